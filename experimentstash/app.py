@@ -1,0 +1,279 @@
+"""The Hydra application: composes one experiment and hands it to freeze and execute."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shlex
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra import main as hydra_main
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf.errors import OmegaConfBaseException
+
+from experimentstash import mistakes, records
+from experimentstash.errors import StashError
+from experimentstash.execute import GRACE_IN_JOB, Executed, execute
+from experimentstash.freeze import Request, explain, freeze, plan
+from experimentstash.output import USAGE, complain, say
+from experimentstash.records import Command, Run, State
+from experimentstash.schema import StashConfig
+from experimentstash.summary import ending_line, sweep_table
+from experimentstash.workspace import Stash, find_stash, new_token, run_id
+
+# They reach the jobs of every launcher by inheritance, so that all see the same stash and name one sweep alike.
+ROOT_VARIABLE = "EXPERIMENTSTASH_ROOT"
+TOKEN_VARIABLE = "EXPERIMENTSTASH_TOKEN"
+
+_EXP_GLOB = re.compile(r"\+?exp=['\"]?glob\(([^()]*)\)['\"]?")
+_WHAT = "ExperimentStash runs experiments of foreign tools, composed by Hydra."
+_BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
+
+
+@dataclass
+class _Session:
+    """What one call of the application leaves behind for its caller."""
+
+    stash: Stash
+    executed: Executed | None = None
+    sweep: Path | None = None
+    is_dry: bool = False
+    failure: StashError | None = None
+
+
+_session: ContextVar[_Session | None] = ContextVar("session", default=None)
+
+
+def register() -> None:
+    """Tell Hydra the types and defaults on which a stash's root config builds (`defaults: [experimentstash]`)."""
+    store = ConfigStore.instance()
+    store.store(name="experimentstash_types", node=StashConfig, provider="experimentstash")
+    stamp = f"${{now:%Y-%m-%d}}/${{now:%H-%M-%S}}-${{oc.env:{TOKEN_VARIABLE}}}"
+    store.store(
+        name="experimentstash",
+        provider="experimentstash",
+        node={
+            "defaults": ["experimentstash_types", "_self_", {"override hydra/job_logging": "none"}],
+            "hydra": {
+                "run": {"dir": f"${{oc.env:{ROOT_VARIABLE}}}/outputs/{stamp}"},
+                "sweep": {"dir": f"${{oc.env:{ROOT_VARIABLE}}}/multirun/{stamp}"},
+                "job": {"name": "experimentstash", "chdir": False},
+                "callbacks": {"experimentstash": {"_target_": "experimentstash.app.Guard"}},
+                "help": {
+                    "app_name": "experimentstash",
+                    "header": f"ExperimentStash runs experiments of foreign tools.\n\n{USAGE}\n",
+                },
+            },
+        },
+    )
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the Hydra application on its command-line arguments and return the exit code.
+
+    A single run's is the tool's own; a sweep's is 0 if all its runs completed, else 1.
+    """
+    stash = find_stash()
+    session = _Session(stash)
+    arguments = _meant(stash, argv)
+    token = _session.set(session)
+    register()
+    saved_argv = sys.argv
+    sys.argv = ["experimentstash", *arguments]
+    try:
+        with _variables(stash):
+            hydra_main(config_path=str(stash.conf), config_name="config", version_base="1.3")(task)()
+    except StashError:
+        raise
+    except Exception as error:
+        explained = mistakes.explain(error, stash, arguments)
+        if explained is None:
+            raise
+        raise explained from error
+    finally:
+        sys.argv = saved_argv
+        _session.reset(token)
+        if session.sweep is not None and records.read_all(session.sweep):
+            print(sweep_table(stash, session.sweep), flush=True)
+    return _exit_code(session)
+
+
+def _meant(stash: Stash, argv: Sequence[str]) -> list[str]:
+    """Return the arguments as Hydra must get them to do what they say.
+
+    Hydra silently launches nothing for `+exp=glob(figure1/*)`, and ignores a launcher without -m.
+    """
+    arguments = []
+    for word in argv:
+        pattern = _EXP_GLOB.fullmatch(word)
+        arguments.append(f"+exp={','.join(stash.matching_experiments(pattern[1]))}" if pattern else word)
+    launches = any(word.startswith("hydra/launcher=") and word != "hydra/launcher=basic" for word in argv)
+    is_run = not any(word.startswith("-") for word in argv) and not any(word.startswith("hydra.mode=") for word in argv)
+    return ["--multirun", *arguments] if launches and is_run else arguments
+
+
+@contextlib.contextmanager
+def _variables(stash: Stash) -> Iterator[None]:
+    # HYDRA_FULL_ERROR makes Hydra raise its errors to us instead of printing them.
+    ours = {ROOT_VARIABLE: str(stash.root), TOKEN_VARIABLE: new_token(), "HYDRA_FULL_ERROR": "1"}
+    saved = {name: os.environ.get(name) for name in ours}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name, value in saved.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _exit_code(session: _Session) -> int:
+    if session.failure is not None and session.sweep is None:
+        raise session.failure
+    if session.sweep is not None:
+        runs = records.read_all(session.sweep)
+        if not runs and not session.is_dry:
+            raise StashError("The sweep has no runs.", "look at what is swept over: an empty list or glob?")
+        return 0 if all(run.state is State.COMPLETED for run in runs) and session.failure is None else 1
+    if session.executed is not None:
+        return session.executed.run.exit_code or 0
+    return 0
+
+
+def task(config: DictConfig) -> None:
+    """Freeze and execute one composed experiment: the task function of every Hydra launcher.
+
+    A tool that fails is no error here: its run's record tells. A mistake of the user's in one job of a sweep doesn't
+    stop the others.
+    """
+    hydra = HydraConfig.get()
+    stash = find_stash(Path(os.environ[ROOT_VARIABLE]))
+    directory = Path(hydra.runtime.output_dir)
+    session = _session.get() or _Session(stash)
+    try:
+        request = _request(stash, config, directory)
+        planned = plan(request)
+        if request.config.debug:
+            for line in explain(planned):
+                say(line)
+        if request.config.validate_only:
+            print(shlex.join(planned.command.argv), flush=True)
+            session.is_dry = True
+            _discard(directory)
+            return
+        run = freeze(planned, announce=say)
+    except (StashError, OmegaConfBaseException) as error:
+        _reject(session, directory, error)
+        return
+    say(f"{run.organizer or run.experiment or run.tool}  →  {stash.relative(directory)}")
+    session.executed = execute(run, show_output=_shows_output(), secrets=planned.secrets)
+    say(ending_line(stash, run))
+    interruption = session.executed.interrupted_by
+    # Where a launcher runs all jobs in this process, asking one of them to stop means the whole sweep.
+    if interruption is not None and request.sweep is not None and hydra.launcher._target_ == _BASIC_LAUNCHER:
+        raise KeyboardInterrupt if interruption is signal.SIGINT else SystemExit(128 + interruption)
+
+
+def _reject(session: _Session, directory: Path, error: Exception) -> None:
+    """Note that a job's configuration is wrong: in a sweep as a failed run of its own, so that the others go on."""
+    hydra = HydraConfig.get()
+    overrides = list(hydra.overrides.task)
+    mistake = error if isinstance(error, StashError) else mistakes.explain(error, session.stash, overrides)
+    assert mistake is not None
+    session.failure = mistake
+    if hydra.mode != RunMode.MULTIRUN:
+        _discard(directory)
+        return
+    complain(str(mistake))
+    if (directory / records.FILE_NAME).exists():
+        return
+    choices = hydra.runtime.choices
+    records.claim(
+        Run(
+            id=run_id(directory),
+            directory=str(directory),
+            experiment=None,
+            organizer=choices.get("exp"),
+            tool=str(choices.get("tool")),
+            command=Command(argv=[], cwd=str(session.stash.root)),
+            overrides=overrides,
+            sweep=str(hydra.sweep.dir),
+            state=State.FAILED,
+            created=records.now(),
+            exit_code=mistake.exit_code,
+            reason=str(mistake),
+        )
+    )
+
+
+def _discard(directory: Path) -> None:
+    """Remove a run directory in which there is nothing but what Hydra wrote, and the empty directories above it."""
+    for name in ("config.yaml", "hydra.yaml", "overrides.yaml"):
+        (directory / ".hydra" / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        for folder in (directory / ".hydra", directory, directory.parent):
+            folder.rmdir()
+
+
+def _request(stash: Stash, config: DictConfig, directory: Path) -> Request:
+    hydra = HydraConfig.get()
+    tool = hydra.runtime.choices.get("tool")
+    if tool is None:
+        raise StashError(
+            "Nothing says which tool to run; an experiment organizer does, by `override /tool: NAME` in its defaults."
+            f"\n{stash.inventory()}",
+            "python -m experimentstash +exp=NAME",
+        )
+    typed = OmegaConf.to_object(config)
+    assert isinstance(typed, StashConfig)
+    return Request(
+        stash=stash,
+        config=typed,
+        tool=str(tool),
+        organizer=hydra.runtime.choices.get("exp"),
+        overrides=list(hydra.overrides.task),
+        directory=directory,
+        id=run_id(directory),
+        sweep=Path(hydra.sweep.dir).absolute() if hydra.mode == RunMode.MULTIRUN else None,
+    )
+
+
+def _shows_output() -> bool:
+    # A submitit job's stdout is a log file beside the run's own.
+    return "SUBMITIT_EXECUTOR" not in os.environ
+
+
+class Guard(Callback):
+    """Keeps two runs from sharing a directory, and hands the grace signal to submitit's SLURM launcher."""
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        directory = Path(config.hydra.run.dir)
+        if (directory / records.FILE_NAME).exists():
+            raise records.already_taken(directory)
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        directory = Path(config.hydra.sweep.dir).absolute()
+        if next(directory.glob(f"*/{records.FILE_NAME}"), None) is not None:
+            raise records.already_taken(directory)
+        session = _session.get()
+        if session is not None:
+            session.sweep = directory
+        if str(config.hydra.launcher._target_).endswith(".SlurmLauncher"):
+            seconds = int(config.grace.seconds or GRACE_IN_JOB)
+            with read_write(config), open_dict(config):
+                config.hydra.launcher.signal_delay_s = seconds
+                parameters = dict(config.hydra.launcher.get("additional_parameters") or {})
+                parameters.setdefault("signal", f"{config.grace.signal}@{seconds}")
+                config.hydra.launcher.additional_parameters = parameters

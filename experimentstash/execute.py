@@ -1,0 +1,235 @@
+"""Executes a frozen run: starts its tool, watches over it to its end, and records that end.
+
+Needs no Hydra, no conf/ and no network. ``python -m experimentstash.execute RUN_DIRECTORY`` does it in a job.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from experimentstash import collect, outcome, procfs, records
+from experimentstash.errors import EXIT_INTERRUPTED, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, StashError
+from experimentstash.files import locked
+from experimentstash.output import say
+from experimentstash.process import clean_environment
+from experimentstash.records import Run, State, Supervisor
+from experimentstash.relay import Relay
+from experimentstash.signals import SignalQueue
+from experimentstash.supervision import Ending, StopRequest, SupervisedTool
+
+SUPERVISOR_LOG = "supervisor.log"
+MARKER = "EXPERIMENTSTASH_RUN_DIR"
+# Seconds from telling a tool to stop to killing it.
+GRACE_HERE = 10.0
+GRACE_IN_JOB = 90.0
+# Of the grace that SLURM gives, so much is kept for closing the record and the W&B run (seconds, share at most).
+_RESERVE = 10.0
+_RESERVE_SHARE = 0.25
+
+
+@dataclass(frozen=True)
+class Executed:
+    """A run that has ended, and the signal by which we were asked to end it."""
+
+    run: Run
+    interrupted_by: signal.Signals | None = None
+
+
+def execute(run: Run, *, show_output: bool, secrets: Mapping[str, str] | None = None) -> Executed:
+    """Run the tool of a frozen run to its end and record it. ``secrets`` are values that the record must not keep.
+
+    Raises StashError, with the record closed, if a secret that it needs isn't there.
+    """
+    with _log_file(run) as log:
+        try:
+            environment = tool_environment(run, secrets or {})
+            with _turn(run) as before, SignalQueue() as signals:
+                ending, relay = _supervise(run, environment, signals, log, show_output=show_output)
+                if ending is not None:
+                    _bring_together(run, before)
+                    _conclude(run, ending, log)
+        except BaseException as error:
+            if not run.state.is_final:
+                _abandon(run, error, log)
+            raise
+    if relay is not None:
+        relay.finish()
+    return Executed(run, ending.stop.number if ending and ending.stop else None)
+
+
+def tool_environment(run: Run, secrets: Mapping[str, str]) -> dict[str, str]:
+    """Return the complete environment of the tool: ours, cleaned, with the run's own changes."""
+    command = run.command
+    environment = {name: value for name, value in clean_environment().items() if name not in command.unset}
+    environment.update(command.environment)
+    environment.update(secrets)
+    missing = [name for name in command.secrets if name not in environment]
+    if missing:
+        raise StashError(
+            f"The tool {run.tool!r} needs {', '.join(missing)} in its environment; a record never keeps such values.",
+            f"export {missing[0]}=…",
+        )
+    if command.path is not None:
+        environment["PATH"] = os.pathsep.join(filter(None, (command.path, environment.get("PATH", os.defpath))))
+    return environment
+
+
+def _supervise(
+    run: Run, environment: Mapping[str, str], signals: SignalQueue, log: _Log, *, show_output: bool
+) -> tuple[Ending | None, Relay | None]:
+    """Return how the tool ended (None: it could not be started) and who still shows its output."""
+    grace = run.grace if run.grace is not None else (GRACE_IN_JOB if _in_job() else GRACE_HERE)
+    procfs.adopt_orphans()
+    _begin(run)
+    tool = SupervisedTool(marker=f"{MARKER}={run.directory}", timeout=run.timeout, is_alone=True, log=log)
+    descriptor = os.open(run.path / run.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        offset = os.lseek(descriptor, 0, os.SEEK_END)
+        process = tool.start(run.command.argv, cwd=Path(run.command.cwd), environment=environment, output=descriptor)
+    except OSError as error:
+        _could_not_start(run, error, log)
+        return None, None
+    finally:
+        os.close(descriptor)
+    log(f"started process {process.pid}: {shlex.join(run.command.argv)}")
+    run.process = records.Process(process.pid, process.start_time)
+    records.write(run)
+    relay = Relay(run.path / run.log, offset, sys.stdout.fileno()) if show_output else None
+    if relay is not None:
+        relay.start()
+    while not tool.is_over:
+        for number in signals.wait(tool.tick(grace)):
+            _react(tool, number, signals, run, grace)
+    return tool.ending(), relay
+
+
+def _react(tool: SupervisedTool, number: signal.Signals, signals: SignalQueue, run: Run, grace: float) -> None:
+    if number is signal.SIGTSTP:
+        tool.suspend()
+        signals.stop_ourselves()
+        tool.resume()
+    elif number is signal.SIGCONT:
+        tool.resume()
+    elif number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if run.reason is not None:
+            if number is signal.SIGINT:
+                tool.hasten()
+            return
+        request = StopRequest(State.CANCELLED, f"asked to stop by {_WORDS[number]}", number)
+        if number is not signal.SIGINT and _in_job():
+            grace -= min(_RESERVE, grace * _RESERVE_SHARE)
+        # Kept in the record at once: if we are killed before the tool ends, it still tells why.
+        run.reason = request.reason
+        tool.request_stop(request, grace)
+        records.write(run)
+        say(f"{request.reason}: the tool has {grace:g} s to save its work; Ctrl-C again shortens that")
+
+
+_WORDS = {
+    signal.SIGINT: "Ctrl-C (SIGINT)",
+    signal.SIGTERM: "SIGTERM",
+    signal.SIGHUP: "SIGHUP (the terminal has gone)",
+}
+
+
+def _begin(run: Run) -> None:
+    own = procfs.identity(os.getpid())
+    run.state = State.RUNNING
+    run.started = records.now()
+    run.host = procfs.hostname()
+    run.supervisor = Supervisor(
+        host=run.host,
+        pid=os.getpid(),
+        start_time=own.start_time if own else 0,
+        boot_id=procfs.boot_id(),
+        slurm_job=os.environ.get("SLURM_JOB_ID"),
+    )
+    records.write(run)
+
+
+def _conclude(run: Run, ending: Ending, log: _Log) -> None:
+    verdict = outcome.judge(run, ending)
+    run.state, run.exit_code, run.signal, run.reason = verdict.state, verdict.exit_code, verdict.signal, verdict.reason
+    run.ended = records.now()
+    run.duration = round(ending.duration, 3)
+    run.cpu_time = round(ending.cpu_time, 3)
+    run.peak_memory = ending.peak_memory
+    if ending.left_behind:
+        run.notes.append(f"the tool left {ending.left_behind} processes behind; they were ended")
+    if ending.survivors:
+        run.notes.append(f"{ending.survivors} processes of the tool survive SIGKILL (a dead file system?)")
+    if run.state is State.FAILED:
+        run.advice = outcome.advise(run, run.path / run.log)
+    log(f"{run.state.value}, exit code {run.exit_code}" + (f": {run.reason}" if run.reason else ""))
+    records.write(run)
+
+
+def _could_not_start(run: Run, error: OSError, log: _Log) -> None:
+    run.state = State.FAILED
+    run.exit_code = EXIT_NOT_FOUND if isinstance(error, FileNotFoundError) else EXIT_NOT_EXECUTABLE
+    run.reason = f"{run.command.argv[0]} could not be started: {error.strerror}"
+    run.ended = records.now()
+    log(run.reason)
+    records.write(run)
+
+
+def _abandon(run: Run, error: BaseException, log: _Log) -> None:
+    """Close the record of a run whose tool was never started."""
+    is_interrupt = isinstance(error, KeyboardInterrupt)
+    run.state = State.CANCELLED if is_interrupt else State.FAILED
+    run.exit_code = EXIT_INTERRUPTED if is_interrupt else 1
+    run.reason = "interrupted before the tool started" if is_interrupt else str(error)
+    run.ended = records.now()
+    log(run.reason)
+    records.write(run)
+
+
+@contextlib.contextmanager
+def _turn(run: Run) -> Iterator[collect.Snapshot]:
+    """Wait until no other run writes into the same checkout, if the tool does that; yield what is there now."""
+    if run.collect_lock is None:
+        yield {}
+        return
+    with locked(
+        Path(run.collect_lock), on_wait=lambda: say(f"waiting for another run that writes into {run.collect[0]} …")
+    ):
+        yield collect.snapshot([Path(directory) for directory in run.collect])
+
+
+def _bring_together(run: Run, before: collect.Snapshot) -> None:
+    directories = [Path(directory) for directory in run.collect]
+    try:
+        run.collected = collect.bring_together(directories, before, run.path)
+    except OSError as error:
+        run.notes.append(f"what the tool wrote in its checkout could not all be moved here: {error}")
+
+
+class _Log:
+    """A line-by-line account, with times, of what the supervisor did. A full disk doesn't stop it."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def __call__(self, line: str) -> None:
+        with contextlib.suppress(OSError):
+            os.write(self._descriptor, f"{records.now()} {line}\n".encode("utf-8", "surrogateescape"))
+
+
+@contextlib.contextmanager
+def _log_file(run: Run) -> Iterator[_Log]:
+    descriptor = os.open(run.path / SUPERVISOR_LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        yield _Log(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _in_job() -> bool:
+    return "SLURM_JOB_ID" in os.environ

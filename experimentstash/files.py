@@ -1,0 +1,51 @@
+"""Files that are either whole or absent, and locks between processes."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from experimentstash.errors import StashError
+
+
+def write_atomically(path: Path, data: str | bytes) -> None:
+    """Replace ``path`` by ``data`` in one step: a reader sees the old content or the new, never a part."""
+    content = data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data
+    descriptor, staged = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fchmod(stream.fileno(), 0o644)
+        os.replace(staged, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(staged)
+        raise
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, on_wait: Callable[[], None] = lambda: None) -> Iterator[int]:
+    """Hold an exclusive lock on ``path`` (made if missing) against other processes and threads.
+
+    ``on_wait`` is called once if somebody else holds it. The kernel frees the lock of a process that dies.
+    Yields the lock's file descriptor: a child that inherits it holds the lock too, until it ends.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a") as stream:
+        try:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                on_wait()
+                fcntl.flock(stream, fcntl.LOCK_EX)
+        except OSError as error:
+            raise StashError(
+                f"The file system of {path} has no file locks ({error.strerror}).",
+                "keep the stash on a file system with locks (for Lustre: mounted with -o flock or localflock)",
+            ) from error
+        yield stream.fileno()

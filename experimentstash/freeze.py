@@ -1,0 +1,260 @@
+"""Turns a composed configuration into a run: exact argv, environment, working directory, limits, code identity.
+
+A frozen run is complete: executing it needs no Hydra, no conf/ and no network.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from experimentstash import arguments, durations, environments, provenance, records, wandb_guard
+from experimentstash.environments import Recipe
+from experimentstash.errors import StashError
+from experimentstash.files import write_atomically
+from experimentstash.process import LEAKS
+from experimentstash.records import Command, Run
+from experimentstash.redaction import find_secret, is_secret_name
+from experimentstash.schema import StashConfig, ToolConfig
+from experimentstash.workspace import Stash
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be frozen: a composed configuration, and where it comes from and goes to."""
+
+    stash: Stash
+    config: StashConfig
+    tool: str
+    organizer: str | None
+    overrides: Sequence[str]
+    directory: Path
+    id: str
+    sweep: Path | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run that is worked out and checked, but of which nothing is written yet."""
+
+    request: Request
+    recipe: Recipe
+    command: Command
+    secrets: Mapping[str, str]
+    files: Mapping[str, str] = field(default_factory=dict)
+    timeout: float | None = None
+    estimated_runtime: float | None = None
+
+
+def plan(request: Request) -> Plan:
+    """Work out what a run will execute. Touches nothing; StashError for whatever can't work."""
+    config, stash = request.config, request.stash
+    tool = config.tool
+    directory = tool_directory(stash, request.tool, tool)
+    entry = _split_entrypoint(tool.entrypoint, directory)
+    is_python = entry[0] == "-m" or entry[0].endswith(".py")
+    script = directory / entry[0] if entry[0].endswith(".py") else None
+    recipe = environments.plan(request.tool, tool, directory, script, stash.environments, runs_python=is_python)
+    interpreter = environments.interpreter(recipe)
+    built = arguments.build(
+        tool.call,
+        config.experiment,
+        config.params,
+        config.arguments,
+        run_directory=request.directory,
+        tool_directory=directory,
+        stash_root=stash.root,
+    )
+    argv = [*_program(entry, directory, interpreter, request), *built.argv]
+    secrets, plain, unset = _split_environment(tool.env)
+    command = Command(
+        argv=argv,
+        cwd=str(request.directory if tool.working_directory == "run" else directory),
+        environment={**_environment(request, directory, recipe, entry), **plain},
+        unset=sorted({*LEAKS, "PYTHONSAFEPATH", "HYDRA_FULL_ERROR", *unset} - set(plain)),
+        path=str(interpreter.parent) if recipe.directory is not None and interpreter is not None else None,
+        secrets=sorted(secrets),
+    )
+    if config.debug:
+        command.environment["HYDRA_FULL_ERROR"] = "1"
+    wandb_set, wandb_unset = wandb_guard.environment(
+        config.wandb,
+        run_directory=request.directory,
+        organizer=request.organizer,
+        experiment=config.experiment,
+        run_id=request.id,
+        tags=config.tags,
+        job_type=None,
+        inherited={**os.environ, **plain},
+        slurm="SLURM_JOB_ID" in os.environ,
+    )
+    command.environment = {**wandb_set, **command.environment}
+    command.unset = sorted({*command.unset, *wandb_unset} - set(command.environment))
+    _refuse_secrets(command, {**os.environ, **secrets})
+    if tool.working_directory not in ("tool", "run"):
+        raise StashError(
+            f"{_where(request)}: working_directory: {tool.working_directory!r} is neither `tool` nor `run`."
+        )
+    return Plan(
+        request=request,
+        recipe=recipe,
+        command=command,
+        secrets=secrets,
+        files=built.files,
+        timeout=None if config.timeout is None else durations.parse(config.timeout, "timeout"),
+        estimated_runtime=(
+            None if config.estimated_runtime is None else durations.parse(config.estimated_runtime, "estimated_runtime")
+        ),
+    )
+
+
+def freeze(planned: Plan, announce: Callable[[str], None]) -> Run:
+    """Make the tool's environment if needed and write the run's record and files into its directory."""
+    environments.make(planned.recipe, announce=announce)
+    request, config, stash = planned.request, planned.request.config, planned.request.stash
+    directory = tool_directory(stash, request.tool, config.tool)
+    run = Run(
+        id=request.id,
+        directory=str(request.directory),
+        experiment=config.experiment,
+        organizer=request.organizer,
+        tool=request.tool,
+        command=planned.command,
+        registration=os.path.relpath(stash.registration(request.tool), stash.root),
+        description=config.description,
+        tags=list(config.tags),
+        overrides=list(request.overrides),
+        sweep=None if request.sweep is None else str(request.sweep),
+        estimated_runtime=planned.estimated_runtime,
+        timeout=planned.timeout,
+        grace=config.grace.seconds,
+        collect=[str(directory / name) for name in config.tool.collect],
+        collect_lock=str(stash.private / "locks" / f"{request.tool}.lock") if config.tool.collect else None,
+        resume=config.tool.resume,
+        environment=environments.record(planned.recipe),
+        wandb={"timeout": config.wandb.timeout},
+        debug=config.debug,
+        created=records.now(),
+    )
+    records.claim(run)
+    for name, text in planned.files.items():
+        write_atomically(run.path / name, text)
+    run.stash, run.code = provenance.identify(stash.root, directory, run.path)
+    pinned = config.tool.commit
+    if pinned is not None and run.code.commit is not None and not run.code.commit.startswith(pinned):
+        run.notes.append(f"the checkout of {request.tool} is at {run.code.commit[:12]}, its registration says {pinned}")
+        announce(run.notes[-1])
+    records.write(run)
+    return run
+
+
+def explain(planned: Plan) -> list[str]:
+    """Say, line by line, what would be executed and why."""
+    request, command = planned.request, planned.command
+    tool = request.config.tool
+    made_from = planned.recipe.kind.value + (f" ({planned.recipe.lock_file})" if planned.recipe.lock_file else "")
+    lines = [
+        f"organizer    {request.organizer or '(none)'}",
+        f"tool         {request.tool}: {tool.entrypoint} in {tool.path}, called in the style `{tool.call.style.value}`",
+        f"environment  {made_from}: {planned.recipe.directory or environments.interpreter(planned.recipe) or 'none'}",
+        f"directory    {request.directory}",
+        f"cwd          {command.cwd}",
+    ]
+    lines += [f"set          {name}={value}" for name, value in sorted(command.environment.items())]
+    lines += [f"set          {name} (a secret)" for name in command.secrets]
+    return [*lines, f"command      {shlex.join(command.argv)}"]
+
+
+def tool_directory(stash: Stash, name: str, tool: ToolConfig) -> Path:
+    """Return the tool's directory; StashError if it isn't there or isn't inside the stash."""
+    registration = os.path.relpath(stash.registration(name), stash.root)
+    directory = Path(os.path.normpath(stash.root / tool.path))
+    if not directory.is_relative_to(stash.root) or directory == stash.root:
+        raise StashError(f"{registration}: path: {tool.path!r} is not below the stash {stash.root}.")
+    if not directory.is_dir():
+        raise StashError(f"{registration}: the tool's directory {tool.path} does not exist.", _fetch(stash, tool.path))
+    if not any(directory.iterdir()):
+        raise StashError(f"{registration}: the tool's directory {tool.path} is empty.", _fetch(stash, tool.path))
+    return directory
+
+
+def _fetch(stash: Stash, path: str) -> str:
+    if (stash.root / ".gitmodules").exists():
+        return f"git submodule update --init {shlex.quote(path)}"
+    return "mend `path:` there, or put the tool where it says"
+
+
+def _split_entrypoint(entrypoint: str, directory: Path) -> list[str]:
+    if (directory / entrypoint).is_file():
+        return [entrypoint]
+    try:
+        words = shlex.split(entrypoint)
+    except ValueError as error:
+        raise StashError(f"The entrypoint {entrypoint!r} can't be read: {error}.") from error
+    if not words or (words[0] == "-m" and len(words) < 2):
+        raise StashError(
+            f"The entrypoint {entrypoint!r} names nothing to run.", "write `-m package.module` or `file.py`"
+        )
+    return words
+
+
+def _program(entry: Sequence[str], directory: Path, interpreter: Path | None, request: Request) -> list[str]:
+    """Return the start of the argv: the interpreter with a module or file, or an executable."""
+    first = entry[0]
+    if first == "-m" or first.endswith(".py"):
+        if interpreter is None:
+            raise StashError(
+                f"{_where(request)}: the entrypoint {first!r} needs a Python, but environment.kind is `none`."
+            )
+        if first == "-m":
+            return [str(interpreter), *entry]
+        script = directory / first
+        if not script.is_file():
+            raise StashError(f"{_where(request)}: the entrypoint {first} does not exist in {directory}.")
+        return [str(interpreter), str(script), *entry[1:]]
+    own = directory / first
+    if not own.is_file():
+        if "/" in first:
+            raise StashError(f"{_where(request)}: the entrypoint {first} does not exist in {directory}.")
+        return list(entry)  # found on PATH, where the tool's environment comes first
+    if not os.access(own, os.X_OK):
+        raise StashError(f"{_where(request)}: {own} is not executable.", f"chmod +x {shlex.quote(str(own))}")
+    return [str(own), *entry[1:]]
+
+
+def _split_environment(declared: Mapping[str, str | None]) -> tuple[dict[str, str], dict[str, str], list[str]]:
+    """Sort a tool's `env` into secrets, plain variables, and names to unset."""
+    given = {name: value for name, value in declared.items() if value is not None}
+    secrets = {name: value for name, value in given.items() if is_secret_name(name)}
+    plain = {name: value for name, value in given.items() if name not in secrets}
+    return secrets, plain, [name for name, value in declared.items() if value is None]
+
+
+def _environment(request: Request, directory: Path, recipe: Recipe, entry: Sequence[str]) -> dict[str, str]:
+    changes = {
+        "EXPERIMENTSTASH_RUN_DIR": str(request.directory),
+        "EXPERIMENTSTASH_RUN_ID": request.id,
+        "PYTHONUNBUFFERED": "1",  # the log is written as the tool prints
+    }
+    if recipe.directory is not None:
+        # Beside the environment: the tool's checkout stays clean, and the next run starts faster.
+        changes["PYTHONPYCACHEPREFIX"] = str(recipe.directory / "pycache")
+    if entry[0] == "-m" and request.config.tool.working_directory == "run":
+        changes["PYTHONPATH"] = str(directory)
+    return changes
+
+
+def _refuse_secrets(command: Command, environment: Mapping[str, str]) -> None:
+    name = find_secret([*command.argv, *command.environment.values()], environment)
+    if name is not None:
+        raise StashError(
+            f"A parameter or variable contains the value of ${name}, which would be written into the run's record.",
+            f"let the tool read ${name} from its environment, which it inherits",
+        )
+
+
+def _where(request: Request) -> str:
+    return os.path.relpath(request.stash.registration(request.tool), request.stash.root)

@@ -1,0 +1,171 @@
+"""Turns Hydra's and OmegaConf's errors into one message: what is wrong, in which file, and what is valid."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import MarkedYAMLError
+
+from experimentstash import schema
+from experimentstash.errors import StashError, did_you_mean
+from experimentstash.workspace import Stash
+
+_NOT_FOUND = re.compile(r"Could not find '(?P<group>.+?)/(?P<name>[^']*)'")
+_WHILE_COMPOSING = re.compile(r"In '(?P<config>[^']+)': \w+ raised while composing config:")
+_UNKNOWN_KEY = re.compile(r"Key '(?P<key>[^']*)' (?:not in '(?P<type>\w+)'|is not in struct)")
+_FULL_KEY = re.compile(r"full_key: (?P<key>\S+)")
+
+
+def explain(error: BaseException, stash: Stash, overrides: Sequence[str]) -> StashError | None:
+    """Return what a user needs to know about a mistake in the configuration; None if ``error`` is none.
+
+    ``overrides`` are the command line's arguments.
+    """
+    if isinstance(error, MissingConfigException):
+        return _missing_config(error, stash, overrides)
+    if isinstance(error, ConfigCompositionException):
+        return _composition(error, stash, overrides)
+    if isinstance(error, OverrideParseException):
+        return StashError(
+            f"The override {error.override!r} can't be read: {_first_line(error)}.",
+            "quote values with special characters twice, once for the shell: 'params.name=\"a, b\"'",
+        )
+    if isinstance(error, MarkedYAMLError):
+        mark = error.problem_mark or error.context_mark
+        where = f"{_shown(stash, mark.name)}, line {mark.line + 1}" if mark else "a configuration file"
+        return StashError(f"{where}: this is not YAML: {error.problem or error.context}.")
+    if isinstance(error, OmegaConfBaseException):
+        key = _full_key(str(error))
+        return StashError(f"{_likely_file(stash, overrides, key)}: {key}: {_first_line(error)}.")
+    if isinstance(error, HydraException):
+        return StashError(str(error))
+    return None
+
+
+def _missing_config(error: MissingConfigException, stash: Stash, overrides: Sequence[str]) -> StashError:
+    match = _NOT_FOUND.search(str(error))
+    if match is None:
+        return StashError(str(error))
+    group, name = match["group"], match["name"]
+    if group == "exp" or group.startswith("exp/"):
+        full = f"{group}/{name}".removeprefix("exp/")
+        return StashError(
+            f"There is no experiment {full!r}.{did_you_mean(full, stash.experiments())}\n{stash.inventory()}"
+        )
+    if group == "tool":
+        valid = stash.tools()
+        return StashError(
+            f"{_who_says(name, stash, overrides)} chooses the tool {name!r}, but there is no conf/tool/{name}.yaml."
+            f"{did_you_mean(name, valid)}\nTools: {', '.join(valid) or 'none yet'}"
+        )
+    valid = [line.strip() for line in str(error).split("\nConfig search path")[0].splitlines() if line.startswith("\t")]
+    options = f"\nValid: {', '.join(valid)}" if valid else ""
+    return StashError(f"There is no {group}={name}.{did_you_mean(name, valid)}{options}")
+
+
+def _composition(error: ConfigCompositionException, stash: Stash, overrides: Sequence[str]) -> StashError:
+    text = str(error)
+    cause = str(error.__cause__ or "")
+    composing = _WHILE_COMPOSING.search(text)
+    if composing:
+        path = _shown(stash, stash.conf / f"{composing['config']}.yaml")
+        unknown = _UNKNOWN_KEY.search(text)
+        if unknown:
+            valid = _keys_of_type(unknown["type"])
+            key = _full_key(text) or unknown["key"]
+            return StashError(f"{path}: unknown key {key!r}.{did_you_mean(unknown['key'], valid)}\n{_listed(valid)}")
+        detail = next((line for line in text.splitlines()[1:] if line.strip()), "")
+        return StashError(f"{path}: {_full_key(text)}: {detail}.")
+    unknown = _UNKNOWN_KEY.search(cause)
+    if unknown:
+        parent = _full_key(cause).rpartition(".")[0]
+        valid = _keys_of_type(unknown["type"]) or _composed_keys(parent, stash, overrides)
+        hint = re.search(r"use (\+\S.*)", text)
+        return StashError(
+            f"command line: unknown key {_full_key(cause)!r}.{did_you_mean(unknown['key'], valid)}\n{_listed(valid)}",
+            f"to add a key, write {hint[1]}" if hint and not unknown["type"] else None,
+        )
+    if text.startswith("Error merging override"):
+        return StashError(
+            f"command line: {text.removeprefix('Error merging override ')}: {_first_line(error.__cause__)}."
+        )
+    if text.startswith("Could not override 'exp'"):
+        return StashError("command line: an experiment is added with a plus sign.", text.rpartition("use ")[2])
+    if text.startswith("Ambiguous value"):
+        value = re.search(r"argument '(.*)'\n", text)
+        return StashError(
+            f"command line: {value[1] if value else 'a value'} has several values.",
+            "to run all of them add -m; to give a list write key=[a,b]; for a text with commas write 'key=\"a,b\"'",
+        )
+    return StashError(text)
+
+
+def _keys_of_type(name: str | None) -> list[str]:
+    kind = getattr(schema, name or "", None)
+    return [item.name for item in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else []
+
+
+def _composed_keys(parent: str, stash: Stash, overrides: Sequence[str]) -> list[str]:
+    """Return the keys below ``parent`` in what the command line's group choices alone compose to."""
+    choices = [word.split(",")[0] for word in overrides if re.match(r"[+]?[\w/]+=[\w/.,-]+$", word)]
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(stash.conf), version_base="1.3"):
+            composed = compose("config", [word for word in choices if word.startswith(("+exp=", "tool="))])
+        found = OmegaConf.select(composed, parent)
+    except Exception:  # it only helps to word a message
+        return []
+    return [str(key) for key in found] if isinstance(found, DictConfig) else []
+
+
+def _listed(valid: Iterable[str]) -> str:
+    names = ", ".join(valid)
+    return f"Valid: {names}" if names else ""
+
+
+def _who_says(word: str, stash: Stash, overrides: Sequence[str]) -> str:
+    for path in _organizer_files(stash, overrides):
+        if re.search(rf"\btool\s*:\s*['\"]?{re.escape(word)}\b", path.read_text(encoding="utf-8", errors="replace")):
+            return _shown(stash, path)
+    return "the command line"
+
+
+def _likely_file(stash: Stash, overrides: Sequence[str], key: str) -> str:
+    organizers = [_shown(stash, path) for path in _organizer_files(stash, overrides)]
+    if key.startswith("tool."):
+        chosen = {match[1] for path in _organizer_files(stash, overrides) for match in _tool_choices(path)}
+        files = [_shown(stash, stash.registration(tool)) for tool in sorted(chosen)]
+        return " or ".join(files) or "conf/tool"
+    return " or ".join(organizers) or "conf"
+
+
+def _tool_choices(path: Path) -> Iterator[re.Match[str]]:
+    return re.finditer(r"\btool\s*:\s*['\"]?([\w./-]+)", path.read_text(encoding="utf-8", errors="replace"))
+
+
+def _organizer_files(stash: Stash, overrides: Sequence[str]) -> list[Path]:
+    chosen = [word.partition("=")[2] for word in overrides if word.partition("=")[0].lstrip("+") == "exp"]
+    paths = [stash.organizer(name) for names in chosen for name in names.strip("[]").split(",")]
+    return [path for path in paths if path.is_file()]
+
+
+def _full_key(text: str) -> str:
+    match = _FULL_KEY.search(text)
+    return match["key"] if match else ""
+
+
+def _first_line(error: BaseException | None) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".") if error is not None and str(error).strip() else ""
+
+
+def _shown(stash: Stash, path: Path | str) -> str:
+    return os.path.relpath(path, stash.root)

@@ -1,0 +1,137 @@
+"""From how a tool ended to the true final state of its run: state, exit code, and a reason that says what to do."""
+
+from __future__ import annotations
+
+import re
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+from experimentstash.durations import describe
+from experimentstash.errors import EXIT_TIMED_OUT
+from experimentstash.records import Run, State
+from experimentstash.supervision import Ending
+
+# Bytes of the end of a log that are searched for the cause of a failure.
+_TAIL = 65536
+
+_CRASHES = {
+    signal.SIGSEGV: "a segmentation fault: usually a bug in compiled code, or packages that don't fit each other",
+    signal.SIGABRT: "abort(): usually a failed assertion in compiled code; its message is at the end of the log",
+    signal.SIGBUS: "a bus error: often a full /dev/shm or disk, or a file that shrank while it was mapped",
+    signal.SIGILL: "an illegal instruction: often code that was compiled for another kind of processor",
+    signal.SIGFPE: "an arithmetic error in compiled code",
+    signal.SIGXFSZ: "the limit on the size of a file (ulimit -f)",
+    signal.SIGXCPU: "the limit on CPU time (ulimit -t)",
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The final state of a run."""
+
+    state: State
+    exit_code: int
+    signal: str | None
+    reason: str | None
+
+
+def judge(run: Run, ending: Ending) -> Verdict:
+    """Return the true final state of a run whose tool has ended."""
+    number = _signal(ending.returncode)
+    name = number.name if number else None
+    exit_code = ending.returncode if ending.returncode >= 0 else 128 - ending.returncode
+    if ending.stop is not None:
+        how = _how(ending.returncode, name)
+        reason = f"{ending.stop.reason} after {describe(ending.duration)}; {how}"
+        if ending.stop.state is State.TIMED_OUT and ending.stop.number is None:
+            return Verdict(State.TIMED_OUT, EXIT_TIMED_OUT, name, reason)
+        stop_code = 128 + ending.stop.number if ending.stop.number else exit_code
+        return Verdict(ending.stop.state, stop_code, name, reason)
+    if ending.returncode == 0:
+        return Verdict(State.COMPLETED, 0, None, None)
+    if number is None:
+        return Verdict(
+            State.FAILED, exit_code, None, f"the tool ended with exit code {exit_code}{_shell_code(exit_code)}"
+        )
+    if number is signal.SIGKILL and ending.oom_kills:
+        return Verdict(
+            State.OUT_OF_MEMORY,
+            exit_code,
+            name,
+            f"out of memory: the kernel killed it at a peak of {ending.peak_memory / 1e9:.1f} GB; give it more, or make"
+            " it need less",
+        )
+    if number in _CRASHES:
+        return Verdict(State.FAILED, exit_code, name, f"the tool was ended by {name}, {_CRASHES[number]}")
+    hint = (
+        ": by hand, or by something that watches over memory (dmesg, or the machine's administrators, may know);"
+        f" its peak was {ending.peak_memory / 1e9:.1f} GB"
+        if number is signal.SIGKILL
+        else ""
+    )
+    return Verdict(State.KILLED, exit_code, name, f"the tool was ended by {name} from outside{hint}")
+
+
+def advise(run: Run, log: Path) -> str | None:
+    """Return what to change, and in which file, if the log of a failed run ends with a mistake that is known."""
+    text = _tail(log)
+    registration = run.registration or "the tool's registration"
+    script = next((word for word in run.command.argv if word.endswith(".py")), None)
+    missing = list(re.finditer(r"(?:ModuleNotFoundError|ImportError): No module named '?([\w.]+)'?", text))
+    relative = "attempted relative import with no known parent package" in text
+    if (missing or relative) and script is not None and run.code is not None:
+        tool = Path(run.code.path)
+        package = missing[-1][1].partition(".")[0] if missing else Path(script).parent.name
+        if relative or (tool / package).is_dir() or (tool / f"{package}.py").is_file():
+            try:
+                module = ".".join(Path(script).relative_to(tool).with_suffix("").parts)
+            except ValueError:
+                module = Path(script).stem
+            return f"run it as a module: in {registration} change the entrypoint to `entrypoint: -m {module}`"
+    if missing:
+        package = missing[-1][1].partition(".")[0]
+        kind = run.environment.kind if run.environment else ""
+        if kind == "interpreter":
+            return f"install {package!r} for {run.command.argv[0]}: that interpreter is used as it is"
+        return f"its environment lacks {package!r}: add it to `dependencies:` in {registration}, or to the tool's own"
+    if "error: unrecognized arguments:" in text or "No such option" in text:
+        return "the tool doesn't know one of the arguments: compare `params` in the organizer with the tool's --help"
+    if re.search(r"Could not override '.*'|Key '.*' is not in struct", text):
+        return (
+            "the tool's configuration doesn't have one of these keys: mend it in the organizer's `params`,"
+            " or write `+key` there to add it"
+        )
+    if re.search(r"^MemoryError|CUDA out of memory|OutOfMemoryError", text, re.MULTILINE):
+        return f"it ran out of memory (peak {(run.peak_memory or 0) / 1e9:.1f} GB): give it more, or make it need less"
+    return None
+
+
+def _signal(returncode: int) -> signal.Signals | None:
+    try:
+        return signal.Signals(-returncode) if returncode < 0 else None
+    except ValueError:
+        return None
+
+
+def _how(returncode: int, name: str | None) -> str:
+    if name == "SIGKILL":
+        return "the tool did not end within its grace and was killed"
+    if name:
+        return f"the tool ended by {name}"
+    return f"the tool ended by itself with exit code {returncode}"
+
+
+def _shell_code(code: int) -> str:
+    number = _signal(128 - code) if code > 128 else None
+    return f" (as a shell reports {number.name})" if number else ""
+
+
+def _tail(log: Path) -> str:
+    try:
+        with log.open("rb") as stream:
+            size = stream.seek(0, 2)
+            stream.seek(max(0, size - _TAIL))
+            return stream.read().decode(errors="replace")
+    except OSError:
+        return ""

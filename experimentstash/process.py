@@ -1,0 +1,138 @@
+"""The one place that runs a command and waits for it; its error shows command, exit code and both streams."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shlex
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from experimentstash.errors import StashError
+
+# What our own interpreter's environment must not tell the programs that we start.
+LEAKS = (
+    "VIRTUAL_ENV",
+    "VIRTUAL_ENV_PROMPT",
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "PYTHONDONTWRITEBYTECODE",
+    "__PYVENV_LAUNCHER__",
+)
+
+
+class CommandError(StashError):
+    """A command that was expected to succeed did not."""
+
+    exit_code = 1
+
+    def __init__(self, argv: Sequence[str], returncode: int, stdout: str, stderr: str, mend: str | None = None) -> None:
+        streams = "".join(
+            f"\n  {name}:\n" + "\n".join(f"    {line}" for line in text.strip().splitlines()[-40:])
+            for name, text in (("stdout", stdout), ("stderr", stderr))
+            if text.strip()
+        )
+        super().__init__(f"`{shlex.join(argv)}` failed with exit code {returncode}.{streams}", mend)
+        self.returncode = returncode
+        self.stdout = stdout
+        self.stderr = stderr
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: str | None = None,
+    check: bool = True,
+    show_progress: bool = False,
+    timeout: float | None = None,
+    pass_fds: Sequence[int] = (),
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end; ``timeout`` in seconds.
+
+    With ``show_progress`` its stderr also goes to ours as it comes, and is a terminal if ours is one (for slow commands
+    that draw a progress bar). ``pass_fds`` are file descriptors that it inherits.
+    Raises CommandError for a non-zero exit code (if ``check``) or a command that can't be started.
+    """
+    shown: list[bytes] = []
+    try:
+        with _shown(shown) if show_progress else contextlib.nullcontext(subprocess.PIPE) as stderr:
+            done = subprocess.run(
+                list(argv),
+                cwd=cwd,
+                env=None if env is None else dict(env),
+                input=stdin,
+                stdin=None if stdin is not None else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                encoding="utf-8",
+                errors="surrogateescape",
+                timeout=timeout,
+                pass_fds=pass_fds,
+            )
+        if show_progress:
+            done.stderr = _without_control_sequences(b"".join(shown).decode("utf-8", "surrogateescape"))
+    except subprocess.TimeoutExpired as error:
+        raise CommandError(argv, 124, "", f"no answer within {timeout} s") from error
+    except OSError as error:
+        raise CommandError(argv, 127, "", str(error)) from error
+    if check and done.returncode != 0:
+        raise CommandError(argv, done.returncode, done.stdout or "", done.stderr or "")
+    return done
+
+
+@contextlib.contextmanager
+def _shown(kept: list[bytes]) -> Iterator[int]:
+    """Yield a file descriptor; what is written to it appears on our stderr and, in the end, in ``kept``."""
+    if os.isatty(2):
+        import fcntl
+        import termios
+
+        source, sink = os.openpty()
+        fcntl.ioctl(sink, termios.TIOCSWINSZ, fcntl.ioctl(2, termios.TIOCGWINSZ, bytes(8)))
+    else:
+        source, sink = os.pipe()
+
+    def copy() -> None:
+        with contextlib.suppress(OSError):  # EIO: a terminal that nobody has open any more
+            while chunk := os.read(source, 65536):
+                kept.append(chunk)
+                os.write(2, chunk)
+        os.close(source)
+
+    copier = threading.Thread(target=copy, daemon=True)
+    copier.start()
+    try:
+        yield sink
+    finally:
+        os.close(sink)
+        copier.join(timeout=1.0)  # a process that the command left behind may hold it open
+
+
+def _without_control_sequences(text: str) -> str:
+    """Return what a terminal would still show, roughly: no colours, and of an overwritten line the last state."""
+    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).replace("\r\n", "\n").split("\n")
+    return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
+
+
+def clean_environment() -> dict[str, str]:
+    """Return our environment without what our own virtual environment put there, ``UV_*`` project leaks included."""
+    leaks = {
+        *LEAKS,
+        "UV_PROJECT_ENVIRONMENT",
+        "UV_PROJECT",
+        "UV_PYTHON",
+        "UV_RUN_RECURSION_DEPTH",
+        "UV_WORKING_DIRECTORY",
+    }
+    environment = {name: value for name, value in os.environ.items() if name not in leaks}
+    if sys.prefix != sys.base_prefix and "PATH" in environment:
+        ours = os.path.realpath(os.path.join(sys.prefix, "bin"))
+        kept = [entry for entry in environment["PATH"].split(os.pathsep) if os.path.realpath(entry) != ours]
+        environment["PATH"] = os.pathsep.join(kept)
+    return environment

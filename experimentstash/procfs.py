@@ -1,0 +1,213 @@
+"""What the kernel knows about processes. Linux's /proc; elsewhere each question has a harmless answer.
+
+Standard library only, and light: supervisors ask here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import os
+import signal
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+_PROC = Path("/proc")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A process, told apart from a later one that got the same pid."""
+
+    pid: int
+    start_time: int  # clock ticks after boot
+
+
+@dataclass(frozen=True)
+class _Stat:
+    """The fields of /proc/<pid>/stat that are used here; see proc(5)."""
+
+    pid: int
+    command: str
+    state: str
+    parent: int
+    session: int
+    start_time: int
+
+
+def hostname() -> str:
+    return socket.gethostname()
+
+
+@functools.cache
+def boot_id() -> str:
+    """Return what tells this boot of this machine from others ("" where the kernel doesn't say)."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def identity(pid: int) -> Identity | None:
+    """Return the identity of a process that is there (zombies are not); start time 0 where there is no /proc."""
+    stat = _stat(pid)
+    if stat is not None:
+        return None if stat.state in "ZX" else Identity(pid, stat.start_time)
+    if _PROC.joinpath("self").exists():
+        return None
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        pass
+    return Identity(pid, 0)
+
+
+def is_alive(process: Identity) -> bool:
+    """Tell whether this very process (not another one with its pid) still runs."""
+    return identity(process.pid) == process
+
+
+def catches(pid: int, number: signal.Signals) -> bool:
+    """Tell whether a process has a handler for a signal."""
+    try:
+        for line in (_PROC / str(pid) / "status").read_text(errors="replace").splitlines():
+            if line.startswith("SigCgt:"):
+                return bool(int(line.split()[1], 16) >> (number - 1) & 1)
+    except (OSError, ValueError):
+        pass
+    return False
+
+
+def command_name(pid: int) -> str:
+    """Return the name of a process's executable as the kernel keeps it (at most 15 characters)."""
+    stat = _stat(pid)
+    return stat.command if stat else ""
+
+
+def children(pid: int) -> list[int]:
+    """Return the pids of the children of a process, zombies included."""
+    found: list[int] = []
+    try:
+        for thread in (_PROC / str(pid) / "task").iterdir():
+            with contextlib.suppress(OSError):
+                found += [int(child) for child in (thread / "children").read_text().split()]
+    except OSError:
+        pass
+    return found
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the pids of everything below a process that is not a zombie."""
+    found: list[int] = []
+    waiting = children(pid)
+    while waiting:
+        child = waiting.pop()
+        if identity(child) is not None:
+            found.append(child)
+        waiting += children(child)
+    return found
+
+
+def members(marker: str, among: Iterable[int] | None = None, session: int | None = None) -> set[Identity]:
+    """Return the living processes that belong to a run.
+
+    These are the processes with ``marker`` (``NAME=value``) in their initial environment, those of the session
+    ``session``, and the descendants of all these; looked for ``among`` some pids, or on the whole machine.
+    The caller itself is never one.
+    """
+    entry = marker.encode()
+    roots: set[int] = set()
+    for pid in _numbers(_PROC) if among is None else among:
+        stat = _stat(pid)
+        if stat is None or stat.state in "ZX":
+            continue
+        if session is not None and session in (stat.session, pid):
+            roots.add(pid)
+            continue
+        with contextlib.suppress(OSError):
+            if entry in (_PROC / str(pid) / "environ").read_bytes().split(b"\0"):
+                roots.add(pid)
+    pids = roots.union(*(descendants(root) for root in roots))
+    found = {identity(pid) for pid in pids - {os.getpid()}}
+    return {member for member in found if member is not None}
+
+
+def memory(pids: Iterable[int]) -> int:
+    """Return the memory of processes together, in bytes: what each has for itself, plus the largest shared part."""
+    own = 0
+    largest_shared = 0
+    for pid in pids:
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            fields = (_PROC / str(pid) / "statm").read_text().split()
+            resident, shared = int(fields[1]) * _PAGE, int(fields[2]) * _PAGE
+            own += resident - shared
+            largest_shared = max(largest_shared, shared)
+    return own + largest_shared
+
+
+def oom_kills() -> int:
+    """Return how many processes of our control group the kernel has killed for lack of memory (0: or unknown)."""
+    with contextlib.suppress(OSError, ValueError):
+        for line in Path("/proc/self/cgroup").read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controllers == "":
+                source = Path("/sys/fs/cgroup" + path) / "memory.events"  # version 2
+            elif "memory" in controllers.split(","):
+                source = Path("/sys/fs/cgroup/memory" + path) / "memory.oom_control"  # version 1
+            else:
+                continue
+            with contextlib.suppress(OSError):
+                for entry in source.read_text().splitlines():
+                    name, _, value = entry.partition(" ")
+                    if name == "oom_kill":
+                        return int(value)
+    return 0
+
+
+def adopt_orphans() -> None:
+    """Make this process the parent of its descendants' orphans (Linux; see PR_SET_CHILD_SUBREAPER in prctl(2))."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def send(process: Identity, number: signal.Signals) -> bool:
+    """Send a signal to this very process; False if it is gone (or isn't ours)."""
+    if not is_alive(process):
+        return False
+    try:
+        os.kill(process.pid, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def _numbers(directory: Path) -> list[int]:
+    try:
+        return [int(name) for name in os.listdir(directory) if name.isdecimal()]
+    except OSError:
+        return []
+
+
+def _stat(pid: int) -> _Stat | None:
+    try:
+        text = (_PROC / str(pid) / "stat").read_text(errors="replace")
+    except OSError:
+        return None
+    # The command is in parentheses and may itself contain any of them.
+    head, _, tail = text.rpartition(")")
+    fields = tail.split()
+    return _Stat(
+        pid=pid,
+        command=head.partition("(")[2],
+        state=fields[0],
+        parent=int(fields[1]),
+        session=int(fields[3]),
+        start_time=int(fields[19]),
+    )

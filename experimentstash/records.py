@@ -1,0 +1,237 @@
+"""run.json: the only truth about a run. Plain data, replaced atomically at each change of state.
+
+A reader of a newer or older format ignores the keys that it doesn't know and fills the missing ones with defaults.
+Times are ISO 8601 with an offset; durations are seconds; memory is bytes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from experimentstash.errors import StashError
+from experimentstash.files import write_atomically
+
+FORMAT = 1
+FILE_NAME = "run.json"
+
+
+class State(str, Enum):
+    """Where a run stands. All but the first two are final."""
+
+    FROZEN = "frozen"  # everything is ready; nothing has started
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"  # the tool ended with an error of its own
+    TIMED_OUT = "timed_out"  # our timeout, or the wall time of its SLURM job
+    CANCELLED = "cancelled"  # somebody asked for it
+    PREEMPTED = "preempted"  # SLURM took the node back
+    KILLED = "killed"  # a signal from outside ended it
+    OUT_OF_MEMORY = "out_of_memory"
+    LOST = "lost"  # its supervisor vanished and left no word
+
+    @property
+    def is_final(self) -> bool:
+        return self not in (State.FROZEN, State.RUNNING)
+
+
+@dataclass
+class Command:
+    """What is executed: never through a shell."""
+
+    argv: list[str]
+    cwd: str
+    environment: dict[str, str] = field(default_factory=dict)  # set, on top of the inherited environment
+    unset: list[str] = field(default_factory=list)
+    path: str | None = None  # a directory put in front of PATH
+    secrets: list[str] = field(default_factory=list)  # names that must be in the environment; values are not kept
+
+
+@dataclass
+class Code:
+    """The identity of a checkout."""
+
+    path: str
+    commit: str | None = None
+    branch: str | None = None
+    dirty: bool | None = None  # None: not a git checkout
+    patch: str | None = None  # a file in the run directory: what makes the checkout differ from the commit
+    omitted: list[str] = field(default_factory=list)  # untracked files that the patch leaves out (large, or secrets)
+
+
+@dataclass
+class Environment:
+    """The Python that the tool runs in."""
+
+    kind: str
+    interpreter: str | None = None
+    version: str | None = None
+    lock: str | None = None  # "sha256:…" of the file that pins it, with the file's name in `lock_file`
+    lock_file: str | None = None
+    key: str | None = None
+
+
+@dataclass
+class Supervisor:
+    """Who watches over a run; enough to tell later whether it still does."""
+
+    host: str
+    pid: int
+    start_time: int  # clock ticks after boot, from /proc/<pid>/stat: tells a reused pid apart
+    boot_id: str
+    slurm_job: str | None = None
+
+
+@dataclass
+class Process:
+    """The tool's main process."""
+
+    pid: int
+    start_time: int
+
+
+@dataclass
+class Attempt:
+    """How one attempt at a run went; the latest is the run's own."""
+
+    number: int
+    started: str | None
+    ended: str | None
+    state: State
+    exit_code: int | None
+    reason: str | None
+    log: str
+
+
+@dataclass
+class Run:
+    """Everything about one run, and everything that is needed to execute it."""
+
+    id: str
+    directory: str
+    experiment: str | None  # the experiment inside the tool
+    organizer: str | None  # the experiment organizer: figure1/pca_swissroll
+    tool: str
+    command: Command
+    registration: str | None = None  # the file that describes the tool
+    description: str = ""
+    tags: list[str] = field(default_factory=list)
+    overrides: list[str] = field(default_factory=list)
+    sweep: str | None = None  # the sweep's directory
+    estimated_runtime: float | None = None
+    timeout: float | None = None
+    grace: float | None = None  # None: 90 s in a SLURM job, else 10 s
+    collect: list[str] = field(default_factory=list)  # absolute directories in the tool's checkout
+    collect_lock: str | None = None  # held while the tool may write there
+    resume: list[str] | None = None  # extra arguments of further attempts; None: can't be resumed
+    stash: Code | None = None
+    code: Code | None = None  # the tool's
+    environment: Environment | None = None
+    wandb: dict[str, Any] = field(default_factory=dict)
+    debug: bool = False
+
+    state: State = State.FROZEN
+    created: str | None = None
+    started: str | None = None
+    ended: str | None = None
+    duration: float | None = None
+    exit_code: int | None = None
+    signal: str | None = None
+    reason: str | None = None
+    advice: str | None = None  # what to change, and in which file
+    peak_memory: int | None = None
+    cpu_time: float | None = None
+    host: str | None = None
+    supervisor: Supervisor | None = None
+    process: Process | None = None
+    log: str = "output.log"
+    collected: list[str] = field(default_factory=list)
+    attempt: int = 1
+    attempts: list[Attempt] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # what went wrong without changing the outcome
+    format: int = FORMAT
+
+    @property
+    def path(self) -> Path:
+        return Path(self.directory)
+
+
+def now() -> str:
+    """Return the present time with its offset, to the millisecond."""
+    return datetime.datetime.now().astimezone().isoformat(timespec="milliseconds")
+
+
+def claim(run: Run) -> None:
+    """Write the first record of a run; StashError if its directory already holds one."""
+    run.path.mkdir(parents=True, exist_ok=True)
+    try:
+        (run.path / FILE_NAME).touch(exist_ok=False)
+    except FileExistsError as error:
+        raise already_taken(run.path) from error
+    write(run)
+
+
+def already_taken(directory: Path) -> StashError:
+    """Return the error for a directory that holds another run."""
+    return StashError(
+        f"{directory} already holds a run, which would be overwritten.",
+        "leave out hydra.run.dir or hydra.sweep.dir, or name another directory",
+    )
+
+
+def write(run: Run) -> None:
+    """Replace the run's record in its directory."""
+    text = json.dumps(dataclasses.asdict(run), indent=2, ensure_ascii=True)
+    write_atomically(run.path / FILE_NAME, text + "\n")
+
+
+def read(directory: Path) -> Run:
+    """Return the run recorded in ``directory``, which may have been moved since.
+
+    Raises StashError if there is no record or it can't be understood.
+    """
+    path = directory / FILE_NAME
+    try:
+        data = json.loads(path.read_bytes())
+        run: Run = _build(Run, {**data, "directory": str(directory.absolute())})
+    except FileNotFoundError as error:
+        raise StashError(f"{directory} holds no run (no {FILE_NAME}).", "experimentstash runs") from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise StashError(f"{path} is not a run's record: {error}") from error
+    except OSError as error:
+        raise StashError(f"{path} can't be read: {error.strerror}") from error
+    return run
+
+
+def read_all(sweep: Path) -> list[Run]:
+    """Return the runs of a sweep in the order of their numbers."""
+    directories = [path.parent for path in sweep.glob(f"*/{FILE_NAME}")]
+    return [read(path) for path in sorted(directories, key=lambda path: (len(path.name), path.name))]
+
+
+_NESTED: dict[str, Any] = {
+    "command": Command,
+    "stash": Code,
+    "code": Code,
+    "environment": Environment,
+    "supervisor": Supervisor,
+    "process": Process,
+}
+
+
+def _build(kind: type[Any], data: dict[str, Any]) -> Any:
+    known = {item.name for item in dataclasses.fields(kind)}
+    values = {name: value for name, value in data.items() if name in known}
+    if kind is Run:
+        for name, nested in _NESTED.items():
+            if values.get(name) is not None:
+                values[name] = _build(nested, values[name])
+        values["attempts"] = [_build(Attempt, attempt) for attempt in values.get("attempts", [])]
+    if "state" in values:
+        values["state"] = State(values["state"])
+    return kind(**values)

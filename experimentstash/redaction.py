@@ -1,0 +1,62 @@
+"""What looks like a secret, so that it never reaches a record, a log or a message."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+from collections.abc import Iterable, Mapping
+
+_SECRET_NAME = re.compile(
+    r"(^|_)(PASSWORD|PASSWD|PASSPHRASE|SECRET|SECRETS|TOKEN|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|CREDENTIALS?|AUTH)(_|$)",
+    re.IGNORECASE,
+)
+_SECRET_FILES = (
+    ".env",
+    ".env.*",
+    "*.pem",
+    "*.key",
+    ".netrc",
+    "_netrc",
+    ".pypirc",
+    "id_rsa",
+    "id_ed25519",
+    "credentials*",
+)
+# Shorter values ("1", "main") would be found everywhere.
+_SHORTEST_SECRET = 8
+
+
+def is_secret_name(name: str) -> bool:
+    """Tell whether an environment variable of this name holds a secret."""
+    return _SECRET_NAME.search(name) is not None
+
+
+def is_secret_file(path: str) -> bool:
+    """Tell whether a file of this name usually holds a secret."""
+    name = os.path.basename(path)
+    return any(fnmatch.fnmatch(name, pattern) for pattern in _SECRET_FILES)
+
+
+def secrets_in(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the values in ``environment`` that are secrets, with their names: {value: name}."""
+    return {
+        value: name
+        for name, value in environment.items()
+        if is_secret_name(name) and len(value) >= _SHORTEST_SECRET and not os.path.exists(value)
+    }
+
+
+def find_secret(texts: Iterable[str], environment: Mapping[str, str]) -> str | None:
+    """Return the name of an environment variable whose secret value occurs in one of ``texts``."""
+    secrets = secrets_in(environment)
+    if not secrets:
+        return None
+    return next((name for text in texts for value, name in secrets.items() if value in text), None)
+
+
+def redact(text: str, environment: Mapping[str, str]) -> str:
+    """Return ``text`` with the secret values of ``environment`` replaced by their names."""
+    for value, name in secrets_in(environment).items():
+        text = text.replace(value, f"<{name}>")
+    return text

@@ -1,0 +1,52 @@
+"""Shows a growing file on the terminal as it grows, without standing between the tool and its file."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+# Seconds between two looks at the file, and bytes that are passed on at once.
+_INTERVAL = 0.05
+_CHUNK = 1 << 20
+
+
+class Relay:
+    """Copies a file to a descriptor in a thread of its own: a terminal that blocks (Ctrl-S) blocks nothing else.
+
+    A reader that goes away ends the relay and nothing more.
+    """
+
+    def __init__(self, path: Path, offset: int, descriptor: int) -> None:
+        self._path = path
+        self._offset = offset
+        self._descriptor = descriptor
+        self._is_complete = threading.Event()
+        self._thread = threading.Thread(target=self._copy, name="relay", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def finish(self) -> None:
+        """Show what is still missing and return. The file must be complete."""
+        self._is_complete.set()
+        self._thread.join()
+
+    def _copy(self) -> None:
+        try:
+            with self._path.open("rb") as stream:
+                stream.seek(self._offset)
+                while True:
+                    was_complete = self._is_complete.is_set()
+                    while chunk := stream.read(_CHUNK):
+                        self._write(chunk)
+                    if was_complete:
+                        return
+                    self._is_complete.wait(_INTERVAL)
+        except OSError:
+            return
+
+    def _write(self, chunk: bytes) -> None:
+        view = memoryview(chunk)
+        while view:
+            view = view[os.write(self._descriptor, view) :]

@@ -1,0 +1,183 @@
+"""The types of the composed configuration. Hydra checks every file and override against them.
+
+Plain dataclasses, so that what runs after composition needs neither Hydra nor OmegaConf.
+``"???"`` is OmegaConf's mark for a value that must be given.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Dict, List, Optional
+
+MISSING: Any = "???"
+
+
+class CallStyle(Enum):
+    """How a tool is told what to do."""
+
+    hydra = "hydra"  # experiment=NAME key=value …, or --config-dir/--config-path DIR --config-name NAME key=value …
+    options = "options"  # --key value …, as argparse and click read it
+    file = "file"  # one YAML or JSON file with all parameters
+    arguments = "arguments"  # nothing but the organizer's `arguments`
+
+
+class ListStyle(Enum):
+    """How a list reaches a command line with options."""
+
+    spread = "spread"  # --key a b c       (argparse: nargs="*" or "+")
+    repeat = "repeat"  # --key a --key b   (click: multiple=True; argparse: action="append")
+    comma = "comma"  # --key a,b,c
+
+
+class BooleanStyle(Enum):
+    """How a boolean reaches a command line with options."""
+
+    flag = "flag"  # true: --key; false: nothing
+    negatable = "negatable"  # true: --key; false: --no-key
+    value = "value"  # --key true, --key false
+
+
+class FileFormat(Enum):
+    """The format of the file that a tool of the style `file` reads."""
+
+    yaml = "yaml"
+    json = "json"
+
+
+class EnvironmentKind(Enum):
+    """What a tool's environment is made from."""
+
+    auto = "auto"  # the first of: a PEP 723 block in the entrypoint, pyproject.toml, requirements.txt, dependencies
+    pyproject = "pyproject"  # pyproject.toml (setup.py counts), with or without uv.lock
+    requirements = "requirements"  # a requirements file
+    script = "script"  # the PEP 723 block of a script
+    interpreter = "interpreter"  # an interpreter that exists already, used as it is
+    none = "none"  # no Python: the entrypoint is an executable
+
+
+class WandbMode(Enum):
+    """Where Weights & Biases runs go."""
+
+    auto = "auto"  # offline inside a SLURM job, elsewhere whatever the tool and its user's settings say
+    online = "online"
+    offline = "offline"
+    disabled = "disabled"
+
+
+@dataclass
+class CallConfig:
+    """How a tool is called."""
+
+    style: CallStyle = CallStyle.options
+    # How the experiment's name is handed over. hydra: the override's key (default: experiment); options: an option
+    # (--experiment) or `positional`; file: a key of the file; null elsewhere: not handed over.
+    experiment: Optional[str] = None
+    # Where the tool is told to write, given the run directory. hydra: an override's key (default: hydra.run.dir);
+    # options: an option (--output-dir); file: a key of the file. Elsewhere use ${output_dir}.
+    output: Optional[str] = None
+    # hydra: the tool's own config directory, relative to its path; nested config groups are recognised by it.
+    configs: Optional[str] = None
+    # hydra: a directory of experiment configs in this stash, relative to its root, handed over with --config-dir …
+    config_dir: Optional[str] = None
+    # … or with --config-path. The experiment is then given with --config-name.
+    config_path: Optional[str] = None
+    # options: how lists and booleans are written.
+    lists: ListStyle = ListStyle.spread
+    booleans: BooleanStyle = BooleanStyle.flag
+    # file: the option before the file's path (null: the path alone), and its format.
+    option: Optional[str] = "--config"
+    format: FileFormat = FileFormat.yaml
+
+
+@dataclass
+class EnvironmentConfig:
+    """What a tool's own Python environment is made from, with uv."""
+
+    kind: EnvironmentKind = EnvironmentKind.auto
+    # The file to make it from, relative to the tool's path (default: the kind's usual name; script: the entrypoint).
+    file: Optional[str] = None
+    # interpreter: the path of the Python to use (relative: to the tool's path).
+    interpreter: Optional[str] = None
+    # pyproject: optional extras and dependency groups to install.
+    extras: List[str] = field(default_factory=list)
+    groups: List[str] = field(default_factory=list)
+
+
+@dataclass
+class ToolConfig:
+    """A tool's registration: conf/tool/<name>.yaml."""
+
+    # The tool's directory, relative to the stash's root.
+    path: str = MISSING
+    # `-m package.module`, `file.py`, or an executable of the tool's environment or directory; words after it are kept.
+    entrypoint: str = MISSING
+    # The commit that the submodule is pinned to (null: whatever is checked out).
+    commit: Optional[str] = None
+    # The Python of its environment, as uv understands it: "3.11", ">=3.10", a path (null: what the tool asks for).
+    python_version: Optional[str] = None
+    # Packages to install besides what the tool itself declares.
+    dependencies: List[str] = field(default_factory=list)
+    description: str = ""
+    call: CallConfig = field(default_factory=CallConfig)
+    environment: EnvironmentConfig = field(default_factory=EnvironmentConfig)
+    # Environment variables for the tool. A name that looks like a secret's is recorded without its value.
+    env: Dict[str, Optional[str]] = field(default_factory=dict)
+    # Directories inside the tool's path in which it insists on writing; what appears there during a run is moved into
+    # the run directory. Runs of such a tool take turns.
+    collect: List[str] = field(default_factory=list)
+    # Where the tool is started: `tool` (its own directory) or `run` (the run directory).
+    working_directory: str = "tool"
+    # How a run that was cut short is continued in the same run directory: extra arguments for the further attempts
+    # ([] if the same command simply goes on); null: the tool can't.
+    resume: Optional[List[str]] = None
+
+
+@dataclass
+class GraceConfig:
+    """The time a tool gets to save its work once it has been told to stop."""
+
+    # Seconds between the signal and SIGKILL (null: 90 in a SLURM job, else 10).
+    seconds: Optional[float] = None
+    # The signal that SLURM sends as a warning, the same number of seconds before the wall time.
+    signal: str = "TERM"
+
+
+@dataclass
+class WandbConfig:
+    """Weights & Biases, for tools that use it. Only what the user's environment hasn't set is handed to the tool."""
+
+    mode: WandbMode = WandbMode.auto
+    entity: Optional[str] = None
+    project: Optional[str] = None
+    # The run's group (default: the experiment organizer's name).
+    group: Optional[str] = None
+    # Seconds that bringing a W&B run to its final state may take after the tool has ended.
+    timeout: float = 30.0
+
+
+@dataclass
+class StashConfig:
+    """The root configuration: one experiment of one tool, ready to run."""
+
+    tool: ToolConfig = field(default_factory=ToolConfig)
+    # The experiment inside the tool.
+    experiment: Optional[str] = None
+    description: str = ""
+    tags: List[str] = field(default_factory=list)
+    # "45" (seconds), "30m", "2h", "1h30m", "2:00:00", "1-12:00:00".
+    estimated_runtime: Optional[str] = None
+    # The tool's parameters, sweepable from the command line (params.seed=1,2,3).
+    params: Dict[str, Any] = field(default_factory=dict)
+    # Arguments appended as they are; interpolations such as ${params.seed} and ${output_dir} work.
+    arguments: List[str] = field(default_factory=list)
+    # The time after which the run is stopped, written like estimated_runtime (null: none).
+    timeout: Optional[str] = None
+    # Show what is executed and why; the tool gets HYDRA_FULL_ERROR=1.
+    debug: bool = False
+    # Compose, check and print the exact command, and run nothing.
+    validate_only: bool = False
+    grace: GraceConfig = field(default_factory=GraceConfig)
+    wandb: WandbConfig = field(default_factory=WandbConfig)
+    # The run directory; for interpolations.
+    output_dir: str = "${hydra:runtime.output_dir}"

@@ -1,0 +1,63 @@
+"""Signals as events: handlers are saved, ours noted what came, and the old ones put back."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+# Those that ask a supervisor for something; SIGCHLD tells it that a child has ended.
+WATCHED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP, signal.SIGCONT, signal.SIGCHLD)
+
+# Seconds between two looks where no SIGCHLD can wake us.
+_BLIND_INTERVAL = 0.05
+
+
+class SignalQueue:
+    """A context in which the watched signals are queued instead of acted upon.
+
+    In a thread that isn't the main one Python can't handle signals: there the queue only waits.
+    """
+
+    def __enter__(self) -> SignalQueue:
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._reader, False)
+        os.set_blocking(self._writer, False)
+        self._handlers: dict[signal.Signals, Any] = {}
+        self._is_active = threading.current_thread() is threading.main_thread()
+        if self._is_active:
+            self._wakeup = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+            for number in WATCHED:
+                self._handlers[number] = signal.signal(number, _note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._is_active:
+            for number, handler in self._handlers.items():
+                # None: it was installed by C code and can't be put back by Python.
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
+            signal.set_wakeup_fd(self._wakeup)
+        os.close(self._reader)
+        os.close(self._writer)
+
+    def wait(self, seconds: float) -> list[signal.Signals]:
+        """Return the signals that have come, in order, waiting for the first at most so many seconds."""
+        bound = seconds if self._is_active else min(seconds, _BLIND_INTERVAL)
+        select.select([self._reader], [], [], max(0.0, bound))
+        try:
+            return [signal.Signals(byte) for byte in os.read(self._reader, 4096)]
+        except BlockingIOError:
+            return []
+
+    def stop_ourselves(self) -> None:
+        """Stop this process as SIGTSTP would have done, and return when it is continued."""
+        previous = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTSTP)
+        signal.signal(signal.SIGTSTP, previous)
+
+
+def _note(_number: int, _frame: FrameType | None) -> None:
+    """Do nothing: the wake-up descriptor has noted the signal."""

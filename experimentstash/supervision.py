@@ -1,0 +1,324 @@
+"""One tool under supervision: started, told to stop in a way that lets it save, and ended with all it started.
+
+A state machine without a loop of its own: whoever drives it calls ``tick`` when a child has ended, when the time that
+the last ``tick`` named has come, or after any request. So one process can watch over one tool or over hundreds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import errno
+import functools
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from experimentstash import procfs
+from experimentstash.procfs import Identity
+from experimentstash.records import State
+
+# Seconds. A tool that has ended may leave helpers that are about to end too (W&B's service takes 0.1 s).
+LINGER = 2.0
+# Seconds between SIGTERM and SIGKILL for what a tool has left behind.
+LEFTOVER_GRACE = 3.0
+# Seconds that a second Ctrl-C leaves of the grace.
+HASTENED_GRACE = 2.0
+# Seconds after which processes that survive SIGKILL (stuck in the kernel, on a dead file system) are given up.
+KILL_PATIENCE = 10.0
+# Seconds between two measurements of memory, and between two looks at what is ending.
+SAMPLING_INTERVAL = 1.0
+_FIRST_SAMPLE = 0.1
+_ENDING_INTERVAL = 0.05
+
+_SHELLS = ("sh", "bash", "dash", "zsh", "ksh", "ash", "busybox")
+
+
+class _Phase(enum.Enum):
+    RUNNING = enum.auto()
+    STOPPING = enum.auto()  # told to stop; within its grace
+    LEFTOVERS = enum.auto()  # the main process has ended; others may be about to
+    LEFTOVERS_TOLD = enum.auto()
+    KILLING = enum.auto()
+    OVER = enum.auto()
+
+
+@dataclass(frozen=True)
+class StopRequest:
+    """Why a tool was stopped, and by which signal to its supervisor (None: by our own timeout)."""
+
+    state: State
+    reason: str
+    number: signal.Signals | None = None
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a tool ended. Memory in bytes, times in seconds."""
+
+    returncode: int  # negative: the signal
+    stop: StopRequest | None
+    duration: float
+    cpu_time: float
+    peak_memory: int
+    oom_kills: int
+    left_behind: int  # processes that had to be ended after the tool's main process
+    survivors: int  # processes that even SIGKILL did not end
+
+
+@functools.cache
+def _parent_death_prefix() -> tuple[str, ...]:
+    setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
+    return (setpriv, "--pdeathsig", "TERM", "--") if setpriv else ()
+
+
+class SupervisedTool:
+    """A tool's process and all its descendants.
+
+    ``marker`` (``NAME=value``) is an entry of the environment by which its processes are recognised. With
+    ``is_alone`` every new descendant of this process counts as the tool's, even one that hid its origin.
+    """
+
+    def __init__(self, *, marker: str, timeout: float | None, is_alone: bool, log: Callable[[str], None]) -> None:
+        self._marker = marker
+        self._timeout = timeout
+        self._is_alone = is_alone
+        self._log = log
+        self._phase = _Phase.RUNNING
+        self._stop: StopRequest | None = None
+        self._deadline = 0.0  # of the present phase
+        self._suspended_at: float | None = None
+        self._returncode = 0
+        self._cpu_time = 0.0
+        self._peak_memory = 0
+        self._left_behind: set[Identity] = set()
+        self._survivors = 0
+        self._orphans: set[int] = set()
+
+    def start(self, argv: Sequence[str], *, cwd: Path, environment: Mapping[str, str], output: int) -> Identity:
+        """Start the tool with stdout and stderr in the file ``output``; OSError if that can't be done."""
+        if shutil.which(argv[0], path=environment.get("PATH")) is None:
+            number = errno.EACCES if Path(cwd, argv[0]).is_file() else errno.ENOENT
+            raise OSError(number, os.strerror(number), argv[0])
+        self._bystanders = set(procfs.descendants(os.getpid())) if self._is_alone else set()
+        self._oom_kills_before = procfs.oom_kills()
+        # Ignored signals stay ignored in a child: a scheduler's SIGUSR1/2 to the whole job must not kill the tool.
+        saved = {number: signal.getsignal(number) for number in (signal.SIGUSR1, signal.SIGUSR2)}
+        try:
+            for number in saved:
+                signal.signal(number, signal.SIG_IGN)
+        except ValueError:  # not in the main thread
+            saved = {}
+        try:
+            self._process = subprocess.Popen(
+                [*_parent_death_prefix(), *argv],
+                cwd=cwd,
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        finally:
+            for number, handler in saved.items():
+                signal.signal(number, handler)
+        self._started = time.monotonic()
+        self._next_sample = self._started + _FIRST_SAMPLE
+        self._end_by = None if self._timeout is None else self._started + self._timeout
+        self._identity = procfs.identity(self._process.pid) or Identity(self._process.pid, 0)
+        return self._identity
+
+    @property
+    def is_over(self) -> bool:
+        return self._phase is _Phase.OVER
+
+    def request_stop(self, request: StopRequest, grace: float) -> None:
+        """Tell the tool to stop; what is left of it after ``grace`` seconds is killed. Asking again changes nothing."""
+        if self._stop is not None or self._phase is not _Phase.RUNNING:
+            return
+        self._stop = request
+        self._phase = _Phase.STOPPING
+        self._deadline = time.monotonic() + grace
+        self._log(f"{request.reason}; the tool has {grace:g} s to end")
+        self._tell(self._identity.pid)
+
+    def hasten(self) -> None:
+        """Shorten what is left of the grace."""
+        if self._phase in (_Phase.STOPPING, _Phase.LEFTOVERS, _Phase.LEFTOVERS_TOLD):
+            self._deadline = min(self._deadline, time.monotonic() + HASTENED_GRACE)
+            self._log(f"asked again: {HASTENED_GRACE:g} s left")
+
+    def suspend(self) -> None:
+        """Stop the clock and every process of the tool (Ctrl-Z)."""
+        if self._suspended_at is None and not self.is_over:
+            self._suspended_at = time.monotonic()
+            self._send_all(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Undo ``suspend``; the time in between counts neither for the timeout nor for the grace."""
+        if self._suspended_at is not None:
+            pause = time.monotonic() - self._suspended_at
+            self._suspended_at = None
+            self._deadline += pause
+            if self._end_by is not None:
+                self._end_by += pause
+            self._send_all(signal.SIGCONT)
+
+    def tick(self, grace: float) -> float:
+        """Do what is due and return after how many seconds to call again at the latest.
+
+        ``grace`` is what the tool gets if its timeout has come.
+        """
+        if self._suspended_at is not None:
+            return SAMPLING_INTERVAL
+        now = time.monotonic()
+        if self._phase in (_Phase.RUNNING, _Phase.STOPPING) and self._reap_main():
+            # After a stop, what the tool started has the rest of the grace too: it may be what is saving.
+            if self._phase is _Phase.RUNNING:
+                self._deadline = now + LINGER
+            self._phase = _Phase.LEFTOVERS
+        if self._phase is _Phase.RUNNING:
+            if self._end_by is not None and now >= self._end_by:
+                self.request_stop(StopRequest(State.TIMED_OUT, f"timeout of {self._timeout:g} s reached"), grace)
+                return _ENDING_INTERVAL
+            self._sample(now)
+            due = self._next_sample if self._end_by is None else min(self._next_sample, self._end_by)
+            return max(0.0, due - now)
+        if self._phase is _Phase.STOPPING:
+            if now >= self._deadline:
+                self._log("the grace is over: SIGKILL to everything that is left")
+                self._begin_killing(now)
+                return self._kill(now)
+            self._sample(now)
+            return max(0.0, min(self._next_sample, self._deadline) - now)
+        return self._end_leftovers(now)
+
+    def ending(self) -> Ending:
+        """Return how the tool ended, once it ``is_over``."""
+        return Ending(
+            returncode=self._returncode,
+            stop=self._stop,
+            duration=self._ended - self._started,
+            cpu_time=self._cpu_time,
+            peak_memory=self._peak_memory,
+            oom_kills=max(0, procfs.oom_kills() - self._oom_kills_before),
+            left_behind=len(self._left_behind),
+            survivors=self._survivors,
+        )
+
+    def _end_leftovers(self, now: float) -> float:
+        if self._phase is _Phase.KILLING:
+            return self._kill(now)
+        members = self._members()
+        if not members:
+            self._finish()
+            return 0.0
+        if now < self._deadline:
+            return _ENDING_INTERVAL
+        self._left_behind |= members
+        if self._phase is _Phase.LEFTOVERS and self._stop is None:
+            self._log(f"the tool has ended and left {len(members)} processes behind: SIGTERM to them")
+            for member in members:
+                procfs.send(member, signal.SIGTERM)
+            self._phase = _Phase.LEFTOVERS_TOLD
+            self._deadline = now + LEFTOVER_GRACE
+            return _ENDING_INTERVAL
+        self._log(f"SIGKILL to the {len(members)} processes that the tool has left behind")
+        self._begin_killing(now)
+        return self._kill(now)
+
+    def _begin_killing(self, now: float) -> None:
+        self._phase = _Phase.KILLING
+        self._deadline = now + KILL_PATIENCE
+
+    def _kill(self, now: float) -> float:
+        is_reaped = self._reap_main()
+        members = self._members()
+        if (members or not is_reaped) and now < self._deadline:
+            if not is_reaped:  # where there is no /proc to find the members, its process group is all we know
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self._identity.pid, signal.SIGKILL)
+            for member in members:
+                procfs.send(member, signal.SIGKILL)
+            return _ENDING_INTERVAL / 5
+        self._survivors = len(members)
+        if members:
+            self._log(f"{len(members)} processes survive SIGKILL: {sorted(member.pid for member in members)}")
+        self._finish()
+        return 0.0
+
+    def _finish(self) -> None:
+        self._reap_orphans()
+        if self._process.returncode is None:  # it survived SIGKILL
+            self._returncode = -signal.SIGKILL
+            self._ended = time.monotonic()
+        self._phase = _Phase.OVER
+
+    def _tell(self, pid: int) -> None:
+        # To the main process alone: its workers would die of what it knows how to handle. But a shell dies without
+        # passing anything on, so what it runs is told first.
+        if procfs.command_name(pid) in _SHELLS and not procfs.catches(pid, signal.SIGTERM):
+            for child in procfs.children(pid):
+                self._tell(child)
+        prefers_interrupt = procfs.catches(pid, signal.SIGINT) and not procfs.catches(pid, signal.SIGTERM)
+        number = signal.SIGINT if prefers_interrupt else signal.SIGTERM
+        process = procfs.identity(pid)
+        if process is not None and procfs.send(process, number):
+            self._log(f"sent {number.name} to process {pid} ({procfs.command_name(pid)})")
+
+    def _members(self) -> set[Identity]:
+        """Return the living processes of the tool."""
+        candidates = set(procfs.descendants(os.getpid()))
+        if self._is_alone:
+            found = {procfs.identity(pid) for pid in candidates - self._bystanders}
+            return {member for member in found if member is not None}
+        if not candidates:
+            return set()
+        return procfs.members(self._marker, candidates, session=self._identity.pid)
+
+    def _send_all(self, number: signal.Signals) -> None:
+        for member in self._members():
+            procfs.send(member, number)
+
+    def _sample(self, now: float) -> None:
+        if now < self._next_sample:
+            return
+        pids = [self._identity.pid, *procfs.descendants(self._identity.pid)]
+        self._peak_memory = max(self._peak_memory, procfs.memory(pids))
+        self._next_sample = now + SAMPLING_INTERVAL
+
+    def _reap_main(self) -> bool:
+        if self._process.returncode is not None:
+            return True
+        try:
+            pid, status, usage = os.wait4(self._identity.pid, os.WNOHANG)
+        except ChildProcessError:  # somebody else in this process has waited for it: its end is not known
+            pid, status, usage = self._identity.pid, signal.SIGKILL, None
+        if pid == 0:
+            return False
+        self._ended = time.monotonic()
+        self._returncode = os.waitstatus_to_exitcode(status)
+        self._process.returncode = self._returncode
+        if usage is not None:
+            self._cpu_time += usage.ru_utime + usage.ru_stime
+            unit = 1 if sys.platform == "darwin" else 1024
+            self._peak_memory = max(self._peak_memory, usage.ru_maxrss * unit)
+        return True
+
+    def _reap_orphans(self) -> None:
+        """Wait for the dead that fell to us as the subreaper, and count their time."""
+        if not self._is_alone:
+            return
+        for pid in set(procfs.children(os.getpid())) - self._bystanders:
+            try:
+                reaped, _, usage = os.wait4(pid, os.WNOHANG)
+            except ChildProcessError:
+                continue
+            if reaped:
+                self._cpu_time += usage.ru_utime + usage.ru_stime

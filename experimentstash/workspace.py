@@ -1,0 +1,157 @@
+"""Where everything in a stash is. The only module that knows the layout."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from experimentstash.errors import StashError, did_you_mean
+
+# Digits and letters that can't be taken for one another.
+_ID_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
+_ID_LENGTH = 7
+
+
+@dataclass(frozen=True)
+class Stash:
+    """The paths of one stash."""
+
+    root: Path
+
+    @property
+    def conf(self) -> Path:
+        return self.root / "conf"
+
+    @property
+    def run_roots(self) -> tuple[Path, Path]:
+        """Where single runs and sweeps are kept."""
+        return self.root / "outputs", self.root / "multirun"
+
+    @property
+    def private(self) -> Path:
+        """What can be made anew at any time: environments, locks, logs of bugs."""
+        return self.root / ".experimentstash"
+
+    @property
+    def environments(self) -> Path:
+        return self.private / "environments"
+
+    def registration(self, tool: str) -> Path:
+        return self.conf / "tool" / f"{tool}.yaml"
+
+    def organizer(self, name: str) -> Path:
+        return self.conf / "exp" / f"{name}.yaml"
+
+    def tools(self) -> list[str]:
+        """Return the names of the registered tools, sorted."""
+        return _options(self.conf / "tool")
+
+    def experiments(self) -> list[str]:
+        """Return the names of all experiment organizers (figure1/pca_swissroll), sorted."""
+        return _options(self.conf / "exp")
+
+    def matching_experiments(self, pattern: str) -> list[str]:
+        """Return the experiments that a name or a glob pattern stands for.
+
+        Raises StashError if there is none.
+        """
+        everything = self.experiments()
+        name = pattern.removesuffix(".yaml")
+        if name in everything:
+            return [name]
+        found = [experiment for experiment in everything if fnmatch.fnmatchcase(experiment, name)]
+        if found:
+            return found
+        if any(mark in name for mark in "*?["):
+            raise StashError(f"No experiment matches {pattern!r}.\n{self.inventory()}")
+        raise StashError(f"There is no experiment {name!r}.{did_you_mean(name, everything)}\n{self.inventory()}")
+
+    def inventory(self) -> str:
+        """Say which experiments there are, each with its description."""
+        experiments = self.experiments()
+        if not experiments:
+            return f"There are no experiments in {self.conf / 'exp'} yet."
+        width = max(map(len, experiments))
+        shown = experiments[:100]
+        lines = [f"  {name:<{width}}  {_description(self.organizer(name))}".rstrip() for name in shown]
+        if len(experiments) > len(shown):
+            lines.append(f"  … and {len(experiments) - len(shown)} more in {self.conf / 'exp'}")
+        return "\n".join(["Experiments:", *lines])
+
+    def relative(self, path: Path | str) -> str:
+        """Return a path as it is shown: relative to the current directory where it is inside the stash."""
+        absolute = Path(path)
+        if absolute.is_relative_to(self.root):
+            return os.path.relpath(absolute)
+        return str(absolute)
+
+
+def find_stash(start: Path | None = None) -> Stash:
+    """Return the stash that ``start`` (default: the current directory) is in, looking upwards as git does.
+
+    Raises StashError outside one.
+    """
+    try:
+        directory = (start or Path.cwd()).absolute()
+    except FileNotFoundError as error:
+        raise StashError("The current directory no longer exists.", "cd into a stash") from error
+    for candidate in (directory, *directory.parents):
+        if (candidate / "conf" / "config.yaml").is_file() and (candidate / "conf" / "tool").is_dir():
+            return Stash(candidate)
+    raise StashError(
+        f"{directory} is not inside a stash (no conf/config.yaml beside a conf/tool/ here or above).",
+        "cd into a stash, or clone one",
+    )
+
+
+def new_token() -> str:
+    """Return a short random name, part of the path of a run or a sweep."""
+    return "".join(secrets.choice(_ID_ALPHABET) for _ in range(_ID_LENGTH))
+
+
+def run_id(directory: Path) -> str:
+    """Return the id of the run in ``directory``.
+
+    outputs/2026-01-31/12-00-00-k3f9a2b → k3f9a2b; multirun/2026-01-31/12-00-00-k3f9a2b/7 → k3f9a2b-7; random elsewhere.
+    """
+    own = _token(directory.name)
+    if own:
+        return own
+    sweep = _token(directory.parent.name)
+    if sweep and directory.name.isdecimal():
+        return f"{sweep}-{directory.name}"
+    return new_token()
+
+
+def _token(name: str) -> str | None:
+    token = name.rpartition("-")[2]
+    is_token = name != token and len(token) == _ID_LENGTH and set(token) <= set(_ID_ALPHABET)
+    return token if is_token else None
+
+
+def _options(group: Path) -> list[str]:
+    return sorted(path.relative_to(group).with_suffix("").as_posix() for path in _yaml_files(group))
+
+
+def _yaml_files(directory: Path) -> Iterator[Path]:
+    for folder, folders, files in os.walk(directory, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith((".", "__"))]
+        for name in files:
+            if name.endswith(".yaml") and not name.startswith("."):
+                yield Path(folder, name)
+
+
+def _description(organizer: Path) -> str:
+    """Return the one-line description of an organizer without parsing YAML (there may be thousands)."""
+    try:
+        with organizer.open(encoding="utf-8", errors="replace") as stream:
+            for line in stream:
+                if line.startswith("description:"):
+                    return line.partition(":")[2].strip().strip("\"'")
+    except OSError:
+        pass
+    return ""

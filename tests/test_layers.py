@@ -1,0 +1,69 @@
+"""Imports point down: no cycles, and none between modules of one layer."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / "experimentstash"
+
+# From the bottom up. A module may import from the layers below its own.
+LAYERS = (
+    {"errors", "procfs", "redaction", "schema", "relay", "signals"},
+    {"durations", "files", "process", "output"},
+    {"records", "git", "workspace", "wandb_log", "wandb_records"},
+    {"provenance", "environments", "arguments", "collect", "supervision", "completion", "wandb_runs"},
+    {"outcome", "summary", "wandb_guard", "wandb_server"},
+    {"freeze", "execute"},
+    {"mistakes"},
+    {"app", "commands.run"},
+    {"cli"},
+    {"__main__"},
+)
+# Only these may import Hydra or OmegaConf: what a job executes needs neither.
+COMPOSERS = {"app", "mistakes"}
+# Modules that cost more than they are worth at start-up; whoever needs one imports it where it is used.
+HEAVY = {"wandb", "submitit", "git", "rich", "hydra", "omegaconf", "yaml", "uv"}
+
+
+def modules() -> dict[str, Path]:
+    return {
+        ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
+        for path in PACKAGE.rglob("*.py")
+        if path.name != "__init__.py"
+    }
+
+
+def imports(path: Path, *, at_top: bool) -> set[str]:
+    """Return the full names that a file imports, or only those that it imports when it is itself imported."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes = tree.body if at_top else list(ast.walk(tree))
+    found: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+    return found
+
+
+def own(names: set[str]) -> set[str]:
+    known = modules()
+    stripped = {name.removeprefix("experimentstash.") for name in names if name.startswith("experimentstash.")}
+    return {name for name in stripped if name in known}
+
+
+@pytest.mark.parametrize("name", sorted(modules()))
+def test_a_module_imports_only_from_below(name: str) -> None:
+    level = {module: number for number, layer in enumerate(LAYERS) for module in layer}
+    assert name in level, f"{name} is in no layer yet"
+    wrong = {other for other in own(imports(modules()[name], at_top=False)) if level[other] >= level[name]}
+    assert not wrong
+
+
+@pytest.mark.parametrize("name", sorted(set(modules()) - COMPOSERS))
+def test_nothing_heavy_is_imported_at_start(name: str) -> None:
+    roots = {imported.partition(".")[0] for imported in imports(modules()[name], at_top=True)}
+    assert not roots & HEAVY
