@@ -15,14 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from hydra import main as hydra_main
+from hydra import version
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
-from experimentstash import mistakes, records
+from experimentstash import records
 from experimentstash.errors import StashError
 from experimentstash.execute import GRACE_IN_JOB, Executed, execute
 from experimentstash.freeze import Request, explain, freeze, plan
@@ -37,6 +41,7 @@ ROOT_VARIABLE = "EXPERIMENTSTASH_ROOT"
 TOKEN_VARIABLE = "EXPERIMENTSTASH_TOKEN"
 
 _EXP_GLOB = re.compile(r"\+?exp=['\"]?glob\(([^()]*)\)['\"]?")
+_VERSION_BASE = "1.3"
 _WHAT = "ExperimentStash runs experiments of foreign tools, composed by Hydra."
 _BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 
@@ -93,10 +98,13 @@ def main(argv: Sequence[str]) -> int:
     sys.argv = ["experimentstash", *arguments]
     try:
         with _variables(stash):
-            hydra_main(config_path=str(stash.conf), config_name="config", version_base="1.3")(task)()
+            if any(word.startswith("-") for word in arguments) or not _run_once(session, arguments):
+                hydra_main(config_path=str(stash.conf), config_name="config", version_base=_VERSION_BASE)(task)()
     except StashError:
         raise
     except Exception as error:
+        from experimentstash import mistakes
+
         explained = mistakes.explain(error, stash, arguments)
         if explained is None:
             raise
@@ -104,9 +112,30 @@ def main(argv: Sequence[str]) -> int:
     finally:
         sys.argv = saved_argv
         _session.reset(token)
-        if session.sweep is not None and records.read_all(session.sweep):
-            print(sweep_table(stash, session.sweep), flush=True)
+        runs = records.read_all(session.sweep) if session.sweep is not None else []
+        if runs:
+            print(sweep_table(stash, runs), flush=True)
     return _exit_code(session)
+
+
+def _run_once(session: _Session, overrides: Sequence[str]) -> bool:
+    """Do what hydra.main does for a single run; False if the configuration itself asks for a multirun.
+
+    hydra.main composes twice, the first time only to read hydra.mode: a third of the time that a run costs.
+    """
+    version.setbase(_VERSION_BASE)
+    hydra = Hydra.create_main_hydra2(
+        task_name="experimentstash", config_search_path=create_config_search_path(str(session.stash.conf))
+    )
+    try:
+        hydra.run(config_name="config", task_function=task, overrides=list(overrides))
+    except AssertionError:  # how Hydra.run says that hydra.mode isn't RUN, before it does anything
+        if session.executed is not None or session.failure is not None:
+            raise
+        return False
+    finally:
+        GlobalHydra.instance().clear()
+    return True
 
 
 def _meant(stash: Stash, argv: Sequence[str]) -> list[str]:
@@ -146,6 +175,11 @@ def _exit_code(session: _Session) -> int:
         runs = records.read_all(session.sweep)
         if not runs and not session.is_dry:
             raise StashError("The sweep has no runs.", "look at what is swept over: an empty list or glob?")
+        if not runs:
+            (session.sweep / "multirun.yaml").unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                for folder in (session.sweep, session.sweep.parent):
+                    folder.rmdir()
         return 0 if all(run.state is State.COMPLETED for run in runs) and session.failure is None else 1
     if session.executed is not None:
         return session.executed.run.exit_code or 0
@@ -189,12 +223,18 @@ def task(config: DictConfig) -> None:
 def _reject(session: _Session, directory: Path, error: Exception) -> None:
     """Note that a job's configuration is wrong: in a sweep as a failed run of its own, so that the others go on."""
     hydra = HydraConfig.get()
-    overrides = list(hydra.overrides.task)
-    mistake = error if isinstance(error, StashError) else mistakes.explain(error, session.stash, overrides)
+    overrides = _overrides(hydra)
+    if isinstance(error, StashError):
+        mistake: StashError | None = error
+    else:
+        from experimentstash import mistakes
+
+        mistake = mistakes.explain(error, session.stash, overrides)
     assert mistake is not None
     session.failure = mistake
     if hydra.mode != RunMode.MULTIRUN:
-        _discard(directory)
+        if not (directory / records.FILE_NAME).exists():  # another process may have been faster to claim it
+            _discard(directory)
         return
     complain(str(mistake))
     if (directory / records.FILE_NAME).exists():
@@ -243,11 +283,16 @@ def _request(stash: Stash, config: DictConfig, directory: Path) -> Request:
         config=typed,
         tool=str(tool),
         organizer=hydra.runtime.choices.get("exp"),
-        overrides=list(hydra.overrides.task),
+        overrides=_overrides(hydra),
         directory=directory,
         id=run_id(directory),
         sweep=Path(hydra.sweep.dir).absolute() if hydra.mode == RunMode.MULTIRUN else None,
     )
+
+
+def _overrides(hydra: Any) -> list[str]:
+    """Return the overrides as they were typed: an interpolation in one belongs to the configuration, not to Hydra's."""
+    return [str(word) for word in OmegaConf.to_container(hydra.overrides.task, resolve=False)]
 
 
 def _shows_output() -> bool:

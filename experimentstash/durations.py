@@ -34,10 +34,10 @@ def parse(text: str, field: str) -> float:
     if clock:
         fields = [int(part) for part in clock["fields"].split(":")]
         if clock["days"] is not None:
-            hours, minutes, seconds = (fields + [0, 0])[:3]
+            hours, minutes, seconds = [*fields, 0, 0][:3]
             return int(clock["days"]) * 86400.0 + hours * 3600 + minutes * 60 + seconds
         if len(fields) > 1:
-            hours, minutes, seconds = ([0] + fields)[-3:]
+            hours, minutes, seconds = [0, *fields][-3:]
             return hours * 3600.0 + minutes * 60 + seconds
     raise StashError(
         f"{field}: {text!r} is not a duration.", "write it like 45s, 30m, 2h, 1h30m, 2:00:00 or 1-12:00:00"

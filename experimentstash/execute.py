@@ -6,23 +6,25 @@ Needs no Hydra, no conf/ and no network. ``python -m experimentstash.execute RUN
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import shlex
 import signal
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from experimentstash import collect, outcome, procfs, records
+from experimentstash import collect, outcome, procfs, records, slurm, wandb_guard
 from experimentstash.errors import EXIT_INTERRUPTED, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, StashError
 from experimentstash.files import locked
 from experimentstash.output import say
 from experimentstash.process import clean_environment
-from experimentstash.records import Run, State, Supervisor
+from experimentstash.records import Run, State
 from experimentstash.relay import Relay
 from experimentstash.signals import SignalQueue
-from experimentstash.supervision import Ending, StopRequest, SupervisedTool
+from experimentstash.supervision import Ending, StopRequest, SupervisedTool, supervisor_here
 
 SUPERVISOR_LOG = "supervisor.log"
 MARKER = "EXPERIMENTSTASH_RUN_DIR"
@@ -32,6 +34,9 @@ GRACE_IN_JOB = 90.0
 # Of the grace that SLURM gives, so much is kept for closing the record and the W&B run (seconds, share at most).
 _RESERVE = 10.0
 _RESERVE_SHARE = 0.25
+# Seconds between two touches of the supervisor's log, by which other machines see that it lives.
+HEARTBEAT = 60.0
+_WANDB_TIMEOUT = 30.0
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,7 @@ def execute(run: Run, *, show_output: bool, secrets: Mapping[str, str] | None = 
                 if ending is not None:
                     _bring_together(run, before)
                     _conclude(run, ending, log)
+                    finish_wandb(run)
         except BaseException as error:
             if not run.state.is_final:
                 _abandon(run, error, log)
@@ -81,6 +87,21 @@ def tool_environment(run: Run, secrets: Mapping[str, str]) -> dict[str, str]:
     return environment
 
 
+def finish_wandb(run: Run) -> None:
+    """Bring the W&B runs of an ended run to their final state; whatever comes of that, the run's outcome stays."""
+    outcomes = wandb_guard.finish(
+        run.path,
+        exit_code=run.exit_code if run.exit_code is not None else 1,
+        preempted=run.state is State.PREEMPTED,
+        timeout=float(run.wandb.get("timeout", _WANDB_TIMEOUT)),
+        environment={**os.environ, **run.command.environment},
+    )
+    if outcomes:
+        run.wandb["runs"] = [dataclasses.asdict(outcome) for outcome in outcomes]
+        run.notes += [f"W&B run {outcome.id}: {outcome.note}" for outcome in outcomes if outcome.note]
+        records.write(run)
+
+
 def _supervise(
     run: Run, environment: Mapping[str, str], signals: SignalQueue, log: _Log, *, show_output: bool
 ) -> tuple[Ending | None, Relay | None]:
@@ -92,21 +113,27 @@ def _supervise(
     descriptor = os.open(run.path / run.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     try:
         offset = os.lseek(descriptor, 0, os.SEEK_END)
-        process = tool.start(run.command.argv, cwd=Path(run.command.cwd), environment=environment, output=descriptor)
+        argv = [*run.command.argv, *((run.resume or []) if run.attempt > 1 else [])]
+        process = tool.start(argv, cwd=Path(run.command.cwd), environment=environment, output=descriptor)
     except OSError as error:
         _could_not_start(run, error, log)
         return None, None
     finally:
         os.close(descriptor)
-    log(f"started process {process.pid}: {shlex.join(run.command.argv)}")
+    log(f"started process {process.pid}: {shlex.join(argv)}")
     run.process = records.Process(process.pid, process.start_time)
     records.write(run)
     relay = Relay(run.path / run.log, offset, sys.stdout.fileno()) if show_output else None
     if relay is not None:
         relay.start()
+    next_heartbeat = time.monotonic() + HEARTBEAT
     while not tool.is_over:
         for number in signals.wait(tool.tick(grace)):
             _react(tool, number, signals, run, grace)
+        if time.monotonic() >= next_heartbeat:
+            next_heartbeat += HEARTBEAT
+            with contextlib.suppress(OSError):
+                os.utime(run.path / SUPERVISOR_LOG)
     return tool.ending(), relay
 
 
@@ -140,21 +167,18 @@ _WORDS = {
 
 
 def _begin(run: Run) -> None:
-    own = procfs.identity(os.getpid())
     run.state = State.RUNNING
     run.started = records.now()
-    run.host = procfs.hostname()
-    run.supervisor = Supervisor(
-        host=run.host,
-        pid=os.getpid(),
-        start_time=own.start_time if own else 0,
-        boot_id=procfs.boot_id(),
-        slurm_job=os.environ.get("SLURM_JOB_ID"),
-    )
+    run.supervisor = supervisor_here()
+    run.host = run.supervisor.host
     records.write(run)
 
 
 def _conclude(run: Run, ending: Ending, log: _Log) -> None:
+    job = slurm.current_job()
+    if ending.stop is not None and ending.stop.number is signal.SIGTERM and job is not None:
+        state, reason = slurm.why_asked_to_stop(job, run.grace or GRACE_IN_JOB)
+        ending = dataclasses.replace(ending, stop=StopRequest(state, reason, signal.SIGTERM))
     verdict = outcome.judge(run, ending)
     run.state, run.exit_code, run.signal, run.reason = verdict.state, verdict.exit_code, verdict.signal, verdict.reason
     run.ended = records.now()
@@ -232,4 +256,4 @@ def _log_file(run: Run) -> Iterator[_Log]:
 
 
 def _in_job() -> bool:
-    return "SLURM_JOB_ID" in os.environ
+    return slurm.current_job() is not None

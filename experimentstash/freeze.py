@@ -19,6 +19,7 @@ from experimentstash.process import LEAKS
 from experimentstash.records import Command, Run
 from experimentstash.redaction import find_secret, is_secret_name
 from experimentstash.schema import StashConfig, ToolConfig
+from experimentstash.supervision import supervisor_here
 from experimentstash.workspace import Stash
 
 
@@ -138,6 +139,7 @@ def freeze(planned: Plan, announce: Callable[[str], None]) -> Run:
         wandb={"timeout": config.wandb.timeout},
         debug=config.debug,
         created=records.now(),
+        supervisor=supervisor_here(),
     )
     records.claim(run)
     for name, text in planned.files.items():

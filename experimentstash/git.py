@@ -10,6 +10,8 @@ from experimentstash.process import run
 
 # These say where git's own programs, settings and keys are; the others would point it at another repository.
 _KEPT = ("GIT_EXEC_PATH", "GIT_SSH", "GIT_SSH_COMMAND", "GIT_SSL_CAINFO", "GIT_SSL_NO_VERIFY", "GIT_ASKPASS")
+# What a user's settings could change so that `git apply` no longer understands the patch.
+_PLAIN = ("--no-ext-diff", "--no-textconv", "--no-color", "--src-prefix=a/", "--dst-prefix=b/", "--unified=3")
 
 
 @dataclass(frozen=True)
@@ -63,9 +65,8 @@ def difference(directory: Path, commit: str, paths: tuple[str, ...], untracked: 
     index: Path | None = None
     try:
         if untracked:
-            shown = run(["git", "rev-parse", "--absolute-git-dir"], cwd=root, env=git_environment).stdout.strip()
-            index = Path(shown) / f"index.experimentstash-{os.getpid()}"
-            original = Path(shown) / "index"
+            original = _git_directory(root) / "index"
+            index = original.with_name(f"index.experimentstash-{os.getpid()}")
             if original.exists():
                 index.write_bytes(original.read_bytes())
             git_environment["GIT_INDEX_FILE"] = str(index)
@@ -77,13 +78,21 @@ def difference(directory: Path, commit: str, paths: tuple[str, ...], untracked: 
             )
         pathspecs = ["--", *(f":(top,literal){path}" for path in paths)] if paths else []
         return run(
-            ["git", "diff", "--binary", "--no-ext-diff", "--no-textconv", "--no-color", commit, *pathspecs],
+            ["git", "diff", "--binary", *_PLAIN, commit, *pathspecs],
             cwd=root,
             env=git_environment,
         ).stdout
     finally:
         if index is not None:
             index.unlink(missing_ok=True)
+
+
+def _git_directory(root: Path) -> Path:
+    """Return where the repository of a checkout is kept; a submodule or worktree has a file that says where."""
+    dot_git = root / ".git"
+    if dot_git.is_dir():
+        return dot_git
+    return (root / dot_git.read_text().removeprefix("gitdir:").strip()).resolve()
 
 
 def _parse_status(root: Path, text: str) -> Status:

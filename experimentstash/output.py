@@ -11,6 +11,7 @@ USAGE = """\
 Run one:      python -m experimentstash +exp=NAME [params.KEY=VALUE …]
 Run many:     python -m experimentstash -m +exp=NAME,NAME [params.KEY=A,B …]
 In short:     experimentstash run NAME, or experimentstash run 'figure1/*'
+Look and act: experimentstash runs | show | logs | cancel | resume | sync   (--help tells more)
 What's in it: python -m experimentstash --help, or +exp=NAME --cfg job"""
 
 

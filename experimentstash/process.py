@@ -66,24 +66,25 @@ def run(
                 list(argv),
                 cwd=cwd,
                 env=None if env is None else dict(env),
-                input=stdin,
+                input=None if stdin is None else stdin.encode("utf-8", "surrogateescape"),
                 stdin=None if stdin is not None else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
-                encoding="utf-8",
-                errors="surrogateescape",
                 timeout=timeout,
                 pass_fds=pass_fds,
             )
-        if show_progress:
-            done.stderr = _without_control_sequences(b"".join(shown).decode("utf-8", "surrogateescape"))
     except subprocess.TimeoutExpired as error:
         raise CommandError(argv, 124, "", f"no answer within {timeout} s") from error
     except OSError as error:
         raise CommandError(argv, 127, "", str(error)) from error
+    # Decoded here, because subprocess would turn every \r\n into \n, and so spoil a patch.
+    stdout = done.stdout.decode("utf-8", "surrogateescape")
+    stderr_text = (b"".join(shown) if show_progress else done.stderr).decode("utf-8", "surrogateescape")
+    if show_progress:
+        stderr_text = _without_control_sequences(stderr_text)
     if check and done.returncode != 0:
-        raise CommandError(argv, done.returncode, done.stdout or "", done.stderr or "")
-    return done
+        raise CommandError(argv, done.returncode, stdout, stderr_text)
+    return subprocess.CompletedProcess(done.args, done.returncode, stdout, stderr_text)
 
 
 @contextlib.contextmanager

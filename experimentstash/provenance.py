@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from experimentstash import git
@@ -22,16 +21,9 @@ def identify(stash: Path, tool: Path, run_directory: Path) -> tuple[Code, Code]:
 
     For a tool that lives in the stash's own repository, only changes below its path count as the tool's.
     """
-    tool_root = git.toplevel(tool)
-    if tool_root is not None and tool_root == git.toplevel(stash):
-        status = git.status(stash)
-        return _identity(stash, status, run_directory, "stash.patch"), _identity(
-            tool, status, run_directory, "tool.patch"
-        )
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        other = pool.submit(git.status, tool)
-        stash_status = git.status(stash)
-        tool_status = other.result()
+    stash_status = git.status(stash)
+    is_own_repository = git.toplevel(tool) != git.toplevel(stash)
+    tool_status = git.status(tool) if is_own_repository else stash_status
     return (
         _identity(stash, stash_status, run_directory, "stash.patch"),
         _identity(tool, tool_status, run_directory, "tool.patch"),
@@ -52,8 +44,9 @@ def _identity(directory: Path, status: git.Status | None, run_directory: Path, p
     if changed or kept:
         limits = (prefix.rstrip("/"),) if prefix else ()
         patch = git.difference(directory, status.commit, limits, kept)
-        write_atomically(run_directory / patch_name, redact(patch, os.environ))
-        code.patch = patch_name
+        if patch:  # of a submodule with nothing but untracked files there is nothing to say here
+            write_atomically(run_directory / patch_name, redact(patch, os.environ))
+            code.patch = patch_name
     return code
 
 

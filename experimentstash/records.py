@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
+import time
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -163,7 +164,12 @@ class Run:
 
 def now() -> str:
     """Return the present time with its offset, to the millisecond."""
-    return datetime.datetime.now().astimezone().isoformat(timespec="milliseconds")
+    return as_text(time.time())
+
+
+def as_text(moment: float) -> str:
+    """Return a time, given as seconds since the epoch, as records keep it."""
+    return datetime.datetime.fromtimestamp(moment).astimezone().isoformat(timespec="milliseconds")
 
 
 def claim(run: Run) -> None:

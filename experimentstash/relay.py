@@ -27,6 +27,11 @@ class Relay:
     def start(self) -> None:
         self._thread.start()
 
+    @property
+    def is_broken(self) -> bool:
+        """Whether the reader has gone."""
+        return not self._thread.is_alive()
+
     def finish(self) -> None:
         """Show what is still missing and return. The file must be complete."""
         self._is_complete.set()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import datetime
+from collections.abc import Sequence
 
-from experimentstash import records
 from experimentstash.durations import describe
 from experimentstash.records import Run, State
 from experimentstash.workspace import Stash
@@ -26,19 +26,22 @@ def ending_line(stash: Stash, run: Run) -> str:
     return "\n".join(lines)
 
 
-def sweep_table(stash: Stash, sweep: Path) -> str:
+def sweep_table(stash: Stash, runs: Sequence[Run]) -> str:
     """Return a table of a sweep's runs: which, state, time, and where its log is."""
-    rows = [("run", "experiment", "state", "time", "log")]
-    for run in records.read_all(sweep):
-        rows.append(
-            (
-                run.id,
-                " ".join([run.organizer or run.tool, *_own_overrides(run)]),
-                f"{_MARKS.get(run.state, '✗')} {words(run.state)}",
-                describe(run.duration) if run.duration is not None else "-",
-                stash.relative(run.path / run.log),
-            )
-        )
+    rows = [(run.id, _experiment(run), _state(run), _took(run), stash.relative(run.path / run.log)) for run in runs]
+    return _table([("run", "experiment", "state", "time", "log"), *rows])
+
+
+def runs_table(stash: Stash, runs: Sequence[Run]) -> str:
+    """Return a table of runs: which, state, experiment, tool, when, how long, and where."""
+    rows = [
+        (run.id, _state(run), _experiment(run), run.tool, _when(run), _took(run), stash.relative(run.path))
+        for run in runs
+    ]
+    return _table([("run", "state", "experiment", "tool", "when", "time", "directory"), *rows])
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
@@ -50,5 +53,24 @@ def words(state: State) -> str:
     return state.value.replace("_", " ")
 
 
-def _own_overrides(run: Run) -> list[str]:
-    return [override for override in run.overrides if not override.startswith(("+exp=", "hydra/", "hydra."))]
+def _experiment(run: Run) -> str:
+    own = [override for override in run.overrides if not override.startswith(("+exp=", "hydra/", "hydra."))]
+    return " ".join([run.organizer or run.tool, *own])
+
+
+def _state(run: Run) -> str:
+    return f"{_MARKS.get(run.state, '✗')} {words(run.state)}"
+
+
+def _took(run: Run) -> str:
+    if run.duration is not None:
+        return describe(run.duration)
+    if run.state is State.RUNNING and run.started is not None:
+        since = datetime.datetime.now().astimezone() - datetime.datetime.fromisoformat(run.started)
+        return describe(since.total_seconds())
+    return "-"
+
+
+def _when(run: Run) -> str:
+    moment = run.started or run.created
+    return datetime.datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M") if moment else "-"

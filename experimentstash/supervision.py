@@ -20,9 +20,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from experimentstash import procfs
+from experimentstash import procfs, slurm
 from experimentstash.procfs import Identity
-from experimentstash.records import State
+from experimentstash.records import State, Supervisor
 
 # Seconds. A tool that has ended may leave helpers that are about to end too (W&B's service takes 0.1 s).
 LINGER = 2.0
@@ -70,6 +70,18 @@ class Ending:
     oom_kills: int
     left_behind: int  # processes that had to be ended after the tool's main process
     survivors: int  # processes that even SIGKILL did not end
+
+
+def supervisor_here() -> Supervisor:
+    """Return who this process is, as records keep it."""
+    own = procfs.identity(os.getpid())
+    return Supervisor(
+        host=procfs.hostname(),
+        pid=os.getpid(),
+        start_time=own.start_time if own else 0,
+        boot_id=procfs.boot_id(),
+        slurm_job=slurm.current_job(),
+    )
 
 
 @functools.cache

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import os
-import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,7 +109,7 @@ def find_stash(start: Path | None = None) -> Stash:
 
 def new_token() -> str:
     """Return a short random name, part of the path of a run or a sweep."""
-    return "".join(secrets.choice(_ID_ALPHABET) for _ in range(_ID_LENGTH))
+    return "".join(_ID_ALPHABET[byte % len(_ID_ALPHABET)] for byte in os.urandom(_ID_LENGTH))
 
 
 def run_id(directory: Path) -> str:
@@ -118,13 +117,16 @@ def run_id(directory: Path) -> str:
 
     outputs/2026-01-31/12-00-00-k3f9a2b → k3f9a2b; multirun/2026-01-31/12-00-00-k3f9a2b/7 → k3f9a2b-7; random elsewhere.
     """
+    return known_id(directory) or new_token()
+
+
+def known_id(directory: Path) -> str | None:
+    """Return the id that the path of a run tells; None where it was named otherwise and only the record knows."""
     own = _token(directory.name)
     if own:
         return own
     sweep = _token(directory.parent.name)
-    if sweep and directory.name.isdecimal():
-        return f"{sweep}-{directory.name}"
-    return new_token()
+    return f"{sweep}-{directory.name}" if sweep and directory.name.isdecimal() else None
 
 
 def _token(name: str) -> str | None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -35,28 +37,28 @@ def test_what_people_write(text: str, seconds: float) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "",
-        " ",
-        "abc",
-        "h",
-        "-1",
-        "1e3",
-        "inf",
-        "nan",
-        "1h30",
-        "5ms",
-        "5months",
-        "1:2:3:4",
-        "1:",
-        ":30",
-        "1-",
-        "1:300",
-        "1 2",
-    ]
-    + ["1.5:00", "2h foo", "²", "١٢", "9999999999", "9" * 400 + "-1", "9" * 5000 + "s", "30m\n; rm"],
+        *["", " ", "1 2", "2h foo", "30m\n; rm", "²", "١٢", "9999999999", "9" * 400 + "-1", "9" * 5000 + "s"],
+        *[
+            "abc",
+            "h",
+            "-1",
+            "1e3",
+            "inf",
+            "nan",
+            "1h30",
+            "5ms",
+            "5months",
+            "1:2:3:4",
+            "1:",
+            ":30",
+            "1-",
+            "1:300",
+            "1.5:00",
+        ],
+    ],
 )
 def test_anything_else_is_refused_and_named(text: str) -> None:
-    with pytest.raises(StashError, match="^timeout: ") as caught:
+    with pytest.raises(StashError, match=r"^timeout: ") as caught:
         parse(text, "timeout")
     assert caught.value.mend
 
@@ -64,10 +66,8 @@ def test_anything_else_is_refused_and_named(text: str) -> None:
 @some
 @given(st.text(max_size=12) | st.text(alphabet="0159.:-hmsdw ", max_size=12))
 def test_any_text_is_a_finite_duration_or_an_expected_error(text: str) -> None:
-    try:
+    with contextlib.suppress(StashError):
         assert 0 <= parse(text, "x") < 1e16
-    except StashError:
-        pass
 
 
 @some

@@ -14,11 +14,13 @@ LAYERS = (
     {"errors", "procfs", "redaction", "schema", "relay", "signals"},
     {"durations", "files", "process", "output"},
     {"records", "git", "workspace", "wandb_log", "wandb_records"},
-    {"provenance", "environments", "arguments", "collect", "supervision", "completion", "wandb_runs"},
-    {"outcome", "summary", "wandb_guard", "wandb_server"},
+    {"provenance", "environments", "arguments", "collect", "completion", "slurm", "summary", "wandb_runs"},
+    {"supervision", "wandb_sync", "wandb_upload"},
+    {"outcome", "wandb_guard"},
     {"freeze", "execute"},
-    {"mistakes"},
-    {"app", "commands.run"},
+    {"runs", "mistakes"},
+    {"app", "commands.run", "commands.runs", "commands.show", "commands.logs", "commands.cancel"}
+    | {"commands.resume", "commands.sync"},
     {"cli"},
     {"__main__"},
 )

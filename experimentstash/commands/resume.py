@@ -1,0 +1,51 @@
+"""``experimentstash resume RUN``: a further attempt at a run that was cut short, in the same directory."""
+
+from __future__ import annotations
+
+from experimentstash import records
+from experimentstash.errors import StashError
+from experimentstash.files import locked
+from experimentstash.records import Attempt, Run, State
+from experimentstash.supervision import supervisor_here
+from experimentstash.workspace import Stash
+
+
+def resume(stash: Stash, earlier: Run) -> Run:
+    """Return the run, frozen again for its next attempt; what the last one left stays in the record.
+
+    Raises StashError if the run still goes on, has completed, or its tool doesn't say that it can resume.
+    """
+    with locked(stash.private / "locks" / "resume.lock"):
+        run = records.read(earlier.path)
+        if not run.state.is_final:
+            raise StashError(f"The run {run.id} has not ended.", f"experimentstash cancel {run.id}")
+        if run.state is State.COMPLETED:
+            raise StashError(f"The run {run.id} has completed; there is nothing to resume.")
+        if not run.command.argv:
+            raise StashError(f"The run {run.id} never started: {run.reason}")
+        if run.resume is None:
+            raise StashError(
+                f"The tool {run.tool!r} doesn't say how it resumes.",
+                f"if it does, write `resume: [--its, --arguments]` (or `resume: []`) in {run.registration}; that holds"
+                " for runs from then on",
+            )
+        run.attempts.append(
+            Attempt(
+                number=run.attempt,
+                started=run.started,
+                ended=run.ended,
+                state=run.state,
+                exit_code=run.exit_code,
+                reason=run.reason,
+                log=run.log,
+            )
+        )
+        run.attempt += 1
+        run.log = f"output.{run.attempt}.log"
+        run.state = State.FROZEN
+        run.started = run.ended = run.reason = run.advice = run.signal = None
+        run.exit_code = run.duration = run.peak_memory = run.cpu_time = run.process = None
+        run.notes = []
+        run.supervisor = supervisor_here()
+        records.write(run)
+        return run

@@ -1,0 +1,57 @@
+"""``experimentstash show RUN``: everything that is known about one run."""
+
+from __future__ import annotations
+
+import shlex
+
+from experimentstash.durations import describe
+from experimentstash.records import Code, Run
+from experimentstash.summary import words
+from experimentstash.workspace import Stash
+
+
+def show(stash: Stash, run: Run) -> list[tuple[str, str]]:
+    """Return what is known about a run as (label, text); what isn't known is left out."""
+    memory = None if not run.peak_memory else f"{run.peak_memory / 1e9:.2f} GB"
+    rows = [
+        ("run", run.id),
+        ("state", words(run.state)),
+        ("why", run.reason),
+        ("advice", run.advice),
+        ("experiment", run.organizer),
+        ("in the tool", f"{run.tool}: {run.experiment}" if run.experiment else run.tool),
+        ("description", run.description or None),
+        ("tags", ", ".join(run.tags) or None),
+        ("overrides", shlex.join(run.overrides) or None),
+        ("directory", stash.relative(run.path)),
+        ("log", stash.relative(run.path / run.log)),
+        ("started", run.started),
+        ("took", None if run.duration is None else describe(run.duration)),
+        ("CPU time", None if run.cpu_time is None else describe(run.cpu_time)),
+        ("peak memory", memory),
+        ("exit code", None if run.exit_code is None else str(run.exit_code)),
+        ("signal", run.signal),
+        ("host", run.host),
+        ("SLURM job", run.supervisor.slurm_job if run.supervisor else None),
+        ("attempt", str(run.attempt) if run.attempt > 1 else None),
+        ("code", _code(run.code)),
+        ("stash", _code(run.stash)),
+        ("Python", f"{run.environment.version} ({run.environment.interpreter})" if run.environment else None),
+        ("command", shlex.join(run.command.argv)),
+        ("in", run.command.cwd),
+    ]
+    rows += [("W&B", f"{each['id']}: {_wandb(each)}") for each in run.wandb.get("runs", [])]
+    rows += [("earlier", f"attempt {each.number}: {words(each.state)}, {each.log}") for each in run.attempts]
+    rows += [("note", note) for note in run.notes]
+    return [(label, text) for label, text in rows if text is not None]
+
+
+def _code(code: Code | None) -> str | None:
+    if code is None or code.commit is None:
+        return None
+    return f"{code.commit[:12]}{f' ({code.branch})' if code.branch else ''}{', with changes' if code.dirty else ''}"
+
+
+def _wandb(outcome: dict[str, object]) -> str:
+    where = "online" if outcome.get("online") else "offline"
+    return f"{where}, {'ended on the server' if outcome.get('delivered') else 'to be sent by `experimentstash sync`'}"

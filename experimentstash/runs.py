@@ -1,0 +1,204 @@
+"""The runs of a stash: finding, naming and reading them, and closing the records of those whose supervisor is gone.
+
+run.json files are all there is; whoever looks at them first puts right what a killed supervisor could not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from experimentstash import procfs, records, slurm
+from experimentstash.errors import StashError
+from experimentstash.execute import GRACE_HERE, HEARTBEAT, MARKER, SUPERVISOR_LOG, finish_wandb
+from experimentstash.files import locked
+from experimentstash.output import say
+from experimentstash.procfs import Identity
+from experimentstash.records import FILE_NAME, Run, State
+from experimentstash.workspace import Stash, known_id
+
+# A supervisor on another machine that has not touched its log for so many heartbeats is gone.
+_MISSED_HEARTBEATS = 10
+# The exit code of a run of which nothing is known but that it was killed: 128 + SIGKILL.
+_EXIT_KILLED = 128 + signal.SIGKILL
+_LOOK_INTERVAL = 0.05
+
+
+def directories(stash: Stash) -> Iterator[Path]:
+    """Yield the directories of all runs, in no order."""
+    for root in stash.run_roots:
+        yield from _below(root)
+
+
+def all_runs(stash: Stash) -> list[Run]:
+    """Return all runs, newest first, reconciled. Records that can't be read are reported and left out."""
+    found = []
+    for directory in directories(stash):
+        try:
+            found.append(look(stash, directory))
+        except StashError as error:
+            say(str(error))
+    return sorted(found, key=lambda run: (run.created or "", run.directory), reverse=True)
+
+
+def find(stash: Stash, name: str) -> Run:
+    """Return the run called ``name``: `latest`, its directory, its id, or a unique beginning of that.
+
+    Raises StashError if there is none, or more than one.
+    """
+    as_path = Path(name)
+    if (as_path / FILE_NAME).is_file():
+        return look(stash, as_path.absolute())
+    if as_path.name == FILE_NAME and as_path.is_file():
+        return look(stash, as_path.parent.absolute())
+    if name == "latest":
+        everything = all_runs(stash)
+        if not everything:
+            raise StashError("There are no runs yet.", "python -m experimentstash +exp=NAME")
+        return everything[0]
+    matching = {}
+    for directory in directories(stash):
+        run_id = known_id(directory) or records.read(directory).id
+        if run_id == name:
+            return look(stash, directory)
+        if run_id.startswith(name):
+            matching[run_id] = directory
+    if len(matching) == 1:
+        return look(stash, next(iter(matching.values())))
+    if matching:
+        shown = ", ".join(sorted(matching)[:10])
+        raise StashError(f"{name!r} may be any of {len(matching)} runs: {shown}.", "give more of the id")
+    raise StashError(f"There is no run {name!r}.", "experimentstash runs")
+
+
+def look(stash: Stash, directory: Path) -> Run:
+    """Return the run in ``directory``, its record closed first if its supervisor is gone."""
+    run = records.read(directory)
+    if run.state.is_final or not _is_abandoned(run):
+        return run
+    try:
+        return reconcile(stash, run)
+    except OSError as error:
+        say(f"the record of {run.id} can't be closed: {error.strerror}")
+        return run
+
+
+def reconcile(stash: Stash, run: Run) -> Run:
+    """Close the record of a run whose supervisor is gone, end what it left behind, and finish its W&B runs.
+
+    Doing it twice, or two doing it at once, is the same as doing it once.
+    """
+    with locked(stash.private / "locks" / "reconcile.lock"):
+        run = records.read(run.path)
+        if run.state.is_final or not _is_abandoned(run):
+            return run
+        _end_leftovers(run)
+        word = slurm.ask(run.supervisor.slurm_job) if run.supervisor and run.supervisor.slurm_job else None
+        run.state, run.reason = _true_state(run, word)
+        run.exit_code = run.exit_code if run.exit_code is not None else _EXIT_KILLED
+        run.ended = _last_sign_of_life(run)
+        run.notes.append(f"closed at {records.now()} because its supervisor was gone")
+        records.write(run)
+        finish_wandb(run)
+        return run
+
+
+def ask_to_stop(run: Run, report: Callable[[str], None]) -> bool:
+    """Ask a run to end, gently; False if it has ended already or can't be reached from here."""
+    supervisor = run.supervisor
+    if run.state.is_final or supervisor is None:
+        return False
+    if is_local(run):
+        return procfs.send(Identity(supervisor.pid, supervisor.start_time), signal.SIGTERM)
+    if supervisor.slurm_job is not None:
+        slurm.cancel(supervisor.slurm_job)
+        return True
+    report(f"{run.id} runs on {supervisor.host}: cancel it from there")
+    return False
+
+
+def is_local(run: Run) -> bool:
+    """Tell whether the supervisor of a run is, or was, a process of this machine since its last start."""
+    supervisor = run.supervisor
+    return supervisor is not None and (supervisor.host, supervisor.boot_id) == (procfs.hostname(), procfs.boot_id())
+
+
+def _below(directory: Path) -> Iterator[Path]:
+    try:
+        with os.scandir(directory) as entries:
+            listed = list(entries)
+    except OSError:
+        return
+    if any(entry.name == FILE_NAME for entry in listed):
+        yield directory
+        return
+    for entry in listed:
+        if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
+            yield from _below(Path(entry.path))
+
+
+def _is_abandoned(run: Run) -> bool:
+    """Tell whether nobody watches over a run that isn't over."""
+    supervisor = run.supervisor
+    if supervisor is None:
+        return False
+    if supervisor.host == procfs.hostname():
+        return not (is_local(run) and procfs.is_alive(Identity(supervisor.pid, supervisor.start_time)))
+    if supervisor.slurm_job is not None:
+        word = slurm.ask(supervisor.slurm_job)
+        if word is not None:
+            return word.state is not None
+    try:
+        silence = time.time() - (run.path / SUPERVISOR_LOG).stat().st_mtime
+    except OSError:
+        return False
+    return silence > _MISSED_HEARTBEATS * HEARTBEAT
+
+
+def _end_leftovers(run: Run) -> None:
+    """Wait for what a dead supervisor's tool has been told to do, for its grace at most; then kill it."""
+    if run.supervisor is None or run.supervisor.host != procfs.hostname():
+        return
+    marker = f"{MARKER}={run.directory}"
+    deadline = time.monotonic() + (GRACE_HERE if run.grace is None else run.grace)
+    members = procfs.members(marker)
+    if members:
+        say(f"the supervisor of {run.id} is gone; ending the {len(members)} processes it left …")
+        for member in members:
+            # The kernel has told the main process already; what it started in sessions of their own knows nothing yet.
+            if run.process is None or member.pid != run.process.pid:
+                procfs.send(member, signal.SIGTERM)
+    while members:
+        if time.monotonic() > deadline:
+            for member in members:
+                procfs.send(member, signal.SIGKILL)
+        time.sleep(_LOOK_INTERVAL)
+        members = procfs.members(marker)
+
+
+def _true_state(run: Run, word: slurm.Word | None) -> tuple[State, str]:
+    asked = f"{run.reason}; " if run.reason else ""
+    if word is not None and word.state is not None and word.state not in (State.COMPLETED, State.FAILED):
+        return word.state, f"{asked}SLURM says {word.text}"
+    if run.state is State.FROZEN:
+        return State.LOST, "whoever was to start it has gone before it started; run it again"
+    if asked:
+        return State.CANCELLED, f"{asked}its supervisor was killed before the tool had ended"
+    assert run.supervisor is not None
+    where = f"process {run.supervisor.pid} on {run.supervisor.host}"
+    restarted = run.supervisor.host == procfs.hostname() and not is_local(run)
+    how = "the machine was restarted" if restarted else "it was killed, or its machine went down"
+    return State.LOST, f"its supervisor ({where}) left no word: {how}; the log holds what the tool wrote until then"
+
+
+def _last_sign_of_life(run: Run) -> str:
+    """Return when the run last wrote something, as the time of its end."""
+    moments = []
+    for name in (run.log, SUPERVISOR_LOG):
+        with contextlib.suppress(OSError):
+            moments.append((run.path / name).stat().st_mtime)
+    return records.as_text(max(moments)) if moments else records.now()

@@ -1,0 +1,481 @@
+from __future__ import annotations
+
+import json
+import os
+import pty
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experimentstash import environments
+from experimentstash.environments import Recipe, interpreter, is_ready, make, plan, record
+from experimentstash.errors import StashError
+from experimentstash.schema import EnvironmentConfig, EnvironmentKind, ToolConfig
+
+ROOT = Path(__file__).parent.parent
+HATCHLING = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+SETUPTOOLS = '[build-system]\nrequires = ["setuptools>=61"]\nbuild-backend = "setuptools.build_meta"\n'
+PROJECT = '[project]\nname = "tool"\nversion = "1"\nrequires-python = ">=3.10"\ndependencies = ["six"]\n'
+EXTRAS = '[project.optional-dependencies]\nx = ["iniconfig"]\n[dependency-groups]\ng = ["idna"]\n'
+SCRIPT = '# /// script\n# requires-python = ">=3.10"\n# dependencies = ["six"]\n# ///\nimport six\n'
+
+# Makes an environment in a process of its own; its arguments are the tool's directory and home.
+MAKER = """
+import sys
+from pathlib import Path
+from experimentstash.environments import make, plan
+from experimentstash.errors import StashError
+from experimentstash.schema import ToolConfig
+recipe = plan("tool", ToolConfig(), Path(sys.argv[1]), None, Path(sys.argv[2]))
+try:
+    make(recipe, announce=lambda line: print(line, flush=True))
+except StashError as error:
+    sys.exit(f"StashError: {error}")
+"""
+
+# Stands in the way of whoever builds it until the file `go` appears beside it.
+SLOW_SETUP = """
+import pathlib, time, setuptools
+here = pathlib.Path(__file__).parent
+(here / "started").touch()
+while not (here / "go").exists():
+    time.sleep(0.01)
+setuptools.setup(name="tool", version="1", py_modules=[])
+"""
+
+
+@pytest.fixture(autouse=True)
+def python_first_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """uv finds the interpreter that runs the tests, and downloads none."""
+    monkeypatch.setenv("PATH", os.path.dirname(os.path.realpath(sys.executable)) + os.pathsep + os.environ["PATH"])
+    monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
+
+
+@pytest.fixture
+def tool(tmp_path: Path) -> Path:
+    directory = tmp_path / "a stash, ünï'x" / "tools" / "latents [1]"
+    directory.mkdir(parents=True)
+    return directory
+
+
+@pytest.fixture
+def home(tool: Path) -> Path:
+    return tool.parent.parent / ".experimentstash" / "environments"
+
+
+def recipe_of(tool: Path, home: Path, script: str | None = None, runs_python: bool = True, **settings: Any) -> Recipe:
+    environment = EnvironmentConfig(**settings.pop("environment", {}))
+    config = ToolConfig(path="tools/tool", environment=environment, **settings)
+    return plan("tool", config, tool, tool / script if script else None, home, runs_python=runs_python)
+
+
+def made(recipe: Recipe) -> Recipe:
+    make(recipe)
+    assert is_ready(recipe)
+    return recipe
+
+
+def imports(recipe: Recipe, *modules: str) -> bool:
+    python = interpreter(recipe)
+    command = [str(python), "-c", f"import {', '.join(modules)}"]
+    return subprocess.run(command, cwd="/", capture_output=True).returncode == 0
+
+
+def write_package(tool: Path, backend: str, extra: str = "") -> None:
+    (tool / "pyproject.toml").write_text(backend + PROJECT + extra)
+    (tool / "src" / "tool").mkdir(parents=True)
+    (tool / "src" / "tool" / "__init__.py").write_text("VALUE = 1\n")
+
+
+def git(tool: Path, *words: str) -> str:
+    identity = ["-c", "user.name=n", "-c", "user.email=e@x"]
+    return subprocess.run(["git", *identity, *words], cwd=tool, check=True, capture_output=True, text=True).stdout
+
+
+def uv(tool: Path, *words: str) -> None:
+    subprocess.run([environments._find_uv(), *words], cwd=tool, check=True, capture_output=True)
+
+
+def failure(recipe: Recipe, **options: Any) -> StashError:
+    assert recipe.directory is not None
+    with pytest.raises(StashError) as caught:
+        make(recipe, **options)
+    assert not recipe.directory.exists()
+    return caught.value
+
+
+def awaited(condition: Callable[[], object], seconds: float = 20.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def maker(tool: Path, home: Path, **options: Any) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", MAKER, str(tool), str(home)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+    )
+
+
+# Kinds
+
+
+def test_requirements(tool: Path, home: Path) -> None:
+    (tool / "requirements.txt").write_text("-r more/base.txt  # comment\n")
+    (tool / "more").mkdir()
+    (tool / "more" / "base.txt").write_text("six\n-c limits.txt\n")
+    (tool / "more" / "limits.txt").write_text("six<2\n")
+    lines: list[str] = []
+    recipe = recipe_of(tool, home, dependencies=["iniconfig"])
+    assert not is_ready(recipe)
+    make(recipe, announce=lines.append)
+    assert recipe.kind is EnvironmentKind.requirements
+    assert imports(recipe, "six", "iniconfig")
+    assert "requirements.txt" in lines[0] and lines[0].startswith("Making the environment of 'tool' from ")
+    assert lines[1].startswith("Made the environment of 'tool' in ") and len(lines) == 2
+    found = record(recipe)
+    assert found.version == ".".join(map(str, sys.version_info[:3])) and found.lock_file == "requirements.txt"
+    assert recipe.directory is not None
+    mark = json.loads((recipe.directory / environments.READY_MARK).read_text())
+    assert mark["python"] == found.version and mark["uv"] and any(item.startswith("six==") for item in mark["packages"])
+
+    make(recipe, announce=lines.append)
+    assert len(lines) == 2
+    (tool / "more" / "limits.txt").write_text("six<1.17\n")
+    changed = recipe_of(tool, home, dependencies=["iniconfig"])
+    assert changed.key != recipe.key and not is_ready(changed)
+    made(changed)
+    assert is_ready(recipe) and imports(recipe, "six")
+
+
+@pytest.mark.parametrize("locked", [True, False], ids=["locked", "unlocked"])
+@pytest.mark.parametrize("backend", [HATCHLING, SETUPTOOLS], ids=["hatchling", "setuptools"])
+def test_package_is_live_and_its_checkout_stays_clean(tool: Path, home: Path, backend: str, locked: bool) -> None:
+    write_package(tool, backend, EXTRAS)
+    git(tool, "init", "-q")
+    if locked:
+        uv(tool, "lock")
+        shutil.rmtree(tool / "src" / "tool.egg-info", ignore_errors=True)
+    git(tool, "add", "-A")
+    git(tool, "commit", "-qm", "x")
+    recipe = made(recipe_of(tool, home, environment={"extras": ["x"], "groups": ["g"]}, dependencies=["pluggy"]))
+    assert git(tool, "status", "--porcelain", "--ignored=no") == ""
+    assert recipe.kind is EnvironmentKind.pyproject and record(recipe).lock_file == ("uv.lock" if locked else None)
+    assert imports(recipe, "tool", "six", "iniconfig", "idna", "pluggy")
+    (tool / "src" / "tool" / "new.py").write_text("")
+    assert imports(recipe, "tool.new")
+    plain = recipe_of(tool, home)
+    assert plain.key != recipe.key
+
+
+def test_exclude_in_a_subdirectory_of_a_repository(tool: Path, home: Path) -> None:
+    write_package(tool, SETUPTOOLS)
+    stash = tool.parent.parent
+    git(stash, "init", "-q")
+    (stash / ".gitignore").write_text(".experimentstash\n")
+    git(stash, "add", "-A")
+    git(stash, "commit", "-qm", "x")
+    made(recipe_of(tool, home))
+    assert (tool / "src" / "tool.egg-info").exists()
+    assert git(stash, "status", "--porcelain", "--ignored=no") == ""
+
+
+def test_lock_out_of_date(tool: Path, home: Path) -> None:
+    (tool / "pyproject.toml").write_text(PROJECT)
+    uv(tool, "lock")
+    lock = (tool / "uv.lock").read_bytes()
+    (tool / "pyproject.toml").write_text(PROJECT.replace("six", "idna"))
+    error = failure(recipe_of(tool, home))
+    assert "uv lock --directory" in str(error.mend) and "uv.lock" in error.message and "'tool'" in error.message
+    assert error.exit_code == 1
+    assert (tool / "uv.lock").read_bytes() == lock
+
+
+def test_member_of_a_workspace_uses_its_lock(tool: Path, home: Path) -> None:
+    root = tool.parent.parent
+    (root / "pyproject.toml").write_text(PROJECT + '[tool.uv.workspace]\nmembers = ["tools/*"]\n')
+    (tool / "pyproject.toml").write_text(PROJECT.replace('"tool"', '"latents"'))
+    uv(tool, "lock")
+    assert not (tool / "uv.lock").exists()
+    recipe = recipe_of(tool, home)
+    assert recipe.lock_file == "../../uv.lock"
+    assert imports(made(recipe), "six")
+
+
+def test_project_that_is_no_package(tool: Path, home: Path) -> None:
+    (tool / "pyproject.toml").write_text(PROJECT + EXTRAS)
+    recipe = made(recipe_of(tool, home, environment={"extras": ["x"], "groups": ["g"]}))
+    assert imports(recipe, "six", "iniconfig", "idna") and not imports(recipe, "tool")
+    assert {path.name for path in tool.iterdir()} == {"pyproject.toml"}
+
+
+def test_groups_without_a_project(tool: Path, home: Path) -> None:
+    (tool / "pyproject.toml").write_text('[dependency-groups]\ng = ["idna"]\n')
+    assert imports(made(recipe_of(tool, home, environment={"groups": ["g"]})), "idna")
+
+
+def test_setup_py_that_reads_its_requirements(tool: Path, home: Path) -> None:
+    (tool / "setup.py").write_text(
+        "import pathlib, setuptools\n"
+        "wanted = pathlib.Path('requirements/base.txt').read_text().split()\n"
+        "setuptools.setup(name='tool', version='1', py_modules=['tool'], install_requires=wanted)\n"
+    )
+    (tool / "tool.py").write_text("")
+    (tool / "requirements").mkdir()
+    (tool / "requirements" / "base.txt").write_text("six\n")
+    recipe = made(recipe_of(tool, home))
+    assert recipe.kind is EnvironmentKind.pyproject and imports(recipe, "tool", "six")
+    (tool / "requirements" / "base.txt").write_text("idna\n")
+    changed = recipe_of(tool, home)
+    assert changed.key != recipe.key and imports(made(changed), "idna")
+
+
+@pytest.mark.parametrize("locked", [True, False], ids=["locked", "unlocked"])
+def test_script(tool: Path, home: Path, locked: bool) -> None:
+    (tool / "pyproject.toml").write_text(PROJECT)
+    (tool / "run.py").write_text(SCRIPT)
+    if locked:
+        uv(tool, "lock", "--script", "run.py")
+    recipe = made(recipe_of(tool, home, "run.py", dependencies=["iniconfig"]))
+    assert recipe.kind is EnvironmentKind.script and imports(recipe, "six", "iniconfig")
+    assert record(recipe).lock_file == ("run.py.lock" if locked else "run.py")
+    (tool / "run.py").write_text(SCRIPT + "print(1)\n")
+    assert recipe_of(tool, home, "run.py", dependencies=["iniconfig"]).key == recipe.key
+    (tool / "run.py").write_text(SCRIPT.replace("six", "idna"))
+    changed = recipe_of(tool, home, "run.py", dependencies=["iniconfig"])
+    assert changed.key != recipe.key
+    if locked:
+        assert "uv lock --script" in str(failure(changed).mend)
+
+
+def test_dependencies_alone_and_nothing_at_all(tool: Path, home: Path) -> None:
+    (tool / "pyproject.toml").write_text("[tool.ruff]\nline-length = 100\n")
+    (tool / "setup.cfg").write_text("[flake8]\nmax-line-length = 100\n")
+    assert imports(made(recipe_of(tool, home, dependencies=["six"], runs_python=False)), "six")
+    empty = made(recipe_of(tool, home))
+    assert imports(empty, "sys") and not imports(empty, "six")
+    nothing = recipe_of(tool, home, runs_python=False)
+    make(nothing)
+    assert nothing.kind is EnvironmentKind.none and interpreter(nothing) is None and is_ready(nothing)
+    assert record(nothing).interpreter is None
+
+
+def test_interpreter(tool: Path, home: Path) -> None:
+    uv(tool, "venv", ".venv")
+    recipe = recipe_of(tool, home, environment={"interpreter": ".venv/bin/python"})
+    make(recipe)
+    assert recipe.kind is EnvironmentKind.interpreter and is_ready(recipe) and not home.exists()
+    assert interpreter(recipe) == tool / ".venv" / "bin" / "python"
+    version = ".".join(map(str, sys.version_info[:3]))
+    assert record(recipe).version == version
+    outside = recipe_of(tool, home, environment={"interpreter": os.path.realpath(sys.executable)})
+    assert record(outside).version == version and outside.key != recipe.key
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"environment": {"interpreter": "missing"}}, "missing is no file"),
+        ({"environment": {"interpreter": "data"}}, "not executable"),
+        ({"environment": {"kind": EnvironmentKind.interpreter}}, "names no interpreter"),
+        ({"environment": {"interpreter": sys.executable}, "dependencies": ["six"]}, "`dependencies`"),
+        ({"environment": {"kind": EnvironmentKind.none}, "dependencies": ["six"]}, "`dependencies`"),
+        ({"environment": {"file": "missing.txt"}}, "missing.txt is no file"),
+        ({"environment": {"file": "data", "extras": ["x"]}}, "only a pyproject has extras"),
+        ({"environment": {"kind": EnvironmentKind.pyproject}}, "pyproject.toml is no file"),
+        ({"environment": {"kind": EnvironmentKind.script}}, "names no file"),
+        ({"environment": {"kind": EnvironmentKind.script, "file": "data"}}, "PEP 723"),
+    ],
+)
+def test_registration_that_can_not_be_followed(tool: Path, home: Path, settings: dict[str, Any], words: str) -> None:
+    (tool / "data").write_text("")
+    with pytest.raises(StashError) as caught:
+        recipe_of(tool, home, **settings)
+    assert words in caught.value.message and "conf/tool/tool.yaml" in str(caught.value.mend)
+
+
+# Pythons
+
+
+def test_python_version(tool: Path, home: Path) -> None:
+    python = os.path.realpath(sys.executable)
+    assert made(recipe_of(tool, home, python_version=f"=={sys.version_info[0]}.{sys.version_info[1]}.*"))
+    assert made(recipe_of(tool, home, python_version=python)).key != recipe_of(tool, home).key
+    error = failure(recipe_of(tool, home, python_version="3.99"))
+    assert "3.99" in error.message and "experimentstash tool sync tool" in str(error.mend)
+
+
+def test_the_tool_says_which_python(tool: Path, home: Path) -> None:
+    (tool / "requirements.txt").write_text("six\n")
+    (tool / ".python-version").write_text("3.99\n")
+    assert "3.99" in failure(recipe_of(tool, home)).message
+    (tool / ".python-version").unlink()
+    (tool / "pyproject.toml").write_text(PROJECT.replace(">=3.10", ">=3.99"))
+    assert "3.99" in failure(recipe_of(tool, home)).message
+
+
+def test_the_stash_around_a_tool_does_not(tool: Path, home: Path) -> None:
+    (tool.parent.parent / "pyproject.toml").write_text(PROJECT.replace(">=3.10", ">=3.99"))
+    (tool / "requirements.txt").write_text("six\n")
+    assert made(recipe_of(tool, home))
+
+
+# Surroundings
+
+
+def test_our_own_environment_does_not_leak(tool: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tool / "pyproject.toml").write_text(PROJECT)
+    uv(tool, "lock")
+    for variable in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "UV_PROJECT_ENVIRONMENT", "UV_PYTHON", "UV_PROJECT"):
+        monkeypatch.setenv(variable, "/rubbish")
+    for variable in ("UV_FROZEN", "UV_NO_SYNC", "UV_SYSTEM_PYTHON", "UV_NO_PROJECT"):
+        monkeypatch.setenv(variable, "1")
+    recipe = made(recipe_of(tool, home, dependencies=["iniconfig"]))
+    monkeypatch.undo()
+    assert imports(recipe, "six", "iniconfig")
+
+
+def test_ready_is_seen_without_uv_network_or_process(tool: Path, home: Path) -> None:
+    (tool / "requirements.txt").write_text("six\n")
+    made(plan("tool", ToolConfig(), tool, None, home))
+    look = """
+import sys
+starting = ("subprocess.Popen", "os.posix_spawn", "os.fork")
+sys.addaudithook(lambda event, _: sys.exit(event) if event in starting else None)
+from pathlib import Path
+from experimentstash import environments
+from experimentstash.schema import ToolConfig
+recipe = environments.plan("tool", ToolConfig(), Path(sys.argv[1]), None, Path(sys.argv[2]))
+environments.make(recipe)
+assert environments.is_ready(recipe) and environments.record(recipe).version
+assert "uv" not in sys.modules and "tomllib" not in sys.modules
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "UV_OFFLINE": "1"}
+    subprocess.run([sys.executable, "-c", look, str(tool), str(home)], env=environment, check=True)
+
+
+def test_offline(tool: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tool / "requirements.txt").write_text("six\n")
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "empty cache"))
+    error = failure(recipe_of(tool, home), offline=True)
+    assert "six" in error.message and "internet" in str(error.mend) and "login node" in str(error.mend)
+    assert "experimentstash tool sync tool" in str(error.mend)
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    assert "internet" in str(failure(recipe_of(tool, home)).mend)
+
+
+def test_failure_says_what_uv_said(tool: Path, home: Path) -> None:
+    (tool / "requirements.txt").write_text("six==0.0.999\n")
+    error = failure(recipe_of(tool, home))
+    assert "six==0.0.999" in error.message and "requirements.txt" in error.message and "exit code 1" in error.message
+    assert error.exit_code == 1 and "internet" not in str(error.mend)
+    assert home.joinpath("tool").is_dir()
+    (tool / "requirements.txt").write_text("six\n")
+    assert made(recipe_of(tool, home))
+
+
+def test_home_that_can_not_be_written(tool: Path, home: Path) -> None:
+    home.parent.mkdir(parents=True)
+    home.write_text("a file is in the way")
+    with pytest.raises(StashError, match="could not be made"):
+        make(recipe_of(tool, home))
+
+
+def test_terminal_sees_progress_and_the_error_keeps_the_words(tool: Path, home: Path) -> None:
+    (tool / "requirements.txt").write_text("six==0.0.999\n")
+    terminal, ours = pty.openpty()
+    command = [sys.executable, "-c", MAKER, str(tool), str(home)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=ours)
+    os.close(ours)
+    seen = b""
+    try:
+        while chunk := os.read(terminal, 65536):
+            seen += chunk
+    except OSError:
+        pass
+    finally:
+        os.close(terminal)
+    assert process.wait() == 1
+    shown, _, told = seen.decode().partition("StashError:")
+    assert "six==0.0.999" in shown and "\x1b" in shown
+    assert "six==0.0.999" in told and "\x1b" not in told
+
+
+# Several processes, interruptions
+
+
+def test_two_at_once_make_it_once(tool: Path, home: Path) -> None:
+    (tool / "requirements.txt").write_text("six\n")
+    both = [maker(tool, home) for _ in range(2)]
+    said = [process.communicate()[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert "".join(said).count("Making") == 1
+
+
+def test_killed_maker_leaves_the_lock_to_uv_until_it_ends(tool: Path, home: Path) -> None:
+    (tool / "setup.py").write_text(SLOW_SETUP)
+    first = maker(tool, home)
+    awaited((tool / "started").exists)
+    first.kill()
+    first.wait()
+    recipe = plan("tool", ToolConfig(), tool, None, home)
+    assert recipe.directory is not None and recipe.directory.exists() and not is_ready(recipe)
+    second = maker(tool, home)
+    assert second.stdout is not None and "Waiting" in second.stdout.readline()
+    (tool / "go").touch()
+    rest, _ = second.communicate()
+    assert second.returncode == 0 and rest.count("Making") == 1
+    assert is_ready(recipe)
+
+
+def test_leftover_without_a_mark_is_replaced(tool: Path, home: Path) -> None:
+    recipe = recipe_of(tool, home, dependencies=["six"])
+    assert recipe.directory is not None
+    (recipe.directory / "bin").mkdir(parents=True)
+    (recipe.directory / "bin" / "python").symlink_to(sys.executable)
+    (recipe.directory / "leftover").touch()
+    assert not is_ready(recipe)
+    assert imports(made(recipe), "six") and not (recipe.directory / "leftover").exists()
+
+
+def test_environment_whose_python_is_gone_is_made_again(tool: Path, home: Path) -> None:
+    recipe = made(recipe_of(tool, home))
+    python = interpreter(recipe)
+    assert python is not None
+    python.unlink()
+    python.symlink_to("/nowhere")
+    assert not is_ready(recipe)
+    assert imports(made(recipe), "sys")
+
+
+def test_interrupt_leaves_nothing(tool: Path, home: Path) -> None:
+    (tool / "setup.py").write_text(SLOW_SETUP)
+    process = maker(tool, home, start_new_session=True)
+    awaited((tool / "started").exists)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate()
+    assert process.returncode != 0 and "KeyboardInterrupt" in said
+    recipe = plan("tool", ToolConfig(), tool, None, home)
+    assert recipe.directory is not None and not recipe.directory.exists()
+
+
+def test_recognition_is_quick(tool: Path, home: Path) -> None:
+    (tool / "pyproject.toml").write_text(PROJECT)
+    (tool / "uv.lock").write_bytes(b"#" * 1_000_000)
+    times = []
+    for _ in range(20):
+        started = time.perf_counter()
+        is_ready(recipe_of(tool, home))
+        times.append(time.perf_counter() - started)
+    assert sorted(times)[len(times) // 2] < 0.02  # seconds; about 0.002 on an idle machine
