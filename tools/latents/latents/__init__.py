@@ -1,0 +1,1 @@
+"""Two-dimensional embeddings of small data sets by classical methods, measured and drawn alike."""
