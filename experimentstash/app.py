@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from hydra import main as hydra_main
 from hydra import version
@@ -102,6 +102,9 @@ def main(argv: Sequence[str]) -> int:
                 hydra_main(config_path=str(stash.conf), config_name="config", version_base=_VERSION_BASE)(task)()
     except StashError:
         raise
+    except _Refusal as refusal:
+        assert refusal.__cause__ is not None
+        raise refusal.__cause__ from None
     except Exception as error:
         from experimentstash import mistakes
 
@@ -115,6 +118,8 @@ def main(argv: Sequence[str]) -> int:
         runs = records.read_all(session.sweep) if session.sweep is not None else []
         if runs:
             print(sweep_table(stash, runs), flush=True)
+        elif session.sweep is not None:
+            _discard_sweep(session.sweep)
     return _exit_code(session)
 
 
@@ -175,11 +180,6 @@ def _exit_code(session: _Session) -> int:
         runs = records.read_all(session.sweep)
         if not runs and not session.is_dry:
             raise StashError("The sweep has no runs.", "look at what is swept over: an empty list or glob?")
-        if not runs:
-            (session.sweep / "multirun.yaml").unlink(missing_ok=True)
-            with contextlib.suppress(OSError):
-                for folder in (session.sweep, session.sweep.parent):
-                    folder.rmdir()
         return 0 if all(run.state is State.COMPLETED for run in runs) and session.failure is None else 1
     if session.executed is not None:
         return session.executed.run.exit_code or 0
@@ -267,6 +267,15 @@ def _discard(directory: Path) -> None:
             folder.rmdir()
 
 
+def _discard_sweep(directory: Path) -> None:
+    """Remove a sweep's directory in which there is nothing but what Hydra wrote, and an empty directory above it."""
+    with contextlib.suppress(OSError):
+        if [path.name for path in directory.iterdir()] == ["multirun.yaml"]:
+            (directory / "multirun.yaml").unlink()
+            for folder in (directory, directory.parent):
+                folder.rmdir()
+
+
 def _request(stash: Stash, config: DictConfig, directory: Path) -> Request:
     hydra = HydraConfig.get()
     tool = hydra.runtime.choices.get("tool")
@@ -292,12 +301,22 @@ def _request(stash: Stash, config: DictConfig, directory: Path) -> Request:
 
 def _overrides(hydra: Any) -> list[str]:
     """Return the overrides as they were typed: an interpolation in one belongs to the configuration, not to Hydra's."""
-    return [str(word) for word in OmegaConf.to_container(hydra.overrides.task, resolve=False)]
+    typed = OmegaConf.to_container(hydra.overrides.task, resolve=False)
+    assert isinstance(typed, list)
+    return [str(word) for word in typed]
 
 
 def _shows_output() -> bool:
     # A submitit job's stdout is a log file beside the run's own.
     return "SUBMITIT_EXECUTOR" not in os.environ
+
+
+class _Refusal(BaseException):
+    """Ends Hydra's work from a callback, where Hydra would turn any Exception into a warning."""
+
+
+def _refuse(error: StashError) -> NoReturn:
+    raise _Refusal from error
 
 
 class Guard(Callback):
@@ -306,12 +325,12 @@ class Guard(Callback):
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         directory = Path(config.hydra.run.dir)
         if (directory / records.FILE_NAME).exists():
-            raise records.already_taken(directory)
+            _refuse(records.already_taken(directory))
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         directory = Path(config.hydra.sweep.dir).absolute()
         if next(directory.glob(f"*/{records.FILE_NAME}"), None) is not None:
-            raise records.already_taken(directory)
+            _refuse(records.already_taken(directory))
         session = _session.get()
         if session is not None:
             session.sweep = directory

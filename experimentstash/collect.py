@@ -38,7 +38,7 @@ def bring_together(directories: Sequence[Path], before: Snapshot, destination: P
         for source in written:
             relative = source.relative_to(shared)
             target = destination / relative
-            if target.exists():
+            if os.path.lexists(target):
                 target = _free(destination / "collected" / relative)
             target.parent.mkdir(parents=True, exist_ok=True)
             if source in before:
@@ -55,6 +55,6 @@ def bring_together(directories: Sequence[Path], before: Snapshot, destination: P
 def _free(path: Path) -> Path:
     """Return ``path``, or if that is taken the path with the first free number."""
     candidate, number = path, 2
-    while candidate.exists():
+    while os.path.lexists(candidate):
         candidate, number = path.with_name(f"{path.name}.{number}"), number + 1
     return candidate

@@ -8,18 +8,25 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import select
 import shlex
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from experimentstash import collect, outcome, procfs, records, slurm, wandb_guard
-from experimentstash.errors import EXIT_INTERRUPTED, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, StashError
+from experimentstash.errors import (
+    EXIT_INTERRUPTED,
+    EXIT_NOT_EXECUTABLE,
+    EXIT_NOT_FOUND,
+    EXIT_USER_MISTAKE,
+    StashError,
+)
 from experimentstash.files import locked
-from experimentstash.output import say
+from experimentstash.output import complain, say
 from experimentstash.process import clean_environment
 from experimentstash.records import Run, State
 from experimentstash.relay import Relay
@@ -50,24 +57,42 @@ class Executed:
 def execute(run: Run, *, show_output: bool, secrets: Mapping[str, str] | None = None) -> Executed:
     """Run the tool of a frozen run to its end and record it. ``secrets`` are values that the record must not keep.
 
-    Raises StashError, with the record closed, if a secret that it needs isn't there.
+    Raises StashError if a secret that it needs isn't there (the record is closed then), or if the record can't be
+    written.
     """
-    with _log_file(run) as log:
-        try:
-            environment = tool_environment(run, secrets or {})
-            with _turn(run) as before, SignalQueue() as signals:
-                ending, relay = _supervise(run, environment, signals, log, show_output=show_output)
-                if ending is not None:
-                    _bring_together(run, before)
-                    _conclude(run, ending, log)
-                    finish_wandb(run)
-        except BaseException as error:
-            if not run.state.is_final:
-                _abandon(run, error, log)
-            raise
+    try:
+        with _log_file(run) as log:
+            ending, relay = _execute(run, secrets or {}, log, show_output=show_output)
+    except OSError as error:
+        how = f"; the run itself: {run.state.value}, exit code {run.exit_code}" if run.state.is_final else ""
+        raise RecordError(f"The record of {run.path} can't be written: {error.strerror}{how}.") from error
     if relay is not None:
         relay.finish()
     return Executed(run, ending.stop.number if ending and ending.stop else None)
+
+
+class RecordError(StashError):
+    """What became of a run could not be written down."""
+
+    exit_code = 1
+
+
+def _execute(
+    run: Run, secrets: Mapping[str, str], log: _Log, *, show_output: bool
+) -> tuple[Ending | None, Relay | None]:
+    try:
+        environment = tool_environment(run, secrets)
+        with _turn(run) as before, SignalQueue() as signals:
+            ending, relay = _supervise(run, environment, signals, log, show_output=show_output)
+            if ending is not None:
+                _bring_together(run, before)
+                _conclude(run, ending, log)
+                finish_wandb(run)
+        return ending, relay
+    except BaseException as error:
+        if not run.state.is_final:
+            _abandon(run, error, log)
+        raise
 
 
 def tool_environment(run: Run, secrets: Mapping[str, str]) -> dict[str, str]:
@@ -120,24 +145,54 @@ def _supervise(
         return None, None
     finally:
         os.close(descriptor)
-    log(f"started process {process.pid}: {shlex.join(argv)}")
-    run.process = records.Process(process.pid, process.start_time)
-    records.write(run)
-    relay = Relay(run.path / run.log, offset, sys.stdout.fileno()) if show_output else None
-    if relay is not None:
-        relay.start()
-    next_heartbeat = time.monotonic() + HEARTBEAT
-    while not tool.is_over:
-        for number in signals.wait(tool.tick(grace)):
-            _react(tool, number, signals, run, grace)
-        if time.monotonic() >= next_heartbeat:
-            next_heartbeat += HEARTBEAT
-            with contextlib.suppress(OSError):
-                os.utime(run.path / SUPERVISOR_LOG)
+    try:
+        log(f"started process {process.pid}: {shlex.join(argv)}")
+        run.process = records.Process(process.pid, process.start_time)
+        _write_if_possible(run, log)
+        destination = _stdout() if show_output else None
+        relay = None if destination is None else Relay(run.path / run.log, offset, destination)
+        if relay is not None:
+            relay.start()
+        next_heartbeat = time.monotonic() + HEARTBEAT
+        while not tool.is_over:
+            for number in signals.wait(tool.tick(grace)):
+                _react(tool, number, signals, run, grace, log)
+            if time.monotonic() >= next_heartbeat:
+                next_heartbeat += HEARTBEAT
+                with contextlib.suppress(OSError):
+                    os.utime(run.path / SUPERVISOR_LOG)
+    except BaseException:
+        tool.kill()  # nothing may go on unwatched
+        raise
     return tool.ending(), relay
 
 
-def _react(tool: SupervisedTool, number: signal.Signals, signals: SignalQueue, run: Run, grace: float) -> None:
+def _stdout() -> int | None:
+    """Return the descriptor of our stdout; None if it was closed when we were started."""
+    try:
+        return None if sys.stdout is None else sys.stdout.fileno()
+    except (OSError, ValueError):
+        return None
+
+
+def _write_if_possible(run: Run, log: _Log) -> None:
+    """Write the record of a tool that runs: a disk that is full just now is no reason to end it."""
+    try:
+        records.write(run)
+    except OSError as error:
+        log(f"the record could not be written: {error.strerror}")
+
+
+def _say_if_heard(message: str) -> None:
+    """Say something unless we would have to wait with it: for a stopped terminal (Ctrl-S), or a reader that sleeps."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        if select.select([], [sys.stderr.fileno()], [], 0)[1]:
+            say(message)
+
+
+def _react(
+    tool: SupervisedTool, number: signal.Signals, signals: SignalQueue, run: Run, grace: float, log: _Log
+) -> None:
     if number is signal.SIGTSTP:
         tool.suspend()
         signals.stop_ourselves()
@@ -145,7 +200,7 @@ def _react(tool: SupervisedTool, number: signal.Signals, signals: SignalQueue, r
     elif number is signal.SIGCONT:
         tool.resume()
     elif number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if run.reason is not None:
+        if tool.is_ending:
             if number is signal.SIGINT:
                 tool.hasten()
             return
@@ -155,8 +210,8 @@ def _react(tool: SupervisedTool, number: signal.Signals, signals: SignalQueue, r
         # Kept in the record at once: if we are killed before the tool ends, it still tells why.
         run.reason = request.reason
         tool.request_stop(request, grace)
-        records.write(run)
-        say(f"{request.reason}: the tool has {grace:g} s to save its work; Ctrl-C again shortens that")
+        _write_if_possible(run, log)
+        _say_if_heard(f"{request.reason}: the tool has {grace:g} s to save its work; Ctrl-C again shortens that")
 
 
 _WORDS = {
@@ -199,13 +254,15 @@ def _could_not_start(run: Run, error: OSError, log: _Log) -> None:
     run.state = State.FAILED
     run.exit_code = EXIT_NOT_FOUND if isinstance(error, FileNotFoundError) else EXIT_NOT_EXECUTABLE
     run.reason = f"{run.command.argv[0]} could not be started: {error.strerror}"
+    if error.filename == run.command.cwd:
+        run.reason += f" ({run.command.cwd}, where it should start)"
     run.ended = records.now()
     log(run.reason)
     records.write(run)
 
 
 def _abandon(run: Run, error: BaseException, log: _Log) -> None:
-    """Close the record of a run whose tool was never started."""
+    """Close the record of a run whose tool was never started, or that we could not go on watching."""
     is_interrupt = isinstance(error, KeyboardInterrupt)
     run.state = State.CANCELLED if is_interrupt else State.FAILED
     run.exit_code = EXIT_INTERRUPTED if is_interrupt else 1
@@ -257,3 +314,28 @@ def _log_file(run: Run) -> Iterator[_Log]:
 
 def _in_job() -> bool:
     return slurm.current_job() is not None
+
+
+def main(argv: Sequence[str]) -> int:
+    """Execute the frozen run in the directory ``argv[0]`` and return the tool's exit code."""
+    if len(argv) != 1:
+        complain("usage: python -m experimentstash.execute RUN_DIRECTORY")
+        return EXIT_USER_MISTAKE
+    try:
+        run = records.read(Path(argv[0]))
+        if run.state is not State.FROZEN:
+            raise StashError(f"The run {run.id} has been started already ({run.state.value}).", "experimentstash runs")
+        run.supervisor = supervisor_here()
+        records.write(run)
+        executed = execute(run, show_output=sys.stdout is not None and sys.stdout.isatty())
+    except StashError as error:
+        complain(str(error))
+        return error.exit_code
+    except OSError as error:
+        complain(f"The record of {argv[0]} can't be written: {error.strerror}.")
+        return 1
+    return executed.run.exit_code or 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

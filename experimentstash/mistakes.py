@@ -19,7 +19,7 @@ from experimentstash import schema
 from experimentstash.errors import StashError, did_you_mean
 from experimentstash.workspace import Stash
 
-_NOT_FOUND = re.compile(r"Could not find '(?P<group>.+?)/(?P<name>[^']*)'")
+_NOT_FOUND = re.compile(r"Could not find '(?P<group>.+)/(?P<name>[^']*)'")
 _WHILE_COMPOSING = re.compile(r"In '(?P<config>[^']+)': \w+ raised while composing config:")
 _UNKNOWN_KEY = re.compile(r"Key '(?P<key>[^']*)' (?:not in '(?P<type>\w+)'|is not in struct)")
 _FULL_KEY = re.compile(r"full_key: (?P<key>\S+)")
@@ -61,7 +61,8 @@ def _missing_config(error: MissingConfigException, stash: Stash, overrides: Sequ
         return StashError(
             f"There is no experiment {full!r}.{did_you_mean(full, stash.experiments())}\n{stash.inventory()}"
         )
-    if group == "tool":
+    if group == "tool" or group.startswith("tool/"):
+        name = f"{group}/{name}".removeprefix("tool/")
         valid = stash.tools()
         return StashError(
             f"{_who_says(name, stash, overrides)} chooses the tool {name!r}, but there is no conf/tool/{name}.yaml."
@@ -106,7 +107,8 @@ def _composition(error: ConfigCompositionException, stash: Stash, overrides: Seq
             f"command line: {value[1] if value else 'a value'} has several values.",
             "to run all of them add -m; to give a list write key=[a,b]; for a text with commas write 'key=\"a,b\"'",
         )
-    return StashError(text)
+    key = _full_key(cause)
+    return StashError(text or f"{_likely_file(stash, overrides, key)}: {key}: {_first_line(error.__cause__)}.")
 
 
 def _keys_of_type(name: str | None) -> list[str]:

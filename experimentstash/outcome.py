@@ -14,6 +14,7 @@ from experimentstash.supervision import Ending
 
 # Bytes of the end of a log that are searched for the cause of a failure.
 _TAIL = 65536
+_EXIT_KILLED = 128 + signal.SIGKILL
 
 _CRASHES = {
     signal.SIGSEGV: "a segmentation fault: usually a bug in compiled code, or packages that don't fit each other",
@@ -42,7 +43,7 @@ def judge(run: Run, ending: Ending) -> Verdict:
     name = number.name if number else None
     exit_code = ending.returncode if ending.returncode >= 0 else 128 - ending.returncode
     if ending.stop is not None:
-        how = _how(ending.returncode, name)
+        how = _how(ending, name)
         reason = f"{ending.stop.reason} after {describe(ending.duration)}; {how}"
         if ending.stop.state is State.TIMED_OUT and ending.stop.number is None:
             return Verdict(State.TIMED_OUT, EXIT_TIMED_OUT, name, reason)
@@ -50,17 +51,17 @@ def judge(run: Run, ending: Ending) -> Verdict:
         return Verdict(ending.stop.state, stop_code, name, reason)
     if ending.returncode == 0:
         return Verdict(State.COMPLETED, 0, None, None)
-    if number is None:
-        return Verdict(
-            State.FAILED, exit_code, None, f"the tool ended with exit code {exit_code}{_shell_code(exit_code)}"
-        )
-    if number is signal.SIGKILL and ending.oom_kills:
+    if ending.oom_kills and exit_code == _EXIT_KILLED:  # a shell between us and what was killed hands on the code only
         return Verdict(
             State.OUT_OF_MEMORY,
             exit_code,
             name,
             f"out of memory: the kernel killed it at a peak of {ending.peak_memory / 1e9:.1f} GB; give it more, or make"
             " it need less",
+        )
+    if number is None:
+        return Verdict(
+            State.FAILED, exit_code, None, f"the tool ended with exit code {exit_code}{_shell_code(exit_code)}"
         )
     if number in _CRASHES:
         return Verdict(State.FAILED, exit_code, name, f"the tool was ended by {name}, {_CRASHES[number]}")
@@ -114,12 +115,12 @@ def _signal(returncode: int) -> signal.Signals | None:
         return None
 
 
-def _how(returncode: int, name: str | None) -> str:
-    if name == "SIGKILL":
+def _how(ending: Ending, name: str | None) -> str:
+    if ending.outlived_grace:
         return "the tool did not end within its grace and was killed"
     if name:
         return f"the tool ended by {name}"
-    return f"the tool ended by itself with exit code {returncode}"
+    return f"the tool ended by itself with exit code {ending.returncode}"
 
 
 def _shell_code(code: int) -> str:

@@ -86,9 +86,17 @@ def catches(pid: int, number: signal.Signals) -> bool:
 
 
 def command_name(pid: int) -> str:
-    """Return the name of a process's executable as the kernel keeps it (at most 15 characters)."""
+    """Return the name of a process as the kernel keeps it (at most 15 characters): of a script, the script's."""
     stat = _stat(pid)
     return stat.command if stat else ""
+
+
+def executable_name(pid: int) -> str:
+    """Return the name of the file that a process executes: of a script, its interpreter's."""
+    try:
+        return os.path.basename(os.readlink(_PROC / str(pid) / "exe"))
+    except OSError:
+        return command_name(pid)
 
 
 def children(pid: int) -> list[int]:
@@ -140,16 +148,33 @@ def members(marker: str, among: Iterable[int] | None = None, session: int | None
 
 
 def memory(pids: Iterable[int]) -> int:
-    """Return the memory of processes together, in bytes: what each has for itself, plus the largest shared part."""
+    """Return the memory of processes together, in bytes; what they share counts once.
+
+    For more than one process this takes about 15 ms per GB.
+    """
+    listed = list(pids)
     own = 0
     largest_shared = 0
-    for pid in pids:
+    for pid in listed:
+        share = _proportional_share(pid) if len(listed) > 1 else None
+        if share is not None:
+            own += share
+            continue
         with contextlib.suppress(OSError, ValueError, IndexError):
             fields = (_PROC / str(pid) / "statm").read_text().split()
             resident, shared = int(fields[1]) * _PAGE, int(fields[2]) * _PAGE
             own += resident - shared
             largest_shared = max(largest_shared, shared)
     return own + largest_shared
+
+
+def _proportional_share(pid: int) -> int | None:
+    """Return a process's memory in bytes, with its part of what it shares (forked workers share most of theirs)."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        for line in (_PROC / str(pid) / "smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    return None
 
 
 def oom_kills() -> int:

@@ -86,6 +86,7 @@ class Supervisor:
     start_time: int  # clock ticks after boot, from /proc/<pid>/stat: tells a reused pid apart
     boot_id: str
     slurm_job: str | None = None
+    slurm_step: bool = False  # started by srun: SLURM signals the tool as well as its supervisor
 
 
 @dataclass
@@ -207,7 +208,7 @@ def read(directory: Path) -> Run:
         run: Run = _build(Run, {**data, "directory": str(directory.absolute())})
     except FileNotFoundError as error:
         raise StashError(f"{directory} holds no run (no {FILE_NAME}).", "experimentstash runs") from error
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise StashError(f"{path} is not a run's record: {error}") from error
     except OSError as error:
         raise StashError(f"{path} can't be read: {error.strerror}") from error

@@ -57,6 +57,7 @@ def find_secret(texts: Iterable[str], environment: Mapping[str, str]) -> str | N
 
 def redact(text: str, environment: Mapping[str, str]) -> str:
     """Return ``text`` with the secret values of ``environment`` replaced by their names."""
-    for value, name in secrets_in(environment).items():
+    # The longest first: one may contain another.
+    for value, name in sorted(secrets_in(environment).items(), key=lambda item: -len(item[0])):
         text = text.replace(value, f"<{name}>")
     return text

@@ -19,6 +19,7 @@ from experimentstash.files import locked
 from experimentstash.output import say
 from experimentstash.procfs import Identity
 from experimentstash.records import FILE_NAME, Run, State
+from experimentstash.supervision import KILL_PATIENCE
 from experimentstash.workspace import Stash, known_id
 
 # A supervisor on another machine that has not touched its log for so many heartbeats is gone.
@@ -112,11 +113,14 @@ def ask_to_stop(run: Run, report: Callable[[str], None]) -> bool:
     supervisor = run.supervisor
     if run.state.is_final or supervisor is None:
         return False
-    if is_local(run):
-        return procfs.send(Identity(supervisor.pid, supervisor.start_time), signal.SIGTERM)
     if supervisor.slurm_job is not None:
-        slurm.cancel(supervisor.slurm_job)
+        slurm.warn(supervisor.slurm_job, in_step=supervisor.slurm_step)
         return True
+    if is_local(run):
+        process = Identity(supervisor.pid, supervisor.start_time)
+        is_asked = procfs.send(process, signal.SIGTERM)
+        procfs.send(process, signal.SIGCONT)  # it may have been stopped by Ctrl-Z
+        return is_asked
     report(f"{run.id} runs on {supervisor.host}: cancel it from there")
     return False
 
@@ -165,19 +169,24 @@ def _end_leftovers(run: Run) -> None:
         return
     marker = f"{MARKER}={run.directory}"
     deadline = time.monotonic() + (GRACE_HERE if run.grace is None else run.grace)
-    members = procfs.members(marker)
+    members = procfs.members(marker) or procfs.members(marker)
     if members:
         say(f"the supervisor of {run.id} is gone; ending the {len(members)} processes it left …")
         for member in members:
             # The kernel has told the main process already; what it started in sessions of their own knows nothing yet.
             if run.process is None or member.pid != run.process.pid:
                 procfs.send(member, signal.SIGTERM)
+            procfs.send(member, signal.SIGCONT)  # stopped by Ctrl-Z, it couldn't even end
     while members:
         if time.monotonic() > deadline:
             for member in members:
                 procfs.send(member, signal.SIGKILL)
+        if time.monotonic() > deadline + KILL_PATIENCE:
+            run.notes.append(f"{len(members)} processes of the tool survive SIGKILL (a dead file system?)")
+            return
         time.sleep(_LOOK_INTERVAL)
-        members = procfs.members(marker)
+        # A second look for a child whose parent ended just before its turn came in the first.
+        members = procfs.members(marker) or procfs.members(marker)
 
 
 def _true_state(run: Run, word: slurm.Word | None) -> tuple[State, str]:

@@ -12,6 +12,9 @@ from typing import Any
 # Those that ask a supervisor for something; SIGCHLD tells it that a child has ended.
 WATCHED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP, signal.SIGCONT, signal.SIGCHLD)
 
+# Those that stay without effect if whoever started us had them ignored: nohup, or a script's `&`.
+_DEAFENED = (signal.SIGINT, signal.SIGHUP, signal.SIGTSTP)
+
 # Seconds between two looks where no SIGCHLD can wake us.
 _BLIND_INTERVAL = 0.05
 
@@ -31,7 +34,9 @@ class SignalQueue:
         if self._is_active:
             self._wakeup = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
             for number in WATCHED:
+                # Those that were ignored too: what we start is to have the defaults.
                 self._handlers[number] = signal.signal(number, _note)
+        self._deaf_to = {number for number in _DEAFENED if self._handlers.get(number) is signal.SIG_IGN}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -48,9 +53,10 @@ class SignalQueue:
         bound = seconds if self._is_active else min(seconds, _BLIND_INTERVAL)
         select.select([self._reader], [], [], max(0.0, bound))
         try:
-            return [signal.Signals(byte) for byte in os.read(self._reader, 4096)]
+            noted = os.read(self._reader, 4096)
         except BlockingIOError:
             return []
+        return [signal.Signals(byte) for byte in noted if byte in WATCHED and byte not in self._deaf_to]
 
     def stop_ourselves(self) -> None:
         """Stop this process as SIGTSTP would have done, and return when it is continued."""

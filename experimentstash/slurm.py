@@ -47,6 +47,11 @@ def current_job(environment: Mapping[str, str] = os.environ) -> str | None:
     return environment.get("SLURM_JOB_ID")
 
 
+def in_step(environment: Mapping[str, str] = os.environ) -> bool:
+    """Tell whether srun started us: then SLURM's signals reach every process of ours, not only the batch script."""
+    return "SLURM_STEP_ID" in environment
+
+
 def ask(job: str) -> Word | None:
     """Return SLURM's word on a job: squeue's, sacct's, or scontrol's; None if none of them knows it."""
     # A requeued job has older records too: the last line is the latest.
@@ -86,9 +91,12 @@ def why_asked_to_stop(job: str, grace: float) -> tuple[State, str]:
     return State.CANCELLED, "SIGTERM came, from SLURM or by hand"
 
 
-def cancel(job: str) -> None:
-    """Ask SLURM to end a job, which warns it first; StashError if SLURM refuses."""
-    run(["scancel", job], timeout=_PATIENCE)
+def warn(job: str, *, in_step: bool) -> None:
+    """Have SLURM send a job its warning, as before its wall time; StashError if SLURM refuses.
+
+    A plain scancel would leave it only KillWait (30 s by default) to end.
+    """
+    run(["scancel", "--signal=TERM", *([] if in_step else ["--batch"]), job], timeout=_PATIENCE)
 
 
 def _seconds_left(text: str) -> float | None:

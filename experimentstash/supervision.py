@@ -35,6 +35,8 @@ KILL_PATIENCE = 10.0
 # Seconds between two measurements of memory, and between two looks at what is ending.
 SAMPLING_INTERVAL = 1.0
 _FIRST_SAMPLE = 0.1
+# Of our time, what measuring may take.
+_SAMPLING_SHARE = 0.02
 _ENDING_INTERVAL = 0.05
 
 _SHELLS = ("sh", "bash", "dash", "zsh", "ksh", "ash", "busybox")
@@ -70,6 +72,7 @@ class Ending:
     oom_kills: int
     left_behind: int  # processes that had to be ended after the tool's main process
     survivors: int  # processes that even SIGKILL did not end
+    outlived_grace: bool = False  # the main process had to be killed
 
 
 def supervisor_here() -> Supervisor:
@@ -81,6 +84,7 @@ def supervisor_here() -> Supervisor:
         start_time=own.start_time if own else 0,
         boot_id=procfs.boot_id(),
         slurm_job=slurm.current_job(),
+        slurm_step=slurm.in_step(),
     )
 
 
@@ -111,6 +115,7 @@ class SupervisedTool:
         self._peak_memory = 0
         self._left_behind: set[Identity] = set()
         self._survivors = 0
+        self._outlived_grace = False
         self._orphans: set[int] = set()
 
     def start(self, argv: Sequence[str], *, cwd: Path, environment: Mapping[str, str], output: int) -> Identity:
@@ -150,6 +155,11 @@ class SupervisedTool:
     def is_over(self) -> bool:
         return self._phase is _Phase.OVER
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether the tool has been told to stop, or its main process has ended: a request to stop comes too late."""
+        return self._phase is not _Phase.RUNNING
+
     def request_stop(self, request: StopRequest, grace: float) -> None:
         """Tell the tool to stop; what is left of it after ``grace`` seconds is killed. Asking again changes nothing."""
         if self._stop is not None or self._phase is not _Phase.RUNNING:
@@ -158,13 +168,22 @@ class SupervisedTool:
         self._phase = _Phase.STOPPING
         self._deadline = time.monotonic() + grace
         self._log(f"{request.reason}; the tool has {grace:g} s to end")
-        self._tell(self._identity.pid)
+        if request.number is signal.SIGTERM and slurm.in_step():
+            self._log("SLURM has sent SIGTERM to the tool too: a second one might interrupt its saving")
+        else:
+            self._tell(self._identity.pid)
 
     def hasten(self) -> None:
         """Shorten what is left of the grace."""
         if self._phase in (_Phase.STOPPING, _Phase.LEFTOVERS, _Phase.LEFTOVERS_TOLD):
             self._deadline = min(self._deadline, time.monotonic() + HASTENED_GRACE)
             self._log(f"asked again: {HASTENED_GRACE:g} s left")
+
+    def kill(self) -> None:
+        """End the tool at once, and return when it is over: for a supervisor that can't go on."""
+        self._begin_killing(time.monotonic())
+        while not self.is_over:
+            time.sleep(self._kill(time.monotonic()))
 
     def suspend(self) -> None:
         """Stop the clock and every process of the tool (Ctrl-Z)."""
@@ -205,6 +224,7 @@ class SupervisedTool:
         if self._phase is _Phase.STOPPING:
             if now >= self._deadline:
                 self._log("the grace is over: SIGKILL to everything that is left")
+                self._outlived_grace = True
                 self._begin_killing(now)
                 return self._kill(now)
             self._sample(now)
@@ -222,12 +242,14 @@ class SupervisedTool:
             oom_kills=max(0, procfs.oom_kills() - self._oom_kills_before),
             left_behind=len(self._left_behind),
             survivors=self._survivors,
+            outlived_grace=self._outlived_grace,
         )
 
     def _end_leftovers(self, now: float) -> float:
         if self._phase is _Phase.KILLING:
             return self._kill(now)
-        members = self._members()
+        # A look that falls between a parent's end and its child's adoption misses the child; a second one doesn't.
+        members = self._members() or self._members()
         if not members:
             self._finish()
             return 0.0
@@ -251,7 +273,7 @@ class SupervisedTool:
 
     def _kill(self, now: float) -> float:
         is_reaped = self._reap_main()
-        members = self._members()
+        members = self._members() or self._members()
         if (members or not is_reaped) and now < self._deadline:
             if not is_reaped:  # where there is no /proc to find the members, its process group is all we know
                 with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -275,10 +297,13 @@ class SupervisedTool:
     def _tell(self, pid: int) -> None:
         # To the main process alone: its workers would die of what it knows how to handle. But a shell dies without
         # passing anything on, so what it runs is told first.
-        if procfs.command_name(pid) in _SHELLS and not procfs.catches(pid, signal.SIGTERM):
+        is_deaf = not procfs.catches(pid, signal.SIGTERM)
+        is_shell = is_deaf and procfs.executable_name(pid) in _SHELLS
+        if is_shell:
             for child in procfs.children(pid):
                 self._tell(child)
-        prefers_interrupt = procfs.catches(pid, signal.SIGINT) and not procfs.catches(pid, signal.SIGTERM)
+        # A shell that is interrupted may wait for what it runs, and then go on with its script.
+        prefers_interrupt = is_deaf and not is_shell and procfs.catches(pid, signal.SIGINT)
         number = signal.SIGINT if prefers_interrupt else signal.SIGTERM
         process = procfs.identity(pid)
         if process is not None and procfs.send(process, number):
@@ -303,7 +328,8 @@ class SupervisedTool:
             return
         pids = [self._identity.pid, *procfs.descendants(self._identity.pid)]
         self._peak_memory = max(self._peak_memory, procfs.memory(pids))
-        self._next_sample = now + SAMPLING_INTERVAL
+        cost = time.monotonic() - now
+        self._next_sample = now + max(SAMPLING_INTERVAL, cost / _SAMPLING_SHARE)
 
     def _reap_main(self) -> bool:
         if self._process.returncode is not None:

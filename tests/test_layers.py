@@ -19,8 +19,8 @@ LAYERS = (
     {"outcome", "wandb_guard"},
     {"freeze", "execute"},
     {"runs", "mistakes"},
-    {"app", "commands.run", "commands.runs", "commands.show", "commands.logs", "commands.cancel"}
-    | {"commands.resume", "commands.sync"},
+    {"commands.choosing"},
+    {"app"} | {f"commands.{verb}" for verb in ("run", "runs", "show", "logs", "cancel", "resume", "sync")},
     {"cli"},
     {"__main__"},
 )

@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+import argparse
 import shutil
+import sys
 import time
 from typing import BinaryIO
 
+from experimentstash.commands import choosing
 from experimentstash.errors import StashError
 from experimentstash.records import Run
 from experimentstash.relay import Relay
-from experimentstash.runs import look
-from experimentstash.workspace import Stash
+from experimentstash.runs import find, look
+from experimentstash.workspace import Stash, find_stash
 
 # Seconds between two looks at whether the run goes on.
 _INTERVAL = 0.5
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's options."""
+    choosing.add_one(parser)
+    parser.add_argument("-f", "--follow", action="store_true", help="go on until the run ends")
+    parser.add_argument("--attempt", type=int, metavar="N", help="of the Nth attempt (default: the latest)")
+
+
+def main(given: argparse.Namespace) -> int:
+    """Print the log of a run."""
+    stash = find_stash()
+    logs(stash, find(stash, given.run), sys.stdout.buffer, follow=given.follow, attempt=given.attempt)
+    return 0
 
 
 def logs(stash: Stash, run: Run, destination: BinaryIO, *, follow: bool = False, attempt: int | None = None) -> None:

@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+import argparse
+
 from experimentstash import records
+from experimentstash.commands.choosing import A_RUN
 from experimentstash.errors import StashError
+from experimentstash.execute import execute
 from experimentstash.files import locked
+from experimentstash.output import say
 from experimentstash.records import Attempt, Run, State
+from experimentstash.runs import find
+from experimentstash.summary import ending_line
 from experimentstash.supervision import supervisor_here
-from experimentstash.workspace import Stash
+from experimentstash.workspace import Stash, find_stash
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's options."""
+    parser.add_argument("run", metavar="RUN", help=A_RUN)
+
+
+def main(given: argparse.Namespace) -> int:
+    """Make the next attempt at a run, here and now."""
+    stash = find_stash()
+    run = resume(stash, find(stash, given.run))
+    say(f"attempt {run.attempt} at {run.organizer or run.tool}  →  {stash.relative(run.path)}")
+    executed = execute(run, show_output=True)
+    say(ending_line(stash, executed.run))
+    return executed.run.exit_code or 0
 
 
 def resume(stash: Stash, earlier: Run) -> Run:

@@ -20,5 +20,7 @@ def hydra_arguments(stash: Stash, arguments: Sequence[str]) -> list[str]:
             f"Which experiment shall run?\n{stash.inventory()}", "experimentstash run NAME (or 'figure1/*')"
         )
     found = dict.fromkeys(name for pattern in patterns for name in stash.matching_experiments(pattern))
-    is_sweep = len(found) > 1 and not {"-m", "--multirun"} & set(others)
+    # -m comes first: Hydra takes no overrides after an option that follows others.
+    is_sweep = len(found) > 1 or bool({"-m", "--multirun"} & set(others))
+    others = [word for word in others if word not in ("-m", "--multirun")]
     return [*(["-m"] if is_sweep else []), f"+exp={','.join(found)}", *others]

@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
+import argparse
+import dataclasses
 import fnmatch
+import json
 
 from experimentstash.errors import StashError, did_you_mean
+from experimentstash.output import say
 from experimentstash.records import Run, State
 from experimentstash.runs import all_runs
-from experimentstash.workspace import Stash
+from experimentstash.summary import runs_table
+from experimentstash.workspace import Stash, find_stash
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's options."""
+    parser.add_argument("--state", help="only those in this state: completed, failed, running …")
+    parser.add_argument("--exp", metavar="GLOB", help="only those of these experiments: 'figure1/*'")
+    parser.add_argument("-n", "--most", type=int, metavar="N", help="at most so many")
+    parser.add_argument("--json", action="store_true", help="print the records")
+
+
+def main(given: argparse.Namespace) -> int:
+    """Print the runs as a table or as JSON."""
+    found = runs(find_stash(), state=given.state, experiment=given.exp, most=given.most)
+    if given.json:
+        print(json.dumps([dataclasses.asdict(run) for run in found], indent=2))
+    elif found:
+        print(runs_table(find_stash(), found))
+    else:
+        say("there are no such runs" if given.state or given.exp else "there are no runs yet")
+    return 0
 
 
 def runs(

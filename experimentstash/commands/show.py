@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
+import argparse
+import dataclasses
+import json
 import shlex
 
+from experimentstash.commands import choosing
 from experimentstash.durations import describe
 from experimentstash.records import Code, Run
+from experimentstash.runs import find
 from experimentstash.summary import words
-from experimentstash.workspace import Stash
+from experimentstash.workspace import Stash, find_stash
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's options."""
+    choosing.add_one(parser)
+    parser.add_argument("--json", action="store_true", help="print the record")
+
+
+def main(given: argparse.Namespace) -> int:
+    """Print one run, line by line or as JSON."""
+    stash = find_stash()
+    run = find(stash, given.run)
+    if given.json:
+        print(json.dumps(dataclasses.asdict(run), indent=2))
+        return 0
+    rows = show(stash, run)
+    width = max(len(label) for label, _ in rows)
+    print("\n".join(f"{label:<{width}}  {text}" for label, text in rows))
+    return 0
 
 
 def show(stash: Stash, run: Run) -> list[tuple[str, str]]:

@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Sequence
 
+from experimentstash.commands import choosing
+from experimentstash.output import say
 from experimentstash.records import Run
-from experimentstash.wandb_guard import SyncResult
-from experimentstash.wandb_guard import sync as sync_directories
+from experimentstash.wandb_sync import Status, SyncResult
+from experimentstash.wandb_sync import sync as sync_directories
+from experimentstash.workspace import find_stash
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's options."""
+    choosing.add_several(parser)
+    parser.add_argument("--timeout", type=float, default=600.0, metavar="SECONDS", help="for all of it (default: 600)")
+
+
+def main(given: argparse.Namespace) -> int:
+    """Send what the named runs have not sent yet; 1 if some of it could not be sent."""
+    named = choosing.chosen(find_stash(), given, "experimentstash sync RUN, or --all")
+    results = sync(named, timeout=given.timeout, report=say)
+    if not results:
+        say("none of these runs has used W&B")
+    return 1 if any(result.status is Status.FAILED for result in results) else 0
 
 
 def sync(chosen: Sequence[Run], *, timeout: float, report: Callable[[str], None]) -> list[SyncResult]:

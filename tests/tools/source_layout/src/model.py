@@ -1,0 +1,3 @@
+"""The model of a tool with a src layout."""
+
+NAME = "a model"

@@ -1,0 +1,5 @@
+"""Imports its own package by the name `src`, so it only runs as a module."""
+
+from src.model import NAME
+
+print(NAME)
