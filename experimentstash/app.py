@@ -21,17 +21,19 @@ from hydra._internal.utils import create_config_search_path
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from experimentstash import records
-from experimentstash.errors import StashError
+from experimentstash.errors import SecretError, StashError
 from experimentstash.execute import GRACE_IN_JOB, Executed, execute
-from experimentstash.freeze import Request, explain, freeze, plan
+from experimentstash.freeze import Request, contains_secret, explain, freeze, literal_secret, plan
 from experimentstash.output import USAGE, complain, say
 from experimentstash.records import Command, Run, State
+from experimentstash.redaction import find_secret, is_secret_name
 from experimentstash.schema import StashConfig
 from experimentstash.summary import ending_line, sweep_table
 from experimentstash.workspace import Stash, find_stash, new_token, run_id
@@ -43,6 +45,8 @@ TOKEN_VARIABLE = "EXPERIMENTSTASH_TOKEN"
 _EXP_GLOB = re.compile(r"\+?exp=['\"]?glob\(([^()]*)\)['\"]?")
 _VERSION_BASE = "1.3"
 _WHAT = "ExperimentStash runs experiments of foreign tools, composed by Hydra."
+_MULTIRUN = ("-m", "--multirun")
+_SWEPT_EXP = re.compile(r"\+?exp=(.*,|choice\(|glob\()")
 _BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 
 
@@ -54,6 +58,7 @@ class _Session:
     executed: Executed | None = None
     sweep: Path | None = None
     is_dry: bool = False
+    has_begun: bool = False  # a task has started
     failure: StashError | None = None
 
 
@@ -92,6 +97,7 @@ def main(argv: Sequence[str]) -> int:
     stash = find_stash()
     session = _Session(stash)
     arguments = _meant(stash, argv)
+    _refuse_secrets(arguments)
     token = _session.set(session)
     register()
     saved_argv = sys.argv
@@ -115,12 +121,21 @@ def main(argv: Sequence[str]) -> int:
     finally:
         sys.argv = saved_argv
         _session.reset(token)
-        runs = records.read_all(session.sweep) if session.sweep is not None else []
-        if runs:
-            print(sweep_table(stash, runs), flush=True)
-        elif session.sweep is not None:
-            _discard_sweep(session.sweep)
+        if session.sweep is not None:
+            _sum_up(stash, session.sweep)
     return _exit_code(session)
+
+
+def _sum_up(stash: Stash, sweep: Path) -> None:
+    """Print a sweep's table and the mistakes that kept runs from starting; remove its directory if nothing ran."""
+    runs = records.read_all(sweep)
+    if not runs:
+        _discard_sweep(sweep)
+        return
+    print(sweep_table(stash, runs), flush=True)
+    for run in runs:
+        if run.state is State.FAILED and run.started is None:
+            complain(f"{run.id}: {run.reason}")
 
 
 def _run_once(session: _Session, overrides: Sequence[str]) -> bool:
@@ -135,7 +150,7 @@ def _run_once(session: _Session, overrides: Sequence[str]) -> bool:
     try:
         hydra.run(config_name="config", task_function=task, overrides=list(overrides))
     except AssertionError:  # how Hydra.run says that hydra.mode isn't RUN, before it does anything
-        if session.executed is not None or session.failure is not None:
+        if session.has_begun:
             raise
         return False
     finally:
@@ -148,13 +163,42 @@ def _meant(stash: Stash, argv: Sequence[str]) -> list[str]:
 
     Hydra silently launches nothing for `+exp=glob(figure1/*)`, and ignores a launcher without -m.
     """
-    arguments = []
-    for word in argv:
-        pattern = _EXP_GLOB.fullmatch(word)
-        arguments.append(f"+exp={','.join(stash.matching_experiments(pattern[1]))}" if pattern else word)
-    launches = any(word.startswith("hydra/launcher=") and word != "hydra/launcher=basic" for word in argv)
-    is_run = not any(word.startswith("-") for word in argv) and not any(word.startswith("hydra.mode=") for word in argv)
-    return ["--multirun", *arguments] if launches and is_run else arguments
+    arguments = [_expanded(stash, word) for word in argv if word not in _MULTIRUN]
+    launches = any(word.startswith("hydra/launcher=") and word != "hydra/launcher=basic" for word in arguments)
+    is_plain = not any(word.startswith(("-", "hydra.mode=")) for word in arguments)
+    if len(arguments) == len(argv) and not (launches and is_plain):
+        return arguments
+    if any(_SWEPT_EXP.match(word) for word in arguments):
+        arguments = [_per_job(word) for word in arguments]
+    return ["--multirun", *arguments]  # in front: argparse accepts no options between overrides
+
+
+def _expanded(stash: Stash, word: str) -> str:
+    pattern = _EXP_GLOB.fullmatch(word)
+    return f"+exp={','.join(stash.matching_experiments(pattern[1]))}" if pattern else word
+
+
+def _per_job(word: str) -> str:
+    """Return an override of a parameter so that it is applied after each job's experiment has been chosen.
+
+    Hydra applies what isn't swept to the configuration without any swept experiment: there the key doesn't exist yet.
+    """
+    if not word.startswith("params."):
+        return word
+    override = OverridesParser.create().parse_override(word)
+    value = override.get_value_string()
+    return word if override.is_sweep_override() or not value else f"{override.key_or_group}=choice({value})"
+
+
+def _refuse_secrets(arguments: Sequence[str]) -> None:
+    """Refuse a secret on the command line, before Hydra writes what it was given to disk."""
+    variable = find_secret(arguments, os.environ)
+    if variable is not None:
+        raise contains_secret(variable)
+    for word in arguments:
+        literal = re.match(r"\+{0,2}tool\.env\.(\w+)=(?!['\"]?\$\{|null$)", word)
+        if literal and is_secret_name(literal[1]):
+            raise literal_secret(literal[1], "the command line")
 
 
 @contextlib.contextmanager
@@ -196,6 +240,7 @@ def task(config: DictConfig) -> None:
     stash = find_stash(Path(os.environ[ROOT_VARIABLE]))
     directory = Path(hydra.runtime.output_dir)
     session = _session.get() or _Session(stash)
+    session.has_begun = True
     try:
         request = _request(stash, config, directory)
         planned = plan(request)
@@ -236,9 +281,11 @@ def _reject(session: _Session, directory: Path, error: Exception) -> None:
         if not (directory / records.FILE_NAME).exists():  # another process may have been faster to claim it
             _discard(directory)
         return
-    complain(str(mistake))
     if (directory / records.FILE_NAME).exists():
         return
+    if isinstance(mistake, SecretError):
+        _discard(directory)
+        overrides = []
     choices = hydra.runtime.choices
     records.claim(
         Run(
@@ -285,6 +332,11 @@ def _request(stash: Stash, config: DictConfig, directory: Path) -> Request:
             f"\n{stash.inventory()}",
             "python -m experimentstash +exp=NAME",
         )
+    unresolved = OmegaConf.to_container(config.tool.env, resolve=False)
+    assert isinstance(unresolved, dict)
+    for name, value in unresolved.items():
+        if is_secret_name(str(name)) and value is not None and "${" not in str(value):
+            raise literal_secret(str(name), f"conf/tool/{tool}.yaml, or what overrides it,")
     typed = OmegaConf.to_object(config)
     assert isinstance(typed, StashConfig)
     return Request(
@@ -329,12 +381,15 @@ class Guard(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         directory = Path(config.hydra.sweep.dir).absolute()
-        if next(directory.glob(f"*/{records.FILE_NAME}"), None) is not None:
+        if next(records.directories(directory), None) is not None:
             _refuse(records.already_taken(directory))
         session = _session.get()
         if session is not None:
             session.sweep = directory
-        if str(config.hydra.launcher._target_).endswith(".SlurmLauncher"):
+        if config.validate_only:  # nothing runs, so nothing needs to be launched elsewhere
+            with read_write(config), open_dict(config):
+                config.hydra.launcher = {"_target_": _BASIC_LAUNCHER}
+        elif str(config.hydra.launcher._target_).endswith(".SlurmLauncher"):
             seconds = int(config.grace.seconds or GRACE_IN_JOB)
             with read_write(config), open_dict(config):
                 config.hydra.launcher.signal_delay_s = seconds

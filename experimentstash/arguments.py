@@ -85,7 +85,7 @@ def _hydra(
     ours = {option: (stash / path).absolute() for option, path in given.items() if path is not None}
     for option, directory in ours.items():
         yield from (option, str(directory))
-    if experiment is not None and ours:
+    if experiment is not None and ours and call.experiment is None:
         yield from _option("--config-name", experiment)
     elif experiment is not None:
         yield f"{call.experiment or 'experiment'}={_hydra_value(experiment, 'experiment')}"

@@ -63,6 +63,8 @@ def _dispatch(arguments: list[str]) -> int:
     if first in ("-sc", "--shell-completion") and "COMP_LINE" in os.environ:
         from experimentstash import completion
 
+        if not _is_in_stash():
+            return 0
         found = completion.candidates(os.environ["COMP_LINE"], find_stash(), ["run", *VERBS])
         if found is not None:
             print("\n".join(found))

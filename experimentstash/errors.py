@@ -26,6 +26,10 @@ class StashError(Exception):
         return f"{self.message}\n  → {self.mend}" if self.mend else self.message
 
 
+class SecretError(StashError):
+    """A secret's value is where it would be written to disk."""
+
+
 def did_you_mean(wrong: str, valid: Iterable[str]) -> str:
     """Return " Did you mean 'x'?" for the closest valid name, or an empty string."""
     closest = difflib.get_close_matches(wrong, list(valid), n=1, cutoff=0.6)

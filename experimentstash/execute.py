@@ -168,10 +168,10 @@ def _supervise(
 
 
 def _stdout() -> int | None:
-    """Return the descriptor of our stdout; None if it was closed when we were started."""
+    """Return the descriptor of our stdout; None if it was closed when we were started, or isn't a file."""
     try:
-        return None if sys.stdout is None else sys.stdout.fileno()
-    except (OSError, ValueError):
+        return sys.stdout.fileno()
+    except (OSError, ValueError, AttributeError):
         return None
 
 
@@ -254,7 +254,7 @@ def _could_not_start(run: Run, error: OSError, log: _Log) -> None:
     run.state = State.FAILED
     run.exit_code = EXIT_NOT_FOUND if isinstance(error, FileNotFoundError) else EXIT_NOT_EXECUTABLE
     run.reason = f"{run.command.argv[0]} could not be started: {error.strerror}"
-    if error.filename == run.command.cwd:
+    if str(error.filename) == run.command.cwd:
         run.reason += f" ({run.command.cwd}, where it should start)"
     run.ended = records.now()
     log(run.reason)

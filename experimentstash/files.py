@@ -12,8 +12,11 @@ from pathlib import Path
 from experimentstash.errors import StashError
 
 
-def write_atomically(path: Path, data: str | bytes) -> None:
-    """Replace ``path`` by ``data`` in one step: a reader sees the old content or the new, never a part."""
+def write_atomically(path: Path, data: str | bytes, *, replace: bool = True) -> None:
+    """Replace ``path`` by ``data`` in one step: a reader sees the old content or the new, never a part.
+
+    Without ``replace`` it raises FileExistsError if somebody else was faster.
+    """
     content = data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data
     descriptor, staged = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
@@ -21,11 +24,13 @@ def write_atomically(path: Path, data: str | bytes) -> None:
             stream.write(content)
             stream.flush()
             os.fchmod(stream.fileno(), 0o644)
-        os.replace(staged, path)
-    except BaseException:
+        if replace:
+            os.replace(staged, path)
+        else:
+            os.link(staged, path)
+    finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(staged)
-        raise
 
 
 @contextlib.contextmanager

@@ -13,14 +13,17 @@ from pathlib import Path
 
 from experimentstash import arguments, durations, environments, provenance, records, wandb_guard
 from experimentstash.environments import Recipe
-from experimentstash.errors import StashError
+from experimentstash.errors import SecretError, StashError
 from experimentstash.files import write_atomically
 from experimentstash.process import LEAKS
-from experimentstash.records import Command, Run
+from experimentstash.records import Command, Run, State
 from experimentstash.redaction import find_secret, is_secret_name
 from experimentstash.schema import StashConfig, ToolConfig
 from experimentstash.supervision import supervisor_here
 from experimentstash.workspace import Stash
+
+# What the application tells itself and its jobs is not for the tool.
+_OUR_VARIABLES = ("EXPERIMENTSTASH_ROOT", "EXPERIMENTSTASH_TOKEN")
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ def plan(request: Request) -> Plan:
         argv=argv,
         cwd=str(request.directory if tool.working_directory == "run" else directory),
         environment={**_environment(request, directory, recipe, entry), **plain},
-        unset=sorted({*LEAKS, "PYTHONSAFEPATH", "HYDRA_FULL_ERROR", *unset} - set(plain)),
+        unset=sorted({*LEAKS, "PYTHONSAFEPATH", "HYDRA_FULL_ERROR", *_OUR_VARIABLES, *unset} - set(plain)),
         path=str(interpreter.parent) if recipe.directory is not None and interpreter is not None else None,
         secrets=sorted(secrets),
     )
@@ -94,7 +97,12 @@ def plan(request: Request) -> Plan:
     )
     command.environment = {**wandb_set, **command.environment}
     command.unset = sorted({*command.unset, *wandb_unset} - set(command.environment))
-    _refuse_secrets(command, {**os.environ, **secrets})
+    described = [config.description, *config.tags, *map(str, request.overrides)]
+    written = [*command.argv, *command.environment.values(), *built.files.values(), *described]
+    variable = find_secret(written, {**os.environ, **secrets})
+    if variable is not None:
+        raise contains_secret(variable)
+    _collected(request, directory)
     if tool.working_directory not in ("tool", "run"):
         raise StashError(
             f"{_where(request)}: working_directory: {tool.working_directory!r} is neither `tool` nor `run`."
@@ -132,7 +140,7 @@ def freeze(planned: Plan, announce: Callable[[str], None]) -> Run:
         estimated_runtime=planned.estimated_runtime,
         timeout=planned.timeout,
         grace=config.grace.seconds,
-        collect=[str(directory / name) for name in config.tool.collect],
+        collect=[str(path) for path in _collected(request, directory)],
         collect_lock=str(stash.private / "locks" / f"{request.tool}.lock") if config.tool.collect else None,
         resume=config.tool.resume,
         environment=environments.record(planned.recipe),
@@ -142,9 +150,14 @@ def freeze(planned: Plan, announce: Callable[[str], None]) -> Run:
         supervisor=supervisor_here(),
     )
     records.claim(run)
-    for name, text in planned.files.items():
-        write_atomically(run.path / name, text)
-    run.stash, run.code = provenance.identify(stash.root, directory, run.path)
+    try:
+        for name, text in planned.files.items():
+            write_atomically(run.path / name, text)
+        run.stash, run.code = provenance.identify(stash.root, directory, run.path)
+    except BaseException as error:
+        run.state, run.exit_code, run.reason = State.FAILED, 1, f"it could not be prepared: {error}"
+        records.write(run)
+        raise
     pinned = config.tool.commit
     if pinned is not None and run.code.commit is not None and not run.code.commit.startswith(pinned):
         run.notes.append(f"the checkout of {request.tool} is at {run.code.commit[:12]}, its registration says {pinned}")
@@ -241,21 +254,38 @@ def _environment(request: Request, directory: Path, recipe: Recipe, entry: Seque
         "EXPERIMENTSTASH_RUN_ID": request.id,
         "PYTHONUNBUFFERED": "1",  # the log is written as the tool prints
     }
+    # The tool's checkout stays clean. In an environment of ours the compiled files are kept, beside it.
     if recipe.directory is not None:
-        # Beside the environment: the tool's checkout stays clean, and the next run starts faster.
         changes["PYTHONPYCACHEPREFIX"] = str(recipe.directory / "pycache")
+    else:
+        changes["PYTHONDONTWRITEBYTECODE"] = "1"
     if entry[0] == "-m" and request.config.tool.working_directory == "run":
         changes["PYTHONPATH"] = str(directory)
     return changes
 
 
-def _refuse_secrets(command: Command, environment: Mapping[str, str]) -> None:
-    name = find_secret([*command.argv, *command.environment.values()], environment)
-    if name is not None:
-        raise StashError(
-            f"A parameter or variable contains the value of ${name}, which would be written into the run's record.",
-            f"let the tool read ${name} from its environment, which it inherits",
-        )
+def contains_secret(variable: str) -> SecretError:
+    """Return the error for a secret's value among what a record keeps."""
+    return SecretError(
+        f"A parameter or setting contains the value of ${variable}, which would be written into the run's record.",
+        f"let the tool read ${variable} from its environment, which it inherits",
+    )
+
+
+def literal_secret(variable: str, where: str) -> SecretError:
+    """Return the error for a secret that is written out in the configuration."""
+    return SecretError(
+        f"{where} gives the tool's variable {variable} a value, and secrets must not be written to disk.",
+        f"export it in your shell and write `{variable}: ${{oc.env:{variable}}}`",
+    )
+
+
+def _collected(request: Request, directory: Path) -> list[Path]:
+    paths = [Path(os.path.normpath(directory / name)) for name in request.config.tool.collect]
+    for path in paths:
+        if not path.is_relative_to(directory) or path == directory:
+            raise StashError(f"{_where(request)}: collect: {path} is not below the tool's directory.")
+    return paths
 
 
 def _where(request: Request) -> str:

@@ -8,12 +8,12 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import MarkedYAMLError
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from experimentstash import schema
 from experimentstash.errors import StashError, did_you_mean
@@ -39,10 +39,17 @@ def explain(error: BaseException, stash: Stash, overrides: Sequence[str]) -> Sta
             f"The override {error.override!r} can't be read: {_first_line(error)}.",
             "quote values with special characters twice, once for the shell: 'params.name=\"a, b\"'",
         )
-    if isinstance(error, MarkedYAMLError):
+    if isinstance(error, yaml.MarkedYAMLError):
         mark = error.problem_mark or error.context_mark
         where = f"{_shown(stash, mark.name)}, line {mark.line + 1}" if mark else "a configuration file"
         return StashError(f"{where}: this is not YAML: {error.problem or error.context}.")
+    if isinstance(error, MissingMandatoryValue):
+        key = _full_key(str(error))
+        return StashError(f"{_likely_file(stash, overrides, key)}: {key} must be given.")
+    if isinstance(error, UnicodeDecodeError):
+        return StashError(f"{_not_utf8(stash)} is not a text in UTF-8.", "save it as UTF-8")
+    if isinstance(error, ValueError) and "defaults must be a list" in str(error):
+        return StashError(f"{_first_line(error)}.", "begin each entry of `defaults` with a dash")
     if isinstance(error, OmegaConfBaseException):
         key = _full_key(str(error))
         return StashError(f"{_likely_file(stash, overrides, key)}: {key}: {_first_line(error)}.")
@@ -83,16 +90,29 @@ def _composition(error: ConfigCompositionException, stash: Stash, overrides: Seq
         if unknown:
             valid = _keys_of_type(unknown["type"])
             key = _full_key(text) or unknown["key"]
-            return StashError(f"{path}: unknown key {key!r}.{did_you_mean(unknown['key'], valid)}\n{_listed(valid)}")
+            return StashError(f"{path}: unknown key {key!r}.{did_you_mean(unknown['key'], valid)}{_listed(valid)}")
         detail = next((line for line in text.splitlines()[1:] if line.strip()), "")
-        return StashError(f"{path}: {_full_key(text)}: {detail}.")
+        key = _full_key(text)
+        if not key and "ListConfig" in detail:
+            key, detail = _list_for_mapping(stash.conf / f"{composing['config']}.yaml"), "is a list, not a mapping"
+        return StashError(f"{path}: {key}: {detail}.")
+    unpackaged = re.search(r"In '(?P<config>exp/[^']+)': Could not override '\S+@exp", text)
+    if unpackaged:
+        path = _shown(stash, stash.conf / f"{unpackaged['config']}.yaml")
+        return StashError(f"{path} is not in the global package.", "begin the file with the line `# @package _global_`")
+    if text.startswith("Multiple values for tool"):
+        chosen = text.rpartition("override tool: ")[2].strip("'. ")
+        return StashError(
+            f"{_likely_file(stash, overrides, '')} adds a second tool to the one (null) of conf/config.yaml.",
+            f"write `- override /tool: {chosen}` in its defaults",
+        )
     unknown = _UNKNOWN_KEY.search(cause)
     if unknown:
         parent = _full_key(cause).rpartition(".")[0]
         valid = _keys_of_type(unknown["type"]) or _composed_keys(parent, stash, overrides)
         hint = re.search(r"use (\+\S.*)", text)
         return StashError(
-            f"command line: unknown key {_full_key(cause)!r}.{did_you_mean(unknown['key'], valid)}\n{_listed(valid)}",
+            f"command line: unknown key {_full_key(cause)!r}.{did_you_mean(unknown['key'], valid)}{_listed(valid)}",
             f"to add a key, write {hint[1]}" if hint and not unknown["type"] else None,
         )
     if text.startswith("Error merging override"):
@@ -109,6 +129,26 @@ def _composition(error: ConfigCompositionException, stash: Stash, overrides: Seq
         )
     key = _full_key(cause)
     return StashError(text or f"{_likely_file(stash, overrides, key)}: {key}: {_first_line(error.__cause__)}.")
+
+
+def _not_utf8(stash: Stash) -> str:
+    for path in sorted(stash.conf.rglob("*.yaml")):
+        try:
+            path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            return _shown(stash, path)
+        except OSError:
+            continue
+    return "A configuration file"
+
+
+def _list_for_mapping(path: Path) -> str:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return "a key"
+    mappings = ("tool", "params", "grace", "wandb")
+    return next((key for key in mappings if isinstance(content, dict) and isinstance(content.get(key), list)), "a key")
 
 
 def _keys_of_type(name: str | None) -> list[str]:
@@ -131,7 +171,7 @@ def _composed_keys(parent: str, stash: Stash, overrides: Sequence[str]) -> list[
 
 def _listed(valid: Iterable[str]) -> str:
     names = ", ".join(valid)
-    return f"Valid: {names}" if names else ""
+    return f"\nValid: {names}" if names else ""
 
 
 def _who_says(word: str, stash: Stash, overrides: Sequence[str]) -> str:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
+import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -177,10 +179,9 @@ def claim(run: Run) -> None:
     """Write the first record of a run; StashError if its directory already holds one."""
     run.path.mkdir(parents=True, exist_ok=True)
     try:
-        (run.path / FILE_NAME).touch(exist_ok=False)
+        write_atomically(run.path / FILE_NAME, _text(run), replace=False)
     except FileExistsError as error:
         raise already_taken(run.path) from error
-    write(run)
 
 
 def already_taken(directory: Path) -> StashError:
@@ -193,8 +194,11 @@ def already_taken(directory: Path) -> StashError:
 
 def write(run: Run) -> None:
     """Replace the run's record in its directory."""
-    text = json.dumps(dataclasses.asdict(run), indent=2, ensure_ascii=True)
-    write_atomically(run.path / FILE_NAME, text + "\n")
+    write_atomically(run.path / FILE_NAME, _text(run))
+
+
+def _text(run: Run) -> str:
+    return json.dumps(dataclasses.asdict(run), indent=2, ensure_ascii=True) + "\n"
 
 
 def read(directory: Path) -> Run:
@@ -217,8 +221,22 @@ def read(directory: Path) -> Run:
 
 def read_all(sweep: Path) -> list[Run]:
     """Return the runs of a sweep in the order of their numbers."""
-    directories = [path.parent for path in sweep.glob(f"*/{FILE_NAME}")]
-    return [read(path) for path in sorted(directories, key=lambda path: (len(path.name), path.name))]
+    return [read(path) for path in sorted(directories(sweep), key=lambda path: (len(path.name), path.name))]
+
+
+def directories(root: Path) -> Iterator[Path]:
+    """Yield the directories of the runs below ``root``, however deep they lie, in no order."""
+    try:
+        with os.scandir(root) as entries:
+            listed = list(entries)
+    except OSError:
+        return
+    if any(entry.name == FILE_NAME for entry in listed):
+        yield root
+        return
+    for entry in listed:
+        if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
+            yield from directories(Path(entry.path))
 
 
 _NESTED: dict[str, Any] = {

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 _SECRET_NAME = re.compile(
-    r"(^|_)(PASSWORD|PASSWD|PASSPHRASE|SECRET|SECRETS|TOKEN|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|CREDENTIALS?|AUTH)(_|$)",
+    r"(PASSWORD|PASSWD|PASSPHRASE)S?(_|$)|_PWD$|(^|_)(SECRET|SECRETS|TOKEN|CREDENTIALS?|AUTH)(_|$)|(^|_)(API|ACCESS|PRIVATE)_?KEY|_KEY$",
     re.IGNORECASE,
 )
 _SECRET_FILES = (
@@ -40,11 +40,12 @@ def is_secret_file(path: str) -> bool:
 
 def secrets_in(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the values in ``environment`` that are secrets, with their names: {value: name}."""
-    return {
-        value: name
-        for name, value in environment.items()
-        if is_secret_name(name) and len(value) >= _SHORTEST_SECRET and not os.path.exists(value)
-    }
+    return {value: name for name, value in environment.items() if is_secret_name(name) and _looks_secret(value)}
+
+
+def _looks_secret(value: str) -> bool:
+    # The path of a key file is no secret.
+    return len(value) >= _SHORTEST_SECRET and not os.path.exists(value)
 
 
 def find_secret(texts: Iterable[str], environment: Mapping[str, str]) -> str | None:

@@ -6,7 +6,6 @@ run.json files are all there is; whoever looks at them first puts right what a k
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -32,7 +31,7 @@ _LOOK_INTERVAL = 0.05
 def directories(stash: Stash) -> Iterator[Path]:
     """Yield the directories of all runs, in no order."""
     for root in stash.run_roots:
-        yield from _below(root)
+        yield from records.directories(root)
 
 
 def all_runs(stash: Stash) -> list[Run]:
@@ -129,20 +128,6 @@ def is_local(run: Run) -> bool:
     """Tell whether the supervisor of a run is, or was, a process of this machine since its last start."""
     supervisor = run.supervisor
     return supervisor is not None and (supervisor.host, supervisor.boot_id) == (procfs.hostname(), procfs.boot_id())
-
-
-def _below(directory: Path) -> Iterator[Path]:
-    try:
-        with os.scandir(directory) as entries:
-            listed = list(entries)
-    except OSError:
-        return
-    if any(entry.name == FILE_NAME for entry in listed):
-        yield directory
-        return
-    for entry in listed:
-        if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
-            yield from _below(Path(entry.path))
 
 
 def _is_abandoned(run: Run) -> bool:

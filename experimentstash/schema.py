@@ -80,7 +80,7 @@ class CallConfig:
     configs: Optional[str] = None
     # hydra: a directory of experiment configs in this stash, relative to its root, handed over with --config-dir …
     config_dir: Optional[str] = None
-    # … or with --config-path. The experiment is then given with --config-name.
+    # … or with --config-path. The experiment is then given with --config-name, unless `experiment` names a key.
     config_path: Optional[str] = None
     # options: how lists and booleans are written.
     lists: ListStyle = ListStyle.spread

@@ -206,14 +206,8 @@ def test_explaining_keeps_secrets(stash: StashUnderTest) -> None:
         {"config": {"experiment": "xyzzy-plugh"}, "call": CallConfig(experiment="--name")},
         {"env": {"MODE": "xyzzy-plugh"}},
         {"entrypoint": "-m package.train xyzzy-plugh"},
-        pytest.param(
-            {"config": {"params": {"key": "xyzzy-plugh"}}, "call": CallConfig(style=CallStyle.file)},
-            marks=pytest.mark.xfail(strict=True, reason="the tool's file isn't looked into"),
-        ),
-        pytest.param(
-            {"config": {"description": "with xyzzy-plugh"}},
-            marks=pytest.mark.xfail(strict=True, reason="descriptions and tags aren't looked into"),
-        ),
+        {"config": {"params": {"key": "xyzzy-plugh"}}, "call": CallConfig(style=CallStyle.file)},
+        {"config": {"description": "with xyzzy-plugh"}},
     ],
 )
 @pytest.mark.usefixtures("directory")
@@ -258,28 +252,36 @@ def test_a_secret_reaches_the_tool_and_no_file(stash: StashUnderTest, in_process
     assert git("status", "--porcelain", cwd=stash.root) == "?? tools/t/notes.txt\n"
 
 
-@pytest.mark.xfail(strict=True, reason="Hydra writes it into .hydra/config.yaml")
-def test_a_secret_that_stands_in_the_registration_reaches_no_file(stash: StashUnderTest) -> None:
+def test_a_secret_that_stands_in_the_registration_is_refused(stash: StashUnderTest) -> None:
     stash.add_tool("shown", "shown", "entrypoint: show\nenvironment: {kind: none}\nenv: {TOOL_TOKEN: swordfish-1}")
     stash.add_experiment("one", "shown")
     stash.commit()
-    assert stash.cli("run", "one").returncode == 0
-    assert files_with("swordfish", stash.run_directories()[0]) == []
+    done = stash.cli("run", "one")
+    assert done.returncode == 2 and "TOOL_TOKEN: ${oc.env:TOOL_TOKEN}" in done.stderr
+    assert "swordfish" not in done.stderr
+    assert files_with("swordfish", stash.root / "outputs") == []
 
 
-@pytest.mark.xfail(strict=True, reason="it is in run.json's overrides and in .hydra")
-def test_a_secret_on_the_command_line_reaches_no_file(stash: StashUnderTest) -> None:
+def test_a_secret_on_the_command_line_is_refused(stash: StashUnderTest) -> None:
     stash.add_tool("shown", "shown", "entrypoint: show\nenvironment: {kind: none}")
     stash.add_experiment("one", "shown")
     stash.commit()
-    assert stash.cli("run", "one", "+tool.env.TOOL_TOKEN=swordfish-1").returncode == 0
-    assert files_with("swordfish", stash.run_directories()[0]) == []
+    done = stash.cli("run", "one", "+tool.env.TOOL_TOKEN=swordfish-1")
+    assert done.returncode == 2 and "swordfish" not in done.stderr
+    assert not (stash.root / "outputs").exists()
 
 
-@pytest.mark.xfail(strict=True, reason="a refused job of a sweep keeps its overrides, in run.json and in .hydra")
-def test_a_secret_that_is_refused_in_a_sweep_reaches_no_file(stash: StashUnderTest) -> None:
+def test_a_secret_on_the_command_line_of_a_sweep_is_refused(stash: StashUnderTest) -> None:
     stash.add_tool("shown", "shown", "entrypoint: show\nenvironment: {kind: none}")
     stash.add_experiment("one", "shown", "params: {key: null}\n")
     done = stash.cli("-m", "+exp=one", "params.key=xyzzy-plugh,other", X_API_KEY="xyzzy-plugh")
+    assert done.returncode == 2 and "contains the value of $X_API_KEY" in done.stderr
+    assert not (stash.root / "multirun").exists()
+
+
+def test_a_secret_that_one_job_of_a_sweep_would_write_reaches_no_file(stash: StashUnderTest) -> None:
+    stash.add_tool("shown", "shown", "entrypoint: show\nenvironment: {kind: none}")
+    stash.add_experiment("one", "shown", "params: {key: null}\n")
+    done = stash.cli("-m", "+exp=one", "params.key=${oc.env:X_API_KEY},other", X_API_KEY="xyzzy-plugh")
     assert done.returncode == 1 and "contains the value of $X_API_KEY" in done.stderr
     assert files_with("xyzzy", stash.root / "multirun") == []

@@ -186,31 +186,26 @@ def test_the_program_itself_says_it_as_briefly(plain: StashUnderTest) -> None:
 # What is wrong with the messages so far.
 
 
-@pytest.mark.xfail(strict=True, reason="UnicodeDecodeError is taken for a bug of ours")
 def test_a_file_that_is_not_utf8(plain: StashUnderTest, in_process: InProcess) -> None:
     (plain.root / "conf" / "exp" / "m.yaml").write_bytes(OVERRIDE.encode() + b"description: caf\xe9\n")
     check(plain, in_process, ["+exp=m"], "conf/exp/m.yaml")
 
 
-@pytest.mark.xfail(strict=True, reason="Hydra's ValueError is taken for a bug of ours")
 def test_defaults_that_are_no_list(plain: StashUnderTest, in_process: InProcess) -> None:
     plain.write("conf/exp/m.yaml", "# @package _global_\ndefaults:\n  override /tool: plain\n")
     check(plain, in_process, ["+exp=m"], "exp/m", "must be a list")
 
 
-@pytest.mark.xfail(strict=True, reason="the message names neither the file nor the line that is missing")
 def test_an_organizer_without_its_package(plain: StashUnderTest, in_process: InProcess) -> None:
     plain.write("conf/exp/m.yaml", OVERRIDE.partition("\n")[2])
     check(plain, in_process, ["+exp=m"], "conf/exp/m.yaml", "# @package _global_")
 
 
-@pytest.mark.xfail(strict=True, reason="the message doesn't name the key")
 def test_params_that_are_a_list(plain: StashUnderTest, in_process: InProcess) -> None:
     plain.write("conf/exp/m.yaml", OVERRIDE + "params: [a, b]\n")
     check(plain, in_process, ["+exp=m"], "conf/exp/m.yaml: params")
 
 
-@pytest.mark.xfail(strict=True, reason="the message doesn't name the file")
 def test_a_tool_that_is_not_overridden(plain: StashUnderTest, in_process: InProcess) -> None:
     plain.write("conf/exp/m.yaml", "# @package _global_\ndefaults:\n  - /tool: plain\n")
     check(plain, in_process, ["+exp=m"], "conf/exp/m.yaml", "override /tool: plain")
