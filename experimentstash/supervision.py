@@ -189,7 +189,11 @@ class SupervisedTool:
         """Stop the clock and every process of the tool (Ctrl-Z)."""
         if self._suspended_at is None and not self.is_over:
             self._suspended_at = time.monotonic()
-            self._send_all(signal.SIGSTOP)
+            told: set[Identity] = set()
+            while started := self._members() - told:  # meanwhile, by those that weren't stopped yet
+                for member in started:
+                    procfs.send(member, signal.SIGSTOP)
+                told |= started
 
     def resume(self) -> None:
         """Undo ``suspend``; the time in between counts neither for the timeout nor for the grace."""
@@ -199,7 +203,8 @@ class SupervisedTool:
             self._deadline += pause
             if self._end_by is not None:
                 self._end_by += pause
-            self._send_all(signal.SIGCONT)
+            for member in self._members():
+                procfs.send(member, signal.SIGCONT)
 
     def tick(self, grace: float) -> float:
         """Do what is due and return after how many seconds to call again at the latest.
@@ -318,10 +323,6 @@ class SupervisedTool:
         if not candidates:
             return set()
         return procfs.members(self._marker, candidates, session=self._identity.pid)
-
-    def _send_all(self, number: signal.Signals) -> None:
-        for member in self._members():
-            procfs.send(member, number)
 
     def _sample(self, now: float) -> None:
         if now < self._next_sample:

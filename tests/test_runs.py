@@ -1,0 +1,485 @@
+"""Looking at runs and acting on them; the records of those whose supervisor is gone are closed on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experimentstash import procfs, records, runs
+from experimentstash.commands.resume import resume
+from experimentstash.errors import StashError
+from experimentstash.execute import SUPERVISOR_LOG
+from experimentstash.records import Code, Run, State, Supervisor
+from experimentstash.workspace import Stash
+from tests.conftest import InProcess, StashUnderTest, wait_until
+from tests.faults import (
+    KILL,
+    TERM,
+    Supervised,
+    freeze,
+    is_alive,
+    marked,
+    new_stash,
+    python,
+    record,
+    running,
+)
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Stash:
+    return new_stash(tmp_path / "my stäsh's")
+
+
+def command_line(stash: Stash) -> StashUnderTest:
+    return StashUnderTest(stash.root)
+
+
+def steady(stash: Stash, *options: str | float, **fields: Any) -> Run:
+    run = freeze(stash, [], **fields)
+    run.command.argv = python("steady", "--ready", run.path / "ready", "--saved", run.path / "saved", *options)
+    records.write(run)
+    return run
+
+
+def ready(one: Supervised) -> int:
+    path = one.run.path / "ready"
+    pid = int(wait_until(lambda: path.exists() and path.read_text()))
+    wait_until(lambda: record(one.run)["process"])
+    return pid
+
+
+def ended(stash: Stash, state: State, **fields: Any) -> Run:
+    """Write the record of a run that has ended."""
+    code = 0 if state is State.COMPLETED else 1
+    given: dict[str, Any] = {"state": state, "exit_code": code, "ended": records.now(), "duration": 1.5, **fields}
+    run = freeze(stash, ["true"], **given)
+    (run.path / run.log).write_text(f"log of {run.id}\n")
+    return run
+
+
+def alone(state: State, run: Run, **changes: Any) -> None:
+    """Give a run a supervisor: this very process, but for some changes."""
+    own = procfs.identity(os.getpid())
+    assert own is not None
+    given = {"host": procfs.hostname(), "pid": own.pid, "start_time": own.start_time, "boot_id": procfs.boot_id()}
+    run.supervisor = Supervisor(**{**given, **changes})
+    run.state = state
+    run.started = records.now()
+    records.write(run)
+
+
+# --- records whose supervisor is gone --------------------------------------------------------------------------------
+
+
+def test_a_killed_supervisor_is_noticed_by_the_next_look(here: Stash) -> None:
+    run = steady(here)
+    with running(run) as one:
+        ready(one)
+        supervisor = one.process.pid
+        one.process.send_signal(KILL)
+        killed_at = time.time()
+        one.process.wait()
+        assert record(run)["state"] == "running"
+        found = runs.look(here, run.path)
+    assert (found.state, found.exit_code) == (State.LOST, 137)
+    assert f"its supervisor (process {supervisor} on {socket.gethostname()}) left no word" in str(found.reason)
+    assert "it was killed, or its machine went down" in str(found.reason)
+    assert str(found.started) <= str(found.ended) <= records.as_text(killed_at + 1)
+    assert len(found.notes) == 1 and re.fullmatch(r"closed at \S+ because its supervisor was gone", found.notes[0])
+    before = (run.path / "run.json").read_bytes()
+    assert runs.look(here, run.path) == runs.reconcile(here, found) == found
+    assert (run.path / "run.json").read_bytes() == before
+
+
+def test_what_it_was_asked_before_is_not_forgotten(here: Stash) -> None:
+    run = steady(here, "--ignore", grace=60.0)
+    with running(run) as one:
+        ready(one)
+        one.process.send_signal(TERM)
+        wait_until(lambda: record(run)["reason"])
+        one.process.send_signal(KILL)
+        one.process.wait()
+        written = records.read(run.path)
+        written.grace = 0.2  # nobody wants to wait for a minute
+        records.write(written)
+        found = runs.look(here, run.path)
+    assert found.state is State.CANCELLED
+    assert found.reason == "asked to stop by SIGTERM; its supervisor was killed before the tool had ended"
+
+
+def test_two_that_look_at_once(here: Stash) -> None:
+    run = steady(here, "--ignore", "--children", 1, grace=0.5)
+    with running(run) as one:
+        pid = ready(one)
+        one.process.send_signal(KILL)
+        one.process.wait()
+        assert is_alive(pid)  # it ignores that its supervisor is gone
+        lookers = [command_line(here).start("runs", "--json") for _ in range(2)]
+        seen = [looker.communicate(timeout=30)[0] for looker in lookers]
+        assert [looker.returncode for looker in lookers] == [0, 0]
+        assert not is_alive(pid) and marked(run) == []
+    (first,), (second,) = map(json.loads, seen)
+    assert first == second == record(run)
+    assert first["state"] == "lost" and len(first["notes"]) == 1
+
+
+def test_a_tool_that_was_suspended_can_still_save(here: Stash) -> None:
+    run = steady(here, "--catch", grace=20.0)
+    with running(run, start_new_session=False, preexec_fn=os.setpgrp) as one:
+        pid = ready(one)
+        one.process.send_signal(signal.SIGTSTP)
+        wait_until(lambda: Path(f"/proc/{one.process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T")
+        one.process.send_signal(KILL)
+        one.process.wait()
+        assert is_alive(pid)
+        found = runs.look(here, run.path)
+    assert found.state is State.LOST and (run.path / "saved").read_text() == "SIGTERM\n"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"start_time": 1}, "it was killed, or its machine went down"),
+        ({"boot_id": "another"}, "the machine was restarted"),
+        ({"pid": 2**22 + 1}, "it was killed, or its machine went down"),
+    ],
+    ids=["reused pid", "another boot", "no such pid"],
+)
+def test_another_process_is_not_taken_for_the_supervisor(here: Stash, changes: dict[str, Any], reason: str) -> None:
+    run = freeze(here, ["true"])
+    alone(State.RUNNING, run, **changes)
+    found = runs.look(here, run.path)
+    assert (found.state, found.exit_code) == (State.LOST, 137) and reason in str(found.reason)
+
+
+def test_a_run_that_was_never_started(here: Stash) -> None:
+    run = freeze(here, ["true"])
+    before = (run.path / "run.json").read_bytes()
+    assert runs.look(here, run.path).state is State.FROZEN  # nobody has taken it on
+    assert (run.path / "run.json").read_bytes() == before
+    alone(State.FROZEN, run, start_time=1)
+    found = runs.look(here, run.path)
+    assert found.state is State.LOST and "gone before it started; run it again" in str(found.reason)
+
+
+@pytest.mark.parametrize("state", [State.FROZEN, State.RUNNING])
+def test_a_living_supervisor_is_left_alone(here: Stash, state: State) -> None:
+    run = freeze(here, ["true"])
+    alone(state, run)
+    before = (run.path / "run.json").read_bytes()
+    assert [each.state for each in runs.all_runs(here)] == [state]
+    assert (run.path / "run.json").read_bytes() == before
+
+
+def test_a_supervisor_elsewhere_is_judged_by_its_heartbeat(here: Stash) -> None:
+    run = freeze(here, ["true"])
+    alone(State.RUNNING, run, host="elsewhere", boot_id="its own", pid=1)
+    heart = run.path / SUPERVISOR_LOG
+    heart.touch()
+    assert runs.look(here, run.path).state is State.RUNNING
+    os.utime(heart, (time.time() - 540,) * 2)
+    assert runs.look(here, run.path).state is State.RUNNING
+    last = time.time() - 700
+    os.utime(heart, (last, last))
+    found = runs.look(here, run.path)
+    assert found.state is State.LOST and "process 1 on elsewhere" in str(found.reason)
+    assert found.ended == records.as_text(last)
+
+
+def test_records_that_cannot_be_read_hide_no_others(here: Stash, in_process: InProcess) -> None:
+    good = ended(here, State.COMPLETED)
+    broken = ended(here, State.COMPLETED)
+    text = (broken.path / "run.json").read_text()
+    (broken.path / "run.json").write_text(text[: len(text) // 2])
+    strange = ended(here, State.COMPLETED)
+    (strange.path / "run.json").write_text('{"state": "no such state"}')
+    done = in_process(command_line(here), "runs", "--json")
+    assert done.returncode == 0
+    assert [each["id"] for each in json.loads(done.stdout)] == [good.id]
+    for run in (broken, strange):
+        assert f"{run.path / 'run.json'} is not a run's record" in done.stderr
+    assert "Traceback" not in done.stderr
+    shown = in_process(command_line(here), "show", broken.id)
+    assert shown.returncode == 2 and "is not a run's record" in shown.stderr
+
+
+# --- runs, show ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def three(here: Stash) -> list[Run]:
+    """Three runs that have ended, oldest first."""
+    return [
+        ended(here, State.COMPLETED, organizer="figure1/one", created="2026-01-31T12:00:00.000+00:00"),
+        ended(here, State.FAILED, organizer="figure1/two", created="2026-01-31T12:00:01.000+00:00", reason="it broke"),
+        ended(here, State.TIMED_OUT, organizer="figure2/one", created="2026-01-31T12:00:02.000+00:00"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], [2, 1, 0]),
+        (["--state", "failed"], [1]),
+        (["--state", "timed out"], [2]),
+        (["--exp", "figure1/*"], [1, 0]),
+        (["--exp", "figure1/*", "--state", "completed"], [0]),
+        (["-n", "2"], [2, 1]),
+        (["--exp", "none*"], []),
+    ],
+)
+def test_runs_are_listed_newest_first_and_filtered(
+    here: Stash, three: list[Run], in_process: InProcess, arguments: list[str], expected: list[int]
+) -> None:
+    table = in_process(command_line(here), "runs", *arguments)
+    assert table.returncode == 0
+    ids = [three[number].id for number in expected]
+    assert [line.split()[0] for line in table.stdout.splitlines()[1:]] == ids
+    assert ("there are no such runs" in table.stderr) is not expected or expected
+    listed = in_process(command_line(here), "runs", "--json", *arguments)
+    data = json.loads(listed.stdout)
+    assert [each["id"] for each in data] == ids
+    assert data == [record(three[number]) for number in expected]
+
+
+def test_a_state_that_does_not_exist(here: Stash, in_process: InProcess) -> None:
+    done = in_process(command_line(here), "runs", "--state", "complete")
+    assert done.returncode == 2
+    assert "Did you mean 'completed'?" in done.stderr and "timed_out" in done.stderr
+    nothing = in_process(command_line(here), "runs")
+    assert (nothing.returncode, nothing.stdout) == (0, "") and "there are no runs yet" in nothing.stderr
+
+
+def test_ways_of_naming_a_run(here: Stash, three: list[Run], in_process: InProcess) -> None:
+    stash = command_line(here)
+    one = three[0]
+    names = [one.id, one.directory, os.path.relpath(one.directory, here.root), f"{one.directory}/run.json"]
+    unique = next(one.id[:n] for n in range(1, 8) if [r.id for r in three if r.id.startswith(one.id[:n])] == [one.id])
+    for name in (*names, unique):
+        done = in_process(stash, "show", name, "--json")
+        assert (done.returncode, json.loads(done.stdout)["id"]) == (0, one.id), name
+    for arguments in ([], ["latest"]):
+        assert json.loads(in_process(stash, "show", *arguments, "--json").stdout)["id"] == three[-1].id
+    unknown = in_process(stash, "show", "nosuchrun")
+    assert unknown.returncode == 2 and "There is no run 'nosuchrun'" in unknown.stderr
+
+
+def test_a_prefix_of_several_names_none(here: Stash, in_process: InProcess) -> None:
+    for token in ("aaaaaa2", "aaaaaa3"):
+        run = freeze(here, ["true"])
+        run.id = token
+        new = run.path.with_name(f"12-00-00-{token}")
+        run.path.rename(new)
+        run.directory = str(new)
+        records.write(run)
+    done = in_process(command_line(here), "show", "aaaa")
+    assert done.returncode == 2
+    assert "'aaaa' may be any of 2 runs: aaaaaa2, aaaaaa3." in done.stderr and "give more of the id" in done.stderr
+    assert in_process(command_line(here), "show", "aaaaaa2").returncode == 0
+
+
+def test_latest_of_none(here: Stash, in_process: InProcess) -> None:
+    done = in_process(command_line(here), "show")
+    assert done.returncode == 2 and "There are no runs yet." in done.stderr
+
+
+def test_show_tells_what_is_known(here: Stash, in_process: InProcess) -> None:
+    run = ended(here, State.FAILED, reason="it broke", advice="mend it", tags=["a", "b"], peak_memory=2_000_000_000)
+    run.code = Code(path="tools/steady", commit="0123456789abcdef", branch="main", dirty=True)
+    records.write(run)
+    done = in_process(command_line(here), "show", run.id)
+    rows = dict(re.split(r"\s{2,}", line, maxsplit=1) for line in done.stdout.splitlines())
+    assert (rows["state"], rows["why"], rows["advice"], rows["tags"]) == ("failed", "it broke", "mend it", "a, b")
+    assert rows["peak memory"] == "2.00 GB" and rows["exit code"] == "1"
+    assert rows["code"] == "0123456789ab (main), with changes"
+    assert "SLURM job" not in rows and "signal" not in rows
+    assert (here.root / rows["log"]).read_text() == f"log of {run.id}\n"
+
+
+# --- logs ------------------------------------------------------------------------------------------------------------
+
+
+def test_logs_are_written_as_they_are(here: Stash) -> None:
+    run = ended(here, State.COMPLETED)
+    content = b"a\r 10%\xff\0\xfe\n" * 3 + b"no end"
+    (run.path / run.log).write_bytes(content)
+    argv = [sys.executable, "-m", "experimentstash", "logs", run.id]
+    for more in ([], ["--follow"], ["--attempt", "1"]):
+        done = subprocess.run([*argv, *more], cwd=here.root, capture_output=True)
+        assert (done.returncode, done.stdout, done.stderr) == (0, content, b"")
+
+
+def test_logs_that_are_not_there(here: Stash, in_process: InProcess) -> None:
+    run = freeze(here, ["true"])
+    done = in_process(command_line(here), "logs", run.id)
+    assert done.returncode == 2 and f"The run {run.id} has no log yet (frozen)." in done.stderr
+    (run.path / run.log).touch()
+    done = in_process(command_line(here), "logs", run.id, "--attempt", "2")
+    assert done.returncode == 2 and "has had 1 attempts, not 2" in done.stderr
+
+
+def test_following_a_log_ends_with_the_run_and_misses_nothing(here: Stash) -> None:
+    run = steady(here, "--catch", "--saving-takes", 0.2, grace=20.0)
+    with running(run) as one:
+        ready(one)
+        follower = command_line(here).start("logs", run.id, "--follow")
+        assert follower.stdout is not None
+        first = follower.stdout.readline()  # it shows what there is while the run goes on
+        assert record(run)["state"] == "running"
+        one.process.send_signal(TERM)
+        one.end()
+        rest = follower.stdout.read()
+        assert follower.wait(20) == 0
+    follower.communicate()
+    assert first + rest == one.log.decode()
+
+
+def test_following_ends_when_the_reader_goes_away_or_the_supervisor_is_lost(here: Stash) -> None:
+    run = steady(here)
+    with running(run) as one:
+        ready(one)
+        reader, other = (command_line(here).start("logs", run.id, "-f") for _ in range(2))
+        assert reader.stdout is not None and other.stdout is not None
+        for follower in (reader, other):
+            assert follower.stdout is not None
+            follower.stdout.readline()
+        reader.stdout.close()
+        assert reader.wait(20) == 0
+        assert record(run)["state"] == "running"
+        one.process.send_signal(KILL)
+        one.process.wait()
+        assert other.wait(20) == 0
+        assert record(run)["state"] == "lost"
+        for follower in (reader, other):
+            assert follower.stderr is not None and "Traceback" not in follower.stderr.read()
+        other.stdout.close()
+
+
+# --- cancel ----------------------------------------------------------------------------------------------------------
+
+
+def test_cancel_lets_the_tool_save(here: Stash) -> None:
+    run = steady(here, "--catch", "--saving-takes", 0.3, grace=20.0)
+    with running(run) as one:
+        ready(one)
+        done = command_line(here).cli("cancel", run.id[:6])
+        assert one.process.poll() is not None or one.process.wait(1) is not None
+        data = one.end()
+    assert done.returncode == 0, done.stderr
+    assert "asked 1 run to stop; waiting for the end" in done.stderr and f"{run.id}: ✗ cancelled" in done.stderr
+    assert (data["state"], data["exit_code"]) == ("cancelled", 143)
+    assert (run.path / "saved").read_text() == "SIGTERM\n"
+    again = command_line(here).cli("cancel", run.id)
+    assert again.returncode == 0 and f"{run.id} has ended already: cancelled" in again.stderr
+
+
+def test_cancel_reaches_a_suspended_run(here: Stash) -> None:
+    run = steady(here, "--catch", grace=20.0)
+    with running(run, start_new_session=False, preexec_fn=os.setpgrp) as one:
+        ready(one)
+        one.process.send_signal(signal.SIGTSTP)
+        wait_until(lambda: Path(f"/proc/{one.process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T")
+        done = command_line(here).cli("cancel", run.id, timeout=20)
+        assert done.returncode == 0 and one.end()["state"] == "cancelled"
+    assert (run.path / "saved").read_text() == "SIGTERM\n"
+
+
+def test_cancel_a_sweep_and_then_all(here: Stash, in_process: InProcess) -> None:
+    sweep = here.root / "outputs" / "2026-01-31"
+    first, second, other = (steady(here, grace=20.0, sweep=str(sweep) if number < 2 else None) for number in range(3))
+    with running(first) as one, running(second) as two, running(other) as three:
+        for each in (one, two, three):
+            ready(each)
+        stash = command_line(here)
+        which = in_process(stash, "cancel")
+        assert which.returncode == 2 and "Which runs?" in which.stderr
+        wrong = in_process(stash, "cancel", "--sweep", str(here.root))
+        assert wrong.returncode == 2 and "is not the directory of a sweep with runs" in wrong.stderr
+        done = in_process(stash, "cancel", "--sweep", "outputs/2026-01-31")
+        assert done.returncode == 0 and "asked 2 runs to stop" in done.stderr
+        assert [record(run)["state"] for run in (first, second, other)] == ["cancelled", "cancelled", "running"]
+        everything = in_process(stash, "cancel", "--all")
+        assert everything.returncode == 0 and "asked 1 run to stop" in everything.stderr
+        for each in (one, two, three):
+            assert each.end()["state"] == "cancelled"
+
+
+def test_cancel_from_another_machine_is_not_possible(here: Stash, in_process: InProcess) -> None:
+    run = freeze(here, ["true"])
+    alone(State.RUNNING, run, host="elsewhere", boot_id="its own")
+    (run.path / SUPERVISOR_LOG).touch()
+    done = in_process(command_line(here), "cancel", run.id)
+    assert f"{run.id} runs on elsewhere: cancel it from there" in done.stderr
+    assert record(run)["state"] == "running"
+
+
+# --- resume ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_goes_on_in_its_directory(here: Stash) -> None:
+    run = steady(here, grace=20.0, resume=["--resumed", "--lines", "2"])
+    with running(run) as one:
+        ready(one)
+        one.process.send_signal(TERM)
+        first = one.end()
+    log = one.log
+    done = command_line(here).cli("resume", run.id)
+    assert (done.returncode, done.stdout) == (0, "resumed\n0\n1\n"), done.stderr
+    assert "attempt 2 at figure/some" in done.stderr and "✓ completed" in done.stderr
+    data = record(run)
+    assert (data["state"], data["exit_code"], data["attempt"], data["log"]) == ("completed", 0, 2, "output.2.log")
+    assert data["reason"] is None and data["id"] == run.id and data["command"]["argv"] == run.command.argv
+    assert (run.path / "output.log").read_bytes() == log
+    assert (run.path / "output.2.log").read_text() == "resumed\n0\n1\n"
+    (earlier,) = data["attempts"]
+    assert earlier == {
+        "number": 1,
+        "log": "output.log",
+        **{name: first[name] for name in ("started", "ended", "state", "exit_code", "reason")},
+    }
+    shown = command_line(here).cli("logs", run.id, "--attempt", "1")
+    assert shown.stdout.encode() == log
+    assert "attempt 1: cancelled, output.log" in command_line(here).cli("show", run.id).stdout
+    again = command_line(here).cli("resume", run.id)
+    assert again.returncode == 2 and "has completed; there is nothing to resume" in again.stderr
+    assert record(run) == data
+
+
+@pytest.mark.parametrize(
+    ("state", "fields", "message"),
+    [
+        (State.FROZEN, {"resume": []}, "has not ended"),
+        (State.COMPLETED, {"resume": []}, "has completed; there is nothing to resume"),
+        (State.FAILED, {}, "doesn't say how it resumes"),
+        (State.FAILED, {"resume": [], "reason": "a typing mistake"}, "never started: a typing mistake"),
+    ],
+)
+def test_what_cannot_be_resumed(here: Stash, state: State, fields: dict[str, Any], message: str) -> None:
+    run = freeze(
+        here, [] if "never" in message else ["true"], state=state, registration="conf/tool/steady.yaml", **fields
+    )
+    before = (run.path / "run.json").read_bytes()
+    with pytest.raises(StashError, match=message) as caught:
+        resume(here, run)
+    if not fields:
+        assert "write `resume: [--its, --arguments]` (or `resume: []`) in conf/tool/steady.yaml" in str(caught.value)
+    assert (run.path / "run.json").read_bytes() == before
+
+
+def test_two_cannot_resume_the_same_run(here: Stash) -> None:
+    run = ended(here, State.LOST, resume=[])
+    assert resume(here, run).attempt == 2
+    with pytest.raises(StashError, match="has not ended"):
+        resume(here, run)
+    assert record(run)["attempt"] == 2
