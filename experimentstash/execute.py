@@ -30,7 +30,7 @@ from experimentstash.output import complain, say
 from experimentstash.process import clean_environment
 from experimentstash.records import Run, State
 from experimentstash.relay import Relay
-from experimentstash.signals import SignalQueue
+from experimentstash.signals import SignalQueue, ends_on_request
 from experimentstash.supervision import Ending, StopRequest, SupervisedTool, supervisor_here
 
 SUPERVISOR_LOG = "supervisor.log"
@@ -263,10 +263,12 @@ def _could_not_start(run: Run, error: OSError, log: _Log) -> None:
 
 def _abandon(run: Run, error: BaseException, log: _Log) -> None:
     """Close the record of a run whose tool was never started, or that we could not go on watching."""
-    is_interrupt = isinstance(error, KeyboardInterrupt)
-    run.state = State.CANCELLED if is_interrupt else State.FAILED
-    run.exit_code = EXIT_INTERRUPTED if is_interrupt else 1
-    run.reason = "interrupted before the tool started" if is_interrupt else str(error)
+    is_asked = isinstance(error, (KeyboardInterrupt, SystemExit))
+    run.state = State.CANCELLED if is_asked else State.FAILED
+    run.exit_code = 1
+    if is_asked:
+        run.exit_code = EXIT_INTERRUPTED if isinstance(error, KeyboardInterrupt) else int(str(error))
+    run.reason = "asked to stop before the tool started" if is_asked else str(error)
     run.ended = records.now()
     log(run.reason)
     records.write(run)
@@ -278,9 +280,10 @@ def _turn(run: Run) -> Iterator[collect.Snapshot]:
     if run.collect_lock is None:
         yield {}
         return
-    with locked(
-        Path(run.collect_lock), on_wait=lambda: say(f"waiting for another run that writes into {run.collect[0]} …")
-    ):
+    with contextlib.ExitStack() as stack:
+        with ends_on_request():
+            waiting = f"waiting for another run that writes into {run.collect[0]} …"
+            stack.enter_context(locked(Path(run.collect_lock), on_wait=lambda: say(waiting)))
         yield collect.snapshot([Path(directory) for directory in run.collect])
 
 

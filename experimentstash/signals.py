@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
 import threading
+from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
@@ -67,3 +69,24 @@ class SignalQueue:
 
 def _note(_number: int, _frame: FrameType | None) -> None:
     """Do nothing: the wake-up descriptor has noted the signal."""
+
+
+@contextlib.contextmanager
+def ends_on_request() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end what is going on by an exception, as Ctrl-C does: SystemExit(128 + signal)."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    saved = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    for number, handler in saved.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, _raise_exit)
+    try:
+        yield
+    finally:
+        for number, handler in saved.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+def _raise_exit(number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)

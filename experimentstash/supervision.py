@@ -116,7 +116,8 @@ class SupervisedTool:
         self._left_behind: set[Identity] = set()
         self._survivors = 0
         self._outlived_grace = False
-        self._orphans: set[int] = set()
+        self._told: set[Identity] = set()
+        self._grace_ends = 0.0
 
     def start(self, argv: Sequence[str], *, cwd: Path, environment: Mapping[str, str], output: int) -> Identity:
         """Start the tool with stdout and stderr in the file ``output``; OSError if that can't be done."""
@@ -166,7 +167,7 @@ class SupervisedTool:
             return
         self._stop = request
         self._phase = _Phase.STOPPING
-        self._deadline = time.monotonic() + grace
+        self._deadline = self._grace_ends = time.monotonic() + grace
         self._log(f"{request.reason}; the tool has {grace:g} s to end")
         if request.number is signal.SIGTERM and slurm.in_step():
             self._log("SLURM has sent SIGTERM to the tool too: a second one might interrupt its saving")
@@ -176,6 +177,7 @@ class SupervisedTool:
     def hasten(self) -> None:
         """Shorten what is left of the grace."""
         if self._phase in (_Phase.STOPPING, _Phase.LEFTOVERS, _Phase.LEFTOVERS_TOLD):
+            self._grace_ends = min(self._grace_ends, time.monotonic() + HASTENED_GRACE)
             self._deadline = min(self._deadline, time.monotonic() + HASTENED_GRACE)
             self._log(f"asked again: {HASTENED_GRACE:g} s left")
 
@@ -201,6 +203,7 @@ class SupervisedTool:
             pause = time.monotonic() - self._suspended_at
             self._suspended_at = None
             self._deadline += pause
+            self._grace_ends += pause
             if self._end_by is not None:
                 self._end_by += pause
             for member in self._members():
@@ -215,9 +218,7 @@ class SupervisedTool:
             return SAMPLING_INTERVAL
         now = time.monotonic()
         if self._phase in (_Phase.RUNNING, _Phase.STOPPING) and self._reap_main():
-            # After a stop, what the tool started has the rest of the grace too: it may be what is saving.
-            if self._phase is _Phase.RUNNING:
-                self._deadline = now + LINGER
+            self._deadline = now + LINGER
             self._phase = _Phase.LEFTOVERS
         if self._phase is _Phase.RUNNING:
             if self._end_by is not None and now >= self._end_by:
@@ -260,13 +261,15 @@ class SupervisedTool:
             return 0.0
         if now < self._deadline:
             return _ENDING_INTERVAL
-        self._left_behind |= members
-        if self._phase is _Phase.LEFTOVERS and self._stop is None:
-            self._log(f"the tool has ended and left {len(members)} processes behind: SIGTERM to them")
-            for member in members:
+        if self._phase is _Phase.LEFTOVERS:
+            untold = members - self._told
+            self._log(f"the tool has ended and left {len(members)} processes behind: SIGTERM to {len(untold)} of them")
+            for member in untold:
                 procfs.send(member, signal.SIGTERM)
+            self._left_behind |= members
             self._phase = _Phase.LEFTOVERS_TOLD
-            self._deadline = now + LEFTOVER_GRACE
+            # After a stop they have the rest of the grace: what a shell ran may be what is saving.
+            self._deadline = now + LEFTOVER_GRACE if self._stop is None else self._grace_ends
             return _ENDING_INTERVAL
         self._log(f"SIGKILL to the {len(members)} processes that the tool has left behind")
         self._begin_killing(now)
@@ -312,6 +315,7 @@ class SupervisedTool:
         number = signal.SIGINT if prefers_interrupt else signal.SIGTERM
         process = procfs.identity(pid)
         if process is not None and procfs.send(process, number):
+            self._told.add(process)
             self._log(f"sent {number.name} to process {pid} ({procfs.command_name(pid)})")
 
     def _members(self) -> set[Identity]:

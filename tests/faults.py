@@ -24,11 +24,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from experimentstash import records, runs
+from experimentstash import procfs, records, runs, wandb_guard, wandb_runs
 from experimentstash.execute import MARKER, SUPERVISOR_LOG
 from experimentstash.procfs import Identity, identity
 from experimentstash.records import Command, Run, State
+from experimentstash.schema import WandbConfig, WandbMode
+from experimentstash.wandb_sync import Status, sync
 from experimentstash.workspace import Stash, new_token
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # when it is run as a script
+
+from tests.wandb_server import WandbServer
 
 TOOLS = Path(__file__).resolve().parent / "tools"
 TERM, INT, HUP, KILL = signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL
@@ -191,6 +197,7 @@ class Kind:
     name: str
     argv: Callable[[Path], list[str]]  # of the run's directory; it writes numbered lines and notes them in `flushed`
     told: dict[signal.Signals, set[State]]
+    uses_wandb: bool = False  # it writes a file `ready` once W&B is at work; faults begin then, wandb-core's among them
 
 
 _ENDED = {State.KILLED}
@@ -202,7 +209,11 @@ def _steady(*options: str) -> Callable[[Path], list[str]]:
     return lambda directory: python("steady", "--flushed", directory / "flushed", "--pause", 0.002, *options)
 
 
-# A further kind of tool (one that logs to W&B, say) is a further entry here.
+def _wandb(*options: str) -> Callable[[Path], list[str]]:
+    return lambda directory: _steady("--wandb", "--ready", str(directory / "ready"), *options)(directory)
+
+
+# A further kind of tool is a further entry here.
 KINDS = (
     Kind("plain", _steady(), {TERM: _ENDED, INT: _SAVED, **_ANY}),
     Kind("saves", _steady("--catch", "--saving-takes", "0.2"), {TERM: _SAVED, INT: _SAVED, **_ANY}),
@@ -219,6 +230,8 @@ KINDS = (
         # A shell that is interrupted waits for its child, which knows nothing of it.
         {TERM: _ENDED, INT: _ENDED, **_ANY},
     ),
+    Kind("wandb", _wandb(), {TERM: _ENDED, INT: _SAVED, **_ANY}, uses_wandb=True),
+    Kind("wandb saves", _wandb("--catch"), {TERM: _SAVED, INT: _SAVED, **_ANY}, uses_wandb=True),
 )
 
 
@@ -234,6 +247,7 @@ class Case:
     faults: list[tuple[float, str, signal.Signals]]
     sent: list[str] = field(default_factory=list)
     state: str = ""
+    run: Run | None = None
     problems: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
@@ -246,10 +260,13 @@ def plan(kills: int, seed: int) -> list[Case]:
     chance = random.Random(seed)
     cases = []
     for number in range(kills):
+        kind = KINDS[number % len(KINDS)]
         faults = [(chance.uniform(0, 0.5), chance.choice(["supervisor", "supervisor", "tool", "both"]), _draw(chance))]
         if chance.random() < 0.4:
             faults.append((chance.expovariate(10), chance.choice(["supervisor", "tool", "both"]), _draw(chance)))
-        cases.append(Case(number, KINDS[number % len(KINDS)], faults))
+        if kind.uses_wandb and chance.random() < 0.3:
+            faults.insert(0, (chance.uniform(0, 0.3), "wandb-core", KILL))
+        cases.append(Case(number, kind, faults))
     return cases
 
 
@@ -259,6 +276,8 @@ def inject(case: Case, root: Path) -> None:
     run = freeze(stash, [], grace=0.7)
     run.command.argv = case.kind.argv(run.path)
     run.command.environment["PYTHON"] = sys.executable
+    if case.kind.uses_wandb:
+        run.command.environment |= _wandb_environment(run, root)
     records.write(run)
     supervisor = supervise(run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     stop_watching = threading.Event()
@@ -267,7 +286,9 @@ def inject(case: Case, root: Path) -> None:
     seen: set[Identity] = set()
     try:
         wait_for(lambda: record(run)["supervisor"] is not None)
-        received: dict[str, list[signal.Signals]] = {"supervisor": [], "tool": []}
+        if case.kind.uses_wandb:
+            wait_for((run.path / "ready").exists)
+        received: dict[str, list[signal.Signals]] = {"supervisor": [], "tool": [], "wandb-core": []}
         for delay, target, number in case.faults:
             time.sleep(delay)
             seen |= below(supervisor.pid)
@@ -303,8 +324,67 @@ def inject(case: Case, root: Path) -> None:
     runs.all_runs(stash)
     if record(run) != data:
         case.problems.append("a second look has changed the record")
-    if not case.problems:
+    case.run = run
+    if case.kind.uses_wandb:
+        case.problems += _wandb_problems(run, data)
+    elif not case.problems:
         shutil.rmtree(root)
+
+
+def _wandb_environment(run: Run, root: Path) -> dict[str, str]:
+    variables, _ = wandb_guard.environment(
+        WandbConfig(mode=WandbMode.offline, project="faults"),
+        run_directory=run.path,
+        organizer=run.organizer,
+        experiment=None,
+        run_id=run.id,
+        tags=[],
+        job_type=None,
+        inherited={},
+        slurm=False,
+    )
+    return {
+        **variables,
+        "WANDB_SILENT": "true",
+        "WANDB_CACHE_DIR": str(root / "cache"),
+        "WANDB_CONFIG_DIR": str(root / "config"),
+    }
+
+
+def _wandb_problems(run: Run, data: dict[str, Any]) -> list[str]:
+    """Return what is wrong with the end of a run's W&B log."""
+    found = wandb_runs.find(run.path)
+    if len(found) != 1:
+        return [f"{len(found)} W&B logs"]
+    ending = wandb_runs.ending(found[0])
+    # A tool that ended by itself has told W&B its own exit code; the first exit record wins.
+    if ending.exit_code is None or (ending.is_ours and ending.exit_code != data["exit_code"]):
+        return [f"the W&B log ends with {ending}, the record with exit code {data['exit_code']}"]
+    return []
+
+
+def upload(cases: Sequence[Case], root: Path) -> None:
+    """Send the W&B runs of all the cases to a server, twice, and note what didn't arrive as it should."""
+    by_directory = {case.run.path: case for case in cases if case.kind.uses_wandb and case.run is not None}
+    if not by_directory:
+        return
+    with WandbServer() as server:
+        variables = {**os.environ, **server.environment(), "WANDB_CONFIG_DIR": str(root / "config")}
+        first = sync(by_directory, timeout=300, environment=variables)
+        second = sync(by_directory, timeout=300, environment=variables)
+        for result, again in zip(first, second, strict=True):
+            case = by_directory[result.directory]
+            if (result.status, again.status) != (Status.SENT, Status.ALREADY):
+                case.problems.append(f"W&B sync: {result}, then {again}")
+                continue
+            (log,) = wandb_runs.find(result.directory)
+            code = wandb_runs.ending(log).exit_code
+            arrived = server.runs[log.id]
+            state = "finished" if code == 0 else "failed"
+            if (arrived.state, arrived.exit_code, arrived.duplicates) != (state, code, 0):
+                case.problems.append(f"the W&B server has {arrived.state} with {arrived.exit_code}, not {state} {code}")
+            if arrived.steps() != list(range(wandb_runs.history_lines(log))):
+                case.problems.append(f"the W&B server has {len(arrived.steps())} history lines, or has gaps")
 
 
 def _draw(chance: random.Random) -> signal.Signals:
@@ -317,6 +397,9 @@ def _send(target: str, number: signal.Signals, supervisor: subprocess.Popen[str]
             return False
         supervisor.send_signal(number)
         return True
+    if target == "wandb-core":
+        cores = [one for one in below(supervisor.pid) if procfs.command_name(one.pid) == "wandb-core"]
+        return sum(procfs.send(one, number) for one in cores) > 0
     process = record(run)["process"]
     if process is None or identity(process["pid"]) != Identity(process["pid"], process["start_time"]):
         return False
@@ -372,6 +455,8 @@ def _fitting(case: Case, received: dict[str, list[signal.Signals]], code: int) -
         fitting.add(State.LOST)
     for number in received["tool"]:
         fitting |= case.kind.told[number]
+    if received["wandb-core"]:  # the tool may notice, and fail of it
+        fitting |= {State.FAILED, State.COMPLETED}
     return fitting
 
 
@@ -413,7 +498,9 @@ def run_all(cases: list[Case], root: Path, parallel: int) -> list[Case]:
         return case
 
     with ThreadPoolExecutor(parallel) as pool:
-        return list(pool.map(one, cases))
+        done = list(pool.map(one, cases))
+    upload(done, root)
+    return done
 
 
 if __name__ == "__main__":

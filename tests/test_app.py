@@ -577,3 +577,23 @@ def test_runs_that_write_in_one_checkout_take_turns(stash: StashUnderTest, tmp_p
         assert written == {"first.txt": [name], "second.txt": [name]}
     assert len(stash.run_directories()) == 2
     assert git("status", "--porcelain", "--ignored", "tools", cwd=stash.root) == ""
+
+
+def test_cancelling_a_run_that_waits_for_its_turn(stash: StashUnderTest, tmp_path: Path) -> None:
+    stash.add_tool("plain", "plain", f"{PLAIN}\ncollect: [outputs]")
+    stash.add_experiment("first", "plain", f"params: {{sleep: 60, touch: '{tmp_path}/started'}}\n")
+    stash.add_experiment("second", "plain")
+    first = stash.start("run", "first")
+    wait_until((tmp_path / "started").exists)
+    second = stash.start("run", "second")
+    try:
+        waiting = wait_until(lambda: len(found := stash.run_directories()) == 2 and found[1])
+        wait_until(lambda: (waiting / "supervisor.log").exists())
+        second.terminate()
+        assert second.wait(20) == 143
+        record = stash.record(waiting)
+        assert (record["state"], record["exit_code"]) == ("cancelled", 143)
+    finally:
+        first.terminate()
+        first.communicate(timeout=30)
+        second.communicate(timeout=30)

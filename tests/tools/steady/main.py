@@ -22,6 +22,7 @@ parser.add_argument("--daemon", help="a file for the pid of a daemon in a sessio
 parser.add_argument("--hide", action="store_true", help="the daemon has no environment")
 parser.add_argument("--end-after", type=float, default=100.0, help="seconds, whatever happens")
 parser.add_argument("--fail", type=int, default=0)
+parser.add_argument("--wandb", action="store_true", help="log each line to W&B too")
 parser.add_argument("--resumed", action="store_true")
 arguments = parser.parse_args()
 
@@ -66,6 +67,13 @@ if arguments.daemon:
 note = os.open(arguments.flushed, os.O_WRONLY | os.O_CREAT) if arguments.flushed else None
 if arguments.resumed:
     print("resumed", flush=True)
+history = None
+if arguments.wandb:
+    import wandb
+
+    history = wandb.init()
+    history.log({"line": -1})
+    time.sleep(1.2)  # wandb writes to its log once a second
 try:
     if arguments.ready:
         with open(arguments.ready + ".part", "w") as stream:
@@ -76,6 +84,8 @@ try:
         print(number, flush=True)
         if note is not None:
             os.pwrite(note, b"%09d" % number, 0)
+        if history is not None:
+            history.log({"line": number})
         if time.monotonic() > deadline:
             break
         time.sleep(arguments.pause)
