@@ -8,7 +8,7 @@ import re
 import shlex
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -230,15 +230,22 @@ def _exit_code(session: _Session) -> int:
     return 0
 
 
-def task(config: DictConfig) -> None:
-    """Freeze and execute one composed experiment: the task function of every Hydra launcher.
+@dataclass(frozen=True)
+class Prepared:
+    """A frozen run, ready to be executed here or elsewhere; ``secrets`` are what its record must not keep."""
 
-    A tool that fails is no error here: its run's record tells. A mistake of the user's in one job of a sweep doesn't
-    stop the others.
+    run: Run
+    secrets: Mapping[str, str]
+
+
+def prepare(config: DictConfig) -> Prepared | None:
+    """Freeze one composed experiment; None if there is nothing to execute (a mistake, or only validated).
+
+    To be called as a task function of Hydra's, for HydraConfig and the run directory. A mistake of the user's in one
+    job of a sweep doesn't stop the others: it is noted as a failed run.
     """
-    hydra = HydraConfig.get()
     stash = find_stash(Path(os.environ[ROOT_VARIABLE]))
-    directory = Path(hydra.runtime.output_dir)
+    directory = Path(HydraConfig.get().runtime.output_dir)
     session = _session.get() or _Session(stash)
     session.has_begun = True
     try:
@@ -251,18 +258,35 @@ def task(config: DictConfig) -> None:
             print(shlex.join(planned.command.argv), flush=True)
             session.is_dry = True
             _discard(directory)
-            return
-        run = freeze(planned, announce=say)
+            return None
+        return Prepared(freeze(planned, announce=say), planned.secrets)
     except (StashError, OmegaConfBaseException) as error:
         _reject(session, directory, error)
+        return None
+
+
+def task(config: DictConfig) -> None:
+    """Freeze and execute one composed experiment: the task function of Hydra's launchers.
+
+    A tool that fails is no error here: its run's record tells.
+    """
+    prepared = prepare(config)
+    if prepared is None:
         return
-    say(f"{run.organizer or run.experiment or run.tool}  →  {stash.relative(directory)}")
-    session.executed = execute(run, show_output=_shows_output(), secrets=planned.secrets)
+    stash = find_stash(Path(os.environ[ROOT_VARIABLE]))
+    run = prepared.run
+    say(f"{run.organizer or run.experiment or run.tool}  →  {stash.relative(run.path)}")
+    executed = execute(run, show_output=_shows_output(), secrets=prepared.secrets)
     say(ending_line(stash, run))
-    interruption = session.executed.interrupted_by
+    session = _session.get()
+    if session is not None:
+        session.executed = executed
     # Where a launcher runs all jobs in this process, asking one of them to stop means the whole sweep.
-    if interruption is not None and request.sweep is not None and hydra.launcher._target_ == _BASIC_LAUNCHER:
-        raise KeyboardInterrupt if interruption is signal.SIGINT else SystemExit(128 + interruption)
+    launcher = HydraConfig.get().launcher._target_
+    if executed.interrupted_by is not None and run.sweep is not None and launcher == _BASIC_LAUNCHER:
+        raise (
+            KeyboardInterrupt if executed.interrupted_by is signal.SIGINT else SystemExit(128 + executed.interrupted_by)
+        )
 
 
 def _reject(session: _Session, directory: Path, error: Exception) -> None:

@@ -113,3 +113,31 @@ def _parse_status(root: Path, text: str) -> Status:
         elif kind in fields_before_path:
             changed.append(entry.split(" ", fields_before_path[kind])[-1])
     return Status(root, commit, branch, tuple(changed), tuple(untracked))
+
+
+def submodules(root: Path) -> dict[str, str]:
+    """Return what .gitmodules of the checkout at ``root`` declares: path → URL."""
+    asked = ["git", "config", "--file", ".gitmodules", "--null", "--get-regexp", r"^submodule\..*\.(path|url)$"]
+    if not (root / ".gitmodules").is_file():
+        return {}
+    paths: dict[str, str] = {}
+    urls: dict[str, str] = {}
+    for setting in run(asked, cwd=root, env=environment(), check=False).stdout.split("\0"):
+        key, _, value = setting.partition("\n")
+        name, _, which = key.rpartition(".")
+        (paths if which == "path" else urls)[name] = value
+    return {path: urls.get(name, "") for name, path in paths.items() if path}
+
+
+def gitlinks(root: Path) -> dict[str, str]:
+    """Return the submodules in the index of the checkout at ``root``: path → commit."""
+    listed = run(["git", "ls-files", "--stage", "-z"], cwd=root, env=environment(), check=False).stdout
+    entries = (entry.partition("\t") for entry in listed.split("\0") if entry.startswith("160000 "))
+    return {path: fields.split(" ")[1] for fields, _, path in entries}
+
+
+def ignored(root: Path, paths: tuple[str, ...]) -> set[str]:
+    """Return which of these paths git ignores, whether they exist or not."""
+    asked = ["git", "check-ignore", "-z", "--no-index", "--stdin"]
+    said = run(asked, cwd=root, env=environment(), stdin="\0".join(paths), check=False).stdout
+    return {path for path in said.split("\0") if path}

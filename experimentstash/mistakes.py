@@ -185,6 +185,7 @@ def _likely_file(stash: Stash, overrides: Sequence[str], key: str) -> str:
     organizers = [_shown(stash, path) for path in _organizer_files(stash, overrides)]
     if key.startswith("tool."):
         chosen = {match[1] for path in _organizer_files(stash, overrides) for match in _tool_choices(path)}
+        chosen |= {word.partition("=")[2] for word in overrides if word.startswith("tool=")}
         files = [_shown(stash, stash.registration(tool)) for tool in sorted(chosen)]
         return " or ".join(files) or "conf/tool"
     return " or ".join(organizers) or "conf"

@@ -7,6 +7,7 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
+from experimentstash import slurm
 from experimentstash.durations import describe
 from experimentstash.errors import EXIT_TIMED_OUT
 from experimentstash.records import Run, State
@@ -52,13 +53,11 @@ def judge(run: Run, ending: Ending) -> Verdict:
     if ending.returncode == 0:
         return Verdict(State.COMPLETED, 0, None, None)
     if ending.oom_kills and exit_code == _EXIT_KILLED:  # a shell between us and what was killed hands on the code only
-        return Verdict(
-            State.OUT_OF_MEMORY,
-            exit_code,
-            name,
-            f"out of memory: the kernel killed it at a peak of {ending.peak_memory / 1e9:.1f} GB; give it more, or make"
-            " it need less",
-        )
+        asked = slurm.memory_asked()
+        limit = f"asked {asked / 1e9:.1f} GB, " if asked else ""
+        peak = f"peak {ending.peak_memory / 1e9:.1f} GB"
+        reason = f"out of memory: {limit}{peak}; the kernel killed it: give it more, or make it need less"
+        return Verdict(State.OUT_OF_MEMORY, exit_code, name, reason)
     if number is None:
         return Verdict(
             State.FAILED, exit_code, None, f"the tool ended with exit code {exit_code}{_shell_code(exit_code)}"

@@ -52,6 +52,12 @@ def in_step(environment: Mapping[str, str] = os.environ) -> bool:
     return "SLURM_STEP_ID" in environment
 
 
+def memory_asked(environment: Mapping[str, str] = os.environ) -> int | None:
+    """Return the memory in bytes that the job we run in has asked for on this node; None where it isn't limited."""
+    megabytes = environment.get("SLURM_MEM_PER_NODE", "")
+    return int(megabytes) * 1024**2 if megabytes.isdecimal() and megabytes != "0" else None
+
+
 def ask(job: str) -> Word | None:
     """Return SLURM's word on a job: squeue's, sacct's, or scontrol's; None if none of them knows it."""
     # A requeued job has older records too: the last line is the latest.
