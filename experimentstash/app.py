@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shlex
 import signal
 import sys
@@ -21,7 +20,6 @@ from hydra._internal.utils import create_config_search_path
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
@@ -30,10 +28,11 @@ from omegaconf.errors import OmegaConfBaseException
 from experimentstash import records
 from experimentstash.errors import SecretError, StashError
 from experimentstash.execute import GRACE_IN_JOB, Executed, execute
-from experimentstash.freeze import Request, contains_secret, explain, freeze, literal_secret, plan
+from experimentstash.freeze import Request, explain, freeze, plan
 from experimentstash.output import USAGE, complain, say
+from experimentstash.overrides import meant, refuse_secrets
 from experimentstash.records import Command, Run, State
-from experimentstash.redaction import find_secret, is_secret_name
+from experimentstash.redaction import is_secret_name, literal_secret
 from experimentstash.schema import StashConfig
 from experimentstash.summary import ending_line, sweep_table
 from experimentstash.workspace import Stash, find_stash, new_token, run_id
@@ -42,11 +41,8 @@ from experimentstash.workspace import Stash, find_stash, new_token, run_id
 ROOT_VARIABLE = "EXPERIMENTSTASH_ROOT"
 TOKEN_VARIABLE = "EXPERIMENTSTASH_TOKEN"
 
-_EXP_GLOB = re.compile(r"\+?exp=['\"]?glob\(([^()]*)\)['\"]?")
 _VERSION_BASE = "1.3"
 _WHAT = "ExperimentStash runs experiments of foreign tools, composed by Hydra."
-_MULTIRUN = ("-m", "--multirun")
-_SWEPT_EXP = re.compile(r"\+?exp=(.*,|choice\(|glob\()")
 _BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 
 
@@ -96,8 +92,8 @@ def main(argv: Sequence[str]) -> int:
     """
     stash = find_stash()
     session = _Session(stash)
-    arguments = _meant(stash, argv)
-    _refuse_secrets(arguments)
+    arguments = meant(stash, argv)
+    refuse_secrets(arguments)
     token = _session.set(session)
     register()
     saved_argv = sys.argv
@@ -156,49 +152,6 @@ def _run_once(session: _Session, overrides: Sequence[str]) -> bool:
     finally:
         GlobalHydra.instance().clear()
     return True
-
-
-def _meant(stash: Stash, argv: Sequence[str]) -> list[str]:
-    """Return the arguments as Hydra must get them to do what they say.
-
-    Hydra silently launches nothing for `+exp=glob(figure1/*)`, and ignores a launcher without -m.
-    """
-    arguments = [_expanded(stash, word) for word in argv if word not in _MULTIRUN]
-    launches = any(word.startswith("hydra/launcher=") and word != "hydra/launcher=basic" for word in arguments)
-    is_plain = not any(word.startswith(("-", "hydra.mode=")) for word in arguments)
-    if len(arguments) == len(argv) and not (launches and is_plain):
-        return arguments
-    if any(_SWEPT_EXP.match(word) for word in arguments):
-        arguments = [_per_job(word) for word in arguments]
-    return ["--multirun", *arguments]  # in front: argparse accepts no options between overrides
-
-
-def _expanded(stash: Stash, word: str) -> str:
-    pattern = _EXP_GLOB.fullmatch(word)
-    return f"+exp={','.join(stash.matching_experiments(pattern[1]))}" if pattern else word
-
-
-def _per_job(word: str) -> str:
-    """Return an override of a parameter so that it is applied after each job's experiment has been chosen.
-
-    Hydra applies what isn't swept to the configuration without any swept experiment: there the key doesn't exist yet.
-    """
-    if not word.startswith("params."):
-        return word
-    override = OverridesParser.create().parse_override(word)
-    value = override.get_value_string()
-    return word if override.is_sweep_override() or not value else f"{override.key_or_group}=choice({value})"
-
-
-def _refuse_secrets(arguments: Sequence[str]) -> None:
-    """Refuse a secret on the command line, before Hydra writes what it was given to disk."""
-    variable = find_secret(arguments, os.environ)
-    if variable is not None:
-        raise contains_secret(variable)
-    for word in arguments:
-        literal = re.match(r"\+{0,2}tool\.env\.(\w+)=(?!['\"]?\$\{|null$)", word)
-        if literal and is_secret_name(literal[1]):
-            raise literal_secret(literal[1], "the command line")
 
 
 @contextlib.contextmanager

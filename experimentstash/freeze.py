@@ -13,11 +13,11 @@ from pathlib import Path
 
 from experimentstash import arguments, durations, environments, provenance, records, wandb_guard
 from experimentstash.environments import Recipe
-from experimentstash.errors import SecretError, StashError
+from experimentstash.errors import StashError
 from experimentstash.files import write_atomically
 from experimentstash.process import LEAKS
 from experimentstash.records import Command, Run, State
-from experimentstash.redaction import find_secret, is_secret_name
+from experimentstash.redaction import contains_secret, find_secret, is_secret_name
 from experimentstash.schema import StashConfig, ToolConfig
 from experimentstash.supervision import supervisor_here
 from experimentstash.workspace import Stash
@@ -262,22 +262,6 @@ def _environment(request: Request, directory: Path, recipe: Recipe, entry: Seque
     if entry[0] == "-m" and request.config.tool.working_directory == "run":
         changes["PYTHONPATH"] = str(directory)
     return changes
-
-
-def contains_secret(variable: str) -> SecretError:
-    """Return the error for a secret's value among what a record keeps."""
-    return SecretError(
-        f"A parameter or setting contains the value of ${variable}, which would be written into the run's record.",
-        f"let the tool read ${variable} from its environment, which it inherits",
-    )
-
-
-def literal_secret(variable: str, where: str) -> SecretError:
-    """Return the error for a secret that is written out in the configuration."""
-    return SecretError(
-        f"{where} gives the tool's variable {variable} a value, and secrets must not be written to disk.",
-        f"export it in your shell and write `{variable}: ${{oc.env:{variable}}}`",
-    )
 
 
 def _collected(request: Request, directory: Path) -> list[Path]:

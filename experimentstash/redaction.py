@@ -7,6 +7,8 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 
+from experimentstash.errors import SecretError
+
 _SECRET_NAME = re.compile(
     r"(PASSWORD|PASSWD|PASSPHRASE)S?(_|$)|_PWD$|(^|_)(SECRET|SECRETS|TOKEN|CREDENTIALS?|AUTH)(_|$)|(^|_)(API|ACCESS|PRIVATE)_?KEY|_KEY$",
     re.IGNORECASE,
@@ -62,3 +64,19 @@ def redact(text: str, environment: Mapping[str, str]) -> str:
     for value, name in sorted(secrets_in(environment).items(), key=lambda item: -len(item[0])):
         text = text.replace(value, f"<{name}>")
     return text
+
+
+def contains_secret(variable: str) -> SecretError:
+    """Return the error for a secret's value among what a record keeps."""
+    return SecretError(
+        f"A parameter or setting contains the value of ${variable}, which would be written into the run's record.",
+        f"let the tool read ${variable} from its environment, which it inherits",
+    )
+
+
+def literal_secret(variable: str, where: str) -> SecretError:
+    """Return the error for a secret that is written out in the configuration."""
+    return SecretError(
+        f"{where} gives the tool's variable {variable} a value, and secrets must not be written to disk.",
+        f"export it in your shell and write `{variable}: ${{oc.env:{variable}}}`",
+    )

@@ -99,12 +99,21 @@ def find_stash(start: Path | None = None) -> Stash:
     except FileNotFoundError as error:
         raise StashError("The current directory no longer exists.", "cd into a stash") from error
     for candidate in (directory, *directory.parents):
-        if (candidate / "conf" / "config.yaml").is_file() and (candidate / "conf" / "tool").is_dir():
+        if _is_stash(candidate):
             return Stash(candidate)
     raise StashError(
-        f"{directory} is not inside a stash (no conf/config.yaml beside a conf/tool/ here or above).",
-        "cd into a stash, or clone one",
+        f"{directory} is not inside a stash (no conf/config.yaml of one here or above).",
+        "cd into a stash, or make one: experimentstash init",
     )
+
+
+def _is_stash(directory: Path) -> bool:
+    """Tell a stash's root from another Hydra application's; git keeps no empty conf/tool/."""
+    try:
+        root_config = (directory / "conf" / "config.yaml").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return "experimentstash" in root_config or (directory / "conf" / "tool").is_dir()
 
 
 def new_token() -> str:

@@ -11,21 +11,21 @@ PACKAGE = Path(__file__).resolve().parent.parent / "experimentstash"
 
 # From the bottom up. A module may import from the layers below its own.
 LAYERS = (
-    {"errors", "procfs", "redaction", "schema", "relay", "signals"},
-    {"durations", "files", "process", "output"},
+    {"errors", "procfs", "schema", "relay", "signals"},
+    {"redaction", "durations", "files", "process", "output"},
     {"records", "git", "workspace", "wandb_log", "wandb_records"},
     {"provenance", "environments", "arguments", "collect", "completion", "slurm", "summary", "wandb_runs"},
     {"supervision", "wandb_sync", "wandb_upload"},
     {"outcome", "wandb_guard"},
     {"freeze", "execute"},
-    {"runs", "mistakes"},
+    {"runs", "mistakes", "overrides"},
     {"commands.choosing"},
     {"app"} | {f"commands.{verb}" for verb in ("run", "runs", "show", "logs", "cancel", "resume", "sync")},
     {"cli"},
     {"__main__"},
 )
 # Only these may import Hydra or OmegaConf: what a job executes needs neither.
-COMPOSERS = {"app", "mistakes"}
+COMPOSERS = {"app", "mistakes", "overrides"}
 # Modules that cost more than they are worth at start-up; whoever needs one imports it where it is used.
 HEAVY = {"wandb", "submitit", "git", "rich", "hydra", "omegaconf", "yaml", "uv"}
 
