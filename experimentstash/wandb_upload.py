@@ -233,7 +233,8 @@ def _first_line(error: BaseException) -> str:
 
 
 def _report(upload: dict[str, Any], status: str, reason: str | None = None) -> None:
-    print(json.dumps({"log": upload["log"], "status": status, "reason": reason}), flush=True)
+    line = json.dumps({"log": upload["log"], "status": status, "reason": reason}) + "\n"
+    os.write(1, line.encode())  # at once: print's two writes would mix with those of the other threads
 
 
 if __name__ == "__main__":

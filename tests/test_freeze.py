@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -193,7 +194,7 @@ def test_a_frozen_run_is_complete(stash: StashUnderTest) -> None:
 def test_explaining_keeps_secrets(stash: StashUnderTest) -> None:
     lines = explain(planned(stash, env={"MODE": "fast", "MY_TOKEN": "swordfish-1"}))
     assert "set          MODE=fast" in lines and "set          MY_TOKEN (a secret)" in lines
-    assert lines[-1].split() == ["command", sys.executable, "-m", "package.train"]
+    assert shlex.split(lines[-1]) == ["command", sys.executable, "-m", "package.train"]
     assert "swordfish" not in "".join(lines)
 
 
