@@ -312,7 +312,7 @@ def test_leftovers_are_ended_and_noted(here: Stash) -> None:
             assert (data["state"], data["exit_code"]) == ("completed", 0)
             assert data["notes"] == [f"the tool left {count} processes behind; they were ended"]
             assert data["duration"] < 1.5  # of the tool's main process
-            assert f"the tool has ended and left {count} processes behind: SIGTERM to them" in each.account
+            assert f"the tool has ended and left {count} processes behind: SIGTERM to {count} of them" in each.account
     assert not is_alive(daemon) and not is_alive(int((children.path / "daemon").read_text()))
 
 
