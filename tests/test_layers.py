@@ -13,19 +13,22 @@ PACKAGE = Path(__file__).resolve().parent.parent / "experimentstash"
 LAYERS = (
     {"errors", "procfs", "schema", "relay", "signals"},
     {"redaction", "durations", "files", "process", "output"},
-    {"records", "git", "workspace", "wandb_log", "wandb_records"},
-    {"provenance", "environments", "arguments", "collect", "completion", "slurm", "summary", "wandb_runs"},
+    {"records", "git", "names", "workspace", "wandb_log", "wandb_records"},
+    {"provenance", "environments", "arguments", "attempts", "collect", "completion", "slurm", "summary", "wandb_runs"}
+    | {"organizers", "older"},
     {"supervision", "wandb_sync", "wandb_upload"},
     {"outcome", "wandb_guard"},
     {"freeze", "execute"},
-    {"runs", "mistakes", "overrides"},
-    {"commands.choosing"},
+    {"checks", "runs", "mistakes", "overrides", "launch.task", "launch.batch"},
+    {"deep", "commands.choosing", "commands.init", "commands.import_configs", "commands.list_experiments"},
     {"app"} | {f"commands.{verb}" for verb in ("run", "runs", "show", "logs", "cancel", "resume", "sync")},
+    {"composition"},
+    {"commands.validate"},
     {"cli"},
     {"__main__"},
 )
 # Only these may import Hydra or OmegaConf: what a job executes needs neither.
-COMPOSERS = {"app", "mistakes", "overrides"}
+COMPOSERS = {"app", "composition", "mistakes", "overrides"}
 # Modules that cost more than they are worth at start-up; whoever needs one imports it where it is used.
 HEAVY = {"wandb", "submitit", "git", "rich", "hydra", "omegaconf", "yaml", "uv"}
 

@@ -1,0 +1,405 @@
+"""Checks of a set-up. Each returns the problems that it finds, and never raises for a mistake of the user's."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+import shlex
+import shutil
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from experimentstash import durations, environments, git
+from experimentstash.environments import Recipe
+from experimentstash.errors import StashError, did_you_mean
+from experimentstash.freeze import Plan, Request, tool_directory
+from experimentstash.organizers import Organizer
+from experimentstash.process import CommandError, clean_environment, run
+from experimentstash.schema import CallStyle, ToolConfig
+from experimentstash.workspace import Stash
+
+# Seconds that an interpreter may take to say where it would find a module.
+_PATIENCE = 60.0
+_FILE_IN_FRONT = re.compile(
+    r"(?P<where>conf/[^\n]+?\.yaml)(?:(?:, line (?P<line>\d+))?:| (?=adds|chooses|is)) ?(?P<what>.*)", re.DOTALL
+)
+
+
+class Severity(Enum):
+    """Whether a problem keeps something from working."""
+
+    error = "error"  # something can't run, or would not run what the stash says
+    warning = "warning"  # all can run, but not quite as it should be
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that isn't in order."""
+
+    check: str
+    what: str
+    where: str  # a file or directory, relative to the stash's root
+    mend: str | None = None  # a command or an edit
+    severity: Severity = Severity.error
+
+
+def explained(check: str, error: Exception, where: str) -> Problem:
+    """Return the problem that an error is. ``where`` is the file at hand; a file that the message names wins."""
+    if not isinstance(error, StashError):
+        return Problem(check, f"{type(error).__name__}: {error}", where)
+    named = _FILE_IN_FRONT.fullmatch(error.message)
+    if named is None:
+        return Problem(check, error.message, where, error.mend)
+    line = f"line {named['line']}: " if named["line"] else ""
+    return Problem(check, line + named["what"], named["where"], error.mend)
+
+
+# --- the stash -------------------------------------------------------------------------------------------------------
+
+
+def check_layout(stash: Stash) -> list[Problem]:
+    """Look whether everything is where it should be."""
+    found = list(_root_config(stash))
+    for name in ("conf/exp", "tools"):
+        if not (stash.root / name).is_dir():
+            found.append(Problem("layout", "the directory is missing", name, f"mkdir {name}"))
+    for group in ("tool", "exp"):
+        for path in sorted((stash.conf / group).rglob("*.yml")):
+            renamed = path.with_suffix(".yaml")
+            mend = shlex.join(["mv", *(os.path.relpath(each, stash.root) for each in (path, renamed))])
+            found.append(Problem("layout", "Hydra reads only *.yaml", os.path.relpath(path, stash.root), mend))
+    return found
+
+
+def _root_config(stash: Stash) -> Iterator[Problem]:
+    import yaml
+
+    where = "conf/config.yaml"
+    try:
+        with (stash.conf / "config.yaml").open(encoding="utf-8") as stream:
+            content = yaml.load(stream, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        yield Problem("layout", f"it can't be read: {error}", where)
+        return
+    entries = content.get("defaults") if isinstance(content, dict) else None
+    entries = entries if isinstance(entries, list) else []
+    groups = {key.split(" ")[-1].lstrip("/") for entry in entries if isinstance(entry, dict) for key in map(str, entry)}
+    if "experimentstash" not in entries:
+        what = "its defaults don't begin with `experimentstash`, which brings all settings"
+        yield Problem("layout", what, where, "write `defaults: [experimentstash, tool: null, _self_]` there")
+    elif "tool" not in groups:
+        yield Problem("layout", "its defaults have no `tool`, for experiments to override", where, "add `- tool: null`")
+
+
+def check_repository(stash: Stash, status: git.Status | None) -> list[Problem]:
+    """Look whether git can tell which code runs use, and leaves alone what they write."""
+    if status is None:
+        return [_warning("git", "this is no git repository: runs can't record which code they used", ".", "git init")]
+    found = []
+    if status.commit is None:
+        mend = "git add -A && git commit"
+        found.append(_warning("git", "nothing is committed yet: runs can't record which code they used", ".", mend))
+    inside = os.path.relpath(stash.root, status.root)
+    written = {f"{name}/": os.path.normpath(os.path.join(inside, name, "a-run")) for name in _WRITTEN}
+    ignored = git.ignored(status.root, tuple(written.values()))
+    for name in (name for name, example in written.items() if example not in ignored):
+        found.append(_warning("git", "git doesn't ignore it", name, f"echo /{name} >> .gitignore"))
+    if status.commit is not None:
+        found += _untracked(stash, status)
+    return found
+
+
+def _untracked(stash: Stash, status: git.Status) -> list[Problem]:
+    shown = (os.path.relpath(status.root / path, stash.root) for path in status.untracked)
+    paths = [path for path in shown if path.startswith(("conf/tool/", "conf/exp/")) and path.endswith(".yaml")]
+    if len(paths) > _MOST_UNTRACKED:
+        return [_warning("git", f"git doesn't track {len(paths)} files of it yet", "conf", "git add conf")]
+    return [_warning("git", "git doesn't track it yet", path, f"git add {shlex.quote(path)}") for path in sorted(paths)]
+
+
+_MOST_UNTRACKED = 5
+_WRITTEN = ("outputs", "multirun", ".experimentstash")
+
+
+def _warning(check: str, what: str, where: str, mend: str | None = None) -> Problem:
+    return Problem(check, what, where, mend, Severity.warning)
+
+
+# --- submodules ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Submodules:
+    """What the stash's repository says about its submodules; paths relative to ``root``."""
+
+    root: Path
+    declared: Mapping[str, str]  # path → URL
+    pinned: Mapping[str, str]  # path → commit
+
+
+def submodules(status: git.Status | None) -> Submodules | None:
+    """Return what a repository says about its submodules; None outside one."""
+    if status is None:
+        return None
+    return Submodules(status.root, git.submodules(status.root), git.gitlinks(status.root))
+
+
+def check_submodule(stash: Stash, name: str, tool: ToolConfig, known: Submodules | None) -> list[Problem]:
+    """Look whether a tool's checkout is there, and at the commit that the stash and the registration name."""
+    registration = _registration(stash, name)
+    directory = Path(os.path.normpath(stash.root / tool.path))
+    if known is None or not directory.is_relative_to(stash.root) or directory == stash.root:
+        return []
+    path = os.path.relpath(directory, known.root)
+    where, quoted = tool.path, shlex.quote(tool.path)
+    pin = known.pinned.get(path)
+    is_checkout = (directory / ".git").exists()
+    if path in known.declared and pin is None:
+        what = "it is in .gitmodules, but not in git's index"
+        return [Problem("submodule", what, where, f"git submodule add {shlex.quote(known.declared[path])} {quoted}")]
+    if pin is not None and path not in known.declared:
+        return [
+            Problem("submodule", "git has it as a submodule, but .gitmodules doesn't say where it comes from", where)
+        ]
+    if pin is not None and not is_checkout:
+        what = "the submodule is not checked out"
+        return [Problem("submodule", what, where, f"git submodule update --init --recursive {quoted}")]
+    if not is_checkout:
+        if tool.commit is None:
+            return []
+        return [_warning("submodule", f"commit: {tool.commit}, but {where} is no repository of its own", registration)]
+    found = []
+    if pin is None:
+        what = "it is a repository of its own, but no submodule: a clone of the stash will lack it"
+        found.append(_warning("submodule", what, where, f"git submodule add URL {quoted}"))
+    status = git.status(directory)
+    if status is None or status.commit is None:
+        return [*found, Problem("submodule", "git can't tell its commit", where, f"git -C {quoted} status")]
+    if pin is not None and status.commit != pin:
+        what = f"it is at {status.commit[:12]}, but the stash pins {pin[:12]}"
+        mend = f"git submodule update {quoted}, or to pin what is there: git add {quoted}"
+        found.append(Problem("submodule", what, where, mend))
+    if tool.commit is not None and not status.commit.startswith(tool.commit):
+        what = f"commit: {tool.commit}, but {where} is at {status.commit[:12]}"
+        mend = f"git -C {quoted} checkout {shlex.quote(tool.commit)}, or mend `commit:`"
+        found.append(Problem("submodule", what, registration, mend))
+    changed = len(status.changed) + len(status.untracked)
+    if changed:
+        what = f"it has uncommitted changes ({changed} file{'s' if changed > 1 else ''})"
+        found.append(_warning("submodule", what, where, f"git -C {quoted} status"))
+    return found
+
+
+def check_unregistered(stash: Stash, tools: Iterable[ToolConfig], known: Submodules | None) -> list[Problem]:
+    """Look for submodules below tools/ that no tool uses."""
+    if known is None:
+        return []
+    used = {os.path.normpath(stash.root / tool.path) for tool in tools}
+    submodules = {known.root / path for path in {*known.declared, *known.pinned}}
+    idle = [path for path in submodules if path.is_relative_to(stash.root / "tools") and str(path) not in used]
+    return [
+        _warning("submodule", "no tool is registered for this submodule", os.path.relpath(path, stash.root))
+        for path in sorted(idle)
+    ]
+
+
+# --- tools -----------------------------------------------------------------------------------------------------------
+
+
+def check_path(stash: Stash, name: str, tool: ToolConfig) -> list[Problem]:
+    """Look whether a tool's directory stays inside the stash, symbolic links and all."""
+    registration = _registration(stash, name)
+    try:
+        directory = tool_directory(stash, name, tool)
+    except StashError as error:
+        return [explained("registration", error, registration)]
+    if not directory.resolve().is_relative_to(stash.root.resolve()):
+        what = f"path: {tool.path} is a symbolic link that leads out of the stash"
+        return [Problem("registration", what, registration, "put the tool inside the stash")]
+    if os.path.isabs(tool.path):
+        mend = f"path: {os.path.relpath(directory, stash.root)}"
+        return [_warning("registration", "path: is absolute, which holds on this machine alone", registration, mend)]
+    if tool.call.configs is not None and not (directory / tool.call.configs).is_dir():
+        what = f"call.configs: there is no directory {tool.call.configs} in {tool.path}"
+        return [Problem("registration", what, registration)]
+    missing = [given for given in (tool.call.config_dir, tool.call.config_path) if given]
+    missing = [given for given in missing if not (stash.root / given).is_dir()]
+    return [Problem("registration", f"there is no directory {given} in the stash", registration) for given in missing]
+
+
+def check_environment(stash: Stash, recipe: Recipe) -> list[Problem]:
+    """Look whether a tool's environment is made, from what the tool asks for now."""
+    if environments.is_ready(recipe) or recipe.directory is None:
+        return []
+    had_one = recipe.directory.parent.is_dir() and any(
+        (path / environments.READY_MARK).exists() for path in recipe.directory.parent.iterdir()
+    )
+    what = (
+        f"{recipe.origin} has changed since its environment was made" if had_one else "its environment is not made yet"
+    )
+    mend = f"experimentstash tool sync {shlex.quote(recipe.name)}"
+    return [_warning("environment", what, _registration(stash, recipe.name), mend)]
+
+
+def check_entrypoint(planned: Plan) -> list[Problem]:
+    """Look whether the module or program that a tool is started by exists, without importing the tool.
+
+    Files have been looked for by `freeze.plan`. Nothing is said about what an environment would bring that isn't made.
+    """
+    argv, request = planned.command.argv, planned.request
+    where = _registration(request.stash, request.tool)
+    is_ready = environments.is_ready(planned.recipe)
+    if len(argv) > 2 and argv[1] == "-m":
+        started_in = Path(planned.command.cwd)
+        given = filter(None, planned.command.environment.get("PYTHONPATH", "").split(os.pathsep))
+        exists = _module_exists(argv[2], [started_in, *(started_in / path for path in given)])
+        if exists is None and is_ready:
+            exists = _environment_has(argv[0], argv[2])
+        elif exists is None:  # an installed package may come from src/, or from anywhere
+            exists = _module_exists(argv[2], [request.stash.root / request.config.tool.path / "src"]) is not False
+        if not exists:
+            what = f"entrypoint: there is no module {argv[2]} to run, neither in {request.config.tool.path} nor in its"
+            mend = "mend `entrypoint:` there; a package needs a __main__.py"
+            return [Problem("entrypoint", f"{what} environment", where, mend)]
+    elif "/" not in argv[0] and is_ready:
+        path = os.pathsep.join(filter(None, (planned.command.path, clean_environment().get("PATH", os.defpath))))
+        if shutil.which(argv[0], path=path) is None:
+            what = f"entrypoint: there is no program {argv[0]}, neither in its environment nor on PATH"
+            return [Problem("entrypoint", what, where, "mend `entrypoint:` there, or add what brings it")]
+    return []
+
+
+def _module_exists(module: str, roots: Iterable[Path]) -> bool | None:
+    """Tell whether ``python -m module`` finds a file to run; None if not even the top-level package is there."""
+    parts = module.split(".")
+    is_known: bool | None = None
+    for root in roots:
+        top = root / parts[0]
+        if not top.is_dir() and not top.with_name(f"{parts[0]}.py").is_file():
+            continue
+        if _runs(root.joinpath(*parts)):
+            return True
+        is_known = False
+        if (top / "__init__.py").is_file():
+            break  # Python looks no further for a regular package
+    return is_known
+
+
+def _runs(path: Path) -> bool:
+    return path.with_name(f"{path.name}.py").is_file() or (path / "__main__.py").is_file()
+
+
+def _environment_has(interpreter: str, module: str) -> bool:
+    """Tell whether an interpreter finds a module; it looks for the top-level package and imports nothing."""
+    top, _, rest = module.partition(".")
+    asking = (
+        "import importlib.util, json, sys; spec = importlib.util.find_spec(sys.argv[1]);"
+        "print(json.dumps(None if spec is None else list(spec.submodule_search_locations or [])))"
+    )
+    try:
+        said = run([interpreter, "-I", "-c", asking, top], env=clean_environment(), timeout=_PATIENCE).stdout
+    except CommandError:
+        return False
+    folders: list[str] | None = json.loads(said)
+    if folders is None:
+        return False
+    if not folders:
+        return not rest
+    return any(
+        _runs(Path(folder, *rest.split("."))) if rest else Path(folder, "__main__.py").is_file() for folder in folders
+    )
+
+
+# --- experiments -----------------------------------------------------------------------------------------------------
+
+
+def check_organizer(stash: Stash, organizer: Organizer, tools: Sequence[str]) -> list[Problem]:
+    """Look at what an organizer's file alone tells: a tool that is registered, a runtime that is one."""
+    where = organizer_file(stash, organizer.name)
+    if organizer.problem is not None:
+        return [Problem("organizer", organizer.problem, where)]
+    if organizer.tool is None:
+        mend = "write `- override /tool: NAME` in its `defaults:`"
+        return [Problem("organizer", "it doesn't say which tool to run", where, mend)]
+    if organizer.tool not in tools and "${" not in organizer.tool:
+        what = f"there is no tool {organizer.tool!r}.{did_you_mean(organizer.tool, tools)}"
+        return [Problem("organizer", what, where, f"experimentstash tool add {shlex.quote(organizer.tool)} URL")]
+    if organizer.estimated_runtime is not None and "${" not in organizer.estimated_runtime:
+        try:
+            durations.parse(organizer.estimated_runtime, "estimated_runtime")
+        except StashError as error:
+            return [explained("organizer", error, where)]
+    return []
+
+
+def check_inner_experiment(request: Request) -> list[Problem]:
+    """Look whether the experiment that an organizer names exists inside its Hydra tool, by its files alone."""
+    name, call, stash = request.config.experiment, request.config.tool.call, request.stash
+    if name is None or call.style is not CallStyle.hydra or request.organizer is None:
+        return []
+    ours = [stash.root / given for given in (call.config_path, call.config_dir) if given]
+    own = [Path(os.path.normpath(stash.root / request.config.tool.path)) / call.configs] if call.configs else []
+    if ours and call.experiment is None:
+        groups = [*ours, *own]
+    else:
+        group = (call.experiment or "experiment").lstrip("+~").partition("@")[0]
+        groups = [directory / group for directory in (*own, *ours) if (directory / group).is_dir()]
+    if not groups or any((directory / f"{name}.yaml").is_file() for directory in groups):
+        return []
+    valid = sorted(
+        {path.relative_to(group).with_suffix("").as_posix() for group in groups for path in group.rglob("*.yaml")}
+    )
+    places = " or ".join(os.path.relpath(group, stash.root) for group in groups)
+    listed = ", ".join(difflib.get_close_matches(name, valid, n=10, cutoff=0.0) if len(valid) > 10 else valid)
+    what = f"experiment: {request.tool} has no {name!r} in {places}.{did_you_mean(name, valid)}"
+    return [
+        Problem("experiment", what, organizer_file(stash, request.organizer), f"valid: {listed}" if listed else None)
+    ]
+
+
+def check_duplicates(stash: Stash, organizers: Sequence[Organizer]) -> list[Problem]:
+    """Look for experiments that are the same, and for names that are one where upper and lower case are."""
+    found = []
+    for names in _groups({each.name: each.name.casefold() for each in organizers}):
+        for name in names[1:]:
+            what = (
+                f"its name differs from {names[0]!r} in upper and lower case only: on some machines they are one file"
+            )
+            found.append(Problem("duplicates", what, organizer_file(stash, name)))
+    same = {each.name: f"{each.tool} {each.settings}" for each in organizers if each.problem is None}
+    for names in _groups(same):
+        for name in names[1:]:
+            what = f"it does the same as {names[0]!r}"
+            found.append(_warning("duplicates", what, organizer_file(stash, name)))
+    return found
+
+
+def check_tool_names(stash: Stash, names: Sequence[str]) -> list[Problem]:
+    """Look for tools whose names are one where upper and lower case are."""
+    return [
+        Problem(
+            "duplicates", f"its name differs from {same[0]!r} in upper and lower case only", _registration(stash, name)
+        )
+        for same in _groups({name: name.casefold() for name in names})
+        for name in same[1:]
+    ]
+
+
+def _groups(keys: Mapping[str, str]) -> list[list[str]]:
+    names = defaultdict(list)
+    for name, key in keys.items():
+        names[key].append(name)
+    return [group for group in names.values() if len(group) > 1]
+
+
+def organizer_file(stash: Stash, name: str) -> str:
+    return os.path.relpath(stash.organizer(name), stash.root)
+
+
+def _registration(stash: Stash, name: str) -> str:
+    return os.path.relpath(stash.registration(name), stash.root)

@@ -1,0 +1,117 @@
+"""``experimentstash init [DIR]``: a new stash, which needs nothing but the installed package."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from experimentstash import git
+from experimentstash.errors import StashError
+from experimentstash.process import run
+from experimentstash.workspace import find_stash
+
+# Directories that a clone must have too; git keeps none that is empty.
+_KEPT = ("conf/tool", "conf/exp", "tools", "outputs", "multirun")
+_TEMPLATES = {"conf/config.yaml": "config.yaml", ".gitignore": "gitignore", "README.md": "README.md"}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("directory", type=Path, nargs="?", default=Path(), metavar="DIR", help="where (default: here)")
+
+
+def main(given: argparse.Namespace) -> int:
+    made = init(given.directory)
+    here = made.root == Path.cwd()
+    print(f"A new stash is in {made.root}{', a new git repository' if made.is_new_repository else ''}.")
+    print("Nothing is committed. Next:")
+    if not here:
+        print(f"  cd {shlex.quote(str(given.directory))}")
+    print("  experimentstash tool add NAME URL    # or import-configs DIR, from an older stash")
+    print("  experimentstash validate")
+    return 0
+
+
+@dataclass(frozen=True)
+class NewStash:
+    """A stash that was made: where, its files (relative), and whether it is a new git repository."""
+
+    root: Path
+    files: tuple[str, ...]
+    is_new_repository: bool
+
+
+def init(directory: Path) -> NewStash:
+    """Make a stash in ``directory``, with a git repository unless it is in one; all of it or nothing.
+
+    Raises StashError if a file of it exists already, or it would lie inside another stash.
+    """
+    root = directory.absolute()
+    files = _files(root.resolve().name)
+    _refuse_what_collides(root, files)
+    is_new_repository = git.toplevel(root) is None
+    try:
+        with _undoing() as undo:
+            for path, text in files.items():
+                _make_directories((root / path).parent, undo)
+                with (root / path).open("x", encoding="utf-8") as stream:
+                    undo((root / path).unlink)
+                    stream.write(text)
+            if is_new_repository:
+                undo(lambda: shutil.rmtree(root / ".git", ignore_errors=True))
+                run(["git", "init", "--quiet"], cwd=root, env=git.environment())
+    except OSError as error:
+        raise StashError(f"No stash is made in {root}: {error.strerror or error}") from error
+    return NewStash(root, tuple(files), is_new_repository)
+
+
+def _files(name: str) -> dict[str, str]:
+    templates = resources.files("experimentstash") / "scaffold"
+    texts = {path: (templates / template).read_text(encoding="utf-8") for path, template in _TEMPLATES.items()}
+    texts["README.md"] = texts["README.md"].replace("{name}", name)
+    return {**texts, **{f"{folder}/.gitkeep": "" for folder in _KEPT}}
+
+
+def _refuse_what_collides(root: Path, files: dict[str, str]) -> None:
+    if root.exists() and not root.is_dir():
+        raise StashError(f"{root} is a file.", "give another directory")
+    try:
+        around = find_stash(root).root
+    except StashError:
+        around = None
+    if around is not None:
+        what = "is a stash already" if around == root else f"is inside the stash {around}"
+        raise StashError(f"{root} {what}.", "give another directory")
+    taken = [path for path in files if os.path.lexists(root / path)]
+    taken += [path for path in _KEPT if os.path.lexists(root / path) and not (root / path).is_dir()]
+    if (root / "conf").exists() and not (root / "conf").is_dir():
+        taken.append("conf")
+    if taken:
+        raise StashError(
+            f"Nothing is made, because {root} has these already: {', '.join(taken)}.",
+            "move them away, or give another directory",
+        )
+
+
+def _make_directories(directory: Path, undo: Callable[[Callable[[], object]], None]) -> None:
+    for folder in reversed([each for each in (directory, *directory.parents) if not each.exists()]):
+        folder.mkdir()
+        undo(folder.rmdir)
+
+
+@contextmanager
+def _undoing() -> Iterator[Callable[[Callable[[], object]], None]]:
+    """Yield what notes how a step is undone; if anything is raised, Ctrl-C included, all of it is undone."""
+    steps: list[Callable[[], object]] = []
+    try:
+        yield steps.append
+    except BaseException:
+        for step in reversed(steps):
+            step()
+        raise
