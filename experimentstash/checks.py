@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from experimentstash import durations, environments, git
+from experimentstash import durations, environments, git, transaction
 from experimentstash.environments import Recipe
 from experimentstash.errors import StashError, did_you_mean
 from experimentstash.freeze import Plan, Request, tool_directory
@@ -112,6 +112,21 @@ def check_repository(stash: Stash, status: git.Status | None) -> list[Problem]:
     if status.commit is not None:
         found += _untracked(stash, status)
     return found
+
+
+def check_unfinished(stash: Stash) -> list[Problem]:
+    """Find tool commands that were killed before they ended."""
+    if git.toplevel(stash.root) is None:
+        return []
+    return [
+        Problem(
+            "unfinished",
+            f"`experimentstash {verb}` was interrupted",
+            ".",
+            "any tool command puts it in order, such as: experimentstash tool list",
+        )
+        for verb in transaction.pending(stash)
+    ]
 
 
 def _untracked(stash: Stash, status: git.Status) -> list[Problem]:

@@ -62,9 +62,11 @@ def _name_problem(name: str) -> str | None:
         return f"{strange[0]!a} ({described}) may look like another character"
     if any(not character.isprintable() or character.isspace() for character in name):
         return "it has white space or control characters"
+    if name.startswith("_"):
+        return "it must begin with a letter or a digit"
     if not _NAME.fullmatch(name):
-        bad = next(character for character in name if not re.match(r"[a-z0-9_-]", character) or name[0] in "_")
-        return f"{bad!r} is not allowed in it" if name[0] != "_" else "it must begin with a letter or a digit"
+        bad = next(character for character in name if not re.match(r"[a-z0-9_-]", character))
+        return f"{bad!r} is not allowed in it"
     if name in _DEVICES:
         return "Windows takes it for a device"
     if name in _RESERVED:

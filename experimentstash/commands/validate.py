@@ -94,6 +94,7 @@ def validate(
     known = checks.submodules(status)
     found.add("layout", _EVERYTHING, checks.check_layout(stash))
     found.add("git", _EVERYTHING, checks.check_repository(stash, status))
+    found.add("unfinished", _EVERYTHING, checks.check_unfinished(stash))
     registered = stash.tools()
     files = {each.name: checks.check_organizer(stash, each, registered) for each in organizers}
     every = tool is None and experiments is None

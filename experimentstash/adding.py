@@ -1,0 +1,307 @@
+"""``tool add``: from a foreign repository to a registered tool with an environment and an example that composes."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from experimentstash import detection, environments, leftovers, registrations, submodules
+from experimentstash.detection import Candidate, Detection
+from experimentstash.errors import StashError
+from experimentstash.names import LinkMap, check_reference, check_tool_name, check_url
+from experimentstash.process import CommandError, clean_environment, run
+from experimentstash.schema import CallStyle, EnvironmentKind
+from experimentstash.submodules import Entry, Superproject
+from experimentstash.transaction import MARKER, Report, Transaction, begin, exclusive
+from experimentstash.workspace import Stash
+
+# Seconds that composing the example organizer may take.
+_PATIENCE = 120.0
+# Words in the name of an experiment that promise something small.
+_SMALL = ("example", "debug", "smoke", "test", "small", "default", "quick", "demo")
+
+Choose = Callable[[Detection], str]
+
+
+@dataclass(frozen=True)
+class Added:
+    """What `tool add` has done."""
+
+    name: str
+    url: str
+    commit: str
+    branch: str | None  # None: detached
+    detection: Detection
+    entrypoint: str
+    registration: Path
+    organizer: Path
+    experiment: str  # the organizer's name
+    command: str  # what the example will execute
+    has_environment: bool
+    to_commit: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def add(
+    stash: Stash,
+    name: str,
+    url: str,
+    *,
+    branch: str | None = None,
+    commit: str | None = None,
+    entrypoint: str | None = None,
+    make_environment: bool = True,
+    choose: Choose | None = None,
+    take_best: bool = False,
+    show_progress: bool = False,
+    current: Path | None = None,
+    report: Report,
+) -> Added:
+    """Add the repository at ``url`` as the tool ``name``; all of it, or, whatever happens, nothing.
+
+    ``choose`` is asked for the entrypoint when the files don't tell; without it, ``take_best`` takes the likeliest.
+    Raises StashError for whatever can't work, before anything is changed where that is possible.
+    """
+    check_tool_name(name)
+    source = check_url(url, current or Path.cwd())
+    for reference in (branch, commit):
+        if reference is not None:
+            check_reference(reference)
+    with exclusive(stash, report) as project:
+        submodules.refuse_unstaged_gitmodules(project)
+        _refuse_existing(stash, name)
+        with begin(stash, project, "add", name, report) as transaction:
+            report(f"cloning {source.text} …")
+            bare, tree = submodules.clone(source, transaction.folder, reference=branch, show_progress=show_progress)
+            head, on_branch = submodules.head(tree)
+            if commit is not None:
+                head, on_branch = submodules.resolve(tree, commit, is_local=source.is_local), None
+            if head is None:
+                raise StashError(f"{source.text} has no commit yet.", "commit something there first")
+            links = LinkMap()
+            submodules.inspect(tree, head, "", links)
+            submodules.check_out(tree, head, on_branch, force=True)
+            submodules.check_out_nested(tree, links, show_progress=show_progress)
+            detected = detection.detect(tree, entrypoint)
+            chosen = _chosen(tree, detected, entrypoint, choose, take_best)
+            if chosen.entrypoint != (detected.best.entrypoint if detected.best else None):
+                detected = detection.detect(tree, chosen.entrypoint)
+            notes = _notes(tree, detected, source.is_local)
+            nested = submodules.nested_repositories(tree)
+            path = project.path(name)
+            final = stash.root / "tools" / name
+            module = project.module(path)
+            submodules.settle(bare, tree, module, final, nested)
+            old = leftovers.clear(transaction, stash, project, name, report)
+            _refuse_inside(project, path)
+            transaction.move(bare, module)
+            transaction.move(tree, final)
+            follows = branch if branch and submodules.is_branch(final, branch) else None
+            settings = {"path": path, "url": source.text, **({"branch": follows} if follows else {})}
+            _register_submodule(transaction, project, path, old, settings)
+            registration = stash.registration(name)
+            transaction.replace(registration, _registration(name, chosen, detected, head).encode())
+            experiment, organizer, text = _example(stash, name, chosen)
+            transaction.replace(organizer, text.encode())
+            files = [registration, organizer]
+            entries = [Entry(path, submodules.GITLINK, head), *_entries(project, [project.gitmodules, *files])]
+            transaction.index(entries)
+            if make_environment:
+                _make_environment(transaction, stash, name, final, report)
+            command = _composed(transaction, stash, experiment)
+            transaction.commit()
+    return Added(
+        name=name,
+        url=source.text,
+        commit=head,
+        branch=on_branch,
+        detection=detected,
+        entrypoint=chosen.entrypoint,
+        registration=registration,
+        organizer=organizer,
+        experiment=experiment,
+        command=command,
+        has_environment=make_environment,
+        to_commit=tuple(each.path for each in entries),
+        notes=tuple(notes),
+    )
+
+
+def _refuse_existing(stash: Stash, name: str) -> None:
+    registration = stash.registration(name)
+    if not registration.exists():
+        return
+    where = registration.relative_to(stash.root)
+    raise StashError(
+        f"There is a tool {name!r} already ({where}).",
+        f"take another name, or first: experimentstash tool remove {name}",
+    )
+
+
+def _refuse_inside(project: Superproject, path: str) -> None:
+    """Refuse a tool inside another submodule, or around one."""
+    for settings in submodules.sections(project).values():
+        other = settings.get("path", "")
+        if other != path and other and (f"{path}/".startswith(f"{other}/") or f"{other}/".startswith(f"{path}/")):
+            raise StashError(f"{path} and the submodule {other} would lie in each other.", "take another name")
+
+
+def _chosen(
+    tree: Path, detected: Detection, entrypoint: str | None, choose: Choose | None, take_best: bool
+) -> Candidate:
+    if entrypoint is not None:
+        best = detected.best
+        assert best is not None
+        _check_entrypoint(tree, entrypoint)
+        return best
+    if detected.is_clear or (detected.best is not None and take_best):
+        assert detected.best is not None
+        return detected.best
+    if choose is not None:
+        answer = choose(detected)
+        _check_entrypoint(tree, answer)
+        found = detection.detect(tree, answer).best
+        assert found is not None
+        return found
+    if not detected.candidates:
+        raise StashError(
+            "Nothing in the repository tells how it is started.",
+            "--entrypoint '-m package.module', --entrypoint file.py or --entrypoint executable",
+        )
+    raise StashError(
+        f"The repository can be started in several ways:\n{detection.describe(detected.candidates)}",
+        f"--entrypoint {shlex.quote(detected.candidates[0].entrypoint)}, or --yes to take the first",
+    )
+
+
+def _check_entrypoint(tree: Path, entrypoint: str) -> None:
+    """Refuse an entrypoint that can't be in this repository."""
+    if not entrypoint.strip() or any(not character.isprintable() for character in entrypoint):
+        raise StashError(f"{entrypoint!a} can't be an entrypoint.", "give `-m package.module` or `file.py`")
+    try:
+        words = shlex.split(entrypoint)
+    except ValueError as error:
+        raise StashError(f"The entrypoint {entrypoint!r} can't be read: {error}.") from error
+    first = words[0]
+    if first == "-m":
+        if len(words) < 2 or not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*", words[1]):
+            raise StashError(f"{entrypoint!r} names no module.", "--entrypoint '-m package.module'")
+        return
+    if first.startswith(("-", "/")) or ".." in Path(first).parts:
+        raise StashError(f"The entrypoint {first!r} is not inside the repository.", "give a path inside it")
+    if (first.endswith(".py") or "/" in first) and not (tree / first).is_file():
+        raise StashError(f"The repository has no file {first!r}.", "look at its files; paths start at its root")
+
+
+def _notes(tree: Path, detected: Detection, is_local: bool) -> list[str]:
+    notes = list(detected.notes)
+    pointers = submodules.lfs_pointers(tree)
+    if pointers:
+        notes.append(
+            f"{pointers} file{'s are Git LFS pointers' if pointers > 1 else ' is a Git LFS pointer'}, not the content:"
+            " install git-lfs, then `git lfs pull` in the tool's directory"
+        )
+    if is_local:
+        notes.append("its URL is a path on this machine: who clones the stash elsewhere can't get the tool")
+    if detected.best is not None and detected.best.hydra is not None and detected.best.hydra.config_directory is None:
+        notes.append("its Hydra configs were not found: give their directory as `call.configs` in the registration")
+    return notes
+
+
+def _register_submodule(
+    transaction: Transaction, project: Superproject, path: str, old: list[str], settings: dict[str, str]
+) -> None:
+    text = submodules.gitmodules_text(project, transaction.folder, without=old, new={path: settings})
+    transaction.replace(project.gitmodules, text)
+    transaction.section(path, [("active", "true"), ("url", settings["url"])])
+
+
+def _entries(project: Superproject, files: list[Path]) -> list[Entry]:
+    return [
+        submodules.store(project, path.relative_to(project.root).as_posix(), path.read_bytes())
+        for path in files
+        if path.exists()
+    ]
+
+
+def _registration(name: str, chosen: Candidate, detected: Detection, commit: str) -> str:
+    scalar = registrations.scalar
+    call: dict[str, str | None] = {"style": chosen.style.value}
+    if chosen.hydra is not None:
+        key = chosen.hydra.experiment_key
+        call["experiment"] = scalar(key) if key not in (None, "experiment") else None
+        place = chosen.hydra.config_directory
+        call["configs"] = scalar(place) if place else None
+    elif chosen.output_option is not None:
+        call["output"] = scalar(chosen.output_option)
+    else:
+        call = {}
+    usual = {"pyproject.toml", "setup.py", "setup.cfg", "requirements.txt", chosen.file, None}
+    python = detected.python if detected.python and not detected.python_is_read else None
+    return registrations.registration(
+        {
+            "path": f"tools/{name}",
+            "entrypoint": scalar(chosen.entrypoint),
+            "commit": registrations.scalar_commit(commit),
+            "python_version": scalar(python) if python else None,
+            "description": scalar(detected.description) if detected.description else None,
+        },
+        {"call": call, "environment": {} if detected.file in usual else {"file": scalar(detected.file or "")}},
+    )
+
+
+def _example(stash: Stash, name: str, chosen: Candidate) -> tuple[str, Path, str]:
+    """Return an example's name, path and text: one of the tool's own experiments, or the tool's defaults."""
+    experiments = chosen.hydra.experiments if chosen.hydra else ()
+    small = [each for each in experiments if any(word in each.lower() for word in _SMALL)]
+    experiment = next(iter([*small, *experiments]), None)
+    base = re.sub(r"[^A-Za-z0-9_-]+", "_", experiment or "example").strip("_-") or "example"
+    free = next(
+        candidate
+        for candidate in (base, *(f"{base}-{number}" for number in range(2, 10_000)))
+        if not stash.organizer(f"{name}/{candidate}").exists()
+    )
+    params = [
+        (option.name, option.example or '"?"', "the tool insists on it")
+        for option in chosen.options
+        if option.is_required and not option.is_positional and f"--{option.name}" != chosen.output_option
+    ]
+    description = f"Its own experiment {experiment}" if experiment else "The tool with its defaults"
+    text = registrations.organizer(name, experiment, description, params)
+    positional = [option.name for option in chosen.options if option.is_required and option.is_positional]
+    if positional and chosen.style is CallStyle.options:
+        text += f"# The tool takes these without an option's name: {', '.join(positional)}\narguments: []\n"
+    return f"{name}/{free}", stash.organizer(f"{name}/{free}"), text
+
+
+def _make_environment(transaction: Transaction, stash: Stash, name: str, directory: Path, report: Report) -> None:
+    recipe = registrations.recipe(stash, name, registrations.read(stash, name), directory)
+    if recipe.kind in (EnvironmentKind.none, EnvironmentKind.interpreter):
+        return
+    transaction.create(stash.environments / name)
+    try:
+        environments.make(recipe, announce=report)
+    except environments.NotMade as error:
+        raise environments.NotMade(
+            f"{error.message}\nNothing was added.",
+            "mend the tool, or add it with --no-sync, give in its registration what it needs (`python_version:`,"
+            f" `dependencies:`), then: experimentstash tool sync {name}",
+        ) from error
+
+
+def _composed(transaction: Transaction, stash: Stash, experiment: str) -> str:
+    """Return the command of an experiment, composed and checked as for a run, which nothing is left of."""
+    # Where an interrupted one leaves something, it goes with the transaction. Hydra resolves it: no quoting is needed.
+    place = f"hydra.run.dir=${{oc.env:{MARKER}}}/run"
+    argv = [sys.executable, "-m", "experimentstash", f"+exp={experiment}", "validate_only=true", place]
+    try:
+        environment = {**clean_environment(), "PYTHONPATH": ":".join(path for path in sys.path if path)}
+        command = run(argv, cwd=stash.root, env=environment, timeout=_PATIENCE).stdout.strip()
+    except CommandError as error:
+        said = error.stderr.strip() or error.message
+        raise StashError(f"The example organizer for the tool does not compose:\n{said}") from error
+    return command.replace(str(transaction.folder / "run"), "RUN_DIRECTORY")

@@ -1,0 +1,318 @@
+"""``experimentstash tool …``: add, remove, restore, list, show, update and sync the tools of a stash."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import shlex
+import sys
+
+from experimentstash import adding, removing, tools
+from experimentstash.adding import Added
+from experimentstash.detection import Detection, describe
+from experimentstash.errors import StashError
+from experimentstash.output import complain, say
+from experimentstash.removing import Removal, Removed, Restored
+from experimentstash.tools import Synced, Tool, Updated
+from experimentstash.transaction import put_in_order
+from experimentstash.workspace import Stash, find_stash
+
+
+def add(
+    stash: Stash,
+    name: str,
+    url: str,
+    *,
+    branch: str | None = None,
+    commit: str | None = None,
+    entrypoint: str | None = None,
+    make_environment: bool = True,
+    yes: bool = False,
+) -> Added:
+    """Add a tool, asking at a terminal for what its files don't tell."""
+    return adding.add(
+        stash,
+        name,
+        url,
+        branch=branch,
+        commit=commit,
+        entrypoint=entrypoint,
+        make_environment=make_environment,
+        choose=_ask_entrypoint if _can_ask() and not yes else None,
+        take_best=yes,
+        show_progress=_is_terminal(),
+        report=say,
+    )
+
+
+def remove(stash: Stash, name: str, *, force: bool = False, yes: bool = False) -> Removed | None:
+    """Remove a tool, asking at a terminal first; None if the answer is no."""
+    return removing.remove(stash, name, force=force, agree=None if yes else _ask_removal, report=say)
+
+
+def restore(stash: Stash, backup: str) -> Restored:
+    """Bring a removed tool back."""
+    return removing.restore(stash, backup, show_progress=_is_terminal(), report=say)
+
+
+def update(stash: Stash, name: str, *, to: str | None = None) -> Updated | None:
+    """Move a tool's pin; None if it is there already."""
+    return tools.update(stash, name, to=to, show_progress=_is_terminal(), report=say)
+
+
+def sync(stash: Stash, names: list[str], *, everything: bool = False, offline: bool = False) -> list[Synced]:
+    """Make the environments of some tools, or of all."""
+    if not names and not everything:
+        raise StashError("Which tools?", "experimentstash tool sync NAME…, or --all")
+    return tools.sync(stash, stash.tools() if everything else names, offline=offline, report=say)
+
+
+# --- the edge --------------------------------------------------------------------------------------------------------
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the command line."""
+    verbs = parser.add_subparsers(dest="tool_verb", required=True, metavar="VERB")
+
+    adds = verbs.add_parser("add", help="make a foreign repository a tool")
+    adds.add_argument("name", metavar="NAME", help="what it shall be called here")
+    adds.add_argument("url", metavar="URL", help="https://…, git@host:path, or a directory")
+    adds.add_argument("--branch", metavar="B", help="follow this branch (or stand at this tag)")
+    adds.add_argument("--commit", metavar="C", help="stand at this commit, or tag")
+    adds.add_argument("--entrypoint", metavar="E", help="how it is started: '-m package.module', file.py, executable")
+    adds.add_argument("--no-sync", action="store_true", help="don't make its environment now")
+    adds.add_argument("--debug", action="store_true", help="show each git command")
+    adds.add_argument("--yes", action="store_true", help="ask nothing; take the likeliest")
+
+    removes = verbs.add_parser("remove", help="take a tool out, with a backup")
+    removes.add_argument("name", metavar="NAME")
+    removes.add_argument("--force", action="store_true", help="even if it has work that exists only here")
+    removes.add_argument("--yes", action="store_true", help="ask nothing")
+
+    restores = verbs.add_parser("restore", help="bring a removed tool back")
+    restores.add_argument("backup", metavar="BACKUP", help="a directory in backups/, or a tool's name for its latest")
+
+    lists = verbs.add_parser("list", help="list the tools")
+    lists.add_argument("--json", action="store_true", help="print the facts")
+
+    shows = verbs.add_parser("show", help="show everything about a tool")
+    shows.add_argument("name", metavar="NAME")
+    shows.add_argument("--json", action="store_true", help="print the facts")
+
+    updates = verbs.add_parser("update", help="move a tool to another commit")
+    updates.add_argument("name", metavar="NAME")
+    updates.add_argument("--to", metavar="REF", help="a branch, tag or commit (default: the end of its branch)")
+
+    syncs = verbs.add_parser("sync", help="make the tools' environments now")
+    syncs.add_argument("names", nargs="*", metavar="NAME")
+    syncs.add_argument("--all", action="store_true", help="of all tools")
+    syncs.add_argument("--offline", action="store_true", help="from uv's cache alone")
+
+
+def main(given: argparse.Namespace) -> int:
+    """Do what the command line says."""
+    stash = find_stash()
+    if given.tool_verb == "add":
+        return _add(stash, given)
+    if given.tool_verb == "remove":
+        return _remove(stash, given)
+    if given.tool_verb == "restore":
+        return _restore(stash, given)
+    put_in_order(stash, say)
+    if given.tool_verb == "list":
+        return _list(stash, given)
+    if given.tool_verb == "show":
+        return _show(stash, given)
+    if given.tool_verb == "update":
+        return _update(stash, given)
+    return _sync(stash, given)
+
+
+def _add(stash: Stash, given: argparse.Namespace) -> int:
+    if given.debug:
+        _show_steps()
+    added = add(
+        stash,
+        given.name,
+        given.url,
+        branch=given.branch,
+        commit=given.commit,
+        entrypoint=given.entrypoint,
+        make_environment=not given.no_sync,
+        yes=given.yes,
+    )
+    where = f"on {added.branch}" if added.branch else "detached"
+    made_from = f"{added.detection.kind.value}{f' ({added.detection.file})' if added.detection.file else ''}"
+    print(f"{added.name}: {added.url} at {added.commit[:12]} ({where})")
+    print(f"  started by    {added.entrypoint}")
+    print(f"  environment   {made_from}{'' if added.has_environment else ', not made yet'}")
+    if added.detection.python:
+        print(f"  Python        {added.detection.python}")
+    print(f"  registration  {stash.relative(added.registration)}")
+    print(f"  example       {stash.relative(added.organizer)}")
+    print(f"  would execute {added.command}")
+    for note in added.notes:
+        say(f"note: {note}")
+    print(f"Run it:    python -m experimentstash +exp={added.experiment}")
+    print(f"Commit it: {_commit_command(f'Add the tool {added.name}', added.to_commit)}")
+    return 0
+
+
+def _remove(stash: Stash, given: argparse.Namespace) -> int:
+    removed = remove(stash, given.name, force=given.force, yes=given.yes)
+    if removed is None:
+        say("nothing was removed")
+        return 1
+    print(f"{given.name} is removed; its backup is {stash.relative(removed.backup)}")
+    if removed.removal.experiments:
+        print(f"  with it went {', '.join(removed.removal.experiments)}")
+    if removed.removal.runs:
+        print(f"  what it has run ({removed.removal.runs}) stays")
+    print(f"Bring it back: experimentstash tool restore {shlex.quote(removed.backup.name)}")
+    print(f"Commit it:     {_commit_command(f'Remove the tool {given.name}', removed.to_commit)}")
+    return 0
+
+
+def _restore(stash: Stash, given: argparse.Namespace) -> int:
+    restored = restore(stash, given.backup)
+    where = f"on {restored.branch}" if restored.branch else "detached"
+    at = f" at {restored.commit[:12]} ({where})" if restored.commit else ""
+    print(f"{restored.name} is back{at}")
+    for name in restored.experiments:
+        print(f"  {name}")
+    print(f"Make its environment now: experimentstash tool sync {restored.name} (or its next run does)")
+    return 0
+
+
+def _list(stash: Stash, given: argparse.Namespace) -> int:
+    found = tools.tools(stash)
+    if given.json:
+        print(json.dumps([dataclasses.asdict(tool) for tool in found], indent=2))
+        return 0
+    if not found:
+        say("there are no tools yet: experimentstash tool add NAME URL")
+        return 0
+    rows = [("tool", "commit", "environment", "experiments", "description")]
+    for tool in found:
+        commit = (tool.commit or tool.pinned or "-")[:10] + ("*" if tool.work else "")
+        ready = "problem" if tool.problem else f"{tool.environment}{'' if tool.is_ready else ', not made'}"
+        rows.append((tool.name, commit, ready, str(len(tool.experiments)), tool.description))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    for row in rows:
+        print("  ".join([*(f"{text:<{width}}" for text, width in zip(row, widths, strict=False)), row[4]]).rstrip())
+    for tool in found:
+        if tool.problem:
+            say(tool.problem)
+    return 0
+
+
+def _show(stash: Stash, given: argparse.Namespace) -> int:
+    tool = tools.show(stash, given.name)
+    if given.json:
+        print(json.dumps(dataclasses.asdict(tool), indent=2))
+        return 0
+    for label, text in _rows(tool):
+        if text:
+            print(f"{label:<12}  {text}")
+    return 0
+
+
+def _rows(tool: Tool) -> list[tuple[str, str | None]]:
+    state = None if tool.environment is None else f"{tool.environment}, {'ready' if tool.is_ready else 'not made yet'}"
+    at = None if tool.commit is None else f"{tool.commit} ({f'on {tool.branch}' if tool.branch else 'detached'})"
+    return [
+        ("tool", tool.name),
+        ("problem", tool.problem),
+        ("description", tool.description),
+        ("path", tool.path),
+        ("URL", tool.url),
+        ("pinned to", tool.pinned),
+        ("checked out", at),
+        *(("only here", line) for line in tool.work),
+        ("entrypoint", f"{tool.entrypoint}, called in the style `{tool.style}`"),
+        ("environment", state),
+        ("Python", tool.python),
+        *(("experiment", name) for name in tool.experiments),
+    ]
+
+
+def _update(stash: Stash, given: argparse.Namespace) -> int:
+    updated = update(stash, given.name, to=given.to)
+    if updated is None:
+        say(f"{given.name} is up to date")
+        return 0
+    print(f"{updated.name}: {updated.before[:12]} → {updated.after[:12]}")
+    for line in updated.commits:
+        print(f"  {line}")
+    if updated.others:
+        print(f"  … and {updated.others} more")
+    if updated.gone:
+        print(f"  {updated.gone} commits of before are not part of it")
+    changed = ", ".join(updated.changed_files)
+    print(f"  environment: {f'new, {changed} changed' if changed else 'unchanged'}")
+    print(f"Commit it: {_commit_command(f'Update the tool {updated.name}', updated.to_commit)}")
+    return 0
+
+
+def _sync(stash: Stash, given: argparse.Namespace) -> int:
+    synced = sync(stash, given.names, everything=given.all, offline=given.offline)
+    for each in synced:
+        if each.problem:
+            complain(each.problem)
+        elif each.environment is None:
+            print(f"{each.name}: needs no environment of ours")
+        else:
+            print(f"{each.name}: {'was ready' if each.was_ready else 'made'}")
+    return 1 if any(each.problem for each in synced) else 0
+
+
+def _commit_command(message: str, paths: tuple[str, ...]) -> str:
+    return f"git commit -m {shlex.quote(message)} -- {shlex.join(f':/{path}' for path in paths)}"
+
+
+def _is_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def _can_ask() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty() and _is_terminal()
+
+
+def _answer(question: str) -> str:
+    print(question, end=" ", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip()
+
+
+def _ask_entrypoint(detected: Detection) -> str:
+    if detected.candidates:
+        numbered = [f"{number:>3}{line}" for number, line in enumerate(describe(detected.candidates).splitlines(), 1)]
+        say("it can be started in several ways:\n" + "\n".join(numbered))
+        answer = _answer("Which one (a number, or another entrypoint; Enter takes the first)?")
+        if not answer:
+            return detected.candidates[0].entrypoint
+        if answer.isdecimal() and 1 <= int(answer) <= len(detected.candidates):
+            return detected.candidates[int(answer) - 1].entrypoint
+        return answer
+    answer = _answer("How is it started (`-m package.module`, file.py, or an executable)?")
+    if not answer:
+        raise StashError("No entrypoint was given.", "--entrypoint '-m package.module'")
+    return answer
+
+
+def _ask_removal(removal: Removal) -> bool:
+    if removal.experiments:
+        say(f"these organizers depend on {removal.name} and go into the backup: {', '.join(removal.experiments)}")
+    if removal.runs:
+        say(f"runs made with it: {removal.runs}; they stay, but their code can no longer be looked at here")
+    for line in removal.work:
+        say(f"only here, and in the backup then: {line}")
+    if not _can_ask():
+        raise StashError(f"Removing {removal.name!r} needs a confirmation, and there is no terminal.", "--yes")
+    return _answer(f"Remove {removal.name} (it can be restored from backups/) [y/N]?").lower() in ("y", "yes")
+
+
+def _show_steps() -> None:
+    from experimentstash.steps import observer
+
+    observer.set(lambda name: say(f"  {name}"))

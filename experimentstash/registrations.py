@@ -1,0 +1,104 @@
+"""A tool's registration and its organizers as files: reading, writing and editing them outside Hydra."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from experimentstash import entrypoints, environments
+from experimentstash.environments import Recipe
+from experimentstash.errors import StashError, did_you_mean
+from experimentstash.schema import ToolConfig
+from experimentstash.workspace import Stash
+
+_PLAIN = re.compile(r"[A-Za-z_./][A-Za-z0-9_./-]*(?: [A-Za-z0-9_./-]+)*")
+_NOT_PLAIN = {"null", "true", "false", "yes", "no", "on", "off", "none", "~", "y", "n"}
+_COMMIT = re.compile(r"(?m)^commit[ \t]*:.*?([ \t]+#.*)?$")
+
+
+def read(stash: Stash, name: str) -> ToolConfig:
+    """Return a tool's registration. StashError if there is none or it isn't one."""
+    from omegaconf import DictConfig, OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    path = stash.registration(name)
+    where = path.relative_to(stash.root)
+    if not path.is_file():
+        valid = stash.tools()
+        raise StashError(
+            f"There is no tool {name!r}.{did_you_mean(name, valid)}\nTools: {', '.join(valid) or 'none yet'}",
+            "experimentstash tool list",
+        )
+    try:
+        loaded = OmegaConf.load(path)
+        if isinstance(loaded, DictConfig) and "defaults" in loaded:
+            del loaded["defaults"]
+        tool = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(ToolConfig), loaded))
+    except (YAMLError, OmegaConfBaseException, OSError, UnicodeDecodeError, AssertionError) as error:
+        raise StashError(f"{where}: {str(error).strip().splitlines()[0]}.", f"mend {where}") from error
+    assert isinstance(tool, ToolConfig)
+    return tool
+
+
+def recipe(stash: Stash, name: str, tool: ToolConfig, directory: Path) -> Recipe:
+    """Return the recipe of a tool's environment, the same that its runs have."""
+    entry = entrypoints.read(tool.entrypoint, directory)
+    return environments.plan(name, tool, directory, entry.script, stash.environments, runs_python=entry.runs_python)
+
+
+def dependents(stash: Stash, tool: str) -> list[str]:
+    """Return the experiments whose organizers choose a tool, as far as the files themselves tell."""
+    wanted = re.compile(rf"(?m)^\s*-\s*(?:override\s+)?/?tool\s*:\s*['\"]?{re.escape(tool)}['\"]?\s*(?:#.*)?$")
+    found = []
+    for name in stash.experiments():
+        try:
+            text = stash.organizer(name).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        if wanted.search(text):
+            found.append(name)
+    return found
+
+
+def scalar(text: str) -> str:
+    """Return a string as YAML that OmegaConf reads as exactly this string."""
+    if _PLAIN.fullmatch(text) and text.lower() not in _NOT_PLAIN:
+        return text
+    return json.dumps(text.replace("${", "\\${"), ensure_ascii=False)
+
+
+def registration(values: Mapping[str, str | None], nested: Mapping[str, Mapping[str, str | None]]) -> str:
+    """Return the text of a registration; what is None is left out, and values are YAML already."""
+    lines = [f"{key}: {value}" for key, value in values.items() if value is not None]
+    for key, inner in nested.items():
+        listed = [f"  {name}: {value}" for name, value in inner.items() if value is not None]
+        lines += [f"{key}:", *listed] if listed else []
+    return "\n".join(lines) + "\n"
+
+
+def organizer(tool: str, experiment: str | None, description: str, params: Iterable[tuple[str, str, str]]) -> str:
+    """Return the text of an experiment organizer; ``params`` are (name, YAML, comment)."""
+    lines = ["# @package _global_", "defaults:", f"  - override /tool: {tool}"]
+    lines += [f"experiment: {scalar(experiment)}"] if experiment is not None else []
+    lines += [f"description: {scalar(description)}", f"tags: [{tool}]"]
+    listed = [f"  {scalar(name)}: {value}{f'  # {comment}' if comment else ''}" for name, value, comment in params]
+    return "\n".join([*lines, *(["params:", *listed] if listed else [])]) + "\n"
+
+
+def with_commit(text: str, commit: str) -> str:
+    """Return a registration's text with another pin; comments and everything else stay as they are."""
+    if _COMMIT.search(text):
+        return _COMMIT.sub(lambda match: f"commit: {scalar_commit(commit)}{match[1] or ''}", text, count=1)
+    match = re.search(r"(?m)^entrypoint[ \t]*:.*$", text) or re.search(r"(?m)^path[ \t]*:.*$", text)
+    line = f"commit: {scalar_commit(commit)}"
+    if match is None:
+        return f"{text.rstrip()}\n{line}\n"
+    return f"{text[: match.end()]}\n{line}{text[match.end() :]}"
+
+
+def scalar_commit(commit: str) -> str:
+    """Return a hash as YAML; one of digits alone, or like 12e4, would be a number."""
+    return commit if re.search("[a-df]", commit) and not re.fullmatch(r"\d+e\d+", commit) else f'"{commit}"'
