@@ -33,7 +33,7 @@ from experimentstash.output import USAGE, complain, say
 from experimentstash.overrides import meant, refuse_secrets
 from experimentstash.records import Command, Run, State
 from experimentstash.redaction import is_secret_name, literal_secret
-from experimentstash.schema import StashConfig
+from experimentstash.schema import SlurmLauncherConfig, StashConfig
 from experimentstash.summary import ending_line, sweep_table
 from experimentstash.workspace import Stash, find_stash, new_token, run_id
 
@@ -177,10 +177,15 @@ def _exit_code(session: _Session) -> int:
         runs = records.read_all(session.sweep)
         if not runs and not session.is_dry:
             raise StashError("The sweep has no runs.", "look at what is swept over: an empty list or glob?")
-        return 0 if all(run.state is State.COMPLETED for run in runs) and session.failure is None else 1
+        return 0 if all(_is_well(run) for run in runs) and session.failure is None else 1
     if session.executed is not None:
         return session.executed.run.exit_code or 0
     return 0
+
+
+def _is_well(run: Run) -> bool:
+    # What SLURM has yet to start, or is at, is not for this command to wait for.
+    return run.state is State.COMPLETED or (run.queued is not None and not run.state.is_final)
 
 
 @dataclass(frozen=True)
@@ -325,6 +330,7 @@ def _request(stash: Stash, config: DictConfig, directory: Path) -> Request:
         directory=directory,
         id=run_id(directory),
         sweep=Path(hydra.sweep.dir).absolute() if hydra.mode == RunMode.MULTIRUN else None,
+        for_slurm="SLURM_JOB_ID" in os.environ or hydra.launcher._target_ == SlurmLauncherConfig._target_,
     )
 
 
@@ -366,7 +372,7 @@ class Guard(Callback):
         if config.validate_only:  # nothing runs, so nothing needs to be launched elsewhere
             with read_write(config), open_dict(config):
                 config.hydra.launcher = {"_target_": _BASIC_LAUNCHER}
-        elif str(config.hydra.launcher._target_).endswith(".SlurmLauncher"):
+        elif str(config.hydra.launcher._target_).endswith(".submitit_launcher.SlurmLauncher"):
             seconds = int(config.grace.seconds or GRACE_IN_JOB)
             with read_write(config), open_dict(config):
                 config.hydra.launcher.signal_delay_s = seconds

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from experimentstash import collect, outcome, procfs, records, slurm, wandb_guard
+from experimentstash import attempts, collect, outcome, procfs, records, slurm, wandb_guard
 from experimentstash.errors import (
     EXIT_INTERRUPTED,
     EXIT_NOT_EXECUTABLE,
@@ -60,15 +60,14 @@ def execute(run: Run, *, show_output: bool, secrets: Mapping[str, str] | None = 
     Raises StashError if a secret that it needs isn't there (the record is closed then), or if the record can't be
     written.
     """
+    execution = Execution(run)
     try:
-        with _log_file(run) as log:
-            ending, relay = _execute(run, secrets or {}, log, show_output=show_output)
+        relay = _execute(execution, secrets or {}, show_output=show_output)
     except OSError as error:
-        how = f"; the run itself: {run.state.value}, exit code {run.exit_code}" if run.state.is_final else ""
-        raise RecordError(f"The record of {run.path} can't be written: {error.strerror}{how}.") from error
+        raise cannot_record(run, error) from error
     if relay is not None:
         relay.finish()
-    return Executed(run, ending.stop.number if ending and ending.stop else None)
+    return Executed(run, execution.stopped_by)
 
 
 class RecordError(StashError):
@@ -77,22 +76,179 @@ class RecordError(StashError):
     exit_code = 1
 
 
-def _execute(
-    run: Run, secrets: Mapping[str, str], log: _Log, *, show_output: bool
-) -> tuple[Ending | None, Relay | None]:
+def cannot_record(run: Run, error: OSError) -> RecordError:
+    """Return the error for a record that can't be written, with what it would have said."""
+    how = f"; the run itself: {run.state.value}, exit code {run.exit_code}" if run.state.is_final else ""
+    return RecordError(f"The record of {run.path} can't be written: {error.strerror}{how}.")
+
+
+def _execute(execution: Execution, secrets: Mapping[str, str], *, show_output: bool) -> Relay | None:
+    """Execute the run; return who still shows its output."""
+    run = execution.run
     try:
         environment = tool_environment(run, secrets)
-        with _turn(run) as before, SignalQueue() as signals:
-            ending, relay = _supervise(run, environment, signals, log, show_output=show_output)
-            if ending is not None:
-                _bring_together(run, before)
-                _conclude(run, ending, log)
-                finish_wandb(run)
-        return ending, relay
+        with _turn(execution), SignalQueue() as signals:
+            procfs.adopt_orphans()
+            execution.begin(environment)
+            relay = relay_output(execution) if show_output else None
+            while not execution.is_over:
+                for number in signals.wait(execution.tick()):
+                    _react(execution, number, signals)
+            execution.conclude()
+            finish_wandb(run)
+        return relay
     except BaseException as error:
-        if not run.state.is_final:
-            _abandon(run, error, log)
+        execution.abandon(error)
         raise
+
+
+class Execution:
+    """One run on its way from frozen to recorded: its record, its tool, and the account of what was done to it.
+
+    Like the tool it has no loop of its own: whoever drives it calls ``begin`` once, then ``tick`` until it ``is_over``,
+    then ``conclude``; and ``abandon`` if that can't go on. OSError from any of them: its record can't be written.
+    ``siblings`` are as in SupervisedTool.
+    """
+
+    def __init__(self, run: Run, siblings: set[int] | None = None) -> None:
+        self.run = run
+        self.log_offset = 0  # where in the log this attempt begins
+        self._log = _Log(run.path / SUPERVISOR_LOG)
+        self._grace = run.grace if run.grace is not None else (GRACE_IN_JOB if _in_job() else GRACE_HERE)
+        self._tool = SupervisedTool(
+            marker=f"{MARKER}={run.directory}", timeout=run.timeout, log=self._log, siblings=siblings
+        )
+        self._has_started = False
+        self._before: collect.Snapshot = {}
+        self._next_heartbeat = 0.0
+
+    def begin(self, environment: Mapping[str, str]) -> None:
+        """Start the tool, in this environment; one that can't be started is recorded as failed.
+
+        Where it writes into its checkout, its turn must have come: see ``collect_lock``.
+        """
+        run, log = self.run, self._log
+        self._before = collect.snapshot([Path(directory) for directory in run.collect])
+        run.state = State.RUNNING
+        run.started = records.now()
+        run.supervisor = supervisor_here()
+        run.host = run.supervisor.host
+        records.write(run)
+        descriptor = os.open(run.path / run.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            self.log_offset = os.lseek(descriptor, 0, os.SEEK_END)
+            argv = [*run.command.argv, *((run.resume or []) if run.attempt > 1 else [])]
+            process = self._tool.start(argv, cwd=Path(run.command.cwd), environment=environment, output=descriptor)
+        except OSError as error:
+            self._could_not_start(error)
+            return
+        finally:
+            os.close(descriptor)
+        self._has_started = True
+        self._next_heartbeat = time.monotonic() + HEARTBEAT
+        log(f"started process {process.pid}: {shlex.join(argv)}")
+        run.process = records.Process(process.pid, process.start_time)
+        self._write_if_possible()
+
+    @property
+    def has_started(self) -> bool:
+        """Whether its tool could be started."""
+        return self._has_started
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left of the tool, or it could not be started."""
+        return self.run.state.is_final or self._tool.is_over
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether it is too late to ask the tool to stop, or it has been asked already."""
+        return self.is_over or self._tool.is_ending
+
+    @property
+    def stopped_by(self) -> signal.Signals | None:
+        """The signal to us because of which the tool was asked to stop."""
+        stop = self._tool.ending().stop if self._has_started else None
+        return stop.number if stop is not None else None
+
+    def tick(self) -> float:
+        """Do what is due and return after how many seconds to call again at the latest, or when a child has ended."""
+        now = time.monotonic()
+        if now >= self._next_heartbeat:
+            self._next_heartbeat = now + HEARTBEAT
+            with contextlib.suppress(OSError):
+                os.utime(self.run.path / SUPERVISOR_LOG)
+        return min(self._tool.tick(self._grace), HEARTBEAT)
+
+    def stop(self, request: StopRequest) -> float:
+        """Ask the tool to stop and return how many seconds it has to save its work."""
+        grace = self._grace
+        if request.number in (signal.SIGTERM, signal.SIGHUP) and _in_job():
+            grace -= min(_RESERVE, grace * _RESERVE_SHARE)
+        # Kept in the record at once: if we are killed before the tool ends, it still tells why.
+        self.run.reason = request.reason
+        self._tool.request_stop(request, grace)
+        self._write_if_possible()
+        return grace
+
+    def hasten(self) -> None:
+        """Shorten what is left of the grace."""
+        if not self.is_over:
+            self._tool.hasten()
+
+    def suspend(self) -> None:
+        """Stop the clock and the tool (Ctrl-Z)."""
+        if not self.is_over:
+            self._tool.suspend()
+
+    def resume(self) -> None:
+        """Undo ``suspend``."""
+        if not self.is_over:
+            self._tool.resume()
+
+    def conclude(self) -> None:
+        """Bring together what the tool has written and close the record."""
+        if not self._has_started:
+            return
+        run, ending = self.run, self._tool.ending()
+        _bring_together(run, self._before)
+        _conclude(run, ending, self._log)
+
+    def abandon(self, error: BaseException) -> None:
+        """End what is left of the tool, now, and close the record of a run that can't be watched any longer."""
+        if self._has_started and not self._tool.is_over:
+            self._tool.kill()  # nothing may go on unwatched
+        if not self.run.state.is_final:
+            _abandon(self.run, error, self._log)
+
+    def cancel(self, reason: str, exit_code: int) -> None:
+        """Close the record of a run that has not begun, and is not to."""
+        self.run.state, self.run.exit_code, self.run.reason = State.CANCELLED, exit_code, reason
+        self.run.ended = records.now()
+        self._log(reason)
+        records.write(self.run)
+
+    def note(self, line: str) -> None:
+        """Write a line into the account."""
+        self._log(line)
+
+    def _could_not_start(self, error: OSError) -> None:
+        run = self.run
+        run.state = State.FAILED
+        run.exit_code = EXIT_NOT_FOUND if isinstance(error, FileNotFoundError) else EXIT_NOT_EXECUTABLE
+        run.reason = f"{run.command.argv[0]} could not be started: {error.strerror}"
+        if str(error.filename) == run.command.cwd:
+            run.reason += f" ({run.command.cwd}, where it should start)"
+        run.ended = records.now()
+        self._log(run.reason)
+        records.write(run)
+
+    def _write_if_possible(self) -> None:
+        """Write the record of a tool that runs: a disk that is full just now is no reason to end it."""
+        try:
+            records.write(self.run)
+        except OSError as error:
+            self._log(f"the record could not be written: {error.strerror}")
 
 
 def tool_environment(run: Run, secrets: Mapping[str, str]) -> dict[str, str]:
@@ -127,44 +283,14 @@ def finish_wandb(run: Run) -> None:
         records.write(run)
 
 
-def _supervise(
-    run: Run, environment: Mapping[str, str], signals: SignalQueue, log: _Log, *, show_output: bool
-) -> tuple[Ending | None, Relay | None]:
-    """Return how the tool ended (None: it could not be started) and who still shows its output."""
-    grace = run.grace if run.grace is not None else (GRACE_IN_JOB if _in_job() else GRACE_HERE)
-    procfs.adopt_orphans()
-    _begin(run)
-    tool = SupervisedTool(marker=f"{MARKER}={run.directory}", timeout=run.timeout, is_alone=True, log=log)
-    descriptor = os.open(run.path / run.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    try:
-        offset = os.lseek(descriptor, 0, os.SEEK_END)
-        argv = [*run.command.argv, *((run.resume or []) if run.attempt > 1 else [])]
-        process = tool.start(argv, cwd=Path(run.command.cwd), environment=environment, output=descriptor)
-    except OSError as error:
-        _could_not_start(run, error, log)
-        return None, None
-    finally:
-        os.close(descriptor)
-    try:
-        log(f"started process {process.pid}: {shlex.join(argv)}")
-        run.process = records.Process(process.pid, process.start_time)
-        _write_if_possible(run, log)
-        destination = _stdout() if show_output else None
-        relay = None if destination is None else Relay(run.path / run.log, offset, destination)
-        if relay is not None:
-            relay.start()
-        next_heartbeat = time.monotonic() + HEARTBEAT
-        while not tool.is_over:
-            for number in signals.wait(tool.tick(grace)):
-                _react(tool, number, signals, run, grace, log)
-            if time.monotonic() >= next_heartbeat:
-                next_heartbeat += HEARTBEAT
-                with contextlib.suppress(OSError):
-                    os.utime(run.path / SUPERVISOR_LOG)
-    except BaseException:
-        tool.kill()  # nothing may go on unwatched
-        raise
-    return tool.ending(), relay
+def relay_output(execution: Execution) -> Relay | None:
+    """Begin to show on our stdout what the tool writes; None if it could not be started, or there is no stdout."""
+    destination = _stdout() if execution.has_started else None
+    if destination is None:
+        return None
+    relay = Relay(execution.run.path / execution.run.log, execution.log_offset, destination)
+    relay.start()
+    return relay
 
 
 def _stdout() -> int | None:
@@ -175,14 +301,6 @@ def _stdout() -> int | None:
         return None
 
 
-def _write_if_possible(run: Run, log: _Log) -> None:
-    """Write the record of a tool that runs: a disk that is full just now is no reason to end it."""
-    try:
-        records.write(run)
-    except OSError as error:
-        log(f"the record could not be written: {error.strerror}")
-
-
 def _say_if_heard(message: str) -> None:
     """Say something unless we would have to wait with it: for a stopped terminal (Ctrl-S), or a reader that sleeps."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
@@ -190,49 +308,42 @@ def _say_if_heard(message: str) -> None:
             say(message)
 
 
-def _react(
-    tool: SupervisedTool, number: signal.Signals, signals: SignalQueue, run: Run, grace: float, log: _Log
-) -> None:
+def _react(execution: Execution, number: signal.Signals, signals: SignalQueue) -> None:
     if number is signal.SIGTSTP:
-        tool.suspend()
+        execution.suspend()
         signals.stop_ourselves()
-        tool.resume()
+        execution.resume()
     elif number is signal.SIGCONT:
-        tool.resume()
-    elif number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if tool.is_ending:
-            if number is signal.SIGINT:
-                tool.hasten()
-            return
-        request = StopRequest(State.CANCELLED, f"asked to stop by {_WORDS[number]}", number)
-        if number is not signal.SIGINT and _in_job():
-            grace -= min(_RESERVE, grace * _RESERVE_SHARE)
-        # Kept in the record at once: if we are killed before the tool ends, it still tells why.
-        run.reason = request.reason
-        tool.request_stop(request, grace)
-        _write_if_possible(run, log)
-        _say_if_heard(f"{request.reason}: the tool has {grace:g} s to save its work; Ctrl-C again shortens that")
+        execution.resume()
+    elif number in REQUESTS:
+        if not execution.is_ending:
+            request = asked_by(number)
+            grace = execution.stop(request)
+            _say_if_heard(f"{request.reason}: the tool has {grace:g} s to save its work; Ctrl-C again shortens that")
+        elif number is signal.SIGINT:
+            execution.hasten()
 
 
-_WORDS = {
+def asked_by(number: signal.Signals) -> StopRequest:
+    """Return the request to stop that a signal to us makes."""
+    return StopRequest(State.CANCELLED, f"asked to stop by {REQUESTS[number]}", number)
+
+
+# The signals that ask us to stop, in words.
+REQUESTS = {
     signal.SIGINT: "Ctrl-C (SIGINT)",
     signal.SIGTERM: "SIGTERM",
     signal.SIGHUP: "SIGHUP (the terminal has gone)",
 }
 
 
-def _begin(run: Run) -> None:
-    run.state = State.RUNNING
-    run.started = records.now()
-    run.supervisor = supervisor_here()
-    run.host = run.supervisor.host
-    records.write(run)
-
-
 def _conclude(run: Run, ending: Ending, log: _Log) -> None:
     job = slurm.current_job()
     if ending.stop is not None and ending.stop.number is signal.SIGTERM and job is not None:
-        state, reason = slurm.why_asked_to_stop(job, run.grace or GRACE_IN_JOB)
+        if attempts.is_cancelled(run):
+            state, reason = State.CANCELLED, "asked to stop by `experimentstash cancel`"
+        else:
+            state, reason = slurm.why_asked_to_stop(job, run.grace or GRACE_IN_JOB)
         ending = dataclasses.replace(ending, stop=StopRequest(state, reason, signal.SIGTERM))
     verdict = outcome.judge(run, ending)
     run.state, run.exit_code, run.signal, run.reason = verdict.state, verdict.exit_code, verdict.signal, verdict.reason
@@ -250,17 +361,6 @@ def _conclude(run: Run, ending: Ending, log: _Log) -> None:
     records.write(run)
 
 
-def _could_not_start(run: Run, error: OSError, log: _Log) -> None:
-    run.state = State.FAILED
-    run.exit_code = EXIT_NOT_FOUND if isinstance(error, FileNotFoundError) else EXIT_NOT_EXECUTABLE
-    run.reason = f"{run.command.argv[0]} could not be started: {error.strerror}"
-    if str(error.filename) == run.command.cwd:
-        run.reason += f" ({run.command.cwd}, where it should start)"
-    run.ended = records.now()
-    log(run.reason)
-    records.write(run)
-
-
 def _abandon(run: Run, error: BaseException, log: _Log) -> None:
     """Close the record of a run whose tool was never started, or that we could not go on watching."""
     is_asked = isinstance(error, (KeyboardInterrupt, SystemExit))
@@ -275,16 +375,22 @@ def _abandon(run: Run, error: BaseException, log: _Log) -> None:
 
 
 @contextlib.contextmanager
-def _turn(run: Run) -> Iterator[collect.Snapshot]:
-    """Wait until no other run writes into the same checkout, if the tool does that; yield what is there now."""
+def _turn(execution: Execution) -> Iterator[None]:
+    """Wait until no other run writes into the same checkout, if the tool does that."""
+    run = execution.run
     if run.collect_lock is None:
-        yield {}
+        yield
         return
+
+    def on_wait() -> None:
+        waiting = f"waiting for another run that writes into {run.collect[0]} …"
+        execution.note(waiting)
+        say(waiting)
+
     with contextlib.ExitStack() as stack:
         with ends_on_request():
-            waiting = f"waiting for another run that writes into {run.collect[0]} …"
-            stack.enter_context(locked(Path(run.collect_lock), on_wait=lambda: say(waiting)))
-        yield collect.snapshot([Path(directory) for directory in run.collect])
+            stack.enter_context(locked(Path(run.collect_lock), on_wait=on_wait))
+        yield
 
 
 def _bring_together(run: Run, before: collect.Snapshot) -> None:
@@ -296,23 +402,22 @@ def _bring_together(run: Run, before: collect.Snapshot) -> None:
 
 
 class _Log:
-    """A line-by-line account, with times, of what the supervisor did. A full disk doesn't stop it."""
+    """A line-by-line account, with times, of what the supervisor did. A full disk doesn't stop it.
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+    It isn't kept open: whoever watches over a thousand runs may have only so many files.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
 
     def __call__(self, line: str) -> None:
+        text = f"{records.now()} {line}\n".encode("utf-8", "surrogateescape")
         with contextlib.suppress(OSError):
-            os.write(self._descriptor, f"{records.now()} {line}\n".encode("utf-8", "surrogateescape"))
-
-
-@contextlib.contextmanager
-def _log_file(run: Run) -> Iterator[_Log]:
-    descriptor = os.open(run.path / SUPERVISOR_LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    try:
-        yield _Log(descriptor)
-    finally:
-        os.close(descriptor)
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+            try:
+                os.write(descriptor, text)
+            finally:
+                os.close(descriptor)
 
 
 def _in_job() -> bool:

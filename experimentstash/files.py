@@ -49,8 +49,27 @@ def locked(path: Path, *, on_wait: Callable[[], None] = lambda: None) -> Iterato
                 on_wait()
                 fcntl.flock(stream, fcntl.LOCK_EX)
         except OSError as error:
-            raise StashError(
-                f"The file system of {path} has no file locks ({error.strerror}).",
-                "keep the stash on a file system with locks (for Lustre: mounted with -o flock or localflock)",
-            ) from error
+            raise _no_locks(path, error) from error
         yield stream.fileno()
+
+
+def lock_if_free(path: Path) -> int | None:
+    """Take the lock of ``locked`` if nobody holds it; it is held until the returned descriptor is closed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    except OSError as error:
+        os.close(descriptor)
+        raise _no_locks(path, error) from error
+    return descriptor
+
+
+def _no_locks(path: Path, error: OSError) -> StashError:
+    return StashError(
+        f"The file system of {path} has no file locks ({error.strerror}).",
+        "keep the stash on a file system with locks (for Lustre: mounted with -o flock or localflock)",
+    )

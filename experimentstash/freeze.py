@@ -8,10 +8,11 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from experimentstash import arguments, durations, environments, provenance, records, wandb_guard
+from experimentstash import arguments, durations, entrypoints, environments, provenance, records, wandb_guard
+from experimentstash.entrypoints import Entrypoint
 from experimentstash.environments import Recipe
 from experimentstash.errors import StashError
 from experimentstash.files import write_atomically
@@ -38,6 +39,7 @@ class Request:
     directory: Path
     id: str
     sweep: Path | None = None
+    for_slurm: bool = False  # it will be executed in a SLURM job
 
 
 @dataclass(frozen=True)
@@ -58,10 +60,10 @@ def plan(request: Request) -> Plan:
     config, stash = request.config, request.stash
     tool = config.tool
     directory = tool_directory(stash, request.tool, tool)
-    entry = _split_entrypoint(tool.entrypoint, directory)
-    is_python = entry[0] == "-m" or entry[0].endswith(".py")
-    script = directory / entry[0] if entry[0].endswith(".py") else None
-    recipe = environments.plan(request.tool, tool, directory, script, stash.environments, runs_python=is_python)
+    entry = entrypoints.read(tool.entrypoint, directory)
+    recipe = environments.plan(
+        request.tool, tool, directory, entry.script, stash.environments, runs_python=entry.runs_python
+    )
     interpreter = environments.interpreter(recipe)
     built = arguments.build(
         tool.call,
@@ -93,7 +95,7 @@ def plan(request: Request) -> Plan:
         tags=config.tags,
         job_type=None,
         inherited={**os.environ, **plain},
-        slurm="SLURM_JOB_ID" in os.environ,
+        slurm=request.for_slurm,
     )
     command.environment = {**wandb_set, **command.environment}
     command.unset = sorted({*command.unset, *wandb_unset} - set(command.environment))
@@ -140,6 +142,7 @@ def freeze(planned: Plan, announce: Callable[[str], None]) -> Run:
         estimated_runtime=planned.estimated_runtime,
         timeout=planned.timeout,
         grace=config.grace.seconds,
+        resources={name: value for name, value in asdict(config.resources).items() if value not in (None, [], {})},
         collect=[str(path) for path in _collected(request, directory)],
         collect_lock=str(stash.private / "locks" / f"{request.tool}.lock") if config.tool.collect else None,
         resume=config.tool.resume,
@@ -202,42 +205,23 @@ def _fetch(stash: Stash, path: str) -> str:
     return "mend `path:` there, or put the tool where it says"
 
 
-def _split_entrypoint(entrypoint: str, directory: Path) -> list[str]:
-    if (directory / entrypoint).is_file():
-        return [entrypoint]
-    try:
-        words = shlex.split(entrypoint)
-    except ValueError as error:
-        raise StashError(f"The entrypoint {entrypoint!r} can't be read: {error}.") from error
-    if not words or (words[0] == "-m" and len(words) < 2):
-        raise StashError(
-            f"The entrypoint {entrypoint!r} names nothing to run.", "write `-m package.module` or `file.py`"
-        )
-    return words
-
-
-def _program(entry: Sequence[str], directory: Path, interpreter: Path | None, request: Request) -> list[str]:
+def _program(entry: Entrypoint, directory: Path, interpreter: Path | None, request: Request) -> list[str]:
     """Return the start of the argv: the interpreter with a module or file, or an executable."""
-    first = entry[0]
-    if first == "-m" or first.endswith(".py"):
-        if interpreter is None:
-            raise StashError(
-                f"{_where(request)}: the entrypoint {first!r} needs a Python, but environment.kind is `none`."
-            )
-        if first == "-m":
-            return [str(interpreter), *entry]
-        script = directory / first
-        if not script.is_file():
-            raise StashError(f"{_where(request)}: the entrypoint {first} does not exist in {directory}.")
-        return [str(interpreter), str(script), *entry[1:]]
+    first, *others = entry.words
+    if entry.runs_python and interpreter is None:
+        raise StashError(f"{_where(request)}: the entrypoint {first!r} needs a Python, but environment.kind is `none`.")
+    if entry.is_module:
+        return [str(interpreter), *entry.words]
     own = directory / first
     if not own.is_file():
-        if "/" in first:
+        if entry.runs_python or "/" in first:
             raise StashError(f"{_where(request)}: the entrypoint {first} does not exist in {directory}.")
-        return list(entry)  # found on PATH, where the tool's environment comes first
+        return list(entry.words)  # found on PATH, where the tool's environment comes first
+    if entry.runs_python:
+        return [str(interpreter), str(own), *others]
     if not os.access(own, os.X_OK):
         raise StashError(f"{_where(request)}: {own} is not executable.", f"chmod +x {shlex.quote(str(own))}")
-    return [str(own), *entry[1:]]
+    return [str(own), *others]
 
 
 def _split_environment(declared: Mapping[str, str | None]) -> tuple[dict[str, str], dict[str, str], list[str]]:
@@ -248,7 +232,7 @@ def _split_environment(declared: Mapping[str, str | None]) -> tuple[dict[str, st
     return secrets, plain, [name for name, value in declared.items() if value is None]
 
 
-def _environment(request: Request, directory: Path, recipe: Recipe, entry: Sequence[str]) -> dict[str, str]:
+def _environment(request: Request, directory: Path, recipe: Recipe, entry: Entrypoint) -> dict[str, str]:
     changes = {
         "EXPERIMENTSTASH_RUN_DIR": str(request.directory),
         "EXPERIMENTSTASH_RUN_ID": request.id,
@@ -259,7 +243,7 @@ def _environment(request: Request, directory: Path, recipe: Recipe, entry: Seque
         changes["PYTHONPYCACHEPREFIX"] = str(recipe.directory / "pycache")
     else:
         changes["PYTHONDONTWRITEBYTECODE"] = "1"
-    if entry[0] == "-m" and request.config.tool.working_directory == "run":
+    if entry.is_module and request.config.tool.working_directory == "run":
         changes["PYTHONPATH"] = str(directory)
     return changes
 

@@ -48,7 +48,7 @@ def judge(run: Run, ending: Ending) -> Verdict:
         reason = f"{ending.stop.reason} after {describe(ending.duration)}; {how}"
         if ending.stop.state is State.TIMED_OUT and ending.stop.number is None:
             return Verdict(State.TIMED_OUT, EXIT_TIMED_OUT, name, reason)
-        stop_code = 128 + ending.stop.number if ending.stop.number else exit_code
+        stop_code = 128 + (ending.stop.number or signal.SIGTERM)  # no number: a sweep has had enough of its runs
         return Verdict(ending.stop.state, stop_code, name, reason)
     if ending.returncode == 0:
         return Verdict(State.COMPLETED, 0, None, None)

@@ -111,6 +111,12 @@ def children(pid: int) -> list[int]:
     return found
 
 
+def session(pid: int) -> int | None:
+    """Return the session of a process, of a zombie too; None if there is no such process."""
+    stat = _stat(pid)
+    return stat.session if stat else None
+
+
 def descendants(pid: int) -> list[int]:
     """Return the pids of everything below a process that is not a zombie."""
     found: list[int] = []

@@ -25,9 +25,10 @@ FILE_NAME = "run.json"
 
 
 class State(str, Enum):
-    """Where a run stands. All but the first two are final."""
+    """Where a run stands. All but the first three are final."""
 
     FROZEN = "frozen"  # everything is ready; nothing has started
+    QUEUED = "queued"  # the same, and it is SLURM's to start it
     RUNNING = "running"
     COMPLETED = "completed"
     FAILED = "failed"  # the tool ended with an error of its own
@@ -40,7 +41,7 @@ class State(str, Enum):
 
     @property
     def is_final(self) -> bool:
-        return self not in (State.FROZEN, State.RUNNING)
+        return self not in (State.FROZEN, State.QUEUED, State.RUNNING)
 
 
 @dataclass
@@ -100,6 +101,14 @@ class Process:
 
 
 @dataclass
+class Queued:
+    """Which task of which job array was to execute the run."""
+
+    array: str  # a file that says what the tasks of the array are; beside it, with the suffix .job, SLURM's id of it
+    task: int
+
+
+@dataclass
 class Attempt:
     """How one attempt at a run went; the latest is the run's own."""
 
@@ -130,6 +139,9 @@ class Run:
     estimated_runtime: float | None = None
     timeout: float | None = None
     grace: float | None = None  # None: 90 s in a SLURM job, else 10 s
+    resources: dict[str, Any] = field(default_factory=dict)  # what it asks SLURM for; once submitted, all of it
+    max_requeues: int = 0  # how often it may go back into SLURM's queue when it was cut short
+    queued: Queued | None = None
     collect: list[str] = field(default_factory=list)  # absolute directories in the tool's checkout
     collect_lock: str | None = None  # held while the tool may write there
     resume: list[str] | None = None  # extra arguments of further attempts; None: can't be resumed
@@ -246,6 +258,7 @@ _NESTED: dict[str, Any] = {
     "environment": Environment,
     "supervisor": Supervisor,
     "process": Process,
+    "queued": Queued,
 }
 
 

@@ -8,16 +8,17 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from experimentstash import procfs, records, slurm
+from experimentstash import attempts, procfs, records, slurm
 from experimentstash.errors import StashError
 from experimentstash.execute import GRACE_HERE, HEARTBEAT, MARKER, SUPERVISOR_LOG, finish_wandb
 from experimentstash.files import locked
 from experimentstash.output import say
 from experimentstash.procfs import Identity
 from experimentstash.records import FILE_NAME, Run, State
+from experimentstash.slurm import Enquiry
 from experimentstash.supervision import KILL_PATIENCE
 from experimentstash.workspace import Stash, known_id
 
@@ -37,9 +38,10 @@ def directories(stash: Stash) -> Iterator[Path]:
 def all_runs(stash: Stash) -> list[Run]:
     """Return all runs, newest first, reconciled. Records that can't be read are reported and left out."""
     found = []
+    enquiry = Enquiry()
     for directory in directories(stash):
         try:
-            found.append(look(stash, directory))
+            found.append(look(stash, directory, enquiry))
         except StashError as error:
             say(str(error))
     return sorted(found, key=lambda run: (run.created or "", run.directory), reverse=True)
@@ -75,30 +77,36 @@ def find(stash: Stash, name: str) -> Run:
     raise StashError(f"There is no run {name!r}.", "experimentstash runs")
 
 
-def look(stash: Stash, directory: Path) -> Run:
-    """Return the run in ``directory``, its record closed first if its supervisor is gone."""
+def look(stash: Stash, directory: Path, enquiry: Enquiry | None = None) -> Run:
+    """Return the run in ``directory``, its record closed first if its supervisor is gone.
+
+    Whoever looks at many runs gives all of them the same ``enquiry``.
+    """
     run = records.read(directory)
-    if run.state.is_final or not _is_abandoned(run):
+    enquiry = enquiry or Enquiry()
+    if run.state.is_final or not _is_abandoned(run, enquiry):
         return run
     try:
-        return reconcile(stash, run)
+        return reconcile(stash, run, enquiry)
     except OSError as error:
         say(f"the record of {run.id} can't be closed: {error.strerror}")
         return run
 
 
-def reconcile(stash: Stash, run: Run) -> Run:
+def reconcile(stash: Stash, run: Run, enquiry: Enquiry | None = None) -> Run:
     """Close the record of a run whose supervisor is gone, end what it left behind, and finish its W&B runs.
 
     Doing it twice, or two doing it at once, is the same as doing it once.
     """
+    enquiry = enquiry or Enquiry()
     with locked(stash.private / "locks" / "reconcile.lock"):
+        # Read after SLURM was asked: what SLURM says has ended has also written its record by now.
         run = records.read(run.path)
-        if run.state.is_final or not _is_abandoned(run):
+        if run.state.is_final or not _is_abandoned(run, enquiry):
             return run
         _end_leftovers(run)
-        word = slurm.ask(run.supervisor.slurm_job) if run.supervisor and run.supervisor.slurm_job else None
-        run.state, run.reason = _true_state(run, word)
+        job = slurm_job(run)
+        run.state, run.reason = _true_state(run, enquiry.ask(job) if job else None)
         run.exit_code = run.exit_code if run.exit_code is not None else _EXIT_KILLED
         run.ended = _last_sign_of_life(run)
         run.notes.append(f"closed at {records.now()} because its supervisor was gone")
@@ -112,7 +120,10 @@ def ask_to_stop(run: Run, report: Callable[[str], None]) -> bool:
     supervisor = run.supervisor
     if run.state.is_final or supervisor is None:
         return False
+    if run.state is State.QUEUED:
+        return _ask_queued_to_stop(run, report)
     if supervisor.slurm_job is not None:
+        attempts.mark_cancelled(run)
         slurm.warn(supervisor.slurm_job, in_step=supervisor.slurm_step)
         return True
     if is_local(run):
@@ -124,22 +135,63 @@ def ask_to_stop(run: Run, report: Callable[[str], None]) -> bool:
     return False
 
 
+def withdraw(queued: Sequence[Run]) -> None:
+    """Take runs out of SLURM's queue, all of them at once; those that SLURM has started meanwhile go on."""
+    jobs = {job: run for run in queued if run.state is State.QUEUED and (job := slurm_job(run)) is not None}
+    for run in jobs.values():
+        attempts.mark_cancelled(run)
+    slurm.withdraw(list(jobs))
+
+
+def _ask_queued_to_stop(run: Run, report: Callable[[str], None]) -> bool:
+    job = slurm_job(run)
+    if job is None:
+        report(f"{run.id} is being submitted to SLURM just now: try again")
+        return False
+    word = slurm.ask(job)
+    if word is not None and word.text == "PENDING":
+        withdraw([run])
+    elif word is not None and word.state is None:  # SLURM has started it since we read its record
+        attempts.mark_cancelled(run)
+        slurm.warn(job, in_step=False)
+    return True
+
+
+def slurm_job(run: Run) -> str | None:
+    """Return the SLURM job that a run is, was or will be executed in; None if there is none, or not yet."""
+    if run.state is State.QUEUED and run.queued is not None:
+        array = slurm.submitted(Path(run.queued.array))
+        return None if array is None else f"{array.job}_{run.queued.task}"
+    return run.supervisor.slurm_job if run.supervisor is not None else None
+
+
 def is_local(run: Run) -> bool:
     """Tell whether the supervisor of a run is, or was, a process of this machine since its last start."""
     supervisor = run.supervisor
     return supervisor is not None and (supervisor.host, supervisor.boot_id) == (procfs.hostname(), procfs.boot_id())
 
 
-def _is_abandoned(run: Run) -> bool:
+def _is_abandoned(run: Run, enquiry: Enquiry) -> bool:
     """Tell whether nobody watches over a run that isn't over."""
     supervisor = run.supervisor
     if supervisor is None:
         return False
+    job = slurm_job(run)
+    if run.state is State.QUEUED and run.queued is not None and job is not None:
+        word = enquiry.ask(job)
+        if word is slurm.GONE:  # another cluster's SLURM has never known it
+            array = slurm.submitted(Path(run.queued.array))
+            return array is not None and array.cluster == enquiry.cluster()
+        return word is not None and word.state is not None
     if supervisor.host == procfs.hostname():
-        return not (is_local(run) and procfs.is_alive(Identity(supervisor.pid, supervisor.start_time)))
-    if supervisor.slurm_job is not None:
-        word = slurm.ask(supervisor.slurm_job)
-        if word is not None:
+        if is_local(run) and procfs.is_alive(Identity(supervisor.pid, supervisor.start_time)):
+            return False
+        # A job that SLURM has put back into the queue goes on there.
+        word = enquiry.ask(job) if job is not None else None
+        return word is None or word.text != "PENDING"
+    if job is not None:
+        word = enquiry.ask(job)
+        if word is not None and word is not slurm.GONE:
             return word.state is not None
     try:
         silence = time.time() - (run.path / SUPERVISOR_LOG).stat().st_mtime
@@ -150,7 +202,7 @@ def _is_abandoned(run: Run) -> bool:
 
 def _end_leftovers(run: Run) -> None:
     """Wait for what a dead supervisor's tool has been told to do, for its grace at most; then kill it."""
-    if run.supervisor is None or run.supervisor.host != procfs.hostname():
+    if run.supervisor is None or run.supervisor.host != procfs.hostname() or run.state is State.QUEUED:
         return
     marker = f"{MARKER}={run.directory}"
     deadline = time.monotonic() + (GRACE_HERE if run.grace is None else run.grace)
@@ -176,9 +228,17 @@ def _end_leftovers(run: Run) -> None:
 
 def _true_state(run: Run, word: slurm.Word | None) -> tuple[State, str]:
     asked = f"{run.reason}; " if run.reason else ""
+    if run.state is State.QUEUED and word is not None:
+        output = _job_output(run)
+        if word is slurm.GONE and (output is None or not output.exists()):
+            return State.CANCELLED, "its SLURM job was cancelled while it was queued"
+        if word.state in (State.FAILED, State.COMPLETED, State.LOST):
+            return State.FAILED, f"its SLURM job ended before it had started the tool; see {output}"
+    if word is slurm.GONE:
+        word = None
     if word is not None and word.state is not None and word.state not in (State.COMPLETED, State.FAILED):
         return word.state, f"{asked}SLURM says {word.text}"
-    if run.state is State.FROZEN:
+    if run.state in (State.FROZEN, State.QUEUED):
         return State.LOST, "whoever was to start it has gone before it started; run it again"
     if asked:
         return State.CANCELLED, f"{asked}its supervisor was killed before the tool had ended"
@@ -187,6 +247,12 @@ def _true_state(run: Run, word: slurm.Word | None) -> tuple[State, str]:
     restarted = run.supervisor.host == procfs.hostname() and not is_local(run)
     how = "the machine was restarted" if restarted else "it was killed, or its machine went down"
     return State.LOST, f"its supervisor ({where}) left no word: {how}; the log holds what the tool wrote until then"
+
+
+def _job_output(run: Run) -> Path | None:
+    """Return the file with what the job of a queued run says besides the tool."""
+    job = slurm_job(run)
+    return None if run.queued is None or job is None else Path(run.queued.array).with_name(f"slurm-{job}.out")
 
 
 def _last_sign_of_life(run: Run) -> str:

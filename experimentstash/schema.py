@@ -157,6 +157,80 @@ class WandbConfig:
 
 
 @dataclass
+class LocalLauncherConfig:
+    """The settings of hydra/launcher=local."""
+
+    _target_: str = "hydra_plugins.experimentstash_launcher.local.LocalLauncher"
+    # How many runs are at work at the same time (null: one per core that we may use; with `gpus`: as they allow).
+    n_jobs: Optional[int] = None
+    # GPUs to share out through CUDA_VISIBLE_DEVICES: how many of ours, or their ids: [0, 2]. An id that is named twice
+    # serves two runs at the same time (null: left to the tools).
+    gpus: Any = None
+    # How many GPUs each run gets.
+    gpus_per_run: int = 1
+    # Stop everything, gently, at the first run that doesn't complete.
+    fail_fast: bool = False
+
+
+@dataclass
+class ResourcesConfig:
+    """What a run asks SLURM for. null: what the launcher's own `resources` say, else the cluster's defaults."""
+
+    # The wall time, written like estimated_runtime (a bare number is seconds). Default: estimated_runtime times the
+    # launcher's time_factor, plus the grace.
+    time: Optional[str] = None
+    # CPUs of the run (--cpus-per-task).
+    cpus: Optional[int] = None
+    # GPUs on each node (--gpus-per-node): 1, or a type too: a100:2.
+    gpus: Optional[str] = None
+    # Memory on each node (--mem), as SLURM writes it: 16G; a bare number is megabytes.
+    mem: Optional[str] = None
+    nodes: Optional[int] = None
+    partition: Optional[str] = None
+    account: Optional[str] = None
+    qos: Optional[str] = None
+    constraint: Optional[str] = None
+    gres: Optional[str] = None
+    # Lines of bash before the run starts (`module load cuda`); the launcher's own come first.
+    setup: List[str] = field(default_factory=list)
+    # Any other option of sbatch by its long name: {exclusive: true, mail-type: END}.
+    extra: Dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class SlurmLauncherConfig:
+    """The settings of hydra/launcher=slurm."""
+
+    _target_: str = "hydra_plugins.experimentstash_launcher.slurm.SlurmLauncher"
+    # Stay until all runs have ended. null: only if the sweeper needs their results (any but Hydra's basic one).
+    wait: Optional[bool] = None
+    # What every run gets that doesn't ask for something else.
+    resources: ResourcesConfig = field(default_factory=ResourcesConfig)
+    # A run without a time of its own gets its estimated_runtime times this, plus the grace.
+    time_factor: float = 1.5
+    # How many runs may be at work at the same time, of the whole sweep (null: as many as SLURM allows).
+    array_parallelism: Optional[int] = None
+    # How many jobs of yours the cluster lets be queued and running. A larger sweep is submitted in parts, and the
+    # command stays until the last of them is in the queue.
+    submit_limit: Optional[int] = None
+    # How often a run whose tool can resume goes back into the queue after a time-out or a preemption.
+    max_requeues: int = 3
+    # Variables of SLURM's that tools don't get: with them Lightning and MPI programs take a batch job for a task that
+    # srun started, and wait for others.
+    hidden: List[str] = field(
+        default_factory=lambda: [
+            "SLURM_NTASKS",
+            "SLURM_NPROCS",
+            "SLURM_PROCID",
+            "SLURM_LOCALID",
+            "SLURM_NODEID",
+            "SLURM_GTIDS",
+            "SLURM_TASK_PID",
+        ]
+    )
+
+
+@dataclass
 class StashConfig:
     """The root configuration: one experiment of one tool, ready to run."""
 
@@ -178,6 +252,7 @@ class StashConfig:
     # Compose, check and print the exact command, and run nothing.
     validate_only: bool = False
     grace: GraceConfig = field(default_factory=GraceConfig)
+    resources: ResourcesConfig = field(default_factory=ResourcesConfig)
     wandb: WandbConfig = field(default_factory=WandbConfig)
     # The run directory; for interpolations.
     output_dir: str = "${hydra:runtime.output_dir}"

@@ -5,17 +5,31 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from experimentstash.errors import StashError
-from experimentstash.process import run
+from experimentstash.files import write_atomically
+from experimentstash.process import CommandError, run
 from experimentstash.records import State
 
 # Seconds that one question may take.
 _PATIENCE = 8.0
 # SLURM may send its warning up to a minute early (scontrol(1), --signal).
 _EARLY = 75.0
+# Seconds that a submission may take: sbatch waits for a busy controller.
+_SUBMISSION_PATIENCE = 120.0
+# SLURM's default.
+_MAX_ARRAY_SIZE = 1001
+# Seconds that a job which has come to its wall time may still have, by SLURM's rounding.
+_AT_ITS_LIMIT = 5.0
+# Of the file that keeps SLURM's id of an array, beside the file that lists its tasks.
+_JOB_SUFFIX = ".job"
+# Jobs that one scancel is given: a command line has an end.
+_AT_ONCE = 500
+# What of a job's own environment a submission from inside it needs: where the cluster is.
+_REACHING = ("SLURM_CONF", "SLURM_JWT", "SLURM_CLUSTERS")
 
 _ENDED = {
     "COMPLETED": State.COMPLETED,
@@ -38,6 +52,11 @@ class Word:
 
     text: str
     state: State | None
+
+
+# Of a job that SLURM has forgotten: a task of an array at once if it is cancelled while it is queued (accounting never
+# hears of it), others some minutes after their end where there is no accounting.
+GONE = Word("GONE", State.LOST)
 
 
 def current_job(environment: Mapping[str, str] = os.environ) -> str | None:
@@ -79,6 +98,126 @@ def ask(job: str) -> Word | None:
     return None
 
 
+class Enquiry:
+    """SLURM's word on many jobs with one question for each array. For one look at the runs: its answers get old."""
+
+    def __init__(self) -> None:
+        self._queue: dict[str, dict[str, str] | None] = {}
+        self._accounting: dict[str, dict[str, str]] = {}
+        self._cluster: str | None = None
+
+    def cluster(self) -> str | None:
+        """Return the name of the cluster that answers."""
+        if self._cluster is None:
+            self._cluster = cluster().name or ""
+        return self._cluster or None
+
+    def ask(self, job: str) -> Word | None:
+        """Return SLURM's word on the job, GONE if SLURM answers but no longer knows it; None if it doesn't answer."""
+        array = job.partition("_")[0]
+        if array not in self._queue:
+            self._queue[array] = _listed(
+                ["squeue", "--noheader", "--array", "--states", "all", "--jobs", array, "--format", "%i|%T"]
+            )
+        queue = self._queue[array]
+        text = (queue or {}).get(job, "")
+        if text not in _ENDED and text not in _ALIVE:  # it ended some minutes ago, and squeue has forgotten it
+            if array not in self._accounting:
+                argv = ["sacct", "--noheader", "--allocations", "--parsable2", "--jobs", array]
+                self._accounting[array] = _listed([*argv, "--format", "JobID,State"]) or {}
+            text = self._accounting[array].get(job, "").partition(" ")[0]
+        if text in _ENDED:
+            return Word(text, _ENDED[text])
+        if text in _ALIVE:
+            return Word(text, None)
+        return None if queue is None else GONE
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What matters of a cluster's configuration."""
+
+    name: str | None
+    max_array_size: int
+
+
+def cluster() -> Cluster:
+    """Ask SLURM for its configuration."""
+    shown = _answer(["scontrol", "show", "config"])
+    name = re.search(r"(?m)^ClusterName\s*=\s*(\S+)", shown)
+    size = re.search(r"(?m)^MaxArraySize\s*=\s*(\d+)", shown)
+    return Cluster(name[1] if name else None, max(1, int(size[1])) if size else _MAX_ARRAY_SIZE)
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """A job array that SLURM has accepted."""
+
+    job: str
+    cluster: str | None
+
+
+def submitted(array: Path) -> Submitted | None:
+    """Return what is known of the array whose tasks the file ``array`` lists; None until SLURM has accepted it."""
+    try:
+        job, _, cluster_name = array.with_suffix(_JOB_SUFFIX).read_text(encoding="utf-8").strip().partition(" ")
+    except OSError:
+        return None
+    return Submitted(job, cluster_name or None)
+
+
+def note_submitted(array: Path, job: Submitted) -> None:
+    """Keep what ``submitted`` returns."""
+    write_atomically(array.with_suffix(_JOB_SUFFIX), f"{job.job} {job.cluster or ''}\n")
+
+
+def submit(script: Path, environment: Mapping[str, str]) -> str:
+    """Submit a batch script from the directory it is to run in, its parent's parent; return the job's id.
+
+    ``environment`` is what the job inherits besides ours. Raises CommandError with SLURM's words if it is refused.
+    """
+    # A job's own variables would be taken for options by sbatch, and for its own by the job (S1782).
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_") or name in _REACHING}
+    argv = ["sbatch", "--parsable", str(script)]
+    done = run(argv, cwd=script.parent.parent, env={**ours, **environment}, timeout=_SUBMISSION_PATIENCE)
+    found = re.findall(r"(?m)^(\d+)(?:;\S*)?\s*$", done.stdout)
+    if not found:
+        raise CommandError(argv, 0, done.stdout, done.stderr)
+    return str(found[-1])
+
+
+def is_here() -> bool:
+    """Tell whether jobs can be submitted from this machine."""
+    return shutil.which("sbatch") is not None
+
+
+def own_jobs() -> int:
+    """Return how many jobs of the user's are queued or running, an array's tasks counted one by one."""
+    return len(_answer(["squeue", "--noheader", "--array", "--user", str(os.getuid()), "--format", "%i"]).split())
+
+
+def withdraw(jobs: Sequence[str]) -> None:
+    """Take jobs out of the queue; those that run already stay untouched. StashError if SLURM refuses."""
+    for first in range(0, len(jobs), _AT_ONCE):
+        run(["scancel", "--state=PENDING", *jobs[first : first + _AT_ONCE]], timeout=_SUBMISSION_PATIENCE)
+
+
+def requeue(job: str) -> None:
+    """Put the job that we run in back into the queue; StashError if SLURM refuses. SLURM ends what is left of it."""
+    try:
+        run(["scontrol", "requeue", job], timeout=_PATIENCE)
+    except CommandError:
+        # SLURM was faster: it has taken the job back by itself.
+        word = ask(job)
+        if word is None or word.text != "PENDING":
+            raise
+
+
+def restarts(environment: Mapping[str, str] = os.environ) -> int:
+    """Return how often the job that we run in was put back into the queue."""
+    return int(environment.get("SLURM_RESTART_COUNT", "0"))
+
+
 def why_asked_to_stop(job: str, grace: float) -> tuple[State, str]:
     """Return why SLURM has sent its warning to the job that we run in, as a state and in words.
 
@@ -89,8 +228,13 @@ def why_asked_to_stop(job: str, grace: float) -> tuple[State, str]:
     preempted = re.search(r"\bPreemptTime=(\S+)", shown)
     if (state and state[1] == "PREEMPTED") or (preempted and preempted[1] not in ("None", "Unknown")):
         return State.PREEMPTED, "SLURM preempted its job"
+    restarted = re.search(r"\bRestarts=(\d+)", shown)
+    if restarted and int(restarted[1]) > restarts():
+        return State.PREEMPTED, "SLURM put its job back into the queue"
     left = _seconds_left(_answer(["squeue", "--noheader", "--jobs", job, "--format", "%L"]).strip())
-    if state and state[1] == "CANCELLED":
+    # COMPLETING: SLURM is ending it now. If time is left then, that isn't because of the wall time.
+    is_cut_short = state is not None and state[1] == "COMPLETING" and left is not None and left > _AT_ITS_LIMIT
+    if is_cut_short or (state and state[1] == "CANCELLED"):
         return State.CANCELLED, "its SLURM job was cancelled"
     if left is not None and left <= grace + _EARLY:
         return State.TIMED_OUT, "the wall time of its SLURM job is over; give it more time, or let it resume"
@@ -103,6 +247,20 @@ def warn(job: str, *, in_step: bool) -> None:
     A plain scancel would leave it only KillWait (30 s by default) to end.
     """
     run(["scancel", "--signal=TERM", *([] if in_step else ["--batch"]), job], timeout=_PATIENCE)
+
+
+def _listed(argv: list[str]) -> dict[str, str] | None:
+    """Return what a program says of each job (lines of ID|STATE); None if it doesn't answer."""
+    if shutil.which(argv[0]) is None:
+        return None
+    try:
+        done = run(argv, check=False, timeout=_PATIENCE)
+    except StashError:
+        return None
+    if done.returncode != 0:
+        return {} if "Invalid job id" in done.stderr else None
+    lines = [line.strip().partition("|") for line in done.stdout.splitlines()]
+    return {job: state for job, _, state in lines}
 
 
 def _seconds_left(text: str) -> float | None:

@@ -9,7 +9,7 @@ from experimentstash.durations import describe
 from experimentstash.records import Run, State
 from experimentstash.workspace import Stash
 
-_MARKS = {State.COMPLETED: "✓", State.FROZEN: "·", State.RUNNING: "▶"}
+_MARKS = {State.COMPLETED: "✓", State.FROZEN: "·", State.QUEUED: "·", State.RUNNING: "▶"}
 
 
 def ending_line(stash: Stash, run: Run) -> str:
@@ -28,14 +28,14 @@ def ending_line(stash: Stash, run: Run) -> str:
 
 def sweep_table(stash: Stash, runs: Sequence[Run]) -> str:
     """Return a table of a sweep's runs: which, state, time, and where its log is."""
-    rows = [(run.id, _experiment(run), _state(run), _took(run), stash.relative(run.path / run.log)) for run in runs]
+    rows = [(run.id, title(run), marked_state(run), _took(run), stash.relative(run.path / run.log)) for run in runs]
     return _table([("run", "experiment", "state", "time", "log"), *rows])
 
 
 def runs_table(stash: Stash, runs: Sequence[Run]) -> str:
     """Return a table of runs: which, state, experiment, tool, when, how long, and where."""
     rows = [
-        (run.id, _state(run), _experiment(run), run.tool, _when(run), _took(run), stash.relative(run.path))
+        (run.id, marked_state(run), title(run), run.tool, _when(run), _took(run), stash.relative(run.path))
         for run in runs
     ]
     return _table([("run", "state", "experiment", "tool", "when", "time", "directory"), *rows])
@@ -53,12 +53,14 @@ def words(state: State) -> str:
     return state.value.replace("_", " ")
 
 
-def _experiment(run: Run) -> str:
+def title(run: Run) -> str:
+    """Return what tells a run from the others of its sweep: its experiment and its own overrides."""
     own = [override for override in run.overrides if not override.startswith(("+exp=", "hydra/", "hydra."))]
     return " ".join([run.organizer or run.tool, *own])
 
 
-def _state(run: Run) -> str:
+def marked_state(run: Run) -> str:
+    """Return a run's state in words, with a mark in front."""
     return f"{_MARKS.get(run.state, '✗')} {words(run.state)}"
 
 

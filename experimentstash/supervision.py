@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,15 +97,18 @@ def _parent_death_prefix() -> tuple[str, ...]:
 class SupervisedTool:
     """A tool's process and all its descendants.
 
-    ``marker`` (``NAME=value``) is an entry of the environment by which its processes are recognised. With
-    ``is_alone`` every new descendant of this process counts as the tool's, even one that hid its origin.
+    ``marker`` (``NAME=value``) is an entry of the environment by which its processes are recognised. ``siblings`` are
+    the main processes of the tools that this process supervises at the same time: each tool adds and removes its own.
+    Without them the tool is alone, and every new descendant of this process is its own, even one that hid its origin.
     """
 
-    def __init__(self, *, marker: str, timeout: float | None, is_alone: bool, log: Callable[[str], None]) -> None:
+    def __init__(
+        self, *, marker: str, timeout: float | None, log: Callable[[str], None], siblings: set[int] | None = None
+    ) -> None:
         self._marker = marker
         self._timeout = timeout
-        self._is_alone = is_alone
         self._log = log
+        self._siblings = siblings
         self._phase = _Phase.RUNNING
         self._stop: StopRequest | None = None
         self._deadline = 0.0  # of the present phase
@@ -124,7 +127,7 @@ class SupervisedTool:
         if shutil.which(argv[0], path=environment.get("PATH")) is None:
             number = errno.EACCES if Path(cwd, argv[0]).is_file() else errno.ENOENT
             raise OSError(number, os.strerror(number), argv[0])
-        self._bystanders = set(procfs.descendants(os.getpid())) if self._is_alone else set()
+        self._bystanders = set(procfs.descendants(os.getpid())) if self._siblings is None else set()
         self._oom_kills_before = procfs.oom_kills()
         # Ignored signals stay ignored in a child: a scheduler's SIGUSR1/2 to the whole job must not kill the tool.
         saved = {number: signal.getsignal(number) for number in (signal.SIGUSR1, signal.SIGUSR2)}
@@ -146,6 +149,8 @@ class SupervisedTool:
         finally:
             for number, handler in saved.items():
                 signal.signal(number, handler)
+        if self._siblings is not None:
+            self._siblings.add(self._process.pid)
         self._started = time.monotonic()
         self._next_sample = self._started + _FIRST_SAMPLE
         self._end_by = None if self._timeout is None else self._started + self._timeout
@@ -296,6 +301,8 @@ class SupervisedTool:
         return 0.0
 
     def _finish(self) -> None:
+        if self._siblings is not None:
+            self._siblings.discard(self._identity.pid)
         self._reap_orphans()
         if self._process.returncode is None:  # it survived SIGKILL
             self._returncode = -signal.SIGKILL
@@ -320,13 +327,13 @@ class SupervisedTool:
 
     def _members(self) -> set[Identity]:
         """Return the living processes of the tool."""
-        candidates = set(procfs.descendants(os.getpid()))
-        if self._is_alone:
-            found = {procfs.identity(pid) for pid in candidates - self._bystanders}
+        if self._siblings is None:
+            found = {procfs.identity(pid) for pid in set(procfs.descendants(os.getpid())) - self._bystanders}
             return {member for member in found if member is not None}
-        if not candidates:
-            return set()
-        return procfs.members(self._marker, candidates, session=self._identity.pid)
+        # What isn't below a main process has lost its parents and fallen to us, the subreaper. So however many tools
+        # there are, a look at one costs no more than its own processes and the orphans.
+        among = set(procfs.children(os.getpid())) - self._siblings | {self._identity.pid}
+        return procfs.members(self._marker, among, session=self._identity.pid)
 
     def _sample(self, now: float) -> None:
         if now < self._next_sample:
@@ -334,7 +341,8 @@ class SupervisedTool:
         pids = [self._identity.pid, *procfs.descendants(self._identity.pid)]
         self._peak_memory = max(self._peak_memory, procfs.memory(pids))
         cost = time.monotonic() - now
-        self._next_sample = now + max(SAMPLING_INTERVAL, cost / _SAMPLING_SHARE)
+        share = _SAMPLING_SHARE / max(1, len(self._siblings or ()))
+        self._next_sample = now + max(SAMPLING_INTERVAL, cost / share)
 
     def _reap_main(self) -> bool:
         if self._process.returncode is not None:
@@ -356,12 +364,38 @@ class SupervisedTool:
 
     def _reap_orphans(self) -> None:
         """Wait for the dead that fell to us as the subreaper, and count their time."""
-        if not self._is_alone:
-            return
-        for pid in set(procfs.children(os.getpid())) - self._bystanders:
+        for pid in set(procfs.children(os.getpid())) - self._bystanders - (self._siblings or set()):
+            session = procfs.session(pid)
+            if self._siblings is not None and (session in self._siblings or session == os.getsid(0)):
+                continue  # another tool's, or a program that we run for ourselves
             try:
                 reaped, _, usage = os.wait4(pid, os.WNOHANG)
             except ChildProcessError:
                 continue
-            if reaped:
+            if reaped and (self._siblings is None or session == self._identity.pid):
                 self._cpu_time += usage.ru_utime + usage.ru_stime
+
+
+def end_strays(spared: Collection[int]) -> int:
+    """End what tools left behind in disguise: our living children in foreign sessions, but for those ``spared``.
+
+    To be called when none of the tools that were supervised side by side is left; returns how many there were.
+    """
+    told: set[Identity] = set()
+    deadline = time.monotonic() + LEFTOVER_GRACE
+    while True:
+        strays = {pid for pid in procfs.children(os.getpid()) if pid not in spared}
+        members = {
+            member
+            for stray in strays
+            if procfs.session(stray) != os.getsid(0)
+            for pid in (stray, *procfs.descendants(stray))
+            if (member := procfs.identity(pid)) is not None
+        }
+        now = time.monotonic()
+        if not members or now > deadline + KILL_PATIENCE:
+            return len(told)
+        for member in members - told if now < deadline else members:
+            procfs.send(member, signal.SIGTERM if now < deadline else signal.SIGKILL)
+        told |= members
+        time.sleep(_ENDING_INTERVAL)

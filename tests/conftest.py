@@ -175,3 +175,15 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     yield directory
     left = [path.name for path in directory.iterdir() if path.name not in (".cache", ".config", ".local")]
     assert not left, f"the test wrote into the home directory: {left}"
+
+
+@pytest.fixture
+def other_application() -> Iterator[None]:
+    """Have Hydra forget the version base that our application chose, as in another application's process."""
+    from hydra import version
+
+    base = version.VersionBase.instance()
+    ours = base.version_base
+    base.version_base = version._UNSPECIFIED_
+    yield
+    base.version_base = ours

@@ -11,24 +11,25 @@ PACKAGE = Path(__file__).resolve().parent.parent / "experimentstash"
 
 # From the bottom up. A module may import from the layers below its own.
 LAYERS = (
-    {"errors", "procfs", "schema", "relay", "signals"},
-    {"redaction", "durations", "files", "process", "output"},
+    {"errors", "procfs", "schema", "relay", "signals", "steps"},
+    {"redaction", "durations", "entrypoints", "files", "process", "output"},
     {"records", "git", "names", "workspace", "wandb_log", "wandb_records"},
-    {"provenance", "environments", "arguments", "attempts", "collect", "completion", "slurm", "summary", "wandb_runs"}
-    | {"organizers", "older"},
-    {"supervision", "wandb_sync", "wandb_upload"},
-    {"outcome", "wandb_guard"},
-    {"freeze", "execute"},
-    {"checks", "runs", "mistakes", "overrides", "launch.task", "launch.batch"},
-    {"deep", "commands.choosing", "commands.init", "commands.import_configs", "commands.list_experiments"},
-    {"app"} | {f"commands.{verb}" for verb in ("run", "runs", "show", "logs", "cancel", "resume", "sync")},
-    {"composition"},
-    {"commands.validate"},
+    {"provenance", "environments", "arguments", "collect", "completion", "slurm", "summary", "wandb_runs"}
+    | {"attempts", "detection", "older", "organizers", "submodules"},
+    {"supervision", "registrations", "transaction", "wandb_sync", "wandb_upload"},
+    {"outcome", "backups", "wandb_guard"},
+    {"freeze", "execute", "leftovers"},
+    {"adding", "checks", "mistakes", "overrides", "runs", "tools", "launch.batch", "launch.task"},
+    {"deep", "removing", "commands.choosing", "commands.init", "commands.import_configs", "commands.list_experiments"},
+    {"app", "commands.run", "commands.runs", "commands.show", "commands.logs", "commands.cancel", "commands.resume"}
+    | {"commands.sync", "commands.tool"},
+    {"composition", "launch.jobs", "launch.progress"},
+    {"commands.validate", "launch.local", "launch.slurm"},
     {"cli"},
     {"__main__"},
 )
 # Only these may import Hydra or OmegaConf: what a job executes needs neither.
-COMPOSERS = {"app", "composition", "mistakes", "overrides"}
+COMPOSERS = {"app", "composition", "mistakes", "overrides", "launch.jobs"}
 # Modules that cost more than they are worth at start-up; whoever needs one imports it where it is used.
 HEAVY = {"wandb", "submitit", "git", "rich", "hydra", "omegaconf", "yaml", "uv"}
 

@@ -173,7 +173,7 @@ def test_a_sweep_in_order(tmp_path: Path) -> None:
 
 
 def test_states_and_times() -> None:
-    assert {state for state in State if not state.is_final} == {State.FROZEN, State.RUNNING}
+    assert {state for state in State if not state.is_final} == {State.FROZEN, State.QUEUED, State.RUNNING}
     moment = datetime.datetime.fromisoformat(records.now())
     assert moment.tzinfo is not None
     assert abs((datetime.datetime.now(datetime.timezone.utc) - moment).total_seconds()) < 60

@@ -10,12 +10,14 @@ from pathlib import Path
 from experimentstash.commands import choosing
 from experimentstash.errors import StashError
 from experimentstash.output import say
-from experimentstash.records import Run
-from experimentstash.runs import all_runs, ask_to_stop, is_local, look
+from experimentstash.records import Run, State
+from experimentstash.runs import all_runs, ask_to_stop, is_local, look, withdraw
+from experimentstash.slurm import Enquiry
 from experimentstash.summary import ending_line
 from experimentstash.workspace import Stash, find_stash
 
 _INTERVAL = 0.1
+_SLURM_INTERVAL = 1.0
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -47,11 +49,19 @@ def cancel(stash: Stash, chosen: Sequence[Run], report: Callable[[str], None]) -
 
     The tool gets its grace; its supervisor kills what is left of it then.
     """
+    queued = [run for run in chosen if run.state is State.QUEUED]
+    if queued:
+        withdraw(queued)
+        enquiry = Enquiry()
+        chosen = [look(stash, run.path, enquiry) for run in chosen]
+    withdrawn = [run for run in chosen if run.state.is_final]
     asked = [run for run in chosen if ask_to_stop(run, report)]
     waiting = [run for run in asked if is_local(run)]
     if waiting:
         report(f"asked {len(waiting)} run{'s' if len(waiting) > 1 else ''} to stop; waiting for the end …")
     while waiting:
-        time.sleep(_INTERVAL)
-        waiting = [run for run in waiting if not look(stash, run.path).state.is_final]
-    return [look(stash, run.path) for run in asked]
+        time.sleep(_INTERVAL if not queued else _SLURM_INTERVAL)
+        enquiry = Enquiry()
+        waiting = [run for run in waiting if not look(stash, run.path, enquiry).state.is_final]
+    enquiry = Enquiry()
+    return [look(stash, run.path, enquiry) for run in (*withdrawn, *asked)]

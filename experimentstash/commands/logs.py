@@ -10,13 +10,16 @@ from typing import BinaryIO
 
 from experimentstash.commands import choosing
 from experimentstash.errors import StashError
-from experimentstash.records import Run
+from experimentstash.output import say
+from experimentstash.records import Run, State
 from experimentstash.relay import Relay
-from experimentstash.runs import find, look
+from experimentstash.runs import find, is_local, look
 from experimentstash.workspace import Stash, find_stash
 
 # Seconds between two looks at whether the run goes on.
 _INTERVAL = 0.5
+# The same where SLURM has to be asked.
+_DISTANT_INTERVAL = 5.0
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +41,8 @@ def logs(stash: Stash, run: Run, destination: BinaryIO, *, follow: bool = False,
 
     Raises StashError if there is no such attempt, or no log.
     """
+    if follow and attempt is None:
+        run = _begun(stash, run)
     path = run.path / _log_name(run, attempt)
     if not path.exists():
         raise StashError(f"The run {run.id} has no log yet ({run.state.value}).", f"experimentstash show {run.id}")
@@ -48,9 +53,24 @@ def logs(stash: Stash, run: Run, destination: BinaryIO, *, follow: bool = False,
         return
     relay = Relay(path, 0, destination.fileno())
     relay.start()
-    while not look(stash, run.path).state.is_final and not relay.is_broken:
-        time.sleep(_INTERVAL)
+    interval = _INTERVAL if is_local(run) else _DISTANT_INTERVAL
+    while not _is_over(look(stash, run.path), run.attempt) and not relay.is_broken:
+        time.sleep(interval)
     relay.finish()
+
+
+def _is_over(run: Run, attempt: int) -> bool:
+    return run.state.is_final or run.attempt != attempt
+
+
+def _begun(stash: Stash, run: Run) -> Run:
+    """Wait until SLURM has started a run that is queued."""
+    if run.state is State.QUEUED:
+        say(f"{run.id} is queued; waiting until SLURM starts it …")
+    while run.state is State.QUEUED:
+        time.sleep(_DISTANT_INTERVAL)
+        run = look(stash, run.path)
+    return run
 
 
 def _log_name(run: Run, attempt: int | None) -> str:

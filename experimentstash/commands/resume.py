@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 
 from experimentstash import records
+from experimentstash.attempts import open_next
 from experimentstash.commands.choosing import A_RUN
 from experimentstash.errors import StashError
 from experimentstash.execute import execute
 from experimentstash.files import locked
 from experimentstash.output import say
-from experimentstash.records import Attempt, Run, State
+from experimentstash.records import Run, State
 from experimentstash.runs import find
 from experimentstash.summary import ending_line
 from experimentstash.supervision import supervisor_here
@@ -51,23 +52,8 @@ def resume(stash: Stash, earlier: Run) -> Run:
                 f"if it does, write `resume: [--its, --arguments]` (or `resume: []`) in {run.registration}; that holds"
                 " for runs from then on",
             )
-        run.attempts.append(
-            Attempt(
-                number=run.attempt,
-                started=run.started,
-                ended=run.ended,
-                state=run.state,
-                exit_code=run.exit_code,
-                reason=run.reason,
-                log=run.log,
-            )
-        )
-        run.attempt += 1
-        run.log = f"output.{run.attempt}.log"
-        run.state = State.FROZEN
-        run.started = run.ended = run.reason = run.advice = run.signal = None
-        run.exit_code = run.duration = run.peak_memory = run.cpu_time = run.process = None
-        run.notes = []
+        open_next(run, State.FROZEN)
+        run.queued = None
         run.supervisor = supervisor_here()
         records.write(run)
         return run

@@ -10,7 +10,7 @@ import shlex
 from experimentstash.commands import choosing
 from experimentstash.durations import describe
 from experimentstash.records import Code, Run
-from experimentstash.runs import find
+from experimentstash.runs import find, slurm_job
 from experimentstash.summary import words
 from experimentstash.workspace import Stash, find_stash
 
@@ -56,7 +56,8 @@ def show(stash: Stash, run: Run) -> list[tuple[str, str]]:
         ("exit code", None if run.exit_code is None else str(run.exit_code)),
         ("signal", run.signal),
         ("host", run.host),
-        ("SLURM job", run.supervisor.slurm_job if run.supervisor else None),
+        ("SLURM job", slurm_job(run)),
+        ("asked for", _asked(run)),
         ("attempt", str(run.attempt) if run.attempt > 1 else None),
         ("code", _code(run.code)),
         ("stash", _code(run.stash)),
@@ -79,3 +80,11 @@ def _code(code: Code | None) -> str | None:
 def _wandb(outcome: dict[str, object]) -> str:
     where = "online" if outcome.get("online") else "offline"
     return f"{where}, {'ended on the server' if outcome.get('delivered') else 'to be sent by `experimentstash sync`'}"
+
+
+def _asked(run: Run) -> str | None:
+    """Return what a run was submitted with."""
+    if run.queued is None:
+        return None
+    shown = {**run.resources, "time": describe(run.resources["time"])} if "time" in run.resources else run.resources
+    return " ".join(f"{name}={value}" for name, value in shown.items()) or None

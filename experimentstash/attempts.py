@@ -1,0 +1,41 @@
+"""Further attempts at a run that was cut short, in the same directory."""
+
+from __future__ import annotations
+
+from experimentstash.records import Attempt, Run, State
+
+# In a run's directory: somebody has asked for its end, so that what SLURM then does to it isn't mistaken for a
+# time-out, which would bring it back.
+CANCEL_MARK = "cancel"
+
+
+def open_next(run: Run, state: State) -> None:
+    """Turn a run that has ended into one that is ready for its next attempt; what the last one left is kept."""
+    run.attempts.append(
+        Attempt(
+            number=run.attempt,
+            started=run.started,
+            ended=run.ended,
+            state=run.state,
+            exit_code=run.exit_code,
+            reason=run.reason,
+            log=run.log,
+        )
+    )
+    (run.path / CANCEL_MARK).unlink(missing_ok=True)
+    run.attempt += 1
+    run.log = f"output.{run.attempt}.log"
+    run.state = state
+    run.started = run.ended = run.reason = run.advice = run.signal = None
+    run.exit_code = run.duration = run.peak_memory = run.cpu_time = run.process = None
+    run.notes = []
+
+
+def is_cancelled(run: Run) -> bool:
+    """Tell whether somebody has asked for the end of the run's present attempt."""
+    return (run.path / CANCEL_MARK).exists()
+
+
+def mark_cancelled(run: Run) -> None:
+    """Note that the run's present attempt is to end for good."""
+    (run.path / CANCEL_MARK).touch()

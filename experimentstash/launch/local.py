@@ -1,0 +1,350 @@
+"""A sweep on this machine: one process composes and freezes the jobs and watches over all the tools at once.
+
+There are no worker processes. Between two looks at the tools at work at most one job is composed, ahead of its turn.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from experimentstash import procfs
+from experimentstash.app import ROOT_VARIABLE, Prepared
+from experimentstash.errors import StashError
+from experimentstash.execute import (
+    REQUESTS,
+    Execution,
+    asked_by,
+    cannot_record,
+    finish_wandb,
+    relay_output,
+    tool_environment,
+)
+from experimentstash.files import lock_if_free
+from experimentstash.launch import jobs
+from experimentstash.launch.jobs import Job
+from experimentstash.launch.progress import Progress, is_terminal
+from experimentstash.output import complain
+from experimentstash.records import Run, State
+from experimentstash.relay import Relay
+from experimentstash.signals import SignalQueue
+from experimentstash.supervision import StopRequest, end_strays
+from experimentstash.workspace import find_stash
+
+if TYPE_CHECKING:
+    from hydra.core.utils import JobReturn
+    from hydra.types import HydraContext
+    from omegaconf import DictConfig
+
+# Jobs that are frozen ahead of their turn, at least.
+_AHEAD = 2
+# Seconds between two looks at a lock that another process holds, and at what goes on in threads.
+_TURN_INTERVAL = 0.2
+_BACKGROUND_INTERVAL = 0.05
+# W&B runs that are brought to their final state at the same time.
+_FINISHERS = 4
+_IDLE = 60.0
+# How CUDA_VISIBLE_DEVICES names a device.
+_DEVICE = re.compile(r"\d+|(?:GPU|MIG)-[\w/-]+")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the launcher's configuration comes to."""
+
+    slots: tuple[str | None, ...]  # one per run at work: the CUDA_VISIBLE_DEVICES that it gets (None: what we have)
+    fail_fast: bool
+
+    @classmethod
+    def of(cls, *, n_jobs: int | None, gpus: Any, gpus_per_run: int, fail_fast: bool) -> Settings:
+        """Return the settings that a configuration stands for; StashError if it makes no sense."""
+        for name, number in (("n_jobs", n_jobs), ("gpus_per_run", gpus_per_run)):
+            if number is not None and number < 1:
+                raise StashError(f"hydra.launcher.{name} is {number}.", "give it a number from 1 on")
+        if gpus is None:
+            return cls((None,) * (n_jobs or _cores()), fail_fast)
+        devices = _devices(gpus)
+        shares = [
+            ",".join(devices[first : first + gpus_per_run])
+            for first in range(0, len(devices) - gpus_per_run + 1, gpus_per_run)
+        ]
+        if not shares:
+            raise StashError(
+                f"hydra.launcher.gpus offers {len(devices)} GPUs, and each run is to get {gpus_per_run}.",
+                "mend hydra.launcher.gpus or hydra.launcher.gpus_per_run",
+            )
+        return cls(tuple(shares[:n_jobs]), fail_fast)
+
+
+def _cores() -> int:
+    """Return how many cores we may use: a scheduler or taskset may leave us a part of the machine's."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _devices(gpus: Any) -> list[str]:
+    """Return the ids of the GPUs to share out. A number takes so many of those that we were given ourselves."""
+    if not isinstance(gpus, int):
+        named = [str(one).strip() for one in (gpus.split(",") if isinstance(gpus, str) else gpus)]
+        for name in named:
+            if not _DEVICE.fullmatch(name):
+                raise StashError(
+                    f"hydra.launcher.gpus names {name!r}, which is no GPU's id.", "write how many, or ids: [0,2]"
+                )
+        return named
+    ours = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if ours is None:
+        return [str(number) for number in range(gpus)]
+    devices = [one.strip() for one in ours.split(",") if one.strip()]
+    if len(devices) < gpus:
+        raise StashError(
+            f"hydra.launcher.gpus={gpus}, but CUDA_VISIBLE_DEVICES={ours} leaves us {len(devices)}.",
+            "ask for fewer, or unset CUDA_VISIBLE_DEVICES",
+        )
+    return devices[:gpus]
+
+
+def launch(
+    context: HydraContext,
+    config: DictConfig,
+    batch: Sequence[Sequence[str]],
+    first_number: int,
+    settings: Settings,
+) -> list[JobReturn]:
+    """Run the jobs of a batch to their ends and return Hydra's view of them, in their order.
+
+    A tool that fails is no error here: its run's record tells. Asked to stop, it raises KeyboardInterrupt or SystemExit
+    once all has ended.
+    """
+    returned = supervise(jobs.prepare(context, config, batch, first_number), len(batch), settings)
+    numbered = enumerate(batch, first_number)
+    return [returned.get(number) or jobs.without_result(overrides) for number, overrides in numbered]
+
+
+def supervise(prepared: Iterator[Job], total: int, settings: Settings) -> dict[int, JobReturn]:
+    """Run ``total`` jobs, each taken when its turn comes near, and return Hydra's view of those that were taken."""
+    stash = find_stash(Path(os.environ[ROOT_VARIABLE]))
+    spared = set(procfs.children(os.getpid()))
+    procfs.adopt_orphans()
+    is_live = len(settings.slots) > 1 and is_terminal()
+    progress = Progress(stash, total=total, slots=len(settings.slots), is_live=is_live)
+    sweep = _Sweep(prepared, settings, progress)
+    try:
+        with SignalQueue() as signals:
+            sweep.run(signals)
+            strays = end_strays(spared)
+        if sweep.stopped is not None:
+            progress.say(f"{sweep.stopped}: {total - sweep.begun} of {total} runs were not started")
+    finally:
+        progress.close()
+    if strays:
+        complain(f"runs had left {strays} processes behind in disguise; they were ended")
+    if sweep.interrupted_by is not None:
+        is_ctrl_c = sweep.interrupted_by is signal.SIGINT
+        raise KeyboardInterrupt if is_ctrl_c else SystemExit(128 + sweep.interrupted_by)
+    if sweep.error is not None:
+        raise sweep.error
+    return sweep.returned
+
+
+@dataclass
+class _AtWork:
+    execution: Execution
+    slot: str | None
+    lock: int | None  # the descriptor that holds its turn to write in the tool's checkout
+    relay: Relay | None
+
+
+class _Sweep:
+    """The state of a sweep: jobs to be frozen, runs that wait, runs at work, and what is still finished after them."""
+
+    def __init__(self, prepared: Iterator[Job], settings: Settings, progress: Progress) -> None:
+        self._jobs: Iterator[Job] | None = prepared  # None: there are no more
+        self._settings = settings
+        self._progress = progress
+        self._slots = list(reversed(settings.slots))
+        self._waiting: deque[Prepared] = deque()
+        self._at_work: list[_AtWork] = []
+        self._siblings: set[int] = set()
+        self._finishing: list[tuple[Future[None], Run]] = []
+        self._finishers = ThreadPoolExecutor(_FINISHERS, thread_name_prefix="finisher")
+        self.returned: dict[int, JobReturn] = {}
+        self.begun = 0
+        self.stopped: str | None = None  # why no further runs are started
+        self.interrupted_by: signal.Signals | None = None
+        self.error: Exception | None = None
+
+    def run(self, signals: SignalQueue) -> None:
+        """Go on until nothing is left to do."""
+        try:
+            while self._jobs is not None or self._waiting or self._at_work or self._finishing:
+                seconds = min(self._tick(), self._look_at_finishers(), self._start_what_can())
+                if self._jobs is not None and len(self._waiting) < max(_AHEAD, len(self._settings.slots)):
+                    self._prepare_one()
+                    seconds = 0.0
+                for number in signals.wait(seconds):
+                    self._react(number, signals)
+        except BaseException as error:
+            for one in self._at_work:
+                with contextlib.suppress(OSError):
+                    one.execution.abandon(error)
+            self._cancel_waiting(f"not started: {error}", 1)
+            raise
+        finally:
+            self._finishers.shutdown()
+
+    def _prepare_one(self) -> None:
+        assert self._jobs is not None
+        try:
+            job = next(self._jobs, None)
+        except Exception as error:
+            # No further jobs come after it, but what is frozen already runs before the error is raised.
+            self.error = error
+            self._jobs = None
+            complain(f"a job can't be composed, nor those after it: {error}")
+            return
+        if job is None:
+            self._jobs = None
+            return
+        self.returned[job.number] = job.returned
+        if job.prepared is not None:
+            self._waiting.append(job.prepared)
+            return
+        self.begun += 1
+        self._progress.rejected(job.number, job.overrides)
+        self._has_failed(f"job {job.number}")
+
+    def _start_what_can(self) -> float:
+        """Start the runs for which there is a place; return after how many seconds to try again."""
+        seconds = _IDLE
+        for prepared in list(self._waiting):
+            if not self._slots or self.stopped is not None:
+                break
+            lock = None
+            if prepared.run.collect_lock is not None:
+                lock = lock_if_free(Path(prepared.run.collect_lock))
+                if lock is None:
+                    seconds = _TURN_INTERVAL
+                    continue
+            self._waiting.remove(prepared)
+            self._start(prepared, lock)
+            seconds = 0.0
+        return seconds
+
+    def _start(self, prepared: Prepared, lock: int | None) -> None:
+        run = prepared.run
+        one = _AtWork(Execution(run, self._siblings), self._slots.pop(), lock, None)
+        self._at_work.append(one)
+        self.begun += 1
+        with self._kept_from_the_others(one):
+            environment = tool_environment(run, prepared.secrets)
+            if one.slot is not None:
+                environment["CUDA_VISIBLE_DEVICES"] = one.slot
+                one.execution.note(f"CUDA_VISIBLE_DEVICES={one.slot}")
+            one.execution.begin(environment)
+            self._progress.started(run)
+            if len(self._settings.slots) == 1:
+                one.relay = relay_output(one.execution)
+
+    def _tick(self) -> float:
+        """Look at every tool at work, conclude what has ended, and return after how many seconds to look again."""
+        seconds = _IDLE
+        for one in list(self._at_work):
+            if not one.execution.is_over:
+                seconds = min(seconds, one.execution.tick())
+            if one.execution.is_over:
+                with self._kept_from_the_others(one):
+                    one.execution.conclude()
+                self._leave(one)
+                seconds = 0.0
+        return seconds
+
+    def _leave(self, one: _AtWork) -> None:
+        """Free the place of a run that has ended."""
+        run = one.execution.run
+        self._at_work.remove(one)
+        self._slots.append(one.slot)
+        if one.lock is not None:
+            os.close(one.lock)
+        if one.relay is not None or (run.path / "wandb").is_dir():
+            self._finishing.append((self._finishers.submit(_finish, run, one.relay), run))
+        else:
+            self._progress.ended(run)
+        if run.state is not State.COMPLETED:
+            self._has_failed(run.id)
+
+    def _look_at_finishers(self) -> float:
+        done = [each for each in self._finishing if each[0].done()]
+        for future, run in done:
+            self._finishing.remove((future, run))
+            error = future.exception()
+            if error is not None:
+                complain(f"the W&B runs of {run.id} are not finished: {error}; experimentstash sync may mend it")
+            self._progress.ended(run)
+        if done:
+            return 0.0
+        return _BACKGROUND_INTERVAL if self._finishing else _IDLE
+
+    def _react(self, number: signal.Signals, signals: SignalQueue) -> None:
+        executions = [one.execution for one in self._at_work]
+        if number is signal.SIGTSTP:
+            for execution in executions:
+                execution.suspend()
+            signals.stop_ourselves()
+        if number in (signal.SIGTSTP, signal.SIGCONT):
+            for execution in executions:
+                execution.resume()
+        elif number in REQUESTS:
+            if number is signal.SIGINT and self.stopped is not None:
+                for execution in executions:
+                    execution.hasten()
+            self.interrupted_by = self.interrupted_by or number
+            if self.stopped is None:
+                self._stop(asked_by(number), "the sweep was interrupted")
+
+    def _has_failed(self, name: str) -> None:
+        if self._settings.fail_fast and self.stopped is None:
+            why = f"{name} did not complete, and fail_fast is on"
+            self._stop(StopRequest(State.CANCELLED, f"stopped because {why}"), why)
+
+    def _stop(self, request: StopRequest, why: str) -> None:
+        """Start nothing further and stop what is at work, gently."""
+        ending = [one.execution for one in self._at_work if not one.execution.is_ending]
+        seconds = [execution.stop(request) for execution in ending]
+        self._jobs = None
+        self.stopped = why
+        self._cancel_waiting(f"not started: {why}", 128 + (request.number or signal.SIGTERM))
+        if seconds:
+            self._progress.say(
+                f"{request.reason}: {len(ending)} tools have up to {max(seconds):g} s to save their work;"
+                " Ctrl-C again shortens that"
+            )
+
+    def _cancel_waiting(self, reason: str, exit_code: int) -> None:
+        while self._waiting:
+            run = self._waiting.popleft().run
+            with contextlib.suppress(OSError):
+                Execution(run).cancel(reason, exit_code)
+
+    @contextlib.contextmanager
+    def _kept_from_the_others(self, one: _AtWork) -> Iterator[None]:
+        """Close one run for which something that it needs is missing; the others go on."""
+        try:
+            yield
+        except (OSError, StashError) as error:
+            with contextlib.suppress(OSError):
+                one.execution.abandon(error)
+            complain(str(cannot_record(one.execution.run, error) if isinstance(error, OSError) else error))
+
+
+def _finish(run: Run, relay: Relay | None) -> None:
+    if relay is not None:
+        relay.finish()
+    finish_wandb(run)

@@ -1,0 +1,46 @@
+"""hydra/launcher=local: several runs of a sweep at the same time, on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.plugins.launcher import Launcher
+
+from experimentstash.schema import LocalLauncherConfig
+
+if TYPE_CHECKING:
+    from hydra.core.utils import JobReturn
+    from hydra.types import HydraContext, TaskFunction
+    from omegaconf import DictConfig
+
+ConfigStore.instance().store(group="hydra/launcher", name="local", node=LocalLauncherConfig, provider="experimentstash")
+
+
+class LocalLauncher(Launcher):
+    """Runs a sweep's jobs side by side under one supervisor; for another application it does what `basic` does."""
+
+    def __init__(self, **settings: Any) -> None:
+        self._given = settings
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        from experimentstash.launch import jobs, local
+
+        self._context = hydra_context
+        self._config = config
+        if jobs.is_ours(task_function):
+            self._settings = local.Settings.of(**self._given)
+            self._basic = None
+            return
+        from hydra._internal.core_plugins.basic_launcher import BasicLauncher
+
+        self._basic = BasicLauncher()
+        self._basic.setup(hydra_context=hydra_context, task_function=task_function, config=config)
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        if self._basic is not None:
+            return self._basic.launch(job_overrides, initial_job_idx)
+        from experimentstash.launch import local
+
+        return local.launch(self._context, self._config, job_overrides, initial_job_idx, self._settings)

@@ -1,0 +1,293 @@
+"""hydra/launcher=slurm on a real cluster: frozen at submission, warned, cancelled, preempted, and brought back."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import GIT_IDENTITY, REPOSITORY, StashUnderTest, wait_until
+
+OPTIONS = "entrypoint: main.py\ncall: {style: options, output: --out}\n"
+# Notes whom SLURM tells to stop: itself, a child, or both. Continued, it completes.
+LINKED = """\
+import os, signal, subprocess, sys, time
+out = sys.argv[sys.argv.index("--out") + 1]
+if "--resumed" in sys.argv:
+    print("resumed with", open(os.path.join(out, "saved")).read(), flush=True)
+    sys.exit(0)
+told = []
+signal.signal(signal.SIGTERM, lambda number, frame: told.append(number))
+note = "import signal, sys, time; signal.signal(15, lambda *_: open(sys.argv[1], 'w').close()); time.sleep(300)"
+child = subprocess.Popen([sys.executable, "-c", note, os.path.join(out, "child-told")])
+open(os.path.join(out, "started.json"), "w").close()
+while not told:
+    time.sleep(0.05)
+time.sleep(1)
+child.kill()
+with open(os.path.join(out, "saved"), "w") as stream:
+    stream.write(f"{len(told)} signals")
+"""
+
+
+@dataclass
+class Submission:
+    """One sweep that was submitted, and where it is."""
+
+    stash: StashUnderTest
+    directory: Path
+    done: subprocess.CompletedProcess[str]
+
+    @property
+    def scripts(self) -> list[str]:
+        return [path.read_text() for path in sorted(self.directory.glob(".slurm/*.sh"))]
+
+    @property
+    def jobs(self) -> list[str]:
+        return [path.read_text().split()[0] for path in sorted(self.directory.glob(".slurm/*.job"))]
+
+    def records(self) -> list[dict[str, Any]]:
+        paths = sorted(self.directory.glob("*/run.json"), key=lambda path: int(path.parent.name))
+        return [self.stash.record(path.parent) for path in paths]
+
+    def ended(self, seconds: float = 60.0) -> list[dict[str, Any]]:
+        """Return the records once all runs have ended, as the runs themselves tell."""
+        open_states = ("frozen", "queued", "running")
+        return wait_until(
+            lambda: (found := self.records()) and all(one["state"] not in open_states for one in found) and found,
+            seconds,
+        )
+
+    def started(self) -> Path:
+        found: Path = wait_until(lambda: next(self.directory.glob("*/started.json"), None), 30)
+        return found.parent
+
+
+def submit(stash: StashUnderTest, *overrides: str, code: int = 0, **environment: str) -> Submission:
+    before = set(stash.root.glob("multirun/*/*"))
+    done = stash.cli("-m", "hydra/launcher=slurm", *overrides, timeout=120, **environment)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    (directory,) = set(stash.root.glob("multirun/*/*")) - before
+    return Submission(stash, directory, done)
+
+
+def slurm(*argv: str) -> str:
+    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+
+
+def cancelled(root: Path) -> None:
+    for path in root.glob("multirun/*/*/.slurm/*.job"):
+        subprocess.run(["scancel", path.read_text().split()[0]], check=False, capture_output=True)
+
+
+@pytest.fixture
+def plain(stash: StashUnderTest) -> Iterator[StashUnderTest]:
+    stash.add_tool("plain", "plain", OPTIONS)
+    stash.add_tool("saver", "saver", OPTIONS)
+    stash.add_experiment("plain", "plain", "params: {fail: 0}\nestimated_runtime: 10m\n")
+    stash.add_experiment("large", "plain", "params: {fail: 0}\nresources: {time: 5m, cpus: 2, mem: 100M}\n")
+    stash.add_experiment("save", "saver")
+    stash.commit()
+    yield stash
+    cancelled(stash.root)
+
+
+@dataclass
+class Day:
+    """What takes minutes, all of it going on at the same time while the other tests run."""
+
+    at_limit: Submission
+    preempted: Submission
+    not_resumable: Submission
+
+
+@pytest.fixture(scope="module", autouse=True)
+def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
+    root = tmp_path_factory.mktemp("day") / "my stäsh's"
+    for folder in ("conf/tool", "conf/exp", "tools"):
+        (root / folder).mkdir(parents=True)
+    shutil.copy(REPOSITORY / "conf" / "config.yaml", root / "conf" / "config.yaml")
+    subprocess.run(["git", "init", "-q", str(root)], check=True, env={**os.environ, **GIT_IDENTITY})
+    stash = StashUnderTest(root)
+    for name, registration in (("linked", f"{OPTIONS}resume: [--resumed]"), ("alone", OPTIONS)):
+        stash.add_tool(name, None, registration)
+        stash.write(f"tools/{name}/main.py", LINKED)
+        stash.add_experiment(name, name)
+    stash.commit()
+    home = {"HOME": str(tmp_path_factory.mktemp("home"))}
+    minute = ("resources.time=1m", "grace.seconds=30")
+    scavenging = ("resources.partition=scavenge", "resources.cpus=3", "resources.time=10m")
+    submissions = Day(
+        at_limit=submit(stash, "+exp=linked", *minute, **home),
+        preempted=submit(stash, "+exp=linked", *scavenging, **home),
+        not_resumable=submit(stash, "+exp=alone", *minute, "hydra.launcher.max_requeues=9", **home),
+    )
+    yield submissions
+    cancelled(root)
+
+
+def started_again(submission: Submission) -> dict[str, Any]:
+    """Wait until a run is back in the queue, have it begin now rather than after SLURM's two minutes; await its end."""
+    wait_until(lambda: submission.records()[0]["attempt"] == 2, 120)
+    job = f"{submission.jobs[0]}_0"
+    wait_until(lambda: slurm("squeue", "-h", "-r", "-j", job, "-o", "%T").strip() == "PENDING", 30)
+    shown = submission.stash.cli("runs", "--state", "queued").stdout
+    assert submission.records()[0]["id"] in shown
+    slurm("scontrol", "update", f"JobId={job}", "StartTime=now")
+    return submission.ended()[0]
+
+
+def test_a_sweep_of_eight_is_submitted_as_one_array(plain: StashUnderTest) -> None:
+    sweep = submit(plain, "+exp=plain", "params.fail=0,0,0,0,0,0,0,5", "hydra.launcher.wait=true", code=1)
+    assert [one["state"] for one in sweep.records()] == ["completed"] * 7 + ["failed"]
+    assert "✗ failed" in sweep.done.stdout
+    (script,) = sweep.scripts
+    for line in ("--array=0-7\n", "--signal=B:TERM@90\n", "--no-requeue\n", "--time=17\n"):  # 10 min · 1.5 + 90 s
+        assert f"#SBATCH {line}" in script
+    (job,) = sweep.jobs
+    assert [one["supervisor"]["slurm_job"] for one in sweep.records()] == [f"{job}_{task}" for task in range(8)]
+    environment = json.loads((sweep.directory / "0" / "result.json").read_text())["environment"]
+    assert environment["WANDB_MODE"] == "offline"
+    assert "SLURM_JOB_ID" in environment
+    assert not {"SLURM_NTASKS", "SLURM_PROCID", "EXPERIMENTSTASH_TOKEN"} & set(environment)
+
+
+def test_it_returns_at_once_and_says_how_to_follow(plain: StashUnderTest) -> None:
+    sweep = submit(plain, "+exp=plain", "params.fail=0,5", "+resources.extra.hold=true")
+    assert f"{sweep.jobs[0]}_[0-1]" in sweep.done.stderr
+    assert "experimentstash logs" in sweep.done.stderr
+    assert sweep.done.stdout.count("queued") == 2
+    assert plain.cli("runs", "--state", "queued").stdout.count("queued") == 2
+
+
+def test_what_is_queued_is_what_was_submitted(plain: StashUnderTest) -> None:
+    sweep = submit(plain, "+exp=plain", "+resources.extra.hold=true")
+    plain.write("conf/exp/plain.yaml", "this: [is no longer YAML")
+    plain.write("conf/tool/plain.yaml", "path: elsewhere\nentrypoint: nothing.py\n")
+    (plain.root / "conf" / "config.yaml").unlink()
+    slurm("scontrol", "release", sweep.jobs[0])
+    assert [one["state"] for one in sweep.ended()] == ["completed"]
+
+
+def test_experiments_with_other_resources_are_another_array(plain: StashUnderTest) -> None:
+    sweep = submit(plain, "+exp=plain,large", "params.fail=0,0", "hydra.launcher.array_parallelism=3")
+    first, second = sweep.scripts
+    assert "#SBATCH --array=0-1\n" in first and "--cpus-per-task" not in first
+    assert "#SBATCH --array=0-1%1\n" in second
+    for line in ("--cpus-per-task=2\n", "--mem=100M\n", "--time=5\n"):
+        assert f"#SBATCH {line}" in second
+    assert [one["state"] for one in sweep.ended()] == ["completed"] * 4
+    assert sweep.records()[3]["resources"] == {"time": 300.0, "cpus": 2, "mem": "100M"}
+
+
+def test_a_large_sweep_is_split(plain: StashUnderTest) -> None:
+    others = len(slurm("squeue", "--noheader", "--array", "--me").splitlines())
+    limit = others + 4  # so that not all parts of it have room at once
+    sweep = submit(plain, "+exp=plain", "params.fail=0,0,0,0,0,0,0,0", f"hydra.launcher.submit_limit={limit}")
+    assert len(sweep.jobs) == -(-8 // (limit // 2))
+    assert [one["state"] for one in sweep.ended()] == ["completed"] * 8
+
+
+def test_a_queued_run_and_a_running_one_are_cancelled(plain: StashUnderTest) -> None:
+    queued = submit(plain, "+exp=plain", "params.fail=0,0", "+resources.extra.hold=true")
+    running = submit(plain, "+exp=save", "resources.time=30m")
+    directory = running.started()
+    done = plain.cli("cancel", "--all")
+    assert done.returncode == 0, done.stderr
+    assert [one["state"] for one in queued.records()] == ["cancelled"] * 2
+    assert slurm("squeue", "-h", "-t", "PENDING", "-j", queued.jobs[0]) == ""
+    (record,) = running.records()
+    assert record["state"] == "cancelled"
+    assert "experimentstash cancel" in record["reason"]
+    assert json.loads((directory / "saved.json").read_text()) == {"signals": 1}
+
+
+def test_scancel_is_noticed(plain: StashUnderTest) -> None:
+    sweep = submit(plain, "+exp=plain", "params.fail=0,0", "+resources.extra.hold=true")
+    slurm("scancel", f"{sweep.jobs[0]}_1")
+    plain.cli("runs")
+    assert [one["state"] for one in sweep.records()] == ["queued", "cancelled"]
+
+
+def test_what_slurm_refuses_has_failed_in_its_words(plain: StashUnderTest) -> None:
+    sweep = submit(plain, "+exp=plain", "resources.partition=nowhere", code=1)
+    (record,) = sweep.records()
+    assert record["state"] == "failed"
+    assert "invalid partition" in record["reason"]
+
+
+def test_a_time_that_is_all_grace_is_a_mistake(plain: StashUnderTest) -> None:
+    sweep = submit(plain, "+exp=plain", "resources.time=1m", code=1)
+    assert "is all grace" in sweep.records()[0]["reason"]
+    assert sweep.jobs == []
+
+
+def test_a_job_that_fails_before_the_tool_starts_is_noticed(plain: StashUnderTest) -> None:
+    sweep = submit(plain, "+exp=plain", "resources.setup=[exit 3]", "hydra.launcher.wait=true", code=1)
+    (record,) = sweep.records()
+    assert record["state"] == "failed"
+    assert "before it had started the tool" in record["reason"]
+
+
+def test_without_accounting_and_from_inside_a_job(plain: StashUnderTest, tmp_path: Path) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for directory in ("/usr/local/bin", "/usr/bin", "/bin"):
+        for path in Path(directory).iterdir():
+            if path.name != "sacct" and not (programs / path.name).exists():
+                (programs / path.name).symlink_to(path)
+    outer = {"SLURM_JOB_ID": "999999", "SLURM_NTASKS": "4", "SLURM_MEM_PER_NODE": "1", "SLURM_ARRAY_TASK_ID": "77"}
+    sweep = submit(
+        plain, "+exp=plain", "params.fail=0,5", "hydra.launcher.wait=true", code=1, PATH=str(programs), **outer
+    )
+    assert [one["state"] for one in sweep.records()] == ["completed", "failed"]
+    held = submit(plain, "+exp=plain", "+resources.extra.hold=true", PATH=str(programs))
+    assert plain.cli("cancel", "latest", PATH=str(programs)).returncode == 0
+    assert held.records()[0]["state"] == "cancelled"
+
+
+def test_a_preempted_run_goes_on_where_it_was(day: Day) -> None:
+    directory = day.preempted.started()
+    script = day.preempted.scripts[0]
+    assert "#SBATCH --requeue\n" in script
+    free = 8 - sum(map(int, slurm("squeue", "-h", "-t", "RUNNING", "-p", "main", "-o", "%C").split()))
+    urgent = subprocess.run(
+        ["sbatch", "--parsable", "-p", "main", f"--cpus-per-task={free}", "-o", "/dev/null", "--wrap=true"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=directory,
+    ).stdout.strip()
+    try:
+        record = started_again(day.preempted)
+    finally:
+        subprocess.run(["scancel", urgent], check=False)
+    assert [attempt["state"] for attempt in record["attempts"]] == ["preempted"]
+    assert record["state"] == "completed"
+
+
+def test_a_run_at_its_wall_time_is_warned_alone_and_goes_on(day: Day) -> None:
+    record = started_again(day.at_limit)
+    directory = Path(record["directory"])
+    assert [attempt["state"] for attempt in record["attempts"]] == ["timed_out"]
+    assert (directory / "saved").read_text() == "1 signals"
+    assert not (directory / "child-told").exists()
+    assert record["state"] == "completed" and record["attempt"] == 2
+    assert "resumed with 1 signals" in (directory / "output.2.log").read_text()
+    assert (directory / "output.log").exists()
+    assert len(day.at_limit.jobs) == 1  # the same job again, not another
+
+
+def test_what_cannot_resume_is_not_brought_back(day: Day) -> None:
+    (record,) = day.not_resumable.ended(120)
+    assert record["state"] == "timed_out"
+    assert "wall time" in record["reason"]
+    assert "#SBATCH --no-requeue\n" in day.not_resumable.scripts[0]
