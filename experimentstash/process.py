@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import shlex
@@ -133,7 +134,12 @@ def clean_environment() -> dict[str, str]:
     }
     environment = {name: value for name, value in os.environ.items() if name not in leaks}
     if sys.prefix != sys.base_prefix and "PATH" in environment:
-        ours = os.path.realpath(os.path.join(sys.prefix, "bin"))
-        kept = [entry for entry in environment["PATH"].split(os.pathsep) if os.path.realpath(entry) != ours]
-        environment["PATH"] = os.pathsep.join(kept)
+        environment["PATH"] = _without_ours(environment["PATH"])
     return environment
+
+
+@functools.cache
+def _without_ours(path: str) -> str:
+    """Return a PATH without our own virtual environment; a sweep asks hundreds of times."""
+    ours = os.path.realpath(os.path.join(sys.prefix, "bin"))
+    return os.pathsep.join(entry for entry in path.split(os.pathsep) if os.path.realpath(entry) != ours)

@@ -210,7 +210,8 @@ def write(run: Run) -> None:
 
 
 def _text(run: Run) -> str:
-    return json.dumps(dataclasses.asdict(run), indent=2, ensure_ascii=True) + "\n"
+    # dataclasses.asdict copies everything first, which takes as long as the rest.
+    return json.dumps(vars(run), default=vars, indent=2, ensure_ascii=True) + "\n"
 
 
 def read(directory: Path) -> Run:

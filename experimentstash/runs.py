@@ -26,6 +26,8 @@ from experimentstash.workspace import Stash, known_id
 _MISSED_HEARTBEATS = 10
 # The exit code of a run of which nothing is known but that it was killed: 128 + SIGKILL.
 _EXIT_KILLED = 128 + signal.SIGKILL
+# Seconds that starting a tool may take at most, from the record that says it runs to the one that names its process.
+_STARTING = 1.0
 _LOOK_INTERVAL = 0.05
 
 
@@ -206,7 +208,10 @@ def _end_leftovers(run: Run) -> None:
         return
     marker = f"{MARKER}={run.directory}"
     deadline = time.monotonic() + (GRACE_HERE if run.grace is None else run.grace)
-    members = procfs.members(marker) or procfs.members(marker)
+    # A tool that is just being started shows whose it is only once its program is executed.
+    settled = time.monotonic() + (_STARTING if run.state is State.RUNNING and run.process is None else 0.0)
+    while not (members := procfs.members(marker) or procfs.members(marker)) and time.monotonic() < settled:
+        time.sleep(_LOOK_INTERVAL)
     if members:
         say(f"the supervisor of {run.id} is gone; ending the {len(members)} processes it left …")
         for member in members:

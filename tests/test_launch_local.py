@@ -326,7 +326,9 @@ def test_places_by_default() -> None:
     assert settings().slots == (None,) * len(os.sched_getaffinity(0))
 
 
-@pytest.mark.parametrize("given", [{"n_jobs": 0}, {"gpus_per_run": -1}, {"gpus": 0}, {"gpus": 1, "gpus_per_run": 2}, {"gpus": "all"}])
+@pytest.mark.parametrize(
+    "given", [{"n_jobs": 0}, {"gpus_per_run": -1}, {"gpus": 0}, {"gpus": 1, "gpus_per_run": 2}, {"gpus": "all"}]
+)
 def test_settings_that_make_no_sense(given: dict[str, Any]) -> None:
     with pytest.raises(StashError):
         settings(**given)
