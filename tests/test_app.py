@@ -584,10 +584,11 @@ def test_cancelling_a_run_that_waits_for_its_turn(stash: StashUnderTest, tmp_pat
     stash.add_experiment("first", "plain", f"params: {{sleep: 60, touch: '{tmp_path}/started'}}\n")
     stash.add_experiment("second", "plain")
     first = stash.start("run", "first")
-    wait_until((tmp_path / "started").exists)
+    wait_until((tmp_path / "started").exists, 60)
+    (running,) = stash.run_directories()
     second = stash.start("run", "second")
     try:
-        waiting = wait_until(lambda: len(found := stash.run_directories()) == 2 and found[1])
+        waiting = wait_until(lambda: next(iter(set(stash.run_directories()) - {running}), None), 60)
         wait_until(lambda: (waiting / "supervisor.log").exists())
         second.terminate()
         assert second.wait(20) == 143
