@@ -99,7 +99,7 @@ def main(argv: Sequence[str]) -> int:
     saved_argv = sys.argv
     sys.argv = ["experimentstash", *arguments]
     try:
-        with _variables(stash):
+        with variables(stash):
             if any(word.startswith("-") for word in arguments) or not _run_once(session, arguments):
                 hydra_main(config_path=str(stash.conf), config_name="config", version_base=_VERSION_BASE)(task)()
     except StashError:
@@ -155,8 +155,8 @@ def _run_once(session: _Session, overrides: Sequence[str]) -> bool:
 
 
 @contextlib.contextmanager
-def _variables(stash: Stash) -> Iterator[None]:
-    # HYDRA_FULL_ERROR makes Hydra raise its errors to us instead of printing them.
+def variables(stash: Stash) -> Iterator[None]:
+    """Set what the root config's interpolations read, and have Hydra raise its errors to us, not print them."""
     ours = {ROOT_VARIABLE: str(stash.root), TOKEN_VARIABLE: new_token(), "HYDRA_FULL_ERROR": "1"}
     saved = {name: os.environ.get(name) for name in ours}
     os.environ.update(ours)
@@ -207,7 +207,7 @@ def prepare(config: DictConfig) -> Prepared | None:
     session = _session.get() or _Session(stash)
     session.has_begun = True
     try:
-        request = _request(stash, config, directory)
+        request = as_request(stash, config, directory)
         planned = plan(request)
         if request.config.debug:
             for line in explain(planned):
@@ -305,7 +305,8 @@ def _discard_sweep(directory: Path) -> None:
                 folder.rmdir()
 
 
-def _request(stash: Stash, config: DictConfig, directory: Path) -> Request:
+def as_request(stash: Stash, config: DictConfig, directory: Path) -> Request:
+    """Return what a composed configuration asks for, with HydraConfig set as in a job; StashError for a mistake."""
     hydra = HydraConfig.get()
     tool = hydra.runtime.choices.get("tool")
     if tool is None:

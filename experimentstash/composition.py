@@ -40,7 +40,7 @@ from omegaconf._utils import get_yaml_loader
 from experimentstash import app, mistakes
 from experimentstash.errors import StashError
 from experimentstash.freeze import Request
-from experimentstash.workspace import Stash, new_token
+from experimentstash.workspace import Stash
 
 _CONFIG_NAME = "config"
 _VERSION_BASE = "1.3"
@@ -67,11 +67,11 @@ class Composer:
 
         ``directory`` is the run's (default: the one that Hydra's settings give). Raises StashError for a mistake.
         """
-        with _variables(self.stash):
+        with app.variables(self.stash):
             try:
                 config = self.load(overrides)
                 with _as_job(config, directory) as place:
-                    return app._request(self.stash, _without_hydra(config), place)
+                    return app.as_request(self.stash, _without_hydra(config), place)
             except Exception as error:
                 explained = self.explain(error, overrides)
                 if explained is error:
@@ -280,22 +280,6 @@ def _strip_defaults(config: Any) -> None:
                 config.pop("defaults", None)
         for _, value in config.items_ex(resolve=False):
             _strip_defaults(value)
-
-
-@contextlib.contextmanager
-def _variables(stash: Stash) -> Iterator[None]:
-    """Set what the root config's own interpolations read."""
-    ours = {app.ROOT_VARIABLE: str(stash.root), app.TOKEN_VARIABLE: new_token()}
-    saved = {name: os.environ.get(name) for name in ours}
-    os.environ.update(ours)
-    try:
-        yield
-    finally:
-        for name, value in saved.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 @contextlib.contextmanager
