@@ -208,9 +208,10 @@ def _end_leftovers(run: Run) -> None:
         return
     marker = f"{MARKER}={run.directory}"
     deadline = time.monotonic() + (GRACE_HERE if run.grace is None else run.grace)
+    main = set() if run.process is None else {Identity(run.process.pid, run.process.start_time)}
     # A tool that is just being started shows whose it is only once its program is executed.
     settled = time.monotonic() + (_STARTING if run.state is State.RUNNING and run.process is None else 0.0)
-    while not (members := procfs.members(marker) or procfs.members(marker)) and time.monotonic() < settled:
+    while not (members := _living(marker, main)) and time.monotonic() < settled:
         time.sleep(_LOOK_INTERVAL)
     if members:
         say(f"the supervisor of {run.id} is gone; ending the {len(members)} processes it left …")
@@ -227,8 +228,17 @@ def _end_leftovers(run: Run) -> None:
             run.notes.append(f"{len(members)} processes of the tool survive SIGKILL (a dead file system?)")
             return
         time.sleep(_LOOK_INTERVAL)
-        # A second look for a child whose parent ended just before its turn came in the first.
-        members = procfs.members(marker) or procfs.members(marker)
+        members = _living(marker, members | main)
+
+
+def _living(marker: str, known: set[Identity]) -> set[Identity]:
+    """Return the living processes of a run, ``known`` ones among them.
+
+    One that is ending has given up its environment already: those that are known are looked for by themselves.
+    """
+    # A second look for a child whose parent ended just before its turn came in the first.
+    found = procfs.members(marker) or procfs.members(marker)
+    return found | {one for one in known if procfs.is_alive(one)}
 
 
 def _true_state(run: Run, word: slurm.Word | None) -> tuple[State, str]:
