@@ -7,9 +7,9 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -29,20 +29,26 @@ from experimentstash import records
 from experimentstash.errors import SecretError, StashError
 from experimentstash.execute import GRACE_IN_JOB, Executed, execute
 from experimentstash.freeze import Request, explain, freeze, plan
+from experimentstash.loader import CONFIG_NAME
 from experimentstash.output import USAGE, complain, say
-from experimentstash.overrides import meant, refuse_secrets
+from experimentstash.overrides import MULTIRUN, meant, refuse_secrets
+from experimentstash.provenance import Checkouts
 from experimentstash.records import Command, Run, State
 from experimentstash.redaction import is_secret_name, literal_secret
-from experimentstash.schema import SlurmLauncherConfig, StashConfig
+from experimentstash.schema import LocalLauncherConfig, SlurmLauncherConfig, StashConfig
 from experimentstash.summary import ending_line, sweep_table
+from experimentstash.variations import SweepLoader
 from experimentstash.workspace import Stash, find_stash, new_token, run_id
 
 # They reach the jobs of every launcher by inheritance, so that all see the same stash and name one sweep alike.
 ROOT_VARIABLE = "EXPERIMENTSTASH_ROOT"
 TOKEN_VARIABLE = "EXPERIMENTSTASH_TOKEN"
 
-_VERSION_BASE = "1.3"
+# How Hydra is to behave, and what it is to call the application.
+VERSION_BASE = "1.3"
+JOB_NAME = "experimentstash"
 _WHAT = "ExperimentStash runs experiments of foreign tools, composed by Hydra."
+_OUR_LAUNCHERS = (LocalLauncherConfig._target_, SlurmLauncherConfig._target_)
 _BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 
 
@@ -56,6 +62,8 @@ class _Session:
     is_dry: bool = False
     has_begun: bool = False  # a task has started
     failure: StashError | None = None
+    loader: SweepLoader | None = None
+    checkouts: Checkouts = field(default_factory=Checkouts)
 
 
 _session: ContextVar[_Session | None] = ContextVar("session", default=None)
@@ -100,8 +108,8 @@ def main(argv: Sequence[str]) -> int:
     sys.argv = ["experimentstash", *arguments]
     try:
         with variables(stash):
-            if any(word.startswith("-") for word in arguments) or not _run_once(session, arguments):
-                hydra_main(config_path=str(stash.conf), config_name="config", version_base=_VERSION_BASE)(task)()
+            if not _run(session, arguments):
+                hydra_main(config_path=str(stash.conf), config_name=CONFIG_NAME, version_base=VERSION_BASE)(task)()
     except StashError:
         raise
     except _Refusal as refusal:
@@ -134,19 +142,27 @@ def _sum_up(stash: Stash, sweep: Path) -> None:
             complain(f"{run.id}: {run.reason}")
 
 
-def _run_once(session: _Session, overrides: Sequence[str]) -> bool:
-    """Do what hydra.main does for a single run; False if the configuration itself asks for a multirun.
+def _run(session: _Session, arguments: Sequence[str]) -> bool:
+    """Do what hydra.main does for a single run or a sweep; False where something else is asked of it.
 
-    hydra.main composes twice, the first time only to read hydra.mode: a third of the time that a run costs.
+    hydra.main composes once more than it runs, only to read hydra.mode, and reads every file anew for every job.
     """
-    version.setbase(_VERSION_BASE)
-    hydra = Hydra.create_main_hydra2(
-        task_name="experimentstash", config_search_path=create_config_search_path(str(session.stash.conf))
-    )
+    overrides = [word for word in arguments if word not in MULTIRUN]
+    is_sweep = len(overrides) < len(arguments)
+    if any(word.startswith(("-", "hydra.mode=") if is_sweep else "-") for word in overrides):
+        return False
+    version.setbase(VERSION_BASE)
+    search_path = create_config_search_path(str(session.stash.conf))
+    session.loader = SweepLoader(search_path)
+    hydra = Hydra(task_name=JOB_NAME, config_loader=session.loader)
+    GlobalHydra.instance().initialize(hydra)
     try:
-        hydra.run(config_name="config", task_function=task, overrides=list(overrides))
+        if is_sweep:
+            hydra.multirun(CONFIG_NAME, task_function=task, overrides=[*overrides, "hydra.mode=MULTIRUN"])
+        else:
+            hydra.run(CONFIG_NAME, task_function=task, overrides=overrides)
     except AssertionError:  # how Hydra.run says that hydra.mode isn't RUN, before it does anything
-        if session.has_begun:
+        if session.has_begun or is_sweep:
             raise
         return False
     finally:
@@ -196,18 +212,18 @@ class Prepared:
     secrets: Mapping[str, str]
 
 
-def prepare(config: DictConfig) -> Prepared | None:
+def prepare(config: DictConfig, typed: Callable[[], StashConfig] | None = None) -> Prepared | None:
     """Freeze one composed experiment; None if there is nothing to execute (a mistake, or only validated).
 
     To be called as a task function of Hydra's, for HydraConfig and the run directory. A mistake of the user's in one
-    job of a sweep doesn't stop the others: it is noted as a failed run.
+    job of a sweep doesn't stop the others: it is noted as a failed run. ``typed`` is as in ``as_request``.
     """
-    stash = find_stash(Path(os.environ[ROOT_VARIABLE]))
+    session = _session.get() or _Session(find_stash(Path(os.environ[ROOT_VARIABLE])))
+    stash = session.stash
     directory = Path(HydraConfig.get().runtime.output_dir)
-    session = _session.get() or _Session(stash)
     session.has_begun = True
     try:
-        request = as_request(stash, config, directory)
+        request = as_request(stash, config, directory, typed)
         planned = plan(request)
         if request.config.debug:
             for line in explain(planned):
@@ -217,7 +233,7 @@ def prepare(config: DictConfig) -> Prepared | None:
             session.is_dry = True
             _discard(directory)
             return None
-        return Prepared(freeze(planned, announce=say), planned.secrets)
+        return Prepared(freeze(planned, announce=say, checkouts=session.checkouts), planned.secrets)
     except (StashError, OmegaConfBaseException) as error:
         _reject(session, directory, error)
         return None
@@ -305,8 +321,13 @@ def _discard_sweep(directory: Path) -> None:
                 folder.rmdir()
 
 
-def as_request(stash: Stash, config: DictConfig, directory: Path) -> Request:
-    """Return what a composed configuration asks for, with HydraConfig set as in a job; StashError for a mistake."""
+def as_request(
+    stash: Stash, config: DictConfig, directory: Path, typed: Callable[[], StashConfig] | None = None
+) -> Request:
+    """Return what a composed configuration asks for, with HydraConfig set as in a job; StashError for a mistake.
+
+    ``typed`` makes the settings of it, if there is a faster way than OmegaConf's.
+    """
     hydra = HydraConfig.get()
     tool = hydra.runtime.choices.get("tool")
     if tool is None:
@@ -320,11 +341,11 @@ def as_request(stash: Stash, config: DictConfig, directory: Path) -> Request:
     for name, value in unresolved.items():
         if is_secret_name(str(name)) and value is not None and "${" not in str(value):
             raise literal_secret(str(name), f"conf/tool/{tool}.yaml, or what overrides it,")
-    typed = OmegaConf.to_object(config)
-    assert isinstance(typed, StashConfig)
+    settings = OmegaConf.to_object(config) if typed is None else typed()
+    assert isinstance(settings, StashConfig)
     return Request(
         stash=stash,
-        config=typed,
+        config=settings,
         tool=str(tool),
         organizer=hydra.runtime.choices.get("exp"),
         overrides=_overrides(hydra),
@@ -380,3 +401,5 @@ class Guard(Callback):
                 parameters = dict(config.hydra.launcher.get("additional_parameters") or {})
                 parameters.setdefault("signal", f"{config.grace.signal}@{seconds}")
                 config.hydra.launcher.additional_parameters = parameters
+        if session is not None and session.loader is not None:
+            session.loader.is_shared = config.hydra.launcher._target_ in _OUR_LAUNCHERS

@@ -1,52 +1,23 @@
-"""Composes many experiments fast, and exactly as Hydra does, because it is Hydra's own code that does it.
-
-Two things are not done again for each composition: reading a file, and merging what the defaults lists of two
-compositions have in common at their beginning (Hydra's own settings, the types, the root config, often the tool).
-Merging is a fold from the left, so the result of a common beginning can be kept and continued. Whatever isn't plain
-(another search path, an error) is left to Hydra's unchanged loader.
-"""
+"""Composes single experiments without running them, as a job would."""
 
 from __future__ import annotations
 
-import contextlib
-import copy
-import functools
-import os
-import pickle
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
-import yaml
 from hydra import version
-from hydra._internal import defaults_list
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.config_repository import CachingConfigRepository, IConfigRepository
-from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra._internal.utils import create_config_search_path
-from hydra.core.default_element import InputDefault, ResultDefault
-from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobRuntime, setup_globals
-from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hydra.types import RunMode
-from omegaconf import Container, DictConfig, OmegaConf, flag_override, open_dict, read_write
-from omegaconf._utils import get_yaml_loader
+from omegaconf import DictConfig
 
 from experimentstash import app, mistakes
 from experimentstash.errors import StashError
 from experimentstash.freeze import Request
+from experimentstash.job_config import as_job, without_hydra
+from experimentstash.loader import CONFIG_NAME, Loader
 from experimentstash.workspace import Stash
-
-_CONFIG_NAME = "config"
-_VERSION_BASE = "1.3"
-_JOB_NAME = "experimentstash"
-# libyaml takes some of these for white space or line breaks where PyYAML's own parser refuses them, or reads on.
-_PARSED_OTHERWISE = re.compile("[\t\r\x85\u2028\u2029\ufeff]")
 
 
 class Composer:
@@ -55,12 +26,11 @@ class Composer:
     def __init__(self, stash: Stash) -> None:
         self.stash = stash
         app.register()
-        version.setbase(_VERSION_BASE)
+        version.setbase(app.VERSION_BASE)
         setup_globals()
         Plugins.instance()  # they contribute to the search path
-        JobRuntime.instance().set("name", _JOB_NAME)
-        self._plain = ConfigLoaderImpl(create_config_search_path(str(stash.conf)))
-        self._fast: _Loader | None = None
+        JobRuntime.instance().set("name", app.JOB_NAME)
+        self._loader = Loader(create_config_search_path(str(stash.conf)))
 
     def compose(self, overrides: Sequence[str], directory: Path | None = None) -> Request:
         """Return what the command line ``overrides`` ask for, ready for `freeze.plan`; nothing is written or started.
@@ -70,8 +40,8 @@ class Composer:
         with app.variables(self.stash):
             try:
                 config = self.load(overrides)
-                with _as_job(config, directory) as place:
-                    return app.as_request(self.stash, _without_hydra(config), place)
+                with as_job(config, directory) as place:
+                    return app.as_request(self.stash, without_hydra(config), place)
             except Exception as error:
                 explained = self.explain(error, overrides)
                 if explained is error:
@@ -84,227 +54,4 @@ class Composer:
 
     def load(self, overrides: Sequence[str]) -> DictConfig:
         """Return the complete configuration, the node `hydra` included, as `hydra.compose` would. Raises its errors."""
-        try:
-            self._fast = self._fast or _Loader(self._plain.get_search_path())
-            return self._fast.load_configuration(_CONFIG_NAME, list(overrides), RunMode.RUN)
-        except Exception:  # whatever it is, Hydra shall say it, or show that it is none
-            return self._plain.load_configuration(_CONFIG_NAME, list(overrides), RunMode.RUN)
-
-
-class _Loader(ConfigLoaderImpl):
-    """Hydra's loader with a memory."""
-
-    def __init__(self, search_path: Any) -> None:
-        super().__init__(search_path)
-        self._memory = _Memory(self.repository)
-        self._process_config_searchpath(_CONFIG_NAME, [], self._memory)
-        sources = self._memory.get_sources()
-        sources[:] = [_FileSource.of(source) if _is_file_source(source) else source for source in sources]
-        self._parser = OverridesParser.create()
-        self._merged: dict[tuple[_Step, ...], bytes] = {}
-        self._previous: tuple[_Step, ...] = ()
-
-    def load_configuration(self, *arguments: Any, **options: Any) -> DictConfig:
-        with _no_idle_maps():
-            return super().load_configuration(*arguments, **options)
-
-    def _parse_overrides_and_create_caching_repo(
-        self, config_name: str | None, overrides: list[str]
-    ) -> tuple[list[Override], CachingConfigRepository]:
-        parsed = self._parser.parse_overrides(overrides)
-        if any(override.get_key_element().endswith("hydra.searchpath") for override in parsed):
-            return super()._parse_overrides_and_create_caching_repo(config_name, overrides)
-        return parsed, self._memory
-
-    def _compose_config_from_defaults_list(self, defaults: list[ResultDefault], repo: IConfigRepository) -> DictConfig:
-        if repo is not self._memory:
-            return super()._compose_config_from_defaults_list(defaults, repo)
-        steps = tuple(_step(default) for default in defaults)
-        known = next(length for length in range(len(steps), -1, -1) if not length or steps[:length] in self._merged)
-        shared = _length_in_common(steps, self._previous)
-        config = pickle.loads(self._merged[steps[:known]]) if known else OmegaConf.create()
-        config._set_flag("no_deepcopy_set_nodes", None)  # was set when what was merged so far was kept
-        with flag_override(config, "no_deepcopy_set_nodes", True):
-            for position in range(known, len(steps)):
-                if position == shared > known and (pickled := _pickled(config)) is not None:
-                    self._merged[steps[:position]] = pickled
-                config.merge_with(self._load_single_config(defaults[position], repo).config)
-        self._previous = steps
-        _strip_defaults(config)
-        assert isinstance(config, DictConfig)
-        return config
-
-    def _load_single_config(self, default: ResultDefault, repo: IConfigRepository) -> ConfigResult:
-        if repo is self._memory:
-            copies: Any = SimpleNamespace(load_config=self._memory.copy, get_schema_source=repo.get_schema_source)
-            return super()._load_single_config(default, copies)
-        return super()._load_single_config(default, repo)
-
-
-# What decides what merging one entry of the final defaults list does.
-_Step = tuple[str | None, str | None, bool]
-
-
-def _length_in_common(first: Sequence[_Step], second: Sequence[_Step]) -> int:
-    return next(
-        (at for at, pair in enumerate(zip(first, second, strict=False)) if pair[0] != pair[1]),
-        min(len(first), len(second)),
-    )
-
-
-def _step(default: ResultDefault) -> _Step:
-    return default.config_path, default.package, default.primary
-
-
-class _Memory(CachingConfigRepository):
-    """Hydra's cache of what one composition reads, made to last for many."""
-
-    def __init__(self, delegate: IConfigRepository) -> None:
-        super().__init__(delegate)
-        self._pickled: dict[str, bytes | None] = {}
-        self._existing: dict[tuple[str, str], bool] = {}
-
-    def copy(self, config_path: str) -> ConfigResult | None:
-        """Return a config of one's own: merging takes the nodes of what is merged."""
-        original = self.load_config(config_path)
-        if original is None:
-            return None
-        if config_path not in self._pickled:
-            self._pickled[config_path] = _pickled(original.config)
-        pickled = self._pickled[config_path]
-        result = copy.copy(original)
-        result.config = copy.deepcopy(original.config) if pickled is None else pickle.loads(pickled)
-        return result
-
-    def group_exists(self, config_path: str) -> bool:
-        return self._remembered("group", config_path)
-
-    def config_exists(self, config_path: str) -> bool:
-        return self._remembered("config", config_path)
-
-    def _remembered(self, kind: str, path: str) -> bool:
-        key = (kind, path)
-        if key not in self._existing:
-            ask = self.delegate.group_exists if kind == "group" else self.delegate.config_exists
-            self._existing[key] = ask(config_path=path)
-        return self._existing[key]
-
-
-class _FileSource(FileConfigSource):
-    """Hydra's source of files, with libyaml's parser under OmegaConf's own YAML loader: ten times faster."""
-
-    @classmethod
-    def of(cls, source: ConfigSource) -> _FileSource:
-        return cls(provider=source.provider, path=source.path)
-
-    def load_config(self, config_path: str) -> ConfigResult:
-        path = os.path.realpath(os.path.join(self.path, self._normalize_file_name(config_path)))
-        with open(path, encoding="utf-8") as stream:
-            text = stream.read()
-        content = _yaml(text)
-        if not isinstance(content, dict):
-            return super().load_config(config_path)
-        return ConfigResult(
-            config=OmegaConf.create(content),
-            path=f"{self.scheme()}://{self.path}",
-            provider=self.provider,
-            header=ConfigSource._get_header_dict(text[:512]),
-        )
-
-
-def _is_file_source(source: ConfigSource) -> bool:
-    # By name: Hydra executes the modules of its plugins a second time.
-    return type(source).__name__ == FileConfigSource.__name__
-
-
-def _yaml(text: str) -> object:
-    """Return the content of a YAML text; None where the two parsers of PyYAML are known to differ."""
-    loader = _yaml_loader()
-    if loader is None or _PARSED_OTHERWISE.search(text):
-        return None
-    return yaml.load(text, Loader=loader)
-
-
-@functools.cache
-def _yaml_loader() -> Any:
-    if not yaml.__with_libyaml__:
-        return None
-    from yaml._yaml import CParser
-
-    class Loader(CParser, get_yaml_loader()):  # type: ignore[misc]
-        def __init__(self, stream: str) -> None:
-            CParser.__init__(self, stream)
-            yaml.constructor.SafeConstructor.__init__(self)
-            yaml.resolver.Resolver.__init__(self)
-
-    return Loader
-
-
-@contextlib.contextmanager
-def _no_idle_maps() -> Iterator[None]:
-    """Spare Hydra the map of choices that it makes for each entry of the defaults tree, where nothing reads it.
-
-    Only an interpolation among a config's own defaults does; making the maps costs half of a composition.
-    """
-    hydra: Any = defaults_list
-    original = hydra._create_interpolation_map
-
-    def needed(overrides: Any, defaults: list[InputDefault], self_added: bool) -> Any:
-        is_read = any(not default.is_self() and default.is_interpolation() for default in defaults)
-        return original(overrides, defaults, self_added) if is_read else None
-
-    hydra._create_interpolation_map = needed
-    try:
-        yield
-    finally:
-        hydra._create_interpolation_map = original
-
-
-def _pickled(config: Container) -> bytes | None:
-    """Return a config as bytes, from which a copy is made several times faster than by copying; None if it can't be.
-
-    (A launcher's types can't: Hydra executes plugin modules twice, so that pickle doesn't recognise their classes.)
-    """
-    try:
-        return pickle.dumps(config)
-    except pickle.PicklingError:
-        return None
-
-
-def _strip_defaults(config: Any) -> None:
-    """Remove the defaults lists that typed configs keep while they are merged: Hydra's own, inaccessible function."""
-    if isinstance(config, DictConfig) and not config._is_missing() and not config._is_none():
-        with flag_override(config, ["readonly", "struct"], False):
-            if config._get_flag("HYDRA_REMOVE_TOP_LEVEL_DEFAULTS"):
-                config._set_flag("HYDRA_REMOVE_TOP_LEVEL_DEFAULTS", None)
-                config.pop("defaults", None)
-        for _, value in config.items_ex(resolve=False):
-            _strip_defaults(value)
-
-
-@contextlib.contextmanager
-def _as_job(config: DictConfig, directory: Path | None) -> Iterator[Path]:
-    """Let ``${hydra:…}`` see this configuration, as in a job of Hydra's; yields the run directory."""
-    hydra_config: Any = HydraConfig.instance()
-    saved = hydra_config.cfg
-    hydra_config.cfg = SimpleNamespace(hydra=config.hydra)  # what HydraConfig.set_config does, without its copy
-    try:
-        place = directory or Path(str(OmegaConf.select(config, "hydra.run.dir")))
-        with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
-            config.hydra.runtime.output_dir = os.path.abspath(place)
-        yield Path(config.hydra.runtime.output_dir)
-    finally:
-        hydra_config.cfg = saved
-
-
-def _without_hydra(config: DictConfig) -> DictConfig:
-    """Return a copy without the node `hydra`, which stays where it is for ``${hydra:…}``."""
-    content: dict[str, Any] = config.__dict__["_content"]
-    hydra = content.pop("hydra")
-    try:
-        pickled = _pickled(config)
-        copied = copy.deepcopy(config) if pickled is None else pickle.loads(pickled)
-    finally:
-        content["hydra"] = hydra
-    assert isinstance(copied, DictConfig)
-    return copied
+        return self._loader.load_configuration(CONFIG_NAME, list(overrides), RunMode.RUN)

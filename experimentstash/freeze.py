@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from experimentstash import arguments, durations, entrypoints, environments, provenance, records, wandb_guard
+from experimentstash import arguments, durations, entrypoints, environments, records, wandb_guard
 from experimentstash.entrypoints import Entrypoint
 from experimentstash.environments import Recipe
 from experimentstash.errors import StashError
 from experimentstash.files import write_atomically
 from experimentstash.process import LEAKS
+from experimentstash.provenance import Checkouts
 from experimentstash.records import Command, Run, State
 from experimentstash.redaction import contains_secret, find_secret, is_secret_name
 from experimentstash.schema import StashConfig, ToolConfig
@@ -122,11 +123,15 @@ def plan(request: Request) -> Plan:
     )
 
 
-def freeze(planned: Plan, announce: Callable[[str], None]) -> Run:
-    """Make the tool's environment if needed and write the run's record and files into its directory."""
+def freeze(planned: Plan, announce: Callable[[str], None], checkouts: Checkouts | None = None) -> Run:
+    """Make the tool's environment if needed and write the run's record and files into its directory.
+
+    Whoever freezes many runs gives all of them the same ``checkouts``.
+    """
     environments.make(planned.recipe, announce=announce)
     request, config, stash = planned.request, planned.request.config, planned.request.stash
     directory = tool_directory(stash, request.tool, config.tool)
+    identities = (checkouts or Checkouts()).identify(stash.root, directory)
     run = Run(
         id=request.id,
         directory=str(request.directory),
@@ -146,26 +151,28 @@ def freeze(planned: Plan, announce: Callable[[str], None]) -> Run:
         collect=[str(path) for path in _collected(request, directory)],
         collect_lock=str(stash.private / "locks" / f"{request.tool}.lock") if config.tool.collect else None,
         resume=config.tool.resume,
+        stash=identities[0].code,
+        code=identities[1].code,
         environment=environments.record(planned.recipe),
         wandb={"timeout": config.wandb.timeout},
         debug=config.debug,
         created=records.now(),
         supervisor=supervisor_here(),
     )
+    pinned, commit = config.tool.commit, identities[1].code.commit
+    if pinned is not None and commit is not None and not commit.startswith(pinned):
+        run.notes.append(f"the checkout of {request.tool} is at {commit[:12]}, its registration says {pinned}")
+        announce(run.notes[-1])
     records.claim(run)
     try:
         for name, text in planned.files.items():
             write_atomically(run.path / name, text)
-        run.stash, run.code = provenance.identify(stash.root, directory, run.path)
+        for identity in identities:
+            identity.write(run.path)
     except BaseException as error:
         run.state, run.exit_code, run.reason = State.FAILED, 1, f"it could not be prepared: {error}"
         records.write(run)
         raise
-    pinned = config.tool.commit
-    if pinned is not None and run.code.commit is not None and not run.code.commit.startswith(pinned):
-        run.notes.append(f"the checkout of {request.tool} is at {run.code.commit[:12]}, its registration says {pinned}")
-        announce(run.notes[-1])
-    records.write(run)
     return run
 
 

@@ -11,7 +11,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from experimentstash.redaction import contains_secret, find_secret, is_secret_name, literal_secret
 from experimentstash.workspace import Stash
 
-_MULTIRUN = ("-m", "--multirun")
+# The options that make a sweep of a command line.
+MULTIRUN = ("-m", "--multirun")
 _EXP_GLOB = re.compile(r"\+?exp=['\"]?glob\(([^()]*)\)['\"]?")
 _SWEPT_EXP = re.compile(r"\+?exp=(.*,|choice\(|glob\()")
 
@@ -21,7 +22,7 @@ def meant(stash: Stash, argv: Sequence[str]) -> list[str]:
 
     Hydra silently launches nothing for `+exp=glob(figure1/*)`, and ignores a launcher without -m.
     """
-    arguments = [_expanded(stash, word) for word in argv if word not in _MULTIRUN]
+    arguments = [_expanded(stash, word) for word in argv if word not in MULTIRUN]
     launches = any(word.startswith("hydra/launcher=") and word != "hydra/launcher=basic" for word in arguments)
     is_plain = not any(word.startswith(("-", "hydra.mode=")) for word in arguments)
     if len(arguments) == len(argv) and not (launches and is_plain):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from experimentstash import git
@@ -14,40 +16,73 @@ from experimentstash.redaction import is_secret_file, redact
 _OWN_OUTPUT = ("outputs/", "multirun/", ".experimentstash/")
 # Bytes. A larger untracked file is data, not code: it is named in the record and left out of the patch.
 LARGEST_UNTRACKED = 1024 * 1024
+# Seconds for which a checkout counts as it was when it was looked at: a sweep's jobs are frozen in quick succession.
+_FRESH = 1.0
 
 
-def identify(stash: Path, tool: Path, run_directory: Path) -> tuple[Code, Code]:
-    """Return the identities of stash and tool, and write what is uncommitted as patches into the run directory.
+@dataclass(frozen=True)
+class Identity:
+    """What a checkout is: for the record, and the patch that it names."""
 
-    For a tool that lives in the stash's own repository, only changes below its path count as the tool's.
-    """
-    stash_status = git.status(stash)
-    is_own_repository = git.toplevel(tool) != git.toplevel(stash)
-    tool_status = git.status(tool) if is_own_repository else stash_status
-    return (
-        _identity(stash, stash_status, run_directory, "stash.patch"),
-        _identity(tool, tool_status, run_directory, "tool.patch"),
-    )
+    code: Code
+    patch: str = ""
+
+    def write(self, run_directory: Path) -> None:
+        """Write the patch into the run directory, if there is one."""
+        if self.code.patch is not None:
+            write_atomically(run_directory / self.code.patch, self.patch)
 
 
-def _identity(directory: Path, status: git.Status | None, run_directory: Path, patch_name: str) -> Code:
-    if status is None:
-        return Code(path=str(directory))
-    prefix = "" if directory == status.root else f"{os.path.relpath(directory, status.root)}/"
-    changed = tuple(path for path in status.changed if path.startswith(prefix))
-    untracked = tuple(path for path in status.untracked if path.startswith(prefix) and not path.startswith(_OWN_OUTPUT))
-    code = Code(path=str(directory), commit=status.commit, branch=status.branch, dirty=bool(changed or untracked))
-    if not code.dirty or status.commit is None:
-        return code
-    kept = tuple(path for path in untracked if _belongs_in_patch(status.root / path))
-    code.omitted = sorted(set(untracked) - set(kept))
-    if changed or kept:
-        limits = (prefix.rstrip("/"),) if prefix else ()
-        patch = git.difference(directory, status.commit, limits, kept)
+class Checkouts:
+    """The identities of checkouts, each looked at once a second at most."""
+
+    def __init__(self) -> None:
+        self._known: dict[Path, tuple[float, git.Status | None]] = {}
+        self._patches: dict[tuple[git.Status, Path], str] = {}
+
+    def identify(self, stash: Path, tool: Path) -> tuple[Identity, Identity]:
+        """Return what stash and tool are now.
+
+        For a tool that lives in the stash's own repository, only changes below its path count as the tool's.
+        """
+        return self._identity(stash, "stash.patch"), self._identity(tool, "tool.patch")
+
+    def _status(self, directory: Path) -> git.Status | None:
+        root = git.toplevel(directory)
+        if root is None:
+            return None
+        moment, status = self._known.get(root, (-_FRESH, None))
+        if time.monotonic() - moment >= _FRESH:
+            moment, status = time.monotonic(), git.status(root)
+            self._known[root] = moment, status
+            self._patches.clear()
+        return status
+
+    def _identity(self, directory: Path, patch_name: str) -> Identity:
+        status = self._status(directory)
+        if status is None:
+            return Identity(Code(path=str(directory)))
+        prefix = "" if directory == status.root else f"{os.path.relpath(directory, status.root)}/"
+        changed = tuple(path for path in status.changed if path.startswith(prefix))
+        untracked = tuple(
+            path for path in status.untracked if path.startswith(prefix) and not path.startswith(_OWN_OUTPUT)
+        )
+        is_dirty = bool(changed or untracked)
+        code = Code(path=str(directory), commit=status.commit, branch=status.branch, dirty=is_dirty)
+        if not code.dirty or status.commit is None:
+            return Identity(code)
+        kept = tuple(path for path in untracked if _belongs_in_patch(status.root / path))
+        code.omitted = sorted(set(untracked) - set(kept))
+        patch = ""
+        if changed or kept:
+            if (status, directory) not in self._patches:
+                limits = (prefix.rstrip("/"),) if prefix else ()
+                difference = git.difference(directory, status.commit, limits, kept)
+                self._patches[status, directory] = redact(difference, os.environ)
+            patch = self._patches[status, directory]
         if patch:  # of a submodule with nothing but untracked files there is nothing to say here
-            write_atomically(run_directory / patch_name, redact(patch, os.environ))
             code.patch = patch_name
-    return code
+        return Identity(code, patch)
 
 
 def _belongs_in_patch(path: Path) -> bool:

@@ -210,8 +210,9 @@ def write(run: Run) -> None:
 
 
 def _text(run: Run) -> str:
-    # dataclasses.asdict copies everything first, which takes as long as the rest.
-    return json.dumps(vars(run), default=vars, indent=2, ensure_ascii=True) + "\n"
+    # A line for each key: json's own indentation takes several times as long, and dataclasses.asdict copies everything.
+    lines = (f'  "{name}": {json.dumps(value, default=vars)}' for name, value in vars(run).items())
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def read(directory: Path) -> Run:

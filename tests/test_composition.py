@@ -201,7 +201,7 @@ def test_a_mistake_is_explained_as_in_a_run(varied: StashUnderTest, overrides: l
 
 
 def test_yaml_is_read_as_omegaconf_reads_it(tmp_path: Path) -> None:
-    from experimentstash.composition import _yaml
+    from experimentstash.loader import _yaml
 
     scalars = (
         "1e3 1.e3 1e-3 .5 0o17 017 0x1F 1_000 1:30 190:20:30.15 2020-01-01 yes off ~ null .inf -.INF .nan + 1. 1__0.0"

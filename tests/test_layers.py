@@ -11,9 +11,9 @@ PACKAGE = Path(__file__).resolve().parent.parent / "experimentstash"
 
 # From the bottom up. A module may import from the layers below its own.
 LAYERS = (
-    {"errors", "procfs", "schema", "relay", "signals", "steps"},
-    {"redaction", "durations", "entrypoints", "files", "process", "output"},
-    {"records", "git", "names", "workspace", "wandb_log", "wandb_records"},
+    {"errors", "procfs", "schema", "relay", "signals", "steps", "loader"},
+    {"redaction", "durations", "entrypoints", "files", "process", "output", "job_config"},
+    {"records", "git", "names", "workspace", "wandb_log", "wandb_records", "variations"},
     {"provenance", "environments", "arguments", "collect", "completion", "slurm", "summary", "wandb_runs"}
     | {"attempts", "detection", "older", "organizers", "submodules"},
     {"supervision", "registrations", "transaction", "wandb_sync", "wandb_upload"},
@@ -29,7 +29,7 @@ LAYERS = (
     {"__main__"},
 )
 # Only these may import Hydra or OmegaConf: what a job executes needs neither.
-COMPOSERS = {"app", "composition", "mistakes", "overrides", "launch.jobs"}
+COMPOSERS = {"app", "composition", "job_config", "loader", "mistakes", "overrides", "variations", "launch.jobs"}
 # Modules that cost more than they are worth at start-up; whoever needs one imports it where it is used.
 HEAVY = {"wandb", "submitit", "git", "rich", "hydra", "omegaconf", "yaml", "uv"}
 

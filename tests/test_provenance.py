@@ -18,7 +18,10 @@ LINES = "".join(f"line {number}\n" for number in range(40))
 
 def identify(root: Path, tool: Path, run: Path) -> tuple[Code, Code]:
     run.mkdir()
-    return provenance.identify(root, tool, run)
+    identities = provenance.Checkouts().identify(root, tool)
+    for identity in identities:
+        identity.write(run)
+    return identities[0].code, identities[1].code
 
 
 def files(root: Path) -> dict[str, tuple[str, bytes]]:

@@ -1,4 +1,4 @@
-"""The jobs of a sweep: each composed by Hydra and frozen in this process, one after the other, when it is asked for."""
+"""The jobs of a sweep: each composed and frozen in this process, one after the other, when it is asked for."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from omegaconf import DictConfig, open_dict
 
 from experimentstash import app
 from experimentstash.app import Prepared
+from experimentstash.job_config import as_job
+from experimentstash.loader import parsing_once
+from experimentstash.variations import SweepLoader, Variation
 
 
 @dataclass(frozen=True)
@@ -38,23 +41,50 @@ def prepare(
     """
     setup_globals()
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
+    loader = context.config_loader
     for number, overrides in enumerate(batch, first_number):
-        composed = context.config_loader.load_sweep_config(config, list(overrides))
+        if isinstance(loader, SweepLoader) and loader.is_shared:
+            variation = loader.variation(config, overrides)
+            composed = variation.config
+        else:
+            variation, composed = None, loader.load_sweep_config(config, list(overrides))
         with open_dict(composed):
             composed.hydra.job.id = number
             composed.hydra.job.num = number
-        returned = run_job(
-            hydra_context=context,
-            task_function=app.prepare,
-            config=composed,
-            job_dir_key="hydra.sweep.dir",
-            job_subdir_key="hydra.sweep.subdir",
-            configure_logging=False,
-        )
-        # A bug, if it is one, stays in there: Hydra's sweepers raise it when they look for the job's result.
-        is_done = returned.status is JobStatus.COMPLETED
-        prepared = returned.return_value if is_done else None
-        yield Job(number, overrides, prepared, _without_ballast(returned, is_done))
+        if variation is not None and _is_plain(context, composed):
+            prepared, returned = _prepare(variation), without_result(overrides)
+        else:
+            returned = run_job(
+                hydra_context=context,
+                task_function=app.prepare,
+                config=composed,
+                job_dir_key="hydra.sweep.dir",
+                job_subdir_key="hydra.sweep.subdir",
+                configure_logging=False,
+            )
+            # A bug, if it is one, stays in there: Hydra's sweepers raise it when they look for the job's result.
+            is_done = returned.status is JobStatus.COMPLETED
+            prepared = returned.return_value if is_done else None
+            returned = _without_ballast(returned, is_done)
+        yield Job(number, overrides, prepared, returned)
+
+
+def _is_plain(context: HydraContext, composed: DictConfig) -> bool:
+    """Tell whether Hydra would do nothing for a job but write its files."""
+    hydra = composed.hydra
+    has_callbacks = any(not isinstance(callback, app.Guard) for callback in context.callbacks.callbacks)
+    return not (has_callbacks or hydra.job.env_set or hydra.job.chdir or hydra.output_subdir is None)
+
+
+def _prepare(variation: Variation) -> Prepared | None:
+    """Do what Hydra does for a job, without its copies."""
+    config = variation.config
+    with parsing_once(), as_job(config, None) as directory:
+        folder = directory / str(config.hydra.output_subdir)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in variation.files().items():
+            (folder / name).write_text(text, encoding="utf-8")
+        return app.prepare(config, variation.typed)
 
 
 def without_result(overrides: Sequence[str]) -> JobReturn:

@@ -1,0 +1,302 @@
+"""The jobs of a sweep: those that make the same choices share one composition, into which each one's values are put.
+
+Most jobs of a sweep choose the same configs and give some parameters other values. Hydra composes the first of them.
+Values never decide what is merged, so for the others its configuration is taken and given their values, as Hydra does
+it at the end of a composition. That is the same as composing anew where no override can touch what another one sets:
+plain values for different keys, none above another, and no interpolation on the way to them. Whatever isn't so certain
+is composed anew.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import functools
+import itertools
+import re
+import textwrap
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from enum import Enum
+from typing import Any
+
+import yaml
+from hydra._internal.config_loader_impl import get_overrides_dirname
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, ValueType
+from omegaconf import MISSING, Container, DictConfig, ListConfig, OmegaConf, ValueNode
+from omegaconf._utils import OmegaConfDumper
+from omegaconf.errors import OmegaConfBaseException
+
+from experimentstash.job_config import without_hydra
+from experimentstash.loader import Loader
+from experimentstash.schema import StashConfig
+
+# Compositions that are kept: a sweep over experiments may come back to each of them for every seed.
+_KEPT = 64
+_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*")
+# What Hydra's grammar (https://hydra.cc/docs/1.3/advanced/override_grammar/basic/) reads as a number or a plain word.
+_PLAIN = re.compile(
+    r"(?P<key>\+{0,2}[A-Za-z_][\w.]*)=(?:(?P<number>-?(?:0|[1-9]\d*)(?P<part>\.\d+)?)|(?P<word>[a-z]\w*))", re.ASCII
+)
+_NO_WORDS = {"true", "false", "null", "inf", "nan"}
+# What of Hydra's own settings differs between the jobs of a sweep, besides the overrides.
+_PER_JOB = (("job", "num"), ("job", "id"), ("job", "override_dirname"), ("runtime", "output_dir"))
+
+
+class SweepLoader(Loader):
+    """Hydra's loader for a sweep."""
+
+    def __init__(self, search_path: ConfigSearchPath) -> None:
+        super().__init__(search_path)
+        # Whether whoever asks for a job's configuration is done with it before asking for the next one.
+        self.is_shared = False
+        self._known: OrderedDict[tuple[str | None, ...], Variation] = OrderedDict()
+        self._master: DictConfig | None = None
+        self._parse = functools.lru_cache(maxsize=1000)(_Parser())
+
+    def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
+        if not self.is_shared:
+            return super().load_sweep_config(master_config, sweep_overrides)
+        return self.variation(master_config, sweep_overrides).config
+
+    def variation(self, master_config: DictConfig, sweep_overrides: Sequence[str]) -> Variation:
+        """Return the job with these overrides, valid until the next one is asked for. Raises what Hydra raises."""
+        if master_config is not self._master:
+            self._master = master_config
+            self._known.clear()
+        try:
+            parsed = [self._parse(line) for line in sweep_overrides]
+        except Exception:  # Hydra says it better
+            return Variation(super().load_sweep_config(master_config, list(sweep_overrides)))
+        are_values = [self._is_value(override) for override in parsed]
+        shape = tuple(
+            override.get_key_element() if is_value else override.input_line
+            for override, is_value in zip(parsed, are_values, strict=True)
+        )
+        known = self._known.pop(shape, None)
+        if known is not None:
+            try:
+                known.vary(parsed)
+                OmegaConf.copy_cache(from_config=master_config, to_config=known.config)
+                self._known[shape] = known
+                return known
+            except OmegaConfBaseException:
+                pass  # a value of the wrong type: Hydra says it better
+        made = Variation(super().load_sweep_config(master_config, list(sweep_overrides)))
+        settings = [override for override in parsed if not self._is_choice(override)]
+        if made.can_vary(settings, [one for one, is_value in zip(parsed, are_values, strict=True) if is_value]):
+            self._known[shape] = made
+            if len(self._known) > _KEPT:
+                self._known.popitem(last=False)
+        return made
+
+    def _is_choice(self, override: Override) -> bool:
+        return self._memory.group_exists(override.key_or_group) and not isinstance(override.value(), dict)
+
+    def _is_value(self, override: Override) -> bool:
+        """Tell whether an override does nothing but give a plain value to a setting of an experiment."""
+        value = override.value()
+        return (
+            not override.is_delete()
+            and override.package is None
+            and override.value_type is ValueType.ELEMENT
+            and (isinstance(value, (bool, int, float)) or (isinstance(value, str) and "${" not in value != "???"))
+            and _KEY.fullmatch(override.key_or_group) is not None
+            and override.key_or_group.partition(".")[0] not in ("hydra", "tool")
+            and not self._memory.group_exists(override.key_or_group)
+        )
+
+
+class _Parser:
+    """Hydra's parser, which is asked once for each key that gets numbers or plain words."""
+
+    def __init__(self) -> None:
+        self._parser = OverridesParser.create()
+        self._known: dict[str, Override] = {}
+
+    def __call__(self, line: str) -> Override:
+        plain = _PLAIN.fullmatch(line)
+        if plain is None or plain["word"] in _NO_WORDS:
+            return self._parser.parse_override(line)
+        key = plain["key"]
+        if key not in self._known:
+            self._known[key] = self._parser.parse_override(f"{key}=0")
+        number = float if plain["part"] else int
+        value = plain["word"] if plain["number"] is None else number(plain["number"])
+        return dataclasses.replace(self._known[key], _value=value, input_line=line)
+
+
+class Variation:
+    """A job of a sweep: its configuration, the node `hydra` included, and what is derived from it."""
+
+    def __init__(self, config: DictConfig) -> None:
+        self.config = config
+        self._values: list[_Path] = []
+        self._interpolations: list[_Path] = []
+        self._typed: StashConfig | None = None
+        self._files: tuple[_Yaml, _Yaml] | None = None
+
+    def can_vary(self, settings: Sequence[Override], values: Sequence[Override]) -> bool:
+        """Tell whether other values in place of these give what composing anew with them would give.
+
+        ``settings`` are all overrides that don't choose configs, the values among them.
+        """
+        paths = [tuple(override.key_or_group.split(".")) for override in settings]
+        varying = [tuple(override.key_or_group.split(".")) for override in values]
+        can_vary = (
+            all(_KEY.fullmatch(override.key_or_group) and not override.is_hydra_override() for override in settings)
+            and not any(one == other[: len(one)] for one, other in itertools.permutations(paths, 2))
+            and all(self._is_straight(path) for path in paths)
+            and all(isinstance(_node(self.config, path), ValueNode) for path in varying)
+        )
+        self._values = varying if can_vary else []
+        return can_vary
+
+    def _is_straight(self, path: _Path) -> bool:
+        """Tell whether no interpolation leads from one of the nodes above ``path`` to somewhere else."""
+        nodes = [_node(self.config, path[:length]) for length in range(1, len(path))]
+        return all(isinstance(node, DictConfig) and not node._is_interpolation() for node in nodes)
+
+    def vary(self, overrides: Sequence[Override]) -> None:
+        """Take the values of another job that makes the same choices. Raises OmegaConf's errors."""
+        paths = {".".join(path) for path in self._values}
+        hydra = self.config.hydra
+        task = hydra.overrides.task
+        for position, override in enumerate(overrides):
+            if override.key_or_group in paths:
+                OmegaConf.update(self.config, override.key_or_group, override.value(), merge=True)
+            if task[position] != override.input_line:
+                task[position] = override.input_line
+        hydra.runtime.output_dir = MISSING  # each job's own
+        naming = hydra.job.config.override_dirname
+        hydra.job.override_dirname = get_overrides_dirname(
+            list(overrides), kv_sep=naming.kv_sep, item_sep=naming.item_sep, exclude_keys=naming.exclude_keys
+        )
+
+    def typed(self) -> StashConfig:
+        """Return the job's settings, with HydraConfig set as in a job. Raises OmegaConf's errors.
+
+        They share what doesn't differ with those of other jobs: not to be changed.
+        """
+        if self._typed is None:
+            made = OmegaConf.to_object(without_hydra(self.config))
+            assert isinstance(made, StashConfig)
+            self._typed = made
+            self._interpolations = [path for path in _interpolations(self.config) if path[0] != "hydra"]
+            return made
+        for path in (*self._values, *self._interpolations):
+            value = _select(self.config, path)
+            self._typed = _replaced(self._typed, path, value)
+        return self._typed
+
+    def files(self) -> dict[str, str]:
+        """Return the files that Hydra keeps of a job in its output_subdir."""
+        hydra = self.config.hydra
+        if self._files is None:
+            own = OmegaConf.to_container(without_hydra(self.config), resolve=False, enum_to_str=True)
+            settings = OmegaConf.to_container(hydra, resolve=False, enum_to_str=True)
+            assert isinstance(own, dict)
+            self._files = (_Yaml(own, 2), _Yaml({"hydra": settings}, 3))
+        config, whole = self._files
+        for path in self._values:
+            config.set(path, _node(self.config, path)._value())
+        for path in _PER_JOB:
+            whole.set(("hydra", *path), _node(hydra, path)._value())
+        task = OmegaConf.to_container(hydra.overrides.task, resolve=False)
+        whole.set(("hydra", "overrides", "task"), task)
+        return {"config.yaml": config.text(), "hydra.yaml": whole.text(), "overrides.yaml": _yaml(task)}
+
+
+_Path = tuple[Any, ...]  # keys, and positions in lists
+
+
+def _node(config: Container, path: _Path) -> Any:
+    """Return the node at a path, an interpolation as it stands; None if there is none."""
+    node: Any = config
+    for part in path:
+        if not isinstance(node, (DictConfig, ListConfig)) or node._is_none() or node._is_missing():
+            return None
+        if node._is_interpolation():
+            return None
+        node = node._get_node(part)
+    return node
+
+
+def _interpolations(node: Any, path: _Path = ()) -> Iterator[_Path]:
+    """Yield the paths of all interpolations."""
+    if node._is_interpolation():
+        yield path
+    elif isinstance(node, (DictConfig, ListConfig)) and not node._is_none() and not node._is_missing():
+        keys: Any = range(len(node)) if isinstance(node, ListConfig) else list(node.keys())
+        for key in keys:
+            yield from _interpolations(node._get_node(key), (*path, key))
+
+
+def _select(config: DictConfig, path: _Path) -> Any:
+    """Return the value at a path as it is in the typed configuration."""
+    value = _node(config, path[:-1])[path[-1]]
+    return OmegaConf.to_object(value) if isinstance(value, Container) else value
+
+
+def _replaced(original: Any, path: _Path, value: Any) -> Any:
+    """Return a copy of nested dataclasses, dicts and lists with one value replaced; it shares all the others."""
+    if not path:
+        return value
+    first, rest = path[0], path[1:]
+    copied = copy.copy(original)
+    if isinstance(copied, (dict, list)):
+        copied[first] = _replaced(copied[first], rest, value)
+    else:
+        setattr(copied, str(first), _replaced(getattr(copied, str(first)), rest, value))
+    return copied
+
+
+class _Yaml:
+    """A mapping as YAML, of which only what has changed is written anew; ``depth``: how many levels are told apart."""
+
+    def __init__(self, content: dict[Any, Any], depth: int, margin: str = "") -> None:
+        self._margin = margin
+        self._inner: dict[Any, _Yaml] = {}
+        self._values: dict[Any, Any] = dict(content)
+        self._texts: dict[Any, str] = {}
+        for key, value in content.items():
+            if depth > 1 and isinstance(value, dict) and value:
+                self._inner[key] = _Yaml(value, depth - 1, margin + "  ")
+
+    def set(self, path: _Path, value: Any) -> None:
+        """Replace one value."""
+        first, rest = path[0], path[1:]
+        if first in self._inner and rest:
+            self._inner[first].set(rest, value)
+            return
+        node: Any = self._values
+        for part in path[:-1]:
+            node = node[part]
+        node[path[-1]] = value.name if isinstance(value, Enum) else value
+        self._texts.pop(first, None)
+
+    def text(self) -> str:
+        for key, value in self._values.items():
+            if key not in self._texts:
+                shown = _yaml({key: None}).replace(" null", "") if key in self._inner else _yaml({key: value})
+                self._texts[key] = textwrap.indent(shown, self._margin) if self._margin else shown
+        return "".join(
+            self._texts[key] + (self._inner[key].text() if key in self._inner else "") for key in self._values
+        )
+
+
+def _yaml(content: Any) -> str:
+    return str(yaml.dump(content, Dumper=_dumper(), default_flow_style=False, allow_unicode=True, sort_keys=False))
+
+
+@functools.cache
+def _dumper() -> Any:
+    """Return OmegaConf's way of writing YAML, on libyaml where it is there."""
+
+    class Dumper(getattr(yaml, "CDumper", yaml.Dumper)):  # type: ignore[misc]
+        pass
+
+    Dumper.add_representer(str, OmegaConfDumper.str_representer)
+    return Dumper
