@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -25,7 +25,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
-from experimentstash import records
+from experimentstash import records, sweep_size
 from experimentstash.errors import SecretError, StashError
 from experimentstash.execute import GRACE_IN_JOB, Executed, execute
 from experimentstash.freeze import Request, explain, freeze, plan
@@ -48,7 +48,11 @@ TOKEN_VARIABLE = "EXPERIMENTSTASH_TOKEN"
 VERSION_BASE = "1.3"
 JOB_NAME = "experimentstash"
 _WHAT = "ExperimentStash runs experiments of foreign tools, composed by Hydra."
+# The name of our callback.
+_GUARD = "experimentstash"
 _OUR_LAUNCHERS = (LocalLauncherConfig._target_, SlurmLauncherConfig._target_)
+# Runs that could not start and are told of one by one.
+_MISTAKES_SHOWN = 20
 _BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 
 
@@ -59,6 +63,7 @@ class _Session:
     stash: Stash
     executed: Executed | None = None
     sweep: Path | None = None
+    runs: Sequence[Run] = ()  # of the sweep, once it is over
     is_dry: bool = False
     has_begun: bool = False  # a task has started
     failure: StashError | None = None
@@ -83,7 +88,7 @@ def register() -> None:
                 "run": {"dir": f"${{oc.env:{ROOT_VARIABLE}}}/outputs/{stamp}"},
                 "sweep": {"dir": f"${{oc.env:{ROOT_VARIABLE}}}/multirun/{stamp}"},
                 "job": {"name": "experimentstash", "chdir": False},
-                "callbacks": {"experimentstash": {"_target_": "experimentstash.app.Guard"}},
+                "callbacks": {_GUARD: {"_target_": "experimentstash.app.Guard"}},
                 "help": {
                     "app_name": "experimentstash",
                     "header": f"ExperimentStash runs experiments of foreign tools.\n\n{USAGE}\n",
@@ -126,20 +131,22 @@ def main(argv: Sequence[str]) -> int:
         sys.argv = saved_argv
         _session.reset(token)
         if session.sweep is not None:
-            _sum_up(stash, session.sweep)
+            _sum_up(session, session.sweep)
     return _exit_code(session)
 
 
-def _sum_up(stash: Stash, sweep: Path) -> None:
+def _sum_up(session: _Session, sweep: Path) -> None:
     """Print a sweep's table and the mistakes that kept runs from starting; remove its directory if nothing ran."""
-    runs = records.read_all(sweep)
+    session.runs = runs = records.read_all(sweep)
     if not runs:
         _discard_sweep(sweep)
         return
-    print(sweep_table(stash, runs), flush=True)
-    for run in runs:
-        if run.state is State.FAILED and run.started is None:
-            complain(f"{run.id}: {run.reason}")
+    print(sweep_table(session.stash, runs), flush=True)
+    mistaken = [run for run in runs if run.state is State.FAILED and run.started is None]
+    for run in mistaken[:_MISTAKES_SHOWN]:
+        complain(f"{run.id}: {run.reason}")
+    if len(mistaken) > _MISTAKES_SHOWN:
+        complain(f"and {len(mistaken) - _MISTAKES_SHOWN} more runs did not start; experimentstash show RUN says why")
 
 
 def _run(session: _Session, arguments: Sequence[str]) -> bool:
@@ -190,7 +197,7 @@ def _exit_code(session: _Session) -> int:
     if session.failure is not None and session.sweep is None:
         raise session.failure
     if session.sweep is not None:
-        runs = records.read_all(session.sweep)
+        runs = session.runs
         if not runs and not session.is_dry:
             raise StashError("The sweep has no runs.", "look at what is swept over: an empty list or glob?")
         return 0 if all(_is_well(run) for run in runs) and session.failure is None else 1
@@ -391,9 +398,15 @@ class Guard(Callback):
         session = _session.get()
         if session is not None:
             session.sweep = directory
+        try:
+            remark = sweep_size.remark(config)
+        except StashError as error:
+            _refuse(error)
+        if remark is not None:
+            say(remark)
         if config.validate_only:  # nothing runs, so nothing needs to be launched elsewhere
             with read_write(config), open_dict(config):
-                config.hydra.launcher = {"_target_": _BASIC_LAUNCHER}
+                config.hydra.launcher = asdict(LocalLauncherConfig())
         elif str(config.hydra.launcher._target_).endswith(".submitit_launcher.SlurmLauncher"):
             seconds = int(config.grace.seconds or GRACE_IN_JOB)
             with read_write(config), open_dict(config):
@@ -402,4 +415,5 @@ class Guard(Callback):
                 parameters.setdefault("signal", f"{config.grace.signal}@{seconds}")
                 config.hydra.launcher.additional_parameters = parameters
         if session is not None and session.loader is not None:
-            session.loader.is_shared = config.hydra.launcher._target_ in _OUR_LAUNCHERS
+            one_by_one = config.hydra.launcher._target_ in (*_OUR_LAUNCHERS, _BASIC_LAUNCHER)
+            session.loader.is_shared = one_by_one and list(config.hydra.callbacks) == [_GUARD]

@@ -209,9 +209,12 @@ def write(run: Run) -> None:
     write_atomically(run.path / FILE_NAME, _text(run))
 
 
+_ENCODER = json.JSONEncoder(default=vars)
+
+
 def _text(run: Run) -> str:
     # A line for each key: json's own indentation takes several times as long, and dataclasses.asdict copies everything.
-    lines = (f'  "{name}": {json.dumps(value, default=vars)}' for name, value in vars(run).items())
+    lines = (f'  "{name}": {_ENCODER.encode(value)}' for name, value in vars(run).items())
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 

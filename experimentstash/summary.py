@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime
+from collections import Counter
 from collections.abc import Sequence
 
 from experimentstash.durations import describe
 from experimentstash.records import Run, State
 from experimentstash.workspace import Stash
 
+# Rows that a table at the end of a sweep has at most.
+_SHOWN = 50
 _MARKS = {State.COMPLETED: "✓", State.FROZEN: "·", State.QUEUED: "·", State.RUNNING: "▶"}
 
 
@@ -27,9 +30,21 @@ def ending_line(stash: Stash, run: Run) -> str:
 
 
 def sweep_table(stash: Stash, runs: Sequence[Run]) -> str:
-    """Return a table of a sweep's runs: which, state, time, and where its log is."""
-    rows = [(run.id, title(run), marked_state(run), _took(run), stash.relative(run.path / run.log)) for run in runs]
-    return _table([("run", "experiment", "state", "time", "log"), *rows])
+    """Return a table of a sweep's runs: which, state, time, and where its log is.
+
+    Of a large sweep it shows the runs that did not go well, and how many there are in each state.
+    """
+    shown = runs
+    if len(runs) > _SHOWN:
+        shown = [run for run in runs if run.state not in _MARKS][:_SHOWN]
+    rows = [(run.id, title(run), marked_state(run), _took(run), stash.relative(run.path / run.log)) for run in shown]
+    lines = [_table([("run", "experiment", "state", "time", "log"), *rows])] if rows else []
+    if len(shown) < len(runs):
+        counts = Counter(run.state for run in runs)
+        lines.append(
+            f"{len(runs)} runs: " + ", ".join(f"{counts[state]} {words(state)}" for state in State if counts[state])
+        )
+    return "\n".join(lines)
 
 
 def runs_table(stash: Stash, runs: Sequence[Run]) -> str:

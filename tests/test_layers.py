@@ -19,7 +19,7 @@ LAYERS = (
     {"supervision", "registrations", "transaction", "wandb_sync", "wandb_upload"},
     {"outcome", "backups", "wandb_guard"},
     {"freeze", "execute", "leftovers"},
-    {"adding", "checks", "mistakes", "overrides", "runs", "tools", "launch.batch", "launch.task"},
+    {"adding", "checks", "mistakes", "overrides", "runs", "sweep_size", "tools", "launch.batch", "launch.task"},
     {"deep", "removing", "commands.choosing", "commands.init", "commands.import_configs", "commands.list_experiments"},
     {"app", "commands.run", "commands.runs", "commands.show", "commands.logs", "commands.cancel", "commands.resume"}
     | {"commands.sync", "commands.tool"},
@@ -29,7 +29,17 @@ LAYERS = (
     {"__main__"},
 )
 # Only these may import Hydra or OmegaConf: what a job executes needs neither.
-COMPOSERS = {"app", "composition", "job_config", "loader", "mistakes", "overrides", "variations", "launch.jobs"}
+COMPOSERS = {
+    "app",
+    "composition",
+    "job_config",
+    "loader",
+    "mistakes",
+    "overrides",
+    "sweep_size",
+    "variations",
+    "launch.jobs",
+}
 # Modules that cost more than they are worth at start-up; whoever needs one imports it where it is used.
 HEAVY = {"wandb", "submitit", "git", "rich", "hydra", "omegaconf", "yaml", "uv"}
 

@@ -51,7 +51,7 @@ def prepare(
         with open_dict(composed):
             composed.hydra.job.id = number
             composed.hydra.job.num = number
-        if variation is not None and _is_plain(context, composed):
+        if variation is not None and _is_plain(composed):
             prepared, returned = _prepare(variation), without_result(overrides)
         else:
             returned = run_job(
@@ -69,11 +69,10 @@ def prepare(
         yield Job(number, overrides, prepared, returned)
 
 
-def _is_plain(context: HydraContext, composed: DictConfig) -> bool:
+def _is_plain(composed: DictConfig) -> bool:
     """Tell whether Hydra would do nothing for a job but write its files."""
     hydra = composed.hydra
-    has_callbacks = any(not isinstance(callback, app.Guard) for callback in context.callbacks.callbacks)
-    return not (has_callbacks or hydra.job.env_set or hydra.job.chdir or hydra.output_subdir is None)
+    return not (hydra.job.env_set or hydra.job.chdir or hydra.output_subdir is None)
 
 
 def _prepare(variation: Variation) -> Prepared | None:

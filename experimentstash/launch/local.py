@@ -123,7 +123,10 @@ def launch(
     A tool that fails is no error here: its run's record tells. Asked to stop, it raises KeyboardInterrupt or SystemExit
     once all has ended.
     """
-    returned = supervise(jobs.prepare(context, config, batch, first_number), len(batch), settings)
+    prepared = jobs.prepare(context, config, batch, first_number)
+    if config.validate_only:
+        return [job.returned for job in prepared]
+    returned = supervise(prepared, len(batch), settings)
     numbered = enumerate(batch, first_number)
     return [returned.get(number) or jobs.without_result(overrides) for number, overrides in numbered]
 
