@@ -9,9 +9,9 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from hydra import main as hydra_main
 from hydra import version
@@ -28,17 +28,20 @@ from omegaconf.errors import OmegaConfBaseException
 from experimentstash import records, sweep_size
 from experimentstash.errors import SecretError, StashError
 from experimentstash.execute import GRACE_IN_JOB, Executed, execute
-from experimentstash.freeze import Request, explain, freeze, plan
+from experimentstash.freeze import Request, explain, freeze, plan, tool_directory
 from experimentstash.loader import CONFIG_NAME
 from experimentstash.output import USAGE, complain, say
 from experimentstash.overrides import MULTIRUN, meant, refuse_secrets
 from experimentstash.provenance import Checkouts
 from experimentstash.records import Command, Run, State
 from experimentstash.redaction import is_secret_name, literal_secret
-from experimentstash.schema import LocalLauncherConfig, SlurmLauncherConfig, StashConfig
+from experimentstash.schema import CodeMode, LocalLauncherConfig, SlurmLauncherConfig, StashConfig
 from experimentstash.summary import ending_line, sweep_table
 from experimentstash.variations import SweepLoader
 from experimentstash.workspace import Stash, find_stash, new_token, run_id
+
+if TYPE_CHECKING:
+    from experimentstash.worktrees import Frozen
 
 # They reach the jobs of every launcher by inheritance, so that all see the same stash and name one sweep alike.
 ROOT_VARIABLE = "EXPERIMENTSTASH_ROOT"
@@ -69,6 +72,8 @@ class _Session:
     failure: StashError | None = None
     loader: SweepLoader | None = None
     checkouts: Checkouts = field(default_factory=Checkouts)
+    # The tools' code that has been secured: all runs of a sweep share one state of it. None: git doesn't know the tool.
+    frozen: dict[tuple[object, ...], Frozen | None] = field(default_factory=dict)
 
 
 _session: ContextVar[_Session | None] = ContextVar("session", default=None)
@@ -231,7 +236,7 @@ def prepare(config: DictConfig, typed: Callable[[], StashConfig] | None = None) 
     session.has_begun = True
     try:
         request = as_request(stash, config, directory, typed)
-        planned = plan(request)
+        planned = plan(replace(request, frozen=_frozen(session, request)))
         if request.config.debug:
             for line in explain(planned):
                 say(line)
@@ -244,6 +249,36 @@ def prepare(config: DictConfig, typed: Callable[[], StashConfig] | None = None) 
     except (StashError, OmegaConfBaseException) as error:
         _reject(session, directory, error)
         return None
+
+
+def _frozen(session: _Session, request: Request) -> Frozen | None:
+    """Return the code that a run uses instead of its tool's checkout, secured once in this process; None: it doesn't.
+
+    StashError if frozen code was asked for and git doesn't know the tool; where it is only the default, that is said.
+    """
+    config, name = request.config, request.tool
+    for_slurm = HydraConfig.get().launcher._target_ == SlurmLauncherConfig._target_
+    is_wanted = config.code is CodeMode.frozen or (config.code is CodeMode.auto and for_slurm)
+    if config.validate_only or not is_wanted:
+        return None
+    from experimentstash import worktrees
+
+    tool = config.tool
+    directory = tool_directory(request.stash, name, tool)
+    key = (name, directory, *tool.shared, tool.call.config_dir, tool.call.config_path)
+    is_first = key not in session.frozen
+    if is_first:
+        user = request.sweep or request.directory
+        session.frozen[key] = worktrees.secure(request.stash, name, directory, tool, user, say)
+    found = session.frozen[key]
+    if found is None and config.code is CodeMode.frozen:
+        raise StashError(
+            f"code=frozen: git knows nothing of {tool.path}, so its code can't be frozen.",
+            f"commit it (git add {shlex.quote(tool.path)}), or use it as it is: code=live",
+        )
+    if found is None and is_first:
+        say(f"{tool.path} is no git checkout: its code is used live, so don't edit it while runs are queued")
+    return found
 
 
 def task(config: DictConfig) -> None:

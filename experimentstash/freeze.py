@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from experimentstash import arguments, durations, entrypoints, environments, records, wandb_guard
 from experimentstash.entrypoints import Entrypoint
@@ -23,6 +24,9 @@ from experimentstash.redaction import contains_secret, find_secret, is_secret_na
 from experimentstash.schema import StashConfig, ToolConfig
 from experimentstash.supervision import supervisor_here
 from experimentstash.workspace import Stash
+
+if TYPE_CHECKING:
+    from experimentstash.worktrees import Frozen
 
 # What the application tells itself and its jobs is not for the tool.
 _OUR_VARIABLES = ("EXPERIMENTSTASH_ROOT", "EXPERIMENTSTASH_TOKEN")
@@ -41,6 +45,7 @@ class Request:
     id: str
     sweep: Path | None = None
     for_slurm: bool = False  # it will be executed in a SLURM job
+    frozen: Frozen | None = None  # the code to use; None: the tool's checkout itself
 
 
 @dataclass(frozen=True)
@@ -59,12 +64,11 @@ class Plan:
 def plan(request: Request) -> Plan:
     """Work out what a run will execute. Touches nothing; StashError for whatever can't work."""
     config, stash = request.config, request.stash
-    tool = config.tool
-    directory = tool_directory(stash, request.tool, tool)
+    tool = config.tool if request.frozen is None else request.frozen.adapted(config.tool)
+    directory = _code_directory(request)
     entry = entrypoints.read(tool.entrypoint, directory)
-    recipe = environments.plan(
-        request.tool, tool, directory, entry.script, stash.environments, runs_python=entry.runs_python
-    )
+    home = stash.environments if request.frozen is None else request.frozen.environments
+    recipe = environments.plan(request.tool, tool, directory, entry.script, home, runs_python=entry.runs_python)
     interpreter = environments.interpreter(recipe)
     built = arguments.build(
         tool.call,
@@ -130,8 +134,13 @@ def freeze(planned: Plan, announce: Callable[[str], None], checkouts: Checkouts 
     """
     environments.make(planned.recipe, announce=announce)
     request, config, stash = planned.request, planned.request.config, planned.request.stash
-    directory = tool_directory(stash, request.tool, config.tool)
-    identities = (checkouts or Checkouts()).identify(stash.root, directory)
+    directory = _code_directory(request)
+    checkouts = checkouts or Checkouts()
+    frozen = request.frozen
+    origins = (
+        checkouts.identify(stash.root, "stash.patch"),
+        checkouts.identify(directory, "tool.patch") if frozen is None else frozen.provenance,
+    )
     run = Run(
         id=request.id,
         directory=str(request.directory),
@@ -151,15 +160,15 @@ def freeze(planned: Plan, announce: Callable[[str], None], checkouts: Checkouts 
         collect=[str(path) for path in _collected(request, directory)],
         collect_lock=str(stash.private / "locks" / f"{request.tool}.lock") if config.tool.collect else None,
         resume=config.tool.resume,
-        stash=identities[0].code,
-        code=identities[1].code,
+        stash=origins[0].code,
+        code=origins[1].code,
         environment=environments.record(planned.recipe),
         wandb={"timeout": config.wandb.timeout},
         debug=config.debug,
         created=records.now(),
         supervisor=supervisor_here(),
     )
-    pinned, commit = config.tool.commit, identities[1].code.commit
+    pinned, commit = config.tool.commit, origins[1].code.commit
     if pinned is not None and commit is not None and not commit.startswith(pinned):
         run.notes.append(f"the checkout of {request.tool} is at {commit[:12]}, its registration says {pinned}")
         announce(run.notes[-1])
@@ -167,8 +176,8 @@ def freeze(planned: Plan, announce: Callable[[str], None], checkouts: Checkouts 
     try:
         for name, text in planned.files.items():
             write_atomically(run.path / name, text)
-        for identity in identities:
-            identity.write(run.path)
+        for origin in origins:
+            origin.write(run.path)
     except BaseException as error:
         run.state, run.exit_code, run.reason = State.FAILED, 1, f"it could not be prepared: {error}"
         records.write(run)
@@ -185,6 +194,7 @@ def explain(planned: Plan) -> list[str]:
         f"organizer    {request.organizer or '(none)'}",
         f"tool         {request.tool}: {tool.entrypoint} in {tool.path}, called in the style `{tool.call.style.value}`",
         f"environment  {made_from}: {planned.recipe.directory or environments.interpreter(planned.recipe) or 'none'}",
+        *([f"code         {request.frozen.directory}"] if request.frozen is not None else []),
         f"directory    {request.directory}",
         f"cwd          {command.cwd}",
     ]
@@ -204,6 +214,12 @@ def tool_directory(stash: Stash, name: str, tool: ToolConfig) -> Path:
     if not any(directory.iterdir()):
         raise StashError(f"{registration}: the tool's directory {tool.path} is empty.", _fetch(stash, tool.path))
     return directory
+
+
+def _code_directory(request: Request) -> Path:
+    if request.frozen is not None:
+        return request.frozen.directory
+    return tool_directory(request.stash, request.tool, request.config.tool)
 
 
 def _fetch(stash: Stash, path: str) -> str:
@@ -250,8 +266,11 @@ def _environment(request: Request, directory: Path, recipe: Recipe, entry: Entry
         changes["PYTHONPYCACHEPREFIX"] = str(recipe.directory / "pycache")
     else:
         changes["PYTHONDONTWRITEBYTECODE"] = "1"
-    if entry.is_module and request.config.tool.working_directory == "run":
-        changes["PYTHONPATH"] = str(directory)
+    search_path = [] if request.frozen is None else request.frozen.search_path(recipe.kind)
+    if entry.is_module and request.config.tool.working_directory == "run" and directory not in search_path:
+        search_path.append(directory)
+    if search_path:
+        changes["PYTHONPATH"] = os.pathsep.join(map(str, search_path))
     return changes
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +14,27 @@ from experimentstash.process import run
 # These say where git's own programs, settings and keys are; the others would point it at another repository.
 _KEPT = ("GIT_EXEC_PATH", "GIT_SSH", "GIT_SSH_COMMAND", "GIT_SSL_CAINFO", "GIT_SSL_NO_VERIFY", "GIT_ASKPASS")
 # What a user's settings could change so that `git apply` no longer understands the patch.
-_PLAIN = ("--no-ext-diff", "--no-textconv", "--no-color", "--src-prefix=a/", "--dst-prefix=b/", "--unified=3")
+_PLAIN = ("--no-ext-diff", "--no-textconv", "--no-color", "--unified=3", "--submodule=short")
+# A snapshot is taken on the side: no program of the user's is started for it, and no background work outlives it.
+_ON_THE_SIDE = tuple(
+    word
+    for setting in (
+        "core.hooksPath=/dev/null",
+        "core.fsmonitor=false",
+        "core.safecrlf=false",  # it would refuse what only looks odd
+        "core.splitIndex=false",
+        "gc.auto=0",
+        "maintenance.auto=false",
+        "submodule.recurse=false",
+    )
+    for word in ("-c", setting)
+)
+# The same content shall be the same commit, whoever makes it and whenever.
+_NOBODY = {
+    f"GIT_{who}_{what}": value
+    for who in ("AUTHOR", "COMMITTER")
+    for what, value in (("NAME", "ExperimentStash"), ("EMAIL", "experimentstash@localhost"), ("DATE", "@0 +0000"))
+}
 
 
 @dataclass(frozen=True)
@@ -78,7 +101,7 @@ def difference(directory: Path, commit: str, paths: tuple[str, ...], untracked: 
             )
         pathspecs = ["--", *(f":(top,literal){path}" for path in paths)] if paths else []
         return run(
-            ["git", "diff", "--binary", *_PLAIN, commit, *pathspecs],
+            ["git", "diff", "--binary", *_PLAIN, "--src-prefix=a/", "--dst-prefix=b/", commit, *pathspecs],
             cwd=root,
             env=git_environment,
         ).stdout
@@ -141,3 +164,99 @@ def ignored(root: Path, paths: tuple[str, ...]) -> set[str]:
     asked = ["git", "check-ignore", "-z", "--no-index", "--stdin"]
     said = run(asked, cwd=root, env=environment(), stdin="\0".join(paths), check=False).stdout
     return {path for path in said.split("\0") if path}
+
+
+# --- snapshots: objects and worktrees, made without touching the checkout, its index, its HEAD or any reference ------
+
+
+def write_tree(
+    root: Path, index: Path, path: str, untracked: Sequence[str] = (), submodules: Mapping[str, str] | None = None
+) -> str:
+    """Return the tree of the checkout at ``root`` as it is, but for what is changed outside ``path`` ("": nothing is).
+
+    ``index`` is a scratch file, made from the checkout's own index if it isn't there yet. ``untracked`` files are
+    included, ``submodules`` (path → commit) are at these commits.
+    """
+    if not index.exists():
+        with contextlib.suppress(FileNotFoundError):
+            # With its time, by which git knows whether it may trust the times of files that are as old.
+            shutil.copy2(_git_directory(root) / "index", index)
+    ours = {"GIT_INDEX_FILE": str(index)}
+    _quietly(root, "add", "--update", "--", f":(top,literal){path}", variables=ours)
+    if untracked:
+        _quietly(root, "update-index", "--add", "--remove", "-z", "--stdin", stdin="\0".join(untracked), variables=ours)
+    if submodules:
+        entries = "".join(f"160000 {commit}\t{name}\0" for name, commit in submodules.items())
+        _quietly(root, "update-index", "-z", "--index-info", stdin=entries, variables=ours)
+    return _quietly(root, "write-tree", variables=ours)
+
+
+def object_at(root: Path, name: str) -> str | None:
+    """Return the object that ``name`` stands for (HEAD^{tree}, TREE:path, …); None if there is none."""
+    done = run(["git", "rev-parse", "--verify", "--quiet", name], cwd=root, env=environment(), check=False)
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def put_below(root: Path, tree: str, path: str) -> str:
+    """Return the tree in which there is nothing but ``tree``, at ``path``."""
+    for name in reversed(path.split("/")):
+        tree = _quietly(root, "mktree", "-z", stdin=f"040000 tree {tree}\t{name}\0")
+    return tree
+
+
+def commit_tree(root: Path, tree: str, parent: str | None) -> str:
+    """Return the commit of a tree, by nobody and at no time, which no reference knows."""
+    parents = ["-p", parent] if parent else []
+    return _quietly(root, "commit-tree", tree, *parents, "-m", "Code as it was submitted", variables=_NOBODY)
+
+
+def changes(root: Path, old: str, new: str, path: str, shown_below: str = "") -> str:
+    """Return the patch (binary-safe) between two trees, limited to ``path`` ("": everything).
+
+    For `git apply` in a directory in which the checkout lies at ``shown_below`` ("" or "inner/").
+    """
+    prefixes = (f"--src-prefix=a/{shown_below}", f"--dst-prefix=b/{shown_below}")
+    options = ["--binary", "--ignore-submodules=none", *_PLAIN, *prefixes]
+    words = ["git", "diff", *options, old, new, "--", f":(top,literal){path}"]
+    return run(words, cwd=root, env=environment()).stdout
+
+
+def tracked(root: Path, paths: Sequence[str]) -> list[str]:
+    """Return the files in the index at these paths and below them."""
+    listed = run(["git", "--literal-pathspecs", "ls-files", "-z", "--", *paths], cwd=root, env=environment()).stdout
+    return [path for path in listed.split("\0") if path]
+
+
+def unseen(root: Path, path: str) -> list[str]:
+    """Return what git ignores at ``path`` and below; of a directory all of which is ignored only its name, with /."""
+    words = ["git", "ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z"]
+    listed = run([*words, "--", f":(top,literal){path}"], cwd=root, env=environment(), check=False).stdout
+    return [name for name in listed.split("\0") if name]
+
+
+def add_worktree(root: Path, directory: Path, commit: str, lock: int) -> None:
+    """Check out a commit, detached, in a new worktree of the repository of ``root``.
+
+    git inherits the descriptor ``lock``, and so keeps the lock if we are killed before it ends.
+    """
+    # Forced, because of one that was there before and of which somebody has removed the directory alone.
+    _quietly(root, "worktree", "add", "--force", "--detach", str(directory), commit, pass_fds=[lock])
+
+
+def remove_worktree(root: Path, directory: Path, lock: int) -> None:
+    """Have the repository of ``root`` forget a worktree, and remove its directory if it is there; ``lock`` as above."""
+    words = ["worktree", "remove", "--force", "--force", str(directory)]
+    run(["git", *_ON_THE_SIDE, *words], cwd=root, env=environment(), check=False, pass_fds=[lock])
+
+
+def _quietly(
+    root: Path,
+    *words: str,
+    stdin: str | None = None,
+    variables: Mapping[str, str] | None = None,
+    pass_fds: Sequence[int] = (),
+) -> str:
+    argv = ["git", *_ON_THE_SIDE, *words]
+    return run(
+        argv, cwd=root, env={**environment(), **(variables or {})}, stdin=stdin, pass_fds=pass_fds
+    ).stdout.strip()

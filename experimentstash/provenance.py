@@ -13,7 +13,7 @@ from experimentstash.records import Code
 from experimentstash.redaction import is_secret_file, redact
 
 # What the framework itself writes into a stash is no change of its code, ignored by git or not.
-_OWN_OUTPUT = ("outputs/", "multirun/", ".experimentstash/")
+OWN_OUTPUT = ("outputs/", "multirun/", ".experimentstash/")
 # Bytes. A larger untracked file is data, not code: it is named in the record and left out of the patch.
 LARGEST_UNTRACKED = 1024 * 1024
 # Seconds for which a checkout counts as it was when it was looked at: a sweep's jobs are frozen in quick succession.
@@ -21,7 +21,7 @@ _FRESH = 1.0
 
 
 @dataclass(frozen=True)
-class Identity:
+class Provenance:
     """What a checkout is: for the record, and the patch that it names."""
 
     code: Code
@@ -40,12 +40,32 @@ class Checkouts:
         self._known: dict[Path, tuple[float, git.Status | None]] = {}
         self._patches: dict[tuple[git.Status, Path], str] = {}
 
-    def identify(self, stash: Path, tool: Path) -> tuple[Identity, Identity]:
-        """Return what stash and tool are now.
-
-        For a tool that lives in the stash's own repository, only changes below its path count as the tool's.
-        """
-        return self._identity(stash, "stash.patch"), self._identity(tool, "tool.patch")
+    def identify(self, directory: Path, patch_name: str) -> Provenance:
+        """Return what the checkout with this directory is now; only changes below the directory count as its own."""
+        status = self._status(directory)
+        if status is None:
+            return Provenance(Code(path=str(directory)))
+        prefix = "" if directory == status.root else f"{os.path.relpath(directory, status.root)}/"
+        changed = tuple(path for path in status.changed if path.startswith(prefix))
+        untracked = tuple(
+            path for path in status.untracked if path.startswith(prefix) and not path.startswith(OWN_OUTPUT)
+        )
+        is_dirty = bool(changed or untracked)
+        code = Code(path=str(directory), commit=status.commit, branch=status.branch, dirty=is_dirty)
+        if not code.dirty or status.commit is None:
+            return Provenance(code)
+        kept = tuple(path for path in untracked if belongs_in_patch(status.root / path))
+        code.omitted = sorted(set(untracked) - set(kept))
+        patch = ""
+        if changed or kept:
+            if (status, directory) not in self._patches:
+                limits = (prefix.rstrip("/"),) if prefix else ()
+                difference = git.difference(directory, status.commit, limits, kept)
+                self._patches[status, directory] = redact(difference, os.environ)
+            patch = self._patches[status, directory]
+        if patch:  # of a submodule with nothing but untracked files there is nothing to say here
+            code.patch = patch_name
+        return Provenance(code, patch)
 
     def _status(self, directory: Path) -> git.Status | None:
         root = git.toplevel(directory)
@@ -58,34 +78,9 @@ class Checkouts:
             self._patches.clear()
         return status
 
-    def _identity(self, directory: Path, patch_name: str) -> Identity:
-        status = self._status(directory)
-        if status is None:
-            return Identity(Code(path=str(directory)))
-        prefix = "" if directory == status.root else f"{os.path.relpath(directory, status.root)}/"
-        changed = tuple(path for path in status.changed if path.startswith(prefix))
-        untracked = tuple(
-            path for path in status.untracked if path.startswith(prefix) and not path.startswith(_OWN_OUTPUT)
-        )
-        is_dirty = bool(changed or untracked)
-        code = Code(path=str(directory), commit=status.commit, branch=status.branch, dirty=is_dirty)
-        if not code.dirty or status.commit is None:
-            return Identity(code)
-        kept = tuple(path for path in untracked if _belongs_in_patch(status.root / path))
-        code.omitted = sorted(set(untracked) - set(kept))
-        patch = ""
-        if changed or kept:
-            if (status, directory) not in self._patches:
-                limits = (prefix.rstrip("/"),) if prefix else ()
-                difference = git.difference(directory, status.commit, limits, kept)
-                self._patches[status, directory] = redact(difference, os.environ)
-            patch = self._patches[status, directory]
-        if patch:  # of a submodule with nothing but untracked files there is nothing to say here
-            code.patch = patch_name
-        return Identity(code, patch)
 
-
-def _belongs_in_patch(path: Path) -> bool:
+def belongs_in_patch(path: Path) -> bool:
+    """Tell whether an untracked file is code, by its name and size."""
     if is_secret_file(path.name):
         return False
     try:

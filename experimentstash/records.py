@@ -66,6 +66,7 @@ class Code:
     dirty: bool | None = None  # None: not a git checkout
     patch: str | None = None  # a file in the run directory: what makes the checkout differ from the commit
     omitted: list[str] = field(default_factory=list)  # untracked files that the patch leaves out (large, or secrets)
+    snapshot: str | None = None  # frozen code: the commit that was checked out, changes included; None: live code
 
 
 @dataclass

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from experimentstash import backups, leftovers, records, registrations, submodules
+from experimentstash import backups, leftovers, records, registrations, submodules, worktrees
 from experimentstash import runs as all_runs
 from experimentstash.errors import StashError, did_you_mean
 from experimentstash.names import check_tool_name
@@ -77,9 +77,11 @@ def remove(
         made, active = _runs(stash, name)
         removal = Removal(name, tuple(experiments), made, tuple(line for each in work for line in each.describe()))
         if not force:
-            _refuse(removal, active)
+            _refuse(removal, active, len(worktrees.submitters(stash, name)))
         if agree is not None and not agree(removal):
             return None
+        # First, so that the backup of the repository knows nothing of them.
+        worktrees.remove_all(stash, name, report)
         with begin(stash, project, "remove", name, report) as transaction:
             files = [stash.registration(name), *(stash.organizer(each) for each in experiments)]
             names = [path_.relative_to(stash.root).as_posix() for path_ in files]
@@ -191,12 +193,16 @@ def _runs(stash: Stash, name: str) -> tuple[int, list[str]]:
     return made, active
 
 
-def _refuse(removal: Removal, active: list[str]) -> None:
+def _refuse(removal: Removal, active: list[str], submitting: int) -> None:
     if active:
+        shown = ", ".join(active[:5]) + (" …" if len(active) > 5 else "")
+        runs = f"{len(active)} runs need it ({shown})" if len(active) > 1 else f"{shown} needs it"
         raise StashError(
-            f"The tool {removal.name!r} is at work: {', '.join(active[:5])} {'go' if len(active) > 1 else 'goes'} on.",
+            f"The tool {removal.name!r} is at work: {runs}.",
             f"wait, or: experimentstash cancel {' '.join(active[:5])} (or --force)",
         )
+    if submitting:
+        raise StashError(f"Runs of the tool {removal.name!r} are just being submitted.", "wait (or --force)")
     if removal.work:
         lines = "\n".join(f"  {line}" for line in removal.work)
         raise StashError(

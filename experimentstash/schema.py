@@ -56,6 +56,14 @@ class EnvironmentKind(Enum):
     none = "none"  # no Python: the entrypoint is an executable
 
 
+class CodeMode(Enum):
+    """Which code of the tool a run uses."""
+
+    auto = "auto"  # frozen with hydra/launcher=slurm, live elsewhere
+    live = "live"  # the checkout, as it is when the run starts
+    frozen = "frozen"  # the checkout as it was when the run was submitted, changes that aren't committed included
+
+
 class WandbMode(Enum):
     """Where Weights & Biases runs go."""
 
@@ -126,6 +134,9 @@ class ToolConfig:
     # Directories inside the tool's path in which it insists on writing; what appears there during a run is moved into
     # the run directory. Runs of such a tool take turns.
     collect: List[str] = field(default_factory=list)
+    # Files and directories inside the tool's path that are no code (data, caches, checkpoints) and that git doesn't
+    # track: frozen code has a symbolic link to the checkout's own.
+    shared: List[str] = field(default_factory=list)
     # Where the tool is started: `tool` (its own directory) or `run` (the run directory).
     working_directory: str = "tool"
     # How a run that was cut short is continued in the same run directory: extra arguments for the further attempts
@@ -247,6 +258,8 @@ class StashConfig:
     arguments: List[str] = field(default_factory=list)
     # The time after which the run is stopped, written like estimated_runtime (null: none).
     timeout: Optional[str] = None
+    # Whether the run uses the tool's checkout, or a copy of it that nobody edits any more.
+    code: CodeMode = CodeMode.auto
     # Show what is executed and why; the tool gets HYDRA_FULL_ERROR=1.
     debug: bool = False
     # Compose, check and print the exact command, and run nothing.

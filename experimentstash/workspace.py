@@ -32,12 +32,16 @@ class Stash:
 
     @property
     def private(self) -> Path:
-        """What can be made anew at any time: environments, locks, logs of bugs."""
+        """What can be made anew at any time: environments, locks, logs of bugs; and the code of queued runs."""
         return self.root / ".experimentstash"
 
     @property
     def environments(self) -> Path:
         return self.private / "environments"
+
+    @property
+    def code(self) -> Path:
+        return self.private / "code"
 
     def registration(self, tool: str) -> Path:
         return self.conf / "tool" / f"{tool}.yaml"

@@ -16,8 +16,8 @@ LAYERS = (
     {"records", "git", "names", "workspace", "wandb_log", "wandb_records", "variations"},
     {"provenance", "environments", "arguments", "collect", "completion", "slurm", "summary", "wandb_runs"}
     | {"attempts", "detection", "older", "organizers", "submodules"},
-    {"supervision", "registrations", "transaction", "wandb_sync", "wandb_upload"},
-    {"outcome", "backups", "wandb_guard"},
+    {"supervision", "registrations", "transaction", "wandb_sync", "wandb_upload", "snapshots"},
+    {"outcome", "backups", "wandb_guard", "worktrees"},
     {"freeze", "execute", "leftovers"},
     {"adding", "checks", "mistakes", "overrides", "runs", "sweep_size", "tools", "launch.batch", "launch.task"},
     {"deep", "removing", "commands.choosing", "commands.init", "commands.import_configs", "commands.list_experiments"},

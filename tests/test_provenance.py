@@ -18,10 +18,11 @@ LINES = "".join(f"line {number}\n" for number in range(40))
 
 def identify(root: Path, tool: Path, run: Path) -> tuple[Code, Code]:
     run.mkdir()
-    identities = provenance.Checkouts().identify(root, tool)
-    for identity in identities:
-        identity.write(run)
-    return identities[0].code, identities[1].code
+    checkouts = provenance.Checkouts()
+    origins = checkouts.identify(root, "stash.patch"), checkouts.identify(tool, "tool.patch")
+    for origin in origins:
+        origin.write(run)
+    return origins[0].code, origins[1].code
 
 
 def files(root: Path) -> dict[str, tuple[str, bytes]]:

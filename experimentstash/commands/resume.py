@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from experimentstash import records
+from experimentstash import records, worktrees
 from experimentstash.attempts import open_next
 from experimentstash.commands.choosing import A_RUN
 from experimentstash.errors import StashError
@@ -52,6 +52,7 @@ def resume(stash: Stash, earlier: Run) -> Run:
                 f"if it does, write `resume: [--its, --arguments]` (or `resume: []`) in {run.registration}; that holds"
                 " for runs from then on",
             )
+        worktrees.refuse_if_gone(run)
         open_next(run, State.FROZEN)
         run.queued = None
         run.supervisor = supervisor_here()

@@ -74,7 +74,8 @@ def show(stash: Stash, run: Run) -> list[tuple[str, str]]:
 def _code(code: Code | None) -> str | None:
     if code is None or code.commit is None:
         return None
-    return f"{code.commit[:12]}{f' ({code.branch})' if code.branch else ''}{', with changes' if code.dirty else ''}"
+    branch, changes = f" ({code.branch})" if code.branch else "", ", with changes" if code.dirty else ""
+    return f"{code.commit[:12]}{branch}{changes}{f', frozen in {code.path}' if code.snapshot else ''}"
 
 
 def _wandb(outcome: dict[str, object]) -> str:

@@ -1,0 +1,77 @@
+"""A checkout as one commit: what isn't committed and its nested submodules included, and nothing of the user's touched.
+
+Only objects are made, which no reference knows; a worktree that has the commit checked out keeps them.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from experimentstash import git
+from experimentstash.provenance import OWN_OUTPUT, belongs_in_patch
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The commit of a checkout as it is, and how it differs from what the user has committed."""
+
+    commit: str
+    base: str  # what HEAD is
+    branch: str | None  # None: detached
+    is_dirty: bool
+    patch: str  # from the base to the commit, nested submodules included
+    omitted: tuple[str, ...]  # untracked files that the commit leaves out (large, or secrets)
+    nested: Mapping[str, Snapshot] = field(default_factory=dict)  # the submodules that are checked out, by their paths
+
+
+def take(root: Path, path: str = "", *, without: Sequence[str] = (), below: str = "") -> Snapshot | None:
+    """Return the snapshot of the checkout at ``root``; None if there is nothing in it that git knows.
+
+    With ``path`` the commit has no parent and nothing in it but that directory: it stays the same whatever changes
+    elsewhere. ``without`` are untracked paths to leave out. ``below`` is where a submodule lies in its superproject.
+    """
+    status = git.status(root)
+    if status is None or status.commit is None:
+        return None
+    prefix = f"{path}/" if path else ""
+    left_out = (*OWN_OUTPUT, *(f"{name}/" for name in without))
+    changed = [name for name in status.changed if name.startswith(prefix)]
+    untracked = [name for name in status.untracked if name.startswith(prefix) and not f"{name}/".startswith(left_out)]
+    kept = [name for name in untracked if belongs_in_patch(root / name)]
+    links = {name: commit for name, commit in git.gitlinks(root).items() if name.startswith(prefix)}
+    nested = {
+        name: taken
+        for name in links
+        if (root / name / ".git").exists() and (taken := take(root / name, below=f"{below}{name}/"))
+    }
+    committed = git.object_at(root, "HEAD^{tree}")
+    assert committed is not None
+    tree = plain = committed
+    if changed or kept or any(inner.commit != links[name] for name, inner in nested.items()):
+        with tempfile.TemporaryDirectory(prefix="experimentstash-") as scratch:
+            index = Path(scratch, "index")
+            # First as the user would commit it: for a submodule that is another commit, but no changes inside.
+            plain = git.write_tree(root, index, path, kept, {name: inner.base for name, inner in nested.items()})
+            tree = git.write_tree(root, index, path, (), {name: inner.commit for name, inner in nested.items()})
+    if path:
+        own = git.object_at(root, f"{tree}:{path}")
+        if own is None:
+            return None
+        commit = git.commit_tree(root, git.put_below(root, own, path), None)
+    else:
+        commit = status.commit if tree == committed else git.commit_tree(root, tree, status.commit)
+    patch = "" if plain == committed else git.changes(root, committed, plain, path, below)
+    return Snapshot(
+        commit=commit,
+        base=status.commit,
+        branch=status.branch,
+        is_dirty=bool(changed or untracked) or any(inner.is_dirty for inner in nested.values()),
+        patch=patch + "".join(inner.patch for inner in nested.values()),
+        omitted=tuple(
+            sorted({f"{below}{name}" for name in {*untracked} - {*kept}}.union(*(i.omitted for i in nested.values())))
+        ),
+        nested=nested,
+    )

@@ -1,0 +1,372 @@
+"""Code as submitted: a worktree of a tool's snapshot, shared by all its runs, and removed when none needs it any more.
+
+.experimentstash/code/<tool>/<key>/
+  tree/                 the worktree, with links to what the tool shares with its checkout
+  environments/         the tool's environments that were made from it
+  configs/<hash>/       directories of the stash that the tool reads its configs from
+  users/                who needs it: a run's or sweep's directory, and the process that submits
+  repositories.json     the checkouts that know of the worktree, and of those of submodules inside it
+  ready                 set last
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from experimentstash import files, git, procfs, records, snapshots
+from experimentstash.errors import StashError
+from experimentstash.process import CommandError
+from experimentstash.procfs import Identity
+from experimentstash.provenance import Provenance
+from experimentstash.records import Code, State, Supervisor
+from experimentstash.redaction import is_secret_file, redact
+from experimentstash.schema import EnvironmentKind, ToolConfig
+from experimentstash.snapshots import Snapshot
+from experimentstash.steps import step
+from experimentstash.supervision import supervisor_here
+from experimentstash.transaction import REMAKEABLE, make_private
+from experimentstash.workspace import Stash, new_token
+
+PATCH = "tool.patch"
+_TREE, _ENVIRONMENTS, _CONFIGS, _USERS = "tree", "environments", "configs", "users"
+_REPOSITORIES, _READY = "repositories.json", "ready"
+_KEY_LENGTH = 16
+# Seconds for which a process of another machine, which can't be looked at, is believed to be submitting.
+_FOREIGN_PATIENCE = 24 * 3600.0
+# Ends after which `experimentstash resume` goes on with a run.
+_CUT_SHORT = {
+    State.TIMED_OUT,
+    State.PREEMPTED,
+    State.KILLED,
+    State.CANCELLED,
+    State.LOST,
+    State.OUT_OF_MEMORY,
+}
+# Ignored by git and of no use to a run, besides what is REMAKEABLE: its environment is made anew.
+_NO_INPUT = (".venv", "venv", "build", "dist", ".git", ".idea", ".vscode", ".DS_Store")
+_MOST_NAMES = 5
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """A tool's code as it was when it was secured; what is edited afterwards doesn't reach it."""
+
+    live: Path  # the tool's directory in the checkout
+    directory: Path  # and in the worktree
+    environments: Path
+    configs: Mapping[str, str]  # call.config_dir or call.config_path → the directory to use
+    provenance: Provenance
+
+    def adapted(self, tool: ToolConfig) -> ToolConfig:
+        """Return the tool's registration with the paths that its runs are to use."""
+        call = dataclasses.replace(
+            tool.call,
+            config_dir=tool.call.config_dir and self.configs[tool.call.config_dir],
+            config_path=tool.call.config_path and self.configs[tool.call.config_path],
+        )
+        environment = tool.environment
+        if environment.interpreter and not (self.directory / environment.interpreter).exists():
+            # A Python that exists is no code, and git ignores it.
+            interpreter = str(self.live / Path(environment.interpreter).expanduser())
+            environment = dataclasses.replace(environment, interpreter=interpreter)
+        return dataclasses.replace(tool, call=call, environment=environment)
+
+    def search_path(self, kind: EnvironmentKind) -> list[Path]:
+        """Return where Python must look before it looks into its environment.
+
+        In one that somebody else has made, the tool may be installed in editable mode: that is the live code.
+        """
+        if kind is not EnvironmentKind.interpreter:
+            return []
+        return [path for path in (self.directory / "src", self.directory) if path.is_dir()]
+
+
+def secure(
+    stash: Stash, name: str, live: Path, tool: ToolConfig, user: Path, announce: Callable[[str], None]
+) -> Frozen | None:
+    """Return the code of a tool as its checkout in ``live`` is now; None if git doesn't know it.
+
+    It stays as long as this process lives, or a run below the directory ``user`` isn't over or can be resumed.
+    """
+    real = live.resolve()
+    root = git.toplevel(real)
+    if root is None:
+        return None
+    path = "" if root != git.toplevel(stash.root.resolve()) else real.relative_to(root).as_posix()
+    shared = _shared(stash, name, tool, real)
+    try:
+        below = [(real / each).relative_to(root).as_posix() for each in shared]
+        taken = snapshots.take(root, path, without=below)
+        if taken is None:
+            return None
+        marks = hashlib.sha256(json.dumps([str(live), *shared]).encode()).hexdigest()[:_KEY_LENGTH] if shared else ""
+        place = _home(stash, name) / "-".join(filter(None, (taken.commit[:_KEY_LENGTH], marks)))
+        directory = place / _TREE / real.relative_to(root)
+        with _exclusive(stash, name, announce) as lock:
+            if not ((place / _READY).exists() and directory.is_dir()):
+                announce(f"Freezing the code of {name!r}: {_describe(taken)}")
+                _make(place, root, taken, {directory / each: live / each for each in shared}, lock)
+                _tell_what_is_missing(stash, name, taken, real, root, shared, announce)
+                _clean(stash, place, lock)
+            configs = {given: _frozen_configs(stash, live, directory, place, given) for given in _given(tool)}
+            _note_user(stash, place, user.absolute())
+    except (CommandError, OSError) as error:
+        raise StashError(
+            f"The code of {name!r} could not be frozen: {error}", "code=live uses the checkout as it is"
+        ) from error
+    code = Code(
+        path=str(directory),
+        commit=taken.base,
+        branch=taken.branch,
+        dirty=taken.is_dirty,
+        patch=PATCH if taken.patch else None,
+        omitted=list(taken.omitted),
+        snapshot=taken.commit,
+    )
+    patch = redact(taken.patch, os.environ)
+    return Frozen(live, directory, place / _ENVIRONMENTS, configs, Provenance(code, patch))
+
+
+def submitters(stash: Stash, name: str) -> list[Supervisor]:
+    """Return the processes that are submitting runs of a tool's frozen code, or executing them."""
+    users = [user for place in _places(_home(stash, name)) for user in _users(stash, place)]
+    return [user.submitter for user in users if user.is_submitting]
+
+
+def remove_all(stash: Stash, name: str, announce: Callable[[str], None]) -> None:
+    """Remove all the frozen code of a tool, and what its repositories know of it."""
+    with _exclusive(stash, name, announce) as lock:
+        for place in _places(_home(stash, name)):
+            _remove(place, lock)
+        shutil.rmtree(_home(stash, name), ignore_errors=True)
+
+
+def refuse_if_gone(run: records.Run) -> None:
+    """Raise StashError if the frozen code of a run has been removed since."""
+    if run.code is not None and run.code.snapshot is not None and not Path(run.code.path).is_dir():
+        raise StashError(
+            f"The code of the run {run.id} as it was submitted ({run.code.path}) has been removed.",
+            f"run it anew; its code is commit {(run.code.commit or '')[:12]}"
+            + (f" with {run.path / run.code.patch}" if run.code.patch else ""),
+        )
+
+
+# --- making ----------------------------------------------------------------------------------------------------------
+
+
+def _make(place: Path, root: Path, taken: Snapshot, links: Mapping[Path, Path], lock: int) -> None:
+    """Make the worktrees. Whenever that ends, what `_remove` needs to know is written down by then."""
+    _remove(place, lock)  # what an interrupted one has left
+    make_private(place.parent.parent)
+    (place / _USERS).mkdir(parents=True)
+    tree = place / _TREE
+    worktrees = [(checkout, tree / path, commit) for checkout, path, commit in _parts(root, "", taken)]
+    known = [[str(checkout), str(directory)] for checkout, directory, _ in worktrees]
+    files.write_atomically(place / _REPOSITORIES, json.dumps(known, indent=2) + "\n")
+    for checkout, directory, commit in worktrees:
+        step("before a worktree")
+        git.add_worktree(checkout, directory, commit, lock)
+    step("worktrees are there")
+    for link, target in links.items():
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(target)
+    step("before ready")
+    files.write_atomically(place / _READY, "")
+
+
+def _parts(root: Path, path: str, taken: Snapshot) -> Iterator[tuple[Path, str, str]]:
+    """Yield checkout, path in the tree, and commit of a snapshot and of those inside it, from the outside in."""
+    yield root, path, taken.commit
+    for inner, snapshot in taken.nested.items():
+        yield from _parts(root / inner, f"{path}/{inner}" if path else inner, snapshot)
+
+
+def _shared(stash: Stash, name: str, tool: ToolConfig, directory: Path) -> list[str]:
+    """Return the paths that a tool shares with its checkout, normalized; StashError if one can't be."""
+    where = f"{stash.registration(name).relative_to(stash.root)}: shared"
+    paths = sorted({os.path.normpath(path) for path in tool.shared})
+    for path in paths:
+        if path == "." or path.startswith("..") or os.path.isabs(path):
+            raise StashError(f"{where}: {path} is not below the tool's directory.")
+        if not (directory / path).exists():
+            raise StashError(f"{where}: {path} does not exist in {tool.path}.", f"make it, or mend {where}")
+        known = git.tracked(directory, [path])
+        if known:
+            raise StashError(
+                f"{where}: {path} is code: git tracks {known[0]}{' and others' if len(known) > 1 else ''}.",
+                "name only what git ignores",
+            )
+    return paths
+
+
+def _given(tool: ToolConfig) -> list[str]:
+    return [path for path in (tool.call.config_dir, tool.call.config_path) if path]
+
+
+def _frozen_configs(stash: Stash, live: Path, directory: Path, place: Path, given: str) -> str:
+    """Return a directory of configs as it is now: in the tool's frozen code, or copied from the stash."""
+    source = Path(os.path.normpath(stash.root / given))
+    if source.is_relative_to(live):
+        return str(directory / source.relative_to(live))
+    found = {
+        os.path.relpath(os.path.join(folder, name), source): Path(folder, name).read_bytes()
+        for folder, _, names in os.walk(source)
+        for name in names
+        if not is_secret_file(name)
+    }
+    digest = hashlib.sha256()
+    for name, content in sorted(found.items()):
+        digest.update(f"{name!a} {len(content)}\n".encode() + content)
+    target = place / _CONFIGS / digest.hexdigest()[:_KEY_LENGTH]
+    if not target.is_dir():
+        draft = target.with_suffix(".part")
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(parents=True)
+        for name, content in found.items():
+            (draft / name).parent.mkdir(parents=True, exist_ok=True)
+            (draft / name).write_bytes(content)
+        draft.rename(target)
+    return str(target)
+
+
+def _describe(taken: Snapshot) -> str:
+    return f"commit {taken.base[:12]}{', with what is changed and not committed' if taken.is_dirty else ''}"
+
+
+def _tell_what_is_missing(
+    stash: Stash,
+    name: str,
+    taken: Snapshot,
+    directory: Path,
+    root: Path,
+    shared: list[str],
+    announce: Callable[[str], None],
+) -> None:
+    """Say what the checkout has and the frozen code lacks, if a run might want it."""
+    path = "" if directory == root else directory.relative_to(root).as_posix()
+    useless = {*REMAKEABLE, *_NO_INPUT}
+    lacking = [
+        each
+        for each in (os.path.relpath(root / one, directory) for one in (*git.unseen(root, path), *taken.omitted))
+        if not useless & {*each.split("/")} and not each.endswith((".egg-info", ".pyc"))
+        if not any(f"{each}/".startswith(f"{one}/") for one in shared)
+    ]
+    if lacking:
+        shown = ", ".join(lacking[:_MOST_NAMES]) + (" …" if len(lacking) > _MOST_NAMES else "")
+        announce(
+            f"Not part of it, because git ignores it, or it is large, or it may be secret: {shown}\n"
+            f"  → what of it the tool reads or keeps: `shared: [{lacking[0]}]` in"
+            f" {stash.registration(name).relative_to(stash.root)}"
+        )
+
+
+# --- who needs it ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _User:
+    """Who needs frozen code: the runs of one submission, and until they are all submitted its process."""
+
+    note: Path
+    runs: Path
+    submitter: Supervisor
+
+    @property
+    def is_submitting(self) -> bool:
+        if self.submitter.host != procfs.hostname():
+            return time.time() - self.note.stat().st_mtime < _FOREIGN_PATIENCE
+        process = Identity(self.submitter.pid, self.submitter.start_time)
+        return self.submitter.boot_id == procfs.boot_id() and procfs.is_alive(process)
+
+    def needs(self, place: Path) -> bool:
+        return self.is_submitting or any(_will_use(directory, place) for directory in records.directories(self.runs))
+
+
+def _note_user(stash: Stash, place: Path, runs: Path) -> None:
+    # Relative, because a stash may have several absolute paths.
+    shown = os.path.relpath(runs, stash.root) if runs.is_relative_to(stash.root) else str(runs)
+    note = {"runs": shown, "submitter": dataclasses.asdict(supervisor_here())}
+    files.write_atomically(place / _USERS / f"{new_token()}.json", json.dumps(note, indent=2) + "\n")
+
+
+def _users(stash: Stash, place: Path) -> list[_User]:
+    found = []
+    for path in _listed(place / _USERS):
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+            note = json.loads(path.read_bytes())
+            found.append(_User(path, stash.root / note["runs"], Supervisor(**note["submitter"])))
+    return found
+
+
+def _will_use(directory: Path, place: Path) -> bool:
+    """Tell whether a run will still use the code in ``place``; if its record can't be read, it may."""
+    try:
+        run = records.read(directory)
+    except StashError:
+        return True
+    if run.code is None or place.name not in Path(run.code.path).parts:
+        return False
+    return not run.state.is_final or (run.resume is not None and run.state in _CUT_SHORT)
+
+
+# --- removing --------------------------------------------------------------------------------------------------------
+
+
+def _clean(stash: Stash, new: Path, lock: int) -> None:
+    """Remove the other frozen code of a tool that nobody needs any more."""
+    for place in _places(new.parent):
+        users = _users(stash, place)
+        needing = [user for user in users if user.needs(place)]
+        for user in users:
+            if user not in needing:
+                user.note.unlink()
+        if not needing and place != new:
+            _remove(place, lock)
+
+
+def _remove(place: Path, lock: int) -> None:
+    """Remove frozen code, made or half-made; interrupted, it can be called again."""
+    (place / _READY).unlink(missing_ok=True)
+    try:
+        known = json.loads((place / _REPOSITORIES).read_bytes())
+    except (OSError, ValueError):
+        known = []
+    for checkout, directory in reversed(known):
+        if (Path(checkout) / ".git").exists():
+            git.remove_worktree(Path(checkout), Path(directory), lock)
+            step("a worktree is forgotten")
+    for directory in (place / _TREE, place / _ENVIRONMENTS, place):  # what tells the repositories goes last
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(directory)
+        step("removed")
+
+
+def _home(stash: Stash, name: str) -> Path:
+    return stash.code / name
+
+
+def _places(home: Path) -> list[Path]:
+    return [path for path in _listed(home) if (path / _REPOSITORIES).exists() or (path / _USERS).is_dir()]
+
+
+def _listed(directory: Path) -> list[Path]:
+    try:
+        return sorted(directory.iterdir())
+    except OSError:
+        return []
+
+
+def _exclusive(stash: Stash, name: str, announce: Callable[[str], None]) -> contextlib.AbstractContextManager[int]:
+    return files.locked(
+        stash.private / "locks" / f"code-{name}.lock",
+        on_wait=lambda: announce(f"Waiting for another process that freezes the code of {name!r} …"),
+    )
