@@ -25,11 +25,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
-from experimentstash import records, sweep_size
+from experimentstash import records, sweep_size, sweepers
 from experimentstash.errors import SecretError, StashError
 from experimentstash.execute import GRACE_IN_JOB, Executed, execute
 from experimentstash.freeze import Request, explain, freeze, plan, tool_directory
 from experimentstash.loader import CONFIG_NAME
+from experimentstash.objective import Result
 from experimentstash.output import USAGE, complain, say
 from experimentstash.overrides import MULTIRUN, meant, refuse_secrets
 from experimentstash.provenance import Checkouts
@@ -66,6 +67,7 @@ class _Session:
     stash: Stash
     executed: Executed | None = None
     sweep: Path | None = None
+    sweeper: str | None = None
     runs: Sequence[Run] = ()  # of the sweep, once it is over
     is_dry: bool = False
     has_begun: bool = False  # a task has started
@@ -125,10 +127,12 @@ def main(argv: Sequence[str]) -> int:
     except _Refusal as refusal:
         assert refusal.__cause__ is not None
         raise refusal.__cause__ from None
+    except _Shown:
+        pass
     except Exception as error:
         from experimentstash import mistakes
 
-        explained = mistakes.explain(error, stash, arguments)
+        explained = mistakes.explain(error, stash, arguments) or sweepers.gave_up(error, session.sweeper)
         if explained is None:
             raise
         raise explained from error
@@ -228,7 +232,8 @@ def prepare(config: DictConfig, typed: Callable[[], StashConfig] | None = None) 
     """Freeze one composed experiment; None if there is nothing to execute (a mistake, or only validated).
 
     To be called as a task function of Hydra's, for HydraConfig and the run directory. A mistake of the user's in one
-    job of a sweep doesn't stop the others: it is noted as a failed run. ``typed`` is as in ``as_request``.
+    job of a sweep doesn't stop the others: it is noted as a failed run, and raised only if the sweeper needs results.
+    ``typed`` is as in ``as_request``.
     """
     session = _session.get() or _Session(find_stash(Path(os.environ[ROOT_VARIABLE])))
     stash = session.stash
@@ -236,6 +241,8 @@ def prepare(config: DictConfig, typed: Callable[[], StashConfig] | None = None) 
     session.has_begun = True
     try:
         request = as_request(stash, config, directory, typed)
+        if request.config.objective is None and needs_result():
+            raise sweepers.no_objective(request.organizer)
         planned = plan(replace(request, frozen=_frozen(session, request)))
         if request.config.debug:
             for line in explain(planned):
@@ -244,11 +251,15 @@ def prepare(config: DictConfig, typed: Callable[[], StashConfig] | None = None) 
             print(shlex.join(planned.command.argv), flush=True)
             session.is_dry = True
             _discard(directory)
+            if needs_result():
+                raise _Shown
             return None
         return Prepared(freeze(planned, announce=say, checkouts=session.checkouts), planned.secrets)
     except (StashError, OmegaConfBaseException) as error:
-        _reject(session, directory, error)
-        return None
+        mistake = _reject(session, directory, error)
+    if needs_result():
+        raise mistake
+    return None
 
 
 def _frozen(session: _Session, request: Request) -> Frozen | None:
@@ -281,14 +292,21 @@ def _frozen(session: _Session, request: Request) -> Frozen | None:
     return found
 
 
-def task(config: DictConfig) -> None:
+def needs_result() -> bool:
+    """Tell whether the job at hand belongs to a sweep whose sweeper needs its result."""
+    hydra = HydraConfig.get()
+    return hydra.mode == RunMode.MULTIRUN and sweepers.needs_results(str(hydra.sweeper._target_))
+
+
+def task(config: DictConfig) -> Result | None:
     """Freeze and execute one composed experiment: the task function of Hydra's launchers.
 
-    A tool that fails is no error here: its run's record tells.
+    Returns the objective's value. A tool that fails is an error here only if the sweeper needs that: its run's record
+    tells.
     """
     prepared = prepare(config)
     if prepared is None:
-        return
+        return None
     stash = find_stash(Path(os.environ[ROOT_VARIABLE]))
     run = prepared.run
     say(f"{run.organizer or run.experiment or run.tool}  →  {stash.relative(run.path)}")
@@ -303,9 +321,12 @@ def task(config: DictConfig) -> None:
         raise (
             KeyboardInterrupt if executed.interrupted_by is signal.SIGINT else SystemExit(128 + executed.interrupted_by)
         )
+    if run.result is None and needs_result():
+        raise sweepers.no_result(run)
+    return run.result
 
 
-def _reject(session: _Session, directory: Path, error: Exception) -> None:
+def _reject(session: _Session, directory: Path, error: Exception) -> StashError:
     """Note that a job's configuration is wrong: in a sweep as a failed run of its own, so that the others go on."""
     hydra = HydraConfig.get()
     overrides = _overrides(hydra)
@@ -320,9 +341,9 @@ def _reject(session: _Session, directory: Path, error: Exception) -> None:
     if hydra.mode != RunMode.MULTIRUN:
         if not (directory / records.FILE_NAME).exists():  # another process may have been faster to claim it
             _discard(directory)
-        return
+        return mistake
     if (directory / records.FILE_NAME).exists():
-        return
+        return mistake
     if isinstance(mistake, SecretError):
         _discard(directory)
         overrides = []
@@ -343,6 +364,7 @@ def _reject(session: _Session, directory: Path, error: Exception) -> None:
             reason=str(mistake),
         )
     )
+    return mistake
 
 
 def _discard(directory: Path) -> None:
@@ -418,8 +440,12 @@ def _refuse(error: StashError) -> NoReturn:
     raise _Refusal from error
 
 
+class _Shown(BaseException):
+    """Ends a sweep of which only the first job can be shown: what comes after it depends on its result."""
+
+
 class Guard(Callback):
-    """Keeps two runs from sharing a directory, and hands the grace signal to submitit's SLURM launcher."""
+    """Refuses what can't work before it begins, and hands the grace signal to submitit's SLURM launcher."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         directory = Path(config.hydra.run.dir)
@@ -430,9 +456,13 @@ class Guard(Callback):
         directory = Path(config.hydra.sweep.dir).absolute()
         if next(records.directories(directory), None) is not None:
             _refuse(records.already_taken(directory))
+        sweeper = str(config.hydra.sweeper._target_)
+        organizer = config.hydra.runtime.choices.get("exp")
+        if organizer is not None and config.objective is None and sweepers.needs_results(sweeper):
+            _refuse(sweepers.no_objective(organizer))  # one that is swept over is looked at when it is frozen
         session = _session.get()
         if session is not None:
-            session.sweep = directory
+            session.sweep, session.sweeper = directory, sweeper
         try:
             remark = sweep_size.remark(config)
         except StashError as error:

@@ -26,7 +26,7 @@ def open_next(run: Run, state: State) -> None:
     run.attempt += 1
     run.log = f"output.{run.attempt}.log"
     run.state = state
-    run.started = run.ended = run.reason = run.advice = run.signal = None
+    run.started = run.ended = run.reason = run.advice = run.signal = run.result = None
     run.exit_code = run.duration = run.peak_memory = run.cpu_time = run.process = None
     run.notes = []
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from experimentstash import attempts, collect, outcome, procfs, records, slurm, wandb_guard
+from experimentstash import attempts, collect, objective, outcome, procfs, records, slurm, wandb_guard
 from experimentstash.errors import (
     EXIT_INTERRUPTED,
     EXIT_NOT_EXECUTABLE,
@@ -212,7 +212,7 @@ class Execution:
             return
         run, ending = self.run, self._tool.ending()
         _bring_together(run, self._before)
-        _conclude(run, ending, self._log)
+        _conclude(run, ending, self._log, self.log_offset)
 
     def abandon(self, error: BaseException) -> None:
         """End what is left of the tool, now, and close the record of a run that can't be watched any longer."""
@@ -337,7 +337,7 @@ REQUESTS = {
 }
 
 
-def _conclude(run: Run, ending: Ending, log: _Log) -> None:
+def _conclude(run: Run, ending: Ending, log: _Log, log_offset: int) -> None:
     job = slurm.current_job()
     if ending.stop is not None and ending.stop.number is signal.SIGTERM and job is not None:
         if attempts.is_cancelled(run):
@@ -355,6 +355,9 @@ def _conclude(run: Run, ending: Ending, log: _Log) -> None:
         run.notes.append(f"the tool left {ending.left_behind} processes behind; they were ended")
     if ending.survivors:
         run.notes.append(f"{ending.survivors} processes of the tool survive SIGKILL (a dead file system?)")
+    if run.state is State.COMPLETED and run.objective is not None:
+        run.result, missing = objective.read(run.objective, run.path, run.log, log_offset)
+        run.notes += missing
     if run.state is State.FAILED:
         run.advice = outcome.advise(run, run.path / run.log)
     log(f"{run.state.value}, exit code {run.exit_code}" + (f": {run.reason}" if run.reason else ""))

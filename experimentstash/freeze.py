@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experimentstash import arguments, durations, entrypoints, environments, records, wandb_guard
+from experimentstash import arguments, durations, entrypoints, environments, objective, records, wandb_guard
 from experimentstash.entrypoints import Entrypoint
 from experimentstash.environments import Recipe
 from experimentstash.errors import StashError
@@ -59,6 +59,7 @@ class Plan:
     files: Mapping[str, str] = field(default_factory=dict)
     timeout: float | None = None
     estimated_runtime: float | None = None
+    objective: objective.Spec | None = None
 
 
 def plan(request: Request) -> Plan:
@@ -124,6 +125,7 @@ def plan(request: Request) -> Plan:
         estimated_runtime=(
             None if config.estimated_runtime is None else durations.parse(config.estimated_runtime, "estimated_runtime")
         ),
+        objective=None if config.objective is None else objective.check(config.objective, request.directory),
     )
 
 
@@ -162,6 +164,7 @@ def freeze(planned: Plan, announce: Callable[[str], None], checkouts: Checkouts 
         resume=config.tool.resume,
         stash=origins[0].code,
         code=origins[1].code,
+        objective=planned.objective,
         environment=environments.record(planned.recipe),
         wandb={"timeout": config.wandb.timeout},
         debug=config.debug,

@@ -146,6 +146,7 @@ class Run:
     collect: list[str] = field(default_factory=list)  # absolute directories in the tool's checkout
     collect_lock: str | None = None  # held while the tool may write there
     resume: list[str] | None = None  # extra arguments of further attempts; None: can't be resumed
+    objective: Any = None  # where the number, or a list of them, is found that a sweeper is to optimise
     stash: Code | None = None
     code: Code | None = None  # the tool's
     environment: Environment | None = None
@@ -161,6 +162,7 @@ class Run:
     signal: str | None = None
     reason: str | None = None
     advice: str | None = None  # what to change, and in which file
+    result: float | list[float] | None = None  # the objective's value
     peak_memory: int | None = None
     cpu_time: float | None = None
     host: str | None = None

@@ -213,7 +213,7 @@ class SlurmLauncherConfig:
     """The settings of hydra/launcher=slurm."""
 
     _target_: str = "hydra_plugins.experimentstash_launcher.slurm.SlurmLauncher"
-    # Stay until all runs have ended. null: only if the sweeper needs their results (any but Hydra's basic one).
+    # Stay until all runs have ended. null: only if the sweeper needs their results (any but `basic` and `zip`).
     wait: Optional[bool] = None
     # What every run gets that doesn't ask for something else.
     resources: ResourcesConfig = field(default_factory=ResourcesConfig)
@@ -242,6 +242,18 @@ class SlurmLauncherConfig:
 
 
 @dataclass
+class ZipSweeperConfig:
+    """The settings of hydra/sweeper=zip."""
+
+    _target_: str = "hydra_plugins.experimentstash_sweeper.zip.ZipSweeper"
+    # As in hydra/sweeper=basic: how many jobs to launch at once (null: all), and further sweeps: {params.seed: 1,2}.
+    max_batch_size: Optional[int] = None
+    params: Optional[Dict[str, str]] = None
+    # Which keys vary in step, in groups: [[params.seed, params.name], …]. All else is a product. null: all swept ones.
+    together: Optional[List[List[str]]] = None
+
+
+@dataclass
 class StashConfig:
     """The root configuration: one experiment of one tool, ready to run."""
 
@@ -256,6 +268,11 @@ class StashConfig:
     params: Dict[str, Any] = field(default_factory=dict)
     # Arguments appended as they are; interpolations such as ${params.seed} and ${output_dir} work.
     arguments: List[str] = field(default_factory=list)
+    # The number that a sweeper such as Optuna's is to optimise. accuracy: a key of its metrics.json (dotted if it
+    # is nested); {key: accuracy, file: results/all.json}; {column: loss, file: history.csv, take: last, min or max};
+    # {pattern: 'loss=(\S+)', take: …}, in the tool's output, or in a file:. Files are relative to the run directory.
+    # A list of these for sweepers with several objectives.
+    objective: Any = None
     # The time after which the run is stopped, written like estimated_runtime (null: none).
     timeout: Optional[str] = None
     # Whether the run uses the tool's checkout, or a copy of it that nobody edits any more.

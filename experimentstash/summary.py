@@ -30,15 +30,18 @@ def ending_line(stash: Stash, run: Run) -> str:
 
 
 def sweep_table(stash: Stash, runs: Sequence[Run]) -> str:
-    """Return a table of a sweep's runs: which, state, time, and where its log is.
+    """Return a table of a sweep's runs: which, state, result if there are any, time, and where its log is.
 
     Of a large sweep it shows the runs that did not go well, and how many there are in each state.
     """
     shown = runs
     if len(runs) > _SHOWN:
         shown = [run for run in runs if run.state not in _MARKS][:_SHOWN]
-    rows = [(run.id, title(run), marked_state(run), _took(run), stash.relative(run.path / run.log)) for run in shown]
-    lines = [_table([("run", "experiment", "state", "time", "log"), *rows])] if rows else []
+    rows = [
+        (run.id, title(run), marked_state(run), result(run), _took(run), stash.relative(run.path / run.log))
+        for run in shown
+    ]
+    lines = [_table([("run", "experiment", "state", "result", "time", "log"), *rows])] if rows else []
     if len(shown) < len(runs):
         counts = Counter(run.state for run in runs)
         lines.append(
@@ -48,18 +51,21 @@ def sweep_table(stash: Stash, runs: Sequence[Run]) -> str:
 
 
 def runs_table(stash: Stash, runs: Sequence[Run]) -> str:
-    """Return a table of runs: which, state, experiment, tool, when, how long, and where."""
+    """Return a table of runs: which, state, experiment, tool, result if there are any, when, how long, and where."""
     rows = [
-        (run.id, marked_state(run), title(run), run.tool, _when(run), _took(run), stash.relative(run.path))
+        (run.id, marked_state(run), title(run), run.tool, result(run), _when(run), _took(run), stash.relative(run.path))
         for run in runs
     ]
-    return _table([("run", "state", "experiment", "tool", "when", "time", "directory"), *rows])
+    return _table([("run", "state", "experiment", "tool", "result", "when", "time", "directory"), *rows])
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    """Return a heading and rows as text; a column with nothing in it is left out."""
+    columns = [column for column in zip(*rows, strict=True) if any(column[1:])]
+    widths = [max(map(len, column)) for column in columns]
     return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in zip(*columns, strict=True)
     )
 
 
@@ -77,6 +83,12 @@ def title(run: Run) -> str:
 def marked_state(run: Run) -> str:
     """Return a run's state in words, with a mark in front."""
     return f"{_MARKS.get(run.state, '✗')} {words(run.state)}"
+
+
+def result(run: Run) -> str:
+    """Return the value of a run's objective, or values; nothing if it has none."""
+    numbers = run.result if isinstance(run.result, list) else [run.result]
+    return ", ".join(f"{number:.6g}" for number in numbers if number is not None)
 
 
 def _took(run: Run) -> str:

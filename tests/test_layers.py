@@ -12,10 +12,10 @@ PACKAGE = Path(__file__).resolve().parent.parent / "experimentstash"
 # From the bottom up. A module may import from the layers below its own.
 LAYERS = (
     {"errors", "procfs", "schema", "relay", "signals", "steps", "loader"},
-    {"redaction", "durations", "entrypoints", "files", "process", "output", "job_config"},
+    {"objective", "together", "redaction", "durations", "entrypoints", "files", "process", "output", "job_config"},
     {"records", "git", "names", "workspace", "wandb_log", "wandb_records", "variations"},
     {"provenance", "environments", "arguments", "collect", "completion", "slurm", "summary", "wandb_runs"}
-    | {"attempts", "detection", "older", "organizers", "submodules"},
+    | {"sweepers", "attempts", "detection", "older", "organizers", "submodules"},
     {"supervision", "registrations", "transaction", "wandb_sync", "wandb_upload", "snapshots"},
     {"outcome", "backups", "wandb_guard", "worktrees"},
     {"freeze", "execute", "leftovers"},

@@ -7,11 +7,12 @@ import dataclasses
 import json
 import shlex
 
+from experimentstash import objective
 from experimentstash.commands import choosing
 from experimentstash.durations import describe
 from experimentstash.records import Code, Run
 from experimentstash.runs import find, slurm_job
-from experimentstash.summary import words
+from experimentstash.summary import result, words
 from experimentstash.workspace import Stash, find_stash
 
 
@@ -42,6 +43,8 @@ def show(stash: Stash, run: Run) -> list[tuple[str, str]]:
         ("state", words(run.state)),
         ("why", run.reason),
         ("advice", run.advice),
+        ("result", result(run) or None),
+        ("objective", None if run.objective is None else objective.words(run.objective)),
         ("experiment", run.organizer),
         ("in the tool", f"{run.tool}: {run.experiment}" if run.experiment else run.tool),
         ("description", run.description or None),

@@ -10,10 +10,12 @@ from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup
 from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
-from experimentstash import app
+from experimentstash import app, sweepers
 from experimentstash.app import Prepared
 from experimentstash.job_config import as_job
 from experimentstash.loader import parsing_once
+from experimentstash.records import Run
+from experimentstash.sweepers import NoResultError
 from experimentstash.variations import SweepLoader, Variation
 
 
@@ -25,6 +27,14 @@ class Job:
     overrides: Sequence[str]
     prepared: Prepared | None
     returned: JobReturn
+    needs_result: bool = False
+
+    def conclude(self, run: Run) -> None:
+        """Give Hydra the result of the run, which has ended; or what is missing, if the sweeper needs one."""
+        if run.result is None and self.needs_result:
+            _fail(self.returned, sweepers.no_result(run))
+        else:
+            self.returned.return_value = run.result
 
 
 def is_ours(task_function: Any) -> bool:
@@ -42,6 +52,7 @@ def prepare(
     setup_globals()
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
     loader = context.config_loader
+    needs_result = sweepers.needs_results(str(config.hydra.sweeper._target_))
     for number, overrides in enumerate(batch, first_number):
         if isinstance(loader, SweepLoader) and loader.is_shared:
             variation = loader.variation(config, overrides)
@@ -52,7 +63,7 @@ def prepare(
             composed.hydra.job.id = number
             composed.hydra.job.num = number
         if variation is not None and _is_plain(composed):
-            prepared, returned = _prepare(variation), without_result(overrides)
+            prepared, returned = _prepare(variation, overrides)
         else:
             returned = run_job(
                 hydra_context=context,
@@ -62,11 +73,11 @@ def prepare(
                 job_subdir_key="hydra.sweep.subdir",
                 configure_logging=False,
             )
-            # A bug, if it is one, stays in there: Hydra's sweepers raise it when they look for the job's result.
             is_done = returned.status is JobStatus.COMPLETED
             prepared = returned.return_value if is_done else None
             returned = _without_ballast(returned, is_done)
-        yield Job(number, overrides, prepared, returned)
+        # A mistake or a bug stays in there: Hydra's sweepers raise it when they look for the job's result.
+        yield Job(number, overrides, prepared, returned, needs_result)
 
 
 def _is_plain(composed: DictConfig) -> bool:
@@ -75,20 +86,32 @@ def _is_plain(composed: DictConfig) -> bool:
     return not (hydra.job.env_set or hydra.job.chdir or hydra.output_subdir is None)
 
 
-def _prepare(variation: Variation) -> Prepared | None:
+def _prepare(variation: Variation, overrides: Sequence[str]) -> tuple[Prepared | None, JobReturn]:
     """Do what Hydra does for a job, without its copies."""
     config = variation.config
-    with parsing_once(), as_job(config, None) as directory:
-        folder = directory / str(config.hydra.output_subdir)
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in variation.files().items():
-            (folder / name).write_text(text, encoding="utf-8")
-        return app.prepare(config, variation.typed)
+    returned = JobReturn(overrides=list(overrides), status=JobStatus.COMPLETED)
+    try:
+        with parsing_once(), as_job(config, None) as directory:
+            folder = directory / str(config.hydra.output_subdir)
+            folder.mkdir(parents=True, exist_ok=True)
+            for name, text in variation.files().items():
+                (folder / name).write_text(text, encoding="utf-8")
+            return app.prepare(config, variation.typed), returned
+    except Exception as error:
+        _fail(returned, error)
+        return None, returned
 
 
-def without_result(overrides: Sequence[str]) -> JobReturn:
+def not_begun(config: DictConfig, overrides: Sequence[str]) -> JobReturn:
     """Return what Hydra is told of a job that was not begun."""
-    return JobReturn(overrides=list(overrides), status=JobStatus.COMPLETED)
+    returned = JobReturn(overrides=list(overrides), status=JobStatus.COMPLETED)
+    if sweepers.needs_results(str(config.hydra.sweeper._target_)):
+        _fail(returned, NoResultError(f"The job {' '.join(overrides)} was not begun."))
+    return returned
+
+
+def _fail(returned: JobReturn, error: Exception) -> None:
+    returned.status, returned.return_value = JobStatus.FAILED, error
 
 
 def _without_ballast(returned: JobReturn, is_done: bool) -> JobReturn:

@@ -120,15 +120,15 @@ def launch(
 ) -> list[JobReturn]:
     """Run the jobs of a batch to their ends and return Hydra's view of them, in their order.
 
-    A tool that fails is no error here: its run's record tells. Asked to stop, it raises KeyboardInterrupt or SystemExit
-    once all has ended.
+    A tool that fails is an error here only if the sweeper needs its result: its run's record tells. Asked to stop, it
+    raises KeyboardInterrupt or SystemExit once all has ended.
     """
     prepared = jobs.prepare(context, config, batch, first_number)
     if config.validate_only:
         return [job.returned for job in prepared]
     returned = supervise(prepared, len(batch), settings)
     numbered = enumerate(batch, first_number)
-    return [returned.get(number) or jobs.without_result(overrides) for number, overrides in numbered]
+    return [returned.get(number) or jobs.not_begun(config, overrides) for number, overrides in numbered]
 
 
 def supervise(prepared: Iterator[Job], total: int, settings: Settings) -> dict[int, JobReturn]:
@@ -159,6 +159,7 @@ def supervise(prepared: Iterator[Job], total: int, settings: Settings) -> dict[i
 
 @dataclass
 class _AtWork:
+    job: Job
     execution: Execution
     slot: str | None
     lock: int | None  # the descriptor that holds its turn to write in the tool's checkout
@@ -173,7 +174,7 @@ class _Sweep:
         self._settings = settings
         self._progress = progress
         self._slots = list(reversed(settings.slots))
-        self._waiting: deque[Prepared] = deque()
+        self._waiting: deque[tuple[Job, Prepared]] = deque()
         self._at_work: list[_AtWork] = []
         self._siblings: set[int] = set()
         self._finishing: list[tuple[Future[None], Run]] = []
@@ -218,7 +219,7 @@ class _Sweep:
             return
         self.returned[job.number] = job.returned
         if job.prepared is not None:
-            self._waiting.append(job.prepared)
+            self._waiting.append((job, job.prepared))
             return
         self.begun += 1
         self._progress.rejected(job.number, job.overrides)
@@ -227,7 +228,7 @@ class _Sweep:
     def _start_what_can(self) -> float:
         """Start the runs for which there is a place; return after how many seconds to try again."""
         seconds = _IDLE
-        for prepared in list(self._waiting):
+        for job, prepared in list(self._waiting):
             if not self._slots or self.stopped is not None:
                 break
             lock = None
@@ -236,14 +237,14 @@ class _Sweep:
                 if lock is None:
                     seconds = _TURN_INTERVAL
                     continue
-            self._waiting.remove(prepared)
-            self._start(prepared, lock)
+            self._waiting.remove((job, prepared))
+            self._start(job, prepared, lock)
             seconds = 0.0
         return seconds
 
-    def _start(self, prepared: Prepared, lock: int | None) -> None:
+    def _start(self, job: Job, prepared: Prepared, lock: int | None) -> None:
         run = prepared.run
-        one = _AtWork(Execution(run, self._siblings), self._slots.pop(), lock, None)
+        one = _AtWork(job, Execution(run, self._siblings), self._slots.pop(), lock, None)
         self._at_work.append(one)
         self.begun += 1
         with self._kept_from_the_others(one):
@@ -272,6 +273,7 @@ class _Sweep:
     def _leave(self, one: _AtWork) -> None:
         """Free the place of a run that has ended."""
         run = one.execution.run
+        one.job.conclude(run)
         self._at_work.remove(one)
         self._slots.append(one.slot)
         if one.lock is not None:
@@ -332,9 +334,10 @@ class _Sweep:
 
     def _cancel_waiting(self, reason: str, exit_code: int) -> None:
         while self._waiting:
-            run = self._waiting.popleft().run
+            job, prepared = self._waiting.popleft()
             with contextlib.suppress(OSError):
-                Execution(run).cancel(reason, exit_code)
+                Execution(prepared.run).cancel(reason, exit_code)
+            job.conclude(prepared.run)
 
     @contextlib.contextmanager
     def _kept_from_the_others(self, one: _AtWork) -> Iterator[None]:

@@ -15,12 +15,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experimentstash import records, runs, slurm
+from experimentstash import records, runs, slurm, sweepers
 from experimentstash.errors import StashError
 from experimentstash.execute import GRACE_IN_JOB
 from experimentstash.files import write_atomically
 from experimentstash.launch import batch, jobs
 from experimentstash.launch.batch import Piece, Terms
+from experimentstash.launch.jobs import Job
 from experimentstash.output import complain, say
 from experimentstash.process import CommandError
 from experimentstash.records import Queued, Run, State
@@ -47,25 +48,32 @@ def launch(
     first_number: int,
     settings: SlurmLauncherConfig,
 ) -> Sequence[JobReturn]:
-    """Freeze the jobs of a batch and submit them; what Hydra gets back of each is that it was taken care of."""
+    """Freeze the jobs of a batch and submit them; Hydra gets their results back, if that is waited for."""
     if not slurm.is_here():
         raise StashError("There is no SLURM here: sbatch is not on PATH.", "hydra/launcher=local, or log in elsewhere")
+    needs_results = sweepers.needs_results(str(config.hydra.sweeper._target_))
+    if needs_results and settings.wait is False:
+        raise StashError(
+            "This sweeper needs results, for which hydra.launcher.wait=false doesn't wait.", "leave it out"
+        )
     sweep = Path(config.hydra.sweep.dir).absolute()
     prepared: list[tuple[Run, Terms]] = []
-    returned: list[JobReturn] = []
+    taken: list[Job] = []
     with _none_left_behind(prepared):
         for job in jobs.prepare(context, config, batch_of_overrides, first_number):
-            returned.append(job.returned)
+            taken.append(job)
             if job.prepared is not None:
                 run, secrets = job.prepared.run, job.prepared.secrets
                 with contextlib.suppress(_Refused):
                     prepared.append((run, _terms(run, secrets, settings, str(config.grace.signal))))
         if prepared:
             _submit_all(sweep, prepared, settings, first_number)
-    started = [run for run, _ in prepared if not run.state.is_final]
-    if _is_to_wait(config, settings) and started:
-        _wait(find_stash(sweep), started)
-    return returned
+    if needs_results or settings.wait:
+        _wait(find_stash(sweep), [run for run, _ in prepared if not run.state.is_final], must=needs_results)
+        for job in taken:
+            if job.prepared is not None:
+                job.conclude(records.read(job.prepared.run.path))
+    return [job.returned for job in taken]
 
 
 class _Refused(Exception):
@@ -157,14 +165,10 @@ def _tell(sweep: Path, arrays: Sequence[Piece], accepted: Sequence[str | None]) 
     )
 
 
-def _is_to_wait(config: DictConfig, settings: SlurmLauncherConfig) -> bool:
-    if settings.wait is not None:
-        return settings.wait
-    return not str(config.hydra.sweeper._target_).endswith(".BasicSweeper")
-
-
-def _wait(stash: Stash, queued: Sequence[Run]) -> None:
-    """Return when all runs have ended; Ctrl-C ends the waiting only."""
+def _wait(stash: Stash, queued: Sequence[Run], *, must: bool) -> None:
+    """Return when all runs have ended; Ctrl-C ends the waiting, and with ``must`` the sweep, but not the runs."""
+    if not queued:
+        return
     say(f"waiting for {_count(len(queued))}; Ctrl-C leaves them to SLURM")
     unfinished = list(queued)
     interval = _FIRST_INTERVAL
@@ -172,7 +176,7 @@ def _wait(stash: Stash, queued: Sequence[Run]) -> None:
         while True:
             before = len(unfinished)
             enquiry = Enquiry()
-            unfinished = [run for run in unfinished if not runs.look(stash, run.path, enquiry).state.is_final]
+            unfinished = [run for run in unfinished if not _has_ended(runs.look(stash, run.path, enquiry), enquiry)]
             if not unfinished:
                 return
             if len(unfinished) != before:
@@ -182,6 +186,20 @@ def _wait(stash: Stash, queued: Sequence[Run]) -> None:
             interval = min(interval * 1.5, _LONGEST_INTERVAL)
     except KeyboardInterrupt:
         say(f"{_count(len(unfinished))} left to SLURM")
+        if must:
+            raise
+
+
+def _has_ended(run: Run, enquiry: Enquiry) -> bool:
+    """Tell whether a run is over. One that was cut short may be just about to go back into the queue."""
+    if not run.state.is_final:
+        return False
+    is_cut_short = run.state in (State.TIMED_OUT, State.PREEMPTED)
+    if not is_cut_short or run.resume is None or run.attempt > run.max_requeues:
+        return True
+    job = runs.slurm_job(run)
+    word = enquiry.ask(job) if job is not None else None
+    return word is None or word.state is not None
 
 
 @contextlib.contextmanager

@@ -1,0 +1,42 @@
+"""hydra/sweeper=zip: parameters that vary together, not each with each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.config_store import ConfigStore
+
+from experimentstash.schema import ZipSweeperConfig
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
+
+ConfigStore.instance().store(group="hydra/sweeper", name="zip", node=ZipSweeperConfig, provider="experimentstash")
+
+
+class ZipSweeper(BasicSweeper):
+    """Hydra's basic sweeper, but for how it comes from the overrides to the jobs."""
+
+    def __init__(self, together: Sequence[Sequence[str]] | None, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._together = together
+
+    def split_arguments(  # type: ignore[override]
+        self, overrides: list[Override], max_batch_size: int | None
+    ) -> list[list[list[str]]]:
+        from experimentstash import together
+        from experimentstash.errors import StashError
+
+        found: dict[str, list[str]] = {}
+        for override in overrides:
+            key = override.get_key_element()
+            if not override.is_sweep_override():
+                found[key] = [f"{key}={override.get_value_element_as_str()}"]
+            elif override.is_discrete_sweep():
+                found[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+            else:
+                raise StashError(f"{override.input_line} has no end of values.", "write a list, choice(…) or range(…)")
+        jobs = together.jobs(found, self._together)
+        return [jobs] if max_batch_size is None else list(self.split_overrides_to_chunks(jobs, max_batch_size))

@@ -1,0 +1,299 @@
+"""What a run is optimised for: which objectives make sense, and what is found of them in what tools write."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experimentstash.errors import StashError
+from experimentstash.objective import Result, check, read, words
+from tests.conftest import StashUnderTest
+
+LOG = "output.2.log"
+PARABOLA = "entrypoint: main.py\ncall: {style: options, output: --out}\n"
+
+
+def result(directory: Path, objective: Any, offset: int = 0) -> Result:
+    found, notes = read(check(objective, directory), directory, LOG, offset)
+    assert notes == [] and found is not None
+    return found
+
+
+def missing(directory: Path, objective: Any) -> str:
+    found, notes = read(check(objective, directory), directory, LOG, 0)
+    assert found is None
+    (note,) = notes
+    return note
+
+
+# --- what makes sense ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("objective", "spec"),
+    [
+        ("accuracy", {"key": "accuracy", "file": "metrics.json"}),
+        ({"key": "a.b", "file": "./out/../all.json"}, {"key": "a.b", "file": "all.json"}),
+        ({"column": "loss"}, {"column": "loss", "file": "metrics.csv", "take": "last"}),
+        ({"pattern": "loss=(.*)", "take": "min"}, {"pattern": "loss=(.*)", "file": None, "take": "min"}),
+        (["a", {"key": "b"}], [{"key": "a", "file": "metrics.json"}, {"key": "b", "file": "metrics.json"}]),
+    ],
+)
+def test_what_a_record_keeps(tmp_path: Path, objective: Any, spec: Any) -> None:
+    assert check(objective, tmp_path) == spec
+    kept = json.loads(json.dumps(spec))
+    assert check(kept, tmp_path) == spec
+    assert words(kept)
+
+
+def test_a_file_may_be_named_by_its_whole_path(tmp_path: Path) -> None:
+    assert check({"key": "a", "file": str(tmp_path / "x" / "m.json")}, tmp_path) == {"key": "a", "file": "x/m.json"}
+
+
+@pytest.mark.parametrize(
+    ("objective", "message"),
+    [
+        (5, "5 names no number"),
+        ("", "names no number"),
+        ([], "the list is empty"),
+        ([["a"]], "names no number"),
+        ({}, "none of key, column and pattern"),
+        ({"colum": "a"}, "unknown key 'colum'. Did you mean 'column'?\nValid: key, column, pattern"),
+        ({"column": "a", "tak": "min"}, "unknown key 'tak'. Did you mean 'take'?\nValid: column, file, take"),
+        ({"key": "a", "take": "min"}, "unknown key 'take'"),
+        ({"key": "a", "column": "b"}, "unknown key 'column'"),
+        ({"key": 5}, "key: 5 is not a text"),
+        ({"column": "a", "take": "best"}, "'best' is none of last, min, max"),
+        ({"pattern": "loss=("}, "'loss=(' is no regular expression: missing )"),
+        ({"pattern": "(a)=(b)"}, "has 2 groups"),
+        ({"key": "a", "file": "../other/metrics.json"}, "not in the run directory"),
+        ({"key": "a", "file": "/etc/passwd"}, "not in the run directory"),
+        ({"key": "a", "file": "."}, "not in the run directory"),
+    ],
+)
+def test_what_makes_no_sense(tmp_path: Path, objective: Any, message: str) -> None:
+    with pytest.raises(StashError) as raised:
+        check(objective, tmp_path)
+    assert str(raised.value).startswith("objective: ")
+    assert message in str(raised.value)
+
+
+# --- keys of JSON files ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def metrics(tmp_path: Path) -> Path:
+    content = {"a": 1, "test": {"acc": 0.5, "deep.er": {"x": -1e-3}}, "val/loss": 2.5, "test.acc": 0.75}
+    more = '"inf": Infinity, "nan": NaN, "yes": true, "text": "1.0", "huge": 1' + 400 * "0"
+    (tmp_path / "metrics.json").write_text(f"{json.dumps(content)[:-1]}, {more}}}")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("a", 1.0), ("test.acc", 0.75), ("test.deep.er.x", -1e-3), ("val/loss", 2.5), ("inf", math.inf)],
+)
+def test_a_key(metrics: Path, key: str, value: float) -> None:
+    found = result(metrics, key)
+    assert found == value and isinstance(found, float)
+
+
+@pytest.mark.parametrize(
+    ("key", "why"),
+    [
+        ("test.ac", "metrics.json has no 'test.ac'. Did you mean 'test.acc'? The numbers: a, test.acc, "),
+        ("a.b", "has no 'a.b'"),
+        ("nan", "it is NaN"),
+        ("yes", "it is no number: true"),
+        ("text", 'it is no number: "1.0"'),
+        ("test", "it is no number: {"),
+        ("huge", "too large"),
+    ],
+)
+def test_a_key_without_a_number(metrics: Path, key: str, why: str) -> None:
+    note = missing(metrics, key)
+    assert note.startswith(f"no value for the objective ({key} in metrics.json): ")
+    assert why in note
+
+
+def test_a_long_list_of_keys_is_cut(tmp_path: Path) -> None:
+    (tmp_path / "metrics.json").write_text(json.dumps({f"k{number}": number for number in range(50)}))
+    assert missing(tmp_path, "other").endswith("k19 and 30 more")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[" * 100_000, '{"a": ' * 5000 + "1" + "}" * 5000, "\x00", "1" * 5000])
+def test_what_is_no_metrics(tmp_path: Path, text: str) -> None:
+    (tmp_path / "metrics.json").write_text(text)
+    assert missing(tmp_path, "loss")
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    assert missing(tmp_path, "a").endswith("no metrics.json. There are no files of this kind.")
+    (tmp_path / "run.json").touch()
+    (tmp_path / "metric.json").touch()
+    note = missing(tmp_path, "a")
+    assert note.endswith("no metrics.json. Did you mean 'metric.json'? The files of this kind: metric.json")
+    os.mkfifo(tmp_path / "metrics.json")  # reading it would wait for ever
+    assert missing(tmp_path, "a").endswith("metrics.json is not a file")
+
+
+# --- columns ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("take", "value"), [("last", 0.5), ("min", 0.25), ("max", 3.0)])
+def test_a_column(tmp_path: Path, take: str, value: float) -> None:
+    # Steps without a value, a row that is cut, the header once more after the run was continued, NaN, a quoted cell.
+    text = '\ufeffstep, loss ,note\n0,3.0,\n1,,\n2\n3,nan,"a\nb"\nstep,loss,note\n4,"0.25",\n5, 0.5 ,\n6,,'
+    (tmp_path / "history.csv").write_text(text)
+    assert result(tmp_path, {"column": "loss", "file": "history.csv", "take": take}) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "take", "why"),
+    [
+        ("", "last", "has no column 'loss'. There are no columns."),
+        ("step,los\n1,2\n", "last", "has no column 'loss'. Did you mean 'los'? The columns: step, los"),
+        ("step,loss\n1,\n", "min", "there is none"),
+        ("loss\n1\nnan\n", "last", "it is NaN"),
+        ("loss\nnan\n", "max", "there is none"),
+        ("loss\n1\nbad\n2\n", "min", "it is no number: 'bad'"),
+        ("loss\n1\n" + "2" * 200_000, "last", "is no CSV (line 3): field larger"),
+        ("loss\n1\n" + "2," * 600_000, "last", "is no CSV (line 2): an endless line"),
+    ],
+)
+def test_a_column_without_a_number(tmp_path: Path, text: str, take: str, why: str) -> None:
+    (tmp_path / "metrics.csv").write_text(text)
+    assert why in missing(tmp_path, {"column": "loss", "take": take})
+
+
+# --- patterns --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("take", "value"), [("last", 1e-3), ("min", -2.0), ("max", 4.0)])
+def test_a_pattern(tmp_path: Path, take: str, value: float) -> None:
+    (tmp_path / LOG).write_bytes(b"loss=4\r\xff loss=-2e0\rloss=1e-3 \xe2\x82\xac\nend")
+    assert result(tmp_path, {"pattern": r"loss=([-+.\deE]+)", "take": take}) == value
+
+
+def test_a_pattern_is_looked_for_in_this_attempt(tmp_path: Path) -> None:
+    (tmp_path / LOG).write_text("€ loss=1\nloss=2\n")
+    (tmp_path / "other.txt").write_text("loss=7\n")
+    least = {"pattern": r"^loss=(\d)$", "take": "min"}
+    assert result(tmp_path, least, offset=len("€ loss=1\n".encode())) == 2.0
+    assert result(tmp_path, {**least, "file": "other.txt"}, offset=3) == 7.0
+
+
+def test_a_pattern_without_a_group(tmp_path: Path) -> None:
+    (tmp_path / LOG).write_text("a 12 b 34")
+    assert result(tmp_path, {"pattern": r"\d+"}) == 34.0
+
+
+def test_a_pattern_without_a_number(tmp_path: Path) -> None:
+    note = missing(tmp_path, {"pattern": "loss=(.*)"})
+    assert "(the last match of 'loss=(.*)' in the output): the run directory has no output.2.log" in note
+    (tmp_path / LOG).write_text("nothing")
+    assert missing(tmp_path, {"pattern": "loss=(.*)"}).endswith("there is none")
+    (tmp_path / LOG).write_text("loss=1\nloss=low")
+    assert missing(tmp_path, {"pattern": "loss=(.*)"}).endswith("it is no number: 'low'")
+    assert missing(tmp_path, {"pattern": "(x)?loss"}).endswith("there is none")
+
+
+def test_half_a_number_is_none(tmp_path: Path) -> None:
+    for before in range((1 << 20) - 8, (1 << 20) + 8):  # an endless line is read in pieces of twice that
+        (tmp_path / LOG).write_text("loss=1\n" + "." * ((1 << 20) + before) + "loss=234567" + "." * 100)
+        assert result(tmp_path, {"pattern": r"loss=(\d+)"}) in (1.0, 234567.0)
+
+
+def test_a_large_log_needs_little_memory(tmp_path: Path) -> None:
+    with (tmp_path / LOG).open("w") as stream:
+        for step in range(300_000):
+            stream.write(f"step {step} of this long training: loss={step / 7}\n")
+        stream.write("." * 20_000_000)
+    tracemalloc.start()
+    try:
+        assert result(tmp_path, {"pattern": r"loss=(\S+)", "take": "max"}) == 299_999 / 7
+        assert tracemalloc.get_traced_memory()[1] < 16e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_several(tmp_path: Path) -> None:
+    (tmp_path / "metrics.json").write_text('{"a": 1, "b": 2}')
+    assert result(tmp_path, ["b", "a"]) == [2.0, 1.0]
+    assert result(tmp_path, ["b"]) == [2.0]
+    found, notes = read(check(["a", "c", "d"], tmp_path), tmp_path, LOG, 0)
+    assert found is None and len(notes) == 2
+
+
+# --- on the command line ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def parabola(stash: StashUnderTest) -> StashUnderTest:
+    stash.add_tool("parabola", "parabola", PARABOLA)
+    stash.add_experiment("parabola", "parabola", "params: {x: 2.0, name: n}\nobjective: loss\n")
+    stash.commit()
+    return stash
+
+
+@pytest.mark.parametrize(
+    ("objective", "value"),
+    [
+        ("loss", 0.25),
+        ("test.distance", 0.5),
+        ("{column: loss,take: max}", 1.25),
+        ("{pattern: 'loss=(.+)'}", 0.25),
+        ("[loss,{pattern: 'loss=(.+)',take: max}]", [0.25, 2.25]),
+    ],
+)
+def test_a_result_is_recorded_and_shown(parabola: StashUnderTest, objective: str, value: Any) -> None:
+    done = parabola.cli("+exp=parabola", f"objective={objective}")
+    assert done.returncode == 0, done.stderr
+    record = parabola.record()
+    assert record["result"] == value and record["notes"] == []
+    numbers = value if isinstance(value, list) else [value]
+    shown = parabola.cli("show", "latest").stdout
+    assert f"result       {', '.join(map(str, numbers))}\n" in shown
+    assert words(record["objective"]) in shown
+
+
+def test_a_missing_result_is_noted(parabola: StashUnderTest) -> None:
+    done = parabola.cli("+exp=parabola", "objective=test.name")
+    assert done.returncode == 0
+    record = parabola.record()
+    assert (record["state"], record["result"]) == ("completed", None)
+    assert record["notes"] == ['no value for the objective (test.name in metrics.json): it is no number: "n"']
+    assert record["notes"][0] in done.stderr
+
+
+def test_a_failed_run_has_none(parabola: StashUnderTest) -> None:
+    parabola.cli("+exp=parabola", "+params.fail-above=1", "objective={pattern: step}")
+    record = parabola.record()
+    assert (record["state"], record["result"], record["notes"]) == ("failed", None, [])
+
+
+def test_an_objective_that_makes_no_sense_is_a_mistake(parabola: StashUnderTest) -> None:
+    done = parabola.cli("+exp=parabola", "objective={colum: loss}")
+    assert done.returncode == 2
+    assert "objective: unknown key 'colum'. Did you mean 'column'?" in done.stderr
+    assert parabola.run_directories() == []
+
+
+def test_tables_show_results_where_there_are_any(parabola: StashUnderTest) -> None:
+    done = parabola.cli("-m", "+exp=parabola", "params.x=2,3", "objective=null")
+    assert "result" not in done.stdout + parabola.cli("runs").stdout
+    # Hydra's basic sweeper needs none: a run without one doesn't keep the others from running.
+    done = parabola.cli("-m", "+exp=parabola", "params.x=4,2,3", "+params.fail-above=3")
+    assert done.returncode == 1
+    heading, *rows = done.stdout.splitlines()[-4:]
+    place = slice(heading.index("result"), heading.index("time"))
+    assert [row[place].strip() for row in rows] == ["", "0.25", "2.25"]
+    heading, *rows = parabola.cli("runs").stdout.splitlines()
+    place = slice(heading.index("result"), heading.index("when"))
+    assert [row[place].strip() for row in rows] == ["2.25", "0.25", "", "", ""]
