@@ -26,9 +26,11 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from experimentstash import records, sweep_size, sweepers
+from experimentstash.continuing import SWEEP_FILE, Continuation
 from experimentstash.errors import SecretError, StashError
 from experimentstash.execute import GRACE_IN_JOB, Executed, execute
-from experimentstash.freeze import Request, explain, freeze, plan, tool_directory
+from experimentstash.files import lock_if_free
+from experimentstash.freeze import Request, draft, explain, freeze, plan, tool_directory
 from experimentstash.loader import CONFIG_NAME
 from experimentstash.objective import Result
 from experimentstash.output import USAGE, complain, say
@@ -37,7 +39,7 @@ from experimentstash.provenance import Checkouts
 from experimentstash.records import Command, Run, State
 from experimentstash.redaction import is_secret_name, literal_secret
 from experimentstash.schema import CodeMode, LocalLauncherConfig, SlurmLauncherConfig, StashConfig
-from experimentstash.summary import ending_line, sweep_table
+from experimentstash.summary import ending_line, resources_table, sweep_table
 from experimentstash.variations import SweepLoader
 from experimentstash.workspace import Stash, find_stash, new_token, run_id
 
@@ -54,6 +56,8 @@ JOB_NAME = "experimentstash"
 _WHAT = "ExperimentStash runs experiments of foreign tools, composed by Hydra."
 # The name of our callback.
 _GUARD = "experimentstash"
+# In a sweep's directory, held while a command is at work on it.
+_LOCK = ".lock"
 _OUR_LAUNCHERS = (LocalLauncherConfig._target_, SlurmLauncherConfig._target_)
 # Runs that could not start and are told of one by one.
 _MISTAKES_SHOWN = 20
@@ -68,8 +72,11 @@ class _Session:
     executed: Executed | None = None
     sweep: Path | None = None
     sweeper: str | None = None
+    continuation: Continuation | None = None
+    lock: int | None = None  # keeps others from going on with the sweep
     runs: Sequence[Run] = ()  # of the sweep, once it is over
     is_dry: bool = False
+    drafts: list[Run] = field(default_factory=list)  # what would be run
     has_begun: bool = False  # a task has started
     failure: StashError | None = None
     loader: SweepLoader | None = None
@@ -105,13 +112,16 @@ def register() -> None:
     )
 
 
-def main(argv: Sequence[str]) -> int:
+def main(argv: Sequence[str], continues: Path | None = None) -> int:
     """Run the Hydra application on its command-line arguments and return the exit code.
 
-    A single run's is the tool's own; a sweep's is 0 if all its runs completed, else 1.
+    A single run's is the tool's own; a sweep's is 0 if all its runs completed, else 1. ``continues`` is the directory
+    of a sweep in which only those of its runs are done that haven't completed.
     """
     stash = find_stash()
     session = _Session(stash)
+    if continues is not None:
+        session.continuation = Continuation(stash, continues)
     arguments = meant(stash, argv)
     refuse_secrets(arguments)
     token = _session.set(session)
@@ -139,8 +149,12 @@ def main(argv: Sequence[str]) -> int:
     finally:
         sys.argv = saved_argv
         _session.reset(token)
+        if session.drafts:
+            print(resources_table(session.drafts), flush=True)
         if session.sweep is not None:
             _sum_up(session, session.sweep)
+        if session.lock is not None:
+            os.close(session.lock)
     return _exit_code(session)
 
 
@@ -228,12 +242,18 @@ class Prepared:
     secrets: Mapping[str, str]
 
 
-def prepare(config: DictConfig, typed: Callable[[], StashConfig] | None = None) -> Prepared | None:
+def prepare(
+    config: DictConfig,
+    typed: Callable[[], StashConfig] | None = None,
+    before_freezing: Callable[[Path], None] | None = None,
+) -> Prepared | None:
     """Freeze one composed experiment; None if there is nothing to execute (a mistake, or only validated).
+
+    In a dry run it is not frozen, nothing of it is written, and it is not to be executed.
 
     To be called as a task function of Hydra's, for HydraConfig and the run directory. A mistake of the user's in one
     job of a sweep doesn't stop the others: it is noted as a failed run, and raised only if the sweeper needs results.
-    ``typed`` is as in ``as_request``.
+    ``typed`` is as in ``as_request``; ``before_freezing`` is called with the directory of a run that is new.
     """
     session = _session.get() or _Session(find_stash(Path(os.environ[ROOT_VARIABLE])))
     stash = session.stash
@@ -254,9 +274,21 @@ def prepare(config: DictConfig, typed: Callable[[], StashConfig] | None = None) 
             if needs_result():
                 raise _Shown
             return None
+        if request.config.dry_run:
+            session.is_dry = True
+            _discard(directory)
+            session.drafts.append(draft(planned))
+            if needs_result():
+                raise _Shown
+            return Prepared(session.drafts[-1], planned.secrets)
+        taken_up = session.continuation.take_up(planned) if session.continuation is not None else None
+        if taken_up is not None:
+            return Prepared(taken_up, planned.secrets)
+        if before_freezing is not None:
+            before_freezing(directory)
         return Prepared(freeze(planned, announce=say, checkouts=session.checkouts), planned.secrets)
     except (StashError, OmegaConfBaseException) as error:
-        mistake = _reject(session, directory, error)
+        mistake = _reject(session, directory, error, is_dry=bool(config.dry_run or config.validate_only))
     if needs_result():
         raise mistake
     return None
@@ -270,7 +302,7 @@ def _frozen(session: _Session, request: Request) -> Frozen | None:
     config, name = request.config, request.tool
     for_slurm = HydraConfig.get().launcher._target_ == SlurmLauncherConfig._target_
     is_wanted = config.code is CodeMode.frozen or (config.code is CodeMode.auto and for_slurm)
-    if config.validate_only or not is_wanted:
+    if config.validate_only or config.dry_run or not is_wanted:
         return None
     from experimentstash import worktrees
 
@@ -292,6 +324,12 @@ def _frozen(session: _Session, request: Request) -> Frozen | None:
     return found
 
 
+def continuation() -> Continuation | None:
+    """Return the earlier tries of the sweep that is being continued; None: it is a new one."""
+    session = _session.get()
+    return None if session is None else session.continuation
+
+
 def needs_result() -> bool:
     """Tell whether the job at hand belongs to a sweep whose sweeper needs its result."""
     hydra = HydraConfig.get()
@@ -305,7 +343,7 @@ def task(config: DictConfig) -> Result | None:
     tells.
     """
     prepared = prepare(config)
-    if prepared is None:
+    if prepared is None or config.dry_run:
         return None
     stash = find_stash(Path(os.environ[ROOT_VARIABLE]))
     run = prepared.run
@@ -326,7 +364,7 @@ def task(config: DictConfig) -> Result | None:
     return run.result
 
 
-def _reject(session: _Session, directory: Path, error: Exception) -> StashError:
+def _reject(session: _Session, directory: Path, error: Exception, *, is_dry: bool) -> StashError:
     """Note that a job's configuration is wrong: in a sweep as a failed run of its own, so that the others go on."""
     hydra = HydraConfig.get()
     overrides = _overrides(hydra)
@@ -343,6 +381,11 @@ def _reject(session: _Session, directory: Path, error: Exception) -> StashError:
             _discard(directory)
         return mistake
     if (directory / records.FILE_NAME).exists():
+        return mistake
+    if is_dry:
+        session.is_dry = True
+        complain(f"{' '.join(overrides)}: {mistake}")
+        _discard(directory)
         return mistake
     if isinstance(mistake, SecretError):
         _discard(directory)
@@ -379,8 +422,9 @@ def _discard(directory: Path) -> None:
 def _discard_sweep(directory: Path) -> None:
     """Remove a sweep's directory in which there is nothing but what Hydra wrote, and an empty directory above it."""
     with contextlib.suppress(OSError):
-        if [path.name for path in directory.iterdir()] == ["multirun.yaml"]:
-            (directory / "multirun.yaml").unlink()
+        if {path.name for path in directory.iterdir()} <= {SWEEP_FILE, _LOCK}:
+            for name in (SWEEP_FILE, _LOCK):
+                (directory / name).unlink(missing_ok=True)
             for folder in (directory, directory.parent):
                 folder.rmdir()
 
@@ -454,25 +498,31 @@ class Guard(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         directory = Path(config.hydra.sweep.dir).absolute()
-        if next(records.directories(directory), None) is not None:
-            _refuse(records.already_taken(directory))
+        session = _session.get()
+        is_new = session is None or session.continuation is None
+        if is_new and next(records.directories(directory), None) is not None:
+            _refuse(records.already_taken(directory, f"experimentstash resume {shlex.quote(str(directory))}"))
         sweeper = str(config.hydra.sweeper._target_)
         organizer = config.hydra.runtime.choices.get("exp")
         if organizer is not None and config.objective is None and sweepers.needs_results(sweeper):
             _refuse(sweepers.no_objective(organizer))  # one that is swept over is looked at when it is frozen
-        session = _session.get()
         if session is not None:
             session.sweep, session.sweeper = directory, sweeper
+            session.lock = lock_if_free(directory / _LOCK)
+            if session.lock is None:
+                _refuse(StashError(f"Another command is at work on {directory}.", "wait until it has ended"))
         try:
             remark = sweep_size.remark(config)
         except StashError as error:
             _refuse(error)
         if remark is not None:
             say(remark)
-        if config.validate_only:  # nothing runs, so nothing needs to be launched elsewhere
+        launcher = str(config.hydra.launcher._target_)
+        is_dry = config.dry_run and launcher != SlurmLauncherConfig._target_
+        if config.validate_only or is_dry:  # nothing runs, so nothing needs to be launched elsewhere
             with read_write(config), open_dict(config):
                 config.hydra.launcher = asdict(LocalLauncherConfig())
-        elif str(config.hydra.launcher._target_).endswith(".submitit_launcher.SlurmLauncher"):
+        elif launcher.endswith(".submitit_launcher.SlurmLauncher"):
             seconds = int(config.grace.seconds or GRACE_IN_JOB)
             with read_write(config), open_dict(config):
                 config.hydra.launcher.signal_delay_s = seconds

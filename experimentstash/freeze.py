@@ -135,15 +135,36 @@ def freeze(planned: Plan, announce: Callable[[str], None], checkouts: Checkouts 
     Whoever freezes many runs gives all of them the same ``checkouts``.
     """
     environments.make(planned.recipe, announce=announce)
-    request, config, stash = planned.request, planned.request.config, planned.request.stash
-    directory = _code_directory(request)
+    request, tool = planned.request, planned.request.config.tool
     checkouts = checkouts or Checkouts()
     frozen = request.frozen
     origins = (
-        checkouts.identify(stash.root, "stash.patch"),
-        checkouts.identify(directory, "tool.patch") if frozen is None else frozen.provenance,
+        checkouts.identify(request.stash.root, "stash.patch"),
+        checkouts.identify(_code_directory(request), "tool.patch") if frozen is None else frozen.provenance,
     )
-    run = Run(
+    run = draft(planned)
+    run.stash, run.code = origins[0].code, origins[1].code
+    commit = run.code.commit
+    if tool.commit is not None and commit is not None and not commit.startswith(tool.commit):
+        run.notes.append(f"the checkout of {request.tool} is at {commit[:12]}, its registration says {tool.commit}")
+        announce(run.notes[-1])
+    records.claim(run)
+    try:
+        for name, text in planned.files.items():
+            write_atomically(run.path / name, text)
+        for origin in origins:
+            origin.write(run.path)
+    except BaseException as error:
+        run.state, run.exit_code, run.reason = State.FAILED, 1, f"it could not be prepared: {error}"
+        records.write(run)
+        raise
+    return run
+
+
+def draft(planned: Plan) -> Run:
+    """Return the record of a run as it will be frozen, but for the identity of the code. Touches nothing."""
+    request, config, stash = planned.request, planned.request.config, planned.request.stash
+    return Run(
         id=request.id,
         directory=str(request.directory),
         experiment=config.experiment,
@@ -159,11 +180,9 @@ def freeze(planned: Plan, announce: Callable[[str], None], checkouts: Checkouts 
         timeout=planned.timeout,
         grace=config.grace.seconds,
         resources={name: value for name, value in asdict(config.resources).items() if value not in (None, [], {})},
-        collect=[str(path) for path in _collected(request, directory)],
+        collect=[str(path) for path in _collected(request, _code_directory(request))],
         collect_lock=str(stash.private / "locks" / f"{request.tool}.lock") if config.tool.collect else None,
         resume=config.tool.resume,
-        stash=origins[0].code,
-        code=origins[1].code,
         objective=planned.objective,
         environment=environments.record(planned.recipe),
         wandb={"timeout": config.wandb.timeout},
@@ -171,21 +190,6 @@ def freeze(planned: Plan, announce: Callable[[str], None], checkouts: Checkouts 
         created=records.now(),
         supervisor=supervisor_here(),
     )
-    pinned, commit = config.tool.commit, origins[1].code.commit
-    if pinned is not None and commit is not None and not commit.startswith(pinned):
-        run.notes.append(f"the checkout of {request.tool} is at {commit[:12]}, its registration says {pinned}")
-        announce(run.notes[-1])
-    records.claim(run)
-    try:
-        for name, text in planned.files.items():
-            write_atomically(run.path / name, text)
-        for origin in origins:
-            origin.write(run.path)
-    except BaseException as error:
-        run.state, run.exit_code, run.reason = State.FAILED, 1, f"it could not be prepared: {error}"
-        records.write(run)
-        raise
-    return run
 
 
 def explain(planned: Plan) -> list[str]:

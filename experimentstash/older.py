@@ -26,7 +26,7 @@ _ORGANIZER_NAME = re.compile(r"[\w.-]+(?:/[\w.-]+)*")
 _COMMIT = re.compile(r"[0-9a-f]{7,40}")
 _OVERRIDE = re.compile(r"(?P<key>[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)*)=(?P<value>[^=(){}]*)")
 # Keys that would do something else here than they did.
-_REFUSED = {"defaults", "hydra", "<<", "output_dir", "validate_only"}
+_REFUSED = {"defaults", "hydra", "<<", "output_dir", "validate_only", "dry_run"}
 _MOST_SOURCES = 2000
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from experimentstash.workspace import Stash
 
 # What describes an experiment and doesn't change what it does.
-_DESCRIPTIVE = {"description", "tags", "estimated_runtime", "debug", "validate_only"}
+_DESCRIPTIVE = {"description", "tags", "estimated_runtime", "debug", "validate_only", "dry_run"}
 _MOST_BASES = 20
 
 

@@ -199,11 +199,12 @@ def claim(run: Run) -> None:
         raise already_taken(run.path) from error
 
 
-def already_taken(directory: Path) -> StashError:
-    """Return the error for a directory that holds another run."""
+def already_taken(directory: Path, go_on: str | None = None) -> StashError:
+    """Return the error for a directory that holds another run; ``go_on`` is the command that goes on with it."""
     return StashError(
         f"{directory} already holds a run, which would be overwritten.",
-        "leave out hydra.run.dir or hydra.sweep.dir, or name another directory",
+        "leave out hydra.run.dir or hydra.sweep.dir, or name another directory"
+        + (f"; to go on with what is there: {go_on}" if go_on else ""),
     )
 
 

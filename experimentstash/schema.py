@@ -281,6 +281,8 @@ class StashConfig:
     debug: bool = False
     # Compose, check and print the exact command, and run nothing.
     validate_only: bool = False
+    # Compose, and print what the runs would ask for (on SLURM: what sbatch would get); run and submit nothing.
+    dry_run: bool = False
     grace: GraceConfig = field(default_factory=GraceConfig)
     resources: ResourcesConfig = field(default_factory=ResourcesConfig)
     wandb: WandbConfig = field(default_factory=WandbConfig)

@@ -6,12 +6,14 @@ import datetime
 from collections import Counter
 from collections.abc import Sequence
 
-from experimentstash.durations import describe
+from experimentstash.durations import describe, parse
 from experimentstash.records import Run, State
 from experimentstash.workspace import Stash
 
 # Rows that a table at the end of a sweep has at most.
 _SHOWN = 50
+# Overrides that say how, not what.
+_NOT_TELLING = ("+exp=", "hydra/", "hydra.", "resources.", "code=", "dry_run=")
 _MARKS = {State.COMPLETED: "✓", State.FROZEN: "·", State.QUEUED: "·", State.RUNNING: "▶"}
 
 
@@ -59,6 +61,49 @@ def runs_table(stash: Stash, runs: Sequence[Run]) -> str:
     return _table([("run", "state", "experiment", "tool", "result", "when", "time", "directory"), *rows])
 
 
+def resources_table(runs: Sequence[Run]) -> str:
+    """Return a table of what runs ask for, and what that comes to."""
+    rows = [
+        (
+            title(run),
+            describe(seconds) if (seconds := _time(run)) is not None else "-",
+            *(str(run.resources.get(name, "-")) for name in ("cpus", "gpus", "mem", "partition")),
+        )
+        for run in runs[:_SHOWN]
+    ]
+    lines = [_table([("experiment", "time", "cpus", "gpus", "mem", "partition"), *rows])]
+    if len(runs) > _SHOWN:
+        lines.append(f"… and {len(runs) - _SHOWN} more")
+    hours = [(_time(run) or 0.0) / 3600 for run in runs]
+    cpus = sum(each * _number(run, "cpus", 1) * _number(run, "nodes", 1) for each, run in zip(hours, runs, strict=True))
+    gpus = sum(each * _gpus(run) * _number(run, "nodes", 1) for each, run in zip(hours, runs, strict=True))
+    unknown = sum(_time(run) is None for run in runs)
+    total = f"{len(runs)} run{'' if len(runs) == 1 else 's'}: {cpus:,.1f} CPU-hours, {gpus:,.1f} GPU-hours"
+    return "\n".join([*lines, total + (f", without {unknown} that give no estimated_runtime" if unknown else "")])
+
+
+def _time(run: Run) -> float | None:
+    """Return the seconds that a run asks for: the wall time, else what it is expected to take."""
+    asked = run.resources.get("time")
+    return run.estimated_runtime if asked is None else parse(str(asked), "resources.time")
+
+
+def _number(run: Run, name: str, default: int) -> int:
+    return int(run.resources.get(name, default))
+
+
+def _gpus(run: Run) -> int:
+    """Return how many GPUs a run asks for on a node: `2`, `a100:2`, or in its gres `gpu:a100:2`."""
+    asked = str(run.resources.get("gpus", ""))
+    named = (
+        asked.split(",")
+        if asked
+        else [part for part in str(run.resources.get("gres", "")).split(",") if part[:3] == "gpu"]
+    )
+    counts = [part.rpartition(":")[2].partition("(")[0] for part in named]
+    return sum(int(count) if count.isdecimal() else 1 for count in counts)
+
+
 def _table(rows: Sequence[Sequence[str]]) -> str:
     """Return a heading and rows as text; a column with nothing in it is left out."""
     columns = [column for column in zip(*rows, strict=True) if any(column[1:])]
@@ -76,7 +121,7 @@ def words(state: State) -> str:
 
 def title(run: Run) -> str:
     """Return what tells a run from the others of its sweep: its experiment and its own overrides."""
-    own = [override for override in run.overrides if not override.startswith(("+exp=", "hydra/", "hydra."))]
+    own = [override for override in run.overrides if not override.startswith(_NOT_TELLING)]
     return " ".join([run.organizer or run.tool, *own])
 
 

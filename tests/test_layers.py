@@ -20,10 +20,18 @@ LAYERS = (
     {"outcome", "backups", "wandb_guard", "worktrees"},
     {"freeze", "execute", "leftovers"},
     {"adding", "checks", "mistakes", "overrides", "runs", "sweep_size", "tools", "launch.batch", "launch.task"},
-    {"deep", "removing", "commands.choosing", "commands.init", "commands.import_configs", "commands.list_experiments"},
-    {"app", "commands.run", "commands.runs", "commands.show", "commands.logs", "commands.cancel", "commands.resume"}
+    {
+        "deep",
+        "removing",
+        "continuing",
+        "commands.choosing",
+        "commands.init",
+        "commands.import_configs",
+        "commands.list_experiments",
+    },
+    {"app", "commands.run", "commands.runs", "commands.show", "commands.logs", "commands.cancel"}
     | {"commands.sync", "commands.tool"},
-    {"composition", "launch.jobs", "launch.progress"},
+    {"composition", "commands.resume", "launch.jobs", "launch.progress"},
     {"commands.validate", "launch.local", "launch.slurm"},
     {"cli"},
     {"__main__"},

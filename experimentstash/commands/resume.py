@@ -1,60 +1,55 @@
-"""``experimentstash resume RUN``: a further attempt at a run that was cut short, in the same directory."""
+"""``experimentstash resume RUN``: go on with a run that was cut short, or with a sweep, in the same directory."""
 
 from __future__ import annotations
 
 import argparse
+import os
+from pathlib import Path
 
-from experimentstash import records, worktrees
-from experimentstash.attempts import open_next
+from experimentstash import continuing
 from experimentstash.commands.choosing import A_RUN
 from experimentstash.errors import StashError
 from experimentstash.execute import execute
-from experimentstash.files import locked
 from experimentstash.output import say
-from experimentstash.records import Run, State
 from experimentstash.runs import find
 from experimentstash.summary import ending_line
-from experimentstash.supervision import supervisor_here
 from experimentstash.workspace import Stash, find_stash
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
-    parser.add_argument("run", metavar="RUN", help=A_RUN)
+    parser.add_argument(
+        "run", metavar="RUN", help=f"{A_RUN}; or a sweep's directory: what has not completed runs again"
+    )
+    parser.add_argument(
+        "changes",
+        metavar="OVERRIDE",
+        nargs="*",
+        help="of a sweep: hydra/launcher=…, resources.…, timeout=…, grace.…",
+    )
 
 
 def main(given: argparse.Namespace) -> int:
-    """Make the next attempt at a run, here and now."""
+    """Make the next attempt at a run, or at those of a sweep."""
     stash = find_stash()
-    run = resume(stash, find(stash, given.run))
+    sweep = _sweep(given.run)
+    if sweep is not None:
+        from experimentstash import app
+
+        return app.main(continuing.command_line(stash, sweep, given.changes), continues=sweep)
+    if given.changes:
+        raise StashError(f"A run goes on as it was frozen: {given.changes[0]!r} is for a sweep's directory.")
+    return _resume(stash, given.run)
+
+
+def _sweep(name: str) -> Path | None:
+    directory = Path(os.path.abspath(name))
+    return directory if (directory / continuing.SWEEP_FILE).is_file() else None
+
+
+def _resume(stash: Stash, name: str) -> int:
+    run = continuing.reopen(stash, find(stash, name))
     say(f"attempt {run.attempt} at {run.organizer or run.tool}  →  {stash.relative(run.path)}")
     executed = execute(run, show_output=True)
     say(ending_line(stash, executed.run))
     return executed.run.exit_code or 0
-
-
-def resume(stash: Stash, earlier: Run) -> Run:
-    """Return the run, frozen again for its next attempt; what the last one left stays in the record.
-
-    Raises StashError if the run still goes on, has completed, or its tool doesn't say that it can resume.
-    """
-    with locked(stash.private / "locks" / "resume.lock"):
-        run = records.read(earlier.path)
-        if not run.state.is_final:
-            raise StashError(f"The run {run.id} has not ended.", f"experimentstash cancel {run.id}")
-        if run.state is State.COMPLETED:
-            raise StashError(f"The run {run.id} has completed; there is nothing to resume.")
-        if not run.command.argv:
-            raise StashError(f"The run {run.id} never started: {run.reason}")
-        if run.resume is None:
-            raise StashError(
-                f"The tool {run.tool!r} doesn't say how it resumes.",
-                f"if it does, write `resume: [--its, --arguments]` (or `resume: []`) in {run.registration}; that holds"
-                " for runs from then on",
-            )
-        worktrees.refuse_if_gone(run)
-        open_next(run, State.FROZEN)
-        run.queued = None
-        run.supervisor = supervisor_here()
-        records.write(run)
-        return run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup_globals
@@ -51,8 +52,11 @@ def prepare(
     """
     setup_globals()
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
-    loader = context.config_loader
+    loader, continuation = context.config_loader, app.continuation()
     needs_result = sweepers.needs_results(str(config.hydra.sweeper._target_))
+    if continuation is not None:  # before anything runs, for the directories that have the usual names
+        for number, overrides in enumerate(batch, first_number):
+            continuation.check(Path(config.hydra.sweep.dir, str(number)).absolute(), overrides)
     for number, overrides in enumerate(batch, first_number):
         if isinstance(loader, SweepLoader) and loader.is_shared:
             variation = loader.variation(config, overrides)
@@ -62,6 +66,11 @@ def prepare(
         with open_dict(composed):
             composed.hydra.job.id = number
             composed.hydra.job.num = number
+        if continuation is not None:
+            with as_job(composed, None) as directory:
+                continuation.check(directory, overrides)
+            if continuation.is_settled(directory):
+                continue
         if variation is not None and _is_plain(composed):
             prepared, returned = _prepare(variation, overrides)
         else:
@@ -90,13 +99,16 @@ def _prepare(variation: Variation, overrides: Sequence[str]) -> tuple[Prepared |
     """Do what Hydra does for a job, without its copies."""
     config = variation.config
     returned = JobReturn(overrides=list(overrides), status=JobStatus.COMPLETED)
+
+    def keep(directory: Path) -> None:
+        folder = directory / str(config.hydra.output_subdir)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in variation.files().items():
+            (folder / name).write_text(text, encoding="utf-8")
+
     try:
-        with parsing_once(), as_job(config, None) as directory:
-            folder = directory / str(config.hydra.output_subdir)
-            folder.mkdir(parents=True, exist_ok=True)
-            for name, text in variation.files().items():
-                (folder / name).write_text(text, encoding="utf-8")
-            return app.prepare(config, variation.typed), returned
+        with parsing_once(), as_job(config, None):
+            return app.prepare(config, variation.typed, keep), returned
     except Exception as error:
         _fail(returned, error)
         return None, returned

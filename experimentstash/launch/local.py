@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experimentstash import procfs
+from experimentstash import app, procfs
 from experimentstash.app import ROOT_VARIABLE, Prepared
 from experimentstash.errors import StashError
 from experimentstash.execute import (
@@ -124,9 +124,11 @@ def launch(
     raises KeyboardInterrupt or SystemExit once all has ended.
     """
     prepared = jobs.prepare(context, config, batch, first_number)
-    if config.validate_only:
+    if config.validate_only or config.dry_run:
         return [job.returned for job in prepared]
-    returned = supervise(prepared, len(batch), settings)
+    continuation = app.continuation()
+    settled = 0 if continuation is None else continuation.settled
+    returned = supervise(prepared, len(batch) - settled, settings)
     numbered = enumerate(batch, first_number)
     return [returned.get(number) or jobs.not_begun(config, overrides) for number, overrides in numbered]
 

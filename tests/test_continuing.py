@@ -1,0 +1,116 @@
+"""A sweep that was interrupted goes on in its directory: what has completed stays, the rest runs again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import StashUnderTest, wait_until
+from tests.test_launch_local import Scripts, scripts
+
+__all__ = ["scripts"]
+
+# Each try of a run leaves a line; run 1 fails until the file `mended` is there.
+TRIES = 'echo try >> "$here/tries-$n"; [ $n != 1 ] || [ -e "$here/mended" ]'
+
+
+def sweep_directory(stash: StashUnderTest) -> Path:
+    (found,) = stash.root.glob("multirun/*/*")
+    return found
+
+
+def tries(scripts: Scripts) -> list[int]:
+    return [len(path.read_text().splitlines()) for path in sorted(scripts.here.glob("tries-*"))]
+
+
+def states(scripts: Scripts) -> list[str]:
+    return [run["state"] for run in scripts.runs()]
+
+
+@pytest.mark.parametrize("launcher", ["local", "basic"])
+def test_only_what_has_not_completed_runs_again(scripts: Scripts, launcher: str) -> None:
+    scripts.script(TRIES)
+    first = scripts.cli("-m", f"hydra/launcher={launcher}", "+exp=script", "params.n=range(4)")
+    assert first.returncode == 1 and states(scripts) == ["completed", "failed", "completed", "completed"]
+    (scripts.here / "mended").touch()
+    sweep = sweep_directory(scripts)
+    kept = {path: path.read_bytes() for path in sweep.glob("[023]/**/*") if path.is_file()}
+    second = scripts.cli("resume", str(sweep.relative_to(scripts.root)))
+    assert second.returncode == 0, second.stderr
+    assert states(scripts) == ["completed"] * 4 and tries(scripts) == [1, 2, 1, 1]
+    assert {path: path.read_bytes() for path in kept} == kept
+    assert json.loads((sweep / ".superseded/1-1/run.json").read_text())["state"] == "failed"
+    third = scripts.cli("resume", str(sweep))
+    assert third.returncode == 0 and tries(scripts) == [1, 2, 1, 1]
+
+
+def test_a_killed_sweep_goes_on_where_it_was(scripts: Scripts) -> None:
+    scripts.script('echo try >> "$here/tries-$n"; [ -e "$here/go" ] || sleep 60')
+    process = scripts.sweep("params.n=range(6)")
+    wait_until(lambda: len(scripts.written("tries-*")) == 2)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    (scripts.here / "go").touch()
+    done = scripts.cli("resume", str(sweep_directory(scripts)))
+    assert done.returncode == 0, done.stderr
+    assert states(scripts) == ["completed"] * 6 and tries(scripts) == [2, 2, 1, 1, 1, 1]
+
+
+def test_a_run_that_can_resume_goes_on_in_its_directory(stash: StashUnderTest) -> None:
+    text = 'case "$*" in *again*) [ -e "$0/part" ];; *) touch "$0/part"; kill -9 $$;; esac'
+    stash.add_tool(
+        "sh", registration="entrypoint: sh\ncall: {style: arguments}\nenvironment: {kind: none}\nresume: [again]\n"
+    )
+    stash.write("tools/sh/readme", "The shell.\n")
+    stash.add_experiment("script", "sh", f"params: {{n: 0}}\narguments: {json.dumps(['-c', text, '${output_dir}'])}\n")
+    assert stash.cli("-m", "hydra/launcher=local", "+exp=script", "params.n=1,2").returncode == 1
+    done = stash.cli("resume", str(sweep_directory(stash)), "timeout=1h")
+    assert done.returncode == 0, done.stderr
+    for directory in stash.run_directories():
+        record = stash.record(directory)
+        assert (record["state"], record["attempt"], record["timeout"]) == ("completed", 2, 3600)
+        assert record["attempts"][0]["state"] == "killed" and (directory / "output.2.log").exists()
+
+
+def test_a_sweep_that_is_at_work_is_left_alone(scripts: Scripts) -> None:
+    scripts.script('wait_for "$here/go"')
+    process = scripts.sweep("params.n=1,2")
+    wait_until(lambda: [run["state"] for run in scripts.runs()] == ["running"] * 2)
+    done = scripts.cli("resume", str(sweep_directory(scripts)))
+    assert done.returncode == 2 and "Another command is at work on" in done.stderr
+    (scripts.here / "go").touch()
+    assert process.wait(30) == 0 and states(scripts) == ["completed"] * 2
+
+
+@pytest.mark.parametrize(
+    ("change", "words", "message"),
+    [
+        ("nothing", ["params.n=5"], "A sweep that is continued keeps its parameters: 'params.n=5'"),
+        ("conf", [], "the sweep is no longer the same"),
+        ("the launcher", ["hydra/launcher=nope"], "There is no hydra/launcher=nope"),
+    ],
+)
+def test_what_would_be_another_sweep_is_refused(scripts: Scripts, change: str, words: list[str], message: str) -> None:
+    scripts.script(TRIES)
+    root = (scripts.root / "conf/config.yaml").read_text()
+    scripts.write("conf/config.yaml", root + "hydra: {sweeper: {params: {params.n: '0,1'}}}\n")
+    assert scripts.cli("-m", "hydra/launcher=local", "+exp=script").returncode == 1
+    if change == "conf":
+        scripts.write("conf/config.yaml", root + "hydra: {sweeper: {params: {params.n: '1,0'}}}\n")
+    records: list[dict[str, Any]] = scripts.runs()
+    done = scripts.cli("resume", str(sweep_directory(scripts)), *words)
+    assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
+    assert scripts.runs() == records and not list(sweep_directory(scripts).glob(".superseded"))
+
+
+def test_the_same_directory_is_not_begun_anew_by_accident(scripts: Scripts) -> None:
+    scripts.script(TRIES)
+    scripts.cli("-m", "+exp=script", "params.n=0,2", "hydra.sweep.dir=sweep")
+    done = scripts.cli("-m", "+exp=script", "params.n=0,2", "hydra.sweep.dir=sweep")
+    assert done.returncode == 2 and "to go on with what is there: experimentstash resume" in done.stderr
+    assert tries(scripts) == [1, 1]
