@@ -7,6 +7,8 @@ from experimentstash.records import Attempt, Run, State
 # In a run's directory: somebody has asked for its end, so that what SLURM then does to it isn't mistaken for a
 # time-out, which would bring it back.
 CANCEL_MARK = "cancel"
+# Why a run ended that carries the mark.
+CANCELLED = "asked to stop by `experimentstash cancel`"
 
 
 def open_next(run: Run, state: State) -> None:
@@ -37,5 +39,9 @@ def is_cancelled(run: Run) -> bool:
 
 
 def mark_cancelled(run: Run) -> None:
-    """Note that the run's present attempt is to end for good."""
+    """Note that the run's present attempt is to end for good.
+
+    To be done before looking at its record: then either it is seen there that the run has begun, or whoever begins it
+    sees the mark.
+    """
     (run.path / CANCEL_MARK).touch()

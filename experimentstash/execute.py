@@ -123,7 +123,7 @@ class Execution:
         self._next_heartbeat = 0.0
 
     def begin(self, environment: Mapping[str, str]) -> None:
-        """Start the tool, in this environment; one that can't be started is recorded as failed.
+        """Start the tool, in this environment; one that can't be started is recorded as failed, or as cancelled.
 
         Where it writes into its checkout, its turn must have come: see ``collect_lock``.
         """
@@ -134,6 +134,9 @@ class Execution:
         run.supervisor = supervisor_here()
         run.host = run.supervisor.host
         records.write(run)
+        if attempts.is_cancelled(run):  # not before the record says that it runs: see mark_cancelled
+            self.give_up(State.CANCELLED, "cancelled just before it started", EXIT_INTERRUPTED)
+            return
         descriptor = os.open(run.path / run.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         try:
             self.log_offset = os.lseek(descriptor, 0, os.SEEK_END)
@@ -221,9 +224,9 @@ class Execution:
         if not self.run.state.is_final:
             _abandon(self.run, error, self._log)
 
-    def cancel(self, reason: str, exit_code: int) -> None:
+    def give_up(self, state: State, reason: str, exit_code: int) -> None:
         """Close the record of a run that has not begun, and is not to."""
-        self.run.state, self.run.exit_code, self.run.reason = State.CANCELLED, exit_code, reason
+        self.run.state, self.run.exit_code, self.run.reason = state, exit_code, reason
         self.run.ended = records.now()
         self._log(reason)
         records.write(self.run)
@@ -341,7 +344,7 @@ def _conclude(run: Run, ending: Ending, log: _Log, log_offset: int) -> None:
     job = slurm.current_job()
     if ending.stop is not None and ending.stop.number is signal.SIGTERM and job is not None:
         if attempts.is_cancelled(run):
-            state, reason = State.CANCELLED, "asked to stop by `experimentstash cancel`"
+            state, reason = State.CANCELLED, attempts.CANCELLED
         else:
             state, reason = slurm.why_asked_to_stop(job, run.grace or GRACE_IN_JOB)
         ending = dataclasses.replace(ending, stop=StopRequest(state, reason, signal.SIGTERM))

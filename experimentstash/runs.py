@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from experimentstash import attempts, procfs, records, slurm
-from experimentstash.errors import StashError
-from experimentstash.execute import GRACE_HERE, HEARTBEAT, MARKER, SUPERVISOR_LOG, finish_wandb
+from experimentstash import attempts, packs, procfs, records, slurm
+from experimentstash.errors import EXIT_INTERRUPTED, StashError
+from experimentstash.execute import GRACE_HERE, HEARTBEAT, MARKER, SUPERVISOR_LOG, Execution, finish_wandb
 from experimentstash.files import locked
 from experimentstash.output import say
 from experimentstash.procfs import Identity
@@ -126,7 +126,10 @@ def ask_to_stop(run: Run, report: Callable[[str], None]) -> bool:
         return _ask_queued_to_stop(run, report)
     if supervisor.slurm_job is not None:
         attempts.mark_cancelled(run)
-        slurm.warn(supervisor.slurm_job, in_step=supervisor.slurm_step)
+        if packs.others(run):
+            slurm.nudge(supervisor.slurm_job)
+        else:
+            slurm.warn(supervisor.slurm_job, in_step=supervisor.slurm_step)
         return True
     if is_local(run):
         process = Identity(supervisor.pid, supervisor.start_time)
@@ -138,11 +141,37 @@ def ask_to_stop(run: Run, report: Callable[[str], None]) -> bool:
 
 
 def withdraw(queued: Sequence[Run]) -> None:
-    """Take runs out of SLURM's queue, all of them at once; those that SLURM has started meanwhile go on."""
-    jobs = {job: run for run in queued if run.state is State.QUEUED and (job := slurm_job(run)) is not None}
-    for run in jobs.values():
-        attempts.mark_cancelled(run)
-    slurm.withdraw(list(jobs))
+    """Take runs out of SLURM's queue, all of them at once; those that SLURM has started meanwhile go on.
+
+    A job that several share goes with the last of them; until then the others have their turn.
+    """
+    by_job: dict[str, list[Run]] = {}
+    for run in queued:
+        if run.state is State.QUEUED and (job := slurm_job(run)) is not None:
+            attempts.mark_cancelled(run)
+            by_job.setdefault(job, []).append(run)
+    for job, together in list(by_job.items()):
+        others = packs.others(together[0])
+        if others:
+            for run in together:
+                _close_before_its_turn(run)
+        if any(_is_open(path) for path in others):
+            del by_job[job]
+    slurm.withdraw(list(by_job))
+
+
+def _close_before_its_turn(run: Run) -> None:
+    """Close the record of a run that shares its job, and carries the cancel mark, if it has not begun yet."""
+    current = records.read(run.path)
+    if current.state is State.QUEUED:
+        Execution(current).give_up(State.CANCELLED, "cancelled before its turn had come", EXIT_INTERRUPTED)
+
+
+def _is_open(directory: Path) -> bool:
+    try:
+        return not records.read(directory).state.is_final
+    except StashError:
+        return False
 
 
 def _ask_queued_to_stop(run: Run, report: Callable[[str], None]) -> bool:
@@ -151,11 +180,15 @@ def _ask_queued_to_stop(run: Run, report: Callable[[str], None]) -> bool:
         report(f"{run.id} is being submitted to SLURM just now: try again")
         return False
     word = slurm.ask(job)
-    if word is not None and word.text == "PENDING":
+    is_shared = bool(packs.others(run))
+    if is_shared or (word is not None and word.text == "PENDING"):
         withdraw([run])
     elif word is not None and word.state is None:  # SLURM has started it since we read its record
         attempts.mark_cancelled(run)
         slurm.warn(job, in_step=False)
+    current = records.read(run.path)
+    if is_shared and current.state is State.RUNNING:
+        ask_to_stop(current, report)
     return True
 
 
@@ -247,6 +280,8 @@ def _true_state(run: Run, word: slurm.Word | None) -> tuple[State, str]:
         output = _job_output(run)
         if word is slurm.GONE and (output is None or not output.exists()):
             return State.CANCELLED, "its SLURM job was cancelled while it was queued"
+        if others := packs.others(run):
+            return _never_its_turn(word, len(others), output)
         if word.state in (State.FAILED, State.COMPLETED, State.LOST):
             return State.FAILED, f"its SLURM job ended before it had started the tool; see {output}"
     if word is slurm.GONE:
@@ -262,6 +297,15 @@ def _true_state(run: Run, word: slurm.Word | None) -> tuple[State, str]:
     restarted = run.supervisor.host == procfs.hostname() and not is_local(run)
     how = "the machine was restarted" if restarted else "it was killed, or its machine went down"
     return State.LOST, f"its supervisor ({where}) left no word: {how}; the log holds what the tool wrote until then"
+
+
+def _never_its_turn(word: slurm.Word, others: int, output: Path | None) -> tuple[State, str]:
+    """Return the true state of a run whose job has ended while others that share it were at work."""
+    as_slurm_says = (State.CANCELLED, State.TIMED_OUT, State.PREEMPTED, State.KILLED)
+    state = word.state if word.state in as_slurm_says else State.FAILED
+    how = "SLURM no longer knows how" if word is slurm.GONE else f"SLURM says {word.text}"
+    shared = f"it shared the job with {others} other{'s' if others > 1 else ''}"
+    return state, f"its turn had not come when its SLURM job ended ({how}; {shared}); see {output}"
 
 
 def _job_output(run: Run) -> Path | None:

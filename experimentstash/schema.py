@@ -219,12 +219,18 @@ class SlurmLauncherConfig:
     resources: ResourcesConfig = field(default_factory=ResourcesConfig)
     # A run without a time of its own gets its estimated_runtime times this, plus the grace.
     time_factor: float = 1.5
+    # How many runs share a job: short ones cost less than jobs of their own. Each keeps the resources that it asks for;
+    # the job gets the time of all that come after one another.
+    runs_per_job: int = 1
+    # How many of a job's runs are at work at the same time. The job gets the CPUs and the memory of so many; GPUs they
+    # share.
+    runs_at_once: int = 1
     # How many runs may be at work at the same time, of the whole sweep (null: as many as SLURM allows).
     array_parallelism: Optional[int] = None
-    # How many jobs of yours the cluster lets be queued and running. A larger sweep is submitted in parts, and the
-    # command stays until the last of them is in the queue.
+    # How many jobs of yours the cluster lets be queued and running (however many runs share each). A larger sweep is
+    # submitted in parts, and the command stays until the last of them is in the queue.
     submit_limit: Optional[int] = None
-    # How often a run whose tool can resume goes back into the queue after a time-out or a preemption.
+    # How often a job whose tools can resume goes back into the queue after a time-out or a preemption.
     max_requeues: int = 3
     # Variables of SLURM's that tools don't get: with them Lightning and MPI programs take a batch job for a task that
     # srun started, and wait for others.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shutil
@@ -218,6 +219,7 @@ def restarts(environment: Mapping[str, str] = os.environ) -> int:
     return int(environment.get("SLURM_RESTART_COUNT", "0"))
 
 
+@functools.cache  # the warning comes once, and may be for many runs
 def why_asked_to_stop(job: str, grace: float) -> tuple[State, str]:
     """Return why SLURM has sent its warning to the job that we run in, as a state and in words.
 
@@ -247,6 +249,14 @@ def warn(job: str, *, in_step: bool) -> None:
     A plain scancel would leave it only KillWait (30 s by default) to end.
     """
     run(["scancel", "--signal=TERM", *([] if in_step else ["--batch"]), job], timeout=_PATIENCE)
+
+
+def nudge(job: str) -> None:
+    """Have the supervisor of several runs look which of them are to end; StashError if SLURM refuses.
+
+    By SIGCONT: it can't be taken for SLURM's warning to all of them, and does no harm where it comes too early.
+    """
+    run(["scancel", "--signal=CONT", "--batch", job], timeout=_PATIENCE)
 
 
 def _listed(argv: list[str]) -> dict[str, str] | None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from experimentstash.errors import StashError
 from experimentstash.launch import batch
-from experimentstash.launch.batch import Piece, Terms
+from experimentstash.launch.batch import Packing, Piece, Terms
 from experimentstash.records import Command, Run
 from experimentstash.schema import ResourcesConfig
 from tests.conftest import REPOSITORY, InProcess, StashUnderTest
@@ -63,9 +63,9 @@ def test_the_script_says_it_all_and_ends_in_our_supervisor() -> None:
         "setup": ["module load cuda"],
         "extra": {"exclusive": True, "nice": 5, "signal": None},
     }
-    terms = batch.terms(found, {}, warning="B:TERM@30", may_requeue=True)
+    terms = batch.terms(found, {}, warning="B:TERM@30", may_requeue=True, grace=30)
     script = batch.script(
-        Piece(terms, (run(), run(), run())),
+        Piece(terms, ((run(),), (run(),), (run(),))),
         name="k3f9a2b",
         python="/my env/bin/python",
         tasks_file=".slurm/0-0.json",
@@ -92,18 +92,98 @@ def test_the_script_says_it_all_and_ends_in_our_supervisor() -> None:
 
 def test_a_line_break_is_refused() -> None:
     with pytest.raises(StashError, match="line break"):
-        batch.terms({"partition": "a\n#SBATCH --uid=0"}, {}, warning="B:TERM@30", may_requeue=False)
+        batch.terms({"partition": "a\n#SBATCH --uid=0"}, {}, warning="B:TERM@30", may_requeue=False, grace=30)
 
 
-@given(st.lists(st.integers(0, 2), max_size=40), st.integers(1, 7))
-def test_pieces_hold_every_run_once_in_arrays_of_one_kind(kinds: list[int], most: int) -> None:
-    given_terms = [Terms((("cpus", str(kind)),), (), ()) for kind in kinds]
+@given(st.lists(st.integers(0, 2), max_size=40), st.integers(1, 7), st.integers(1, 5), st.integers(1, 5))
+def test_pieces_hold_every_run_once_in_arrays_of_one_kind(
+    kinds: list[int], most: int, per_job: int, at_once: int
+) -> None:
+    packing = Packing(per_job, min(at_once, per_job))
+    given_terms = [Terms((("constraint", str(kind)),), (), ()) for kind in kinds]
     given_runs = [(run(description=str(number)), terms) for number, terms in enumerate(given_terms)]
-    found = batch.pieces(given_runs, most)
-    assert all(0 < len(piece.runs) <= most for piece in found)
-    held = [(int(each.description), piece.terms) for piece in found for each in piece.runs]
-    assert sorted(held, key=lambda pair: pair[0]) == list(enumerate(given_terms))
-    assert len(found) == sum(-(-kinds.count(kind) // most) for kind in set(kinds))
+    found = batch.pieces(given_runs, most, packing)
+    assert all(0 < len(piece.tasks) <= most for piece in found)
+    held = [(int(each.description), dict(piece.terms.options)["constraint"]) for piece in found for each in piece.runs]
+    assert sorted(held) == [(number, str(kind)) for number, kind in enumerate(kinds)]
+    for kind in set(kinds):
+        pieces = [piece for piece in found if ("constraint", str(kind)) in piece.terms.options]
+        tasks = [task for piece in pieces for task in piece.tasks]
+        assert len(pieces) == -(-len(tasks) // most)
+        # All packs are full but the last, and the runs are in their order.
+        assert all(len(task) == per_job for task in tasks[:-1]) and 0 < len(tasks[-1]) <= per_job
+        numbers = [int(each.description) for task in tasks for each in task]
+        assert numbers == sorted(numbers)
+        assert all(piece.at_once <= max(len(task) for task in tasks) for piece in pieces)
+
+
+def packed(runs: int, packing: Packing, **asked_for: object) -> dict[str, str | None]:
+    terms = batch.terms(asked_for, {}, warning="B:TERM@90", may_requeue=False, grace=90)
+    (piece,) = batch.pieces([(run(), terms)] * runs, 1000, packing)
+    return dict(piece.terms.options)
+
+
+@pytest.mark.parametrize(
+    ("runs", "per_job", "at_once", "minutes"),
+    [
+        (8, 1, 1, "12"),  # 690 s
+        (8, 4, 1, "42"),  # 4 · 600 + 90, not 4 · 690
+        (8, 4, 2, "22"),  # two rounds
+        (8, 4, 3, "22"),
+        (8, 4, 4, "12"),
+        (3, 50, 1, "32"),  # there are no more than three
+    ],
+)
+def test_the_time_of_a_job_is_that_of_all_that_come_after_one_another(
+    runs: int, per_job: int, at_once: int, minutes: str
+) -> None:
+    assert packed(runs, Packing(per_job, at_once), time=690.0)["time"] == minutes
+    assert "time" not in packed(runs, Packing(per_job, at_once))
+    own = packed(runs, Packing(per_job, at_once), time=690.0, extra={"time": "3-0"})
+    assert own["time"] == "3-0"
+
+
+@pytest.mark.parametrize(
+    ("mem", "twice"), [("16G", "32G"), ("500M", "1000M"), ("4096", "8192"), ("1t", "2t"), ("half", "half")]
+)
+def test_what_is_at_work_at_once_needs_more_cpus_and_memory(mem: str, twice: str) -> None:
+    in_turn = packed(4, Packing(4, 1), cpus=3, mem=mem, gpus="a100:1")
+    assert [in_turn[name] for name in ("cpus-per-task", "mem", "gpus-per-node")] == ["3", mem, "a100:1"]
+    at_once = packed(4, Packing(4, 2), cpus=3, mem=mem, gpus="a100:1")
+    assert [at_once[name] for name in ("cpus-per-task", "mem", "gpus-per-node")] == ["6", twice, "a100:1"]
+    unsaid = packed(4, Packing(4, 2))
+    assert unsaid["cpus-per-task"] == "2" and "mem" not in unsaid
+    assert "cpus-per-task" not in packed(1, Packing(4, 2))  # it is alone
+
+
+def test_times_that_differ_by_seconds_share_a_job() -> None:
+    given_runs = [
+        (run(), batch.terms({"time": time}, {}, warning="B:TERM@90", may_requeue=False, grace=90))
+        for time in (665.0, 690.0, 671.0)
+    ]
+    (piece,) = batch.pieces(given_runs, 1000, Packing(3, 1))
+    assert dict(piece.terms.options)["time"] == "32"  # enough for three of the longest
+
+
+def test_the_script_says_how_many_at_once() -> None:
+    terms = batch.terms({}, {}, warning="B:TERM@90", may_requeue=False, grace=90)
+    (piece,) = batch.pieces([(run(), terms)] * 9, 1000, Packing(4, 2))
+    script = batch.script(piece, name="n", python="python", tasks_file="0.json", parallelism=2, after=None)
+    assert "#SBATCH --array=0-2%2\n" in script
+    assert script.endswith("exec python -m experimentstash.launch.task 0.json 2\n")
+
+
+def test_as_many_runs_at_work_as_asked_for() -> None:
+    assert Packing.of(per_job=8, at_once=4, parallelism=None) == Packing(8, 4)
+    assert Packing.of(per_job=8, at_once=4, parallelism=3) == Packing(8, 3)
+    assert Packing(8, 4).tasks(10) == 2 and Packing(8, 3).tasks(3) == 1 and Packing(8, 4).tasks(None) is None
+    assert Packing(8, 1).tasks(10) == 10
+
+
+@pytest.mark.parametrize(("per_job", "at_once", "named"), [(0, 1, "runs_per_job"), (1, 0, "runs_at_once"), (2, 3, "3")])
+def test_a_packing_that_makes_no_sense(per_job: int, at_once: int, named: str) -> None:
+    with pytest.raises(StashError, match=named):
+        Packing.of(per_job=per_job, at_once=at_once, parallelism=None)
 
 
 @given(st.lists(st.integers(1, 1000), min_size=1, max_size=20), st.integers(1, 30))

@@ -1,4 +1,4 @@
-"""From what runs ask for to batch scripts: which runs share a job array, and what SLURM is told of each array.
+"""From what runs ask for to batch scripts: which runs share a job or a job array, and what SLURM is told of each array.
 
 The script ends in `exec`: our supervisor takes the place of the shell, so that SLURM's warning (`--signal=B:…`) reaches
 it alone. It then tells the tool in the way that suits it, and W&B's service lives on until the tool has saved its work.
@@ -6,11 +6,13 @@ it alone. It then tells the tool in the way that suits it, and W&B's service liv
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeVar
 
 from experimentstash import durations
 from experimentstash.errors import StashError
@@ -19,23 +21,80 @@ from experimentstash.schema import ResourcesConfig
 
 # What `resources` calls otherwise than sbatch.
 _OPTIONS = {"cpus": "cpus-per-task", "gpus": "gpus-per-node"}
+# What SLURM takes for an amount of memory.
+_MEMORY = re.compile(r"(\d+)([A-Za-z]*)")
+
+
+@dataclass(frozen=True)
+class Packing:
+    """How runs share jobs: how many each job executes, and how many of them at the same time."""
+
+    per_job: int = 1
+    at_once: int = 1
+
+    @classmethod
+    def of(cls, *, per_job: int, at_once: int, parallelism: int | None) -> Packing:
+        """Return the packing that the launcher's settings stand for; StashError if they make no sense.
+
+        ``parallelism`` is how many runs of the sweep may be at work at the same time.
+        """
+        for name, number in (("runs_per_job", per_job), ("runs_at_once", at_once)):
+            if number < 1:
+                raise StashError(f"hydra.launcher.{name} is {number}.", "give it a number from 1 on")
+        if at_once > per_job:
+            raise StashError(
+                f"hydra.launcher.runs_at_once is {at_once}, but a job executes {per_job}.",
+                f"hydra.launcher.runs_per_job={at_once}, or more",
+            )
+        return cls(per_job, at_once if parallelism is None else min(at_once, max(1, parallelism)))
+
+    def tasks(self, parallelism: int | None) -> int | None:
+        """Return how many jobs may be at work for so many runs."""
+        return None if parallelism is None else max(1, parallelism // self.at_once)
+
+    def for_so_many(self, runs: int) -> Packing:
+        """Return the packing of a job when there are no more runs than that."""
+        per_job = min(self.per_job, runs)
+        return Packing(per_job, min(self.at_once, per_job))
 
 
 @dataclass(frozen=True)
 class Terms:
-    """On what terms a run is given to SLURM; runs with the same terms share an array."""
+    """On what terms a run is given to SLURM; runs with the same terms share jobs and arrays."""
 
     options: tuple[tuple[str, str | None], ...]  # of sbatch, by their long names; None: without a value
     setup: tuple[str, ...]
     secrets: tuple[tuple[str, str], ...]  # what the job's environment must hold besides ours
+    # The run's wall time in seconds, where `options` has it in minutes, and what of it is grace.
+    time: float | None = field(default=None, compare=False)
+    grace: float = field(default=0.0, compare=False)
+
+    def of_job(self, packing: Packing) -> Terms:
+        """Return the terms of a job that executes several such runs: all that they need, and one grace."""
+        options = dict(self.options)
+        rounds = math.ceil(packing.per_job / packing.at_once)
+        if self.time is not None and rounds > 1:
+            options["time"] = _minutes(rounds * (self.time - self.grace) + self.grace)
+        if packing.at_once > 1:
+            cpus = options.get("cpus-per-task") or "1"
+            options["cpus-per-task"] = str(int(cpus) * packing.at_once) if cpus.isdecimal() else cpus
+            memory = _MEMORY.fullmatch(options.get("mem") or "")
+            if memory is not None:
+                options["mem"] = f"{int(memory[1]) * packing.at_once}{memory[2]}"
+        return dataclasses.replace(self, options=tuple(sorted(options.items())))
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A job array: a part of the runs with the same terms."""
+    """A job array: a part of the runs with the same terms. Each of its tasks executes some of them."""
 
-    terms: Terms
-    runs: tuple[Run, ...]
+    terms: Terms  # of each task
+    tasks: tuple[tuple[Run, ...], ...]
+    at_once: int = 1  # how many of a task's runs are at work at the same time
+
+    @property
+    def runs(self) -> list[Run]:
+        return [run for task in self.tasks for run in task]
 
 
 def resources(run: Run, common: ResourcesConfig, *, time_factor: float, grace: float) -> dict[str, Any]:
@@ -65,15 +124,17 @@ def resources(run: Run, common: ResourcesConfig, *, time_factor: float, grace: f
     return asked
 
 
-def terms(asked: Mapping[str, Any], secrets: Mapping[str, str], *, warning: str, may_requeue: bool) -> Terms:
-    """Return the terms of a run that asks for so much; ``warning`` is sbatch's --signal."""
+def terms(
+    asked: Mapping[str, Any], secrets: Mapping[str, str], *, warning: str, may_requeue: bool, grace: float
+) -> Terms:
+    """Return the terms of a run that asks for so much; ``warning`` is sbatch's --signal, so long before the end."""
     options: dict[str, str | None] = {"signal": warning}
     # Without it SLURM refuses to put the job back into the queue; with it, it may do so by itself after a preemption
     # or when a node fails: only for tools that can go on where they were.
     options["requeue" if may_requeue else "no-requeue"] = None
     for name, value in asked.items():
         if name == "time":
-            options["time"] = str(max(1, math.ceil(value / 60)))  # SLURM counts in minutes
+            options["time"] = _minutes(value)
         elif name not in ("setup", "extra"):
             options[_OPTIONS.get(name, name)] = str(value)
     for name, value in asked.get("extra", {}).items():
@@ -84,22 +145,40 @@ def terms(asked: Mapping[str, Any], secrets: Mapping[str, str], *, warning: str,
     for name, text in options.items():
         if text is not None and "\n" in text:
             raise StashError(f"resources: {name}: {text!r} holds a line break.")
-    return Terms(tuple(sorted(options.items())), tuple(asked.get("setup", ())), tuple(sorted(secrets.items())))
+    return Terms(
+        options=tuple(sorted(options.items())),
+        setup=tuple(asked.get("setup", ())),
+        secrets=tuple(sorted(secrets.items())),
+        time=None if "time" in asked.get("extra", {}) else asked.get("time"),
+        grace=grace,
+    )
 
 
-def pieces(runs: Sequence[tuple[Run, Terms]], most: int) -> list[Piece]:
+def _minutes(seconds: float) -> str:
+    """Return a time as SLURM counts it."""
+    return str(max(1, math.ceil(seconds / 60)))
+
+
+def pieces(runs: Sequence[tuple[Run, Terms]], most: int, packing: Packing) -> list[Piece]:
     """Return the arrays, of at most so many tasks, that hold all the runs in their order."""
-    groups: dict[Terms, list[Run]] = {}
+    groups: dict[Terms, list[tuple[Run, Terms]]] = {}
     for run, run_terms in runs:
-        groups.setdefault(run_terms, []).append(run)
-    return [
-        Piece(group_terms, tuple(part)) for group_terms, group in groups.items() for part in _parts(tuple(group), most)
-    ]
+        groups.setdefault(run_terms, []).append((run, run_terms))
+    found = []
+    for group in groups.values():
+        own = packing.for_so_many(len(group))
+        job_terms = max((each for _, each in group), key=lambda each: each.time or 0.0).of_job(own)
+        tasks = tuple(_parts(tuple(run for run, _ in group), own.per_job))
+        found += [Piece(job_terms, part, own.at_once) for part in _parts(tasks, most)]
+    return found
 
 
-def _parts(runs: tuple[Run, ...], most: int) -> Iterator[tuple[Run, ...]]:
-    for first in range(0, len(runs), most):
-        yield runs[first : first + most]
+_Item = TypeVar("_Item")
+
+
+def _parts(items: tuple[_Item, ...], most: int) -> Iterator[tuple[_Item, ...]]:
+    for first in range(0, len(items), most):
+        yield items[first : first + most]
 
 
 def shares(sizes: Sequence[int], parallelism: int) -> list[tuple[int, int | None]]:
@@ -122,10 +201,10 @@ def script(piece: Piece, *, name: str, python: str, tasks_file: str, parallelism
 
     Paths are relative to the sweep's directory, from which it is submitted.
     """
-    throttle = f"%{parallelism}" if parallelism is not None and parallelism < len(piece.runs) else ""
+    throttle = f"%{parallelism}" if parallelism is not None and parallelism < len(piece.tasks) else ""
     options: dict[str, str | None] = {
         "job-name": name,
-        "array": f"0-{len(piece.runs) - 1}{throttle}",
+        "array": f"0-{len(piece.tasks) - 1}{throttle}",
         "output": ".slurm/slurm-%A_%a.out",
         "open-mode": "append",  # a job that is put back into the queue goes on in the same file
     }
@@ -135,5 +214,6 @@ def script(piece: Piece, *, name: str, python: str, tasks_file: str, parallelism
     lines = ["#!/bin/bash"]
     lines += [f"#SBATCH --{key}" + ("" if text is None else f"={shlex.quote(text)}") for key, text in options.items()]
     lines += piece.terms.setup
-    lines.append(f"exec {shlex.quote(python)} -m experimentstash.launch.task {shlex.quote(tasks_file)}")
+    at_once = f" {piece.at_once}" if piece.at_once > 1 else ""
+    lines.append(f"exec {shlex.quote(python)} -m experimentstash.launch.task {shlex.quote(tasks_file)}{at_once}")
     return "\n".join(lines) + "\n"

@@ -11,7 +11,6 @@ import re
 import signal
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,22 +18,13 @@ from typing import TYPE_CHECKING, Any
 from experimentstash import app, procfs
 from experimentstash.app import ROOT_VARIABLE, Prepared
 from experimentstash.errors import StashError
-from experimentstash.execute import (
-    REQUESTS,
-    Execution,
-    asked_by,
-    cannot_record,
-    finish_wandb,
-    relay_output,
-    tool_environment,
-)
-from experimentstash.files import lock_if_free
+from experimentstash.execute import REQUESTS, Execution, asked_by
 from experimentstash.launch import jobs
+from experimentstash.launch.crew import IDLE, TURN_INTERVAL, Crew
 from experimentstash.launch.jobs import Job
 from experimentstash.launch.progress import Progress, is_terminal
 from experimentstash.output import complain
 from experimentstash.records import Run, State
-from experimentstash.relay import Relay
 from experimentstash.signals import SignalQueue
 from experimentstash.supervision import StopRequest, end_strays
 from experimentstash.workspace import find_stash
@@ -46,12 +36,6 @@ if TYPE_CHECKING:
 
 # Jobs that are frozen ahead of their turn, at least.
 _AHEAD = 2
-# Seconds between two looks at a lock that another process holds, and at what goes on in threads.
-_TURN_INTERVAL = 0.2
-_BACKGROUND_INTERVAL = 0.05
-# W&B runs that are brought to their final state at the same time.
-_FINISHERS = 4
-_IDLE = 60.0
 # How CUDA_VISIBLE_DEVICES names a device.
 _DEVICE = re.compile(r"\d+|(?:GPU|MIG)-[\w/-]+")
 
@@ -159,28 +143,16 @@ def supervise(prepared: Iterator[Job], total: int, settings: Settings) -> dict[i
     return sweep.returned
 
 
-@dataclass
-class _AtWork:
-    job: Job
-    execution: Execution
-    slot: str | None
-    lock: int | None  # the descriptor that holds its turn to write in the tool's checkout
-    relay: Relay | None
-
-
 class _Sweep:
-    """The state of a sweep: jobs to be frozen, runs that wait, runs at work, and what is still finished after them."""
+    """The state of a sweep: jobs to be frozen, runs that wait, and the crew at work."""
 
     def __init__(self, prepared: Iterator[Job], settings: Settings, progress: Progress) -> None:
         self._jobs: Iterator[Job] | None = prepared  # None: there are no more
         self._settings = settings
         self._progress = progress
-        self._slots = list(reversed(settings.slots))
         self._waiting: deque[tuple[Job, Prepared]] = deque()
-        self._at_work: list[_AtWork] = []
-        self._siblings: set[int] = set()
-        self._finishing: list[tuple[Future[None], Run]] = []
-        self._finishers = ThreadPoolExecutor(_FINISHERS, thread_name_prefix="finisher")
+        self._begun: dict[str, Job] = {}  # by their runs' directories
+        self._crew = Crew(settings.slots, begun=progress.started, left=self._has_left, ended=progress.ended)
         self.returned: dict[int, JobReturn] = {}
         self.begun = 0
         self.stopped: str | None = None  # why no further runs are started
@@ -190,21 +162,19 @@ class _Sweep:
     def run(self, signals: SignalQueue) -> None:
         """Go on until nothing is left to do."""
         try:
-            while self._jobs is not None or self._waiting or self._at_work or self._finishing:
-                seconds = min(self._tick(), self._look_at_finishers(), self._start_what_can())
+            while self._jobs is not None or self._waiting or not self._crew.is_idle:
+                seconds = min(self._crew.tick(), self._start_what_can())
                 if self._jobs is not None and len(self._waiting) < max(_AHEAD, len(self._settings.slots)):
                     self._prepare_one()
                     seconds = 0.0
                 for number in signals.wait(seconds):
                     self._react(number, signals)
         except BaseException as error:
-            for one in self._at_work:
-                with contextlib.suppress(OSError):
-                    one.execution.abandon(error)
+            self._crew.abandon(error)
             self._cancel_waiting(f"not started: {error}", 1)
             raise
         finally:
-            self._finishers.shutdown()
+            self._crew.close()
 
     def _prepare_one(self) -> None:
         assert self._jobs is not None
@@ -229,78 +199,26 @@ class _Sweep:
 
     def _start_what_can(self) -> float:
         """Start the runs for which there is a place; return after how many seconds to try again."""
-        seconds = _IDLE
+        seconds = IDLE
         for job, prepared in list(self._waiting):
-            if not self._slots or self.stopped is not None:
+            if not self._crew.has_place or self.stopped is not None:
                 break
-            lock = None
-            if prepared.run.collect_lock is not None:
-                lock = lock_if_free(Path(prepared.run.collect_lock))
-                if lock is None:
-                    seconds = _TURN_INTERVAL
-                    continue
+            self._begun[prepared.run.directory] = job
+            if not self._crew.begin(prepared.run, prepared.secrets, show_output=len(self._settings.slots) == 1):
+                seconds = TURN_INTERVAL
+                continue
             self._waiting.remove((job, prepared))
-            self._start(job, prepared, lock)
+            self.begun += 1
             seconds = 0.0
         return seconds
 
-    def _start(self, job: Job, prepared: Prepared, lock: int | None) -> None:
-        run = prepared.run
-        one = _AtWork(job, Execution(run, self._siblings), self._slots.pop(), lock, None)
-        self._at_work.append(one)
-        self.begun += 1
-        with self._kept_from_the_others(one):
-            environment = tool_environment(run, prepared.secrets)
-            if one.slot is not None:
-                environment["CUDA_VISIBLE_DEVICES"] = one.slot
-                one.execution.note(f"CUDA_VISIBLE_DEVICES={one.slot}")
-            one.execution.begin(environment)
-            self._progress.started(run)
-            if len(self._settings.slots) == 1:
-                one.relay = relay_output(one.execution)
-
-    def _tick(self) -> float:
-        """Look at every tool at work, conclude what has ended, and return after how many seconds to look again."""
-        seconds = _IDLE
-        for one in list(self._at_work):
-            if not one.execution.is_over:
-                seconds = min(seconds, one.execution.tick())
-            if one.execution.is_over:
-                with self._kept_from_the_others(one):
-                    one.execution.conclude()
-                self._leave(one)
-                seconds = 0.0
-        return seconds
-
-    def _leave(self, one: _AtWork) -> None:
-        """Free the place of a run that has ended."""
-        run = one.execution.run
-        one.job.conclude(run)
-        self._at_work.remove(one)
-        self._slots.append(one.slot)
-        if one.lock is not None:
-            os.close(one.lock)
-        if one.relay is not None or (run.path / "wandb").is_dir():
-            self._finishing.append((self._finishers.submit(_finish, run, one.relay), run))
-        else:
-            self._progress.ended(run)
+    def _has_left(self, run: Run) -> None:
+        self._begun.pop(run.directory).conclude(run)
         if run.state is not State.COMPLETED:
             self._has_failed(run.id)
 
-    def _look_at_finishers(self) -> float:
-        done = [each for each in self._finishing if each[0].done()]
-        for future, run in done:
-            self._finishing.remove((future, run))
-            error = future.exception()
-            if error is not None:
-                complain(f"the W&B runs of {run.id} are not finished: {error}; experimentstash sync may mend it")
-            self._progress.ended(run)
-        if done:
-            return 0.0
-        return _BACKGROUND_INTERVAL if self._finishing else _IDLE
-
     def _react(self, number: signal.Signals, signals: SignalQueue) -> None:
-        executions = [one.execution for one in self._at_work]
+        executions = self._crew.executions
         if number is signal.SIGTSTP:
             for execution in executions:
                 execution.suspend()
@@ -323,7 +241,7 @@ class _Sweep:
 
     def _stop(self, request: StopRequest, why: str) -> None:
         """Start nothing further and stop what is at work, gently."""
-        ending = [one.execution for one in self._at_work if not one.execution.is_ending]
+        ending = [execution for execution in self._crew.executions if not execution.is_ending]
         seconds = [execution.stop(request) for execution in ending]
         self._jobs = None
         self.stopped = why
@@ -338,21 +256,5 @@ class _Sweep:
         while self._waiting:
             job, prepared = self._waiting.popleft()
             with contextlib.suppress(OSError):
-                Execution(prepared.run).cancel(reason, exit_code)
+                Execution(prepared.run).give_up(State.CANCELLED, reason, exit_code)
             job.conclude(prepared.run)
-
-    @contextlib.contextmanager
-    def _kept_from_the_others(self, one: _AtWork) -> Iterator[None]:
-        """Close one run for which something that it needs is missing; the others go on."""
-        try:
-            yield
-        except (OSError, StashError) as error:
-            with contextlib.suppress(OSError):
-                one.execution.abandon(error)
-            complain(str(cannot_record(one.execution.run, error) if isinstance(error, OSError) else error))
-
-
-def _finish(run: Run, relay: Relay | None) -> None:
-    if relay is not None:
-        relay.finish()
-    finish_wandb(run)

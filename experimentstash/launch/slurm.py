@@ -8,19 +8,18 @@ can't leave out --time and --wckey, tells a tool that uses submitit itself that 
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experimentstash import records, runs, slurm, sweepers
+from experimentstash import packs, records, runs, slurm, sweepers
 from experimentstash.errors import StashError
 from experimentstash.execute import GRACE_IN_JOB
 from experimentstash.files import write_atomically
 from experimentstash.launch import batch, jobs
-from experimentstash.launch.batch import Piece, Terms
+from experimentstash.launch.batch import Packing, Piece, Terms
 from experimentstash.launch.jobs import Job
 from experimentstash.output import complain, say
 from experimentstash.process import CommandError
@@ -56,6 +55,9 @@ def launch(
         raise StashError(
             "This sweeper needs results, for which hydra.launcher.wait=false doesn't wait.", "leave it out"
         )
+    packing = Packing.of(
+        per_job=settings.runs_per_job, at_once=settings.runs_at_once, parallelism=settings.array_parallelism
+    )
     sweep = Path(config.hydra.sweep.dir).absolute()
     prepared: list[tuple[Run, Terms]] = []
     taken: list[Job] = []
@@ -67,7 +69,7 @@ def launch(
                 with contextlib.suppress(_Refused):
                     prepared.append((run, _terms(run, secrets, settings, str(config.grace.signal))))
         if prepared:
-            _submit_all(sweep, prepared, settings, first_number)
+            _submit_all(sweep, prepared, settings, packing, first_number)
     if needs_results or settings.wait:
         _wait(find_stash(sweep), [run for run, _ in prepared if not run.state.is_final], must=needs_results)
         for job in taken:
@@ -87,27 +89,33 @@ def _terms(run: Run, secrets: Mapping[str, str], settings: SlurmLauncherConfig, 
     try:
         run.resources = batch.resources(run, settings.resources, time_factor=settings.time_factor, grace=grace)
         warning = f"B:{signal_name}@{round(grace)}"
-        return batch.terms(run.resources, secrets, warning=warning, may_requeue=run.max_requeues > 0)
+        return batch.terms(run.resources, secrets, warning=warning, may_requeue=run.max_requeues > 0, grace=grace)
     except StashError as error:
         _close(run, State.FAILED, str(error))
         raise _Refused from error
 
 
 def _submit_all(
-    sweep: Path, prepared: Sequence[tuple[Run, Terms]], settings: SlurmLauncherConfig, first_number: int
+    sweep: Path,
+    prepared: Sequence[tuple[Run, Terms]],
+    settings: SlurmLauncherConfig,
+    packing: Packing,
+    first_number: int,
 ) -> None:
     cluster = slurm.cluster()
     most = cluster.max_array_size
     if settings.submit_limit is not None:  # half of it: one array waits for room while another is at work
         most = min(most, max(1, settings.submit_limit // 2))
-    arrays = batch.pieces(prepared, most)
-    parallel = settings.array_parallelism
-    shares = batch.shares([len(piece.runs) for piece in arrays], parallel) if parallel else [(None, None)] * len(arrays)
+    arrays = batch.pieces(prepared, most, packing)
+    parallel = packing.tasks(settings.array_parallelism)
+    shares = (
+        batch.shares([len(piece.tasks) for piece in arrays], parallel) if parallel else [(None, None)] * len(arrays)
+    )
     (sweep / FOLDER).mkdir(exist_ok=True)
     accepted: list[str | None] = []
     for index, (piece, (share, predecessor)) in enumerate(zip(arrays, shares, strict=True)):
         if settings.submit_limit is not None:
-            _await_room(len(piece.runs), settings.submit_limit)
+            _await_room(len(piece.tasks), settings.submit_limit)
         after = accepted[predecessor] if predecessor is not None else None
         tasks = sweep / FOLDER / f"{first_number}-{index}.json"
         accepted.append(_submit(piece, tasks, cluster, share, after))
@@ -117,10 +125,11 @@ def _submit_all(
 def _submit(piece: Piece, tasks: Path, cluster: Cluster, share: int | None, after: str | None) -> str | None:
     """Submit one array and return SLURM's id of it; None if SLURM refuses, which each of its runs then says."""
     sweep = tasks.parent.parent
-    write_atomically(tasks, json.dumps([run.directory for run in piece.runs], indent=0) + "\n")
-    for task, run in enumerate(piece.runs):
-        run.state, run.queued = State.QUEUED, Queued(str(tasks), task)
-        records.write(run)
+    packs.write(tasks, piece.tasks)
+    for task, together in enumerate(piece.tasks):
+        for run in together:
+            run.state, run.queued = State.QUEUED, Queued(str(tasks), task)
+            records.write(run)
     script = tasks.with_suffix(".sh")
     name = piece.runs[0].id.partition("-")[0]
     text = batch.script(
@@ -152,13 +161,14 @@ def _await_room(wanted: int, limit: int) -> None:
 
 
 def _tell(sweep: Path, arrays: Sequence[Piece], accepted: Sequence[str | None]) -> None:
-    taken = [(job, len(piece.runs)) for piece, job in zip(arrays, accepted, strict=True) if job is not None]
+    taken = [(job, piece) for piece, job in zip(arrays, accepted, strict=True) if job is not None]
     if not taken:
         return
-    named = ", ".join(f"{job}_[0-{size - 1}]" if size > 1 else f"{job}_0" for job, size in taken)
+    last = {job: len(piece.tasks) - 1 for job, piece in taken}
+    named = ", ".join(f"{job}_[0-{task}]" if task > 0 else f"{job}_0" for job, task in last.items())
     shown = find_stash(sweep).relative(sweep)
     say(
-        f"submitted {_count(sum(size for _, size in taken))} to SLURM: {named}\n"
+        f"submitted {_count(sum(len(piece.runs) for _, piece in taken))} to SLURM: {named}\n"
         "  to follow them:  experimentstash runs   (--state queued, running, failed …)\n"
         f"                   experimentstash logs {arrays[0].runs[0].id} -f\n"
         f"  to end them:     experimentstash cancel --sweep {shown}"

@@ -1,0 +1,38 @@
+"""Which runs a task of a job array executes, and so which runs share a job: what the array's tasks file says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from experimentstash.errors import StashError
+from experimentstash.files import write_atomically
+from experimentstash.records import Run
+
+
+def write(array: Path, tasks: Sequence[Sequence[Run]]) -> None:
+    """Write the tasks file of an array: for each task the directories of its runs, in their order."""
+    write_atomically(array, json.dumps([[run.directory for run in task] for task in tasks], indent=0) + "\n")
+
+
+def read(array: Path, task: int) -> list[Path]:
+    """Return the directories of the runs that a task executes; StashError if the file doesn't say."""
+    try:
+        return [Path(directory) for directory in json.loads(array.read_bytes())[task]]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise StashError(
+            f"{array} doesn't say what the task {task} is to do: {error}", "submit its runs again"
+        ) from error
+
+
+def others(run: Run) -> list[Path]:
+    """Return the directories of the runs that share the job of a run that was given to SLURM."""
+    if run.queued is None:
+        return []
+    try:
+        together = read(Path(run.queued.array), run.queued.task)
+    except StashError:  # somebody has removed it
+        return []
+    here = run.path.resolve()  # it may have been submitted by another of its names
+    return [directory for directory in together if directory.resolve() != here]
