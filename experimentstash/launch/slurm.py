@@ -11,6 +11,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ from experimentstash.output import complain, say
 from experimentstash.process import CommandError
 from experimentstash.records import Queued, Run, State
 from experimentstash.schema import SlurmLauncherConfig
-from experimentstash.slurm import Cluster, Enquiry, Submitted
+from experimentstash.slurm import Enquiry, Submitted
 from experimentstash.workspace import Stash, find_stash
 
 if TYPE_CHECKING:
@@ -47,8 +48,11 @@ def launch(
     first_number: int,
     settings: SlurmLauncherConfig,
 ) -> Sequence[JobReturn]:
-    """Freeze the jobs of a batch and submit them; Hydra gets their results back, if that is waited for."""
-    if not slurm.is_here():
+    """Freeze the jobs of a batch and submit them; Hydra gets their results back, if that is waited for.
+
+    In a dry run it prints what sbatch would get.
+    """
+    if not slurm.is_here() and not config.dry_run:
         raise StashError("There is no SLURM here: sbatch is not on PATH.", "hydra/launcher=local, or log in elsewhere")
     needs_results = sweepers.needs_results(str(config.hydra.sweeper._target_))
     if needs_results and settings.wait is False:
@@ -64,12 +68,22 @@ def launch(
     with _none_left_behind(prepared):
         for job in jobs.prepare(context, config, batch_of_overrides, first_number):
             taken.append(job)
-            if job.prepared is not None:
-                run, secrets = job.prepared.run, job.prepared.secrets
-                with contextlib.suppress(_Refused):
-                    prepared.append((run, _terms(run, secrets, settings, str(config.grace.signal))))
-        if prepared:
-            _submit_all(sweep, prepared, settings, packing, first_number)
+            if job.prepared is None:
+                continue
+            run = job.prepared.run
+            try:
+                prepared.append((run, _terms(run, job.prepared.secrets, settings, str(config.grace.signal))))
+            except StashError as error:
+                if config.dry_run:
+                    complain(f"{' '.join(job.overrides)}: {error}")
+                else:
+                    _close(run, State.FAILED, str(error))
+        arrays = _arrays(sweep, prepared, settings, packing, first_number)
+        if config.dry_run:
+            _show(arrays)
+            return [job.returned for job in taken]
+        if arrays:
+            _submit_all(arrays, settings.submit_limit)
     if needs_results or settings.wait:
         _wait(find_stash(sweep), [run for run, _ in prepared if not run.state.is_final], must=needs_results)
         for job in taken:
@@ -78,74 +92,106 @@ def launch(
     return [job.returned for job in taken]
 
 
-class _Refused(Exception):
-    """A run that can't be submitted; its record says why."""
-
-
 def _terms(run: Run, secrets: Mapping[str, str], settings: SlurmLauncherConfig, signal_name: str) -> Terms:
+    """Complete what a run asks for, and return its terms; StashError if it asks for what makes no sense."""
     grace = run.grace if run.grace is not None else GRACE_IN_JOB
     run.max_requeues = settings.max_requeues if run.resume is not None else 0
     run.command.unset = sorted({*run.command.unset, *settings.hidden} - set(run.command.environment))
-    try:
-        run.resources = batch.resources(run, settings.resources, time_factor=settings.time_factor, grace=grace)
-        warning = f"B:{signal_name}@{round(grace)}"
-        return batch.terms(run.resources, secrets, warning=warning, may_requeue=run.max_requeues > 0, grace=grace)
-    except StashError as error:
-        _close(run, State.FAILED, str(error))
-        raise _Refused from error
+    run.resources = batch.resources(run, settings.resources, time_factor=settings.time_factor, grace=grace)
+    warning = f"B:{signal_name}@{round(grace)}"
+    return batch.terms(run.resources, secrets, warning=warning, may_requeue=run.max_requeues > 0, grace=grace)
 
 
-def _submit_all(
+@dataclass(frozen=True)
+class _Array:
+    """A job array as it is submitted."""
+
+    piece: Piece
+    tasks_file: Path
+    share: int | None  # how many of its tasks may run at once
+    predecessor: int | None  # the array, by its position, that must have ended first
+
+    def script(self, predecessor: str | None) -> str:
+        """Return its batch script; ``predecessor`` is SLURM's id of that array."""
+        return batch.script(
+            self.piece,
+            name=self.piece.runs[0].id.partition("-")[0],
+            python=sys.executable,
+            tasks_file=f"{FOLDER}/{self.tasks_file.name}",
+            parallelism=self.share,
+            after=predecessor,
+        )
+
+
+def _arrays(
     sweep: Path,
     prepared: Sequence[tuple[Run, Terms]],
     settings: SlurmLauncherConfig,
     packing: Packing,
     first_number: int,
-) -> None:
-    cluster = slurm.cluster()
-    most = cluster.max_array_size
+) -> list[_Array]:
+    """Return the arrays that hold the runs, no larger than the cluster takes them."""
+    most = slurm.cluster().max_array_size
     if settings.submit_limit is not None:  # half of it: one array waits for room while another is at work
         most = min(most, max(1, settings.submit_limit // 2))
-    arrays = batch.pieces(prepared, most, packing)
+    pieces = batch.pieces(prepared, most, packing)
     parallel = packing.tasks(settings.array_parallelism)
     shares = (
-        batch.shares([len(piece.tasks) for piece in arrays], parallel) if parallel else [(None, None)] * len(arrays)
+        batch.shares([len(piece.tasks) for piece in pieces], parallel) if parallel else [(None, None)] * len(pieces)
     )
-    (sweep / FOLDER).mkdir(exist_ok=True)
+    return [
+        _Array(piece, _free(sweep / FOLDER / f"{first_number}-{index}.json"), share, predecessor)
+        for index, (piece, (share, predecessor)) in enumerate(zip(pieces, shares, strict=True))
+    ]
+
+
+def _free(tasks_file: Path) -> Path:
+    """Return the path, or the next one that an earlier submission of the same sweep has not taken."""
+    candidate, number = tasks_file, 2
+    while candidate.exists():
+        candidate, number = tasks_file.with_stem(f"{tasks_file.stem}-{number}"), number + 1
+    return candidate
+
+
+def _show(arrays: Sequence[_Array]) -> None:
+    """Print what sbatch would get."""
+    for array in arrays:
+        print(f"# what sbatch would get for {_count(len(array.piece.runs))}:")
+        print(array.script(None if array.predecessor is None else f"ID_OF_ARRAY_{array.predecessor + 1}"))
+
+
+def _submit_all(arrays: Sequence[_Array], limit: int | None) -> None:
+    cluster = slurm.cluster().name
     accepted: list[str | None] = []
-    for index, (piece, (share, predecessor)) in enumerate(zip(arrays, shares, strict=True)):
-        if settings.submit_limit is not None:
-            _await_room(len(piece.tasks), settings.submit_limit)
-        after = accepted[predecessor] if predecessor is not None else None
-        tasks = sweep / FOLDER / f"{first_number}-{index}.json"
-        accepted.append(_submit(piece, tasks, cluster, share, after))
-    _tell(sweep, arrays, accepted)
+    for array in arrays:
+        if limit is not None:
+            _await_room(len(array.piece.tasks), limit)
+        predecessor = accepted[array.predecessor] if array.predecessor is not None else None
+        accepted.append(_submit(array, predecessor, cluster))
+    _tell(arrays, accepted)
 
 
-def _submit(piece: Piece, tasks: Path, cluster: Cluster, share: int | None, after: str | None) -> str | None:
+def _submit(array: _Array, predecessor: str | None, cluster: str | None) -> str | None:
     """Submit one array and return SLURM's id of it; None if SLURM refuses, which each of its runs then says."""
-    sweep = tasks.parent.parent
+    piece, tasks = array.piece, array.tasks_file
+    tasks.parent.mkdir(exist_ok=True)
     packs.write(tasks, piece.tasks)
     for task, together in enumerate(piece.tasks):
         for run in together:
             run.state, run.queued = State.QUEUED, Queued(str(tasks), task)
             records.write(run)
     script = tasks.with_suffix(".sh")
-    name = piece.runs[0].id.partition("-")[0]
-    text = batch.script(
-        piece, name=name, python=sys.executable, tasks_file=f"{FOLDER}/{tasks.name}", parallelism=share, after=after
-    )
-    write_atomically(script, text)
+    write_atomically(script, array.script(predecessor))
     try:
         job = slurm.submit(script, dict(piece.terms.secrets))
     except CommandError as error:
         said = error.stderr.strip() or str(error)
         for run in piece.runs:
             _close(run, State.FAILED, f"SLURM did not take it: {said}")
-        complain(f"SLURM did not take {_count(len(piece.runs))} ({script.relative_to(sweep)}):\n{said}")
+        complain(f"SLURM did not take {_count(len(piece.runs))} ({script.relative_to(tasks.parent.parent)}):\n{said}")
         return None
     # The records stay as they are from here on: the first tasks may have started.
-    slurm.note_submitted(tasks, Submitted(job, cluster.name))
+    slurm.note_submitted(tasks, Submitted(job, cluster))
     return job
 
 
@@ -160,17 +206,18 @@ def _await_room(wanted: int, limit: int) -> None:
         interval = min(interval * 1.5, _LONGEST_INTERVAL)
 
 
-def _tell(sweep: Path, arrays: Sequence[Piece], accepted: Sequence[str | None]) -> None:
-    taken = [(job, piece) for piece, job in zip(arrays, accepted, strict=True) if job is not None]
+def _tell(arrays: Sequence[_Array], accepted: Sequence[str | None]) -> None:
+    taken = [(job, array.piece) for array, job in zip(arrays, accepted, strict=True) if job is not None]
     if not taken:
         return
     last = {job: len(piece.tasks) - 1 for job, piece in taken}
     named = ", ".join(f"{job}_[0-{task}]" if task > 0 else f"{job}_0" for job, task in last.items())
+    sweep = arrays[0].tasks_file.parent.parent
     shown = find_stash(sweep).relative(sweep)
     say(
         f"submitted {_count(sum(len(piece.runs) for _, piece in taken))} to SLURM: {named}\n"
         "  to follow them:  experimentstash runs   (--state queued, running, failed …)\n"
-        f"                   experimentstash logs {arrays[0].runs[0].id} -f\n"
+        f"                   experimentstash logs {taken[0][1].runs[0].id} -f\n"
         f"  to end them:     experimentstash cancel --sweep {shown}"
     )
 
