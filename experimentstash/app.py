@@ -7,7 +7,7 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -21,8 +21,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
-from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf import DictConfig, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from experimentstash import records, sweep_size, sweepers
@@ -31,6 +30,7 @@ from experimentstash.errors import SecretError, StashError
 from experimentstash.execute import GRACE_IN_JOB, Executed, execute
 from experimentstash.files import lock_if_free
 from experimentstash.freeze import Request, draft, explain, freeze, plan, tool_directory
+from experimentstash.job_config import Circumstances, HydraJob, Job
 from experimentstash.loader import CONFIG_NAME
 from experimentstash.objective import Result
 from experimentstash.output import USAGE, complain, say
@@ -242,67 +242,64 @@ class Prepared:
     secrets: Mapping[str, str]
 
 
-def prepare(
-    config: DictConfig,
-    typed: Callable[[], StashConfig] | None = None,
-    before_freezing: Callable[[Path], None] | None = None,
-) -> Prepared | None:
-    """Freeze one composed experiment; None if there is nothing to execute (a mistake, or only validated).
+def prepare(config: DictConfig) -> Prepared | None:
+    """Freeze one composed experiment: a task function for Hydra's launchers that leaves executing to others."""
+    return prepare_job(HydraJob(config))
 
-    In a dry run it is not frozen, nothing of it is written, and it is not to be executed.
 
-    To be called as a task function of Hydra's, for HydraConfig and the run directory. A mistake of the user's in one
-    job of a sweep doesn't stop the others: it is noted as a failed run, and raised only if the sweeper needs results.
-    ``typed`` is as in ``as_request``; ``before_freezing`` is called with the directory of a run that is new.
+def prepare_job(job: Job) -> Prepared | None:
+    """Freeze one job, with HydraConfig set as in it; None if nothing is to be executed (a mistake, or only validated).
+
+    In a dry run it is not frozen, nothing of it is written, and it is not to be executed. A mistake of the user's in
+    one job of a sweep doesn't stop the others: it is noted as a failed run, and raised only if the sweeper needs
+    results.
     """
     session = _session.get() or _Session(find_stash(Path(os.environ[ROOT_VARIABLE])))
     stash = session.stash
-    directory = Path(HydraConfig.get().runtime.output_dir)
     session.has_begun = True
+    seen = job.circumstances()
+    needs_result = seen.sweep is not None and sweepers.needs_results(seen.sweeper)
     try:
-        request = as_request(stash, config, directory, typed)
-        if request.config.objective is None and needs_result():
+        request = as_request(stash, job, seen)
+        settings = request.config
+        if settings.objective is None and needs_result:
             raise sweepers.no_objective(request.organizer)
-        planned = plan(replace(request, frozen=_frozen(session, request)))
-        if request.config.debug:
+        if not seen.is_dry:
+            request = replace(request, frozen=_frozen(session, request, seen.launcher))
+        planned = plan(request)
+        if settings.debug:
             for line in explain(planned):
                 say(line)
-        if request.config.validate_only:
-            print(shlex.join(planned.command.argv), flush=True)
+        if seen.is_dry:
             session.is_dry = True
-            _discard(directory)
-            if needs_result():
+            _discard(seen.directory)
+            if settings.validate_only:
+                print(shlex.join(planned.command.argv), flush=True)
+            else:
+                session.drafts.append(draft(planned))
+            if needs_result:
                 raise _Shown
-            return None
-        if request.config.dry_run:
-            session.is_dry = True
-            _discard(directory)
-            session.drafts.append(draft(planned))
-            if needs_result():
-                raise _Shown
-            return Prepared(session.drafts[-1], planned.secrets)
+            return None if settings.validate_only else Prepared(session.drafts[-1], planned.secrets)
         taken_up = session.continuation.take_up(planned) if session.continuation is not None else None
         if taken_up is not None:
             return Prepared(taken_up, planned.secrets)
-        if before_freezing is not None:
-            before_freezing(directory)
+        job.keep(seen.directory)
         return Prepared(freeze(planned, announce=say, checkouts=session.checkouts), planned.secrets)
     except (StashError, OmegaConfBaseException) as error:
-        mistake = _reject(session, directory, error, is_dry=bool(config.dry_run or config.validate_only))
-    if needs_result():
+        mistake = _reject(session, seen, error)
+    if needs_result:
         raise mistake
     return None
 
 
-def _frozen(session: _Session, request: Request) -> Frozen | None:
+def _frozen(session: _Session, request: Request, launcher: str) -> Frozen | None:
     """Return the code that a run uses instead of its tool's checkout, secured once in this process; None: it doesn't.
 
     StashError if frozen code was asked for and git doesn't know the tool; where it is only the default, that is said.
     """
     config, name = request.config, request.tool
-    for_slurm = HydraConfig.get().launcher._target_ == SlurmLauncherConfig._target_
-    is_wanted = config.code is CodeMode.frozen or (config.code is CodeMode.auto and for_slurm)
-    if config.validate_only or config.dry_run or not is_wanted:
+    for_slurm = launcher == SlurmLauncherConfig._target_
+    if config.code is not CodeMode.frozen and not (config.code is CodeMode.auto and for_slurm):
         return None
     from experimentstash import worktrees
 
@@ -330,12 +327,6 @@ def continuation() -> Continuation | None:
     return None if session is None else session.continuation
 
 
-def needs_result() -> bool:
-    """Tell whether the job at hand belongs to a sweep whose sweeper needs its result."""
-    hydra = HydraConfig.get()
-    return hydra.mode == RunMode.MULTIRUN and sweepers.needs_results(str(hydra.sweeper._target_))
-
-
 def task(config: DictConfig) -> Result | None:
     """Freeze and execute one composed experiment: the task function of Hydra's launchers.
 
@@ -359,15 +350,14 @@ def task(config: DictConfig) -> Result | None:
         raise (
             KeyboardInterrupt if executed.interrupted_by is signal.SIGINT else SystemExit(128 + executed.interrupted_by)
         )
-    if run.result is None and needs_result():
+    if run.result is None and run.sweep is not None and sweepers.needs_results(str(HydraConfig.get().sweeper._target_)):
         raise sweepers.no_result(run)
     return run.result
 
 
-def _reject(session: _Session, directory: Path, error: Exception, *, is_dry: bool) -> StashError:
+def _reject(session: _Session, seen: Circumstances, error: Exception) -> StashError:
     """Note that a job's configuration is wrong: in a sweep as a failed run of its own, so that the others go on."""
-    hydra = HydraConfig.get()
-    overrides = _overrides(hydra)
+    directory, overrides = seen.directory, list(seen.overrides)
     if isinstance(error, StashError):
         mistake: StashError | None = error
     else:
@@ -376,13 +366,13 @@ def _reject(session: _Session, directory: Path, error: Exception, *, is_dry: boo
         mistake = mistakes.explain(error, session.stash, overrides)
     assert mistake is not None
     session.failure = mistake
-    if hydra.mode != RunMode.MULTIRUN:
+    if seen.sweep is None:
         if not (directory / records.FILE_NAME).exists():  # another process may have been faster to claim it
             _discard(directory)
         return mistake
     if (directory / records.FILE_NAME).exists():
         return mistake
-    if is_dry:
+    if seen.is_dry:
         session.is_dry = True
         complain(f"{' '.join(overrides)}: {mistake}")
         _discard(directory)
@@ -390,17 +380,16 @@ def _reject(session: _Session, directory: Path, error: Exception, *, is_dry: boo
     if isinstance(mistake, SecretError):
         _discard(directory)
         overrides = []
-    choices = hydra.runtime.choices
     records.claim(
         Run(
             id=run_id(directory),
             directory=str(directory),
             experiment=None,
-            organizer=choices.get("exp"),
-            tool=str(choices.get("tool")),
+            organizer=seen.organizer,
+            tool=str(seen.tool),
             command=Command(argv=[], cwd=str(session.stash.root)),
             overrides=overrides,
-            sweep=str(hydra.sweep.dir),
+            sweep=str(seen.sweep),
             state=State.FAILED,
             created=records.now(),
             exit_code=mistake.exit_code,
@@ -429,46 +418,28 @@ def _discard_sweep(directory: Path) -> None:
                 folder.rmdir()
 
 
-def as_request(
-    stash: Stash, config: DictConfig, directory: Path, typed: Callable[[], StashConfig] | None = None
-) -> Request:
-    """Return what a composed configuration asks for, with HydraConfig set as in a job; StashError for a mistake.
-
-    ``typed`` makes the settings of it, if there is a faster way than OmegaConf's.
-    """
-    hydra = HydraConfig.get()
-    tool = hydra.runtime.choices.get("tool")
-    if tool is None:
+def as_request(stash: Stash, job: Job, seen: Circumstances) -> Request:
+    """Return what a job asks for in its circumstances, with HydraConfig set as in it; StashError for a mistake."""
+    if seen.tool is None:
         raise StashError(
             "Nothing says which tool to run; an experiment organizer does, by `override /tool: NAME` in its defaults."
             f"\n{stash.inventory()}",
             "python -m experimentstash +exp=NAME",
         )
-    unresolved = OmegaConf.to_container(config.tool.env, resolve=False)
-    assert isinstance(unresolved, dict)
-    for name, value in unresolved.items():
-        if is_secret_name(str(name)) and value is not None and "${" not in str(value):
-            raise literal_secret(str(name), f"conf/tool/{tool}.yaml, or what overrides it,")
-    settings = OmegaConf.to_object(config) if typed is None else typed()
-    assert isinstance(settings, StashConfig)
+    for name, value in seen.tool_env.items():
+        if is_secret_name(name) and value is not None and "${" not in str(value):
+            raise literal_secret(name, f"conf/tool/{seen.tool}.yaml, or what overrides it,")
     return Request(
         stash=stash,
-        config=settings,
-        tool=str(tool),
-        organizer=hydra.runtime.choices.get("exp"),
-        overrides=_overrides(hydra),
-        directory=directory,
-        id=run_id(directory),
-        sweep=Path(hydra.sweep.dir).absolute() if hydra.mode == RunMode.MULTIRUN else None,
-        for_slurm="SLURM_JOB_ID" in os.environ or hydra.launcher._target_ == SlurmLauncherConfig._target_,
+        config=job.typed(),
+        tool=seen.tool,
+        organizer=seen.organizer,
+        overrides=seen.overrides,
+        directory=seen.directory,
+        id=run_id(seen.directory),
+        sweep=seen.sweep,
+        for_slurm="SLURM_JOB_ID" in os.environ or seen.launcher == SlurmLauncherConfig._target_,
     )
-
-
-def _overrides(hydra: Any) -> list[str]:
-    """Return the overrides as they were typed: an interpolation in one belongs to the configuration, not to Hydra's."""
-    typed = OmegaConf.to_container(hydra.overrides.task, resolve=False)
-    assert isinstance(typed, list)
-    return [str(word) for word in typed]
 
 
 def _shows_output() -> bool:

@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from experimentstash import app, mistakes
 from experimentstash.errors import StashError
 from experimentstash.freeze import Request
-from experimentstash.job_config import as_job, without_hydra
+from experimentstash.job_config import HydraJob, as_job, own_directory, without_hydra
 from experimentstash.loader import CONFIG_NAME, Loader
 from experimentstash.workspace import Stash
 
@@ -40,8 +40,9 @@ class Composer:
         with app.variables(self.stash):
             try:
                 config = self.load(overrides)
-                with as_job(config, directory) as place:
-                    return app.as_request(self.stash, without_hydra(config), place)
+                with as_job(config, own_directory if directory is None else lambda _: directory):
+                    job = HydraJob(without_hydra(config))
+                    return app.as_request(self.stash, job, job.circumstances())
             except Exception as error:
                 explained = self.explain(error, overrides)
                 if explained is error:

@@ -1,4 +1,4 @@
-"""A composed configuration as the job sees it: in its directory, and without Hydra's own settings."""
+"""A composed configuration as a job sees it: in its directory, and without Hydra's own settings."""
 
 from __future__ import annotations
 
@@ -6,30 +6,112 @@ import contextlib
 import copy
 import os
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Protocol
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, flag_override
 
 from experimentstash.loader import pickled
+from experimentstash.schema import StashConfig
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What Hydra's own settings say of a job."""
+
+    directory: Path  # the run's
+    sweep: Path | None  # the sweep's; None: a single run
+    overrides: Sequence[str]  # as they were typed
+    tool: str | None
+    organizer: str | None
+    tool_env: Mapping[str, Any]  # the tool's `env`, interpolations as they stand
+    launcher: str
+    sweeper: str
+    is_dry: bool  # nothing is to be executed
+
+
+class Job(Protocol):
+    """One composed job, looked at while HydraConfig is set as in it."""
+
+    def circumstances(self) -> Circumstances: ...
+
+    def typed(self) -> StashConfig:
+        """Return its settings. Raises OmegaConf's errors."""
+
+    def keep(self, directory: Path) -> None:
+        """Write what Hydra keeps of a job into the run's directory, if it isn't there yet."""
+
+
+@dataclass(frozen=True)
+class HydraJob:
+    """A job as Hydra gives it to a task function: its files are written already."""
+
+    config: DictConfig
+
+    def circumstances(self) -> Circumstances:
+        return circumstances(HydraConfig.get(), self.config)
+
+    def typed(self) -> StashConfig:
+        made = OmegaConf.to_object(self.config)
+        assert isinstance(made, StashConfig)
+        return made
+
+    def keep(self, directory: Path) -> None:
+        """Do nothing."""
+
+
+def circumstances(hydra: Any, config: DictConfig) -> Circumstances:
+    """Return what the node `hydra` of a job's configuration says, and that itself."""
+    choices = hydra.runtime.choices
+    unresolved = OmegaConf.to_container(config.tool.env, resolve=False)
+    assert isinstance(unresolved, dict)
+    tool = choices.get("tool")
+    return Circumstances(
+        directory=Path(hydra.runtime.output_dir),
+        sweep=Path(hydra.sweep.dir).absolute() if hydra.mode == RunMode.MULTIRUN else None,
+        overrides=typed_overrides(hydra),
+        tool=None if tool is None else str(tool),
+        organizer=choices.get("exp"),
+        tool_env={str(name): value for name, value in unresolved.items()},
+        launcher=str(hydra.launcher._target_),
+        sweeper=str(hydra.sweeper._target_),
+        is_dry=is_dry(config),
+    )
+
+
+def is_dry(config: DictConfig) -> bool:
+    """Tell whether nothing is to be executed."""
+    return bool(config.dry_run or config.validate_only)
+
+
+def typed_overrides(hydra: Any) -> list[str]:
+    """Return the overrides as they were typed: an interpolation in one belongs to the configuration, not to Hydra's."""
+    typed = OmegaConf.to_container(hydra.overrides.task, resolve=False)
+    assert isinstance(typed, list)
+    return [str(word) for word in typed]
+
+
+def own_directory(config: DictConfig) -> Path:
+    """Return the run directory that Hydra's settings give, with HydraConfig set."""
+    if config.hydra.mode is RunMode.MULTIRUN:
+        place, name = (str(OmegaConf.select(config, f"hydra.sweep.{key}")) for key in ("dir", "subdir"))
+        return Path(place, name)
+    return Path(str(OmegaConf.select(config, "hydra.run.dir")))
 
 
 @contextlib.contextmanager
-def as_job(config: DictConfig, directory: Path | None) -> Iterator[Path]:
-    """Let ``${hydra:…}`` see this configuration, as in a job of Hydra's; yields the run directory.
-
-    ``directory``: None for the one that Hydra's settings give.
-    """
+def as_job(config: DictConfig, find: Callable[[DictConfig], Path] = own_directory) -> Iterator[Path]:
+    """Let ``${hydra:…}`` see this configuration, as in a job; yields the run directory, which ``find`` tells."""
     hydra_config: Any = HydraConfig.instance()
     saved = hydra_config.cfg
     hydra_config.cfg = SimpleNamespace(hydra=config.hydra)  # what HydraConfig.set_config does, without its copy
     try:
-        place = directory or _directory(config)
-        absolute = os.path.abspath(place)
+        absolute = os.path.abspath(find(config))
         runtime = config.hydra.runtime
         with flag_override(runtime, ["readonly", "struct"], [False, False]):
             runtime.output_dir = absolute
@@ -49,11 +131,3 @@ def without_hydra(config: DictConfig) -> DictConfig:
         config.__dict__["_content"] = content
     assert isinstance(copied, DictConfig)
     return copied
-
-
-def _directory(config: DictConfig) -> Path:
-    if config.hydra.mode is RunMode.MULTIRUN:
-        return Path(
-            str(OmegaConf.select(config, "hydra.sweep.dir")), str(OmegaConf.select(config, "hydra.sweep.subdir"))
-        )
-    return Path(str(OmegaConf.select(config, "hydra.run.dir")))

@@ -18,6 +18,7 @@ import textwrap
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -29,7 +30,7 @@ from omegaconf import MISSING, Container, DictConfig, ListConfig, OmegaConf, Val
 from omegaconf._utils import OmegaConfDumper
 from omegaconf.errors import OmegaConfBaseException
 
-from experimentstash.job_config import without_hydra
+from experimentstash.job_config import Circumstances, circumstances, is_dry, typed_overrides, without_hydra
 from experimentstash.loader import Loader
 from experimentstash.schema import StashConfig
 
@@ -41,6 +42,8 @@ _PLAIN = re.compile(
     r"(?P<key>\+{0,2}[A-Za-z_][\w.]*)=(?:(?P<number>-?(?:0|[1-9]\d*)(?P<part>\.\d+)?)|(?P<word>[a-z]\w*))", re.ASCII
 )
 _NO_WORDS = {"true", "false", "null", "inf", "nan"}
+# A directory's name that depends on nothing but the environment and the time at which the sweep began.
+_SAME_FOR_ALL = re.compile(r"(?:[^$]|\$(?!\{)|\$\{(?:oc\.env|now):[^${}]*\})*")
 # What of Hydra's own settings differs between the jobs of a sweep, besides the overrides.
 _PER_JOB = (("job", "num"), ("job", "id"), ("job", "override_dirname"), ("runtime", "output_dir"))
 
@@ -136,6 +139,9 @@ class Variation:
         self._values: list[_Path] = []
         self._interpolations: list[_Path] = []
         self._typed: StashConfig | None = None
+        self._circumstances: Circumstances | None = None
+        self._sweep: str | None = None  # its directory, where that is the same for all jobs
+        self._naming: dict[str, Any] = {}
         self._files: tuple[_Yaml, _Yaml] | None = None
 
     def can_vary(self, settings: Sequence[Override], values: Sequence[Override]) -> bool:
@@ -164,15 +170,40 @@ class Variation:
         paths = {".".join(path) for path in self._values}
         hydra = self.config.hydra
         task = hydra.overrides.task
+        if not self._naming:
+            style = hydra.job.config.override_dirname
+            self._naming = {key: style[key] for key in ("kv_sep", "item_sep", "exclude_keys")}
         for position, override in enumerate(overrides):
             if override.key_or_group in paths:
                 OmegaConf.update(self.config, override.key_or_group, override.value(), merge=True)
             if task[position] != override.input_line:
                 task[position] = override.input_line
         hydra.runtime.output_dir = MISSING  # each job's own
-        naming = hydra.job.config.override_dirname
-        hydra.job.override_dirname = get_overrides_dirname(
-            list(overrides), kv_sep=naming.kv_sep, item_sep=naming.item_sep, exclude_keys=naming.exclude_keys
+        hydra.job.override_dirname = get_overrides_dirname(list(overrides), **self._naming)
+
+    def directory(self, config: DictConfig) -> Path:
+        """Return the run's directory, as `job_config.own_directory` does."""
+        settings = config.hydra.sweep
+        if self._sweep is not None:
+            place = self._sweep
+        else:
+            place = str(settings.dir)
+            if _SAME_FOR_ALL.fullmatch(str(_node(settings, ("dir",))._value())):
+                self._sweep = place
+        is_usual = _node(settings, ("subdir",))._value() == "${hydra.job.num}"
+        return Path(place, str(config.hydra.job.num if is_usual else settings.subdir))
+
+    def circumstances(self) -> Circumstances:
+        """Return what Hydra's settings say of the job, with HydraConfig set as in it."""
+        hydra = self.config.hydra
+        if self._circumstances is None or self._sweep is None:
+            self._circumstances = circumstances(hydra, self.config)
+            return self._circumstances
+        return dataclasses.replace(
+            self._circumstances,
+            directory=Path(hydra.runtime.output_dir),
+            overrides=typed_overrides(hydra),
+            is_dry=is_dry(self.config),
         )
 
     def typed(self) -> StashConfig:
@@ -190,6 +221,13 @@ class Variation:
             value = _select(self.config, path)
             self._typed = _replaced(self._typed, path, value)
         return self._typed
+
+    def keep(self, directory: Path) -> None:
+        """Write the files that Hydra keeps of a job, with HydraConfig set as in it."""
+        folder = directory / str(self.config.hydra.output_subdir)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in self.files().items():
+            (folder / name).write_text(text, encoding="utf-8")
 
     def files(self) -> dict[str, str]:
         """Return the files that Hydra keeps of a job in its output_subdir."""

@@ -20,7 +20,7 @@ from hypothesis import strategies as some
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from experimentstash.app import VERSION_BASE, register
-from experimentstash.job_config import as_job, without_hydra
+from experimentstash.job_config import HydraJob, as_job, own_directory, without_hydra
 from experimentstash.loader import CONFIG_NAME
 from experimentstash.variations import SweepLoader, _Parser
 from tests.conftest import StashUnderTest
@@ -107,7 +107,7 @@ def outcome(composing: Any, number: int) -> Any:
         nodes = described(config)
     except Exception as error:
         return type(error).__name__, str(error), str(error.__cause__)
-    with as_job(config, None) as directory:
+    with as_job(config, variation.directory if variation else own_directory) as directory:
         try:
             settings: Any = repr(variation.typed() if variation else OmegaConf.to_object(without_hydra(config)))
         except Exception as error:
@@ -120,7 +120,8 @@ def outcome(composing: Any, number: int) -> Any:
                 "hydra.yaml": OmegaConf.to_yaml({"hydra": config.hydra}),
                 "overrides.yaml": OmegaConf.to_yaml(config.hydra.overrides.task),
             }
-        return nodes, settings, {name: yaml.safe_load(text) for name, text in files.items()}, directory
+        seen = variation.circumstances() if variation else HydraJob(without_hydra(config)).circumstances()
+        return nodes, settings, seen, {name: yaml.safe_load(text) for name, text in files.items()}, directory
 
 
 def test_each_job_is_what_hydra_composes(master: tuple[StashUnderTest, DictConfig]) -> None:

@@ -67,7 +67,7 @@ def prepare(
             composed.hydra.job.id = number
             composed.hydra.job.num = number
         if continuation is not None:
-            with as_job(composed, None) as directory:
+            with as_job(composed) as directory:
                 continuation.check(directory, overrides)
             if continuation.is_settled(directory):
                 continue
@@ -99,16 +99,9 @@ def _prepare(variation: Variation, overrides: Sequence[str]) -> tuple[Prepared |
     """Do what Hydra does for a job, without its copies."""
     config = variation.config
     returned = JobReturn(overrides=list(overrides), status=JobStatus.COMPLETED)
-
-    def keep(directory: Path) -> None:
-        folder = directory / str(config.hydra.output_subdir)
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in variation.files().items():
-            (folder / name).write_text(text, encoding="utf-8")
-
     try:
-        with parsing_once(), as_job(config, None):
-            return app.prepare(config, variation.typed, keep), returned
+        with parsing_once(), as_job(config, variation.directory):
+            return app.prepare_job(variation), returned
     except Exception as error:
         _fail(returned, error)
         return None, returned
