@@ -27,7 +27,7 @@ def no_objective(organizer: str | None) -> StashError:
     return StashError(
         f"This sweeper needs an objective, and {organizer or 'the experiment'} names none.",
         f"in conf/exp/{organizer or 'NAME'}.yaml write `objective: KEY` for a key of the tool's metrics.json"
-        " (README: Optimising)",
+        " (README: Sweeps)",
     )
 
 
