@@ -15,11 +15,11 @@ from enum import Enum
 from pathlib import Path
 
 from experimentstash import durations, environments, git, transaction
-from experimentstash.environments import Recipe
 from experimentstash.errors import StashError, did_you_mean
 from experimentstash.freeze import Plan, Request, tool_directory
 from experimentstash.organizers import Organizer
 from experimentstash.process import CommandError, clean_environment, run
+from experimentstash.recipes import Recipe
 from experimentstash.schema import CallStyle, ToolConfig
 from experimentstash.workspace import Stash
 

@@ -12,13 +12,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experimentstash import arguments, durations, entrypoints, environments, objective, records, wandb_guard
+from experimentstash import arguments, durations, entrypoints, environments, objective, recipes, records, wandb_guard
 from experimentstash.entrypoints import Entrypoint
-from experimentstash.environments import Recipe
 from experimentstash.errors import StashError
 from experimentstash.files import write_atomically
 from experimentstash.process import LEAKS
 from experimentstash.provenance import Checkouts
+from experimentstash.recipes import Recipe
 from experimentstash.records import Command, Run, State
 from experimentstash.redaction import contains_secret, find_secret, is_secret_name
 from experimentstash.schema import StashConfig, ToolConfig
@@ -68,8 +68,15 @@ def plan(request: Request) -> Plan:
     tool = config.tool if request.frozen is None else request.frozen.adapted(config.tool)
     directory = _code_directory(request)
     entry = entrypoints.read(tool.entrypoint, directory)
-    home = stash.environments if request.frozen is None else request.frozen.environments
-    recipe = environments.plan(request.tool, tool, directory, entry.script, home, runs_python=entry.runs_python)
+    recipe = recipes.plan(
+        request.tool,
+        tool,
+        directory,
+        entry.script,
+        stash.environments,
+        own_home=None if request.frozen is None else request.frozen.environments,
+        runs_python=entry.runs_python,
+    )
     interpreter = environments.interpreter(recipe)
     built = arguments.build(
         tool.call,

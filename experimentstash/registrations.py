@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from experimentstash import entrypoints, environments
-from experimentstash.environments import Recipe
+from experimentstash import entrypoints, recipes
 from experimentstash.errors import StashError, did_you_mean
+from experimentstash.recipes import Recipe
 from experimentstash.schema import ToolConfig
 from experimentstash.workspace import Stash
 
@@ -46,7 +46,7 @@ def read(stash: Stash, name: str) -> ToolConfig:
 def recipe(stash: Stash, name: str, tool: ToolConfig, directory: Path) -> Recipe:
     """Return the recipe of a tool's environment, the same that its runs have."""
     entry = entrypoints.read(tool.entrypoint, directory)
-    return environments.plan(name, tool, directory, entry.script, stash.environments, runs_python=entry.runs_python)
+    return recipes.plan(name, tool, directory, entry.script, stash.environments, runs_python=entry.runs_python)
 
 
 def dependents(stash: Stash, tool: str) -> list[str]:

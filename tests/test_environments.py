@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from experimentstash import environments
-from experimentstash.environments import Recipe, interpreter, is_ready, make, plan, record
+from experimentstash.environments import interpreter, is_ready, make, record
 from experimentstash.errors import StashError
+from experimentstash.recipes import Recipe, plan
 from experimentstash.schema import EnvironmentConfig, EnvironmentKind, ToolConfig
 
 ROOT = Path(__file__).parent.parent
@@ -30,8 +31,9 @@ SCRIPT = '# /// script\n# requires-python = ">=3.10"\n# dependencies = ["six"]\n
 MAKER = """
 import sys
 from pathlib import Path
-from experimentstash.environments import make, plan
+from experimentstash.environments import make
 from experimentstash.errors import StashError
+from experimentstash.recipes import plan
 from experimentstash.schema import ToolConfig
 recipe = plan("tool", ToolConfig(), Path(sys.argv[1]), None, Path(sys.argv[2]))
 try:
@@ -352,9 +354,9 @@ import sys
 starting = ("subprocess.Popen", "os.posix_spawn", "os.fork")
 sys.addaudithook(lambda event, _: sys.exit(event) if event in starting else None)
 from pathlib import Path
-from experimentstash import environments
+from experimentstash import environments, recipes
 from experimentstash.schema import ToolConfig
-recipe = environments.plan("tool", ToolConfig(), Path(sys.argv[1]), None, Path(sys.argv[2]))
+recipe = recipes.plan("tool", ToolConfig(), Path(sys.argv[1]), None, Path(sys.argv[2]))
 environments.make(recipe)
 assert environments.is_ready(recipe) and environments.record(recipe).version
 assert "uv" not in sys.modules and "tomllib" not in sys.modules
@@ -479,3 +481,39 @@ def test_recognition_is_quick(tool: Path, home: Path) -> None:
         is_ready(recipe_of(tool, home))
         times.append(time.perf_counter() - started)
     assert sorted(times)[len(times) // 2] < 0.02  # seconds; about 0.002 on an idle machine
+
+
+# fmt: off
+LOCAL = [
+    ("pyproject.toml", HATCHLING + PROJECT),
+    ("pyproject.toml", PROJECT + '[tool.uv.sources]\nsix = {path = "six"}\n'),
+    ("pyproject.toml", PROJECT.replace('["six"]', '["six @ file:///six"]')),
+    ("setup.py", "import setuptools\n"),
+    ("requirements.txt", "-e .\n"),
+    ("requirements.txt", "six\n./local\n"),
+    ("requirements.txt", "six\nlocal/package  # here\n"),
+    ("requirements.txt", "-f wheels\nsix\n"),
+    ("requirements.txt", "six @ file:./six\n"),
+]
+REMOTE = [
+    ("pyproject.toml", PROJECT),
+    ("pyproject.toml", HATCHLING + PROJECT + "[tool.uv]\npackage = false\n"),
+    ("requirements.txt", "--index-url https://x.org/simple  # x\n\nsix==1.16 ; os_name > '3' \\\n --hash=sha256:ab\n"),
+    ("requirements.txt", "six[x] >=1,<2\nidna @ https://x.org/idna.whl ; os_name == 'posix'\nx @ git+ssh://git@x.org/y\n"),
+    ("readme", "nothing\n"),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("file", "content"), LOCAL + REMOTE)
+def test_copies_of_a_tool_share_what_holds_none_of_its_code(tool: Path, home: Path, file: str, content: str) -> None:
+    copy = tool.parent.parent / "copy" / "deeper"
+    for directory in (tool, copy):
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / file).write_text(content)
+    recipes_of = [plan("tool", ToolConfig(), each, None, home, own_home=copy / "own") for each in (tool, copy)]
+    is_shared = recipes_of[0].key == recipes_of[1].key
+    assert is_shared == ((file, content) in REMOTE)
+    assert all(recipe.directory and recipe.directory.is_relative_to(home) == is_shared for recipe in recipes_of)
+    (copy / file).write_text(content + "\n# changed\n")
+    assert plan("tool", ToolConfig(), copy, None, home).key != recipes_of[1].key or file == "readme"

@@ -12,7 +12,18 @@ PACKAGE = Path(__file__).resolve().parent.parent / "experimentstash"
 # From the bottom up. A module may import from the layers below its own.
 LAYERS = (
     {"errors", "procfs", "schema", "relay", "signals", "steps", "loader"},
-    {"objective", "together", "redaction", "durations", "entrypoints", "files", "process", "output", "job_config"},
+    {
+        "objective",
+        "together",
+        "redaction",
+        "durations",
+        "entrypoints",
+        "files",
+        "process",
+        "output",
+        "job_config",
+        "recipes",
+    },
     {"records", "git", "names", "workspace", "wandb_log", "wandb_records", "variations"},
     {"provenance", "environments", "arguments", "collect", "completion", "slurm", "summary", "wandb_runs"}
     | {"sweepers", "attempts", "detection", "older", "organizers", "packs", "submodules"},

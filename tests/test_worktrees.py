@@ -330,7 +330,8 @@ def test_a_run_with_frozen_code(project: StashUnderTest) -> None:
     seen = json.loads((Path(run["directory"]) / "result.json").read_text())
     assert seen["cwd"] == run["command"]["cwd"] == run["code"]["path"] == str(directory)
     assert seen["argv"][0] == str(directory / "main.py")
-    assert run["environment"]["interpreter"].startswith(str(place / "environments"))
+    # Nothing of the tool is installed in its environment, so that one is shared with the live code.
+    assert run["environment"]["interpreter"].startswith(str(stash.root / ".experimentstash" / "environments"))
     assert (run["code"]["dirty"], run["code"]["patch"], run["stash"]["dirty"]) == (True, "tool.patch", True)
     assert run["code"]["commit"] == git("rev-parse", "HEAD", cwd=stash.root).strip() != run["code"]["snapshot"]
     assert "+# changed" in (Path(run["directory"]) / "tool.patch").read_text()
