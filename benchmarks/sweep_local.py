@@ -2,9 +2,9 @@
 
     python benchmarks/sweep_local.py [--runs 200] [--rounds 3] [--growth 100 1000 5000]
 
-Against the bare commands under `xargs -P2` and under GNU parallel with --joblog --results, and Hydra's basic launcher.
-Ours writes complete records. Composing a job's configuration is Hydra's work and is shown apart from what we add:
-freezing (argv, environment, code identity, record) and executing (supervision, log, final record).
+All of ours (composing, freezing, supervising, complete records, the table in the end) against the bare commands under
+GNU parallel with --joblog --results, under `xargs -P2`, and against Hydra's basic launcher. The phases are told apart
+in a sweep of their own that does one after the other; in an ordinary one they overlap.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +42,8 @@ main()
 """
 
 
-def make_stash(root: Path) -> None:
-    """Make a stash with one tool, /bin/true, committed."""
+def make_stash(root: Path, asks: str = "") -> None:
+    """Make a stash with one tool, /bin/true, committed; ``asks``: what else its experiment says."""
     for folder in ("conf/tool", "conf/exp", "tools/nothing"):
         (root / folder).mkdir(parents=True)
     shutil.copy(REPOSITORY / "conf" / "config.yaml", root / "conf")
@@ -49,7 +51,7 @@ def make_stash(root: Path) -> None:
     head = "path: tools/nothing\nentrypoint: 'true'\nenvironment: {kind: none}\n"
     (root / "conf/tool/nothing.yaml").write_text(head)
     (root / "conf/exp/nothing.yaml").write_text(
-        "# @package _global_\ndefaults:\n  - override /tool: nothing\nparams: {n: 0}\n"
+        "# @package _global_\ndefaults:\n  - override /tool: nothing\nparams: {n: 0}\n" + asks
     )
     (root / ".gitignore").write_text("/outputs/\n/multirun/\n/.experimentstash/\n")
     identity = ["-c", "user.name=benchmark", "-c", "user.email=benchmark@example.org"]
@@ -61,44 +63,54 @@ def make_stash(root: Path) -> None:
 
 
 def sweep_by_phases(arguments: list[str]) -> None:
-    """Do an ordinary sweep, but freeze all its jobs first; print the seconds of each phase."""
-    from experimentstash import app, cli
-    from experimentstash.launch import jobs, local
+    """Do an ordinary sweep, but freeze all its jobs before the first begins; print the seconds of each phase.
 
-    seconds = {"freezing": 0.0}
+    Composing: the sweeper's check of all jobs, then each job's configuration and its typed settings. Freezing: from
+    these settings to the written record and Hydra's three files. Executing: from the record to the final one.
+    """
+    from experimentstash import cli
+    from experimentstash.launch import local
+    from experimentstash.variations import SweepLoader, Variation
 
-    def timed(function: Any) -> Any:
+    seconds = {"composing": 0.0, "freezing": 0.0, "executing": 0.0}
+    inside = 0  # of calls that count as composing, some of which call others
+
+    def composing(function: Any) -> Any:
         def call(*given: Any, **named: Any) -> Any:
+            nonlocal inside
+            inside += 1
             start = time.perf_counter()
             try:
                 return function(*given, **named)
             finally:
-                seconds["freezing"] += time.perf_counter() - start
+                inside -= 1
+                if inside == 0:
+                    seconds["composing"] += time.perf_counter() - start
 
         return call
 
-    app.plan, app.freeze = timed(app.plan), timed(app.freeze)  # type: ignore[attr-defined]
+    for owner, name in ((SweepLoader, "load_sweep_config"), (SweepLoader, "variation"), (Variation, "typed")):
+        setattr(owner, name, composing(getattr(owner, name)))
     supervise = local.supervise
 
     def supervise_prepared(prepared: Any, *given: Any) -> Any:
-        start = time.perf_counter()
+        start, composed = time.perf_counter(), seconds["composing"]
         everything = list(prepared)
-        seconds["composing"] = time.perf_counter() - start - seconds["freezing"]
-        start = time.perf_counter()
+        middle = time.perf_counter()
+        seconds["freezing"] = middle - start - (seconds["composing"] - composed)
         try:
             return supervise(iter(everything), *given)
         finally:
-            seconds["executing"] = time.perf_counter() - start
+            seconds["executing"] = time.perf_counter() - middle
 
     local.supervise = supervise_prepared
-    assert jobs.prepare
     code = cli.main(arguments)
     print(json.dumps(seconds))
     sys.exit(code)
 
 
-def growth(total: int, at_once: int, waits: bool) -> None:
-    """Execute so many runs, frozen as they are needed; print the seconds they took, and our memory in MB."""
+def at_work(total: int) -> None:
+    """Execute so many runs at the same time; print our memory in MB before, and when all are at work."""
     from hydra.core.utils import JobReturn
 
     from experimentstash import app, records
@@ -109,12 +121,12 @@ def growth(total: int, at_once: int, waits: bool) -> None:
     os.environ[app.ROOT_VARIABLE] = str(root)
     go = root / "go"
     go.unlink(missing_ok=True)
-    argv = ["sh", "-c", f"while [ ! -e '{go}' ]; do sleep 5; done"] if waits else ["true"]
+    argv = ["sh", "-c", f"while [ ! -e '{go}' ]; do sleep 5; done"]
 
     def frozen(number: int) -> Job:
-        directory = root / "multirun" / "growth" / str(os.getpid()) / str(number)
+        directory = root / "multirun" / "at-work" / str(os.getpid()) / str(number)
         command = records.Command(argv, str(root / "tools" / "nothing"), {"EXPERIMENTSTASH_RUN_DIR": str(directory)})
-        run = records.Run(f"growth-{number}", str(directory), None, "nothing", "nothing", command)
+        run = records.Run(f"at-work-{number}", str(directory), None, "nothing", "nothing", command)
         records.claim(run)
         return Job(number, [], app.Prepared(run, {}), JobReturn())
 
@@ -123,15 +135,11 @@ def growth(total: int, at_once: int, waits: bool) -> None:
     def taken() -> Any:
         for number in range(total):
             yield frozen(number)
-        if waits:
-            found["at_work"] = memory()
-            go.touch()
+        found["at_work"] = memory()
+        go.touch()
 
-    start = time.perf_counter()
-    settings = local.Settings.of(n_jobs=at_once, gpus=None, gpus_per_run=1, fail_fast=False)
+    settings = local.Settings.of(n_jobs=total, gpus=None, gpus_per_run=1, fail_fast=False)
     local.supervise(taken(), total, settings)
-    found["seconds"] = time.perf_counter() - start
-    found["after"] = memory()
     print(json.dumps(found))
 
 
@@ -146,14 +154,29 @@ def memory() -> float:
 # --- the parent ------------------------------------------------------------------------------------------------------
 
 
-def timed(command: list[str], cwd: Path, environment: dict[str, str], stdin: str | None = None) -> tuple[float, str]:
-    """Return the wall time of a command in seconds, and the last line of its output."""
-    start = time.perf_counter()
-    done = subprocess.run(command, cwd=cwd, env=environment, input=stdin, capture_output=True, text=True)
-    seconds = time.perf_counter() - start
-    if done.returncode != 0:
-        raise SystemExit(f"{shlex.join(command)} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-    return seconds, done.stdout.rstrip().rpartition("\n")[2]
+@dataclass
+class Done:
+    """What a command took: wall seconds, CPU seconds and peak resident memory in MB, and its last line."""
+
+    seconds: float
+    cpu: float
+    memory: float
+    last_line: str
+
+
+def done(command: list[str], cwd: Path, environment: dict[str, str], stdin: str = "") -> Done:
+    with tempfile.TemporaryFile("w+") as given, tempfile.TemporaryFile("w+") as said:
+        given.write(stdin)
+        given.seek(0)
+        start = time.perf_counter()
+        process = subprocess.Popen(command, cwd=cwd, env=environment, stdin=given, stdout=said, stderr=said, text=True)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - start
+        said.seek(0)
+        text = said.read().rstrip()
+    if status != 0:
+        raise SystemExit(f"{shlex.join(command)} failed:\n{text[-4000:]}")
+    return Done(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, text.rpartition("\n")[2])
 
 
 def main() -> None:
@@ -165,9 +188,6 @@ def main() -> None:
     given = parser.parse_args()
     # Without .pyc files every import would be compiled anew, in both.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    count = itertools.count()
-    lines = "".join(f"{number}\n" for number in range(given.runs))
-    has_parallel = shutil.which("parallel") is not None
     with tempfile.TemporaryDirectory() as folder:
         stash, bare, scratch = Path(folder, "stash"), Path(folder, "bare"), Path(folder, "scratch")
         make_stash(stash)
@@ -176,66 +196,93 @@ def main() -> None:
         (bare / "app.py").write_text(BARE_APP)
         (bare / "conf" / "config.yaml").write_text("n: 0\n")
         ours = ["-m", "hydra/launcher=local", "hydra.launcher.n_jobs=2", "+exp=nothing"]
-        numbers = f"params.n=range({given.runs})"
-        seconds: dict[str, list[float]] = {}
+        count = itertools.count()
 
-        def note(name: str, value: float) -> None:
-            seconds.setdefault(name, []).append(value)
+        def by_us(runs: int) -> Done:
+            return done([sys.executable, "-m", "experimentstash", *ours, f"params.n=range({runs})"], stash, environment)
 
-        def round_of_all() -> None:
-            note("xargs -P2", timed(["xargs", "-P2", "-n1", "true", "--n"], scratch, environment, lines)[0])
-            if has_parallel:
-                place = str(next(count))
-                command = ["parallel", "-j2", "--joblog", f"{place}.log", "--results", place, "true", "--n", "{}"]
-                note("GNU parallel", timed(command, scratch, environment, lines)[0])
-            total, _ = timed([sys.executable, "-m", "experimentstash", *ours, numbers], stash, environment)
-            note("ours, all of it", total)
-            phases = json.loads(timed([sys.executable, __file__, "--phases", *ours, numbers], stash, environment)[1])
-            for phase, spent in phases.items():
-                note(f"  ours, {phase}", spent)
-            note("ours, without composing", phases["freezing"] + phases["executing"])
-            basic = [sys.executable, "app.py", "-m", f"n=range({given.runs})"]
-            note("Hydra's basic", timed(basic, bare, environment)[0])
-            note("one run", timed([sys.executable, "-m", "experimentstash", *ours], stash, environment)[0])
+        def by_parallel(runs: int) -> Done:
+            place = str(next(count))
+            command = ["parallel", "-j2", "--joblog", f"{place}.log", "--results", place, "true", "--n", "{}"]
+            return done(command, scratch, environment, "".join(f"{number}\n" for number in range(runs)))
 
-        timed([sys.executable, "-m", "experimentstash", *ours], stash, environment)  # caches
-        for _ in range(given.rounds):
-            round_of_all()
-        start_up = statistics.median(seconds.pop("one run"))
-        print(f"{given.runs} runs of `true`, two at a time, {given.rounds} rounds in turn:\n")
-        print(f"{'':28}{'ms a run (median)':>18}{'range':>16}")
-        for name, values in seconds.items():
-            each = sorted(value / given.runs * 1000 for value in values)
-            print(f"{name:28}{statistics.median(each):18.2f}{f'{each[0]:.2f}-{each[-1]:.2f}':>16}")
-        if has_parallel:
-            mine, theirs = seconds["ours, without composing"], seconds["GNU parallel"]
-            ratio = statistics.median(one / other for one, other in zip(mine, theirs, strict=True))
-            print(f"\nours without composing / GNU parallel, paired: {ratio:.2f} (goal: at most 1)")
-        else:
-            print("\nGNU parallel is not installed (apt install parallel): its column is missing.")
-        print(f"a whole sweep of one run, start-up included: {start_up:.2f} s (goal: at most 1.5)\n")
+        by_us(1)  # caches
+        compare(given, by_us, by_parallel, ours, (stash, bare, scratch), environment)
+        print()
         for total in given.growth:
-            found = json.loads(
-                timed([sys.executable, __file__, "--growing", str(total), "2", ""], stash, environment)[1]
-            )
+            found = by_us(total)
+            floor = 100 + total * 20 / 1024
             print(
-                f"{total} runs, 2 at work: {found['seconds'] / total * 1000:.2f} ms a run;"
-                f" the launcher: {found['before']:.1f} MB before, {found['after']:.1f} MB after"
+                f"{total} runs: {found.seconds / total * 1000:.2f} ms a run, {found.cpu / total * 1000:.2f} of CPU;"
+                f" the launcher's peak {found.memory:.1f} MB resident (goal: at most {floor:.0f})"
             )
         for total in given.at_work:
-            words = [sys.executable, __file__, "--growing", str(total), str(total), "wait"]
-            found = json.loads(timed(words, stash, environment)[1])
-            each = (found["at_work"] - found["before"]) / total * 1024
+            words = [sys.executable, __file__, "--at-work-inside", str(total)]
+            memories = json.loads(done(words, stash, environment).last_line)
+            each = (memories["at_work"] - memories["before"]) / total * 1024
             print(
-                f"{total} runs at work at once: the launcher {found['at_work']:.1f} MB,"
+                f"{total} runs at work at once: the launcher {memories['at_work']:.1f} MB,"
                 f" {each:.1f} KB a run (goal: less than 2 MB)"
             )
+
+
+def compare(
+    given: argparse.Namespace,
+    by_us: Callable[[int], Done],
+    by_parallel: Callable[[int], Done],
+    ours: list[str],
+    places: tuple[Path, Path, Path],
+    environment: dict[str, str],
+) -> None:
+    """Print what a run costs, by each of them."""
+    stash, bare, scratch = places
+    runs, has_parallel = given.runs, shutil.which("parallel") is not None
+    lines = "".join(f"{number}\n" for number in range(runs))
+    seconds: dict[str, list[float]] = {}
+    start_ups: list[float] = []
+
+    def note(name: str, value: float) -> None:
+        seconds.setdefault(name, []).append(value)
+
+    for _ in range(given.rounds):
+        note("xargs -P2", done(["xargs", "-P2", "-n1", "true", "--n"], scratch, environment, lines).seconds)
+        if has_parallel:
+            alone, whole = by_parallel(1), by_parallel(runs)
+            note("GNU parallel", whole.seconds)
+            note("  without its start-up", whole.seconds - alone.seconds)
+            note("  CPU", whole.cpu)
+        alone, whole = by_us(1), by_us(runs)
+        start_ups.append(alone.seconds)
+        note("ours, all of it", whole.seconds)
+        note("  without our start-up", whole.seconds - alone.seconds)
+        note("  our CPU", whole.cpu)
+        words = [sys.executable, __file__, "--phases", *ours, f"params.n=range({runs})"]
+        for phase, spent in json.loads(done(words, stash, environment).last_line).items():
+            note(f"  one by one: {phase}", spent)
+        basic = [sys.executable, "app.py", "-m", f"n=range({runs})"]
+        note("Hydra's basic", done(basic, bare, environment).seconds)
+    print(f"{runs} runs of `true`, two at a time, {given.rounds} rounds in turn:\n")
+    print(f"{'':28}{'ms a run (median)':>18}{'range':>16}")
+    for name, values in seconds.items():
+        each = sorted(value / runs * 1000 for value in values)
+        print(f"{name:28}{statistics.median(each):18.2f}{f'{each[0]:.2f}-{each[-1]:.2f}':>16}")
+    if has_parallel:
+        for what, mine, other in (
+            ("all of ours, composition included", "ours, all of it", "GNU parallel"),
+            ("the same, both without their start-up", "  without our start-up", "  without its start-up"),
+        ):
+            ratio = statistics.median(one / two for one, two in zip(seconds[mine], seconds[other], strict=True))
+            print(f"\n{what} / GNU parallel, paired: {ratio:.2f} (goal: at most 1)", end="")
+        print()
+    else:
+        print("\nGNU parallel is not installed (apt install parallel): its column is missing.")
+    print(f"a whole sweep of one run, start-up included: {statistics.median(start_ups):.2f} s (goal: at most 1.5)")
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--phases"]:
         sweep_by_phases(sys.argv[2:])
-    elif sys.argv[1:2] == ["--growing"]:
-        growth(int(sys.argv[2]), int(sys.argv[3]), bool(sys.argv[4]))
+    elif sys.argv[1:2] == ["--at-work-inside"]:
+        at_work(int(sys.argv[2]))
     else:
         main()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shlex
 import signal
@@ -11,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from hydra import main as hydra_main
 from hydra import version
@@ -20,17 +21,18 @@ from hydra._internal.utils import create_config_search_path
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
-from experimentstash import records, sweep_size, sweepers
+from experimentstash import continuing, records, sweep_size, sweepers
 from experimentstash.continuing import SWEEP_FILE, Continuation
 from experimentstash.errors import SecretError, StashError
 from experimentstash.execute import GRACE_IN_JOB, Executed, execute
 from experimentstash.files import lock_if_free
 from experimentstash.freeze import Request, draft, explain, freeze, plan, tool_directory
-from experimentstash.job_config import Circumstances, HydraJob, Job
+from experimentstash.job_config import Circumstances, HydraJob, Job, is_dry
 from experimentstash.loader import CONFIG_NAME
 from experimentstash.objective import Result
 from experimentstash.output import USAGE, complain, say
@@ -61,6 +63,16 @@ _LOCK = ".lock"
 _OUR_LAUNCHERS = (LocalLauncherConfig._target_, SlurmLauncherConfig._target_)
 # Runs that could not start and are told of one by one.
 _MISTAKES_SHOWN = 20
+# What file systems refuse, of which a run's directory is a likely reason, not a bug.
+_NO_PLACE = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.ENOTDIR,
+    errno.ENAMETOOLONG,
+}
 _BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 
 
@@ -71,6 +83,7 @@ class _Session:
     stash: Stash
     executed: Executed | None = None
     sweep: Path | None = None
+    elsewhere: list[Path] = field(default_factory=list)  # runs of the sweep that aren't in its directory
     sweeper: str | None = None
     continuation: Continuation | None = None
     lock: int | None = None  # keeps others from going on with the sweep
@@ -132,20 +145,13 @@ def main(argv: Sequence[str], continues: Path | None = None) -> int:
         with variables(stash):
             if not _run(session, arguments):
                 hydra_main(config_path=str(stash.conf), config_name=CONFIG_NAME, version_base=VERSION_BASE)(task)()
-    except StashError:
-        raise
-    except _Refusal as refusal:
-        assert refusal.__cause__ is not None
-        raise refusal.__cause__ from None
     except _Shown:
         pass
-    except Exception as error:
-        from experimentstash import mistakes
-
-        explained = mistakes.explain(error, stash, arguments) or sweepers.gave_up(error, session.sweeper)
-        if explained is None:
-            raise
-        raise explained from error
+    except (Exception, _Refusal) as raised:
+        error = raised.__cause__ if isinstance(raised, _Refusal) else raised
+        assert error is not None
+        told = _told(error, session, arguments)
+        raise told from error.__cause__ if told is error else error
     finally:
         sys.argv = saved_argv
         _session.reset(token)
@@ -158,11 +164,25 @@ def main(argv: Sequence[str], continues: Path | None = None) -> int:
     return _exit_code(session)
 
 
+def _told(error: BaseException, session: _Session, arguments: Sequence[str]) -> BaseException:
+    """Return what is to be told of an error: itself, if it says all or is a bug."""
+    if isinstance(error, StashError):
+        return error
+    from experimentstash import mistakes
+
+    explained = mistakes.explain(error, session.stash, arguments) or sweepers.gave_up(error, session.sweeper)
+    if explained is None and isinstance(error, OSError) and error.errno in _NO_PLACE:
+        return StashError(f"{error.filename or session.stash.root} can't be written: {error.strerror}.")
+    return explained or error
+
+
 def _sum_up(session: _Session, sweep: Path) -> None:
     """Print a sweep's table and the mistakes that kept runs from starting; remove its directory if nothing ran."""
-    session.runs = runs = records.read_all(sweep)
-    if not runs:
+    inside = records.read_all(sweep)
+    if not inside:
         _discard_sweep(sweep)
+    session.runs = runs = [*inside, *map(records.read, session.elsewhere)]
+    if not runs:
         return
     print(sweep_table(session.stash, runs), flush=True)
     mistaken = [run for run in runs if run.state is State.FAILED and run.started is None]
@@ -191,8 +211,10 @@ def _run(session: _Session, arguments: Sequence[str]) -> bool:
             hydra.multirun(CONFIG_NAME, task_function=task, overrides=[*overrides, "hydra.mode=MULTIRUN"])
         else:
             hydra.run(CONFIG_NAME, task_function=task, overrides=overrides)
-    except AssertionError:  # how Hydra.run says that hydra.mode isn't RUN, before it does anything
-        if session.has_begun or is_sweep:
+    except (AssertionError, HydraException) as error:
+        # How Hydra.run says, before it does anything, that hydra.mode isn't RUN, or that this would have to be so.
+        is_for_mode = isinstance(error, AssertionError) or str(error).startswith("Ambiguous value")
+        if session.has_begun or is_sweep or not is_for_mode:
             raise
         return False
     finally:
@@ -242,6 +264,11 @@ class Prepared:
     secrets: Mapping[str, str]
 
 
+def _this_session() -> _Session:
+    """Return the session of this process; one that nobody looks at, where a launcher has started another process."""
+    return _session.get() or _Session(find_stash(Path(os.environ[ROOT_VARIABLE])))
+
+
 def prepare(config: DictConfig) -> Prepared | None:
     """Freeze one composed experiment: a task function for Hydra's launchers that leaves executing to others."""
     return prepare_job(HydraJob(config))
@@ -254,7 +281,7 @@ def prepare_job(job: Job) -> Prepared | None:
     one job of a sweep doesn't stop the others: it is noted as a failed run, and raised only if the sweeper needs
     results.
     """
-    session = _session.get() or _Session(find_stash(Path(os.environ[ROOT_VARIABLE])))
+    session = _this_session()
     stash = session.stash
     session.has_begun = True
     seen = job.circumstances()
@@ -272,7 +299,7 @@ def prepare_job(job: Job) -> Prepared | None:
                 say(line)
         if seen.is_dry:
             session.is_dry = True
-            _discard(seen.directory)
+            _discard(seen)
             if settings.validate_only:
                 print(shlex.join(planned.command.argv), flush=True)
             else:
@@ -284,7 +311,10 @@ def prepare_job(job: Job) -> Prepared | None:
         if taken_up is not None:
             return Prepared(taken_up, planned.secrets)
         job.keep(seen.directory)
-        return Prepared(freeze(planned, announce=say, checkouts=session.checkouts), planned.secrets)
+        run = freeze(planned, announce=say, checkouts=session.checkouts)
+        if session.sweep is not None and not run.path.is_relative_to(session.sweep):
+            session.elsewhere.append(run.path)
+        return Prepared(run, planned.secrets)
     except (StashError, OmegaConfBaseException) as error:
         mistake = _reject(session, seen, error)
     if needs_result:
@@ -336,14 +366,12 @@ def task(config: DictConfig) -> Result | None:
     prepared = prepare(config)
     if prepared is None or config.dry_run:
         return None
-    stash = find_stash(Path(os.environ[ROOT_VARIABLE]))
-    run = prepared.run
+    session = _this_session()
+    stash, run = session.stash, prepared.run
     say(f"{run.organizer or run.experiment or run.tool}  →  {stash.relative(run.path)}")
     executed = execute(run, show_output=_shows_output(), secrets=prepared.secrets)
     say(ending_line(stash, run))
-    session = _session.get()
-    if session is not None:
-        session.executed = executed
+    session.executed = executed
     # Where a launcher runs all jobs in this process, asking one of them to stop means the whole sweep.
     launcher = HydraConfig.get().launcher._target_
     if executed.interrupted_by is not None and run.sweep is not None and launcher == _BASIC_LAUNCHER:
@@ -368,17 +396,16 @@ def _reject(session: _Session, seen: Circumstances, error: Exception) -> StashEr
     session.failure = mistake
     if seen.sweep is None:
         if not (directory / records.FILE_NAME).exists():  # another process may have been faster to claim it
-            _discard(directory)
+            _discard(seen)
         return mistake
-    if (directory / records.FILE_NAME).exists():
-        return mistake
-    if seen.is_dry:
-        session.is_dry = True
+    if seen.is_dry or (directory / records.FILE_NAME).exists():
         complain(f"{' '.join(overrides)}: {mistake}")
-        _discard(directory)
+        if seen.is_dry:
+            session.is_dry = True
+            _discard(seen)
         return mistake
     if isinstance(mistake, SecretError):
-        _discard(directory)
+        _discard(seen)
         overrides = []
     records.claim(
         Run(
@@ -399,12 +426,15 @@ def _reject(session: _Session, seen: Circumstances, error: Exception) -> StashEr
     return mistake
 
 
-def _discard(directory: Path) -> None:
+def _discard(seen: Circumstances) -> None:
     """Remove a run directory in which there is nothing but what Hydra wrote, and the empty directories above it."""
-    for name in ("config.yaml", "hydra.yaml", "overrides.yaml"):
-        (directory / ".hydra" / name).unlink(missing_ok=True)
+    folders = [seen.directory, seen.directory.parent]
+    if seen.output_subdir is not None:
+        folders.insert(0, seen.directory / seen.output_subdir)
+        for name in ("config.yaml", "hydra.yaml", "overrides.yaml"):
+            (folders[0] / name).unlink(missing_ok=True)
     with contextlib.suppress(OSError):
-        for folder in (directory / ".hydra", directory, directory.parent):
+        for folder in folders:
             folder.rmdir()
 
 
@@ -429,6 +459,7 @@ def as_request(stash: Stash, job: Job, seen: Circumstances) -> Request:
     for name, value in seen.tool_env.items():
         if is_secret_name(name) and value is not None and "${" not in str(value):
             raise literal_secret(name, f"conf/tool/{seen.tool}.yaml, or what overrides it,")
+    _refuse_secret_variables(seen.env_set)
     return Request(
         stash=stash,
         config=job.typed(),
@@ -438,8 +469,20 @@ def as_request(stash: Stash, job: Job, seen: Circumstances) -> Request:
         directory=seen.directory,
         id=run_id(seen.directory),
         sweep=seen.sweep,
+        env_set=seen.env_set,
         for_slurm="SLURM_JOB_ID" in os.environ or seen.launcher == SlurmLauncherConfig._target_,
     )
+
+
+def _refuse_secret_variables(env_set: Mapping[str, str]) -> None:
+    """Refuse to have Hydra set a secret: it keeps the values of `hydra.job.env_set` and `env_copy` in its files."""
+    for name in env_set:
+        if is_secret_name(name):
+            raise SecretError(
+                f"hydra.job.env_set or env_copy names {name}, whose value Hydra would write to disk.",
+                f"leave it out: the tool inherits ${name} from your shell; another name for it belongs into the tool's"
+                f" registration, as env: {{{name}: ${{oc.env:OTHER}}}}",
+            )
 
 
 def _shows_output() -> bool:
@@ -451,48 +494,61 @@ class _Refusal(BaseException):
     """Ends Hydra's work from a callback, where Hydra would turn any Exception into a warning."""
 
 
-def _refuse(error: StashError) -> NoReturn:
-    raise _Refusal from error
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        raise _Refusal from error
 
 
 class _Shown(BaseException):
     """Ends a sweep of which only the first job can be shown: what comes after it depends on its result."""
 
 
+def _launch_with(config: DictConfig, launcher: LocalLauncherConfig) -> None:
+    with read_write(config), open_dict(config):
+        config.hydra.launcher = asdict(launcher)
+
+
 class Guard(Callback):
     """Refuses what can't work before it begins, and hands the grace signal to submitit's SLURM launcher."""
 
+    @_refusing()
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         directory = Path(config.hydra.run.dir)
+        _refuse_secret_variables(config.hydra.job.env_set)
         if (directory / records.FILE_NAME).exists():
-            _refuse(records.already_taken(directory))
+            raise records.already_taken(directory)
 
+    @_refusing()
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         directory = Path(config.hydra.sweep.dir).absolute()
+        _refuse_secret_variables(config.hydra.job.env_set)
         session = _session.get()
         is_new = session is None or session.continuation is None
         if is_new and next(records.directories(directory), None) is not None:
-            _refuse(records.already_taken(directory, f"experimentstash resume {shlex.quote(str(directory))}"))
+            raise records.already_taken(directory, f"experimentstash resume {shlex.quote(str(directory))}")
         sweeper = str(config.hydra.sweeper._target_)
         organizer = config.hydra.runtime.choices.get("exp")
         if organizer is not None and config.objective is None and sweepers.needs_results(sweeper):
-            _refuse(sweepers.no_objective(organizer))  # one that is swept over is looked at when it is frozen
+            raise sweepers.no_objective(organizer)  # one that is swept over is looked at when it is frozen
+        launcher = str(config.hydra.launcher._target_)
+        if not is_new and launcher not in (*_OUR_LAUNCHERS, _BASIC_LAUNCHER):
+            raise continuing.refuse(str(directory), launcher)
         if session is not None:
-            session.sweep, session.sweeper = directory, sweeper
             session.lock = lock_if_free(directory / _LOCK)
             if session.lock is None:
-                _refuse(StashError(f"Another command is at work on {directory}.", "wait until it has ended"))
-        try:
-            remark = sweep_size.remark(config)
-        except StashError as error:
-            _refuse(error)
+                raise StashError(f"Another command is at work on {directory}.", "wait until it has ended")
+            session.sweep, session.sweeper = directory, sweeper
+        remark = sweep_size.remark(config)
         if remark is not None:
-            say(remark)
-        launcher = str(config.hydra.launcher._target_)
-        is_dry = config.dry_run and launcher != SlurmLauncherConfig._target_
-        if config.validate_only or is_dry:  # nothing runs, so nothing needs to be launched elsewhere
-            with read_write(config), open_dict(config):
-                config.hydra.launcher = asdict(LocalLauncherConfig())
+            say(remark if is_dry(config) else f"{remark}; dry_run=true shows what they would ask for")
+        is_shown_here = config.dry_run and launcher != SlurmLauncherConfig._target_
+        if config.validate_only or is_shown_here:  # nothing runs, so nothing needs to be launched elsewhere
+            _launch_with(config, LocalLauncherConfig())
+        elif not is_new and launcher == _BASIC_LAUNCHER:  # as it does it, and able to leave out what is done
+            _launch_with(config, LocalLauncherConfig(n_jobs=1))
         elif launcher.endswith(".submitit_launcher.SlurmLauncher"):
             seconds = int(config.grace.seconds or GRACE_IN_JOB)
             with read_write(config), open_dict(config):

@@ -7,6 +7,15 @@ from experimentstash.records import Attempt, Run, State
 # In a run's directory: somebody has asked for its end, so that what SLURM then does to it isn't mistaken for a
 # time-out, which would bring it back.
 CANCEL_MARK = "cancel"
+# Ends that came from outside: a tool that can resume goes on where it was.
+_CUT_SHORT = {
+    State.TIMED_OUT,
+    State.PREEMPTED,
+    State.KILLED,
+    State.CANCELLED,
+    State.LOST,
+    State.OUT_OF_MEMORY,
+}
 # Why a run ended that carries the mark.
 CANCELLED = "asked to stop by `experimentstash cancel`"
 
@@ -31,6 +40,13 @@ def open_next(run: Run, state: State) -> None:
     run.started = run.ended = run.reason = run.advice = run.signal = run.result = None
     run.exit_code = run.duration = run.peak_memory = run.cpu_time = run.process = None
     run.notes = []
+
+
+def can_go_on(run: Run) -> bool:
+    """Tell whether a run that has ended could go on where it was when its tool was last at work."""
+    ends = [*((attempt.started, attempt.state) for attempt in run.attempts), (run.started, run.state)]
+    last = next((state for started, state in reversed(ends) if started is not None), run.state)
+    return run.resume is not None and last in _CUT_SHORT
 
 
 def is_cancelled(run: Run) -> bool:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from experimentstash import records, runs, worktrees
-from experimentstash.attempts import open_next
+from experimentstash.attempts import can_go_on, open_next
 from experimentstash.errors import StashError
 from experimentstash.files import locked
 from experimentstash.freeze import Plan, draft
 from experimentstash.records import Run, State
-from experimentstash.schema import LocalLauncherConfig, SlurmLauncherConfig
 from experimentstash.slurm import Enquiry
 from experimentstash.supervision import supervisor_here
 from experimentstash.sweepers import needs_results
@@ -20,11 +23,11 @@ from experimentstash.workspace import Stash
 
 # Where Hydra keeps what a sweep was asked to do.
 SWEEP_FILE = "multirun.yaml"
-# In a sweep's directory: earlier tries of runs that were begun anew.
-ASIDE = ".superseded"
 # What a further try may do otherwise and still be the same run.
 _CIRCUMSTANCES = ("resources.", "+resources.", "++resources.", "timeout=", "grace.")
 _HOW = ("hydra/launcher=", "hydra.launcher.", "+hydra.launcher.", "++hydra.launcher.")
+# An interpolation that may differ between the jobs of a sweep.
+_OWN = re.compile(r"\$\{(?!oc\.env:|now:)")
 
 
 def reopen(stash: Stash, earlier: Run) -> Run:
@@ -34,7 +37,7 @@ def reopen(stash: Stash, earlier: Run) -> Run:
     """
     with locked(stash.private / "locks" / "resume.lock"):
         run = records.read(earlier.path)
-        if not run.state.is_final:
+        if not run.state.is_final or runs.may_go_back(run, Enquiry()):
             raise StashError(f"The run {run.id} has not ended.", f"experimentstash cancel {run.id}")
         if run.state is State.COMPLETED:
             raise StashError(f"The run {run.id} has completed; there is nothing to resume.")
@@ -46,7 +49,7 @@ def reopen(stash: Stash, earlier: Run) -> Run:
                 f"if it does, write `resume: [--its, --arguments]` (or `resume: []`) in {run.registration}; that holds"
                 " for runs from then on",
             )
-        worktrees.refuse_if_gone(run)
+        worktrees.keep_for(stash, run)
         open_next(run, State.FROZEN)
         run.queued = None
         run.supervisor = supervisor_here()
@@ -64,7 +67,7 @@ def command_line(stash: Stash, sweep: Path, changes: Sequence[str]) -> list[str]
     try:
         asked = yaml.safe_load((sweep / SWEEP_FILE).read_text(encoding="utf-8"))["hydra"]
         overrides = [*asked["overrides"]["task"], *asked["overrides"]["hydra"]]
-        launcher, sweeper = asked["launcher"]["_target_"], asked["sweeper"]["_target_"]
+        sweeper, place, options = asked["sweeper"]["_target_"], asked["sweep"]["dir"], _options(asked)
     except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError) as error:
         raise StashError(
             f"{sweep / SWEEP_FILE}, which says what the sweep was to do, can't be read: {error}"
@@ -74,6 +77,13 @@ def command_line(stash: Stash, sweep: Path, changes: Sequence[str]) -> list[str]
             f"The runs of this sweep were chosen by {sweeper} as it went: it can't be continued run by run.",
             "begin it again; many sweepers go on from a storage of their own (optuna: hydra.sweeper.storage)",
         )
+    if _OWN.search(str(place)):
+        raise StashError(
+            f"The runs of this sweep may be in several directories (hydra.sweep.dir={place}): it can't be continued.",
+            "begin it again with the overrides of what is missing; hydra.sweep.subdir may differ between runs",
+        )
+    if "${" in str(sweep):
+        raise StashError(f"Hydra takes the name of {sweep} for an interpolation.", "rename the directory")
     for word in changes:
         if not word.startswith((*_HOW, *_CIRCUMSTANCES)):
             raise StashError(
@@ -82,42 +92,68 @@ def command_line(stash: Stash, sweep: Path, changes: Sequence[str]) -> list[str]
             )
     if any(word.startswith("hydra/launcher=") for word in changes):
         overrides = [word for word in overrides if not word.startswith(_HOW)]
-    elif launcher.endswith(".BasicLauncher"):  # one after the other, and able to leave out what is done
-        changes = [*changes, "hydra/launcher=local", "hydra.launcher.n_jobs=1"]
-    elif launcher not in (LocalLauncherConfig._target_, SlurmLauncherConfig._target_):
-        shown = stash.relative(sweep)
-        raise StashError(
-            f"The sweep was launched by {launcher}, which can't leave out what is done.",
-            f"experimentstash resume {shown} hydra/launcher=slurm (or local)",
-        )
     kept = [word for word in overrides if not word.lstrip("+").startswith(("hydra.mode=", "hydra.sweep.dir="))]
-    return ["--multirun", *kept, *changes, f"hydra.sweep.dir={_quoted(str(sweep))}"]
+    return ["--multirun", *options, *kept, *changes, f"hydra.sweep.dir={_quoted(str(sweep))}"]
+
+
+def _options(asked: Mapping[str, Any]) -> list[str]:
+    """Return the options with which a sweep was begun and that aren't overrides."""
+    from experimentstash.loader import CONFIG_NAME
+
+    name = asked["job"]["config_name"]
+    options = [] if name == CONFIG_NAME else ["--config-name", name]
+    for source in asked["runtime"]["config_sources"]:
+        if source["provider"] == "command-line":
+            options += ["--config-dir", source["path"]]
+    return options
 
 
 def _quoted(text: str) -> str:
-    escaped = text.replace("'", "\\'")
+    """Return a text as Hydra's grammar reads it: a backslash stands for itself, except in front of a quote."""
+    escaped = re.sub(r"(\\*)('|\Z)", lambda found: 2 * found[1] + found[2].replace("'", r"\'"), text)
     return f"'{escaped}'"
 
 
+def refuse(sweep: str, launcher: str) -> StashError:
+    """Return the error for a launcher that would do again what is done."""
+    return StashError(
+        f"The launcher {launcher} can't leave out what is done.",
+        f"experimentstash resume {shlex.quote(sweep)} hydra/launcher=slurm (or local)",
+    )
+
+
 class Continuation:
-    """The earlier tries of a sweep's runs."""
+    """The earlier tries of a sweep's runs, as they are when they are first asked for: then nobody else is at work."""
 
     def __init__(self, stash: Stash, sweep: Path) -> None:
         self._stash = stash
         self.sweep = sweep
-        enquiry = Enquiry()
-        found = [runs.look(stash, directory, enquiry) for directory in records.directories(sweep)]
-        self._earlier = {run.path: run for run in found}
+        self._enquiry = Enquiry()
 
-    @property
-    def settled(self) -> int:
-        """How many runs are left as they are."""
-        return sum(self.is_settled(directory) for directory in self._earlier)
+    @cached_property
+    def _earlier(self) -> dict[Path, Run]:
+        found = [runs.look(self._stash, directory, self._enquiry) for directory in records.directories(self.sweep)]
+        return {run.path: run for run in found}
+
+    @cached_property
+    def at_large(self) -> list[Run]:
+        """The runs that still go on or wait in the queue, or are just about to."""
+        found = self._earlier.values()
+        return [run for run in found if not run.state.is_final or runs.may_go_back(run, self._enquiry)]
+
+    @cached_property
+    def _settled(self) -> set[Path]:
+        completed = [run for run in self._earlier.values() if run.state is State.COMPLETED]
+        return {run.path for run in (*completed, *self.at_large)}
+
+    def settled(self, batch: Sequence[Sequence[str]]) -> int:
+        """Return how many of the jobs with these overrides are left as they are."""
+        done = {tuple(_substance(self._earlier[directory].overrides)) for directory in self._settled}
+        return sum(tuple(_substance(overrides)) in done for overrides in batch)
 
     def is_settled(self, directory: Path) -> bool:
         """Tell whether the run of a directory has completed, or still goes on or waits in the queue."""
-        run = self._earlier.get(directory)
-        return run is not None and (run.state is State.COMPLETED or not run.state.is_final)
+        return directory in self._settled
 
     def check(self, directory: Path, overrides: Sequence[str]) -> None:
         """Raise StashError if a directory holds a run of something else than these overrides."""
@@ -137,19 +173,28 @@ class Continuation:
         run = self._earlier.get(planned.request.directory)
         if run is None:
             return None
-        if run.resume is not None and run.started is not None:
+        if _goes_on(run):
             reopened = reopen(self._stash, run)
             fresh = draft(planned)
             reopened.resources, reopened.timeout, reopened.grace = fresh.resources, fresh.timeout, fresh.grace
             records.write(reopened)
             return reopened
-        aside = self.sweep / ASIDE
+        aside = self.sweep / records.ASIDE
         aside.mkdir(exist_ok=True)
         number = 1
         while (target := aside / f"{run.path.name}-{number}").exists():
             number += 1
         os.rename(run.path, target)
         return None
+
+
+def _goes_on(run: Run) -> bool:
+    """Tell whether a run goes on where it was, with the code that it had.
+
+    Not after an error of the tool's own: what mends that may be in the code of now.
+    """
+    has_begun = run.started is not None or any(attempt.started for attempt in run.attempts)
+    return has_begun and can_go_on(run) and not worktrees.is_gone(run)
 
 
 def _substance(overrides: Sequence[str]) -> list[str]:

@@ -45,6 +45,7 @@ class Request:
     id: str
     sweep: Path | None = None
     for_slurm: bool = False  # it will be executed in a SLURM job
+    env_set: Mapping[str, str] = field(default_factory=dict)  # what Hydra sets; the tool's own `env` outranks it
     frozen: Frozen | None = None  # the code to use; None: the tool's checkout itself
 
 
@@ -88,7 +89,7 @@ def plan(request: Request) -> Plan:
         stash_root=stash.root,
     )
     argv = [*_program(entry, directory, interpreter, request), *built.argv]
-    secrets, plain, unset = _split_environment(tool.env)
+    secrets, plain, unset = _split_environment({**request.env_set, **tool.env})
     command = Command(
         argv=argv,
         cwd=str(request.directory if tool.working_directory == "run" else directory),
@@ -112,7 +113,8 @@ def plan(request: Request) -> Plan:
     )
     command.environment = {**wandb_set, **command.environment}
     command.unset = sorted({*command.unset, *wandb_unset} - set(command.environment))
-    described = [config.description, *config.tags, *map(str, request.overrides)]
+    asked = config.resources
+    described = [config.description, *config.tags, *map(str, [*request.overrides, *asked.setup, *asked.extra.values()])]
     written = [*command.argv, *command.environment.values(), *built.files.values(), *described]
     variable = find_secret(written, {**os.environ, **secrets})
     if variable is not None:

@@ -25,11 +25,13 @@ class Circumstances:
     """What Hydra's own settings say of a job."""
 
     directory: Path  # the run's
+    output_subdir: str | None  # in it, where Hydra writes its files
     sweep: Path | None  # the sweep's; None: a single run
     overrides: Sequence[str]  # as they were typed
     tool: str | None
     organizer: str | None
     tool_env: Mapping[str, Any]  # the tool's `env`, interpolations as they stand
+    env_set: Mapping[str, str]  # what Hydra is to set in the job's environment
     launcher: str
     sweeper: str
     is_dry: bool  # nothing is to be executed
@@ -62,7 +64,14 @@ class HydraJob:
         return made
 
     def keep(self, directory: Path) -> None:
-        """Do nothing."""
+        """Write the files again if the directory was moved aside with what an earlier try had left."""
+        hydra = HydraConfig.get()
+        if hydra.output_subdir is None or (directory / hydra.output_subdir).is_dir():
+            return
+        (directory / hydra.output_subdir).mkdir(parents=True)
+        kept = {"config": self.config, "hydra": {"hydra": hydra}, "overrides": hydra.overrides.task}
+        for name, content in kept.items():
+            OmegaConf.save(content, directory / hydra.output_subdir / f"{name}.yaml")
 
 
 def circumstances(hydra: Any, config: DictConfig) -> Circumstances:
@@ -73,11 +82,13 @@ def circumstances(hydra: Any, config: DictConfig) -> Circumstances:
     tool = choices.get("tool")
     return Circumstances(
         directory=Path(hydra.runtime.output_dir),
+        output_subdir=hydra.output_subdir,
         sweep=Path(hydra.sweep.dir).absolute() if hydra.mode == RunMode.MULTIRUN else None,
         overrides=typed_overrides(hydra),
         tool=None if tool is None else str(tool),
         organizer=choices.get("exp"),
         tool_env={str(name): value for name, value in unresolved.items()},
+        env_set={str(name): str(value) for name, value in hydra.job.env_set.items()},
         launcher=str(hydra.launcher._target_),
         sweeper=str(hydra.sweeper._target_),
         is_dry=is_dry(config),

@@ -53,9 +53,19 @@ def explain(error: BaseException, stash: Stash, overrides: Sequence[str]) -> Sta
     if isinstance(error, OmegaConfBaseException):
         key = _full_key(str(error))
         return StashError(f"{_likely_file(stash, overrides, key)}: {key}: {_first_line(error)}.")
+    if isinstance(error, KeyError) and _is_of_environment(error):
+        return StashError(f"hydra.job.env_copy names {error.args[0]}, which isn't set.", f"export {error.args[0]}=…")
     if isinstance(error, HydraException):
         return StashError(str(error))
     return None
+
+
+def _is_of_environment(error: BaseException) -> bool:
+    """Tell whether a look-up in os.environ has failed."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return frame is not None and frame.tb_frame.f_globals.get("__name__") == "os"
 
 
 def _missing_config(error: MissingConfigException, stash: Stash, overrides: Sequence[str]) -> StashError:

@@ -22,6 +22,8 @@ from experimentstash.files import write_atomically
 
 FORMAT = 1
 FILE_NAME = "run.json"
+# In a sweep's directory: earlier tries of runs that were begun anew.
+ASIDE = ".superseded"
 
 
 class State(str, Enum):
@@ -190,6 +192,11 @@ def as_text(moment: float) -> str:
     return datetime.datetime.fromtimestamp(moment).astimezone().isoformat(timespec="milliseconds")
 
 
+def moment(text: str) -> float:
+    """Return a time, given as records keep it, as seconds since the epoch."""
+    return datetime.datetime.fromisoformat(text).timestamp()
+
+
 def claim(run: Run) -> None:
     """Write the first record of a run; StashError if its directory already holds one."""
     run.path.mkdir(parents=True, exist_ok=True)
@@ -245,8 +252,11 @@ def read_all(sweep: Path) -> list[Run]:
     return [read(path) for path in sorted(directories(sweep), key=lambda path: (len(path.name), path.name))]
 
 
-def directories(root: Path) -> Iterator[Path]:
-    """Yield the directories of the runs below ``root``, however deep they lie, in no order."""
+def directories(root: Path, *, superseded: bool = False) -> Iterator[Path]:
+    """Yield the directories of the runs below ``root``, however deep they lie, in no order.
+
+    Those that were begun anew when their sweep was continued count only if ``superseded``.
+    """
     try:
         with os.scandir(root) as entries:
             listed = list(entries)
@@ -256,8 +266,9 @@ def directories(root: Path) -> Iterator[Path]:
         yield root
         return
     for entry in listed:
-        if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
-            yield from directories(Path(entry.path))
+        is_hidden = entry.name.startswith(".") and not (superseded and entry.name == ASIDE)
+        if not is_hidden and entry.is_dir(follow_symlinks=False):
+            yield from directories(Path(entry.path), superseded=superseded)
 
 
 _NESTED: dict[str, Any] = {

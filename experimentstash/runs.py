@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from experimentstash import attempts, packs, procfs, records, slurm
-from experimentstash.errors import EXIT_INTERRUPTED, StashError
+from experimentstash.errors import EXIT_INTERRUPTED, EXIT_TIMED_OUT, StashError
 from experimentstash.execute import GRACE_HERE, HEARTBEAT, MARKER, SUPERVISOR_LOG, Execution, finish_wandb
 from experimentstash.files import locked
 from experimentstash.output import say
@@ -47,6 +47,12 @@ def all_runs(stash: Stash) -> list[Run]:
         except StashError as error:
             say(str(error))
     return sorted(found, key=lambda run: (run.created or "", run.directory), reverse=True)
+
+
+def superseded(stash: Stash) -> list[Run]:
+    """Return the earlier tries of runs that were begun anew when their sweeps were continued."""
+    below = (path for root in stash.run_roots for path in records.directories(root, superseded=True))
+    return [records.read(path) for path in below if records.ASIDE in path.parts]
 
 
 def find(stash: Stash, name: str) -> Run:
@@ -117,20 +123,44 @@ def reconcile(stash: Stash, run: Run, enquiry: Enquiry | None = None) -> Run:
         return run
 
 
-def ask_to_stop(run: Run, report: Callable[[str], None]) -> bool:
-    """Ask a run to end, gently; False if it has ended already or can't be reached from here."""
+def may_go_back(run: Run, enquiry: Enquiry) -> bool:
+    """Tell whether a run whose job has cut it short may be just about to go back into SLURM's queue."""
+    is_cut_short = run.state is State.PREEMPTED or (run.state is State.TIMED_OUT and run.exit_code != EXIT_TIMED_OUT)
+    if not is_cut_short or run.resume is None or run.max_requeues == 0:
+        return False
+    job = slurm_job(run)
+    word = enquiry.ask(job) if job is not None else None
+    return word is not None and word.state is None
+
+
+def ask_to_stop(chosen: Sequence[Run], report: Callable[[str], None]) -> list[Run]:
+    """Ask runs to end, gently; return those that have not ended yet and can be reached from here."""
+    in_jobs = [run for run in chosen if run.state is State.RUNNING and run.supervisor and run.supervisor.slurm_job]
+    _ask_jobs_to_stop(in_jobs)
+    told = {run.path for run in in_jobs}
+    return [run for run in chosen if run.path in told or _ask_one_to_stop(run, report)]
+
+
+def _ask_jobs_to_stop(chosen: Sequence[Run]) -> None:
+    """Have SLURM tell the supervisors of runs, all of them at once."""
+    shared: set[str] = set()
+    own: dict[bool, set[str]] = {False: set(), True: set()}
+    for run in chosen:
+        supervisor = run.supervisor
+        assert supervisor is not None and supervisor.slurm_job is not None
+        attempts.mark_cancelled(run)
+        (shared if packs.others(run) else own[supervisor.slurm_step]).add(supervisor.slurm_job)
+    slurm.nudge(sorted(shared))
+    for in_step, jobs in own.items():
+        slurm.warn(sorted(jobs), in_step=in_step)
+
+
+def _ask_one_to_stop(run: Run, report: Callable[[str], None]) -> bool:
     supervisor = run.supervisor
     if run.state.is_final or supervisor is None:
         return False
     if run.state is State.QUEUED:
         return _ask_queued_to_stop(run, report)
-    if supervisor.slurm_job is not None:
-        attempts.mark_cancelled(run)
-        if packs.others(run):
-            slurm.nudge(supervisor.slurm_job)
-        else:
-            slurm.warn(supervisor.slurm_job, in_step=supervisor.slurm_step)
-        return True
     if is_local(run):
         process = Identity(supervisor.pid, supervisor.start_time)
         is_asked = procfs.send(process, signal.SIGTERM)
@@ -185,10 +215,10 @@ def _ask_queued_to_stop(run: Run, report: Callable[[str], None]) -> bool:
         withdraw([run])
     elif word is not None and word.state is None:  # SLURM has started it since we read its record
         attempts.mark_cancelled(run)
-        slurm.warn(job, in_step=False)
+        slurm.warn([job], in_step=False)
     current = records.read(run.path)
     if is_shared and current.state is State.RUNNING:
-        ask_to_stop(current, report)
+        _ask_jobs_to_stop([current])
     return True
 
 

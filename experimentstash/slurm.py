@@ -29,6 +29,8 @@ _AT_ITS_LIMIT = 5.0
 _JOB_SUFFIX = ".job"
 # Jobs that one scancel is given: a command line has an end.
 _AT_ONCE = 500
+# What scancel says of a job that has ended by itself.
+_TOO_LATE = re.compile(r"Invalid job id|already completing or completed")
 # What of a job's own environment a submission from inside it needs: where the cluster is.
 _REACHING = ("SLURM_CONF", "SLURM_JWT", "SLURM_CLUSTERS")
 
@@ -192,25 +194,24 @@ def is_here() -> bool:
     return shutil.which("sbatch") is not None
 
 
-def own_jobs() -> int:
-    """Return how many jobs of the user's are queued or running, an array's tasks counted one by one."""
-    return len(_answer(["squeue", "--noheader", "--array", "--user", str(os.getuid()), "--format", "%i"]).split())
+def own_jobs() -> int | None:
+    """Return how many jobs of the user's are queued or running, an array's tasks one by one; None: no answer."""
+    listed = _listed(["squeue", "--noheader", "--array", "--user", str(os.getuid()), "--format", "%i|"])
+    return None if listed is None else len(listed)
 
 
 def withdraw(jobs: Sequence[str]) -> None:
     """Take jobs out of the queue; those that run already stay untouched. StashError if SLURM refuses."""
-    for first in range(0, len(jobs), _AT_ONCE):
-        run(["scancel", "--state=PENDING", *jobs[first : first + _AT_ONCE]], timeout=_SUBMISSION_PATIENCE)
+    _scancel(jobs, "--state=PENDING")
 
 
 def requeue(job: str) -> None:
     """Put the job that we run in back into the queue; StashError if SLURM refuses. SLURM ends what is left of it."""
     try:
         run(["scontrol", "requeue", job], timeout=_PATIENCE)
-    except CommandError:
-        # SLURM was faster: it has taken the job back by itself.
-        word = ask(job)
-        if word is None or word.text != "PENDING":
+    except CommandError as error:
+        # SLURM was faster: it has taken the job back by itself, and shows it as COMPLETING until we have ended.
+        if "pending" not in error.stderr:
             raise
 
 
@@ -243,20 +244,29 @@ def why_asked_to_stop(job: str, grace: float) -> tuple[State, str]:
     return State.CANCELLED, "SIGTERM came, from SLURM or by hand"
 
 
-def warn(job: str, *, in_step: bool) -> None:
-    """Have SLURM send a job its warning, as before its wall time; StashError if SLURM refuses.
+def warn(jobs: Sequence[str], *, in_step: bool) -> None:
+    """Have SLURM send jobs their warning, as before their wall time; StashError if SLURM refuses.
 
-    A plain scancel would leave it only KillWait (30 s by default) to end.
+    A plain scancel would leave them only KillWait (30 s by default) to end.
     """
-    run(["scancel", "--signal=TERM", *([] if in_step else ["--batch"]), job], timeout=_PATIENCE)
+    _scancel(jobs, "--signal=TERM", *([] if in_step else ["--batch"]))
 
 
-def nudge(job: str) -> None:
-    """Have the supervisor of several runs look which of them are to end; StashError if SLURM refuses.
+def nudge(jobs: Sequence[str]) -> None:
+    """Have the supervisors of several runs look which of them are to end; StashError if SLURM refuses.
 
     By SIGCONT: it can't be taken for SLURM's warning to all of them, and does no harm where it comes too early.
     """
-    run(["scancel", "--signal=CONT", "--batch", job], timeout=_PATIENCE)
+    _scancel(jobs, "--signal=CONT", "--batch")
+
+
+def _scancel(jobs: Sequence[str], *options: str) -> None:
+    """Send jobs a signal, or take them out of the queue; those that have just ended don't keep it from the others."""
+    for first in range(0, len(jobs), _AT_ONCE):
+        argv = ["scancel", *options, *jobs[first : first + _AT_ONCE]]
+        done = run(argv, check=False, timeout=_SUBMISSION_PATIENCE)
+        if done.returncode != 0 and not all(_TOO_LATE.search(line) for line in done.stderr.strip().splitlines()):
+            raise CommandError(argv, done.returncode, done.stdout, done.stderr)
 
 
 def _listed(argv: list[str]) -> dict[str, str] | None:

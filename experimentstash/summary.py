@@ -78,7 +78,7 @@ def resources_table(runs: Sequence[Run]) -> str:
     cpus = sum(each * _number(run, "cpus", 1) * _number(run, "nodes", 1) for each, run in zip(hours, runs, strict=True))
     gpus = sum(each * _gpus(run) * _number(run, "nodes", 1) for each, run in zip(hours, runs, strict=True))
     unknown = sum(_time(run) is None for run in runs)
-    total = f"{len(runs)} run{'' if len(runs) == 1 else 's'}: {cpus:,.1f} CPU-hours, {gpus:,.1f} GPU-hours"
+    total = f"{count(len(runs))}: {cpus:,.1f} CPU-hours, {gpus:,.1f} GPU-hours"
     return "\n".join([*lines, total + (f", without {unknown} that give no estimated_runtime" if unknown else "")])
 
 
@@ -112,6 +112,11 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in zip(*columns, strict=True)
     )
+
+
+def count(number: int) -> str:
+    """Return so many runs in words."""
+    return f"{number} run{'' if number == 1 else 's'}"
 
 
 def words(state: State) -> str:

@@ -34,4 +34,4 @@ def remark(config: DictConfig) -> str | None:
     if total < _LARGE:
         return None
     factors = " × ".join(f"{length} {key.lstrip('+')}" for key, length in lengths.items() if length > 1)
-    return f"this sweep has {total:,} runs ({factors}); dry_run=true shows what they would ask for"
+    return f"this sweep has {total:,} runs ({factors})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from experimentstash.errors import StashError, did_you_mean
@@ -20,6 +20,8 @@ class Stash:
     """The paths of one stash."""
 
     root: Path
+    # From where paths are shown, though Hydra may go elsewhere later (hydra.job.chdir).
+    here: Path = field(default_factory=lambda: _current_directory(), compare=False, repr=False)
 
     @property
     def conf(self) -> Path:
@@ -89,8 +91,15 @@ class Stash:
         """Return a path as it is shown: relative to the current directory where it is inside the stash."""
         absolute = Path(path)
         if absolute.is_relative_to(self.root):
-            return os.path.relpath(absolute)
+            return os.path.relpath(absolute, self.here)
         return str(absolute)
+
+
+def _current_directory() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError:  # it has been removed
+        return Path("/")
 
 
 def find_stash(start: Path | None = None) -> Stash:

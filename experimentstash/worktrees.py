@@ -22,12 +22,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from experimentstash import files, git, procfs, records, snapshots
+from experimentstash import attempts, files, git, procfs, records, snapshots
 from experimentstash.errors import StashError
 from experimentstash.process import CommandError
 from experimentstash.procfs import Identity
 from experimentstash.provenance import Provenance
-from experimentstash.records import Code, State, Supervisor
+from experimentstash.records import Code, Supervisor
 from experimentstash.redaction import is_secret_file, redact
 from experimentstash.schema import EnvironmentKind, ToolConfig
 from experimentstash.snapshots import Snapshot
@@ -42,15 +42,6 @@ _REPOSITORIES, _READY = "repositories.json", "ready"
 _KEY_LENGTH = 16
 # Seconds for which a process of another machine, which can't be looked at, is believed to be submitting.
 _FOREIGN_PATIENCE = 24 * 3600.0
-# Ends after which `experimentstash resume` goes on with a run.
-_CUT_SHORT = {
-    State.TIMED_OUT,
-    State.PREEMPTED,
-    State.KILLED,
-    State.CANCELLED,
-    State.LOST,
-    State.OUT_OF_MEMORY,
-}
 # Ignored by git and of no use to a run, besides what is REMAKEABLE: its environment is made anew.
 _NO_INPUT = (".venv", "venv", "build", "dist", ".git", ".idea", ".vscode", ".DS_Store")
 _MOST_NAMES = 5
@@ -150,14 +141,25 @@ def remove_all(stash: Stash, name: str, announce: Callable[[str], None]) -> None
         shutil.rmtree(_home(stash, name), ignore_errors=True)
 
 
-def refuse_if_gone(run: records.Run) -> None:
-    """Raise StashError if the frozen code of a run has been removed since."""
-    if run.code is not None and run.code.snapshot is not None and not Path(run.code.path).is_dir():
-        raise StashError(
-            f"The code of the run {run.id} as it was submitted ({run.code.path}) has been removed.",
-            f"run it anew; its code is commit {(run.code.commit or '')[:12]}"
-            + (f" with {run.path / run.code.patch}" if run.code.patch else ""),
-        )
+def is_gone(run: records.Run) -> bool:
+    """Tell whether the frozen code of a run has been removed since."""
+    return run.code is not None and run.code.snapshot is not None and not Path(run.code.path).is_dir()
+
+
+def keep_for(stash: Stash, run: records.Run) -> None:
+    """Have the frozen code of a run stay for a further attempt at it; StashError if it has been removed since."""
+    if run.code is None or run.code.snapshot is None:
+        return
+    with _exclusive(stash, run.tool, lambda _: None):
+        if is_gone(run):
+            raise StashError(
+                f"The code of the run {run.id} as it was submitted ({run.code.path}) has been removed.",
+                f"run it anew; its code is commit {(run.code.commit or '')[:12]}"
+                + (f" with {run.path / run.code.patch}" if run.code.patch else ""),
+            )
+        for place in _places(_home(stash, run.tool)):
+            if place.name in Path(run.code.path).parts:
+                _note_user(stash, place, run.path)
 
 
 # --- making ----------------------------------------------------------------------------------------------------------
@@ -315,7 +317,7 @@ def _will_use(directory: Path, place: Path) -> bool:
         return True
     if run.code is None or place.name not in Path(run.code.path).parts:
         return False
-    return not run.state.is_final or (run.resume is not None and run.state in _CUT_SHORT)
+    return not run.state.is_final or attempts.can_go_on(run)
 
 
 # --- removing --------------------------------------------------------------------------------------------------------

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from experimentstash.runs import superseded
+from experimentstash.workspace import Stash
 from tests.conftest import StashUnderTest, wait_until
 from tests.test_launch_local import Scripts, scripts
 
@@ -114,3 +116,113 @@ def test_the_same_directory_is_not_begun_anew_by_accident(scripts: Scripts) -> N
     done = scripts.cli("-m", "+exp=script", "params.n=0,2", "hydra.sweep.dir=sweep")
     assert done.returncode == 2 and "to go on with what is there: experimentstash resume" in done.stderr
     assert tries(scripts) == [1, 1]
+
+
+# --- hostile circumstances -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["a b", "it's", 'q"uote', "{x}", "$HOME", "a,b=c", "back\\", "back\\'s", "ümläut"])
+def test_a_sweep_may_have_been_moved(scripts: Scripts, name: str) -> None:
+    scripts.script(TRIES)
+    scripts.cli("-m", "hydra/launcher=local", "+exp=script", "params.n=1,2", "hydra.sweep.dir=multirun/here")
+    moved = (scripts.root / "multirun/here").rename(scripts.root / "multirun" / name)
+    (scripts.here / "mended").touch()
+    done = scripts.cli("resume", f"multirun/{name}")
+    assert done.returncode == 0, done.stderr
+    assert tries(scripts) == [2, 1] and {path.parent for path in scripts.root.glob("multirun/*/*/run.json")} == {
+        moved / "0",
+        moved / "1",
+    }
+
+
+def test_a_name_that_hydra_would_interpolate_is_refused(scripts: Scripts) -> None:
+    scripts.script(TRIES)
+    scripts.cli("-m", "hydra/launcher=local", "+exp=script", "params.n=1,2", "hydra.sweep.dir=multirun/here")
+    (scripts.root / "multirun/here").rename(scripts.root / "multirun/${x}")
+    done = scripts.cli("resume", "multirun/${x}")
+    assert done.returncode == 2 and "rename the directory" in done.stderr
+
+
+def test_a_launcher_that_would_do_it_all_again_is_refused(scripts: Scripts) -> None:
+    scripts.script(TRIES)
+    scripts.cli("-m", "hydra/launcher=local", "+exp=script", "params.n=1,2")
+    sweep = str(sweep_directory(scripts))
+    records = scripts.runs()
+    done = scripts.cli("resume", sweep, "hydra/launcher=submitit_local")
+    assert done.returncode == 2 and done.stdout == "" and "can't leave out what is done" in done.stderr
+    assert scripts.runs() == records
+
+
+def test_the_basic_launcher_leaves_out_what_is_done(scripts: Scripts) -> None:
+    scripts.script(TRIES)
+    scripts.cli("-m", "hydra/launcher=submitit_local", "+exp=script", "params.n=0,1,2")
+    done = scripts.cli("resume", str(sweep_directory(scripts)), "hydra/launcher=basic")
+    assert done.returncode == 1 and tries(scripts) == [1, 2, 1]
+
+
+def test_jobs_that_hydra_prepares_keep_their_files(scripts: Scripts) -> None:
+    scripts.script(TRIES)
+    scripts.cli("-m", "hydra/launcher=local", "+exp=script", "params.n=1", "hydra.job.chdir=true")
+    sweep = sweep_directory(scripts)
+    kept = {path.name: path.read_text() for path in (sweep / "0/.hydra").iterdir()}
+    (scripts.here / "mended").touch()
+    assert scripts.cli("resume", str(sweep)).returncode == 0
+    again = {path.name: path.read_text() for path in (sweep / "0/.hydra").iterdir()}
+    del kept["hydra.yaml"]  # says where the sweep is
+    assert set(again) == {*kept, "hydra.yaml"} and again | kept == again
+    assert {path.name for path in (sweep / ".superseded/0-1/.hydra").iterdir()} == set(again)
+
+
+def test_progress_counts_what_is_to_be_done_in_each_batch(scripts: Scripts) -> None:
+    scripts.script(TRIES)
+    words = ["hydra/launcher=local", "+exp=script", "params.n=range(5)", "hydra.sweeper.max_batch_size=2"]
+    assert scripts.cli("-m", *words).returncode == 1
+    done = scripts.cli("resume", str(sweep_directory(scripts)))
+    assert "(1 of 1, 1 failed)" in done.stderr
+
+
+def test_a_configuration_from_elsewhere_is_found_again(scripts: Scripts) -> None:
+    scripts.script(TRIES)
+    (scripts.root / "conf/exp/script.yaml").rename(scripts.write("extra/exp/script.yaml", ""))
+    first = scripts.cli("-m", "-cd", "extra", "+exp=script", "params.n=1,2")
+    assert first.returncode == 1
+    (scripts.here / "mended").touch()
+    done = scripts.cli("resume", str(sweep_directory(scripts)))
+    assert done.returncode == 0 and tries(scripts) == [2, 1], done.stderr
+
+
+def test_a_directory_that_says_nothing_of_its_sweep(scripts: Scripts) -> None:
+    scripts.script(TRIES)
+    scripts.cli("-m", "hydra/launcher=local", "+exp=script", "params.n=1,2")
+    (sweep_directory(scripts) / "multirun.yaml").unlink()
+    done = scripts.cli("resume", str(sweep_directory(scripts)))
+    assert done.returncode == 2 and "it has no multirun.yaml" in done.stderr
+
+
+def test_runs_outside_the_sweeps_directory(scripts: Scripts) -> None:
+    scripts.script(TRIES)
+    place = "hydra.sweep.dir=multirun/n${params.n}"
+    done = scripts.cli("-m", "hydra/launcher=local", "+exp=script", "params.n=1,2", place)
+    assert done.returncode == 1 and "multirun/n1/0" in done.stdout and "multirun/n2/1" in done.stdout
+    assert not (scripts.root / "multirun/n0").exists()
+    scripts.cli("-m", "hydra/launcher=local", "+exp=script", "params.n=0,2", place.replace("/n", "/m"))
+    done = scripts.cli("resume", "multirun/m0")
+    assert done.returncode == 2 and "may be in several directories" in done.stderr and tries(scripts) == [1, 1, 2]
+
+
+def test_an_earlier_try_is_found_by_sync(scripts: Scripts) -> None:
+    scripts.script(TRIES)
+    scripts.cli("-m", "hydra/launcher=local", "+exp=script", "params.n=1,2")
+    sweep = sweep_directory(scripts)
+    scripts.cli("resume", str(sweep))
+    assert [run.path for run in superseded(Stash(scripts.root))] == [sweep / ".superseded/0-1"]
+
+
+def test_whoever_comes_second_takes_nothing_away(scripts: Scripts) -> None:
+    scripts.script('wait_for "$here/go"')
+    process = scripts.sweep("params.n=1,2", "hydra.sweep.dir=multirun/a")
+    wait_until(lambda: (scripts.root / "multirun/a/.lock").exists())
+    done = scripts.cli("-m", "+exp=script", "params.n=3,4", "hydra.sweep.dir=multirun/a")
+    assert done.returncode == 2 and done.stdout == ""
+    (scripts.here / "go").touch()
+    assert process.wait(30) == 0 and (scripts.root / "multirun/a/multirun.yaml").exists()

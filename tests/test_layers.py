@@ -37,7 +37,8 @@ LAYERS = (
     {"app", "commands.run", "commands.runs", "commands.show", "commands.logs", "commands.cancel"}
     | {"commands.sync", "commands.tool"},
     {"composition", "commands.resume", "launch.jobs", "launch.progress"},
-    {"commands.validate", "launch.local", "launch.slurm"},
+    {"commands.validate", "launch.local", "launch.waiting"},
+    {"launch.slurm"},
     {"cli"},
     {"__main__"},
 )

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from experimentstash import procfs, records, runs
-from experimentstash.commands.resume import resume
+from experimentstash.continuing import reopen
 from experimentstash.errors import StashError
 from experimentstash.execute import SUPERVISOR_LOG
 from experimentstash.records import Code, Run, State, Supervisor
@@ -471,7 +471,7 @@ def test_what_cannot_be_resumed(here: Stash, state: State, fields: dict[str, Any
     )
     before = (run.path / "run.json").read_bytes()
     with pytest.raises(StashError, match=message) as caught:
-        resume(here, run)
+        reopen(here, run)
     if not fields:
         assert "write `resume: [--its, --arguments]` (or `resume: []`) in conf/tool/steady.yaml" in str(caught.value)
     assert (run.path / "run.json").read_bytes() == before
@@ -479,7 +479,7 @@ def test_what_cannot_be_resumed(here: Stash, state: State, fields: dict[str, Any
 
 def test_two_cannot_resume_the_same_run(here: Stash) -> None:
     run = ended(here, State.LOST, resume=[])
-    assert resume(here, run).attempt == 2
+    assert reopen(here, run).attempt == 2
     with pytest.raises(StashError, match="has not ended"):
-        resume(here, run)
+        reopen(here, run)
     assert record(run)["attempt"] == 2

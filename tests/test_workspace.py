@@ -115,5 +115,6 @@ def test_ids() -> None:
 
 def test_paths_are_shown_as_they_are_reached(filled: Stash, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(filled.conf)
+    filled = find_stash()
     assert filled.relative(filled.root / "outputs" / "x") == os.path.join("..", "outputs", "x")
     assert filled.relative("/elsewhere/x") == "/elsewhere/x"

@@ -55,7 +55,7 @@ def cancel(stash: Stash, chosen: Sequence[Run], report: Callable[[str], None]) -
         enquiry = Enquiry()
         chosen = [look(stash, run.path, enquiry) for run in chosen]
     withdrawn = [run for run in chosen if run.state.is_final]
-    asked = [run for run in chosen if ask_to_stop(run, report)]
+    asked = ask_to_stop(chosen, report)
     waiting = [run for run in asked if is_local(run)]
     if waiting:
         report(f"asked {len(waiting)} run{'s' if len(waiting) > 1 else ''} to stop; waiting for the end …")

@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from experimentstash import continuing
+from experimentstash import continuing, records
 from experimentstash.commands.choosing import A_RUN
 from experimentstash.errors import StashError
 from experimentstash.execute import execute
@@ -44,7 +44,14 @@ def main(given: argparse.Namespace) -> int:
 
 def _sweep(name: str) -> Path | None:
     directory = Path(os.path.abspath(name))
-    return directory if (directory / continuing.SWEEP_FILE).is_file() else None
+    if (directory / continuing.SWEEP_FILE).is_file():
+        return directory
+    if directory.is_dir() and next(records.directories(directory), directory) != directory:
+        raise StashError(
+            f"{name} is no sweep's directory: it has no {continuing.SWEEP_FILE}, which says what a sweep was to do.",
+            "begin the sweep anew, or bring the file back",
+        )
+    return None
 
 
 def _resume(stash: Stash, name: str) -> int:

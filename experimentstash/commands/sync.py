@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from experimentstash.commands import choosing
 from experimentstash.output import say
 from experimentstash.records import Run
+from experimentstash.runs import superseded
 from experimentstash.wandb_sync import Status, SyncResult
 from experimentstash.wandb_sync import sync as sync_directories
 from experimentstash.workspace import find_stash
@@ -21,7 +22,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(given: argparse.Namespace) -> int:
     """Send what the named runs have not sent yet; 1 if some of it could not be sent."""
-    named = choosing.chosen(find_stash(), given, "experimentstash sync RUN, or --all")
+    stash = find_stash()
+    named = choosing.chosen(stash, given, "experimentstash sync RUN, or --all")
+    if given.all:
+        named += superseded(stash)
     results = sync(named, timeout=given.timeout, report=say)
     if not results:
         say("none of these runs has used W&B")

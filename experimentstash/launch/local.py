@@ -111,7 +111,7 @@ def launch(
     if config.validate_only or config.dry_run:
         return [job.returned for job in prepared]
     continuation = app.continuation()
-    settled = 0 if continuation is None else continuation.settled
+    settled = 0 if continuation is None else continuation.settled(batch)
     returned = supervise(prepared, len(batch) - settled, settings)
     numbered = enumerate(batch, first_number)
     return [returned.get(number) or jobs.not_begun(config, overrides) for number, overrides in numbered]
@@ -184,7 +184,8 @@ class _Sweep:
             # No further jobs come after it, but what is frozen already runs before the error is raised.
             self.error = error
             self._jobs = None
-            complain(f"a job can't be composed, nor those after it: {error}")
+            if self._waiting or not self._crew.is_idle:  # told in full when they have ended
+                self._progress.say("a job can't be composed, nor those after it; the runs before it go on")
             return
         if job is None:
             self._jobs = None

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from experimentstash import records
 from experimentstash.durations import describe
 from experimentstash.output import say
 from experimentstash.records import Run, State
@@ -76,7 +77,7 @@ class _Tally:
     """What is known of a sweep at one moment."""
 
     total: int
-    slots: int
+    slots: int | None  # runs that may be at work at the same time; None: as many as there just are
     began: float = field(default_factory=time.monotonic)
     running: dict[str, tuple[Run, float]] = field(default_factory=dict)  # by id, with the moment of the start
     done: int = 0
@@ -88,11 +89,16 @@ class _Tally:
     def ended(self) -> int:
         return self.done + self.failed + self.cancelled
 
+    @property
+    def waiting(self) -> int:
+        return self.total - self.ended - len(self.running)
+
     def remaining(self, now: float) -> float | None:
         """Return how many seconds the rest will take; None if nobody can tell."""
-        waiting = self.total - self.ended - len(self.running)
+        waiting = self.waiting
         usual = self.expectation.of(None)
-        if usual is None and waiting:
+        slots = len(self.running) if self.slots is None else self.slots
+        if waiting and (usual is None or not slots):
             return None
         work = waiting * (usual or 0.0)
         longest = 0.0
@@ -103,13 +109,13 @@ class _Tally:
             left = max(0.0, expected - (now - start))
             work += left
             longest = max(longest, left)
-        return max(longest, work / max(1, self.slots))
+        return max(longest, work / max(1, slots))
 
 
 class Progress:
     """Shows the progress from a thread of its own: a terminal that blocks holds up nothing else."""
 
-    def __init__(self, stash: Stash, *, total: int, slots: int, is_live: bool) -> None:
+    def __init__(self, stash: Stash, *, total: int, slots: int | None, is_live: bool) -> None:
         self._stash = stash
         self._tally = _Tally(total, slots)
         self._is_live = is_live
@@ -120,12 +126,23 @@ class Progress:
     def started(self, run: Run) -> None:
         """Tell that a run has begun."""
         line = f"{marked_state(run)}  {self._words(run)}"
-        start = time.monotonic()
+        # It may have begun before anybody looked.
+        start = time.monotonic() - (0.0 if run.started is None else max(0.0, time.time() - records.moment(run.started)))
 
         def note() -> str | None:
             self._tally.running[run.id] = run, start
             self._tally.expectation.meet(run)
             return None if self._is_live else line
+
+        self._events.put(note)
+
+    def went_back(self, run: Run) -> None:
+        """Tell that a run was cut short and waits in the queue for its next attempt."""
+        line = f"{marked_state(run)} for attempt {run.attempt}  {self._words(run)}"
+
+        def note() -> str:
+            self._tally.running.pop(run.id, None)
+            return line
 
         self._events.put(note)
 
@@ -230,7 +247,7 @@ def _picture(tally: _Tally, now: float) -> RenderableType:
         f"{len(tally.running)} running",
         f"{tally.done} done",
         f"{tally.failed} failed",
-        f"{tally.total - tally.ended - len(tally.running)} to go",
+        f"{tally.waiting} {'queued' if tally.slots is None else 'to go'}",
         describe(now - tally.began),
         f"about {describe(remaining)} left" if remaining is not None else "",
     ]

@@ -8,6 +8,7 @@ can't leave out --time and --wckey, tells a tool that uses submitit itself that 
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,19 +16,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experimentstash import packs, records, runs, slurm, sweepers
+from experimentstash import app, packs, records, runs, slurm, sweepers
 from experimentstash.errors import StashError
 from experimentstash.execute import GRACE_IN_JOB
 from experimentstash.files import write_atomically
-from experimentstash.launch import batch, jobs
+from experimentstash.launch import batch, jobs, waiting
 from experimentstash.launch.batch import Packing, Piece, Terms
 from experimentstash.launch.jobs import Job
 from experimentstash.output import complain, say
 from experimentstash.process import CommandError
 from experimentstash.records import Queued, Run, State
+from experimentstash.redaction import contains_secret, find_secret
 from experimentstash.schema import SlurmLauncherConfig
-from experimentstash.slurm import Enquiry, Submitted
-from experimentstash.workspace import Stash, find_stash
+from experimentstash.signals import ends_on_request, undisturbed
+from experimentstash.slurm import Submitted
+from experimentstash.summary import count
+from experimentstash.workspace import find_stash
 
 if TYPE_CHECKING:
     from hydra.core.utils import JobReturn
@@ -65,7 +69,7 @@ def launch(
     sweep = Path(config.hydra.sweep.dir).absolute()
     prepared: list[tuple[Run, Terms]] = []
     taken: list[Job] = []
-    with _none_left_behind(prepared):
+    with ends_on_request(), _none_left_behind(prepared):
         for job in jobs.prepare(context, config, batch_of_overrides, first_number):
             taken.append(job)
             if job.prepared is None:
@@ -85,7 +89,10 @@ def launch(
         if arrays:
             _submit_all(arrays, settings.submit_limit)
     if needs_results or settings.wait:
-        _wait(find_stash(sweep), [run for run, _ in prepared if not run.state.is_final], must=needs_results)
+        awaited = [run for run, _ in prepared if not run.state.is_final]
+        if (continuation := app.continuation()) is not None:
+            awaited += continuation.at_large
+        waiting.wait(find_stash(sweep), awaited, must=needs_results)
         for job in taken:
             if job.prepared is not None:
                 job.conclude(records.read(job.prepared.run.path))
@@ -97,7 +104,11 @@ def _terms(run: Run, secrets: Mapping[str, str], settings: SlurmLauncherConfig, 
     grace = run.grace if run.grace is not None else GRACE_IN_JOB
     run.max_requeues = settings.max_requeues if run.resume is not None else 0
     run.command.unset = sorted({*run.command.unset, *settings.hidden} - set(run.command.environment))
-    run.resources = batch.resources(run, settings.resources, time_factor=settings.time_factor, grace=grace)
+    resources = batch.resources(run, settings.resources, time_factor=settings.time_factor, grace=grace)
+    variable = find_secret([*resources.get("setup", ()), *map(str, resources.get("extra", {}).values())], os.environ)
+    if variable is not None:
+        raise contains_secret(variable)
+    run.resources = resources
     warning = f"B:{signal_name}@{round(grace)}"
     return batch.terms(run.resources, secrets, warning=warning, may_requeue=run.max_requeues > 0, grace=grace)
 
@@ -156,7 +167,7 @@ def _free(tasks_file: Path) -> Path:
 def _show(arrays: Sequence[_Array]) -> None:
     """Print what sbatch would get."""
     for array in arrays:
-        print(f"# what sbatch would get for {_count(len(array.piece.runs))}:")
+        print(f"# what sbatch would get for {count(len(array.piece.runs))}:")
         print(array.script(None if array.predecessor is None else f"ID_OF_ARRAY_{array.predecessor + 1}"))
 
 
@@ -183,24 +194,30 @@ def _submit(array: _Array, predecessor: str | None, cluster: str | None) -> str 
     script = tasks.with_suffix(".sh")
     write_atomically(script, array.script(predecessor))
     try:
-        job = slurm.submit(script, dict(piece.terms.secrets))
+        with undisturbed():  # what SLURM has accepted, and nobody knows of, could not be taken back
+            job = slurm.submit(script, dict(piece.terms.secrets))
+            slurm.note_submitted(tasks, Submitted(job, cluster))
     except CommandError as error:
         said = error.stderr.strip() or str(error)
         for run in piece.runs:
             _close(run, State.FAILED, f"SLURM did not take it: {said}")
-        complain(f"SLURM did not take {_count(len(piece.runs))} ({script.relative_to(tasks.parent.parent)}):\n{said}")
+        complain(f"SLURM did not take {count(len(piece.runs))} ({script.relative_to(tasks.parent.parent)}):\n{said}")
         return None
     # The records stay as they are from here on: the first tasks may have started.
-    slurm.note_submitted(tasks, Submitted(job, cluster))
     return job
 
 
 def _await_room(wanted: int, limit: int) -> None:
     interval = _FIRST_INTERVAL
     has_said = False
-    while (queued := slurm.own_jobs()) and queued + wanted > limit:
+    while (queued := slurm.own_jobs()) is None or (queued and queued + wanted > limit):
         if not has_said:
-            say(f"{queued} jobs of yours are queued, and submit_limit is {limit}: waiting to submit {wanted} more …")
+            why = (
+                "SLURM doesn't say how many jobs of yours are queued"
+                if queued is None
+                else (f"{queued} jobs of yours are queued, and submit_limit is {limit}")
+            )
+            say(f"{why}: waiting to submit {wanted} more …")
             has_said = True
         time.sleep(interval)
         interval = min(interval * 1.5, _LONGEST_INTERVAL)
@@ -215,48 +232,11 @@ def _tell(arrays: Sequence[_Array], accepted: Sequence[str | None]) -> None:
     sweep = arrays[0].tasks_file.parent.parent
     shown = find_stash(sweep).relative(sweep)
     say(
-        f"submitted {_count(sum(len(piece.runs) for _, piece in taken))} to SLURM: {named}\n"
+        f"submitted {count(sum(len(piece.runs) for _, piece in taken))} to SLURM: {named}\n"
         "  to follow them:  experimentstash runs   (--state queued, running, failed …)\n"
         f"                   experimentstash logs {taken[0][1].runs[0].id} -f\n"
         f"  to end them:     experimentstash cancel --sweep {shown}"
     )
-
-
-def _wait(stash: Stash, queued: Sequence[Run], *, must: bool) -> None:
-    """Return when all runs have ended; Ctrl-C ends the waiting, and with ``must`` the sweep, but not the runs."""
-    if not queued:
-        return
-    say(f"waiting for {_count(len(queued))}; Ctrl-C leaves them to SLURM")
-    unfinished = list(queued)
-    interval = _FIRST_INTERVAL
-    try:
-        while True:
-            before = len(unfinished)
-            enquiry = Enquiry()
-            unfinished = [run for run in unfinished if not _has_ended(runs.look(stash, run.path, enquiry), enquiry)]
-            if not unfinished:
-                return
-            if len(unfinished) != before:
-                say(f"{len(queued) - len(unfinished)} of {len(queued)} have ended")
-                interval = _FIRST_INTERVAL
-            time.sleep(interval)
-            interval = min(interval * 1.5, _LONGEST_INTERVAL)
-    except KeyboardInterrupt:
-        say(f"{_count(len(unfinished))} left to SLURM")
-        if must:
-            raise
-
-
-def _has_ended(run: Run, enquiry: Enquiry) -> bool:
-    """Tell whether a run is over. One that was cut short may be just about to go back into the queue."""
-    if not run.state.is_final:
-        return False
-    is_cut_short = run.state in (State.TIMED_OUT, State.PREEMPTED)
-    if not is_cut_short or run.resume is None or run.attempt > run.max_requeues:
-        return True
-    job = runs.slurm_job(run)
-    word = enquiry.ask(job) if job is not None else None
-    return word is None or word.state is not None
 
 
 @contextlib.contextmanager
@@ -275,7 +255,3 @@ def _none_left_behind(prepared: Sequence[tuple[Run, Terms]]) -> Iterator[None]:
 def _close(run: Run, state: State, reason: str) -> None:
     run.state, run.reason, run.exit_code, run.ended = state, reason, 1, records.now()
     records.write(run)
-
-
-def _count(number: int) -> str:
-    return f"{number} run{'' if number == 1 else 's'}"

@@ -6,6 +6,7 @@ at once: it imports neither Hydra nor anything else that is heavy.
 
 from __future__ import annotations
 
+import copy
 import os
 import signal
 import sys
@@ -30,7 +31,7 @@ def main(argv: Sequence[str]) -> int:
         complain("usage, in a task of a SLURM job array: python -m experimentstash.launch.task TASKS_FILE [AT_ONCE]")
         return EXIT_USER_MISTAKE
     try:
-        pack = _Pack(packs.read(Path(argv[0]), int(index)), at_once=int(argv[1]) if len(argv) > 1 else 1)
+        pack = _Pack(Path(argv[0]), int(index), at_once=int(argv[1]) if len(argv) > 1 else 1)
         pack.execute()
     except StashError as error:
         complain(str(error))
@@ -44,9 +45,10 @@ def main(argv: Sequence[str]) -> int:
 class _Pack:
     """The runs that share this job: those whose turn has not come, the crew at work, and those that were cut short."""
 
-    def __init__(self, paths: Sequence[Path], *, at_once: int) -> None:
-        self._waiting = deque(paths)
-        self._size = len(paths)
+    def __init__(self, array: Path, task: int, *, at_once: int) -> None:
+        self._array, self._task = array, task
+        self._waiting = deque(packs.read(array, task))
+        self._size = len(self._waiting)
         self._is_in_turn = at_once == 1
         self._crew = Crew(
             (None,) * at_once, begun=_has_begun, left=self._has_left, ended=_has_ended, in_turn=self._is_in_turn
@@ -95,7 +97,7 @@ class _Pack:
         is_over = run.state in (State.COMPLETED, State.CANCELLED) or attempts.is_cancelled(run)
         if self._size > 1 and run.duration is not None and not _was_cut_short(run):
             is_over = True  # it came to its own end, and the job was started again for the sake of the others
-        return is_ours and not is_over and run.resume is not None and run.attempt <= run.max_requeues
+        return is_ours and not is_over and run.resume is not None and slurm.restarts() <= run.max_requeues
 
     def _begin_what_can(self) -> float:
         """Begin the runs whose turn has come; return after how many seconds to try again."""
@@ -103,14 +105,24 @@ class _Pack:
         while self._waiting and self._crew.has_place and self._stopped is None:
             path = self._waiting[0]
             run = self._read(path)
-            if run is not None and run.state is not State.QUEUED:
-                say(f"{run.id} is not to be started ({run.state.value})")
+            if run is not None and not self._is_queued_here(run):
+                why = "submitted once more since" if run.state is State.QUEUED else run.state.value
+                say(f"{run.id} is not to be started ({why})")
                 self._count(run.exit_code)
             elif run is not None and not self._begin(run):
                 return TURN_INTERVAL
             self._waiting.popleft()
             seconds = 0.0
         return seconds
+
+    def _is_queued_here(self, run: Run) -> bool:
+        """Tell whether a run waits for this job: it may have been given up since, and submitted once more."""
+        queued = run.queued
+        return (
+            run.state is State.QUEUED
+            and queued is not None
+            and (Path(queued.array).name, queued.task) == (self._array.name, self._task)
+        )
 
     def _begin(self, run: Run) -> bool:
         """Begin a run; False if it has to wait until another one has left its tool's checkout."""
@@ -162,7 +174,7 @@ class _Pack:
     def _leave_off(self) -> None:
         """Go back into the queue for those that are not done with, or close the records of those that never began."""
         cut_short = [run for run in self._cut_short if _may_go_on(run)]
-        waiting = [run for path in self._waiting if (run := self._read(path)) and run.state is State.QUEUED]
+        waiting = [run for path in self._waiting if (run := self._read(path)) and self._is_queued_here(run)]
         if not cut_short and not waiting:
             return
         state = self._why(cut_short or waiting)
@@ -233,7 +245,7 @@ def _may_go_on(run: Run) -> bool:
     """Tell whether a run may be started when SLURM starts its job once more: its tool can resume, not too often yet."""
     if run.resume is None or attempts.is_cancelled(run):
         return False
-    if run.attempt > run.max_requeues or slurm.restarts() >= run.max_requeues:
+    if slurm.restarts() >= run.max_requeues:
         say(f"{run.id}: no further attempt: its job has been put back into the queue {run.max_requeues} times")
         return False
     return True
@@ -241,7 +253,7 @@ def _may_go_on(run: Run) -> bool:
 
 def _requeue(cut_short: Sequence[Run]) -> None:
     """Put this job back into the queue for their next attempts. The last thing to be done: SLURM then ends us."""
-    ended = [(run, run.state, run.reason, run.exit_code) for run in cut_short]
+    as_they_were = copy.deepcopy(cut_short)
     job = slurm.current_job()
     assert job is not None
     for run in cut_short:
@@ -252,9 +264,7 @@ def _requeue(cut_short: Sequence[Run]) -> None:
     try:
         slurm.requeue(job)
     except StashError as error:
-        for run, state, reason, exit_code in ended:
-            run.state, run.reason, run.exit_code = state, reason, exit_code
-            run.ended = records.now()
+        for run in as_they_were:
             run.notes.append(f"it could not be put back into the queue: {error}")
             records.write(run)
         raise

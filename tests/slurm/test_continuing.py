@@ -1,0 +1,225 @@
+"""A sweep that SLURM has begun goes on: what is queued or at work is left alone, nothing is executed twice."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from experimentstash import slurm as asked
+from tests.conftest import StashUnderTest, wait_until
+from tests.slurm.test_launcher import OPTIONS, Submission, cancelled, slurm, submit
+
+# Leaves a line for each time that it is started. Held (--hold n01: the runs 0 and 1), it goes on until there is a file
+# `go` in its directory.
+TOOL = """\
+import os, sys, time
+given = dict(zip(sys.argv[1:], sys.argv[2:]))
+here, n = given["--out"], given["-n"]
+with open(os.path.join(here, "tries"), "a") as stream:
+    stream.write("resumed\\n" if "--resumed" in sys.argv else "begun\\n")
+while n in given["--hold"] and not os.path.exists(os.path.join(here, "go")):
+    time.sleep(0.02)
+sys.exit(5 if n == given["--fail"] else 0)
+"""
+HELD = "+resources.extra.hold=true"
+
+
+@pytest.fixture
+def tools(stash: StashUnderTest) -> Iterator[StashUnderTest]:
+    for name, registration in (("plain", OPTIONS), ("able", f"{OPTIONS}resume: [--resumed]\n")):
+        stash.add_tool(name, None, registration)
+        stash.write(f"tools/{name}/main.py", TOOL)
+        stash.add_experiment(name, name, "params: {n: 0, hold: none, fail: none}\nestimated_runtime: 5m\n")
+    stash.commit()
+    yield stash
+    cancelled(stash.root)
+
+
+def resume(sweep: Submission, *changes: str, code: int = 0, **environment: str) -> str:
+    done = sweep.stash.cli("resume", str(sweep.directory), *changes, **environment)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def states(sweep: Submission) -> list[str]:
+    return [one["state"] for one in sweep.records()]
+
+
+def tries(sweep: Submission) -> list[str]:
+    """Return how each run's tool was started, in its directory."""
+    paths = [Path(one["directory"]) / "tries" for one in sweep.records()]
+    return [" ".join(path.read_text().split()) if path.exists() else "" for path in paths]
+
+
+def at_work(sweep: Submission, number: int, attempt: int = 1) -> Path:
+    wait_until(lambda: len(tries(sweep)[number].split()) == attempt and sweep.records()[number]["process"], 30)
+    return sweep.directory / str(number)
+
+
+class Listener:
+    """What a program says on its stderr."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.lines: list[str] = []
+        assert process.stderr is not None
+        threading.Thread(
+            target=lambda stream: [self.lines.append(line) for line in stream], args=(process.stderr,), daemon=True
+        ).start()
+
+    def hears(self, words: str) -> None:
+        wait_until(lambda: any(words in line for line in self.lines), 30)
+
+
+def is_over(sweep: Submission) -> bool:
+    return all(slurm("squeue", "-h", "-j", job, "-t", "RUNNING,PENDING,COMPLETING") == "" for job in sweep.jobs)
+
+
+def instead_of_sbatch(tmp_path: Path, *lines: str) -> dict[str, str]:
+    """Return the environment in which sbatch does what these lines of bash say; `$real` is the real one."""
+    program = tmp_path / "bin" / "sbatch"
+    program.parent.mkdir(exist_ok=True)
+    real = subprocess.run(["which", "sbatch"], check=True, capture_output=True, text=True).stdout.strip()
+    program.write_text("\n".join(["#!/bin/bash", f"real={real}", *lines, ""]))
+    program.chmod(0o755)
+    return {"PATH": f"{program.parent}:{os.environ['PATH']}"}
+
+
+def unreachable(tmp_path: Path) -> dict[str, str]:
+    """Return the environment in which nobody answers for SLURM."""
+    shown = slurm("scontrol", "show", "config")
+    given = dict(line.split("=", 1) for line in shown.replace(" ", "").splitlines() if "=" in line)
+    text = Path(given["SLURM_CONF"]).read_text()
+    (tmp_path / "slurm.conf").write_text(f"{text}\nSlurmctldPort=9\nAccountingStoragePort=9\nMessageTimeout=2\n")
+    return {"SLURM_CONF": str(tmp_path / "slurm.conf")}
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_only_what_has_ended_without_success_runs_again(tools: StashUnderTest, packed: bool) -> None:
+    how = ("hydra.launcher.runs_per_job=2",) if packed else ("hydra.launcher.array_parallelism=1",)
+    sweep = submit(tools, "+exp=plain", "params.n=0,1,2,3", "params.hold=n2", "params.fail=1", *how)
+    third = at_work(sweep, 2)
+    wait_until(lambda: states(sweep) == ["completed", "failed", "running", "queued"])
+    before = sweep.records()
+    resume(sweep)
+    wait_until(lambda: states(sweep)[1] == "failed" and sweep.records()[1]["created"] != before[1]["created"])
+    assert sweep.records()[2:] == before[2:]
+    assert len(sweep.jobs) == 2 and "--array=0-0\n" in sweep.scripts[0]
+    (third / "go").touch()
+    assert [one["state"] for one in sweep.ended()] == ["completed", "failed", "completed", "completed"]
+    assert tries(sweep) == ["begun"] * 4
+    assert [path.name for path in (sweep.directory / ".superseded").iterdir()] == ["1-1"]
+    wait_until(lambda: is_over(sweep))
+
+
+def test_a_further_attempt_asks_for_the_new_time_and_may_be_put_back_again(tools: StashUnderTest) -> None:
+    given = ("+exp=able", "params.n=0,1", "params.hold=n0", "hydra.launcher.max_requeues=1")
+    sweep = submit(tools, *given)
+    first = at_work(sweep, 0)
+    assert tools.cli("cancel", sweep.records()[0]["id"]).returncode == 0
+    process = tools.start("resume", str(sweep.directory), "resources.time=17m", "hydra.launcher.wait=true")
+    listener = Listener(process)
+    listener.hears("▶ running")
+    at_work(sweep, 0, attempt=2)
+    last = sorted(sweep.directory.glob(".slurm/*.sh"), key=lambda path: path.stat().st_mtime)[-1]
+    assert "#SBATCH --time=17\n" in last.read_text() and "#SBATCH --array=0-0\n" in last.read_text()
+    job = sweep.records()[0]["supervisor"]["slurm_job"]
+    slurm("scontrol", "requeue", job)
+    wait_until(lambda: sweep.records()[0]["attempt"] == 3)
+    wait_until(lambda: slurm("squeue", "-h", "-r", "-j", job, "-o", "%T").strip() == "PENDING")
+    listener.hears("· queued for attempt 3")
+    (first / "go").touch()
+    slurm("scontrol", "update", f"JobId={job}", "StartTime=now")
+    listener.hears("(1 of 1)")
+    assert process.wait(20) == 0
+    assert tries(sweep) == ["begun resumed resumed", "begun"]
+    assert [attempt["state"] for attempt in sweep.records()[0]["attempts"]] == ["cancelled", "preempted"]
+
+
+def test_an_attempt_that_slurm_refuses_costs_nothing(tools: StashUnderTest) -> None:
+    sweep = submit(tools, "+exp=able", "params.hold=n0", "params.n=0")
+    first = at_work(sweep, 0)
+    assert tools.cli("cancel", "latest").returncode == 0
+    resume(sweep, "resources.partition=nowhere", code=1)
+    assert states(sweep) == ["failed"]
+    (first / "go").touch()
+    resume(sweep, "resources.partition=null", "hydra.launcher.wait=true")
+    assert states(sweep) == ["completed"] and tries(sweep) == ["begun resumed"]
+
+
+def test_from_slurm_to_here_and_back(tools: StashUnderTest) -> None:
+    sweep = submit(tools, "+exp=able,plain", "params.n=0,1", "params.hold=n0", f"+hydra.launcher.{HELD[1:]}")
+    assert tools.cli("cancel", "--all").returncode == 0
+    here = tools.start("resume", str(sweep.directory), "hydra/launcher=local", "hydra.launcher.n_jobs=4")
+    at_work(sweep, 0), at_work(sweep, 2)
+    wait_until(lambda: states(sweep) == ["running", "completed", "running", "completed"])
+    assert tools.cli("cancel", "--all").returncode == 0
+    assert here.wait(30) == 143
+    process = tools.start("resume", str(sweep.directory), "hydra/launcher=slurm", "hydra.launcher.wait=true")
+    at_work(sweep, 0, attempt=2)
+    (sweep.directory / "0" / "go").touch()
+    wait_until(lambda: (sweep.directory / ".superseded" / "2-2").exists())
+    at_work(sweep, 2)
+    (sweep.directory / "2" / "go").touch()
+    assert process.wait(60) == 0
+    assert states(sweep) == ["completed"] * 4 and tries(sweep) == ["begun resumed", "begun", "begun", "begun"]
+    assert all(one["supervisor"]["slurm_job"] for one in sweep.records()[::2])
+
+
+def test_killed_right_after_sbatch(tools: StashUnderTest, tmp_path: Path) -> None:
+    killing = instead_of_sbatch(tmp_path, f'"$real" "$@" > "{tmp_path}/job"', "kill -9 $PPID")
+    sweep = submit(tools, "+exp=plain", "params.n=0,1", HELD, code=-9, **killing)
+    job = (tmp_path / "job").read_text().strip()
+    try:
+        assert states(sweep) == ["queued"] * 2 and sweep.jobs == []
+        resume(sweep)
+        slurm("scontrol", "release", job)
+        wait_until(lambda: slurm("squeue", "-h", "-j", job, "-t", "RUNNING,PENDING,COMPLETING") == "")
+        assert states(sweep) == ["queued"] * 2 and tries(sweep) == ["", ""]
+        said = [path.read_text() for path in sweep.directory.glob(f".slurm/slurm-{job}_*.out")]
+        assert len(said) == 2 and all("submitted once more since" in text for text in said)
+        slurm("scontrol", "release", *sweep.jobs)
+        assert [one["state"] for one in sweep.ended()] == ["completed"] * 2 and tries(sweep) == ["begun"] * 2
+    finally:
+        subprocess.run(["scancel", job], check=False)
+
+
+@pytest.mark.parametrize("number", ["INT", "TERM", "HUP"])
+def test_interrupted_while_it_submits(tools: StashUnderTest, tmp_path: Path, number: str) -> None:
+    interrupting = instead_of_sbatch(tmp_path, f"kill -{number} $PPID", "sleep 0.2", 'exec "$real" "$@"')
+    given = ("+exp=plain", "params.n=0,1", "params.fail=none", HELD, "hydra.launcher.submit_limit=2")
+    code = {"INT": 130, "TERM": 143, "HUP": 129}[number]
+    sweep = submit(tools, *given, code=code, **interrupting)
+    assert states(sweep) == ["queued", "cancelled"] and len(sweep.jobs) == 1
+    assert "interrupted before it was submitted" in sweep.records()[1]["reason"]
+
+
+def test_nobody_answers(tools: StashUnderTest, tmp_path: Path) -> None:
+    nobody = unreachable(tmp_path)
+    sweep = submit(tools, "+exp=plain", "params.n=0,1", HELD)
+    before = sweep.records()
+    assert "· queued" in tools.cli("runs", **nobody).stdout
+    resume(sweep, **nobody)
+    assert sweep.records() == before and len(sweep.jobs) == 1
+    refused = submit(tools, "+exp=plain", "params.n=0", code=1, **nobody)
+    assert "SLURM did not take it" in refused.records()[0]["reason"]
+    resume(refused, "hydra.launcher.wait=true")
+    assert states(refused) == ["completed"]
+    done = tools.cli("cancel", "--sweep", str(sweep.directory), **nobody)
+    assert done.returncode == 1 and "scancel" in done.stderr and "Traceback" not in done.stderr
+    slurm("scontrol", "release", sweep.jobs[0])
+    assert [one["state"] for one in sweep.ended()] == ["cancelled"] * 2  # it was asked for, and they have seen it
+    assert tries(sweep) == [""] * 2
+
+
+def test_one_that_has_ended_does_not_keep_others_from_their_end() -> None:
+    submitted = ["sbatch", "--parsable", "--hold", "--output=/dev/null", "--wrap=true"]
+    job = slurm(*submitted).strip()
+    asked.withdraw(["1", job])
+    wait_until(lambda: "CANCELLED" in slurm("squeue", "-h", "-j", job, "--states=all", "-o", "%T"))
+    asked.warn(["1", job], in_step=False)
