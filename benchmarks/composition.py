@@ -138,11 +138,11 @@ def measure(root: Path, given: argparse.Namespace) -> None:
     from hydra.types import RunMode
     from omegaconf import OmegaConf
 
-    from experimentstash import app
+    from experimentstash import app, session
     from experimentstash.loader import CONFIG_NAME
     from experimentstash.variations import SweepLoader
 
-    os.environ.update({app.ROOT_VARIABLE: str(root), app.TOKEN_VARIABLE: "token"})
+    os.environ.update({session.ROOT_VARIABLE: str(root), session.TOKEN_VARIABLE: "token"})
     app.register()
     version.setbase(app.VERSION_BASE)
 

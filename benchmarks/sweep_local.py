@@ -113,12 +113,12 @@ def at_work(total: int) -> None:
     """Execute so many runs at the same time; print our memory in MB before, and when all are at work."""
     from hydra.core.utils import JobReturn
 
-    from experimentstash import app, records
+    from experimentstash import preparing, records, session
     from experimentstash.launch import local
     from experimentstash.launch.jobs import Job
 
     root = Path.cwd()
-    os.environ[app.ROOT_VARIABLE] = str(root)
+    os.environ[session.ROOT_VARIABLE] = str(root)
     go = root / "go"
     go.unlink(missing_ok=True)
     argv = ["sh", "-c", f"while [ ! -e '{go}' ]; do sleep 5; done"]
@@ -128,7 +128,7 @@ def at_work(total: int) -> None:
         command = records.Command(argv, str(root / "tools" / "nothing"), {"EXPERIMENTSTASH_RUN_DIR": str(directory)})
         run = records.Run(f"at-work-{number}", str(directory), None, "nothing", "nothing", command)
         records.claim(run)
-        return Job(number, [], app.Prepared(run, {}), JobReturn())
+        return Job(number, [], preparing.Prepared(run, {}), JobReturn())
 
     found: dict[str, float] = {"before": memory()}
 

@@ -77,8 +77,8 @@ def compositions(root: Path, number: int) -> tuple[list[float], list[float]]:
     """Return the CPU seconds of so many compositions, by Hydra and by Composer."""
     from hydra import compose, initialize_config_dir
 
-    from experimentstash.app import ROOT_VARIABLE, TOKEN_VARIABLE
     from experimentstash.composition import Composer
+    from experimentstash.session import ROOT_VARIABLE, TOKEN_VARIABLE
     from experimentstash.workspace import Stash
 
     stash = Stash(root)

@@ -12,7 +12,7 @@ from hydra.core.utils import JobRuntime, setup_globals
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from experimentstash import app, mistakes
+from experimentstash import app, mistakes, preparing, session
 from experimentstash.errors import StashError
 from experimentstash.freeze import Request
 from experimentstash.job_config import HydraJob, as_job, own_directory, without_hydra
@@ -37,12 +37,12 @@ class Composer:
 
         ``directory`` is the run's (default: the one that Hydra's settings give). Raises StashError for a mistake.
         """
-        with app.variables(self.stash):
+        with session.variables(self.stash):
             try:
                 config = self.load(overrides)
                 with as_job(config, own_directory if directory is None else lambda _: directory):
                     job = HydraJob(without_hydra(config))
-                    return app.as_request(self.stash, job, job.circumstances())
+                    return preparing.as_request(self.stash, job, job.circumstances())
             except Exception as error:
                 explained = self.explain(error, overrides)
                 if explained is error:

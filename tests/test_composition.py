@@ -13,10 +13,11 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from experimentstash.app import ROOT_VARIABLE, TOKEN_VARIABLE, register
+from experimentstash.app import register
 from experimentstash.composition import Composer
 from experimentstash.errors import StashError
 from experimentstash.schema import CallStyle
+from experimentstash.session import ROOT_VARIABLE, TOKEN_VARIABLE
 from experimentstash.workspace import Stash
 from tests.conftest import StashUnderTest
 

@@ -34,8 +34,11 @@ LAYERS = (
     {"adding", "checks", "mistakes", "overrides", "runs", "sweep_size", "tools", "launch.batch", "launch.task"},
     {"continuing", "deep", "removing"},
     {"commands.choosing", "commands.init", "commands.import_configs", "commands.list_experiments"},
-    {"app", "commands.run", "commands.runs", "commands.show", "commands.logs", "commands.cancel"}
+    {"session", "commands.run", "commands.runs", "commands.show", "commands.logs", "commands.cancel"}
     | {"commands.sync", "commands.tool"},
+    {"preparing"},
+    {"guard"},
+    {"app"},
     {"composition", "commands.resume", "launch.jobs", "launch.progress"},
     {"commands.validate", "launch.local", "launch.waiting"},
     {"launch.slurm"},
@@ -46,10 +49,12 @@ LAYERS = (
 COMPOSERS = {
     "app",
     "composition",
+    "guard",
     "job_config",
     "loader",
     "mistakes",
     "overrides",
+    "preparing",
     "sweep_size",
     "variations",
     "launch.jobs",

@@ -11,10 +11,10 @@ from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup
 from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
-from experimentstash import app, sweepers
-from experimentstash.app import Prepared
+from experimentstash import app, preparing, session, sweepers
 from experimentstash.job_config import as_job
 from experimentstash.loader import parsing_once
+from experimentstash.preparing import Prepared
 from experimentstash.records import Run
 from experimentstash.sweepers import NoResultError
 from experimentstash.variations import SweepLoader, Variation
@@ -52,7 +52,7 @@ def prepare(
     """
     setup_globals()
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
-    loader, continuation = context.config_loader, app.continuation()
+    loader, continuation = context.config_loader, session.continuation()
     needs_result = sweepers.needs_results(str(config.hydra.sweeper._target_))
     if continuation is not None:  # before anything runs, for the directories that have the usual names
         for number, overrides in enumerate(batch, first_number):
@@ -101,7 +101,7 @@ def _prepare(variation: Variation, overrides: Sequence[str]) -> tuple[Prepared |
     returned = JobReturn(overrides=list(overrides), status=JobStatus.COMPLETED)
     try:
         with parsing_once(), as_job(config, variation.directory):
-            return app.prepare_job(variation), returned
+            return preparing.prepare_job(variation), returned
     except Exception as error:
         _fail(returned, error)
         return None, returned

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experimentstash import app, procfs
-from experimentstash.app import ROOT_VARIABLE, Prepared
+from experimentstash import procfs, session
 from experimentstash.errors import StashError
 from experimentstash.execute import REQUESTS, Execution, asked_by
 from experimentstash.launch import jobs
@@ -24,7 +23,9 @@ from experimentstash.launch.crew import IDLE, TURN_INTERVAL, Crew
 from experimentstash.launch.jobs import Job
 from experimentstash.launch.progress import Progress, is_terminal
 from experimentstash.output import complain
+from experimentstash.preparing import Prepared
 from experimentstash.records import Run, State
+from experimentstash.session import ROOT_VARIABLE
 from experimentstash.signals import SignalQueue
 from experimentstash.supervision import StopRequest, end_strays
 from experimentstash.workspace import find_stash
@@ -110,7 +111,7 @@ def launch(
     prepared = jobs.prepare(context, config, batch, first_number)
     if config.validate_only or config.dry_run:
         return [job.returned for job in prepared]
-    continuation = app.continuation()
+    continuation = session.continuation()
     settled = 0 if continuation is None else continuation.settled(batch)
     returned = supervise(prepared, len(batch) - settled, settings)
     numbered = enumerate(batch, first_number)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experimentstash import app, packs, records, runs, slurm, sweepers
+from experimentstash import packs, records, runs, session, slurm, sweepers
 from experimentstash.errors import StashError
 from experimentstash.execute import GRACE_IN_JOB
 from experimentstash.files import write_atomically
@@ -90,7 +90,7 @@ def launch(
             _submit_all(arrays, settings.submit_limit)
     if needs_results or settings.wait:
         awaited = [run for run, _ in prepared if not run.state.is_final]
-        if (continuation := app.continuation()) is not None:
+        if (continuation := session.continuation()) is not None:
             awaited += continuation.at_large
         waiting.wait(find_stash(sweep), awaited, must=needs_results)
         for job in taken:

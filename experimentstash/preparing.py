@@ -1,0 +1,208 @@
+"""From a composed job to a frozen run: which code it uses, what is refused, and what is only shown."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from omegaconf.errors import OmegaConfBaseException
+
+from experimentstash import records, sweepers
+from experimentstash import session as sessions
+from experimentstash.errors import SecretError, StashError
+from experimentstash.freeze import Request, draft, explain, freeze, plan, tool_directory
+from experimentstash.job_config import Circumstances, Job
+from experimentstash.output import complain, say
+from experimentstash.records import Command, Run, State
+from experimentstash.redaction import is_secret_name, literal_secret
+from experimentstash.schema import CodeMode, SlurmLauncherConfig
+from experimentstash.session import Session
+from experimentstash.workspace import Stash, run_id
+
+if TYPE_CHECKING:
+    from experimentstash.worktrees import Frozen
+
+
+class Shown(BaseException):
+    """Ends a sweep of which only the first job can be shown: what comes after it depends on its result."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A frozen run, ready to be executed here or elsewhere; ``secrets`` are what its record must not keep."""
+
+    run: Run
+    secrets: Mapping[str, str]
+
+
+def prepare_job(job: Job) -> Prepared | None:
+    """Freeze one job, with HydraConfig set as in it; None if nothing is to be executed (a mistake, or only validated).
+
+    In a dry run it is not frozen, nothing of it is written, and it is not to be executed. A mistake of the user's in
+    one job of a sweep doesn't stop the others: it is noted as a failed run, and raised only if the sweeper needs
+    results.
+    """
+    session = sessions.anyway()
+    stash = session.stash
+    session.has_begun = True
+    seen = job.circumstances()
+    needs_result = seen.sweep is not None and sweepers.needs_results(seen.sweeper)
+    try:
+        request = as_request(stash, job, seen)
+        settings = request.config
+        if settings.objective is None and needs_result:
+            raise sweepers.no_objective(request.organizer)
+        if not seen.is_dry:
+            request = replace(request, frozen=_frozen(session, request, seen.launcher))
+        planned = plan(request)
+        if settings.debug:
+            for line in explain(planned):
+                say(line)
+        if seen.is_dry:
+            session.is_dry = True
+            _discard(seen)
+            if settings.validate_only:
+                print(shlex.join(planned.command.argv), flush=True)
+            else:
+                session.drafts.append(draft(planned))
+            if needs_result:
+                raise Shown
+            return None if settings.validate_only else Prepared(session.drafts[-1], planned.secrets)
+        taken_up = session.continuation.take_up(planned) if session.continuation is not None else None
+        if taken_up is not None:
+            return Prepared(taken_up, planned.secrets)
+        job.keep(seen.directory)
+        run = freeze(planned, announce=say, checkouts=session.checkouts)
+        if session.sweep is not None and not run.path.is_relative_to(session.sweep):
+            session.elsewhere.append(run.path)
+        return Prepared(run, planned.secrets)
+    except (StashError, OmegaConfBaseException) as error:
+        mistake = _reject(session, seen, error)
+    if needs_result:
+        raise mistake
+    return None
+
+
+def _frozen(session: Session, request: Request, launcher: str) -> Frozen | None:
+    """Return the code that a run uses instead of its tool's checkout, secured once in this process; None: it doesn't.
+
+    StashError if frozen code was asked for and git doesn't know the tool; where it is only the default, that is said.
+    """
+    config, name = request.config, request.tool
+    for_slurm = launcher == SlurmLauncherConfig._target_
+    if config.code is not CodeMode.frozen and not (config.code is CodeMode.auto and for_slurm):
+        return None
+    from experimentstash import worktrees
+
+    tool = config.tool
+    directory = tool_directory(request.stash, name, tool)
+    key = (name, directory, *tool.shared, tool.call.config_dir, tool.call.config_path)
+    is_first = key not in session.frozen
+    if is_first:
+        user = request.sweep or request.directory
+        session.frozen[key] = worktrees.secure(request.stash, name, directory, tool, user, say)
+    found = session.frozen[key]
+    if found is None and config.code is CodeMode.frozen:
+        raise StashError(
+            f"code=frozen: git knows nothing of {tool.path}, so its code can't be frozen.",
+            f"commit it (git add {shlex.quote(tool.path)}), or use it as it is: code=live",
+        )
+    if found is None and is_first:
+        say(f"{tool.path} is no git checkout: its code is used live, so don't edit it while runs are queued")
+    return found
+
+
+def _reject(session: Session, seen: Circumstances, error: Exception) -> StashError:
+    """Note that a job's configuration is wrong: in a sweep as a failed run of its own, so that the others go on."""
+    directory, overrides = seen.directory, list(seen.overrides)
+    if isinstance(error, StashError):
+        mistake: StashError | None = error
+    else:
+        from experimentstash import mistakes
+
+        mistake = mistakes.explain(error, session.stash, overrides)
+    assert mistake is not None
+    session.failure = mistake
+    if seen.sweep is None:
+        if not (directory / records.FILE_NAME).exists():  # another process may have been faster to claim it
+            _discard(seen)
+        return mistake
+    if seen.is_dry or (directory / records.FILE_NAME).exists():
+        complain(f"{' '.join(overrides)}: {mistake}")
+        if seen.is_dry:
+            session.is_dry = True
+            _discard(seen)
+        return mistake
+    if isinstance(mistake, SecretError):
+        _discard(seen)
+        overrides = []
+    records.claim(
+        Run(
+            id=run_id(directory),
+            directory=str(directory),
+            experiment=None,
+            organizer=seen.organizer,
+            tool=str(seen.tool),
+            command=Command(argv=[], cwd=str(session.stash.root)),
+            overrides=overrides,
+            sweep=str(seen.sweep),
+            state=State.FAILED,
+            created=records.now(),
+            exit_code=mistake.exit_code,
+            reason=str(mistake),
+        )
+    )
+    return mistake
+
+
+def _discard(seen: Circumstances) -> None:
+    """Remove a run directory in which there is nothing but what Hydra wrote, and the empty directories above it."""
+    folders = [seen.directory, seen.directory.parent]
+    if seen.output_subdir is not None:
+        folders.insert(0, seen.directory / seen.output_subdir)
+        for name in ("config.yaml", "hydra.yaml", "overrides.yaml"):
+            (folders[0] / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
+
+
+def as_request(stash: Stash, job: Job, seen: Circumstances) -> Request:
+    """Return what a job asks for in its circumstances, with HydraConfig set as in it; StashError for a mistake."""
+    if seen.tool is None:
+        raise StashError(
+            "Nothing says which tool to run; an experiment organizer does, by `override /tool: NAME` in its defaults."
+            f"\n{stash.inventory()}",
+            "python -m experimentstash +exp=NAME",
+        )
+    for name, value in seen.tool_env.items():
+        if is_secret_name(name) and value is not None and "${" not in str(value):
+            raise literal_secret(name, f"conf/tool/{seen.tool}.yaml, or what overrides it,")
+    refuse_secret_variables(seen.env_set)
+    return Request(
+        stash=stash,
+        config=job.typed(),
+        tool=seen.tool,
+        organizer=seen.organizer,
+        overrides=seen.overrides,
+        directory=seen.directory,
+        id=run_id(seen.directory),
+        sweep=seen.sweep,
+        env_set=seen.env_set,
+        for_slurm="SLURM_JOB_ID" in os.environ or seen.launcher == SlurmLauncherConfig._target_,
+    )
+
+
+def refuse_secret_variables(env_set: Mapping[str, str]) -> None:
+    """Refuse to have Hydra set a secret: it keeps the values of `hydra.job.env_set` and `env_copy` in its files."""
+    for name in env_set:
+        if is_secret_name(name):
+            raise SecretError(
+                f"hydra.job.env_set or env_copy names {name}, whose value Hydra would write to disk.",
+                f"leave it out: the tool inherits ${name} from your shell; another name for it belongs into the tool's"
+                f" registration, as env: {{{name}: ${{oc.env:OTHER}}}}",
+            )

@@ -1,0 +1,94 @@
+"""What one call of the application knows, and what it leaves behind for its caller."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from experimentstash.continuing import Continuation
+from experimentstash.errors import StashError
+from experimentstash.execute import Executed
+from experimentstash.provenance import Checkouts
+from experimentstash.records import Run
+from experimentstash.variations import SweepLoader
+from experimentstash.workspace import Stash, find_stash, new_token
+
+if TYPE_CHECKING:
+    from experimentstash.worktrees import Frozen
+
+# They reach the jobs of every launcher by inheritance, so that all see the same stash and name one sweep alike.
+ROOT_VARIABLE = "EXPERIMENTSTASH_ROOT"
+TOKEN_VARIABLE = "EXPERIMENTSTASH_TOKEN"
+
+
+@dataclass
+class Session:
+    """What one call of the application leaves behind for its caller."""
+
+    stash: Stash
+    executed: Executed | None = None
+    sweep: Path | None = None
+    elsewhere: list[Path] = field(default_factory=list)  # runs of the sweep that aren't in its directory
+    sweeper: str | None = None
+    continuation: Continuation | None = None
+    lock: int | None = None  # keeps others from going on with the sweep
+    runs: Sequence[Run] = ()  # of the sweep, once it is over
+    is_dry: bool = False
+    drafts: list[Run] = field(default_factory=list)  # what would be run
+    has_begun: bool = False  # a task has started
+    failure: StashError | None = None
+    loader: SweepLoader | None = None
+    checkouts: Checkouts = field(default_factory=Checkouts)
+    # The tools' code that has been secured: all runs of a sweep share one state of it. None: git doesn't know the tool.
+    frozen: dict[tuple[object, ...], Frozen | None] = field(default_factory=dict)
+
+
+_present: ContextVar[Session | None] = ContextVar("session", default=None)
+
+
+def present() -> Session | None:
+    """Return the session of this process; None where a launcher has started another process."""
+    return _present.get()
+
+
+def anyway() -> Session:
+    """Return the session of this process, or one that nobody looks at."""
+    return _present.get() or Session(find_stash(Path(os.environ[ROOT_VARIABLE])))
+
+
+def continuation() -> Continuation | None:
+    """Return the earlier tries of the sweep that is being continued; None: it is a new one."""
+    session = present()
+    return None if session is None else session.continuation
+
+
+@contextlib.contextmanager
+def begun(session: Session) -> Iterator[None]:
+    """Make it the session of this process."""
+    token = _present.set(session)
+    try:
+        with variables(session.stash):
+            yield
+    finally:
+        _present.reset(token)
+
+
+@contextlib.contextmanager
+def variables(stash: Stash) -> Iterator[None]:
+    """Set what the root config's interpolations read, and have Hydra raise its errors to us, not print them."""
+    ours = {ROOT_VARIABLE: str(stash.root), TOKEN_VARIABLE: new_token(), "HYDRA_FULL_ERROR": "1"}
+    saved = {name: os.environ.get(name) for name in ours}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name, value in saved.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
