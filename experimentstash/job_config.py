@@ -133,12 +133,19 @@ def as_job(config: DictConfig, find: Callable[[DictConfig], Path] = own_director
 
 def without_hydra(config: DictConfig) -> DictConfig:
     """Return a copy without the node `hydra`, which stays where it is for ``${hydra:…}``."""
+    with hydra_hidden(config):
+        kept = pickled(config)
+        copied = copy.deepcopy(config) if kept is None else pickle.loads(kept)
+    assert isinstance(copied, DictConfig)
+    return copied
+
+
+@contextlib.contextmanager
+def hydra_hidden(config: DictConfig) -> Iterator[None]:
+    """Take the node `hydra` out for a while: a job doesn't have it, and ``${hydra.…}`` finds nothing."""
     content = config.__dict__["_content"]
     config.__dict__["_content"] = {key: node for key, node in content.items() if key != "hydra"}
     try:
-        kept = pickled(config)
-        copied = copy.deepcopy(config) if kept is None else pickle.loads(kept)
+        yield
     finally:
         config.__dict__["_content"] = content
-    assert isinstance(copied, DictConfig)
-    return copied

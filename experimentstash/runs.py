@@ -114,10 +114,12 @@ def reconcile(stash: Stash, run: Run, enquiry: Enquiry | None = None) -> Run:
             return run
         _end_leftovers(run)
         job = slurm_job(run)
+        was_queued = run.state is State.QUEUED
         run.state, run.reason = _true_state(run, enquiry.ask(job) if job else None)
         run.exit_code = run.exit_code if run.exit_code is not None else _EXIT_KILLED
         run.ended = _last_sign_of_life(run)
-        run.notes.append(f"closed at {records.now()} because its supervisor was gone")
+        if not was_queued:
+            run.notes.append(f"closed at {records.now()} because its supervisor was gone")
         records.write(run)
         finish_wandb(run)
         return run
@@ -137,8 +139,10 @@ def ask_to_stop(chosen: Sequence[Run], report: Callable[[str], None]) -> list[Ru
     """Ask runs to end, gently; return those that have not ended yet and can be reached from here."""
     in_jobs = [run for run in chosen if run.state is State.RUNNING and run.supervisor and run.supervisor.slurm_job]
     _ask_jobs_to_stop(in_jobs)
-    told = {run.path for run in in_jobs}
-    return [run for run in chosen if run.path in told or _ask_one_to_stop(run, report)]
+    asked = {run.path for run in in_jobs}
+    # A sweep's runs share a supervisor: told once more, when it has ended them all, it might be killed.
+    told: dict[Identity, bool] = {}
+    return [run for run in chosen if run.path in asked or _ask_one_to_stop(run, report, told)]
 
 
 def _ask_jobs_to_stop(chosen: Sequence[Run]) -> None:
@@ -155,7 +159,7 @@ def _ask_jobs_to_stop(chosen: Sequence[Run]) -> None:
         slurm.warn(sorted(jobs), in_step=in_step)
 
 
-def _ask_one_to_stop(run: Run, report: Callable[[str], None]) -> bool:
+def _ask_one_to_stop(run: Run, report: Callable[[str], None], told: dict[Identity, bool]) -> bool:
     supervisor = run.supervisor
     if run.state.is_final or supervisor is None:
         return False
@@ -163,9 +167,10 @@ def _ask_one_to_stop(run: Run, report: Callable[[str], None]) -> bool:
         return _ask_queued_to_stop(run, report)
     if is_local(run):
         process = Identity(supervisor.pid, supervisor.start_time)
-        is_asked = procfs.send(process, signal.SIGTERM)
-        procfs.send(process, signal.SIGCONT)  # it may have been stopped by Ctrl-Z
-        return is_asked
+        if process not in told:
+            told[process] = procfs.send(process, signal.SIGTERM)
+            procfs.send(process, signal.SIGCONT)  # it may have been stopped by Ctrl-Z
+        return told[process]
     report(f"{run.id} runs on {supervisor.host}: cancel it from there")
     return False
 
@@ -306,6 +311,8 @@ def _living(marker: str, known: set[Identity]) -> set[Identity]:
 
 def _true_state(run: Run, word: slurm.Word | None) -> tuple[State, str]:
     asked = f"{run.reason}; " if run.reason else ""
+    if run.state is State.QUEUED and attempts.is_cancelled(run):
+        return State.CANCELLED, "cancelled while it was queued"
     if run.state is State.QUEUED and word is not None:
         output = _job_output(run)
         if word is slurm.GONE and (output is None or not output.exists()):

@@ -30,7 +30,14 @@ from omegaconf import MISSING, Container, DictConfig, ListConfig, OmegaConf, Val
 from omegaconf._utils import OmegaConfDumper
 from omegaconf.errors import OmegaConfBaseException
 
-from experimentstash.job_config import Circumstances, circumstances, is_dry, typed_overrides, without_hydra
+from experimentstash.job_config import (
+    Circumstances,
+    circumstances,
+    hydra_hidden,
+    is_dry,
+    typed_overrides,
+    without_hydra,
+)
 from experimentstash.loader import Loader
 from experimentstash.schema import StashConfig
 
@@ -89,7 +96,8 @@ class SweepLoader(Loader):
                 pass  # a value of the wrong type: Hydra says it better
         made = Variation(super().load_sweep_config(master_config, list(sweep_overrides)))
         settings = [override for override in parsed if not self._is_choice(override)]
-        if made.can_vary(settings, [one for one, is_value in zip(parsed, are_values, strict=True) if is_value]):
+        values = [override for override, is_value in zip(parsed, are_values, strict=True) if is_value]
+        if not any(override.is_hydra_override() for override in parsed) and made.can_vary(settings, values):
             self._known[shape] = made
             if len(self._known) > _KEPT:
                 self._known.popitem(last=False)
@@ -121,7 +129,7 @@ class _Parser:
 
     def __call__(self, line: str) -> Override:
         plain = _PLAIN.fullmatch(line)
-        if plain is None or plain["word"] in _NO_WORDS:
+        if plain is None or (plain["word"] or "").lower() in _NO_WORDS:
             return self._parser.parse_override(line)
         key = plain["key"]
         if key not in self._known:
@@ -141,18 +149,17 @@ class Variation:
         self._typed: StashConfig | None = None
         self._circumstances: Circumstances | None = None
         self._sweep: str | None = None  # its directory, where that is the same for all jobs
-        self._naming: dict[str, Any] = {}
         self._files: tuple[_Yaml, _Yaml] | None = None
 
     def can_vary(self, settings: Sequence[Override], values: Sequence[Override]) -> bool:
         """Tell whether other values in place of these give what composing anew with them would give.
 
-        ``settings`` are all overrides that don't choose configs, the values among them.
+        ``settings`` are all overrides that don't choose configs, the values among them; none is one of Hydra's.
         """
         paths = [tuple(override.key_or_group.split(".")) for override in settings]
         varying = [tuple(override.key_or_group.split(".")) for override in values]
         can_vary = (
-            all(_KEY.fullmatch(override.key_or_group) and not override.is_hydra_override() for override in settings)
+            all(_KEY.fullmatch(override.key_or_group) for override in settings)
             and not any(one == other[: len(one)] for one, other in itertools.permutations(paths, 2))
             and all(self._is_straight(path) for path in paths)
             and all(isinstance(_node(self.config, path), ValueNode) for path in varying)
@@ -170,16 +177,16 @@ class Variation:
         paths = {".".join(path) for path in self._values}
         hydra = self.config.hydra
         task = hydra.overrides.task
-        if not self._naming:
-            style = hydra.job.config.override_dirname
-            self._naming = {key: style[key] for key in ("kv_sep", "item_sep", "exclude_keys")}
         for position, override in enumerate(overrides):
             if override.key_or_group in paths:
                 OmegaConf.update(self.config, override.key_or_group, override.value(), merge=True)
             if task[position] != override.input_line:
                 task[position] = override.input_line
         hydra.runtime.output_dir = MISSING  # each job's own
-        hydra.job.override_dirname = get_overrides_dirname(list(overrides), **self._naming)
+        style = hydra.job.config.override_dirname
+        hydra.job.override_dirname = get_overrides_dirname(
+            list(overrides), kv_sep=style.kv_sep, item_sep=style.item_sep, exclude_keys=style.exclude_keys
+        )
 
     def directory(self, config: DictConfig) -> Path:
         """Return the run's directory, as `job_config.own_directory` does."""
@@ -202,6 +209,7 @@ class Variation:
         return dataclasses.replace(
             self._circumstances,
             directory=Path(hydra.runtime.output_dir),
+            output_subdir=hydra.output_subdir,
             overrides=typed_overrides(hydra),
             is_dry=is_dry(self.config),
         )
@@ -217,9 +225,9 @@ class Variation:
             self._typed = made
             self._interpolations = [path for path in _interpolations(self.config) if path[0] != "hydra"]
             return made
-        for path in (*self._values, *self._interpolations):
-            value = _select(self.config, path)
-            self._typed = _replaced(self._typed, path, value)
+        with hydra_hidden(self.config):
+            for path in (*self._values, *self._interpolations):
+                self._typed = _replaced(self._typed, path, _select(self.config, path))
         return self._typed
 
     def keep(self, directory: Path) -> None:

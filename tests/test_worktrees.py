@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from experimentstash import records, worktrees
+from experimentstash.continuing import reopen
 from experimentstash.errors import StashError
 from experimentstash.records import Command, Run, State
 from experimentstash.schema import CallConfig, EnvironmentKind, ToolConfig
@@ -268,6 +269,29 @@ def test_it_stays_while_a_run_needs_it(
         secured(stash, tool, "outputs/c")
         assert not frozen.directory.exists()
     assert second.directory.exists()
+
+
+def test_it_stays_for_a_further_attempt_at_a_run_that_had_no_claim_to_it(stash: StashUnderTest, tool: Path) -> None:
+    frozen = secured(stash, tool, "outputs/failed")
+    failed = record(stash, frozen, "outputs/failed", State.FAILED, [])
+    secured(stash, tool, "outputs/queued")
+    queued = record(stash, frozen, "outputs/queued", State.QUEUED)
+    elsewhere(frozen)
+    (tool / "main.py").write_text("2\n")
+    secured(stash, tool, "outputs/b")
+    run = records.read(failed)
+    run.command.argv = ["true"]
+    records.write(run)
+    reopen(as_stash(stash), run)
+    elsewhere(frozen)  # whoever has asked for it has gone
+    shutil.rmtree(queued)
+    (tool / "main.py").write_text("3\n")
+    secured(stash, tool, "outputs/c")
+    assert frozen.directory.exists()
+    shutil.rmtree(failed)
+    (tool / "main.py").write_text("4\n")
+    secured(stash, tool, "outputs/d")
+    assert not frozen.directory.exists()
 
 
 def test_it_stays_while_somebody_submits(stash: StashUnderTest, tool: Path) -> None:

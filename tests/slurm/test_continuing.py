@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import threading
@@ -10,7 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from experimentstash import records, runs
 from experimentstash import slurm as asked
+from experimentstash.errors import EXIT_TIMED_OUT
+from experimentstash.records import State, Supervisor
+from experimentstash.slurm import Enquiry
 from tests.conftest import StashUnderTest, wait_until
 from tests.slurm.test_launcher import OPTIONS, Submission, cancelled, slurm, submit
 
@@ -80,11 +85,11 @@ def is_over(sweep: Submission) -> bool:
     return all(slurm("squeue", "-h", "-j", job, "-t", "RUNNING,PENDING,COMPLETING") == "" for job in sweep.jobs)
 
 
-def instead_of_sbatch(tmp_path: Path, *lines: str) -> dict[str, str]:
-    """Return the environment in which sbatch does what these lines of bash say; `$real` is the real one."""
-    program = tmp_path / "bin" / "sbatch"
+def instead_of(tmp_path: Path, name: str, *lines: str) -> dict[str, str]:
+    """Return the environment in which a program does what these lines of bash say; `$real` is the real one."""
+    program = tmp_path / "bin" / name
     program.parent.mkdir(exist_ok=True)
-    real = subprocess.run(["which", "sbatch"], check=True, capture_output=True, text=True).stdout.strip()
+    real = subprocess.run(["which", name], check=True, capture_output=True, text=True).stdout.strip()
     program.write_text("\n".join(["#!/bin/bash", f"real={real}", *lines, ""]))
     program.chmod(0o755)
     return {"PATH": f"{program.parent}:{os.environ['PATH']}"}
@@ -152,6 +157,19 @@ def test_an_attempt_that_slurm_refuses_costs_nothing(tools: StashUnderTest) -> N
     assert states(sweep) == ["completed"] and tries(sweep) == ["begun resumed"]
 
 
+def test_what_failed_gets_the_code_of_now(tools: StashUnderTest) -> None:
+    sweep = submit(tools, "+exp=able", "params.n=0,1", "params.hold=n0", "params.fail=1")
+    first = at_work(sweep, 0)
+    wait_until(lambda: states(sweep)[1] == "failed")
+    assert tools.cli("cancel", sweep.records()[0]["id"]).returncode == 0
+    tools.write("tools/able/main.py", TOOL.replace("sys.exit(5", "sys.exit(0"))  # mended
+    (first / "go").touch()
+    resume(sweep, "hydra.launcher.wait=true")
+    assert states(sweep) == ["completed"] * 2 and tries(sweep) == ["begun resumed", "begun"]
+    one, other = (each["code"] for each in sweep.records())
+    assert one["snapshot"] != other["snapshot"] and "sys.exit(5" in Path(one["path"], "main.py").read_text()
+
+
 def test_from_slurm_to_here_and_back(tools: StashUnderTest) -> None:
     sweep = submit(tools, "+exp=able,plain", "params.n=0,1", "params.hold=n0", f"+hydra.launcher.{HELD[1:]}")
     assert tools.cli("cancel", "--all").returncode == 0
@@ -172,7 +190,7 @@ def test_from_slurm_to_here_and_back(tools: StashUnderTest) -> None:
 
 
 def test_killed_right_after_sbatch(tools: StashUnderTest, tmp_path: Path) -> None:
-    killing = instead_of_sbatch(tmp_path, f'"$real" "$@" > "{tmp_path}/job"', "kill -9 $PPID")
+    killing = instead_of(tmp_path, "sbatch", f'"$real" "$@" > "{tmp_path}/job"', "kill -9 $PPID")
     sweep = submit(tools, "+exp=plain", "params.n=0,1", HELD, code=-9, **killing)
     job = (tmp_path / "job").read_text().strip()
     try:
@@ -191,7 +209,7 @@ def test_killed_right_after_sbatch(tools: StashUnderTest, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("number", ["INT", "TERM", "HUP"])
 def test_interrupted_while_it_submits(tools: StashUnderTest, tmp_path: Path, number: str) -> None:
-    interrupting = instead_of_sbatch(tmp_path, f"kill -{number} $PPID", "sleep 0.2", 'exec "$real" "$@"')
+    interrupting = instead_of(tmp_path, "sbatch", f"kill -{number} $PPID", "sleep 0.2", 'exec "$real" "$@"')
     given = ("+exp=plain", "params.n=0,1", "params.fail=none", HELD, "hydra.launcher.submit_limit=2")
     code = {"INT": 130, "TERM": 143, "HUP": 129}[number]
     sweep = submit(tools, *given, code=code, **interrupting)
@@ -217,9 +235,59 @@ def test_nobody_answers(tools: StashUnderTest, tmp_path: Path) -> None:
     assert tries(sweep) == [""] * 2
 
 
+def test_nobody_says_that_there_is_room(tools: StashUnderTest, tmp_path: Path) -> None:
+    fails_once = f'[ -e "{tmp_path}/failed" ] || {{ touch "{tmp_path}/failed"; echo busy >&2; exit 1; }}'
+    busy = instead_of(tmp_path, "squeue", fails_once, 'exec "$real" "$@"')
+    sweep = submit(tools, "+exp=plain", "params.n=0", "params.fail=0", HELD, "hydra.launcher.submit_limit=9999", **busy)
+    assert "SLURM doesn't say how many jobs of yours are queued: waiting to submit 1 more" in sweep.done.stderr
+    assert states(sweep) == ["queued"]
+
+
 def test_one_that_has_ended_does_not_keep_others_from_their_end() -> None:
     submitted = ["sbatch", "--parsable", "--hold", "--output=/dev/null", "--wrap=true"]
     job = slurm(*submitted).strip()
     asked.withdraw(["1", job])
     wait_until(lambda: "CANCELLED" in slurm("squeue", "-h", "-j", job, "--states=all", "-o", "%T"))
     asked.warn(["1", job], in_step=False)
+
+
+def test_what_may_go_back_into_the_queue_has_not_ended(tools: StashUnderTest) -> None:
+    job = slurm("sbatch", "--parsable", "--hold", "--output=/dev/null", "--wrap=true").strip()
+    try:
+        sweep = submit(tools, "+exp=able", "params.n=0", "params.fail=0", "hydra.launcher.wait=true", code=1)
+        run = records.read(sweep.directory / "0")
+        run.state, run.exit_code, run.supervisor = State.TIMED_OUT, 143, Supervisor("host", 1, 2, "boot", job)
+        records.write(run)  # as its supervisor leaves it while it brings the W&B run to its end
+        assert runs.may_go_back(run, Enquiry())
+        resume(sweep, "hydra.launcher.wait=false", code=1)
+        refused = tools.cli("resume", run.id)
+        assert refused.returncode == 2 and "has not ended" in refused.stderr
+        assert records.read(run.path) == run and len(sweep.jobs) == 1
+        run.exit_code = EXIT_TIMED_OUT  # of our own timeout
+        assert not runs.may_go_back(run, Enquiry())
+    finally:
+        subprocess.run(["scancel", job], check=False)
+    run.exit_code = 143
+    wait_until(lambda: not runs.may_go_back(run, Enquiry()))
+
+
+def test_secrets_are_in_the_jobs_environment_alone(tools: StashUnderTest) -> None:
+    key = "sk-1234567890"
+    tools.write("tools/plain/main.py", "import os\nassert os.environ['MY_API_KEY'] == '" + key[::-1] + "'[::-1]\n")
+    with (tools.root / "conf/tool/plain.yaml").open("a") as stream:
+        stream.write("env: {MY_API_KEY: '${oc.env:OTHER_API_KEY}'}\n")
+    sweep = submit(tools, "+exp=plain", "params.n=0", "hydra.launcher.wait=true", OTHER_API_KEY=key)
+    setup = 'resources.setup=["export X=${oc.env:OTHER_API_KEY}"]'
+    for override in (setup, f"hydra.launcher.{setup}"):
+        refused = submit(tools, "+exp=plain", "params.n=0", override, code=1, OTHER_API_KEY=key)
+        assert "_API_KEY" in refused.records()[0]["reason"] and not refused.jobs
+    assert subprocess.run(["grep", "-r", key, str(tools.root)], stdout=subprocess.DEVNULL, check=False).returncode == 1
+    resume(sweep, OTHER_API_KEY=key)
+
+
+def test_what_a_login_shell_sets_reaches_the_tool(tools: StashUnderTest) -> None:
+    tools.write("tools/plain/main.py", "import json, os\nprint(json.dumps(dict(os.environ)))\n")
+    given = {"LD_LIBRARY_PATH": "/opt/lib", "BASH_FUNC_module%%": "() {  echo module\n}"}
+    sweep = submit(tools, "+exp=plain", "params.n=0", "hydra.launcher.wait=true", SLURM_PROCID="7", **given)
+    seen = json.loads((sweep.directory / "0" / "output.log").read_text())
+    assert given.items() <= seen.items() and seen["SLURM_JOB_ID"] and "SLURM_PROCID" not in seen

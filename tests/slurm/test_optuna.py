@@ -11,9 +11,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from experimentstash.launch.slurm import _has_ended
-from experimentstash.records import Command, Run, State, Supervisor
-from experimentstash.slurm import Enquiry
 from tests.conftest import StashUnderTest, wait_until
 from tests.slurm.test_launcher import cancelled
 
@@ -86,21 +83,6 @@ def test_ctrl_c_ends_it_but_leaves_the_runs_to_slurm(parabola: StashUnderTest) -
     process.communicate(timeout=30)
     assert process.returncode == 130
     assert [parabola.record(path)["state"] for path in parabola.run_directories()] == ["queued"] * 2
-
-
-def test_what_may_go_back_into_the_queue_has_not_ended(tmp_path: Path) -> None:
-    command = ["sbatch", "--parsable", "--hold", "--output=/dev/null", "--wrap=true"]
-    job = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    run = Run("id", str(tmp_path), None, None, "tool", Command([], "/"), resume=[], max_requeues=1)
-    run.state, run.supervisor = State.TIMED_OUT, Supervisor("host", 1, 2, "boot", slurm_job=job)
-    try:
-        assert not _has_ended(run, Enquiry())
-        run.attempt = 2
-        assert _has_ended(run, Enquiry())
-        run.attempt = 1
-    finally:
-        subprocess.run(["scancel", job], check=False)
-    wait_until(lambda: _has_ended(run, Enquiry()))
 
 
 def test_a_zip_sweep_is_not_waited_for(parabola: StashUnderTest) -> None:
