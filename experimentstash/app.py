@@ -23,12 +23,11 @@ from omegaconf import DictConfig
 
 from experimentstash import guard, preparing, records, sweepers
 from experimentstash import session as sessions
-from experimentstash.continuing import SWEEP_FILE, Continuation
 from experimentstash.errors import StashError
 from experimentstash.execute import execute
 from experimentstash.guard import Guard, Refusal
 from experimentstash.job_config import HydraJob
-from experimentstash.loader import CONFIG_NAME
+from experimentstash.loader import CONFIG_NAME, Loader
 from experimentstash.objective import Result
 from experimentstash.output import USAGE, complain, say
 from experimentstash.overrides import MULTIRUN, meant, refuse_secrets
@@ -42,6 +41,9 @@ from experimentstash.workspace import find_stash
 
 if TYPE_CHECKING:
     pass
+
+if TYPE_CHECKING:
+    from experimentstash.continuing import Continuation
 
 # How Hydra is to behave, and what it is to call the application.
 VERSION_BASE = "1.3"
@@ -85,16 +87,14 @@ def register() -> None:
     )
 
 
-def main(argv: Sequence[str], continues: Path | None = None) -> int:
+def main(argv: Sequence[str], continuation: Continuation | None = None) -> int:
     """Run the Hydra application on its command-line arguments and return the exit code.
 
-    A single run's is the tool's own; a sweep's is 0 if all its runs completed, else 1. ``continues`` is the directory
-    of a sweep in which only those of its runs are done that haven't completed.
+    A single run's is the tool's own; a sweep's is 0 if all its runs completed, else 1. Of a sweep that is
+    continued (``continuation``) only the runs are done that haven't completed.
     """
     stash = find_stash()
-    session = Session(stash)
-    if continues is not None:
-        session.continuation = Continuation(stash, continues)
+    session = Session(stash, continuation=continuation)
     arguments = meant(stash, argv)
     refuse_secrets(arguments)
     register()
@@ -161,8 +161,12 @@ def _run(session: Session, arguments: Sequence[str]) -> bool:
         return False
     version.setbase(VERSION_BASE)
     search_path = create_config_search_path(str(session.stash.conf))
-    session.loader = SweepLoader(search_path)
-    hydra = Hydra(task_name=JOB_NAME, config_loader=session.loader)
+    loader: Loader
+    if is_sweep:
+        loader = session.loader = SweepLoader(search_path)
+    else:
+        loader = Loader(search_path)
+    hydra = Hydra(task_name=JOB_NAME, config_loader=loader)
     GlobalHydra.instance().initialize(hydra)
     try:
         if is_sweep:
@@ -232,8 +236,8 @@ def task(config: DictConfig) -> Result | None:
 def _discard_sweep(directory: Path) -> None:
     """Remove a sweep's directory in which there is nothing but what Hydra wrote, and an empty directory above it."""
     with contextlib.suppress(OSError):
-        if {path.name for path in directory.iterdir()} <= {SWEEP_FILE, guard.LOCK}:
-            for name in (SWEEP_FILE, guard.LOCK):
+        if {path.name for path in directory.iterdir()} <= {records.SWEEP_FILE, guard.LOCK}:
+            for name in (records.SWEEP_FILE, guard.LOCK):
                 (directory / name).unlink(missing_ok=True)
             for folder in (directory, directory.parent):
                 folder.rmdir()

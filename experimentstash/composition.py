@@ -16,7 +16,7 @@ from experimentstash import app, mistakes, preparing, session
 from experimentstash.errors import StashError
 from experimentstash.freeze import Request
 from experimentstash.job_config import HydraJob, as_job, own_directory, without_hydra
-from experimentstash.loader import CONFIG_NAME, Loader
+from experimentstash.loader import CONFIG_NAME, RememberingLoader
 from experimentstash.workspace import Stash
 
 
@@ -30,7 +30,7 @@ class Composer:
         setup_globals()
         Plugins.instance()  # they contribute to the search path
         JobRuntime.instance().set("name", app.JOB_NAME)
-        self._loader = Loader(create_config_search_path(str(stash.conf)))
+        self._loader = RememberingLoader(create_config_search_path(str(stash.conf)))
 
     def compose(self, overrides: Sequence[str], directory: Path | None = None) -> Request:
         """Return what the command line ``overrides`` ask for, ready for `freeze.plan`; nothing is written or started.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -21,8 +20,6 @@ from experimentstash.supervision import supervisor_here
 from experimentstash.sweepers import needs_results
 from experimentstash.workspace import Stash
 
-# Where Hydra keeps what a sweep was asked to do.
-SWEEP_FILE = "multirun.yaml"
 # What a further try may do otherwise and still be the same run.
 _CIRCUMSTANCES = ("resources.", "+resources.", "++resources.", "timeout=", "grace.")
 _HOW = ("hydra/launcher=", "hydra.launcher.", "+hydra.launcher.", "++hydra.launcher.")
@@ -65,12 +62,12 @@ def command_line(stash: Stash, sweep: Path, changes: Sequence[str]) -> list[str]
     import yaml
 
     try:
-        asked = yaml.safe_load((sweep / SWEEP_FILE).read_text(encoding="utf-8"))["hydra"]
+        asked = yaml.safe_load((sweep / records.SWEEP_FILE).read_text(encoding="utf-8"))["hydra"]
         overrides = [*asked["overrides"]["task"], *asked["overrides"]["hydra"]]
         sweeper, place, options = asked["sweeper"]["_target_"], asked["sweep"]["dir"], _options(asked)
     except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError) as error:
         raise StashError(
-            f"{sweep / SWEEP_FILE}, which says what the sweep was to do, can't be read: {error}"
+            f"{sweep / records.SWEEP_FILE}, which says what the sweep was to do, can't be read: {error}"
         ) from error
     if needs_results(sweeper):
         raise StashError(
@@ -112,14 +109,6 @@ def _quoted(text: str) -> str:
     """Return a text as Hydra's grammar reads it: a backslash stands for itself, except in front of a quote."""
     escaped = re.sub(r"(\\*)('|\Z)", lambda found: 2 * found[1] + found[2].replace("'", r"\'"), text)
     return f"'{escaped}'"
-
-
-def refuse(sweep: str, launcher: str) -> StashError:
-    """Return the error for a launcher that would do again what is done."""
-    return StashError(
-        f"The launcher {launcher} can't leave out what is done.",
-        f"experimentstash resume {shlex.quote(sweep)} hydra/launcher=slurm (or local)",
-    )
 
 
 class Continuation:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 EXIT_USER_MISTAKE = 2
@@ -32,5 +31,7 @@ class SecretError(StashError):
 
 def did_you_mean(wrong: str, valid: Iterable[str]) -> str:
     """Return " Did you mean 'x'?" for the closest valid name, or an empty string."""
+    import difflib  # which takes longer to import than most of what needs this module
+
     closest = difflib.get_close_matches(wrong, list(valid), n=1, cutoff=0.6)
     return f" Did you mean {closest[0]!r}?" if closest else ""

@@ -12,7 +12,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict, read_write
 
-from experimentstash import continuing, records, sweep_size, sweepers
+from experimentstash import records, sweep_size, sweepers
 from experimentstash import session as sessions
 from experimentstash.errors import StashError
 from experimentstash.execute import GRACE_IN_JOB
@@ -71,7 +71,7 @@ class Guard(Callback):
             raise sweepers.no_objective(organizer)  # one that is swept over is looked at when it is frozen
         launcher = str(config.hydra.launcher._target_)
         if not is_new and launcher not in (*_OUR_LAUNCHERS, BASIC_LAUNCHER):
-            raise continuing.refuse(str(directory), launcher)
+            raise _would_do_again(str(directory), launcher)
         if session is not None:
             session.lock = lock_if_free(directory / LOCK)
             if session.lock is None:
@@ -95,3 +95,11 @@ class Guard(Callback):
         if session is not None and session.loader is not None:
             one_by_one = config.hydra.launcher._target_ in (*_OUR_LAUNCHERS, BASIC_LAUNCHER)
             session.loader.is_shared = one_by_one and list(config.hydra.callbacks) == [NAME]
+
+
+def _would_do_again(sweep: str, launcher: str) -> StashError:
+    """Return the error for a launcher that would do again what is done."""
+    return StashError(
+        f"The launcher {launcher} can't leave out what is done.",
+        f"experimentstash resume {shlex.quote(sweep)} hydra/launcher=slurm (or local)",
+    )

@@ -39,15 +39,13 @@ _PARSED_OTHERWISE = re.compile("[\t\r\x85\u2028\u2029\ufeff]")
 
 
 class Loader(ConfigLoaderImpl):
-    """Hydra's loader with a memory. What is in ``conf`` is read once: make another one when it has changed."""
+    """Hydra's loader, faster at what it does for each composition."""
 
     def __init__(self, search_path: ConfigSearchPath) -> None:
         super().__init__(search_path)
         self._plain = ConfigLoaderImpl(search_path)
-        self._remembered: _Memory | None = None
-        self._parser = OverridesParser.create()
-        self._merged: dict[tuple[_Step, ...], bytes] = {}
-        self._previous: tuple[_Step, ...] = ()
+        sources = self.repository.get_sources()
+        sources[:] = [_FileSource.of(source) if _is_file_source(source) else source for source in sources]
 
     def __reduce__(self) -> Any:
         """Become Hydra's own where a launcher hands the loader to another process."""
@@ -59,6 +57,17 @@ class Loader(ConfigLoaderImpl):
                 return super().load_configuration(config_name, *arguments, **options)
         except Exception:  # whatever it is, Hydra shall say it, or show that it is none
             return self._plain.load_configuration(config_name, *arguments, **options)
+
+
+class RememberingLoader(Loader):
+    """A loader with a memory. What is in ``conf`` is read once: make another one when it has changed."""
+
+    def __init__(self, search_path: ConfigSearchPath) -> None:
+        super().__init__(search_path)
+        self._remembered: _Memory | None = None
+        self._parser = OverridesParser.create()
+        self._merged: dict[tuple[_Step, ...], bytes] = {}
+        self._previous: tuple[_Step, ...] = ()
 
     @property
     def _memory(self) -> _Memory:

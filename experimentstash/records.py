@@ -22,6 +22,8 @@ from experimentstash.files import write_atomically
 
 FORMAT = 1
 FILE_NAME = "run.json"
+# In a sweep's directory: where Hydra keeps what it was asked to do.
+SWEEP_FILE = "multirun.yaml"
 # In a sweep's directory: earlier tries of runs that were begun anew.
 ASIDE = ".superseded"
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experimentstash.continuing import Continuation
 from experimentstash.errors import StashError
 from experimentstash.execute import Executed
 from experimentstash.provenance import Checkouts
@@ -19,6 +18,7 @@ from experimentstash.variations import SweepLoader
 from experimentstash.workspace import Stash, find_stash, new_token
 
 if TYPE_CHECKING:
+    from experimentstash.continuing import Continuation
     from experimentstash.worktrees import Frozen
 
 # They reach the jobs of every launcher by inheritance, so that all see the same stash and name one sweep alike.

@@ -38,7 +38,7 @@ from experimentstash.job_config import (
     typed_overrides,
     without_hydra,
 )
-from experimentstash.loader import Loader
+from experimentstash.loader import RememberingLoader
 from experimentstash.schema import StashConfig
 
 # Compositions that are kept: a sweep over experiments may come back to each of them for every seed.
@@ -55,7 +55,7 @@ _SAME_FOR_ALL = re.compile(r"(?:[^$]|\$(?!\{)|\$\{(?:oc\.env|now):[^${}]*\})*")
 _PER_JOB = (("job", "num"), ("job", "id"), ("job", "override_dirname"), ("runtime", "output_dir"))
 
 
-class SweepLoader(Loader):
+class SweepLoader(RememberingLoader):
     """Hydra's loader for a sweep."""
 
     def __init__(self, search_path: ConfigSearchPath) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from experimentstash import continuing, records
 from experimentstash.commands.choosing import A_RUN
+from experimentstash.continuing import Continuation
 from experimentstash.errors import StashError
 from experimentstash.execute import execute
 from experimentstash.output import say
@@ -36,7 +37,7 @@ def main(given: argparse.Namespace) -> int:
     if sweep is not None:
         from experimentstash import app
 
-        return app.main(continuing.command_line(stash, sweep, given.changes), continues=sweep)
+        return app.main(continuing.command_line(stash, sweep, given.changes), continuation=Continuation(stash, sweep))
     if given.changes:
         raise StashError(f"A run goes on as it was frozen: {given.changes[0]!r} is for a sweep's directory.")
     return _resume(stash, given.run)
@@ -44,11 +45,11 @@ def main(given: argparse.Namespace) -> int:
 
 def _sweep(name: str) -> Path | None:
     directory = Path(os.path.abspath(name))
-    if (directory / continuing.SWEEP_FILE).is_file():
+    if (directory / records.SWEEP_FILE).is_file():
         return directory
     if directory.is_dir() and next(records.directories(directory), directory) != directory:
         raise StashError(
-            f"{name} is no sweep's directory: it has no {continuing.SWEEP_FILE}, which says what a sweep was to do.",
+            f"{name} is no sweep's directory: it has no {records.SWEEP_FILE}, which says what a sweep was to do.",
             "begin the sweep anew, or bring the file back",
         )
     return None
