@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from experimentstash import attempts, collect, objective, outcome, procfs, records, slurm, wandb_guard
+from experimentstash import attempts, collect, outcome, procfs, records, slurm
 from experimentstash.errors import (
     EXIT_INTERRUPTED,
     EXIT_NOT_EXECUTABLE,
@@ -273,6 +273,10 @@ def tool_environment(run: Run, secrets: Mapping[str, str]) -> dict[str, str]:
 
 def finish_wandb(run: Run) -> None:
     """Bring the W&B runs of an ended run to their final state; whatever comes of that, the run's outcome stays."""
+    if not (run.path / "wandb").is_dir():
+        return
+    from experimentstash import wandb_guard  # here, because most runs need nothing of it
+
     outcomes = wandb_guard.finish(
         run.path,
         exit_code=run.exit_code if run.exit_code is not None else 1,
@@ -359,6 +363,8 @@ def _conclude(run: Run, ending: Ending, log: _Log, log_offset: int) -> None:
     if ending.survivors:
         run.notes.append(f"{ending.survivors} processes of the tool survive SIGKILL (a dead file system?)")
     if run.state is State.COMPLETED and run.objective is not None:
+        from experimentstash import objective  # here, because most runs need nothing of it
+
         run.result, missing = objective.read(run.objective, run.path, run.log, log_offset)
         run.notes += missing
     if run.state is State.FAILED:

@@ -12,7 +12,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experimentstash import arguments, durations, entrypoints, environments, objective, recipes, records, wandb_guard
+from experimentstash import (
+    arguments,
+    durations,
+    entrypoints,
+    environments,
+    objective,
+    recipes,
+    records,
+    wandb_variables,
+)
 from experimentstash.entrypoints import Entrypoint
 from experimentstash.errors import StashError
 from experimentstash.files import write_atomically
@@ -100,7 +109,7 @@ def plan(request: Request) -> Plan:
     )
     if config.debug:
         command.environment["HYDRA_FULL_ERROR"] = "1"
-    wandb_set, wandb_unset = wandb_guard.environment(
+    wandb_set, wandb_unset = wandb_variables.variables(
         config.wandb,
         run_directory=request.directory,
         organizer=request.organizer,

@@ -10,7 +10,6 @@ import ctypes
 import functools
 import os
 import signal
-import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +40,7 @@ class _Stat:
 
 
 def hostname() -> str:
-    return socket.gethostname()
+    return os.uname().nodename
 
 
 @functools.cache

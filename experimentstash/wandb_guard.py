@@ -1,4 +1,4 @@
-"""Weights & Biases around a tool's run: the variables it gets, and the true end of its W&B runs once it has ended.
+"""The true end of a tool's W&B runs once it has ended.
 
 A tool that is killed takes wandb-core with it within 0.1 s, without a word to the log or the server. What happens then
 is decided here; the W&B server is only ever asked from a child process (``wandb_sync``).
@@ -8,25 +8,17 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from experimentstash import wandb_runs, wandb_sync
-from experimentstash.schema import WandbConfig, WandbMode
 from experimentstash.wandb_runs import WandbRun
-from experimentstash.wandb_sync import Status, SyncResult, sync
-
-__all__ = ["SyncResult", "WandbOutcome", "environment", "finish", "sync"]
+from experimentstash.wandb_sync import Status
 
 # How long wandb may take to let go of its log after the tool's death (wandb-core: 0.1 s; wandb 0.17: 2.6 s), in
 # seconds, and the part of the time limit that this may use up.
 CLOSING, CLOSING_SHARE = 5.0, 0.25
-# Variables that would make one run of a tool's several, or of several tools' runs; where a run is frozen may not be
-# where it inherits them.
-MERGING = ("WANDB_RESUME", "WANDB_RUN_ID", "WANDB_SERVICE")
-# The longest tag that wandb.init accepts.
-TAG_LENGTH = 64
 # An exit code from here on says that a signal ended the tool.
 SIGNALLED = 128
 
@@ -41,40 +33,6 @@ class WandbOutcome:
     exit_code: int | None  # as its log has it; None: the log could not be completed
     delivered: bool  # whether the server knows the end; False for an offline run until it is synced
     note: str | None = None  # what went wrong, and the command that mends it
-
-
-def environment(
-    config: WandbConfig,
-    *,
-    run_directory: Path,
-    organizer: str | None,
-    experiment: str | None,
-    run_id: str,
-    tags: Sequence[str],
-    job_type: str | None,
-    inherited: Mapping[str, str],
-    slurm: bool,
-) -> tuple[dict[str, str], list[str]]:
-    """Return the variables to set for a tool, and those to remove from what it inherits.
-
-    What the user's environment has set stays, but for the configured mode and the run's own directory.
-    """
-    wanted = {
-        "WANDB_ENTITY": config.entity,
-        "WANDB_PROJECT": config.project,
-        "WANDB_RUN_GROUP": config.group or organizer,
-        "WANDB_NAME": run_id,
-        "WANDB_TAGS": ",".join(tag.replace(",", " ")[:TAG_LENGTH] for tag in tags if tag.strip()),
-        "WANDB_JOB_TYPE": job_type or experiment,
-        "WANDB_MODE": "offline" if slurm and config.mode is WandbMode.auto else None,
-        # Limits what is lost with a killed tool to one second (wandb 0.31 and later).
-        "WANDB_X_TRANSACTION_LOG_FLUSH_INTERVAL": "1",
-    }
-    variables = {name: value for name, value in wanted.items() if value and not inherited.get(name)}
-    if config.mode is not WandbMode.auto:
-        variables["WANDB_MODE"] = config.mode.value
-    variables["WANDB_DIR"] = str(run_directory)
-    return variables, list(MERGING)
 
 
 def finish(

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from experimentstash import procfs, records, runs, wandb_guard, wandb_runs
+from experimentstash import procfs, records, runs, wandb_runs, wandb_variables
 from experimentstash.execute import MARKER, SUPERVISOR_LOG
 from experimentstash.procfs import Identity, identity
 from experimentstash.records import Command, Run, State
@@ -332,7 +332,7 @@ def inject(case: Case, root: Path) -> None:
 
 
 def _wandb_environment(run: Run, root: Path) -> dict[str, str]:
-    variables, _ = wandb_guard.environment(
+    variables, _ = wandb_variables.variables(
         WandbConfig(mode=WandbMode.offline, project="faults"),
         run_directory=run.path,
         organizer=run.organizer,

@@ -23,6 +23,7 @@ LAYERS = (
         "output",
         "job_config",
         "recipes",
+        "wandb_variables",
     },
     {"records", "git", "names", "workspace", "wandb_log", "wandb_records", "variations"},
     {"provenance", "environments", "arguments", "collect", "completion", "slurm", "summary", "wandb_runs"}

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from uv import find_uv_bin
 
-from experimentstash import records, wandb_guard, wandb_log, wandb_runs
+from experimentstash import records, wandb_guard, wandb_log, wandb_runs, wandb_sync, wandb_variables
 from experimentstash.schema import WandbConfig, WandbMode
 from experimentstash.wandb_sync import Status
 from tests.wandb_server import API_KEY, ServerRun, WandbServer
@@ -88,7 +88,7 @@ def run_tool(how: str, directory: Path, variables: dict[str, str], python: str =
     """Run the tool as our own supervisor would, and return the exit code as a shell has it."""
     directory.mkdir(parents=True, exist_ok=True)
     config = WandbConfig(mode=WandbMode[variables.get("TEST_MODE", "offline")])
-    added, removed = wandb_guard.environment(
+    added, removed = wandb_variables.variables(
         config,
         run_directory=directory,
         organizer="figure1/pca",
@@ -115,7 +115,7 @@ class World:
     directories: dict[str, Path]
     outcomes: dict[str, list[wandb_guard.WandbOutcome]]
     again: dict[str, list[wandb_guard.WandbOutcome]]
-    synced: list[list[wandb_guard.SyncResult]]
+    synced: list[list[wandb_sync.SyncResult]]
     operations: list[str]  # what the last sync asked of the server
 
     def runs(self, how: str) -> list[ServerRun]:
@@ -151,7 +151,7 @@ def world(base: Path, mode: str, python: str = sys.executable) -> Iterator[World
         synced = []
         for _ in range(2):
             server.operations.clear()
-            synced.append(wandb_guard.sync(directories.values(), timeout=60, environment=variables))
+            synced.append(wandb_sync.sync(directories.values(), timeout=60, environment=variables))
         yield World(
             server,
             directories,
@@ -246,7 +246,7 @@ class Faulty:
     left: list[str]
     ending: wandb_runs.Ending
     was_marked: bool
-    result: wandb_guard.SyncResult
+    result: wandb_sync.SyncResult
     sent: ServerRun
 
 
@@ -271,7 +271,7 @@ def faulty(killed_online: tuple[Path, WandbServer], tmp_path_factory: pytest.Tem
             left = uploaders(base)
         ending, was_marked = wandb_runs.ending(run), run.is_synced
         with WandbServer() as server:
-            (result,) = wandb_guard.sync([directory], timeout=30, environment=environment(server, base))
+            (result,) = wandb_sync.sync([directory], timeout=30, environment=environment(server, base))
             sent = server.only_run()
         return Faulty(outcome, seconds, left, ending, was_marked, result, sent)
 
@@ -336,7 +336,7 @@ def test_a_sync_that_was_cut_off_goes_on_where_it_stopped(tmp_path: Path, offlin
     run.mark.unlink()  # wandb's note of a sync that has begun is still there
     with WandbServer() as server:
         deliver(server, run, 3)
-        (result,) = wandb_guard.sync([directory], timeout=30, environment=environment(server, home))
+        (result,) = wandb_sync.sync([directory], timeout=30, environment=environment(server, home))
         assert (result.status, result.reason) == (Status.SENT, None)
         sent = server.only_run()
     assert (sent.state, sent.exit_code, sent.steps(), sent.duplicates) == ("failed", 137, list(range(8)), 0)
@@ -359,7 +359,7 @@ def test_a_damaged_log_is_uploaded_but_for_its_damage(tmp_path: Path, offline: W
     content[middle.start + 10] ^= 0xFF
     run.log.write_bytes(content)
     with WandbServer() as server:
-        (result,) = wandb_guard.sync([directory], timeout=30, environment=environment(server, home))
+        (result,) = wandb_sync.sync([directory], timeout=30, environment=environment(server, home))
         assert (result.status, result.reason) == (Status.SENT, None)
         sent = server.only_run()
     assert (sent.state, sent.exit_code, sent.steps(), sent.duplicates) == ("finished", 0, list(range(8)), 0)
@@ -396,7 +396,7 @@ def test_a_run_that_is_still_going_is_left_alone(tmp_path: Path, home: Path) -> 
         (outcome,) = wandb_guard.finish(tmp_path / "run", exit_code=1, preempted=False, timeout=2)
         assert time.monotonic() - started < 3
         assert outcome.exit_code is None and outcome.note and "still writes" in outcome.note
-        (result,) = wandb_guard.sync([tmp_path / "run"], timeout=30, environment=variables)
+        (result,) = wandb_sync.sync([tmp_path / "run"], timeout=30, environment=variables)
         assert result.status is Status.UNFINISHED
         assert server.operations == []
         kill_writer(run.log)
@@ -414,7 +414,7 @@ def test_a_run_that_is_still_going_is_left_alone(tmp_path: Path, home: Path) -> 
         )
         records.write(recorded)
         wandb_runs.wait_until_closed([run], 5)
-        (result,) = wandb_guard.sync([tmp_path / "run"], timeout=30, environment=variables)
+        (result,) = wandb_sync.sync([tmp_path / "run"], timeout=30, environment=variables)
         assert (result.status, result.reason) == (Status.SENT, None)
         assert (server.only_run().state, server.only_run().exit_code) == ("failed", 1)
 
@@ -447,7 +447,7 @@ def test_twenty_runs_are_one_process_and_one_bad_log_spoils_none(tmp_path: Path,
     wandb_runs.complete(wandb_runs.find(directories[4])[0], 1, preempted=False)
     lines: list[str] = []
     with WandbServer() as server:
-        results = wandb_guard.sync(
+        results = wandb_sync.sync(
             [*directories, tmp_path / "none"], timeout=60, report=lines.append, environment=environment(server, home)
         )
     assert [result.directory for result in results] == directories
@@ -482,7 +482,7 @@ def test_nothing_raises(tmp_path: Path) -> None:
 def variables_for(
     config: WandbConfig, inherited: dict[str, str], *, slurm: bool = False
 ) -> tuple[dict[str, str], list[str]]:
-    return wandb_guard.environment(
+    return wandb_variables.variables(
         config,
         run_directory=Path("/run"),
         organizer="figure1/pca",
