@@ -1,6 +1,6 @@
 """What composing a job of a sweep costs, in a configuration of 200 experiments: ours against Hydra's own loader.
 
-    python benchmarks/composition.py [--experiments 200] [--seeds 5] [--sample 40]
+    python benchmarks/composition.py [--experiments 200] [--seeds 5] [--sample 20]
 
 As in a sweep: the sweeper composes all jobs of the batch to see whether it can, the launcher composes each once more.
 CPU time (other load does not count), in turn, in one process. Hydra's own costs the same for each job, so only a sample
@@ -121,8 +121,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--experiments", type=int, default=200)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--sample", type=int, default=40)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--sample", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)

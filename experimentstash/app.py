@@ -40,9 +40,6 @@ from experimentstash.variations import SweepLoader
 from experimentstash.workspace import find_stash
 
 if TYPE_CHECKING:
-    pass
-
-if TYPE_CHECKING:
     from experimentstash.continuing import Continuation
 
 # How Hydra is to behave, and what it is to call the application.

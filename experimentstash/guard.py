@@ -18,7 +18,7 @@ from experimentstash.errors import StashError
 from experimentstash.execute import GRACE_IN_JOB
 from experimentstash.files import lock_if_free
 from experimentstash.job_config import is_dry
-from experimentstash.output import say
+from experimentstash.output import Meter, say
 from experimentstash.preparing import refuse_secret_variables
 from experimentstash.schema import LocalLauncherConfig, SlurmLauncherConfig
 
@@ -94,6 +94,7 @@ class Guard(Callback):
                 config.hydra.launcher.additional_parameters = parameters
         if session is not None and session.loader is not None:
             one_by_one = config.hydra.launcher._target_ in (*_OUR_LAUNCHERS, BASIC_LAUNCHER)
+            session.loader.meter = Meter("checked")
             session.loader.is_shared = one_by_one and list(config.hydra.callbacks) == [NAME]
 
 

@@ -49,6 +49,8 @@ def prepare_job(job: Job) -> Prepared | None:
     session = sessions.anyway()
     stash = session.stash
     session.has_begun = True
+    if session.loader is not None:
+        session.loader.meter = None
     seen = job.circumstances()
     needs_result = seen.sweep is not None and sweepers.needs_results(seen.sweeper)
     try:
@@ -82,6 +84,10 @@ def prepare_job(job: Job) -> Prepared | None:
         return Prepared(run, planned.secrets)
     except (StashError, OmegaConfBaseException) as error:
         mistake = _reject(session, seen, error)
+    except KeyboardInterrupt:
+        if not (seen.directory / records.FILE_NAME).exists():
+            _discard(seen)
+        raise
     if needs_result:
         raise mistake
     return None

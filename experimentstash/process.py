@@ -7,6 +7,7 @@ import functools
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import threading
@@ -58,7 +59,8 @@ def run(
 
     With ``show_progress`` its stderr also goes to ours as it comes, and is a terminal if ours is one (for slow commands
     that draw a progress bar). ``pass_fds`` are file descriptors that it inherits.
-    Raises CommandError for a non-zero exit code (if ``check``) or a command that can't be started.
+    Raises CommandError for a non-zero exit code (if ``check``) or a command that can't be started, KeyboardInterrupt if
+    Ctrl-C ended it.
     """
     shown: list[bytes] = []
     try:
@@ -83,6 +85,8 @@ def run(
     stderr_text = (b"".join(shown) if show_progress else done.stderr).decode("utf-8", "surrogateescape")
     if show_progress:
         stderr_text = _without_control_sequences(stderr_text)
+    if done.returncode == -signal.SIGINT:
+        raise KeyboardInterrupt  # Ctrl-C goes to all that a terminal shows, also where we only take note of it
     if check and done.returncode != 0:
         raise CommandError(argv, done.returncode, stdout, stderr_text)
     return subprocess.CompletedProcess(done.args, done.returncode, stdout, stderr_text)

@@ -13,6 +13,7 @@ import copy
 import dataclasses
 import functools
 import itertools
+import pickle
 import re
 import textwrap
 from collections import OrderedDict
@@ -38,15 +39,17 @@ from experimentstash.job_config import (
     typed_overrides,
     without_hydra,
 )
-from experimentstash.loader import RememberingLoader
+from experimentstash.loader import RememberingLoader, pickled
+from experimentstash.output import Meter
 from experimentstash.schema import StashConfig
 
-# Compositions that are kept: a sweep over experiments may come back to each of them for every seed.
-_KEPT = 64
-_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*")
+# Compositions that are kept, and those that are kept as bytes (20 KB each): a sweep over experiments may come back to
+# each of them for every seed.
+_KEPT, _PACKED = 64, 2000
+_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(?:\.[A-Za-z_][A-Za-z0-9_-]*)*")
 # What Hydra's grammar (https://hydra.cc/docs/1.3/advanced/override_grammar/basic/) reads as a number or a plain word.
 _PLAIN = re.compile(
-    r"(?P<key>\+{0,2}[A-Za-z_][\w.]*)=(?:(?P<number>-?(?:0|[1-9]\d*)(?P<part>\.\d+)?)|(?P<word>[a-z]\w*))", re.ASCII
+    r"(?P<key>\+{0,2}[A-Za-z_][\w.-]*)=(?:(?P<number>-?(?:0|[1-9]\d*)(?P<part>\.\d+)?)|(?P<word>[a-z]\w*))", re.ASCII
 )
 _NO_WORDS = {"true", "false", "null", "inf", "nan"}
 # A directory's name that depends on nothing but the environment and the time at which the sweep began.
@@ -62,11 +65,16 @@ class SweepLoader(RememberingLoader):
         super().__init__(search_path)
         # Whether whoever asks for a job's configuration is done with it before asking for the next one.
         self.is_shared = False
+        # Counts the jobs that a sweeper looks through before any of them is launched.
+        self.meter: Meter | None = None
         self._known: OrderedDict[tuple[str | None, ...], Variation] = OrderedDict()
+        self._packed: OrderedDict[tuple[str | None, ...], tuple[bytes, list[_Path]]] = OrderedDict()
         self._master: DictConfig | None = None
         self._parse = functools.lru_cache(maxsize=1000)(_Parser())
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
+        if self.meter is not None:
+            self.meter.step()
         if not self.is_shared:
             return super().load_sweep_config(master_config, sweep_overrides)
         return self.variation(master_config, sweep_overrides).config
@@ -76,6 +84,7 @@ class SweepLoader(RememberingLoader):
         if master_config is not self._master:
             self._master = master_config
             self._known.clear()
+            self._packed.clear()
         try:
             parsed = [self._parse(line) for line in sweep_overrides]
         except Exception:  # Hydra says it better
@@ -85,12 +94,12 @@ class SweepLoader(RememberingLoader):
             override.get_key_element() if is_value else override.input_line
             for override, is_value in zip(parsed, are_values, strict=True)
         )
-        known = self._known.pop(shape, None)
+        known = self._known.pop(shape, None) or self._unpacked(shape)
         if known is not None:
             try:
                 known.vary(parsed)
                 OmegaConf.copy_cache(from_config=master_config, to_config=known.config)
-                self._known[shape] = known
+                self._keep(shape, known)
                 return known
             except OmegaConfBaseException:
                 pass  # a value of the wrong type: Hydra says it better
@@ -98,10 +107,21 @@ class SweepLoader(RememberingLoader):
         settings = [override for override in parsed if not self._is_choice(override)]
         values = [override for override, is_value in zip(parsed, are_values, strict=True) if is_value]
         if not any(override.is_hydra_override() for override in parsed) and made.can_vary(settings, values):
-            self._known[shape] = made
-            if len(self._known) > _KEPT:
-                self._known.popitem(last=False)
+            self._keep(shape, made)
         return made
+
+    def _keep(self, shape: tuple[str | None, ...], variation: Variation) -> None:
+        self._known[shape] = variation
+        if len(self._known) > _KEPT:
+            oldest, least_used = self._known.popitem(last=False)
+            if (kept := pickled(least_used.config)) is not None:
+                self._packed[oldest] = kept, least_used.values
+                if len(self._packed) > _PACKED:
+                    self._packed.popitem(last=False)
+
+    def _unpacked(self, shape: tuple[str | None, ...]) -> Variation | None:
+        kept, values = self._packed.pop(shape, (None, []))
+        return None if kept is None else Variation(pickle.loads(kept), values)
 
     def _is_choice(self, override: Override) -> bool:
         return self._memory.group_exists(override.key_or_group) and not isinstance(override.value(), dict)
@@ -142,9 +162,9 @@ class _Parser:
 class Variation:
     """A job of a sweep: its configuration, the node `hydra` included, and what is derived from it."""
 
-    def __init__(self, config: DictConfig) -> None:
+    def __init__(self, config: DictConfig, values: list[_Path] | None = None) -> None:
         self.config = config
-        self._values: list[_Path] = []
+        self.values = values or []  # where the values are that differ between jobs
         self._interpolations: list[_Path] = []
         self._typed: StashConfig | None = None
         self._circumstances: Circumstances | None = None
@@ -164,7 +184,7 @@ class Variation:
             and all(self._is_straight(path) for path in paths)
             and all(isinstance(_node(self.config, path), ValueNode) for path in varying)
         )
-        self._values = varying if can_vary else []
+        self.values = varying if can_vary else []
         return can_vary
 
     def _is_straight(self, path: _Path) -> bool:
@@ -174,7 +194,7 @@ class Variation:
 
     def vary(self, overrides: Sequence[Override]) -> None:
         """Take the values of another job that makes the same choices. Raises OmegaConf's errors."""
-        paths = {".".join(path) for path in self._values}
+        paths = {".".join(path) for path in self.values}
         hydra = self.config.hydra
         task = hydra.overrides.task
         for position, override in enumerate(overrides):
@@ -226,7 +246,7 @@ class Variation:
             self._interpolations = [path for path in _interpolations(self.config) if path[0] != "hydra"]
             return made
         with hydra_hidden(self.config):
-            for path in (*self._values, *self._interpolations):
+            for path in (*self.values, *self._interpolations):
                 self._typed = _replaced(self._typed, path, _select(self.config, path))
         return self._typed
 
@@ -246,7 +266,7 @@ class Variation:
             assert isinstance(own, dict)
             self._files = (_Yaml(own, 2), _Yaml({"hydra": settings}, 3))
         config, whole = self._files
-        for path in self._values:
+        for path in self.values:
             config.set(path, _node(self.config, path)._value())
         for path in _PER_JOB:
             whole.set(("hydra", *path), _node(hydra, path)._value())
@@ -305,7 +325,7 @@ class _Yaml:
     def __init__(self, content: dict[Any, Any], depth: int, margin: str = "") -> None:
         self._margin = margin
         self._inner: dict[Any, _Yaml] = {}
-        self._values: dict[Any, Any] = dict(content)
+        self.values: dict[Any, Any] = dict(content)
         self._texts: dict[Any, str] = {}
         for key, value in content.items():
             if depth > 1 and isinstance(value, dict) and value:
@@ -317,19 +337,19 @@ class _Yaml:
         if first in self._inner and rest:
             self._inner[first].set(rest, value)
             return
-        node: Any = self._values
+        node: Any = self.values
         for part in path[:-1]:
             node = node[part]
         node[path[-1]] = value.name if isinstance(value, Enum) else value
         self._texts.pop(first, None)
 
     def text(self) -> str:
-        for key, value in self._values.items():
+        for key, value in self.values.items():
             if key not in self._texts:
                 shown = _yaml({key: None}).replace(" null", "") if key in self._inner else _yaml({key: value})
                 self._texts[key] = textwrap.indent(shown, self._margin) if self._margin else shown
         return "".join(
-            self._texts[key] + (self._inner[key].text() if key in self._inner else "") for key in self._values
+            self._texts[key] + (self._inner[key].text() if key in self._inner else "") for key in self.values
         )
 
 

@@ -362,7 +362,7 @@ def test_a_reader_that_goes_away_ends_nothing(stash: StashUnderTest, tmp_path: P
 def test_the_record_is_whole_at_every_moment(plain: StashUnderTest, tmp_path: Path) -> None:
     touched = tmp_path / "touched"
     reader = subprocess.Popen([sys.executable, "-c", READER, str(plain.root)], stdout=subprocess.PIPE, text=True)
-    process = plain.start("run", "told", f"params.touch={touched}", "params.sleep=0.3", "+tool.env.FLAG=up")
+    process = plain.start("run", "told", f"params.touch={touched}", "params.sleep=1", "+tool.env.FLAG=up")
     wait_until(touched.exists)
     record = wait_until(lambda: (found := plain.record())["process"] and found)
     assert [record[name] for name in ("state", "organizer", "tool", "ended")] == ["running", "told", "plain", None]

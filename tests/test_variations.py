@@ -20,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from experimentstash import variations
 from experimentstash.app import VERSION_BASE, register
 from experimentstash.job_config import HydraJob, as_job, own_directory, without_hydra
 from experimentstash.loader import CONFIG_NAME
@@ -54,6 +55,7 @@ ORGANIZERS = {
 }
 VALUES = {
     "params.seed": ["1", "2", "-3", "0", "1e3", "0x1", "007", "1_000", "null", "true", "inf", "tRUE", "nULL"],
+    "++params.n-neighbors": ["3", "4", "x-y"],
     "params.lr": ["0.1", "1.5", "1e-3", "-.5", "nan", "0.10", "'0.1'"],
     "params.name": ["a", "b_2", "a-b", "'quoted text'", "\"it's\"", "null", "yes", "${params.seed}", "''", "1.2.3"],
     "params.nested.deep": ["1", "two", "[1,2]", "{a:1}", "null"],
@@ -179,8 +181,12 @@ class Watched(SweepLoader):
         return super().load_configuration(*arguments, **options)
 
 
-def test_each_job_is_what_hydra_composes(master: tuple[StashUnderTest, DictConfig]) -> None:
+@pytest.mark.parametrize("kept", [64, 1])  # of one, the others are kept as bytes
+def test_each_job_is_what_hydra_composes(
+    master: tuple[StashUnderTest, DictConfig], monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
     stash, config = master
+    monkeypatch.setattr(variations, "_KEPT", kept)
     loader = Watched(create_config_search_path(str(stash.root / "conf")))
     loader.is_shared = True
     shared = failed = 0
@@ -218,7 +224,7 @@ def given_or_raised(made: Variation | None, error: Exception | None) -> tuple[Di
 
 
 @given(
-    some.from_regex(r"\A\+{0,2}[a-z_][\w.]{0,8}\Z", fullmatch=True).filter(str.isascii),
+    some.from_regex(r"\A\+{0,2}[a-z_][\w.-]{0,8}\Z", fullmatch=True).filter(str.isascii),
     some.one_of(
         some.integers().map(str),
         some.floats(allow_nan=False).map(str),

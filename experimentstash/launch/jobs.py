@@ -14,6 +14,7 @@ from omegaconf import DictConfig, open_dict
 from experimentstash import app, preparing, session, sweepers
 from experimentstash.job_config import as_job
 from experimentstash.loader import parsing_once
+from experimentstash.output import Meter
 from experimentstash.preparing import Prepared
 from experimentstash.records import Run
 from experimentstash.sweepers import NoResultError
@@ -53,6 +54,8 @@ def prepare(
     setup_globals()
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
     loader, continuation = context.config_loader, session.continuation()
+    if isinstance(loader, SweepLoader):
+        loader.meter = None  # Hydra has looked through the batch
     needs_result = sweepers.needs_results(str(config.hydra.sweeper._target_))
     if continuation is not None:  # before anything runs, for the directories that have the usual names
         for number, overrides in enumerate(batch, first_number):
@@ -87,6 +90,14 @@ def prepare(
             returned = _without_ballast(returned, is_done)
         # A mistake or a bug stays in there: Hydra's sweepers raise it when they look for the job's result.
         yield Job(number, overrides, prepared, returned, needs_result)
+
+
+def counted(prepared: Iterator[Job], total: int, what: str) -> Iterator[Job]:
+    """Yield the jobs, and say from time to time how many there were."""
+    meter = Meter(what, total)
+    for job in prepared:
+        yield job
+        meter.step()
 
 
 def _is_plain(composed: DictConfig) -> bool:

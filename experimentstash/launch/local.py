@@ -21,8 +21,8 @@ from experimentstash.execute import REQUESTS, Execution, asked_by
 from experimentstash.launch import jobs
 from experimentstash.launch.crew import IDLE, TURN_INTERVAL, Crew
 from experimentstash.launch.jobs import Job
-from experimentstash.launch.progress import Progress, is_terminal
-from experimentstash.output import complain
+from experimentstash.launch.progress import Progress
+from experimentstash.output import complain, is_terminal
 from experimentstash.preparing import Prepared
 from experimentstash.records import Run, State
 from experimentstash.session import ROOT_VARIABLE
@@ -110,7 +110,7 @@ def launch(
     """
     prepared = jobs.prepare(context, config, batch, first_number)
     if config.validate_only or config.dry_run:
-        return [job.returned for job in prepared]
+        return [job.returned for job in jobs.counted(prepared, len(batch), "looked at")]
     continuation = session.continuation()
     settled = 0 if continuation is None else continuation.settled(batch)
     returned = supervise(prepared, len(batch) - settled, settings)
@@ -158,7 +158,7 @@ class _Sweep:
         self.begun = 0
         self.stopped: str | None = None  # why no further runs are started
         self.interrupted_by: signal.Signals | None = None
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
 
     def run(self, signals: SignalQueue) -> None:
         """Go on until nothing is left to do."""
@@ -181,6 +181,9 @@ class _Sweep:
         assert self._jobs is not None
         try:
             job = next(self._jobs, None)
+        except KeyboardInterrupt as error:  # what prepares a job has had our Ctrl-C too, which waits for its turn
+            self.error, self._jobs = error, None
+            return
         except Exception as error:
             # No further jobs come after it, but what is frozen already runs before the error is raised.
             self.error = error

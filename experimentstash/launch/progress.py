@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import queue
-import sys
 import threading
 import time
 from collections import defaultdict
@@ -221,13 +220,6 @@ class Progress:
     def _say(line: str | None) -> None:
         if line is not None:
             say(line)  # while a live table is shown, rich lets what goes to sys.stderr appear above it
-
-
-def is_terminal() -> bool:
-    """Tell whether there is a terminal to draw on."""
-    with contextlib.suppress(ValueError, AttributeError):
-        return sys.stderr.isatty()
-    return False
 
 
 def _picture(tally: _Tally, now: float) -> RenderableType:

@@ -70,7 +70,8 @@ def launch(
     prepared: list[tuple[Run, Terms]] = []
     taken: list[Job] = []
     with ends_on_request(), _none_left_behind(prepared):
-        for job in jobs.prepare(context, config, batch_of_overrides, first_number):
+        frozen = jobs.prepare(context, config, batch_of_overrides, first_number)
+        for job in jobs.counted(frozen, len(batch_of_overrides), "frozen"):
             taken.append(job)
             if job.prepared is None:
                 continue

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experimentstash import runs
-from experimentstash.launch.progress import Progress, is_terminal
-from experimentstash.output import say
+from experimentstash.launch.progress import Progress
+from experimentstash.output import is_terminal, say
 from experimentstash.records import Run, State
 from experimentstash.slurm import Enquiry
 from experimentstash.summary import count

@@ -1,6 +1,6 @@
 """A sweep larger than the cluster's job arrays may be: several arrays, and each run executed once.
 
-On two cores SLURM gets through some ten such jobs a second: most of what they take is starting a Python each.
+On two cores SLURM gets through some ten such jobs a second, so that the quick one has ten runs in each.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ import pytest
 from experimentstash import slurm as questions
 from tests.conftest import StashUnderTest, wait_until
 from tests.slurm.test_launcher import cancelled, slurm, submit
+
+
+RUNS = 1500
 
 
 @pytest.fixture
@@ -33,30 +36,30 @@ def accounted(jobs: list[str]) -> dict[str, str]:
     return dict(line.split("|") for line in shown.splitlines())
 
 
-@pytest.mark.parametrize("number", [1010, pytest.param(1500, marks=pytest.mark.slow)])
-def test_each_run_of_two_arrays_is_executed_once(nothing: StashUnderTest, number: int) -> None:
+@pytest.mark.parametrize("per_job", [10, pytest.param(1, marks=pytest.mark.slow)])
+def test_each_run_of_a_sweep_over_the_largest_array_is_executed_once(nothing: StashUnderTest, per_job: int) -> None:
     largest = questions.cluster().max_array_size
-    if not largest < number <= 2 * largest:
+    jobs = RUNS // per_job
+    if jobs <= largest:
         pytest.skip(f"this cluster's job arrays have up to {largest} tasks")
-    sweep = submit(nothing, "+exp=nothing", f"params.n=range({number})")
-    first, second = sweep.jobs
-    is_at_work = slurm("squeue", "-h", "-j", f"{first},{second}")
-    assert is_at_work, "the command has waited"
-    assert f"submitted {number} runs to SLURM: {first}_[0-{largest - 1}], {second}_[0-{number - largest - 1}]" in (
-        sweep.done.stderr
-    )
+    sweep = submit(nothing, "+exp=nothing", f"params.n=range({RUNS})", f"hydra.launcher.runs_per_job={per_job}")
+    sizes = [min(largest, jobs - first) for first in range(0, jobs, largest)]
+    assert len(sweep.jobs) == len(sizes) > 1
+    listed = ",".join(sweep.jobs)
+    assert slurm("squeue", "-h", "-j", listed), "the command has waited"
+    named = ", ".join(f"{job}_[0-{size - 1}]" for job, size in zip(sweep.jobs, sizes, strict=True))
+    assert f"submitted {RUNS} runs to SLURM: {named}" in sweep.done.stderr
     deadline = time.monotonic() + 600
-    while slurm("squeue", "-h", "-j", f"{first},{second}"):
+    while slurm("squeue", "-h", "-j", listed):
         assert time.monotonic() < deadline
         time.sleep(1)
-    tasks = [f"{first}_{task}" for task in range(largest)] + [f"{second}_{task}" for task in range(number - largest)]
+    tasks = [f"{job}_{task}" for job, size in zip(sweep.jobs, sizes, strict=True) for task in range(size)]
     records = sweep.records()
     assert [(one["state"], one["attempt"], one["supervisor"]["slurm_job"]) for one in records] == [
-        ("completed", 1, task) for task in tasks
+        ("completed", 1, tasks[number // per_job]) for number in range(RUNS)
     ]
-    assert [one["command"]["argv"][-1] for one in records] == [str(n) for n in range(number)]
+    assert [one["command"]["argv"][-1] for one in records] == [str(n) for n in range(RUNS)]
     for one in records:
         assert (Path(one["directory"]) / "supervisor.log").read_text().count("started process") == 1
-    listed = json.loads(nothing.cli("runs", "--state", "completed", "--json").stdout)
-    assert len(listed) == number
-    wait_until(lambda: accounted([first, second]) == dict.fromkeys(tasks, "COMPLETED"), 30)
+    assert len(json.loads(nothing.cli("runs", "--state", "completed", "--json").stdout)) == RUNS
+    wait_until(lambda: accounted(sweep.jobs) == dict.fromkeys(tasks, "COMPLETED"), 30)
