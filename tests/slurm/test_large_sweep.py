@@ -16,7 +16,6 @@ from experimentstash import slurm as questions
 from tests.conftest import StashUnderTest, wait_until
 from tests.slurm.test_launcher import cancelled, slurm, submit
 
-
 RUNS = 1500
 
 
