@@ -345,13 +345,9 @@ REQUESTS = {
 
 
 def _conclude(run: Run, ending: Ending, log: _Log, log_offset: int) -> None:
-    job = slurm.current_job()
-    if ending.stop is not None and ending.stop.number is signal.SIGTERM and job is not None:
-        if attempts.is_cancelled(run):
-            state, reason = State.CANCELLED, attempts.CANCELLED
-        else:
-            state, reason = slurm.why_asked_to_stop(job, run.grace or GRACE_IN_JOB)
-        ending = dataclasses.replace(ending, stop=StopRequest(state, reason, signal.SIGTERM))
+    why = _why_slurm_ended_it(run, ending)
+    if why is not None:
+        ending = dataclasses.replace(ending, stop=StopRequest(*why, signal.SIGTERM))
     verdict = outcome.judge(run, ending)
     run.state, run.exit_code, run.signal, run.reason = verdict.state, verdict.exit_code, verdict.signal, verdict.reason
     run.ended = records.now()
@@ -371,6 +367,22 @@ def _conclude(run: Run, ending: Ending, log: _Log, log_offset: int) -> None:
         run.advice = outcome.advise(run, run.path / run.log)
     log(f"{run.state.value}, exit code {run.exit_code}" + (f": {run.reason}" if run.reason else ""))
     records.write(run)
+
+
+def _why_slurm_ended_it(run: Run, ending: Ending) -> tuple[State, str] | None:
+    """Return why the SLURM job that we run in was to end, as a state and in words; None if the run ended for itself.
+
+    SLURM may tell every process of a job at once, and a tool that dies of it does so before we are told.
+    """
+    job = slurm.current_job()
+    is_told = ending.stop is not None and ending.stop.number is signal.SIGTERM
+    is_tool_told = ending.stop is None and ending.returncode == -signal.SIGTERM
+    if job is None or not (is_told or is_tool_told):
+        return None
+    if attempts.is_cancelled(run):
+        return State.CANCELLED, attempts.CANCELLED
+    grace = run.grace or GRACE_IN_JOB
+    return slurm.why_asked_to_stop(job, grace) if is_told else slurm.why_it_ends(job, grace)
 
 
 def _abandon(run: Run, error: BaseException, log: _Log) -> None:

@@ -226,6 +226,11 @@ def why_asked_to_stop(job: str, grace: float) -> tuple[State, str]:
 
     ``grace`` is how many seconds before the wall time the warning was asked for.
     """
+    return why_it_ends(job, grace) or (State.CANCELLED, "SIGTERM came, from SLURM or by hand")
+
+
+def why_it_ends(job: str, grace: float) -> tuple[State, str] | None:
+    """Return why SLURM is ending the job that we run in, as ``why_asked_to_stop``; None if it isn't."""
     shown = _answer(["scontrol", "--oneliner", "show", "job", job])
     state = re.search(r"\bJobState=(\S+)", shown)
     preempted = re.search(r"\bPreemptTime=(\S+)", shown)
@@ -241,7 +246,7 @@ def why_asked_to_stop(job: str, grace: float) -> tuple[State, str]:
         return State.CANCELLED, "its SLURM job was cancelled"
     if left is not None and left <= grace + _EARLY:
         return State.TIMED_OUT, "the wall time of its SLURM job is over; give it more time, or let it resume"
-    return State.CANCELLED, "SIGTERM came, from SLURM or by hand"
+    return None
 
 
 def warn(jobs: Sequence[str], *, in_step: bool) -> None:

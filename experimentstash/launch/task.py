@@ -79,7 +79,7 @@ class _Pack:
                 end_strays(spared)
             if self._crew.has_unrecorded:
                 self._count(1)
-            if self._stopped is not None:
+            if self._stopped is not None or self._cut_short:
                 self._leave_off()
 
     def _bring_back(self) -> None:
@@ -177,7 +177,7 @@ class _Pack:
         waiting = [run for path in self._waiting if (run := self._read(path)) and self._is_queued_here(run)]
         if not cut_short and not waiting:
             return
-        state = self._why(cut_short or waiting)
+        state = self._why(waiting)
         if state is not State.CANCELLED and (cut_short or any(_may_go_on(run) for run in waiting)):
             try:
                 _requeue(cut_short)
@@ -191,12 +191,14 @@ class _Pack:
             _has_ended(run)
             self._count(run.exit_code)
 
-    def _why(self, affected: Sequence[Run]) -> State:
+    def _why(self, waiting: Sequence[Run]) -> State:
         """Return what has become of the job."""
+        if self._cut_short:
+            return self._cut_short[-1].state
         job = slurm.current_job()
         if job is None or self._stopped is not signal.SIGTERM:
             return State.CANCELLED
-        return slurm.why_asked_to_stop(job, affected[0].grace or GRACE_IN_JOB)[0]
+        return slurm.why_asked_to_stop(job, waiting[0].grace or GRACE_IN_JOB)[0]
 
     def _never_began(self, run: Run, state: State) -> tuple[State, str, int]:
         """Return the final state, reason and exit code of a run whose turn never came."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from experimentstash.records import State, Supervisor
 from experimentstash.slurm import Enquiry
 from tests.conftest import StashUnderTest, wait_until
 from tests.slurm.test_launcher import OPTIONS, Submission, cancelled, slurm, submit
+from tests.slurm.test_packing import start_now
 
 # Leaves a line for each time that it is started. Held (--hold n01: the runs 0 and 1), it goes on until there is a file
 # `go` in its directory.
@@ -139,7 +141,7 @@ def test_a_further_attempt_asks_for_the_new_time_and_may_be_put_back_again(tools
     wait_until(lambda: slurm("squeue", "-h", "-r", "-j", job, "-o", "%T").strip() == "PENDING")
     listener.hears("· queued for attempt 3")
     (first / "go").touch()
-    slurm("scontrol", "update", f"JobId={job}", "StartTime=now")
+    wait_until(lambda: start_now(job) and states(sweep)[0] != "queued", 60)
     listener.hears("(1 of 1)")
     assert process.wait(20) == 0
     assert tries(sweep) == ["begun resumed resumed", "begun"]
@@ -168,6 +170,24 @@ def test_what_failed_gets_the_code_of_now(tools: StashUnderTest) -> None:
     assert states(sweep) == ["completed"] * 2 and tries(sweep) == ["begun resumed", "begun"]
     one, other = (each["code"] for each in sweep.records())
     assert one["snapshot"] != other["snapshot"] and "sys.exit(5" in Path(one["path"], "main.py").read_text()
+
+
+def test_a_tool_that_dies_of_slurms_signal_before_its_supervisor_is_told(tools: StashUnderTest, tmp_path: Path) -> None:
+    answer = "JobState=RUNNING Restarts=0 PreemptTime=2026-01-01T00:00:00"
+    preempted = instead_of(tmp_path, "scontrol", f'[[ "$*" == *"show job"* ]] && echo "{answer}" || exec "$real" "$@"')
+    sweep = submit(tools, "+exp=able,plain", "params.n=0", "params.hold=n0", **preempted)
+    first, second = at_work(sweep, 0), at_work(sweep, 1)
+    for one in sweep.records():
+        os.kill(one["process"]["pid"], signal.SIGTERM)
+    wait_until(
+        lambda: [one["attempt"] for one in sweep.records()] == [2, 1] and states(sweep) == ["queued", "preempted"]
+    )
+    job = f"{sweep.jobs[0]}_0"
+    wait_until(lambda: slurm("squeue", "-h", "-r", "-j", job, "-o", "%T").strip() == "PENDING", 30)
+    (first / "go").touch()
+    wait_until(lambda: start_now(job) and states(sweep)[0] != "queued", 60)
+    assert [one["state"] for one in sweep.ended()] == ["completed", "preempted"]
+    assert tries(sweep) == ["begun resumed", "begun"] and not (second / "output.2.log").exists()
 
 
 def test_from_slurm_to_here_and_back(tools: StashUnderTest) -> None:
