@@ -28,6 +28,14 @@ GIT_IDENTITY = {
 }
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where tests run side by side, those of a file stay together, and so do all that share the one cluster."""
+    for item in items:
+        folder = item.path.parent.name
+        item.add_marker(pytest.mark.xdist_group(folder if folder == "slurm" else item.path.name))
+
+
 @dataclass(frozen=True)
 class StashUnderTest:
     """A stash on disk; ``cli`` runs the real program in it."""
