@@ -43,16 +43,17 @@ def test_each_run_of_a_sweep_over_the_largest_array_is_executed_once(nothing: St
         pytest.skip(f"this cluster's job arrays have up to {largest} tasks")
     sweep = submit(nothing, "+exp=nothing", f"params.n=range({RUNS})", f"hydra.launcher.runs_per_job={per_job}")
     sizes = [min(largest, jobs - first) for first in range(0, jobs, largest)]
-    assert len(sweep.jobs) == len(sizes) > 1
-    listed = ",".join(sweep.jobs)
+    arrays = sorted(sweep.jobs, key=int)
+    assert len(arrays) == len(sizes) > 1
+    listed = ",".join(arrays)
     assert slurm("squeue", "-h", "-j", listed), "the command has waited"
-    named = ", ".join(f"{job}_[0-{size - 1}]" for job, size in zip(sweep.jobs, sizes, strict=True))
+    named = ", ".join(f"{job}_[0-{size - 1}]" for job, size in zip(arrays, sizes, strict=True))
     assert f"submitted {RUNS} runs to SLURM: {named}" in sweep.done.stderr
     deadline = time.monotonic() + 600
     while slurm("squeue", "-h", "-j", listed):
         assert time.monotonic() < deadline
         time.sleep(1)
-    tasks = [f"{job}_{task}" for job, size in zip(sweep.jobs, sizes, strict=True) for task in range(size)]
+    tasks = [f"{job}_{task}" for job, size in zip(arrays, sizes, strict=True) for task in range(size)]
     records = sweep.records()
     assert [(one["state"], one["attempt"], one["supervisor"]["slurm_job"]) for one in records] == [
         ("completed", 1, tasks[number // per_job]) for number in range(RUNS)
@@ -61,4 +62,4 @@ def test_each_run_of_a_sweep_over_the_largest_array_is_executed_once(nothing: St
     for one in records:
         assert (Path(one["directory"]) / "supervisor.log").read_text().count("started process") == 1
     assert len(json.loads(nothing.cli("runs", "--state", "completed", "--json").stdout)) == RUNS
-    wait_until(lambda: accounted(sweep.jobs) == dict.fromkeys(tasks, "COMPLETED"), 30)
+    wait_until(lambda: accounted(arrays) == dict.fromkeys(tasks, "COMPLETED"), 30)
