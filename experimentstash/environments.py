@@ -10,13 +10,13 @@ import json
 import re
 import shlex
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from experimentstash import files, git, recipes, records
 from experimentstash.errors import StashError
+from experimentstash.output import is_terminal
 from experimentstash.process import clean_environment, run
 from experimentstash.recipes import Recipe
 from experimentstash.schema import EnvironmentKind
@@ -109,7 +109,7 @@ class _Uv:
             cwd=self.recipe.project,
             env={**self.environment, **environment},
             check=False,
-            show_progress=sys.stderr is not None and sys.stderr.isatty(),
+            show_progress=is_terminal(),
             pass_fds=[self.lock],
         )
         if done.returncode == 0:

@@ -63,6 +63,7 @@ class Plan:
     """A run that is worked out and checked, but of which nothing is written yet."""
 
     request: Request
+    directory: Path  # the tool's: its checkout, or its frozen code
     recipe: Recipe
     command: Command
     secrets: Mapping[str, str]
@@ -70,6 +71,7 @@ class Plan:
     timeout: float | None = None
     estimated_runtime: float | None = None
     objective: objective.Spec | None = None
+    collected: Sequence[Path] = ()
 
 
 def plan(request: Request) -> Plan:
@@ -128,13 +130,14 @@ def plan(request: Request) -> Plan:
     variable = find_secret(written, {**os.environ, **secrets})
     if variable is not None:
         raise contains_secret(variable)
-    _collected(request, directory)
+    collected = _collected(request, directory)
     if tool.working_directory not in ("tool", "run"):
         raise StashError(
             f"{_where(request)}: working_directory: {tool.working_directory!r} is neither `tool` nor `run`."
         )
     return Plan(
         request=request,
+        directory=directory,
         recipe=recipe,
         command=command,
         secrets=secrets,
@@ -144,6 +147,7 @@ def plan(request: Request) -> Plan:
             None if config.estimated_runtime is None else durations.parse(config.estimated_runtime, "estimated_runtime")
         ),
         objective=None if config.objective is None else objective.check(config.objective, request.directory),
+        collected=collected,
     )
 
 
@@ -158,7 +162,7 @@ def freeze(planned: Plan, announce: Callable[[str], None], checkouts: Checkouts 
     frozen = request.frozen
     origins = (
         checkouts.identify(request.stash.root, "stash.patch"),
-        checkouts.identify(_code_directory(request), "tool.patch") if frozen is None else frozen.provenance,
+        checkouts.identify(planned.directory, "tool.patch") if frozen is None else frozen.provenance,
     )
     run = draft(planned)
     run.stash, run.code = origins[0].code, origins[1].code
@@ -198,7 +202,7 @@ def draft(planned: Plan) -> Run:
         timeout=planned.timeout,
         grace=config.grace.seconds,
         resources={name: value for name, value in asdict(config.resources).items() if value not in (None, [], {})},
-        collect=[str(path) for path in _collected(request, _code_directory(request))],
+        collect=[str(path) for path in planned.collected],
         collect_lock=str(stash.private / "locks" / f"{request.tool}.lock") if config.tool.collect else None,
         resume=config.tool.resume,
         objective=planned.objective,

@@ -44,8 +44,7 @@ class Loader(ConfigLoaderImpl):
     def __init__(self, search_path: ConfigSearchPath) -> None:
         super().__init__(search_path)
         self._plain = ConfigLoaderImpl(search_path)
-        sources = self.repository.get_sources()
-        sources[:] = [_FileSource.of(source) if _is_file_source(source) else source for source in sources]
+        _read_faster(self.repository)
 
     def __reduce__(self) -> Any:
         """Become Hydra's own where a launcher hands the loader to another process."""
@@ -74,8 +73,7 @@ class RememberingLoader(Loader):
         if self._remembered is None:
             memory = _Memory(self.repository)
             self._process_config_searchpath(CONFIG_NAME, [], memory)
-            sources = memory.get_sources()
-            sources[:] = [_FileSource.of(source) if _is_file_source(source) else source for source in sources]
+            _read_faster(memory)  # the root config may have named further places to look in
             self._remembered = memory
         return self._remembered
 
@@ -191,6 +189,11 @@ class _FileSource(FileConfigSource):
             provider=self.provider,
             header=ConfigSource._get_header_dict(text[:512]),
         )
+
+
+def _read_faster(repository: IConfigRepository) -> None:
+    sources = repository.get_sources()
+    sources[:] = [_FileSource.of(source) if _is_file_source(source) else source for source in sources]
 
 
 def _is_file_source(source: ConfigSource) -> bool:

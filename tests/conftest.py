@@ -128,17 +128,21 @@ def wait_until(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
     raise AssertionError(f"not true within {seconds} s")
 
 
+def bare_stash(folder: Path) -> StashUnderTest:
+    """Make a stash with nothing in it, at a path with a space, a quote and an umlaut in it; nothing is committed."""
+    root = folder / "my stäsh's"
+    for name in ("conf/tool", "conf/exp", "tools"):
+        (root / name).mkdir(parents=True)
+    shutil.copy(REPOSITORY / "conf" / "config.yaml", root / "conf" / "config.yaml")
+    git("init", "-q", "-b", "main", cwd=root)
+    return StashUnderTest(root)
+
+
 @pytest.fixture
 def stash(tmp_path: Path) -> StashUnderTest:
     """An empty stash, committed, at a path with a space, a quote and an umlaut in it."""
-    root = tmp_path / "my stäsh's"
-    (root / "conf" / "tool").mkdir(parents=True)
-    (root / "conf" / "exp").mkdir()
-    (root / "tools").mkdir()
-    shutil.copy(REPOSITORY / "conf" / "config.yaml", root / "conf" / "config.yaml")
-    (root / ".gitignore").write_text("/outputs/\n/multirun/\n/.experimentstash/\n")
-    git("init", "-q", "-b", "main", cwd=root)
-    under_test = StashUnderTest(root)
+    under_test = bare_stash(tmp_path)
+    under_test.write(".gitignore", "/outputs/\n/multirun/\n/.experimentstash/\n")
     under_test.commit()
     return under_test
 

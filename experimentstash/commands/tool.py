@@ -9,41 +9,13 @@ import shlex
 import sys
 
 from experimentstash import adding, removing, tools
-from experimentstash.adding import Added
 from experimentstash.detection import Detection, describe
 from experimentstash.errors import StashError
-from experimentstash.output import complain, say
+from experimentstash.output import complain, is_terminal, say
 from experimentstash.removing import Removal, Removed, Restored
 from experimentstash.tools import Synced, Tool, Updated
 from experimentstash.transaction import put_in_order
 from experimentstash.workspace import Stash, find_stash
-
-
-def add(
-    stash: Stash,
-    name: str,
-    url: str,
-    *,
-    branch: str | None = None,
-    commit: str | None = None,
-    entrypoint: str | None = None,
-    make_environment: bool = True,
-    yes: bool = False,
-) -> Added:
-    """Add a tool, asking at a terminal for what its files don't tell."""
-    return adding.add(
-        stash,
-        name,
-        url,
-        branch=branch,
-        commit=commit,
-        entrypoint=entrypoint,
-        make_environment=make_environment,
-        choose=_ask_entrypoint if _can_ask() and not yes else None,
-        take_best=yes,
-        show_progress=_is_terminal(),
-        report=say,
-    )
 
 
 def remove(stash: Stash, name: str, *, force: bool = False, yes: bool = False) -> Removed | None:
@@ -53,12 +25,12 @@ def remove(stash: Stash, name: str, *, force: bool = False, yes: bool = False) -
 
 def restore(stash: Stash, backup: str) -> Restored:
     """Bring a removed tool back."""
-    return removing.restore(stash, backup, show_progress=_is_terminal(), report=say)
+    return removing.restore(stash, backup, show_progress=is_terminal(), report=say)
 
 
 def update(stash: Stash, name: str, *, to: str | None = None) -> Updated | None:
     """Move a tool's pin; None if it is there already."""
-    return tools.update(stash, name, to=to, show_progress=_is_terminal(), report=say)
+    return tools.update(stash, name, to=to, show_progress=is_terminal(), report=say)
 
 
 def sync(stash: Stash, names: list[str], *, everything: bool = False, offline: bool = False) -> list[Synced]:
@@ -132,7 +104,7 @@ def main(given: argparse.Namespace) -> int:
 def _add(stash: Stash, given: argparse.Namespace) -> int:
     if given.debug:
         _show_steps()
-    added = add(
+    added = adding.add(
         stash,
         given.name,
         given.url,
@@ -140,7 +112,10 @@ def _add(stash: Stash, given: argparse.Namespace) -> int:
         commit=given.commit,
         entrypoint=given.entrypoint,
         make_environment=not given.no_sync,
-        yes=given.yes,
+        choose=_ask_entrypoint if _can_ask() and not given.yes else None,
+        take_best=given.yes,
+        show_progress=is_terminal(),
+        report=say,
     )
     where = f"on {added.branch}" if added.branch else "detached"
     made_from = f"{added.detection.kind.value}{f' ({added.detection.file})' if added.detection.file else ''}"
@@ -271,12 +246,8 @@ def _commit_command(message: str, paths: tuple[str, ...]) -> str:
     return f"git commit -m {shlex.quote(message)} -- {shlex.join(f':/{path}' for path in paths)}"
 
 
-def _is_terminal() -> bool:
-    return sys.stderr is not None and sys.stderr.isatty()
-
-
 def _can_ask() -> bool:
-    return sys.stdin is not None and sys.stdin.isatty() and _is_terminal()
+    return sys.stdin is not None and sys.stdin.isatty() and is_terminal()
 
 
 def _answer(question: str) -> str:

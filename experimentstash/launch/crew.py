@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from experimentstash.files import lock_if_free
 from experimentstash.output import complain
 from experimentstash.records import Run
 from experimentstash.relay import Relay
+from experimentstash.signals import SignalQueue
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -116,6 +118,23 @@ class Crew:
                 self._leave(member)
                 seconds = 0.0
         return min(seconds, self._look_at_finishers())
+
+    def follow(self, number: signal.Signals, signals: SignalQueue) -> bool:
+        """Pause all that is at work with us, and go on with us (Ctrl-Z); False if a signal asks for neither."""
+        if number not in (signal.SIGTSTP, signal.SIGCONT):
+            return False
+        if number is signal.SIGTSTP:
+            for execution in self.executions:
+                execution.suspend()
+            signals.stop_ourselves()
+        for execution in self.executions:
+            execution.resume()
+        return True
+
+    def hasten(self) -> None:
+        """Shorten what is left of every grace."""
+        for execution in self.executions:
+            execution.hasten()
 
     def abandon(self, error: BaseException) -> None:
         """End all that is at work, now: nobody can go on watching over it."""

@@ -223,18 +223,9 @@ class _Sweep:
             self._has_failed(run.id)
 
     def _react(self, number: signal.Signals, signals: SignalQueue) -> None:
-        executions = self._crew.executions
-        if number is signal.SIGTSTP:
-            for execution in executions:
-                execution.suspend()
-            signals.stop_ourselves()
-        if number in (signal.SIGTSTP, signal.SIGCONT):
-            for execution in executions:
-                execution.resume()
-        elif number in REQUESTS:
+        if not self._crew.follow(number, signals) and number in REQUESTS:
             if number is signal.SIGINT and self.stopped is not None:
-                for execution in executions:
-                    execution.hasten()
+                self._crew.hasten()
             self.interrupted_by = self.interrupted_by or number
             if self.stopped is None:
                 self._stop(asked_by(number), "the sweep was interrupted")

@@ -146,24 +146,17 @@ class _Pack:
             self._cut_short.append(run)
 
     def _react(self, number: signal.Signals, signals: SignalQueue) -> None:
-        executions = self._crew.executions
-        if number is signal.SIGTSTP:
-            for execution in executions:
-                execution.suspend()
-            signals.stop_ourselves()
-        if number in (signal.SIGTSTP, signal.SIGCONT):
-            for execution in executions:
-                execution.resume()
+        if self._crew.follow(number, signals):
             self._stop_those_cancelled()
         elif number in REQUESTS and self._stopped is None:
             self._stopped = number
+            executions = self._crew.executions
             for execution in executions:
                 if not execution.is_ending:
                     execution.stop(asked_by(number))
             say(f"{asked_by(number).reason}: {len(executions)} at work, {len(self._waiting)} whose turn has not come")
         elif number is signal.SIGINT:
-            for execution in executions:
-                execution.hasten()
+            self._crew.hasten()
 
     def _stop_those_cancelled(self) -> None:
         """Stop the runs that somebody wants to end; the others know nothing of it."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import GIT_IDENTITY, REPOSITORY, StashUnderTest, wait_until
+from tests.conftest import StashUnderTest, bare_stash, wait_until
 
 OPTIONS = "entrypoint: main.py\ncall: {style: options, output: --out}\n"
 # Notes whom SLURM tells to stop: itself, a child, or both. Continued, it completes.
@@ -111,12 +109,7 @@ class Day:
 
 @pytest.fixture(scope="module", autouse=True)
 def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
-    root = tmp_path_factory.mktemp("day") / "my stäsh's"
-    for folder in ("conf/tool", "conf/exp", "tools"):
-        (root / folder).mkdir(parents=True)
-    shutil.copy(REPOSITORY / "conf" / "config.yaml", root / "conf" / "config.yaml")
-    subprocess.run(["git", "init", "-q", str(root)], check=True, env={**os.environ, **GIT_IDENTITY})
-    stash = StashUnderTest(root)
+    stash = bare_stash(tmp_path_factory.mktemp("day"))
     for name, registration in (("linked", f"{OPTIONS}resume: [--resumed]"), ("alone", OPTIONS)):
         stash.add_tool(name, None, registration)
         stash.write(f"tools/{name}/main.py", LINKED)
@@ -131,7 +124,7 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
         not_resumable=submit(stash, "+exp=alone", *minute, "hydra.launcher.max_requeues=9", **home),
     )
     yield submissions
-    cancelled(root)
+    cancelled(stash.root)
 
 
 def started_again(submission: Submission) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import GIT_IDENTITY, REPOSITORY, StashUnderTest, wait_until
+from tests.conftest import StashUnderTest, bare_stash, wait_until
 from tests.slurm.test_launcher import OPTIONS, Submission, cancelled, slurm, submit
 
 # Held (--hold n01: the runs 0 and 1) it goes on until it is told to stop, or there is a file `go`.
@@ -66,12 +65,7 @@ class Day:
 
 @pytest.fixture(scope="module", autouse=True)
 def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
-    root = tmp_path_factory.mktemp("day") / "my stäsh's"
-    for folder in ("conf/tool", "conf/exp", "tools"):
-        (root / folder).mkdir(parents=True)
-    shutil.copy(REPOSITORY / "conf" / "config.yaml", root / "conf" / "config.yaml")
-    subprocess.run(["git", "init", "-q", str(root)], check=True, env={**os.environ, **GIT_IDENTITY})
-    stash = StashUnderTest(root)
+    stash = bare_stash(tmp_path_factory.mktemp("day"))
     add_tools(stash)
     stash.commit()
     home = {"HOME": str(tmp_path_factory.mktemp("home"))}
@@ -83,7 +77,7 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
         not_resumable=submit(stash, "+exp=held", *common, *minute, **home),
     )
     yield submissions
-    cancelled(root)
+    cancelled(stash.root)
 
 
 def states(submission: Submission) -> list[str]:
