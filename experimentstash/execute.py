@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import os
 import select
 import shlex
@@ -43,6 +44,9 @@ _RESERVE = 10.0
 _RESERVE_SHARE = 0.25
 # Seconds between two touches of the supervisor's log, by which other machines see that it lives.
 HEARTBEAT = 60.0
+# Seconds after which the record of a run names the tool's process. Until then its marker is enough to find it, and a
+# tool that has ended by then is spared a write.
+_SHORT = 0.1
 _WANDB_TIMEOUT = 30.0
 
 
@@ -121,6 +125,7 @@ class Execution:
         self._has_started = False
         self._before: collect.Snapshot = {}
         self._next_heartbeat = 0.0
+        self._unwritten_until = math.inf
 
     def begin(self, environment: Mapping[str, str]) -> None:
         """Start the tool, in this environment; one that can't be started is recorded as failed, or as cancelled.
@@ -151,7 +156,7 @@ class Execution:
         self._next_heartbeat = time.monotonic() + HEARTBEAT
         log(f"started process {process.pid}: {shlex.join(argv)}")
         run.process = records.Process(process.pid, process.start_time)
-        self._write_if_possible()
+        self._unwritten_until = time.monotonic() + _SHORT
 
     @property
     def has_started(self) -> bool:
@@ -181,7 +186,10 @@ class Execution:
             self._next_heartbeat = now + HEARTBEAT
             with contextlib.suppress(OSError):
                 os.utime(self.run.path / SUPERVISOR_LOG)
-        return min(self._tool.tick(self._grace), HEARTBEAT)
+        seconds = self._tool.tick(self._grace)
+        if now >= self._unwritten_until and not self.is_over:
+            self._write_if_possible()
+        return max(0.0, min(seconds, HEARTBEAT, self._unwritten_until - now))
 
     def stop(self, request: StopRequest) -> float:
         """Ask the tool to stop and return how many seconds it has to save its work."""
@@ -248,9 +256,11 @@ class Execution:
 
     def _write_if_possible(self) -> None:
         """Write the record of a tool that runs: a disk that is full just now is no reason to end it."""
+        self._unwritten_until = math.inf
         try:
             records.write(self.run)
         except OSError as error:
+            self._unwritten_until = time.monotonic() + HEARTBEAT
             self._log(f"the record could not be written: {error.strerror}")
 
 

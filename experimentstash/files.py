@@ -11,25 +11,36 @@ from pathlib import Path
 from experimentstash.errors import StashError
 
 
-def write_atomically(path: Path, data: str | bytes, *, replace: bool = True) -> None:
+def write_atomically(path: Path | str, data: str | bytes, *, replace: bool = True) -> None:
     """Replace ``path`` by ``data`` in one step: a reader sees the old content or the new, never a part.
 
     Without ``replace`` it raises FileExistsError if somebody else was faster.
     """
     content = data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data
     # Not by tempfile, which takes longer than all the rest of a write.
-    staged = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}")
-    descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    folder, name = os.path.split(path)
+    staged = os.path.join(folder, f".{name}.{os.getpid()}-{os.urandom(4).hex()}")
     try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
+        write(staged, content, os.O_EXCL)
         if replace:
             os.replace(staged, path)
         else:
             os.link(staged, path)
-    finally:
+            os.unlink(staged)
+    except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(staged)
+        raise
+
+
+def write(path: Path | str, content: bytes, flags: int = os.O_TRUNC) -> None:
+    """Write a file. A sweep writes thousands of small ones: without a stream each takes half the time."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | flags, 0o666)
+    try:
+        while content:
+            content = content[os.write(descriptor, content) :]
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 import shlex
+import time
+from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +28,7 @@ from experimentstash.entrypoints import Entrypoint
 from experimentstash.errors import StashError
 from experimentstash.files import write_atomically
 from experimentstash.process import LEAKS
-from experimentstash.provenance import Checkouts
+from experimentstash.provenance import FRESH, Checkouts
 from experimentstash.recipes import Recipe
 from experimentstash.records import Command, Run, State
 from experimentstash.redaction import contains_secret, find_secret, is_secret_name
@@ -74,22 +76,43 @@ class Plan:
     collected: Sequence[Path] = ()
 
 
-def plan(request: Request) -> Plan:
-    """Work out what a run will execute. Touches nothing; StashError for whatever can't work."""
+@dataclass(frozen=True)
+class Basis:
+    """What the runs of a tool have in common, as its files are now."""
+
+    tool: ToolConfig  # as it is for the code that is used
+    directory: Path
+    entry: Entrypoint
+    recipe: Recipe
+    interpreter: Path | None
+    program: Sequence[str]  # the start of the argv
+
+
+class Bases:
+    """What the runs of each tool have in common, looked at once a second at most."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[float, Request, Basis]] = {}
+
+    def of(self, request: Request) -> Basis:
+        """Return what a run has in common with others of its tool; StashError for whatever can't work."""
+        now = time.monotonic()
+        moment, similar, basis = self._known.get(request.tool, (-FRESH, None, None))
+        is_same = similar and (similar.config.tool, similar.frozen) == (request.config.tool, request.frozen)
+        if basis is None or not is_same or now - moment >= FRESH:
+            basis = _basis(request)
+            self._known[request.tool] = now, request, basis
+        return basis
+
+
+def plan(request: Request, bases: Bases | None = None) -> Plan:
+    """Work out what a run will execute. Touches nothing; StashError for whatever can't work.
+
+    Whoever plans many runs gives all of them the same ``bases``.
+    """
     config, stash = request.config, request.stash
-    tool = config.tool if request.frozen is None else request.frozen.adapted(config.tool)
-    directory = _code_directory(request)
-    entry = entrypoints.read(tool.entrypoint, directory)
-    recipe = recipes.plan(
-        request.tool,
-        tool,
-        directory,
-        entry.script,
-        stash.environments,
-        own_home=None if request.frozen is None else request.frozen.environments,
-        runs_python=entry.runs_python,
-    )
-    interpreter = environments.interpreter(recipe)
+    basis = (bases or Bases()).of(request)
+    tool, directory, recipe, interpreter = basis.tool, basis.directory, basis.recipe, basis.interpreter
     built = arguments.build(
         tool.call,
         config.experiment,
@@ -99,12 +122,12 @@ def plan(request: Request) -> Plan:
         tool_directory=directory,
         stash_root=stash.root,
     )
-    argv = [*_program(entry, directory, interpreter, request), *built.argv]
+    argv = [*basis.program, *built.argv]
     secrets, plain, unset = _split_environment({**request.env_set, **tool.env})
     command = Command(
         argv=argv,
         cwd=str(request.directory if tool.working_directory == "run" else directory),
-        environment={**_environment(request, directory, recipe, entry), **plain},
+        environment={**_environment(request, basis), **plain},
         unset=sorted({*LEAKS, "PYTHONSAFEPATH", "HYDRA_FULL_ERROR", *_OUR_VARIABLES, *unset} - set(plain)),
         path=str(interpreter.parent) if recipe.directory is not None and interpreter is not None else None,
         secrets=sorted(secrets),
@@ -119,7 +142,7 @@ def plan(request: Request) -> Plan:
         run_id=request.id,
         tags=config.tags,
         job_type=None,
-        inherited={**os.environ, **plain},
+        inherited=ChainMap(plain, os.environ),
         slurm=request.for_slurm,
     )
     command.environment = {**wandb_set, **command.environment}
@@ -127,7 +150,7 @@ def plan(request: Request) -> Plan:
     asked = config.resources
     described = [config.description, *config.tags, *map(str, [*request.overrides, *asked.setup, *asked.extra.values()])]
     written = [*command.argv, *command.environment.values(), *built.files.values(), *described]
-    variable = find_secret(written, {**os.environ, **secrets})
+    variable = find_secret(written, ChainMap(secrets, os.environ))
     if variable is not None:
         raise contains_secret(variable)
     collected = _collected(request, directory)
@@ -201,7 +224,7 @@ def draft(planned: Plan) -> Run:
         estimated_runtime=planned.estimated_runtime,
         timeout=planned.timeout,
         grace=config.grace.seconds,
-        resources={name: value for name, value in asdict(config.resources).items() if value not in (None, [], {})},
+        resources={name: value for name, value in vars(config.resources).items() if value not in (None, [], {})},
         collect=[str(path) for path in planned.collected],
         collect_lock=str(stash.private / "locks" / f"{request.tool}.lock") if config.tool.collect else None,
         resume=config.tool.resume,
@@ -230,6 +253,24 @@ def explain(planned: Plan) -> list[str]:
     lines += [f"set          {name}={value}" for name, value in sorted(command.environment.items())]
     lines += [f"set          {name} (a secret)" for name in command.secrets]
     return [*lines, f"command      {shlex.join(command.argv)}"]
+
+
+def _basis(request: Request) -> Basis:
+    config = request.config.tool
+    tool = config if request.frozen is None else request.frozen.adapted(config)
+    directory = _code_directory(request)
+    entry = entrypoints.read(tool.entrypoint, directory)
+    recipe = recipes.plan(
+        request.tool,
+        tool,
+        directory,
+        entry.script,
+        request.stash.environments,
+        own_home=None if request.frozen is None else request.frozen.environments,
+        runs_python=entry.runs_python,
+    )
+    interpreter = environments.interpreter(recipe)
+    return Basis(tool, directory, entry, recipe, interpreter, _program(entry, directory, interpreter, request))
 
 
 def tool_directory(stash: Stash, name: str, tool: ToolConfig) -> Path:
@@ -284,20 +325,20 @@ def _split_environment(declared: Mapping[str, str | None]) -> tuple[dict[str, st
     return secrets, plain, [name for name, value in declared.items() if value is None]
 
 
-def _environment(request: Request, directory: Path, recipe: Recipe, entry: Entrypoint) -> dict[str, str]:
+def _environment(request: Request, basis: Basis) -> dict[str, str]:
     changes = {
         "EXPERIMENTSTASH_RUN_DIR": str(request.directory),
         "EXPERIMENTSTASH_RUN_ID": request.id,
         "PYTHONUNBUFFERED": "1",  # the log is written as the tool prints
     }
     # The tool's checkout stays clean. In an environment of ours the compiled files are kept, beside it.
-    if recipe.directory is not None:
-        changes["PYTHONPYCACHEPREFIX"] = str(recipe.directory / "pycache")
+    if basis.recipe.directory is not None:
+        changes["PYTHONPYCACHEPREFIX"] = str(basis.recipe.directory / "pycache")
     else:
         changes["PYTHONDONTWRITEBYTECODE"] = "1"
-    search_path = [] if request.frozen is None else request.frozen.search_path(recipe.kind)
-    if entry.is_module and request.config.tool.working_directory == "run" and directory not in search_path:
-        search_path.append(directory)
+    search_path = [] if request.frozen is None else request.frozen.search_path(basis.recipe.kind)
+    if basis.entry.is_module and request.config.tool.working_directory == "run" and basis.directory not in search_path:
+        search_path.append(basis.directory)
     if search_path:
         changes["PYTHONPATH"] = os.pathsep.join(map(str, search_path))
     return changes

@@ -20,10 +20,10 @@ Look and act: experimentstash runs | show | logs | cancel | resume | sync   (--h
 What's in it: python -m experimentstash --help, or +exp=NAME --cfg job"""
 
 
-def say(message: str) -> None:
-    """Write one message to stderr; a terminal that has gone is no reason to fail."""
+def say(*messages: str) -> None:
+    """Write messages to stderr, all at once; a terminal that has gone is no reason to fail."""
     with contextlib.suppress(OSError, ValueError):
-        print(f"{_PREFIX}{message}", file=sys.stderr, flush=True)
+        print("".join(f"{_PREFIX}{message}\n" for message in messages), end="", file=sys.stderr, flush=True)
 
 
 def complain(message: str) -> None:

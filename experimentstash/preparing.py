@@ -60,7 +60,7 @@ def prepare_job(job: Job) -> Prepared | None:
             raise sweepers.no_objective(request.organizer)
         if not seen.is_dry:
             request = replace(request, frozen=_frozen(session, request, seen.launcher))
-        planned = plan(request)
+        planned = plan(request, session.bases)
         if settings.debug:
             for line in explain(planned):
                 say(line)

@@ -12,11 +12,10 @@ import os
 import signal
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
-_PROC = Path("/proc")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _PR_SET_CHILD_SUBREAPER = 36
+_CHUNK = 65536
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ def hostname() -> str:
 def boot_id() -> str:
     """Return what tells this boot of this machine from others ("" where the kernel doesn't say)."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return _read("/proc/sys/kernel/random/boot_id").decode().strip()
     except OSError:
         return ""
 
@@ -57,7 +56,7 @@ def identity(pid: int) -> Identity | None:
     stat = _stat(pid)
     if stat is not None:
         return None if stat.state in "ZX" else Identity(pid, stat.start_time)
-    if _PROC.joinpath("self").exists():
+    if os.path.exists("/proc/self"):
         return None
     try:
         os.kill(pid, 0)
@@ -76,8 +75,8 @@ def is_alive(process: Identity) -> bool:
 def catches(pid: int, number: signal.Signals) -> bool:
     """Tell whether a process has a handler for a signal."""
     try:
-        for line in (_PROC / str(pid) / "status").read_text(errors="replace").splitlines():
-            if line.startswith("SigCgt:"):
+        for line in _read(f"/proc/{pid}/status").splitlines():
+            if line.startswith(b"SigCgt:"):
                 return bool(int(line.split()[1], 16) >> (number - 1) & 1)
     except (OSError, ValueError):
         pass
@@ -93,7 +92,7 @@ def command_name(pid: int) -> str:
 def executable_name(pid: int) -> str:
     """Return the name of the file that a process executes: of a script, its interpreter's."""
     try:
-        return os.path.basename(os.readlink(_PROC / str(pid) / "exe"))
+        return os.path.basename(os.readlink(f"/proc/{pid}/exe"))
     except OSError:
         return command_name(pid)
 
@@ -102,9 +101,9 @@ def children(pid: int) -> list[int]:
     """Return the pids of the children of a process, zombies included."""
     found: list[int] = []
     try:
-        for thread in (_PROC / str(pid) / "task").iterdir():
+        for thread in os.listdir(f"/proc/{pid}/task"):
             with contextlib.suppress(OSError):
-                found += [int(child) for child in (thread / "children").read_text().split()]
+                found += map(int, _read(f"/proc/{pid}/task/{thread}/children").split())
     except OSError:
         pass
     return found
@@ -137,7 +136,7 @@ def members(marker: str, among: Iterable[int] | None = None, session: int | None
     """
     entry = marker.encode()
     roots: set[int] = set()
-    for pid in _numbers(_PROC) if among is None else among:
+    for pid in _everyone() if among is None else among:
         stat = _stat(pid)
         if stat is None or stat.state in "ZX":
             continue
@@ -145,7 +144,7 @@ def members(marker: str, among: Iterable[int] | None = None, session: int | None
             roots.add(pid)
             continue
         with contextlib.suppress(OSError):
-            if entry in (_PROC / str(pid) / "environ").read_bytes().split(b"\0"):
+            if entry in _read(f"/proc/{pid}/environ").split(b"\0"):
                 roots.add(pid)
     pids = roots.union(*(descendants(root) for root in roots))
     found = {identity(pid) for pid in pids - {os.getpid()}}
@@ -166,7 +165,7 @@ def memory(pids: Iterable[int]) -> int:
             own += share
             continue
         with contextlib.suppress(OSError, ValueError, IndexError):
-            fields = (_PROC / str(pid) / "statm").read_text().split()
+            fields = _read(f"/proc/{pid}/statm").split()
             resident, shared = int(fields[1]) * _PAGE, int(fields[2]) * _PAGE
             own += resident - shared
             largest_shared = max(largest_shared, shared)
@@ -176,29 +175,37 @@ def memory(pids: Iterable[int]) -> int:
 def _proportional_share(pid: int) -> int | None:
     """Return a process's memory in bytes, with its part of what it shares (forked workers share most of theirs)."""
     with contextlib.suppress(OSError, ValueError, IndexError):
-        for line in (_PROC / str(pid) / "smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
+        for line in _read(f"/proc/{pid}/smaps_rollup").splitlines():
+            if line.startswith(b"Pss:"):
                 return int(line.split()[1]) * 1024
     return None
 
 
 def oom_kills() -> int:
     """Return how many processes of our control group the kernel has killed for lack of memory (0: or unknown)."""
+    source = _oom_events()
     with contextlib.suppress(OSError, ValueError):
-        for line in Path("/proc/self/cgroup").read_text().splitlines():
-            _, controllers, path = line.split(":", 2)
-            if controllers == "":
-                source = Path("/sys/fs/cgroup" + path) / "memory.events"  # version 2
-            elif "memory" in controllers.split(","):
-                source = Path("/sys/fs/cgroup/memory" + path) / "memory.oom_control"  # version 1
-            else:
-                continue
-            with contextlib.suppress(OSError):
-                for entry in source.read_text().splitlines():
-                    name, _, value = entry.partition(" ")
-                    if name == "oom_kill":
-                        return int(value)
+        for entry in _read(source).splitlines() if source else ():
+            name, _, value = entry.partition(b" ")
+            if name == b"oom_kill":
+                return int(value)
     return 0
+
+
+@functools.cache
+def _oom_events() -> str | None:
+    """Return the file in which the kernel counts what it does to our control group for lack of memory."""
+    with contextlib.suppress(OSError, ValueError):
+        for line in _read("/proc/self/cgroup").decode().splitlines():
+            _, controllers, path = line.split(":", 2)
+            source = None
+            if controllers == "":
+                source = f"/sys/fs/cgroup{path}/memory.events"  # version 2
+            elif "memory" in controllers.split(","):
+                source = f"/sys/fs/cgroup/memory{path}/memory.oom_control"  # version 1
+            if source is not None and os.path.exists(source):
+                return source
+    return None
 
 
 def adopt_orphans() -> None:
@@ -218,16 +225,29 @@ def send(process: Identity, number: signal.Signals) -> bool:
     return True
 
 
-def _numbers(directory: Path) -> list[int]:
+def _read(path: str) -> bytes:
+    """Return the content of one of the kernel's files; by far the most of a look at a process is this."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        return [int(name) for name in os.listdir(directory) if name.isdecimal()]
+        content = part = os.read(descriptor, _CHUNK)
+        while part:
+            part = os.read(descriptor, _CHUNK)
+            content += part
+        return content
+    finally:
+        os.close(descriptor)
+
+
+def _everyone() -> list[int]:
+    try:
+        return [int(name) for name in os.listdir("/proc") if name.isdecimal()]
     except OSError:
         return []
 
 
 def _stat(pid: int) -> _Stat | None:
     try:
-        text = (_PROC / str(pid) / "stat").read_text(errors="replace")
+        text = _read(f"/proc/{pid}/stat").decode(errors="replace")
     except OSError:
         return None
     # The command is in parentheses and may itself contain any of them.

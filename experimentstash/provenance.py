@@ -17,7 +17,7 @@ OWN_OUTPUT = ("outputs/", "multirun/", ".experimentstash/")
 # Bytes. A larger untracked file is data, not code: it is named in the record and left out of the patch.
 LARGEST_UNTRACKED = 1024 * 1024
 # Seconds for which a checkout counts as it was when it was looked at: a sweep's jobs are frozen in quick succession.
-_FRESH = 1.0
+FRESH = 1.0
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,19 @@ class Checkouts:
 
     def __init__(self) -> None:
         self._known: dict[Path, tuple[float, git.Status | None]] = {}
+        self._identified: dict[tuple[Path, str], tuple[float, Provenance]] = {}
         self._patches: dict[tuple[git.Status, Path], str] = {}
 
     def identify(self, directory: Path, patch_name: str) -> Provenance:
         """Return what the checkout with this directory is now; only changes below the directory count as its own."""
-        status = self._status(directory)
+        moment, known = self._identified.get((directory, patch_name), (-FRESH, None))
+        if known is None or time.monotonic() - moment >= FRESH:
+            moment, status = self._status(directory)
+            known = self._identity(directory, status, patch_name)
+            self._identified[directory, patch_name] = moment, known
+        return known
+
+    def _identity(self, directory: Path, status: git.Status | None, patch_name: str) -> Provenance:
         if status is None:
             return Provenance(Code(path=str(directory)))
         prefix = "" if directory == status.root else f"{os.path.relpath(directory, status.root)}/"
@@ -67,16 +75,17 @@ class Checkouts:
             code.patch = patch_name
         return Provenance(code, patch)
 
-    def _status(self, directory: Path) -> git.Status | None:
+    def _status(self, directory: Path) -> tuple[float, git.Status | None]:
+        """Return the state of a checkout, and when it was looked at."""
         root = git.toplevel(directory)
         if root is None:
-            return None
-        moment, status = self._known.get(root, (-_FRESH, None))
-        if time.monotonic() - moment >= _FRESH:
+            return time.monotonic(), None
+        moment, status = self._known.get(root, (-FRESH, None))
+        if time.monotonic() - moment >= FRESH:
             moment, status = time.monotonic(), git.status(root)
             self._known[root] = moment, status
             self._patches.clear()
-        return status
+        return moment, status
 
 
 def belongs_in_patch(path: Path) -> bool:

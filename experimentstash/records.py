@@ -201,9 +201,9 @@ def moment(text: str) -> float:
 
 def claim(run: Run) -> None:
     """Write the first record of a run; StashError if its directory already holds one."""
-    run.path.mkdir(parents=True, exist_ok=True)
+    os.makedirs(run.directory, exist_ok=True)
     try:
-        write_atomically(run.path / FILE_NAME, _text(run), replace=False)
+        write_atomically(os.path.join(run.directory, FILE_NAME), _text(run), replace=False)
     except FileExistsError as error:
         raise already_taken(run.path) from error
 
@@ -219,7 +219,7 @@ def already_taken(directory: Path, go_on: str | None = None) -> StashError:
 
 def write(run: Run) -> None:
     """Replace the run's record in its directory."""
-    write_atomically(run.path / FILE_NAME, _text(run))
+    write_atomically(os.path.join(run.directory, FILE_NAME), _text(run))
 
 
 _ENCODER = json.JSONEncoder(default=vars)
@@ -227,7 +227,7 @@ _ENCODER = json.JSONEncoder(default=vars)
 
 def _text(run: Run) -> str:
     # A line for each key: json's own indentation takes several times as long, and dataclasses.asdict copies everything.
-    lines = (f'  "{name}": {_ENCODER.encode(value)}' for name, value in vars(run).items())
+    lines = (f'  "{name}": {"null" if value is None else _ENCODER.encode(value)}' for name, value in vars(run).items())
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import functools
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -29,6 +30,7 @@ _SECRET_FILES = (
 _SHORTEST_SECRET = 8
 
 
+@functools.lru_cache(maxsize=4096)
 def is_secret_name(name: str) -> bool:
     """Tell whether an environment variable of this name holds a secret."""
     return _SECRET_NAME.search(name) is not None
@@ -42,7 +44,8 @@ def is_secret_file(path: str) -> bool:
 
 def secrets_in(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the values in ``environment`` that are secrets, with their names: {value: name}."""
-    return {value: name for name, value in environment.items() if is_secret_name(name) and _looks_secret(value)}
+    named = {name: environment[name] for name in environment if is_secret_name(name)}
+    return {value: name for name, value in named.items() if _looks_secret(value)}
 
 
 def _looks_secret(value: str) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from experimentstash.errors import StashError
 from experimentstash.execute import Executed
+from experimentstash.freeze import Bases
 from experimentstash.provenance import Checkouts
 from experimentstash.records import Run
 from experimentstash.variations import SweepLoader
@@ -44,6 +45,7 @@ class Session:
     failure: StashError | None = None
     loader: SweepLoader | None = None
     checkouts: Checkouts = field(default_factory=Checkouts)
+    bases: Bases = field(default_factory=Bases)
     # The tools' code that has been secured: all runs of a sweep share one state of it. None: git doesn't know the tool.
     frozen: dict[tuple[object, ...], Frozen | None] = field(default_factory=dict)
 

@@ -77,15 +77,21 @@ class Ending:
 
 def supervisor_here() -> Supervisor:
     """Return who this process is, as records keep it."""
-    own = procfs.identity(os.getpid())
+    pid = os.getpid()
     return Supervisor(
         host=procfs.hostname(),
-        pid=os.getpid(),
-        start_time=own.start_time if own else 0,
+        pid=pid,
+        start_time=_start_time(pid),
         boot_id=procfs.boot_id(),
         slurm_job=slurm.current_job(),
         slurm_step=slurm.in_step(),
     )
+
+
+@functools.cache
+def _start_time(pid: int) -> int:
+    own = procfs.identity(pid)
+    return own.start_time if own else 0
 
 
 @functools.cache

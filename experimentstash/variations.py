@@ -13,11 +13,12 @@ import copy
 import dataclasses
 import functools
 import itertools
+import os
 import pickle
 import re
 import textwrap
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -31,11 +32,15 @@ from omegaconf import MISSING, Container, DictConfig, ListConfig, OmegaConf, Val
 from omegaconf._utils import OmegaConfDumper
 from omegaconf.errors import OmegaConfBaseException
 
+from experimentstash import files
 from experimentstash.job_config import (
     Circumstances,
     circumstances,
     hydra_hidden,
     is_dry,
+    override_nodes,
+    put,
+    raw,
     typed_overrides,
     without_hydra,
 )
@@ -52,8 +57,13 @@ _PLAIN = re.compile(
     r"(?P<key>\+{0,2}[A-Za-z_][\w.-]*)=(?:(?P<number>-?(?:0|[1-9]\d*)(?P<part>\.\d+)?)|(?P<word>[a-z]\w*))", re.ASCII
 )
 _NO_WORDS = {"true", "false", "null", "inf", "nan"}
+# What YAML leaves as it is, and what of it means something else, or gets quotes from OmegaConf.
+_WORD = re.compile(r"(?:/|\+{0,2}(?=[A-Za-z]))[\w./+=,-]*", re.ASCII)
+_NO_YAML_WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null", "inf", "infinity", "nan"}
 # A directory's name that depends on nothing but the environment and the time at which the sweep began.
 _SAME_FOR_ALL = re.compile(r"(?:[^$]|\$(?!\{)|\$\{(?:oc\.env|now):[^${}]*\})*")
+# What decides whether Hydra does more for a job than to write its files, and where to.
+_SAME_FOR_PLAIN = (("hydra", "job", "env_set"), ("hydra", "job", "chdir"), ("hydra", "output_subdir"))
 # What of Hydra's own settings differs between the jobs of a sweep, besides the overrides.
 _PER_JOB = (("job", "num"), ("job", "id"), ("job", "override_dirname"), ("runtime", "output_dir"))
 
@@ -183,6 +193,7 @@ class Variation:
             and not any(one == other[: len(one)] for one, other in itertools.permutations(paths, 2))
             and all(self._is_straight(path) for path in paths)
             and all(isinstance(_node(self.config, path), ValueNode) for path in varying)
+            and not any(_node(self.config, path)._is_interpolation() for path in _SAME_FOR_PLAIN)
         )
         self.values = varying if can_vary else []
         return can_vary
@@ -194,42 +205,58 @@ class Variation:
 
     def vary(self, overrides: Sequence[Override]) -> None:
         """Take the values of another job that makes the same choices. Raises OmegaConf's errors."""
-        paths = {".".join(path) for path in self.values}
-        hydra = self.config.hydra
-        task = hydra.overrides.task
-        for position, override in enumerate(overrides):
-            if override.key_or_group in paths:
-                OmegaConf.update(self.config, override.key_or_group, override.value(), merge=True)
-            if task[position] != override.input_line:
-                task[position] = override.input_line
-        hydra.runtime.output_dir = MISSING  # each job's own
-        style = hydra.job.config.override_dirname
-        hydra.job.override_dirname = get_overrides_dirname(
-            list(overrides), kv_sep=style.kv_sep, item_sep=style.item_sep, exclude_keys=style.exclude_keys
+        config = self.config
+        for override, typed in zip(overrides, override_nodes(raw(config, "hydra")), strict=True):
+            typed._set_value(override.input_line)
+            node = self._nodes.get(override.key_or_group)
+            if node is not None:
+                node._set_value(override.value())
+        put(config, "runtime.output_dir", MISSING)  # each job's own
+        put(config, "job.override_dirname", self._dirname(list(overrides)))
+
+    @functools.cached_property
+    def _nodes(self) -> dict[str, Any]:
+        """The nodes of the values that differ, by the keys of their overrides."""
+        return {".".join(path): raw(self.config, *path) for path in self.values}
+
+    @functools.cached_property
+    def _dirname(self) -> Callable[[list[Override]], str]:
+        """How overrides make the name of a directory."""
+        style = self.config.hydra.job.config.override_dirname
+        return functools.partial(
+            get_overrides_dirname,
+            kv_sep=style.kv_sep,
+            item_sep=style.item_sep,
+            exclude_keys=list(style.exclude_keys),
         )
+
+    @functools.cached_property
+    def is_plain(self) -> bool:
+        """Whether Hydra would do nothing for the job but write its files."""
+        hydra = self.config.hydra
+        return not (hydra.job.env_set or hydra.job.chdir or hydra.output_subdir is None)
 
     def directory(self, config: DictConfig) -> Path:
         """Return the run's directory, as `job_config.own_directory` does."""
-        settings = config.hydra.sweep
-        if self._sweep is not None:
-            place = self._sweep
-        else:
+        settings = raw(config, "hydra", "sweep")
+        if self._sweep is None:
             place = str(settings.dir)
-            if _SAME_FOR_ALL.fullmatch(str(_node(settings, ("dir",))._value())):
+            if _SAME_FOR_ALL.fullmatch(str(raw(settings, "dir")._value())):
                 self._sweep = place
-        is_usual = _node(settings, ("subdir",))._value() == "${hydra.job.num}"
-        return Path(place, str(config.hydra.job.num if is_usual else settings.subdir))
+        else:
+            place = self._sweep
+        is_usual = raw(settings, "subdir")._value() == "${hydra.job.num}"
+        return Path(place, str(raw(config, "hydra", "job", "num")._value() if is_usual else settings.subdir))
 
     def circumstances(self) -> Circumstances:
         """Return what Hydra's settings say of the job, with HydraConfig set as in it."""
-        hydra = self.config.hydra
+        hydra = raw(self.config, "hydra")
         if self._circumstances is None or self._sweep is None:
             self._circumstances = circumstances(hydra, self.config)
             return self._circumstances
         return dataclasses.replace(
             self._circumstances,
-            directory=Path(hydra.runtime.output_dir),
-            output_subdir=hydra.output_subdir,
+            directory=Path(raw(hydra, "runtime", "output_dir")._value()),
             overrides=typed_overrides(hydra),
             is_dry=is_dry(self.config),
         )
@@ -245,21 +272,26 @@ class Variation:
             self._typed = made
             self._interpolations = [path for path in _interpolations(self.config) if path[0] != "hydra"]
             return made
+        directory = raw(self.config, "hydra", "runtime", "output_dir")._value()
         with hydra_hidden(self.config):
-            for path in (*self.values, *self._interpolations):
-                self._typed = _replaced(self._typed, path, _select(self.config, path))
+            for path in self._interpolations:
+                # Of the one that every job has, it is known without asking OmegaConf.
+                is_directory = _node(self.config, path)._value() == StashConfig.output_dir
+                self._typed = _replaced(self._typed, path, directory if is_directory else _select(self.config, path))
+        for path in self.values:
+            self._typed = _replaced(self._typed, path, raw(self.config, *path)._value())
         return self._typed
 
     def keep(self, directory: Path) -> None:
         """Write the files that Hydra keeps of a job, with HydraConfig set as in it."""
-        folder = directory / str(self.config.hydra.output_subdir)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = os.path.join(directory, str(raw(self.config, "hydra", "output_subdir")._value()))
+        os.makedirs(folder, exist_ok=True)
         for name, text in self.files().items():
-            (folder / name).write_text(text, encoding="utf-8")
+            files.write(os.path.join(folder, name), text.encode())
 
     def files(self) -> dict[str, str]:
         """Return the files that Hydra keeps of a job in its output_subdir."""
-        hydra = self.config.hydra
+        hydra = raw(self.config, "hydra")
         if self._files is None:
             own = OmegaConf.to_container(without_hydra(self.config), resolve=False, enum_to_str=True)
             settings = OmegaConf.to_container(hydra, resolve=False, enum_to_str=True)
@@ -267,12 +299,12 @@ class Variation:
             self._files = (_Yaml(own, 2), _Yaml({"hydra": settings}, 3))
         config, whole = self._files
         for path in self.values:
-            config.set(path, _node(self.config, path)._value())
+            config.set(path, raw(self.config, *path)._value())
         for path in _PER_JOB:
-            whole.set(("hydra", *path), _node(hydra, path)._value())
-        task = OmegaConf.to_container(hydra.overrides.task, resolve=False)
+            whole.set(("hydra", *path), raw(hydra, *path)._value())
+        task = typed_overrides(hydra)
         whole.set(("hydra", "overrides", "task"), task)
-        return {"config.yaml": config.text(), "hydra.yaml": whole.text(), "overrides.yaml": _yaml(task)}
+        return {"config.yaml": config.text(), "hydra.yaml": whole.text(), "overrides.yaml": _list(task)}
 
 
 _Path = tuple[Any, ...]  # keys, and positions in lists
@@ -327,12 +359,14 @@ class _Yaml:
         self._inner: dict[Any, _Yaml] = {}
         self.values: dict[Any, Any] = dict(content)
         self._texts: dict[Any, str] = {}
+        self._whole: str | None = None
         for key, value in content.items():
             if depth > 1 and isinstance(value, dict) and value:
                 self._inner[key] = _Yaml(value, depth - 1, margin + "  ")
 
     def set(self, path: _Path, value: Any) -> None:
         """Replace one value."""
+        self._whole = None
         first, rest = path[0], path[1:]
         if first in self._inner and rest:
             self._inner[first].set(rest, value)
@@ -344,13 +378,40 @@ class _Yaml:
         self._texts.pop(first, None)
 
     def text(self) -> str:
-        for key, value in self.values.items():
-            if key not in self._texts:
-                shown = _yaml({key: None}).replace(" null", "") if key in self._inner else _yaml({key: value})
-                self._texts[key] = textwrap.indent(shown, self._margin) if self._margin else shown
-        return "".join(
-            self._texts[key] + (self._inner[key].text() if key in self._inner else "") for key in self.values
-        )
+        if self._whole is None:
+            self._whole = "".join(self._entry(key, value) for key, value in self.values.items())
+        return self._whole
+
+    def _entry(self, key: Any, value: Any) -> str:
+        if key not in self._texts:
+            shown = _yaml({key: None}).replace(" null", "") if key in self._inner else _entry(key, value)
+            self._texts[key] = textwrap.indent(shown, self._margin) if self._margin else shown
+        return self._texts[key] + (self._inner[key].text() if key in self._inner else "")
+
+
+def _entry(key: Any, value: Any) -> str:
+    """Return an entry of a mapping as YAML."""
+    if isinstance(value, list) and value:
+        return f"{key}:\n{_list(value)}" if _plain(key) else _yaml({key: value})
+    plain = _plain(key), _plain(value)
+    return _yaml({key: value}) if None in plain else "{}: {}\n".format(*plain)
+
+
+def _list(values: list[Any]) -> str:
+    plain = [_plain(value) for value in values]
+    return _yaml(values) if None in plain or not values else "".join(f"- {value}\n" for value in plain)
+
+
+def _plain(value: Any) -> str | None:
+    """Return a number or a word as YAML has it; None for what is more, or may need more."""
+    if type(value) is int:
+        return str(value)
+    if type(value) is not str or not value.isascii():
+        return None
+    if value.isdecimal():
+        return f"'{value}'"
+    is_plain = _WORD.fullmatch(value) is not None and value.lstrip("+").lower() not in _NO_YAML_WORDS
+    return value if is_plain else None
 
 
 def _yaml(content: Any) -> str:

@@ -405,9 +405,9 @@ def test_a_disk_that_is_full_for_a_while(small_disk: Path) -> None:
     stash = new_stash(small_disk / "stash")
     run = odd(stash, "fill", str(small_disk / "filler"), 100, grace=20.0)
     with running(run) as one:
-        wait_until(lambda: record(run)["process"] and shutil.disk_usage(small_disk).free == 0)
+        wait_until(lambda: marked(run) and shutil.disk_usage(small_disk).free == 0)
         one.process.send_signal(INT)
-        wait_until(lambda: one.process.poll() is not None or not is_alive(record(run)["process"]["pid"]))
+        wait_until(lambda: one.process.poll() is not None or not marked(run))
         code = one.process.wait(20)
         stderr = one.process.stderr.read() if one.process.stderr else ""
     # The tool was told, though the record could not say so.

@@ -239,7 +239,7 @@ def test_ctrl_z_stops_them_all(scripts: Scripts) -> None:
         text=True,
         preexec_fn=os.setpgrp,
     )
-    wait_until(lambda: len(scripts.written("at-*")) == 2)
+    wait_until(lambda: len(scripts.written("at-*")) == 2 and all(run["process"] for run in scripts.runs()))
     tools = [run["process"]["pid"] for run in scripts.runs()]
 
     def state(pid: int) -> str:

@@ -24,7 +24,7 @@ from experimentstash import variations
 from experimentstash.app import VERSION_BASE, register
 from experimentstash.job_config import HydraJob, as_job, own_directory, without_hydra
 from experimentstash.loader import CONFIG_NAME
-from experimentstash.variations import SweepLoader, Variation, _Parser
+from experimentstash.variations import SweepLoader, Variation, _entry, _list, _Parser, _yaml
 from tests.conftest import StashUnderTest
 from tests.test_composition import described, varied
 
@@ -261,6 +261,23 @@ def given_or_raised(made: Variation | None, error: Exception | None) -> tuple[Di
 def test_plain_overrides_are_parsed_as_hydra_parses_them(key: str, value: str) -> None:
     line = f"{key}={value}"
     assert repr(parse(OverridesParser.create().parse_override, line)) == repr(parse(_Parser(), line))
+
+
+@given(
+    some.one_of(
+        some.text(),
+        some.from_regex(r"\A[+/]{0,2}[A-Za-z0-9][\w./+=,-]{0,12}\Z", fullmatch=True),
+        some.sampled_from(["y", "N", "~", "yes", "No", "ON", "off", "True", "null", "NaN", "+inf", "Infinity", "007"]),
+        some.integers(),
+        some.floats(),
+        some.booleans(),
+        some.none(),
+        some.lists(some.text(max_size=3)),
+    )
+)
+def test_plain_entries_are_written_as_yaml_writes_them(value: Any) -> None:
+    assert _entry("key", value) == _yaml({"key": value})
+    assert _list([value]) == _yaml([value])
 
 
 def parse(parser: Any, line: str) -> Any:

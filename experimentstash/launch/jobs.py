@@ -9,10 +9,10 @@ from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup_globals
 from hydra.types import HydraContext
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 
 from experimentstash import app, preparing, session, sweepers
-from experimentstash.job_config import as_job
+from experimentstash.job_config import as_job, put
 from experimentstash.loader import parsing_once
 from experimentstash.output import Meter
 from experimentstash.preparing import Prepared
@@ -66,15 +66,14 @@ def prepare(
             composed = variation.config
         else:
             variation, composed = None, loader.load_sweep_config(config, list(overrides))
-        with open_dict(composed):
-            composed.hydra.job.id = number
-            composed.hydra.job.num = number
+        put(composed, "job.id", number)
+        put(composed, "job.num", number)
         if continuation is not None:
             with as_job(composed) as directory:
                 continuation.check(directory, overrides)
             if continuation.is_settled(directory):
                 continue
-        if variation is not None and _is_plain(composed):
+        if variation is not None and variation.is_plain:
             prepared, returned = _prepare(variation, overrides)
         else:
             returned = run_job(
@@ -98,12 +97,6 @@ def counted(prepared: Iterator[Job], total: int, what: str) -> Iterator[Job]:
     for job in prepared:
         yield job
         meter.step()
-
-
-def _is_plain(composed: DictConfig) -> bool:
-    """Tell whether Hydra would do nothing for a job but write its files."""
-    hydra = composed.hydra
-    return not (hydra.job.env_set or hydra.job.chdir or hydra.output_subdir is None)
 
 
 def _prepare(variation: Variation, overrides: Sequence[str]) -> tuple[Prepared | None, JobReturn]:

@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -23,10 +23,15 @@ if TYPE_CHECKING:
 
 # Seconds between two pictures of the live table.
 _REFRESH = 0.25
+# Seconds between two looks at what there is to be said, where no table is shown.
+_PAUSE = 0.05
 # Seconds that the last lines may take to be shown. A terminal that was stopped (Ctrl-S) is not waited for.
 _PATIENCE = 2.0
 # Runs at work that the live table shows.
 _SHOWN = 12
+
+# Takes note of what has come, and returns what is to be said of it.
+_Note = Callable[[], "str | None"]
 
 
 @dataclass
@@ -118,7 +123,9 @@ class Progress:
         self._stash = stash
         self._tally = _Tally(total, slots)
         self._is_live = is_live
-        self._events: queue.SimpleQueue[Callable[[], str | None] | None] = queue.SimpleQueue()
+        self._slots = slots
+        self._events: queue.SimpleQueue[_Note | None] = queue.SimpleQueue()
+        self._is_closing = threading.Event()
         self._thread = threading.Thread(target=self._show, name="progress", daemon=True)
         self._thread.start()
 
@@ -184,6 +191,7 @@ class Progress:
 
     def close(self) -> None:
         """Show what is still to be shown, unless the terminal is blocked, and take the live table away."""
+        self._is_closing.set()
         self._events.put(None)
         self._thread.join(_PATIENCE)
 
@@ -196,8 +204,12 @@ class Progress:
             if self._is_live:
                 self._show_live()
             else:
-                while (note := self._events.get()) is not None:
-                    self._say(note())
+                self._show_lines()
+
+    def _show_lines(self) -> None:
+        while self._say([self._events.get(), *self._come()]):
+            # Runs may end by the hundred a second: whoever watches over them isn't interrupted for each.
+            self._is_closing.wait(_PAUSE if self._slots != 1 else 0.0)
 
     def _show_live(self) -> None:
         from rich.console import Console
@@ -205,21 +217,24 @@ class Progress:
 
         console = Console(stderr=True)
         with Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False) as live:
-            next_picture = time.monotonic()
+            # While a live table is shown, rich lets what goes to sys.stderr appear above it.
+            while self._say(list(self._come())):
+                live.update(_picture(self._tally, time.monotonic()), refresh=True)
+                self._is_closing.wait(_REFRESH)
+
+    def _come(self) -> Iterator[_Note | None]:
+        """Yield what has come to be told."""
+        with contextlib.suppress(queue.Empty):
             while True:
-                with contextlib.suppress(queue.Empty):
-                    note = self._events.get(timeout=max(0.0, next_picture - time.monotonic()))
-                    if note is None:
-                        return
-                    self._say(note())
-                if time.monotonic() >= next_picture:
-                    next_picture = time.monotonic() + _REFRESH
-                    live.update(_picture(self._tally, time.monotonic()), refresh=True)
+                yield self._events.get_nowait()
 
     @staticmethod
-    def _say(line: str | None) -> None:
-        if line is not None:
-            say(line)  # while a live table is shown, rich lets what goes to sys.stderr appear above it
+    def _say(notes: Sequence[_Note | None]) -> bool:
+        """Say what there is to be said; False if nothing more will come."""
+        lines = [line for note in notes if note is not None and (line := note()) is not None]
+        if lines:
+            say(*lines)
+        return None not in notes
 
 
 def _picture(tally: _Tally, now: float) -> RenderableType:
