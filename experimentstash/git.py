@@ -88,10 +88,8 @@ def difference(directory: Path, commit: str, paths: tuple[str, ...], untracked: 
     index: Path | None = None
     try:
         if untracked:
-            original = _git_directory(root) / "index"
-            index = original.with_name(f"index.experimentstash-{os.getpid()}")
-            if original.exists():
-                index.write_bytes(original.read_bytes())
+            index = _git_directory(root) / f"index.experimentstash-{os.getpid()}"
+            _copy_index(root, index)
             git_environment["GIT_INDEX_FILE"] = str(index)
             run(
                 ["git", "add", "--intent-to-add", "--pathspec-from-file=-", "--pathspec-file-nul"],
@@ -108,6 +106,16 @@ def difference(directory: Path, commit: str, paths: tuple[str, ...], untracked: 
     finally:
         if index is not None:
             index.unlink(missing_ok=True)
+
+
+def _copy_index(root: Path, copy: Path) -> None:
+    """Copy the index of the checkout at ``root``, if there is one.
+
+    With its time: a file that is as old may have changed since, and so git looks into it. To a copy with a time of its
+    own such a file would be as committed.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        shutil.copy2(_git_directory(root) / "index", copy)
 
 
 def _git_directory(root: Path) -> Path:
@@ -178,9 +186,7 @@ def write_tree(
     included, ``submodules`` (path → commit) are at these commits.
     """
     if not index.exists():
-        with contextlib.suppress(FileNotFoundError):
-            # With its time, by which git knows whether it may trust the times of files that are as old.
-            shutil.copy2(_git_directory(root) / "index", index)
+        _copy_index(root, index)
     ours = {"GIT_INDEX_FILE": str(index)}
     _quietly(root, "add", "--update", "--", f":(top,literal){path}", variables=ours)
     if untracked:

@@ -139,6 +139,22 @@ def test_only_its_own_directory_counts_as_the_tools(checkout: Path, tmp_path: Pa
     assert (stash.dirty, tool.dirty, stash.patch, tool.patch) == (False, False, None, None)
 
 
+def test_a_change_right_after_a_commit_is_seen_later(checkout: Path, tmp_path: Path) -> None:
+    git("config", "core.trustctime", "false", cwd=checkout)  # a file's ctime can't be set
+    same_moment = (1_700_000_000, 1_700_000_000)
+    script = checkout / "tools" / "t" / "main.py"
+    for text in ("print(2)\n", "print(3)\n"):  # of the same size
+        script.write_text(text)
+        os.utime(script, same_moment)
+        if text == "print(2)\n":
+            git("commit", "-qam", "a moment before", cwd=checkout)
+    os.utime(checkout / ".git" / "index", same_moment)
+    script.with_name("new.py").touch()  # for it the patch needs an index of its own
+    assert [origin.dirty for origin in identify(checkout, checkout / "tools" / "t", tmp_path / "run")] == [True, True]
+    for patch in ("stash.patch", "tool.patch"):
+        assert "+print(3)\n" in (tmp_path / "run" / patch).read_text()
+
+
 def test_a_tool_with_a_repository_of_its_own(stash: StashUnderTest, tmp_path: Path) -> None:
     origin = tmp_path / "origin"
     origin.mkdir()
