@@ -18,6 +18,8 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TOOLS = Path(__file__).resolve().parent / "tools"
+# Seconds to wait for what takes as long as a busy machine, or a busy cluster, wants; only what fails takes so long.
+PATIENCE = 300.0
 GIT_IDENTITY = {
     "GIT_AUTHOR_NAME": "Test",
     "GIT_AUTHOR_EMAIL": "test@example.org",
@@ -93,7 +95,7 @@ class StashUnderTest:
         )
 
     def cli(
-        self, *arguments: str, cwd: Path | None = None, timeout: float = 60, **environment: str
+        self, *arguments: str, cwd: Path | None = None, timeout: float = PATIENCE, **environment: str
     ) -> subprocess.CompletedProcess[str]:
         process = self.start(*arguments, cwd=cwd, **environment)
         try:

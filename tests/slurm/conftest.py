@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.conftest import PATIENCE, wait_until
 
 
 def _why_not() -> str | None:
@@ -26,3 +31,71 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.slurm)
         if why is not None:
             item.add_marker(pytest.mark.skip(reason=why))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Iterator[None]:
+    """Say with each failure what the cluster was at: most are of a job that did not come to its turn."""
+    report = yield
+    if report.failed:
+        for title, argv in (
+            ("squeue", ["squeue", "--array", "--format", "%.12i %.9P %.10T %.4C %.20V %.20S %.12r %Z"]),
+            ("sinfo", ["sinfo", "--Node", "--format", "%N %T %C %E"]),
+        ):
+            done = subprocess.run(argv, capture_output=True, text=True)
+            report.sections.append((title, done.stdout + done.stderr))
+    return report
+
+
+def eventually(condition: Callable[[], Any]) -> Any:
+    """Return the first true value of a condition that depends on when SLURM gets to it."""
+    return wait_until(condition, PATIENCE)
+
+
+def _queued() -> list[tuple[str, Path]]:
+    """Return our jobs that are queued, at work or about to leave, and where they were submitted."""
+    argv = ["squeue", "--me", "--noheader", "--format", "%A|%Z"]
+    listed = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+    return [(job, Path(directory)) for job, _, directory in (line.partition("|") for line in listed.splitlines())]
+
+
+def withdraw(directory: Path) -> None:
+    """End the jobs that were submitted below a directory; return when they have left the queue."""
+
+    def have_left() -> bool:
+        jobs = [job for job, where in _queued() if where.is_relative_to(directory)]
+        if jobs:  # once more each time: one at work may put itself back into the queue
+            subprocess.run(["scancel", *jobs], check=False, capture_output=True)
+            time.sleep(0.2)
+        return not jobs
+
+    eventually(have_left)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_of_the_dead(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """End the jobs of pytest sessions that were killed: SLURM would start them again and again."""
+    ours = tmp_path_factory.getbasetemp()
+    sessions = next((parent for parent in ours.parents if parent.name.startswith("pytest-of-")), None)
+    for _, where in _queued():
+        if sessions is not None and where.is_relative_to(sessions):
+            session = sessions / where.relative_to(sessions).parts[0]
+            if not _is_alive(session):
+                withdraw(session)
+
+
+def _is_alive(session: Path) -> bool:
+    """Tell whether the pytest session with this temporary directory still goes on, by the lock that it keeps there."""
+    try:
+        os.kill(int((session / ".lock").read_text()), 0)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(nothing_of_the_dead: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Leave the next test a queue without the jobs of this one, which all are submitted below its own directory."""
+    monkeypatch.chdir(tmp_path)
+    yield
+    withdraw(tmp_path)

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,8 +16,9 @@ from experimentstash import slurm as asked
 from experimentstash.errors import EXIT_TIMED_OUT
 from experimentstash.records import State, Supervisor
 from experimentstash.slurm import Enquiry
-from tests.conftest import StashUnderTest, wait_until
-from tests.slurm.test_launcher import OPTIONS, Submission, cancelled, slurm, submit
+from tests.conftest import PATIENCE, StashUnderTest
+from tests.slurm.conftest import eventually
+from tests.slurm.test_launcher import OPTIONS, Submission, slurm, submit
 from tests.slurm.test_packing import start_now
 
 # Leaves a line for each time that it is started. Held (--hold n01: the runs 0 and 1), it goes on until there is a file
@@ -37,14 +37,13 @@ HELD = "+resources.extra.hold=true"
 
 
 @pytest.fixture
-def tools(stash: StashUnderTest) -> Iterator[StashUnderTest]:
+def tools(stash: StashUnderTest) -> StashUnderTest:
     for name, registration in (("plain", OPTIONS), ("able", f"{OPTIONS}resume: [--resumed]\n")):
         stash.add_tool(name, None, registration)
         stash.write(f"tools/{name}/main.py", TOOL)
         stash.add_experiment(name, name, "params: {n: 0, hold: none, fail: none}\nestimated_runtime: 5m\n")
     stash.commit()
-    yield stash
-    cancelled(stash.root)
+    return stash
 
 
 def resume(sweep: Submission, *changes: str, code: int = 0, **environment: str) -> str:
@@ -65,7 +64,7 @@ def tries(sweep: Submission) -> list[str]:
 
 
 def at_work(sweep: Submission, number: int, attempt: int = 1) -> Path:
-    wait_until(lambda: len(tries(sweep)[number].split()) == attempt and sweep.records()[number]["process"], 30)
+    eventually(lambda: len(tries(sweep)[number].split()) == attempt and sweep.records()[number]["process"])
     return sweep.directory / str(number)
 
 
@@ -80,7 +79,7 @@ class Listener:
         ).start()
 
     def hears(self, words: str) -> None:
-        wait_until(lambda: any(words in line for line in self.lines), 30)
+        eventually(lambda: any(words in line for line in self.lines))
 
 
 def is_over(sweep: Submission) -> bool:
@@ -111,17 +110,17 @@ def test_only_what_has_ended_without_success_runs_again(tools: StashUnderTest, p
     how = ("hydra.launcher.runs_per_job=2",) if packed else ("hydra.launcher.array_parallelism=1",)
     sweep = submit(tools, "+exp=plain", "params.n=0,1,2,3", "params.hold=n2", "params.fail=1", *how)
     third = at_work(sweep, 2)
-    wait_until(lambda: states(sweep) == ["completed", "failed", "running", "queued"])
+    eventually(lambda: states(sweep) == ["completed", "failed", "running", "queued"])
     before = sweep.records()
     resume(sweep)
-    wait_until(lambda: states(sweep)[1] == "failed" and sweep.records()[1]["created"] != before[1]["created"])
+    eventually(lambda: states(sweep)[1] == "failed" and sweep.records()[1]["created"] != before[1]["created"])
     assert sweep.records()[2:] == before[2:]
     assert len(sweep.jobs) == 2 and "--array=0-0\n" in sweep.scripts[0]
     (third / "go").touch()
     assert [one["state"] for one in sweep.ended()] == ["completed", "failed", "completed", "completed"]
     assert tries(sweep) == ["begun"] * 4
     assert [path.name for path in (sweep.directory / ".superseded").iterdir()] == ["1-1"]
-    wait_until(lambda: is_over(sweep))
+    eventually(lambda: is_over(sweep))
 
 
 def test_a_further_attempt_asks_for_the_new_time_and_may_be_put_back_again(tools: StashUnderTest) -> None:
@@ -137,13 +136,13 @@ def test_a_further_attempt_asks_for_the_new_time_and_may_be_put_back_again(tools
     assert "#SBATCH --time=17\n" in last.read_text() and "#SBATCH --array=0-0\n" in last.read_text()
     job = sweep.records()[0]["supervisor"]["slurm_job"]
     slurm("scontrol", "requeue", job)
-    wait_until(lambda: sweep.records()[0]["attempt"] == 3)
-    wait_until(lambda: slurm("squeue", "-h", "-r", "-j", job, "-o", "%T").strip() == "PENDING")
+    eventually(lambda: sweep.records()[0]["attempt"] == 3)
+    eventually(lambda: slurm("squeue", "-h", "-r", "-j", job, "-o", "%T").strip() == "PENDING")
     listener.hears("· queued for attempt 3")
     (first / "go").touch()
-    wait_until(lambda: start_now(job) and states(sweep)[0] != "queued", 60)
+    eventually(lambda: start_now(job) and states(sweep)[0] != "queued")
     listener.hears("(1 of 1)")
-    assert process.wait(20) == 0
+    assert process.wait(PATIENCE) == 0
     assert tries(sweep) == ["begun resumed resumed", "begun"]
     assert [attempt["state"] for attempt in sweep.records()[0]["attempts"]] == ["cancelled", "preempted"]
 
@@ -162,7 +161,7 @@ def test_an_attempt_that_slurm_refuses_costs_nothing(tools: StashUnderTest) -> N
 def test_what_failed_gets_the_code_of_now(tools: StashUnderTest) -> None:
     sweep = submit(tools, "+exp=able", "params.n=0,1", "params.hold=n0", "params.fail=1")
     first = at_work(sweep, 0)
-    wait_until(lambda: states(sweep)[1] == "failed")
+    eventually(lambda: states(sweep)[1] == "failed")
     assert tools.cli("cancel", sweep.records()[0]["id"]).returncode == 0
     tools.write("tools/able/main.py", TOOL.replace("sys.exit(5", "sys.exit(0"))  # mended
     (first / "go").touch()
@@ -179,13 +178,13 @@ def test_a_tool_that_dies_of_slurms_signal_before_its_supervisor_is_told(tools: 
     first, second = at_work(sweep, 0), at_work(sweep, 1)
     for one in sweep.records():
         os.kill(one["process"]["pid"], signal.SIGTERM)
-    wait_until(
+    eventually(
         lambda: [one["attempt"] for one in sweep.records()] == [2, 1] and states(sweep) == ["queued", "preempted"]
     )
     job = f"{sweep.jobs[0]}_0"
-    wait_until(lambda: slurm("squeue", "-h", "-r", "-j", job, "-o", "%T").strip() == "PENDING", 30)
+    eventually(lambda: slurm("squeue", "-h", "-r", "-j", job, "-o", "%T").strip() == "PENDING")
     (first / "go").touch()
-    wait_until(lambda: start_now(job) and states(sweep)[0] != "queued", 60)
+    eventually(lambda: start_now(job) and states(sweep)[0] != "queued")
     assert [one["state"] for one in sweep.ended()] == ["completed", "preempted"]
     assert tries(sweep) == ["begun resumed", "begun"] and not (second / "output.2.log").exists()
 
@@ -195,16 +194,16 @@ def test_from_slurm_to_here_and_back(tools: StashUnderTest) -> None:
     assert tools.cli("cancel", "--all").returncode == 0
     here = tools.start("resume", str(sweep.directory), "hydra/launcher=local", "hydra.launcher.n_jobs=4")
     at_work(sweep, 0), at_work(sweep, 2)
-    wait_until(lambda: states(sweep) == ["running", "completed", "running", "completed"])
+    eventually(lambda: states(sweep) == ["running", "completed", "running", "completed"])
     assert tools.cli("cancel", "--all").returncode == 0
-    assert here.wait(30) == 143
+    assert here.wait(PATIENCE) == 143
     process = tools.start("resume", str(sweep.directory), "hydra/launcher=slurm", "hydra.launcher.wait=true")
     at_work(sweep, 0, attempt=2)
     (sweep.directory / "0" / "go").touch()
-    wait_until(lambda: (sweep.directory / ".superseded" / "2-2").exists())
+    eventually(lambda: (sweep.directory / ".superseded" / "2-2").exists())
     at_work(sweep, 2)
     (sweep.directory / "2" / "go").touch()
-    assert process.wait(60) == 0
+    assert process.wait(PATIENCE) == 0
     assert states(sweep) == ["completed"] * 4 and tries(sweep) == ["begun resumed", "begun", "begun", "begun"]
     assert all(one["supervisor"]["slurm_job"] for one in sweep.records()[::2])
 
@@ -213,18 +212,15 @@ def test_killed_right_after_sbatch(tools: StashUnderTest, tmp_path: Path) -> Non
     killing = instead_of(tmp_path, "sbatch", f'"$real" "$@" > "{tmp_path}/job"', "kill -9 $PPID")
     sweep = submit(tools, "+exp=plain", "params.n=0,1", HELD, code=-9, **killing)
     job = (tmp_path / "job").read_text().strip()
-    try:
-        assert states(sweep) == ["queued"] * 2 and sweep.jobs == []
-        resume(sweep)
-        slurm("scontrol", "release", job)
-        wait_until(lambda: slurm("squeue", "-h", "-j", job, "-t", "RUNNING,PENDING,COMPLETING") == "")
-        assert states(sweep) == ["queued"] * 2 and tries(sweep) == ["", ""]
-        said = [path.read_text() for path in sweep.directory.glob(f".slurm/slurm-{job}_*.out")]
-        assert len(said) == 2 and all("submitted once more since" in text for text in said)
-        slurm("scontrol", "release", *sweep.jobs)
-        assert [one["state"] for one in sweep.ended()] == ["completed"] * 2 and tries(sweep) == ["begun"] * 2
-    finally:
-        subprocess.run(["scancel", job], check=False)
+    assert states(sweep) == ["queued"] * 2 and sweep.jobs == []
+    resume(sweep)
+    slurm("scontrol", "release", job)
+    eventually(lambda: slurm("squeue", "-h", "-j", job, "-t", "RUNNING,PENDING,COMPLETING") == "")
+    assert states(sweep) == ["queued"] * 2 and tries(sweep) == ["", ""]
+    said = [path.read_text() for path in sweep.directory.glob(f".slurm/slurm-{job}_*.out")]
+    assert len(said) == 2 and all("submitted once more since" in text for text in said)
+    slurm("scontrol", "release", *sweep.jobs)
+    assert [one["state"] for one in sweep.ended()] == ["completed"] * 2 and tries(sweep) == ["begun"] * 2
 
 
 @pytest.mark.parametrize("number", ["INT", "TERM", "HUP"])
@@ -267,28 +263,26 @@ def test_one_that_has_ended_does_not_keep_others_from_their_end() -> None:
     submitted = ["sbatch", "--parsable", "--hold", "--output=/dev/null", "--wrap=true"]
     job = slurm(*submitted).strip()
     asked.withdraw(["1", job])
-    wait_until(lambda: "CANCELLED" in slurm("squeue", "-h", "-j", job, "--states=all", "-o", "%T"))
+    eventually(lambda: "CANCELLED" in slurm("squeue", "-h", "-j", job, "--states=all", "-o", "%T"))
     asked.warn(["1", job], in_step=False)
 
 
 def test_what_may_go_back_into_the_queue_has_not_ended(tools: StashUnderTest) -> None:
     job = slurm("sbatch", "--parsable", "--hold", "--output=/dev/null", "--wrap=true").strip()
-    try:
-        sweep = submit(tools, "+exp=able", "params.n=0", "params.fail=0", "hydra.launcher.wait=true", code=1)
-        run = records.read(sweep.directory / "0")
-        run.state, run.exit_code, run.supervisor = State.TIMED_OUT, 143, Supervisor("host", 1, 2, "boot", job)
-        records.write(run)  # as its supervisor leaves it while it brings the W&B run to its end
-        assert runs.may_go_back(run, Enquiry())
-        resume(sweep, "hydra.launcher.wait=false", code=1)
-        refused = tools.cli("resume", run.id)
-        assert refused.returncode == 2 and "has not ended" in refused.stderr
-        assert records.read(run.path) == run and len(sweep.jobs) == 1
-        run.exit_code = EXIT_TIMED_OUT  # of our own timeout
-        assert not runs.may_go_back(run, Enquiry())
-    finally:
-        subprocess.run(["scancel", job], check=False)
+    sweep = submit(tools, "+exp=able", "params.n=0", "params.fail=0", "hydra.launcher.wait=true", code=1)
+    run = records.read(sweep.directory / "0")
+    run.state, run.exit_code, run.supervisor = State.TIMED_OUT, 143, Supervisor("host", 1, 2, "boot", job)
+    records.write(run)  # as its supervisor leaves it while it brings the W&B run to its end
+    assert runs.may_go_back(run, Enquiry())
+    resume(sweep, "hydra.launcher.wait=false", code=1)
+    refused = tools.cli("resume", run.id)
+    assert refused.returncode == 2 and "has not ended" in refused.stderr
+    assert records.read(run.path) == run and len(sweep.jobs) == 1
+    run.exit_code = EXIT_TIMED_OUT  # of our own timeout
+    assert not runs.may_go_back(run, Enquiry())
+    slurm("scancel", job)
     run.exit_code = 143
-    wait_until(lambda: not runs.may_go_back(run, Enquiry()))
+    eventually(lambda: not runs.may_go_back(run, Enquiry()))
 
 
 def test_secrets_are_in_the_jobs_environment_alone(tools: StashUnderTest) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import StashUnderTest, git
-from tests.slurm.test_launcher import cancelled, slurm, submit
+from tests.slurm.test_launcher import slurm, submit
 from tests.test_snapshots import FILE_PROTOCOL
 from tests.tool_support import commit, repository
 
@@ -34,7 +33,7 @@ def files(word: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def sub(stash: StashUnderTest, tmp_path: Path) -> Iterator[StashUnderTest]:
+def sub(stash: StashUnderTest, tmp_path: Path) -> StashUnderTest:
     """A stash with a submodule that has two branches and a submodule, data of its own, and configs in the stash."""
     inner = repository(tmp_path / "inner", {"deep.py": "VALUE = 'submitted'\n"})
     upstream = repository(tmp_path / "upstream", {**files("submitted"), ".gitignore": "data/\n"})
@@ -55,8 +54,7 @@ def sub(stash: StashUnderTest, tmp_path: Path) -> Iterator[StashUnderTest]:
     stash.write("conf/inner/experiment.yaml", "value: submitted\n")
     stash.add_experiment("one", "sub", "experiment: experiment\nparams: {x: 1}\n")
     stash.commit()
-    yield stash
-    cancelled(stash.root)
+    return stash
 
 
 def edit_everything(stash: StashUnderTest) -> None:
@@ -130,7 +128,6 @@ def test_an_environment_of_its_own_and_an_edited_package(
     third = submit(stash, "+exp=one", "hydra.launcher.wait=true")
     assert [path.name for path in places.iterdir()] == [Path(third.records()[0]["code"]["path"]).parents[2].name]
     assert git("worktree", "list", cwd=stash.root).count("\n") == 2
-    cancelled(stash.root)
 
 
 def test_a_queued_run_keeps_its_tool(sub: StashUnderTest) -> None:

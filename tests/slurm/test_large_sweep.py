@@ -7,26 +7,25 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from experimentstash import slurm as questions
-from tests.conftest import StashUnderTest, wait_until
-from tests.slurm.test_launcher import cancelled, slurm, submit
+from tests.conftest import StashUnderTest
+from tests.slurm.conftest import eventually
+from tests.slurm.test_launcher import slurm, submit
 
 RUNS = 1500
 
 
 @pytest.fixture
-def nothing(stash: StashUnderTest) -> Iterator[StashUnderTest]:
+def nothing(stash: StashUnderTest) -> StashUnderTest:
     stash.add_tool("nothing", None, "entrypoint: 'true'\nenvironment: {kind: none}\n")
     stash.write("tools/nothing/readme", "It does nothing.\n")
     stash.add_experiment("nothing", "nothing", "params: {n: 0}\nresources: {time: 5m}\n")
     stash.commit()
-    yield stash
-    cancelled(stash.root)
+    return stash
 
 
 def accounted(jobs: list[str]) -> dict[str, str]:
@@ -62,4 +61,4 @@ def test_each_run_of_a_sweep_over_the_largest_array_is_executed_once(nothing: St
     for one in records:
         assert (Path(one["directory"]) / "supervisor.log").read_text().count("started process") == 1
     assert len(json.loads(nothing.cli("runs", "--state", "completed", "--json").stdout)) == RUNS
-    wait_until(lambda: accounted(arrays) == dict.fromkeys(tasks, "COMPLETED"), 30)
+    eventually(lambda: accounted(arrays) == dict.fromkeys(tasks, "COMPLETED"))

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import StashUnderTest, bare_stash, wait_until
+from tests.conftest import StashUnderTest, bare_stash
+from tests.slurm.conftest import eventually, withdraw
 
 OPTIONS = "entrypoint: main.py\ncall: {style: options, output: --out}\n"
 # Notes whom SLURM tells to stop: itself, a child, or both. Continued, it completes.
@@ -55,22 +56,21 @@ class Submission:
         paths = sorted(self.directory.glob("*/run.json"), key=lambda path: int(path.parent.name))
         return [self.stash.record(path.parent) for path in paths]
 
-    def ended(self, seconds: float = 60.0) -> list[dict[str, Any]]:
+    def ended(self) -> list[dict[str, Any]]:
         """Return the records once all runs have ended, as the runs themselves tell."""
         open_states = ("frozen", "queued", "running")
-        return wait_until(
-            lambda: (found := self.records()) and all(one["state"] not in open_states for one in found) and found,
-            seconds,
+        return eventually(
+            lambda: (found := self.records()) and all(one["state"] not in open_states for one in found) and found
         )
 
     def started(self) -> Path:
-        found: Path = wait_until(lambda: next(self.directory.glob("*/started.json"), None), 30)
+        found: Path = eventually(lambda: next(self.directory.glob("*/started.json"), None))
         return found.parent
 
 
 def submit(stash: StashUnderTest, *overrides: str, code: int = 0, **environment: str) -> Submission:
     before = set(stash.root.glob("multirun/*/*"))
-    done = stash.cli("-m", "hydra/launcher=slurm", *overrides, timeout=120, **environment)
+    done = stash.cli("-m", "hydra/launcher=slurm", *overrides, **environment)
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     (directory,) = set(stash.root.glob("multirun/*/*")) - before
@@ -81,21 +81,15 @@ def slurm(*argv: str) -> str:
     return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
 
 
-def cancelled(root: Path) -> None:
-    for path in root.glob("multirun/*/*/.slurm/*.job"):
-        subprocess.run(["scancel", path.read_text().split()[0]], check=False, capture_output=True)
-
-
 @pytest.fixture
-def plain(stash: StashUnderTest) -> Iterator[StashUnderTest]:
+def plain(stash: StashUnderTest) -> StashUnderTest:
     stash.add_tool("plain", "plain", OPTIONS)
     stash.add_tool("saver", "saver", OPTIONS)
     stash.add_experiment("plain", "plain", "params: {fail: 0}\nestimated_runtime: 10m\n")
     stash.add_experiment("large", "plain", "params: {fail: 0}\nresources: {time: 5m, cpus: 2, mem: 100M}\n")
     stash.add_experiment("save", "saver")
     stash.commit()
-    yield stash
-    cancelled(stash.root)
+    return stash
 
 
 @dataclass
@@ -124,14 +118,14 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
         not_resumable=submit(stash, "+exp=alone", *minute, "hydra.launcher.max_requeues=9", **home),
     )
     yield submissions
-    cancelled(stash.root)
+    withdraw(stash.root)
 
 
 def started_again(submission: Submission) -> dict[str, Any]:
     """Wait until a run is back in the queue, have it begin now rather than after SLURM's two minutes; await its end."""
-    wait_until(lambda: submission.records()[0]["attempt"] == 2, 120)
+    eventually(lambda: submission.records()[0]["attempt"] == 2)
     job = f"{submission.jobs[0]}_0"
-    wait_until(lambda: slurm("squeue", "-h", "-r", "-j", job, "-o", "%T").strip() == "PENDING", 30)
+    eventually(lambda: slurm("squeue", "-h", "-r", "-j", job, "-o", "%T").strip() == "PENDING")
     shown = submission.stash.cli("runs", "--state", "queued").stdout
     assert submission.records()[0]["id"] in shown
     slurm("scontrol", "update", f"JobId={job}", "StartTime=now")
@@ -248,21 +242,12 @@ def test_without_accounting_and_from_inside_a_job(plain: StashUnderTest, tmp_pat
 
 
 def test_a_preempted_run_goes_on_where_it_was(day: Day) -> None:
-    directory = day.preempted.started()
+    day.preempted.started()
     script = day.preempted.scripts[0]
     assert "#SBATCH --requeue\n" in script
     free = 8 - sum(map(int, slurm("squeue", "-h", "-t", "RUNNING", "-p", "main", "-o", "%C").split()))
-    urgent = subprocess.run(
-        ["sbatch", "--parsable", "-p", "main", f"--cpus-per-task={free}", "-o", "/dev/null", "--wrap=true"],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=directory,
-    ).stdout.strip()
-    try:
-        record = started_again(day.preempted)
-    finally:
-        subprocess.run(["scancel", urgent], check=False)
+    slurm("sbatch", "-p", "main", f"--cpus-per-task={free}", "-o", "/dev/null", "--wrap=true")
+    record = started_again(day.preempted)
     assert [attempt["state"] for attempt in record["attempts"]] == ["preempted"]
     assert record["state"] == "completed"
 
@@ -280,7 +265,7 @@ def test_a_run_at_its_wall_time_is_warned_alone_and_goes_on(day: Day) -> None:
 
 
 def test_what_cannot_resume_is_not_brought_back(day: Day) -> None:
-    (record,) = day.not_resumable.ended(120)
+    (record,) = day.not_resumable.ended()
     assert record["state"] == "timed_out"
     assert "wall time" in record["reason"]
     assert "#SBATCH --no-requeue\n" in day.not_resumable.scripts[0]

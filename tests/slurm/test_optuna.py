@@ -5,30 +5,28 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.conftest import StashUnderTest, wait_until
-from tests.slurm.test_launcher import cancelled
+from tests.conftest import PATIENCE, StashUnderTest
+from tests.slurm.conftest import eventually
 
 OPTUNA = ("-m", "+exp=parabola", "hydra/sweeper=optuna", "hydra.sweeper.sampler.seed=1", "params.x=interval(-5.0,5.0)")
 TRIALS = ("hydra.sweeper.n_trials=5", "hydra.sweeper.n_jobs=2")
 
 
 @pytest.fixture
-def parabola(stash: StashUnderTest) -> Iterator[StashUnderTest]:
+def parabola(stash: StashUnderTest) -> StashUnderTest:
     stash.add_tool("parabola", "parabola", "entrypoint: main.py\ncall: {style: options, output: --out}\n")
     stash.add_experiment("parabola", "parabola", "params: {x: 0.0, name: n}\nobjective: loss\nestimated_runtime: 5m\n")
     stash.commit()
-    yield stash
-    cancelled(stash.root)
+    return stash
 
 
 def sweep(stash: StashUnderTest, *overrides: str) -> tuple[subprocess.CompletedProcess[str], list[Path]]:
-    done = stash.cli(*overrides, timeout=120)
+    done = stash.cli(*overrides)
     assert "Traceback" not in done.stdout + done.stderr
     return done, sorted(stash.run_directories(), key=lambda path: int(path.name))
 
@@ -78,9 +76,9 @@ def test_it_cannot_but_wait(parabola: StashUnderTest) -> None:
 
 def test_ctrl_c_ends_it_but_leaves_the_runs_to_slurm(parabola: StashUnderTest) -> None:
     process = parabola.start(*OPTUNA, *TRIALS, "hydra/launcher=slurm", "+resources.extra.hold=true")
-    wait_until(lambda: list(parabola.root.glob("multirun/*/*/.slurm/*.job")))
+    eventually(lambda: list(parabola.root.glob("multirun/*/*/.slurm/*.job")))
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert [parabola.record(path)["state"] for path in parabola.run_directories()] == ["queued"] * 2
 

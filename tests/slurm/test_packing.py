@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import StashUnderTest, bare_stash, wait_until
-from tests.slurm.test_launcher import OPTIONS, Submission, cancelled, slurm, submit
+from tests.conftest import StashUnderTest, bare_stash
+from tests.slurm.conftest import eventually, withdraw
+from tests.slurm.test_launcher import OPTIONS, Submission, slurm, submit
 
 # Held (--hold n01: the runs 0 and 1) it goes on until it is told to stop, or there is a file `go`.
 HELD = """\
@@ -48,11 +49,10 @@ def add_tools(stash: StashUnderTest) -> None:
 
 
 @pytest.fixture
-def packs(stash: StashUnderTest) -> Iterator[StashUnderTest]:
+def packs(stash: StashUnderTest) -> StashUnderTest:
     add_tools(stash)
     stash.commit()
-    yield stash
-    cancelled(stash.root)
+    return stash
 
 
 @dataclass
@@ -77,7 +77,7 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
         not_resumable=submit(stash, "+exp=held", *common, *minute, **home),
     )
     yield submissions
-    cancelled(stash.root)
+    withdraw(stash.root)
 
 
 def states(submission: Submission) -> list[str]:
@@ -87,8 +87,8 @@ def states(submission: Submission) -> list[str]:
 def at_work(submission: Submission, number: int) -> Path:
     """Wait until the tool of a run is at work; return the run's directory."""
     directory = submission.directory / str(number)
-    wait_until((directory / "started.json").exists, 30)
-    wait_until(lambda: submission.records()[number]["process"])
+    eventually((directory / "started.json").exists)
+    eventually(lambda: submission.records()[number]["process"])
     return directory
 
 
@@ -129,7 +129,7 @@ def test_eight_runs_in_two_jobs_in_turn(packs: StashUnderTest) -> None:
     # The job with the failed run ends with its exit code, the other one well.
     codes = [f"{job}_0|5:0", f"{job}_1|0:0"]
     accounted = ("sacct", "-n", "-X", "-P", "-j", job, "-s", "COMPLETED,FAILED", "-o", "JobID,ExitCode")
-    wait_until(lambda: sorted(slurm(*accounted).splitlines()) == codes)
+    eventually(lambda: sorted(slurm(*accounted).splitlines()) == codes)
 
 
 def test_two_at_once(packs: StashUnderTest) -> None:
@@ -174,7 +174,7 @@ def test_one_at_work_is_cancelled(packs: StashUnderTest) -> None:
     one = sweep.records()[0]
     assert (one["state"], one["exit_code"]) == ("cancelled", 143) and "experimentstash cancel" in one["reason"]
     at_work(sweep, 2)  # its place is free
-    wait_until(lambda: sweep.records()[2]["state"] == "completed")
+    eventually(lambda: sweep.records()[2]["state"] == "completed")
     assert sweep.records()[1]["state"] == "running" and not (second / "saved").exists()
     (second / "go").touch()
     assert [each["state"] for each in sweep.ended()] == ["cancelled", "completed", "completed"]
@@ -199,7 +199,7 @@ def test_a_sweep_is_cancelled_at_once(packs: StashUnderTest) -> None:
     assert done.returncode == 0, done.stderr
     assert states(sweep) == ["cancelled"] * 5
     assert (first / "saved").exists() and (fifth / "saved").exists()
-    wait_until(lambda: is_over(sweep.jobs[0]))
+    eventually(lambda: is_over(sweep.jobs[0]))
 
 
 def test_scancel_ends_all_of_them(packs: StashUnderTest) -> None:
@@ -213,7 +213,7 @@ def test_scancel_ends_all_of_them(packs: StashUnderTest) -> None:
     )
     second, third = at_work(sweep, 1), at_work(sweep, 2)
     slurm("scancel", sweep.jobs[0])
-    wait_until(lambda: is_over(sweep.jobs[0]))
+    eventually(lambda: is_over(sweep.jobs[0]))
     packs.cli("runs")
     assert states(sweep) == ["completed", "cancelled", "cancelled", "cancelled"]
     assert (second / "saved").exists() and (third / "saved").exists()
@@ -229,16 +229,13 @@ def test_a_preempted_job(packs: StashUnderTest) -> None:
     for sweep in (lost, kept):
         at_work(sweep, 1)
     used = sum(map(int, slurm("squeue", "-h", "-t", "RUNNING", "-p", "main", "-o", "%C").split()))
-    urgent = slurm("sbatch", "--parsable", "-p", "main", f"-c{8 - used}", "-o", "/dev/null", "--wrap=true").strip()
-    try:
-        found = lost.ended()
-        assert [one["state"] for one in found] == ["completed", "preempted", "preempted"]
-        assert "its turn had not come when SLURM preempted its job" in found[2]["reason"]
-        wait_until(lambda: kept.records()[1]["attempt"] == 2, 60)
-        wait_until(lambda: start_now(f"{kept.jobs[0]}_0") and states(kept)[1] != "queued", 60)
-        again = kept.ended()
-    finally:
-        subprocess.run(["scancel", urgent], check=False)
+    slurm("sbatch", "-p", "main", f"-c{8 - used}", "-o", "/dev/null", "--wrap=true")
+    found = lost.ended()
+    assert [one["state"] for one in found] == ["completed", "preempted", "preempted"]
+    assert "its turn had not come when SLURM preempted its job" in found[2]["reason"]
+    eventually(lambda: kept.records()[1]["attempt"] == 2)
+    eventually(lambda: start_now(f"{kept.jobs[0]}_0") and states(kept)[1] != "queued")
+    again = kept.ended()
     assert [(one["state"], one["attempt"]) for one in again] == [("completed", 1), ("completed", 2), ("completed", 1)]
     assert len(spans(kept)) == 3
 
@@ -247,7 +244,7 @@ def test_a_killed_supervisor(packs: StashUnderTest) -> None:
     sweep = submit(packs, *PACKED, "params.n=0,1,2", "params.hold=n1")
     at_work(sweep, 1)
     os.kill(sweep.records()[1]["supervisor"]["pid"], signal.SIGKILL)
-    wait_until(lambda: is_over(sweep.jobs[0]))
+    eventually(lambda: is_over(sweep.jobs[0]))
     packs.cli("runs")
     first, at_that_time, waiting = sweep.records()
     assert first["state"] == "completed"
@@ -267,14 +264,14 @@ def test_a_packing_that_makes_no_sense_is_a_mistake(packs: StashUnderTest) -> No
 def test_a_job_at_its_wall_time_is_brought_back_for_the_rest(day: Day) -> None:
     sweep = day.resumable
     assert "#SBATCH --time=1\n" in sweep.scripts[0]  # 4 · 1 s + 30 s
-    wait_until(lambda: sweep.records()[1]["attempt"] == 2, 120)
+    eventually(lambda: sweep.records()[1]["attempt"] == 2)
     assert states(sweep) == ["completed", "queued", "queued", "queued"]
     assert (sweep.directory / "1" / "saved").exists()
     job = f"{sweep.jobs[0]}_0"
-    wait_until(lambda: slurm("squeue", "-h", "-r", "-j", job, "-o", "%T").strip() == "PENDING", 30)
+    eventually(lambda: slurm("squeue", "-h", "-r", "-j", job, "-o", "%T").strip() == "PENDING")
     assert sweep.stash.cli("runs").returncode == 0
     assert states(sweep) == ["completed", "queued", "queued", "queued"]
-    wait_until(lambda: start_now(job) and states(sweep)[1] != "queued", 60)
+    eventually(lambda: start_now(job) and states(sweep)[1] != "queued")
     found = sweep.ended()
     assert [one["state"] for one in found] == ["completed"] * 4
     assert [one["attempt"] for one in found] == [1, 2, 1, 1]
@@ -283,7 +280,7 @@ def test_a_job_at_its_wall_time_is_brought_back_for_the_rest(day: Day) -> None:
 
 
 def test_those_whose_turn_never_comes_say_why(day: Day) -> None:
-    found: list[dict[str, Any]] = day.not_resumable.ended(120)
+    found: list[dict[str, Any]] = day.not_resumable.ended()
     assert [one["state"] for one in found] == ["completed", "timed_out", "timed_out", "timed_out"]
     assert "the wall time of its SLURM job is over" in found[1]["reason"]
     for one in found[2:]:

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import StashUnderTest, wait_until
+from tests.conftest import PATIENCE, StashUnderTest
+from tests.slurm.conftest import eventually
+from tests.slurm.test_launcher import slurm
 
 SAVER = "entrypoint: main.py\ncall: {style: options, output: --out}"
 
 
 @pytest.fixture
-def saver(stash: StashUnderTest) -> Iterator[StashUnderTest]:
-    """A stash with a tool that saves when it is told; its jobs are cancelled afterwards."""
+def saver(stash: StashUnderTest) -> StashUnderTest:
+    """A stash with a tool that saves when it is told."""
     stash.add_tool("saver", "saver", SAVER)
     stash.add_experiment("save", "saver")
     stash.commit()
-    yield stash
-    for sweep in stash.root.glob("multirun/*/*/.submitit/*"):
-        if sweep.name.isdecimal():
-            subprocess.run(["scancel", sweep.name], check=False)
+    return stash
 
 
 def submit(stash: StashUnderTest, *overrides: str) -> subprocess.Popen[str]:
@@ -35,7 +32,7 @@ def submit(stash: StashUnderTest, *overrides: str) -> subprocess.Popen[str]:
 
 def started(stash: StashUnderTest) -> Path:
     """Return the directory of the run, once its tool is at work."""
-    found: Path = wait_until(lambda: next(stash.root.glob("multirun/*/*/*/started.json"), None), 60)
+    found: Path = eventually(lambda: next(stash.root.glob("multirun/*/*/*/started.json"), None))
     return found.parent
 
 
@@ -43,8 +40,8 @@ def job_of(stash: StashUnderTest, directory: Path) -> str:
     return str(stash.record(directory)["supervisor"]["slurm_job"])
 
 
-def finished(process: subprocess.Popen[str], seconds: float = 90) -> str:
-    stdout, stderr = process.communicate(timeout=seconds)
+def finished(process: subprocess.Popen[str]) -> str:
+    stdout, stderr = process.communicate(timeout=PATIENCE)
     assert "Traceback" not in stdout + stderr
     return stdout
 
@@ -58,7 +55,7 @@ def final(stash: StashUnderTest, directory: Path) -> dict[str, Any]:
 def test_a_sweep_completes_and_is_warned_before_its_end(stash: StashUnderTest) -> None:
     stash.add_tool("plain", "plain", "entrypoint: main.py\ncall: {style: options, output: --out}")
     stash.add_experiment("plain", "plain", "params: {fail: 0}\n")
-    done = stash.cli("-m", "+exp=plain", "params.fail=0,0,5", "hydra/launcher=submitit_slurm", timeout=120)
+    done = stash.cli("-m", "+exp=plain", "params.fail=0,0,5", "hydra/launcher=submitit_slurm")
     assert done.returncode == 1
     assert "Traceback" not in done.stdout + done.stderr
     assert re.search(r"-2 .*failed", done.stdout)
@@ -77,7 +74,7 @@ def test_the_warning_is_configurable(saver: StashUnderTest) -> None:
     directory = started(saver)
     (script,) = saver.root.glob("multirun/*/*/.submitit/*/*_submission.sh")
     assert "#SBATCH --signal=TERM@30\n" in script.read_text()
-    subprocess.run(["scancel", "--signal=TERM", job_of(saver, directory)], check=True)
+    slurm("scancel", "--signal=TERM", job_of(saver, directory))
     finished(process)
 
 
@@ -97,7 +94,7 @@ def test_the_wall_time_is_a_time_out(saver: StashUnderTest) -> None:
     # SLURM's limits are whole minutes, and its warning may come up to a minute early.
     process = submit(saver, "hydra.launcher.timeout_min=1", "grace.seconds=30")
     directory = started(saver)
-    finished(process, 120)
+    finished(process)
     record = final(saver, directory)
     assert record["state"] == "timed_out"
     assert "wall time" in record["reason"]
@@ -115,10 +112,10 @@ def test_a_job_that_ignores_its_end_is_killed_and_its_record_closed(stash: Stash
     process = submit(stash)
     directory = started(stash)
     job = job_of(stash, directory)
-    subprocess.run(["scancel", job], check=True)
+    slurm("scancel", job)
     # submitit raises when SLURM kills a job of its: the launching side may fail, the record must be true.
-    process.communicate(timeout=90)
-    record = wait_until(lambda: (found := final(stash, directory))["state"] != "running" and found, 60)
+    process.communicate(timeout=PATIENCE)
+    record = eventually(lambda: (found := final(stash, directory))["state"] != "running" and found)
     assert record["state"] == "cancelled"
     marker = f"EXPERIMENTSTASH_RUN_DIR={directory}".encode()
     for environ in Path("/proc").glob("[0-9]*/environ"):
@@ -131,18 +128,8 @@ def test_a_job_that_ignores_its_end_is_killed_and_its_record_closed(stash: Stash
 def test_a_preempted_job_is_preempted(saver: StashUnderTest) -> None:
     process = submit(saver, "hydra.launcher.partition=scavenge", "hydra.launcher.cpus_per_task=8")
     directory = started(saver)
-    urgent = subprocess.run(
-        ["sbatch", "--parsable", "--partition=main", "--cpus-per-task=8", "--output=/dev/null", "--wrap=true"],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=saver.root,
-        env={name: value for name, value in os.environ.items() if not name.startswith("SLURM_")},
-    ).stdout.strip()
-    try:
-        process.communicate(timeout=120)
-        record = wait_until(lambda: (found := final(saver, directory))["state"] != "running" and found, 60)
-        assert record["state"] == "preempted"
-        assert (directory / "saved.json").exists()
-    finally:
-        subprocess.run(["scancel", urgent], check=False)
+    slurm("sbatch", "--partition=main", "--cpus-per-task=8", "--output=/dev/null", "--wrap=true")
+    process.communicate(timeout=PATIENCE)
+    record = eventually(lambda: (found := final(saver, directory))["state"] != "running" and found)
+    assert record["state"] == "preempted"
+    assert (directory / "saved.json").exists()
