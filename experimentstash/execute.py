@@ -52,7 +52,7 @@ _WANDB_TIMEOUT = 30.0
 
 @dataclass(frozen=True)
 class Executed:
-    """A run that has ended, and the signal by which we were asked to end it."""
+    """A run that has ended, and the first signal that asked us to stop, if only after its tool's own end."""
 
     run: Run
     interrupted_by: signal.Signals | None = None
@@ -71,7 +71,7 @@ def execute(run: Run, *, show_output: bool, secrets: Mapping[str, str] | None = 
         raise cannot_record(run, error) from error
     if relay is not None:
         relay.finish()
-    return Executed(run, execution.stopped_by)
+    return Executed(run, execution.interrupted_by)
 
 
 class RecordError(StashError):
@@ -117,6 +117,7 @@ class Execution:
     def __init__(self, run: Run, siblings: set[int] | None = None) -> None:
         self.run = run
         self.log_offset = 0  # where in the log this attempt begins
+        self.interrupted_by: signal.Signals | None = None
         self._log = _Log(run.path / SUPERVISOR_LOG)
         self._grace = run.grace if run.grace is not None else (GRACE_IN_JOB if _in_job() else GRACE_HERE)
         self._tool = SupervisedTool(
@@ -173,12 +174,6 @@ class Execution:
         """Whether it is too late to ask the tool to stop, or it has been asked already."""
         return self.is_over or self._tool.is_ending
 
-    @property
-    def stopped_by(self) -> signal.Signals | None:
-        """The signal to us because of which the tool was asked to stop."""
-        stop = self._tool.ending().stop if self._has_started else None
-        return stop.number if stop is not None else None
-
     def tick(self) -> float:
         """Do what is due and return after how many seconds to call again at the latest, or when a child has ended."""
         now = time.monotonic()
@@ -192,13 +187,14 @@ class Execution:
         return max(0.0, min(seconds, HEARTBEAT, self._unwritten_until - now))
 
     def stop(self, request: StopRequest) -> float:
-        """Ask the tool to stop and return how many seconds it has to save its work."""
+        """Ask the tool to stop and return how many seconds it has to save its work: none if it has just ended."""
         grace = self._grace
         if request.number in (signal.SIGTERM, signal.SIGHUP) and _in_job():
             grace -= min(_RESERVE, grace * _RESERVE_SHARE)
+        if not self._tool.request_stop(request, grace):
+            return 0.0
         # Kept in the record at once: if we are killed before the tool ends, it still tells why.
         self.run.reason = request.reason
-        self._tool.request_stop(request, grace)
         self._write_if_possible()
         return grace
 
@@ -333,10 +329,14 @@ def _react(execution: Execution, number: signal.Signals, signals: SignalQueue) -
     elif number is signal.SIGCONT:
         execution.resume()
     elif number in REQUESTS:
+        execution.interrupted_by = execution.interrupted_by or number
         if not execution.is_ending:
             request = asked_by(number)
             grace = execution.stop(request)
-            _say_if_heard(f"{request.reason}: the tool has {grace:g} s to save its work; Ctrl-C again shortens that")
+            if grace:
+                _say_if_heard(
+                    f"{request.reason}: the tool has {grace:g} s to save its work; Ctrl-C again shortens that"
+                )
         elif number is signal.SIGINT:
             execution.hasten()
 
@@ -382,17 +382,24 @@ def _conclude(run: Run, ending: Ending, log: _Log, log_offset: int) -> None:
 def _why_slurm_ended_it(run: Run, ending: Ending) -> tuple[State, str] | None:
     """Return why the SLURM job that we run in was to end, as a state and in words; None if the run ended for itself.
 
-    SLURM may tell every process of a job at once, and a tool that dies of it does so before we are told.
+    SLURM may tell every process of a job at once, and a tool that dies of it does so before we are told. Or it saves
+    and ends with a code of its own: one that had just ended when we were told, in a job that SLURM is ending, counts as
+    told too, whatever its code. If it had come to its end after all, another attempt costs a moment; but half a run
+    that counts as completed, or as failed, would never be continued. Of the end of the wall time, and of
+    `experimentstash cancel`, only we are told, unless srun has started us: there its end was its own.
     """
     job = slurm.current_job()
-    is_told = ending.stop is not None and ending.stop.number is signal.SIGTERM
-    is_tool_told = ending.stop is None and ending.returncode == -signal.SIGTERM
-    if job is None or not (is_told or is_tool_told):
+    asked = ending.stop or ending.missed
+    has_died_of_it = ending.stop is None and ending.returncode == -signal.SIGTERM
+    if job is None or not (has_died_of_it or (asked is not None and asked.number is signal.SIGTERM)):
         return None
-    if attempts.is_cancelled(run):
+    is_told = ending.stop is not None
+    is_surely_told = is_told or has_died_of_it or slurm.in_step()
+    if is_surely_told and attempts.is_cancelled(run):
         return State.CANCELLED, attempts.CANCELLED
     grace = run.grace or GRACE_IN_JOB
-    return slurm.why_asked_to_stop(job, grace) if is_told else slurm.why_it_ends(job, grace)
+    why = slurm.why_asked_to_stop(job, grace) if is_told else slurm.why_it_ends(job, grace)
+    return why if is_surely_told or (why is not None and why[0] is not State.TIMED_OUT) else None
 
 
 def _abandon(run: Run, error: BaseException, log: _Log) -> None:

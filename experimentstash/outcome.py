@@ -39,17 +39,24 @@ class Verdict:
 
 
 def judge(run: Run, ending: Ending) -> Verdict:
-    """Return the true final state of a run whose tool has ended."""
+    """Return the true final state of a run whose tool has ended.
+
+    A request to stop that it missed, because it had ended, is not why it ended: unless it died of that very signal,
+    which then had been sent to the two of us.
+    """
     number = _signal(ending.returncode)
     name = number.name if number else None
     exit_code = ending.returncode if ending.returncode >= 0 else 128 - ending.returncode
-    if ending.stop is not None:
+    stop = ending.stop
+    if stop is None and ending.missed is not None and number is not None and ending.missed.number is number:
+        stop = ending.missed
+    if stop is not None:
         how = _how(ending, name)
-        reason = f"{ending.stop.reason} after {describe(ending.duration)}; {how}"
-        if ending.stop.state is State.TIMED_OUT and ending.stop.number is None:
+        reason = f"{stop.reason} after {describe(ending.duration)}; {how}"
+        if stop.state is State.TIMED_OUT and stop.number is None:
             return Verdict(State.TIMED_OUT, EXIT_TIMED_OUT, name, reason)
-        stop_code = 128 + (ending.stop.number or signal.SIGTERM)  # no number: a sweep has had enough of its runs
-        return Verdict(ending.stop.state, stop_code, name, reason)
+        stop_code = 128 + (stop.number or signal.SIGTERM)  # no number: a sweep has had enough of its runs
+        return Verdict(stop.state, stop_code, name, reason)
     if ending.returncode == 0:
         return Verdict(State.COMPLETED, 0, None, None)
     if ending.oom_kills and exit_code == _EXIT_KILLED:  # a shell between us and what was killed hands on the code only

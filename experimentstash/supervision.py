@@ -73,6 +73,7 @@ class Ending:
     left_behind: int  # processes that had to be ended after the tool's main process
     survivors: int  # processes that even SIGKILL did not end
     outlived_grace: bool = False  # the main process had to be killed
+    missed: StopRequest | None = None  # came when the main process had ended, before its end was noticed
 
 
 def supervisor_here() -> Supervisor:
@@ -117,6 +118,7 @@ class SupervisedTool:
         self._siblings = siblings
         self._phase = _Phase.RUNNING
         self._stop: StopRequest | None = None
+        self._missed: StopRequest | None = None
         self._deadline = 0.0  # of the present phase
         self._suspended_at: float | None = None
         self._returncode = 0
@@ -172,18 +174,26 @@ class SupervisedTool:
         """Whether the tool has been told to stop, or its main process has ended: a request to stop comes too late."""
         return self._phase is not _Phase.RUNNING
 
-    def request_stop(self, request: StopRequest, grace: float) -> None:
-        """Tell the tool to stop; what is left of it after ``grace`` seconds is killed. Asking again changes nothing."""
-        if self._stop is not None or self._phase is not _Phase.RUNNING:
-            return
+    def request_stop(self, request: StopRequest, grace: float) -> bool:
+        """Tell the tool to stop; what is left of it after ``grace`` seconds is killed. Asking again changes nothing.
+
+        Return whether this request has stopped it: not if its main process has ended by now.
+        """
+        if self._stop or self._missed or self._phase is not _Phase.RUNNING:
+            return False
+        self._deadline = self._grace_ends = time.monotonic() + grace
+        if self._reap_main():
+            self._missed = request
+            self._log(f"{request.reason}, when the tool had ended")
+            return False
         self._stop = request
         self._phase = _Phase.STOPPING
-        self._deadline = self._grace_ends = time.monotonic() + grace
         self._log(f"{request.reason}; the tool has {grace:g} s to end")
         if request.number is signal.SIGTERM and slurm.in_step():
             self._log("SLURM has sent SIGTERM to the tool too: a second one might interrupt its saving")
         else:
             self._tell(self._identity.pid)
+        return True
 
     def hasten(self) -> None:
         """Shorten what is left of the grace."""
@@ -260,6 +270,7 @@ class SupervisedTool:
             left_behind=len(self._left_behind),
             survivors=self._survivors,
             outlived_grace=self._outlived_grace,
+            missed=self._missed,
         )
 
     def _end_leftovers(self, now: float) -> float:
@@ -280,7 +291,7 @@ class SupervisedTool:
             self._left_behind |= members
             self._phase = _Phase.LEFTOVERS_TOLD
             # After a stop they have the rest of the grace: what a shell ran may be what is saving.
-            self._deadline = now + LEFTOVER_GRACE if self._stop is None else self._grace_ends
+            self._deadline = self._grace_ends if self._stop or self._missed else now + LEFTOVER_GRACE
             return _ENDING_INTERVAL
         self._log(f"SIGKILL to the {len(members)} processes that the tool has left behind")
         self._begin_killing(now)

@@ -34,6 +34,7 @@ from experimentstash.workspace import Stash, new_token
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # when it is run as a script
 
+from tests.conftest import wait_until
 from tests.wandb_server import WandbServer
 
 TOOLS = Path(__file__).resolve().parent / "tools"
@@ -149,6 +150,19 @@ def record(run: Run) -> dict[str, Any]:
 def is_alive(pid: int) -> bool:
     """Tell whether a process is there and isn't a zombie."""
     return identity(pid) is not None
+
+
+@contextlib.contextmanager
+def looking_away(supervisor: int) -> Iterator[None]:
+    """Keep a supervisor from noticing what goes on; then it learns of all of it at the same time."""
+    time.sleep(0.3)  # until it has nothing to do: whatever it was at would be done before it looks
+    os.kill(supervisor, signal.SIGSTOP)
+    stat = Path(f"/proc/{supervisor}/stat")
+    try:
+        wait_until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T")
+        yield
+    finally:
+        os.kill(supervisor, signal.SIGCONT)
 
 
 def below(pid: int) -> set[Identity]:

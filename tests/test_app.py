@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import InProcess, StashUnderTest, git, wait_until
+from tests.faults import is_alive, looking_away
 
 RUN = re.compile(r"outputs/\d{4}-\d\d-\d\d/\d\d-\d\d-\d\d-[2-9a-hjkmnp-z]{7}")
 JOB = re.compile(r"multirun/\d{4}-\d\d-\d\d/\d\d-\d\d-\d\d-[2-9a-hjkmnp-z]{7}/\d+")
@@ -50,14 +51,6 @@ def plain(stash: StashUnderTest) -> StashUnderTest:
 
 def relative(stash: StashUnderTest) -> list[str]:
     return [path.relative_to(stash.root).as_posix() for path in stash.run_directories()]
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def finished(process: subprocess.Popen[str], seconds: float = 30) -> tuple[str, str]:
@@ -500,6 +493,20 @@ def test_a_signal_ends_a_basic_sweep(plain: StashUnderTest, tmp_path: Path, numb
     assert [plain.record(directory)["state"] for directory in plain.run_directories()] == ["cancelled"]
     assert stdout.splitlines()[-1].split()[1:5] == ["told", f"++params.touch={touched}", "++params.sleep=60", "✗"]
     assert "Traceback" not in stderr
+
+
+def test_a_signal_together_with_a_tools_own_end_ends_a_basic_sweep(plain: StashUnderTest, tmp_path: Path) -> None:
+    touched, go = tmp_path / "touched", tmp_path / "go"
+    process = plain.start("-m", "+exp=told,fig/one", f"++params.touch={touched}", f"++params.until={go}")
+    pid = int(wait_until(lambda: touched.exists() and touched.read_text()))
+    wait_until(lambda: plain.record()["process"])
+    with looking_away(process.pid):
+        go.touch()
+        wait_until(lambda: not is_alive(pid))
+        process.send_signal(signal.SIGINT)
+    _, stderr = finished(process)
+    assert process.returncode == 130 and "Traceback" not in stderr
+    assert [plain.record(directory)["state"] for directory in plain.run_directories()] == ["completed"]
 
 
 def test_a_tool_that_cannot_be_started(plain: StashUnderTest) -> None:

@@ -20,7 +20,7 @@ from experimentstash.launch.local import Settings
 from experimentstash.launch.progress import Expectation
 from experimentstash.records import Command, Run, State
 from tests.conftest import StashUnderTest, wait_until
-from tests.faults import below, is_alive
+from tests.faults import below, is_alive, looking_away
 
 LOCAL = ("-m", "hydra/launcher=local")
 SHELL = "entrypoint: sh\ncall: {style: arguments}\nenvironment: {kind: none}\n"
@@ -192,6 +192,20 @@ def test_all_are_told_at_once_and_nothing_further_starts(scripts: Scripts, numbe
     assert "not started: the sweep was interrupted" in runs[2]["reason"]
     assert stdout.count("✗ cancelled") == 4
     assert "the sweep was interrupted: 18 of 20 runs were not started" in stderr
+
+
+def test_asked_to_stop_together_with_a_tools_own_end(scripts: Scripts) -> None:
+    scripts.script("touch $here/at-$n; wait_for $here/go")
+    sweep = scripts.sweep("params.n=0,1,2", n_jobs=1)
+    wait_until(lambda: scripts.written("at-*") and scripts.runs()[0]["process"])
+    with looking_away(sweep.pid):
+        (scripts.here / "go").touch()
+        wait_until(lambda: not is_alive(scripts.runs()[0]["process"]["pid"]))
+        sweep.send_signal(signal.SIGINT)
+    returned, _, stderr = ended(sweep)
+    assert returned == 130 and "to save their work" not in stderr and "Traceback" not in stderr
+    assert {run["state"] for run in scripts.runs()[1:]} <= {"cancelled"} and scripts.written("at-*") == ["at-0"]
+    assert scripts.runs()[0]["state"] == "completed"
 
 
 def test_ctrl_c_twice_shortens_the_grace_of_all(scripts: Scripts) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,21 @@ from experimentstash import procfs, records
 from experimentstash.records import Run
 from experimentstash.workspace import Stash
 from tests.conftest import wait_until
-from tests.faults import HUP, INT, KILL, TERM, TOOLS, Supervised, freeze, is_alive, new_stash, python, record, running
+from tests.faults import (
+    HUP,
+    INT,
+    KILL,
+    TERM,
+    TOOLS,
+    Supervised,
+    freeze,
+    is_alive,
+    looking_away,
+    new_stash,
+    python,
+    record,
+    running,
+)
 
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d"
 CODES = {TERM: 143, INT: 130, HUP: 129, None: 124}
@@ -191,6 +206,46 @@ def test_ctrl_c_while_leftovers_are_awaited(here: Stash) -> None:
     # The tool had ended by itself: that stays true.
     assert (data["state"], data["exit_code"], data["reason"]) == ("completed", 0, None)
     assert data["notes"] == ["the tool left 2 processes behind; they were ended"]
+
+
+ENDS_WHEN_TOLD = """
+import pathlib, sys, time
+while not pathlib.Path(sys.argv[1]).exists():
+    time.sleep(0.01)
+sys.exit(int(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize("code", [0, 5])
+@pytest.mark.parametrize("number", [INT, TERM])
+def test_asked_to_stop_together_with_the_tools_own_end(here: Stash, number: signal.Signals, code: int) -> None:
+    run = freeze(here, [])
+    go = run.path / "go"
+    run.command.argv = [sys.executable, "-c", ENDS_WHEN_TOLD, str(go), str(code)]
+    records.write(run)
+    with running(run) as one:
+        pid = wait_until(lambda: record(run)["process"])["pid"]
+        with looking_away(one.process.pid):
+            go.touch()
+            wait_until(lambda: not is_alive(pid))
+            one.process.send_signal(number)
+        data = one.end()
+    assert sent(one) == []
+    assert (data["state"], data["exit_code"]) == ("failed" if code else "completed", code)
+    assert "asked" not in (data["reason"] or "")
+
+
+def test_a_tool_that_died_of_the_signal_that_we_got_too(here: Stash) -> None:
+    run = freeze(here, ["sleep", "100"])
+    with running(run) as one:
+        pid = wait_until(lambda: record(run)["process"])["pid"]
+        with looking_away(one.process.pid):
+            os.kill(pid, TERM)
+            wait_until(lambda: not is_alive(pid))
+            one.process.send_signal(TERM)
+        data = one.end()
+    assert (data["state"], data["exit_code"], data["signal"]) == ("cancelled", 143, "SIGTERM")
+    assert data["reason"].startswith("asked to stop by SIGTERM") and sent(one) == []
 
 
 def test_sigterm_twice_is_once(here: Stash) -> None:

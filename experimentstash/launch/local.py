@@ -237,14 +237,14 @@ class _Sweep:
 
     def _stop(self, request: StopRequest, why: str) -> None:
         """Start nothing further and stop what is at work, gently."""
-        ending = [execution for execution in self._crew.executions if not execution.is_ending]
-        seconds = [execution.stop(request) for execution in ending]
+        at_work = [execution for execution in self._crew.executions if not execution.is_ending]
+        seconds = [grace for execution in at_work if (grace := execution.stop(request))]
         self._jobs = None
         self.stopped = why
         self._cancel_waiting(f"not started: {why}", 128 + (request.number or signal.SIGTERM))
         if seconds:
             self._progress.say(
-                f"{request.reason}: {len(ending)} tools have up to {max(seconds):g} s to save their work;"
+                f"{request.reason}: {len(seconds)} tools have up to {max(seconds):g} s to save their work;"
                 " Ctrl-C again shortens that"
             )
 

@@ -17,6 +17,7 @@ from experimentstash.errors import EXIT_TIMED_OUT
 from experimentstash.records import State, Supervisor
 from experimentstash.slurm import Enquiry
 from tests.conftest import PATIENCE, StashUnderTest
+from tests.faults import is_alive, looking_away
 from tests.slurm.conftest import eventually
 from tests.slurm.test_launcher import OPTIONS, Submission, slurm, submit
 from tests.slurm.test_packing import start_now
@@ -82,6 +83,16 @@ class Listener:
         eventually(lambda: any(words in line for line in self.lines))
 
 
+def ends_untold(sweep: Submission, number: int) -> None:
+    """Have a held tool end by itself, and its supervisor learn of that together with SLURM's signal."""
+    directory = at_work(sweep, number)
+    one = sweep.records()[number]
+    with looking_away(one["supervisor"]["pid"]):
+        (directory / "go").touch()
+        eventually(lambda: not is_alive(one["process"]["pid"]))
+        os.kill(one["supervisor"]["pid"], signal.SIGTERM)
+
+
 def is_over(sweep: Submission) -> bool:
     return all(slurm("squeue", "-h", "-j", job, "-t", "RUNNING,PENDING,COMPLETING") == "" for job in sweep.jobs)
 
@@ -94,6 +105,12 @@ def instead_of(tmp_path: Path, name: str, *lines: str) -> dict[str, str]:
     program.write_text("\n".join(["#!/bin/bash", f"real={real}", *lines, ""]))
     program.chmod(0o755)
     return {"PATH": f"{program.parent}:{os.environ['PATH']}"}
+
+
+def preempted(tmp_path: Path) -> dict[str, str]:
+    """Return the environment in which SLURM says of each job that it has preempted it."""
+    answer = "JobState=RUNNING Restarts=0 PreemptTime=2026-01-01T00:00:00"
+    return instead_of(tmp_path, "scontrol", f'[[ "$*" == *"show job"* ]] && echo "{answer}" || exec "$real" "$@"')
 
 
 def unreachable(tmp_path: Path) -> dict[str, str]:
@@ -172,9 +189,7 @@ def test_what_failed_gets_the_code_of_now(tools: StashUnderTest) -> None:
 
 
 def test_a_tool_that_dies_of_slurms_signal_before_its_supervisor_is_told(tools: StashUnderTest, tmp_path: Path) -> None:
-    answer = "JobState=RUNNING Restarts=0 PreemptTime=2026-01-01T00:00:00"
-    preempted = instead_of(tmp_path, "scontrol", f'[[ "$*" == *"show job"* ]] && echo "{answer}" || exec "$real" "$@"')
-    sweep = submit(tools, "+exp=able,plain", "params.n=0", "params.hold=n0", **preempted)
+    sweep = submit(tools, "+exp=able,plain", "params.n=0", "params.hold=n0", **preempted(tmp_path))
     first, second = at_work(sweep, 0), at_work(sweep, 1)
     for one in sweep.records():
         os.kill(one["process"]["pid"], signal.SIGTERM)
@@ -187,6 +202,24 @@ def test_a_tool_that_dies_of_slurms_signal_before_its_supervisor_is_told(tools: 
     eventually(lambda: start_now(job) and states(sweep)[0] != "queued")
     assert [one["state"] for one in sweep.ended()] == ["completed", "preempted"]
     assert tries(sweep) == ["begun resumed", "begun"] and not (second / "output.2.log").exists()
+
+
+@pytest.mark.parametrize("fail", ["none", "0"])
+def test_a_tool_that_ends_before_its_supervisor_is_told(tools: StashUnderTest, tmp_path: Path, fail: str) -> None:
+    given = ("params.n=0", "params.hold=n0", f"params.fail={fail}")
+    own = "completed" if fail == "none" else "failed"
+    # Of the end of the wall time SLURM tells only our supervisor. Its warning may come a minute early: not yet.
+    warned = submit(tools, "+exp=able", *given, "resources.time=2m", "grace.seconds=46")
+    ends_untold(warned, 0)
+    assert [one["state"] for one in warned.ended()] == [own] and tries(warned) == ["begun"]
+    # A job that it preempts is told as a whole.
+    sweep = submit(tools, "+exp=able,plain", *given, **preempted(tmp_path))
+    ends_untold(sweep, 0), ends_untold(sweep, 1)
+    job = f"{sweep.jobs[0]}_0"
+    eventually(lambda: sweep.records()[0]["attempt"] == 2 and start_now(job) and states(sweep)[0] != "queued")
+    assert [one["state"] for one in sweep.ended()] == [own, "preempted"]
+    assert [one["state"] for one in sweep.records()[0]["attempts"]] == ["preempted"]
+    assert "the tool ended by itself with exit code" in sweep.records()[1]["reason"]
 
 
 def test_from_slurm_to_here_and_back(tools: StashUnderTest) -> None:

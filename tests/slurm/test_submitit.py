@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import PATIENCE, StashUnderTest
+from tests.faults import is_alive, looking_away
 from tests.slurm.conftest import eventually
 from tests.slurm.test_launcher import slurm
 
@@ -99,6 +102,24 @@ def test_the_wall_time_is_a_time_out(saver: StashUnderTest) -> None:
     assert record["state"] == "timed_out"
     assert "wall time" in record["reason"]
     assert (directory / "saved.json").exists()
+
+
+def test_in_a_step_the_tool_is_told_too(stash: StashUnderTest) -> None:
+    stash.add_tool("plain", "plain", SAVER)
+    go = stash.root / "go"
+    stash.add_experiment("save", "plain", f"params: {{until: '{str(go).replace(chr(39), chr(39) * 2)}'}}\n")
+    stash.commit()
+    process = submit(stash, "hydra.launcher.timeout_min=2", "grace.seconds=46")
+    directory = eventually(lambda: next(iter(stash.run_directories()), None))
+    pid = eventually(lambda: stash.record(directory)["process"])["pid"]
+    supervisor = stash.record(directory)["supervisor"]["pid"]
+    with looking_away(supervisor):
+        go.touch()
+        eventually(lambda: not is_alive(pid))
+        os.kill(supervisor, signal.SIGTERM)
+    finished(process)
+    record = final(stash, directory)
+    assert record["state"] == "timed_out" and "the tool ended by itself with exit code 0" in record["reason"]
 
 
 def test_a_job_that_ignores_its_end_is_killed_and_its_record_closed(stash: StashUnderTest) -> None:

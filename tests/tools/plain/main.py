@@ -12,6 +12,7 @@ parser.add_argument("--say", nargs="*", default=[], help="lines for stdout and, 
 parser.add_argument("--sleep", type=float, default=0.0)
 parser.add_argument("--fail", type=int, default=0)
 parser.add_argument("--touch", help="a file to write when everything else is set up")
+parser.add_argument("--until", help="a file to wait for")
 arguments = parser.parse_args()
 for number, line in enumerate(arguments.say):
     print(line, file=sys.stderr if number % 2 else sys.stdout, flush=True)
@@ -22,4 +23,6 @@ if arguments.touch:
     with open(arguments.touch, "w") as stream:
         stream.write(str(os.getpid()))
 time.sleep(arguments.sleep)
+while arguments.until and not os.path.exists(arguments.until):
+    time.sleep(0.01)
 sys.exit(arguments.fail)
