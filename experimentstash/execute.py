@@ -6,7 +6,6 @@ Needs no Hydra, no conf/ and no network. ``python -m experimentstash.execute RUN
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import math
 import os
 import select
@@ -15,7 +14,6 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from experimentstash import attempts, collect, outcome, procfs, records, slurm
@@ -27,6 +25,7 @@ from experimentstash.errors import (
     StashError,
 )
 from experimentstash.files import locked
+from experimentstash.light import dataclass
 from experimentstash.output import complain, say
 from experimentstash.process import clean_environment
 from experimentstash.records import Run, State
@@ -291,7 +290,7 @@ def finish_wandb(run: Run) -> None:
         environment={**os.environ, **run.command.environment},
     )
     if outcomes:
-        run.wandb["runs"] = [dataclasses.asdict(outcome) for outcome in outcomes]
+        run.wandb["runs"] = [vars(outcome) for outcome in outcomes]
         run.notes += [f"W&B run {outcome.id}: {outcome.note}" for outcome in outcomes if outcome.note]
         records.write(run)
 
@@ -357,7 +356,7 @@ REQUESTS = {
 def _conclude(run: Run, ending: Ending, log: _Log, log_offset: int) -> None:
     why = _why_slurm_ended_it(run, ending)
     if why is not None:
-        ending = dataclasses.replace(ending, stop=StopRequest(*why, signal.SIGTERM))
+        ending = Ending(**{**vars(ending), "stop": StopRequest(*why, signal.SIGTERM)})
     verdict = outcome.judge(run, ending)
     run.state, run.exit_code, run.signal, run.reason = verdict.state, verdict.exit_code, verdict.signal, verdict.reason
     run.ended = records.now()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import signal
-from dataclasses import dataclass
 from pathlib import Path
 
 from experimentstash import slurm
 from experimentstash.durations import describe
 from experimentstash.errors import EXIT_TIMED_OUT
+from experimentstash.light import dataclass
 from experimentstash.records import Run, State
 from experimentstash.supervision import Ending
 

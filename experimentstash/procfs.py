@@ -11,7 +11,8 @@ import functools
 import os
 import signal
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from experimentstash.light import dataclass
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _PR_SET_CHILD_SUBREAPER = 36

@@ -6,19 +6,18 @@ Times are ISO 8601 with an offset; durations are seconds; memory is bytes.
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import json
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from experimentstash.errors import StashError
 from experimentstash.files import write_atomically
+from experimentstash.light import dataclass, field
 
 FORMAT = 1
 FILE_NAME = "run.json"
@@ -226,7 +225,7 @@ _ENCODER = json.JSONEncoder(default=vars)
 
 
 def _text(run: Run) -> str:
-    # A line for each key: json's own indentation takes several times as long, and dataclasses.asdict copies everything.
+    # A line for each key: json's own indentation takes several times as long.
     lines = (f'  "{name}": {"null" if value is None else _ENCODER.encode(value)}' for name, value in vars(run).items())
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
@@ -285,8 +284,7 @@ _NESTED: dict[str, Any] = {
 
 
 def _build(kind: type[Any], data: dict[str, Any]) -> Any:
-    known = {item.name for item in dataclasses.fields(kind)}
-    values = {name: value for name, value in data.items() if name in known}
+    values = {name: value for name, value in data.items() if name in kind.__annotations__}
     if kind is Run:
         for name, nested in _NESTED.items():
             if values.get(name) is not None:

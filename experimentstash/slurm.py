@@ -7,11 +7,11 @@ import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from experimentstash.errors import StashError
 from experimentstash.files import write_atomically
+from experimentstash.light import dataclass
 from experimentstash.process import CommandError, run
 from experimentstash.records import State
 

@@ -17,10 +17,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from experimentstash import procfs, slurm
+from experimentstash.light import dataclass
 from experimentstash.procfs import Identity
 from experimentstash.records import State, Supervisor
 

@@ -296,7 +296,7 @@ class _User:
 def _note_user(stash: Stash, place: Path, runs: Path) -> None:
     # Relative, because a stash may have several absolute paths.
     shown = os.path.relpath(runs, stash.root) if runs.is_relative_to(stash.root) else str(runs)
-    note = {"runs": shown, "submitter": dataclasses.asdict(supervisor_here())}
+    note = {"runs": shown, "submitter": vars(supervisor_here())}
     files.write_atomically(place / _USERS / f"{new_token()}.json", json.dumps(note, indent=2) + "\n")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import fnmatch
 import json
 
@@ -27,7 +26,7 @@ def main(given: argparse.Namespace) -> int:
     """Print the runs as a table or as JSON."""
     found = runs(find_stash(), state=given.state, experiment=given.exp, most=given.most)
     if given.json:
-        print(json.dumps([dataclasses.asdict(run) for run in found], indent=2))
+        print(json.dumps(found, indent=2, default=vars))
     elif found:
         print(runs_table(find_stash(), found))
     else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import shlex
 
@@ -27,7 +26,7 @@ def main(given: argparse.Namespace) -> int:
     stash = find_stash()
     run = find(stash, given.run)
     if given.json:
-        print(json.dumps(dataclasses.asdict(run), indent=2))
+        print(json.dumps(run, indent=2, default=vars))
         return 0
     rows = show(stash, run)
     width = max(len(label) for label, _ in rows)
