@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -34,6 +33,8 @@ def bring_together(directories: Sequence[Path], before: Snapshot, destination: P
     written = sorted(path for path, mark in after.items() if mark != (0, 0, 0) and before.get(path) != mark)
     brought: list[str] = []
     if written:
+        import shutil  # here, because most runs need nothing of it
+
         shared = Path(os.path.commonpath([path.parent for path in written]))
         for source in written:
             relative = source.relative_to(shared)

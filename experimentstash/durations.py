@@ -8,12 +8,12 @@ from experimentstash.errors import StashError
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 # At most nine digits: longer ones would overflow, and are a mistake.
-_NUMBER = re.compile(r"[0-9]{1,9}(?:\.[0-9]+)?")
-_WORDS = re.compile(
-    rf"({_NUMBER.pattern})\s*"
+_NUMBER = r"[0-9]{1,9}(?:\.[0-9]+)?"
+_WORDS = (
+    rf"({_NUMBER})\s*"
     r"(?:(w)(?:eeks?)?|(d)(?:ays?)?|(h)(?:(?:ou)?rs?)?|(m)(?:in(?:ute)?s?)?|(s)(?:ec(?:ond)?s?)?)\s*"
 )
-_CLOCK = re.compile(r"(?:(?P<days>[0-9]{1,9})-)?(?P<fields>[0-9]{1,9}(?::[0-9]{1,2}){0,2})")
+_CLOCK = r"(?:(?P<days>[0-9]{1,9})-)?(?P<fields>[0-9]{1,9}(?::[0-9]{1,2}){0,2})"
 
 
 def parse(text: str, field: str) -> float:
@@ -23,14 +23,14 @@ def parse(text: str, field: str) -> float:
     reads an unquoted 2:00:00 as the number 7200, which is the same duration.)
     """
     cleaned = text.strip().lower()
-    if _NUMBER.fullmatch(cleaned):
+    if re.fullmatch(_NUMBER, cleaned):
         return float(cleaned)
-    if re.fullmatch(rf"(?:{_WORDS.pattern})+", cleaned):
+    if re.fullmatch(rf"(?:{_WORDS})+", cleaned):
         return sum(
             float(match[1]) * _UNITS[next(unit for unit in match.groups()[1:] if unit)]
-            for match in _WORDS.finditer(cleaned)
+            for match in re.finditer(_WORDS, cleaned)
         )
-    clock = _CLOCK.fullmatch(cleaned)
+    clock = re.fullmatch(_CLOCK, cleaned)
     if clock:
         fields = [int(part) for part in clock["fields"].split(":")]
         if clock["days"] is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-TYPE_CHECKING = False  # typing has it, but takes as long as ten of these classes
+TYPE_CHECKING = False  # from here, because typing itself takes long
 if TYPE_CHECKING:
     from typing import Any, TypeVar
 

@@ -126,6 +126,19 @@ def _without_control_sequences(text: str) -> str:
     return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
 
 
+def which(program: str, path: str | None = None) -> str | None:
+    """Return the file that a program's name stands for on ``path`` (default: our PATH); None if there is none.
+
+    It is shutil.which, without all that shutil imports.
+    """
+    found = os.environ.get("PATH", os.defpath) if path is None else path
+    for folder in [""] if os.path.dirname(program) else found.split(os.pathsep):
+        file = os.path.join(folder, program)
+        if os.access(file, os.X_OK) and os.path.isfile(file):
+            return file
+    return None
+
+
 def clean_environment() -> dict[str, str]:
     """Return our environment without what our own virtual environment put there, ``UV_*`` project leaks included."""
     leaks = {

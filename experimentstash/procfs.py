@@ -6,7 +6,6 @@ Standard library only, and light: supervisors ask here.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import functools
 import os
 import signal
@@ -211,6 +210,8 @@ def _oom_events() -> str | None:
 
 def adopt_orphans() -> None:
     """Make this process the parent of its descendants' orphans (Linux; see PR_SET_CHILD_SUBREAPER in prctl(2))."""
+    import ctypes  # here, because only supervisors need it
+
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 

@@ -6,18 +6,19 @@ Times are ISO 8601 with an offset; durations are seconds; memory is bytes.
 
 from __future__ import annotations
 
-import datetime
 import json
 import os
 import time
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
-from typing import Any
 
 from experimentstash.errors import StashError
 from experimentstash.files import write_atomically
-from experimentstash.light import dataclass, field
+from experimentstash.light import TYPE_CHECKING, dataclass, field
+
+if TYPE_CHECKING:
+    from typing import Any
 
 FORMAT = 1
 FILE_NAME = "run.json"
@@ -190,11 +191,16 @@ def now() -> str:
 
 def as_text(moment: float) -> str:
     """Return a time, given as seconds since the epoch, as records keep it."""
-    return datetime.datetime.fromtimestamp(moment).astimezone().isoformat(timespec="milliseconds")
+    seconds, thousandths = divmod(round(moment * 1000), 1000)
+    local = time.localtime(seconds)
+    offset = time.strftime("%z", local)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', local)}.{thousandths:03}{offset[:3]}:{offset[3:]}"
 
 
 def moment(text: str) -> float:
     """Return a time, given as records keep it, as seconds since the epoch."""
+    import datetime  # here, because what only writes records needs nothing of it
+
     return datetime.datetime.fromisoformat(text).timestamp()
 
 

@@ -7,9 +7,8 @@ import os
 import select
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Any
 
 # Those that ask a supervisor for something; SIGCHLD tells it that a child has ended.
 WATCHED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP, signal.SIGCONT, signal.SIGCHLD)
@@ -31,7 +30,7 @@ class SignalQueue:
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._reader, False)
         os.set_blocking(self._writer, False)
-        self._handlers: dict[signal.Signals, Any] = {}
+        self._handlers: dict[signal.Signals, Callable[[int, FrameType | None], object] | int | None] = {}
         self._is_active = threading.current_thread() is threading.main_thread()
         if self._is_active:
             self._wakeup = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import functools
 import os
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from experimentstash.errors import StashError
 from experimentstash.files import write_atomically
 from experimentstash.light import dataclass
-from experimentstash.process import CommandError, run
+from experimentstash.process import CommandError, run, which
 from experimentstash.records import State
 
 # Seconds that one question may take.
@@ -30,7 +29,7 @@ _JOB_SUFFIX = ".job"
 # Jobs that one scancel is given: a command line has an end.
 _AT_ONCE = 500
 # What scancel says of a job that has ended by itself.
-_TOO_LATE = re.compile(r"Invalid job id|already completing or completed")
+_TOO_LATE = r"Invalid job id|already completing or completed"
 # What of a job's own environment a submission from inside it needs: where the cluster is.
 _REACHING = ("SLURM_CONF", "SLURM_JWT", "SLURM_CLUSTERS")
 
@@ -191,7 +190,7 @@ def submit(script: Path, environment: Mapping[str, str]) -> str:
 
 def is_here() -> bool:
     """Tell whether jobs can be submitted from this machine."""
-    return shutil.which("sbatch") is not None
+    return which("sbatch") is not None
 
 
 def own_jobs() -> int | None:
@@ -270,13 +269,13 @@ def _scancel(jobs: Sequence[str], *options: str) -> None:
     for first in range(0, len(jobs), _AT_ONCE):
         argv = ["scancel", *options, *jobs[first : first + _AT_ONCE]]
         done = run(argv, check=False, timeout=_SUBMISSION_PATIENCE)
-        if done.returncode != 0 and not all(_TOO_LATE.search(line) for line in done.stderr.strip().splitlines()):
+        if done.returncode != 0 and not all(re.search(_TOO_LATE, line) for line in done.stderr.strip().splitlines()):
             raise CommandError(argv, done.returncode, done.stdout, done.stderr)
 
 
 def _listed(argv: list[str]) -> dict[str, str] | None:
     """Return what a program says of each job (lines of ID|STATE); None if it doesn't answer."""
-    if shutil.which(argv[0]) is None:
+    if which(argv[0]) is None:
         return None
     try:
         done = run(argv, check=False, timeout=_PATIENCE)
@@ -298,7 +297,7 @@ def _seconds_left(text: str) -> float | None:
 
 def _answer(argv: list[str]) -> str:
     """Return what a program of SLURM's says; nothing if it isn't there, fails, or takes too long."""
-    if shutil.which(argv[0]) is None:
+    if which(argv[0]) is None:
         return ""
     try:
         done = run(argv, check=False, timeout=_PATIENCE)

@@ -11,7 +11,6 @@ import enum
 import errno
 import functools
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from pathlib import Path
 
 from experimentstash import procfs, slurm
 from experimentstash.light import dataclass
+from experimentstash.process import which
 from experimentstash.procfs import Identity
 from experimentstash.records import State, Supervisor
 
@@ -97,7 +97,7 @@ def _start_time(pid: int) -> int:
 
 @functools.cache
 def _parent_death_prefix() -> tuple[str, ...]:
-    setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
+    setpriv = which("setpriv") if sys.platform == "linux" else None
     return (setpriv, "--pdeathsig", "TERM", "--") if setpriv else ()
 
 
@@ -132,7 +132,7 @@ class SupervisedTool:
 
     def start(self, argv: Sequence[str], *, cwd: Path, environment: Mapping[str, str], output: int) -> Identity:
         """Start the tool with stdout and stderr in the file ``output``; OSError if that can't be done."""
-        if shutil.which(argv[0], path=environment.get("PATH")) is None:
+        if which(argv[0], path=environment.get("PATH")) is None:
             number = errno.EACCES if Path(cwd, argv[0]).is_file() else errno.ENOENT
             raise OSError(number, os.strerror(number), argv[0])
         self._bystanders = set(procfs.descendants(os.getpid())) if self._siblings is None else set()

@@ -10,12 +10,11 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from experimentstash.errors import StashError
 from experimentstash.execute import Execution, cannot_record, finish_wandb, relay_output, tool_environment
 from experimentstash.files import lock_if_free
-from experimentstash.light import dataclass
+from experimentstash.light import TYPE_CHECKING, dataclass
 from experimentstash.output import complain
 from experimentstash.records import Run
 from experimentstash.relay import Relay

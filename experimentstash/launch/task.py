@@ -6,7 +6,6 @@ at once: it imports neither Hydra nor anything else that is heavy.
 
 from __future__ import annotations
 
-import copy
 import os
 import signal
 import sys
@@ -248,6 +247,8 @@ def _may_go_on(run: Run) -> bool:
 
 def _requeue(cut_short: Sequence[Run]) -> None:
     """Put this job back into the queue for their next attempts. The last thing to be done: SLURM then ends us."""
+    import copy  # here, because most jobs need nothing of it
+
     as_they_were = copy.deepcopy(cut_short)
     job = slurm.current_job()
     assert job is not None
