@@ -150,7 +150,7 @@ def clean_environment() -> dict[str, str]:
         "UV_WORKING_DIRECTORY",
     }
     environment = {name: value for name, value in os.environ.items() if name not in leaks}
-    if sys.prefix != sys.base_prefix and "PATH" in environment:
+    if "PATH" in environment:
         environment["PATH"] = _without_ours(environment["PATH"])
     return environment
 
@@ -158,5 +158,8 @@ def clean_environment() -> dict[str, str]:
 @functools.cache
 def _without_ours(path: str) -> str:
     """Return a PATH without our own virtual environment; a sweep asks hundreds of times."""
-    ours = os.path.realpath(os.path.join(sys.prefix, "bin"))
+    ours = os.path.dirname(sys.executable)  # sys.prefix may not know of it: see launch/start.py
+    if not os.path.exists(os.path.join(os.path.dirname(ours), "pyvenv.cfg")):
+        return path
+    ours = os.path.realpath(ours)
     return os.pathsep.join(entry for entry in path.split(os.pathsep) if os.path.realpath(entry) != ours)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 
 import pytest
@@ -86,7 +87,7 @@ def test_the_script_says_it_all_and_ends_in_our_supervisor() -> None:
         "#SBATCH --requeue",
         "#SBATCH --time=2",
         "module load cuda",
-        "exec '/my env/bin/python' -m experimentstash.launch.task .slurm/0-0.json",
+        f"exec '/my env/bin/python' -S {shlex.quote(batch.START)} .slurm/0-0.json",
     ]
 
 
@@ -170,7 +171,7 @@ def test_the_script_says_how_many_at_once() -> None:
     (piece,) = batch.pieces([(run(), terms)] * 9, 1000, Packing(4, 2))
     script = batch.script(piece, name="n", python="python", tasks_file="0.json", parallelism=2, after=None)
     assert "#SBATCH --array=0-2%2\n" in script
-    assert script.endswith("exec python -m experimentstash.launch.task 0.json 2\n")
+    assert script.endswith("start.py 0.json 2\n")
 
 
 def test_as_many_runs_at_work_as_asked_for() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,12 +14,15 @@ from pathlib import Path
 import pytest
 
 from experimentstash import attempts, packs, procfs, records
+from experimentstash.launch import batch
 from experimentstash.records import Queued, Run, State
 from experimentstash.workspace import Stash
 from tests.conftest import wait_until
 from tests.faults import freeze, new_stash, python, record
 
 HOLD = "trap 'echo told; exit 1' TERM; touch begun; while [ ! -e go ]; do sleep 0.02; done; touch done"
+
+PACKAGE = Path(batch.START).parent.parent
 
 
 @pytest.fixture
@@ -42,7 +46,7 @@ def job(runs: Sequence[Run], *arguments: str, **environment: str) -> Iterator[su
     """Start what a batch script would."""
     assert runs[0].queued is not None
     process = subprocess.Popen(
-        [sys.executable, "-m", "experimentstash.launch.task", runs[0].queued.array, *arguments],
+        [sys.executable, "-S", batch.START, runs[0].queued.array, *arguments],
         env={**os.environ, "SLURM_ARRAY_TASK_ID": "0", **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -94,6 +98,42 @@ def test_whatever_befalls_one_the_others_have_their_turn(here: Stash, at_once: s
     assert "cancelled just before it started" in record(runs[5])["reason"]
     assert record(runs[5])["process"] is None
     assert process.returncode in ((7,) if at_once == "1" else (2, 7))
+
+
+def test_it_is_started_from_wherever_it_is_installed(here: Stash, tmp_path: Path) -> None:
+    (run,) = queued(here, "touch done")
+    assert run.queued is not None
+    package = tmp_path / "Büro von Ada" / "experimentstash"
+    shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in (here.root, package.parent, package / "launch"):  # they hide nothing of Python's own
+        (folder / "json.py").write_text("raise SystemExit('not what was meant')")
+    command = [sys.executable, "-S", str(package / "launch" / "start.py"), run.queued.array]
+    environment = {**os.environ, "SLURM_ARRAY_TASK_ID": "0", "PYTHONDONTWRITEBYTECODE": ""}
+    done = subprocess.run(command, cwd=here.root, env=environment, capture_output=True, text=True)
+    assert (done.returncode, states([run])) == (0, ["completed"]), done.stderr
+    assert list(package.glob("__pycache__/execute.*"))  # it was this one
+
+
+def test_its_own_environment_is_kept_from_the_tool(here: Stash) -> None:
+    (run,) = queued(here, 'echo "$PATH" > path')
+    own = str(Path(sys.executable).parent)
+    with job([run], PATH=f"{own}:/usr/bin:/bin") as process:
+        ended(process)
+    expected = [*([own] if sys.prefix == sys.base_prefix else []), "/usr/bin", "/bin"]
+    assert (run.path / "path").read_text().strip().split(":") == expected
+
+
+def test_nothing_that_is_slow_is_imported_before_the_tool_starts() -> None:
+    """Nothing of Python's own beyond what no job can do without: so no `inspect`, and none of its dataclasses."""
+    code = (
+        f"import sys; sys.path.append({str(PACKAGE.parent)!r})\n"
+        "import fcntl, json, pathlib, shlex, subprocess\n"
+        "before = set(sys.modules)\n"
+        "import experimentstash.launch.task\n"
+        "print(*sorted({name.partition('.')[0] for name in set(sys.modules) - before}))"
+    )
+    done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["__future__", "experimentstash"]
 
 
 def test_one_alone_hands_on_its_exit_code(here: Stash) -> None:

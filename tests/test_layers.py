@@ -34,7 +34,7 @@ LAYERS = (
     {"freeze", "execute", "leftovers"},
     {"launch.crew"},
     {"adding", "checks", "mistakes", "overrides", "runs", "sweep_size", "tools", "launch.batch", "launch.task"},
-    {"continuing", "deep", "removing"},
+    {"continuing", "deep", "removing", "launch.start"},
     {"commands.choosing", "commands.init", "commands.import_configs", "commands.list_experiments"},
     {"session", "commands.run", "commands.runs", "commands.show", "commands.logs", "commands.cancel"}
     | {"commands.sync", "commands.tool"},

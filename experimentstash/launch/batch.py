@@ -12,6 +12,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 from experimentstash import durations
@@ -21,6 +22,8 @@ from experimentstash.schema import ResourcesConfig
 
 # What `resources` calls otherwise than sbatch.
 _OPTIONS = {"cpus": "cpus-per-task", "gpus": "gpus-per-node"}
+# What a job executes.
+START = str(Path(__file__).with_name("start.py"))
 # What SLURM takes for an amount of memory.
 _MEMORY = re.compile(r"(\d+)([A-Za-z]*)")
 
@@ -215,5 +218,5 @@ def script(piece: Piece, *, name: str, python: str, tasks_file: str, parallelism
     lines += [f"#SBATCH --{key}" + ("" if text is None else f"={shlex.quote(text)}") for key, text in options.items()]
     lines += piece.terms.setup
     at_once = f" {piece.at_once}" if piece.at_once > 1 else ""
-    lines.append(f"exec {shlex.quote(python)} -m experimentstash.launch.task {shlex.quote(tasks_file)}{at_once}")
+    lines.append(f"exec {shlex.join([python, '-S', START, tasks_file])}{at_once}")
     return "\n".join(lines) + "\n"

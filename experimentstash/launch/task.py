@@ -1,14 +1,12 @@
 """What a task of a job array does: executes its runs, and goes back into the queue if that was cut short.
 
-``python -m experimentstash.launch.task TASKS_FILE [AT_ONCE]``, in the batch script's place. A thousand nodes start this
-at once: it imports neither Hydra nor anything else that is heavy.
+A thousand nodes start this at once (see ``start``): it imports neither Hydra nor anything else that is heavy.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,7 +25,7 @@ def main(argv: Sequence[str]) -> int:
     """Execute the runs of this array task; return 0 if all have completed, else the first other exit code."""
     index = os.environ.get("SLURM_ARRAY_TASK_ID", "")
     if not 1 <= len(argv) <= 2 or not index.isdecimal() or not all(number.isdecimal() for number in argv[1:]):
-        complain("usage, in a task of a SLURM job array: python -m experimentstash.launch.task TASKS_FILE [AT_ONCE]")
+        complain("usage, in a task of a SLURM job array: python -S start.py TASKS_FILE [AT_ONCE]")
         return EXIT_USER_MISTAKE
     try:
         pack = _Pack(Path(argv[0]), int(index), at_once=int(argv[1]) if len(argv) > 1 else 1)
@@ -264,7 +262,3 @@ def _requeue(cut_short: Sequence[Run]) -> None:
             run.notes.append(f"it could not be put back into the queue: {error}")
             records.write(run)
         raise
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
