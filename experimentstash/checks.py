@@ -22,6 +22,7 @@ from experimentstash.process import CommandError, clean_environment, run
 from experimentstash.recipes import Recipe
 from experimentstash.schema import CallStyle, ToolConfig
 from experimentstash.workspace import Stash
+from experimentstash.worktrees import shared_paths
 
 # Seconds that an interpreter may take to say where it would find a module.
 _PATIENCE = 60.0
@@ -227,7 +228,7 @@ def check_unregistered(stash: Stash, tools: Iterable[ToolConfig], known: Submodu
 
 
 def check_path(stash: Stash, name: str, tool: ToolConfig) -> list[Problem]:
-    """Look whether a tool's directory stays inside the stash, symbolic links and all."""
+    """Look whether a tool's directory stays inside the stash, symbolic links and all, and has what is named in it."""
     registration = _registration(stash, name)
     try:
         directory = tool_directory(stash, name, tool)
@@ -244,6 +245,11 @@ def check_path(stash: Stash, name: str, tool: ToolConfig) -> list[Problem]:
         return [Problem("registration", what, registration)]
     missing = [given for given in (tool.call.config_dir, tool.call.config_path) if given]
     missing = [given for given in missing if not (stash.root / given).is_dir()]
+    if tool.shared and git.toplevel(directory) is not None:
+        try:
+            shared_paths(stash, name, tool, directory.resolve())
+        except StashError as error:
+            return [explained("registration", error, registration)]
     return [Problem("registration", f"there is no directory {given} in the stash", registration) for given in missing]
 
 

@@ -93,7 +93,7 @@ def secure(
     if root is None:
         return None
     path = "" if root != git.toplevel(stash.root.resolve()) else real.relative_to(root).as_posix()
-    shared = _shared(stash, name, tool, real)
+    shared = shared_paths(stash, name, tool, real)
     try:
         below = [(real / each).relative_to(root).as_posix() for each in shared]
         taken = snapshots.take(root, path, without=below)
@@ -192,7 +192,7 @@ def _parts(root: Path, path: str, taken: Snapshot) -> Iterator[tuple[Path, str, 
         yield from _parts(root / inner, f"{path}/{inner}" if path else inner, snapshot)
 
 
-def _shared(stash: Stash, name: str, tool: ToolConfig, directory: Path) -> list[str]:
+def shared_paths(stash: Stash, name: str, tool: ToolConfig, directory: Path) -> list[str]:
     """Return the paths that a tool shares with its checkout, normalized; StashError if one can't be."""
     where = f"{stash.registration(name).relative_to(stash.root)}: shared"
     paths = sorted({os.path.normpath(path) for path in tool.shared})

@@ -151,6 +151,8 @@ def test_untracked_files(sound: StashUnderTest) -> None:
             "path: tools/plain\nentrypoint: main.py\ncall: {style: hydra, config_dir: cfg}\n",
             ["no directory cfg in the stash"],
         ),
+        ("path: tools/plain\nentrypoint: main.py\nshared: [data]\n", ["shared: data does not exist in tools/plain"]),
+        ("path: tools/plain\nentrypoint: main.py\nshared: [main.py]\n", ["shared: main.py is code"]),
         ("path: [a\n", ["not YAML"]),
     ],
 )
