@@ -19,8 +19,7 @@ from experimentstash.slurm import Enquiry
 from tests.conftest import PATIENCE, StashUnderTest
 from tests.faults import is_alive, looking_away
 from tests.slurm.conftest import eventually
-from tests.slurm.test_launcher import OPTIONS, Submission, slurm, submit
-from tests.slurm.test_packing import start_now
+from tests.slurm.test_launcher import OPTIONS, Submission, slurm, start_now, submit
 
 # Leaves a line for each time that it is started. Held (--hold n01: the runs 0 and 1), it goes on until there is a file
 # `go` in its directory.

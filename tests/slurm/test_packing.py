@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,7 +14,7 @@ import pytest
 
 from tests.conftest import StashUnderTest, bare_stash
 from tests.slurm.conftest import eventually, withdraw
-from tests.slurm.test_launcher import OPTIONS, Submission, slurm, submit
+from tests.slurm.test_launcher import OPTIONS, Submission, slurm, start_now, submit
 
 # Held (--hold n01: the runs 0 and 1) it goes on until it is told to stop, or there is a file `go`.
 HELD = """\
@@ -104,14 +103,6 @@ def spans(submission: Submission) -> list[tuple[float, float]]:
 
 def is_over(job: str) -> bool:
     return slurm("squeue", "-h", "-j", job, "-t", "RUNNING,PENDING,COMPLETING") == ""
-
-
-def start_now(job: str) -> bool:
-    """Have a job that is back in the queue begin now rather than after SLURM's two minutes; tell whether it has."""
-    if slurm("squeue", "-h", "-r", "-j", job, "-o", "%T").strip() != "PENDING":
-        return True
-    subprocess.run(["scontrol", "update", f"JobId={job}", "StartTime=now"], check=False, capture_output=True)
-    return False
 
 
 def test_eight_runs_in_two_jobs_in_turn(packs: StashUnderTest) -> None:
