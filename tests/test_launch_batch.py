@@ -171,7 +171,7 @@ def test_the_script_says_how_many_at_once() -> None:
     (piece,) = batch.pieces([(run(), terms)] * 9, 1000, Packing(4, 2))
     script = batch.script(piece, name="n", python="python", tasks_file="0.json", parallelism=2, after=None)
     assert "#SBATCH --array=0-2%2\n" in script
-    assert script.endswith("start.py 0.json 2\n")
+    assert script.endswith(f"{shlex.quote(batch.START)} 0.json 2\n")
 
 
 def test_as_many_runs_at_work_as_asked_for() -> None:
