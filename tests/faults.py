@@ -155,11 +155,21 @@ def is_alive(pid: int) -> bool:
 @contextlib.contextmanager
 def looking_away(supervisor: int) -> Iterator[None]:
     """Keep a supervisor from noticing what goes on; then it learns of all of it at the same time."""
-    time.sleep(0.3)  # until it has nothing to do: whatever it was at would be done before it looks
-    os.kill(supervisor, signal.SIGSTOP)
     stat = Path(f"/proc/{supervisor}/stat")
+
+    def state_and_time() -> list[str]:
+        fields = stat.read_text().rpartition(")")[2].split()
+        return [fields[0], *fields[11:13]]
+
+    def is_idle() -> bool:  # whatever it was at would be done before it looks
+        before = state_and_time()
+        time.sleep(0.3)
+        return before[0] == "S" and state_and_time() == before
+
+    wait_until(is_idle)
+    os.kill(supervisor, signal.SIGSTOP)
     try:
-        wait_until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T")
+        wait_until(lambda: state_and_time()[0] == "T")
         yield
     finally:
         os.kill(supervisor, signal.SIGCONT)

@@ -197,7 +197,7 @@ def test_all_are_told_at_once_and_nothing_further_starts(scripts: Scripts, numbe
 def test_asked_to_stop_together_with_a_tools_own_end(scripts: Scripts) -> None:
     scripts.script("touch $here/at-$n; wait_for $here/go")
     sweep = scripts.sweep("params.n=0,1,2", n_jobs=1)
-    wait_until(lambda: scripts.written("at-*") and scripts.runs()[0]["process"])
+    wait_until(lambda: len(found := scripts.runs()) == 3 and scripts.written("at-*") and found[0]["process"])
     with looking_away(sweep.pid):
         (scripts.here / "go").touch()
         wait_until(lambda: not is_alive(scripts.runs()[0]["process"]["pid"]))
