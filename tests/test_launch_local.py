@@ -243,7 +243,8 @@ def test_fail_fast(scripts: Scripts) -> None:
 
 
 def test_ctrl_z_stops_them_all(scripts: Scripts) -> None:
-    scripts.script("touch $here/at-$n; wait_for $here/go")
+    # It starts nothing: a shell whose child is stopped before it has executed its program waits for that, as "D".
+    scripts.script("touch $here/at-$n; until [ -e $here/go ]; do :; done")
     # In our session: the only process group of a session can't be stopped.
     sweep = subprocess.Popen(
         [sys.executable, "-m", "experimentstash", *LOCAL, "+exp=script", "params.n=0,1"],
