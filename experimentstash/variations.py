@@ -236,6 +236,10 @@ class Variation:
         hydra = self.config.hydra
         return not (hydra.job.env_set or hydra.job.chdir or hydra.output_subdir is None)
 
+    @functools.cached_property
+    def _output_subdir(self) -> str:
+        return str(self.config.hydra.output_subdir)
+
     def directory(self, config: DictConfig) -> Path:
         """Return the run's directory, as `job_config.own_directory` does."""
         settings = raw(config, "hydra", "sweep")
@@ -284,7 +288,7 @@ class Variation:
 
     def keep(self, directory: Path) -> None:
         """Write the files that Hydra keeps of a job, with HydraConfig set as in it."""
-        folder = os.path.join(directory, str(raw(self.config, "hydra", "output_subdir")._value()))
+        folder = os.path.join(directory, self._output_subdir)
         os.makedirs(folder, exist_ok=True)
         for name, text in self.files().items():
             files.write(os.path.join(folder, name), text.encode())

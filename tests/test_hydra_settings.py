@@ -48,6 +48,14 @@ def test_where_hydra_writes_its_files_nothing_is_left(
 
 
 @pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_hydras_files_in_a_directory_named_by_a_parameter(tooled: StashUnderTest, launcher: str) -> None:
+    words = ["params.a=1,2", "hydra.output_subdir=.${params.a}", f"hydra/launcher={launcher}"]
+    assert tooled.cli("-m", "+exp=one", *words).returncode == 0
+    kept = {path.parent.name: path.read_text() for path in tooled.root.glob("multirun/*/*/*/.*/overrides.yaml")}
+    assert kept == {f".{a}": f"- +exp=one\n- params.a={a}\n" for a in (1, 2)}
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_two_jobs_with_one_directory(tooled: StashUnderTest, launcher: str) -> None:
     done = tooled.cli("-m", "+exp=one", "params.a=1,2", "hydra.sweep.subdir=same", f"hydra/launcher={launcher}")
     assert done.returncode == 1 and len(tooled.run_directories()) == 1
