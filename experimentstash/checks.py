@@ -243,13 +243,13 @@ def check_path(stash: Stash, name: str, tool: ToolConfig) -> list[Problem]:
     if tool.call.configs is not None and not (directory / tool.call.configs).is_dir():
         what = f"call.configs: there is no directory {tool.call.configs} in {tool.path}"
         return [Problem("registration", what, registration)]
-    missing = [given for given in (tool.call.config_dir, tool.call.config_path) if given]
-    missing = [given for given in missing if not (stash.root / given).is_dir()]
     if tool.shared and git.toplevel(directory) is not None:
         try:
             shared_paths(stash, name, tool, directory.resolve())
         except StashError as error:
             return [explained("registration", error, registration)]
+    missing = [given for given in (tool.call.config_dir, tool.call.config_path) if given]
+    missing = [given for given in missing if not (stash.root / given).is_dir()]
     return [Problem("registration", f"there is no directory {given} in the stash", registration) for given in missing]
 
 

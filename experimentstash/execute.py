@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from experimentstash import attempts, collect, outcome, procfs, records, slurm
+from experimentstash import attempts, collect, files, outcome, procfs, records, slurm
 from experimentstash.errors import (
     EXIT_INTERRUPTED,
     EXIT_NOT_EXECUTABLE,
@@ -24,7 +24,6 @@ from experimentstash.errors import (
     EXIT_USER_MISTAKE,
     StashError,
 )
-from experimentstash.files import locked
 from experimentstash.light import dataclass
 from experimentstash.output import complain, say
 from experimentstash.process import clean_environment
@@ -429,7 +428,7 @@ def _turn(execution: Execution) -> Iterator[None]:
 
     with contextlib.ExitStack() as stack:
         with ends_on_request():
-            stack.enter_context(locked(Path(run.collect_lock), on_wait=on_wait))
+            stack.enter_context(files.locked(Path(run.collect_lock), on_wait=on_wait))
         yield
 
 
@@ -453,11 +452,7 @@ class _Log:
     def __call__(self, line: str) -> None:
         text = f"{records.now()} {line}\n".encode("utf-8", "surrogateescape")
         with contextlib.suppress(OSError):
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-            try:
-                os.write(descriptor, text)
-            finally:
-                os.close(descriptor)
+            files.write(self._path, text, os.O_APPEND)
 
 
 def _in_job() -> bool:

@@ -39,7 +39,6 @@ class Checkouts:
     def __init__(self) -> None:
         self._known: dict[Path, tuple[float, git.Status | None]] = {}
         self._identified: dict[tuple[Path, str], tuple[float, Provenance]] = {}
-        self._patches: dict[tuple[git.Status, Path], str] = {}
 
     def identify(self, directory: Path, patch_name: str) -> Provenance:
         """Return what the checkout with this directory is now; only changes below the directory count as its own."""
@@ -66,11 +65,8 @@ class Checkouts:
         code.omitted = sorted(set(untracked) - set(kept))
         patch = ""
         if changed or kept:
-            if (status, directory) not in self._patches:
-                limits = (prefix.rstrip("/"),) if prefix else ()
-                difference = git.difference(directory, status.commit, limits, kept)
-                self._patches[status, directory] = redact(difference, os.environ)
-            patch = self._patches[status, directory]
+            limits = (prefix.rstrip("/"),) if prefix else ()
+            patch = redact(git.difference(directory, status.commit, limits, kept), os.environ)
         if patch:  # of a submodule with nothing but untracked files there is nothing to say here
             code.patch = patch_name
         return Provenance(code, patch)
@@ -84,7 +80,6 @@ class Checkouts:
         if time.monotonic() - moment >= FRESH:
             moment, status = time.monotonic(), git.status(root)
             self._known[root] = moment, status
-            self._patches.clear()
         return moment, status
 
 

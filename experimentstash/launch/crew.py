@@ -19,6 +19,7 @@ from experimentstash.output import complain
 from experimentstash.records import Run
 from experimentstash.relay import Relay
 from experimentstash.signals import SignalQueue
+from experimentstash.supervision import StopRequest
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -129,6 +130,11 @@ class Crew:
         for execution in self.executions:
             execution.resume()
         return True
+
+    def stop(self, request: StopRequest) -> list[float]:
+        """Ask all tools at work to stop; return how many seconds each of those that are told has to save its work."""
+        ending = [execution for execution in self.executions if not execution.is_ending]
+        return [grace for execution in ending if (grace := execution.stop(request))]
 
     def hasten(self) -> None:
         """Shorten what is left of every grace."""

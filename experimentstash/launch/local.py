@@ -237,8 +237,7 @@ class _Sweep:
 
     def _stop(self, request: StopRequest, why: str) -> None:
         """Start nothing further and stop what is at work, gently."""
-        at_work = [execution for execution in self._crew.executions if not execution.is_ending]
-        seconds = [grace for execution in at_work if (grace := execution.stop(request))]
+        seconds = self._crew.stop(request)
         self._jobs = None
         self.stopped = why
         self._cancel_waiting(f"not started: {why}", 128 + (request.number or signal.SIGTERM))

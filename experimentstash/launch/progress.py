@@ -123,7 +123,6 @@ class Progress:
         self._stash = stash
         self._tally = _Tally(total, slots)
         self._is_live = is_live
-        self._slots = slots
         self._events: queue.SimpleQueue[_Note | None] = queue.SimpleQueue()
         self._is_closing = threading.Event()
         self._thread = threading.Thread(target=self._show, name="progress", daemon=True)
@@ -209,7 +208,7 @@ class Progress:
     def _show_lines(self) -> None:
         while self._say([self._events.get(), *self._come()]):
             # Runs may end by the hundred a second: whoever watches over them isn't interrupted for each.
-            self._is_closing.wait(_PAUSE if self._slots != 1 else 0.0)
+            self._is_closing.wait(_PAUSE if self._tally.slots != 1 else 0.0)
 
     def _show_live(self) -> None:
         from rich.console import Console

@@ -147,11 +147,9 @@ class _Pack:
             self._stop_those_cancelled()
         elif number in REQUESTS and self._stopped is None:
             self._stopped = number
-            executions = self._crew.executions
-            for execution in executions:
-                if not execution.is_ending:
-                    execution.stop(asked_by(number))
-            say(f"{asked_by(number).reason}: {len(executions)} at work, {len(self._waiting)} whose turn has not come")
+            self._crew.stop(asked_by(number))
+            at_work, waiting = len(self._crew.executions), len(self._waiting)
+            say(f"{asked_by(number).reason}: {at_work} at work, {waiting} whose turn has not come")
         elif number is signal.SIGINT:
             self._crew.hasten()
 
