@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from experimentstash import (
-    arguments,
     durations,
     entrypoints,
     environments,
@@ -24,6 +23,7 @@ from experimentstash import (
     records,
     wandb_variables,
 )
+from experimentstash.calling import arguments
 from experimentstash.entrypoints import Entrypoint
 from experimentstash.errors import StashError
 from experimentstash.files import write_atomically

@@ -21,7 +21,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from experimentstash.arguments import Arguments, build
+from experimentstash.calling.arguments import Arguments, build
 from experimentstash.errors import StashError
 from experimentstash.schema import BooleanStyle, CallConfig, CallStyle, FileFormat, ListStyle
 

@@ -25,9 +25,21 @@ LAYERS = (
         "job_config",
         "recipes",
         "wandb_variables",
+        "calling.words",
     },
-    {"records", "git", "names", "workspace", "wandb_log", "wandb_records", "variations"},
-    {"provenance", "environments", "arguments", "collect", "completion", "slurm", "summary", "wandb_runs"}
+    {
+        "records",
+        "calling.hydra",
+        "calling.options",
+        "calling.file",
+        "git",
+        "names",
+        "workspace",
+        "wandb_log",
+        "wandb_records",
+        "variations",
+    },
+    {"provenance", "calling.arguments", "environments", "collect", "completion", "slurm", "summary", "wandb_runs"}
     | {"sweepers", "attempts", "detection", "older", "organizers", "packs", "submodules"},
     {"supervision", "registrations", "transaction", "wandb_sync", "wandb_upload", "snapshots"},
     {"outcome", "backups", "wandb_guard", "worktrees"},
