@@ -35,7 +35,7 @@ from experimentstash.preparing import Prepared, Shown
 from experimentstash.records import Run, State
 from experimentstash.schema import StashConfig
 from experimentstash.session import ROOT_VARIABLE, TOKEN_VARIABLE, Session
-from experimentstash.summary import ending_line, resources_table, sweep_table
+from experimentstash.summary import ending_line, resources_table, sweep_table, with_warnings
 from experimentstash.variations import SweepLoader
 from experimentstash.workspace import find_stash
 
@@ -140,6 +140,8 @@ def _sum_up(session: Session, sweep: Path) -> None:
     if not runs:
         return
     print(sweep_table(session.stash, runs), flush=True)
+    if (line := with_warnings(runs)) is not None:
+        say(line)
     mistaken = [run for run in runs if run.state is State.FAILED and run.started is None]
     for run in mistaken[:_MISTAKES_SHOWN]:
         complain(f"{run.id}: {run.reason}")

@@ -39,7 +39,7 @@ def open_next(run: Run, state: State) -> None:
     run.state = state
     run.started = run.ended = run.reason = run.advice = run.signal = run.result = None
     run.exit_code = run.duration = run.peak_memory = run.cpu_time = run.process = None
-    run.notes = []
+    run.notes, run.warnings = [], []
 
 
 def can_go_on(run: Run) -> bool:

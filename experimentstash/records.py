@@ -177,6 +177,7 @@ class Run:
     attempt: int = 1
     attempts: list[Attempt] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)  # what went wrong without changing the outcome
+    warnings: list[str] = field(default_factory=list)  # what a person has to look at, though the run has completed
     format: int = FORMAT
 
     @property

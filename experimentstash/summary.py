@@ -12,6 +12,8 @@ from experimentstash.workspace import Stash
 
 # Rows that a table at the end of a sweep has at most.
 _SHOWN = 50
+# Runs that a line names at most.
+_NAMED = 5
 # Overrides that say how, not what.
 _NOT_TELLING = ("+exp=", "hydra/", "hydra.", "resources.", "code=", "dry_run=")
 _MARKS = {State.COMPLETED: "✓", State.FROZEN: "·", State.QUEUED: "·", State.RUNNING: "▶"}
@@ -20,30 +22,35 @@ _MARKS = {State.COMPLETED: "✓", State.FROZEN: "·", State.QUEUED: "·", State.
 def ending_line(stash: Stash, run: Run) -> str:
     """Say how a run ended, why, what to do, and where its log is."""
     took = f" in {describe(run.duration)}" if run.duration is not None else ""
-    lines = [f"{_MARKS.get(run.state, '✗')} {words(run.state)}{took}  {stash.relative(run.path)}"]
+    lines = [f"{marked_state(run)}{took}  {stash.relative(run.path)}"]
     if run.reason:
         lines.append(f"  {run.reason}")
     if run.advice:
         lines.append(f"  → {run.advice}")
     if run.state is not State.COMPLETED:
         lines.append(f"  log: {stash.relative(run.path / run.log)}")
-    lines += [f"  note: {note}" for note in run.notes]
-    return "\n".join(lines)
+    return "\n".join([*lines, *remarks(run)])
+
+
+def remarks(run: Run) -> list[str]:
+    """Return what else there is to be said of a run, its warnings first."""
+    return [*(f"  warning: {warning}" for warning in run.warnings), *(f"  note: {note}" for note in run.notes)]
 
 
 def sweep_table(stash: Stash, runs: Sequence[Run]) -> str:
     """Return a table of a sweep's runs: which, state, result if there are any, time, and where its log is.
 
-    Of a large sweep it shows the runs that did not go well, and how many there are in each state.
+    Of a large sweep it shows the runs that did not go well, or have a warning, and how many there are in each state.
     """
     shown = runs
     if len(runs) > _SHOWN:
-        shown = [run for run in runs if run.state not in _MARKS][:_SHOWN]
+        shown = [run for run in runs if run.state not in _MARKS or run.warnings][:_SHOWN]
     rows = [
         (run.id, title(run), marked_state(run), result(run), _took(run), stash.relative(run.path / run.log))
         for run in shown
     ]
     lines = [_table([("run", "experiment", "state", "result", "time", "log"), *rows])] if rows else []
+    lines += _warnings(runs)
     if len(shown) < len(runs):
         counts = Counter(run.state for run in runs)
         lines.append(
@@ -58,7 +65,24 @@ def runs_table(stash: Stash, runs: Sequence[Run]) -> str:
         (run.id, marked_state(run), title(run), run.tool, result(run), _when(run), _took(run), stash.relative(run.path))
         for run in runs
     ]
-    return _table([("run", "state", "experiment", "tool", "result", "when", "time", "directory"), *rows])
+    table = _table([("run", "state", "experiment", "tool", "result", "when", "time", "directory"), *rows])
+    return "\n".join([table, *_warnings(runs)])
+
+
+def _warnings(runs: Sequence[Run]) -> list[str]:
+    """Return the lines below a table that say what is to be looked at in it."""
+    lines = [f"! {run.id}: {warning}" for run in runs for warning in run.warnings]
+    hidden = len(lines) - _SHOWN
+    return lines if hidden <= 0 else [*lines[:_SHOWN], f"! and {hidden} more warnings; experimentstash show RUN"]
+
+
+def with_warnings(runs: Sequence[Run]) -> str | None:
+    """Return the line that a sweep ends with if some of its runs have warnings."""
+    found = [run.id for run in runs if run.warnings]
+    if not found:
+        return None
+    named = ", ".join(found[:_NAMED]) + (" …" if len(found) > _NAMED else "")
+    return f"{len(found)} of {count(len(runs))} with a warning: look at {named}  (experimentstash show RUN)"
 
 
 def resources_table(runs: Sequence[Run]) -> str:
@@ -131,8 +155,8 @@ def title(run: Run) -> str:
 
 
 def marked_state(run: Run) -> str:
-    """Return a run's state in words, with a mark in front."""
-    return f"{_MARKS.get(run.state, '✗')} {words(run.state)}"
+    """Return a run's state in words, with a mark in front, and one behind if it has warnings."""
+    return f"{_MARKS.get(run.state, '✗')} {words(run.state)}{' !' if run.warnings else ''}"
 
 
 def result(run: Run) -> str:

@@ -20,6 +20,7 @@ from experimentstash.continuing import reopen
 from experimentstash.errors import StashError
 from experimentstash.execute import SUPERVISOR_LOG
 from experimentstash.records import Code, Run, State, Supervisor
+from experimentstash.summary import ending_line, sweep_table, with_warnings
 from experimentstash.workspace import Stash
 from tests.conftest import InProcess, StashUnderTest, wait_until
 from tests.faults import (
@@ -305,6 +306,23 @@ def test_show_tells_what_is_known(here: Stash, in_process: InProcess) -> None:
     assert rows["code"] == "0123456789ab (main), with changes"
     assert "SLURM job" not in rows and "signal" not in rows
     assert (here.root / rows["log"]).read_text() == f"log of {run.id}\n"
+
+
+def test_a_warning_is_seen_wherever_the_run_is(here: Stash, in_process: InProcess) -> None:
+    run = ended(here, State.COMPLETED, warnings=["look at this"], notes=["a detail"])
+    ended(here, State.COMPLETED)
+    table = in_process(command_line(here), "runs").stdout
+    assert [line.split("  ")[1] for line in table.splitlines() if line.startswith(run.id)] == ["✓ completed !"]
+    assert table.endswith(f"\n! {run.id}: look at this\n") and table.count("!") == 2
+    assert json.loads(in_process(command_line(here), "show", run.id, "--json").stdout)["warnings"] == ["look at this"]
+    assert re.search(r"(?m)^warning +look at this$", in_process(command_line(here), "show", run.id).stdout)
+    remarks = "  warning: look at this\n  note: a detail"
+    assert ending_line(here, run) == f"✓ completed ! in 1.5s  {here.relative(run.path)}\n{remarks}"
+    assert sweep_table(here, [run]).endswith(f"\n! {run.id}: look at this")
+    assert with_warnings([run, *[run] * 7]).startswith(f"8 of 8 runs with a warning: look at {run.id}, ")
+    many = [ended(here, State.COMPLETED) for _ in range(51)]
+    assert [line.split()[0] for line in sweep_table(here, [*many, run]).splitlines()] == ["run", run.id, "!", "52"]
+    assert with_warnings(many) is None
 
 
 # --- logs ------------------------------------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ def show(stash: Stash, run: Run) -> list[tuple[str, str]]:
     rows = [
         ("run", run.id),
         ("state", words(run.state)),
+        *(("warning", warning) for warning in run.warnings),
         ("why", run.reason),
         ("advice", run.advice),
         ("result", result(run) or None),

@@ -15,7 +15,7 @@ from experimentstash import records
 from experimentstash.durations import describe
 from experimentstash.output import say
 from experimentstash.records import Run, State
-from experimentstash.summary import marked_state, title
+from experimentstash.summary import marked_state, remarks, title
 from experimentstash.workspace import Stash
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ class Progress:
         took = f"  {describe(run.duration)}" if run.duration is not None else ""
         line = f"{marked_state(run)}{took}  {self._words(run)}"
         details = [f"  {part}" for part in (run.reason, run.advice and f"→ {run.advice}") if part]
-        details += [f"  note: {each}" for each in run.notes]
+        details += remarks(run)
 
         def note() -> str | None:
             tally = self._tally
@@ -164,7 +164,7 @@ class Progress:
             tally.expectation.learn(run)
             if run.state is State.COMPLETED:
                 tally.done += 1
-                if self._is_live and not run.notes:
+                if self._is_live and not details:
                     return None
             elif run.state is State.CANCELLED:
                 tally.cancelled += 1

@@ -223,7 +223,8 @@ def _has_begun(run: Run) -> None:
 
 
 def _has_ended(run: Run) -> None:
-    say(f"{run.id}: {run.state.value}{f': {run.reason}' if run.reason else ''}")
+    remarks = [f"{run.id}: warning: {warning}" for warning in run.warnings]
+    say(f"{run.id}: {run.state.value}{f': {run.reason}' if run.reason else ''}", *remarks)
 
 
 def _was_cut_short(run: Run) -> bool:
