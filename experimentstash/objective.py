@@ -10,6 +10,7 @@ import json
 import math
 import os
 import re
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from experimentstash.errors import StashError, did_you_mean
+from experimentstash.terminal import plain, states
 
 # As a record keeps them: a mapping for each number, or a list of them for sweepers with several objectives.
 Spec = dict[str, Any] | list[dict[str, Any]]
@@ -26,6 +28,8 @@ _TAKE = {"last": "the last", "min": "the least", "max": "the greatest"}
 # Characters of a text that are read at once; a line may be as long.
 _PIECE = 1 << 20
 _LARGEST_JSON = 64 << 20
+# Matches in one line that are kept back until it is known whether the line is written over.
+_MOST_KEPT = 10_000
 # Keys, columns or files that a message lists.
 _LISTED = 20
 _FORMS = "write a key of metrics.json, {column: NAME, file: history.csv}, {pattern: 'loss=(\\S+)'}, or a list of these"
@@ -78,13 +82,13 @@ class Column:
         with _existing(directory, self.file).open(encoding="utf-8-sig", errors="replace", newline="") as stream:
             rows = csv.reader(_lines(stream))
             try:
-                header = [name.strip() for name in next(rows, [])]
+                header = [plain(name).strip() for name in next(rows, [])]
                 if self.column not in header:
                     raise _Missing(
                         f"{self.file} has no column {self.column!r}.{_valid(self.column, header, 'columns')}"
                     )
                 index = header.index(self.column)
-                cells = (row[index].strip() for row in rows if len(row) > index)
+                cells = (plain(row[index]).strip() for row in rows if len(row) > index)
                 # A tool that goes on in the same file may write the header again.
                 return _taken((cell for cell in cells if cell not in ("", self.column)), self.take)
             except csv.Error as error:
@@ -93,7 +97,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Pattern:
-    """A regular expression whose group, or the whole of it, is a number in the run's output, or in a text file."""
+    """A regular expression whose group, or the whole of it, is a number in the run's output, or in a text file.
+
+    It meets no colours, and of a line that was written over, as progress bars are, what matches of its last states.
+    """
 
     pattern: str
     file: str | None = None
@@ -104,19 +111,34 @@ class Pattern:
 
     def number(self, directory: Path, log: str, offset: int) -> float:
         path = _existing(directory, self.file or log)
-        with path.open(encoding="utf-8", errors="replace") as stream:
+        # A carriage return alone ends no line: what follows it was written over what stood there.
+        with path.open(encoding="utf-8", errors="replace", newline="\n") as stream:
             stream.seek(0 if self.file else offset)
             return _taken(self._matches(stream), self.take)
 
     def _matches(self, stream: TextIO) -> Iterator[str]:
         expression = re.compile(self.pattern, re.MULTILINE)
         group = expression.groups
+        kept: list[str] = []  # of the present state of a line, which may still be written over
         for piece, begins, ends in _pieces(stream):
-            for match in expression.finditer(piece):
+            text, over = states(piece)
+            if begins:
+                yield from kept
+                kept.clear()
+            end = 0
+            for match in expression.finditer(text):
                 # Where an endless line was cut, half a number may match.
-                is_cut = (match.start() == 0 and not begins) or (match.end() == len(piece) and not ends)
-                if match[group] is not None and not is_cut:
-                    yield match[group]
+                is_cut = (match.start() == 0 and not begins) or (match.end() == len(text) and not ends)
+                if match[group] is None or is_cut:
+                    continue
+                breaks = text.count("\n", end, match.start())
+                if breaks > bisect_left(over, match.start()) - bisect_left(over, end) or len(kept) >= _MOST_KEPT:
+                    yield from kept
+                if breaks or len(kept) >= _MOST_KEPT:
+                    kept.clear()
+                kept.append(match[group])
+                end = match.end()
+        yield from kept
 
 
 _Source = Key | Column | Pattern
@@ -263,9 +285,18 @@ def _taken(texts: Iterable[str], take: str) -> float:
 
 def _number(text: str) -> float:
     try:
-        return float(text)
+        return float(text.replace("\N{MINUS SIGN}", "-"))
     except ValueError:
-        raise _Missing(f"it is no number: {text[:40]!r}") from None
+        raise _Missing(f"it is no number: {text[:40]!r}{_doubt(text)}") from None
+
+
+def _doubt(text: str) -> str:
+    """Say why a text with digits is no number, where that is known."""
+    if re.fullmatch(r"[-+]?\d[\d.]*(?:[eE][-+]?\d+)?[,;:%)\]}|]+", text):
+        return "; have the pattern's group end with the number: ([-+.\\deE]+)"
+    if re.fullmatch(r"[-+]?\d[\d.,]*", text):
+        return ": its comma may stand for thousands, or for the decimal point"
+    return ""
 
 
 def _lines(stream: TextIO) -> Iterator[str]:

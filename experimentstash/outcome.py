@@ -12,6 +12,7 @@ from experimentstash.errors import EXIT_TIMED_OUT
 from experimentstash.light import dataclass
 from experimentstash.records import Run, State
 from experimentstash.supervision import Ending
+from experimentstash.terminal import plain
 
 # Bytes of the end of a log that are searched for the cause of a failure.
 _TAIL = 65536
@@ -139,6 +140,6 @@ def _tail(log: Path) -> str:
         with log.open("rb") as stream:
             size = stream.seek(0, 2)
             stream.seek(max(0, size - _TAIL))
-            return stream.read().decode(errors="replace")
+            return plain(stream.read().decode(errors="replace"))
     except OSError:
         return ""

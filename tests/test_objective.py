@@ -177,8 +177,72 @@ def test_a_column_without_a_number(tmp_path: Path, text: str, take: str, why: st
 
 @pytest.mark.parametrize(("take", "value"), [("last", 1e-3), ("min", -2.0), ("max", 4.0)])
 def test_a_pattern(tmp_path: Path, take: str, value: float) -> None:
-    (tmp_path / LOG).write_bytes(b"loss=4\r\xff loss=-2e0\rloss=1e-3 \xe2\x82\xac\nend")
+    (tmp_path / LOG).write_bytes(b"loss=4\r\n\xff loss=-2e0\nloss=1e-3 \xe2\x82\xac\nend")
     assert result(tmp_path, {"pattern": r"loss=([-+.\deE]+)", "take": take}) == value
+
+
+@pytest.mark.parametrize("take", ["last", "min", "max"])
+@pytest.mark.parametrize(
+    "log",
+    [
+        "acc=0.93\x1b[0m",
+        "\x1b[1;32macc=\x1b[38;2;10;20;30m0.93\x1b[m\x1b[K done",
+        "acc=0.\x1b[1m93\x1b[22m\n",
+        "\x1b]0;a title: acc=5\x07acc=0.93\n",
+        "\x1b]8;;https://w.ai/acc=7\x1b\\acc=0.93\x1b]8;;\x1b\\\n",
+        "\x1b(Bacc=0.93\x1b(B\x1b7\n",
+        "acc=0.93\x1b[3",  # cut off
+        "acc=0.93\r\n",
+        "  0%|    | acc=0.1\r 50%|##  | acc=1\r100%|####| acc=0.93\n",  # tqdm: what a bar shows on its way is no result
+        "  0%|    | acc=0.1\r100%|####| acc=0.93\r            \rdone\n",  # one that is taken away at its end
+        "1/2 acc=0.1\b\b\b\b\b\b\b\b\b\b\b\r2/2 acc=0.93\n",  # Keras
+        "\x1b[32macc=1\x1b[0m\r\x1b[2K\x1b[32macc=0.93\x1b[0m\r\n",
+    ],
+)
+def test_a_pattern_meets_what_a_terminal_would_show(tmp_path: Path, log: str, take: str) -> None:
+    (tmp_path / LOG).write_bytes(log.encode())
+    assert result(tmp_path, {"pattern": r"acc=(\S+)", "take": take}) == 0.93
+
+
+def test_each_line_of_a_progress_bar_has_its_last_state(tmp_path: Path) -> None:
+    epochs = [(0.1, 0.5), (0.2, 0.7), (0.9, 0.6)]
+    text = "".join(f"\r 10% loss=9 acc={early}\r100% loss=3 acc={late}\n" for early, late in epochs)
+    (tmp_path / LOG).write_bytes(text.encode())
+    taken = {take: result(tmp_path, {"pattern": r"acc=(\S+)$", "take": take}) for take in ("last", "min", "max")}
+    assert taken == {"last": 0.6, "min": 0.5, "max": 0.7}
+
+
+def test_an_endless_progress_bar(tmp_path: Path) -> None:
+    (tmp_path / LOG).write_text("".join(f"\r{step:8} loss={1000000 - step}" for step in range(300_000)))
+    assert result(tmp_path, {"pattern": r"loss=(\d+)", "take": "last"}) == 700_001
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("\N{MINUS SIGN}0.5", -0.5), ("1_000", 1000.0), ("1e\N{MINUS SIGN}3", 1e-3), ("+.5", 0.5)]
+)
+def test_what_is_surely_a_number(tmp_path: Path, text: str, value: float) -> None:
+    (tmp_path / LOG).write_text(f"loss={text}\n", encoding="utf-8")
+    assert result(tmp_path, {"pattern": r"loss=(\S+)"}) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("1,234", "no number: '1,234': its comma may stand for thousands, or for the decimal point"),
+        ("1,234.5", "its comma may stand for thousands, or for the decimal point"),
+        ("0.93,", "no number: '0.93,'; have the pattern's group end with the number"),
+        ("93%", "have the pattern's group end with the number"),
+        ("1.2.3", "no number: '1.2.3'"),
+    ],
+)
+def test_what_is_not_surely_a_number_is_none(tmp_path: Path, text: str, why: str) -> None:
+    (tmp_path / LOG).write_text(f"loss={text}\n")
+    assert why in missing(tmp_path, {"pattern": r"loss=(\S+)"})
+
+
+def test_colours_in_a_table(tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_bytes(b"step,\x1b[1mloss\x1b[0m\n1,\x1b[32m0.5\x1b[0m\n")
+    assert result(tmp_path, {"column": "loss"}) == 0.5
 
 
 def test_a_pattern_is_looked_for_in_this_attempt(tmp_path: Path) -> None:

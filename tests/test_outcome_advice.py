@@ -67,6 +67,9 @@ LACKS = "its environment lacks 'torch': add it to `dependencies:` in conf/tool/t
         ("ModuleNotFoundError: No module named 'torch'\n", LACKS),
         ("ModuleNotFoundError: No module named 'torch.nn'\n", LACKS),
         ("/venv/bin/python: ImportError: No module named torch\n", LACKS),
+        # As Python 3.13 and later colour it.
+        ("\x1b[1;35mModuleNotFoundError\x1b[0m: \x1b[35mNo module named 'torch'\x1b[0m\n", LACKS),
+        ("\x1b[31mMemoryError\x1b[0m\n", "it ran out of memory (peak 12.3 GB)"),
         # The last one is what it died of; earlier ones it had caught.
         (
             "No module named 'first'\nModuleNotFoundError: No module named 'numpy'\nduring …\n"
