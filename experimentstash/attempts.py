@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+
+from experimentstash.files import mark
 from experimentstash.records import Attempt, Run, State
 
 # In a run's directory: somebody has asked for its end, so that what SLURM then does to it isn't mistaken for a
@@ -51,7 +54,7 @@ def can_go_on(run: Run) -> bool:
 
 def is_cancelled(run: Run) -> bool:
     """Tell whether somebody has asked for the end of the run's present attempt."""
-    return (run.path / CANCEL_MARK).exists()
+    return os.path.lexists(run.path / CANCEL_MARK)
 
 
 def mark_cancelled(run: Run) -> None:
@@ -60,4 +63,4 @@ def mark_cancelled(run: Run) -> None:
     To be done before looking at its record: then either it is seen there that the run has begun, or whoever begins it
     sees the mark.
     """
-    (run.path / CANCEL_MARK).touch()
+    mark(run.path / CANCEL_MARK)

@@ -12,7 +12,7 @@ from typing import Any
 from experimentstash import records, runs, worktrees
 from experimentstash.attempts import can_go_on, open_next
 from experimentstash.errors import StashError
-from experimentstash.files import locked
+from experimentstash.files import kind_at, locked, make_directory, read_regular
 from experimentstash.freeze import Plan, draft
 from experimentstash.records import Run, State
 from experimentstash.slurm import Enquiry
@@ -32,7 +32,7 @@ def reopen(stash: Stash, earlier: Run) -> Run:
 
     Raises StashError if the run still goes on, has completed, or its tool doesn't say that it can resume.
     """
-    with locked(stash.private / "locks" / "resume.lock"):
+    with locked(stash.lock("resume")):
         run = records.read(earlier.path)
         if not run.state.is_final or runs.may_go_back(run, Enquiry()):
             raise StashError(f"The run {run.id} has not ended.", f"experimentstash cancel {run.id}")
@@ -62,7 +62,7 @@ def command_line(stash: Stash, sweep: Path, changes: Sequence[str]) -> list[str]
     import yaml
 
     try:
-        asked = yaml.safe_load((sweep / records.SWEEP_FILE).read_text(encoding="utf-8"))["hydra"]
+        asked = yaml.safe_load(read_regular(sweep / records.SWEEP_FILE))["hydra"]
         overrides = [*asked["overrides"]["task"], *asked["overrides"]["hydra"]]
         sweeper, place, options = asked["sweeper"]["_target_"], asked["sweep"]["dir"], _options(asked)
     except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError) as error:
@@ -169,9 +169,11 @@ class Continuation:
             records.write(reopened)
             return reopened
         aside = self.sweep / records.ASIDE
-        aside.mkdir(exist_ok=True)
+        make_directory(aside)
+        if kind_at(aside) != "a directory":
+            raise StashError(f"{aside} is {kind_at(aside)}, where a directory must be.", f"move it away: {aside}")
         number = 1
-        while (target := aside / f"{run.path.name}-{number}").exists():
+        while os.path.lexists(target := aside / f"{run.path.name}-{number}"):
             number += 1
         os.rename(run.path, target)
         return None

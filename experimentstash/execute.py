@@ -141,7 +141,7 @@ class Execution:
         if attempts.is_cancelled(run):  # not before the record says that it runs: see mark_cancelled
             self.give_up(State.CANCELLED, "cancelled just before it started", EXIT_INTERRUPTED)
             return
-        descriptor = os.open(run.path / run.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        descriptor = files.open_regular(run.path / run.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         try:
             self.log_offset = os.lseek(descriptor, 0, os.SEEK_END)
             argv = [*run.command.argv, *((run.resume or []) if run.attempt > 1 else [])]
@@ -178,7 +178,7 @@ class Execution:
         if now >= self._next_heartbeat:
             self._next_heartbeat = now + HEARTBEAT
             with contextlib.suppress(OSError):
-                os.utime(self.run.path / SUPERVISOR_LOG)
+                os.utime(self.run.path / SUPERVISOR_LOG, follow_symlinks=False)
         seconds = self._tool.tick(self._grace)
         if now >= self._unwritten_until and not self.is_over:
             self._write_if_possible()

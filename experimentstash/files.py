@@ -1,14 +1,113 @@
-"""Files that are either whole or absent, and locks between processes."""
+"""Files that are either whole or absent, those that must be ordinary ones, and locks between processes."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from experimentstash.errors import StashError
+
+# Bytes that a file which is read as a whole may have: a record, a note, a journal.
+MOST_BYTES = 16 << 20
+# Open flags with which nothing outside is reached, and nothing waited for: a FIFO blocks who opens it.
+_ITSELF = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+
+_KINDS = {
+    stat.S_IFREG: "a file",
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFDIR: "a directory",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+class Unfit(OSError):
+    """What stands at a path is not what must stand there; ``strerror`` says what it is."""
+
+    def __init__(self, path: Path | str, what: str) -> None:
+        super().__init__(errno.EINVAL, what, str(path))
+
+
+def open_regular(path: Path | str, flags: int = os.O_RDONLY, mode: int = 0o666) -> int:
+    """Open what must be a regular file: no link is followed, no FIFO waited for. Unfit if it is something else.
+
+    For what others may have put in its place. It is also an opener: ``open(path, "rb", opener=open_regular)``.
+    """
+    try:
+        descriptor = os.open(path, flags & ~os.O_TRUNC | _ITSELF, mode)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if (kind := kind_at(path)) not in (None, "a file"):
+            raise Unfit(path, f"it is {kind}") from error
+        raise
+    try:
+        if not stat.S_ISREG(found := os.fstat(descriptor).st_mode):
+            raise Unfit(path, f"it is {_KINDS[stat.S_IFMT(found)]}")
+        os.set_blocking(descriptor, True)
+        if flags & os.O_TRUNC:
+            os.ftruncate(descriptor, 0)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def read_regular(path: Path | str, limit: int = MOST_BYTES) -> bytes:
+    """Return the content of what must be a regular file of at most so many bytes; Unfit if it is something else."""
+    descriptor = open_regular(path)
+    try:
+        content = b""
+        expected = os.fstat(descriptor).st_size + 1  # one more than there should be: most files take one read
+        while len(content) <= limit and (part := os.read(descriptor, min(expected, limit + 1))):
+            content += part
+            expected = 1 << 20
+    finally:
+        os.close(descriptor)
+    if len(content) > limit:
+        raise Unfit(path, f"it is larger than {limit >> 20} MB")
+    return content
+
+
+def mark(path: Path | str) -> None:
+    """Leave an empty file as a sign, unless something stands there already: its being there says it all."""
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+
+
+def kind_at(path: Path | str) -> str | None:
+    """Return what stands at a path: "a file", "a directory", "a symbolic link" …; None if nothing does."""
+    try:
+        return _KINDS.get(stat.S_IFMT(os.lstat(path).st_mode))
+    except OSError:
+        return None
+
+
+def inside(root: Path, path: Path) -> Path:
+    """Return ``path`` if nothing between ``root`` and it is a link or no directory; Unfit otherwise.
+
+    Then what is written or removed there is really below ``root``. What stands at the path itself isn't looked at.
+    """
+    place = root
+    for part in _below(root, path)[:-1]:
+        place /= part
+        if (kind := kind_at(place)) not in ("a directory", None):
+            raise Unfit(place, f"it is {kind}, where a directory must be")
+    return path
+
+
+def _below(root: Path, path: Path) -> tuple[str, ...]:
+    parts = path.relative_to(root).parts if path.is_relative_to(root) else ()
+    if not parts or ".." in parts:
+        raise Unfit(path, f"it is not below {root}")
+    return parts
 
 
 def write_atomically(path: Path | str, data: str | bytes, *, replace: bool = True) -> None:
@@ -35,7 +134,7 @@ def write_atomically(path: Path | str, data: str | bytes, *, replace: bool = Tru
 
 def write(path: Path | str, content: bytes, flags: int = os.O_TRUNC) -> None:
     """Write a file. A sweep writes thousands of small ones: without a stream each takes half the time."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | flags, 0o666)
+    descriptor = open_regular(path, os.O_WRONLY | os.O_CREAT | flags)
     try:
         while content:
             content = content[os.write(descriptor, content) :]
@@ -50,23 +149,24 @@ def locked(path: Path, *, on_wait: Callable[[], None] = lambda: None) -> Iterato
     ``on_wait`` is called once if somebody else holds it. The kernel frees the lock of a process that dies.
     Yields the lock's file descriptor: a child that inherits it holds the lock too, until it ends.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a") as stream:
+    descriptor = _open_lock(path)
+    try:
         try:
             try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 on_wait()
-                fcntl.flock(stream, fcntl.LOCK_EX)
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
         except OSError as error:
             raise _no_locks(path, error) from error
-        yield stream.fileno()
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def lock_if_free(path: Path) -> int | None:
     """Take the lock of ``locked`` if nobody holds it; it is held until the returned descriptor is closed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    descriptor = _open_lock(path)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -76,6 +176,27 @@ def lock_if_free(path: Path) -> int | None:
         os.close(descriptor)
         raise _no_locks(path, error) from error
     return descriptor
+
+
+def _open_lock(path: Path) -> int:
+    """Open a lock's file, which nobody writes into; StashError if somebody has put something else there."""
+    try:
+        make_directory(path.parent)
+        return open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    except Unfit as error:
+        place = error.filename
+        raise StashError(f"{place} is in the way of a lock: {error.strerror}.", f"move it away: {place}") from error
+    except OSError as error:
+        raise StashError(f"The lock {path} can't be opened: {error.strerror}.") from error
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory, and those above it, unless it is there; Unfit if something else is."""
+    try:
+        os.makedirs(path, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        place = next(each for each in (path, *path.parents) if os.path.lexists(each))
+        raise Unfit(place, f"it is {kind_at(place)}, where a directory must be") from error
 
 
 def _no_locks(path: Path, error: OSError) -> StashError:

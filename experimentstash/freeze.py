@@ -226,7 +226,7 @@ def draft(planned: Plan) -> Run:
         grace=config.grace.seconds,
         resources={name: value for name, value in vars(config.resources).items() if value not in (None, [], {})},
         collect=[str(path) for path in planned.collected],
-        collect_lock=str(stash.private / "locks" / f"{request.tool}.lock") if config.tool.collect else None,
+        collect_lock=str(stash.lock(request.tool)) if config.tool.collect else None,
         resume=config.tool.resume,
         objective=planned.objective,
         environment=environments.record(planned.recipe),

@@ -9,6 +9,7 @@ from pathlib import Path
 from experimentstash import slurm
 from experimentstash.durations import describe
 from experimentstash.errors import EXIT_TIMED_OUT
+from experimentstash.files import open_regular
 from experimentstash.light import dataclass
 from experimentstash.records import Run, State
 from experimentstash.supervision import Ending
@@ -137,7 +138,7 @@ def _shell_code(code: int) -> str:
 
 def _tail(log: Path) -> str:
     try:
-        with log.open("rb") as stream:
+        with open(log, "rb", opener=open_regular) as stream:
             size = stream.seek(0, 2)
             stream.seek(max(0, size - _TAIL))
             return plain(stream.read().decode(errors="replace"))

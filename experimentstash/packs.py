@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experimentstash.errors import StashError
-from experimentstash.files import write_atomically
+from experimentstash.files import read_regular, write_atomically
 from experimentstash.records import Run
+
+# A large sweep has a long list.
+_MOST_BYTES = 256 << 20
 
 
 def write(array: Path, tasks: Sequence[Sequence[Run]]) -> None:
@@ -19,7 +22,7 @@ def write(array: Path, tasks: Sequence[Sequence[Run]]) -> None:
 def read(array: Path, task: int) -> list[Path]:
     """Return the directories of the runs that a task executes; StashError if the file doesn't say."""
     try:
-        return [Path(directory) for directory in json.loads(array.read_bytes())[task]]
+        return [Path(directory) for directory in json.loads(read_regular(array, _MOST_BYTES))[task]]
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise StashError(
             f"{array} doesn't say what the task {task} is to do: {error}", "submit its runs again"

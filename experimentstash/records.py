@@ -14,7 +14,7 @@ from enum import Enum
 from pathlib import Path
 
 from experimentstash.errors import StashError
-from experimentstash.files import write_atomically
+from experimentstash.files import read_regular, write_atomically
 from experimentstash.light import TYPE_CHECKING, dataclass, field
 
 if TYPE_CHECKING:
@@ -244,7 +244,7 @@ def read(directory: Path) -> Run:
     """
     path = directory / FILE_NAME
     try:
-        data = json.loads(path.read_bytes())
+        data = json.loads(read_regular(path))
         run: Run = _build(Run, {**data, "directory": str(directory.absolute())})
     except FileNotFoundError as error:
         raise StashError(f"{directory} holds no run (no {FILE_NAME}).", "experimentstash runs") from error

@@ -6,6 +6,8 @@ import os
 import threading
 from pathlib import Path
 
+from experimentstash.files import open_regular
+
 # Seconds between two looks at the file, and bytes that are passed on at once.
 _INTERVAL = 0.05
 _CHUNK = 1 << 20
@@ -39,7 +41,7 @@ class Relay:
 
     def _copy(self) -> None:
         try:
-            with self._path.open("rb") as stream:
+            with open(self._path, "rb", opener=open_regular) as stream:
                 stream.seek(self._offset)
                 while True:
                     was_complete = self._is_complete.is_set()

@@ -107,7 +107,7 @@ def reconcile(stash: Stash, run: Run, enquiry: Enquiry | None = None) -> Run:
     Doing it twice, or two doing it at once, is the same as doing it once.
     """
     enquiry = enquiry or Enquiry()
-    with locked(stash.private / "locks" / "reconcile.lock"):
+    with locked(stash.lock("reconcile")):
         # Read after SLURM was asked: what SLURM says has ended has also written its record by now.
         run = records.read(run.path)
         if run.state.is_final or not _is_abandoned(run, enquiry):

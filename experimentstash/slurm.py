@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from experimentstash.errors import StashError
-from experimentstash.files import write_atomically
+from experimentstash.files import read_regular, write_atomically
 from experimentstash.light import dataclass
 from experimentstash.process import CommandError, run, which
 from experimentstash.records import State
@@ -162,9 +162,10 @@ class Submitted:
 def submitted(array: Path) -> Submitted | None:
     """Return what is known of the array whose tasks the file ``array`` lists; None until SLURM has accepted it."""
     try:
-        job, _, cluster_name = array.with_suffix(_JOB_SUFFIX).read_text(encoding="utf-8").strip().partition(" ")
-    except OSError:
+        known = read_regular(array.with_suffix(_JOB_SUFFIX)).decode()
+    except (OSError, ValueError):
         return None
+    job, _, cluster_name = known.strip().partition(" ")
     return Submitted(job, cluster_name or None)
 
 

@@ -263,7 +263,7 @@ def exclusive(stash: Stash, report: Report) -> Iterator[Superproject]:
     """Hold the lock of all tool commands, what an earlier one left unfinished put in order first."""
     project = submodules.superproject(stash.root)
     make_private(stash.private)
-    lock = stash.private / "locks" / "tools.lock"
+    lock = stash.lock("tools")
     with locked(lock, on_wait=lambda: report("waiting for another `experimentstash tool` to end …")):
         recover(stash, project, report)
         yield project

@@ -20,6 +20,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from experimentstash.files import open_regular
+
 FILE_HEADER = b":W&B\xe1\xbe\x00"
 BLOCK = 32 * 1024
 CHUNK_HEADER = struct.Struct("<IHB")
@@ -40,7 +42,7 @@ class Record(NamedTuple):
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
     """Open a log for changing it, alone as far as the file system knows locks."""
-    with open(path, "r+b") as stream:
+    with open(path, "r+b", opener=open_regular) as stream:
         with contextlib.suppress(OSError):  # a file system without locks; the writers are few and quick
             fcntl.flock(stream, fcntl.LOCK_EX)
         yield stream
@@ -125,7 +127,7 @@ def insert(path: Path, before: Record, payloads: Iterable[bytes]) -> None:
     """Put records before the given one, in one step: a reader sees the old log or the new."""
     descriptor, staged = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
-        with open(path, "rb") as stream, os.fdopen(descriptor, "wb") as copy:
+        with open(path, "rb", opener=open_regular) as stream, os.fdopen(descriptor, "wb") as copy:
             following = [record.payload for record in records(stream, before.start) if record.start >= before.start]
             stream.seek(0)
             _copy(stream, copy, before.start)

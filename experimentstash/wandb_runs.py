@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experimentstash import wandb_log, wandb_records
+from experimentstash.files import kind_at, open_regular
 from experimentstash.wandb_records import RunPath
 
 POLL = 0.02
@@ -37,7 +38,7 @@ class WandbRun:
 
     @property
     def is_synced(self) -> bool:
-        return self.mark.exists()
+        return kind_at(self.mark) == "a file"
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def find(run_directory: Path) -> list[WandbRun]:
         return []
     runs = []
     for name in names:
-        if name.startswith(("run-", "offline-run-")):
+        if name.startswith(("run-", "offline-run-")) and kind_at(directory / name) == "a directory":
             online = not name.startswith("offline-")
             runs += [WandbRun(log, online) for log in (directory / name).glob("run-*.wandb")]
     return sorted(runs, key=_age)
@@ -76,7 +77,7 @@ def _age(run: WandbRun) -> tuple[str, float, str]:
 def identify(run: WandbRun) -> RunPath | None:
     """Return the run's path as its log has it; None if wandb was killed before it wrote that down."""
     try:
-        with open(run.log, "rb") as stream:
+        with open(run.log, "rb", opener=open_regular) as stream:
             for record in wandb_log.records(stream):
                 kind, body = wandb_records.kind_and_body(record.payload)
                 if kind == wandb_records.RUN:
@@ -88,7 +89,7 @@ def identify(run: WandbRun) -> RunPath | None:
 
 def ending(run: WandbRun) -> Ending:
     """Return how the run's log ends."""
-    with open(run.log, "rb") as stream:
+    with open(run.log, "rb", opener=open_regular) as stream:
         exit_record, preempting = _ending(wandb_log.last_records(stream))
     if exit_record is None:
         return Ending(None, preempting, False)
@@ -98,7 +99,7 @@ def ending(run: WandbRun) -> Ending:
 
 def history_lines(run: WandbRun) -> int:
     """Return how many history records the log holds."""
-    with open(run.log, "rb") as stream:
+    with open(run.log, "rb", opener=open_regular) as stream:
         kinds = (wandb_records.kind_and_body(record.payload)[0] for record in wandb_log.records(stream))
         return sum(kind == wandb_records.HISTORY for kind in kinds)
 

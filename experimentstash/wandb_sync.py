@@ -5,6 +5,7 @@ wandb 0.31 or later is needed for it: older ones report every synced run as fini
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -19,6 +20,7 @@ from pathlib import Path
 import experimentstash
 from experimentstash import process, records, wandb_runs
 from experimentstash.errors import StashError
+from experimentstash.files import kind_at, open_regular
 from experimentstash.wandb_runs import WandbRun
 
 # What would make our wandb take a run for another one, or not upload at all.
@@ -116,6 +118,8 @@ def sync(
 
 def describe(run: WandbRun, run_directory: Path, environment: Mapping[str, str]) -> Upload:
     """Return the upload of a run that has its exit record."""
+    if (kind := kind_at(run.mark)) not in (None, "a file"):  # wandb would write through it
+        raise ValueError(f"{run.mark.name} is {kind}")
     path = wandb_runs.identify(run)
     ending = wandb_runs.ending(run)
     entity, project = (path.entity, path.project) if path else _printed_path(run, run_directory)
@@ -166,8 +170,8 @@ def upload(
             continue
     for one in uploads:
         if one.log not in results:
-            mark = WandbRun(Path(one.log), one.online).mark
-            results[one.log] = Sent(Status.SENT) if mark.exists() else Sent(Status.FAILED, failure or "no answer")
+            is_synced = WandbRun(Path(one.log), one.online).is_synced
+            results[one.log] = Sent(Status.SENT) if is_synced else Sent(Status.FAILED, failure or "no answer")
     return results
 
 
@@ -205,7 +209,7 @@ def _printed_path(run: WandbRun, run_directory: Path) -> tuple[str | None, str |
     """Return entity and project from the address that wandb printed to the tool's output, if it is there."""
     pattern = re.compile(rb"https?://\S+?/([^/\s]+)/([^/\s]+)/runs/" + re.escape(run.id.encode()) + rb"\b")
     for log in sorted(run_directory.glob("*.log")):
-        with open(log, "rb") as stream:
+        with contextlib.suppress(OSError), open(log, "rb", opener=open_regular) as stream:
             if found := pattern.search(stream.read(OUTPUT_END)):
                 return found[1].decode(), found[2].decode()
     return None, None

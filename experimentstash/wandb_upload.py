@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from experimentstash import wandb_log, wandb_records
+from experimentstash import files, wandb_log, wandb_records
 from experimentstash.wandb_runs import WandbRun
 
 FINAL_STATES = ("finished", "failed", "preempted", "killed")
@@ -111,14 +111,14 @@ def _prepared(server: Server, upload: dict[str, Any], scratch: Path) -> Path | N
         if run.online or upload["interrupted"]:
             known = server.run(upload["entity"], upload["project"], upload["id"])
         if known and run.online and not upload["unfinished"] and known["state"] in FINAL_STATES:
-            run.mark.touch()  # wandb brought it to its end itself
+            files.mark(run.mark)  # wandb brought it to its end itself
             _report(upload, "already")
             return None
         if upload["log_is_empty"]:
             _end_without_log(server, upload, known, run)
             return None
         step, seconds = _arrived(known) if known else (None, None)
-        with open(run.log, "rb") as stream:
+        with open(run.log, "rb", opener=files.open_regular) as stream:
             if step is None and seconds is None and not wandb_log.is_damaged(stream):
                 return run.log
         if upload["interrupted"] and _is_renumbered(run):
@@ -138,7 +138,7 @@ def _end_without_log(server: Server, upload: dict[str, Any], known: dict[str, An
     if known["state"] not in FINAL_STATES:
         project = upload["project"] or DEFAULT_PROJECT
         server.end(known["entity"], project, upload["id"], upload["exit_code"], upload["preempting"])
-    run.mark.touch()
+    files.mark(run.mark)
     _report(upload, "sent")
 
 
@@ -159,8 +159,8 @@ def _sync_state(run: WandbRun) -> Path:
 
 def _is_renumbered(run: WandbRun) -> bool:
     """Whether the log's steps are counted from zero again although it continues a run on the server."""
-    starting_step = json.loads(_sync_state(run).read_bytes() or b"{}").get("starting_step") or 0
-    with open(run.log, "rb") as stream:
+    starting_step = json.loads(files.read_regular(_sync_state(run)) or b"{}").get("starting_step") or 0
+    with open(run.log, "rb", opener=files.open_regular) as stream:
         for record in wandb_log.records(stream):
             kind, body = wandb_records.kind_and_body(record.payload)
             if kind == wandb_records.HISTORY:
@@ -186,7 +186,7 @@ def _rest_of(run: WandbRun, step: int | None, seconds: float | None, directory: 
                 continue
             yield record.payload
 
-    with open(run.log, "rb") as stream:
+    with open(run.log, "rb", opener=files.open_regular) as stream:
         wandb_log.write(copy.log, kept(stream))
     return copy.log
 
@@ -219,7 +219,7 @@ def _check(server: Server, log: Path, upload: dict[str, Any]) -> None:
         _report(upload, "failed", _first_line(error))
         return
     if state in FINAL_STATES:
-        mark.touch()
+        files.mark(mark)
         _report(upload, "sent")
     else:
         mark.unlink(missing_ok=True)

@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from experimentstash.errors import StashError, did_you_mean
+from experimentstash.files import kind_at
 
 # Digits and letters that can't be taken for one another.
 _ID_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 _ID_LENGTH = 7
+# All that there may be in `.experimentstash`, beside an import that goes on.
+_PRIVATE = ("environments", "code", "locks", "bugs", ".gitignore")
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,36 @@ class Stash:
 
     @property
     def environments(self) -> Path:
-        return self.private / "environments"
+        return self._own("environments")
 
     @property
     def code(self) -> Path:
-        return self.private / "code"
+        return self._own("code")
+
+    def lock(self, name: str) -> Path:
+        return self._own("locks") / f"{name}.lock"
+
+    def _own(self, name: str) -> Path:
+        """Return a folder of ours. StashError if somebody has put something else in its place.
+
+        `.experimentstash` as a whole may be a link to where there is room; but not to where others keep their files.
+        """
+        if os.path.islink(self.private) and self.private.is_dir():
+            others = [
+                each for each in os.listdir(self.private) if each not in _PRIVATE and not each.startswith("import-")
+            ]
+            if others:
+                raise StashError(
+                    f"{self.private} leads to {os.path.realpath(self.private)}, where other things lie ({others[0]}).",
+                    "link it to an empty directory, or remove the link",
+                )
+        folder = self.private / name
+        if (kind := kind_at(folder)) not in (None, "a directory"):
+            raise StashError(
+                f"{folder} is {kind}, where a directory must be.",
+                f"remove it (to keep these things elsewhere, make a link of {self.private.name} as a whole)",
+            )
+        return folder
 
     def registration(self, tool: str) -> Path:
         return self.conf / "tool" / f"{tool}.yaml"

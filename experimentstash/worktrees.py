@@ -304,7 +304,7 @@ def _users(stash: Stash, place: Path) -> list[_User]:
     found = []
     for path in _listed(place / _USERS):
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-            note = json.loads(path.read_bytes())
+            note = json.loads(files.read_regular(path))
             found.append(_User(path, stash.root / note["runs"], Supervisor(**note["submitter"])))
     return found
 
@@ -339,7 +339,7 @@ def _remove(place: Path, lock: int) -> None:
     """Remove frozen code, made or half-made; interrupted, it can be called again."""
     (place / _READY).unlink(missing_ok=True)
     try:
-        known = json.loads((place / _REPOSITORIES).read_bytes())
+        known = json.loads(files.read_regular(place / _REPOSITORIES))
     except (OSError, ValueError):
         known = []
     for checkout, directory in reversed(known):
@@ -369,6 +369,6 @@ def _listed(directory: Path) -> list[Path]:
 
 def _exclusive(stash: Stash, name: str, announce: Callable[[str], None]) -> contextlib.AbstractContextManager[int]:
     return files.locked(
-        stash.private / "locks" / f"code-{name}.lock",
+        stash.lock(f"code-{name}"),
         on_wait=lambda: announce(f"Waiting for another process that freezes the code of {name!r} …"),
     )

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "experimentstash"
 # From the bottom up. A module may import from the layers below its own.
 LAYERS = (
     {"light"},
-    {"errors", "procfs", "schema", "relay", "signals", "steps", "loader", "terminal"},
+    {"errors", "procfs", "schema", "signals", "steps", "loader", "terminal"},
     {
         "objective",
         "together",
@@ -29,6 +29,7 @@ LAYERS = (
     },
     {
         "records",
+        "relay",
         "calling.hydra",
         "calling.options",
         "calling.file",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 import time
@@ -10,6 +11,7 @@ from typing import BinaryIO
 
 from experimentstash.commands import choosing
 from experimentstash.errors import StashError
+from experimentstash.files import Unfit, open_regular
 from experimentstash.output import say
 from experimentstash.records import Run, State
 from experimentstash.relay import Relay
@@ -44,11 +46,14 @@ def logs(stash: Stash, run: Run, destination: BinaryIO, *, follow: bool = False,
     if follow and attempt is None:
         run = _begun(stash, run)
     path = run.path / _log_name(run, attempt)
-    if not path.exists():
+    if not os.path.lexists(path):
         raise StashError(f"The run {run.id} has no log yet ({run.state.value}).", f"experimentstash show {run.id}")
     if not follow or attempt not in (None, run.attempt):
-        with path.open("rb") as stream:
-            shutil.copyfileobj(stream, destination)
+        try:
+            with open(path, "rb", opener=open_regular) as stream:
+                shutil.copyfileobj(stream, destination)
+        except Unfit as error:
+            raise StashError(f"{path} can't be shown: {error.strerror}.") from error
         destination.flush()
         return
     relay = Relay(path, 0, destination.fileno())
