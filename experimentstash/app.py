@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import signal
 import sys
@@ -23,7 +22,7 @@ from omegaconf import DictConfig
 
 from experimentstash import guard, preparing, records, sweepers
 from experimentstash import session as sessions
-from experimentstash.errors import StashError
+from experimentstash.errors import StashError, explain_refusal
 from experimentstash.execute import execute
 from experimentstash.guard import Guard, Refusal
 from experimentstash.job_config import HydraJob
@@ -48,16 +47,6 @@ JOB_NAME = "experimentstash"
 _WHAT = "ExperimentStash runs experiments of foreign tools, composed by Hydra."
 # Runs that could not start and are told of one by one.
 _MISTAKES_SHOWN = 20
-# What file systems refuse, of which a run's directory is a likely reason, not a bug.
-_NO_PLACE = {
-    errno.EACCES,
-    errno.EPERM,
-    errno.EROFS,
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.ENOTDIR,
-    errno.ENAMETOOLONG,
-}
 
 
 def register() -> None:
@@ -126,8 +115,8 @@ def _told(error: BaseException, session: Session, arguments: Sequence[str]) -> B
     from experimentstash import mistakes
 
     explained = mistakes.explain(error, session.stash, arguments) or sweepers.gave_up(error, session.sweeper)
-    if explained is None and isinstance(error, OSError) and error.errno in _NO_PLACE:
-        return StashError(f"{error.filename or session.stash.root} can't be written: {error.strerror}.")
+    if explained is None and isinstance(error, OSError):
+        explained = explain_refusal(error, str(session.stash.root))
     return explained or error
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from experimentstash import __version__
-from experimentstash.errors import EXIT_INTERRUPTED, StashError
+from experimentstash.errors import EXIT_INTERRUPTED, StashError, is_of_surroundings
 from experimentstash.output import USAGE, complain
 from experimentstash.workspace import Stash, find_stash
 
@@ -44,7 +45,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        complain(f"this is a bug ({type(error).__name__}: {error}); the details are in {_write_bug()}")
+        if isinstance(error, OSError) and is_of_surroundings(error):
+            complain(f"{error.filename or 'a file'} can't be read or written: {error.strerror}.")
+        else:
+            complain(f"this is a bug ({type(error).__name__}: {error}); the details are in {_write_bug()}")
         return 1
 
 
@@ -115,8 +119,8 @@ def _overview(stash: Stash) -> str:
     return "\n".join([f"Stash {stash.root}", "", stash.inventory(), "", f"Tools: {tools}", "", USAGE])
 
 
-def _write_bug() -> Path:
-    """Write the current traceback to a file and return its path."""
+def _write_bug() -> str:
+    """Write the current traceback to a file and return its path, or what is in the way."""
     import datetime
     import tempfile
     import traceback
@@ -128,6 +132,10 @@ def _write_bug() -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except (StashError, OSError):
         folder = Path(tempfile.gettempdir())
-    path = folder / f"{datetime.datetime.now():%Y-%m-%dT%H-%M-%S}-{os.getpid()}.log"
-    path.write_text(redact(traceback.format_exc(), os.environ), encoding="utf-8", errors="surrogateescape")
-    return path
+    name = f"{datetime.datetime.now():%Y-%m-%dT%H-%M-%S}-{os.getpid()}.log"
+    text = redact(traceback.format_exc(), os.environ)
+    for place in (folder, Path(tempfile.gettempdir())):
+        with contextlib.suppress(OSError):
+            (place / name).write_text(text, encoding="utf-8", errors="surrogateescape")
+            return str(place / name)
+    return "no file: none can be written"

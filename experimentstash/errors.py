@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 
 EXIT_USER_MISTAKE = 2
@@ -27,6 +28,49 @@ class StashError(Exception):
 
 class SecretError(StashError):
     """A secret's value is where it would be written to disk."""
+
+
+class SurroundingsError(StashError):
+    """The machine doesn't let us: a disk is full, or broken. Nothing is wrong with what was asked for."""
+
+    exit_code = 1
+
+
+# What file systems and the kernel refuse for reasons of their own.
+_OF_SURROUNDINGS = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EIO,
+    errno.EROFS,
+    errno.ESTALE,
+    errno.ETIMEDOUT,
+    errno.ENOTCONN,
+    errno.EHOSTDOWN,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+    errno.EAGAIN,
+    errno.EFBIG,
+}
+_ROOM = {
+    errno.ENOSPC: "make room on that disk (df -h, df -i), then run it again",
+    errno.EDQUOT: "make room within your quota, then run it again",
+}
+# The same, where the path may be a mistake.
+_OF_PLACE = {errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ENAMETOOLONG}
+
+
+def is_of_surroundings(error: OSError) -> bool:
+    """Tell whether the machine refuses something for reasons of its own."""
+    return error.errno in _OF_SURROUNDINGS
+
+
+def explain_refusal(error: OSError, place: str) -> StashError | None:
+    """Return what to tell of a file, by default one below ``place``, that can't be written; None: it may be a bug."""
+    message = f"{error.filename or place} can't be written: {error.strerror}."
+    if is_of_surroundings(error):
+        return SurroundingsError(message, _ROOM.get(error.errno or 0))
+    return StashError(message) if error.errno in _OF_PLACE else None
 
 
 def did_you_mean(wrong: str, valid: Iterable[str]) -> str:

@@ -66,7 +66,9 @@ def execute(run: Run, *, show_output: bool, secrets: Mapping[str, str] | None = 
     try:
         relay = _execute(execution, secrets or {}, show_output=show_output)
     except OSError as error:
-        raise cannot_record(run, error) from error
+        if is_unrecorded(run, error):
+            raise cannot_record(run, error) from error
+        return Executed(run, execution.interrupted_by)
     if relay is not None:
         relay.finish()
     return Executed(run, execution.interrupted_by)
@@ -78,10 +80,18 @@ class RecordError(StashError):
     exit_code = 1
 
 
+def is_unrecorded(run: Run, error: OSError) -> bool:
+    """Tell whether the record doesn't tell of a run's end, after this error; if it does, the error is its reason."""
+    return isinstance(error, records.UnrecordedError) or not run.state.is_final
+
+
 def cannot_record(run: Run, error: OSError) -> RecordError:
     """Return the error for a record that can't be written, with what it would have said."""
     how = f"; the run itself: {run.state.value}, exit code {run.exit_code}" if run.state.is_final else ""
-    return RecordError(f"The record of {run.path} can't be written: {error.strerror}{how}.")
+    message = f"The record of {run.path} can't be written: {error.strerror}{how}."
+    if isinstance(error, records.UnrecordedError) and error.kept is not None:
+        return RecordError(f"{message}\nUntil it can be, {error.kept} keeps it.", f"experimentstash show {run.id}")
+    return RecordError(message)
 
 
 def _execute(execution: Execution, secrets: Mapping[str, str], *, show_output: bool) -> Relay | None:
@@ -137,11 +147,15 @@ class Execution:
         run.started = records.now()
         run.supervisor = supervisor_here()
         run.host = run.supervisor.host
-        records.write(run)
+        records.write(run, reserve=True)
         if attempts.is_cancelled(run):  # not before the record says that it runs: see mark_cancelled
             self.give_up(State.CANCELLED, "cancelled just before it started", EXIT_INTERRUPTED)
             return
-        descriptor = files.open_regular(run.path / run.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            descriptor = files.open_regular(run.path / run.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        except OSError as error:
+            self.give_up(State.FAILED, f"{run.path / run.log}, its log, can't be opened: {error.strerror}", 1)
+            return
         try:
             self.log_offset = os.lseek(descriptor, 0, os.SEEK_END)
             argv = [*run.command.argv, *((run.resume or []) if run.attempt > 1 else [])]
@@ -291,7 +305,10 @@ def finish_wandb(run: Run) -> None:
     if outcomes:
         run.wandb["runs"] = [vars(outcome) for outcome in outcomes]
         run.notes += [f"W&B run {outcome.id}: {outcome.note}" for outcome in outcomes if outcome.note]
-        records.write(run)
+        try:
+            records.write(run)
+        except OSError as error:  # its end is recorded, and `experimentstash sync` looks for W&B runs itself
+            complain(f"{run.id}: what became of its W&B runs can't be recorded: {error.strerror}")
 
 
 def relay_output(execution: Execution) -> Relay | None:
@@ -407,10 +424,16 @@ def _abandon(run: Run, error: BaseException, log: _Log) -> None:
     run.exit_code = 1
     if is_asked:
         run.exit_code = EXIT_INTERRUPTED if isinstance(error, KeyboardInterrupt) else int(str(error))
-    run.reason = "asked to stop before the tool started" if is_asked else str(error)
+    run.reason = "asked to stop before the tool started" if is_asked else _in_words(error)
     run.ended = records.now()
     log(run.reason)
     records.write(run)
+
+
+def _in_words(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"its files can't be written: {error.strerror} ({error.filename or 'no file is named'})"
+    return str(error)
 
 
 @contextlib.contextmanager

@@ -110,10 +110,13 @@ def _below(root: Path, path: Path) -> tuple[str, ...]:
     return parts
 
 
-def write_atomically(path: Path | str, data: str | bytes, *, replace: bool = True) -> None:
+def write_atomically(
+    path: Path | str, data: str | bytes, *, replace: bool = True, spare: Path | str | None = None
+) -> None:
     """Replace ``path`` by ``data`` in one step: a reader sees the old content or the new, never a part.
 
-    Without ``replace`` it raises FileExistsError if somebody else was faster.
+    Without ``replace`` it raises FileExistsError if somebody else was faster; ``spare`` then becomes a second name of
+    the file.
     """
     content = data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data
     # Not by tempfile, which takes longer than all the rest of a write.
@@ -125,7 +128,10 @@ def write_atomically(path: Path | str, data: str | bytes, *, replace: bool = Tru
             os.replace(staged, path)
         else:
             os.link(staged, path)
-            os.unlink(staged)
+            if spare is None:
+                os.unlink(staged)
+            else:
+                os.replace(staged, spare)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(staged)

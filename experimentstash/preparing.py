@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from experimentstash import records, sweepers
 from experimentstash import session as sessions
-from experimentstash.errors import SecretError, StashError
+from experimentstash.errors import SecretError, StashError, explain_refusal
 from experimentstash.freeze import Request, draft, explain, freeze, plan, tool_directory
 from experimentstash.job_config import Circumstances, Job
 from experimentstash.output import complain, say
@@ -84,6 +84,11 @@ def prepare_job(job: Job) -> Prepared | None:
         return Prepared(run, planned.secrets)
     except (StashError, OmegaConfBaseException) as error:
         mistake = _reject(session, seen, error)
+    except OSError as error:
+        refusal = explain_refusal(error, str(seen.directory))
+        if refusal is None:
+            raise
+        mistake = _reject(session, seen, refusal)
     except KeyboardInterrupt:
         if not (seen.directory / records.FILE_NAME).exists():
             _discard(seen)
@@ -123,7 +128,7 @@ def _frozen(session: Session, request: Request, launcher: str) -> Frozen | None:
 
 
 def _reject(session: Session, seen: Circumstances, error: Exception) -> StashError:
-    """Note that a job's configuration is wrong: in a sweep as a failed run of its own, so that the others go on."""
+    """Note that a job can't be prepared: in a sweep as a failed run of its own, so that the others go on."""
     directory, overrides = seen.directory, list(seen.overrides)
     if isinstance(error, StashError):
         mistake: StashError | None = error
@@ -146,22 +151,25 @@ def _reject(session: Session, seen: Circumstances, error: Exception) -> StashErr
     if isinstance(mistake, SecretError):
         _discard(seen)
         overrides = []
-    records.claim(
-        Run(
-            id=run_id(directory),
-            directory=str(directory),
-            experiment=None,
-            organizer=seen.organizer,
-            tool=str(seen.tool),
-            command=Command(argv=[], cwd=str(session.stash.root)),
-            overrides=overrides,
-            sweep=str(seen.sweep),
-            state=State.FAILED,
-            created=records.now(),
-            exit_code=mistake.exit_code,
-            reason=str(mistake),
-        )
+    rejected = Run(
+        id=run_id(directory),
+        directory=str(directory),
+        experiment=None,
+        organizer=seen.organizer,
+        tool=str(seen.tool),
+        command=Command(argv=[], cwd=str(session.stash.root)),
+        overrides=overrides,
+        sweep=str(seen.sweep),
+        state=State.FAILED,
+        created=records.now(),
+        exit_code=mistake.exit_code,
+        reason=str(mistake),
     )
+    try:
+        records.claim(rejected)
+    except OSError as error:
+        complain(f"{' '.join(overrides)}: {mistake}\nThat can't be recorded: {error.strerror}.")
+        _discard(seen)
     return mistake
 
 

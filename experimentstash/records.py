@@ -6,6 +6,8 @@ Times are ISO 8601 with an offset; durations are seconds; memory is bytes.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import time
@@ -14,7 +16,7 @@ from enum import Enum
 from pathlib import Path
 
 from experimentstash.errors import StashError
-from experimentstash.files import read_regular, write_atomically
+from experimentstash.files import open_regular, read_regular, write_atomically
 from experimentstash.light import TYPE_CHECKING, dataclass, field
 
 if TYPE_CHECKING:
@@ -22,6 +24,12 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 FILE_NAME = "run.json"
+# Beside the record of a run that isn't over: room for its last record, should the disk be full by then. It is the file
+# of the first one, kept under this name and somewhat larger than it had to be.
+_ROOM_NAME = f".{FILE_NAME}.room"
+# Bytes that a record may grow by, and the size of the blocks in which room is taken.
+_GROWTH = 4096
+_BLOCK = 4096
 # In a sweep's directory: where Hydra keeps what it was asked to do.
 SWEEP_FILE = "multirun.yaml"
 # In a sweep's directory: earlier tries of runs that were begun anew.
@@ -178,6 +186,7 @@ class Run:
     attempts: list[Attempt] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)  # what went wrong without changing the outcome
     warnings: list[str] = field(default_factory=list)  # what a person has to look at, though the run has completed
+    inode: int | None = None  # of its directory: tells a copy of it from itself
     format: int = FORMAT
 
     @property
@@ -208,8 +217,13 @@ def moment(text: str) -> float:
 def claim(run: Run) -> None:
     """Write the first record of a run; StashError if its directory already holds one."""
     os.makedirs(run.directory, exist_ok=True)
+    run.inode = os.stat(run.directory).st_ino
+    path = os.path.join(run.directory, FILE_NAME)
     try:
-        write_atomically(os.path.join(run.directory, FILE_NAME), _text(run), replace=False)
+        if run.state.is_final:
+            write_atomically(path, _text(run), replace=False)
+        else:
+            write_atomically(path, _roomy(_text(run)), replace=False, spare=_room(run))
     except FileExistsError as error:
         raise already_taken(run.path) from error
 
@@ -223,9 +237,114 @@ def already_taken(directory: Path, go_on: str | None = None) -> StashError:
     )
 
 
-def write(run: Run) -> None:
-    """Replace the run's record in its directory."""
+class UnrecordedError(OSError):
+    """The end of a run could not be recorded where it belongs; ``kept`` is the file that keeps it, if any does."""
+
+    kept: str | None = None
+
+
+def write(run: Run, *, reserve: bool = False) -> None:
+    """Replace the run's record in its directory; ``reserve``: and make sure that there is room for the last one.
+
+    The last one finds room on a full disk too, or another place. UnrecordedError if that place isn't the run's own,
+    OSError if an earlier record can't be written.
+    """
+    path = os.path.join(run.directory, FILE_NAME)
+    if not run.state.is_final:
+        text = _text(run)
+        write_atomically(path, text)
+        if reserve and _room_size(run) < len(text) + _GROWTH // 2:
+            write_atomically(_room(run), _roomy(text))
+        return
+    try:
+        write_atomically(path, _text(run))
+    except OSError as error:
+        _write_last(run, path, error)
+    with contextlib.suppress(OSError):
+        os.unlink(_room(run))
+
+
+def _room(run: Run) -> str:
+    return os.path.join(run.directory, _ROOM_NAME)
+
+
+def _room_size(run: Run) -> int:
+    try:
+        return os.lstat(_room(run)).st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _roomy(text: str) -> str:
+    """Return the text of a record with blanks behind it, for what is still to come."""
+    size = -(-(len(text) + _GROWTH) // _BLOCK) * _BLOCK
+    return f"{text[:-1].ljust(size - 1)}\n"
+
+
+def _write_last(run: Run, path: str, why: OSError) -> None:
+    """Write the last record of a run where nothing can be written any more."""
+    said = f"{os.strerror(why.errno or 0)} when its end was recorded: what it wrote last may be incomplete"
+    (run.warnings if run.state is State.COMPLETED else run.notes).append(said)
+    room = _room(run)
+    try:
+        _overwrite(room, run)
+        os.replace(room, path)
+    except OSError:
+        from experimentstash import kept_ends  # here, because it is hardly ever needed
+
+        error = UnrecordedError(why.errno, why.strerror, path)
+        error.kept = kept_ends.keep(_kept_name(run), _text(run))
+        raise error from why
+
+
+def _overwrite(room: str, run: Run) -> None:
+    """Write a record into a file without asking the file system for more than the file has."""
+    descriptor = open_regular(room, os.O_WRONLY)
+    try:
+        content = _text(run).encode()
+        if len(content) > os.fstat(descriptor).st_size:
+            run.notes = [note[: _BLOCK // 8] for note in run.notes[-2:]]
+            run.notes.append("other notes, and what was collected, are left out: the disk was full")
+            run.collected = []
+            content = _text(run).encode()
+        if len(content) > os.fstat(descriptor).st_size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), room)
+        os.write(descriptor, content)  # of a few blocks, never a part
+        os.ftruncate(descriptor, len(content))
+    finally:
+        os.close(descriptor)
+
+
+def _kept_name(run: Run) -> str:
+    return f"{os.path.basename(run.id)}-{run.attempt}.json"
+
+
+def read_ended(directory: Path) -> Run:
+    """Return the run recorded in ``directory`` as ``read`` does, with its end if only another place knows of that."""
+    run = read(directory)
+    return run if run.state.is_final else _kept_end(run) or run
+
+
+def _kept_end(run: Run) -> Run | None:
+    from experimentstash import kept_ends
+
+    found = kept_ends.find(_kept_name(run))
+    if found is None:
+        return None
+    try:
+        data = json.loads(found)
+        kept: Run = _build(Run, {**data, "directory": run.directory, "inode": run.inode})
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+    return kept if (kept.id, kept.created, kept.attempt) == (run.id, run.created, run.attempt) else None
+
+
+def record_kept_end(run: Run) -> None:
+    """Record here the end of a run that another place has kept; OSError if that is still impossible."""
+    from experimentstash import kept_ends
+
     write_atomically(os.path.join(run.directory, FILE_NAME), _text(run))
+    kept_ends.forget(_kept_name(run))
 
 
 _ENCODER = json.JSONEncoder(default=vars)
@@ -257,7 +376,7 @@ def read(directory: Path) -> Run:
 
 def read_all(sweep: Path) -> list[Run]:
     """Return the runs of a sweep in the order of their numbers."""
-    return [read(path) for path in sorted(directories(sweep), key=lambda path: (len(path.name), path.name))]
+    return [read_ended(path) for path in sorted(directories(sweep), key=lambda path: (len(path.name), path.name))]
 
 
 def directories(root: Path, *, superseded: bool = False) -> Iterator[Path]:

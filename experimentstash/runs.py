@@ -91,13 +91,22 @@ def look(stash: Stash, directory: Path, enquiry: Enquiry | None = None) -> Run:
     Whoever looks at many runs gives all of them the same ``enquiry``.
     """
     run = records.read(directory)
+    if run.state.is_final:
+        return run
+    ended = records.read_ended(directory)
+    if ended.state.is_final:
+        with contextlib.suppress(OSError, StashError), locked(stash.lock("reconcile")):
+            current = records.read(directory)
+            if not current.state.is_final and current.attempt == ended.attempt:
+                records.record_kept_end(ended)
+        return ended
     enquiry = enquiry or Enquiry()
-    if run.state.is_final or not _is_abandoned(run, enquiry):
+    if not _is_abandoned(run, enquiry):
         return run
     try:
         return reconcile(stash, run, enquiry)
-    except OSError as error:
-        say(f"the record of {run.id} can't be closed: {error.strerror}")
+    except (OSError, StashError) as error:  # a stash may lie where nothing can be written
+        say(f"the record of {run.id} can't be closed: {error}")
         return run
 
 

@@ -7,7 +7,6 @@ import os
 import pty
 import resource
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from experimentstash import procfs, records, runs
-from experimentstash.records import Run, State
+from experimentstash import procfs, records
+from experimentstash.records import Run
 from experimentstash.workspace import Stash
 from tests.conftest import wait_until
 from tests.faults import EXECUTE, INT, KILL, TERM, freeze, is_alive, marked, new_stash, python, record, running
@@ -366,53 +365,6 @@ def test_the_terminal_is_hung_up(here: Stash) -> None:
     assert os.waitstatus_to_exitcode(status) == 129
     assert record(run)["state"] == "cancelled" and "SIGHUP" in record(run)["reason"]
     assert (run.path / "saved").read_text() == "SIGTERM\n"
-
-
-# --- a full disk -----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of one megabyte."""
-    directory = tmp_path / "small"
-    directory.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", directory], capture_output=True, text=True
-    )
-    if mounted.returncode != 0:
-        pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
-    yield directory
-    subprocess.run(["umount", "--lazy", directory], check=True)
-
-
-def test_a_full_disk_is_said(small_disk: Path) -> None:
-    stash = new_stash(small_disk / "stash")
-    run = odd(stash, "fill", str(small_disk / "filler"), 0)
-    with running(run) as one:
-        data = one.end()
-    assert one.process.returncode == 1
-    assert one.stderr == (
-        f"error: The record of {run.path} can't be written: No space left on device;"
-        " the run itself: failed, exit code 1.\n"
-    )
-    assert data["state"] == "running"
-    # The next look closes it as far as can be known.
-    (small_disk / "filler").unlink()
-    assert runs.look(stash, run.path).state is State.LOST
-
-
-def test_a_disk_that_is_full_for_a_while(small_disk: Path) -> None:
-    stash = new_stash(small_disk / "stash")
-    run = odd(stash, "fill", str(small_disk / "filler"), 100, grace=20.0)
-    with running(run) as one:
-        wait_until(lambda: marked(run) and shutil.disk_usage(small_disk).free == 0)
-        one.process.send_signal(INT)
-        wait_until(lambda: one.process.poll() is not None or not marked(run))
-        code = one.process.wait(20)
-        stderr = one.process.stderr.read() if one.process.stderr else ""
-    # The tool was told, though the record could not say so.
-    assert code != 0 and "No space left on device; the run itself: cancelled, exit code 130." in stderr
-    assert not marked(run)
 
 
 # --- the processes themselves ----------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ LAYERS = (
         "wandb_variables",
         "calling.words",
     },
+    {"kept_ends"},
     {
         "records",
         "relay",

@@ -12,7 +12,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from experimentstash.errors import StashError
-from experimentstash.execute import Execution, cannot_record, finish_wandb, relay_output, tool_environment
+from experimentstash.execute import (
+    Execution,
+    cannot_record,
+    finish_wandb,
+    is_unrecorded,
+    relay_output,
+    tool_environment,
+)
 from experimentstash.files import lock_if_free
 from experimentstash.light import TYPE_CHECKING, dataclass
 from experimentstash.output import complain
@@ -187,11 +194,16 @@ class Crew:
         try:
             yield
         except (OSError, StashError) as error:
-            with contextlib.suppress(OSError):
+            run, cause = member.execution.run, error
+            try:
                 member.execution.abandon(error)
-            is_unrecorded = isinstance(error, OSError)
-            self.has_unrecorded = self.has_unrecorded or is_unrecorded
-            complain(str(cannot_record(member.execution.run, error) if isinstance(error, OSError) else error))
+            except OSError as worse:
+                cause = worse
+            if isinstance(cause, OSError) and is_unrecorded(run, cause):
+                self.has_unrecorded = True
+                complain(str(cannot_record(run, cause)))
+            elif isinstance(cause, StashError):
+                complain(str(cause))
 
 
 def _finish(run: Run, relay: Relay | None) -> Exception | None:

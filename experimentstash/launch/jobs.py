@@ -23,13 +23,20 @@ from experimentstash.variations import SweepLoader, Variation
 
 @dataclass(frozen=True)
 class Job:
-    """One job of a sweep: its run, frozen (None: its configuration is wrong, which is recorded), and Hydra's view."""
+    """One job of a sweep: its run, frozen (None: it can't be, which is recorded), and Hydra's view."""
 
     number: int
     overrides: Sequence[str]
     prepared: Prepared | None
     returned: JobReturn
     needs_result: bool = False
+
+    def why_rejected(self) -> str:
+        """Return why there is no frozen run."""
+        if self.returned.status is JobStatus.FAILED:
+            return str(self.returned._return_value)
+        failure = session.anyway().failure
+        return str(failure) if failure is not None else "its configuration is wrong"
 
     def conclude(self, run: Run) -> None:
         """Give Hydra the result of the run, which has ended; or what is missing, if the sweeper needs one."""

@@ -199,7 +199,7 @@ class _Sweep:
             self._waiting.append((job, job.prepared))
             return
         self.begun += 1
-        self._progress.rejected(job.number, job.overrides)
+        self._progress.rejected(job.number, job.overrides, job.why_rejected())
         self._has_failed(f"job {job.number}")
 
     def _start_what_can(self) -> float:

@@ -175,12 +175,12 @@ class Progress:
 
         self._events.put(note)
 
-    def rejected(self, number: int, overrides: Sequence[str]) -> None:
-        """Tell that a job's configuration is wrong, so that it will not begin."""
+    def rejected(self, number: int, overrides: Sequence[str], why: str) -> None:
+        """Tell why a job will not begin."""
 
         def note() -> str | None:
             self._tally.failed += 1
-            return f"✗ failed  job {number}: its configuration is wrong  {' '.join(overrides)}"
+            return f"✗ failed  job {number} can't begin: {why.splitlines()[0]}  {' '.join(overrides)}"
 
         self._events.put(note)
 

@@ -129,6 +129,38 @@ def fill(path, seconds):
     sys.exit(reason)
 
 
+def fill_and_complete(folder):
+    """Fill the disk that holds ``folder``, its files' numbers too, and end as if nothing were wrong."""
+    print("computing", flush=True)
+    try:
+        number = 0
+        while number < 5000:  # where there is no limit on files, the disk itself is enough
+            open(f"{folder}/{number}", "wb").close()
+            number += 1
+    except OSError:
+        pass
+    with open(f"{folder}/0", "wb", buffering=0) as stream:
+        for size in (1 << 16, 4096, 512, 1):
+            try:
+                while True:
+                    stream.write(b"x" * size)
+            except OSError:
+                pass
+
+
+def make_read_only(mount):
+    """Let go of our output, make the file system read-only, and end as if nothing were wrong."""
+    import subprocess
+
+    os.close(1)
+    os.close(2)
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 1)
+    os.dup2(null, 2)
+    while subprocess.run(["mount", "-o", "remount,ro", mount]).returncode != 0:
+        time.sleep(0.01)
+
+
 def wait_for(path):
     deadline = time.monotonic() + 60
     while not os.path.exists(path) and time.monotonic() < deadline:
