@@ -29,7 +29,7 @@ from experimentstash.output import complain, say
 from experimentstash.process import clean_environment
 from experimentstash.records import Run, State
 from experimentstash.relay import Relay
-from experimentstash.signals import SignalQueue, ends_on_request
+from experimentstash.signals import REQUESTS, SignalQueue, ends_on_request
 from experimentstash.supervision import Ending, StopRequest, SupervisedTool, supervisor_here
 
 SUPERVISOR_LOG = "supervisor.log"
@@ -359,14 +359,6 @@ def _react(execution: Execution, number: signal.Signals, signals: SignalQueue) -
 def asked_by(number: signal.Signals) -> StopRequest:
     """Return the request to stop that a signal to us makes."""
     return StopRequest(State.CANCELLED, f"asked to stop by {REQUESTS[number]}", number)
-
-
-# The signals that ask us to stop, in words.
-REQUESTS = {
-    signal.SIGINT: "Ctrl-C (SIGINT)",
-    signal.SIGTERM: "SIGTERM",
-    signal.SIGHUP: "SIGHUP (the terminal has gone)",
-}
 
 
 def _conclude(run: Run, ending: Ending, log: _Log, log_offset: int) -> None:

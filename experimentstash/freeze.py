@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from experimentstash import (
-    durations,
     entrypoints,
     environments,
+    limits,
     objective,
     recipes,
     records,
@@ -72,6 +72,7 @@ class Plan:
     files: Mapping[str, str] = field(default_factory=dict)
     timeout: float | None = None
     estimated_runtime: float | None = None
+    grace_signal: str = "TERM"
     objective: objective.Spec | None = None
     collected: Sequence[Path] = ()
 
@@ -111,6 +112,7 @@ def plan(request: Request, bases: Bases | None = None) -> Plan:
     Whoever plans many runs gives all of them the same ``bases``.
     """
     config, stash = request.config, request.stash
+    grace_signal = _looked_at_limits(config)
     basis = (bases or Bases()).of(request)
     tool, directory, recipe, interpreter = basis.tool, basis.directory, basis.recipe, basis.interpreter
     built = arguments.build(
@@ -165,13 +167,24 @@ def plan(request: Request, bases: Bases | None = None) -> Plan:
         command=command,
         secrets=secrets,
         files=built.files,
-        timeout=None if config.timeout is None else durations.parse(config.timeout, "timeout"),
+        timeout=None if config.timeout is None else limits.duration(config.timeout, "timeout"),
         estimated_runtime=(
-            None if config.estimated_runtime is None else durations.parse(config.estimated_runtime, "estimated_runtime")
+            None if config.estimated_runtime is None else limits.duration(config.estimated_runtime, "estimated_runtime")
         ),
+        grace_signal=grace_signal,
         objective=None if config.objective is None else objective.check(config.objective, request.directory),
         collected=collected,
     )
+
+
+def _looked_at_limits(config: StashConfig) -> str:
+    """Return the name of the signal that is to warn the run; StashError for it, or a limit, that makes no sense."""
+    if config.grace.seconds is not None:
+        limits.seconds(config.grace.seconds, "grace.seconds")
+    limits.seconds(config.wandb.timeout, "wandb.timeout")
+    if config.resources.time is not None:
+        limits.duration(config.resources.time, "resources.time")
+    return limits.warning_signal(config.grace.signal)
 
 
 def freeze(planned: Plan, announce: Callable[[str], None], checkouts: Checkouts | None = None) -> Run:
@@ -224,6 +237,7 @@ def draft(planned: Plan) -> Run:
         estimated_runtime=planned.estimated_runtime,
         timeout=planned.timeout,
         grace=config.grace.seconds,
+        grace_signal=planned.grace_signal,
         resources={name: value for name, value in vars(config.resources).items() if value not in (None, [], {})},
         collect=[str(path) for path in planned.collected],
         collect_lock=str(stash.lock(request.tool)) if config.tool.collect else None,

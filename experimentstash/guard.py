@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import shlex
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -12,12 +13,13 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict, read_write
 
-from experimentstash import records, sweep_size, sweepers
+from experimentstash import durations, limits, records, sweep_size, sweepers
 from experimentstash import session as sessions
 from experimentstash.errors import StashError
 from experimentstash.execute import GRACE_IN_JOB
 from experimentstash.files import lock_if_free
 from experimentstash.job_config import is_dry
+from experimentstash.launch import batch
 from experimentstash.output import Meter, say
 from experimentstash.preparing import refuse_secret_variables
 from experimentstash.schema import LocalLauncherConfig, SlurmLauncherConfig
@@ -27,6 +29,8 @@ NAME = "experimentstash"
 BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 # In a sweep's directory, held while a command is at work on it.
 LOCK = ".lock"
+# Where sbatch's own --signal is given to submitit.
+_OWN_SIGNAL = "hydra.launcher.additional_parameters.signal"
 _OUR_LAUNCHERS = (LocalLauncherConfig._target_, SlurmLauncherConfig._target_)
 
 
@@ -86,16 +90,33 @@ class Guard(Callback):
         elif not is_new and launcher == BASIC_LAUNCHER:  # as it does it, and able to leave out what is done
             _launch_with(config, LocalLauncherConfig(n_jobs=1))
         elif launcher.endswith(".submitit_launcher.SlurmLauncher"):
-            seconds = int(config.grace.seconds or GRACE_IN_JOB)
-            with read_write(config), open_dict(config):
-                config.hydra.launcher.signal_delay_s = seconds
-                parameters = dict(config.hydra.launcher.get("additional_parameters") or {})
-                parameters.setdefault("signal", f"{config.grace.signal}@{seconds}")
-                config.hydra.launcher.additional_parameters = parameters
+            _have_submitit_warn(config)
         if session is not None and session.loader is not None:
             one_by_one = config.hydra.launcher._target_ in (*_OUR_LAUNCHERS, BASIC_LAUNCHER)
             session.loader.meter = Meter("checked")
             session.loader.is_shared = one_by_one and list(config.hydra.callbacks) == [NAME]
+
+
+def _have_submitit_warn(config: DictConfig) -> None:
+    """Have submitit's SLURM launcher ask for the warning that `grace` describes; StashError if that makes no sense."""
+    launcher = config.hydra.launcher
+    grace = GRACE_IN_JOB if config.grace.seconds is None else limits.seconds(config.grace.seconds, "grace.seconds")
+    name = limits.warning_signal(str(config.grace.signal))
+    parameters = dict(launcher.get("additional_parameters") or {})
+    if "signal" in parameters:  # the user's own: [R][B:]SIGNAL[@SECONDS]
+        limits.warning_signal(str(parameters["signal"]).rpartition(":")[2].partition("@")[0], _OWN_SIGNAL)
+    else:
+        if grace >= launcher.timeout_min * 60:
+            raise StashError(
+                f"hydra.launcher.timeout_min: {launcher.timeout_min:g} min is all grace: the tool is told to stop"
+                f" {durations.describe(grace)} before its job's end.",
+                "give it more time, or a smaller grace.seconds",
+            )
+        # Without a grace it is warned as late as SLURM can: that the option is missing means something to submitit.
+        parameters["signal"] = batch.warning(name, max(1.0, grace))
+    with read_write(config), open_dict(config):
+        launcher.signal_delay_s = max(1, math.ceil(grace))
+        launcher.additional_parameters = parameters
 
 
 def _would_do_again(sweep: str, launcher: str) -> StashError:

@@ -152,6 +152,7 @@ class Run:
     estimated_runtime: float | None = None
     timeout: float | None = None
     grace: float | None = None  # None: 90 s in a SLURM job, else 10 s
+    grace_signal: str = "TERM"  # by which SLURM warns it, so long before its wall time
     resources: dict[str, Any] = field(default_factory=dict)  # what it asks SLURM for; once submitted, all of it
     max_requeues: int = 0  # how often it may go back into SLURM's queue when it was cut short
     queued: Queued | None = None

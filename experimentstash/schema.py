@@ -150,7 +150,8 @@ class GraceConfig:
 
     # Seconds between the signal and SIGKILL (null: 90 in a SLURM job, else 10).
     seconds: Optional[float] = None
-    # The signal that SLURM sends as a warning, the same number of seconds before the wall time.
+    # The signal that SLURM sends as a warning, the same number of seconds before the wall time: TERM, USR1, USR2, INT,
+    # HUP, QUIT or ALRM. A supervisor takes each of them as a request to stop, wherever it comes from.
     signal: str = "TERM"
 
 

@@ -10,11 +10,22 @@ import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
+# Those that ask a supervisor to stop, in words. Unwatched, each of them would end it at once; whichever a scheduler
+# is told to warn by is among them.
+REQUESTS = {
+    signal.SIGINT: "Ctrl-C (SIGINT)",
+    signal.SIGTERM: "SIGTERM",
+    signal.SIGHUP: "SIGHUP (the terminal has gone)",
+    signal.SIGQUIT: "Ctrl-\\ (SIGQUIT)",
+    signal.SIGUSR1: "SIGUSR1",
+    signal.SIGUSR2: "SIGUSR2",
+    signal.SIGALRM: "SIGALRM",
+}
 # Those that ask a supervisor for something; SIGCHLD tells it that a child has ended.
-WATCHED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP, signal.SIGCONT, signal.SIGCHLD)
+WATCHED = (*REQUESTS, signal.SIGTSTP, signal.SIGCONT, signal.SIGCHLD)
 
 # Those that stay without effect if whoever started us had them ignored: nohup, or a script's `&`.
-_DEAFENED = (signal.SIGINT, signal.SIGHUP, signal.SIGTSTP)
+_DEAFENED = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTSTP)
 
 # Seconds between two looks where no SIGCHLD can wake us.
 _BLIND_INTERVAL = 0.05
@@ -72,11 +83,11 @@ def _note(_number: int, _frame: FrameType | None) -> None:
 
 @contextlib.contextmanager
 def ends_on_request() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end what is going on by an exception, as Ctrl-C does: SystemExit(128 + signal)."""
+    """Let what asks us to stop end what is going on by an exception, as Ctrl-C does: SystemExit(128 + signal)."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    saved = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    saved = {number: signal.getsignal(number) for number in REQUESTS if number is not signal.SIGINT}
     for number, handler in saved.items():
         if handler is not signal.SIG_IGN:
             signal.signal(number, _raise_exit)
@@ -90,7 +101,7 @@ def ends_on_request() -> Iterator[None]:
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
     """Put off whatever asks us to end until what is going on is done, and so in the programs that it starts."""
-    saved = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+    saved = signal.pthread_sigmask(signal.SIG_BLOCK, REQUESTS)
     try:
         yield
     finally:

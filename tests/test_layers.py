@@ -29,6 +29,7 @@ LAYERS = (
     },
     {"kept_ends"},
     {
+        "limits",
         "records",
         "relay",
         "calling.hydra",

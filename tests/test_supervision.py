@@ -33,7 +33,8 @@ from tests.faults import (
 )
 
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d"
-CODES = {TERM: 143, INT: 130, HUP: 129, None: 124}
+QUIT, ALRM, USR1, USR2 = signal.SIGQUIT, signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2
+CODES = {TERM: 143, INT: 130, HUP: 129, QUIT: 131, ALRM: 142, USR1: 138, USR2: 140, None: 124}
 
 
 @pytest.fixture
@@ -95,7 +96,7 @@ def in_own_group() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("options", "told"), [(["--catch"], "SIGTERM"), ([], "SIGINT")], ids=["catches", "python"])
-@pytest.mark.parametrize("number", [TERM, INT, HUP, None], ids=["TERM", "INT", "HUP", "timeout"])
+@pytest.mark.parametrize("number", CODES, ids=lambda number: number.name if number else "timeout")
 def test_it_is_told_in_the_way_that_lets_it_save(
     here: Stash, number: signal.Signals | None, options: list[str], told: str
 ) -> None:

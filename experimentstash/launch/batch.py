@@ -24,6 +24,8 @@ from experimentstash.schema import ResourcesConfig
 _OPTIONS = {"cpus": "cpus-per-task", "gpus": "gpus-per-node"}
 # What a job executes.
 START = str(Path(__file__).with_name("start.py"))
+# Seconds before its end at which SLURM can warn a job, at most (sbatch(1), --signal).
+_LONGEST_WARNING = 65535
 # What SLURM takes for an amount of memory.
 _MEMORY = re.compile(r"(\d+)([A-Za-z]*)")
 
@@ -128,10 +130,10 @@ def resources(run: Run, common: ResourcesConfig, *, time_factor: float, grace: f
 
 
 def terms(
-    asked: Mapping[str, Any], secrets: Mapping[str, str], *, warning: str, may_requeue: bool, grace: float
+    asked: Mapping[str, Any], secrets: Mapping[str, str], *, warning: str | None, may_requeue: bool, grace: float
 ) -> Terms:
     """Return the terms of a run that asks for so much; ``warning`` is sbatch's --signal, so long before the end."""
-    options: dict[str, str | None] = {"signal": warning}
+    options: dict[str, str | None] = {} if warning is None else {"signal": f"B:{warning}"}
     # Without it SLURM refuses to put the job back into the queue; with it, it may do so by itself after a preemption
     # or when a node fails: only for tools that can go on where they were.
     options["requeue" if may_requeue else "no-requeue"] = None
@@ -141,6 +143,11 @@ def terms(
         elif name not in ("setup", "extra"):
             options[_OPTIONS.get(name, name)] = str(value)
     for name, value in asked.get("extra", {}).items():
+        if name == "signal" and value not in (None, False):
+            raise StashError(
+                f"resources.extra.signal: {value} would take the place of the warning to the run's supervisor.",
+                "write grace.signal and grace.seconds; `extra: {signal: null}` is for no warning at all",
+            )
         if value is None or value is False:
             options.pop(name, None)
         else:
@@ -155,6 +162,18 @@ def terms(
         time=None if "time" in asked.get("extra", {}) else asked.get("time"),
         grace=grace,
     )
+
+
+def warning(signal: str, grace: float) -> str | None:
+    """Return what sbatch's --signal is given for a warning so many seconds before the wall time; None for none.
+
+    StashError for a grace that SLURM can't count to.
+    """
+    if grace > _LONGEST_WARNING:
+        raise StashError(
+            f"grace.seconds: {grace:g} is more than the {_LONGEST_WARNING} s that SLURM can warn a job before its end."
+        )
+    return f"{signal}@{math.ceil(grace)}" if grace > 0 else None
 
 
 def _minutes(seconds: float) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from experimentstash import procfs, session
 from experimentstash.errors import StashError
-from experimentstash.execute import REQUESTS, Execution, asked_by
+from experimentstash.execute import Execution, asked_by
 from experimentstash.launch import jobs
 from experimentstash.launch.crew import IDLE, TURN_INTERVAL, Crew
 from experimentstash.launch.jobs import Job
@@ -26,7 +26,7 @@ from experimentstash.output import complain, is_terminal
 from experimentstash.preparing import Prepared
 from experimentstash.records import Run, State
 from experimentstash.session import ROOT_VARIABLE
-from experimentstash.signals import SignalQueue
+from experimentstash.signals import REQUESTS, SignalQueue
 from experimentstash.supervision import StopRequest, end_strays
 from experimentstash.workspace import find_stash
 

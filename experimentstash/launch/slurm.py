@@ -77,7 +77,7 @@ def launch(
                 continue
             run = job.prepared.run
             try:
-                prepared.append((run, _terms(run, job.prepared.secrets, settings, str(config.grace.signal))))
+                prepared.append((run, _terms(run, job.prepared.secrets, settings)))
             except StashError as error:
                 if config.dry_run:
                     complain(f"{' '.join(job.overrides)}: {error}")
@@ -100,7 +100,7 @@ def launch(
     return [job.returned for job in taken]
 
 
-def _terms(run: Run, secrets: Mapping[str, str], settings: SlurmLauncherConfig, signal_name: str) -> Terms:
+def _terms(run: Run, secrets: Mapping[str, str], settings: SlurmLauncherConfig) -> Terms:
     """Complete what a run asks for, and return its terms; StashError if it asks for what makes no sense."""
     grace = run.grace if run.grace is not None else GRACE_IN_JOB
     run.max_requeues = settings.max_requeues if run.resume is not None else 0
@@ -110,7 +110,7 @@ def _terms(run: Run, secrets: Mapping[str, str], settings: SlurmLauncherConfig, 
     if variable is not None:
         raise contains_secret(variable)
     run.resources = resources
-    warning = f"B:{signal_name}@{round(grace)}"
+    warning = batch.warning(run.grace_signal, grace)
     return batch.terms(run.resources, secrets, warning=warning, may_requeue=run.max_requeues > 0, grace=grace)
 
 

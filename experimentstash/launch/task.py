@@ -13,11 +13,11 @@ from pathlib import Path
 
 from experimentstash import attempts, packs, procfs, records, slurm
 from experimentstash.errors import EXIT_TIMED_OUT, EXIT_USER_MISTAKE, StashError
-from experimentstash.execute import GRACE_IN_JOB, REQUESTS, Execution, asked_by
+from experimentstash.execute import GRACE_IN_JOB, Execution, asked_by
 from experimentstash.launch.crew import IDLE, TURN_INTERVAL, Crew
 from experimentstash.output import complain, say
 from experimentstash.records import Run, State
-from experimentstash.signals import SignalQueue
+from experimentstash.signals import REQUESTS, SignalQueue
 from experimentstash.supervision import StopRequest, end_strays, supervisor_here
 
 
