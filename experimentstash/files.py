@@ -103,6 +103,27 @@ def inside(root: Path, path: Path) -> Path:
     return path
 
 
+def remove(path: Path) -> None:
+    """Remove a file or a tree, read-only directories in it included. Links go themselves: they are never followed."""
+    if kind_at(path) != "a directory":
+        path.unlink(missing_ok=True)
+        return
+    import shutil  # here, because most of what a job does needs nothing of it
+
+    def again(function: Callable[..., object], name: str, info: object) -> None:
+        for each in (os.path.dirname(name), name):
+            if kind_at(each) == "a directory":
+                with contextlib.suppress(OSError):
+                    os.chmod(each, 0o700)
+        if function in (os.unlink, os.rmdir):
+            function(name)
+        elif kind_at(name) == "a directory":  # it could not be read
+            shutil.rmtree(name)
+
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(path, onerror=again)
+
+
 def _below(root: Path, path: Path) -> tuple[str, ...]:
     parts = path.relative_to(root).parts if path.is_relative_to(root) else ()
     if not parts or ".." in parts:

@@ -66,7 +66,7 @@ def _clear_repository(
 ) -> None:
     """Clear away a leftover repository; its commits, stashes and changes that exist nowhere else go to backups/."""
     shown = os.path.relpath(place, project.root)
-    target = stash.root / "backups" / backups.folder_name(tool, "-leftover")
+    target = stash.backups / backups.folder_name(tool, "-leftover")
     make_private(target.parent)
     draft = transaction.folder / f"leftover-{len(transaction.data['steps'])}"
     draft.mkdir()
@@ -122,7 +122,7 @@ def _clear_directory(transaction: Transaction, stash: Stash, tool: str, tree: Pa
         report(f"found the empty directory {shown}: replaced")
         transaction.drop(tree)
         return
-    target = stash.root / "backups" / backups.folder_name(tool, "-leftover")
+    target = stash.backups / backups.folder_name(tool, "-leftover")
     make_private(target.parent)
     transaction.move(tree, target / "tree")
     report(f"found files in {shown}: they are now in {stash.relative(target / 'tree')}")

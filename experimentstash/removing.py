@@ -105,7 +105,7 @@ def remove(
                 gitmodules=(before, after),
                 settings=declared.get(module_name, {}),
             )
-            target = stash.root / "backups" / backups.folder_name(name)
+            target = stash.backups / backups.folder_name(name)
             make_private(target.parent)
             if not has_checkout and tree.is_dir() and any(tree.iterdir()):
                 transaction.move(tree, draft / "tree")  # no checkout of a repository: kept as it is
@@ -301,7 +301,7 @@ def _existing(project: Superproject, entries: list[Entry]) -> list[Entry]:
 
 def find_backup(stash: Stash, wanted: str) -> Path:
     """Return the backup that a path, the name of a backup, or the name of a tool (its latest) stands for."""
-    home = stash.root / "backups"
+    home = stash.backups
     for candidate in (Path(wanted).absolute(), home / wanted):
         if (candidate / backups.MANIFEST).is_file():
             return candidate

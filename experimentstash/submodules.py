@@ -24,6 +24,8 @@ from experimentstash.process import CommandError
 from experimentstash.steps import step
 
 GITLINK = "160000"
+# All that an entry of an index can be.
+MODES = ("100644", "100755", "120000", GITLINK)
 # Ours alone: commits that were fetched by their hash, so that they don't look like unpushed work, nor are collected.
 PINS = "refs/experimentstash"
 _NO_OBJECT = "0" * 40

@@ -7,7 +7,6 @@ whoever comes next if need be; after it, only rubbish is left to remove.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import errno
 import hashlib
@@ -15,14 +14,13 @@ import json
 import os
 import shutil
 import signal
-import stat
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from experimentstash import procfs, submodules
+from experimentstash import files, journal, procfs, submodules
 from experimentstash.errors import StashError
 from experimentstash.files import locked
 from experimentstash.git import toplevel
@@ -36,8 +34,6 @@ MARKER = "EXPERIMENTSTASH_TRANSACTION"
 # Can be made anew by what made it: not worth a backup, nor a sign of somebody's work.
 REMAKEABLE = {"__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis", ".ipynb_checkpoints"}
 
-_FORMAT = 1
-_JOURNAL = "journal.json"
 # Seconds that the processes of a transaction whose owner is gone get to end, and between two looks at them.
 _PATIENCE = 10.0
 _INTERVAL = 0.05
@@ -76,8 +72,8 @@ class Transaction:
 
     def replace(self, path: Path, content: bytes | None) -> None:
         """Make ``content`` the file's content; None removes it."""
-        before = path.read_bytes() if path.exists() else None
-        self._note(op="file", path=str(path), before=_as_text(before), after=_as_text(content))
+        before = _content(path)
+        self._note(op="file", path=str(path), before=journal.as_text(before), after=journal.as_text(content))
         path.parent.mkdir(parents=True, exist_ok=True)
         _put(path, content, self.folder)
         step("replaced")
@@ -130,7 +126,7 @@ class Transaction:
 
     def finish(self) -> None:
         for path in self.data["discard"]:
-            _remove(Path(path))
+            files.remove(Path(path))
             remove_empty(Path(path).parent, self.project)
             step("discarded")
         for path in self.data["prune"]:
@@ -149,8 +145,8 @@ class Transaction:
             step("undone")
             self.data["steps"].pop()
             self._write()
-        if backups.is_dir() and [path.name for path in backups.iterdir()] == [".gitignore"]:
-            _remove(backups)
+        if files.kind_at(backups) == "a directory" and os.listdir(backups) == [".gitignore"]:
+            files.remove(backups)
         self._clear()
 
     def _undo(self, done: dict[str, Any], report: Report, backups: Path) -> None:
@@ -159,23 +155,21 @@ class Transaction:
             source, target = Path(done["source"]), Path(done["target"])
             if os.path.lexists(target):
                 if os.path.lexists(source):  # copied to another file system, and not yet removed here
-                    _remove(source)
+                    files.remove(source)
                 source.parent.mkdir(parents=True, exist_ok=True)
                 is_changed = self.verb in ("add", "restore") and _fingerprint(target) != done["print"]
                 if is_changed and source.is_relative_to(self.folder):
-                    place = backups / f"{self.tool}-changed-{time.strftime('%Y%m%d-%H%M%S')}-{new_token()}"
-                    make_private(backups)
-                    place.mkdir()
-                    _rename(target, place / target.name)
-                    report(f"{target} had been changed since; it is now in {place}")
+                    report(f"{target} had been changed since; it is now in {self._aside(target, backups)}")
                 else:
                     _rename(target, source)
                 remove_empty(target.parent, self.project)
-            _remove(_partial(target))
+            files.remove(_partial(target))
         elif kind == "file":
             path = Path(done["path"])
-            before, after = _as_bytes(done["before"]), _as_bytes(done["after"])
-            now = path.read_bytes() if path.exists() else None
+            if files.kind_at(path) not in (None, "a file"):
+                report(f"{path} had been replaced since; what stood there is now in {self._aside(path, backups)}")
+            before, after = journal.as_bytes(done["before"]), journal.as_bytes(done["after"])
+            now = _content(path)
             if now == after and now != before:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 _put(path, before, self.folder)
@@ -197,14 +191,26 @@ class Transaction:
         elif kind == "index":
             submodules.set_index(self.project, [Entry(*each) for each in done["before"]])
         elif kind == "create":
-            _remove(Path(done["path"]))
+            files.remove(Path(done["path"]))
             remove_empty(Path(done["path"]).parent, self.project)
         elif kind == "checkout":
             self._undo_checkout(done, report, backups)
 
+    def _aside(self, path: Path, backups: Path) -> Path:
+        """Move away what somebody has put into our place; return where it is now."""
+        place = backups / f"{self.tool}-changed-{time.strftime('%Y%m%d-%H%M%S')}-{new_token()}"
+        make_private(backups)
+        place.mkdir()
+        _rename(path, place / path.name)
+        return place
+
     def _undo_checkout(self, done: dict[str, Any], report: Report, backups: Path) -> None:
         tree = Path(done["tree"])
-        place = Path(submodules.git(tree, "rev-parse", "--absolute-git-dir").text)
+        asked = submodules.git(tree, "rev-parse", "--absolute-git-dir", check=False)
+        place = Path(asked.text)
+        if asked.code or place.resolve() == self.project.git_directory.resolve():
+            report(f"{tree} is no longer a checkout of its own: it is left as it is")
+            return
         for name in ("index.lock", "HEAD.lock"):
             submodules.clear_stale_lock(place / name, float(self.data["started"]), report)
         old, new = (submodules.files_of(tree, str(commit)) for commit in (done["commit"], done["new"]))
@@ -236,9 +242,9 @@ class Transaction:
         step(f"noted {what['op']}")
 
     def _write(self) -> None:
-        path = self.folder / _JOURNAL
+        path = self.folder / journal.FILE_NAME
         draft = path.with_suffix(".new")
-        with draft.open("w", encoding="utf-8", errors="surrogateescape") as stream:
+        with open(draft, "w", encoding="utf-8", errors="surrogateescape", opener=files.open_regular) as stream:
             json.dump(self.data, stream)
             stream.flush()
             os.fsync(stream.fileno())
@@ -249,10 +255,10 @@ class Transaction:
         """Remove the folder; the journal goes last."""
         with contextlib.suppress(FileNotFoundError):
             for path in list(self.folder.iterdir()):
-                if path.name != _JOURNAL:
-                    _remove(path)
+                if path.name != journal.FILE_NAME:
+                    files.remove(path)
             step("cleared")
-            (self.folder / _JOURNAL).unlink(missing_ok=True)
+            (self.folder / journal.FILE_NAME).unlink(missing_ok=True)
             self.folder.rmdir()
         with contextlib.suppress(OSError):
             self.folder.parent.rmdir()
@@ -272,11 +278,11 @@ def exclusive(stash: Stash, report: Report) -> Iterator[Superproject]:
 @contextlib.contextmanager
 def begin(stash: Stash, project: Superproject, verb: str, tool: str, report: Report) -> Iterator[Transaction]:
     """Begin a transaction (under the lock); whatever interrupts it undoes it. It is kept only if it commits itself."""
-    token = new_token()
+    token, backups = new_token(), stash.backups
     folder = _home(project) / token
     ourselves = procfs.identity(os.getpid())
     data = {
-        "format": _FORMAT,
+        "format": journal.FORMAT,
         "verb": verb,
         "tool": tool,
         "pid": os.getpid(),
@@ -300,11 +306,11 @@ def begin(stash: Stash, project: Superproject, verb: str, tool: str, report: Rep
                 yield transaction
                 if not data["committed"]:
                     with _undisturbed():
-                        transaction.roll_back(report, stash.root / "backups")
+                        transaction.roll_back(report, backups)
             except BaseException:
                 with _undisturbed():
                     if not data["committed"]:
-                        transaction.roll_back(report, stash.root / "backups")
+                        transaction.roll_back(report, backups)
                     else:
                         transaction.finish()
                 raise
@@ -321,14 +327,14 @@ def put_in_order(stash: Stash, report: Report) -> None:
 
 def recover(stash: Stash, project: Superproject, report: Report) -> None:
     """Undo, or bring to its end, what a killed command left (under the lock)."""
-    for folder in sorted(_home(project).glob("*")):
-        try:
-            data = json.loads((folder / _JOURNAL).read_bytes())
-        except (FileNotFoundError, NotADirectoryError):
-            _remove(folder)  # killed before it did anything, or after it had cleaned up
+    home = _home(project)
+    if files.kind_at(home) not in ("a directory", None):
+        raise StashError(f"{home} is {files.kind_at(home)}, where a directory must be.", f"remove it: {home}")
+    for folder in sorted(home.glob("*")):
+        if files.kind_at(folder) != "a directory" or not os.path.lexists(folder / journal.FILE_NAME):
+            files.remove(folder)  # killed before it did anything, or after it had cleaned up; or no journal of ours
             continue
-        except ValueError as error:
-            raise StashError(f"{folder / _JOURNAL} can't be read: {error}", f"look into {folder}") from error
+        data = journal.read(project, folder)
         transaction = Transaction(project, folder, data)
         _refuse_living(data)
         _end_processes(folder)
@@ -339,7 +345,7 @@ def recover(stash: Stash, project: Superproject, report: Report) -> None:
             transaction.finish()
         else:
             report(f"undoing {what}")
-            transaction.roll_back(report, stash.root / "backups")
+            transaction.roll_back(report, stash.backups)
     with contextlib.suppress(OSError):
         _home(project).rmdir()
 
@@ -347,9 +353,10 @@ def recover(stash: Stash, project: Superproject, report: Report) -> None:
 def pending(stash: Stash) -> list[str]:
     """Return what tool commands that didn't end have left, for people; the next tool command puts it in order."""
     found = []
-    for journal in sorted(_home(submodules.superproject(stash.root)).glob(f"*/{_JOURNAL}")):
-        with contextlib.suppress(OSError, ValueError, KeyError):
-            data = json.loads(journal.read_bytes())
+    project = submodules.superproject(stash.root)
+    for path in sorted(_home(project).glob(f"*/{journal.FILE_NAME}")):
+        with contextlib.suppress(StashError):
+            data = journal.read(project, path.parent)
             alive = Identity(data["pid"], data["start_time"])
             if data["host"] != procfs.hostname() or not _is_alive(data, alive):
                 found.append(f"tool {data['verb']} {data['tool']}")
@@ -435,9 +442,17 @@ def _undisturbed() -> Iterator[None]:
 
 def make_private(directory: Path) -> None:
     """Make a directory that git ignores, without touching the user's .gitignore."""
-    directory.mkdir(parents=True, exist_ok=True)
-    if not (directory / ".gitignore").exists():
-        (directory / ".gitignore").write_text("*\n")
+    try:
+        files.make_directory(directory)
+        if not directory.is_symlink():  # elsewhere it would make git blind for what is there
+            with open(directory / ".gitignore", "x", encoding="utf-8") as stream:
+                stream.write("*\n")
+    except FileExistsError:
+        pass
+    except files.Unfit as error:
+        raise StashError(
+            f"{error.filename} is in the way: {error.strerror}.", "look what it is, and move it away"
+        ) from error
 
 
 def remove_empty(directory: Path, project: Superproject) -> None:
@@ -464,13 +479,13 @@ def _rename(source: Path, target: Path) -> None:
         if error.errno != errno.EXDEV:
             raise
         partial = _partial(target)
-        _remove(partial)
+        files.remove(partial)
         if source.is_dir() and not source.is_symlink():
             shutil.copytree(source, partial, symlinks=True)
         else:
             shutil.copy2(source, partial, follow_symlinks=False)
         os.rename(partial, target)
-        _remove(source)
+        files.remove(source)
     _sync_directory(target.parent)
 
 
@@ -478,13 +493,23 @@ def _partial(target: Path) -> Path:
     return target.with_name(f".{target.name}.experimentstash-partial")
 
 
+def _content(path: Path) -> bytes | None:
+    """Return what is in a file that is to be replaced; None if there is none. StashError if it is no file."""
+    try:
+        return files.read_regular(path)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StashError(f"{path} can't be read: {error.strerror}.", "look what it is") from error
+
+
 def _put(path: Path, content: bytes | None, folder: Path) -> None:
     if content is None:
         path.unlink(missing_ok=True)
         return
-    mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o644
+    mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
     draft = _draft(path, folder)
-    with draft.open("wb") as stream:
+    with open(draft, "wb", opener=files.open_regular) as stream:
         stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
@@ -494,23 +519,6 @@ def _put(path: Path, content: bytes | None, folder: Path) -> None:
 
 def _draft(path: Path, folder: Path) -> Path:
     return path.with_name(f".{path.name}.{folder.name}")
-
-
-def _remove(path: Path) -> None:
-    """Remove a file or a tree, read-only directories in it included."""
-    if path.is_dir() and not path.is_symlink():
-
-        def make_writable(function: Callable[[str], object], name: str, info: object) -> None:
-            for each in (os.path.dirname(name), name):
-                if not os.path.islink(each):
-                    with contextlib.suppress(OSError):
-                        os.chmod(each, 0o700 if os.path.isdir(each) else 0o600)
-            function(name)
-
-        with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(path, onerror=make_writable)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _fingerprint(path: Path) -> str:
@@ -538,11 +546,3 @@ def _sync_directory(directory: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def _as_text(content: bytes | None) -> str | None:
-    return None if content is None else base64.b64encode(content).decode()
-
-
-def _as_bytes(text: str | None) -> bytes | None:
-    return None if text is None else base64.b64decode(text)

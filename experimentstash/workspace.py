@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +15,10 @@ from experimentstash.files import kind_at
 # Digits and letters that can't be taken for one another.
 _ID_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 _ID_LENGTH = 7
-# All that there may be in `.experimentstash`, beside an import that goes on.
-_PRIVATE = ("environments", "code", "locks", "bugs", ".gitignore")
+# All that there may be in `.experimentstash`, an import that goes on included.
+_PRIVATE = re.compile(r"environments|code|locks|bugs|import-\w+|\.gitignore")
+# And in `backups`.
+_BACKUPS = re.compile(r".+-\d{8}-\d{6}-\w+|\.gitignore")
 
 
 @dataclass(frozen=True)
@@ -56,15 +59,7 @@ class Stash:
 
         `.experimentstash` as a whole may be a link to where there is room; but not to where others keep their files.
         """
-        if os.path.islink(self.private) and self.private.is_dir():
-            others = [
-                each for each in os.listdir(self.private) if each not in _PRIVATE and not each.startswith("import-")
-            ]
-            if others:
-                raise StashError(
-                    f"{self.private} leads to {os.path.realpath(self.private)}, where other things lie ({others[0]}).",
-                    "link it to an empty directory, or remove the link",
-                )
+        _refuse_strangers(self.private, _PRIVATE)
         folder = self.private / name
         if (kind := kind_at(folder)) not in (None, "a directory"):
             raise StashError(
@@ -72,6 +67,12 @@ class Stash:
                 f"remove it (to keep these things elsewhere, make a link of {self.private.name} as a whole)",
             )
         return folder
+
+    @property
+    def backups(self) -> Path:
+        """What removed tools have left. StashError if it leads to where others keep their files."""
+        _refuse_strangers(self.root / "backups", _BACKUPS)
+        return self.root / "backups"
 
     def registration(self, tool: str) -> Path:
         return self.conf / "tool" / f"{tool}.yaml"
@@ -121,6 +122,17 @@ class Stash:
         if absolute.is_relative_to(self.root):
             return os.path.relpath(absolute, self.here)
         return str(absolute)
+
+
+def _refuse_strangers(folder: Path, ours: re.Pattern[str]) -> None:
+    """Refuse a link to a directory in which there is something else than ours."""
+    if not folder.is_symlink() or not folder.is_dir():
+        return
+    if others := [name for name in os.listdir(folder) if not ours.fullmatch(name)]:
+        raise StashError(
+            f"{folder} leads to {os.path.realpath(folder)}, where other things lie ({others[0]}).",
+            "link it to an empty directory, or remove the link",
+        )
 
 
 def _current_directory() -> Path:

@@ -44,7 +44,8 @@ LAYERS = (
     },
     {"provenance", "calling.arguments", "environments", "collect", "completion", "slurm", "summary", "wandb_runs"}
     | {"sweepers", "attempts", "detection", "older", "organizers", "packs", "submodules"},
-    {"supervision", "registrations", "transaction", "wandb_sync", "wandb_upload", "snapshots"},
+    {"supervision", "registrations", "journal", "wandb_sync", "wandb_upload", "snapshots"},
+    {"transaction"},
     {"outcome", "backups", "wandb_guard", "worktrees"},
     {"freeze", "execute", "leftovers"},
     {"launch.crew"},

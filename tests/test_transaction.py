@@ -151,6 +151,136 @@ def test_a_journal_that_cannot_be_read_is_not_guessed_at(stash: StashUnderTest) 
     assert folder.exists()
 
 
+HOSTILE: dict[str, dict[str, Any]] = {
+    "a target outside": {"steps": [{"op": "create", "path": "{outside}/precious"}]},
+    "a way out by dots": {"steps": [{"op": "create", "path": "{root}/tools/../../outside/precious"}]},
+    "through a link": {"steps": [{"op": "create", "path": "{root}/tools/link/precious"}]},
+    "the repository itself": {"steps": [{"op": "create", "path": "{root}/.git"}]},
+    "a hook": {"steps": [{"op": "file", "path": "{root}/.git/hooks/post-checkout", "before": "eA==", "after": None}]},
+    "a file outside": {"steps": [{"op": "file", "path": "{outside}/precious", "before": None, "after": "eA=="}]},
+    "moved from outside": {
+        "steps": [{"op": "move", "source": "{root}/tools/x", "target": "{outside}/precious", "print": ""}]
+    },
+    "moved to outside": {
+        "steps": [{"op": "move", "source": "{outside}/x", "target": "{root}/conf/config.yaml", "print": ""}]
+    },
+    "discarded outside": {"committed": True, "discard": ["{outside}"]},
+    "discarded through a link": {"committed": True, "discard": ["{root}/tools/link/precious"]},
+    "pruned outside": {"committed": True, "prune": ["{outside}/empty"]},
+    "a checkout outside": {
+        "steps": [{"op": "checkout", "tree": "{outside}", "commit": "0" * 40, "branch": None, "new": "1" * 40}]
+    },
+    "an option for git": {
+        "steps": [{"op": "checkout", "tree": "{root}", "commit": "0" * 40, "branch": "--x", "new": "1" * 40}]
+    },
+    "an index entry outside": {"steps": [{"op": "index", "before": [["../x", "100644", "0" * 40]]}]},
+    "a setting that is none": {"steps": [{"op": "section", "name": "x", "before": [["a]\n[core", "x"]]}]},
+    "an unknown step": {"steps": [{"op": "explode"}]},
+    "no steps": {"steps": {}},
+    "no step": {"steps": ["create"]},
+    "a name that is a path": {"tool": "../../outside"},
+    "a number that is none": {"pid": "1"},
+    "a time that is none": {"started": float("nan")},
+    "another format": {"format": 2},
+    "a NUL": {"steps": [{"op": "create", "path": "{root}/tools/\0"}]},
+}
+
+
+def filled(value: Any, **words: str) -> Any:
+    if isinstance(value, str):
+        for name, word in words.items():
+            value = value.replace("{" + name + "}", word)
+        return value
+    if isinstance(value, list):
+        return [filled(each, **words) for each in value]
+    return {key: filled(each, **words) for key, each in value.items()} if isinstance(value, dict) else value
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_journal_is_trusted_no_more_than_a_backup(stash: StashUnderTest, tmp_path: Path, name: str) -> None:
+    outside = tmp_path / "outside"
+    (outside / "empty").mkdir(parents=True)
+    (outside / "precious").write_text("precious\n")
+    (stash.root / "tools" / "link").symlink_to(outside)
+    folder = journal(stash, **filled(HOSTILE[name], root=str(stash.root), outside=str(outside)))
+    before = snapshot(stash.root), snapshot_of(outside)
+    assert transaction.pending(as_stash(stash)) == []
+    with pytest.raises(StashError, match="can't be read"), transaction.exclusive(as_stash(stash), no_report):
+        pass
+    assert (snapshot(stash.root), snapshot_of(outside)) == before
+    assert folder.exists()
+
+
+def snapshot_of(directory: Path) -> list[str]:
+    return sorted(f"{path} {path.read_text() if path.is_file() else ''}" for path in directory.rglob("*"))
+
+
+def test_a_journal_may_be_anything(stash: StashUnderTest, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "journal.json").write_text("{}")
+    folder = journal(stash)
+    (folder / "journal.json").unlink()
+    os.mkfifo(folder / "journal.json")
+    with pytest.raises(StashError, match="it is a FIFO"), transaction.exclusive(as_stash(stash), no_report):
+        pass
+    (folder / "journal.json").unlink()
+    (folder / "journal.json").symlink_to(outside / "journal.json")
+    with pytest.raises(StashError, match="it is a symbolic link"), transaction.exclusive(as_stash(stash), no_report):
+        pass
+    (folder / "journal.json").unlink()
+    # A link in place of a transaction's folder is not followed.
+    (folder.parent / "link").symlink_to(outside)
+    with transaction.exclusive(as_stash(stash), no_report):
+        pass
+    assert [path.name for path in outside.iterdir()] == ["journal.json"]
+    is_healthy(stash)
+    (stash.root / ".git" / "experimentstash").symlink_to(outside)
+    with (
+        pytest.raises(StashError, match="where a directory must be"),
+        transaction.exclusive(as_stash(stash), no_report),
+    ):
+        pass
+
+
+def test_a_stash_by_another_of_its_names(stash: StashUnderTest, tmp_path: Path) -> None:
+    upstream = repository(tmp_path / "u", {"main.py": PLAIN})
+    before = snapshot(stash.root)
+
+    def add() -> None:
+        adding.add(as_stash(stash), "x", str(upstream), make_environment=False, report=no_report)
+
+    assert killed_at(45, add) is None
+    (tmp_path / "alias").symlink_to(stash.root)
+    with transaction.exclusive(as_stash(StashUnderTest(tmp_path / "alias")), no_report):
+        pass
+    assert differences(snapshot(stash.root), before) == []
+    is_healthy(stash)
+
+
+def test_what_stands_in_a_file_s_place_is_moved_away(stash: StashUnderTest, tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("precious\n")
+    upstream = repository(tmp_path / "u", {"main.py": PLAIN})
+
+    def add() -> None:
+        adding.add(as_stash(stash), "x", str(upstream), make_environment=False, report=no_report)
+
+    total = killed_at(0, add)
+    assert total is not None
+    removing.remove(as_stash(stash), "x", report=no_report)
+    shutil.rmtree(stash.root / "backups")
+    assert killed_at(total - 1, add) is None
+    registration = stash.root / "conf" / "tool" / "x.yaml"
+    registration.unlink()
+    registration.symlink_to(precious)
+    heard: list[str] = []
+    transaction.put_in_order(as_stash(stash), heard.append)
+    assert any("had been replaced" in line for line in heard)
+    assert precious.read_text() == "precious\n" and not os.path.lexists(registration)
+    is_healthy(stash)
+
+
 @pytest.fixture
 def elsewhere() -> Iterator[Path]:
     """A directory on another file system."""
