@@ -32,7 +32,7 @@ def read(project: Superproject, folder: Path) -> dict[str, Any]:
     path = folder / FILE_NAME
     try:
         data = json.loads(files.read_regular(path, _MOST_BYTES))
-        _check(data, _Places(project, folder))
+        _take(data, _Places(project, folder))
     except (OSError, ValueError, TypeError, KeyError, RecursionError, StashError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise StashError(
@@ -61,21 +61,22 @@ class _Places:
         # What is private may as a whole be elsewhere, and so may the repository.
         self._roots = (folder, project.git_directory / "modules", stash / ".experimentstash", project.root)
 
-    def check(self, text: object) -> None:
-        """Raise ValueError or OSError unless a path is in one of them: the first that it is below decides."""
+    def known(self, text: object) -> str:
+        """Return a path by its present name; ValueError or OSError unless it is in one of these places."""
         path = Path(_text(text))
         for root in self._roots:
             real = os.path.realpath(root)  # a stash may have several absolute paths
             base = next((each for each in path.parents if each == root or os.path.realpath(each) == real), None)
             if base is not None:
-                files.inside(base, path)
-                if root is self._roots[-1] and (problem := inner_path_problem(path.relative_to(base).as_posix())):
+                relative = files.inside(base, path).relative_to(base)
+                if root is self._roots[-1] and (problem := inner_path_problem(relative.as_posix())):
                     raise ValueError(f"{path}: {problem}")
-                return
+                return str(root / relative)
         raise ValueError(f"{path} does not belong to this stash")
 
 
-def _check(data: Any, places: _Places) -> None:
+def _take(data: Any, places: _Places) -> None:
+    """Check all that a journal says, and call its places by their present names."""
     if data["format"] != FORMAT:
         raise ValueError(f"its format is {data['format']!r:.20}")
     if data["verb"] not in _VERBS:
@@ -88,20 +89,18 @@ def _check(data: Any, places: _Places) -> None:
     _expect(type(data["started"]) in (int, float) and math.isfinite(data["started"]), "started")
     _expect(type(data["committed"]) is bool, "committed")
     for name in ("discard", "prune"):
-        for path in _list(data[name]):
-            places.check(path)
+        data[name] = [places.known(path) for path in _list(data[name])]
     for step in _list(data["steps"]):
         _STEPS[step["op"]](step, places)
 
 
 def _move(step: dict[str, Any], places: _Places) -> None:
-    places.check(step["source"])
-    places.check(step["target"])
+    step["source"], step["target"] = places.known(step["source"]), places.known(step["target"])
     _text(step["print"])
 
 
 def _file(step: dict[str, Any], places: _Places) -> None:
-    places.check(step["path"])
+    step["path"] = places.known(step["path"])
     for name in ("before", "after"):
         try:
             as_bytes(step[name])
@@ -124,11 +123,11 @@ def _index(step: dict[str, Any], places: _Places) -> None:
 
 
 def _create(step: dict[str, Any], places: _Places) -> None:
-    places.check(step["path"])
+    step["path"] = places.known(step["path"])
 
 
 def _checkout(step: dict[str, Any], places: _Places) -> None:
-    places.check(step["tree"])
+    step["tree"] = places.known(step["tree"])
     for name in ("commit", "new"):
         _expect(_OBJECT.fullmatch(_text(step[name])) is not None, name)
     if step["branch"] is not None:
