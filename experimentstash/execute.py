@@ -30,7 +30,7 @@ from experimentstash.process import clean_environment
 from experimentstash.records import Run, State
 from experimentstash.relay import Relay
 from experimentstash.signals import REQUESTS, SignalQueue, ends_on_request
-from experimentstash.supervision import Ending, StopRequest, SupervisedTool, supervisor_here
+from experimentstash.supervision import Ending, Siblings, StopRequest, SupervisedTool, supervisor_here
 
 SUPERVISOR_LOG = "supervisor.log"
 MARKER = "EXPERIMENTSTASH_RUN_DIR"
@@ -122,7 +122,7 @@ class Execution:
     ``siblings`` are as in SupervisedTool.
     """
 
-    def __init__(self, run: Run, siblings: set[int] | None = None) -> None:
+    def __init__(self, run: Run, siblings: Siblings | None = None) -> None:
         self.run = run
         self.log_offset = 0  # where in the log this attempt begins
         self.interrupted_by: signal.Signals | None = None
@@ -371,10 +371,9 @@ def _conclude(run: Run, ending: Ending, log: _Log, log_offset: int) -> None:
     run.duration = round(ending.duration, 3)
     run.cpu_time = round(ending.cpu_time, 3)
     run.peak_memory = ending.peak_memory
-    if ending.left_behind:
-        run.notes.append(f"the tool left {ending.left_behind} processes behind; they were ended")
-    if ending.survivors:
-        run.notes.append(f"{ending.survivors} processes of the tool survive SIGKILL (a dead file system?)")
+    warnings, notes = outcome.remarks(ending, run.state)
+    run.warnings += warnings
+    run.notes += notes
     if run.state is State.COMPLETED and run.objective is not None:
         from experimentstash import objective  # here, because most runs need nothing of it
 

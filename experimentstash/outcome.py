@@ -6,7 +6,7 @@ import re
 import signal
 from pathlib import Path
 
-from experimentstash import slurm
+from experimentstash import procfs, slurm
 from experimentstash.durations import describe
 from experimentstash.errors import EXIT_TIMED_OUT
 from experimentstash.files import open_regular
@@ -61,25 +61,65 @@ def judge(run: Run, ending: Ending) -> Verdict:
         return Verdict(stop.state, stop_code, name, reason)
     if ending.returncode == 0:
         return Verdict(State.COMPLETED, 0, None, None)
-    if ending.oom_kills and exit_code == _EXIT_KILLED:  # a shell between us and what was killed hands on the code only
+    if is_out_of_memory(ending):  # a shell between us and what was killed hands on the code only
         asked = slurm.memory_asked()
         limit = f"asked {asked / 1e9:.1f} GB, " if asked else ""
         peak = f"peak {ending.peak_memory / 1e9:.1f} GB"
         reason = f"out of memory: {limit}{peak}; the kernel killed it: give it more, or make it need less"
         return Verdict(State.OUT_OF_MEMORY, exit_code, name, reason)
+    killed = f"; {workers}" if (workers := workers_killed(ending)) else ""
     if number is None:
         return Verdict(
-            State.FAILED, exit_code, None, f"the tool ended with exit code {exit_code}{_shell_code(exit_code)}"
+            State.FAILED, exit_code, None, f"the tool ended with exit code {exit_code}{_shell_code(exit_code)}{killed}"
         )
     if number in _CRASHES:
-        return Verdict(State.FAILED, exit_code, name, f"the tool was ended by {name}, {_CRASHES[number]}")
+        return Verdict(State.FAILED, exit_code, name, f"the tool was ended by {name}, {_CRASHES[number]}{killed}")
     hint = (
         ": by hand, or by something that watches over memory (dmesg, or the machine's administrators, may know);"
         f" its peak was {ending.peak_memory / 1e9:.1f} GB"
         if number is signal.SIGKILL
         else ""
     )
-    return Verdict(State.KILLED, exit_code, name, f"the tool was ended by {name} from outside{hint}")
+    return Verdict(State.KILLED, exit_code, name, f"the tool was ended by {name} from outside{hint}{killed}")
+
+
+def is_out_of_memory(ending: Ending) -> bool:
+    """Tell whether the kernel has killed the main process for lack of memory."""
+    is_killed = ending.returncode in (-signal.SIGKILL, _EXIT_KILLED)
+    return bool(ending.oom_kills) and is_killed and procfs.knows_oom_group()
+
+
+def workers_killed(ending: Ending) -> str | None:
+    """Say how many processes besides the main one the kernel has killed for lack of memory, and whose they may be."""
+    number = ending.oom_kills - is_out_of_memory(ending)
+    if not number:
+        return None
+    processes = "a process" if number == 1 else f"{number} processes"
+    if not procfs.knows_oom_group():
+        return f"the kernel killed {processes} on this machine for lack of memory meanwhile, perhaps of this run"
+    others = ", perhaps of another run of the sweep" if ending.has_company else ""
+    return f"the kernel killed {processes} in its control group for lack of memory{others}"
+
+
+def remarks(ending: Ending, state: State) -> tuple[list[str], list[str]]:
+    """Return what a person must see though a run has completed, and what else there is to note of its end."""
+    warnings, notes = [], []
+    has_completed = state is State.COMPLETED
+    if (workers := workers_killed(ending)) and (has_completed or ending.stop is not None):
+        if has_completed:
+            warnings.append(f"{workers}; what it computed may be incomplete: give it more memory, or make it need less")
+        else:
+            notes.append(workers)
+    if ending.crashed:
+        notes.append(f"processes whose parents had gone were ended by {', '.join(sorted(set(ending.crashed)))}")
+    if ending.left_behind:
+        notes.append(f"the tool left {ending.left_behind} processes behind; they were ended")
+    if ending.at_work and has_completed:
+        still = "one of them was" if ending.at_work == 1 else f"{ending.at_work} of them were"
+        warnings.append(f"the tool ended while processes of it went on; {still} still computing and had to be ended")
+    if ending.survivors:
+        notes.append(f"{ending.survivors} processes of the tool survive SIGKILL (a dead file system?)")
+    return warnings, notes
 
 
 def advise(run: Run, log: Path) -> str | None:

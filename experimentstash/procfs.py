@@ -35,6 +35,7 @@ class _Stat:
     state: str
     parent: int
     session: int
+    cpu_ticks: int
     start_time: int
 
 
@@ -115,6 +116,12 @@ def session(pid: int) -> int | None:
     return stat.session if stat else None
 
 
+def cpu_ticks(pid: int) -> int:
+    """Return the CPU time of a process in clock ticks (a hundredth of a second each, as a rule)."""
+    stat = _stat(pid)
+    return stat.cpu_ticks if stat else 0
+
+
 def descendants(pid: int) -> list[int]:
     """Return the pids of everything below a process that is not a zombie."""
     found: list[int] = []
@@ -182,14 +189,18 @@ def _proportional_share(pid: int) -> int | None:
 
 
 def oom_kills() -> int:
-    """Return how many processes of our control group the kernel has killed for lack of memory (0: or unknown)."""
-    source = _oom_events()
+    """Return how many processes the kernel has killed for lack of memory (0: or unknown); see ``knows_oom_group``."""
     with contextlib.suppress(OSError, ValueError):
-        for entry in _read(source).splitlines() if source else ():
+        for entry in _read(_oom_events() or "/proc/vmstat").splitlines():
             name, _, value = entry.partition(b" ")
             if name == b"oom_kill":
                 return int(value)
     return 0
+
+
+def knows_oom_group() -> bool:
+    """Tell whether ``oom_kills`` counts in our control group; if not, on the whole machine."""
+    return _oom_events() is not None
 
 
 @functools.cache
@@ -261,5 +272,6 @@ def _stat(pid: int) -> _Stat | None:
         state=fields[0],
         parent=int(fields[1]),
         session=int(fields[3]),
+        cpu_ticks=int(fields[11]) + int(fields[12]),
         start_time=int(fields[19]),
     )

@@ -42,6 +42,28 @@ _ENDING_INTERVAL = 0.05
 _SHELLS = ("sh", "bash", "dash", "zsh", "ksh", "ash", "busybox")
 
 
+# Clock ticks of CPU time by which a process that was left behind shows that it is still at work.
+_AT_WORK = 20
+# By which signals a process ends that has crashed, or was killed.
+_VIOLENT = (
+    signal.SIGKILL,
+    signal.SIGSEGV,
+    signal.SIGABRT,
+    signal.SIGBUS,
+    signal.SIGILL,
+    signal.SIGFPE,
+    signal.SIGSYS,
+    signal.SIGXCPU,
+    signal.SIGXFSZ,
+)
+
+
+class Siblings(set[int]):
+    """The main processes of the tools that one process supervises at the same time; each adds and removes its own."""
+
+    out_of_memory = 0  # of those that have ended, how many the kernel had killed for lack of memory
+
+
 class _Phase(enum.Enum):
     RUNNING = enum.auto()
     STOPPING = enum.auto()  # told to stop; within its grace
@@ -69,10 +91,13 @@ class Ending:
     duration: float
     cpu_time: float
     peak_memory: int
-    oom_kills: int
+    oom_kills: int  # processes that the kernel killed for lack of memory meanwhile, but not another tool's main process
     left_behind: int  # processes that had to be ended after the tool's main process
+    at_work: int  # how many of these were still computing
     survivors: int  # processes that even SIGKILL did not end
     outlived_grace: bool = False  # the main process had to be killed
+    has_company: bool = False  # other tools were at work under the same supervisor
+    crashed: Sequence[str] = ()  # the signals that ended processes of it whose parents had gone
     missed: StopRequest | None = None  # came when the main process had ended, before its end was noticed
 
 
@@ -104,13 +129,12 @@ def _parent_death_prefix() -> tuple[str, ...]:
 class SupervisedTool:
     """A tool's process and all its descendants.
 
-    ``marker`` (``NAME=value``) is an entry of the environment by which its processes are recognised. ``siblings`` are
-    the main processes of the tools that this process supervises at the same time: each tool adds and removes its own.
-    Without them the tool is alone, and every new descendant of this process is its own, even one that hid its origin.
+    ``marker`` (``NAME=value``) is an entry of the environment by which its processes are recognised. Without
+    ``siblings`` the tool is alone, and every new descendant of this process is its own, even one that hid its origin.
     """
 
     def __init__(
-        self, *, marker: str, timeout: float | None, log: Callable[[str], None], siblings: set[int] | None = None
+        self, *, marker: str, timeout: float | None, log: Callable[[str], None], siblings: Siblings | None = None
     ) -> None:
         self._marker = marker
         self._timeout = timeout
@@ -125,7 +149,12 @@ class SupervisedTool:
         self._cpu_time = 0.0
         self._peak_memory = 0
         self._left_behind: set[Identity] = set()
+        self._ticks: dict[Identity, int] = {}  # what leftovers had computed when the main process ended
+        self._at_work = 0
+        self._crashed: list[str] = []
         self._survivors = 0
+        self._has_killed = False
+        self._own_oom_kills = 0  # 1: the main process was killed for lack of memory
         self._outlived_grace = False
         self._told: set[Identity] = set()
         self._grace_ends = 0.0
@@ -136,7 +165,7 @@ class SupervisedTool:
             number = errno.EACCES if Path(cwd, argv[0]).is_file() else errno.ENOENT
             raise OSError(number, os.strerror(number), argv[0])
         self._bystanders = set(procfs.descendants(os.getpid())) if self._siblings is None else set()
-        self._oom_kills_before = procfs.oom_kills()
+        self._oom_kills_before = self._oom_kills()
         # Ignored signals stay ignored in a child: a scheduler's SIGUSR1/2 to the whole job must not kill the tool.
         saved = {number: signal.getsignal(number) for number in (signal.SIGUSR1, signal.SIGUSR2)}
         try:
@@ -266,12 +295,19 @@ class SupervisedTool:
             duration=self._ended - self._started,
             cpu_time=self._cpu_time,
             peak_memory=self._peak_memory,
-            oom_kills=max(0, procfs.oom_kills() - self._oom_kills_before),
+            oom_kills=max(0, self._oom_kills() - self._oom_kills_before + self._own_oom_kills),
             left_behind=len(self._left_behind),
+            at_work=self._at_work,
             survivors=self._survivors,
             outlived_grace=self._outlived_grace,
+            has_company=self._siblings is not None,
+            crashed=tuple(self._crashed),
             missed=self._missed,
         )
+
+    def _oom_kills(self) -> int:
+        """Return the kernel's count without the main processes of other tools, which their own records tell of."""
+        return procfs.oom_kills() - (self._siblings.out_of_memory if self._siblings is not None else 0)
 
     def _end_leftovers(self, now: float) -> float:
         if self._phase is _Phase.KILLING:
@@ -282,8 +318,11 @@ class SupervisedTool:
             self._finish()
             return 0.0
         if now < self._deadline:
+            for member in members - self._ticks.keys():
+                self._ticks[member] = procfs.cpu_ticks(member.pid)
             return _ENDING_INTERVAL
         if self._phase is _Phase.LEFTOVERS:
+            self._at_work = sum(procfs.cpu_ticks(one.pid) - self._ticks.get(one, 0) >= _AT_WORK for one in members)
             untold = members - self._told
             self._log(f"the tool has ended and left {len(members)} processes behind: SIGTERM to {len(untold)} of them")
             for member in untold:
@@ -298,6 +337,7 @@ class SupervisedTool:
         return self._kill(now)
 
     def _begin_killing(self, now: float) -> None:
+        self._has_killed = True
         self._phase = _Phase.KILLING
         self._deadline = now + KILL_PATIENCE
 
@@ -373,6 +413,9 @@ class SupervisedTool:
         self._ended = time.monotonic()
         self._returncode = os.waitstatus_to_exitcode(status)
         self._process.returncode = self._returncode
+        if self._siblings is not None and not self._has_killed and self._returncode in (-signal.SIGKILL, 137):
+            self._own_oom_kills = min(1, max(0, self._oom_kills() - self._oom_kills_before))
+            self._siblings.out_of_memory += self._own_oom_kills
         if usage is not None:
             self._cpu_time += usage.ru_utime + usage.ru_stime
             unit = 1 if sys.platform == "darwin" else 1024
@@ -386,11 +429,16 @@ class SupervisedTool:
             if self._siblings is not None and (session in self._siblings or session == os.getsid(0)):
                 continue  # another tool's, or a program that we run for ourselves
             try:
-                reaped, _, usage = os.wait4(pid, os.WNOHANG)
+                reaped, status, usage = os.wait4(pid, os.WNOHANG)
             except ChildProcessError:
                 continue
             if reaped and (self._siblings is None or session == self._identity.pid):
                 self._cpu_time += usage.ru_utime + usage.ru_stime
+                self._note_crash(status)
+
+    def _note_crash(self, status: int) -> None:
+        if os.WIFSIGNALED(status) and not self._has_killed and os.WTERMSIG(status) in _VIOLENT:
+            self._crashed.append(signal.Signals(os.WTERMSIG(status)).name)
 
 
 def end_strays(spared: Collection[int]) -> int:

@@ -7,6 +7,7 @@ import os
 import pty
 import resource
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import pytest
 from experimentstash import procfs, records
 from experimentstash.records import Run
 from experimentstash.workspace import Stash
-from tests.conftest import wait_until
+from tests.conftest import StashUnderTest, wait_until
 from tests.faults import EXECUTE, INT, KILL, TERM, freeze, is_alive, marked, new_stash, python, record, running
 
 # Shows the tool's output, as the application does.
@@ -164,6 +165,67 @@ def test_out_of_memory(here: Stash, memory_group: Path, through_shell: bool) -> 
     assert data["signal"] == (None if through_shell else "SIGKILL")
     assert data["reason"].startswith("out of memory: peak 0.")
     assert through_shell or 100e6 < data["peak_memory"] < 250e6
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_a_worker_that_was_killed_for_memory_is_said(here: Stash, memory_group: Path, code: int) -> None:
+    with running(odd(here, "lose_worker", code), preexec_fn=lambda: memory_group.write_text(str(os.getpid()))) as one:
+        data = one.end()
+    killed = "the kernel killed a process in its control group for lack of memory"
+    if code:
+        assert (data["state"], data["exit_code"], data["warnings"]) == ("failed", 3, [])
+        assert data["reason"] == f"the tool ended with exit code 3; {killed}"
+        return
+    assert (data["state"], data["exit_code"], data["reason"]) == ("completed", 0, None)
+    (warning,) = data["warnings"]
+    assert warning.startswith(f"{killed}; what it computed may be incomplete")
+
+
+def test_a_sweep_tells_of_workers_that_were_killed(stash: StashUnderTest, memory_group: Path) -> None:
+    """By how its tool ends, a run whose main process was killed has taken one of the kernel's kills for itself."""
+    stash.add_tool("odd", "odd", "entrypoint: main.py\ncall: {style: arguments}")
+    stash.add_experiment("loses", "odd", "arguments: [lose_worker, '0']")
+    stash.add_experiment("dies", "odd", "arguments: [eat]")
+    stash.add_experiment("burns", "odd", "arguments: [burn, '3']")
+    two_at_once = ("hydra/launcher=local", "hydra.launcher.n_jobs=2")
+    join = f'echo $$ > {memory_group}; exec "$@"'
+    for experiments, expected, marks in (
+        ("loses", {"loses": "completed"}, 1),
+        ("dies,burns", {"dies": "out_of_memory", "burns": "completed"}, 0),
+    ):
+        started = subprocess.run(
+            [
+                "sh",
+                "-c",
+                join,
+                "sh",
+                sys.executable,
+                "-m",
+                "experimentstash",
+                "-m",
+                f"+exp={experiments}",
+                *two_at_once,
+            ],
+            cwd=stash.root,
+            capture_output=True,
+            text=True,
+        )
+        found = [stash.record(path) for path in stash.run_directories()]
+        assert {run["organizer"]: run["state"] for run in found} == expected
+        warned = [run for run in found if run["warnings"]]
+        assert len(warned) == marks and started.stdout.count("✓ completed !") == marks
+        assert f"stash: {marks} of 1 run with a warning: look at" in started.stderr or not marks
+        assert not started.returncode or "dies" in experiments
+        shutil.rmtree(stash.root / "multirun")
+
+
+def test_what_was_still_computing_when_the_tool_ended_is_said(here: Stash) -> None:
+    with running(odd(here, "leave_at_work")) as one:
+        data = one.end()
+    assert (data["state"], data["notes"]) == ("completed", ["the tool left 1 processes behind; they were ended"])
+    assert data["warnings"] == [
+        "the tool ended while processes of it went on; one of them was still computing and had to be ended"
+    ]
 
 
 # --- what can't be started -------------------------------------------------------------------------------------------

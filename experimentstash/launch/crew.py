@@ -26,7 +26,7 @@ from experimentstash.output import complain
 from experimentstash.records import Run
 from experimentstash.relay import Relay
 from experimentstash.signals import SignalQueue
-from experimentstash.supervision import StopRequest
+from experimentstash.supervision import Siblings, StopRequest
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -69,7 +69,7 @@ class Crew:
         self._places = list(reversed(places))
         self._begun, self._left, self._ended = begun, left, ended
         self._at_work: list[_Member] = []
-        self._siblings: set[int] | None = None if in_turn else set()
+        self._siblings = None if in_turn else Siblings()
         self._finishing: list[tuple[Future[Exception | None], Run]] = []
         self._finishers = None
         if not in_turn:

@@ -116,6 +116,23 @@ def eat():
         held.append(b"x" * (8 << 20))
 
 
+def lose_worker(code):
+    """Have a worker that needs more memory than there is, and end as if nothing had happened to it."""
+    worker = os.fork()
+    if worker == 0:
+        eat()
+    os.waitpid(worker, 0)
+    sys.exit(int(code))
+
+
+def leave_at_work():
+    """End while a child goes on computing."""
+    if os.fork() == 0:
+        os.setsid()
+        while True:
+            pass
+
+
 def fill(path, seconds):
     """Fill the disk that holds ``path``."""
     with open(path, "wb", buffering=0) as stream:
