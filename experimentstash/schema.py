@@ -14,28 +14,61 @@ MISSING: Any = "???"
 
 
 class CallStyle(Enum):
-    """How a tool is told what to do."""
+    """How a tool is told what to do: the dialect of the library that reads its command line (docs/tools.md)."""
 
     hydra = "hydra"  # experiment=NAME key=value …, or --config-dir/--config-path DIR --config-name NAME key=value …
-    options = "options"  # --key value …, as argparse and click read it
+    options = "options"  # --key value …, read by a parser of which nothing more is known
+    argparse = "argparse"
+    click = "click"
+    typer = "typer"
+    tyro = "tyro"
+    absl = "absl"  # absl.flags: --key=value
+    ml_collections = "ml_collections"  # config_flags: --config FILE --config.key=value
+    gin = "gin"  # --gin_bindings='scope.key = value'
+    fire = "fire"
+    hf = "hf"  # transformers' HfArgumentParser, TRL's too
+    jsonargparse = "jsonargparse"  # and LightningCLI
+    simple_parsing = "simple_parsing"
+    pyrallis = "pyrallis"  # and draccus
+    sacred = "sacred"  # with key=value
+    key_value = "key_value"  # key=value, as OmegaConf.from_cli reads it
     file = "file"  # one YAML or JSON file with all parameters
     arguments = "arguments"  # nothing but the organizer's `arguments`
 
 
 class ListStyle(Enum):
-    """How a list reaches a command line with options."""
+    """How lists reach a command line."""
 
     spread = "spread"  # --key a b c       (argparse: nargs="*" or "+")
     repeat = "repeat"  # --key a --key b   (click: multiple=True; argparse: action="append")
     comma = "comma"  # --key a,b,c
+    json = "json"  # --key '["a", "b"]'
+    python = "python"  # --key "['a', 'b']"
 
 
 class BooleanStyle(Enum):
-    """How a boolean reaches a command line with options."""
+    """How booleans reach a command line."""
 
     flag = "flag"  # true: --key; false: nothing
     negatable = "negatable"  # true: --key; false: --no-key
     value = "value"  # --key true, --key false
+    python = "python"  # --key True, --key False
+
+
+class MappingStyle(Enum):
+    """How mappings reach a command line."""
+
+    dotted = "dotted"  # an option for each value: --key.inner 1
+    json = "json"  # --key '{"inner": 1}'
+    python = "python"  # --key "{'inner': 1}"
+
+
+class NullStyle(Enum):
+    """How null reaches a command line."""
+
+    omit = "omit"  # not at all
+    json = "json"  # --key null
+    python = "python"  # --key None
 
 
 class FileFormat(Enum):
@@ -78,11 +111,14 @@ class CallConfig:
     """How a tool is called."""
 
     style: CallStyle = CallStyle.options
-    # How the experiment's name is handed over. hydra: the override's key (default: experiment); options: an option
-    # (--experiment) or `positional`; file: a key of the file; null elsewhere: not handed over.
+    # Words between the entrypoint and the parameters: `train` (argparse, click, typer, tyro, fire, LightningCLI …).
+    subcommand: Optional[str] = None
+    # How the experiment's name is handed over. hydra: the override's key (default: experiment); options of any dialect:
+    # an option (--experiment) or `positional`; key_value, sacred (default: a named config) and file: a key;
+    # ml_collections: the option of the config file (default: --config); gin: default --gin_file. Elsewhere null: not.
     experiment: Optional[str] = None
     # Where the tool is told to write, given the run directory. hydra: an override's key (default: hydra.run.dir);
-    # options: an option (--output-dir); file: a key of the file. Elsewhere use ${output_dir}.
+    # options: an option (--output-dir); key_value and file: a key. Elsewhere use ${output_dir}.
     output: Optional[str] = None
     # hydra: the tool's own config directory, relative to its path; nested config groups are recognised by it.
     configs: Optional[str] = None
@@ -90,10 +126,18 @@ class CallConfig:
     config_dir: Optional[str] = None
     # … or with --config-path. The experiment is then given with --config-name, unless `experiment` names a key.
     config_path: Optional[str] = None
-    # options: how lists and booleans are written.
-    lists: ListStyle = ListStyle.spread
-    booleans: BooleanStyle = BooleanStyle.flag
-    # file: the option before the file's path (null: the path alone), and its format.
+    # How each parameter is written (docs/tools.md): {cuda: negatable, ids: repeat, name: [word, omit]}. `tool add`
+    # reads it from what the tool declares.
+    ways: Dict[str, Any] = field(default_factory=dict)
+    # How lists, booleans, mappings and null are written where `ways` doesn't say it. null: in the dialect's one right
+    # way; if there is none, such a value is refused.
+    lists: Optional[ListStyle] = None
+    booleans: Optional[BooleanStyle] = None
+    mappings: Optional[MappingStyle] = None
+    nulls: Optional[NullStyle] = None
+    # Whether options are one word with their value, --key=value (null: as the dialect has it).
+    joined: Optional[bool] = None
+    # file: the option before the file's path (null: the path alone), and its format. gin: the option of the bindings.
     option: Optional[str] = "--config"
     format: FileFormat = FileFormat.yaml
 

@@ -64,6 +64,8 @@ class StashUnderTest:
             shutil.copytree(TOOLS / source, directory, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             directory.mkdir(parents=True, exist_ok=True)
+        if "call:" not in registration:  # our tools read lists so
+            registration += "\ncall: {style: argparse, lists: spread, booleans: flag, nulls: omit}\n"
         if "environment:" not in registration:
             registration += f"\nenvironment: {{kind: interpreter, interpreter: {json.dumps(sys.executable)}}}\n"
         self.write(f"conf/tool/{name}.yaml", f"path: tools/{name}\n{registration}")

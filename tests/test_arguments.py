@@ -23,7 +23,7 @@ from omegaconf import OmegaConf
 
 from experimentstash.calling.arguments import Arguments, build
 from experimentstash.errors import StashError
-from experimentstash.schema import BooleanStyle, CallConfig, CallStyle, FileFormat, ListStyle
+from experimentstash.schema import BooleanStyle, CallConfig, CallStyle, FileFormat, ListStyle, MappingStyle, NullStyle
 
 few = settings(deadline=None, max_examples=100, database=None)
 many = settings(deadline=None, max_examples=250, database=None)
@@ -344,7 +344,10 @@ def test_a_real_hydra_app_with_configs_of_the_stash(field: str, tmp_path: Path, 
 
 
 def options(**settings: Any) -> CallConfig:
-    return CallConfig(style=CallStyle.options, **settings)
+    """A registration that says all that a parser of which nothing is known leaves open."""
+    said = {"lists": ListStyle.spread, "booleans": BooleanStyle.flag}
+    said |= {"mappings": MappingStyle.dotted, "nulls": NullStyle.omit}
+    return CallConfig(style=CallStyle.options, **{**said, **settings})
 
 
 # Before Python 3.12.5, argparse drops a value that is "--" even after `=`.
@@ -355,7 +358,7 @@ FIELDS: dict[str, Any] = {
     "count": integers,
     "rate": floats,
     "r": floats,
-    "optimizer": st.fixed_dictionaries({}, optional={"lr": floats, "name": argparse_text}),
+    "optimizer": st.fixed_dictionaries({}, optional={"lr": floats, "name": argparse_text}).filter(bool),
 }
 scalars = st.fixed_dictionaries({}, optional=FIELDS)
 EXPECTED_TYPES: dict[str, Callable[[str], Any]] = {
@@ -430,7 +433,8 @@ def test_argparse_reads_spread_lists(
 @few
 @given(scalars, st.lists(argparse_text), st.lists(floats, min_size=1))
 def test_argparse_reads_repeated_lists(params: dict[str, Any], words: list[str], w: list[float]) -> None:
-    given_arguments = argv(options(lists=ListStyle.repeat), {**params, "words": words, "w": w}, "positional")
+    call = options(lists=ListStyle.repeat, ways={"words": ["repeat", "omit_empty"]})
+    given_arguments = argv(call, {**params, "words": words, "w": w}, "positional")
     parser = argument_parser(words={"action": "append"}, w={"action": "append", "type": float})
     parser.add_argument("rest", nargs="*")
     read = vars(parser.parse_args(given_arguments))
@@ -489,7 +493,8 @@ def test_click_reads_every_style(
 
     comma = comma.replace(",", "")
     assume(comma)
-    call = options(experiment="positional", lists=ListStyle.repeat, output="--output")
+    ways = {key: ["repeat", "omit_empty"] for key in ("words", "w")}
+    call = options(experiment="positional", ways=ways, output="--output")
     written = argv(call, {**params, "flag": flag, "words": words, "w": w}, experiment="first")
     written += argv(options(booleans=BooleanStyle.negatable), {"negatable": negatable})
     written += argv(
@@ -508,21 +513,25 @@ def test_click_reads_every_style(
         (options(), {"lr": 1e-5, "k": "v", "-x": 1, "--y": 2, "-long": 3}, "--lr|1e-05|-k|v|-x|1|--y|2|-long|3"),
         (
             options(),
-            {"optimizer": {"lr": 0.1, "nested": {"a": "b"}}, "e": {}},
+            {"optimizer": {"lr": 0.1, "nested": {"a": "b"}}},
             "--optimizer.lr|0.1|--optimizer.nested.a|b",
         ),
         (options(), {"none": None, "yes": True, "no": False}, "--yes"),
         (options(), {"a": {2: "x", True: "y", 1.5: "z"}}, "--a.2|x|--a.true|y|--a.1.5|z"),
         (options(), {"shift": -1, "name": "-x", "n": "-x", "tiny": -1e-5}, "--shift|-1|--name=-x|-n-x|--tiny=-1e-05"),
-        (options(), {"seed": 1, "layers": [1, 2], "empty": []}, "--layers|1|2|--empty|--seed|1"),
+        (options(), {"seed": 1, "layers": [1, 2], "empty": []}, "--seed|1|--layers|1|2|--empty"),
         (
-            options(),
+            options(ways={"nested": ["spread", "json"]}),
             {"nested": [[1, "é"], {"a": None}], "tiny": [-1e-5]},
             '--nested|[1, "é"]|{"a": null}|--tiny|-0.00001',
         ),
-        (options(lists=ListStyle.repeat), {"aa": [1, "-x", True], "none": []}, "--aa|1|--aa=-x|--aa|true"),
         (
-            options(lists=ListStyle.comma),
+            options(lists=ListStyle.repeat, booleans=BooleanStyle.value, ways={"none": ["repeat", "omit_empty"]}),
+            {"aa": [1, "-x", True], "none": []},
+            "--aa|1|--aa=-x|--aa|true",
+        ),
+        (
+            options(lists=ListStyle.comma, booleans=BooleanStyle.value),
             {"aa": [1, "x", True], "bb": [-1, 2], "none": []},
             "--aa|1,x,true|--bb=-1,2|--none=",
         ),
@@ -541,7 +550,11 @@ def test_options_read_as_a_person_would_write_them(call: CallConfig, params: Any
         (options(), {"a": ["x", "-x"]}, "params.a"),
         (options(), {"a": [-math.inf]}, "params.a"),
         (options(), {"a": [None]}, "params.a[0]"),
-        (options(), {"a": [[math.nan]]}, "params.a[0][0]"),
+        (options(), {"a": [[1]]}, "params.a[0]"),
+        (options(), {"a": [True]}, "params.a[0]"),
+        (options(), {"a": {}}, "params.a"),
+        (options(ways={"a": ["spread", "json"]}), {"a": [[math.nan]]}, "params.a[0][0]"),
+        (options(lists=ListStyle.repeat), {"a": []}, "params.a"),
         (options(lists=ListStyle.comma), {"a": ["x,y"]}, "params.a"),
         (options(lists=ListStyle.comma), {"a": [""]}, "params.a"),
         (options(), {"": 1}, "params."),
@@ -573,10 +586,12 @@ file_scalar = any_text | scalar
 
 
 def tree(leaf: Any, key: Any) -> Any:
+    """Parameters, but for keys with dots, which are paths."""
+    plain = key.filter(lambda text: "." not in str(text))
     nested = st.recursive(
-        leaf, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(key, inner, max_size=3), max_leaves=8
+        leaf, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(plain, inner, max_size=3), max_leaves=8
     )
-    return st.dictionaries(any_text, nested, max_size=4)
+    return st.dictionaries(any_text.filter(lambda text: "." not in text), nested, max_size=4)
 
 
 @many

@@ -26,6 +26,7 @@ LAYERS = (
         "recipes",
         "wandb_variables",
         "calling.words",
+        "calling.ways",
     },
     {"kept_ends"},
     {
@@ -33,8 +34,7 @@ LAYERS = (
         "records",
         "relay",
         "calling.hydra",
-        "calling.options",
-        "calling.file",
+        "calling.command_line",
         "git",
         "names",
         "workspace",
@@ -42,6 +42,9 @@ LAYERS = (
         "wandb_records",
         "variations",
     },
+    {f"calling.{name}" for name in ("options", "argparse", "click", "typer", "tyro", "absl", "hf", "jsonargparse")}
+    | {f"calling.{name}" for name in ("simple_parsing", "pyrallis", "ml_collections", "literals")},
+    {f"calling.{name}" for name in ("fire", "gin", "sacred", "key_value", "file")},
     {"provenance", "calling.arguments", "environments", "collect", "completion", "slurm", "summary", "wandb_runs"}
     | {"sweepers", "attempts", "detection", "older", "organizers", "packs", "submodules"},
     {"supervision", "registrations", "journal", "wandb_sync", "wandb_upload", "snapshots"},

@@ -75,7 +75,7 @@ def test_in_an_organizer(plain: StashUnderTest, in_process: InProcess, text: str
         ("path: tools/plain\nentry: main.py\n", ["conf/tool/t.yaml: unknown key", "Valid: path, entrypoint, commit,"]),
         (
             "path: tools/plain\nentrypoint: main.py\ncall: {style: option}\n",
-            ["conf/tool/t.yaml: tool.call.style: ", "[hydra, options, file, arguments]"],
+            ["conf/tool/t.yaml: tool.call.style: ", "[hydra, options, argparse, click, "],
         ),
         (
             "path: tools/plain\nentrypoint: main.py\nworking_directory: home\n",
@@ -115,7 +115,7 @@ def test_in_a_registration(plain: StashUnderTest, in_process: InProcess, text: s
         (["+exp=fig/good", "debug=maybe"], ["command line: debug=maybe: Value 'maybe' is not a valid bool"]),
         (
             ["+exp=fig/good", "tool.call.style=option"],
-            ["command line: tool.call.style=option: ", "[hydra, options, file, arguments]"],
+            ["command line: tool.call.style=option: ", "[hydra, options, argparse, click, "],
         ),
         (["+exp=fig/good", "params.say=[a"], ["The override 'params.say=[a' can't be read", "quote values"]),
         (["fig/good"], ["'fig/good' can't be read"]),

@@ -133,7 +133,7 @@ def test_untracked_files(sound: StashUnderTest) -> None:
     [
         ("path: tools/plain\nentrypoint: main.py\nentrypiont: a\n", ["unknown key", "Did you mean 'entrypoint'?"]),
         ("path: tools/plain\nentrypoint: main.py\ncall: {stile: hydra}\n", ["Did you mean 'style'?"]),
-        ("path: tools/plain\nentrypoint: main.py\ncall: {style: hydro}\n", ["[hydra, options, file, arguments]"]),
+        ("path: tools/plain\nentrypoint: main.py\ncall: {style: hydro}\n", ["[hydra, options, argparse, click, "]),
         ("path: tools/plain\nentrypoint: main.py\ndependencies: numpy\n", ["dependencies"]),
         ("path: tools/plain\n", ["entrypoint", "must be given"]),
         ("entrypoint: main.py\n", ["path", "must be given"]),

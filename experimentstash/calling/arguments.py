@@ -1,4 +1,4 @@
-"""From an experiment's parameters to the command-line arguments of its tool, in each of the four styles."""
+"""From an experiment's parameters to the command-line arguments of its tool, in the dialect that the tool reads."""
 
 from __future__ import annotations
 
@@ -7,8 +7,47 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from experimentstash.calling import file, hydra, options, words
+from experimentstash.calling import (
+    absl,
+    argparse,
+    click,
+    file,
+    fire,
+    gin,
+    hf,
+    hydra,
+    jsonargparse,
+    key_value,
+    ml_collections,
+    options,
+    pyrallis,
+    sacred,
+    simple_parsing,
+    typer,
+    tyro,
+    words,
+)
+from experimentstash.calling.command_line import subcommand
 from experimentstash.schema import CallConfig, CallStyle
+
+# Those that write words alone. The next one is a file more, and a line here.
+_COMMAND_LINES = {
+    CallStyle.options: options.arguments,
+    CallStyle.argparse: argparse.arguments,
+    CallStyle.click: click.arguments,
+    CallStyle.typer: typer.arguments,
+    CallStyle.tyro: tyro.arguments,
+    CallStyle.absl: absl.arguments,
+    CallStyle.ml_collections: ml_collections.arguments,
+    CallStyle.gin: gin.arguments,
+    CallStyle.fire: fire.arguments,
+    CallStyle.hf: hf.arguments,
+    CallStyle.jsonargparse: jsonargparse.arguments,
+    CallStyle.simple_parsing: simple_parsing.arguments,
+    CallStyle.pyrallis: pyrallis.arguments,
+    CallStyle.sacred: sacred.arguments,
+    CallStyle.key_value: key_value.arguments,
+}
 
 
 @dataclass(frozen=True)
@@ -32,21 +71,18 @@ def build(
     """Return the arguments that hand ``experiment`` and ``params`` to a tool.
 
     ``params`` holds plain Python values; the tool reads exactly these, or StashError names the one that its command
-    line can't express. ``extra`` comes last, as it is; two parsers are particular about it. argparse takes its words
-    for part of a list just before it (when all parameters are lists in the style `spread`): begin it with an option or
-    ``--``. Hydra reads no override after an option that follows an override: put overrides before options.
+    line can't express. ``extra`` comes last, as it is. Hydra reads no override after an option that follows an
+    override: put overrides before options.
     """
     words.reject_nul("experiment", experiment or "")
     for text in extra:
         words.reject_nul("arguments", text)
     if call.style is CallStyle.hydra:
         argv = hydra.arguments(call, experiment, params, run_directory, tool_directory, stash_root)
-        return Arguments((*argv, *extra))
-    if call.style is CallStyle.options:
-        return Arguments((*options.arguments(call, experiment, params, run_directory), *extra))
+        return Arguments((*subcommand(call), *argv, *extra))
     if call.style is CallStyle.file:
-        name = f"params.{call.format.value}"
-        option = [call.option] if call.option else []
-        text = file.text(call, experiment, params, run_directory)
-        return Arguments((*option, str(run_directory / name), *extra), {name: text})
-    return Arguments(tuple(extra))
+        words_given, files = file.arguments(call, experiment, params, extra, run_directory)
+        return Arguments(tuple(words_given), files)
+    if call.style is CallStyle.arguments:
+        return Arguments((*subcommand(call), *extra))
+    return Arguments(tuple(_COMMAND_LINES[call.style](call, experiment, params, extra, run_directory)))

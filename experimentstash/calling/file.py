@@ -3,22 +3,40 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experimentstash.calling import words
+from experimentstash.calling import literals, words
+from experimentstash.calling.command_line import subcommand
+from experimentstash.errors import StashError
 from experimentstash.schema import CallConfig, FileFormat
 
 
-def text(call: CallConfig, experiment: str | None, params: Mapping[str, Any], run_directory: Path) -> str:
-    content: dict[str, Any] = {}
+def arguments(
+    call: CallConfig, experiment: str | None, params: Mapping[str, Any], extra: Sequence[str], run_directory: Path
+) -> tuple[list[str], dict[str, str]]:
+    """Return the words after the entrypoint, and the file by its name in the run directory."""
+    literals.refuse_settings(call)
+    if call.ways:
+        raise StashError("call.ways: the style file has one way to write everything.", "remove `ways:`")
+    name = f"params.{call.format.value}"
+    option = [call.option] if call.option else []
+    content = _content(call, experiment, params, run_directory)
+    text = words.json_text(content, "params", indent=2) + "\n" if call.format is FileFormat.json else _yaml(content)
+    return [*subcommand(call), *option, str(run_directory / name), *extra], {name: text}
+
+
+def _content(call: CallConfig, experiment: str | None, params: Mapping[str, Any], directory: Path) -> dict[Any, Any]:
+    """Return what stands in the file: dotted keys are nested ones, and no key has two values."""
+    content: dict[Any, Any] = {}
     if call.experiment is not None and experiment is not None:
-        content[call.experiment] = experiment
-    content |= {key: value for key, value in params.items() if key not in content}
+        words.put(content, call.experiment, experiment, "call.experiment")
+    for key, value in words.nested(params).items():
+        words.put(content, key, value, f"params.{key}", is_path=False)
     if call.output is not None:
-        content[call.output] = str(run_directory)
-    return words.json_text(content, "params", indent=2) + "\n" if call.format is FileFormat.json else _yaml(content)
+        words.put(content, call.output, str(directory), "call.output")
+    return content
 
 
 def _yaml(content: Mapping[str, Any]) -> str:

@@ -1,0 +1,10 @@
+"""argparse: how an option is written depends on its `add_argument` alone."""
+
+from __future__ import annotations
+
+from experimentstash.calling import ways
+from experimentstash.calling.command_line import Dialect
+from experimentstash.schema import CallStyle
+
+DIALECT = Dialect(style=CallStyle.argparse, possible=frozenset(ways.EVERY), is_greedy=True, has_short=True)
+arguments = DIALECT.arguments

@@ -1,0 +1,57 @@
+"""gin: `--gin_bindings='scope/function.key = LITERAL'`, and `--gin_file` for an experiment."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from experimentstash.calling import absl, literals, ways, words
+from experimentstash.calling.command_line import canonical, given_options, refuse_twice, subcommand
+from experimentstash.errors import StashError
+from experimentstash.schema import CallConfig, ListStyle
+
+_KEY = re.compile(r"(?:[A-Za-z_]\w*/)*[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*", re.ASCII)
+
+
+def arguments(
+    call: CallConfig, experiment: str | None, params: Mapping[str, Any], extra: Sequence[str], run_directory: Path
+) -> list[str]:
+    """Return the words after the entrypoint. A key that begins with a dash is a flag of the tool itself."""
+    literals.refuse_settings(call, "lists")
+    if call.lists not in (None, ListStyle.repeat, ListStyle.spread):
+        raise StashError("call.lists: the bindings are repeated or spread.", "write `lists: repeat` or `spread`")
+    given = ways.read(call)
+    option = call.option if call.option not in (None, "--config") else "--gin_bindings"
+    argv = subcommand(call)
+    taken: dict[str, str] = {}
+    if experiment is not None:
+        taken[canonical(call.experiment or "--gin_file")] = "call.experiment"
+        argv += words.joined(call.experiment or "--gin_file", experiment)
+    bindings = []
+    for key, value in literals.once(literals.leaves(params, given)):
+        name = f"params.{key}"
+        if key.startswith("-"):
+            taken[canonical(key)] = name
+            argv += absl.DIALECT.arguments(CallConfig(ways=_own(call, key)), None, {key: value}, [], run_directory)
+            continue
+        if not _KEY.fullmatch(key):
+            raise StashError(f"{name}: {key!r} can't be bound by gin.", "write it as `scope/function.parameter`")
+        is_raw = literals.way(given, key) == "word"
+        bindings.append(f"{key} = {words.word(value, name) if is_raw else words.python_text(value, name)}")
+    if bindings:
+        taken[canonical(option)] = "params"
+    if call.lists is ListStyle.spread and bindings:
+        argv += [option, *bindings]
+    else:
+        argv += [f"{option}={binding}" for binding in bindings]
+    if call.output is not None:
+        taken[canonical(call.output)] = "call.output"
+        argv += words.joined(call.output, str(run_directory))
+    refuse_twice(taken, {key: word for key, word in given_options(extra).items() if key != canonical(option)})
+    return [*argv, *extra]
+
+
+def _own(call: CallConfig, key: str) -> dict[str, Any]:
+    return {name: way for name, way in call.ways.items() if name == key}

@@ -1,0 +1,21 @@
+"""simple_parsing: argparse for dataclasses; every boolean takes a word, every list all that follow."""
+
+from __future__ import annotations
+
+from experimentstash.calling.command_line import Dialect
+from experimentstash.schema import CallStyle
+
+
+def _negation(option: str) -> str:
+    return f"--no{option.lstrip('-')}"
+
+
+DIALECT = Dialect(
+    style=CallStyle.simple_parsing,
+    possible=frozenset({"word", "value", "flag", "negatable", "spread", "json", "yaml", "dotted", "omit"}),
+    usual={"boolean": "value", "list": "spread", "mapping": "dotted"},
+    is_greedy=True,
+    separator="_",
+    negation=_negation,
+)
+arguments = DIALECT.arguments

@@ -1,0 +1,15 @@
+"""typer: click with types. Underscores in names are dashes, a boolean is a pair of options, a list repeats its own."""
+
+from __future__ import annotations
+
+from experimentstash.calling import ways
+from experimentstash.calling.command_line import Dialect
+from experimentstash.schema import CallStyle
+
+DIALECT = Dialect(
+    style=CallStyle.typer,
+    possible=frozenset(ways.EVERY) - {"nonempty"},
+    usual={"boolean": "negatable", "list": "repeat"},
+    separator="-",
+)
+arguments = DIALECT.arguments
