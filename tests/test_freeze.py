@@ -202,7 +202,7 @@ def test_explaining_keeps_secrets(stash: StashUnderTest) -> None:
     "settings",
     [
         {"config": {"params": {"key": "pre-xyzzy-plugh-post"}}},
-        {"config": {"params": {"nested": [{"key": "xyzzy-plugh"}]}}},
+        {"config": {"params": {"nested": [{"key": "xyzzy-plugh"}]}}, "call": CallConfig(ways={"nested": "json"})},
         {"config": {"arguments": ["--key=xyzzy-plugh"]}},
         {"config": {"experiment": "xyzzy-plugh"}, "call": CallConfig(experiment="--name")},
         {"env": {"MODE": "xyzzy-plugh"}},
