@@ -16,11 +16,12 @@ from pathlib import Path
 
 from experimentstash import durations, environments, git, transaction
 from experimentstash.errors import StashError, did_you_mean
-from experimentstash.freeze import Plan, Request, tool_directory
+from experimentstash.freeze import Plan, Request
 from experimentstash.organizers import Organizer
 from experimentstash.process import CommandError, clean_environment, run
 from experimentstash.recipes import Recipe
 from experimentstash.schema import CallStyle, ToolConfig
+from experimentstash.toolpath import tool_directory
 from experimentstash.workspace import Stash
 from experimentstash.worktrees import shared_paths
 
@@ -166,61 +167,85 @@ def submodules(status: git.Status | None) -> Submodules | None:
 
 
 def check_submodule(stash: Stash, name: str, tool: ToolConfig, known: Submodules | None) -> list[Problem]:
-    """Look whether a tool's checkout is there, and at the commit that the stash and the registration name."""
-    registration = _registration(stash, name)
+    """Look whether the checkout that a tool lies in is there, and at the commit that the stash names."""
     directory = Path(os.path.normpath(stash.root / tool.path))
     if known is None or not directory.is_relative_to(stash.root) or directory == stash.root:
         return []
-    path = os.path.relpath(directory, known.root)
-    where, quoted = tool.path, shlex.quote(tool.path)
-    pin = known.pinned.get(path)
-    is_checkout = (directory / ".git").exists()
-    if path in known.declared and pin is None:
+    holders = (each for each in {**known.pinned, **known.declared} if directory.is_relative_to(known.root / each))
+    path = next(holders, None)
+    if path is None:
+        return _check_no_submodule(stash, directory, known)
+    checkout = known.root / path
+    where = os.path.relpath(checkout, stash.root)
+    quoted, pin = shlex.quote(where), known.pinned.get(path)
+    if pin is None:
         what = "it is in .gitmodules, but not in git's index"
         return [Problem("submodule", what, where, f"git submodule add {shlex.quote(known.declared[path])} {quoted}")]
-    if pin is not None and path not in known.declared:
+    if path not in known.declared:
         return [
             Problem("submodule", "git has it as a submodule, but .gitmodules doesn't say where it comes from", where)
         ]
-    if pin is not None and not is_checkout:
+    if not (checkout / ".git").exists():
         what = "the submodule is not checked out"
         return [Problem("submodule", what, where, f"git submodule update --init --recursive {quoted}")]
-    if not is_checkout:
-        if tool.commit is None:
-            return []
-        return [_warning("submodule", f"commit: {tool.commit}, but {where} is no repository of its own", registration)]
     found = []
-    if pin is None:
-        what = "it is a repository of its own, but no submodule: a clone of the stash will lack it"
-        found.append(_warning("submodule", what, where, f"git submodule add URL {quoted}"))
-    status = git.status(directory)
+    status = git.status(checkout)
     if status is None or status.commit is None:
-        return [*found, Problem("submodule", "git can't tell its commit", where, f"git -C {quoted} status")]
-    if pin is not None and status.commit != pin:
+        return [Problem("submodule", "git can't tell its commit", where, f"git -C {quoted} status")]
+    if status.commit != pin:
         what = f"it is at {status.commit[:12]}, but the stash pins {pin[:12]}"
         mend = f"git submodule update {quoted}, or to pin what is there: git add {quoted}"
         found.append(Problem("submodule", what, where, mend))
-    if tool.commit is not None and not status.commit.startswith(tool.commit):
-        what = f"commit: {tool.commit}, but {where} is at {status.commit[:12]}"
-        mend = f"git -C {quoted} checkout {shlex.quote(tool.commit)}, or mend `commit:`"
-        found.append(Problem("submodule", what, registration, mend))
+    return [*found, *_uncommitted(status, where)]
+
+
+def _check_no_submodule(stash: Stash, directory: Path, known: Submodules) -> list[Problem]:
+    repository = git.toplevel(directory)
+    if repository is None or repository == known.root:
+        return []
+    where = os.path.relpath(repository, stash.root)
+    what = "it is a repository of its own, but no submodule: a clone of the stash will lack it"
+    found = [_warning("submodule", what, where, f"git submodule add URL {shlex.quote(where)}")]
+    status = git.status(repository)
+    if status is None or status.commit is None:
+        return [*found, Problem("submodule", "git can't tell its commit", where, f"git -C {shlex.quote(where)} status")]
+    return [*found, *_uncommitted(status, where)]
+
+
+def _uncommitted(status: git.Status, where: str) -> list[Problem]:
     changed = len(status.changed) + len(status.untracked)
-    if changed:
-        what = f"it has uncommitted changes ({changed} file{'s' if changed > 1 else ''})"
-        found.append(_warning("submodule", what, where, f"git -C {quoted} status"))
-    return found
+    what = f"it has uncommitted changes ({changed} file{'s' if changed > 1 else ''})"
+    return [_warning("submodule", what, where, f"git -C {shlex.quote(where)} status")] if changed else []
 
 
 def check_unregistered(stash: Stash, tools: Iterable[ToolConfig], known: Submodules | None) -> list[Problem]:
     """Look for submodules below tools/ that no tool uses."""
     if known is None:
         return []
-    used = {os.path.normpath(stash.root / tool.path) for tool in tools}
+    used = [Path(os.path.normpath(stash.root / tool.path)) for tool in tools]
     submodules = {known.root / path for path in {*known.declared, *known.pinned}}
-    idle = [path for path in submodules if path.is_relative_to(stash.root / "tools") and str(path) not in used]
+    below = [path for path in submodules if path.is_relative_to(stash.root / "tools")]
+    idle = [path for path in below if not any(each.is_relative_to(path) for each in used)]
     return [
         _warning("submodule", "no tool is registered for this submodule", os.path.relpath(path, stash.root))
         for path in sorted(idle)
+    ]
+
+
+def check_nesting(stash: Stash, tools: Mapping[str, ToolConfig]) -> list[Problem]:
+    """Look for tools of the stash's own repository that lie inside another one: neither has its files to itself."""
+    own = git.toplevel(stash.root)
+    places = {name: Path(os.path.normpath(stash.root / tool.path)) for name, tool in tools.items()}
+    return [
+        Problem(
+            "duplicates",
+            f"path: {tools[name].path} lies inside the tool {other!r} ({tools[other].path})",
+            _registration(stash, name),
+            "move one of them beside the other",
+        )
+        for name, place in places.items()
+        for other, outer in places.items()
+        if place != outer and place.is_relative_to(outer) and git.toplevel(place) == own
     ]
 
 
@@ -234,9 +259,6 @@ def check_path(stash: Stash, name: str, tool: ToolConfig) -> list[Problem]:
         directory = tool_directory(stash, name, tool)
     except StashError as error:
         return [explained("registration", error, registration)]
-    if not directory.resolve().is_relative_to(stash.root.resolve()):
-        what = f"path: {tool.path} is a symbolic link that leads out of the stash"
-        return [Problem("registration", what, registration, "put the tool inside the stash")]
     if os.path.isabs(tool.path):
         mend = f"path: {os.path.relpath(directory, stash.root)}"
         return [_warning("registration", "path: is absolute, which holds on this machine alone", registration, mend)]

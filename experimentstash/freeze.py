@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING
 from experimentstash import (
     entrypoints,
     environments,
+    git,
     limits,
     objective,
+    pins,
     recipes,
     records,
     wandb_variables,
@@ -27,13 +29,15 @@ from experimentstash.calling import arguments
 from experimentstash.entrypoints import Entrypoint
 from experimentstash.errors import StashError
 from experimentstash.files import write_atomically
+from experimentstash.pins import Pin
 from experimentstash.process import LEAKS
-from experimentstash.provenance import FRESH, Checkouts
+from experimentstash.provenance import FRESH, Checkouts, Provenance
 from experimentstash.recipes import Recipe
-from experimentstash.records import Command, Run, State
+from experimentstash.records import Code, Command, Run, State
 from experimentstash.redaction import contains_secret, find_secret, is_secret_name
 from experimentstash.schema import StashConfig, ToolConfig
 from experimentstash.supervision import supervisor_here
+from experimentstash.toolpath import tool_directory
 from experimentstash.workspace import Stash
 
 if TYPE_CHECKING:
@@ -58,6 +62,7 @@ class Request:
     for_slurm: bool = False  # it will be executed in a SLURM job
     env_set: Mapping[str, str] = field(default_factory=dict)  # what Hydra sets; the tool's own `env` outranks it
     frozen: Frozen | None = None  # the code to use; None: the tool's checkout itself
+    to_be_frozen: bool = False  # it will use frozen code, also where none is made because nothing is run
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,7 @@ class Plan:
     grace_signal: str = "TERM"
     objective: objective.Spec | None = None
     collected: Sequence[Path] = ()
+    pin: Pin | None = None  # the commit that was asked for and is checked out; of frozen code its record tells
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,7 @@ class Basis:
     recipe: Recipe
     interpreter: Path | None
     program: Sequence[str]  # the start of the argv
+    pin: Pin | None
 
 
 class Bases:
@@ -99,11 +106,15 @@ class Bases:
         """Return what a run has in common with others of its tool; StashError for whatever can't work."""
         now = time.monotonic()
         moment, similar, basis = self._known.get(request.tool, (-FRESH, None, None))
-        is_same = similar and (similar.config.tool, similar.frozen) == (request.config.tool, request.frozen)
+        is_same = similar and _what_counts(similar) == _what_counts(request)
         if basis is None or not is_same or now - moment >= FRESH:
             basis = _basis(request)
             self._known[request.tool] = now, request, basis
         return basis
+
+
+def _what_counts(request: Request) -> tuple[object, ...]:
+    return request.config.tool, request.frozen, request.to_be_frozen
 
 
 def plan(request: Request, bases: Bases | None = None) -> Plan:
@@ -174,6 +185,7 @@ def plan(request: Request, bases: Bases | None = None) -> Plan:
         grace_signal=grace_signal,
         objective=None if config.objective is None else objective.check(config.objective, request.directory),
         collected=collected,
+        pin=basis.pin,
     )
 
 
@@ -193,19 +205,20 @@ def freeze(planned: Plan, announce: Callable[[str], None], checkouts: Checkouts 
     Whoever freezes many runs gives all of them the same ``checkouts``.
     """
     environments.make(planned.recipe, announce=announce)
-    request, tool = planned.request, planned.request.config.tool
+    request, frozen, pin = planned.request, planned.request.frozen, planned.pin
     checkouts = checkouts or Checkouts()
-    frozen = request.frozen
     origins = (
         checkouts.identify(request.stash.root, "stash.patch"),
-        checkouts.identify(planned.directory, "tool.patch") if frozen is None else frozen.provenance,
+        _live(checkouts, planned) if frozen is None else frozen.provenance,
     )
     run = draft(planned)
     run.stash, run.code = origins[0].code, origins[1].code
-    commit = run.code.commit
-    if tool.commit is not None and commit is not None and not commit.startswith(tool.commit):
-        run.notes.append(f"the checkout of {request.tool} is at {commit[:12]}, its registration says {tool.commit}")
-        announce(run.notes[-1])
+    run.notes += [] if frozen is None else frozen.notes
+    if frozen is None and pin is not None:
+        if not pin.path and run.code.commit != pin.commit:  # somebody has been faster
+            pins.refuse_other(request.tool, request.config.tool, pin)
+        if run.code.dirty:
+            run.notes.append(f"the code is commit {pin.commit[:12]}, which is asked for, and what is changed since")
     records.claim(run)
     try:
         for name, text in planned.files.items():
@@ -217,6 +230,16 @@ def freeze(planned: Plan, announce: Callable[[str], None], checkouts: Checkouts 
         records.write(run)
         raise
     return run
+
+
+def _live(checkouts: Checkouts, planned: Plan) -> Provenance:
+    """Return what the tool's checkout is now: all of it, where the tool has a repository of its own."""
+    directory = planned.directory
+    root = git.toplevel(directory)
+    is_own = root is not None and root != git.toplevel(planned.request.stash.root)
+    found = checkouts.identify(root if is_own and root is not None else directory, "tool.patch")
+    pin = None if planned.pin is None else planned.pin.name
+    return Provenance(Code(**{**vars(found.code), "path": str(directory), "pin": pin}), found.patch)
 
 
 def draft(planned: Plan) -> Run:
@@ -273,6 +296,9 @@ def _basis(request: Request) -> Basis:
     config = request.config.tool
     tool = config if request.frozen is None else request.frozen.adapted(config)
     directory = _code_directory(request)
+    pin = None if request.frozen is not None else pins.read(request.stash, request.tool, tool, directory)
+    if pin is not None and not request.to_be_frozen:
+        pins.refuse_other(request.tool, tool, pin)
     entry = entrypoints.read(tool.entrypoint, directory)
     recipe = recipes.plan(
         request.tool,
@@ -284,32 +310,14 @@ def _basis(request: Request) -> Basis:
         runs_python=entry.runs_python,
     )
     interpreter = environments.interpreter(recipe)
-    return Basis(tool, directory, entry, recipe, interpreter, _program(entry, directory, interpreter, request))
-
-
-def tool_directory(stash: Stash, name: str, tool: ToolConfig) -> Path:
-    """Return the tool's directory; StashError if it isn't there or isn't inside the stash."""
-    registration = os.path.relpath(stash.registration(name), stash.root)
-    directory = Path(os.path.normpath(stash.root / tool.path))
-    if not directory.is_relative_to(stash.root) or directory == stash.root:
-        raise StashError(f"{registration}: path: {tool.path!r} is not below the stash {stash.root}.")
-    if not directory.is_dir():
-        raise StashError(f"{registration}: the tool's directory {tool.path} does not exist.", _fetch(stash, tool.path))
-    if not any(directory.iterdir()):
-        raise StashError(f"{registration}: the tool's directory {tool.path} is empty.", _fetch(stash, tool.path))
-    return directory
+    program = _program(entry, directory, interpreter, request)
+    return Basis(tool, directory, entry, recipe, interpreter, program, pin)
 
 
 def _code_directory(request: Request) -> Path:
     if request.frozen is not None:
         return request.frozen.directory
     return tool_directory(request.stash, request.tool, request.config.tool)
-
-
-def _fetch(stash: Stash, path: str) -> str:
-    if (stash.root / ".gitmodules").exists():
-        return f"git submodule update --init {shlex.quote(path)}"
-    return "mend `path:` there, or put the tool where it says"
 
 
 def _program(entry: Entrypoint, directory: Path, interpreter: Path | None, request: Request) -> list[str]:

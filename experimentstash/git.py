@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from experimentstash.errors import StashError
 from experimentstash.process import run
 
 # These say where git's own programs, settings and keys are; the others would point it at another repository.
@@ -200,6 +203,64 @@ def write_tree(
 def object_at(root: Path, name: str) -> str | None:
     """Return the object that ``name`` stands for (HEAD^{tree}, TREE:path, …); None if there is none."""
     done = run(["git", "rev-parse", "--verify", "--quiet", name], cwd=root, env=environment(), check=False)
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def commit_named(root: Path, name: str) -> str | None:
+    """Return the commit that a name stands for in a checkout, by git's own rules and nothing fetched; None if none.
+
+    StashError if it stands for more than one.
+    """
+    if not name.strip() or not name.isprintable():
+        return None
+    # What isn't here isn't fetched, as git would by itself where a clone is partial.
+    ours = ("-c", "core.warnAmbiguousRefs=true", "-c", "protocol.allow=never")
+    words = ["git", *ours, "rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}"]
+    done = run(words, cwd=root, env={**environment(), "LANGUAGE": ""}, check=False)
+    commit = done.stdout.strip()
+    others = "is ambiguous" in done.stderr
+    if commit and re.fullmatch("[0-9a-f]{4,39}", name.lower()) and not commit.startswith(name.lower()):
+        # A reference that is called like the beginning of a hash.
+        listed = run(["git", "rev-parse", f"--disambiguate={name}"], cwd=root, env=environment(), check=False).stdout
+        others = any(object_at(root, f"{each}^{{commit}}") for each in listed.split())
+    if others:
+        raise StashError(
+            f"{name!r} stands for several commits in {root}.",
+            f"write the whole hash (git -C {shlex.quote(str(root))} log --all), or refs/heads/… or refs/tags/…",
+        )
+    return commit if done.returncode == 0 and commit else None
+
+
+def links_in(root: Path, commit: str, path: str = "") -> dict[str, str]:
+    """Return the submodules of a commit at ``path`` ("": anywhere) and below: path → commit."""
+    words = [
+        "git",
+        "--literal-pathspecs",
+        "ls-tree",
+        "-r",
+        "-z",
+        "--full-tree",
+        commit,
+        *(["--", path] if path else []),
+    ]
+    listed = run(words, cwd=root, env=environment()).stdout
+    entries = (entry.partition("\t") for entry in listed.split("\0") if entry.startswith("160000 "))
+    return {name: fields.split(" ")[2] for fields, _, name in entries}
+
+
+def is_incomplete(root: Path, commit: str) -> bool:
+    """Tell whether a partial clone lacks files of a commit, which git would fetch when it checks it out."""
+    asked = ["git", "config", "--get-regexp", r"^(extensions\.partialclone|remote\..*\.promisor)$"]
+    if not run(asked, cwd=root, env=environment(), check=False).stdout:
+        return False
+    words = ["git", "-c", "protocol.allow=never", "rev-list", "--objects", "--missing=print", "--no-walk", commit]
+    done = run(words, cwd=root, env=environment(), check=False)
+    return done.returncode != 0 or any(line.startswith("?") for line in done.stdout.splitlines())
+
+
+def object_type(root: Path, name: str) -> str | None:
+    """Return what kind of object ``name`` stands for; None if there is none."""
+    done = run(["git", "cat-file", "-t", name], cwd=root, env=environment(), check=False)
     return done.stdout.strip() if done.returncode == 0 else None
 
 

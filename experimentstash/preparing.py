@@ -14,13 +14,14 @@ from omegaconf.errors import OmegaConfBaseException
 from experimentstash import records, sweepers
 from experimentstash import session as sessions
 from experimentstash.errors import SecretError, StashError, explain_refusal
-from experimentstash.freeze import Request, draft, explain, freeze, plan, tool_directory
+from experimentstash.freeze import Request, draft, explain, freeze, plan
 from experimentstash.job_config import Circumstances, Job
 from experimentstash.output import complain, say
 from experimentstash.records import Command, Run, State
 from experimentstash.redaction import is_secret_name, literal_secret
 from experimentstash.schema import CodeMode, SlurmLauncherConfig
 from experimentstash.session import Session
+from experimentstash.toolpath import tool_directory
 from experimentstash.workspace import Stash, run_id
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def prepare_job(job: Job) -> Prepared | None:
         if settings.objective is None and needs_result:
             raise sweepers.no_objective(request.organizer)
         if not seen.is_dry:
-            request = replace(request, frozen=_frozen(session, request, seen.launcher))
+            request = replace(request, frozen=_frozen(session, request))
         planned = plan(request, session.bases)
         if settings.debug:
             for line in explain(planned):
@@ -98,24 +99,24 @@ def prepare_job(job: Job) -> Prepared | None:
     return None
 
 
-def _frozen(session: Session, request: Request, launcher: str) -> Frozen | None:
+def _frozen(session: Session, request: Request) -> Frozen | None:
     """Return the code that a run uses instead of its tool's checkout, secured once in this process; None: it doesn't.
 
     StashError if frozen code was asked for and git doesn't know the tool; where it is only the default, that is said.
     """
     config, name = request.config, request.tool
-    for_slurm = launcher == SlurmLauncherConfig._target_
-    if config.code is not CodeMode.frozen and not (config.code is CodeMode.auto and for_slurm):
+    if not request.to_be_frozen:
         return None
-    from experimentstash import worktrees
+    from experimentstash import pins, worktrees
 
     tool = config.tool
-    directory = tool_directory(request.stash, name, tool)
-    key = (name, directory, *tool.shared, tool.call.config_dir, tool.call.config_path)
+    directory = tool_directory(request.stash, name, tool, is_needed=tool.commit is None)
+    key = (name, directory, tool.commit, *tool.shared, tool.call.config_dir, tool.call.config_path)
     is_first = key not in session.frozen
     if is_first:
         user = request.sweep or request.directory
-        session.frozen[key] = worktrees.secure(request.stash, name, directory, tool, user, say)
+        pin = pins.read(request.stash, name, tool, directory)
+        session.frozen[key] = worktrees.secure(request.stash, name, directory, tool, user, say, pin)
     found = session.frozen[key]
     if found is None and config.code is CodeMode.frozen:
         raise StashError(
@@ -197,9 +198,10 @@ def as_request(stash: Stash, job: Job, seen: Circumstances) -> Request:
         if is_secret_name(name) and value is not None and "${" not in str(value):
             raise literal_secret(name, f"conf/tool/{seen.tool}.yaml, or what overrides it,")
     refuse_secret_variables(seen.env_set)
+    config = job.typed()
     return Request(
         stash=stash,
-        config=job.typed(),
+        config=config,
         tool=seen.tool,
         organizer=seen.organizer,
         overrides=seen.overrides,
@@ -208,6 +210,8 @@ def as_request(stash: Stash, job: Job, seen: Circumstances) -> Request:
         sweep=seen.sweep,
         env_set=seen.env_set,
         for_slurm="SLURM_JOB_ID" in os.environ or seen.launcher == SlurmLauncherConfig._target_,
+        to_be_frozen=config.code is CodeMode.frozen
+        or (config.code is CodeMode.auto and seen.launcher == SlurmLauncherConfig._target_),
     )
 
 

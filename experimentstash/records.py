@@ -79,6 +79,7 @@ class Code:
     patch: str | None = None  # a file in the run directory: what makes the checkout differ from the commit
     omitted: list[str] = field(default_factory=list)  # untracked files that the patch leaves out (large, or secrets)
     snapshot: str | None = None  # frozen code: the commit that was checked out, changes included; None: live code
+    pin: str | None = None  # what `commit:` asked for, as it was written; frozen code has nothing but that commit then
 
 
 @dataclass

@@ -93,8 +93,10 @@ class CodeMode(Enum):
     """Which code of the tool a run uses."""
 
     auto = "auto"  # frozen with hydra/launcher=slurm, live elsewhere
-    live = "live"  # the checkout, as it is when the run starts
-    frozen = "frozen"  # the checkout as it was when the run was submitted, changes that aren't committed included
+    live = "live"  # the checkout, as it is when the run starts; if the tool's `commit` is another one, nothing runs
+    # The checkout as it was when the run was submitted, changes that aren't committed included; if the tool names a
+    # `commit`, exactly that.
+    frozen = "frozen"
 
 
 class WandbMode(Enum):
@@ -164,7 +166,9 @@ class ToolConfig:
     path: str = MISSING
     # `-m package.module`, `file.py`, or an executable of the tool's environment or directory; words after it are kept.
     entrypoint: str = MISSING
-    # The commit that the submodule is pinned to (null: whatever is checked out).
+    # The commit that runs: a hash, a tag, a branch (origin/main: the remote's), HEAD, as git reads it in the tool's
+    # repository. If something else is checked out, nothing runs, or with frozen code that commit alone (null: whatever
+    # is checked out, what isn't committed included).
     commit: Optional[str] = None
     # The Python of its environment, as uv understands it: "3.11", ">=3.10", a path (null: what the tool asks for).
     python_version: Optional[str] = None

@@ -5,12 +5,14 @@ Only objects are made, which no reference knows; a worktree that has the commit 
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from experimentstash import git
+from experimentstash.errors import StashError
 from experimentstash.provenance import OWN_OUTPUT, belongs_in_patch
 
 
@@ -75,3 +77,37 @@ def take(root: Path, path: str = "", *, without: Sequence[str] = (), below: str 
         ),
         nested=nested,
     )
+
+
+def of_commit(root: Path, commit: str, path: str = "") -> Snapshot:
+    """Return a commit as it is, with its submodules, whatever is checked out; ``path`` as in `take`.
+
+    StashError if something of it isn't in the repositories that are here: nothing is fetched.
+    """
+    if git.is_incomplete(root, commit):
+        raise StashError(
+            f"Some files of commit {commit[:12]} are not in {root}, which is a partial clone.",
+            f"git -C {shlex.quote(str(root))} fetch --refetch --no-filter origin",
+        )
+    nested = {}
+    for name, wanted in git.links_in(root, commit, path).items():
+        inner = root / name
+        if (inner / ".git").exists():
+            if git.object_at(inner, f"{wanted}^{{commit}}") is None:
+                raise StashError(
+                    f"Commit {commit[:12]} has its submodule {name} at {wanted[:12]}, which {inner} doesn't have.",
+                    f"git -C {shlex.quote(str(inner))} fetch origin {wanted}",
+                )
+            nested[name] = of_commit(inner, wanted)
+        elif name not in git.gitlinks(root):  # one that the checkout lacks as well, nobody has missed yet
+            raise StashError(
+                f"Commit {commit[:12]} has a submodule {name}, which is not checked out in {root}.",
+                f"git -C {shlex.quote(str(root))} checkout {commit} && git -C {shlex.quote(str(root))} submodule update"
+                f" --init --recursive {shlex.quote(name)}, then back to what was checked out",
+            )
+    snapshot = commit
+    if path:
+        own = git.object_at(root, f"{commit}:{path}")
+        assert own is not None
+        snapshot = git.commit_tree(root, git.put_below(root, own, path), None)
+    return Snapshot(snapshot, commit, None, False, "", (), nested)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from experimentstash import environments, registrations, submodules
 from experimentstash.errors import StashError
-from experimentstash.freeze import tool_directory
 from experimentstash.names import LinkMap, check_reference, check_tool_name, remote_problem
 from experimentstash.process import CommandError
 from experimentstash.schema import EnvironmentKind
 from experimentstash.submodules import Entry, Superproject, git
+from experimentstash.toolpath import tool_directory
 from experimentstash.transaction import Report, Transaction, begin, exclusive
 from experimentstash.workspace import Stash
 

@@ -24,9 +24,10 @@ from pathlib import Path
 
 from experimentstash import attempts, files, git, procfs, records, snapshots
 from experimentstash.errors import StashError
+from experimentstash.pins import Pin
 from experimentstash.process import CommandError
 from experimentstash.procfs import Identity
-from experimentstash.provenance import Provenance
+from experimentstash.provenance import OWN_OUTPUT, Provenance
 from experimentstash.records import Code, Supervisor
 from experimentstash.redaction import is_secret_file, redact
 from experimentstash.schema import EnvironmentKind, ToolConfig
@@ -56,6 +57,8 @@ class Frozen:
     environments: Path
     configs: Mapping[str, str]  # call.config_dir or call.config_path → the directory to use
     provenance: Provenance
+    tree: Path  # the root of the worktree
+    notes: tuple[str, ...] = ()  # what of the checkout isn't in it, though one might think so
 
     def adapted(self, tool: ToolConfig) -> ToolConfig:
         """Return the tool's registration with the paths that its runs are to use."""
@@ -78,13 +81,20 @@ class Frozen:
         """
         if kind is not EnvironmentKind.interpreter:
             return []
-        return [path for path in (self.directory / "src", self.directory) if path.is_dir()]
+        own = (self.directory / "src", self.directory, self.tree / "src", self.tree)
+        return [path for path in dict.fromkeys(own) if path.is_dir()]
 
 
 def secure(
-    stash: Stash, name: str, live: Path, tool: ToolConfig, user: Path, announce: Callable[[str], None]
+    stash: Stash,
+    name: str,
+    live: Path,
+    tool: ToolConfig,
+    user: Path,
+    announce: Callable[[str], None],
+    pin: Pin | None = None,
 ) -> Frozen | None:
-    """Return the code of a tool as its checkout in ``live`` is now; None if git doesn't know it.
+    """Return the code of a tool as its checkout in ``live`` is, or exactly ``pin``; None if git doesn't know it.
 
     It stays as long as this process lives, or a run below the directory ``user`` isn't over or can be resumed.
     """
@@ -93,10 +103,12 @@ def secure(
     if root is None:
         return None
     path = "" if root != git.toplevel(stash.root.resolve()) else real.relative_to(root).as_posix()
-    shared = shared_paths(stash, name, tool, real)
+    shared = shared_paths(stash, name, tool, real, pin)
     try:
-        below = [(real / each).relative_to(root).as_posix() for each in shared]
-        taken = snapshots.take(root, path, without=below)
+        below = [Path(os.path.normpath(real / each)).relative_to(root).as_posix() for each in shared]
+        taken = (
+            snapshots.take(root, path, without=below) if pin is None else snapshots.of_commit(root, pin.commit, path)
+        )
         if taken is None:
             return None
         marks = hashlib.sha256(json.dumps([str(live), *shared]).encode()).hexdigest()[:_KEY_LENGTH] if shared else ""
@@ -105,15 +117,20 @@ def secure(
         with _exclusive(stash, name, announce) as lock:
             if not ((place / _READY).exists() and directory.is_dir()):
                 announce(f"Freezing the code of {name!r}: {_describe(taken)}")
-                _make(place, root, taken, {directory / each: live / each for each in shared}, lock)
-                _tell_what_is_missing(stash, name, taken, real, root, shared, announce)
+                links = {os.path.normpath(directory / each): os.path.normpath(live / each) for each in shared}
+                _make(place, root, taken, {Path(link): Path(target) for link, target in links.items()}, lock)
+                _tell_what_is_missing(stash, name, taken, real, root, path, shared, announce)
                 _clean(stash, place, lock)
-            configs = {given: _frozen_configs(stash, live, directory, place, given) for given in _given(tool)}
+            held = (live, directory) if path else (git.toplevel(live) or live, place / _TREE)
+            configs = {given: _frozen_configs(stash, *held, place, given) for given in _given(tool)}
             _note_user(stash, place, user.absolute())
     except (CommandError, OSError) as error:
         raise StashError(
             f"The code of {name!r} could not be frozen: {error}", "code=live uses the checkout as it is"
         ) from error
+    notes = () if pin is None else _left_behind(root, path, pin)
+    for note in notes:
+        announce(note)
     code = Code(
         path=str(directory),
         commit=taken.base,
@@ -122,9 +139,10 @@ def secure(
         patch=PATCH if taken.patch else None,
         omitted=list(taken.omitted),
         snapshot=taken.commit,
+        pin=None if pin is None else pin.name,
     )
     patch = redact(taken.patch, os.environ)
-    return Frozen(live, directory, place / _ENVIRONMENTS, configs, Provenance(code, patch))
+    return Frozen(live, directory, place / _ENVIRONMENTS, configs, Provenance(code, patch), place / _TREE, notes)
 
 
 def submitters(stash: Stash, name: str) -> list[Supervisor]:
@@ -192,13 +210,19 @@ def _parts(root: Path, path: str, taken: Snapshot) -> Iterator[tuple[Path, str, 
         yield from _parts(root / inner, f"{path}/{inner}" if path else inner, snapshot)
 
 
-def shared_paths(stash: Stash, name: str, tool: ToolConfig, directory: Path) -> list[str]:
-    """Return the paths that a tool shares with its checkout, normalized; StashError if one can't be."""
+def shared_paths(stash: Stash, name: str, tool: ToolConfig, directory: Path, pin: Pin | None = None) -> list[str]:
+    """Return the paths that a tool shares with its checkout, normalized; StashError if one can't be.
+
+    They may lie beside the tool in a repository of its own, which is frozen as a whole.
+    """
     where = f"{stash.registration(name).relative_to(stash.root)}: shared"
     paths = sorted({os.path.normpath(path) for path in tool.shared})
+    root = git.toplevel(directory)
+    held = directory if root is None or root == git.toplevel(stash.root.resolve()) else root
     for path in paths:
-        if path == "." or path.startswith("..") or os.path.isabs(path):
-            raise StashError(f"{where}: {path} is not below the tool's directory.")
+        place = Path(os.path.normpath(directory / path))
+        if os.path.isabs(path) or not place.is_relative_to(held) or directory.is_relative_to(place):
+            raise StashError(f"{where}: {path} is not below the tool's directory, nor beside it in its repository.")
         if not (directory / path).exists():
             raise StashError(f"{where}: {path} does not exist in {tool.path}.", f"make it, or mend {where}")
         known = git.tracked(directory, [path])
@@ -207,6 +231,9 @@ def shared_paths(stash: Stash, name: str, tool: ToolConfig, directory: Path) -> 
                 f"{where}: {path} is code: git tracks {known[0]}{' and others' if len(known) > 1 else ''}.",
                 "name only what git ignores",
             )
+        inner = place.relative_to(root).as_posix() if root is not None else path
+        if pin is not None and git.object_at(pin.root, f"{pin.commit}:{inner}") is not None:
+            raise StashError(f"{where}: {path} is code at commit {pin.commit[:12]}: git tracks it there.")
     return paths
 
 
@@ -215,7 +242,7 @@ def _given(tool: ToolConfig) -> list[str]:
 
 
 def _frozen_configs(stash: Stash, live: Path, directory: Path, place: Path, given: str) -> str:
-    """Return a directory of configs as it is now: in the tool's frozen code, or copied from the stash."""
+    """Return a directory of configs as it is now: in the frozen code of ``live``, or copied from the stash."""
     source = Path(os.path.normpath(stash.root / given))
     if source.is_relative_to(live):
         return str(directory / source.relative_to(live))
@@ -250,11 +277,11 @@ def _tell_what_is_missing(
     taken: Snapshot,
     directory: Path,
     root: Path,
+    path: str,
     shared: list[str],
     announce: Callable[[str], None],
 ) -> None:
-    """Say what the checkout has and the frozen code lacks, if a run might want it."""
-    path = "" if directory == root else directory.relative_to(root).as_posix()
+    """Say what the checkout has at ``path`` and the frozen code lacks, if a run might want it."""
     useless = {*REMAKEABLE, *_NO_INPUT}
     lacking = [
         each
@@ -262,6 +289,7 @@ def _tell_what_is_missing(
         if not useless & {*each.split("/")} and not each.endswith((".egg-info", ".pyc"))
         if not any(f"{each}/".startswith(f"{one}/") for one in shared)
     ]
+    lacking.sort(key=lambda each: each.startswith("../"))  # first what is the tool's own
     if lacking:
         shown = ", ".join(lacking[:_MOST_NAMES]) + (" …" if len(lacking) > _MOST_NAMES else "")
         announce(
@@ -269,6 +297,24 @@ def _tell_what_is_missing(
             f"  → what of it the tool reads or keeps: `shared: [{lacking[0]}]` in"
             f" {stash.registration(name).relative_to(stash.root)}"
         )
+
+
+def _left_behind(root: Path, path: str, pin: Pin) -> tuple[str, ...]:
+    """Return what to say of a checkout that isn't what a run uses: exactly the commit that is asked for."""
+    named, notes = f"commit {pin.commit[:12]}{f' ({pin.name})' if not pin.commit.startswith(pin.name) else ''}", []
+    status = git.status(root)
+    if status is not None and not pin.is_checked_out:
+        notes.append(f"the run uses {named}, which is asked for; the checkout is at {(status.commit or 'none')[:12]}")
+    prefix = f"{path}/" if path else ""
+    changed = [] if status is None else [*status.changed, *status.untracked]
+    changed = [each for each in changed if each.startswith(prefix) and not each.startswith(OWN_OUTPUT)]
+    if changed:
+        shown = ", ".join(changed[:_MOST_NAMES]) + (" …" if len(changed) > _MOST_NAMES else "")
+        notes.append(
+            f"what is changed in the checkout and not committed is no part of {named}, which is asked for: {shown}"
+            " (with tool.commit=null it would be)"
+        )
+    return tuple(notes)
 
 
 # --- who needs it ----------------------------------------------------------------------------------------------------

@@ -159,7 +159,7 @@ def test_a_frozen_run_is_complete(stash: StashUnderTest) -> None:
     run = planned(
         stash,
         call=CallConfig(style=CallStyle.file, experiment="name"),
-        commit="0123456789",
+        commit="HEAD",
         collect=["outputs"],
         config={
             "experiment": "inner",
@@ -182,12 +182,15 @@ def test_a_frozen_run_is_complete(stash: StashUnderTest) -> None:
     assert frozen.environment is not None and frozen.environment.interpreter == sys.executable
     assert frozen.environment.version == ".".join(map(str, sys.version_info[:3]))
     assert frozen.collect == [str(stash.root / "tools" / "t" / "outputs")]
-    assert frozen.notes == said == [f"the checkout of t is at {commit[:12]}, its registration says 0123456789"]
+    assert frozen.code is not None and (frozen.code.commit, frozen.code.pin) == (commit, "HEAD")
+    assert frozen.notes == said == []
     with pytest.raises(StashError, match="already holds a run"):
         freeze(run, announce=said.append)
     pinned = planned(stash, commit=commit[:7])
     object.__setattr__(pinned.request, "directory", run.request.directory.with_name("other"))
     assert freeze(pinned, announce=said.append).notes == []
+    with pytest.raises(StashError, match="to run commit '0123456789'"):
+        planned(stash, commit="0123456789")
 
 
 @pytest.mark.usefixtures("directory")

@@ -46,10 +46,10 @@ LAYERS = (
     | {f"calling.{name}" for name in ("simple_parsing", "pyrallis", "ml_collections", "literals")},
     {f"calling.{name}" for name in ("fire", "gin", "sacred", "key_value", "file")},
     {"provenance", "calling.arguments", "environments", "collect", "completion", "slurm", "summary", "wandb_runs"}
-    | {"sweepers", "attempts", "detection", "older", "organizers", "packs", "submodules"},
-    {"supervision", "registrations", "journal", "wandb_sync", "wandb_upload", "snapshots"},
+    | {"sweepers", "attempts", "detection", "older", "organizers", "packs", "submodules", "toolpath"},
+    {"supervision", "pins", "registrations", "journal", "wandb_sync", "wandb_upload", "snapshots"},
     {"transaction"},
-    {"outcome", "backups", "wandb_guard", "worktrees"},
+    {"outcome", "backups", "places", "wandb_guard", "worktrees"},
     {"freeze", "execute", "leftovers"},
     {"launch.crew"},
     {"adding", "checks", "mistakes", "overrides", "runs", "sweep_size", "tools", "launch.batch", "launch.task"},

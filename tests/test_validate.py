@@ -272,7 +272,7 @@ def test_a_submodule_at_another_commit(with_submodule: StashUnderTest) -> None:
     path = with_submodule.root / "conf" / "tool" / "sub.yaml"
     path.write_text(path.read_text() + f"commit: {pinned[:10]}\n")
     with_submodule.commit()
-    only(check(with_submodule), "submodule", "conf/tool/sub.yaml", pinned[:10], now[:12])
+    only(check(with_submodule), "registration", "conf/tool/sub.yaml", pinned[:10], now[:12])
 
 
 def test_a_submodule_with_changes(with_submodule: StashUnderTest) -> None:

@@ -21,7 +21,7 @@ from experimentstash.checks import Problem, Severity, explained, organizer_file
 from experimentstash.composition import Composer
 from experimentstash.deep import PATIENCE, can_compose, check_deep
 from experimentstash.errors import StashError, did_you_mean
-from experimentstash.freeze import Plan, Request, plan
+from experimentstash.freeze import Bases, Plan, Request, plan
 from experimentstash.organizers import Organizer, Organizers
 from experimentstash.output import say
 from experimentstash.workspace import Stash, find_stash
@@ -116,6 +116,8 @@ def validate(
             if every:
                 configs = [request.config.tool for request in requests]
                 found.add("submodule", _EVERYTHING, checks.check_unregistered(stash, configs, known))
+                named = {request.tool: request.config.tool for request in requests}
+                found.add("duplicates", "tools", checks.check_nesting(stash, named))
         if composer is None or is_quick:
             for name, problems in files.items():
                 found.add("organizer", name, problems)
@@ -162,6 +164,9 @@ class _Findings:
         for problem in problems:
             self._problems.setdefault((problem.where, problem.what), problem)
         self._announce(f"{check:<12} {subject}: {_number(len(problems), 'problem') if problems else 'ok'}")
+
+    def has(self, where: str, what: str) -> bool:
+        return (where, what) in self._problems
 
     def all(self) -> tuple[Problem, ...]:
         return tuple(self._problems.values())
@@ -232,7 +237,7 @@ def _check_experiments(
 
     What is wrong is said as a run would say it; ``files``, what the file alone tells, comes in where a run would go.
     """
-    plans = []
+    plans, bases = [], Bases()
     for organizer in sorted(organizers, key=lambda each: each.tool or ""):  # what one tool's have in common is kept
         name, where = organizer.name, organizer_file(composer.stash, organizer.name)
         try:
@@ -240,7 +245,8 @@ def _check_experiments(
         except Exception as error:
             found.add("composition", name, [explained("composition", error, where)])
             continue
-        planned, problems = _planned(request, "composition", where)
+        planned, problems = _planned(request, "composition", where, bases)
+        problems = [each for each in problems if not found.has(f"conf/tool/{request.tool}.yaml", each.what)]
         found.add("composition", name, problems)
         found.add("organizer", name, [] if problems else files[name])
         inner = checks.check_inner_experiment(request)
@@ -250,9 +256,9 @@ def _check_experiments(
     return plans
 
 
-def _planned(request: Request, check: str, where: str) -> tuple[Plan | None, list[Problem]]:
+def _planned(request: Request, check: str, where: str, bases: Bases | None = None) -> tuple[Plan | None, list[Problem]]:
     try:
-        return plan(request), []
+        return plan(request, bases), []
     except Exception as error:
         return None, [explained(check, error, where)]
 

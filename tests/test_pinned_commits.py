@@ -1,0 +1,296 @@
+"""A commit that is asked for is the commit that runs, or nothing does."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from experimentstash.commands.validate import validate
+from experimentstash.workspace import Stash
+from tests.conftest import StashUnderTest, git
+from tests.test_snapshots import FILE_PROTOCOL, user_sees
+from tests.tool_support import commit, repository
+
+INTERPRETER = f"environment: {{kind: interpreter, interpreter: {json.dumps(sys.executable)}}}\n"
+EXPERIMENT = "# @package _global_\ndefaults:\n  - override /tool: sub\n"
+
+
+@pytest.fixture
+def commits(stash: StashUnderTest, tmp_path: Path) -> dict[str, str]:
+    """A stash with a submodule that has two commits, `old` and `new`; the new one is checked out."""
+    upstream = repository(tmp_path / "upstream", {"main.py": "import part\nprint('old', part.name)\n"})
+    commit(upstream, {"part.py": "name = 'old part'\n"})
+    old = git("rev-parse", "HEAD", cwd=upstream).strip()
+    git("tag", "v1", cwd=upstream)
+    git("branch", "side", cwd=upstream)
+    new = commit(upstream, {"main.py": "import part\nprint('new', part.name)\n", "part.py": "name = 'new part'\n"})
+    git(*FILE_PROTOCOL, "submodule", "add", "-q", str(upstream), "tools/sub", cwd=stash.root)
+    stash.write("conf/tool/sub.yaml", f"path: tools/sub\nentrypoint: main.py\n{INTERPRETER}")
+    stash.write("conf/exp/one.yaml", EXPERIMENT)
+    stash.commit()
+    return {"old": old, "new": new, "upstream": str(upstream)}
+
+
+@pytest.mark.parametrize("name", ["{old}", "v1", "{short}", "origin/side", "refs/tags/v1", "HEAD~1", "main~1"])
+def test_frozen_code_is_the_commit_that_is_asked_for(stash: StashUnderTest, commits: dict[str, str], name: str) -> None:
+    name = name.format(**commits, short=commits["old"][:8])
+    before = user_sees(stash.root)
+    done = stash.cli("run", "one", "code=frozen", f"tool.commit='{name}'")
+    assert done.returncode == 0 and done.stdout == "old old part\n", done.stderr
+    code = stash.record()["code"]
+    assert (code["commit"], code["dirty"], code["patch"], code["pin"]) == (commits["old"], False, None, name)
+    assert (
+        code["snapshot"] == commits["old"]
+        and git("rev-parse", "HEAD", cwd=Path(code["path"])).strip() == commits["old"]
+    )
+    assert f"the checkout is at {commits['new'][:12]}" in done.stderr
+    assert user_sees(stash.root) == before
+
+
+@pytest.mark.parametrize("code", ["live", "auto"])
+def test_live_code_at_another_commit_is_refused_with_the_two_ways_out(
+    stash: StashUnderTest, commits: dict[str, str], code: str
+) -> None:
+    tool = stash.root / "tools" / "sub"
+    for words in (["run", "one"], ["run", "one", "dry_run=true"], ["run", "one", "validate_only=true"]):
+        done = stash.cli(*words, f"code={code}", f"tool.commit={commits['old'][:9]}")
+        assert done.returncode == 2 and done.stdout == "", done.stdout
+        assert commits["old"][:9] in done.stderr and f"tools/sub is at {commits['new'][:12]}" in done.stderr
+        assert "code=frozen" in done.stderr
+    assert stash.run_directories() == []
+    command = next(line for line in done.stderr.splitlines() if "checkout" in line and "git -C" in line)
+    assert os.system(command.strip().removeprefix("→ ") + " 2>&1") == 0
+    assert git("rev-parse", "HEAD", cwd=tool).strip() == commits["old"]
+    done = stash.cli("run", "one", f"code={code}", f"tool.commit={commits['old'][:9]}")
+    assert done.returncode == 0 and done.stdout == "old old part\n", done.stderr
+    found = stash.record()["code"]
+    assert (found["commit"], found["pin"], found["snapshot"]) == (commits["old"], commits["old"][:9], None)
+
+
+@pytest.mark.parametrize("name", ["HEAD", "main", "origin/main", "{new}", "origin/HEAD"])
+def test_names_of_what_is_checked_out(stash: StashUnderTest, commits: dict[str, str], name: str) -> None:
+    path = stash.root / "conf" / "tool" / "sub.yaml"
+    path.write_text(f"{path.read_text()}commit: {name.format(**commits)}\n")
+    done = stash.cli("run", "one")
+    assert done.returncode == 0 and done.stdout == "new new part\n", done.stderr
+    assert stash.record()["code"]["commit"] == commits["new"]
+
+
+def test_a_branch_is_what_git_means_by_it(stash: StashUnderTest, commits: dict[str, str]) -> None:
+    # The remote's branch alone is no branch here; the local one that is behind is where it is.
+    done = stash.cli("run", "one", "code=frozen", "tool.commit=side")
+    assert done.returncode == 2 and "origin/side" in done.stderr
+    git("checkout", "-q", "-b", "side", "HEAD~1", cwd=stash.root / "tools" / "sub")
+    git("checkout", "-q", "main", cwd=stash.root / "tools" / "sub")
+    done = stash.cli("run", "one", "tool.commit=side")
+    assert done.returncode == 2 and "checkout side" in done.stderr
+    assert stash.cli("run", "one", "code=frozen", "tool.commit=side").stdout == "old old part\n"
+
+
+@pytest.mark.parametrize("code", ["live", "frozen"])
+@pytest.mark.parametrize(
+    "name", ["nowhere", "0" * 40, "deadbeef", "-x", "--all", "A..B", "HEAD:main.py", ":/first", "12345678", "''", "' '"]
+)
+def test_what_is_no_commit_here_is_refused(
+    stash: StashUnderTest, commits: dict[str, str], code: str, name: str
+) -> None:
+    quoted = name if name.startswith("'") else f"'{name}'"
+    done = stash.cli("run", "one", f"code={code}", f"tool.commit={quoted}")
+    assert done.returncode == 2 and done.stdout == "", done.stderr
+    assert f"to run commit {name.strip(chr(39))!r}" in done.stderr and "no such commit" in done.stderr
+    assert stash.run_directories() == [] and not (stash.root / ".experimentstash" / "code").exists()
+
+
+def test_a_commit_that_only_the_remote_has_is_not_fetched(stash: StashUnderTest, commits: dict[str, str]) -> None:
+    newer = commit(Path(commits["upstream"]), {"main.py": "print('newer')\n"})
+    done = stash.cli("run", "one", "code=frozen", f"tool.commit={newer}")
+    assert done.returncode == 2 and newer in done.stderr
+    command = next(line for line in done.stderr.splitlines() if "fetch" in line).strip().removeprefix("→ ")
+    assert os.system(command + " -q 2>&1") == 0, command
+    done = stash.cli("run", "one", "code=frozen", f"tool.commit={newer}")
+    assert done.returncode == 0 and done.stdout == "newer\n", done.stderr
+
+
+def test_an_ambiguous_name_is_refused(stash: StashUnderTest, commits: dict[str, str]) -> None:
+    tool = stash.root / "tools" / "sub"
+    git("branch", "v1", "main", cwd=tool)
+    prefix = commits["old"][:7]
+    git("branch", prefix, "main", cwd=tool)
+    for name in ("v1", prefix):
+        for code in ("live", "frozen"):
+            done = stash.cli("run", "one", f"code={code}", f"tool.commit='{name}'")
+            assert done.returncode == 2 and f"'{name}' stands for several" in done.stderr, done.stderr
+    assert stash.cli("run", "one", "code=frozen", "tool.commit=refs/tags/v1").stdout == "old old part\n"
+    assert stash.cli("run", "one", "tool.commit=heads/v1").stdout == "new new part\n"
+
+
+def test_changes_are_no_part_of_a_frozen_commit_and_noted_beside_a_live_one(
+    stash: StashUnderTest, commits: dict[str, str]
+) -> None:
+    tool = stash.root / "tools" / "sub"
+    (tool / "part.py").write_text("name = 'changed'\n")
+    (tool / "more.py").write_text("")
+    done = stash.cli("run", "one", "code=frozen", f"tool.commit={commits['new']}")
+    assert done.returncode == 0 and done.stdout == "new new part\n", done.stderr
+    assert "part.py, more.py" in done.stderr and "tool.commit=null" in done.stderr
+    first = stash.record()
+    assert (first["code"]["dirty"], first["code"]["patch"]) == (False, None)
+    assert any("no part of commit" in note for note in first["notes"])
+    done = stash.cli("run", "one", f"tool.commit={commits['new']}")
+    assert done.returncode == 0 and done.stdout == "new changed\n", done.stderr
+    second = stash.record(stash.run_directories()[-1])
+    assert (second["code"]["dirty"], second["code"]["patch"]) == (True, "tool.patch")
+    assert any("asked for, and what is changed since" in note for note in second["notes"])
+    done = stash.cli("run", "one", "code=frozen", "tool.commit=null")
+    assert done.stdout == "new changed\n" and stash.record(stash.run_directories()[-1])["code"]["dirty"] is True
+
+
+@pytest.mark.parametrize("launcher", ["basic", "local"])
+def test_a_sweep_over_commits(stash: StashUnderTest, commits: dict[str, str], launcher: str) -> None:
+    names = f"{commits['old']},{commits['new'][:10]},v1"
+    done = stash.cli("-m", "+exp=one", f"tool.commit={names}", "code=frozen", f"hydra/launcher={launcher}")
+    assert done.returncode == 0, done.stderr
+    found = {
+        stash.record(each)["code"]["pin"]: (stash.record(each)["code"]["commit"], (each / "output.log").read_text())
+        for each in stash.run_directories()
+    }
+    assert found == {
+        commits["old"]: (commits["old"], "old old part\n"),
+        commits["new"][:10]: (commits["new"], "new new part\n"),
+        "v1": (commits["old"], "old old part\n"),
+    }
+
+
+def test_in_a_sweep_only_the_run_of_another_commit_is_refused(stash: StashUnderTest, commits: dict[str, str]) -> None:
+    done = stash.cli("-m", "+exp=one", f"tool.commit={commits['old']},{commits['new']}", "code=live")
+    assert done.returncode != 0
+    records = [stash.record(each) for each in stash.run_directories()]
+    assert sorted(each["state"] for each in records) == ["completed", "failed"]
+    (failed,) = (each for each in records if each["state"] == "failed")
+    assert commits["old"][:12] in failed["reason"] and "code=frozen" in failed["reason"]
+
+
+def test_the_environment_is_that_of_the_commit(
+    stash: StashUnderTest, commits: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", os.path.dirname(os.path.realpath(sys.executable)) + os.pathsep + os.environ["PATH"])
+    monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
+    tool = stash.root / "tools" / "sub"
+    main = "import importlib.metadata as m\nprint(sorted(d.name for d in m.distributions()))\n"
+    with_six = commit(tool, {"requirements.txt": "six\n", "main.py": main})
+    commit(tool, {"requirements.txt": "iniconfig\n"})
+    stash.write("conf/tool/sub.yaml", f"path: tools/sub\nentrypoint: main.py\ncommit: {with_six}\n")
+    done = stash.cli("run", "one", "code=frozen")
+    assert done.returncode == 0 and done.stdout == "['six']\n", done.stderr
+    assert stash.cli("run", "one", "tool.commit=main").stdout == "['iniconfig']\n"
+
+
+def test_a_submodule_of_the_tool_is_at_the_commit_that_belongs_to_it(
+    stash: StashUnderTest, commits: dict[str, str], tmp_path: Path
+) -> None:
+    inner = repository(tmp_path / "inner", {"lib.py": "name = 'first'\n"})
+    upstream, tool = Path(commits["upstream"]), stash.root / "tools" / "sub"
+    git(*FILE_PROTOCOL, "submodule", "add", "-q", str(inner), "inner", cwd=upstream)
+    with_inner = commit(upstream, {"main.py": "from inner import lib\nprint(lib.name)\n"})
+    commit(inner, {"lib.py": "name = 'second'\n"})
+    git(*FILE_PROTOCOL, "pull", "-q", "origin", "main", cwd=upstream / "inner")
+    newest = commit(upstream, {})
+    git(*FILE_PROTOCOL, "fetch", "-q", cwd=tool)
+    frozen = ("run", "one", "code=frozen")
+    done = stash.cli(*frozen, f"tool.commit={with_inner}")
+    assert done.returncode == 2 and "submodule inner" in done.stderr and "update --init" in done.stderr
+    git("checkout", "-q", newest, cwd=tool)
+    git(*FILE_PROTOCOL, "submodule", "update", "-q", "--init", cwd=tool)
+    assert stash.cli(*frozen, f"tool.commit={with_inner}").stdout == "first\n"
+    assert stash.cli(*frozen, "tool.commit=HEAD").stdout == "second\n"
+    third = commit(inner, {"lib.py": "name = 'third'\n"})
+    git(*FILE_PROTOCOL, "pull", "-q", "origin", "main", cwd=upstream / "inner")
+    latest = commit(upstream, {})
+    git(*FILE_PROTOCOL, "fetch", "-q", "--no-recurse-submodules", cwd=tool)
+    done = stash.cli(*frozen, f"tool.commit={latest}")
+    assert done.returncode == 2 and third in done.stderr and "fetch origin" in done.stderr
+
+
+def test_a_tool_of_the_stash_itself(stash: StashUnderTest) -> None:
+    stash.write("lib/beside.py", "")
+    tool = stash.add_tool("own", None, "entrypoint: main.py")
+    (tool / "main.py").write_text("print('old')\n")
+    stash.add_experiment("one", "own")
+    old = stash.commit()
+    stash.write("unrelated", "")
+    unrelated = stash.commit()
+    # What else is committed in the stash doesn't make the tool another one.
+    assert stash.cli("run", "one", f"tool.commit={old}").stdout == "old\n"
+    assert stash.record()["code"]["commit"] == unrelated
+    (tool / "main.py").write_text("print('new')\n")
+    new = stash.commit()
+    refused = stash.cli("run", "one", f"tool.commit={old}")
+    assert refused.returncode == 2 and "code=frozen" in refused.stderr
+    done = stash.cli("run", "one", f"tool.commit={old}", "code=frozen")
+    assert done.returncode == 0 and done.stdout == "old\n", done.stderr
+    code = stash.record(stash.run_directories()[-1])["code"]
+    assert (code["commit"], code["dirty"]) == (old, False)
+    assert not (Path(code["path"]).parents[1] / "lib").exists()
+    assert stash.cli("run", "one", "tool.commit=HEAD").stdout == "new\n"
+    before = git("rev-list", "--max-parents=0", "HEAD", cwd=stash.root).strip()
+    refused = stash.cli("run", "one", f"tool.commit={before}", "code=frozen")
+    assert refused.returncode == 2 and "has no directory tools/own" in refused.stderr
+    assert git("rev-parse", "HEAD", cwd=stash.root).strip() == new
+
+
+def test_a_tool_in_no_repository_has_no_commit(stash: StashUnderTest) -> None:
+    shutil.rmtree(stash.root / ".git")
+    tool = stash.add_tool("own", None, "entrypoint: main.py")
+    (tool / "main.py").write_text("print('runs')\n")
+    stash.add_experiment("one", "own")
+    assert stash.cli("run", "one").stdout == "runs\n"
+    refused = stash.cli("run", "one", "tool.commit=HEAD")
+    assert refused.returncode == 2 and "no git repository" in refused.stderr
+
+
+def test_shared_data_that_is_code_at_the_commit_is_refused(stash: StashUnderTest, commits: dict[str, str]) -> None:
+    tool = stash.root / "tools" / "sub"
+    tracked = commit(tool, {"data/x": "tracked\n"})
+    git("rm", "-r", "-q", "--cached", "data", cwd=tool)
+    commit(tool, {".gitignore": "data/\n"})
+    path = stash.root / "conf" / "tool" / "sub.yaml"
+    path.write_text(f"{path.read_text()}shared: [data]\n")
+    refused = stash.cli("run", "one", "code=frozen", f"tool.commit={tracked}")
+    assert refused.returncode == 2 and "shared: data is code at commit" in refused.stderr
+    assert stash.cli("run", "one", "code=frozen", "tool.commit=HEAD").returncode == 0
+
+
+def test_configs_in_the_tools_repository_are_those_of_the_commit(
+    stash: StashUnderTest, commits: dict[str, str]
+) -> None:
+    tool = stash.root / "tools" / "sub"
+    main = "import sys\nprint(open(sys.argv[2] + '/x.yaml').read())\n"
+    old = commit(tool, {"main.py": main, "shared_configs/x.yaml": "old\n", "part/main.py": main})
+    commit(tool, {"shared_configs/x.yaml": "new\n"})
+    call = "call: {style: hydra, config_dir: tools/sub/shared_configs}\n"
+    for path in ("tools/sub", "tools/sub/part"):
+        stash.write("conf/tool/sub.yaml", f"path: {path}\nentrypoint: main.py\n{INTERPRETER}{call}")
+        done = stash.cli("run", "one", "code=frozen", f"tool.commit={old}", "experiment=x")
+        assert done.returncode == 0 and done.stdout.startswith("old"), done.stderr
+
+
+def test_validate_finds_a_pin_that_does_not_match(stash: StashUnderTest, commits: dict[str, str]) -> None:
+    path = stash.root / "conf" / "tool" / "sub.yaml"
+    path.write_text(f"{path.read_text()}commit: v1\n")
+    stash.write("conf/exp/two.yaml", f"{EXPERIMENT}tool: {{commit: nowhere}}\n")
+    stash.write("conf/exp/three.yaml", f"{EXPERIMENT}code: frozen\n")
+    stash.commit()
+    problems = validate(Stash(stash.root)).problems
+    assert {each.where for each in problems} == {"conf/tool/sub.yaml", "conf/exp/two.yaml"}
+    assert len(problems) == 2, problems
+    assert any("v1" in each.what and commits["new"][:12] in each.what for each in problems)
+    assert any("'nowhere'" in each.what for each in problems)
+    path.write_text(path.read_text().replace("commit: v1", "commit: HEAD"))
+    (stash.root / "conf/exp/two.yaml").unlink()
+    stash.commit()
+    assert validate(Stash(stash.root)).problems == ()
