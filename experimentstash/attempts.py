@@ -21,10 +21,14 @@ _CUT_SHORT = {
 }
 # Why a run ended that carries the mark.
 CANCELLED = "asked to stop by `experimentstash cancel`"
+WHILE_QUEUED = "cancelled while it was queued"
 
 
 def open_next(run: Run, state: State) -> None:
-    """Turn a run that has ended into one that is ready for its next attempt; what the last one left is kept."""
+    """Turn a run that has ended into one that is ready for its next attempt; what the last one left is kept.
+
+    Also a request to cancel it, which may have come since.
+    """
     run.attempts.append(
         Attempt(
             number=run.attempt,
@@ -36,7 +40,6 @@ def open_next(run: Run, state: State) -> None:
             log=run.log,
         )
     )
-    (run.path / CANCEL_MARK).unlink(missing_ok=True)
     run.attempt += 1
     run.log = f"output.{run.attempt}.log"
     run.state = state
@@ -52,13 +55,18 @@ def can_go_on(run: Run) -> bool:
     return run.resume is not None and last in _CUT_SHORT
 
 
+def forget_cancelled(run: Run) -> None:
+    """Take away the mark of a run that is to go on after all, because somebody has asked for that."""
+    (run.path / CANCEL_MARK).unlink(missing_ok=True)
+
+
 def is_cancelled(run: Run) -> bool:
-    """Tell whether somebody has asked for the end of the run's present attempt."""
+    """Tell whether somebody has asked for the end of the run."""
     return os.path.lexists(run.path / CANCEL_MARK)
 
 
 def mark_cancelled(run: Run) -> None:
-    """Note that the run's present attempt is to end for good.
+    """Note that the run is to end for good.
 
     To be done before looking at its record: then either it is seen there that the run has begun, or whoever begins it
     sees the mark.

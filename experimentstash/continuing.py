@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from experimentstash import records, runs, worktrees
-from experimentstash.attempts import can_go_on, open_next
+from experimentstash.attempts import can_go_on, forget_cancelled, open_next
 from experimentstash.errors import StashError
 from experimentstash.files import kind_at, locked, make_directory, read_regular
 from experimentstash.freeze import Plan, draft
 from experimentstash.records import Run, State
-from experimentstash.slurm import Enquiry
+from experimentstash.slurm_query import Enquiry
 from experimentstash.supervision import supervisor_here
 from experimentstash.sweepers import needs_results
 from experimentstash.workspace import Stash
@@ -47,6 +47,7 @@ def reopen(stash: Stash, earlier: Run) -> Run:
                 " for runs from then on",
             )
         worktrees.keep_for(stash, run)
+        forget_cancelled(run)
         open_next(run, State.FROZEN)
         run.queued = None
         run.supervisor = supervisor_here()

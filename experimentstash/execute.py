@@ -210,6 +210,11 @@ class Execution:
         self._write_if_possible()
         return grace
 
+    def stop_if_cancelled(self) -> None:
+        """Ask the tool to stop if somebody wants to end this run; others that share its supervisor go on."""
+        if not self.is_ending and attempts.is_cancelled(self.run):
+            self.stop(StopRequest(State.CANCELLED, attempts.CANCELLED, signal.SIGTERM))
+
     def hasten(self) -> None:
         """Shorten what is left of the grace."""
         if not self.is_over:
@@ -343,6 +348,7 @@ def _react(execution: Execution, number: signal.Signals, signals: SignalQueue) -
         execution.resume()
     elif number is signal.SIGCONT:
         execution.resume()
+        execution.stop_if_cancelled()
     elif number in REQUESTS:
         execution.interrupted_by = execution.interrupted_by or number
         if not execution.is_ending:

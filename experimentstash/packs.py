@@ -30,12 +30,9 @@ def read(array: Path, task: int) -> list[Path]:
 
 
 def others(run: Run) -> list[Path]:
-    """Return the directories of the runs that share the job of a run that was given to SLURM."""
+    """Return the directories of the runs that share the job of one that was given to SLURM; StashError as ``read``."""
     if run.queued is None:
         return []
-    try:
-        together = read(Path(run.queued.array), run.queued.task)
-    except StashError:  # somebody has removed it
-        return []
+    together = read(Path(run.queued.array), run.queued.task)
     here = run.path.resolve()  # it may have been submitted by another of its names
     return [directory for directory in together if directory.resolve() != here]

@@ -103,6 +103,7 @@ class Supervisor:
     start_time: int  # clock ticks after boot, from /proc/<pid>/stat: tells a reused pid apart
     boot_id: str
     slurm_job: str | None = None
+    slurm_cluster: str | None = None
     slurm_step: bool = False  # started by srun: SLURM signals the tool as well as its supervisor
 
 
@@ -155,6 +156,7 @@ class Run:
     grace: float | None = None  # None: 90 s in a SLURM job, else 10 s
     grace_signal: str = "TERM"  # by which SLURM warns it, so long before its wall time
     resources: dict[str, Any] = field(default_factory=dict)  # what it asks SLURM for; once submitted, all of it
+    borrowed: dict[str, str] = field(default_factory=dict)  # variables of sbatch's that filled gaps in `resources`
     max_requeues: int = 0  # how often it may go back into SLURM's queue when it was cut short
     queued: Queued | None = None
     collect: list[str] = field(default_factory=list)  # absolute directories in the tool's checkout

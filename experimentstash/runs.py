@@ -8,20 +8,25 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
-from experimentstash import attempts, packs, procfs, records, slurm
-from experimentstash.errors import EXIT_INTERRUPTED, EXIT_TIMED_OUT, StashError
-from experimentstash.execute import GRACE_HERE, HEARTBEAT, MARKER, SUPERVISOR_LOG, Execution, finish_wandb
+from experimentstash import attempts, packs, procfs, records, slurm, slurm_query
+from experimentstash.errors import EXIT_TIMED_OUT, StashError
+from experimentstash.execute import GRACE_HERE, HEARTBEAT, MARKER, SUPERVISOR_LOG, finish_wandb
 from experimentstash.files import locked
 from experimentstash.output import say
 from experimentstash.procfs import Identity
 from experimentstash.records import FILE_NAME, Run, State
-from experimentstash.slurm import Enquiry
+from experimentstash.slurm_client import Job
+from experimentstash.slurm_query import Enquiry, Word
 from experimentstash.supervision import KILL_PATIENCE
 from experimentstash.workspace import Stash, known_id
 
+# Seconds for which neither of SLURM's two sources may have had a sign of a queued run's job before it counts as lost.
+# The controller keeps ended jobs for MinJobAge, 300 s by default.
+UNSEEN_PATIENCE = 600.0
+_PATIENCE_IN_WORDS = f"{UNSEEN_PATIENCE / 60:g} minutes"
 # A supervisor on another machine that has not touched its log for so many heartbeats is gone.
 _MISSED_HEARTBEATS = 10
 # The exit code of a run of which nothing is known but that it was killed: 128 + SIGKILL.
@@ -46,7 +51,20 @@ def all_runs(stash: Stash) -> list[Run]:
             found.append(look(stash, directory, enquiry))
         except StashError as error:
             say(str(error))
+    tell(enquiry)
     return sorted(found, key=lambda run: (run.created or "", run.directory), reverse=True)
+
+
+def tell(enquiry: Enquiry) -> None:
+    """Say what SLURM has left unsaid: then the states of its runs are only what their records say."""
+    if enquiry.silence is not None:
+        say(f"SLURM doesn't answer ({enquiry.silence}): what it holds is shown as it was last recorded")
+    if enquiry.missing:
+        say(
+            f"SLURM has no sign of the {'jobs' if len(enquiry.missing) > 1 else 'job'} {', '.join(enquiry.missing[:5])}"
+            f"{', …' if len(enquiry.missing) > 5 else ''}, neither in squeue nor in sacct: once that has been so for"
+            f" {_PATIENCE_IN_WORDS}, the runs count as lost"
+        )
 
 
 def superseded(stash: Stash) -> list[Run]:
@@ -144,104 +162,15 @@ def may_go_back(run: Run, enquiry: Enquiry) -> bool:
     return word is not None and word.state is None
 
 
-def ask_to_stop(chosen: Sequence[Run], report: Callable[[str], None]) -> list[Run]:
-    """Ask runs to end, gently; return those that have not ended yet and can be reached from here."""
-    in_jobs = [run for run in chosen if run.state is State.RUNNING and run.supervisor and run.supervisor.slurm_job]
-    _ask_jobs_to_stop(in_jobs)
-    asked = {run.path for run in in_jobs}
-    # A sweep's runs share a supervisor: told once more, when it has ended them all, it might be killed.
-    told: dict[Identity, bool] = {}
-    return [run for run in chosen if run.path in asked or _ask_one_to_stop(run, report, told)]
-
-
-def _ask_jobs_to_stop(chosen: Sequence[Run]) -> None:
-    """Have SLURM tell the supervisors of runs, all of them at once."""
-    shared: set[str] = set()
-    own: dict[bool, set[str]] = {False: set(), True: set()}
-    for run in chosen:
-        supervisor = run.supervisor
-        assert supervisor is not None and supervisor.slurm_job is not None
-        attempts.mark_cancelled(run)
-        (shared if packs.others(run) else own[supervisor.slurm_step]).add(supervisor.slurm_job)
-    slurm.nudge(sorted(shared))
-    for in_step, jobs in own.items():
-        slurm.warn(sorted(jobs), in_step=in_step)
-
-
-def _ask_one_to_stop(run: Run, report: Callable[[str], None], told: dict[Identity, bool]) -> bool:
-    supervisor = run.supervisor
-    if run.state.is_final or supervisor is None:
-        return False
-    if run.state is State.QUEUED:
-        return _ask_queued_to_stop(run, report)
-    if is_local(run):
-        process = Identity(supervisor.pid, supervisor.start_time)
-        if process not in told:
-            told[process] = procfs.send(process, signal.SIGTERM)
-            procfs.send(process, signal.SIGCONT)  # it may have been stopped by Ctrl-Z
-        return told[process]
-    report(f"{run.id} runs on {supervisor.host}: cancel it from there")
-    return False
-
-
-def withdraw(queued: Sequence[Run]) -> None:
-    """Take runs out of SLURM's queue, all of them at once; those that SLURM has started meanwhile go on.
-
-    A job that several share goes with the last of them; until then the others have their turn.
-    """
-    by_job: dict[str, list[Run]] = {}
-    for run in queued:
-        if run.state is State.QUEUED and (job := slurm_job(run)) is not None:
-            attempts.mark_cancelled(run)
-            by_job.setdefault(job, []).append(run)
-    for job, together in list(by_job.items()):
-        others = packs.others(together[0])
-        if others:
-            for run in together:
-                _close_before_its_turn(run)
-        if any(_is_open(path) for path in others):
-            del by_job[job]
-    slurm.withdraw(list(by_job))
-
-
-def _close_before_its_turn(run: Run) -> None:
-    """Close the record of a run that shares its job, and carries the cancel mark, if it has not begun yet."""
-    current = records.read(run.path)
-    if current.state is State.QUEUED:
-        Execution(current).give_up(State.CANCELLED, "cancelled before its turn had come", EXIT_INTERRUPTED)
-
-
-def _is_open(directory: Path) -> bool:
-    try:
-        return not records.read(directory).state.is_final
-    except StashError:
-        return False
-
-
-def _ask_queued_to_stop(run: Run, report: Callable[[str], None]) -> bool:
-    job = slurm_job(run)
-    if job is None:
-        report(f"{run.id} is being submitted to SLURM just now: try again")
-        return False
-    word = slurm.ask(job)
-    is_shared = bool(packs.others(run))
-    if is_shared or (word is not None and word.text == "PENDING"):
-        withdraw([run])
-    elif word is not None and word.state is None:  # SLURM has started it since we read its record
-        attempts.mark_cancelled(run)
-        slurm.warn([job], in_step=False)
-    current = records.read(run.path)
-    if is_shared and current.state is State.RUNNING:
-        _ask_jobs_to_stop([current])
-    return True
-
-
-def slurm_job(run: Run) -> str | None:
+def slurm_job(run: Run) -> Job | None:
     """Return the SLURM job that a run is, was or will be executed in; None if there is none, or not yet."""
     if run.state is State.QUEUED and run.queued is not None:
         array = slurm.submitted(Path(run.queued.array))
-        return None if array is None else f"{array.job}_{run.queued.task}"
-    return run.supervisor.slurm_job if run.supervisor is not None else None
+        return None if array is None else Job(f"{array.id}_{run.queued.task}", array.cluster)
+    supervisor = run.supervisor
+    if supervisor is None or supervisor.slurm_job is None:
+        return None
+    return Job(supervisor.slurm_job, supervisor.slurm_cluster)
 
 
 def is_local(run: Run) -> bool:
@@ -251,32 +180,49 @@ def is_local(run: Run) -> bool:
 
 
 def _is_abandoned(run: Run, enquiry: Enquiry) -> bool:
-    """Tell whether nobody watches over a run that isn't over."""
+    """Tell whether nobody watches over a run that isn't over. While SLURM doesn't answer, its jobs are not."""
     supervisor = run.supervisor
     if supervisor is None:
         return False
     job = slurm_job(run)
     if run.state is State.QUEUED and run.queued is not None and job is not None:
-        word = enquiry.ask(job)
-        if word is slurm.GONE:  # another cluster's SLURM has never known it
-            array = slurm.submitted(Path(run.queued.array))
-            return array is not None and array.cluster == enquiry.cluster()
-        return word is not None and word.state is not None
-    if supervisor.host == procfs.hostname():
-        if is_local(run) and procfs.is_alive(Identity(supervisor.pid, supervisor.start_time)):
-            return False
-        # A job that SLURM has put back into the queue goes on there.
-        word = enquiry.ask(job) if job is not None else None
-        return word is None or word.text != "PENDING"
-    if job is not None:
-        word = enquiry.ask(job)
-        if word is not None and word is not slurm.GONE:
-            return word.state is not None
+        return _has_left_the_queue(run, job, enquiry)
+    is_here = supervisor.host == procfs.hostname()
+    if is_local(run) and procfs.is_alive(Identity(supervisor.pid, supervisor.start_time)):
+        return False
+    word = enquiry.ask(job) if job is not None else None
+    if job is not None and word is None:
+        return False
+    if word is not None and word is not slurm_query.GONE:
+        # Its own job ends with its supervisor, in a moment, unless SLURM starts it again: then that is for the job to
+        # say. One that somebody else has submitted may have more to do.
+        is_own = run.queued is not None or not is_here
+        return word.state is not None or (not is_own and word.text != "PENDING")
+    if is_here:
+        return True
     try:
         silence = time.time() - (run.path / SUPERVISOR_LOG).stat().st_mtime
     except OSError:
         return False
     return silence > _MISSED_HEARTBEATS * HEARTBEAT
+
+
+def _has_left_the_queue(run: Run, job: Job, enquiry: Enquiry) -> bool:
+    word = enquiry.ask(job)
+    if word is None:
+        return False
+    if word is not slurm_query.GONE or attempts.is_cancelled(run):
+        slurm.note_seen(_array(run))
+        return word.state is not None
+    if slurm.unseen_for(_array(run)) > UNSEEN_PATIENCE:
+        return True
+    enquiry.missing.append(job.id)
+    return False
+
+
+def _array(run: Run) -> Path:
+    assert run.queued is not None
+    return Path(run.queued.array)
 
 
 def _end_leftovers(run: Run) -> None:
@@ -318,19 +264,26 @@ def _living(marker: str, known: set[Identity]) -> set[Identity]:
     return found | {one for one in known if procfs.is_alive(one)}
 
 
-def _true_state(run: Run, word: slurm.Word | None) -> tuple[State, str]:
+def _true_state(run: Run, word: Word | None) -> tuple[State, str]:
     asked = f"{run.reason}; " if run.reason else ""
     if run.state is State.QUEUED and attempts.is_cancelled(run):
-        return State.CANCELLED, "cancelled while it was queued"
+        return State.CANCELLED, attempts.WHILE_QUEUED
     if run.state is State.QUEUED and word is not None:
         output = _job_output(run)
-        if word is slurm.GONE and (output is None or not output.exists()):
+        has_begun = output is not None and output.exists()
+        if word is slurm_query.LEFT and not has_begun:
             return State.CANCELLED, "its SLURM job was cancelled while it was queued"
-        if others := packs.others(run):
-            return _never_its_turn(word, len(others), output)
+        if word is slurm_query.GONE:
+            see = f"; see {output}" if has_begun else "; run it again"
+            return (
+                State.LOST,
+                f"neither squeue nor sacct has had a sign of its SLURM job for {_PATIENCE_IN_WORDS}{see}",
+            )
+        if others := _others(run):
+            return _never_its_turn(word, others, output)
         if word.state in (State.FAILED, State.COMPLETED, State.LOST):
             return State.FAILED, f"its SLURM job ended before it had started the tool; see {output}"
-    if word is slurm.GONE:
+    if word in (slurm_query.GONE, slurm_query.LEFT):
         word = None
     if word is not None and word.state is not None and word.state not in (State.COMPLETED, State.FAILED):
         return word.state, f"{asked}SLURM says {word.text}"
@@ -345,11 +298,19 @@ def _true_state(run: Run, word: slurm.Word | None) -> tuple[State, str]:
     return State.LOST, f"its supervisor ({where}) left no word: {how}; the log holds what the tool wrote until then"
 
 
-def _never_its_turn(word: slurm.Word, others: int, output: Path | None) -> tuple[State, str]:
+def _others(run: Run) -> int:
+    """Return how many runs share its job, as far as that is known."""
+    try:
+        return len(packs.others(run))
+    except StashError:  # somebody has removed what says so
+        return 0
+
+
+def _never_its_turn(word: Word, others: int, output: Path | None) -> tuple[State, str]:
     """Return the true state of a run whose job has ended while others that share it were at work."""
     as_slurm_says = (State.CANCELLED, State.TIMED_OUT, State.PREEMPTED, State.KILLED)
     state = word.state if word.state in as_slurm_says else State.FAILED
-    how = "SLURM no longer knows how" if word is slurm.GONE else f"SLURM says {word.text}"
+    how = "SLURM no longer knows how" if word is slurm_query.LEFT else f"SLURM says {word.text}"
     shared = f"it shared the job with {others} other{'s' if others > 1 else ''}"
     return state, f"its turn had not come when its SLURM job ended ({how}; {shared}); see {output}"
 
@@ -357,7 +318,7 @@ def _never_its_turn(word: slurm.Word, others: int, output: Path | None) -> tuple
 def _job_output(run: Run) -> Path | None:
     """Return the file with what the job of a queued run says besides the tool."""
     job = slurm_job(run)
-    return None if run.queued is None or job is None else Path(run.queued.array).with_name(f"slurm-{job}.out")
+    return None if run.queued is None or job is None else Path(run.queued.array).with_name(f"slurm-{job.id}.out")
 
 
 def _last_sign_of_life(run: Run) -> str:

@@ -110,6 +110,7 @@ def supervisor_here() -> Supervisor:
         start_time=_start_time(pid),
         boot_id=procfs.boot_id(),
         slurm_job=slurm.current_job(),
+        slurm_cluster=slurm.current_cluster(),
         slurm_step=slurm.in_step(),
     )
 

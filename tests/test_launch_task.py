@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from experimentstash import attempts, packs, procfs, records
+from experimentstash.errors import StashError
 from experimentstash.launch import batch
 from experimentstash.records import Queued, Run, State
 from experimentstash.workspace import Stash
@@ -231,4 +232,6 @@ def test_a_tasks_file_that_says_nothing(here: Stash) -> None:
         with job(runs) as process:
             assert "doesn't say what the task 0 is to do" in ended(process)
         assert process.returncode == 2
-    assert states(runs) == ["queued"] and packs.others(runs[0]) == []
+    assert states(runs) == ["queued"]
+    with pytest.raises(StashError):  # whoever cancels one of them must not take it for alone
+        packs.others(runs[0])

@@ -32,6 +32,7 @@ LAYERS = (
     {
         "limits",
         "records",
+        "slurm_client",
         "relay",
         "calling.hydra",
         "calling.command_line",
@@ -46,14 +47,14 @@ LAYERS = (
     | {f"calling.{name}" for name in ("simple_parsing", "pyrallis", "ml_collections", "literals")},
     {f"calling.{name}" for name in ("fire", "gin", "sacred", "key_value", "file")},
     {"provenance", "calling.arguments", "environments", "collect", "completion", "slurm", "summary", "wandb_runs"}
-    | {"sweepers", "attempts", "detection", "older", "organizers", "packs", "submodules", "toolpath"},
+    | {"slurm_query", "sweepers", "attempts", "detection", "older", "organizers", "packs", "submodules", "toolpath"},
     {"supervision", "pins", "registrations", "journal", "wandb_sync", "wandb_upload", "snapshots"},
     {"transaction"},
     {"outcome", "backups", "places", "wandb_guard", "worktrees"},
     {"freeze", "execute", "leftovers"},
-    {"launch.crew"},
+    {"launch.crew", "launch.sbatch_variables"},
     {"adding", "checks", "mistakes", "overrides", "runs", "sweep_size", "tools", "launch.batch", "launch.task"},
-    {"continuing", "deep", "removing", "launch.start"},
+    {"cancelling", "continuing", "deep", "removing", "launch.start"},
     {"commands.choosing", "commands.init", "commands.import_configs", "commands.list_experiments"},
     {"session", "commands.run", "commands.runs", "commands.show", "commands.logs", "commands.cancel"}
     | {"commands.sync", "commands.tool"},

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from experimentstash.cancelling import cancel
 from experimentstash.commands import choosing
 from experimentstash.errors import StashError
-from experimentstash.output import say
-from experimentstash.records import Run, State
-from experimentstash.runs import all_runs, ask_to_stop, is_local, look, withdraw
-from experimentstash.slurm import Enquiry
+from experimentstash.output import complain, say
+from experimentstash.runs import all_runs
 from experimentstash.summary import ending_line
-from experimentstash.workspace import Stash, find_stash
-
-_INTERVAL = 0.1
-_SLURM_INTERVAL = 1.0
+from experimentstash.workspace import find_stash
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -39,29 +33,10 @@ def main(given: argparse.Namespace) -> int:
     for run in named:
         if run.state.is_final and not given.all:
             say(f"{run.id} has ended already: {run.state.value}")
-    for run in cancel(stash, [run for run in named if not run.state.is_final], say):
+    is_whole = given.all or given.sweep is not None
+    done = cancel(stash, [run for run in named if not run.state.is_final], say, whole_sweeps=is_whole)
+    for run in done.runs:
         say(f"{run.id}: {ending_line(stash, run)}")
-    return 0
-
-
-def cancel(stash: Stash, chosen: Sequence[Run], report: Callable[[str], None]) -> list[Run]:
-    """Ask each run that hasn't ended to end, wait for those that this machine can see end, and return them all.
-
-    The tool gets its grace; its supervisor kills what is left of it then.
-    """
-    queued = [run for run in chosen if run.state is State.QUEUED]
-    if queued:
-        withdraw(queued)
-        enquiry = Enquiry()
-        chosen = [look(stash, run.path, enquiry) for run in chosen]
-    withdrawn = [run for run in chosen if run.state.is_final]
-    asked = ask_to_stop(chosen, report)
-    waiting = [run for run in asked if is_local(run)]
-    if waiting:
-        report(f"asked {len(waiting)} run{'s' if len(waiting) > 1 else ''} to stop; waiting for the end …")
-    while waiting:
-        time.sleep(_INTERVAL if not queued else _SLURM_INTERVAL)
-        enquiry = Enquiry()
-        waiting = [run for run in waiting if not look(stash, run.path, enquiry).state.is_final]
-    enquiry = Enquiry()
-    return [look(stash, run.path, enquiry) for run in (*withdrawn, *asked)]
+    for failure in done.failed:
+        complain(failure)
+    return 1 if done.failed else 0

@@ -59,8 +59,9 @@ def show(stash: Stash, run: Run) -> list[tuple[str, str]]:
         ("exit code", None if run.exit_code is None else str(run.exit_code)),
         ("signal", run.signal),
         ("host", run.host),
-        ("SLURM job", slurm_job(run)),
+        ("SLURM job", job.id if (job := slurm_job(run)) is not None else None),
         ("asked for", _asked(run)),
+        ("of these", _borrowed(run)),
         ("attempt", str(run.attempt) if run.attempt > 1 else None),
         ("code", _code(run.code)),
         ("stash", _code(run.stash)),
@@ -84,6 +85,12 @@ def _code(code: Code | None) -> str | None:
 def _wandb(outcome: dict[str, object]) -> str:
     where = "online" if outcome.get("online") else "offline"
     return f"{where}, {'ended on the server' if outcome.get('delivered') else 'to be sent by `experimentstash sync`'}"
+
+
+def _borrowed(run: Run) -> str | None:
+    """Return which of what it was submitted with nobody had asked for."""
+    given = ", ".join(f"{name}={value}" for name, value in run.borrowed.items())
+    return f"from the environment: {given}" if given else None
 
 
 def _asked(run: Run) -> str | None:

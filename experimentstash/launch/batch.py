@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 
 from experimentstash import durations
 from experimentstash.errors import StashError
+from experimentstash.launch import sbatch_variables
+from experimentstash.launch.sbatch_variables import Filling
 from experimentstash.records import Run
 from experimentstash.schema import ResourcesConfig
 
@@ -73,6 +75,12 @@ class Terms:
     # The run's wall time in seconds, where `options` has it in minutes, and what of it is grace.
     time: float | None = field(default=None, compare=False)
     grace: float = field(default=0.0, compare=False)
+    # What variables have filled. They speak of a job, however many runs share it.
+    filling: Filling = field(default_factory=Filling)
+
+    def option(self, name: str) -> str | None:
+        """Return the value of an option of sbatch; None if it isn't asked for, or has none."""
+        return {**dict(self.options), **dict(self.filling.options)}.get(name)
 
     def of_job(self, packing: Packing) -> Terms:
         """Return the terms of a job that executes several such runs: all that they need, and one grace."""
@@ -121,18 +129,56 @@ def resources(run: Run, common: ResourcesConfig, *, time_factor: float, grace: f
     if "time" in asked:
         asked["time"] = durations.parse(str(asked["time"]), "resources.time")
         if asked["time"] <= grace:
-            raise StashError(
-                f"resources.time: {durations.describe(asked['time'])} is all grace: the tool is told to stop"
-                f" {durations.describe(grace)} before its job's end.",
-                "give it more time, or a smaller grace.seconds",
-            )
+            raise _all_grace("resources.time", asked["time"], grace)
     return asked
 
 
+def options_asked(asked: Mapping[str, Any]) -> set[str]:
+    """Return the options of sbatch that a run asks for, or asks to be left out."""
+    named = {_OPTIONS.get(name, name) for name in asked if name not in ("setup", "extra")}
+    return named | set(asked.get("extra", {}))
+
+
+def completed(asked: Mapping[str, Any], filling: Filling, *, grace: float) -> dict[str, Any]:
+    """Return all that a run asks for, with what variables have filled; StashError if that leaves the tool no time."""
+    names = {option: name for name, option in _OPTIONS.items()}
+    own = {each.name for each in dataclasses.fields(ResourcesConfig)}
+    found, extra = dict(asked), dict(asked.get("extra", {}))
+    for option, text in filling.options:
+        if option == "time":
+            limit = sbatch_variables.seconds(str(text))
+            if limit is not None and limit <= grace:
+                raise _all_grace(f"SBATCH_TIMELIMIT={text}", limit, grace)
+            extra |= {} if limit is not None else {"time": text}
+            found |= {} if limit is None else {"time": limit}
+        elif names.get(option, option) in own:
+            found[names.get(option, option)] = text
+        else:
+            extra[option] = True if text is None else text
+    return found | ({"extra": extra} if extra else {})
+
+
+def _all_grace(what: str, seconds: float, grace: float) -> StashError:
+    return StashError(
+        f"{what}: {durations.describe(seconds)} is all grace: the tool is told to stop"
+        f" {durations.describe(grace)} before its job's end.",
+        "give it more time, or a smaller grace.seconds",
+    )
+
+
 def terms(
-    asked: Mapping[str, Any], secrets: Mapping[str, str], *, warning: str | None, may_requeue: bool, grace: float
+    asked: Mapping[str, Any],
+    secrets: Mapping[str, str],
+    *,
+    warning: str | None,
+    may_requeue: bool,
+    grace: float,
+    filling: Filling | None = None,
 ) -> Terms:
-    """Return the terms of a run that asks for so much; ``warning`` is sbatch's --signal, so long before the end."""
+    """Return the terms of a run that asks for so much; ``warning`` is sbatch's --signal, so long before the end.
+
+    ``filling`` is what variables have filled besides.
+    """
     options: dict[str, str | None] = {} if warning is None else {"signal": f"B:{warning}"}
     # Without it SLURM refuses to put the job back into the queue; with it, it may do so by itself after a preemption
     # or when a node fails: only for tools that can go on where they were.
@@ -161,6 +207,7 @@ def terms(
         secrets=tuple(sorted(secrets.items())),
         time=None if "time" in asked.get("extra", {}) else asked.get("time"),
         grace=grace,
+        filling=filling or Filling(),
     )
 
 
@@ -232,8 +279,12 @@ def script(piece: Piece, *, name: str, python: str, tasks_file: str, parallelism
     }
     if after is not None:
         options["dependency"] = f"afterany:{after}"
-    options |= dict(piece.terms.options)
+    filling = piece.terms.filling
+    options |= {**dict(filling.options), **dict(piece.terms.options)}
     lines = ["#!/bin/bash"]
+    if filling.variables:
+        given = " ".join(f"{name}={shlex.quote(value)}" for name, value in filling.variables)
+        lines.append(f"# nobody has asked for it, so it is as your environment says: {given}")
     lines += [f"#SBATCH --{key}" + ("" if text is None else f"={shlex.quote(text)}") for key, text in options.items()]
     lines += piece.terms.setup
     at_once = f" {piece.at_once}" if piece.at_once > 1 else ""

@@ -127,7 +127,10 @@ class Crew:
         return min(seconds, self._look_at_finishers())
 
     def follow(self, number: signal.Signals, signals: SignalQueue) -> bool:
-        """Pause all that is at work with us, and go on with us (Ctrl-Z); False if a signal asks for neither."""
+        """Pause all that is at work with us, and go on with us (Ctrl-Z); False if a signal asks for neither.
+
+        Going on, those are stopped that somebody wants to end; the others know nothing of it.
+        """
         if number not in (signal.SIGTSTP, signal.SIGCONT):
             return False
         if number is signal.SIGTSTP:
@@ -136,6 +139,7 @@ class Crew:
             signals.stop_ourselves()
         for execution in self.executions:
             execution.resume()
+            execution.stop_if_cancelled()
         return True
 
     def stop(self, request: StopRequest) -> list[float]:

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experimentstash import packs, records, runs, session, slurm, sweepers
+from experimentstash import attempts, packs, records, runs, session, slurm, slurm_query, sweepers
 from experimentstash.errors import StashError
 from experimentstash.execute import GRACE_IN_JOB
 from experimentstash.files import write_atomically
-from experimentstash.launch import batch, jobs, waiting
+from experimentstash.launch import batch, jobs, sbatch_variables, waiting
 from experimentstash.launch.batch import Packing, Piece, Terms
 from experimentstash.launch.jobs import Job
 from experimentstash.output import complain, say
@@ -29,7 +29,7 @@ from experimentstash.records import Queued, Run, State
 from experimentstash.redaction import contains_secret, find_secret
 from experimentstash.schema import SlurmLauncherConfig
 from experimentstash.signals import ends_on_request, undisturbed
-from experimentstash.slurm import Submitted
+from experimentstash.slurm_client import Job as SlurmJob
 from experimentstash.summary import count
 from experimentstash.workspace import find_stash
 
@@ -43,6 +43,10 @@ FOLDER = ".slurm"
 # Seconds between two looks at the queue.
 _FIRST_INTERVAL = 1.0
 _LONGEST_INTERVAL = 15.0
+# How to ask for what a variable can't.
+_INSTEAD = "resources.extra asks sbatch for what these would: {export: NONE}"
+# Seconds for which SLURM may leave it open whether there is room for more.
+_SILENCE_PATIENCE = 600.0
 
 
 def launch(
@@ -109,9 +113,12 @@ def _terms(run: Run, secrets: Mapping[str, str], settings: SlurmLauncherConfig) 
     variable = find_secret([*resources.get("setup", ()), *map(str, resources.get("extra", {}).values())], os.environ)
     if variable is not None:
         raise contains_secret(variable)
-    run.resources = resources
+    filling = sbatch_variables.fill(os.environ, batch.options_asked(resources))
+    run.borrowed = dict(filling.variables)
+    run.resources = batch.completed(resources, filling, grace=grace)
     warning = batch.warning(run.grace_signal, grace)
-    return batch.terms(run.resources, secrets, warning=warning, may_requeue=run.max_requeues > 0, grace=grace)
+    may_requeue = run.max_requeues > 0
+    return batch.terms(resources, secrets, warning=warning, may_requeue=may_requeue, grace=grace, filling=filling)
 
 
 @dataclass(frozen=True)
@@ -143,7 +150,7 @@ def _arrays(
     first_number: int,
 ) -> list[_Array]:
     """Return the arrays that hold the runs, no larger than the cluster takes them."""
-    most = slurm.cluster().max_array_size
+    most = slurm_query.cluster(_cluster_asked(prepared)).max_array_size
     if settings.submit_limit is not None:  # half of it: one array waits for room while another is at work
         most = min(most, max(1, settings.submit_limit // 2))
     pieces = batch.pieces(prepared, most, packing)
@@ -167,23 +174,51 @@ def _free(tasks_file: Path) -> Path:
 
 def _show(arrays: Sequence[_Array]) -> None:
     """Print what sbatch would get."""
+    ignored = sbatch_variables.without_effect(os.environ)
+    if ignored:
+        print(f"# without effect: {', '.join(ignored)}; {_INSTEAD}")
     for array in arrays:
         print(f"# what sbatch would get for {count(len(array.piece.runs))}:")
         print(array.script(None if array.predecessor is None else f"ID_OF_ARRAY_{array.predecessor + 1}"))
 
 
+def _cluster_asked(prepared: Sequence[tuple[Run, Terms]]) -> str | None:
+    """Return the one cluster that the runs are to go to; None: the usual one, or SLURM chooses between several."""
+    asked = {terms.option("clusters") for _, terms in prepared}
+    name = asked.pop() if len(asked) == 1 else None
+    return name if name and "," not in name else None
+
+
 def _submit_all(arrays: Sequence[_Array], limit: int | None) -> None:
-    cluster = slurm.cluster().name
-    accepted: list[str | None] = []
-    for array in arrays:
-        if limit is not None:
-            _await_room(len(array.piece.tasks), limit)
-        predecessor = accepted[array.predecessor] if array.predecessor is not None else None
-        accepted.append(_submit(array, predecessor, cluster))
+    ignored = sbatch_variables.without_effect(os.environ)
+    if ignored:
+        say(f"{', '.join(ignored)} of your environment {'have' if len(ignored) > 1 else 'has'} no effect; {_INSTEAD}")
+    usual = slurm_query.cluster().name
+    accepted: list[SlurmJob | None] = []
+    for number, array in enumerate(arrays):
+        try:
+            if limit is not None:
+                _await_room(len(array.piece.tasks), limit)
+        except StashError as error:
+            for left in arrays[number:]:
+                _refuse(left, str(error))
+                accepted.append(None)
+            break
+        accepted.append(_submit(array, _predecessor(array, arrays, accepted), usual))
     _tell(arrays, accepted)
 
 
-def _submit(array: _Array, predecessor: str | None, cluster: str | None) -> str | None:
+def _predecessor(array: _Array, arrays: Sequence[_Array], accepted: Sequence[SlurmJob | None]) -> str | None:
+    """Return SLURM's id of the array that must have ended first: of one that was refused, of the one before it."""
+    while array.predecessor is not None:
+        job = accepted[array.predecessor]
+        if job is not None:
+            return job.id
+        array = arrays[array.predecessor]
+    return None
+
+
+def _submit(array: _Array, predecessor: str | None, usual_cluster: str | None) -> SlurmJob | None:
     """Submit one array and return SLURM's id of it; None if SLURM refuses, which each of its runs then says."""
     piece, tasks = array.piece, array.tasks_file
     tasks.parent.mkdir(exist_ok=True)
@@ -196,36 +231,51 @@ def _submit(array: _Array, predecessor: str | None, cluster: str | None) -> str 
     write_atomically(script, array.script(predecessor))
     try:
         with undisturbed():  # what SLURM has accepted, and nobody knows of, could not be taken back
-            job = slurm.submit(script, dict(piece.terms.secrets))
-            slurm.note_submitted(tasks, Submitted(job, cluster))
+            job = slurm.submit(script, dict(piece.terms.secrets), usual_cluster=usual_cluster)
+            slurm.note_submitted(tasks, job)
     except CommandError as error:
-        said = error.stderr.strip() or str(error)
-        for run in piece.runs:
-            _close(run, State.FAILED, f"SLURM did not take it: {said}")
-        complain(f"SLURM did not take {count(len(piece.runs))} ({script.relative_to(tasks.parent.parent)}):\n{said}")
+        _refuse(array, f"SLURM did not take it: {error.stderr.strip() or error}")
         return None
     # The records stay as they are from here on: the first tasks may have started.
     return job
 
 
+def _refuse(array: _Array, why: str) -> None:
+    for run in array.piece.runs:
+        _close(run, State.FAILED, why)
+    tasks = array.tasks_file
+    shown = tasks.with_suffix(".sh").relative_to(tasks.parent.parent)
+    complain(f"{count(len(array.piece.runs))} ({shown}): {why}")
+
+
 def _await_room(wanted: int, limit: int) -> None:
+    """Return once the user's jobs leave room for so many more; StashError if SLURM doesn't say for too long."""
     interval = _FIRST_INTERVAL
-    has_said = False
-    while (queued := slurm.own_jobs()) is None or (queued and queued + wanted > limit):
-        if not has_said:
-            why = (
-                "SLURM doesn't say how many jobs of yours are queued"
-                if queued is None
-                else (f"{queued} jobs of yours are queued, and submit_limit is {limit}")
+    said: str | None = None
+    answered = time.monotonic()
+    while (queued := slurm_query.own_jobs()) is None or (queued and queued + wanted > limit):
+        if queued is not None:
+            answered = time.monotonic()
+        elif time.monotonic() - answered > _SILENCE_PATIENCE:
+            raise StashError(
+                f"SLURM did not say for {_SILENCE_PATIENCE / 60:g} minutes how many jobs of yours are queued, which"
+                " submit_limit needs: not submitted.",
+                "try again later: experimentstash resume, with the sweep's directory",
             )
-            say(f"{why}: waiting to submit {wanted} more …")
-            has_said = True
+        why = (
+            f"SLURM doesn't say how many jobs of yours are queued; it is asked for {_SILENCE_PATIENCE / 60:g} minutes"
+            if queued is None
+            else f"{queued} jobs of yours are queued, and submit_limit is {limit}; there is no limit to that"
+        )
+        if said is None or (queued is None) != said.startswith("SLURM"):
+            said = why
+            say(f"waiting to submit {wanted} more: {why}. Ctrl-C gives up what isn't submitted yet …")
         time.sleep(interval)
         interval = min(interval * 1.5, _LONGEST_INTERVAL)
 
 
-def _tell(arrays: Sequence[_Array], accepted: Sequence[str | None]) -> None:
-    taken = [(job, array.piece) for array, job in zip(arrays, accepted, strict=True) if job is not None]
+def _tell(arrays: Sequence[_Array], accepted: Sequence[SlurmJob | None]) -> None:
+    taken = [(job.id, array.piece) for array, job in zip(arrays, accepted, strict=True) if job is not None]
     if not taken:
         return
     last = {job: len(piece.tasks) - 1 for job, piece in taken}
@@ -249,6 +299,7 @@ def _none_left_behind(prepared: Sequence[tuple[Run, Terms]]) -> Iterator[None]:
         for run, _ in prepared:
             is_submitted = run.state is State.QUEUED and runs.slurm_job(run) is not None
             if not is_submitted and not run.state.is_final:
+                attempts.mark_cancelled(run)
                 _close(run, State.CANCELLED, "the sweep was interrupted before it was submitted")
         raise
 

@@ -18,7 +18,7 @@ from experimentstash.launch.crew import IDLE, TURN_INTERVAL, Crew
 from experimentstash.output import complain, say
 from experimentstash.records import Run, State
 from experimentstash.signals import REQUESTS, SignalQueue
-from experimentstash.supervision import StopRequest, end_strays, supervisor_here
+from experimentstash.supervision import end_strays, supervisor_here
 
 
 def main(argv: Sequence[str]) -> int:
@@ -144,20 +144,14 @@ class _Pack:
 
     def _react(self, number: signal.Signals, signals: SignalQueue) -> None:
         if self._crew.follow(number, signals):
-            self._stop_those_cancelled()
-        elif number in REQUESTS and self._stopped is None:
+            return
+        if number in REQUESTS and self._stopped is None:
             self._stopped = number
             self._crew.stop(asked_by(number))
             at_work, waiting = len(self._crew.executions), len(self._waiting)
             say(f"{asked_by(number).reason}: {at_work} at work, {waiting} whose turn has not come")
         elif number is signal.SIGINT:
             self._crew.hasten()
-
-    def _stop_those_cancelled(self) -> None:
-        """Stop the runs that somebody wants to end; the others know nothing of it."""
-        for execution in self._crew.executions:
-            if not execution.is_ending and attempts.is_cancelled(execution.run):
-                execution.stop(StopRequest(State.CANCELLED, attempts.CANCELLED, signal.SIGTERM))
 
     def _leave_off(self) -> None:
         """Go back into the queue for those that are not done with, or close the records of those that never began."""

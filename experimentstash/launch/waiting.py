@@ -10,7 +10,7 @@ from experimentstash import runs
 from experimentstash.launch.progress import Progress
 from experimentstash.output import is_terminal, say
 from experimentstash.records import Run, State
-from experimentstash.slurm import Enquiry
+from experimentstash.slurm_query import Enquiry
 from experimentstash.summary import count
 from experimentstash.workspace import Stash
 
