@@ -23,6 +23,7 @@ from experimentstash import (
     pins,
     recipes,
     records,
+    run_places,
     wandb_variables,
 )
 from experimentstash.calling import arguments
@@ -208,7 +209,13 @@ def freeze(planned: Plan, announce: Callable[[str], None], checkouts: Checkouts 
     request, frozen, pin = planned.request, planned.request.frozen, planned.pin
     checkouts = checkouts or Checkouts()
     origins = (
-        checkouts.identify(request.stash.root, "stash.patch"),
+        checkouts.identify(
+            request.stash.root,
+            "stash.patch",
+            is_stash=True,
+            code=(request.stash.conf, planned.directory),
+            results=(request.directory, *([request.sweep] if request.sweep is not None else [])),
+        ),
         _live(checkouts, planned) if frozen is None else frozen.provenance,
     )
     run = draft(planned)
@@ -219,6 +226,7 @@ def freeze(planned: Plan, announce: Callable[[str], None], checkouts: Checkouts 
             pins.refuse_other(request.tool, request.config.tool, pin)
         if run.code.dirty:
             run.notes.append(f"the code is commit {pin.commit[:12]}, which is asked for, and what is changed since")
+    run_places.remember(request.stash, request.directory, request.sweep)
     records.claim(run)
     try:
         for name, text in planned.files.items():
@@ -237,7 +245,7 @@ def _live(checkouts: Checkouts, planned: Plan) -> Provenance:
     directory = planned.directory
     root = git.toplevel(directory)
     is_own = root is not None and root != git.toplevel(planned.request.stash.root)
-    found = checkouts.identify(root if is_own and root is not None else directory, "tool.patch")
+    found = checkouts.identify(root if is_own and root is not None else directory, "tool.patch", code=(directory,))
     pin = None if planned.pin is None else planned.pin.name
     return Provenance(Code(**{**vars(found.code), "path": str(directory), "pin": pin}), found.patch)
 

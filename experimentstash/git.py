@@ -49,6 +49,7 @@ class Status:
     branch: str | None  # None: detached
     changed: tuple[str, ...]  # tracked files that differ from the commit
     untracked: tuple[str, ...]  # files that are neither tracked nor ignored
+    littered: tuple[str, ...] = ()  # of the changed ones: submodules that are as committed, but for untracked files
 
 
 def environment() -> dict[str, str]:
@@ -79,11 +80,13 @@ def status(directory: Path) -> Status | None:
     return None if done.returncode != 0 else _parse_status(root, done.stdout)
 
 
-def difference(directory: Path, commit: str, paths: tuple[str, ...], untracked: tuple[str, ...]) -> str:
+def difference(
+    directory: Path, commit: str, paths: tuple[str, ...], untracked: tuple[str, ...], without: tuple[str, ...] = ()
+) -> str:
     """Return the patch (binary-safe) from ``commit`` to the files in ``directory``, named untracked files included.
 
-    ``paths`` limits it ((): everything). Neither the checkout nor its index is touched: the untracked files are
-    announced in a copy of the index.
+    ``paths`` limits it ((): everything), and ``without`` are left out. Neither the checkout nor its index is touched:
+    the untracked files are announced in a copy of the index.
     """
     root = toplevel(directory)
     assert root is not None
@@ -100,7 +103,8 @@ def difference(directory: Path, commit: str, paths: tuple[str, ...], untracked: 
                 env={**git_environment, "GIT_LITERAL_PATHSPECS": "1"},
                 stdin="\0".join(untracked),
             )
-        pathspecs = ["--", *(f":(top,literal){path}" for path in paths)] if paths else []
+        limits = (*(f":(top,literal){path}" for path in paths), *(f":(top,exclude,literal){path}" for path in without))
+        pathspecs = ["--", *limits] if limits else []
         return run(
             ["git", "diff", "--binary", *_PLAIN, "--src-prefix=a/", "--dst-prefix=b/", commit, *pathspecs],
             cwd=root,
@@ -134,6 +138,7 @@ def _parse_status(root: Path, text: str) -> Status:
     branch: str | None = None
     changed: list[str] = []
     untracked: list[str] = []
+    littered: list[str] = []
     # The number of space-separated fields before the path, by the kind of an entry (git-status(1), porcelain v2).
     fields_before_path = {"1": 8, "u": 10}
     for entry in text.split("\0"):
@@ -145,8 +150,11 @@ def _parse_status(root: Path, text: str) -> Status:
         elif kind == "?":
             untracked.append(rest)
         elif kind in fields_before_path:
-            changed.append(entry.split(" ", fields_before_path[kind])[-1])
-    return Status(root, commit, branch, tuple(changed), tuple(untracked))
+            fields = entry.split(" ", fields_before_path[kind])
+            changed.append(fields[-1])
+            if fields[1:3] == [".M", "S..U"]:
+                littered.append(fields[-1])
+    return Status(root, commit, branch, tuple(changed), tuple(untracked), tuple(littered))
 
 
 def submodules(root: Path) -> dict[str, str]:

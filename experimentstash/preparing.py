@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf.errors import OmegaConfBaseException
 
-from experimentstash import records, sweepers
+from experimentstash import records, run_places, sweepers
 from experimentstash import session as sessions
 from experimentstash.errors import SecretError, StashError, explain_refusal
 from experimentstash.freeze import Request, draft, explain, freeze, plan
@@ -167,6 +167,7 @@ def _reject(session: Session, seen: Circumstances, error: Exception) -> StashErr
         reason=str(mistake),
     )
     try:
+        run_places.remember(session.stash, directory, seen.sweep)
         records.claim(rejected)
     except OSError as error:
         complain(f"{' '.join(overrides)}: {mistake}\nThat can't be recorded: {error.strerror}.")

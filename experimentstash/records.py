@@ -369,6 +369,8 @@ def read(directory: Path) -> Run:
     try:
         data = json.loads(read_regular(path))
         run: Run = _build(Run, {**data, "directory": str(directory.absolute())})
+        if data["directory"] != run.directory:
+            _follow(run, data["directory"])
     except FileNotFoundError as error:
         raise StashError(f"{directory} holds no run (no {FILE_NAME}).", "experimentstash runs") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -376,6 +378,18 @@ def read(directory: Path) -> Run:
     except OSError as error:
         raise StashError(f"{path} can't be read: {error.strerror}") from error
     return run
+
+
+def _follow(run: Run, earlier: str) -> None:
+    """Have a run that was moved, from the directory ``earlier``, name its sweep where that is now, if it went along."""
+    if run.sweep is None:
+        return
+    inside = os.path.relpath(earlier, run.sweep)
+    if inside.startswith("..") or not f"{run.directory}/".endswith(f"/{inside}/"):
+        return
+    before, run.sweep = run.sweep, run.directory[: -len(inside) - 1]
+    if run.queued is not None and run.queued.array.startswith(f"{before}/"):
+        run.queued.array = run.sweep + run.queued.array[len(before) :]
 
 
 def read_all(sweep: Path) -> list[Run]:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from experimentstash import attempts, packs, procfs, records, slurm, slurm_query
+from experimentstash import attempts, packs, procfs, records, run_places, slurm, slurm_query
 from experimentstash.errors import EXIT_TIMED_OUT, StashError
 from experimentstash.execute import GRACE_HERE, HEARTBEAT, MARKER, SUPERVISOR_LOG, finish_wandb
 from experimentstash.files import locked
@@ -38,8 +38,7 @@ _LOOK_INTERVAL = 0.05
 
 def directories(stash: Stash) -> Iterator[Path]:
     """Yield the directories of all runs, in no order."""
-    for root in stash.run_roots:
-        yield from records.directories(root)
+    yield from run_places.directories(stash)
 
 
 def all_runs(stash: Stash) -> list[Run]:
@@ -69,7 +68,7 @@ def tell(enquiry: Enquiry) -> None:
 
 def superseded(stash: Stash) -> list[Run]:
     """Return the earlier tries of runs that were begun anew when their sweeps were continued."""
-    below = (path for root in stash.run_roots for path in records.directories(root, superseded=True))
+    below = run_places.directories(stash, superseded=True)
     return [records.read(path) for path in below if records.ASIDE in path.parts]
 
 
@@ -160,6 +159,11 @@ def may_go_back(run: Run, enquiry: Enquiry) -> bool:
     job = slurm_job(run)
     word = enquiry.ask(job) if job is not None else None
     return word is not None and word.state is None
+
+
+def is_of_sweep(run: Run, sweep: Path) -> bool:
+    """Tell whether a run is one of the sweep in a directory, which has no links in its path."""
+    return run.sweep is not None and Path(run.sweep).resolve() == sweep
 
 
 def slurm_job(run: Run) -> Job | None:

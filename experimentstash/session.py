@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from experimentstash import workspace
 from experimentstash.errors import StashError
 from experimentstash.execute import Executed
 from experimentstash.freeze import Bases
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from experimentstash.worktrees import Frozen
 
 # They reach the jobs of every launcher by inheritance, so that all see the same stash and name one sweep alike.
-ROOT_VARIABLE = "EXPERIMENTSTASH_ROOT"
+ROOT_VARIABLE = workspace.ROOT_VARIABLE
 TOKEN_VARIABLE = "EXPERIMENTSTASH_TOKEN"
 
 

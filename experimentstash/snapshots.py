@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from experimentstash import git
+from experimentstash import git, results
 from experimentstash.errors import StashError
 from experimentstash.provenance import OWN_OUTPUT, belongs_in_patch
 
@@ -39,9 +39,12 @@ def take(root: Path, path: str = "", *, without: Sequence[str] = (), below: str 
     if status is None or status.commit is None:
         return None
     prefix = f"{path}/" if path else ""
-    left_out = (*OWN_OUTPUT, *(f"{name}/" for name in without))
+    left_out = tuple(f"{name}/" for name in without)
     changed = [name for name in status.changed if name.startswith(prefix)]
     untracked = [name for name in status.untracked if name.startswith(prefix) and not f"{name}/".startswith(left_out)]
+    untracked = [name for name in untracked if not name.startswith(OWN_OUTPUT) or results.is_source(name)]
+    left_by_runs = results.among(root, untracked, code=[root / path], tracked=lambda: git.tracked(root, ["."]))
+    untracked = [name for name in untracked if name not in left_by_runs]
     kept = [name for name in untracked if belongs_in_patch(root / name)]
     links = {name: commit for name, commit in git.gitlinks(root).items() if name.startswith(prefix)}
     nested = {

@@ -15,8 +15,10 @@ from experimentstash.files import kind_at
 # Digits and letters that can't be taken for one another.
 _ID_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 _ID_LENGTH = 7
+# Where interpolations, and the jobs of every launcher, read the stash's root.
+ROOT_VARIABLE = "EXPERIMENTSTASH_ROOT"
 # All that there may be in `.experimentstash`, an import that goes on included.
-_PRIVATE = re.compile(r"environments|code|locks|bugs|import-\w+|\.gitignore")
+_PRIVATE = re.compile(r"environments|code|locks|bugs|places|import-\w+|\.gitignore")
 # And in `backups`.
 _BACKUPS = re.compile(r".+-\d{8}-\d{6}-\w+|\.gitignore")
 
@@ -35,7 +37,7 @@ class Stash:
 
     @property
     def run_roots(self) -> tuple[Path, Path]:
-        """Where single runs and sweeps are kept."""
+        """Where single runs and sweeps are kept, unless the configuration says otherwise (see ``run_places``)."""
         return self.root / "outputs", self.root / "multirun"
 
     @property
@@ -50,6 +52,10 @@ class Stash:
     @property
     def code(self) -> Path:
         return self._own("code")
+
+    @property
+    def places(self) -> Path:
+        return self._own("places")
 
     def lock(self, name: str) -> Path:
         return self._own("locks") / f"{name}.lock"

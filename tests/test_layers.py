@@ -46,6 +46,7 @@ LAYERS = (
     {f"calling.{name}" for name in ("options", "argparse", "click", "typer", "tyro", "absl", "hf", "jsonargparse")}
     | {f"calling.{name}" for name in ("simple_parsing", "pyrallis", "ml_collections", "literals")},
     {f"calling.{name}" for name in ("fire", "gin", "sacred", "key_value", "file")},
+    {"run_places", "results"},
     {"provenance", "calling.arguments", "environments", "collect", "completion", "slurm", "summary", "wandb_runs"}
     | {"slurm_query", "sweepers", "attempts", "detection", "older", "organizers", "packs", "submodules", "toolpath"},
     {"supervision", "pins", "registrations", "journal", "wandb_sync", "wandb_upload", "snapshots"},

@@ -9,7 +9,7 @@ from experimentstash.cancelling import cancel
 from experimentstash.commands import choosing
 from experimentstash.errors import StashError
 from experimentstash.output import complain, say
-from experimentstash.runs import all_runs
+from experimentstash.runs import all_runs, is_of_sweep
 from experimentstash.summary import ending_line
 from experimentstash.workspace import find_stash
 
@@ -26,8 +26,8 @@ def main(given: argparse.Namespace) -> int:
     if given.sweep is None:
         named = choosing.chosen(stash, given, "experimentstash cancel RUN, --sweep DIR or --all")
     else:
-        sweep = str(given.sweep.absolute())
-        named = [run for run in all_runs(stash) if run.sweep == sweep]
+        sweep = given.sweep.resolve()
+        named = [run for run in all_runs(stash) if is_of_sweep(run, sweep)]
         if not named:
             raise StashError(f"{given.sweep} is not the directory of a sweep with runs.", "experimentstash runs")
     for run in named:
