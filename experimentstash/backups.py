@@ -21,19 +21,16 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from experimentstash import submodules
-from experimentstash.errors import StashError
-from experimentstash.names import Url, check_tool_name, check_url, inner_path_problem, remote_problem
-from experimentstash.process import CommandError
+from experimentstash.names import remote_problem
 from experimentstash.steps import step
-from experimentstash.submodules import Entry, Superproject, git
+from experimentstash.submodules import Entry, Superproject, bare, git
 from experimentstash.transaction import REMAKEABLE
 from experimentstash.workspace import new_token
 
 MANIFEST = "backup.json"
-_FORMAT = 1
+FORMAT = 1
 # Of a git directory: what a clone and the bundle bring again, or what lies in a directory of its own in the backup.
 _NOT_STATE = {"objects", "modules", "index.lock", "HEAD.lock", "config.lock", "gc.pid", "FETCH_HEAD", "lfs"}
 # Seconds that a remote gets to say what it has.
@@ -75,7 +72,7 @@ class Backup:
     skipped: list[str]  # what can be made anew and was left out
     repositories: list[Repository]
     has_checkout: bool
-    format: int = _FORMAT
+    format: int = FORMAT
 
 
 def folder_name(tool: str, what: str = "") -> str:
@@ -87,6 +84,7 @@ def save(
     project: Superproject,
     *,
     tool: str,
+    path: str,
     tree: Path | None,
     repository: Path | None,
     module: str,
@@ -98,7 +96,8 @@ def save(
 ) -> Backup:
     """Write the backup of a tool into ``folder``, which is there and empty; the tool isn't touched.
 
-    ``tree`` is its checkout, ``repository`` its git directory, either None if there is none.
+    ``path`` is its submodule's in the stash's repository, ``tree`` its checkout, ``repository`` its git directory,
+    either None if there is none.
     """
     for name, file in stash_files:
         target = folder / "stash" / name
@@ -112,19 +111,19 @@ def save(
     if tree is not None and repository is not None:
         commit, branch = submodules.head(tree)
         parts = [("", repository), *submodules.nested_repositories(tree)]
-        for number, (path, place) in enumerate(parts):
+        for number, (inner, place) in enumerate(parts):
             step("backup of a repository")
             repositories.append(
-                _save_repository(folder / "repositories" / str(number), path, place, repository, tree / path)
+                _save_repository(folder / "repositories" / str(number), inner, place, repository, tree / inner)
             )
-        _save_files(folder / "files", tree, [path for path, _ in parts], absent, directories, skipped)
-        _save_patches(folder / "changes", tree, [path for path, _ in parts])
+        _save_files(folder / "files", tree, [inner for inner, _ in parts], absent, directories, skipped)
+        _save_patches(folder / "changes", tree, [inner for inner, _ in parts])
     elif repository is not None:
         repositories.append(_save_repository(folder / "repositories" / "0", "", repository, repository, None))
     backup = Backup(
         tool=tool,
         created=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        path=project.path(tool),
+        path=path,
         module=module,
         url=settings.get("url"),
         commit=commit,
@@ -166,18 +165,13 @@ def _save_repository(folder: Path, path: str, place: Path, top: Path, tree: Path
         else:
             shutil.copy2(entry, state / entry.name, follow_symlinks=False)
     url = git(folder, "config", "-f", place / "config", "remote.origin.url", check=False).text or None
-    commit = _bare(place, "rev-parse", "--verify", "--quiet", "HEAD^{commit}", check=False).text or None
+    commit = bare(place, "rev-parse", "--verify", "--quiet", "HEAD^{commit}", check=False).text or None
     known = _on_the_remote(place, url, folder)
     has_bundle = _bundle(folder, place, known or [])
     if has_bundle and (place / "lfs" / "objects").is_dir():
         shutil.copytree(place / "lfs", state / "lfs", symlinks=True, copy_function=_link)
     module = "" if path == "" else os.path.relpath(place, top)
     return Repository(path, module, url, commit, has_bundle, known is None)
-
-
-def _bare(place: Path, *words: str, **options: Any) -> submodules.Done:
-    """Ask a git directory whose checkout may be missing or elsewhere."""
-    return git(place, f"--git-dir={place}", f"--work-tree={place}", *words, **options)
 
 
 def _on_the_remote(place: Path, url: str | None, neutral: Path) -> list[str] | None:
@@ -193,7 +187,7 @@ def _on_the_remote(place: Path, url: str | None, neutral: Path) -> list[str] | N
     if asked.code:
         return None
     names = sorted({line.partition("\t")[0] for line in asked.text.splitlines()})
-    checked = _bare(place, "cat-file", "--batch-check", stdin="".join(f"{name}\n" for name in names).encode()).text
+    checked = bare(place, "cat-file", "--batch-check", stdin="".join(f"{name}\n" for name in names).encode()).text
     return [line.split()[0] for line in checked.splitlines() if not line.endswith("missing")]
 
 
@@ -208,9 +202,9 @@ def _bundle(folder: Path, place: Path, known: list[str]) -> bool:
     (scratch / "objects" / "info" / "alternates").write_text(f"{place / 'objects'}\n", "utf-8", "surrogateescape")
     if (place / "shallow").exists():
         shutil.copy2(place / "shallow", scratch / "shallow")
-    listed = _bare(place, "for-each-ref", "--format=%(objectname)").text.split()
+    listed = bare(place, "for-each-ref", "--format=%(objectname)").text.split()
     for name in ("HEAD", "ORIG_HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge/orig-head"):
-        listed += _bare(place, "rev-parse", "--verify", "--quiet", name, check=False).text.split()
+        listed += bare(place, "rev-parse", "--verify", "--quiet", name, check=False).text.split()
     for log in (place / "logs").rglob("*") if (place / "logs").is_dir() else ():
         if log.is_file():
             for line in log.read_bytes().splitlines():
@@ -238,9 +232,9 @@ def _staged(place: Path, scratch: Path) -> list[str]:
     """Return a commit that holds the staged files which are in no commit."""
     if not (place / "index").exists():
         return []
-    listed = _bare(place, "ls-files", "--stage", "-z").out.decode("utf-8", "surrogateescape").split("\0")
+    listed = bare(place, "ls-files", "--stage", "-z").out.decode("utf-8", "surrogateescape").split("\0")
     staged = {item.split(" ")[1] for item in listed if item and not item.startswith(submodules.GITLINK)}
-    committed = _bare(place, "ls-tree", "-r", "--full-tree", "HEAD", check=False).text.splitlines()
+    committed = bare(place, "ls-tree", "-r", "--full-tree", "HEAD", check=False).text.splitlines()
     staged -= {line.partition("\t")[0].split(" ")[2] for line in committed}
     if not staged:
         return []
@@ -324,142 +318,3 @@ def _save_patches(folder: Path, tree: Path, repositories: list[str]) -> None:
                 folder.mkdir(exist_ok=True)
                 label = f"{path.replace('/', '-')}-" if path else ""
                 (folder / f"{label}{name}.patch").write_bytes(patch)
-
-
-# --- reading it again ------------------------------------------------------------------------------------------------
-
-
-def load(folder: Path) -> Backup:
-    """Return what a backup's manifest says. StashError if it isn't one, or would write outside its places."""
-    path = folder / MANIFEST
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        repositories = [Repository(**each) for each in data.pop("repositories")]
-        backup = Backup(**data, repositories=repositories)
-    except FileNotFoundError as error:
-        raise StashError(f"{folder} is no backup of a tool (no {MANIFEST}).", "experimentstash tool list") from error
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise StashError(f"{path} can't be understood: {error}") from error
-    if backup.format != _FORMAT:
-        raise StashError(f"{path} has the format {backup.format}, which this version doesn't know.")
-    check_tool_name(backup.tool)
-    inner = [*backup.stash_files, *backup.absent, *backup.directories]
-    inner += [each.path for each in repositories if each.path] + [each.module for each in repositories if each.module]
-    inner += [str(entry[0]) for entry in backup.index] + [backup.path, backup.module]
-    bad = next((name for name in inner if inner_path_problem(name)), None)
-    if bad is not None or any(not name.startswith("conf/") for name in backup.stash_files):
-        raise StashError(f"{path} is refused: the path {bad or backup.stash_files!a} leads elsewhere.")
-    for each in repositories:
-        if each.path and each.url is not None and remote_problem(each.url):
-            raise StashError(f"{path} is refused: {each.path} has the URL {each.url!a}: {remote_problem(each.url)}.")
-    return backup
-
-
-def rebuild(
-    folder: Path, backup: Backup, target: Path, *, show_progress: bool
-) -> tuple[Path, Path, list[tuple[str, Path]]]:
-    """Make the tool's repositories and its checkout again, in ``target/git`` and ``target/tree``, and return both.
-
-    The third value are the nested ones: (path, repository). Raises StashError if something can't be had any more.
-    """
-    bare, tree = target / "git", target / "tree"
-    tree.mkdir()
-    nested: list[tuple[str, Path]] = []
-    for number, repository in enumerate(backup.repositories):
-        place = bare / repository.module if repository.module else bare
-        step("rebuilding a repository")
-        _rebuild_repository(folder / "repositories" / str(number), repository, place, target, show_progress)
-        if repository.path:
-            nested.append((repository.path, place))
-        if repository.commit is not None and backup.has_checkout:
-            work = tree / repository.path
-            work.mkdir(parents=True, exist_ok=True)
-            variables = {"GIT_INDEX_FILE": str(target / "index")}
-            reach = [f"--git-dir={place}", f"--work-tree={work}"]
-            git(work, *reach, "read-tree", repository.commit, variables=variables)
-            git(work, *reach, "checkout-index", "--all", "--force", variables=variables)
-            (target / "index").unlink()
-    for path in backup.absent:
-        (tree / path).unlink(missing_ok=True)
-    for path in backup.directories:
-        (tree / path).mkdir(parents=True, exist_ok=True)
-    _put_files(folder / "files", tree)
-    return bare, tree, nested
-
-
-def _rebuild_repository(folder: Path, repository: Repository, place: Path, target: Path, show_progress: bool) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    fetched = target / "fetched"
-    shutil.rmtree(fetched, ignore_errors=True)
-    bundle = folder / "objects.bundle"
-    if repository.has_bundle and repository.is_complete:
-        git(target, "init", "--quiet", "--bare", fetched)
-    elif repository.url is None:
-        raise StashError(f"The repository of {repository.path or 'the tool'} has no URL to clone from.")
-    else:
-        url = Url(repository.url, False) if repository.path else check_url(repository.url, Path("/"))
-        words = ["--bare", *(["--no-local"] if url.is_local else []), "--progress" if show_progress else "--quiet"]
-        git(
-            target,
-            "clone",
-            *words,
-            "--",
-            url.text,
-            fetched,
-            settings={"protocol.file.allow": "always"} if url.is_local else None,
-            show_progress=show_progress,
-            mend=f"what the remote doesn't have is in {folder}; it must be reachable for the rest",
-        )
-    if repository.has_bundle:
-        try:
-            git(fetched, "bundle", "unbundle", bundle)
-        except CommandError as error:
-            raise StashError(
-                f"{repository.url} no longer has the commits on which {bundle} builds.\n{error.stderr.strip()}",
-                "find a clone that still has them, and fetch them into that repository",
-            ) from error
-    shutil.copytree(folder / "state", place, symlinks=True)
-    shutil.rmtree(place / "objects", ignore_errors=True)
-    os.rename(fetched / "objects", place / "objects")
-    (place / "refs").mkdir(exist_ok=True)
-    shutil.rmtree(fetched)
-    if (place / "shallow").exists() and not repository.is_complete:
-        (place / "shallow").unlink()  # the new clone has it all
-    _mend_references(place, repository)
-
-
-def _mend_references(place: Path, repository: Repository) -> None:
-    """Drop remote-tracking references to what the remote has thrown away; StashError if anything else is missing."""
-    listed = _bare(place, "for-each-ref", "--format=%(objectname) %(refname)", check=False).text.splitlines()
-    names = [line.split(" ", 1) for line in listed]
-    wanted = [name for name, _ in names] + ([repository.commit] if repository.commit else [])
-    checked = _bare(place, "cat-file", "--batch-check", stdin="".join(f"{name}\n" for name in wanted).encode()).text
-    missing = {line.split()[0] for line in checked.splitlines() if line.endswith("missing")}
-    for name, reference in names:
-        if name in missing and reference.startswith("refs/remotes/"):
-            _bare(place, "update-ref", "--no-deref", "-d", reference)
-            missing -= {name} if all(other != name or r.startswith("refs/remotes/") for other, r in names) else set()
-    if repository.commit in missing or missing:
-        raise StashError(f"{repository.url} no longer has {', '.join(sorted(missing))}.", "ask those who maintain it")
-
-
-def _put_files(source: Path, tree: Path) -> None:
-    """Copy the kept files over the checkout; never through a symbolic link that leads elsewhere."""
-    root = os.path.realpath(tree)
-    for folder, folders, names in os.walk(source):
-        relative = os.path.relpath(folder, source)
-        place = tree / relative
-        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
-        folders[:] = [name for name in folders if name not in links]
-        if place.is_symlink() or (place.exists() and not place.is_dir()):
-            place.unlink()
-        place.mkdir(parents=True, exist_ok=True)
-        if os.path.commonpath([root, os.path.realpath(place)]) != root:
-            raise StashError(f"{place} leads out of the tool.")
-        for name in [*names, *links]:
-            step("putting a file back")
-            target = place / name
-            if target.is_dir() and not target.is_symlink():
-                shutil.rmtree(target)
-            target.unlink(missing_ok=True)
-            shutil.copy2(Path(folder, name), target, follow_symlinks=False)

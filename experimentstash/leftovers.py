@@ -76,6 +76,7 @@ def _clear_repository(
             draft,
             project,
             tool=tool,
+            path=project.path(tool),
             tree=checkout,
             repository=place,
             module=name,

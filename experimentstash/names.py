@@ -131,6 +131,25 @@ def remote_problem(url: str) -> str | None:
     return None
 
 
+def transport_problem(url: str) -> str | None:
+    """Return why git should not be given an address that stands in a configuration; None if it may.
+
+    Other than what is typed it may hold credentials, or lead to another place of this machine: it was used before.
+    """
+    problem = _text_problem(url)
+    if problem:
+        return problem
+    scheme, separator, _ = url.partition("://")
+    if "::" in url.partition("/")[0]:
+        return f"`{url.partition('::')[0]}::` would run a program"
+    if separator and scheme not in (*_REMOTE_SCHEMES, "git", "file"):
+        return f"the transport {scheme}:// is not one of git's own"
+    host = url.partition("://")[2] if separator else url
+    if re.match(r"(?:[^/@]*@)?-", host) or ":-" in url.partition("/")[0]:
+        return "a part of it would be read as an option"
+    return None
+
+
 def _text_problem(url: str) -> str | None:
     if not url.strip():
         return "it is empty"
@@ -175,11 +194,16 @@ def inner_path_problem(path: str) -> str | None:
     for part in path.split("/"):
         if part in ("..", ".", ""):
             return "it leaves its directory"
-        # HFS+ ignores some characters, NTFS trailing dots and spaces (CVE-2014-9390).
-        plain = re.sub("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]", "", part).rstrip(" .").lower()
-        if plain in (".git", "git~1"):
+        if is_git_directory(part):
             return "it reaches into a .git directory"
     return None
+
+
+def is_git_directory(part: str) -> bool:
+    """Tell whether a part of a path is `.git` to some file system."""
+    # HFS+ ignores some characters, NTFS trailing dots and spaces (CVE-2014-9390).
+    plain = re.sub("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]", "", part).rstrip(" .").lower()
+    return plain in (".git", "git~1")
 
 
 class LinkMap:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import fnmatch
 import os
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from experimentstash import backups, leftovers, records, registrations, submodules, worktrees
+from experimentstash import backups, git_state, occupied, records, registrations, submodules, unpacking, worktrees
 from experimentstash import runs as all_runs
+from experimentstash.backups import Backup
 from experimentstash.errors import StashError, did_you_mean
-from experimentstash.names import check_tool_name
+from experimentstash.names import check_tool_name, transport_problem
 from experimentstash.submodules import Entry, Superproject, Work
 from experimentstash.transaction import Report, Transaction, begin, exclusive, make_private
 from experimentstash.workspace import Stash
@@ -96,6 +96,7 @@ def remove(
                 draft,
                 project,
                 tool=name,
+                path=path,
                 tree=tree if has_checkout else None,
                 repository=repository,
                 module=module_name,
@@ -212,61 +213,48 @@ def _refuse(removal: Removal, active: list[str], submitting: int) -> None:
 
 
 def restore(stash: Stash, wanted: str, *, show_progress: bool = False, report: Report) -> Restored:
-    """Bring back what a backup holds: commits, branches, stashes, changes, registration and organizers, to the byte.
+    """Bring back what a backup holds to where it was: commits, stashes, changes, registration, organizers, to the byte.
 
-    Raises StashError if something of it is in the way, or if the remote has lost commits that only it had.
+    Raises StashError if something else stands there now, if the remote has lost commits that only it had, or if the
+    backup isn't what `tool remove` makes.
     """
     folder = find_backup(stash, wanted)
-    backup = backups.load(folder)
+    backup = unpacking.load(folder)
     name = backup.tool
     with exclusive(stash, report) as project:
         submodules.refuse_unstaged_gitmodules(project)
         tree = project.root / backup.path
-        if not tree.is_relative_to(stash.root / "tools"):
-            raise StashError(f"{folder} belongs to another stash: its tool lies in {backup.path}.")
-        for path in backup.stash_files:
-            if (stash.root / path).exists():
-                raise StashError(f"{path} is in the way.", "move it away, or remove the tool that it belongs to first")
+        module = project.module(backup.module)
+        settings = _settings(project, folder, backup)
+        occupied.refuse(stash, project, backup)
         with begin(stash, project, "restore", name, report) as transaction:
             staged = transaction.folder
             for path in backup.stash_files:
                 copy = staged / "stash" / path
                 copy.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(folder / "stash" / path, copy)
-            # Before it is cleared away, what the files refer to is looked at.
-            current = project.gitmodules.read_bytes() if project.gitmodules.is_file() else None
-            settings: dict[str, str] = {}
-            if backup.gitmodules_before is not None:
-                text = backup.gitmodules_before.encode("utf-8", "surrogateescape")
-                settings = submodules.sections(project, text).get(backup.module, {})
+                unpacking.copy(folder / "stash" / path, copy)
             if backup.repositories:
                 report(f"rebuilding {name} from {backup.url or 'its backup'} …")
-                bare, made, nested = backups.rebuild(folder, backup, staged, show_progress=show_progress)
-                module = project.module(backup.module)
+                bare, made, nested = unpacking.rebuild(
+                    folder, backup, staged, show_progress=show_progress, report=report
+                )
                 if backup.has_checkout:
                     submodules.settle(bare, made, module, tree, nested)
-                old = leftovers.clear(transaction, stash, project, name, report)
                 transaction.move(bare, module)
                 if backup.has_checkout:
                     transaction.move(made, tree)
-            else:
-                old = leftovers.clear(transaction, stash, project, name, report)
             if (folder / "tree").is_dir():
-                shutil.copytree(folder / "tree", staged / "plain", symlinks=True)
+                unpacking.put_files(folder / "tree", staged / "plain", report)
                 transaction.move(staged / "plain", tree)
             elif backup.registered and not tree.exists():
                 transaction.create(tree)
                 tree.mkdir(parents=True)
             entries = [Entry(str(path), mode, value) for path, mode, value in backup.index]
             if settings:
-                after = None if backup.gitmodules_after is None else _encoded(backup.gitmodules_after)
-                if current == after and not old:
-                    content: bytes | None = _encoded(backup.gitmodules_before)
-                else:
-                    content = submodules.gitmodules_text(project, staged, without=old, new={backup.module: settings})
+                content = _gitmodules(project, backup, staged, settings)
                 transaction.replace(project.gitmodules, content)
-                entries.append(submodules.store(project, ".gitmodules", content or b""))
-            transaction.section(backup.module, [(key, value) for key, value in backup.section])
+                entries.append(submodules.store(project, ".gitmodules", content))
+            _restore_section(transaction, backup, folder, report)
             for path in backup.stash_files:
                 transaction.move(staged / "stash" / path, stash.root / path)
             transaction.index(_existing(project, entries))
@@ -281,8 +269,45 @@ def restore(stash: Stash, wanted: str, *, show_progress: bool = False, report: R
     )
 
 
-def _encoded(text: str | None) -> bytes:
-    return (text or "").encode("utf-8", "surrogateescape")
+def _settings(project: Superproject, folder: Path, backup: Backup) -> dict[str, str]:
+    """Return the tool's section of .gitmodules as it was, none if it had none. StashError if it makes no sense."""
+    if backup.gitmodules_before is None:
+        return {}
+    settings = submodules.sections(project, _encoded(backup.gitmodules_before)).get(backup.module, {})
+    problem = None
+    if settings.get("path", backup.path) != backup.path:
+        problem = f"the path {settings['path']!a}, but the tool was in {backup.path!a}"
+    elif settings.get("update", "").startswith("!"):
+        problem = f"a command for its updates ({settings['update']!a})"
+    elif (url := settings.get("url")) is not None and (reason := transport_problem(url)):
+        problem = f"the URL {url!a}: {reason}"
+    elif any("\n" in text for each in settings.items() for text in each):
+        problem = "a line break in a setting"
+    if problem:
+        raise StashError(f"{folder} is refused: its submodule has {problem}.")
+    return settings
+
+
+def _gitmodules(project: Superproject, backup: Backup, staged: Path, settings: dict[str, str]) -> bytes:
+    """Return .gitmodules with the tool's section in it again: as it was to the byte if nothing else has changed."""
+    current = project.gitmodules.read_bytes() if project.gitmodules.is_file() else None
+    before = _encoded(backup.gitmodules_before or "")
+    without = submodules.gitmodules_text(project, staged, without=[backup.module], text=before)
+    if without == current:
+        return before
+    return submodules.gitmodules_text(project, staged, new={backup.module: settings}) or b""
+
+
+def _restore_section(transaction: Transaction, backup: Backup, folder: Path, report: Report) -> None:
+    start = f"submodule.{backup.module}."
+    kept, left_out = git_state.allowed((start + key, value) for key, value in backup.section)
+    transaction.section(backup.module, [(key[len(start) :], value) for key, value in kept])
+    if line := git_state.tell(left_out, folder / backups.MANIFEST):
+        report(line)
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _existing(project: Superproject, entries: list[Entry]) -> list[Entry]:
@@ -292,9 +317,13 @@ def _existing(project: Superproject, entries: list[Entry]) -> list[Entry]:
         is_file = entry.mode is not None and entry.mode != submodules.GITLINK and entry.object is not None
         if is_file and submodules.git(project.root, "cat-file", "-e", str(entry.object), check=False).code:
             path = project.root / entry.path
-            if not path.is_file():
+            if path.is_symlink():
+                content = os.fsencode(os.readlink(path))
+            elif path.is_file():
+                content = path.read_bytes()
+            else:
                 continue
-            entry = Entry(entry.path, entry.mode, submodules.store(project, entry.path, path.read_bytes()).object)
+            entry = Entry(entry.path, entry.mode, submodules.store(project, entry.path, content).object)
         found.append(entry)
     return found
 
@@ -303,12 +332,12 @@ def find_backup(stash: Stash, wanted: str) -> Path:
     """Return the backup that a path, the name of a backup, or the name of a tool (its latest) stands for."""
     home = stash.backups
     for candidate in (Path(wanted).absolute(), home / wanted):
-        if (candidate / backups.MANIFEST).is_file():
+        if os.path.lexists(candidate / backups.MANIFEST):
             return candidate
     known = sorted(path.parent.name for path in home.glob(f"*/{backups.MANIFEST}"))
     of_tool = [each for each in known if fnmatch.fnmatchcase(each, f"{wanted}-[0-9]*") and "/" not in wanted]
     if of_tool:
-        return home / max(of_tool, key=lambda each: (home / each / backups.MANIFEST).stat().st_mtime_ns)
+        return home / max(of_tool, key=lambda each: (home / each / backups.MANIFEST).lstat().st_mtime_ns)
     raise StashError(
         f"There is no backup {wanted!r}.{did_you_mean(wanted, known)}\nBackups: {', '.join(known) or 'none'}"
     )

@@ -189,6 +189,11 @@ def git(
     return done
 
 
+def bare(place: Path, *words: str, stdin: bytes | None = None, check: bool = True) -> Done:
+    """Ask a git directory whose checkout may be missing or elsewhere."""
+    return git(place, f"--git-dir={place}", f"--work-tree={place}", *words, stdin=stdin, check=check)
+
+
 @contextlib.contextmanager
 def _spooled(stdin: bytes | None) -> Iterator[IO[bytes] | None]:
     if stdin is None:
@@ -260,11 +265,18 @@ def set_config_section(project: Superproject, name: str, pairs: Sequence[tuple[s
 
 
 def gitmodules_text(
-    project: Superproject, folder: Path, *, without: Iterable[str] = (), new: dict[str, dict[str, str]] | None = None
+    project: Superproject,
+    folder: Path,
+    *,
+    without: Iterable[str] = (),
+    new: dict[str, dict[str, str]] | None = None,
+    text: bytes | None = None,
 ) -> bytes | None:
-    """Return what .gitmodules would be without some sections and with new ones; None if nothing would be left in it."""
+    """Return what .gitmodules (or ``text``) would be without some sections and with new ones; None if empty."""
     draft = folder / "gitmodules"
-    draft.write_bytes(project.gitmodules.read_bytes() if project.gitmodules.is_file() else b"")
+    if text is None:
+        text = project.gitmodules.read_bytes() if project.gitmodules.is_file() else b""
+    draft.write_bytes(text)
     for name in without:
         git(project.root, "config", "-f", draft, "--remove-section", f"submodule.{name}")
     for name, settings in (new or {}).items():
