@@ -102,7 +102,7 @@ def save(
     for name, file in stash_files:
         target = folder / "stash" / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(file, target)
+        shutil.copy2(file, target, follow_symlinks=False)
     repositories: list[Repository] = []
     absent: list[str] = []
     directories: list[str] = []
@@ -275,7 +275,7 @@ def _save_files(
         left_out = [name for name in left_out if name not in tracked_below]
         skipped += [prefix + name for name in left_out]
         folders[:] = sorted(set(folders) - {*links, *left_out})
-        if prefix and not folders and not names and not links:
+        if prefix and not folders and not names and not links and ".git" not in relative.split("/"):
             directories.append(relative)
         for name in sorted([*names, *links]):
             path = prefix + name

@@ -25,8 +25,10 @@ _REMADE = re.compile(
     r"config|config\.worktree|gitdir|FETCH_HEAD|gc\.(?:pid|log)|.*\.lock|branches/.*|hooks/.*\.sample|lfs/.*|fsmonitor.*"
     r"|objects/(?:pack|info)/.*"
 )
+_FOLDERS = ("refs", "logs", "info", "objects", "branches")
 _CONFIG = ("config", "config.worktree")
 _MOST_BYTES = 1 << 20
+_MOST_NAMES = 12
 
 _WORD = re.compile(r"[\w@.,:/ +*=-]*")
 # Keys whose values can do nothing but choose among git's own ways. Those of a section with a name in it: <name>.
@@ -67,14 +69,15 @@ def take_back(source: Path, target: Path, *, whole: bool = False) -> list[str]:
         here = "" if folder == str(source) else f"{os.path.relpath(folder, source)}/"
         if not here:
             folders[:] = [name for name in folders if name != "modules" and (whole or name != "objects")]
+        if here.partition("/")[0] in _FOLDERS:
+            (target / here).mkdir(parents=True, exist_ok=True)
         for path in (here + name for name in names):
             if _FILES.fullmatch(path) or _OBJECTS.fullmatch(path):
                 (target / here).mkdir(parents=True, exist_ok=True)
                 copy_file(source / path, target / path)
             elif not _REMADE.fullmatch(path):
                 left_out.append(path)
-    for name in ("refs", *(["objects"] if whole else [])):
-        (target / name).mkdir(exist_ok=True)
+    (target / "refs").mkdir(exist_ok=True)
     left_out += _take_config(source, target, keep_worktree=not whole)
     left_out += _take_rebase(target)
     if whole and (source / "modules").is_dir():
@@ -198,5 +201,9 @@ def tell(left_out: Sequence[str], where: Path) -> str | None:
     """Return the sentence about what doesn't come back; None if that is nothing."""
     if not left_out:
         return None
-    shown = ", ".join(sorted(left_out)[:6]) + (" …" if len(left_out) > 6 else "")
+    # Of hooks it is enough that there are some; each setting may have been somebody's own.
+    names = sorted(
+        {re.sub(r"(^|/)hooks/.*", r"\1hooks/", each) for each in left_out}, key=lambda each: ("config: " in each, each)
+    )
+    shown = ", ".join(names[:_MOST_NAMES]) + (" …" if len(names) > _MOST_NAMES else "")
     return f"not restored, because git would run it or look elsewhere: {shown}; what is wanted of it is in {where}"

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import shutil
+import socket
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from experimentstash import removing
 from experimentstash.errors import StashError
-from tests.conftest import StashUnderTest, git
-from tests.tool_support import as_stash, differences, is_healthy, no_report, repository, snapshot
+from tests.conftest import GIT_IDENTITY, StashUnderTest, git
+from tests.tool_support import as_stash, commit, differences, is_healthy, no_report, repository, snapshot
 
 SCRIPT = "import argparse\n\nif __name__ == '__main__':\n    argparse.ArgumentParser().parse_args()\n"
 FILE_ALLOWED = ("-c", "protocol.file.allow=always")
@@ -213,3 +219,402 @@ def test_what_is_just_the_same_is_not_in_the_way(stash: StashUnderTest, tool: Pa
     git("reset", "-q", "--", "tools/xyz", "conf", cwd=stash.root)  # in the index all is as it was
     restore(stash)
     assert differences(whole(stash), before) == []
+
+
+# --- a backup that was made to mislead -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    """A directory of somebody else's."""
+    directory = tmp_path / "outside"
+    directory.mkdir()
+    (directory / "precious.txt").write_text("precious\n")
+    return directory
+
+
+def content_of(directory: Path) -> list[tuple[str, int, str]]:
+    return sorted(
+        (str(path.relative_to(directory)), path.lstat().st_mode, path.read_text() if path.is_file() else "")
+        for path in directory.rglob("*")
+    )
+
+
+@pytest.fixture
+def backup(stash: StashUnderTest, tool: Path, upstream: Path, outside: Path) -> Path:
+    """A backup of a tool in which a link leads out (which git allows), with work that isn't committed."""
+    (tool / "lnk").symlink_to(outside)
+    commit(tool, {"deep/file": "x\n"}, "a link")
+    (tool / "loose").write_text("loose\n")
+    return remove(stash, force=True)
+
+
+MANIFESTS: list[tuple[str, Any]] = [
+    ("tool", "../x"),
+    ("tool", 1),
+    ("created", None),
+    ("path", "../x"),
+    ("path", "tools"),
+    ("path", "conf/x"),
+    ("path", ".git/hooks"),
+    ("path", None),
+    ("module", "../../hooks"),
+    ("module", ""),
+    ("url", ["x"]),
+    ("commit", "HEAD"),
+    ("commit", "--all"),
+    ("branch", "a\nb"),
+    ("registered", "yes"),
+    ("has_checkout", 1),
+    ("section", [["url"]]),
+    ("section", [["a]\n[core", "x"]]),
+    ("section", "url"),
+    ("index", [["../x", "160000", "0" * 40]]),
+    ("index", [["tools/xyz", "160000", "x"]]),
+    ("index", [["tools/xyz", "40000", "0" * 40]]),
+    ("index", [["README.md", "100644", "0" * 40]]),
+    ("index", [["conf/tool/c.yaml", "160000", "0" * 40]]),
+    ("index", ["x"]),
+    ("gitmodules_before", 5),
+    ("gitmodules_before", '[submodule "own"]\n\tpath = tools/other\n\turl = https://x.example/x\n'),
+    ("gitmodules_before", '[submodule "own"]\n\tpath = tools/xyz\n\turl = ext::touch% x\n'),
+    ("gitmodules_before", '[submodule "own"]\n\tpath = tools/xyz\n\turl = --upload-pack=x\n'),
+    ("gitmodules_before", '[submodule "own"]\n\tpath = tools/xyz\n\turl = https://x.example/x\n\tupdate = !touch x\n'),
+    ("gitmodules_before", "[submodule"),
+    ("stash_files", ["conf/tool/other.yaml"]),
+    ("stash_files", ["conf/config.yaml"]),
+    ("stash_files", ["conf/exp/../tool/d.yaml"]),
+    ("stash_files", ["conf/exp/missing.yaml"]),
+    ("stash_files", "conf/exp/a.yaml"),
+    ("absent", ["lnk/precious.txt"]),
+    ("absent", ["../../precious.txt"]),
+    ("absent", ["/etc/passwd"]),
+    ("absent", [["x"]]),
+    ("directories", ["lnk/new"]),
+    ("directories", ["lnk"]),
+    ("directories", [".git/hooks"]),
+    ("directories", ["a\0b"]),
+    ("skipped", [1]),
+    ("repositories", []),
+    ("repositories", [{"path": ""}]),
+    ("repositories", "x"),
+    ("format", 2),
+    ("unknown", 1),
+]
+
+
+@pytest.mark.parametrize(("key", "value"), MANIFESTS, ids=lambda value: str(value)[:30].replace("\0", ""))
+def test_a_manifest_is_not_believed(stash: StashUnderTest, backup: Path, outside: Path, key: str, value: Any) -> None:
+    manifest = backup / "backup.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), key: value}))
+    refused(stash, backup, outside)
+
+
+def refused(stash: StashUnderTest, backup: Path, outside: Path) -> str:
+    before = snapshot(stash.root, without=("backups",)), content_of(outside)
+    with pytest.raises(StashError) as caught:
+        restore(stash, backup)
+    assert (snapshot(stash.root, without=("backups",)), content_of(outside)) == before
+    assert not (stash.root / ".git" / "experimentstash").exists()
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("path", "sub"),
+        ("module", "hooks"),
+        ("url", "ext::sh -c touch% marker"),
+        ("url", "--upload-pack=touch marker"),
+        ("url", 5),
+        ("commit", "master"),
+        ("has_bundle", None),
+    ],
+)
+def test_a_repository_is_not_believed(stash: StashUnderTest, backup: Path, outside: Path, key: str, value: Any) -> None:
+    manifest = backup / "backup.json"
+    data = json.loads(manifest.read_text())
+    data["repositories"][0][key] = value
+    manifest.write_text(json.dumps(data))
+    refused(stash, backup, outside)
+    assert not list(stash.root.rglob("marker"))
+
+
+def replaced(path: Path, put: Callable[[Path], object]) -> Callable[[Path, Path], None]:
+    def act(backup: Path, outside: Path) -> None:
+        place = backup / path
+        if place.is_dir():
+            shutil.rmtree(place)
+        place.unlink(missing_ok=True)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        put(place)
+
+    return act
+
+
+def to_precious(place: Path) -> None:
+    place.symlink_to(place.parents[len(place.parts) - 1 - place.parts.index("my stäsh's")] / "outside" / "precious.txt")
+
+
+def to_outside(place: Path) -> None:
+    place.symlink_to(place.parents[len(place.parts) - 1 - place.parts.index("my stäsh's")] / "outside")
+
+
+def endless(place: Path) -> None:
+    deep = place / "/".join(["d"] * 300)
+    deep.mkdir(parents=True)
+
+
+def terabyte(place: Path) -> None:
+    place.touch()
+    os.truncate(place, 1 << 42)
+
+
+def unix_socket(place: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as one:
+        here = os.getcwd()
+        os.chdir(place.parent)
+        one.bind(place.name)
+        os.chdir(here)
+
+
+STATE = Path("repositories/0/state")
+ODD_CONTENT: dict[str, Callable[[Path, Path], None]] = {
+    "the manifest is a link": replaced(Path("backup.json"), to_precious),
+    "the manifest is a FIFO": replaced(Path("backup.json"), os.mkfifo),
+    "the manifest is a directory": replaced(Path("backup.json"), Path.mkdir),
+    "the manifest is endless": replaced(Path("backup.json"), terabyte),
+    "the manifest is empty": replaced(Path("backup.json"), Path.touch),
+    "the manifest is garbage": replaced(Path("backup.json"), lambda place: place.write_bytes(os.urandom(999))),
+    "the manifest is deep": replaced(Path("backup.json"), lambda place: place.write_text("[" * 100_000)),
+    "the manifest is a list": replaced(Path("backup.json"), lambda place: place.write_text("[]")),
+    "a registration is a link": replaced(Path("stash/conf/tool/c.yaml"), to_precious),
+    "an organizer is a link": replaced(Path("stash/conf/exp/group/run.yaml"), to_precious),
+    "an organizer's folder is a link": replaced(Path("stash/conf/exp/group"), to_outside),
+    "a registration is a FIFO": replaced(Path("stash/conf/tool/c.yaml"), os.mkfifo),
+    "a registration is missing": replaced(Path("stash/conf/tool/c.yaml"), lambda place: None),
+    "a FIFO among the files": replaced(Path("files/fifo"), os.mkfifo),
+    "a socket among the files": replaced(Path("files/socket"), unix_socket),
+    "endless directories": replaced(Path("files/deep"), endless),
+    "more than there is room for": replaced(Path("files/huge"), terabyte),
+    "a repository elsewhere": replaced(Path("files/sub/.git"), lambda place: place.write_text("gitdir: /somewhere\n")),
+    "a repository above": replaced(Path("files/sub/.git"), lambda place: place.write_text("gitdir: ../../x/.git\n")),
+    "a repository by a link": replaced(Path("files/sub/.git"), to_outside),
+    "a repository under another case": replaced(Path("files/.GIT/config"), Path.touch),
+    "the state is missing": replaced(STATE, lambda place: None),
+    "the state is a link": replaced(STATE, to_outside),
+    "HEAD is a link": replaced(STATE / "HEAD", to_precious),
+    "HEAD is garbage": replaced(STATE / "HEAD", lambda place: place.write_text("garbage\n")),
+    "the references are a link": replaced(STATE / "refs", to_outside),
+    "the log is a link": replaced(STATE / "logs" / "HEAD", to_precious),
+    "the settings are a FIFO": replaced(STATE / "config", os.mkfifo),
+    "the settings are garbage": replaced(STATE / "config", lambda place: place.write_text("[core\n")),
+    "the index is garbage": replaced(STATE / "index", lambda place: place.write_bytes(os.urandom(999))),
+    "the bundle is a link": replaced(Path("repositories/0/objects.bundle"), to_precious),
+    "the bundle is garbage": replaced(
+        Path("repositories/0/objects.bundle"), lambda place: place.write_bytes(os.urandom(999))
+    ),
+    "the bundle is missing": replaced(Path("repositories/0/objects.bundle"), lambda place: None),
+    "the bundle is truncated": lambda backup, outside: os.truncate(backup / "repositories/0/objects.bundle", 200),
+}
+
+
+@pytest.mark.parametrize("name", ODD_CONTENT)
+def test_odd_content_is_refused(stash: StashUnderTest, backup: Path, outside: Path, name: str) -> None:
+    ODD_CONTENT[name](backup, outside)
+    refused(stash, backup, outside)
+
+
+def test_an_index_with_a_path_that_leads_out(stash: StashUnderTest, backup: Path, outside: Path) -> None:
+    index = backup / STATE / "index"
+    content = index.read_bytes()[:-20].replace(b"deep/file", b"../../fil")
+    index.write_bytes(content + hashlib.sha1(content).digest())
+    assert "leads" in refused(stash, backup, outside) or "fil" in refused(stash, backup, outside)
+
+
+def test_files_replace_a_link_and_do_not_go_through_it(stash: StashUnderTest, backup: Path, outside: Path) -> None:
+    (backup / "files" / "lnk").mkdir()
+    (backup / "files" / "lnk" / "precious.txt").write_text("mine\n")
+    before = content_of(outside)
+    restore(stash, backup)
+    tool = stash.root / "tools" / "xyz"
+    assert (tool / "lnk" / "precious.txt").read_text() == "mine\n" and not (tool / "lnk").is_symlink()
+    assert content_of(outside) == before
+
+
+RUNNING = """
+[core]
+	fsmonitor = touch "{marker}"
+	hooksPath = {folder}
+	sshCommand = touch "{marker}"
+	editor = touch "{marker}"
+	pager = touch "{marker}"
+	askPass = touch "{marker}"
+	attributesFile = {folder}/attributes
+	gitProxy = touch "{marker}"
+[include]
+	path = {folder}/included
+[includeIf "gitdir:/"]
+	path = {folder}/included
+[filter "x"]
+	smudge = touch "{marker}"
+	clean = touch "{marker}"
+	process = touch "{marker}"
+	required = true
+[diff]
+	external = touch "{marker}"
+[diff "x"]
+	textconv = touch "{marker}"
+	command = touch "{marker}"
+[merge "x"]
+	driver = touch "{marker}"
+[credential]
+	helper = "!touch '{marker}'"
+[alias]
+	st = "!touch '{marker}'"
+	status = "!touch '{marker}'"
+[gpg]
+	program = touch "{marker}"
+[remote "origin"]
+	uploadpack = touch "{marker}"
+	vcs = x
+	proxy = x
+[remote "evil"]
+	url = ext::sh -c touch%20{marker}
+[url "ext::sh -c touch"]
+	insteadOf = https://
+[submodule "x"]
+	update = "!touch '{marker}'"
+[extensions]
+	worktreeConfig = true
+[sequence]
+	editor = touch "{marker}"
+[gc]
+	recentObjectsHook = touch "{marker}"
+[pager]
+	status = touch "{marker}"
+[uploadpack]
+	packObjectsHook = touch "{marker}"
+[http]
+	sslVerify = false
+"""
+
+
+def hostile_repository(state: Path, outside: Path) -> Path:
+    """Give a repository everything with which git would run a program; return what the programs would leave."""
+    marker = outside / "marker"
+    settings = RUNNING.format(marker=marker, folder=outside)
+    (state / "config").write_text((state / "config").read_text() + settings)
+    (outside / "included").write_text(f'[core]\n\tfsmonitor = touch "{marker}"\n')
+    (state / "config.worktree").write_text(f'[core]\n\tfsmonitor = touch "{marker}"\n')
+    (state / "hooks").mkdir(exist_ok=True)
+    for name in ("post-checkout", "pre-commit", "post-commit", "reference-transaction", "post-index-change"):
+        for folder in (state / "hooks", outside):
+            (folder / name).write_text(f"#!/bin/sh\ntouch '{marker}'\n")
+            (folder / name).chmod(0o755)
+    (state / "info").mkdir(exist_ok=True)
+    (state / "info" / "attributes").write_text("* filter=x diff=x merge=x\n")
+    return marker
+
+
+def use(tool: Path) -> None:
+    """Do with a repository what people do."""
+    for words in (
+        ("status",),
+        ("diff", "HEAD"),
+        ("log", "-1", "-p"),
+        ("add", "-A"),
+        ("commit", "-q", "-m", "x"),
+        ("checkout", "-q", "-b", "new"),
+        ("fetch", "-q"),
+        ("stash", "list"),
+    ):
+        environment = {**os.environ, **GIT_IDENTITY}
+        done = subprocess.run(["git", *words], cwd=tool, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+
+def test_no_setting_and_no_hook_comes_back_that_runs_something(
+    stash: StashUnderTest, backup: Path, outside: Path
+) -> None:
+    marker = hostile_repository(backup / STATE, outside)
+    (backup / STATE / "commondir").write_text(str(outside))
+    heard = restore(stash, backup)
+    said = "\n".join(heard)
+    assert "not restored" in said and "commondir" in said and "hooks/" in said and "config: alias.st" in said
+    tool = stash.root / "tools" / "xyz"
+    use(tool)
+    assert not marker.exists()
+    is_healthy(stash)
+    place = stash.root / ".git" / "modules" / "own"
+    assert not (place / "hooks").exists() and not (place / "commondir").exists()
+    assert git("config", "remote.origin.url", cwd=tool).strip().endswith("upstream")
+
+
+def test_repositories_of_the_user_s_in_a_tool_come_back_without_what_runs(
+    stash: StashUnderTest, tool: Path, outside: Path
+) -> None:
+    inner = repository(tool / "own-clone", {"x": "x\n"})
+    shutil.copytree(inner / ".git", tool / "own-clone" / ".git" / "modules" / "a" / "b")
+    git("config", "core.bare", "false", cwd=inner)
+    backup = remove(stash, force=True)
+    saved = backup / "files" / "own-clone" / ".git"
+    marker = hostile_repository(saved, outside)
+    hostile_repository(saved / "modules" / "a" / "b", outside)
+    (saved / "objects" / "info").mkdir(exist_ok=True)
+    (saved / "objects" / "info" / "alternates").write_text(str(outside))
+    heard = "\n".join(restore(stash, backup))
+    assert "not restored" in heard and "own-clone/.git" in heard
+    assert not (inner / ".git" / "objects" / "info" / "alternates").exists()
+    (inner / "x").write_text("changed\n")
+    subprocess.run(["git", "status"], cwd=inner, check=True, capture_output=True)
+    assert git("diff", "--name-only", cwd=inner) == "x\n"
+    assert git("fsck", cwd=inner) == ""
+    for place in (inner / ".git", inner / ".git" / "modules" / "a" / "b"):
+        assert "touch" not in (place / "config").read_text() and not (place / "hooks").exists()
+    assert not marker.exists()
+
+
+def test_a_tool_that_is_a_clone_of_its_own(stash: StashUnderTest, upstream: Path, outside: Path) -> None:
+    git("clone", "-q", str(upstream), "tools/xyz", cwd=stash.root)
+    tool = stash.root / "tools" / "xyz"
+    stash.write("conf/tool/c.yaml", "path: tools/xyz\nentrypoint: main.py\n")
+    (tool / "main.py").chmod(0o755)
+    before = whole(stash)
+    backup = remove(stash, force=True)
+    kept = shutil.copytree(backup, backup.with_name(backup.name + "2"), symlinks=True)
+    restore(stash, backup)
+    same = [key for key in differences(whole(stash), before) if "/.git/hooks/" not in key]
+    assert same == []
+    remove(stash, force=True)
+    marker = hostile_repository(kept / "tree" / ".git", outside)
+    restore(stash, kept)
+    use(tool)
+    assert not marker.exists()
+
+
+def test_nothing_comes_back_with_somebody_s_rights(stash: StashUnderTest, backup: Path) -> None:
+    (backup / "files" / "loose").chmod(0o6755)
+    (backup / "stash" / "conf" / "tool" / "c.yaml").chmod(0o6644)
+    restore(stash, backup)
+    assert (stash.root / "tools/xyz/loose").stat().st_mode & 0o7777 == 0o755
+    assert (stash.root / "conf/tool/c.yaml").stat().st_mode & 0o7777 == 0o644
+
+
+def test_a_rebase_that_would_run_commands(stash: StashUnderTest, backup: Path, outside: Path) -> None:
+    place = backup / STATE / "rebase-merge"
+    place.mkdir()
+    (place / "git-rebase-todo").write_text(f"pick {'0' * 40}\nexec touch {outside}/marker\n")
+    assert any("rebase-merge" in line for line in restore(stash, backup))
+    assert not (stash.root / ".git" / "modules" / "own" / "rebase-merge").exists()
+
+
+def test_an_organizer_that_is_a_link_inside_conf_stays_one(stash: StashUnderTest, tool: Path) -> None:
+    (stash.root / "conf" / "exp" / "alias.yaml").symlink_to("group/run.yaml")
+    stash.commit()
+    before = whole(stash)
+    remove(stash)
+    assert not os.path.lexists(stash.root / "conf" / "exp" / "alias.yaml")
+    restore(stash)
+    assert differences(whole(stash), before) == []
+    assert git("status", "--porcelain", cwd=stash.root) == ""
