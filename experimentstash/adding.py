@@ -236,10 +236,9 @@ def _registration(name: str, chosen: Candidate, detected: Detection, commit: str
         call["experiment"] = scalar(key) if key not in (None, "experiment") else None
         place = chosen.hydra.config_directory
         call["configs"] = scalar(place) if place else None
-    elif chosen.output_option is not None:
-        call["output"] = scalar(chosen.output_option)
     else:
-        call = {}
+        call |= _call(chosen)
+        call = {} if call == {"style": CallStyle.options.value} else call
     usual = {"pyproject.toml", "setup.py", "setup.cfg", "requirements.txt", chosen.file, None}
     python = detected.python if detected.python and not detected.python_is_read else None
     return registrations.registration(
@@ -252,6 +251,25 @@ def _registration(name: str, chosen: Candidate, detected: Detection, commit: str
         },
         {"call": call, "environment": {} if detected.file in usual else {"file": scalar(detected.file or "")}},
     )
+
+
+def _call(chosen: Candidate) -> dict[str, str | None]:
+    """Return the settings of `call` that the tool's own declarations tell."""
+    scalar = registrations.scalar
+    call: dict[str, str | None] = {}
+    if chosen.declared.subcommands and chosen.declared.needs_subcommand:
+        first, *others = chosen.declared.subcommands
+        call["subcommand"] = scalar(first) + (f"  # or: {', '.join(others)}" if others else "")
+    if chosen.output_option is not None:
+        call["output"] = scalar(chosen.output_option)
+    ways = chosen.declared.ways
+    if ways:
+        listed = {name: ", ".join(map(scalar, said)) for name, said in ways.items()}
+        texts = {name: f"[{text}]" if "," in text else text for name, text in listed.items()}
+        call["ways"] = "  # as the tool declares its options" + "".join(
+            f"\n    {scalar(name)}: {text}" for name, text in texts.items()
+        )
+    return call
 
 
 def _example(stash: Stash, name: str, chosen: Candidate) -> tuple[str, Path, str]:

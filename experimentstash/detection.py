@@ -16,6 +16,8 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
+from experimentstash.declared import library, program
+from experimentstash.declared.option import Declared, Option
 from experimentstash.schema import CallStyle, EnvironmentKind
 
 # Directories that hold no program of the tool's.
@@ -35,7 +37,7 @@ _OUTPUT_OPTIONS: tuple[str, ...] = (
     "save-dir",
     "save_dir",
 )
-_OUTPUT_OPTIONS += ("results-dir", "results_dir", "log-dir", "logdir")
+_OUTPUT_OPTIONS += ("results-dir", "results_dir", "log-dir", "logdir", "workdir", "work-dir", "work_dir")
 _SCRIPT_BLOCK = re.compile(r"(?m)^# /// script$\s((?:^#(?:| .*)$\s)+)^# ///$")
 _EXPERIMENT_GROUPS = ("experiment", "experiments", "exp")
 
@@ -49,16 +51,6 @@ class Rank(IntEnum):
     MAIN_FILE = 4  # main.py
     COMMAND_LINE = 5  # parses arguments
     EXECUTABLE = 6
-
-
-@dataclass(frozen=True)
-class Option:
-    """An option of a command line."""
-
-    name: str  # without dashes; of a positional its own
-    is_required: bool
-    is_positional: bool
-    example: str | None  # a value that it takes, as YAML: its default, its first choice, or one of its type
 
 
 @dataclass(frozen=True)
@@ -80,13 +72,17 @@ class Candidate:
     file: str | None  # relative to the tool's directory
     style: CallStyle
     hydra: Hydra | None = None
-    options: tuple[Option, ...] = ()
+    declared: Declared = field(default_factory=Declared)
 
     @property
     def output_option(self) -> str | None:
         """The option that says where to write."""
-        names = {each.name for each in self.options if not each.is_positional}
+        names = {each.name.lstrip("-") for each in self.options if not each.is_positional}
         return next((f"--{name}" for name in _OUTPUT_OPTIONS if name in names), None)
+
+    @property
+    def options(self) -> tuple[Option, ...]:
+        return self.declared.options
 
 
 @dataclass(frozen=True)
@@ -151,7 +147,6 @@ class _Source:
     text: str
     is_run: bool  # has `if __name__ == "__main__"`, or is made to be run in another way
     hydra: tuple[str | None, str | None, str | None] | None  # config_path, config_name, version_base
-    options: tuple[Option, ...]
     parses: bool
 
 
@@ -192,27 +187,20 @@ def _read_source(path: Path, name: str) -> _Source | None:
         tree = ast.parse(text)
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return None
-    imports = _imports(tree)
-    options = tuple(_options(tree)) if imports & {"argparse", "click", "typer", "fire", "tyro", "absl"} else ()
     return _Source(
         path=name,
         tree=tree,
         text=text,
         is_run=any(_is_main_guard(node) for node in tree.body) or name.rpartition("/")[2] == "__main__.py",
         hydra=_hydra_main(tree),
-        options=options,
-        parses=bool(options) or bool(imports & {"fire", "typer", "tyro", "absl", "click"}),
+        parses=_parses(tree),
     )
 
 
-def _imports(tree: ast.Module) -> set[str]:
-    found: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found |= {alias.name.partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            found.add(node.module.partition(".")[0])
-    return found
+def _parses(tree: ast.Module) -> bool:
+    """Tell whether a file reads a command line: argparse alone may be imported for many reasons."""
+    style = library.style(tree)
+    return style is not None and (style is not CallStyle.argparse or bool(library.read(tree, style).options))
 
 
 def _is_main_guard(node: ast.stmt) -> bool:
@@ -247,56 +235,23 @@ def _constant(node: ast.expr | None) -> str | None:
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
 
 
-def _options(tree: ast.Module) -> Iterator[Option]:
-    """Yield the options that argparse or click will know, as far as constants tell."""
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.Call):
-            continue
-        called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        flags = [text for text in map(_constant, node.args) if text]
-        if called not in ("add_argument", "option", "argument") or not flags:
-            continue
-        words = {word.arg: word.value for word in node.keywords if word.arg}
-        long = [flag for flag in flags if flag.startswith("--")] or flags
-        positional = called == "argument" or not flags[0].startswith("-")
-        action = _constant(words.get("action")) or ""
-        optional = (_constant(words.get("nargs")) or "") in ("?", "*") or "default" in words
-        required = (positional and not optional) or ast.unparse(words.get("required", ast.Constant(False))) == "True"
-        name = long[0].partition("/")[0].lstrip("-")
-        yield Option(
-            name, required, positional, None if action.startswith(("store_", "help", "version")) else _example(words)
-        )
-
-
-def _example(words: Mapping[str, ast.expr]) -> str | None:
-    for key in ("default", "choices"):
-        try:
-            value = ast.literal_eval(words[key])
-        except (KeyError, ValueError, TypeError):
-            continue
-        first = value[0] if key == "choices" and isinstance(value, (list, tuple)) and value else value
-        if isinstance(first, (str, int, float, bool)):
-            return (
-                repr(first) if isinstance(first, str) else str(first).lower() if isinstance(first, bool) else str(first)
-            )
-    kind = ast.unparse(words["type"]) if "type" in words else ""
-    return {"int": "1", "float": "1.0", "click.INT": "1", "click.FLOAT": "1.0", "bool": "true"}.get(kind)
-
-
 def _candidates(directory: Path, project: Mapping[str, Any], sources: Mapping[str, _Source]) -> list[Candidate]:
     found: dict[str, Candidate] = {}
     installed = _is_installed(directory, project)
 
-    def add(entrypoint: str, rank: Rank, source: _Source | None, file: str | None = None) -> None:
+    def add(
+        entrypoint: str, rank: Rank, source: _Source | None, file: str | None = None, target: str | None = None
+    ) -> None:
         taken = {each.file for each in found.values() if each.file}
         if source is None or source.path not in taken:
-            candidate = _candidate(directory, entrypoint, rank, source, file)
+            candidate = _candidate(directory, entrypoint, rank, source, file, target)
             found.setdefault(entrypoint, candidate)
 
     scripts = project.get("project", {}).get("scripts", {})
     for name, target in scripts.items() if isinstance(scripts, dict) else ():
         if isinstance(name, str) and isinstance(target, str) and re.fullmatch(r"[\w.-]+", name) and installed:
-            add(name, Rank.SCRIPT_OF_PROJECT, _module(sources, target.partition(":")[0].strip()))
+            module = target.partition(":")[0].strip()
+            add(name, Rank.SCRIPT_OF_PROJECT, _module(sources, module), target=module)
     for path, source in sources.items():
         if path.endswith("/__main__.py") and _as_module(path, sources, directory, installed):
             # What `python -m package` does is mostly in another module, which it imports.
@@ -327,17 +282,20 @@ def _candidates(directory: Path, project: Mapping[str, Any], sources: Mapping[st
     return sorted(found.values(), key=lambda each: each.rank)
 
 
-def _candidate(directory: Path, entrypoint: str, rank: Rank, source: _Source | None, file: str | None) -> Candidate:
+def _candidate(
+    directory: Path, entrypoint: str, rank: Rank, source: _Source | None, file: str | None, target: str | None = None
+) -> Candidate:
     path = file or (source.path if source else None)
     if source is not None and source.hydra is not None:
         return Candidate(entrypoint, rank, path, CallStyle.hydra, hydra=_hydra(directory, source))
-    return Candidate(entrypoint, rank, path, CallStyle.options, options=source.options if source else ())
+    found = program.read(directory, entrypoint, target)
+    return Candidate(entrypoint, rank, path, found.style or CallStyle.options, declared=found.declared)
 
 
 def _named(directory: Path, entrypoint: str, project: Mapping[str, Any], sources: Mapping[str, _Source]) -> Candidate:
     """Return what is known of an entrypoint that the user has named."""
     words = entrypoint.split()
-    source = None
+    source = module = None
     if words[:1] == ["-m"] and len(words) > 1:
         source = _module(sources, words[1])
         main = _module(sources, f"{words[1]}.__main__")
@@ -347,8 +305,9 @@ def _named(directory: Path, entrypoint: str, project: Mapping[str, Any], sources
         source = sources.get(words[0]) or _read_source(directory / words[0], words[0])
     elif words:
         target = project.get("project", {}).get("scripts", {}).get(words[0])
-        source = _module(sources, target.partition(":")[0]) if isinstance(target, str) else None
-    return _candidate(directory, entrypoint, Rank.SCRIPT_OF_PROJECT, source, None)
+        module = target.partition(":")[0].strip() if isinstance(target, str) else None
+        source = _module(sources, module) if module is not None else None
+    return _candidate(directory, entrypoint, Rank.SCRIPT_OF_PROJECT, source, None, module)
 
 
 def _either(source: _Source, inner: _Source | None) -> _Source:

@@ -74,7 +74,7 @@ def registration(values: Mapping[str, str | None], nested: Mapping[str, Mapping[
     """Return the text of a registration; what is None is left out, and values are YAML already."""
     lines = [f"{key}: {value}" for key, value in values.items() if value is not None]
     for key, inner in nested.items():
-        listed = [f"  {name}: {value}" for name, value in inner.items() if value is not None]
+        listed = [f"  {name}: {value}".replace(":   #", ":  #") for name, value in inner.items() if value is not None]
         lines += [f"{key}:", *listed] if listed else []
     return "\n".join(lines) + "\n"
 

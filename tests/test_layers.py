@@ -28,7 +28,10 @@ LAYERS = (
         "calling.words",
         "calling.ways",
     },
-    {"kept_ends"},
+    {"kept_ends", "declared.option"},
+    {f"declared.{name}" for name in ("argparse", "click", "absl", "typed")},
+    {"declared.library"},
+    {"declared.program"},
     {
         "limits",
         "records",

@@ -31,6 +31,11 @@ def _any_text(text: str, name: str) -> None:
 
 def comma(texts: Sequence[str], name: str) -> str:
     """Return a list with commas, for a reader that knows no quotes."""
+    if not texts:
+        raise StashError(
+            f"{name} is an empty list, which splitting at commas makes a list of one empty string.",
+            "leave it out, or, if the tool reads nothing as an empty list, give the empty string",
+        )
     if any("," in text for text in texts) or list(texts) == [""]:
         raise StashError(
             f"{name} has an element with a comma, or a single empty one, which a list with commas can't express.",
@@ -52,6 +57,7 @@ class Dialect:
     is_joined: bool = False  # it reads --key=value only, or differently from two words
     is_greedy: bool = False  # a list takes all words until the next option
     has_short: bool = False  # a name of one letter is -k
+    loses_dashes: bool = False  # built on argparse, which before Python 3.12.5 drops a value that is `--`
     separator: str | None = None  # what it makes of - and _ in names (None: names stand as they are declared)
     negation: Callable[[str], str] = _no_dash
     comma: Callable[[Sequence[str], str], str] = comma
@@ -190,6 +196,8 @@ class _Writer:
         way = self._way(key)
         if way.of(ways.WHOLE):
             return False
+        if way.names and "dotted" not in way.names:
+            return False
         prefix = f"{canonical(key)}."
         if "dotted" in way.names or any(declared.startswith(prefix) for declared in self.declared):
             return True
@@ -250,8 +258,13 @@ class _Writer:
                 self._claim(half, name)
             return [half for half in [way.pair[0 if value else 1]] if half]
         chosen = self._chosen("boolean", key, way, {**ways.BOOLEAN, **ways.WHOLE}, name, value)
-        if chosen == "flag":
+        if chosen == "flag" or (chosen == "only_true" and value):
             return [option] if value else []
+        if chosen == "only_true":
+            raise StashError(
+                f"{name} is false, but leaving the tool's option out doesn't make it so, and nothing else does.",
+                "leave it out, or change the tool",
+            )
         if chosen == "negatable":
             self._claim(self.dialect.negation(option), name)
             return [option if value else self.dialect.negation(option)]
@@ -267,8 +280,10 @@ class _Writer:
         if chosen == "comma":
             text = self.dialect.comma(texts, name)
             return self._option(option, text) if text else words.joined(option, text)
-        if chosen == "spread":
+        if chosen in ("spread", "filled"):
             self.is_open = self.dialect.is_greedy
+            if chosen == "filled" and not texts:
+                raise StashError(f"{name} is an empty list, where the tool insists on one or more.", "leave it out")
             return _spread(option, value, texts, name, is_greedy=self.dialect.is_greedy)
         if not texts and "omit_empty" not in way.names:
             raise StashError(
@@ -315,6 +330,8 @@ class _Writer:
         if whole is not None and "word" not in way.names:
             return _whole(value, whole, name)
         text = words.word(value, name)
+        if text == "--" and self.dialect.loses_dashes:
+            raise StashError(f"{name} is '--', which argparse drops in some versions.", "use another string")
         if isinstance(value, str) and "word" not in way.names:
             self.dialect.check_text(text, name)
         return text

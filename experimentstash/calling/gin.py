@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from experimentstash.calling import absl, literals, ways, words
 from experimentstash.calling.command_line import canonical, given_options, refuse_twice, subcommand
+from experimentstash.calling.ways import Way
 from experimentstash.errors import StashError
 from experimentstash.schema import CallConfig, ListStyle
 
@@ -30,7 +31,7 @@ def arguments(
         taken[canonical(call.experiment or "--gin_file")] = "call.experiment"
         argv += words.joined(call.experiment or "--gin_file", experiment)
     bindings = []
-    for key, value in literals.once(literals.leaves(params, given)):
+    for key, value in literals.once(_leaves(params, given)):
         name = f"params.{key}"
         if key.startswith("-"):
             taken[canonical(key)] = name
@@ -51,6 +52,15 @@ def arguments(
         argv += words.joined(call.output, str(run_directory))
     refuse_twice(taken, {key: word for key, word in given_options(extra).items() if key != canonical(option)})
     return [*argv, *extra]
+
+
+def _leaves(params: Mapping[Any, Any], given: Mapping[str, Way]) -> Iterator[tuple[str, Any]]:
+    """Yield what is bound: `function.parameter`, whichever way it is written; a mapping below that is its value."""
+    for key, value in literals.leaves(params, given, depth=1):
+        if isinstance(value, Mapping) and value and "." not in key and literals.way(given, key) is None:
+            yield from literals.leaves({key: value}, given, depth=2)
+        else:
+            yield key, value
 
 
 def _own(call: CallConfig, key: str) -> dict[str, Any]:

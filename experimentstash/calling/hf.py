@@ -7,9 +7,10 @@ from experimentstash.schema import CallStyle
 
 DIALECT = Dialect(
     style=CallStyle.hf,
-    possible=frozenset({"word", "value", "spread", "json", "omit"}),
-    usual={"boolean": "value", "list": "spread"},
+    possible=frozenset({"word", "value", "spread", "filled", "json", "omit"}),
+    usual={"boolean": "value", "list": "filled"},
     is_greedy=True,
+    loses_dashes=True,
     separator="_",
 )
 arguments = DIALECT.arguments

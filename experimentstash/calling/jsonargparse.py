@@ -16,8 +16,18 @@ _NO_STRING = re.compile(
 )
 
 
+def _is_itself(text: str) -> bool:
+    """Tell whether YAML reads a string as this string."""
+    import yaml
+
+    try:
+        return text == "" or bool(yaml.safe_load(text) == text)
+    except (yaml.YAMLError, ValueError):
+        return False
+
+
 def _check_text(text: str, name: str) -> None:
-    if _NO_STRING.fullmatch(text.strip()):
+    if _NO_STRING.fullmatch(text.strip()) or not _is_itself(text):
         key = name.removeprefix("params.")
         raise StashError(
             f"{name} is the string {text!r}, which jsonargparse takes for something else unless its type is `str`.",
@@ -30,6 +40,7 @@ DIALECT = Dialect(
     possible=frozenset({"word", "value", "json", "yaml", "dotted", "omit"}),
     usual={"boolean": "value", "list": "yaml", "null": "yaml", "mapping": "dotted", "number": "yaml"},
     is_joined=True,
+    loses_dashes=True,
     check_text=_check_text,
 )
 arguments = DIALECT.arguments

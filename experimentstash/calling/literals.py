@@ -38,14 +38,16 @@ def way(given: Mapping[str, Way], key: str) -> str | None:
     )
 
 
-def leaves(params: Mapping[Any, Any], given: Mapping[str, Way], path: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield dotted keys and values; a mapping that has a way of its own is one value."""
+def leaves(
+    params: Mapping[Any, Any], given: Mapping[str, Way], path: str = "", depth: int | None = None
+) -> Iterator[tuple[str, Any]]:
+    """Yield dotted keys and values; a mapping that has a way of its own, or lies below ``depth``, is one value."""
     for key, value in params.items():
         if not isinstance(key, str):
             raise StashError(f"params.{path}{key}: {key!r} can't be part of a dotted key.", "use a string as key")
         text = f"{path}{key}"
-        if isinstance(value, Mapping) and value and way(given, text) is None:
-            yield from leaves(value, given, f"{text}.")
+        if isinstance(value, Mapping) and value and way(given, text) is None and depth != 1:
+            yield from leaves(value, given, f"{text}.", depth and depth - 1)
         else:
             yield text, value
 

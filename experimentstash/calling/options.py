@@ -6,5 +6,7 @@ from experimentstash.calling import ways
 from experimentstash.calling.command_line import Dialect
 from experimentstash.schema import CallStyle
 
-DIALECT = Dialect(style=CallStyle.options, possible=frozenset(ways.EVERY), is_greedy=True, has_short=True)
+DIALECT = Dialect(
+    style=CallStyle.options, possible=frozenset(ways.EVERY), is_greedy=True, loses_dashes=True, has_short=True
+)
 arguments = DIALECT.arguments

@@ -15,6 +15,7 @@ DIALECT = Dialect(
     possible=frozenset({"word", "value", "flag", "negatable", "spread", "json", "yaml", "dotted", "omit"}),
     usual={"boolean": "value", "list": "spread", "mapping": "dotted"},
     is_greedy=True,
+    loses_dashes=True,
     separator="_",
     negation=_negation,
 )

@@ -13,10 +13,12 @@ BOOLEAN = {
     "flag": "true: --{key}; false: nothing",
     "negatable": "true: --{key}; false: --no-{key}",
     "value": "--{key} true or --{key} false",
+    "only_true": "true: --{key}; false can't be said",
     "nonempty": "true: --{key}=true; false: --{key}= (argparse's type=bool)",
 }
 LIST = {
     "spread": "--{key} a b",
+    "filled": "--{key} a b, with one or more",
     "repeat": "--{key} a --{key} b",
     "comma": "--{key} a,b",
 }

@@ -1,0 +1,174 @@
+"""argparse's `add_argument`."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+
+from experimentstash.declared.option import (
+    Declared,
+    Option,
+    called,
+    calls,
+    constant,
+    example,
+    is_empty,
+    is_false,
+    is_none,
+    is_true,
+    key,
+    keywords,
+    preferred,
+)
+
+# What turns a word into one value of any type.
+_READERS = {
+    "loads": ("json",),
+    "safe_load": ("yaml",),
+    "full_load": ("yaml",),
+    "literal_eval": ("python",),
+    "eval": ("python",),
+    "bool": ("nonempty",),
+}
+_WORDS = {"str", "int", "float", "Path", "PurePath", "abspath", "expanduser", "complex", "Decimal"}
+
+
+def read(tree: ast.Module) -> Declared:
+    defaults = _set_defaults(tree)
+    functions = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    has_own_default = any("argument_default" in keywords(call) for call in calls(tree, "ArgumentParser"))
+    found = [_Argument(call) for call in calls(tree, "add_argument")]
+    found = [argument for argument in found if argument.flags]
+    switched = {argument.name: argument for argument in found if argument.action in ("store_true", "store_false")}
+    options = tuple(
+        Option(
+            name=argument.name,
+            is_required=argument.is_required,
+            is_positional=argument.is_positional,
+            example=argument.example,
+            ways=()
+            if argument.is_positional
+            else tuple(_ways(argument, switched, defaults, functions, is_sure=not has_own_default)),
+        )
+        for argument in found
+    )
+    names = [constant(call.args[0]) for call in calls(tree, "add_parser") if call.args]
+    subcommands = preferred(name for name in names if name)
+    return Declared(options, subcommands, bool(subcommands) and any(True for _ in calls(tree, "add_subparsers")))
+
+
+class _Argument:
+    """One `add_argument`."""
+
+    def __init__(self, call: ast.Call) -> None:
+        self.flags = [text for text in map(constant, call.args) if text]
+        self.words = keywords(call)
+        if not self.flags:
+            return
+        long = [flag for flag in self.flags if flag.startswith("--")] or self.flags
+        self.is_positional = not self.flags[0].startswith("-")
+        self.flag = long[0]
+        self.name = key(long[0])
+        action = self.words.get("action")
+        self.action = constant(action) or (called(action) if action is not None else "store")
+        self.dest = constant(self.words.get("dest")) or long[0].lstrip("-").replace("-", "_")
+        optional = (constant(self.words.get("nargs")) or "") in ("?", "*") or "default" in self.words
+        self.is_required = (self.is_positional and not optional) or is_true(self.words.get("required"))
+        is_switch = self.action.startswith(("store_", "help", "version"))
+        self.example = None if is_switch else example(self.words)
+
+
+def _set_defaults(tree: ast.Module) -> Mapping[str, ast.expr] | None:
+    """Return what `set_defaults` says; None: nobody knows."""
+    found: dict[str, ast.expr] = {}
+    for call in calls(tree, "set_defaults"):
+        if any(word.arg is None for word in call.keywords):
+            return None
+        found |= keywords(call)
+    return found
+
+
+def _ways(
+    argument: _Argument,
+    switched: Mapping[str, _Argument],
+    defaults: Mapping[str, ast.expr] | None,
+    functions: Mapping[str, ast.FunctionDef],
+    *,
+    is_sure: bool,
+) -> Iterator[str]:
+    """Yield how a parameter is written for an argument; nothing if its declaration doesn't tell."""
+    words = argument.words
+    default = (defaults or {}).get(argument.dest, words.get("default"))
+    is_known = defaults is not None and is_sure
+    omit = ["omit"] if is_known and is_none(default) and not argument.is_required else []
+    if argument.action in ("store_true", "store_false"):
+        yield from _switch(argument, switched, default, is_known=is_known)
+    elif argument.action == "BooleanOptionalAction":
+        yield from ("negatable", *omit)
+    elif argument.action in ("count", "store_const", "append_const"):
+        yield "only_true"
+    elif argument.action in ("append", "extend"):
+        is_empty_list = is_known and is_empty(default)
+        if (argument.action == "append") == ("nargs" not in words) and (omit or is_empty_list):
+            yield "repeat" if argument.action == "append" else "spread"
+            yield from omit or ["omit_empty"]
+    elif argument.action == "store":
+        reader = _reader(words.get("type"), functions)
+        nargs = words.get("nargs")
+        if nargs is None or constant(nargs) == "?":
+            yield from reader
+            if reader:
+                yield from omit if reader[0] not in ("json", "yaml", "python") else ()
+        elif reader and constant(nargs) not in ("...", "A...") and called(nargs) not in ("REMAINDER", "PARSER"):
+            yield "filled" if constant(nargs) == "+" else "spread"
+            yield from (way for way in reader if way in ("value", "python", "json", "yaml"))
+            yield from omit
+
+
+def _switch(
+    argument: _Argument, switched: Mapping[str, _Argument], default: ast.expr | None, *, is_known: bool
+) -> Iterator[str]:
+    others = [each for each in switched.values() if each.dest == argument.dest and each is not argument]
+    if argument.action == "store_true" and len(others) == 1 and others[0].action == "store_false":
+        other = others[0].flag
+        yield "negatable" if other == f"--no-{argument.name}" else f"{argument.flag}/{other}"
+        return
+    if argument.action == "store_true":
+        yield "flag" if is_known and not others and (default is None or is_false(default)) else "only_true"
+        return
+    own_name = argument.name.replace("-", "_")
+    if others or own_name != argument.dest:
+        yield "flag" if is_known and not others and (default is None or is_true(default)) else "only_true"
+    # Else `--x` makes x false: what `x: true` means nobody but the user can say.
+
+
+def _reader(node: ast.expr | None, functions: Mapping[str, ast.FunctionDef]) -> tuple[str, ...]:
+    """Return how a value is written for what `type=` reads; (): unknown."""
+    if node is None:
+        return ("word",)
+    name = called(node)
+    if not isinstance(node, ast.Call) and name in _READERS:
+        return _READERS[name]
+    if name in _WORDS:
+        return ("word",)
+    body: ast.AST | None = node if isinstance(node, ast.Lambda) else functions.get(name)
+    looks_boolean = "bool" in name.lower() and name != "bool"
+    if body is None:
+        return ("value",) if looks_boolean else ("word",)
+    return _read_by(body, looks_boolean=looks_boolean)
+
+
+def _read_by(body: ast.AST, *, looks_boolean: bool) -> tuple[str, ...]:
+    texts = {node.value for node in ast.walk(body) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    names = {called(node) for node in ast.walk(body) if isinstance(node, ast.Call)}
+    lowered = "lower" in names or "casefold" in names
+    if "strtobool" in names or "true" in texts or ("True" in texts and lowered):
+        return ("value",)
+    if "True" in texts:
+        return ("python",)
+    if "split" in names:
+        return ("comma",) if "," in texts else ()
+    inner = names & {"loads", "safe_load", "literal_eval"}
+    if len(inner) == 1:
+        return _READERS[inner.pop()]
+    return () if looks_boolean or inner else ("word",)

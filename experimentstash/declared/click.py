@@ -1,0 +1,106 @@
+"""click's decorators."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from experimentstash.declared.option import (
+    Declared,
+    Option,
+    called,
+    calls,
+    constant,
+    example,
+    is_empty,
+    is_false,
+    is_none,
+    is_true,
+    key,
+    keywords,
+    preferred,
+)
+
+
+def read(tree: ast.Module) -> Declared:
+    options = [*map(_option, calls(tree, "option"))]
+    options += [_argument(call) for call in calls(tree, "argument") if constant(call.args[0] if call.args else None)]
+    groups = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and _decorator(node, "group")]
+    commands = [_name(node) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and _is_inner(node)]
+    alone = any(is_true(keywords(call).get("invoke_without_command")) for call in calls(tree, "group"))
+    needs = bool(groups) and bool(commands) and not alone
+    return Declared(tuple(each for each in options if each), preferred(commands) if groups else (), needs)
+
+
+def _decorator(node: ast.FunctionDef, name: str) -> ast.expr | None:
+    return next((each for each in node.decorator_list if called(each) == name), None)
+
+
+def _is_inner(node: ast.FunctionDef) -> bool:
+    """Tell whether a function is a command of a group: @group.command(), where `group` isn't click itself."""
+    found = _decorator(node, "command")
+    function = found.func if isinstance(found, ast.Call) else found
+    return isinstance(function, ast.Attribute) and called(function.value) not in ("click", "")
+
+
+def _name(node: ast.FunctionDef) -> str:
+    found = _decorator(node, "command")
+    given = keywords(found).get("name") if isinstance(found, ast.Call) else None
+    first = found.args[0] if isinstance(found, ast.Call) and found.args else given
+    return constant(first) or node.name.replace("_", "-")
+
+
+def _argument(call: ast.Call) -> Option:
+    words = keywords(call)
+    optional = (constant(words.get("nargs")) or "") in ("?", "*") or "default" in words or _number(words) == -1
+    is_required = not optional and not is_false(words.get("required"))
+    return Option(str(constant(call.args[0])), is_required, True, example(words))
+
+
+def _option(call: ast.Call) -> Option | None:
+    flags = [text for text in map(constant, call.args) if text and text.strip().startswith(("-", "/"))]
+    if not flags:
+        return None
+    words = keywords(call)
+    long = [flag for flag in flags if flag.startswith("--")] or flags
+    on, _, off = (half.strip() for half in long[0].partition("/"))
+    is_flag = is_true(words.get("is_flag")) or bool(off)
+    required = is_true(words.get("required"))
+    shown = None if is_flag else example(words)
+    return Option(key(on or off), required, False, shown, tuple(_ways(on, off, words, is_required=required)))
+
+
+def _ways(on: str, off: str, words: dict[str, ast.expr], *, is_required: bool) -> Iterator[str]:
+    default = words.get("default")
+    omit = ["omit"] if is_none(default) and not is_required else []
+    if off or "/" in on:
+        yield "negatable" if off == f"--no-{on.lstrip('-')}" else f"{on}/{off}"
+    elif is_true(words.get("count")):
+        yield "only_true"
+    elif is_true(words.get("is_flag")):
+        yield "flag" if "flag_value" not in words and (default is None or is_false(default)) else "only_true"
+    elif "flag_value" in words:
+        yield "only_true"
+    elif is_true(words.get("multiple")):
+        if "nargs" not in words:
+            yield "repeat"
+            if default is None or is_empty(default):
+                yield "omit_empty"
+    elif "nargs" in words:
+        yield from ("spread", *omit)
+    elif _kind(words) in ("bool", "BOOL") or isinstance(getattr(default, "value", None), bool):
+        yield from ("value", *omit)
+    else:
+        yield from ("word", *omit)
+
+
+def _kind(words: dict[str, ast.expr]) -> str:
+    return called(words["type"]) if "type" in words else ""
+
+
+def _number(words: dict[str, ast.expr]) -> int | None:
+    try:
+        value = ast.literal_eval(words["nargs"])
+    except (KeyError, ValueError):
+        return None
+    return value if isinstance(value, int) else None

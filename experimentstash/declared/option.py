@@ -1,0 +1,107 @@
+"""What a program declares of its command line, by its syntax tree: constants tell, everything else is unknown."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of a command line."""
+
+    name: str  # without dashes, unless a single letter has two; of a positional its own
+    is_required: bool
+    is_positional: bool
+    example: str | None  # a value that it takes, as YAML: its default, its first choice, or one of its type
+    ways: tuple[str, ...] = ()  # how a parameter is written for it (calling/ways.py); (): its declaration doesn't tell
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A command line, as far as its declarations tell."""
+
+    options: tuple[Option, ...] = ()
+    subcommands: tuple[str, ...] = ()
+    needs_subcommand: bool = False
+    # What it is called with otherwise: a setting of `call` → its value.
+    settings: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def ways(self) -> dict[str, tuple[str, ...]]:
+        """Return the ways by option; not of one that is declared twice, and differently."""
+        found: dict[str, tuple[str, ...]] = {}
+        unsure = set()
+        for option in self.options:
+            if not option.is_positional and found.setdefault(option.name, option.ways) != option.ways:
+                unsure.add(option.name)
+        return {name: ways for name, ways in found.items() if ways and name not in unsure}
+
+
+def key(flag: str) -> str:
+    """Return the name under which a parameter is given for an option."""
+    bare = flag.lstrip("-")
+    return flag if len(bare) == 1 and flag.startswith("--") else bare
+
+
+def called(node: ast.AST) -> str:
+    """Return the last part of the name of what is called, or of a name."""
+    if isinstance(node, ast.Call):
+        return called(node.func)
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+
+
+def calls(tree: ast.AST, *names: str) -> Iterator[ast.Call]:
+    """Yield the calls of functions with one of these names."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and called(node) in names:
+            yield node
+
+
+def constant(node: ast.expr | None) -> str | None:
+    """Return a string that stands there as such."""
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+
+
+def keywords(call: ast.Call) -> dict[str, ast.expr]:
+    return {word.arg: word.value for word in call.keywords if word.arg}
+
+
+def is_true(node: ast.expr | None) -> bool:
+    return isinstance(node, ast.Constant) and node.value is True
+
+
+def is_false(node: ast.expr | None) -> bool:
+    return isinstance(node, ast.Constant) and node.value is False
+
+
+def is_none(node: ast.expr | None) -> bool:
+    """Tell whether there is nothing, or None."""
+    return node is None or (isinstance(node, ast.Constant) and node.value is None)
+
+
+def is_empty(node: ast.expr | None) -> bool:
+    """Tell whether an empty list stands there."""
+    return isinstance(node, (ast.List, ast.Tuple)) and not node.elts
+
+
+def example(words: dict[str, ast.expr]) -> str | None:
+    """Return a value that an option takes, as YAML."""
+    choices = words.get("choices")
+    first = choices.elts[0] if isinstance(choices, (ast.List, ast.Tuple)) and choices.elts else None
+    for node in (words.get("default"), first):
+        value = getattr(node, "value", None) if isinstance(node, ast.Constant) else None
+        if isinstance(value, bool):
+            return str(value).lower()
+        if isinstance(value, (str, int, float)):
+            return repr(value) if isinstance(value, str) else str(value)
+    kind = ast.unparse(words["type"]) if "type" in words else ""
+    return {"int": "1", "float": "1.0", "click.INT": "1", "click.FLOAT": "1.0", "bool": "true"}.get(kind)
+
+
+def preferred(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of subcommands once each, those first that do what a run is for."""
+    unique = list(dict.fromkeys(names))
+    usual = [name for name in ("train", "fit", "run", "main") if name in unique]
+    return (*usual, *(name for name in unique if name not in usual))

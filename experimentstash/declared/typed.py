@@ -1,0 +1,341 @@
+"""Signatures and dataclasses whose types say what the command line takes."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from experimentstash.declared.option import (
+    Declared,
+    Option,
+    called,
+    calls,
+    constant,
+    example,
+    is_empty,
+    is_false,
+    is_none,
+    keywords,
+    preferred,
+)
+
+_LISTS = {"list", "List", "Sequence", "Iterable", "set", "Set", "tuple", "Tuple"}
+_DICTS = {"dict", "Dict", "Mapping", "MutableMapping"}
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field of a dataclass, or a parameter of a function."""
+
+    name: str
+    annotation: ast.expr | None
+    default: ast.expr | None  # None: it has none
+    factory: str = ""  # the source of its default_factory
+
+    @property
+    def text(self) -> str:
+        return ast.unparse(self.annotation) if self.annotation is not None else ""
+
+    @property
+    def kind(self) -> str:
+        """Return the type without Optional, Annotated and parameters: bool, str, List …"""
+        found = re.sub(r"\b(?:typing|t)\.", "", self.text.strip("'\""))
+        found = re.sub(r"^(?:[\w.]+\.)?(?:Annotated|UseAppendAction|FlagConversionOff|Positional)\[\s*", "", found)
+        found = re.sub(r"^Optional\[\s*", "", found)
+        found = re.sub(r"^None\s*\|\s*", "", found)
+        return (re.match(r"[\w.]+", found) or [""])[0].rpartition(".")[2]
+
+    @property
+    def may_be_null(self) -> bool:
+        return bool(re.search(r"\bOptional\b|\bNone\b", self.text))
+
+    @property
+    def is_union(self) -> bool:
+        rest = re.sub(r"\|\s*None\b|\bNone\s*\||\bOptional\b", "", self.text)
+        return "|" in rest or "Union[" in rest
+
+
+def functions(tree: ast.Module) -> dict[str, ast.FunctionDef]:
+    return {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+
+
+def classes(tree: ast.Module) -> dict[str, ast.ClassDef]:
+    return {node.name: node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+
+
+def parameters(function: ast.FunctionDef) -> Iterator[Field]:
+    """Yield the parameters of a function, but for *args and **kwargs."""
+    given = function.args
+    plain = [*given.posonlyargs, *given.args]
+    defaults: list[ast.expr | None] = [*[None] * (len(plain) - len(given.defaults)), *given.defaults]
+    for argument, default in [
+        *zip(plain, defaults, strict=True),
+        *zip(given.kwonlyargs, given.kw_defaults, strict=True),
+    ]:
+        if argument.arg not in ("self", "cls"):
+            yield Field(argument.arg, argument.annotation, default)
+
+
+def fields(node: ast.ClassDef) -> Iterator[Field]:
+    """Yield the fields of a dataclass."""
+    for each in node.body:
+        if (
+            isinstance(each, ast.AnnAssign)
+            and isinstance(each.target, ast.Name)
+            and "ClassVar" not in ast.unparse(each)
+        ):
+            default, factory = each.value, ""
+            if isinstance(default, ast.Call) and called(default) in ("field", "Field"):
+                words = keywords(default)
+                made = words.get("default_factory")
+                factory = ast.unparse(made) if made is not None else ""
+                default = made.body if isinstance(made, ast.Lambda) else words.get("default")
+            yield Field(each.target.id, each.annotation, default, factory)
+
+
+# --- one dialect each: the ways of a field ---------------------------------------------------------------------------
+
+
+def _null(field: Field) -> list[str]:
+    """Return `omit` if leaving it out means null."""
+    return ["omit"] if field.default is not None and is_none(field.default) else []
+
+
+def tyro_ways(field: Field) -> list[str]:
+    if "FlagConversionOff" in field.text or (field.kind == "bool" and field.default is None and not field.factory):
+        return ["python"]
+    if "UseAppendAction" in field.text:
+        is_empty_list = is_empty(field.default) or field.factory == "list"
+        # What is given comes after the default.
+        return ["repeat", "omit_empty"] if is_empty_list else ["word"]
+    if field.kind == "bool" and not field.may_be_null:
+        return ["negatable"]
+    if (field.kind == "str" and not field.may_be_null and not field.is_union) or field.kind in _DICTS:
+        return ["word"]
+    return ["spread"] if field.kind in _LISTS and not field.is_union else []
+
+
+def hf_ways(field: Field) -> list[str]:
+    if field.kind == "bool":
+        return ["value", *_null(field)]
+    if field.kind in _DICTS or (field.is_union and "dict" in field.text.lower()):
+        return ["json", *_null(field)]
+    if field.kind in _LISTS:
+        return ["filled", *_null(field)]
+    return ["word", *_null(field)]
+
+
+def simple_parsing_ways(field: Field) -> list[str]:
+    if field.kind in _DICTS:
+        return []
+    if field.kind in _LISTS and re.search(r"\bbool\b", field.text):
+        return ["spread", "value"]
+    if field.kind in _LISTS:
+        return ["spread", *_null(field)]
+    return hf_ways(field) if field.kind in ("bool", "str", "int", "float", "Path") else []
+
+
+def jsonargparse_ways(field: Field) -> list[str]:
+    if field.is_union:
+        return []
+    if field.kind == "str" and not field.may_be_null:
+        return ["word"]
+    if field.kind in _DICTS:
+        return ["json"]
+    return ["yaml"] if field.kind in ("bool", "int", "float", *_LISTS) else []
+
+
+def pyrallis_ways(field: Field) -> list[str]:
+    return ["json"] if field.kind in _DICTS else ["yaml"] if field.kind in ("bool", "int", "float", "str") else []
+
+
+Ways = Callable[[Field], list[str]]
+
+
+def _options(
+    found: Iterable[Field],
+    ways: Ways,
+    known: Mapping[str, ast.ClassDef],
+    separator: str,
+    prefix: str = "",
+    depth: int = 0,
+) -> Iterator[Option]:
+    for field in found:
+        inner = known.get(field.kind)
+        name = prefix + (field.name.replace("_", "-") if separator == "-" else field.name)
+        if inner is not None and depth < 5:
+            yield from _options(fields(inner), ways, known, separator, f"{name}.", depth + 1)
+            continue
+        is_required = field.default is None and not field.factory
+        words = {"default": field.default} if field.default is not None else {}
+        if field.kind in ("int", "float", "bool"):
+            words = {**words, "type": ast.Name(field.kind)}
+        yield Option(name, is_required, False, example(words), tuple(ways(field)))
+
+
+def _targets(tree: ast.Module, *names: str) -> Iterator[ast.expr]:
+    """Yield what is handed to a library's functions first."""
+    for call in calls(tree, *names):
+        words = keywords(call)
+        yield from call.args[:1]
+        yield from (
+            words[name] for name in ("config_class", "components", "dataclass_types", "f", "dest") if name in words
+        )
+
+
+def _read(tree: ast.Module, ways: Ways, separator: str, *names: str) -> Declared:
+    known, defined = classes(tree), functions(tree)
+    options: list[Option] = []
+    subcommands: list[str] = []
+    for target in _targets(tree, *names):
+        several = target.elts if isinstance(target, (ast.List, ast.Tuple)) else [target]
+        for each in several:
+            name = called(each)
+            if name in known:
+                options += _options(fields(known[name]), ways, known, separator)
+            elif name in defined:
+                found = _options(parameters(defined[name]), ways, known, separator)
+                # jsonargparse takes what a function insists on without an option's name.
+                is_positional = ways is jsonargparse_ways
+                options += [replace(each, is_positional=is_positional and each.is_required) for each in found]
+        if len(several) > 1:
+            subcommands += [called(each) for each in several]
+    return Declared(tuple(options), preferred(subcommands), bool(subcommands))
+
+
+def read_tyro(tree: ast.Module) -> Declared:
+    declared = _read(tree, tyro_ways, "-", "cli")
+    names = []
+    for target in _targets(tree, "cli", "subcommand_cli_from_dict", "overridable_config_cli"):
+        if isinstance(target, ast.Dict):
+            names += [text for text in map(constant, target.keys) if text]
+        union = target.slice if isinstance(target, ast.Subscript) and called(target.value) == "Union" else None
+        members = union.elts if isinstance(union, ast.Tuple) else []
+        names += [_kebab(called(member)) for member in members if called(member)]
+    return Declared(declared.options, preferred(names), bool(names))
+
+
+def _kebab(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", name).lower()
+
+
+def read_hf(tree: ast.Module) -> Declared:
+    found = _read(tree, hf_ways, "_", "HfArgumentParser", "TrlParser", "H4ArgumentParser")
+    return Declared(found.options)  # several dataclasses are one command line
+
+
+def read_simple_parsing(tree: ast.Module) -> Declared:
+    found = _read(tree, simple_parsing_ways, "_", "parse", "add_arguments", "parse_known_args")
+    return Declared(tuple(option for option in found.options if "." not in option.name))
+
+
+def read_pyrallis(tree: ast.Module) -> Declared:
+    wrapped = [node for node in functions(tree).values() if any(called(each) == "wrap" for each in node.decorator_list)]
+    known = classes(tree)
+    options = list(_read(tree, pyrallis_ways, "_", "parse").options)
+    for function in wrapped:
+        first = next(parameters(function), None)
+        if first is not None and first.kind in known:
+            options += _options(fields(known[first.kind]), pyrallis_ways, known, "_")
+    return Declared(tuple(options))
+
+
+def read_jsonargparse(tree: ast.Module) -> Declared:
+    found = _read(tree, jsonargparse_ways, "_", "CLI", "auto_cli")
+    for call in calls(tree, "LightningCLI", "CLI"):
+        is_lightning = called(call) == "LightningCLI" or any("Module" in ast.unparse(each) for each in call.args)
+        if is_lightning and called(call) == "LightningCLI" and not is_false(keywords(call).get("run")):
+            return Declared(found.options, ("fit", "validate", "test", "predict"), True)
+    names = [constant(call.args[0]) for call in calls(tree, "add_subcommand") if call.args]
+    if any(names):
+        return Declared(found.options, preferred(name for name in names if name), True)
+    return found
+
+
+def read_fire(tree: ast.Module) -> Declared:
+    """fire reads every value by itself; only what it is started with has to be known."""
+    known, defined = classes(tree), functions(tree)
+    names: list[str] = []
+    for call in calls(tree, "Fire"):
+        target = call.args[0] if call.args else keywords(call).get("component")
+        if target is None:
+            names += [name for name in defined if not name.startswith("_") and defined[name] in tree.body]
+        elif isinstance(target, ast.Dict):
+            names += [text for text in map(constant, target.keys) if text]
+        elif called(target) in known:
+            methods = [node for node in known[called(target)].body if isinstance(node, ast.FunctionDef)]
+            names += [node.name for node in methods if not node.name.startswith("_")]
+    return Declared((), preferred(names), bool(names))
+
+
+# --- typer -----------------------------------------------------------------------------------------------------------
+
+
+def read_typer(tree: ast.Module) -> Declared:
+    commands, has_callback, options = [], False, []
+    started = {called(target) for target in _targets(tree, "run")}
+    for node in functions(tree).values():
+        names = [called(each) for each in node.decorator_list]
+        is_command = "command" in names
+        has_callback = has_callback or "callback" in names
+        if is_command:
+            decorator = node.decorator_list[names.index("command")]
+            given = decorator.args[0] if isinstance(decorator, ast.Call) and decorator.args else None
+            given = given or (keywords(decorator).get("name") if isinstance(decorator, ast.Call) else None)
+            commands.append(constant(given) or node.name.replace("_", "-"))
+        if is_command or "callback" in names or node.name in started:
+            options += [_typer_option(field) for field in parameters(node)]
+    nested = [constant(keywords(call).get("name")) for call in calls(tree, "add_typer")]
+    commands += [name for name in nested if name]
+    alone = any("invoke_without_command" in keywords(call) for call in calls(tree, "callback", "Typer"))
+    needs = (len(commands) > 1 or (has_callback and bool(commands))) and not alone
+    return Declared(tuple(options), preferred(commands) if len(commands) > 1 or has_callback else (), needs)
+
+
+def _typer_option(field: Field) -> Option:
+    call = (
+        field.default
+        if isinstance(field.default, ast.Call) and called(field.default) in ("Option", "Argument")
+        else None
+    )
+    default = field.default
+    texts: list[str] = []
+    if call is not None:
+        default = call.args[0] if call.args else keywords(call).get("default")
+        default = None if isinstance(default, ast.Constant) and default.value is ... else default
+        texts = [text for text in map(constant, call.args[1:]) if text]
+    elif isinstance(field.annotation, ast.Subscript) and called(field.annotation.value) == "Annotated":
+        call = next(calls(field.annotation, "Option", "Argument"), None)
+        texts = [text for text in map(constant, call.args) if text] if call is not None else []
+    positional = called(call) == "Argument" if call is not None else default is None
+    long = [text for text in texts if text.startswith("--")] or [text for text in texts if text.startswith("-")]
+    on, _, off = long[0].partition("/") if long else ("", "", "")
+    name = on.lstrip("-") or field.name.replace("_", "-")
+    words = {"default": default} if default is not None else {}
+    if field.kind in ("int", "float", "bool"):
+        words = {**words, "type": ast.Name(field.kind)}
+    ways = tuple(_typer_ways(field, default, on, off))
+    return Option(name, default is None, positional, example(words), () if positional else ways)
+
+
+def _typer_ways(field: Field, default: ast.expr | None, on: str, off: str) -> Iterator[str]:
+    omit = ["omit"] if default is not None and is_none(default) else []
+    if field.kind == "bool":
+        if off:
+            yield "negatable" if off == f"--no-{on.lstrip('-')}" else f"{on}/{off}"
+        elif on:
+            yield "flag" if is_false(default) else "only_true"
+        else:
+            yield from ("negatable", *omit)
+    elif field.kind in ("tuple", "Tuple"):
+        yield from ("spread", *omit)
+    elif field.kind in _LISTS:
+        yield "repeat"
+        if re.search(r"\bbool\b", field.text):
+            yield "value"
+        if is_empty(default):
+            yield "omit_empty"
+    else:
+        yield from ("word", *omit)
