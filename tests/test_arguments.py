@@ -444,7 +444,7 @@ def test_argparse_reads_repeated_lists(params: dict[str, Any], words: list[str],
 
 @few
 @given(st.lists(argparse_text), st.lists(integers))
-@example([], [])
+@example(["a"], [])
 @example(["-", "-"], [-1, -1])
 def test_argparse_reads_lists_with_commas(words: list[str], w: list[int]) -> None:
     call = options(lists=ListStyle.comma)
@@ -452,8 +452,8 @@ def test_argparse_reads_lists_with_commas(words: list[str], w: list[int]) -> Non
     try:
         read = vars(parser.parse_args(argv(call, {"words": words, "w": w}, "--rate", "1")))
     except StashError as error:
-        assert error.message.startswith("params.words ")
-        assert words == [""] or any("," in word for word in words)
+        assert error.message.startswith("params.w")
+        assert words in ([], [""]) or w == [] or any("," in word for word in words)
         return
     assume(",".join(words) != "--")
     assert read["words"] == ",".join(words)
@@ -532,8 +532,8 @@ def test_click_reads_every_style(
         ),
         (
             options(lists=ListStyle.comma, booleans=BooleanStyle.value),
-            {"aa": [1, "x", True], "bb": [-1, 2], "none": []},
-            "--aa|1,x,true|--bb=-1,2|--none=",
+            {"aa": [1, "x", True], "bb": [-1, 2]},
+            "--aa|1,x,true|--bb=-1,2",
         ),
         (options(booleans=BooleanStyle.negatable), {"a": True, "b": False, "c": {"d": False}}, "-a|--no-b|--no-c.d"),
         (options(booleans=BooleanStyle.value), {"aa": True, "b": False}, "--aa|true|-b|false"),
@@ -557,6 +557,7 @@ def test_options_read_as_a_person_would_write_them(call: CallConfig, params: Any
         (options(lists=ListStyle.repeat), {"a": []}, "params.a"),
         (options(lists=ListStyle.comma), {"a": ["x,y"]}, "params.a"),
         (options(lists=ListStyle.comma), {"a": [""]}, "params.a"),
+        (options(lists=ListStyle.comma), {"a": []}, "params.a"),
         (options(), {"": 1}, "params."),
         (options(), {"--": 1}, "params.--"),
         (options(), {"a=b": 1}, "params.a=b"),
