@@ -13,10 +13,10 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from experimentstash import attempts, collect, files, outcome, procfs, records, slurm
+from experimentstash import attempts, collect, files, outcome, procfs, records, slurm, wandb_places
 from experimentstash.errors import (
     EXIT_INTERRUPTED,
     EXIT_NOT_EXECUTABLE,
@@ -46,6 +46,10 @@ HEARTBEAT = 60.0
 # tool that has ended by then is spared a write.
 _SHORT = 0.1
 _WANDB_TIMEOUT = 30.0
+# Seconds until the first look at where the tool's processes write W&B logs; after each one, twice as long to the next.
+_WANDB_INTERVAL = 1.0
+# Seconds by which the clock of a file system may be behind ours.
+_WANDB_SLACK = 2.0
 
 
 @dataclass(frozen=True)
@@ -135,6 +139,10 @@ class Execution:
         self._before: collect.Snapshot = {}
         self._next_heartbeat = 0.0
         self._unwritten_until = math.inf
+        self._is_alone = siblings is None
+        self._began = 0.0
+        self._next_wandb_look = math.inf
+        self._wandb_interval = _WANDB_INTERVAL
 
     def begin(self, environment: Mapping[str, str]) -> None:
         """Start the tool, in this environment; one that can't be started is recorded as failed, or as cancelled.
@@ -145,6 +153,7 @@ class Execution:
         self._before = collect.snapshot([Path(directory) for directory in run.collect])
         run.state = State.RUNNING
         run.started = records.now()
+        self._began = time.time()
         run.supervisor = supervisor_here()
         run.host = run.supervisor.host
         records.write(run, reserve=True)
@@ -167,6 +176,7 @@ class Execution:
             os.close(descriptor)
         self._has_started = True
         self._next_heartbeat = time.monotonic() + HEARTBEAT
+        self._next_wandb_look = time.monotonic() + self._wandb_interval
         log(f"started process {process.pid}: {shlex.join(argv)}")
         run.process = records.Process(process.pid, process.start_time)
         self._unwritten_until = time.monotonic() + _SHORT
@@ -194,15 +204,20 @@ class Execution:
             with contextlib.suppress(OSError):
                 os.utime(self.run.path / SUPERVISOR_LOG, follow_symlinks=False)
         seconds = self._tool.tick(self._grace)
+        if now >= self._next_wandb_look and not self.is_ending:
+            self._next_wandb_look = now + self._wandb_interval
+            self._wandb_interval = min(2 * self._wandb_interval, HEARTBEAT)
+            self._look_for_wandb()
         if now >= self._unwritten_until and not self.is_over:
             self._write_if_possible()
-        return max(0.0, min(seconds, HEARTBEAT, self._unwritten_until - now))
+        return max(0.0, min(seconds, HEARTBEAT, self._unwritten_until - now, self._next_wandb_look - now))
 
     def stop(self, request: StopRequest) -> float:
         """Ask the tool to stop and return how many seconds it has to save its work: none if it has just ended."""
         grace = self._grace
         if request.number in (signal.SIGTERM, signal.SIGHUP) and _in_job():
             grace -= min(_RESERVE, grace * _RESERVE_SHARE)
+        self._look_for_wandb()  # wandb-core may go with the tool
         if not self._tool.request_stop(request, grace):
             return 0.0
         # Kept in the record at once: if we are killed before the tool ends, it still tells why.
@@ -235,6 +250,8 @@ class Execution:
         if not self._has_started:
             return
         run, ending = self.run, self._tool.ending()
+        _note_wandb(run, self._wandb_beside_the_tool())
+        find_wandb(run, self.log_offset, self._began)
         _bring_together(run, self._before)
         _conclude(run, ending, self._log, self.log_offset)
 
@@ -255,6 +272,25 @@ class Execution:
     def note(self, line: str) -> None:
         """Write a line into the account."""
         self._log(line)
+
+    def _look_for_wandb(self) -> None:
+        """Note where the tool's processes write W&B logs outside the run directory: nothing else may tell later."""
+        process = self.run.process
+        if process is None or self.is_ending:
+            return
+        if _note_wandb(self.run, wandb_places.opened([process.pid, *procfs.descendants(process.pid)])):
+            self._write_if_possible()
+
+    def _wandb_beside_the_tool(self) -> list[str]:
+        """Return the W&B runs in the tool's working directory and checkout that are surely of this run."""
+        run = self.run
+        folders = {run.command.cwd, *([run.code.path] if run.code is not None else [])} - {run.directory}
+        return [
+            found
+            for folder in folders
+            for found, process in wandb_places.begun_in(Path(folder), self._began - _WANDB_SLACK).items()
+            if self._is_alone or (run.process is not None and process == run.process.pid)
+        ]
 
     def _could_not_start(self, error: OSError) -> None:
         run = self.run
@@ -294,9 +330,34 @@ def tool_environment(run: Run, secrets: Mapping[str, str]) -> dict[str, str]:
     return environment
 
 
+def _note_wandb(run: Run, folders: Iterable[str]) -> bool:
+    """Keep in a record where W&B runs are that aren't in its directory; tell whether there is a new one."""
+    folders = set(folders)
+    if not folders:
+        return False
+    known = run.wandb.get("elsewhere", [])
+    inside = os.path.realpath(run.path)
+    found = {folder for folder in map(os.path.realpath, folders) if not f"{folder}/".startswith(f"{inside}/")}
+    if found <= set(known):
+        return False
+    run.wandb["elsewhere"] = sorted({*known, *found})
+    return True
+
+
+def find_wandb(run: Run, log_offset: int, began: float) -> None:
+    """Note the W&B runs outside the run directory of which the tool's output tells, since it ``began``."""
+    since = began - _WANDB_SLACK
+    _note_wandb(run, wandb_places.printed(run.path / run.log, log_offset, cwd=run.command.cwd, since=since))
+
+
+def has_wandb(run: Run) -> bool:
+    """Tell whether a run that has ended has W&B runs, wherever they are."""
+    return bool(run.wandb.get("elsewhere")) or bool(wandb_places.below(run.path))
+
+
 def finish_wandb(run: Run) -> None:
     """Bring the W&B runs of an ended run to their final state; whatever comes of that, the run's outcome stays."""
-    if not (run.path / "wandb").is_dir():
+    if not has_wandb(run):
         return
     from experimentstash import wandb_guard  # here, because most runs need nothing of it
 
@@ -306,6 +367,7 @@ def finish_wandb(run: Run) -> None:
         preempted=run.state is State.PREEMPTED,
         timeout=float(run.wandb.get("timeout", _WANDB_TIMEOUT)),
         environment={**os.environ, **run.command.environment},
+        elsewhere=run.wandb.get("elsewhere", []),
     )
     if outcomes:
         run.wandb["runs"] = [vars(outcome) for outcome in outcomes]

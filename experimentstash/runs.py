@@ -13,7 +13,7 @@ from pathlib import Path
 
 from experimentstash import attempts, packs, procfs, records, run_places, slurm, slurm_query
 from experimentstash.errors import EXIT_TIMED_OUT, StashError
-from experimentstash.execute import GRACE_HERE, HEARTBEAT, MARKER, SUPERVISOR_LOG, finish_wandb
+from experimentstash.execute import GRACE_HERE, HEARTBEAT, MARKER, SUPERVISOR_LOG, find_wandb, finish_wandb
 from experimentstash.files import locked
 from experimentstash.output import say
 from experimentstash.procfs import Identity
@@ -147,6 +147,7 @@ def reconcile(stash: Stash, run: Run, enquiry: Enquiry | None = None) -> Run:
         if not was_queued:
             run.notes.append(f"closed at {records.now()} because its supervisor was gone")
         records.write(run)
+        find_wandb(run, 0, 0.0 if run.started is None else records.moment(run.started))
         finish_wandb(run)
         return run
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +28,7 @@ class WandbOutcome:
     """What became of one W&B run."""
 
     id: str
-    directory: str  # its name inside the run directory's `wandb`
+    directory: str  # relative to the run directory, if it is in there
     online: bool
     exit_code: int | None  # as its log has it; None: the log could not be completed
     delivered: bool  # whether the server knows the end; False for an offline run until it is synced
@@ -42,14 +42,16 @@ def finish(
     preempted: bool,
     timeout: float,
     environment: Mapping[str, str] | None = None,
+    elsewhere: Iterable[str] = (),
 ) -> list[WandbOutcome]:
     """Bring the W&B runs of a tool that has ended to their end, within ``timeout`` seconds.
 
-    ``environment`` is the tool's (default: ours): the server's address and credentials. Never raises: what could not be
-    done is in the notes. Doing it again does no harm.
+    They are below the run directory, and in the directories ``elsewhere``. ``environment`` is the tool's (default:
+    ours): the server's address and credentials. Never raises: what could not be done is in the notes. Doing it again
+    does no harm.
     """
     deadline = time.monotonic() + timeout
-    runs = [run for run in wandb_runs.find(run_directory) if not run.is_synced]
+    runs = [run for run in wandb_runs.find(run_directory, elsewhere) if not run.is_synced]
     if not runs:
         return []
     variables = os.environ if environment is None else environment
@@ -57,7 +59,7 @@ def finish(
         still_written = wandb_runs.wait_until_closed(runs, min(CLOSING, timeout * CLOSING_SHARE))
     except OSError:
         still_written = []
-    outcomes = {run: _complete(run, exit_code, preempted, run in still_written) for run in runs}
+    outcomes = {run: _complete(run, run_directory, exit_code, preempted, run in still_written) for run in runs}
     uploads = []
     for run, (outcome, is_ours) in list(outcomes.items()):
         # wandb waits for its upload before a tool exits by itself; a signal may have cut that short.
@@ -80,9 +82,13 @@ def finish(
     return [outcome for outcome, _ in outcomes.values()]
 
 
-def _complete(run: WandbRun, exit_code: int, preempted: bool, still_written: bool) -> tuple[WandbOutcome, bool]:
+def _complete(
+    run: WandbRun, run_directory: Path, exit_code: int, preempted: bool, still_written: bool
+) -> tuple[WandbOutcome, bool]:
     """Return the outcome so far, and whether the exit record in the log is ours."""
-    unfinished = WandbOutcome(run.id, run.name, run.online, None, False)
+    folder = run.log.parent
+    place = str(folder.relative_to(run_directory) if folder.is_relative_to(run_directory) else folder)
+    unfinished = WandbOutcome(run.id, place, run.online, None, False)
     try:
         if still_written and wandb_runs.ending(run).exit_code is None:
             return _with(unfinished, False, "a process still writes to its log, which was left alone"), False
@@ -92,7 +98,7 @@ def _complete(run: WandbRun, exit_code: int, preempted: bool, still_written: boo
         note = None
         if not run.online and wandb_runs.identify(run) is None:
             note = "wandb was killed before it wrote anything to its log (before wandb 0.31, up to 32 KiB are lost)"
-        return WandbOutcome(run.id, run.name, run.online, ending.exit_code, False, note), ending.is_ours
+        return WandbOutcome(run.id, place, run.online, ending.exit_code, False, note), ending.is_ours
     except OSError as error:
         return _with(unfinished, False, f"its log can't be completed: {error.strerror}"), False
     except ValueError as error:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from experimentstash import wandb_log, wandb_records
+from experimentstash import wandb_log, wandb_places, wandb_records
 from experimentstash.files import kind_at, open_regular
 from experimentstash.wandb_records import RunPath
 
@@ -50,18 +50,11 @@ class Ending:
     is_ours: bool  # whether the exit record was written by us, so that wandb can't have told the server
 
 
-def find(run_directory: Path) -> list[WandbRun]:
-    """Return the W&B runs of a run directory, oldest first."""
-    directory = run_directory / "wandb"
-    try:
-        names = os.listdir(directory)
-    except OSError:
-        return []
-    runs = []
-    for name in names:
-        if name.startswith(("run-", "offline-run-")) and kind_at(directory / name) == "a directory":
-            online = not name.startswith("offline-")
-            runs += [WandbRun(log, online) for log in (directory / name).glob("run-*.wandb")]
+def find(run_directory: Path, elsewhere: Iterable[str] = ()) -> list[WandbRun]:
+    """Return the W&B runs of a run directory, oldest first, and those in the directories ``elsewhere``."""
+    logs = [*wandb_places.below(run_directory), *wandb_places.in_folders(elsewhere)]
+    unique = {os.path.realpath(log): log for log in reversed(logs)}
+    runs = [WandbRun(log, not log.parent.name.startswith("offline-")) for log in unique.values()]
     return sorted(runs, key=_age)
 
 
@@ -151,23 +144,8 @@ def wait_until_closed(runs: Sequence[WandbRun], timeout: float) -> list[WandbRun
 
 def _open_files() -> set[str]:
     """Return the W&B logs that processes of ours have open."""
-    found = set()
     own = os.getpid()
-    for process in _numbers(Path("/proc")):
-        if process == own:
-            continue
-        try:
-            descriptors = os.listdir(f"/proc/{process}/fd")
-        except OSError:  # somebody else's, or gone
-            continue
-        for descriptor in descriptors:
-            try:
-                target = os.readlink(f"/proc/{process}/fd/{descriptor}")
-            except OSError:
-                continue
-            if target.endswith(".wandb"):
-                found.add(target)
-    return found
+    return set(wandb_places.open_logs(process for process in _numbers(Path("/proc")) if process != own))
 
 
 def _numbers(directory: Path) -> Iterable[int]:

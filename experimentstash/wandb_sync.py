@@ -93,7 +93,7 @@ def sync(
     """
     deadline = time.monotonic() + timeout
     variables = os.environ if environment is None else environment
-    found = {directory: wandb_runs.find(directory) for directory in run_directories}
+    found = {directory: wandb_runs.find(directory, _elsewhere(directory)) for directory in run_directories}
     outcomes: dict[WandbRun, Sent] = {}
     uploads: list[Upload] = []
     for directory, runs in found.items():
@@ -114,6 +114,15 @@ def sync(
             results.append(result)
             report(f"{directory.name}: {result.status.value}{f' ({result.reason})' if result.reason else ''}")
     return results
+
+
+def _elsewhere(directory: Path) -> list[str]:
+    """Return where the tool of a run has had its W&B runs put outside the run directory, as its record has it."""
+    try:
+        known = records.read(directory).wandb.get("elsewhere", [])
+    except StashError:
+        return []
+    return [path for path in known if isinstance(path, str)] if isinstance(known, list) else []
 
 
 def describe(run: WandbRun, run_directory: Path, environment: Mapping[str, str]) -> Upload:

@@ -16,6 +16,7 @@ from experimentstash.execute import (
     Execution,
     cannot_record,
     finish_wandb,
+    has_wandb,
     is_unrecorded,
     relay_output,
     tool_environment,
@@ -169,7 +170,7 @@ class Crew:
         self._at_work.remove(member)
         if member.lock is not None:
             os.close(member.lock)
-        if member.relay is None and not (run.path / "wandb").is_dir():
+        if member.relay is None and not has_wandb(run):
             self._ended(run)
         elif self._finishers is not None:
             self._finishing.append((self._finishers.submit(_finish, run, member.relay), run))
