@@ -6,40 +6,49 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from experimentstash import written
+
 # What identifies a file's content well enough to see that a run wrote it: (mtime in ns, size, inode).
 Snapshot = Mapping[Path, tuple[int, int, int]]
 
 
-def snapshot(directories: Sequence[Path]) -> Snapshot:
-    """Return the files below ``directories``, and the directories themselves, as they are now."""
+def snapshot(paths: Sequence[Path]) -> Snapshot:
+    """Return the files at and below ``paths``, and the directories, as they are now; without what no run has made."""
     found: dict[Path, tuple[int, int, int]] = {}
-    for directory in directories:
-        for folder, folders, files in os.walk(directory):
+    for path in paths:
+        if not path.is_dir() and os.path.lexists(path):
+            found[path] = _mark(path)
+        for folder, folders, files in os.walk(path):
+            folders[:] = [name for name in folders if written.may_hold_results(os.path.join(folder, name), name, ())]
             found[Path(folder)] = (0, 0, 0)
             for name in files + [name for name in folders if Path(folder, name).is_symlink()]:
-                path = Path(folder, name)
-                stat = path.lstat()
-                found[path] = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+                if written.is_result(name):
+                    found[Path(folder, name)] = _mark(Path(folder, name))
     return found
 
 
-def bring_together(directories: Sequence[Path], before: Snapshot, destination: Path) -> list[str]:
-    """Move what is new below ``directories`` to ``destination``; copy what is changed. Return the new relative paths.
+def _mark(path: Path) -> tuple[int, int, int]:
+    stat = path.lstat()
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
-    The part of the path that all new files share (outputs/2026-01-31/12-00-00) is dropped. A name that is taken in the
-    destination goes below ``collected/`` there.
+
+def bring_together(paths: Sequence[Path], before: Snapshot, destination: Path, base: Path | None = None) -> list[str]:
+    """Move what is new at and below ``paths`` to ``destination``; copy what is changed. Return the new relative paths.
+
+    There it has the path that it has in ``base`` (default: in the directory around each path), which is where a tool is
+    that has several things of the same name in it. A name that is taken goes below ``collected/``.
     """
-    after = snapshot(directories)
-    written = sorted(path for path, mark in after.items() if mark != (0, 0, 0) and before.get(path) != mark)
+    after = snapshot(paths)
+    new = sorted(path for path, mark in after.items() if mark != (0, 0, 0) and before.get(path) != mark)
     brought: list[str] = []
-    if written:
+    if new:
         import shutil  # here, because most runs need nothing of it
 
-        shared = Path(os.path.commonpath([path.parent for path in written]))
-        for source in written:
-            relative = source.relative_to(shared)
+        for source in new:
+            around = base or next(path.parent for path in paths if source.is_relative_to(path))
+            relative = source.relative_to(around)
             target = destination / relative
-            if os.path.lexists(target):
+            if os.path.lexists(target) or any(parent.is_file() for parent in target.parents):
                 target = _free(destination / "collected" / relative)
             target.parent.mkdir(parents=True, exist_ok=True)
             if source in before:

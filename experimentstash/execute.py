@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from experimentstash import attempts, collect, files, outcome, procfs, records, slurm, wandb_places
+from experimentstash import attempts, collect, files, outcome, procfs, records, slurm, wandb_places, written
 from experimentstash.errors import (
     EXIT_INTERRUPTED,
     EXIT_NOT_EXECUTABLE,
@@ -31,6 +31,7 @@ from experimentstash.records import Run, State
 from experimentstash.relay import Relay
 from experimentstash.signals import REQUESTS, SignalQueue, ends_on_request
 from experimentstash.supervision import Ending, Siblings, StopRequest, SupervisedTool, supervisor_here
+from experimentstash.written import Looks
 
 SUPERVISOR_LOG = "supervisor.log"
 MARKER = "EXPERIMENTSTASH_RUN_DIR"
@@ -123,11 +124,13 @@ class Execution:
 
     Like the tool it has no loop of its own: whoever drives it calls ``begin`` once, then ``tick`` until it ``is_over``,
     then ``conclude``; and ``abandon`` if that can't go on. OSError from any of them: its record can't be written.
-    ``siblings`` are as in SupervisedTool.
+    ``siblings`` are as in SupervisedTool; executions of one process share their ``looks``.
     """
 
-    def __init__(self, run: Run, siblings: Siblings | None = None) -> None:
+    def __init__(self, run: Run, siblings: Siblings | None = None, looks: Looks | None = None) -> None:
         self.run = run
+        self._looks = looks or Looks()
+        self._over_at = 0.0
         self.log_offset = 0  # where in the log this attempt begins
         self.interrupted_by: signal.Signals | None = None
         self._log = _Log(run.path / SUPERVISOR_LOG)
@@ -177,6 +180,7 @@ class Execution:
         self._has_started = True
         self._next_heartbeat = time.monotonic() + HEARTBEAT
         self._next_wandb_look = time.monotonic() + self._wandb_interval
+        self._looks.begins(run)
         log(f"started process {process.pid}: {shlex.join(argv)}")
         run.process = records.Process(process.pid, process.start_time)
         self._unwritten_until = time.monotonic() + _SHORT
@@ -204,6 +208,8 @@ class Execution:
             with contextlib.suppress(OSError):
                 os.utime(self.run.path / SUPERVISOR_LOG, follow_symlinks=False)
         seconds = self._tool.tick(self._grace)
+        if self._tool.is_over and not self._over_at:
+            self._over_at = time.monotonic()
         if now >= self._next_wandb_look and not self.is_ending:
             self._next_wandb_look = now + self._wandb_interval
             self._wandb_interval = min(2 * self._wandb_interval, HEARTBEAT)
@@ -253,12 +259,14 @@ class Execution:
         _note_wandb(run, self._wandb_beside_the_tool())
         find_wandb(run, self.log_offset, self._began)
         _bring_together(run, self._before)
+        self._note_written()
         _conclude(run, ending, self._log, self.log_offset)
 
     def abandon(self, error: BaseException) -> None:
         """End what is left of the tool, now, and close the record of a run that can't be watched any longer."""
         if self._has_started and not self._tool.is_over:
             self._tool.kill()  # nothing may go on unwatched
+        self._looks.leaves(self.run)
         if not self.run.state.is_final:
             _abandon(self.run, error, self._log)
 
@@ -272,6 +280,31 @@ class Execution:
     def note(self, line: str) -> None:
         """Write a line into the account."""
         self._log(line)
+
+    def _note_written(self) -> None:
+        """Say what appeared or changed in the tool's checkout while it was at work, and stays there."""
+        run = self.run
+        seen = self._looks.ends(run, self._over_at)
+        if seen is None or run.code is None:
+            return
+        if isinstance(seen, str):
+            self._log(f"what the tool wrote into its checkout was not looked at: {seen}")
+            return
+        directory = run.code.path
+        stays = [os.path.normpath(os.path.join(directory, path)) for path in (*run.shared, *run.collect)]
+        places = {name: os.path.normpath(os.path.join(directory, name)) for name in seen.names}
+        names = [
+            name
+            for name, path in places.items()
+            if not any(f"{path}/".startswith(f"{one}/") for one in (*stays, run.directory))
+        ]
+        run.wrote = names[: written.MOST_NAMES]
+        if names:
+            from experimentstash import written_words  # here, because most runs need nothing of it
+
+            warning, note = written_words.say(run, names, seen.others)
+            run.warnings += [warning] if warning else []
+            run.notes += [note] if note else []
 
     def _look_for_wandb(self) -> None:
         """Note where the tool's processes write W&B logs outside the run directory: nothing else may tell later."""
@@ -515,9 +548,11 @@ def _turn(execution: Execution) -> Iterator[None]:
 
 
 def _bring_together(run: Run, before: collect.Snapshot) -> None:
-    directories = [Path(directory) for directory in run.collect]
+    if not run.collect:
+        return
     try:
-        run.collected = collect.bring_together(directories, before, run.path)
+        base = None if run.code is None else Path(run.code.path)
+        run.collected = collect.bring_together([Path(path) for path in run.collect], before, run.path, base)
     except OSError as error:
         run.notes.append(f"what the tool wrote in its checkout could not all be moved here: {error}")
 

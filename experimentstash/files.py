@@ -131,6 +131,21 @@ def _below(root: Path, path: Path) -> tuple[str, ...]:
     return parts
 
 
+def make_private(directory: Path) -> None:
+    """Make a directory that git ignores, without touching the user's .gitignore."""
+    try:
+        make_directory(directory)
+        if not directory.is_symlink():  # elsewhere it would make git blind for what is there
+            with open(directory / ".gitignore", "x", encoding="utf-8") as stream:
+                stream.write("*\n")
+    except FileExistsError:
+        pass
+    except Unfit as error:
+        raise StashError(
+            f"{error.filename} is in the way: {error.strerror}.", "look what it is, and move it away"
+        ) from error
+
+
 def write_atomically(
     path: Path | str, data: str | bytes, *, replace: bool = True, spare: Path | str | None = None
 ) -> None:

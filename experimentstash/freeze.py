@@ -272,6 +272,7 @@ def draft(planned: Plan) -> Run:
         resources={name: value for name, value in vars(config.resources).items() if value not in (None, [], {})},
         collect=[str(path) for path in planned.collected],
         collect_lock=str(stash.lock(request.tool)) if config.tool.collect else None,
+        shared=list(config.tool.shared),
         resume=config.tool.resume,
         objective=planned.objective,
         environment=environments.record(planned.recipe),

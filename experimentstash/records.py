@@ -159,8 +159,9 @@ class Run:
     borrowed: dict[str, str] = field(default_factory=dict)  # variables of sbatch's that filled gaps in `resources`
     max_requeues: int = 0  # how often it may go back into SLURM's queue when it was cut short
     queued: Queued | None = None
-    collect: list[str] = field(default_factory=list)  # absolute directories in the tool's checkout
+    collect: list[str] = field(default_factory=list)  # absolute paths in the tool's checkout
     collect_lock: str | None = None  # held while the tool may write there
+    shared: list[str] = field(default_factory=list)  # what stays in the checkout, relative to the tool's directory
     resume: list[str] | None = None  # extra arguments of further attempts; None: can't be resumed
     objective: Any = None  # where the number, or a list of them, is found that a sweeper is to optimise
     stash: Code | None = None
@@ -186,6 +187,8 @@ class Run:
     process: Process | None = None
     log: str = "output.log"
     collected: list[str] = field(default_factory=list)
+    # What appeared or changed in the tool's checkout meanwhile and stayed there, relative to the tool's directory.
+    wrote: list[str] | None = None  # None: it was not looked at
     attempt: int = 1
     attempts: list[Attempt] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)  # what went wrong without changing the outcome

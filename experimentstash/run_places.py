@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from experimentstash import records
-from experimentstash.files import read_regular, write_atomically
+from experimentstash.files import make_private, read_regular, write_atomically
 from experimentstash.workspace import ROOT_VARIABLE, Stash
 
 _NAME_LENGTH = 16
@@ -57,7 +57,8 @@ def remember(stash: Stash, directory: Path, sweep: Path | None = None) -> None:
     place = next((root for root in _configured(stash) if place.is_relative_to(root)), place)
     note = stash.places / _name(stash, place)
     if not note.exists():
-        note.parent.mkdir(parents=True, exist_ok=True)
+        make_private(stash.private)
+        note.parent.mkdir(exist_ok=True)
         write_atomically(note, _shown(stash, place) + "\n")
 
 

@@ -23,6 +23,7 @@ from typing import Any
 from experimentstash import files, journal, procfs, submodules
 from experimentstash.errors import StashError
 from experimentstash.files import locked
+from experimentstash.files import make_private as make_private
 from experimentstash.git import toplevel
 from experimentstash.procfs import Identity
 from experimentstash.steps import step
@@ -438,21 +439,6 @@ def _undisturbed() -> Iterator[None]:
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
-
-
-def make_private(directory: Path) -> None:
-    """Make a directory that git ignores, without touching the user's .gitignore."""
-    try:
-        files.make_directory(directory)
-        if not directory.is_symlink():  # elsewhere it would make git blind for what is there
-            with open(directory / ".gitignore", "x", encoding="utf-8") as stream:
-                stream.write("*\n")
-    except FileExistsError:
-        pass
-    except files.Unfit as error:
-        raise StashError(
-            f"{error.filename} is in the way: {error.strerror}.", "look what it is, and move it away"
-        ) from error
 
 
 def remove_empty(directory: Path, project: Superproject) -> None:

@@ -18,7 +18,7 @@ _ID_LENGTH = 7
 # Where interpolations, and the jobs of every launcher, read the stash's root.
 ROOT_VARIABLE = "EXPERIMENTSTASH_ROOT"
 # All that there may be in `.experimentstash`, an import that goes on included.
-_PRIVATE = re.compile(r"environments|code|locks|bugs|places|import-\w+|\.gitignore")
+_PRIVATE = re.compile(r"environments|code|locks|bugs|places|writes|import-\w+|\.gitignore")
 # And in `backups`.
 _BACKUPS = re.compile(r".+-\d{8}-\d{6}-\w+|\.gitignore")
 
@@ -56,6 +56,10 @@ class Stash:
     @property
     def places(self) -> Path:
         return self._own("places")
+
+    def writes(self, tool: str) -> Path:
+        """Where is noted what a tool has written into its checkout (see ``written``)."""
+        return self._own("writes") / f"{tool}.json"
 
     def lock(self, name: str) -> Path:
         return self._own("locks") / f"{name}.lock"

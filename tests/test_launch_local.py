@@ -152,7 +152,7 @@ def test_runs_that_write_in_one_checkout_take_turns(scripts: Scripts) -> None:
     (scripts.root / "tools/sh/results").mkdir()
     (scripts.root / "tools/sh/results/.gitkeep").touch()
     assert ended(scripts.sweep("params.n=range(4)", n_jobs=4))[0] == 0
-    assert [run["collected"] for run in scripts.runs()] == [[str(n)] for n in range(4)]
+    assert [run["collected"] for run in scripts.runs()] == [[f"results/{n}"] for n in range(4)]
 
 
 def test_wandb_runs_are_brought_to_their_end(stash: StashUnderTest) -> None:

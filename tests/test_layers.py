@@ -49,12 +49,12 @@ LAYERS = (
     {f"calling.{name}" for name in ("options", "argparse", "click", "typer", "tyro", "absl", "hf", "jsonargparse")}
     | {f"calling.{name}" for name in ("simple_parsing", "pyrallis", "ml_collections", "literals")},
     {f"calling.{name}" for name in ("fire", "gin", "sacred", "key_value", "file")},
-    {"run_places", "results"},
+    {"run_places", "results", "written"},
     {"provenance", "calling.arguments", "environments", "collect", "completion", "slurm", "summary", "wandb_runs"}
     | {"slurm_query", "sweepers", "attempts", "detection", "older", "organizers", "packs", "submodules", "toolpath"},
     {"supervision", "pins", "registrations", "journal", "git_state", "wandb_sync", "wandb_upload", "snapshots"},
     {"transaction"},
-    {"outcome", "backups", "places", "wandb_guard", "worktrees"},
+    {"outcome", "backups", "written_words", "places", "wandb_guard", "worktrees"},
     {"freeze", "execute", "leftovers", "unpacking"},
     {"launch.crew", "launch.sbatch_variables"},
     {

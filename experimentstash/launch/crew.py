@@ -28,6 +28,7 @@ from experimentstash.records import Run
 from experimentstash.relay import Relay
 from experimentstash.signals import SignalQueue
 from experimentstash.supervision import Siblings, StopRequest
+from experimentstash.written import Looks
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -71,6 +72,7 @@ class Crew:
         self._begun, self._left, self._ended = begun, left, ended
         self._at_work: list[_Member] = []
         self._siblings = None if in_turn else Siblings()
+        self._looks = Looks()
         self._finishing: list[tuple[Future[Exception | None], Run]] = []
         self._finishers = None
         if not in_turn:
@@ -101,7 +103,7 @@ class Crew:
             lock = lock_if_free(Path(run.collect_lock))
             if lock is None:
                 return False
-        member = _Member(Execution(run, self._siblings), self._places.pop(), lock, None)
+        member = _Member(Execution(run, self._siblings, self._looks), self._places.pop(), lock, None)
         self._at_work.append(member)
         with self._kept_from_the_others(member):
             environment = tool_environment(run, secrets)
@@ -117,9 +119,11 @@ class Crew:
     def tick(self) -> float:
         """Look at all that goes on, conclude what has ended, and return after how many seconds to look again."""
         seconds = IDLE
+        for execution in self.executions:
+            if not execution.is_over:
+                seconds = min(seconds, execution.tick())
+        # All that have ended by now: one look at their tool's checkout serves them all.
         for member in list(self._at_work):
-            if not member.execution.is_over:
-                seconds = min(seconds, member.execution.tick())
             if member.execution.is_over:
                 with self._kept_from_the_others(member):
                     member.execution.conclude()

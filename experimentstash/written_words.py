@@ -1,0 +1,72 @@
+"""What is said, and remembered, of what a run's tool wrote into its checkout."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from experimentstash import git, written
+from experimentstash.errors import StashError
+from experimentstash.files import make_private
+from experimentstash.records import Run
+from experimentstash.results import is_source
+from experimentstash.workspace import Stash
+
+
+def say(run: Run, names: Sequence[str], others: Sequence[str]) -> tuple[str | None, str | None]:
+    """Return a warning and a note, if there is something to be said; of the tool it is remembered what was written."""
+    assert run.code is not None
+    tracked = _tracked(Path(run.code.path), names)
+    # While a run uses the checkout itself somebody may go on working there.
+    edited = [name for name in names if run.code.snapshot is None and name in tracked and is_source(name)]
+    made = [name for name in names if name not in edited]
+    return (_warning(run, made, tracked, others) if made else None), (_note(edited) if edited else None)
+
+
+def _warning(run: Run, made: Sequence[str], tracked: set[str], others: Sequence[str]) -> str:
+    heads = written.heads(made)
+    _remember(run, [name for name in made if name not in tracked])
+    if others:
+        several = f"{len(others)} others" if len(others) > 1 else others[0]
+        text = (
+            f"while it and {several} were at work, {written.in_words(made)} appeared or changed in their tool's"
+            " checkout: written by one of them, perhaps by several over one another"
+        )
+    else:
+        text = f"it wrote into its tool's checkout, where other runs would write over it: {written.in_words(made)}"
+    changed = sorted(tracked & set(made))
+    if changed:
+        text += f"; git tracks {changed[0]}{' and others' if len(changed) > 1 else ''}: from now on the code is changed"
+    inside = [head for head in heads if not head.startswith("../") and not os.path.isabs(head)]
+    registration = run.registration or "the tool's registration"
+    mends = [f"`collect: [{', '.join(inside)}]` keeps it with the run"] if inside else []
+    if os.path.realpath(run.command.cwd) != os.path.realpath(run.path):
+        mends.append("`working_directory: run` starts the tool where its run is kept")
+    mends += [f"`shared: [{', '.join(inside)}]` if it is to stay there"] if inside else []
+    return f"{text}\n  → in {registration}: {'; '.join(mends)}" if mends else text
+
+
+def _note(edited: Sequence[str]) -> str:
+    shown = ", ".join(edited[:5]) + (" …" if len(edited) > 5 else "")
+    return f"code was changed while it was at work, by the tool or by somebody else: {shown}"
+
+
+def _tracked(directory: Path, names: Sequence[str]) -> set[str]:
+    """Return which of these files git tracks."""
+    root = git.toplevel(directory)
+    if root is None:
+        return set()
+    paths = {os.path.relpath(os.path.join(directory, name), root): name for name in names[: written.MOST_NAMES]}
+    known = set(git.tracked(root, [path for path in paths if not path.startswith("../")]))
+    return {name for path, name in paths.items() if path in known}
+
+
+def _remember(run: Run, names: Sequence[str]) -> None:
+    if run.stash is not None and names:
+        stash = Stash(Path(run.stash.path))
+        with contextlib.suppress(StashError, OSError):  # a hint is not worth more than the run
+            if stash.conf.is_dir():
+                make_private(stash.private)
+                written.remember(stash.writes(run.tool), names)

@@ -1,0 +1,208 @@
+"""What a tool writes into its checkout is seen, said of the right run, and remembered."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experimentstash import written
+from experimentstash.records import Code, Command, Run, write
+from experimentstash.written import Looks, Written
+from tests.conftest import StashUnderTest, git
+from tests.test_launch_local import WAIT
+from tests.tool_support import as_stash, repository
+
+SHELL = "entrypoint: sh\ncall: {style: arguments}\nenvironment: {kind: none}\n"
+
+
+@pytest.fixture
+def shell(stash: StashUnderTest) -> StashUnderTest:
+    """A stash whose tool is a shell in a submodule of its own."""
+    upstream = repository(
+        stash.root.parent / "upstream", {"main.py": "x = 1\n", "params.yaml": "a: 1\n", ".gitignore": "ignored/\n"}
+    )
+    git("-c", "protocol.file.allow=always", "submodule", "add", "-q", str(upstream), "tools/sh", cwd=stash.root)
+    stash.write("conf/tool/sh.yaml", f"path: tools/sh\n{SHELL}")
+    stash.commit()
+    return stash
+
+
+def script(stash: StashUnderTest, text: str, more: str = "") -> None:
+    arguments = json.dumps(["-c", text, "sh", "${params.n}"])
+    stash.add_experiment("one", "sh", f"params: {{n: 0}}\narguments: {arguments}\n{more}")
+    stash.commit()
+
+
+def record(stash: StashUnderTest, *words: str) -> dict[str, Any]:
+    done = stash.cli("run", "one", *words)
+    assert done.returncode == 0, done.stderr
+    return stash.record(stash.run_directories()[-1])
+
+
+def test_what_appeared_is_named_with_what_to_write(shell: StashUnderTest) -> None:
+    script(shell, "echo model > mnist_cnn.pt; mkdir -p runs/a ignored; echo 1 > runs/a/x; echo 2 > ignored/y")
+    run = record(shell)
+    assert run["wrote"] == ["ignored/y", "mnist_cnn.pt", "runs/a/x"]
+    (warning,) = run["warnings"]
+    assert warning.startswith("it wrote into its tool's checkout, where other runs would write over it: ")
+    for word in ("runs/ (1 file)", "mnist_cnn.pt", "ignored/ (1 file)", "conf/tool/sh.yaml", "working_directory: run"):
+        assert word in warning
+    assert "`collect: [ignored, mnist_cnn.pt, runs]`" in warning and "`shared: [" in warning
+    shown = shell.cli("show", run["id"]).stdout
+    assert "mnist_cnn.pt" in shown
+    # The next run finds them there, and writes nothing itself; nor are they its code.
+    script(shell, "true")
+    run = record(shell)
+    assert (run["wrote"], run["warnings"]) == ([], [])
+    # With what is proposed there is nothing to be said.
+    script(shell, "echo again > mnist_cnn.pt; echo 3 > runs/z; echo 4 > ignored/y")
+    shell.write("conf/tool/sh.yaml", f"path: tools/sh\n{SHELL}collect: [mnist_cnn.pt, runs]\nshared: [ignored]\n")
+    run = record(shell)
+    assert (run["wrote"], run["warnings"]) == ([], [])
+    assert sorted(run["collected"]) == ["mnist_cnn.pt", "runs/z"]
+
+
+def test_a_file_that_git_tracks(shell: StashUnderTest) -> None:
+    script(shell, "echo b: 2 >> params.yaml")
+    run = record(shell)
+    assert run["wrote"] == ["params.yaml"]
+    assert "git tracks params.yaml: from now on the code is changed" in run["warnings"][0]
+    # A change of the code itself may be somebody's work.
+    script(shell, "echo y = 1 >> main.py")
+    run = record(shell)
+    assert run["wrote"] == ["main.py"] and run["warnings"] == []
+    assert any("code was changed while it was at work" in note and "main.py" in note for note in run["notes"])
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "mkdir -p __pycache__ pkg/__pycache__; touch __pycache__/a.pyc pkg/__pycache__/b.pyc c.pyc",
+        "touch .main.py.swp 'main.py~' .#main.py 4913",
+        "mkdir -p wandb/offline-run-20260101_000000-x; touch wandb/offline-run-20260101_000000-x/files",
+        "mkdir -p .venv/lib; touch .venv/lib/x .venv/pyvenv.cfg",
+        "mkdir -p .pytest_cache x.egg-info; touch .pytest_cache/x x.egg-info/PKG-INFO",
+        "git commit -q --allow-empty -m x; git gc -q",
+        'echo 1 > "$EXPERIMENTSTASH_RUN_DIR/x"',
+        "touch -r main.py /dev/null; cat main.py",
+    ],
+)
+def test_what_is_no_result(shell: StashUnderTest, command: str) -> None:
+    script(shell, command)
+    run = record(shell)
+    assert (run["wrote"], run["warnings"]) == ([], [])
+
+
+def test_a_file_with_an_old_date_is_new_all_the_same(shell: StashUnderTest) -> None:
+    script(shell, "echo 1 > old.pt; touch -d 2001-01-01 old.pt")
+    assert record(shell)["wrote"] == ["old.pt"]
+
+
+def test_a_run_in_the_tools_own_directory(shell: StashUnderTest) -> None:
+    script(shell, 'echo 1 > "$EXPERIMENTSTASH_RUN_DIR/x"')
+    done = shell.cli("+exp=one", "hydra.run.dir=tools/sh/results/a")
+    assert done.returncode == 0
+    data = json.loads((shell.root / "tools/sh/results/a/run.json").read_text())
+    assert (data["wrote"], data["warnings"]) == ([], [])
+
+
+def test_turns_of_a_sweep_are_not_blamed_on_each_other(shell: StashUnderTest) -> None:
+    script(shell, "[ $1 = 2 ] || echo $1 > made-$1")
+    done = shell.cli("-m", "+exp=one", "params.n=1,2,3", "hydra/launcher=local", "hydra.launcher.n_jobs=1")
+    assert done.returncode == 0
+    runs = [shell.record(path) for path in sorted(shell.run_directories(), key=lambda path: path.name)]
+    assert [run["wrote"] for run in runs] == [["made-1"], [], ["made-3"]]
+    assert "made-1" in done.stdout and "made-3" in done.stdout
+
+
+def test_several_at_work_are_said_to_be_several(shell: StashUnderTest, tmp_path: Path) -> None:
+    """Both write the same model at the same time, in the checkout itself."""
+    here = f"'{tmp_path}'"
+    text = f"{WAIT} touch {here}/at-$1; wait_for {here}/at-$((3 - $1)); echo $1 >> model.pt; touch {here}/x-$1;"
+    text += f" wait_for {here}/x-$((3 - $1))"
+    script(shell, text, "code: live\n")
+    done = shell.cli("-m", "+exp=one", "params.n=1,2", "hydra/launcher=local", "hydra.launcher.n_jobs=2")
+    assert done.returncode == 0, done.stderr
+    first, second = (shell.record(path) for path in shell.run_directories())
+    for run, other in ((first, second), (second, first)):
+        assert run["wrote"] == ["model.pt"]
+        assert f"while it and {other['id']} were at work, model.pt appeared or changed" in run["warnings"][0]
+
+
+def test_who_was_not_at_work_then_is_not_named(tmp_path: Path) -> None:
+    looks = Looks()
+    long, first, second = (run_in(tmp_path, name) for name in ("long", "first", "second"))
+    looks.begins(long)
+    looks.begins(first)
+    settle()
+    (tmp_path / "tool" / "one").touch()
+    assert looks.ends(first, time.monotonic()) == Written(["one"], ["long"])
+    settle()
+    write(second)
+    looks.begins(second)
+    settle()
+    (tmp_path / "tool" / "two").touch()
+    assert looks.ends(second, time.monotonic()) == Written(["two"], ["long"])
+    assert looks.ends(long, time.monotonic()) == Written(["one", "two"], ["first", "second"])
+    # Nobody is at work any more: what lies there is old.
+    settle()
+    write(first)
+    looks.begins(first)
+    assert looks.ends(first, time.monotonic()) == Written([], [])
+
+
+def run_in(folder: Path, name: str) -> Run:
+    directory = folder / name
+    (folder / "tool").mkdir(exist_ok=True)
+    directory.mkdir()
+    run = Run(name, str(directory), None, None, "t", Command([], "."), code=Code(str(folder / "tool")))
+    write(run)
+    return run
+
+
+def settle() -> None:
+    """Wait until the clock of the file system, which counts in ticks, has gone on."""
+    time.sleep(0.03)
+
+
+def test_a_large_checkout_is_not_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(written, "MOST_FILES", 10)
+    run = run_in(tmp_path, "a")
+    for number in range(11):
+        (tmp_path / "tool" / str(number)).touch()
+    looks = Looks()
+    looks.begins(run)
+    why = looks.ends(run, time.monotonic())
+    assert isinstance(why, str) and "files are in" in why
+
+
+def test_one_look_serves_all_that_have_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    count = []
+    scandir = os.scandir
+    looks = Looks()
+    runs = [run_in(tmp_path, str(number)) for number in range(20)]
+    for run in runs:
+        looks.begins(run)
+    settle()
+    (tmp_path / "tool" / "x").touch()
+    ended = time.monotonic()
+    monkeypatch.setattr(os, "scandir", lambda path: count.append(path) or scandir(path))
+    found = [looks.ends(run, ended) for run in runs]
+    assert len(count) == 1
+    assert all(isinstance(each, Written) and each.names == ["x"] and len(each.others) == 19 for each in found)
+
+
+def test_where_a_tool_writes_is_remembered(shell: StashUnderTest) -> None:
+    script(shell, "echo 1 > model.pt; mkdir -p runs; echo 1 > runs/$$; echo c: 3 >> params.yaml")
+    record(shell)
+    note = as_stash(shell).writes("sh")
+    assert written.known(note) == ["model.pt", "runs"]
+    note.write_text("rubbish")
+    assert written.known(note) == []
+    record(shell)
+    assert written.known(note) == ["model.pt", "runs"]
