@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import shlex
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -19,7 +20,7 @@ from experimentstash.errors import StashError
 from experimentstash.execute import GRACE_IN_JOB
 from experimentstash.files import lock_if_free
 from experimentstash.job_config import is_dry
-from experimentstash.launch import batch
+from experimentstash.launch import batch, sbatch_variables
 from experimentstash.output import Meter, say
 from experimentstash.preparing import refuse_secret_variables
 from experimentstash.schema import LocalLauncherConfig, SlurmLauncherConfig
@@ -29,6 +30,11 @@ NAME = "experimentstash"
 BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 # In a sweep's directory, held while a command is at work on it.
 LOCK = ".lock"
+# submitit's launcher for SLURM, by the end of its name, and ours that does its work.
+_STOCK = ".submitit_launcher.SlurmLauncher"
+_INSTEAD_OF_STOCK = "hydra_plugins.experimentstash_launcher.submitit.SubmititSlurmLauncher"
+# What its settings call otherwise than sbatch.
+_ITS_OPTIONS = {"timeout_min": "time", "mem_gb": "mem", "tasks_per_node": "ntasks-per-node", "name": "job-name"}
 # Where sbatch's own --signal is given to submitit.
 _OWN_SIGNAL = "hydra.launcher.additional_parameters.signal"
 _OUR_LAUNCHERS = (LocalLauncherConfig._target_, SlurmLauncherConfig._target_)
@@ -89,12 +95,31 @@ class Guard(Callback):
             _launch_with(config, LocalLauncherConfig())
         elif not is_new and launcher == BASIC_LAUNCHER:  # as it does it, and able to leave out what is done
             _launch_with(config, LocalLauncherConfig(n_jobs=1))
-        elif launcher.endswith(".submitit_launcher.SlurmLauncher"):
+        elif launcher.endswith(_STOCK):
+            _fill_what_nobody_asked(config)
             _have_submitit_warn(config)
+            with read_write(config), open_dict(config):
+                config.hydra.launcher._target_ = _INSTEAD_OF_STOCK
         if session is not None and session.loader is not None:
             one_by_one = config.hydra.launcher._target_ in (*_OUR_LAUNCHERS, BASIC_LAUNCHER)
             session.loader.meter = Meter("checked")
             session.loader.is_shared = one_by_one and list(config.hydra.callbacks) == [NAME]
+
+
+def _fill_what_nobody_asked(config: DictConfig) -> None:
+    """Have submitit ask for what sbatch's variables say, where the settings say nothing; sbatch itself gets none."""
+    launcher = config.hydra.launcher
+    parameters = dict(launcher.get("additional_parameters") or {})
+    set_ones = [str(name) for name, value in launcher.items() if value is not None]
+    asked = {_ITS_OPTIONS.get(name, name).replace("_", "-") for name in [*set_ones, *map(str, parameters)]}
+    filling = sbatch_variables.fill(os.environ, asked)
+    for remark in sbatch_variables.remarks(os.environ, filling):
+        say(remark)
+    with read_write(config), open_dict(config):
+        launcher.additional_parameters = {
+            **parameters,
+            **{option: True if text is None else text for option, text in filling.options},
+        }
 
 
 def _have_submitit_warn(config: DictConfig) -> None:

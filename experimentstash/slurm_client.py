@@ -6,8 +6,9 @@ All of them take options from variables too (``SQUEUE_PARTITION``, ``SCANCEL_STA
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from experimentstash.errors import StashError
@@ -67,6 +68,18 @@ def environment() -> dict[str, str]:
 def environment_of_jobs() -> dict[str, str]:
     """Return what a job inherits of our environment, in which sbatch takes its options from the script alone."""
     return _without(_OF_A_SUBMISSION)
+
+
+@contextlib.contextmanager
+def cleared() -> Iterator[None]:
+    """Have none of the variables in our own environment, for who calls SLURM's commands behind our back."""
+    saved = dict(os.environ)
+    try:
+        for name in set(saved) - set(_without(_OPTIONS)):
+            del os.environ[name]
+        yield
+    finally:
+        os.environ.update({name: value for name, value in saved.items() if name.startswith(_OPTIONS)})
 
 
 def _without(beginnings: tuple[str, ...]) -> dict[str, str]:

@@ -77,7 +77,7 @@ LAYERS = (
     {"guard"},
     {"app"},
     {"composition", "commands.resume", "launch.jobs", "launch.progress"},
-    {"commands.validate", "launch.local", "launch.waiting"},
+    {"commands.validate", "launch.local", "launch.submitit_jobs", "launch.waiting"},
     {"launch.slurm"},
     {"cli"},
     {"__main__"},
@@ -95,6 +95,7 @@ COMPOSERS = {
     "sweep_size",
     "variations",
     "launch.jobs",
+    "launch.submitit_jobs",
 }
 # Modules that cost more than they are worth at start-up; whoever needs one imports it where it is used.
 HEAVY = {"wandb", "submitit", "git", "rich", "hydra", "omegaconf", "yaml", "uv"}

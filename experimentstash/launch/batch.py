@@ -283,8 +283,7 @@ def script(piece: Piece, *, name: str, python: str, tasks_file: str, parallelism
     options |= {**dict(filling.options), **dict(piece.terms.options)}
     lines = ["#!/bin/bash"]
     if filling.variables:
-        given = " ".join(f"{name}={shlex.quote(value)}" for name, value in filling.variables)
-        lines.append(f"# nobody has asked for it, so it is as your environment says: {given}")
+        lines.append(f"# as variables say, for want of anything else: {', '.join(dict(filling.variables))}")
     lines += [f"#SBATCH --{key}" + ("" if text is None else f"={shlex.quote(text)}") for key, text in options.items()]
     lines += piece.terms.setup
     at_once = f" {piece.at_once}" if piece.at_once > 1 else ""

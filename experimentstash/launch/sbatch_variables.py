@@ -8,6 +8,7 @@ it runs (its warning, its output, whether it may be requeued …) have no effect
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
@@ -69,9 +70,21 @@ def fill(environment: Mapping[str, str], asked: Collection[str]) -> Filling:
     return Filling(tuple(options.items()), tuple(variables.items()))
 
 
-def without_effect(environment: Mapping[str, str]) -> list[str]:
-    """Return the names of sbatch's variables that are set and never have an effect on what we submit."""
-    return sorted(name for name in environment if name.startswith("SBATCH_") and name not in _FILLING)
+def remarks(environment: Mapping[str, str], filling: Filling) -> list[str]:
+    """Return what is to be said of sbatch's variables: what they have filled, and which have no effect."""
+    found = []
+    if filling.variables:
+        given = " ".join(f"{name}={shlex.quote(value)}" for name, value in filling.variables)
+        found.append(f"nobody has asked for it, so it is as your environment says: {given}")
+    beaten = {name for name in _FILLING if name in environment} - {name for name, _ in filling.variables}
+    if beaten:
+        found.append(f"{', '.join(sorted(beaten))} of your environment: something else is asked for, which counts")
+    ignored = sorted(name for name in environment if name.startswith("SBATCH_") and name not in _FILLING)
+    if ignored:
+        found.append(
+            f"{', '.join(ignored)} of your environment: no effect here; resources.extra asks sbatch for more than we do"
+        )
+    return found
 
 
 def seconds(limit: str) -> float | None:

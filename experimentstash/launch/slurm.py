@@ -43,8 +43,6 @@ FOLDER = ".slurm"
 # Seconds between two looks at the queue.
 _FIRST_INTERVAL = 1.0
 _LONGEST_INTERVAL = 15.0
-# How to ask for what a variable can't.
-_INSTEAD = "resources.extra asks sbatch for what these would: {export: NONE}"
 # Seconds for which SLURM may leave it open whether there is room for more.
 _SILENCE_PATIENCE = 600.0
 
@@ -174,9 +172,8 @@ def _free(tasks_file: Path) -> Path:
 
 def _show(arrays: Sequence[_Array]) -> None:
     """Print what sbatch would get."""
-    ignored = sbatch_variables.without_effect(os.environ)
-    if ignored:
-        print(f"# without effect: {', '.join(ignored)}; {_INSTEAD}")
+    for remark in _remarks(arrays):
+        print(f"# {remark}")
     for array in arrays:
         print(f"# what sbatch would get for {count(len(array.piece.runs))}:")
         print(array.script(None if array.predecessor is None else f"ID_OF_ARRAY_{array.predecessor + 1}"))
@@ -189,10 +186,15 @@ def _cluster_asked(prepared: Sequence[tuple[Run, Terms]]) -> str | None:
     return name if name and "," not in name else None
 
 
+def _remarks(arrays: Sequence[_Array]) -> list[str]:
+    """Return what is to be said of sbatch's variables, for one array or another."""
+    found = [remark for each in arrays for remark in sbatch_variables.remarks(os.environ, each.piece.terms.filling)]
+    return list(dict.fromkeys(found))
+
+
 def _submit_all(arrays: Sequence[_Array], limit: int | None) -> None:
-    ignored = sbatch_variables.without_effect(os.environ)
-    if ignored:
-        say(f"{', '.join(ignored)} of your environment {'have' if len(ignored) > 1 else 'has'} no effect; {_INSTEAD}")
+    for remark in _remarks(arrays):
+        say(remark)
     usual = slurm_query.cluster().name
     accepted: list[SlurmJob | None] = []
     for number, array in enumerate(arrays):

@@ -134,8 +134,8 @@ def test_a_job_that_ignores_its_end_is_killed_and_its_record_closed(stash: Stash
     directory = started(stash)
     job = job_of(stash, directory)
     slurm("scancel", job)
-    # submitit raises when SLURM kills a job of its: the launching side may fail, the record must be true.
-    process.communicate(timeout=PATIENCE)
+    finished(process)
+    assert process.returncode == 1
     record = eventually(lambda: (found := final(stash, directory))["state"] != "running" and found)
     assert record["state"] == "cancelled"
     marker = f"EXPERIMENTSTASH_RUN_DIR={directory}".encode()
@@ -150,7 +150,106 @@ def test_a_preempted_job_is_preempted(saver: StashUnderTest) -> None:
     process = submit(saver, "hydra.launcher.partition=scavenge", "hydra.launcher.cpus_per_task=8")
     directory = started(saver)
     slurm("sbatch", "--partition=main", "--cpus-per-task=8", "--output=/dev/null", "--wrap=true")
-    process.communicate(timeout=PATIENCE)
+    finished(process)
     record = eventually(lambda: (found := final(saver, directory))["state"] != "running" and found)
     assert record["state"] == "preempted"
     assert (directory / "saved.json").exists()
+
+
+# --- what goes wrong with one of them --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def plain(stash: StashUnderTest) -> StashUnderTest:
+    """A stash with a tool that comes to its end by itself, once there is a file `go`, if it is given one."""
+    stash.add_tool("plain", "plain", SAVER)
+    stash.add_experiment("plain", "plain", "params: {fail: 0}\n")
+    stash.commit()
+    return stash
+
+
+def by_number(stash: StashUnderTest) -> list[dict[str, Any]]:
+    directories = sorted(stash.run_directories(), key=lambda path: int(path.name))
+    return [stash.record(directory) for directory in directories]
+
+
+def array_of(stash: StashUnderTest) -> str:
+    """Return SLURM's id of the array that submitit has submitted."""
+    script = eventually(lambda: next(stash.root.glob("multirun/*/*/.submitit/*/*_submission.sh"), None))
+    return str(script.name.partition("_")[0])
+
+
+def test_a_refused_submission_is_the_failure_of_its_runs(plain: StashUnderTest) -> None:
+    done = plain.cli(
+        "-m", "+exp=plain", "params.fail=0,0", "hydra/launcher=submitit_slurm", "hydra.launcher.partition=nowhere"
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stdout + done.stderr and "bug" not in done.stderr
+    assert [one["state"] for one in by_number(plain)] == ["failed"] * 2
+    assert all("invalid partition" in one["reason"] for one in by_number(plain))
+    assert done.stdout.count("failed") == 2
+
+
+def test_settings_without_sense_are_a_mistake(plain: StashUnderTest) -> None:
+    done = plain.cli("-m", "+exp=plain", "hydra/launcher=submitit_slurm", "+hydra.launcher.nonsense=1")
+    assert done.returncode == 2
+    assert "nonsense" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_cancelled_tasks_do_not_keep_it_from_the_others(plain: StashUnderTest) -> None:
+    held = ("hydra/launcher=submitit_slurm", "+hydra.launcher.additional_parameters.hold=true")
+    process = plain.start("-m", "+exp=plain", "params.fail=0,0,5,0", *held)
+    job = array_of(plain)
+    slurm("scancel", f"{job}_0", f"{job}_3")
+    slurm("scontrol", "release", job)
+    stdout = finished(process)
+    assert process.returncode == 1
+    found = by_number(plain)
+    assert [one["state"] for one in found] == ["cancelled", "completed", "failed", "cancelled"]
+    assert f"its SLURM job {job}_0 ended before it had started the tool" in found[0]["reason"]
+    assert found[0]["started"] is None and stdout.count("cancelled") == 2
+
+
+def test_a_job_that_dies_does_not_keep_it_from_the_others(saver: StashUnderTest) -> None:
+    saver.add_tool("plain", "plain", SAVER)
+    saver.add_experiment("plain", "plain", "params: {fail: 0}\n")
+    process = saver.start("-m", "+exp=save,plain", "hydra/launcher=submitit_slurm")
+    directory = started(saver)
+    os.kill(eventually(lambda: saver.record(directory)["supervisor"])["pid"], signal.SIGKILL)
+    finished(process)
+    assert process.returncode == 1
+    states = {one["organizer"]: one["state"] for one in by_number(saver)}
+    assert states == {"save": "lost", "plain": "completed"}
+
+
+def test_one_that_dies_before_its_tool_starts_has_a_record(plain: StashUnderTest) -> None:
+    setup = 'hydra.launcher.setup=["if [ $SLURM_ARRAY_TASK_ID = 1 ]; then exit 3; fi"]'
+    done = plain.cli("-m", "+exp=plain", "params.fail=0,0,0", "hydra/launcher=submitit_slurm", setup)
+    assert done.returncode == 1 and "Traceback" not in done.stdout + done.stderr
+    assert [one["state"] for one in by_number(plain)] == ["completed", "failed", "completed"]
+    assert "SLURM says FAILED" in by_number(plain)[1]["reason"]
+
+
+def test_what_is_asked_for_beats_the_environment(plain: StashUnderTest) -> None:
+    nasty = {
+        "SBATCH_PARTITION": "nowhere",
+        "SBATCH_TIMELIMIT": "1",
+        "SBATCH_SIGNAL": "KILL@50",
+        "SBATCH_OUTPUT": "/nowhere/out",
+        "SBATCH_ARRAY_INX": "7",
+        "SBATCH_WAIT": "1",
+        "SBATCH_ACCOUNT": "root",
+        "SACCT_FORMAT": "User",
+        "SQUEUE_PARTITION": "scavenge",
+    }
+    options = ("hydra/launcher=submitit_slurm", "hydra.launcher.partition=main")
+    done = plain.cli("-m", "+exp=plain", "params.fail=0,0", *options, **nasty)
+    assert done.returncode == 0, done.stderr
+    assert "SBATCH_ACCOUNT=root" in done.stderr and "SBATCH_SIGNAL" in done.stderr
+    (script,) = plain.root.glob("multirun/*/*/.submitit/*/*_submission.sh")
+    text = script.read_text()
+    for line in ("--partition=main\n", "--time=60\n", "--signal=TERM@90\n", "--account=root\n"):
+        assert f"#SBATCH {line}" in text
+    job = script.name.partition("_")[0]
+    shown = slurm("sacct", "-n", "-X", "-P", "-j", job, "-o", "Partition,Timelimit,Account")
+    assert set(shown.split()) == {"main|01:00:00|root"}

@@ -1,0 +1,231 @@
+"""hydra/launcher=submitit_slurm: the stock launcher's jobs, submitted as it does it, and waited for one by one.
+
+The stock launcher waits for the first job that has failed and forgets the others. Here what SLURM refuses, cancels or
+kills is the failure of one run, in its record; one that has none, because its job never came so far, gets it here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, JobStatus
+
+from experimentstash import records, runs, slurm, slurm_client, slurm_query, sweepers
+from experimentstash.errors import StashError
+from experimentstash.launch import jobs
+from experimentstash.output import complain, say
+from experimentstash.records import Run, State
+from experimentstash.slurm_client import Job
+from experimentstash.slurm_query import GONE, LEFT, Enquiry, Word
+from experimentstash.summary import count
+from experimentstash.workspace import find_stash
+
+if TYPE_CHECKING:
+    from hydra.types import HydraContext
+    from omegaconf import DictConfig
+
+# Seconds between two looks at what the jobs have left, and between two questions to SLURM: at first, and at most.
+_INTERVAL = 1.0
+_FIRST_QUESTION = 2.0
+_LAST_QUESTION = 15.0
+# Seconds for which SLURM must say that a job is over before what it hasn't left is missed: file systems are slow, and a
+# job that is preempted may go back into the queue.
+_SETTLED = 10.0
+# Of the settings of submitit's executors, those with which they are made.
+_OF_THE_EXECUTOR = {"submitit_folder", "max_num_timeout"}
+
+
+def launch(
+    stock: Any, context: HydraContext, config: DictConfig, batch: Sequence[Sequence[str]], first_number: int
+) -> list[JobReturn]:
+    """Submit the jobs of a batch, wait until all of them have ended, and return what Hydra gets of each."""
+    if not slurm.is_here():
+        raise StashError("There is no SLURM here: sbatch is not on PATH.", "hydra/launcher=local, or log in elsewhere")
+    sweep = _Sweep(context, config, batch, first_number)
+    with slurm_client.cleared():  # submitit asks SLURM, too
+        for part in sweep.parts():
+            try:
+                submitted = _submit(stock, config, batch, first_number, part)
+            except _Refused as error:
+                sweep.refuse(part, str(error))
+            else:
+                sweep.wait_for(dict(zip(part, submitted, strict=True)))
+        sweep.wait()
+    return [sweep.returned[position] for position in range(len(batch))]
+
+
+class _Refused(Exception):
+    """What SLURM says of a submission that it doesn't take."""
+
+
+def _submit(
+    stock: Any, config: DictConfig, batch: Sequence[Sequence[str]], first_number: int, part: Sequence[int]
+) -> list[Any]:
+    """Submit jobs as the stock launcher does; StashError if its settings make no sense, _Refused if SLURM refuses."""
+    import submitit
+    from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
+    from submitit.core.utils import FailedJobError, FailedSubmissionError
+
+    settings: Mapping[str, Any] = stock.params
+    common = set(BaseQueueConf.__dataclass_fields__) - _OF_THE_EXECUTOR
+    Path(str(config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
+    try:
+        executor = submitit.AutoExecutor(
+            folder=settings["submitit_folder"], cluster="slurm", slurm_max_num_timeout=settings["max_num_timeout"]
+        )
+        executor.update_parameters(
+            **{
+                name if name in common else f"slurm_{name}": value
+                for name, value in settings.items()
+                if name not in _OF_THE_EXECUTOR
+            }
+        )
+    except (ValueError, TypeError, NameError, RuntimeError, LookupError) as error:
+        raise StashError(f"submitit can't make sense of hydra.launcher: {error}") from error
+    state = Singleton.get_state()
+    given = [
+        (list(batch[index]), "hydra.sweep.dir", first_number + index, f"job_id_for_{first_number + index}", state)
+        for index in part
+    ]
+    try:
+        return list(executor.map_array(stock, *zip(*given, strict=True)))
+    except (FailedJobError, FailedSubmissionError, subprocess.SubprocessError, OSError) as error:
+        raise _Refused(f"SLURM did not take it: {str(error).strip()}") from error
+
+
+class _Sweep:
+    """The jobs of a batch by their position in it, and what has become of them."""
+
+    def __init__(
+        self, context: HydraContext, config: DictConfig, batch: Sequence[Sequence[str]], first_number: int
+    ) -> None:
+        self._context, self._config, self._batch, self._first_number = context, config, batch, first_number
+        self._directory = Path(str(config.hydra.sweep.dir)).absolute()
+        self._stash = find_stash(self._directory)
+        asked = dict(config.hydra.launcher.get("additional_parameters") or {}).get("clusters")
+        usual = slurm_query.cluster()
+        self._cluster = str(asked) if asked and "," not in str(asked) else usual.name
+        self._most = usual.max_array_size
+        self._waiting: dict[int, Any] = {}  # submitit's jobs
+        self.returned: dict[int, JobReturn] = {}
+
+    def parts(self) -> Iterator[Sequence[int]]:
+        """Yield the positions of the jobs that fit into an array, one array after the other."""
+        for first in range(0, len(self._batch), self._most):
+            yield range(first, min(first + self._most, len(self._batch)))
+
+    def refuse(self, part: Sequence[int], why: str) -> None:
+        """Record that jobs could not be submitted."""
+        complain(f"{count(len(part))}: {why}")
+        for index in part:
+            self._close_unbegun(index, State.FAILED, why)
+
+    def wait_for(self, submitted: Mapping[int, Any]) -> None:
+        """Take note of jobs that have been submitted."""
+        self._waiting.update(submitted)
+
+    def wait(self) -> None:
+        """Return when all jobs have ended, each with its result; Ctrl-C leaves them to SLURM."""
+        if not self._waiting:
+            return
+        say(f"waiting for {count(len(self._waiting))}; Ctrl-C leaves them to SLURM")
+        over_since: dict[int, float] = {}
+        interval, next_question = _FIRST_QUESTION, time.monotonic() + _FIRST_QUESTION
+        is_silence_said = False
+        try:
+            while True:
+                for index in [index for index, job in self._waiting.items() if _has_left_results(job)]:
+                    self._conclude(index, None)
+                if not self._waiting:
+                    return
+                time.sleep(_INTERVAL)
+                if time.monotonic() < next_question:
+                    continue
+                enquiry = Enquiry()
+                for index, job in list(self._waiting.items()):
+                    word = enquiry.ask(Job(str(job.job_id), self._cluster))
+                    if word is None or word.state is None:
+                        over_since.pop(index, None)
+                        continue
+                    since = over_since.setdefault(index, time.monotonic())
+                    if time.monotonic() - since > (runs.UNSEEN_PATIENCE if word is GONE else _SETTLED):
+                        self._conclude(index, word)
+                if enquiry.silence is not None and not is_silence_said:
+                    is_silence_said = True
+                    say(f"SLURM doesn't answer ({enquiry.silence}); waiting for what the jobs themselves leave …")
+                interval = min(interval * 1.5, _LAST_QUESTION)
+                next_question = time.monotonic() + interval
+        except KeyboardInterrupt:
+            say(f"{count(len(self._waiting))} left to SLURM")
+            raise
+
+    def _conclude(self, index: int, word: Word | None) -> None:
+        """Give Hydra what has become of a job; ``word`` is SLURM's of one that has left nothing."""
+        job = self._waiting.pop(index)
+        returned = _result(job)
+        if returned is not None:
+            self.returned[index] = returned
+            return
+        run = next((run for run in self._begun() if run.supervisor and run.supervisor.slurm_job == job.job_id), None)
+        if run is None:
+            how = "SLURM no longer knows how" if word in (None, GONE, LEFT) else f"SLURM says {word.text}"
+            state = State.FAILED
+            if word is not None and word not in (GONE, LEFT) and word.state not in (None, State.COMPLETED):
+                state = word.state or state
+            if word is LEFT:
+                state, how = State.CANCELLED, "it was cancelled while it was queued"
+            why = f"its SLURM job {job.job_id} ended before it had started the tool ({how}); see {job.paths.stderr}"
+            self._close_unbegun(index, state, why)
+            return
+        run = runs.look(self._stash, run.path)  # its supervisor may have left no word
+        returned = jobs.not_begun(self._config, self._batch[index])
+        if run.result is not None:
+            returned.status, returned.return_value = JobStatus.COMPLETED, run.result
+        elif returned.status is JobStatus.FAILED:
+            returned.return_value = sweepers.no_result(run)
+        self.returned[index] = returned
+
+    def _begun(self) -> Iterator[Run]:
+        for directory in records.directories(self._directory):
+            try:
+                yield records.read(directory)
+            except StashError as error:
+                say(str(error))
+
+    def _close_unbegun(self, index: int, state: State, why: str) -> None:
+        """Record the end of a run whose job has not come so far as to do it."""
+        number, overrides = self._first_number + index, self._batch[index]
+        self.returned[index] = jobs.not_begun(self._config, overrides)
+        for job in jobs.prepare(self._context, self._config, [overrides], number):
+            if job.prepared is None:  # its configuration is wrong, too, which is recorded
+                continue
+            run = job.prepared.run
+            run.state, run.reason, run.exit_code, run.ended = state, why, 1, records.now()
+            records.write(run)
+
+
+def _has_left_results(job: Any) -> bool:
+    """Tell whether all tasks of one of submitit's jobs have left what they return."""
+    folder = job.paths.folder
+    with contextlib.suppress(OSError):
+        folder.chmod(folder.stat().st_mode)  # has NFS look anew, as submitit does it
+    return all(job.task(number).paths.result_pickle.exists() for number in range(job.num_tasks))
+
+
+def _result(job: Any) -> JobReturn | None:
+    """Return what a job has returned to Hydra; None if it ended without that."""
+    task = job.task(0)
+    if not task.paths.result_pickle.exists():
+        return None
+    try:
+        outcome, result = task._get_outcome_and_result()
+    except Exception as error:  # whatever a file of pickled objects may come to
+        complain(f"{task.paths.result_pickle} can't be read: {error}")
+        return None
+    return result if outcome == "success" and isinstance(result, JobReturn) else None
