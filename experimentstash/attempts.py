@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 
+from experimentstash.errors import EXIT_TIMED_OUT
 from experimentstash.files import mark
-from experimentstash.records import Attempt, Run, State
+from experimentstash.records import Attempt, JobEnd, Run, State
 
 # In a run's directory: somebody has asked for its end, so that what SLURM then does to it isn't mistaken for a
 # time-out, which would bring it back.
@@ -44,7 +45,7 @@ def open_next(run: Run, state: State) -> None:
     run.log = f"output.{run.attempt}.log"
     run.state = state
     run.started = run.ended = run.reason = run.advice = run.signal = run.result = None
-    run.exit_code = run.duration = run.peak_memory = run.cpu_time = run.process = None
+    run.job_end = run.exit_code = run.duration = run.peak_memory = run.cpu_time = run.process = None
     run.notes, run.warnings = [], []
 
 
@@ -58,6 +59,20 @@ def can_go_on(run: Run) -> bool:
 def forget_cancelled(run: Run) -> None:
     """Take away the mark of a run that is to go on after all, because somebody has asked for that."""
     (run.path / CANCEL_MARK).unlink(missing_ok=True)
+
+
+def was_cut_short(run: Run) -> bool:
+    """Tell whether a run was stopped because SLURM ended its job: for want of time, by a preemption, with its node."""
+    if run.job_end is not None:
+        return run.state in (State.TIMED_OUT, State.PREEMPTED, State.KILLED)
+    return run.state is State.PREEMPTED or (run.state is State.TIMED_OUT and run.exit_code != EXIT_TIMED_OUT)
+
+
+def put_right(run: Run, state: State, reason: str) -> None:
+    """Have the record of a run say why SLURM has ended its job, where that was only supposed."""
+    assert run.job_end is not None
+    run.reason = (run.reason or run.job_end.reason).replace(run.job_end.reason, reason)
+    run.state, run.job_end = state, JobEnd(state, reason, is_known=True)
 
 
 def is_cancelled(run: Run) -> bool:

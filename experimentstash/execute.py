@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from experimentstash import attempts, collect, files, outcome, procfs, records, slurm, wandb_places, written
+from experimentstash import attempts, collect, files, job_end, outcome, procfs, records, slurm, wandb_places, written
 from experimentstash.errors import (
     EXIT_INTERRUPTED,
     EXIT_NOT_EXECUTABLE,
@@ -51,6 +51,10 @@ _WANDB_TIMEOUT = 30.0
 _WANDB_INTERVAL = 1.0
 # Seconds by which the clock of a file system may be behind ours.
 _WANDB_SLACK = 2.0
+# Of what SLURM leaves us when the tool has ended, the share that its W&B runs may take.
+_WANDB_SHARE = 0.6
+# Seconds between two looks for SLURM's answer.
+_ANSWER_INTERVAL = 0.1
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,8 @@ def _execute(execution: Execution, secrets: Mapping[str, str], *, show_output: b
             while not execution.is_over:
                 for number in signals.wait(execution.tick()):
                     _react(execution, number, signals)
+            for number in signals.wait(0.0):  # the tool may have died of what has come for us too
+                _react(execution, number, signals)
             execution.conclude()
             finish_wandb(run)
         return relay
@@ -146,6 +152,9 @@ class Execution:
         self._began = 0.0
         self._next_wandb_look = math.inf
         self._wandb_interval = _WANDB_INTERVAL
+        self._why: job_end.Why | None = None  # why SLURM had us ask the tool to stop, as it was last recorded
+        self._has_reserve = False
+        self._asked_at = 0.0
 
     def begin(self, environment: Mapping[str, str]) -> None:
         """Start the tool, in this environment; one that can't be started is recorded as failed, or as cancelled.
@@ -207,27 +216,36 @@ class Execution:
             self._next_heartbeat = now + HEARTBEAT
             with contextlib.suppress(OSError):
                 os.utime(self.run.path / SUPERVISOR_LOG, follow_symlinks=False)
-        seconds = self._tool.tick(self._grace)
+        seconds = self._tool.tick(self._granted())
         if self._tool.is_over and not self._over_at:
             self._over_at = time.monotonic()
         if now >= self._next_wandb_look and not self.is_ending:
             self._next_wandb_look = now + self._wandb_interval
             self._wandb_interval = min(2 * self._wandb_interval, HEARTBEAT)
             self._look_for_wandb()
+        if self._why is not None and not self.is_over:
+            seconds = min(seconds, self._look_for_an_answer())
         if now >= self._unwritten_until and not self.is_over:
             self._write_if_possible()
         return max(0.0, min(seconds, HEARTBEAT, self._unwritten_until - now, self._next_wandb_look - now))
 
     def stop(self, request: StopRequest) -> float:
         """Ask the tool to stop and return how many seconds it has to save its work: none if it has just ended."""
-        grace = self._grace
-        if request.number in (signal.SIGTERM, signal.SIGHUP) and _in_job():
-            grace -= min(_RESERVE, grace * _RESERVE_SHARE)
+        watch = job_end.present() if request.may_be_slurms else None
+        if watch is not None and attempts.is_cancelled(self.run):
+            request = StopRequest(State.CANCELLED, attempts.CANCELLED, request.number, may_be_slurms=True)
+            watch = None
+        self._has_reserve = request.number is not None and _in_job()
+        grace = self._granted()
         self._look_for_wandb()  # wandb-core may go with the tool
         if not self._tool.request_stop(request, grace):
             return 0.0
+        self._asked_at = time.monotonic()
         # Kept in the record at once: if we are killed before the tool ends, it still tells why.
         self.run.reason = request.reason
+        if watch is not None:
+            self._why = watch.why
+            self.run.job_end = None if self._why is None else self._why.recorded
         self._write_if_possible()
         return grace
 
@@ -235,6 +253,37 @@ class Execution:
         """Ask the tool to stop if somebody wants to end this run; others that share its supervisor go on."""
         if not self.is_ending and attempts.is_cancelled(self.run):
             self.stop(StopRequest(State.CANCELLED, attempts.CANCELLED, signal.SIGTERM))
+
+    def _granted(self) -> float:
+        """Return how many seconds from now on the tool may have to save its work: never more than SLURM leaves."""
+        grace = self._grace
+        watch = job_end.present()
+        if watch is None:
+            return grace
+        if self._has_reserve:
+            grace -= min(_RESERVE, grace * _RESERVE_SHARE)
+        if self._asked_at:
+            grace = max(0.0, grace - (time.monotonic() - self._asked_at))
+        left = watch.left_for_tool()
+        return round(grace if left is None else min(grace, left - min(_RESERVE, left * _RESERVE_SHARE)), 1)
+
+    def regrant(self) -> None:
+        """Let a tool that was asked to stop have what SLURM leaves it: that may have changed since."""
+        if self._asked_at and not self.is_over:
+            self._tool.regrant(self._granted())
+
+    def _look_for_an_answer(self) -> float:
+        """Note in the record what SLURM says of the end of its job; return after how many seconds to look again."""
+        watch = job_end.present()
+        assert watch is not None
+        watch.look()
+        if watch.why is not None and watch.why is not self._why:
+            self._why = watch.why
+            self.run.reason, self.run.job_end = watch.why.reason, watch.why.recorded
+            self.regrant()
+            self._log(f"{watch.why.reason}; the tool has {self._granted():g} s to end")
+            self._write_if_possible()
+        return _ANSWER_INTERVAL if watch.is_asking else HEARTBEAT
 
     def hasten(self) -> None:
         """Shorten what is left of the grace."""
@@ -270,8 +319,9 @@ class Execution:
         if not self.run.state.is_final:
             _abandon(self.run, error, self._log)
 
-    def give_up(self, state: State, reason: str, exit_code: int) -> None:
+    def give_up(self, state: State, reason: str, exit_code: int, job_end: records.JobEnd | None = None) -> None:
         """Close the record of a run that has not begun, and is not to."""
+        self.run.job_end = job_end
         self.run.state, self.run.exit_code, self.run.reason = state, exit_code, reason
         self.run.ended = records.now()
         self._log(reason)
@@ -398,7 +448,7 @@ def finish_wandb(run: Run) -> None:
         run.path,
         exit_code=run.exit_code if run.exit_code is not None else 1,
         preempted=run.state is State.PREEMPTED,
-        timeout=float(run.wandb.get("timeout", _WANDB_TIMEOUT)),
+        timeout=_wandb_timeout(run),
         environment={**os.environ, **run.command.environment},
         elsewhere=run.wandb.get("elsewhere", []),
     )
@@ -409,6 +459,14 @@ def finish_wandb(run: Run) -> None:
             records.write(run)
         except OSError as error:  # its end is recorded, and `experimentstash sync` looks for W&B runs itself
             complain(f"{run.id}: what became of its W&B runs can't be recorded: {error.strerror}")
+
+
+def _wandb_timeout(run: Run) -> float:
+    """Return how many seconds the W&B runs of an ended run may take: less than SLURM leaves us."""
+    timeout = float(run.wandb.get("timeout", _WANDB_TIMEOUT))
+    watch = job_end.present()
+    left = None if watch is None else watch.left()
+    return timeout if left is None else min(timeout, left * _WANDB_SHARE)
 
 
 def relay_output(execution: Execution) -> Relay | None:
@@ -446,8 +504,8 @@ def _react(execution: Execution, number: signal.Signals, signals: SignalQueue) -
         execution.stop_if_cancelled()
     elif number in REQUESTS:
         execution.interrupted_by = execution.interrupted_by or number
+        request = asked_by(number, signals)
         if not execution.is_ending:
-            request = asked_by(number)
             grace = execution.stop(request)
             if grace:
                 _say_if_heard(
@@ -455,17 +513,26 @@ def _react(execution: Execution, number: signal.Signals, signals: SignalQueue) -
                 )
         elif number is signal.SIGINT:
             execution.hasten()
+        else:
+            execution.regrant()
 
 
-def asked_by(number: signal.Signals) -> StopRequest:
-    """Return the request to stop that a signal to us makes."""
-    return StopRequest(State.CANCELLED, f"asked to stop by {REQUESTS[number]}", number)
+def asked_by(number: signal.Signals, signals: SignalQueue) -> StopRequest:
+    """Return the request to stop that a signal to us makes; in a SLURM job, as SLURM explains it."""
+    watch = job_end.present()
+    if watch is None or not watch.is_meant(number):
+        return StopRequest(State.CANCELLED, f"asked to stop by {REQUESTS[number]}", number)
+    why = watch.warned(number, was_continued=signals.was_just_continued)
+    return StopRequest(why.state, why.reason, number, may_be_slurms=True)
 
 
 def _conclude(run: Run, ending: Ending, log: _Log, log_offset: int) -> None:
-    why = _why_slurm_ended_it(run, ending)
+    why = _why_it_was_to_end(run, ending)
+    run.job_end = None if why is None else why.recorded
     if why is not None:
-        ending = Ending(**{**vars(ending), "stop": StopRequest(*why, signal.SIGTERM)})
+        asked = ending.stop or ending.missed
+        number = signal.SIGTERM if asked is None else asked.number
+        ending = Ending(**{**vars(ending), "stop": StopRequest(why.state, why.reason, number)})
     verdict = outcome.judge(run, ending)
     run.state, run.exit_code, run.signal, run.reason = verdict.state, verdict.exit_code, verdict.signal, verdict.reason
     run.ended = records.now()
@@ -486,8 +553,8 @@ def _conclude(run: Run, ending: Ending, log: _Log, log_offset: int) -> None:
     records.write(run)
 
 
-def _why_slurm_ended_it(run: Run, ending: Ending) -> tuple[State, str] | None:
-    """Return why the SLURM job that we run in was to end, as a state and in words; None if the run ended for itself.
+def _why_it_was_to_end(run: Run, ending: Ending) -> job_end.Why | None:
+    """Return why a run in a SLURM job was to end, as SLURM sees it; None if it ended for itself, or here is no job.
 
     SLURM may tell every process of a job at once, and a tool that dies of it does so before we are told. Or it saves
     and ends with a code of its own: one that had just ended when we were told, in a job that SLURM is ending, counts as
@@ -495,18 +562,21 @@ def _why_slurm_ended_it(run: Run, ending: Ending) -> tuple[State, str] | None:
     that counts as completed, or as failed, would never be continued. Of the end of the wall time, and of
     `experimentstash cancel`, only we are told, unless srun has started us: there its end was its own.
     """
-    job = slurm.current_job()
+    watch = job_end.present()
     asked = ending.stop or ending.missed
     has_died_of_it = ending.stop is None and ending.returncode == -signal.SIGTERM
-    if job is None or not (has_died_of_it or (asked is not None and asked.number is signal.SIGTERM)):
+    if watch is None or not (has_died_of_it or (asked is not None and asked.may_be_slurms)):
         return None
     is_told = ending.stop is not None
     is_surely_told = is_told or has_died_of_it or slurm.in_step()
     if is_surely_told and attempts.is_cancelled(run):
-        return State.CANCELLED, attempts.CANCELLED
-    grace = run.grace or GRACE_IN_JOB
-    why = slurm.why_asked_to_stop(job, grace) if is_told else slurm.why_it_ends(job, grace)
-    return why if is_surely_told or (why is not None and why[0] is not State.TIMED_OUT) else None
+        return job_end.Why(State.CANCELLED, attempts.CANCELLED, is_slurms=False)
+    watch.settle()
+    why = watch.why or watch.died()
+    if is_told or (has_died_of_it and why.is_slurms):
+        return why
+    is_slurms = why.is_slurms and (is_surely_told or why.state is not State.TIMED_OUT)
+    return why if is_slurms else None
 
 
 def _abandon(run: Run, error: BaseException, log: _Log) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict, read_write
 
-from experimentstash import durations, limits, records, sweep_size, sweepers
+from experimentstash import durations, job_terms, limits, records, sweep_size, sweepers
 from experimentstash import session as sessions
 from experimentstash.errors import StashError
 from experimentstash.execute import GRACE_IN_JOB
@@ -37,6 +37,8 @@ _INSTEAD_OF_STOCK = "hydra_plugins.experimentstash_launcher.submitit.SubmititSlu
 _ITS_OPTIONS = {"timeout_min": "time", "mem_gb": "mem", "tasks_per_node": "ntasks-per-node", "name": "job-name"}
 # Where sbatch's own --signal is given to submitit.
 _OWN_SIGNAL = "hydra.launcher.additional_parameters.signal"
+# Seconds before the wall time at which SLURM warns a job whose --signal doesn't say.
+_SLURMS_GRACE = 60.0
 _OUR_LAUNCHERS = (LocalLauncherConfig._target_, SlurmLauncherConfig._target_)
 
 
@@ -139,7 +141,15 @@ def _have_submitit_warn(config: DictConfig) -> None:
             )
         # Without a grace it is warned as late as SLURM can: that the option is missing means something to submitit.
         parameters["signal"] = batch.warning(name, max(1.0, grace))
+    submitted_name, _, seconds = str(parameters["signal"]).rpartition(":")[2].partition("@")
+    told = job_terms.of_cluster().told(
+        signal_name=limits.warning_signal(submitted_name),
+        grace=float(seconds) if seconds.isdecimal() else _SLURMS_GRACE,
+        limit=launcher.timeout_min * 60,
+        partition=launcher.partition,
+    )
     with read_write(config), open_dict(config):
+        launcher.setup = [told, *(launcher.setup or [])]
         launcher.signal_delay_s = max(1, math.ceil(grace))
         launcher.additional_parameters = parameters
 

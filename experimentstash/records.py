@@ -124,6 +124,15 @@ class Queued:
 
 
 @dataclass
+class JobEnd:
+    """That SLURM has ended a run's job, or is about to: noted at once, in case that nobody can say more later."""
+
+    state: State
+    reason: str
+    is_known: bool  # SLURM has said so; else it is supposed, and put right once SLURM answers
+
+
+@dataclass
 class Attempt:
     """How one attempt at a run went; the latest is the run's own."""
 
@@ -159,6 +168,7 @@ class Run:
     borrowed: dict[str, str] = field(default_factory=dict)  # variables of sbatch's that filled gaps in `resources`
     max_requeues: int = 0  # how often it may go back into SLURM's queue when it was cut short
     queued: Queued | None = None
+    job_end: JobEnd | None = None  # of its present attempt
     collect: list[str] = field(default_factory=list)  # absolute paths in the tool's checkout
     collect_lock: str | None = None  # held while the tool may write there
     shared: list[str] = field(default_factory=list)  # what stays in the checkout, relative to the tool's directory
@@ -427,6 +437,7 @@ _NESTED: dict[str, Any] = {
     "supervisor": Supervisor,
     "process": Process,
     "queued": Queued,
+    "job_end": JobEnd,
 }
 
 

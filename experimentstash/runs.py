@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from experimentstash import attempts, packs, procfs, records, run_places, slurm, slurm_query
-from experimentstash.errors import EXIT_TIMED_OUT, StashError
+from experimentstash.errors import StashError
 from experimentstash.execute import GRACE_HERE, HEARTBEAT, MARKER, SUPERVISOR_LOG, find_wandb, finish_wandb
 from experimentstash.files import locked
 from experimentstash.output import say
@@ -109,7 +109,13 @@ def look(stash: Stash, directory: Path, enquiry: Enquiry | None = None) -> Run:
     """
     run = records.read(directory)
     if run.state.is_final:
-        return run
+        if run.job_end is None or run.job_end.is_known:
+            return run
+        try:
+            return _put_right(stash, run, enquiry or Enquiry())
+        except (OSError, StashError) as error:
+            say(f"the record of {run.id} can't be put right: {error}")
+            return run
     ended = records.read_ended(directory)
     if ended.state.is_final:
         with contextlib.suppress(OSError, StashError), locked(stash.lock("reconcile")):
@@ -152,10 +158,29 @@ def reconcile(stash: Stash, run: Run, enquiry: Enquiry | None = None) -> Run:
         return run
 
 
+def _put_right(stash: Stash, run: Run, enquiry: Enquiry) -> Run:
+    """Return a run that has ended with its job, once SLURM has said why, where that was only supposed."""
+    job = slurm_job(run)
+    word = enquiry.ask(job) if job is not None else None
+    if word is None or word.state is None:  # it doesn't answer, or hasn't done with the job
+        return run
+    with locked(stash.lock("reconcile")):
+        run = records.read(run.path)
+        if not run.state.is_final or run.job_end is None or run.job_end.is_known:
+            return run
+        if word in (slurm_query.GONE, slurm_query.LEFT):
+            attempts.put_right(run, run.state, f"{run.job_end.reason}, and no longer knows")
+        elif word.state in (State.COMPLETED, State.FAILED, State.LOST):  # it ended by itself, before SLURM ended it
+            attempts.put_right(run, run.state, run.job_end.reason)
+        else:
+            attempts.put_right(run, word.state, f"{run.job_end.reason}; SLURM says {word.text}")
+        records.write(run)
+        return run
+
+
 def may_go_back(run: Run, enquiry: Enquiry) -> bool:
     """Tell whether a run whose job has cut it short may be just about to go back into SLURM's queue."""
-    is_cut_short = run.state is State.PREEMPTED or (run.state is State.TIMED_OUT and run.exit_code != EXIT_TIMED_OUT)
-    if not is_cut_short or run.resume is None or run.max_requeues == 0:
+    if not attempts.was_cut_short(run) or run.resume is None or run.max_requeues == 0:
         return False
     job = slurm_job(run)
     word = enquiry.ask(job) if job is not None else None
@@ -295,7 +320,8 @@ def _true_state(run: Run, word: Word | None) -> tuple[State, str]:
     if run.state in (State.FROZEN, State.QUEUED):
         return State.LOST, "whoever was to start it has gone before it started; run it again"
     if asked:
-        return State.CANCELLED, f"{asked}its supervisor was killed before the tool had ended"
+        state = State.CANCELLED if run.job_end is None else run.job_end.state
+        return state, f"{asked}its supervisor was killed before the tool had ended"
     assert run.supervisor is not None
     where = f"process {run.supervisor.pid} on {run.supervisor.host}"
     restarted = run.supervisor.host == procfs.hostname() and not is_local(run)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import select
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 
@@ -27,8 +29,19 @@ WATCHED = (*REQUESTS, signal.SIGTSTP, signal.SIGCONT, signal.SIGCHLD)
 # Those that stay without effect if whoever started us had them ignored: nohup, or a script's `&`.
 _DEAFENED = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTSTP)
 
+# Seconds between SIGCONT and a signal that was sent along with it, at most.
+_ALONG = 2.0
 # Seconds between two looks where no SIGCHLD can wake us.
 _BLIND_INTERVAL = 0.05
+
+
+# Those for which the program around us may have a handler of its own.
+_FREE = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
+
+
+def _is_anothers(number: signal.Signals) -> bool:
+    """Tell whether a signal means something to the program around us; in a SLURM job (submitit's) it may warn us."""
+    return number in _FREE and callable(signal.getsignal(number)) and "SLURM_JOB_ID" not in os.environ
 
 
 class SignalQueue:
@@ -46,8 +59,11 @@ class SignalQueue:
         if self._is_active:
             self._wakeup = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
             for number in WATCHED:
+                if _is_anothers(number):
+                    continue
                 # Those that were ignored too: what we start is to have the defaults.
                 self._handlers[number] = signal.signal(number, _note)
+        self._continued = -math.inf
         self._deaf_to = {number for number in _DEAFENED if self._handlers.get(number) is signal.SIG_IGN}
         return self
 
@@ -68,7 +84,15 @@ class SignalQueue:
             noted = os.read(self._reader, 4096)
         except BlockingIOError:
             return []
-        return [signal.Signals(byte) for byte in noted if byte in WATCHED and byte not in self._deaf_to]
+        came = [signal.Signals(byte) for byte in noted if byte in self._handlers and byte not in self._deaf_to]
+        if signal.SIGCONT in came:
+            self._continued = time.monotonic()
+        return came
+
+    @property
+    def was_just_continued(self) -> bool:
+        """Whether SIGCONT has come in the last moments: a scheduler sends it along with what it sends of itself."""
+        return time.monotonic() - self._continued < _ALONG
 
     def stop_ourselves(self) -> None:
         """Stop this process as SIGTSTP would have done, and return when it is continued."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import re
 import time
@@ -14,13 +13,8 @@ from experimentstash import slurm_client
 from experimentstash.errors import StashError
 from experimentstash.files import read_regular, write_atomically
 from experimentstash.process import CommandError, which
-from experimentstash.records import State
 from experimentstash.slurm_client import Job
 
-# SLURM may send its warning up to a minute early (scontrol(1), --signal).
-_EARLY = 75.0
-# Seconds that a job which has come to its wall time may still have, by SLURM's rounding.
-_AT_ITS_LIMIT = 5.0
 # Of the file that keeps SLURM's id of an array, beside the file that lists its tasks.
 _JOB_SUFFIX = ".job"
 # Of the file that keeps since when SLURM has had no sign of it.
@@ -33,6 +27,8 @@ _TOO_LATE = re.compile(r"Invalid job id|already completing or completed")
 _PATIENCE_WITH_SIGNALS = 20.0
 # What sbatch --parsable prints, besides what the cluster's own plugins do.
 _ACCEPTED = re.compile(r"(?m)^(\d+)(?:;(\S+))?\s*$")
+# What its commands say where the controller is away, or too busy.
+_SILENT = r"no answer within|Unable to contact|[Tt]imed out|Zero Bytes|[Cc]onnection (refused|failure)"
 
 
 def current_job(environment: Mapping[str, str] = os.environ) -> str | None:
@@ -132,38 +128,14 @@ def requeue(job: str) -> None:
         raise StashError(f"SLURM doesn't put the job {job} back into the queue: {answer.error or answer.silence}")
 
 
+def is_silence(error: StashError) -> bool:
+    """Tell whether SLURM has given no answer at all, rather than a refusal."""
+    return re.search(_SILENT, str(error)) is not None
+
+
 def restarts(environment: Mapping[str, str] = os.environ) -> int:
     """Return how often the job that we run in was put back into the queue."""
     return int(environment.get("SLURM_RESTART_COUNT", "0"))
-
-
-@functools.cache  # the warning comes once, and may be for many runs
-def why_asked_to_stop(job: str, grace: float) -> tuple[State, str]:
-    """Return why SLURM has sent its warning to the job that we run in, as a state and in words.
-
-    ``grace`` is how many seconds before the wall time the warning was asked for.
-    """
-    return why_it_ends(job, grace) or (State.CANCELLED, "SIGTERM came, from SLURM or by hand")
-
-
-def why_it_ends(job: str, grace: float) -> tuple[State, str] | None:
-    """Return why SLURM is ending the job that we run in, as ``why_asked_to_stop``; None if it isn't."""
-    shown = slurm_client.ask("scontrol", "--oneliner", "show", "job", job).text
-    state = re.search(r"\bJobState=(\S+)", shown)
-    preempted = re.search(r"\bPreemptTime=(\S+)", shown)
-    if (state and state[1] == "PREEMPTED") or (preempted and preempted[1] not in ("None", "Unknown")):
-        return State.PREEMPTED, "SLURM preempted its job"
-    restarted = re.search(r"\bRestarts=(\d+)", shown)
-    if restarted and int(restarted[1]) > restarts():
-        return State.PREEMPTED, "SLURM put its job back into the queue"
-    left = _seconds_left(slurm_client.ask("squeue", "--noheader", f"--jobs={job}", "--format=%L").text.strip())
-    # COMPLETING: SLURM is ending it now. If time is left then, that isn't because of the wall time.
-    is_cut_short = state is not None and state[1] == "COMPLETING" and left is not None and left > _AT_ITS_LIMIT
-    if is_cut_short or (state and state[1] == "CANCELLED"):
-        return State.CANCELLED, "its SLURM job was cancelled"
-    if left is not None and left <= grace + _EARLY:
-        return State.TIMED_OUT, "the wall time of its SLURM job is over; give it more time, or let it resume"
-    return None
 
 
 def warn(jobs: Sequence[str], cluster: str | None, *, in_step: bool) -> None:
@@ -191,11 +163,3 @@ def _scancel(jobs: Sequence[str], cluster: str | None, *options: str, timeout: f
         lines = answer.error.splitlines() or [""]
         if not answer.is_given and not all(map(_TOO_LATE.search, lines)):
             raise StashError(f"SLURM doesn't take it (scancel): {answer.error or answer.silence}")
-
-
-def _seconds_left(text: str) -> float | None:
-    match = re.fullmatch(r"(?:(?:(\d+)-)?(\d+):)?(\d+):(\d+)", text)
-    if match is None:
-        return None
-    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    return days * 86400.0 + hours * 3600 + minutes * 60 + seconds

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
-from experimentstash import procfs, slurm
+from experimentstash import job_end, procfs, slurm
 from experimentstash.light import dataclass
 from experimentstash.process import which
 from experimentstash.procfs import Identity
@@ -80,6 +80,7 @@ class StopRequest:
     state: State
     reason: str
     number: signal.Signals | None = None
+    may_be_slurms: bool = False  # by a signal that SLURM may have sent: state and reason are what is known so far
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,16 @@ def _parent_death_prefix() -> tuple[str, ...]:
     return (setpriv, "--pdeathsig", "TERM", "--") if setpriv else ()
 
 
+def _warnings_to_all() -> list[signal.Signals]:
+    """Return the signal by which SLURM will warn all processes here, if it would only end those that don't expect it.
+
+    Not SIGTERM and SIGINT, by which tools are told to stop, and which Python handles only if it isn't ignored.
+    """
+    watch = job_end.present() if slurm.in_step() else None
+    warning = None if watch is None else watch.terms.warning
+    return [] if warning in (None, signal.SIGTERM, signal.SIGINT) else [warning]
+
+
 class SupervisedTool:
     """A tool's process and all its descendants.
 
@@ -159,6 +170,7 @@ class SupervisedTool:
         self._outlived_grace = False
         self._told: set[Identity] = set()
         self._grace_ends = 0.0
+        self._is_hastened = False
 
     def start(self, argv: Sequence[str], *, cwd: Path, environment: Mapping[str, str], output: int) -> Identity:
         """Start the tool with stdout and stderr in the file ``output``; OSError if that can't be done."""
@@ -167,8 +179,8 @@ class SupervisedTool:
             raise OSError(number, os.strerror(number), argv[0])
         self._bystanders = set(procfs.descendants(os.getpid())) if self._siblings is None else set()
         self._oom_kills_before = self._oom_kills()
-        # Ignored signals stay ignored in a child: a scheduler's SIGUSR1/2 to the whole job must not kill the tool.
-        saved = {number: signal.getsignal(number) for number in (signal.SIGUSR1, signal.SIGUSR2)}
+        # Ignored signals stay ignored in a child: a scheduler's warning to the whole job must not kill the tool.
+        saved = {number: signal.getsignal(number) for number in {signal.SIGUSR1, signal.SIGUSR2, *_warnings_to_all()}}
         try:
             for number in saved:
                 signal.signal(number, signal.SIG_IGN)
@@ -219,17 +231,34 @@ class SupervisedTool:
         self._stop = request
         self._phase = _Phase.STOPPING
         self._log(f"{request.reason}; the tool has {grace:g} s to end")
-        if request.number is signal.SIGTERM and slurm.in_step():
-            self._log("SLURM has sent SIGTERM to the tool too: a second one might interrupt its saving")
+        if self._has_been_told(request):
+            self._log(
+                f"{request.number and request.number.name} has reached the tool too: told twice, it might not save"
+            )
         else:
             self._tell(self._identity.pid)
         return True
+
+    def _has_been_told(self, request: StopRequest) -> bool:
+        """Tell whether a signal to us has reached the tool too, and means something to it."""
+        watch = job_end.present()
+        if request.number is None or not request.may_be_slurms or watch is None:
+            return False
+        if not slurm.in_step():
+            return watch.has_told_all
+        return request.number is signal.SIGTERM or procfs.catches(self._identity.pid, request.number)
+
+    def regrant(self, seconds: float) -> None:
+        """Let the tool that was asked to stop have so many seconds from now; not after a second Ctrl-C."""
+        if self._phase is _Phase.STOPPING and not self._is_hastened:
+            self._deadline = self._grace_ends = time.monotonic() + seconds
 
     def hasten(self) -> None:
         """Shorten what is left of the grace."""
         if self._phase in (_Phase.STOPPING, _Phase.LEFTOVERS, _Phase.LEFTOVERS_TOLD):
             self._grace_ends = min(self._grace_ends, time.monotonic() + HASTENED_GRACE)
             self._deadline = min(self._deadline, time.monotonic() + HASTENED_GRACE)
+            self._is_hastened = True
             self._log(f"asked again: {HASTENED_GRACE:g} s left")
 
     def kill(self) -> None:
@@ -386,7 +415,10 @@ class SupervisedTool:
     def _members(self) -> set[Identity]:
         """Return the living processes of the tool."""
         if self._siblings is None:
-            found = {procfs.identity(pid) for pid in set(procfs.descendants(os.getpid())) - self._bystanders}
+            # What is in our own session is a program that we run for ourselves: the tool began with a new one.
+            ours = os.getsid(0)
+            others = set(procfs.descendants(os.getpid())) - self._bystanders
+            found = {procfs.identity(pid) for pid in others if procfs.session(pid) != ours}
             return {member for member in found if member is not None}
         # What isn't below a main process has lost its parents and fallen to us, the subreaper. So however many tools
         # there are, a look at one costs no more than its own processes and the orphans.
@@ -427,7 +459,7 @@ class SupervisedTool:
         """Wait for the dead that fell to us as the subreaper, and count their time."""
         for pid in set(procfs.children(os.getpid())) - self._bystanders - (self._siblings or set()):
             session = procfs.session(pid)
-            if self._siblings is not None and (session in self._siblings or session == os.getsid(0)):
+            if session == os.getsid(0) or (self._siblings is not None and session in self._siblings):
                 continue  # another tool's, or a program that we run for ourselves
             try:
                 reaped, status, usage = os.wait4(pid, os.WNOHANG)

@@ -52,6 +52,8 @@ LAYERS = (
     {"run_places", "results", "written"},
     {"provenance", "calling.arguments", "environments", "collect", "completion", "slurm", "summary", "wandb_runs"}
     | {"slurm_query", "sweepers", "attempts", "detection", "older", "organizers", "packs", "submodules", "toolpath"},
+    {"job_terms"},
+    {"job_end"},
     {"supervision", "pins", "registrations", "journal", "git_state", "wandb_sync", "wandb_upload", "snapshots"},
     {"transaction"},
     {"outcome", "backups", "written_words", "places", "wandb_guard", "worktrees"},

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from experimentstash import durations
 from experimentstash.errors import StashError
+from experimentstash.job_terms import ClusterTerms, clock
 from experimentstash.launch import sbatch_variables
 from experimentstash.launch.sbatch_variables import Filling
 from experimentstash.records import Run
@@ -265,7 +266,28 @@ def shares(sizes: Sequence[int], parallelism: int) -> list[tuple[int, int | None
     return [(share, None) for share in given]
 
 
-def script(piece: Piece, *, name: str, python: str, tasks_file: str, parallelism: int | None, after: str | None) -> str:
+def _told(options: Mapping[str, str | None], cluster: ClusterTerms) -> str:
+    """Return the line of bash that tells a job on what terms SLURM runs it."""
+    name, _, grace = (options.get("signal") or "").removeprefix("B:").partition("@")
+    time = options.get("time") or ""
+    return cluster.told(
+        signal_name=name or "none",
+        grace=float(grace or 0),
+        limit=60.0 * int(time) if time.isdecimal() else clock(time),
+        partition=options.get("partition"),
+    )
+
+
+def script(
+    piece: Piece,
+    *,
+    name: str,
+    python: str,
+    tasks_file: str,
+    parallelism: int | None,
+    after: str | None,
+    cluster: ClusterTerms | None = None,
+) -> str:
     """Return the batch script of an array whose tasks ``tasks_file`` lists; ``after``: a job that must end first.
 
     Paths are relative to the sweep's directory, from which it is submitted.
@@ -285,6 +307,8 @@ def script(piece: Piece, *, name: str, python: str, tasks_file: str, parallelism
     if filling.variables:
         lines.append(f"# as variables say, for want of anything else: {', '.join(dict(filling.variables))}")
     lines += [f"#SBATCH --{key}" + ("" if text is None else f"={shlex.quote(text)}") for key, text in options.items()]
+    if cluster is not None:
+        lines.append(_told(options, cluster))
     lines += piece.terms.setup
     at_once = f" {piece.at_once}" if piece.at_once > 1 else ""
     lines.append(f"exec {shlex.join([python, '-S', START, tasks_file])}{at_once}")

@@ -152,6 +152,11 @@ class Crew:
         ending = [execution for execution in self.executions if not execution.is_ending]
         return [grace for execution in ending if (grace := execution.stop(request))]
 
+    def regrant(self) -> None:
+        """Let all tools that were asked to stop have what SLURM leaves them by now."""
+        for execution in self.executions:
+            execution.regrant()
+
     def hasten(self) -> None:
         """Shorten what is left of every grace."""
         for execution in self.executions:

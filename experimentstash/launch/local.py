@@ -228,7 +228,7 @@ class _Sweep:
                 self._crew.hasten()
             self.interrupted_by = self.interrupted_by or number
             if self.stopped is None:
-                self._stop(asked_by(number), "the sweep was interrupted")
+                self._stop(asked_by(number, signals), "the sweep was interrupted")
 
     def _has_failed(self, name: str) -> None:
         if self._settings.fail_fast and self.stopped is None:

@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experimentstash import attempts, packs, records, runs, session, slurm, slurm_query, sweepers
+from experimentstash import attempts, job_terms, packs, records, runs, session, slurm, slurm_query, sweepers
 from experimentstash.errors import StashError
 from experimentstash.execute import GRACE_IN_JOB
 from experimentstash.files import write_atomically
+from experimentstash.job_terms import ClusterTerms
 from experimentstash.launch import batch, jobs, sbatch_variables, waiting
 from experimentstash.launch.batch import Packing, Piece, Terms
 from experimentstash.launch.jobs import Job
@@ -127,6 +128,7 @@ class _Array:
     tasks_file: Path
     share: int | None  # how many of its tasks may run at once
     predecessor: int | None  # the array, by its position, that must have ended first
+    cluster: ClusterTerms
 
     def script(self, predecessor: str | None) -> str:
         """Return its batch script; ``predecessor`` is SLURM's id of that array."""
@@ -137,6 +139,7 @@ class _Array:
             tasks_file=f"{FOLDER}/{self.tasks_file.name}",
             parallelism=self.share,
             after=predecessor,
+            cluster=self.cluster,
         )
 
 
@@ -151,13 +154,14 @@ def _arrays(
     most = slurm_query.cluster(_cluster_asked(prepared)).max_array_size
     if settings.submit_limit is not None:  # half of it: one array waits for room while another is at work
         most = min(most, max(1, settings.submit_limit // 2))
+    cluster = job_terms.of_cluster(_cluster_asked(prepared))
     pieces = batch.pieces(prepared, most, packing)
     parallel = packing.tasks(settings.array_parallelism)
     shares = (
         batch.shares([len(piece.tasks) for piece in pieces], parallel) if parallel else [(None, None)] * len(pieces)
     )
     return [
-        _Array(piece, _free(sweep / FOLDER / f"{first_number}-{index}.json"), share, predecessor)
+        _Array(piece, _free(sweep / FOLDER / f"{first_number}-{index}.json"), share, predecessor, cluster)
         for index, (piece, (share, predecessor)) in enumerate(zip(pieces, shares, strict=True))
     ]
 

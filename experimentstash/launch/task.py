@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
-from experimentstash import attempts, packs, procfs, records, slurm
-from experimentstash.errors import EXIT_TIMED_OUT, EXIT_USER_MISTAKE, StashError
-from experimentstash.execute import GRACE_IN_JOB, Execution, asked_by
+from experimentstash import attempts, job_end, packs, procfs, records, slurm
+from experimentstash.errors import EXIT_USER_MISTAKE, StashError
+from experimentstash.execute import Execution, asked_by
 from experimentstash.launch.crew import IDLE, TURN_INTERVAL, Crew
 from experimentstash.output import complain, say
 from experimentstash.records import Run, State
@@ -39,6 +40,11 @@ def main(argv: Sequence[str]) -> int:
     return pack.exit_code
 
 
+# Seconds for which SLURM is asked at once what it does to us, and for which it may be silent after the time at which
+# it should have killed us.
+_ASKING, _SILENCE = 2.0, 600.0
+
+
 class _Pack:
     """The runs that share this job: those whose turn has not come, the crew at work, and those that were cut short."""
 
@@ -52,6 +58,7 @@ class _Pack:
         )
         self._cut_short: list[Run] = []
         self._stopped: signal.Signals | None = None  # by what; no further runs are begun
+        self._why: job_end.Why | None = None  # it was started again
         self._turned_away: Path | None = None  # whose tool's checkout another run writes into just now
         self.exit_code = 0
 
@@ -84,15 +91,30 @@ class _Pack:
         for path in self._waiting:
             run = self._read(path)
             if run is not None and run.state is not State.QUEUED and self._may_be_brought_back(run):
-                if not run.state.is_final:  # its supervisor was killed with the node, or by it
-                    run.state, run.reason = State.PREEMPTED, "its SLURM job was ended without a word and started again"
+                self._say_why_it_went_back(run)
                 attempts.open_next(run, State.QUEUED)
                 records.write(run)
 
+    def _say_why_it_went_back(self, run: Run) -> None:
+        """Have a record say how the attempt ended of which that isn't known yet."""
+        is_open = not run.state.is_final  # its supervisor was killed with the node, or by it
+        if not is_open and (run.job_end is None or run.job_end.is_known):
+            return
+        if self._why is None:
+            job = slurm.current_job()
+            why = job_end.why_it_went_back(job, _ASKING) if job is not None else None
+            self._why = why or job_end.Why(State.PREEMPTED, "its SLURM job was ended without a word and started again")
+        if is_open:
+            run.state, run.reason = self._why.state, self._why.reason
+        else:
+            attempts.put_right(run, self._why.state, self._why.reason)
+
     def _may_be_brought_back(self, run: Run) -> bool:
         is_ours = run.supervisor is not None and run.supervisor.slurm_job == slurm.current_job()
-        is_over = run.state in (State.COMPLETED, State.CANCELLED) or attempts.is_cancelled(run)
-        if self._size > 1 and run.duration is not None and not _was_cut_short(run):
+        is_supposed = run.job_end is not None and not run.job_end.is_known
+        is_over = run.state is State.COMPLETED or (run.state is State.CANCELLED and not is_supposed)
+        is_over = is_over or attempts.is_cancelled(run)
+        if self._size > 1 and run.duration is not None and not attempts.was_cut_short(run):
             is_over = True  # it came to its own end, and the job was started again for the sake of the others
         return is_ours and not is_over and run.resume is not None and slurm.restarts() <= run.max_requeues
 
@@ -139,19 +161,23 @@ class _Pack:
 
     def _has_left(self, run: Run) -> None:
         self._count(run.exit_code)
-        if _was_cut_short(run):
+        if attempts.was_cut_short(run):
             self._cut_short.append(run)
 
     def _react(self, number: signal.Signals, signals: SignalQueue) -> None:
         if self._crew.follow(number, signals):
             return
-        if number in REQUESTS and self._stopped is None:
-            self._stopped = number
-            self._crew.stop(asked_by(number))
-            at_work, waiting = len(self._crew.executions), len(self._waiting)
-            say(f"{asked_by(number).reason}: {at_work} at work, {waiting} whose turn has not come")
-        elif number is signal.SIGINT:
-            self._crew.hasten()
+        if number in REQUESTS:
+            request = asked_by(number, signals)
+            if self._stopped is None:
+                self._stopped = number
+                self._crew.stop(request)
+                at_work, waiting = len(self._crew.executions), len(self._waiting)
+                say(f"{request.reason}: {at_work} at work, {waiting} whose turn has not come")
+            elif number is signal.SIGINT:
+                self._crew.hasten()
+            else:
+                self._crew.regrant()
 
     def _leave_off(self) -> None:
         """Go back into the queue for those that are not done with, or close the records of those that never began."""
@@ -159,28 +185,22 @@ class _Pack:
         waiting = [run for path in self._waiting if (run := self._read(path)) and self._is_queued_here(run)]
         if not cut_short and not waiting:
             return
-        state = self._why(waiting)
-        if state is not State.CANCELLED and (cut_short or any(_may_go_on(run) for run in waiting)):
+        watch = job_end.present()
+        if watch is not None and (cut_short or any(_may_go_on(run) for run in waiting)):
             try:
-                _requeue(cut_short)
-                self.exit_code = 0
-                return
+                if _goes_back(watch, cut_short):
+                    self.exit_code = 0
+                    return
             except StashError as error:
                 complain(str(error))
                 self._count(error.exit_code)
+        why = None if watch is None else watch.why
+        ended = None if why is None else why.recorded
         for run in waiting:
-            Execution(run).give_up(*self._never_began(run, state))
+            state, reason, code = self._never_began(run, State.CANCELLED if ended is None else ended.state)
+            Execution(run).give_up(state, reason, code, None if attempts.is_cancelled(run) else ended)
             _has_ended(run)
             self._count(run.exit_code)
-
-    def _why(self, waiting: Sequence[Run]) -> State:
-        """Return what has become of the job."""
-        if self._cut_short:
-            return self._cut_short[-1].state
-        job = slurm.current_job()
-        if job is None or self._stopped is not signal.SIGTERM:
-            return State.CANCELLED
-        return slurm.why_asked_to_stop(job, waiting[0].grace or GRACE_IN_JOB)[0]
 
     def _never_began(self, run: Run, state: State) -> tuple[State, str, int]:
         """Return the final state, reason and exit code of a run whose turn never came."""
@@ -193,6 +213,7 @@ class _Pack:
                 "; give its runs more time (resources.time), or fewer of them a job (hydra.launcher.runs_per_job)",
             ),
             State.PREEMPTED: ("SLURM preempted its job", "; submit it again"),
+            State.KILLED: ("SLURM ended its job", "; submit it again"),
         }.get(state, ("its SLURM job was cancelled", ""))
         if run.resume is not None and mend:
             mend += f"; it may go back into the queue {run.max_requeues} times (hydra.launcher.max_requeues)"
@@ -221,11 +242,6 @@ def _has_ended(run: Run) -> None:
     say(f"{run.id}: {run.state.value}{f': {run.reason}' if run.reason else ''}", *remarks)
 
 
-def _was_cut_short(run: Run) -> bool:
-    """Tell whether a run was stopped for want of its job's time, or by a preemption."""
-    return run.state is State.PREEMPTED or (run.state is State.TIMED_OUT and run.exit_code != EXIT_TIMED_OUT)
-
-
 def _may_go_on(run: Run) -> bool:
     """Tell whether a run may be started when SLURM starts its job once more: its tool can resume, not too often yet."""
     if run.resume is None or attempts.is_cancelled(run):
@@ -236,22 +252,56 @@ def _may_go_on(run: Run) -> bool:
     return True
 
 
-def _requeue(cut_short: Sequence[Run]) -> None:
-    """Put this job back into the queue for their next attempts. The last thing to be done: SLURM then ends us."""
-    import copy  # here, because most jobs need nothing of it
+def _goes_back(watch: job_end.Watch, cut_short: Sequence[Run]) -> bool:
+    """Put this job back into the queue; False if it was cancelled. StashError if SLURM refuses, or never answers.
 
-    as_they_were = copy.deepcopy(cut_short)
+    As long as it doesn't answer it is asked again, until it kills us: where it can't even do that, nobody waits for our
+    place. Of a job that it ends for we don't know what, it has to say first that nobody has cancelled it.
+    """
     job = slurm.current_job()
     assert job is not None
+    until = time.monotonic() + (watch.left() or 0.0) + _SILENCE
+    while True:
+        watch.ask_again(_ASKING)
+        why = watch.why
+        if why is not None and why.is_known:
+            _put_right(why, cut_short)
+        if why is None or not why.is_slurms or why.state is State.CANCELLED:
+            return False
+        refusal: StashError | None = None
+        if why.is_known or why.state is not State.KILLED:
+            try:
+                slurm.requeue(job)
+            except StashError as error:
+                refusal = error
+            else:
+                break
+        is_final = (refusal is not None and not slurm.is_silence(refusal)) or time.monotonic() > until
+        said = "SLURM doesn't answer" if refusal is None else refusal.message
+        _note(cut_short, f"it is not back in the queue: {said}")
+        if is_final:
+            raise refusal or StashError("SLURM doesn't answer.")
+        time.sleep(1.0)
+    # SLURM ends us now: the next attempt can't begin before we are gone.
     for run in cut_short:
         attempts.open_next(run, State.QUEUED)
         run.supervisor = supervisor_here()
-        # Before SLURM knows: from then on the record is the next attempt's.
         records.write(run)
-    try:
-        slurm.requeue(job)
-    except StashError as error:
-        for run in as_they_were:
-            run.notes.append(f"it could not be put back into the queue: {error}")
+    return True
+
+
+def _put_right(why: job_end.Why, cut_short: Sequence[Run]) -> None:
+    for run in cut_short:
+        if run.job_end is not None and not run.job_end.is_known:
+            attempts.put_right(run, why.state, why.reason)
             records.write(run)
-        raise
+
+
+def _note(cut_short: Sequence[Run], text: str) -> None:
+    """Write into records what has kept runs from going on, and how they may; in place of what was noted before."""
+    for run in cut_short:
+        note = f"{text}; to go on with it: experimentstash resume {run.id}"
+        others = [each for each in run.notes if not each.startswith("it is not back in the queue")]
+        if run.notes != [*others, note]:
+            run.notes = [*others, note]
+            records.write(run)

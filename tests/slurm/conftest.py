@@ -52,6 +52,16 @@ def eventually(condition: Callable[[], Any]) -> Any:
     return wait_until(condition, PATIENCE)
 
 
+def instead_of(tmp_path: Path, name: str, *lines: str) -> dict[str, str]:
+    """Return the environment in which a program does what these lines of bash say; `$real` is the real one."""
+    program = tmp_path / "bin" / name
+    program.parent.mkdir(exist_ok=True)
+    real = subprocess.run(["which", name], check=True, capture_output=True, text=True).stdout.strip()
+    program.write_text("\n".join(["#!/bin/bash", f"real={real}", *lines, ""]))
+    program.chmod(0o755)
+    return {"PATH": f"{program.parent}:{os.environ['PATH']}"}
+
+
 def _queued() -> list[tuple[str, Path]]:
     """Return our jobs that are queued, at work or about to leave, and where they were submitted."""
     argv = ["squeue", "--me", "--noheader", "--format", "%A|%Z"]

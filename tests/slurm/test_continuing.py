@@ -15,10 +15,10 @@ from experimentstash import records, runs
 from experimentstash import slurm as asked
 from experimentstash.errors import EXIT_TIMED_OUT
 from experimentstash.records import State, Supervisor
-from experimentstash.slurm import Enquiry
+from experimentstash.slurm_query import Enquiry
 from tests.conftest import PATIENCE, StashUnderTest
 from tests.faults import is_alive, looking_away
-from tests.slurm.conftest import eventually
+from tests.slurm.conftest import eventually, instead_of
 from tests.slurm.test_launcher import OPTIONS, Submission, slurm, start_now, submit
 
 # Leaves a line for each time that it is started. Held (--hold n01: the runs 0 and 1), it goes on until there is a file
@@ -94,16 +94,6 @@ def ends_untold(sweep: Submission, number: int) -> None:
 
 def is_over(sweep: Submission) -> bool:
     return all(slurm("squeue", "-h", "-j", job, "-t", "RUNNING,PENDING,COMPLETING") == "" for job in sweep.jobs)
-
-
-def instead_of(tmp_path: Path, name: str, *lines: str) -> dict[str, str]:
-    """Return the environment in which a program does what these lines of bash say; `$real` is the real one."""
-    program = tmp_path / "bin" / name
-    program.parent.mkdir(exist_ok=True)
-    real = subprocess.run(["which", name], check=True, capture_output=True, text=True).stdout.strip()
-    program.write_text("\n".join(["#!/bin/bash", f"real={real}", *lines, ""]))
-    program.chmod(0o755)
-    return {"PATH": f"{program.parent}:{os.environ['PATH']}"}
 
 
 def preempted(tmp_path: Path) -> dict[str, str]:

@@ -1,0 +1,214 @@
+"""How a run in a job ends when SLURM ends the job: in time, truly, and without an answer from SLURM if need be."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import StashUnderTest
+from tests.slurm.conftest import eventually, instead_of
+from tests.slurm.test_launcher import OPTIONS, Submission, slurm, start_now, submit
+
+# Says in its directory when it is at work, and what it saved, which takes --take seconds; continued, it completes.
+TOOL = """\
+import os, signal, sys, time
+given = dict(zip(sys.argv[1:], sys.argv[2:]))
+here = given["--out"]
+if "--resumed" in sys.argv:
+    sys.exit(0)
+class Told(Exception):
+    pass
+def tell(number, frame):
+    signal.signal(number, signal.SIG_IGN)
+    raise Told(signal.Signals(number).name)
+for name in given.get("--catch", "TERM").split("+"):
+    signal.signal(signal.Signals["SIG" + name], tell)
+open(os.path.join(here, "started.json"), "w").close()
+try:
+    time.sleep(600)
+except Told as told:
+    began = time.monotonic()
+    while time.monotonic() < began + float(given.get("--take", 0)):
+        time.sleep(0.05)
+    with open(os.path.join(here, "saved"), "w") as stream:
+        stream.write(str(told))
+"""
+# What SLURM doesn't answer while there is a file `silent`.
+SILENT = '[[ ! -e "{silent}" || ! "$*" =~ (show.job|requeue) ]] || sleep 600; exec "$real" "$@"'
+
+
+@pytest.fixture
+def tools(stash: StashUnderTest) -> StashUnderTest:
+    return with_tools(stash)
+
+
+def with_tools(stash: StashUnderTest) -> StashUnderTest:
+    for name, registration in (("plain", OPTIONS), ("able", f"{OPTIONS}resume: [--resumed]\n")):
+        stash.add_tool(name, None, registration)
+        stash.write(f"tools/{name}/main.py", TOOL)
+        stash.add_experiment(name, name, "params: {take: 0, catch: TERM}\nestimated_runtime: 20m\n")
+    stash.commit()
+    return stash
+
+
+def silent(tmp_path: Path) -> dict[str, str]:
+    """Return the environment of a job to which SLURM doesn't answer, as long as there is the file `silent`."""
+    (tmp_path / "silent").touch()
+    return instead_of(tmp_path, "scontrol", SILENT.format(silent=tmp_path / "silent"))
+
+
+def at_work(sweep: Submission, count: int = 1) -> list[dict[str, Any]]:
+    eventually(lambda: len(list(sweep.directory.glob("*/started.json"))) == count)
+    return eventually(lambda: (found := sweep.records()) and all(one["process"] for one in found) and found)
+
+
+def saved(record: dict[str, Any]) -> str | None:
+    path = Path(record["directory"]) / "saved"
+    return path.read_text() if path.exists() else None
+
+
+def promised(record: dict[str, Any]) -> float:
+    """Return how many seconds a tool was first given to save its work."""
+    said = (Path(record["directory"]) / "supervisor.log").read_text()
+    found = re.search(r"the tool has ([\d.]+) s to end", said)
+    assert found is not None, said
+    return float(found[1])
+
+
+@contextlib.contextmanager
+def preempting(cpus: int = 8) -> Iterator[None]:
+    """Take the node for a more important job."""
+    job = slurm("sbatch", "--parsable", "-p", "main", f"--cpus-per-task={cpus}", "-o", "/dev/null", "--wrap=sleep 600")
+    try:
+        yield
+    finally:
+        slurm("scancel", job.strip())
+
+
+SCAVENGING = ("resources.partition=scavenge", "resources.cpus=8")
+
+
+@pytest.mark.parametrize("name", ["USR1", "SIGUSR2", "int", "1", "ALRM", "QUIT"])
+def test_whatever_it_is_warned_by_it_is_a_warning(tools: StashUnderTest, name: str) -> None:
+    sweep = submit(tools, "+exp=plain", f"grace.signal={name}", "hydra.launcher.wait=false")
+    (record,) = at_work(sweep)
+    (script,) = sweep.scripts
+    number = {"int": "INT", "1": "HUP"}.get(name, name.removeprefix("SIG"))
+    assert f"#SBATCH --signal=B:{number}@90\n" in script
+    slurm("scancel", f"--signal={number}", "--batch", record["supervisor"]["slurm_job"])
+    (record,) = sweep.ended()
+    assert record["state"] == "cancelled" and f"{number} came, from SLURM or by hand" in record["reason"]
+    assert saved(record) == "SIGTERM" and record["job_end"] is None
+
+
+def test_submitits_own_signal_is_ours(tools: StashUnderTest) -> None:
+    process = tools.start(
+        "-m", "+exp=plain", "hydra/launcher=submitit_slurm", "hydra.launcher.timeout_min=60", "grace.signal=USR2"
+    )
+    directory = eventually(lambda: next(tools.root.glob("multirun/*/*/*/started.json"), None)).parent
+    job = eventually(lambda: tools.record(directory)["supervisor"]["slurm_job"])
+    slurm("scancel", "--signal=USR2", job)
+    process.communicate(timeout=300)
+    record = tools.record(directory)
+    assert record["state"] == "cancelled" and "SIGUSR2 came, from SLURM or by hand" in record["reason"]
+    assert saved(record) == "SIGTERM"
+
+
+def test_preempted_in_silence(tools: StashUnderTest, tmp_path: Path) -> None:
+    sweep = submit(tools, "+exp=plain", *SCAVENGING, **silent(tmp_path))
+    at_work(sweep)
+    with preempting():
+        (record,) = sweep.ended()
+        assert record["state"] == "killed" and "asked to stop by SLURM, which didn't answer why" in record["reason"]
+        assert saved(record) == "SIGTERM" and record["exit_code"] == 143
+        assert record["job_end"]["is_known"] is False
+    (tmp_path / "silent").unlink()
+    eventually(lambda: "✗ preempted" in tools.cli("runs").stdout)
+    (record,) = sweep.records()
+    assert record["job_end"]["is_known"] and "SLURM says PREEMPTED" in record["reason"]
+
+
+def test_no_more_is_promised_than_what_is_left(tools: StashUnderTest, tmp_path: Path) -> None:
+    sweep = submit(tools, "+exp=plain", "params.take=60", *SCAVENGING, **silent(tmp_path))
+    at_work(sweep)
+    with preempting():
+        (record,) = sweep.ended()
+    assert "the tool did not end within its grace and was killed" in record["reason"]
+    assert 3 < promised(record) <= 5  # KillWait
+    assert record["state"] == "killed"
+
+
+def test_preempted_in_silence_it_goes_on_when_slurm_answers(tools: StashUnderTest, tmp_path: Path) -> None:
+    sweep = submit(tools, "+exp=able", *SCAVENGING, **silent(tmp_path))
+    at_work(sweep)
+    with preempting():
+        eventually(lambda: sweep.records()[0]["state"] == "killed")
+        (tmp_path / "silent").unlink()  # before SLURM kills what is left of the job
+        record = eventually(lambda: (one := sweep.records()[0])["state"] == "queued" and one)
+        assert [one["state"] for one in record["attempts"]] == ["preempted"]
+    job = f"{sweep.jobs[0]}_0"
+    eventually(lambda: start_now(job))
+    (record,) = sweep.ended()
+    assert record["state"] == "completed" and record["attempt"] == 2
+
+
+def test_preempted_in_silence_to_the_end(tools: StashUnderTest, tmp_path: Path) -> None:
+    sweep = submit(tools, "+exp=able", *SCAVENGING, **silent(tmp_path))
+    (record,) = at_work(sweep)
+    with preempting():
+        eventually(lambda: is_gone(record["supervisor"]["slurm_job"]))
+    (record,) = sweep.records()
+    assert record["state"] == "killed" and record["attempt"] == 1
+    assert any(f"experimentstash resume {record['id']}" in note for note in record["notes"])
+    (tmp_path / "silent").unlink()
+    assert "✗ preempted" in tools.cli("runs").stdout
+    assert tools.cli("resume", record["id"]).returncode == 0
+    assert sweep.records()[0]["state"] == "completed"
+
+
+def is_gone(job: str) -> bool:
+    states = ("CANCELLED", "COMPLETED", "FAILED", "NODE_FAIL", "PREEMPTED", "TIMEOUT")
+    return slurm("squeue", "-h", "-r", "-t", "all", "-j", job, "-o", "%T").strip() in states
+
+
+@contextlib.contextmanager
+def node_down() -> Iterator[None]:
+    node = f"nodename={socket.gethostname().partition('.')[0]}"
+    slurm("scontrol", "update", node, "state=down", "reason=test")
+    try:
+        yield
+    finally:
+        subprocess.run(["scontrol", "update", node, "state=resume"], check=False)
+        eventually(lambda: slurm("sinfo", "-h", "-o", "%T").split()[0] in ("idle", "mixed", "allocated"))
+
+
+def test_a_node_that_goes_down(tools: StashUnderTest) -> None:
+    sweep = submit(tools, "+exp=plain,able")
+    at_work(sweep, 2)
+    with node_down():
+        record = eventually(lambda: (one := sweep.records()[0])["state"] == "killed" and one)
+        assert "its node failed (SLURM says NODE_FAIL)" in record["reason"]
+        record = eventually(lambda: (one := sweep.records()[1])["state"] == "queued" and one)
+        (attempt,) = record["attempts"]
+        assert attempt["state"] == "killed" and "its node failed" in attempt["reason"]
+    assert "· queued" in tools.cli("runs").stdout
+    job = f"{sweep.jobs[0] if len(sweep.jobs) == 1 else sweep.jobs[1]}_0"
+    eventually(lambda: start_now(job) and sweep.records()[1]["state"] == "completed")
+
+
+def test_a_job_that_somebody_ends(tools: StashUnderTest) -> None:
+    sweep = submit(tools, "+exp=able", "params.take=0.5")
+    (record,) = at_work(sweep)
+    slurm("scancel", record["supervisor"]["slurm_job"])
+    (record,) = sweep.ended()
+    assert record["state"] == "cancelled" and "its SLURM job was cancelled" in record["reason"]
+    assert promised(record) <= 5 and record["job_end"]["is_known"]
+    eventually(lambda: is_gone(record["supervisor"]["slurm_job"]))
+    assert sweep.records()[0]["state"] == "cancelled"
