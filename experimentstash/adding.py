@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import sys
@@ -9,10 +10,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from experimentstash import detection, environments, leftovers, registrations, submodules
+from experimentstash import (
+    detection,
+    environments,
+    git,
+    leftovers,
+    places,
+    registrations,
+    subdirectories,
+    submodules,
+)
 from experimentstash.detection import Candidate, Detection
 from experimentstash.errors import StashError
-from experimentstash.names import LinkMap, check_reference, check_tool_name, check_url
+from experimentstash.names import LinkMap, Url, check_reference, check_tool_name, check_url
 from experimentstash.process import CommandError, clean_environment, run
 from experimentstash.schema import CallStyle, EnvironmentKind
 from experimentstash.submodules import Entry, Superproject
@@ -37,6 +47,7 @@ class Added:
     branch: str | None  # None: detached
     detection: Detection
     entrypoint: str
+    path: str  # the tool's directory, in the stash
     registration: Path
     organizer: Path
     experiment: str  # the organizer's name
@@ -44,6 +55,7 @@ class Added:
     has_environment: bool
     to_commit: tuple[str, ...]
     notes: tuple[str, ...]
+    shares_with: tuple[str, ...] = ()  # tools whose checkout is this one's too
 
 
 def add(
@@ -53,6 +65,8 @@ def add(
     *,
     branch: str | None = None,
     commit: str | None = None,
+    subdirectory: str | None = None,
+    is_separate: bool = False,
     entrypoint: str | None = None,
     make_environment: bool = True,
     choose: Choose | None = None,
@@ -61,74 +75,165 @@ def add(
     current: Path | None = None,
     report: Report,
 ) -> Added:
-    """Add the repository at ``url`` as the tool ``name``; all of it, or, whatever happens, nothing.
+    """Add the repository at ``url``, or a ``subdirectory`` of it, as the tool ``name``; all of it or nothing.
 
-    ``choose`` is asked for the entrypoint when the files don't tell; without it, ``take_best`` takes the likeliest.
-    Raises StashError for whatever can't work, before anything is changed where that is possible.
+    A subdirectory of a repository that is a submodule already, at the commit that is asked for, lies in that one's
+    checkout, unless it ``is_separate``. ``choose`` is asked for the entrypoint when the files don't tell; without it,
+    ``take_best`` takes the likeliest. Raises StashError for whatever can't work, before anything is changed where that
+    is possible.
     """
     check_tool_name(name)
     source = check_url(url, current or Path.cwd())
     for reference in (branch, commit):
         if reference is not None:
             check_reference(reference)
+    inner = "" if subdirectory is None else subdirectories.check_name(subdirectory)
     with exclusive(stash, report) as project:
         submodules.refuse_unstaged_gitmodules(project)
         _refuse_existing(stash, name)
+        request = _Request(stash, project, name, source, branch, commit, inner, entrypoint, choose, take_best)
+        existing = None
+        if inner and not is_separate:
+            existing = subdirectories.existing_checkout(stash, project, source, branch, commit, report)
         with begin(stash, project, "add", name, report) as transaction:
-            report(f"cloning {source.text} …")
-            bare, tree = submodules.clone(source, transaction.folder, reference=branch, show_progress=show_progress)
-            head, on_branch = submodules.head(tree)
-            if commit is not None:
-                head, on_branch = submodules.resolve(tree, commit, is_local=source.is_local), None
-            if head is None:
-                raise StashError(f"{source.text} has no commit yet.", "commit something there first")
-            links = LinkMap()
-            submodules.inspect(tree, head, "", links)
-            submodules.check_out(tree, head, on_branch, force=True)
-            submodules.check_out_nested(tree, links, show_progress=show_progress)
-            detected = detection.detect(tree, entrypoint)
-            chosen = _chosen(tree, detected, entrypoint, choose, take_best)
-            if chosen.entrypoint != (detected.best.entrypoint if detected.best else None):
-                detected = detection.detect(tree, chosen.entrypoint)
-            notes = _notes(tree, detected, source.is_local)
-            nested = submodules.nested_repositories(tree)
-            path = project.path(name)
-            final = stash.root / "tools" / name
-            module = project.module(path)
-            submodules.settle(bare, tree, module, final, nested)
-            old = leftovers.clear(transaction, stash, project, name, report)
-            _refuse_inside(project, path)
-            transaction.move(bare, module)
-            transaction.move(tree, final)
-            follows = branch if branch and submodules.is_branch(final, branch) else None
-            settings = {"path": path, "url": source.text, **({"branch": follows} if follows else {})}
-            _register_submodule(transaction, project, path, old, settings)
+            if existing is None:
+                made = _new_submodule(transaction, request, show_progress, report)
+            else:
+                made = _in_checkout(request, existing)
             registration = stash.registration(name)
-            transaction.replace(registration, _registration(name, chosen, detected, head).encode())
-            experiment, organizer, text = _example(stash, name, chosen)
+            path = made.directory.relative_to(stash.root).as_posix()
+            text = _registration(path, made.chosen, made.detected, made.commit)
+            transaction.replace(registration, text.encode())
+            experiment, organizer, text = _example(stash, name, made.chosen)
             transaction.replace(organizer, text.encode())
             files = [registration, organizer]
-            entries = [Entry(path, submodules.GITLINK, head), *_entries(project, [project.gitmodules, *files])]
+            if existing is None:
+                files.insert(0, project.gitmodules)
+            entries = [*made.entries, *_entries(project, files)]
             transaction.index(entries)
             if make_environment:
-                _make_environment(transaction, stash, name, final, report)
+                _make_environment(transaction, stash, name, made.directory, report)
             command = _composed(transaction, stash, experiment)
             transaction.commit()
     return Added(
         name=name,
         url=source.text,
-        commit=head,
-        branch=on_branch,
-        detection=detected,
-        entrypoint=chosen.entrypoint,
+        commit=made.commit,
+        branch=made.branch,
+        detection=made.detected,
+        entrypoint=made.chosen.entrypoint,
+        path=path,
         registration=registration,
         organizer=organizer,
         experiment=experiment,
         command=command,
         has_environment=make_environment,
         to_commit=tuple(each.path for each in entries),
-        notes=tuple(notes),
+        notes=tuple(made.notes),
+        shares_with=()
+        if existing is None
+        else tuple(each for each in places.inhabitants(stash, existing) if each != name),
     )
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What is to be added."""
+
+    stash: Stash
+    project: Superproject
+    name: str
+    source: Url
+    branch: str | None
+    commit: str | None
+    inner: str  # the subdirectory; "": the repository itself
+    entrypoint: str | None
+    choose: Choose | None
+    take_best: bool
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A tool's checkout, and what has been found in it."""
+
+    directory: Path  # the tool's
+    commit: str
+    branch: str | None
+    detected: Detection
+    chosen: Candidate
+    notes: list[str]
+    entries: list[Entry]
+
+
+def _new_submodule(transaction: Transaction, request: _Request, show_progress: bool, report: Report) -> _Made:
+    stash, project, source, name = request.stash, request.project, request.source, request.name
+    _refuse_clash(stash, project, name)
+    report(f"cloning {source.text} …")
+    bare, tree = submodules.clone(source, transaction.folder, reference=request.branch, show_progress=show_progress)
+    head, on_branch = submodules.head(tree)
+    if request.commit is not None:
+        head, on_branch = submodules.resolve(tree, request.commit, is_local=source.is_local), None
+    if head is None:
+        raise StashError(f"{source.text} has no commit yet.", "commit something there first")
+    subdirectories.refuse_missing(tree, head, request.inner)
+    links = LinkMap()
+    submodules.inspect(tree, head, "", links)
+    submodules.check_out(tree, head, on_branch, force=True)
+    submodules.check_out_nested(tree, links, show_progress=show_progress)
+    subdirectories.refuse_links(tree, request.inner)
+    detected, chosen = _detected(tree, request)
+    notes = _notes(tree, detected, source.is_local)
+    nested = submodules.nested_repositories(tree)
+    path = project.path(name)
+    final = stash.root / "tools" / name
+    module = project.module(path)
+    submodules.settle(bare, tree, module, final, nested)
+    old = leftovers.clear(transaction, stash, project, name, report)
+    _refuse_inside(project, path)
+    transaction.move(bare, module)
+    transaction.move(tree, final)
+    follows = request.branch if request.branch and submodules.is_branch(final, request.branch) else None
+    settings = {"path": path, "url": source.text, **({"branch": follows} if follows else {})}
+    _register_submodule(transaction, project, path, old, settings)
+    entries = [Entry(path, submodules.GITLINK, head)]
+    return _Made(final / request.inner, head, on_branch, detected, chosen, notes, entries)
+
+
+def _in_checkout(request: _Request, checkout: Path) -> _Made:
+    """Return the tool in a checkout that is there already, which is left as it is."""
+    head, branch = submodules.head(checkout)
+    assert head is not None
+    subdirectories.refuse_missing(checkout, head, request.inner)
+    subdirectories.refuse_links(checkout, request.inner)
+    detected, chosen = _detected(checkout, request)
+    notes = _notes(checkout, detected, request.source.is_local)
+    if submodules.work_in(checkout).changed:
+        notes.append("the checkout has changes that are not committed; the tool has them too")
+    return _Made(checkout / request.inner, head, branch, detected, chosen, notes, [])
+
+
+def _detected(tree: Path, request: _Request) -> tuple[Detection, Candidate]:
+    """Return what the tool's directory in a checkout is, and how it is started."""
+    directory, given = tree / request.inner, request.entrypoint
+    detected = detection.detect(directory, given)
+    chosen = _chosen(directory, detected, given, request.choose, request.take_best)
+    if chosen.entrypoint != (detected.best.entrypoint if detected.best else None):
+        detected = detection.detect(directory, chosen.entrypoint)
+    return subdirectories.with_environment_from_above(tree, request.inner, detected), chosen
+
+
+def _refuse_clash(stash: Stash, project: Superproject, name: str) -> None:
+    """Refuse a place whose name differs from another one's in upper and lower case only: elsewhere they are one."""
+    path = project.path(name)
+    known = [*git.gitlinks(project.root), *(each.get("path", "") for each in submodules.sections(project).values())]
+    tools = stash.root / "tools"
+    known += [f"{project.prefix}tools/{each}" for each in (os.listdir(tools) if tools.is_dir() else [])]
+    for other in known:
+        if other != path and other.casefold() == path.casefold():
+            raise StashError(
+                f"{path} and {other} differ in upper and lower case only: on some machines they are one.",
+                "take another name",
+            )
 
 
 def _refuse_existing(stash: Stash, name: str) -> None:
@@ -228,7 +333,7 @@ def _entries(project: Superproject, files: list[Path]) -> list[Entry]:
     ]
 
 
-def _registration(name: str, chosen: Candidate, detected: Detection, commit: str) -> str:
+def _registration(path: str, chosen: Candidate, detected: Detection, commit: str) -> str:
     scalar = registrations.scalar
     call: dict[str, str | None] = {"style": chosen.style.value}
     if chosen.hydra is not None:
@@ -243,7 +348,7 @@ def _registration(name: str, chosen: Candidate, detected: Detection, commit: str
     python = detected.python if detected.python and not detected.python_is_read else None
     return registrations.registration(
         {
-            "path": f"tools/{name}",
+            "path": scalar(path),
             "entrypoint": scalar(chosen.entrypoint),
             "commit": registrations.scalar_commit(commit),
             "python_version": scalar(python) if python else None,

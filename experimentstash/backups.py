@@ -56,7 +56,7 @@ class Backup:
 
     tool: str
     created: str
-    path: str  # the submodule's, in the stash's repository
+    path: str  # the submodule's, in the stash's repository; the tool may be a directory in it
     module: str  # the submodule's name
     url: str | None
     commit: str | None
@@ -73,6 +73,7 @@ class Backup:
     repositories: list[Repository]
     has_checkout: bool
     format: int = FORMAT
+    is_registration_alone: bool = False  # the checkout has stayed, because other tools lie in it
 
 
 def folder_name(tool: str, what: str = "") -> str:
@@ -93,11 +94,12 @@ def save(
     index: list[Entry],
     gitmodules: tuple[bytes | None, bytes | None],
     settings: dict[str, str],
+    is_registration_alone: bool = False,
 ) -> Backup:
     """Write the backup of a tool into ``folder``, which is there and empty; the tool isn't touched.
 
-    ``path`` is its submodule's in the stash's repository, ``tree`` its checkout, ``repository`` its git directory,
-    either None if there is none.
+    ``path`` is where its submodule belongs in the stash's repository, ``tree`` the checkout of that, ``repository``
+    its git directory, either None if there is none.
     """
     for name, file in stash_files:
         target = folder / "stash" / name
@@ -139,6 +141,7 @@ def save(
         skipped=skipped,
         repositories=repositories,
         has_checkout=tree is not None and repository is not None,
+        is_registration_alone=is_registration_alone,
     )
     step("backup manifest")
     text = json.dumps(dataclasses.asdict(backup), indent=2)

@@ -135,6 +135,15 @@ def detect(directory: Path, entrypoint: str | None = None) -> Detection:
     )
 
 
+def detect_environment(directory: Path) -> Detection:
+    """Return what an environment can be made from in ``directory`` alone, whatever is started there."""
+    project = _toml(directory / "pyproject.toml")
+    kind, file = _environment(directory, project, None, False)
+    python, is_read = _python(directory, project, None)
+    is_locked = kind is EnvironmentKind.pyproject and (directory / "uv.lock").is_file()
+    return Detection(kind, file, is_locked, python, is_read, "", ())
+
+
 # --- candidates ------------------------------------------------------------------------------------------------------
 
 

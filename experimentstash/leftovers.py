@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from experimentstash import backups, submodules
+from experimentstash import backups, places, submodules
 from experimentstash.errors import StashError
 from experimentstash.process import CommandError
 from experimentstash.submodules import Superproject
@@ -20,6 +20,11 @@ def clear(transaction: Transaction, stash: Stash, project: Superproject, tool: s
     """
     path = project.path(tool)
     tree = stash.root / "tools" / tool
+    if tenants := places.inhabitants(stash, tree):
+        raise StashError(
+            f"{stash.relative(tree)} is no leftover: {', '.join(tenants)} lies in it.",
+            "take another name, or first remove what lies there",
+        )
     declared = submodules.sections(project)
     names = [name for name, settings in declared.items() if name == path or settings.get("path") == path]
     _refuse_others(project, path, names, declared)

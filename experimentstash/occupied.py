@@ -18,16 +18,34 @@ def refuse(stash: Stash, project: Superproject, backup: Backup) -> None:
     if not tree.is_relative_to(stash.root / "tools") or tree == stash.root / "tools":
         raise StashError(f"The backup belongs to another stash: its tool lies in {backup.path}.")
     conf = [stash.root / path for path in backup.stash_files]
-    places = [tree, *conf]
-    found = [*_standing(project.root, places), *_in_modules(project, module)]
-    found += _sections(project, backup)
-    found += _entries(project, backup, [path.relative_to(project.root).as_posix() for path in conf])
-    found += [f"the tool {name!r}, which lies in {backup.path}" for name in stash.tools() if _shares(stash, name, tree)]
+    in_project = [path.relative_to(project.root).as_posix() for path in conf]
+    if backup.is_registration_alone:
+        _refuse_without_checkout(stash, project, backup)
+        found = [*_standing(project.root, conf), *_entries(project, backup, in_project)]
+    else:
+        found = [*_standing(project.root, [tree, *conf]), *_in_modules(project, module)]
+        found += [*_sections(project, backup), *_entries(project, backup, in_project)]
+        tenants = (name for name in stash.tools() if _shares(stash, name, tree))
+        found += [f"the tool {name!r}, which lies in {backup.path}" for name in tenants]
     if found:
         listed = "\n".join(f"  {each}" for each in dict.fromkeys(found))
         raise StashError(
             f"{backup.tool!r} can't be restored to where it was; this is in the way:\n{listed}",
             "look what it is; move it away or remove it (another tool: experimentstash tool remove NAME), then restore",
+        )
+
+
+def _refuse_without_checkout(stash: Stash, project: Superproject, backup: Backup) -> None:
+    """Raise StashError unless the checkout is still there that stayed when the tool was removed."""
+    tree = project.root / backup.path
+    try:
+        is_there = os.path.lexists(files.inside(project.root, tree / ".git"))
+    except OSError:
+        is_there = False
+    if not is_there:
+        raise StashError(
+            f"The checkout {stash.relative(tree)}, in which {backup.tool!r} lies, is no longer there.",
+            "first restore the tool that it went with (the last one in it), or check out the submodule",
         )
 
 
@@ -73,13 +91,14 @@ def _sections(project: Superproject, backup: Backup) -> list[str]:
 def _entries(project: Superproject, backup: Backup, conf: list[str]) -> list[str]:
     """Return the entries of the index that differ from those that are to be there, and those around the tool."""
     known = {path: (mode, name) for path, mode, name in backup.index}
-    strangers = [path for path in known if path != backup.path and path not in conf]
+    own = [] if backup.is_registration_alone else [backup.path]
+    strangers = [path for path in known if path not in own and path not in conf]
     is_link = {path: mode == submodules.GITLINK for path, (mode, _) in known.items()}
     if strangers or any(is_link[path] != (path == backup.path) for path in known):
         raise StashError(f"The backup is refused: its entries of the index don't belong to it ({[*known]}).")
-    parents = {parent.as_posix() for path in (backup.path, *conf) for parent in Path(path).parents} - {"."}
+    parents = {parent.as_posix() for path in (*own, *conf) for parent in Path(path).parents} - {"."}
     around = [each for each in submodules.index_entries(project, sorted(parents)) if each.path in parents]
-    entries = [*around, *submodules.index_entries(project, [backup.path, *conf])]
+    entries = [*around, *submodules.index_entries(project, [*own, *conf])]
     return [f"{each.path} in the index" for each in entries if known.get(each.path) != (each.mode, each.object)]
 
 

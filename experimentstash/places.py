@@ -64,7 +64,12 @@ def find(stash: Stash, project: Superproject, name: str) -> Place:
 
 def inhabitants(stash: Stash, directory: Path) -> list[str]:
     """Return the tools that lie in a directory, or are it."""
-    return [name for name in stash.tools() if Path(_directory_of(stash, name)).is_relative_to(directory)]
+    return [name for name, place in directories(stash).items() if place.is_relative_to(directory)]
+
+
+def directories(stash: Stash) -> dict[str, Path]:
+    """Return where each tool lies, as far as its registration can be read."""
+    return {name: Path(_directory_of(stash, name)) for name in stash.tools()}
 
 
 def _directory_of(stash: Stash, name: str) -> str:

@@ -8,11 +8,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from experimentstash import backups, git_state, occupied, records, registrations, submodules, unpacking, worktrees
+from experimentstash import (
+    backups,
+    git_state,
+    occupied,
+    places,
+    records,
+    registrations,
+    submodules,
+    unpacking,
+    worktrees,
+)
 from experimentstash import runs as all_runs
 from experimentstash.backups import Backup
 from experimentstash.errors import StashError, did_you_mean
 from experimentstash.names import check_tool_name, transport_problem
+from experimentstash.places import Place
 from experimentstash.submodules import Entry, Superproject, Work
 from experimentstash.transaction import Report, Transaction, begin, exclusive, make_private
 from experimentstash.workspace import Stash
@@ -26,6 +37,8 @@ class Removal:
     experiments: tuple[str, ...]  # organizers that choose it
     runs: int  # that have been made with it; they stay
     work: tuple[str, ...]  # what exists only here
+    checkout: str  # where it lies
+    others: tuple[str, ...]  # tools that lie in the same checkout: it stays for them
 
 
 @dataclass(frozen=True)
@@ -64,18 +77,18 @@ def remove(
     check_tool_name(name)
     with exclusive(stash, report) as project:
         submodules.refuse_unstaged_gitmodules(project)
-        tree, path = _place(stash, project, name)
+        place = places.find(stash, project, name)
+        tree, path, module = place.checkout, place.path(project), project.module(place.module)
         declared = submodules.sections(project)
-        module_name = next((each for each, settings in declared.items() if settings.get("path") == path), path)
-        module = project.module(module_name)
-        entries = submodules.index_entries(project, [path])
-        _refuse_foreign(stash, name, path, entries)
+        _refuse_foreign(stash, project, place)
         repository = module if module.is_dir() else None
         has_checkout = repository is not None and (tree / ".git").exists()
-        work = _work(tree) if has_checkout else []
+        stays = bool(place.others)
+        work = _work(tree) if (tree / ".git").exists() and not stays else []
         experiments = registrations.dependents(stash, name)
         made, active = _runs(stash, name)
-        removal = Removal(name, tuple(experiments), made, tuple(line for each in work for line in each.describe()))
+        lines = tuple(line for each in work for line in each.describe())
+        removal = Removal(name, tuple(experiments), made, lines, stash.relative(tree), place.others)
         if not force:
             _refuse(removal, active, len(worktrees.submitters(stash, name)))
         if agree is not None and not agree(removal):
@@ -86,10 +99,12 @@ def remove(
             files = [stash.registration(name), *(stash.organizer(each) for each in experiments)]
             names = [path_.relative_to(stash.root).as_posix() for path_ in files]
             in_project = [path_.relative_to(project.root).as_posix() for path_ in files]
-            listed = submodules.index_entries(project, [path, *in_project])
+            listed = submodules.index_entries(project, [*([] if stays else [path]), *in_project])
             before = project.gitmodules.read_bytes() if project.gitmodules.is_file() else None
-            gone = [module_name] if module_name in declared else []
-            after = submodules.gitmodules_text(project, transaction.folder, without=gone)
+            gone = [place.module] if place.module in declared and not stays else []
+            after = before
+            if not stays:
+                after = submodules.gitmodules_text(project, transaction.folder, without=gone)
             draft = transaction.folder / "backup"
             draft.mkdir()
             saved = backups.save(
@@ -97,79 +112,70 @@ def remove(
                 project,
                 tool=name,
                 path=path,
-                tree=tree if has_checkout else None,
-                repository=repository,
-                module=module_name,
+                tree=tree if has_checkout and not stays else None,
+                repository=None if stays else repository,
+                module=place.module,
                 stash_files=list(zip(names, files, strict=True)),
-                section=submodules.config_section(project, module_name),
+                section=[] if stays else submodules.config_section(project, place.module),
                 index=listed,
                 gitmodules=(before, after),
-                settings=declared.get(module_name, {}),
+                settings={} if stays else declared.get(place.module, {}),
+                is_registration_alone=stays,
             )
             target = stash.backups / backups.folder_name(name)
             make_private(target.parent)
-            if not has_checkout and tree.is_dir() and any(tree.iterdir()):
+            if not stays and not has_checkout and tree.is_dir() and any(tree.iterdir()):
                 transaction.move(tree, draft / "tree")  # no checkout of a repository: kept as it is
             transaction.move(draft, target)
-            _take_out(transaction, project, tree, repository, module_name, after, before, files, listed)
+            if not stays:
+                _take_out_submodule(transaction, project, tree, repository, place.module)
+            _take_out(transaction, project, before, after, files, listed)
             transaction.discard(stash.environments / name)
             transaction.commit()
-    return Removed(removal, target, tuple(saved.skipped), (*(each.path for each in listed), ".gitmodules"))
+    to_commit = [*(each.path for each in listed), *([] if stays else [".gitmodules"])]
+    return Removed(removal, target, tuple(saved.skipped), tuple(to_commit))
 
 
-def _take_out(
-    transaction: Transaction,
-    project: Superproject,
-    tree: Path,
-    repository: Path | None,
-    module_name: str,
-    after: bytes | None,
-    before: bytes | None,
-    files: list[Path],
-    listed: list[Entry],
+def _take_out_submodule(
+    transaction: Transaction, project: Superproject, tree: Path, repository: Path | None, module: str
 ) -> None:
     if os.path.lexists(tree):
         transaction.drop(tree)
     if repository is not None:
         transaction.drop(repository)
+    transaction.section(module, [])
+
+
+def _take_out(
+    transaction: Transaction,
+    project: Superproject,
+    before: bytes | None,
+    after: bytes | None,
+    files: list[Path],
+    listed: list[Entry],
+) -> None:
     if after != before:
         transaction.replace(project.gitmodules, after)
-    transaction.section(module_name, [])
     for path in files:
         transaction.drop(path)
     gitmodules = [Entry(".gitmodules")] if after is None else [submodules.store(project, ".gitmodules", after)]
     transaction.index([*(Entry(each.path) for each in listed), *(gitmodules if after != before else [])])
 
 
-def _place(stash: Stash, project: Superproject, name: str) -> tuple[Path, str]:
-    """Return a tool's directory and its path in the stash's repository; StashError if it isn't below tools/."""
-    tool = registrations.read(stash, name)
-    where = stash.registration(name).relative_to(stash.root)
-    tree = Path(os.path.normpath(stash.root / tool.path))
-    inside = tree.is_relative_to(stash.root / "tools") and tree != stash.root / "tools"
-    if not inside or not tree.parent.resolve().is_relative_to(stash.root.resolve()):
-        raise StashError(f"{where}: path: {tool.path!r} is not below tools/.", f"mend `path:` in {where}")
-    for other in stash.tools():
-        if other != name and os.path.normpath(stash.root / _path_of(stash, other)) == str(tree):
-            raise StashError(
-                f"The tool {other!r} uses the same directory, {tool.path}.",
-                f"to take out this registration alone: rm {where}",
-            )
-    return tree, tree.relative_to(project.root).as_posix()
-
-
-def _path_of(stash: Stash, name: str) -> str:
-    try:
-        return registrations.read(stash, name).path
-    except StashError:
-        return f"tools/{name}"
-
-
-def _refuse_foreign(stash: Stash, name: str, path: str, entries: list[Entry]) -> None:
-    if any(each.mode != submodules.GITLINK for each in entries):
+def _refuse_foreign(stash: Stash, project: Superproject, place: Place) -> None:
+    path = place.path(project)
+    entries = submodules.index_entries(project, [path])
+    if any(each.mode != submodules.GITLINK or each.path != path for each in entries):
         raise StashError(
             f"{path} is no submodule: its files belong to the stash's own repository, where git keeps them.",
-            f"git rm -r {path} {stash.registration(name).relative_to(stash.root)}",
+            f"git rm -r {path} {stash.registration(place.tool).relative_to(stash.root)}",
+        )
+    is_repository = place.is_submodule or (place.checkout / ".git").exists()
+    if place.others and not is_repository:
+        where = stash.registration(place.tool).relative_to(stash.root)
+        raise StashError(
+            f"{', '.join(map(repr, place.others))} lies in the same directory, {stash.relative(place.directory)}.",
+            f"to take out this registration alone: rm {where}",
         )
 
 
@@ -225,7 +231,7 @@ def restore(stash: Stash, wanted: str, *, show_progress: bool = False, report: R
         submodules.refuse_unstaged_gitmodules(project)
         tree = project.root / backup.path
         module = project.module(backup.module)
-        settings = _settings(project, folder, backup)
+        settings = {} if backup.is_registration_alone else _settings(project, folder, backup)
         occupied.refuse(stash, project, backup)
         with begin(stash, project, "restore", name, report) as transaction:
             staged = transaction.folder
@@ -254,7 +260,8 @@ def restore(stash: Stash, wanted: str, *, show_progress: bool = False, report: R
                 content = _gitmodules(project, backup, staged, settings)
                 transaction.replace(project.gitmodules, content)
                 entries.append(submodules.store(project, ".gitmodules", content))
-            _restore_section(transaction, backup, folder, report)
+            if not backup.is_registration_alone:
+                _restore_section(transaction, backup, folder, report)
             for path in backup.stash_files:
                 transaction.move(staged / "stash" / path, stash.root / path)
             transaction.index(_existing(project, entries))

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import re
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from experimentstash import environments, registrations, submodules
+from experimentstash import environments, places, registrations, subdirectories, submodules
 from experimentstash.errors import StashError
+from experimentstash.git import commit_named, toplevel
 from experimentstash.names import LinkMap, check_reference, check_tool_name, remote_problem
+from experimentstash.places import Place
 from experimentstash.process import CommandError
 from experimentstash.schema import EnvironmentKind
 from experimentstash.submodules import Entry, Superproject, git
@@ -40,6 +44,8 @@ class Tool:
     is_ready: bool = False
     python: str | None = None  # the interpreter
     problem: str | None = None  # why it can't be used
+    checkout: str | None = None  # the repository that its directory lies in, if that is another directory
+    shares_with: tuple[str, ...] = ()  # tools that lie in the same repository of their own
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,8 @@ class Updated:
     changed_files: tuple[str, ...]  # those that the environment is made from
     has_new_environment: bool
     to_commit: tuple[str, ...]
+    also: tuple[str, ...] = ()  # tools in the same checkout, which have moved with it
+    left: tuple[str, ...] = ()  # … and those of them whose registration names another commit, as before
 
 
 @dataclass(frozen=True)
@@ -70,11 +78,16 @@ class Synced:
 
 def tools(stash: Stash) -> list[Tool]:
     """Return all tools, by name. A tool that can't be used says why."""
-    return [show(stash, name) for name in stash.tools()]
+    directories = places.directories(stash)
+    return [_show(stash, name, directories) for name in stash.tools()]
 
 
 def show(stash: Stash, name: str) -> Tool:
     """Return a tool. StashError only if there is none of this name."""
+    return _show(stash, name, places.directories(stash))
+
+
+def _show(stash: Stash, name: str, directories: Mapping[str, Path]) -> Tool:
     experiments = tuple(registrations.dependents(stash, name))
     try:
         config = registrations.read(stash, name)
@@ -96,12 +109,14 @@ def show(stash: Stash, name: str) -> Tool:
         directory = tool_directory(stash, name, config)
     except StashError as error:
         return Tool(**{**facts, "problem": str(error)})
-    if (directory / ".git").exists():
+    root = toplevel(directory)
+    if root is not None and root != toplevel(stash.root):
+        others = tuple(each for each, place in directories.items() if each != name and place.is_relative_to(root))
+        facts.update(checkout=None if root == directory else stash.relative(root), shares_with=others)
         try:
-            commit, branch = submodules.head(directory)
-            url = git(directory, "config", "remote.origin.url", check=False).text or None
-            work = tuple(line for each in [submodules.work_in(directory)] for line in each.describe())
-            facts.update(commit=commit, branch=branch, url=url, work=work)
+            commit, branch = submodules.head(root)
+            url = git(root, "config", "remote.origin.url", check=False).text or None
+            facts.update(commit=commit, branch=branch, url=url, work=tuple(submodules.work_in(root).describe()))
         except CommandError as error:
             facts.update(problem=error.message)
     try:
@@ -133,23 +148,36 @@ def sync(stash: Stash, names: Sequence[str], *, offline: bool = False, report: R
 
 
 def update(
-    stash: Stash, name: str, *, to: str | None = None, show_progress: bool = False, report: Report
+    stash: Stash,
+    name: str,
+    *,
+    to: str | None = None,
+    is_for_all: bool = False,
+    show_progress: bool = False,
+    report: Report,
 ) -> Updated | None:
     """Move a tool's pin to a branch, tag or commit (default: the end of its branch); None if it is there already.
 
-    Raises StashError if the checkout has changes, or the new commit's environment can't be made; then all is as before.
+    Raises StashError if the checkout has changes, if other tools lie in it and it isn't to move ``is_for_all``, or if
+    the new commit lacks a tool's directory or its environment can't be made; then all is as before.
     """
     check_tool_name(name)
     if to is not None:
         check_reference(to)
     with exclusive(stash, report) as project:
         config = registrations.read(stash, name)
-        tree = tool_directory(stash, name, config)
-        path = tree.relative_to(project.root).as_posix()
+        directory = tool_directory(stash, name, config, is_needed=False)
+        place = places.find(stash, project, name)
+        tree, path = place.checkout, place.path(project)
         if not (tree / ".git").exists():
             raise StashError(
                 f"{path} is no submodule that is checked out.",
-                f"git submodule update --init {path}" if _is_submodule(project, path) else "move its files with git",
+                f"git submodule update --init {path}" if place.is_submodule else "move its files with git",
+            )
+        if toplevel(directory) != tree:
+            raise StashError(
+                f"{config.path} lies in a submodule of {stash.relative(tree)}, which says at which commit it is.",
+                f"git -C {tree} submodule update --remote …, and commit that there",
             )
         _refuse_dirty(tree, name)
         before, before_branch = submodules.head(tree)
@@ -164,24 +192,27 @@ def update(
                 is_pinned = config.commit is None or after.startswith(config.commit)
                 if is_pinned and [each.object for each in submodules.index_entries(project, [path])] == [after]:
                     return None
+            if after != before and not is_for_all:
+                _refuse_for_others(stash, place, after, to)
+            for each in (name, *place.others):
+                inner = places.find(stash, project, each).inner
+                subdirectories.refuse_missing(tree, after, inner)
             old_recipe = _recipe_facts(stash, name)
+            were_ready = [each for each in place.others if _is_ready(stash, each)]
             links = LinkMap()
             submodules.inspect(tree, after, "", links)
             transaction.check_out(tree, after, branch)
             submodules.check_out_nested(tree, links, show_progress=show_progress)
-            registration = stash.registration(name)
-            text = registration.read_bytes().decode("utf-8", "surrogateescape")
-            content = registrations.with_commit(text, after).encode("utf-8", "surrogateescape")
-            was_staged = _is_staged(project, registration)
-            if content != registration.read_bytes():
-                transaction.replace(registration, content)
             entries = [Entry(path, submodules.GITLINK, after)] if _is_submodule(project, path) else []
-            if was_staged:
-                stored = submodules.store(project, registration.relative_to(project.root).as_posix(), content)
-                entries.append(stored)
+            pinned_there = [each for each in place.others if _pinned(stash, each, before)]
+            changed = [stash.registration(each) for each in (name, *pinned_there)]
+            for registration in changed:
+                entries += _write_pin(transaction, project, registration, after)
             transaction.index(entries)
             new_recipe = _recipe_facts(stash, name)
             is_new = _sync_environment(transaction, stash, name, report)
+            for each in were_ready:
+                _sync_environment(transaction, stash, each, report)
             transaction.commit()
         lines = git(
             tree, "log", "--oneline", "--no-decorate", f"--max-count={_MOST_COMMITS}", f"{before}..{after}"
@@ -199,8 +230,59 @@ def update(
         gone=gone,
         changed_files=tuple(_changed(old_recipe, new_recipe)),
         has_new_environment=is_new,
-        to_commit=tuple(dict.fromkeys([path, registration.relative_to(project.root).as_posix()])),
+        to_commit=tuple(dict.fromkeys([path, *(each.relative_to(project.root).as_posix() for each in changed)])),
+        also=place.others,
+        left=tuple(each for each in place.others if _names_another(stash, each, tree, after)),
     )
+
+
+def _refuse_for_others(stash: Stash, place: Place, after: str, to: str | None) -> None:
+    """Raise StashError if tools would move along of which nobody has spoken."""
+    if place.others:
+        there = f" --to {shlex.quote(to)}" if to is not None else ""
+        raise StashError(
+            f"{', '.join(place.others)} {'lies' if len(place.others) == 1 else 'lie'} in the same checkout as"
+            f" {place.tool}, {stash.relative(place.checkout)}, and would move to {after[:12]} too.",
+            f"experimentstash tool update {place.tool}{there} --all-in-checkout, or give one of them its own checkout:"
+            " experimentstash tool add OTHER_NAME URL --subdirectory … --separate",
+        )
+
+
+def _pinned(stash: Stash, name: str, commit: str) -> bool:
+    """Tell whether a registration names just this commit, by its hash."""
+    try:
+        pinned = registrations.read(stash, name).commit
+    except StashError:
+        return False
+    return pinned is not None and re.fullmatch("[0-9a-f]{7,64}", pinned) is not None and commit.startswith(pinned)
+
+
+def _names_another(stash: Stash, name: str, tree: Path, commit: str) -> bool:
+    try:
+        pinned = registrations.read(stash, name).commit
+        return pinned is not None and commit_named(tree, pinned) != commit
+    except StashError:
+        return True
+
+
+def _write_pin(transaction: Transaction, project: Superproject, registration: Path, commit: str) -> list[Entry]:
+    """Write a commit into a registration; return its entry for the index if it was staged just as it is."""
+    before = registration.read_bytes()
+    text = before.decode("utf-8", "surrogateescape")
+    content = registrations.with_commit(text, commit).encode("utf-8", "surrogateescape")
+    was_staged = _is_staged(project, registration)
+    if content != before:
+        transaction.replace(registration, content)
+    return [submodules.store(project, registration.relative_to(project.root).as_posix(), content)] if was_staged else []
+
+
+def _is_ready(stash: Stash, name: str) -> bool:
+    try:
+        config = registrations.read(stash, name)
+        recipe = registrations.recipe(stash, name, config, tool_directory(stash, name, config))
+        return recipe.directory is not None and environments.is_ready(recipe)
+    except StashError:
+        return False
 
 
 def _is_submodule(project: Superproject, path: str) -> bool:

@@ -57,7 +57,7 @@ LAYERS = (
     {"supervision", "pins", "registrations", "journal", "git_state", "wandb_sync", "wandb_upload", "snapshots"},
     {"transaction"},
     {"outcome", "backups", "written_words", "places", "wandb_guard", "worktrees"},
-    {"freeze", "execute", "leftovers", "unpacking"},
+    {"freeze", "execute", "leftovers", "subdirectories", "unpacking"},
     {"launch.crew", "launch.sbatch_variables"},
     {
         "adding",

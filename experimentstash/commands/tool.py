@@ -28,9 +28,9 @@ def restore(stash: Stash, backup: str) -> Restored:
     return removing.restore(stash, backup, show_progress=is_terminal(), report=say)
 
 
-def update(stash: Stash, name: str, *, to: str | None = None) -> Updated | None:
+def update(stash: Stash, name: str, *, to: str | None = None, is_for_all: bool = False) -> Updated | None:
     """Move a tool's pin; None if it is there already."""
-    return tools.update(stash, name, to=to, show_progress=is_terminal(), report=say)
+    return tools.update(stash, name, to=to, is_for_all=is_for_all, show_progress=is_terminal(), report=say)
 
 
 def sync(stash: Stash, names: list[str], *, everything: bool = False, offline: bool = False) -> list[Synced]:
@@ -52,6 +52,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     adds.add_argument("url", metavar="URL", help="https://…, git@host:path, or a directory")
     adds.add_argument("--branch", metavar="B", help="follow this branch (or stand at this tag)")
     adds.add_argument("--commit", metavar="C", help="stand at this commit, or tag")
+    adds.add_argument("--subdirectory", metavar="D", help="the tool is this directory of the repository")
+    adds.add_argument(
+        "--separate", action="store_true", help="its own checkout, also if the repository is here already"
+    )
     adds.add_argument("--entrypoint", metavar="E", help="how it is started: '-m package.module', file.py, executable")
     adds.add_argument("--no-sync", action="store_true", help="don't make its environment now")
     adds.add_argument("--debug", action="store_true", help="show each git command")
@@ -75,6 +79,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     updates = verbs.add_parser("update", help="move a tool to another commit")
     updates.add_argument("name", metavar="NAME")
     updates.add_argument("--to", metavar="REF", help="a branch, tag or commit (default: the end of its branch)")
+    updates.add_argument("--all-in-checkout", action="store_true", help="also if other tools lie in the same checkout")
 
     syncs = verbs.add_parser("sync", help="make the tools' environments now")
     syncs.add_argument("names", nargs="*", metavar="NAME")
@@ -110,6 +115,8 @@ def _add(stash: Stash, given: argparse.Namespace) -> int:
         given.url,
         branch=given.branch,
         commit=given.commit,
+        subdirectory=given.subdirectory,
+        is_separate=given.separate,
         entrypoint=given.entrypoint,
         make_environment=not given.no_sync,
         choose=_ask_entrypoint if _can_ask() and not given.yes else None,
@@ -120,6 +127,10 @@ def _add(stash: Stash, given: argparse.Namespace) -> int:
     where = f"on {added.branch}" if added.branch else "detached"
     made_from = f"{added.detection.kind.value}{f' ({added.detection.file})' if added.detection.file else ''}"
     print(f"{added.name}: {added.url} at {added.commit[:12]} ({where})")
+    if added.shares_with:
+        print(f"  directory     {added.path}, in one checkout with {', '.join(added.shares_with)}")
+    elif given.subdirectory:
+        print(f"  directory     {added.path}")
     print(f"  started by    {added.entrypoint}")
     print(f"  environment   {made_from}{'' if added.has_environment else ', not made yet'}")
     if added.detection.python:
@@ -140,6 +151,8 @@ def _remove(stash: Stash, given: argparse.Namespace) -> int:
         say("nothing was removed")
         return 1
     print(f"{given.name} is removed; its backup is {stash.relative(removed.backup)}")
+    if removed.removal.others:
+        print(f"  the checkout {removed.removal.checkout} stays: {', '.join(removed.removal.others)} lies in it too")
     if removed.removal.experiments:
         print(f"  with it went {', '.join(removed.removal.experiments)}")
     if removed.removal.runs:
@@ -201,6 +214,8 @@ def _rows(tool: Tool) -> list[tuple[str, str | None]]:
         ("problem", tool.problem),
         ("description", tool.description),
         ("path", tool.path),
+        ("checkout", tool.checkout),
+        ("shares it", f"with {', '.join(tool.shares_with)}" if tool.shares_with else None),
         ("URL", tool.url),
         ("pinned to", tool.pinned),
         ("checked out", at),
@@ -213,7 +228,7 @@ def _rows(tool: Tool) -> list[tuple[str, str | None]]:
 
 
 def _update(stash: Stash, given: argparse.Namespace) -> int:
-    updated = update(stash, given.name, to=given.to)
+    updated = update(stash, given.name, to=given.to, is_for_all=given.all_in_checkout)
     if updated is None:
         say(f"{given.name} is up to date")
         return 0
@@ -226,6 +241,10 @@ def _update(stash: Stash, given: argparse.Namespace) -> int:
         print(f"  {updated.gone} commits of before are not part of it")
     changed = ", ".join(updated.changed_files)
     print(f"  environment: {f'new, {changed} changed' if changed else 'unchanged'}")
+    if updated.also:
+        print(f"  in the same checkout, and moved with it: {', '.join(updated.also)}")
+    for name in updated.left:
+        say(f"note: conf/tool/{name}.yaml names another commit, which is no longer checked out")
     print(f"Commit it: {_commit_command(f'Update the tool {updated.name}', updated.to_commit)}")
     return 0
 
@@ -272,6 +291,8 @@ def _ask_entrypoint(detected: Detection) -> str:
 
 
 def _ask_removal(removal: Removal) -> bool:
+    if removal.others:
+        say(f"its checkout {removal.checkout} stays, because {', '.join(removal.others)} lies in it too")
     if removal.experiments:
         say(f"these organizers depend on {removal.name} and go into the backup: {', '.join(removal.experiments)}")
     if removal.runs:
