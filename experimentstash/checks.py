@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from experimentstash import durations, environments, git, transaction
+from experimentstash import calls, durations, environments, git, transaction
 from experimentstash.errors import StashError, did_you_mean
 from experimentstash.freeze import Plan, Request
 from experimentstash.organizers import Organizer
@@ -402,6 +402,25 @@ def check_inner_experiment(request: Request) -> list[Problem]:
     what = f"experiment: {request.tool} has no {name!r} in {places}.{did_you_mean(name, valid)}"
     return [
         Problem("experiment", what, organizer_file(stash, request.organizer), f"valid: {listed}" if listed else None)
+    ]
+
+
+def check_parameters(planned: Plan) -> list[Problem]:
+    """Look for parameters that the tool's own source doesn't declare; it may declare more than can be read."""
+    request = planned.request
+    if request.organizer is None:
+        return []
+    names = calls.undeclared(planned.calling, request.config.params)
+    declared = [option.name for option in planned.calling.program.declared.options if not option.is_positional]
+    where = organizer_file(request.stash, request.organizer)
+    return [
+        _warning(
+            "parameters",
+            f"params.{name}: {request.tool} doesn't seem to know it.{did_you_mean(name, declared)}",
+            where,
+            f"mend its name, or if the tool takes it: `call: {{ways: {{{name}: word}}}}` in the registration",
+        )
+        for name in names
     ]
 
 

@@ -16,8 +16,10 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
+from experimentstash import entrypoints
 from experimentstash.declared import library, program
 from experimentstash.declared.option import Declared, Option
+from experimentstash.errors import StashError
 from experimentstash.schema import CallStyle, EnvironmentKind
 
 # Directories that hold no program of the tool's.
@@ -248,19 +250,16 @@ def _candidates(directory: Path, project: Mapping[str, Any], sources: Mapping[st
     found: dict[str, Candidate] = {}
     installed = _is_installed(directory, project)
 
-    def add(
-        entrypoint: str, rank: Rank, source: _Source | None, file: str | None = None, target: str | None = None
-    ) -> None:
+    def add(entrypoint: str, rank: Rank, source: _Source | None, file: str | None = None) -> None:
         taken = {each.file for each in found.values() if each.file}
         if source is None or source.path not in taken:
-            candidate = _candidate(directory, entrypoint, rank, source, file, target)
+            candidate = _candidate(directory, entrypoint, rank, source, file)
             found.setdefault(entrypoint, candidate)
 
     scripts = project.get("project", {}).get("scripts", {})
     for name, target in scripts.items() if isinstance(scripts, dict) else ():
         if isinstance(name, str) and isinstance(target, str) and re.fullmatch(r"[\w.-]+", name) and installed:
-            module = target.partition(":")[0].strip()
-            add(name, Rank.SCRIPT_OF_PROJECT, _module(sources, module), target=module)
+            add(name, Rank.SCRIPT_OF_PROJECT, _module(sources, target.partition(":")[0].strip()))
     for path, source in sources.items():
         if path.endswith("/__main__.py") and _as_module(path, sources, directory, installed):
             # What `python -m package` does is mostly in another module, which it imports.
@@ -291,20 +290,21 @@ def _candidates(directory: Path, project: Mapping[str, Any], sources: Mapping[st
     return sorted(found.values(), key=lambda each: each.rank)
 
 
-def _candidate(
-    directory: Path, entrypoint: str, rank: Rank, source: _Source | None, file: str | None, target: str | None = None
-) -> Candidate:
+def _candidate(directory: Path, entrypoint: str, rank: Rank, source: _Source | None, file: str | None) -> Candidate:
     path = file or (source.path if source else None)
     if source is not None and source.hydra is not None:
         return Candidate(entrypoint, rank, path, CallStyle.hydra, hydra=_hydra(directory, source))
-    found = program.read(directory, entrypoint, target)
+    try:
+        found = program.read(directory, entrypoints.read(entrypoint, directory).words)
+    except StashError:  # it is refused elsewhere
+        found = program.NOTHING
     return Candidate(entrypoint, rank, path, found.style or CallStyle.options, declared=found.declared)
 
 
 def _named(directory: Path, entrypoint: str, project: Mapping[str, Any], sources: Mapping[str, _Source]) -> Candidate:
     """Return what is known of an entrypoint that the user has named."""
     words = entrypoint.split()
-    source = module = None
+    source = None
     if words[:1] == ["-m"] and len(words) > 1:
         source = _module(sources, words[1])
         main = _module(sources, f"{words[1]}.__main__")
@@ -314,9 +314,8 @@ def _named(directory: Path, entrypoint: str, project: Mapping[str, Any], sources
         source = sources.get(words[0]) or _read_source(directory / words[0], words[0])
     elif words:
         target = project.get("project", {}).get("scripts", {}).get(words[0])
-        module = target.partition(":")[0].strip() if isinstance(target, str) else None
-        source = _module(sources, module) if module is not None else None
-    return _candidate(directory, entrypoint, Rank.SCRIPT_OF_PROJECT, source, None, module)
+        source = _module(sources, target.partition(":")[0]) if isinstance(target, str) else None
+    return _candidate(directory, entrypoint, Rank.SCRIPT_OF_PROJECT, source, None)
 
 
 def _either(source: _Source, inner: _Source | None) -> _Source:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from experimentstash import (
+    calls,
     entrypoints,
     environments,
     git,
@@ -27,6 +28,7 @@ from experimentstash import (
     wandb_variables,
 )
 from experimentstash.calling import arguments
+from experimentstash.calls import Calling
 from experimentstash.entrypoints import Entrypoint
 from experimentstash.errors import StashError
 from experimentstash.files import write_atomically
@@ -75,6 +77,7 @@ class Plan:
     recipe: Recipe
     command: Command
     secrets: Mapping[str, str]
+    calling: Calling
     files: Mapping[str, str] = field(default_factory=dict)
     timeout: float | None = None
     estimated_runtime: float | None = None
@@ -95,6 +98,7 @@ class Basis:
     interpreter: Path | None
     program: Sequence[str]  # the start of the argv
     pin: Pin | None
+    calling: Calling
 
 
 class Bases:
@@ -127,8 +131,9 @@ def plan(request: Request, bases: Bases | None = None) -> Plan:
     grace_signal = _looked_at_limits(config)
     basis = (bases or Bases()).of(request)
     tool, directory, recipe, interpreter = basis.tool, basis.directory, basis.recipe, basis.interpreter
+    calls.refuse_lack_of_subcommand(basis.calling, config.arguments, _where(request))
     built = arguments.build(
-        tool.call,
+        basis.calling.call,
         config.experiment,
         config.params,
         config.arguments,
@@ -178,6 +183,7 @@ def plan(request: Request, bases: Bases | None = None) -> Plan:
         recipe=recipe,
         command=command,
         secrets=secrets,
+        calling=basis.calling,
         files=built.files,
         timeout=None if config.timeout is None else limits.duration(config.timeout, "timeout"),
         estimated_runtime=(
@@ -320,7 +326,9 @@ def _basis(request: Request) -> Basis:
     )
     interpreter = environments.interpreter(recipe)
     program = _program(entry, directory, interpreter, request)
-    return Basis(tool, directory, entry, recipe, interpreter, program, pin)
+    return Basis(
+        tool, directory, entry, recipe, interpreter, program, pin, calls.complete(tool.call, directory, entry.words)
+    )
 
 
 def _code_directory(request: Request) -> Path:

@@ -49,7 +49,7 @@ LAYERS = (
     {f"calling.{name}" for name in ("options", "argparse", "click", "typer", "tyro", "absl", "hf", "jsonargparse")}
     | {f"calling.{name}" for name in ("simple_parsing", "pyrallis", "ml_collections", "literals")},
     {f"calling.{name}" for name in ("fire", "gin", "sacred", "key_value", "file")},
-    {"run_places", "results", "written"},
+    {"run_places", "results", "written", "calls"},
     {"provenance", "calling.arguments", "environments", "collect", "completion", "slurm", "summary", "wandb_runs"}
     | {"slurm_query", "sweepers", "attempts", "detection", "older", "organizers", "packs", "submodules", "toolpath"},
     {"job_terms"},

@@ -57,6 +57,7 @@ class Dialect:
     is_joined: bool = False  # it reads --key=value only, or differently from two words
     is_greedy: bool = False  # a list takes all words until the next option
     has_short: bool = False  # a name of one letter is -k
+    abbreviates: bool = False  # argparse takes the beginning of an option's name for the option
     loses_dashes: bool = False  # built on argparse, which before Python 3.12.5 drops a value that is `--`
     separator: str | None = None  # what it makes of - and _ in names (None: names stand as they are declared)
     negation: Callable[[str], str] = _no_dash
@@ -168,6 +169,9 @@ class _Writer:
             name = f"params.{key}"
             if not OPTION_KEY.fullmatch(key):
                 raise StashError(f"{name} can't be an option: {key!r} is empty or has spaces or `=`.", "rename it")
+            self._refuse_prefix(key, name)
+            if canonical(self._name(key)) in self.taken:
+                raise _twice(self.taken[canonical(self._name(key))], name)
             self._claim(self._name(key), name)
             self.is_open = False
             argv += self._words(key, value, name)
@@ -180,7 +184,19 @@ class _Writer:
         """Refuse a second value for what is one option to the tool."""
         known = self.taken.setdefault(canonical(option), name)
         if known != name:
-            raise StashError(f"{known} and {name} are one option to the tool.", "keep one of them")
+            raise _twice(known, name)
+
+    def _refuse_prefix(self, key: str, name: str) -> None:
+        """Refuse what the tool would take for another, longer option."""
+        bare = canonical(key)
+        if not self.dialect.abbreviates or bare in self.declared or len(bare) == 1:
+            return
+        longer = [declared for each, declared in self.declared.items() if each.startswith(bare)]
+        if longer and not any(each.startswith(f"{bare}.") for each in self.declared):
+            raise StashError(
+                f"{name}: the tool declares no `{key}`, and would take it for {' or '.join(longer)}.",
+                f"write `{longer[0]}`; if there is such an option: `call: {{ways: {{{key}: word}}}}`",
+            )
 
     def _leaves(self, params: Mapping[Any, Any], path: str) -> Iterator[tuple[str, Any]]:
         """Yield keys and values; of a mapping each of its values, if it is written so."""
@@ -335,6 +351,11 @@ class _Writer:
         if isinstance(value, str) and "word" not in way.names:
             self.dialect.check_text(text, name)
         return text
+
+
+def _twice(one: str, other: str) -> StashError:
+    both = f"{one} and {other} are" if one != other else f"{one} is given twice:"
+    return StashError(f"{both} one option to the tool.", "keep one of them")
 
 
 def _said(way: Way) -> str:

@@ -11,6 +11,7 @@ DIALECT = Dialect(
     usual={"boolean": "value", "list": "filled"},
     is_greedy=True,
     loses_dashes=True,
+    abbreviates=True,
     separator="_",
 )
 arguments = DIALECT.arguments

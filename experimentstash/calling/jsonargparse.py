@@ -41,6 +41,7 @@ DIALECT = Dialect(
     usual={"boolean": "value", "list": "yaml", "null": "yaml", "mapping": "dotted", "number": "yaml"},
     is_joined=True,
     loses_dashes=True,
+    abbreviates=True,
     check_text=_check_text,
 )
 arguments = DIALECT.arguments

@@ -7,6 +7,11 @@ from experimentstash.calling.command_line import Dialect
 from experimentstash.schema import CallStyle
 
 DIALECT = Dialect(
-    style=CallStyle.options, possible=frozenset(ways.EVERY), is_greedy=True, loses_dashes=True, has_short=True
+    style=CallStyle.options,
+    possible=frozenset(ways.EVERY),
+    is_greedy=True,
+    loses_dashes=True,
+    abbreviates=True,
+    has_short=True,
 )
 arguments = DIALECT.arguments

@@ -10,6 +10,7 @@ DIALECT = Dialect(
     possible=frozenset({"yaml", "json", "value", "dotted"}),
     usual={"boolean": "value", "list": "yaml", "null": "yaml", "mapping": "dotted", "text": "yaml", "number": "yaml"},
     is_joined=True,
+    abbreviates=True,
     separator="_",
 )
 arguments = DIALECT.arguments

@@ -16,6 +16,7 @@ DIALECT = Dialect(
     usual={"boolean": "value", "list": "spread", "mapping": "dotted"},
     is_greedy=True,
     loses_dashes=True,
+    abbreviates=True,
     separator="_",
     negation=_negation,
 )

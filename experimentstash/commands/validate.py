@@ -251,6 +251,8 @@ def _check_experiments(
         found.add("organizer", name, [] if problems else files[name])
         inner = checks.check_inner_experiment(request)
         found.add("experiment", name, inner)
+        if planned is not None:
+            found.add("parameters", name, checks.check_parameters(planned))
         if planned is not None and not inner:
             plans.append(planned)
     return plans

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ast
-import shlex
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,9 +25,12 @@ class Program:
     declared: Declared
 
 
-def read(directory: Path, entrypoint: str, target: str | None = None) -> Program:
-    """Read what an entrypoint declares; ``target``: the module, if it is a script that an installation makes."""
-    start = _file(directory, entrypoint, target)
+NOTHING = Program(None, Declared())
+
+
+def read(directory: Path, entrypoint: Sequence[str]) -> Program:
+    """Read what an entrypoint, given in words, declares."""
+    start = _file(directory, entrypoint)
     style: CallStyle | None = None
     declared = Declared()
     for path in _reached(directory, start) if start is not None else ():
@@ -58,17 +61,30 @@ def parsed(path: Path) -> ast.Module | None:
         return None
 
 
-def _file(directory: Path, entrypoint: str, target: str | None) -> Path | None:
-    try:
-        words = shlex.split(entrypoint)
-    except ValueError:
+def _file(directory: Path, entrypoint: Sequence[str]) -> Path | None:
+    first, *others = entrypoint
+    if first == "-m" and others:
+        return _module(directory, directory, f"{others[0]}.__main__") or _module(directory, directory, others[0])
+    if first.endswith(".py"):
+        return directory / first if (directory / first).is_file() else None
+    target = _script(directory, first)
+    return _module(directory, directory, target) if target is not None else None
+
+
+def _script(directory: Path, name: str) -> str | None:
+    """Return the module of a script that the installation of a project makes."""
+    path = directory / "pyproject.toml"
+    if "/" in name or path.is_symlink() or not path.is_file():
         return None
-    if target is not None:
-        return _module(directory, directory, target)
-    if words[:1] == ["-m"] and len(words) > 1:
-        return _module(directory, directory, f"{words[1]}.__main__") or _module(directory, directory, words[1])
-    path = directory / words[0] if words else directory
-    return path if path.suffix == ".py" and path.is_file() else None
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib  # type: ignore[import-not-found, unused-ignore]
+    try:
+        target = tomllib.loads(path.read_text(encoding="utf-8"))["project"]["scripts"][name]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return target.partition(":")[0].strip() if isinstance(target, str) else None
 
 
 def _module(directory: Path, beside: Path, name: str) -> Path | None:

@@ -1,0 +1,75 @@
+"""How a tool is called: what its registration says, and where that says nothing, what the tool itself declares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from experimentstash.calling import command_line, ways, words
+from experimentstash.declared import program
+from experimentstash.declared.program import Program
+from experimentstash.errors import StashError
+from experimentstash.schema import CallConfig, CallStyle
+
+# Styles in which nothing of the tool's declarations is needed.
+_OWN_WORDS = (CallStyle.hydra, CallStyle.file, CallStyle.arguments)
+# What `options` writes is read by these, too.
+_ALIKE = (CallStyle.argparse, CallStyle.click)
+
+
+@dataclass(frozen=True)
+class Calling:
+    """What is known of a tool's command line."""
+
+    call: CallConfig  # completed
+    program: Program
+    has_words: bool  # the entrypoint itself ends in words, such as a subcommand
+
+
+def complete(call: CallConfig, directory: Path, entrypoint: Sequence[str]) -> Calling:
+    """Return how a tool is called, with the ways that its source declares where the registration says nothing."""
+    has_words = len(entrypoint) > (2 if entrypoint[0] == "-m" else 1)
+    if call.style in _OWN_WORDS:
+        return Calling(call, program.NOTHING, has_words)
+    found = program.read(directory, entrypoint)
+    if found.style is call.style or (call.style is CallStyle.options and found.style in _ALIKE):
+        known = {command_line.canonical(str(key)) for key in call.ways}
+        more = {key: _left(call, said) for key, said in found.declared.ways.items()}
+        more = {key: said for key, said in more.items() if said and command_line.canonical(key) not in known}
+        call = replace(call, ways={**more, **call.ways})
+    return Calling(call, found, has_words)
+
+
+def _left(call: CallConfig, said: Sequence[str]) -> list[str]:
+    """Return what a declaration says that the registration doesn't say for all parameters."""
+    taken = {*(ways.BOOLEAN if call.booleans else ()), *(ways.LIST if call.lists else ())}
+    return [way for way in said if way not in taken and not ("/" in way and call.booleans)]
+
+
+def refuse_lack_of_subcommand(calling: Calling, arguments: Sequence[str], where: str) -> None:
+    """Refuse a call with which a tool would print its help and end, as if it had done its work."""
+    declared = calling.program.declared
+    if declared.needs_subcommand and calling.call.subcommand is None and not calling.has_words and not arguments:
+        names = declared.subcommands
+        raise StashError(
+            f"{where}: the tool has subcommands ({', '.join(names)}), and none is given.",
+            f"`call: {{subcommand: {names[0]}}}` there",
+        )
+
+
+def undeclared(calling: Calling, params: Mapping[str, Any]) -> list[str]:
+    """Return the parameters that aren't among what the tool declares, if it declares anything."""
+    options = [option for option in calling.program.declared.options if not option.is_positional]
+    if not options or calling.program.style is not calling.call.style:
+        return []
+    known = {command_line.canonical(name) for name in (*(option.name for option in options), *calling.call.ways)}
+    keys = [key for key, _ in words.flat(params)]
+    return [key for key in keys if not _prefixes(command_line.canonical(key)) & known]
+
+
+def _prefixes(key: str) -> set[str]:
+    """Return a dotted key and those that it lies in."""
+    parts = key.split(".")
+    return {".".join(parts[:end]) for end in range(1, len(parts) + 1)}
