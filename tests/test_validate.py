@@ -121,7 +121,7 @@ def test_untracked_files(sound: StashUnderTest) -> None:
     mend = "git add 'conf/exp/new one.yaml'"
     only(check(sound), "git", "conf/exp/new one.yaml", "track", mend, severity=Severity.warning)
     for number in range(9):
-        sound.add_experiment(f"new{number}", "plain", f"params: {{seed: {number}}}\n")
+        sound.add_experiment(f"new{number}", "plain", f"params: {{fail: {number}}}\n")
     only(check(sound), "git", "conf", "10 files", severity=Severity.warning)
 
 
@@ -166,7 +166,7 @@ def test_a_registration(sound: StashUnderTest, registration: str, said: list[str
 def test_what_many_experiments_suffer_from_is_said_once(sound: StashUnderTest) -> None:
     sound.write("conf/tool/bad.yaml", "path: tools/plain\nentrypoint: mian.py\n")
     for number in range(3):
-        sound.add_experiment(f"e{number}", "bad", f"params: {{seed: {number}}}\n")
+        sound.add_experiment(f"e{number}", "bad", f"params: {{fail: {number}}}\n")
     sound.commit()
     only(check(sound), "registration", "conf/tool/bad.yaml", "mian.py")
 
