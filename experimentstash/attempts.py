@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from experimentstash.errors import EXIT_TIMED_OUT
-from experimentstash.files import mark
+from experimentstash.files import mark, remove
 from experimentstash.records import Attempt, JobEnd, Run, State
 
 # In a run's directory: somebody has asked for its end, so that what SLURM then does to it isn't mistaken for a
@@ -58,7 +58,7 @@ def can_go_on(run: Run) -> bool:
 
 def forget_cancelled(run: Run) -> None:
     """Take away the mark of a run that is to go on after all, because somebody has asked for that."""
-    (run.path / CANCEL_MARK).unlink(missing_ok=True)
+    remove(run.path / CANCEL_MARK)
 
 
 def was_cut_short(run: Run) -> bool:

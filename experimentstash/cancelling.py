@@ -217,18 +217,27 @@ def _wait(asked: Sequence[Run], report: _Report, stash: Stash) -> list[str]:
     )
     deadline = time.monotonic() + patience
     interval = _INTERVAL
+    stuck: list[Run] = []
     while waiting and time.monotonic() < deadline:
         time.sleep(interval)
         began = time.monotonic()
         enquiry = Enquiry()
+        gone = {run.id for run in waiting if slurm_job(run) is None and not _is_watched(run)}
         waiting = [run for run in waiting if not look(stash, run.path, enquiry).state.is_final]
+        stuck += [run for run in waiting if run.id in gone]
+        waiting = [run for run in waiting if run.id not in gone]
         # Where each look has to ask SLURM, the looks shall not be all that it is busy with.
         interval = max(_INTERVAL, 2 * (time.monotonic() - began))
     return [
         f"{run.id} has been asked to stop, but has not ended within {describe(patience)}; its supervisor is process"
         f" {run.supervisor.pid if run.supervisor else '?'} on {run.supervisor.host if run.supervisor else '?'}"
         for run in waiting
-    ]
+    ] + [f"{run.id} has ended, but its record can't be closed" for run in stuck]
+
+
+def _is_watched(run: Run) -> bool:
+    supervisor = run.supervisor
+    return supervisor is not None and procfs.is_alive(Identity(supervisor.pid, supervisor.start_time))
 
 
 def _grace(run: Run) -> float:

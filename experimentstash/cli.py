@@ -128,7 +128,7 @@ def _write_bug() -> str:
     from experimentstash.redaction import redact
 
     try:
-        folder = find_stash().private / "bugs"
+        folder = find_stash().bugs
         folder.mkdir(parents=True, exist_ok=True)
     except (StashError, OSError):
         folder = Path(tempfile.gettempdir())

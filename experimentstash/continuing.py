@@ -12,7 +12,7 @@ from typing import Any
 from experimentstash import records, runs, worktrees
 from experimentstash.attempts import can_go_on, forget_cancelled, open_next
 from experimentstash.errors import StashError
-from experimentstash.files import kind_at, locked, make_directory, read_regular
+from experimentstash.files import kind_at, locked, read_regular
 from experimentstash.freeze import Plan, draft
 from experimentstash.records import Run, State
 from experimentstash.slurm_query import Enquiry
@@ -170,9 +170,9 @@ class Continuation:
             records.write(reopened)
             return reopened
         aside = self.sweep / records.ASIDE
-        make_directory(aside)
-        if kind_at(aside) != "a directory":
+        if kind_at(aside) not in ("a directory", None):
             raise StashError(f"{aside} is {kind_at(aside)}, where a directory must be.", f"move it away: {aside}")
+        aside.mkdir(exist_ok=True)
         number = 1
         while os.path.lexists(target := aside / f"{run.path.name}-{number}"):
             number += 1

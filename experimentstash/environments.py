@@ -76,6 +76,7 @@ def make(recipe: Recipe, *, offline: bool = False, announce: Callable[[str], Non
         return
     title = f"the environment of {recipe.name!r}"
     try:
+        _make_home(recipe.directory.parent)
         with files.locked(
             recipe.directory.with_name(f"{recipe.key}.lock"),
             on_wait=lambda: announce(f"Waiting for another process that makes {title} …"),
@@ -89,6 +90,13 @@ def make(recipe: Recipe, *, offline: bool = False, announce: Callable[[str], Non
             announce(f"Made {title} in {time.monotonic() - started:.1f} s.")
     except OSError as error:
         raise NotMade(f"T{title[1:]} could not be made: {error}") from error
+
+
+def _make_home(home: Path) -> None:
+    """Make the directory of a tool's environments; Unfit if something else is there."""
+    files.make_directory(home)
+    if files.kind_at(home) not in ("a directory", None):
+        raise files.Unfit(home, f"it is {files.kind_at(home)}, where a directory must be")
 
 
 class _Uv:
@@ -193,11 +201,11 @@ def _project(recipe: Recipe, extras: list[str]) -> list[str]:
 def _gone_unless_finished(directory: Path) -> Iterator[None]:
     """Begin without leftovers of an interrupted make, and leave none, whatever happens."""
     try:
-        if directory.exists():
-            shutil.rmtree(directory)
+        files.remove(directory)
         yield
     except BaseException:
-        shutil.rmtree(directory, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            files.remove(directory)
         raise
 
 
@@ -215,7 +223,7 @@ def _clean_checkout(directory: Path) -> Iterator[None]:
             asked = ["git", "rev-parse", "--git-path", "info/exclude"]
             exclude = directory / run(asked, cwd=directory, env=git.environment()).stdout.rstrip("\n")
             exclude.parent.mkdir(parents=True, exist_ok=True)
-            with exclude.open("a", encoding="utf-8", errors="surrogateescape") as stream:
+            with open(exclude, "a", encoding="utf-8", errors="surrogateescape", opener=files.open_regular) as stream:
                 stream.writelines("\n/" + re.sub(r"([\\*?\[])", r"\\\1", path) for path in sorted(left))
                 stream.write("\n")
 

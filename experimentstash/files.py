@@ -34,6 +34,9 @@ class Unfit(OSError):
     def __init__(self, path: Path | str, what: str) -> None:
         super().__init__(errno.EINVAL, what, str(path))
 
+    def __str__(self) -> str:
+        return f"{self.filename}: {self.strerror}"
+
 
 def open_regular(path: Path | str, flags: int = os.O_RDONLY, mode: int = 0o666) -> int:
     """Open what must be a regular file: no link is followed, no FIFO waited for. Unfit if it is something else.

@@ -57,6 +57,10 @@ class Stash:
     def places(self) -> Path:
         return self._own("places")
 
+    @property
+    def bugs(self) -> Path:
+        return self._own("bugs")
+
     def writes(self, tool: str) -> Path:
         """Where is noted what a tool has written into its checkout (see ``written``)."""
         return self._own("writes") / f"{tool}.json"
@@ -135,9 +139,12 @@ class Stash:
 
 
 def _refuse_strangers(folder: Path, ours: re.Pattern[str]) -> None:
-    """Refuse a link to a directory in which there is something else than ours."""
-    if not folder.is_symlink() or not folder.is_dir():
+    """Refuse a link that leads nowhere, or to a directory in which there is something else than ours."""
+    if (kind := kind_at(folder)) in (None, "a directory"):
         return
+    if not folder.is_dir():
+        where = f" that leads to {os.path.realpath(folder)}, where no directory is" if kind == "a symbolic link" else ""
+        raise StashError(f"{folder} is {kind}{where}: a directory must be there.", f"remove it: {folder}")
     if others := [name for name in os.listdir(folder) if not ours.fullmatch(name)]:
         raise StashError(
             f"{folder} leads to {os.path.realpath(folder)}, where other things lie ({others[0]}).",

@@ -16,7 +16,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -115,6 +114,7 @@ def secure(
         place = _home(stash, name) / "-".join(filter(None, (taken.commit[:_KEY_LENGTH], marks)))
         directory = place / _TREE / real.relative_to(root)
         with _exclusive(stash, name, announce) as lock:
+            files.inside(stash.code, directory)
             if not ((place / _READY).exists() and directory.is_dir()):
                 announce(f"Freezing the code of {name!r}: {_describe(taken)}")
                 links = {os.path.normpath(directory / each): os.path.normpath(live / each) for each in shared}
@@ -156,7 +156,7 @@ def remove_all(stash: Stash, name: str, announce: Callable[[str], None]) -> None
     with _exclusive(stash, name, announce) as lock:
         for place in _places(_home(stash, name)):
             _remove(place, lock)
-        shutil.rmtree(_home(stash, name), ignore_errors=True)
+        files.remove(_home(stash, name))
 
 
 def is_gone(run: records.Run) -> bool:
@@ -197,7 +197,7 @@ def _make(place: Path, root: Path, taken: Snapshot, links: Mapping[Path, Path], 
         git.add_worktree(checkout, directory, commit, lock)
     step("worktrees are there")
     for link, target in links.items():
-        link.parent.mkdir(parents=True, exist_ok=True)
+        files.make_directory(files.inside(tree, link).parent)
         link.symlink_to(target)
     step("before ready")
     files.write_atomically(place / _READY, "")
@@ -247,7 +247,7 @@ def _frozen_configs(stash: Stash, live: Path, directory: Path, place: Path, give
     if source.is_relative_to(live):
         return str(directory / source.relative_to(live))
     found = {
-        os.path.relpath(os.path.join(folder, name), source): Path(folder, name).read_bytes()
+        os.path.relpath(os.path.join(folder, name), source): files.read_regular(os.path.realpath(Path(folder, name)))
         for folder, _, names in os.walk(source)
         for name in names
         if not is_secret_file(name)
@@ -258,7 +258,7 @@ def _frozen_configs(stash: Stash, live: Path, directory: Path, place: Path, give
     target = place / _CONFIGS / digest.hexdigest()[:_KEY_LENGTH]
     if not target.is_dir():
         draft = target.with_suffix(".part")
-        shutil.rmtree(draft, ignore_errors=True)
+        files.remove(draft)
         draft.mkdir(parents=True)
         for name, content in found.items():
             (draft / name).parent.mkdir(parents=True, exist_ok=True)
@@ -383,19 +383,27 @@ def _clean(stash: Stash, new: Path, lock: int) -> None:
 
 def _remove(place: Path, lock: int) -> None:
     """Remove frozen code, made or half-made; interrupted, it can be called again."""
-    (place / _READY).unlink(missing_ok=True)
-    try:
-        known = json.loads(files.read_regular(place / _REPOSITORIES))
-    except (OSError, ValueError):
-        known = []
-    for checkout, directory in reversed(known):
-        if (Path(checkout) / ".git").exists():
-            git.remove_worktree(Path(checkout), Path(directory), lock)
+    if files.kind_at(place) != "a directory":
+        files.remove(place)
+    files.remove(place / _READY)
+    for checkout, directory in reversed(_known(place)):
+        if (checkout / ".git").exists():
+            git.remove_worktree(checkout, directory, lock)
             step("a worktree is forgotten")
     for directory in (place / _TREE, place / _ENVIRONMENTS, place):  # what tells the repositories goes last
-        with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(directory)
+        files.remove(directory)
         step("removed")
+
+
+def _known(place: Path) -> list[tuple[Path, Path]]:
+    """Return the checkouts that know of a worktree here, each with that; what lies elsewhere isn't ours to remove."""
+    try:
+        noted = json.loads(files.read_regular(place / _REPOSITORIES))
+        known = [(Path(checkout), Path(directory)) for checkout, directory in noted]
+        real = place.resolve()
+        return [(checkout, directory) for checkout, directory in known if directory.resolve().is_relative_to(real)]
+    except (OSError, ValueError, TypeError):
+        return []
 
 
 def _home(stash: Stash, name: str) -> Path:
@@ -403,6 +411,8 @@ def _home(stash: Stash, name: str) -> Path:
 
 
 def _places(home: Path) -> list[Path]:
+    if files.kind_at(home) != "a directory":
+        return []
     return [path for path in _listed(home) if (path / _REPOSITORIES).exists() or (path / _USERS).is_dir()]
 
 

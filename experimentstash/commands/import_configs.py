@@ -11,6 +11,7 @@ from pathlib import Path
 
 from experimentstash.errors import StashError
 from experimentstash.older import Left, translate
+from experimentstash.transaction import make_private
 from experimentstash.workspace import Stash, find_stash
 
 
@@ -61,7 +62,7 @@ def import_configs(stash: Stash, directory: Path) -> Imported:
 
 def _write(stash: Stash, files: dict[str, str]) -> None:
     """Write all files to a place beside, then give each its name; undo that if one can't have it."""
-    stash.private.mkdir(exist_ok=True)
+    make_private(stash.private)
     staging = Path(tempfile.mkdtemp(prefix="import-", dir=stash.private))
     made: list[Path] = []
     try:
