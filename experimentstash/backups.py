@@ -32,7 +32,17 @@ from experimentstash.workspace import new_token
 MANIFEST = "backup.json"
 FORMAT = 1
 # Of a git directory: what a clone and the bundle bring again, or what lies in a directory of its own in the backup.
-_NOT_STATE = {"objects", "modules", "index.lock", "HEAD.lock", "config.lock", "gc.pid", "FETCH_HEAD", "lfs"}
+_NOT_STATE = {
+    "objects",
+    "modules",
+    "worktrees",
+    "index.lock",
+    "HEAD.lock",
+    "config.lock",
+    "gc.pid",
+    "FETCH_HEAD",
+    "lfs",
+}
 # Seconds that a remote gets to say what it has.
 _PATIENCE = 20.0
 _KEPT = "refs/backup"

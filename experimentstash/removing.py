@@ -93,8 +93,6 @@ def remove(
             _refuse(removal, active, len(worktrees.submitters(stash, name)))
         if agree is not None and not agree(removal):
             return None
-        # First, so that the backup of the repository knows nothing of them.
-        worktrees.remove_all(stash, name, report)
         with begin(stash, project, "remove", name, report) as transaction:
             files = [stash.registration(name), *(stash.organizer(each) for each in experiments)]
             names = [path_.relative_to(stash.root).as_posix() for path_ in files]
@@ -132,6 +130,11 @@ def remove(
             _take_out(transaction, project, before, after, files, listed)
             transaction.discard(stash.environments / name)
             transaction.commit()
+        # Only now: if the tool had stayed, its runs that wait or can be resumed would still need it.
+        try:
+            worktrees.remove_all(stash, name, report)
+        except (StashError, OSError) as error:
+            report(f"the frozen code of {name} could not all be removed: {error}")
     to_commit = [*(each.path for each in listed), *([] if stays else [".gitmodules"])]
     return Removed(removal, target, tuple(saved.skipped), tuple(to_commit))
 
@@ -169,6 +172,11 @@ def _refuse_foreign(stash: Stash, project: Superproject, place: Place) -> None:
         raise StashError(
             f"{path} is no submodule: its files belong to the stash's own repository, where git keeps them.",
             f"git rm -r {path} {stash.registration(place.tool).relative_to(stash.root)}",
+        )
+    if (other := submodules.led_elsewhere(place.checkout, project.module(place.module))) is not None:
+        raise StashError(
+            f"{path} is a checkout of the repository {other}, which isn't the tool's own: git worktree list shows it.",
+            f"git -C {place.checkout} worktree remove {place.checkout}",
         )
     is_repository = place.is_submodule or (place.checkout / ".git").exists()
     if place.others and not is_repository:

@@ -536,6 +536,14 @@ def nested_repositories(tree: Path) -> list[tuple[str, Path]]:
     return found
 
 
+def led_elsewhere(tree: Path, module: Path) -> Path | None:
+    """Return the repository of a checkout that lies neither in it nor where the submodule's is kept; None otherwise."""
+    if not (tree / ".git").is_file() or tree.is_symlink():
+        return None
+    done = git(tree, "rev-parse", "--absolute-git-dir", check=False)
+    return None if done.code or Path(done.text).resolve() == module.resolve() else Path(done.text)
+
+
 def settle(
     repository: Path, tree: Path, final_repository: Path, final_tree: Path, nested: Iterable[tuple[str, Path]]
 ) -> None:

@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from experimentstash import removing
+from experimentstash import removing, worktrees
 from experimentstash.errors import StashError
+from experimentstash.schema import ToolConfig
 from tests.conftest import GIT_IDENTITY, StashUnderTest, git
 from tests.tool_support import as_stash, commit, differences, is_healthy, no_report, repository, snapshot
 
@@ -581,6 +582,8 @@ def test_a_tool_that_is_a_clone_of_its_own(stash: StashUnderTest, upstream: Path
     stash.write("conf/tool/c.yaml", "path: tools/xyz\nentrypoint: main.py\n")
     (tool / "main.py").chmod(0o755)
     before = whole(stash)
+    with pytest.raises(StashError, match="1 changed file"):
+        remove(stash)
     backup = remove(stash, force=True)
     kept = shutil.copytree(backup, backup.with_name(backup.name + "2"), symlinks=True)
     restore(stash, backup)
@@ -618,3 +621,30 @@ def test_an_organizer_that_is_a_link_inside_conf_stays_one(stash: StashUnderTest
     restore(stash)
     assert differences(whole(stash), before) == []
     assert git("status", "--porcelain", cwd=stash.root) == ""
+
+
+def test_a_worktree_of_another_repository_is_not_taken_for_the_tool_s_own(
+    stash: StashUnderTest, upstream: Path
+) -> None:
+    git("worktree", "add", "-q", "--detach", str(stash.root / "tools" / "xyz"), cwd=upstream)
+    stash.write("conf/tool/c.yaml", "path: tools/xyz\nentrypoint: main.py\n")
+    before = snapshot(stash.root), snapshot(upstream)
+    with pytest.raises(StashError, match="worktree"):
+        remove(stash, force=True)
+    assert (snapshot(stash.root), snapshot(upstream)) == before
+
+
+def test_frozen_code_stays_if_the_tool_does(stash: StashUnderTest, tool: Path) -> None:
+    config = ToolConfig(path="tools/xyz", entrypoint="main.py")
+    frozen = worktrees.secure(as_stash(stash), "c", tool, config, stash.root / "outputs" / "a", no_report)
+    assert frozen is not None
+    (stash.root / "backups").write_text("in the way\n")
+    with pytest.raises(StashError):
+        remove(stash, force=True)
+    assert (frozen.directory / "main.py").exists() and git("worktree", "list", cwd=tool).count("\n") == 2
+    (stash.root / "backups").unlink()
+    remove(stash, force=True)
+    assert not frozen.directory.exists()
+    restore(stash)
+    assert git("worktree", "list", cwd=tool).count("\n") == 1
+    is_healthy(stash)
