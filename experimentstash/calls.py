@@ -64,7 +64,10 @@ def undeclared(calling: Calling, params: Mapping[str, Any]) -> list[str]:
     options = [option for option in calling.program.declared.options if not option.is_positional]
     if not options or calling.program.style is not calling.call.style:
         return []
-    known = {command_line.canonical(name) for name in (*(option.name for option in options), *calling.call.ways)}
+    known = {
+        command_line.canonical(name)
+        for name in (*(name for option in options for name in (option.name, *option.aliases)), *calling.call.ways)
+    }
     keys = [key for key, _ in words.flat(params)]
     return [key for key in keys if not _prefixes(command_line.canonical(key)) & known]
 

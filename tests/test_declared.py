@@ -26,7 +26,9 @@ PARSER = "import argparse\nparser = argparse.ArgumentParser()\nadd = parser.add_
     ("declaration", "ways"),
     [
         ("'-x'", {"x": ("word", "omit")}),
-        ("'--x', '-x'", {"--x": ("word", "omit")}),
+        ("'--x', '-x'", {"--x": ("word", "omit"), "x": ("word", "omit")}),
+        ("'-epochs', type=int, default=1", {"-epochs": ("word",)}),
+        ("'--gpu', '--cuda', action='store_true'", {"gpu": ("flag",), "cuda": ("flag",)}),
         ("'--xx', default=1", {"xx": ("word",)}),
         ("'--xx', required=True", {"xx": ("word",)}),
         ("'--xx', action='store_true'", {"xx": ("flag",)}),

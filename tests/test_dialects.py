@@ -279,6 +279,9 @@ LINES = [
     ("options", {"ways": {"n-steps": "word"}}, {"n_steps": 3}, "--n-steps 3"),
     ("options", {"ways": {"--x": "word"}}, {"x": 3}, "--x 3"),
     ("argparse", {"ways": {"x": ["word", "omit"]}}, {"x": None}, ""),
+    ("argparse", {"ways": {"-epochs": "word"}}, {"epochs": 3}, "-epochs 3"),
+    ("argparse", {}, {"name": "@file"}, "--name=@file"),
+    ("argparse", {"ways": {"help": "word"}}, {"help": "x"}, "--help x"),
     ("argparse", {"ways": {"section.lr": "word"}}, {"section": {"lr": 1}}, "--section.lr 1"),
     ("typer", {}, {"n_steps": 3, "x": True, "off": False, "ids": [1, 2]}, "--n-steps 3 --x --no-off --ids 1 --ids 2"),
     ("tyro", {}, {"opt": {"n_x": False}, "a": None}, "--opt.no-n-x --a None"),
@@ -343,6 +346,14 @@ REFUSALS = [
     # Beginnings of names.
     ("argparse", {"ways": {"epochs": "word"}}, {"epoch": 3}),
     ("hf", {"ways": {"num_train_epochs": "word"}}, {"num_train": 3}),
+    # Options with which a tool does something else, and ends as if it had done its work.
+    *((name, {}, {"help": "x"}) for name in ("argparse", "options", "typer", "fire", "absl")),
+    ("argparse", {}, {"h": 1}),
+    ("jsonargparse", {}, {"print_config": "x"}),
+    ("absl", {}, {"helpfull": True}),
+    # Settings without a use.
+    ("hydra", {"ways": {"a": "flag"}}, {}),
+    ("arguments", {"booleans": BooleanStyle.flag}, {}),
     # Keys that a command line can't carry.
     *((name, {}, {key: 1}) for name in ("options", "fire", "key_value", "sacred") for key in ("a b", "a=b", "")),
     ("gin", {}, {"a b": 1}),
@@ -457,3 +468,42 @@ def test_named_configs_and_files_of_bindings(tmp_path: Path) -> None:
     (tmp_path / "a.gin").write_text("train.rate = 0.125\ntrain.count = 9\n")
     words = argv(style("gin"), {"train.count": 2}, experiment=str(tmp_path / "a.gin"))
     assert received("gin", words, "rate") == 0.125 and received("gin", words, "count") == 2
+
+
+# --- the table in the docs -------------------------------------------------------------------------------------------
+
+COLUMNS: dict[str, Any] = {
+    "true": True,
+    "false": False,
+    "null": None,
+    "[1, 2]": [1, 2],
+    "[]": [],
+    '{"a": 1}': {"a": 1},
+    '"1"': "1",
+    '"-x"': "-x",
+}
+
+
+def table() -> str:
+    """Return the table of what each dialect writes."""
+    lines = [
+        "| `call.style` | " + " | ".join(f"`{column}`" for column in COLUMNS) + " |",
+        "|---" * (len(COLUMNS) + 1) + "|",
+    ]
+    for each in CallStyle:
+        if each in (CallStyle.hydra, CallStyle.file, CallStyle.arguments):
+            continue
+        cells = []
+        for value in COLUMNS.values():
+            try:
+                key = "f.key" if each is CallStyle.gin else "key"
+                cells.append(f"`{' '.join(argv(CallConfig(style=each), {key: value}))}`")
+            except StashError:
+                cells.append("–")
+        lines.append(" | ".join([f"| `{each.value}`", *cells]) + " |")
+    return "\n".join(lines)
+
+
+def test_the_table_in_the_docs_is_true() -> None:
+    text = (RECEIVERS.parent.parent / "docs" / "calling.md").read_text(encoding="utf-8")
+    assert text.partition("<!-- dialects -->\n")[2].partition("\n<!-- /dialects -->")[0] == table()

@@ -32,6 +32,7 @@ DIALECT = Dialect(
     ),
     usual={"boolean": "value"},
     is_joined=True,
+    other_modes=frozenset({"helpfull", "helpshort", "helpxml", "only_check_args"}),
     negation=_negation,
     comma=comma,
 )

@@ -18,6 +18,7 @@ from experimentstash.calling import (
     hydra,
     jsonargparse,
     key_value,
+    literals,
     ml_collections,
     options,
     pyrallis,
@@ -77,6 +78,9 @@ def build(
     words.reject_nul("experiment", experiment or "")
     for text in extra:
         words.reject_nul("arguments", text)
+    if call.style in (CallStyle.hydra, CallStyle.arguments):
+        literals.refuse_settings(call)
+        literals.refuse_ways(call)
     if call.style is CallStyle.hydra:
         argv = hydra.arguments(call, experiment, params, run_directory, tool_directory, stash_root)
         return Arguments((*subcommand(call), *argv, *extra))

@@ -6,7 +6,7 @@ import itertools
 import math
 import re
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -57,6 +57,7 @@ class Dialect:
     is_joined: bool = False  # it reads --key=value only, or differently from two words
     is_greedy: bool = False  # a list takes all words until the next option
     has_short: bool = False  # a name of one letter is -k
+    other_modes: frozenset[str] = frozenset()  # options with which a tool prints something and ends
     abbreviates: bool = False  # argparse takes the beginning of an option's name for the option
     loses_dashes: bool = False  # built on argparse, which before Python 3.12.5 drops a value that is `--`
     separator: str | None = None  # what it makes of - and _ in names (None: names stand as they are declared)
@@ -118,6 +119,16 @@ def refuse_twice(taken: Mapping[str, str], given: Mapping[str, str]) -> None:
             raise StashError(f"{taken[key]} and {word} of `arguments` are one option to the tool.", "keep one of them")
 
 
+def refuse_other_mode(key: str, name: str, declared: Container[str], also: Container[str] = ()) -> None:
+    """Refuse an option with which a tool would print its help, and end as if it had done its work."""
+    bare = canonical(key)
+    if bare not in declared and (bare in ("help", "h") or bare in also):
+        raise StashError(
+            f"{name}: with such an option the tool would print something and end, without doing anything.",
+            f"rename it; if the tool means something else by it: `call: {{ways: {{{key}: word}}}}`",
+        )
+
+
 def positional_experiment(experiment: str) -> list[str]:
     if experiment.startswith("-"):
         raise StashError(f"The experiment {experiment!r} would be read as an option.", "rename it")
@@ -135,13 +146,6 @@ def _refuse_settings(dialect: Dialect, call: CallConfig) -> None:
             )
     if call.joined is False and dialect.is_joined:
         raise StashError(f"call.joined: false: {dialect.style.value} needs --key=value.", "leave it out")
-
-
-def refuse_unused(call: CallConfig, names: Iterable[str], why: str) -> None:
-    """Refuse settings that would be without effect in a style."""
-    for name in names:
-        if getattr(call, name) not in (None, {}):
-            raise StashError(f"call.{name}: the style {call.style.value} {why}.", f"remove `{name}:`")
 
 
 class _Writer:
@@ -169,6 +173,7 @@ class _Writer:
             name = f"params.{key}"
             if not OPTION_KEY.fullmatch(key):
                 raise StashError(f"{name} can't be an option: {key!r} is empty or has spaces or `=`.", "rename it")
+            refuse_other_mode(key, name, self.declared, self.dialect.other_modes)
             self._refuse_prefix(key, name)
             if canonical(self._name(key)) in self.taken:
                 raise _twice(self.taken[canonical(self._name(key))], name)
@@ -336,7 +341,8 @@ class _Writer:
         kinds = {*ways.WORD, *ways.LIST, "value", *ways.WHOLE}
         if (way.names & {*ways.BOOLEAN} or way.pair) and not way.names & kinds:
             raise StashError(
-                f"{name} is {value!r}, but the tool's option takes no value: call.ways.{key} says {_said(way)}.",
+                f"{name} isn't true or false, and the tool's option takes no other value: call.ways.{key} says"
+                f" {_said(way)}.",
                 "give true or false",
             )
         return self._text(value, way, name)

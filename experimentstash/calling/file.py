@@ -9,7 +9,6 @@ from typing import Any
 
 from experimentstash.calling import literals, words
 from experimentstash.calling.command_line import subcommand
-from experimentstash.errors import StashError
 from experimentstash.schema import CallConfig, FileFormat
 
 
@@ -18,8 +17,7 @@ def arguments(
 ) -> tuple[list[str], dict[str, str]]:
     """Return the words after the entrypoint, and the file by its name in the run directory."""
     literals.refuse_settings(call)
-    if call.ways:
-        raise StashError("call.ways: the style file has one way to write everything.", "remove `ways:`")
+    literals.refuse_ways(call)
     name = f"params.{call.format.value}"
     option = [call.option] if call.option else []
     content = _content(call, experiment, params, run_directory)

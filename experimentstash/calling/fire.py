@@ -13,6 +13,7 @@ from experimentstash.calling.command_line import (
     canonical,
     given_options,
     positional_experiment,
+    refuse_other_mode,
     refuse_twice,
     subcommand,
 )
@@ -45,6 +46,7 @@ def arguments(
     for key, (value, name) in values.items():
         if not OPTION_KEY.fullmatch(key):
             raise StashError(f"{name} can't be an option: {key!r} is empty or has spaces or `=`.", "rename it")
+        refuse_other_mode(key, name, given)
         if taken.setdefault(canonical(key), name) != name:
             raise StashError(f"{taken[canonical(key)]} and {name} are one option to the tool.", "keep one of them")
         way = literals.way(given, key)

@@ -30,7 +30,7 @@ def _check_text(text: str, name: str) -> None:
     if _NO_STRING.fullmatch(text.strip()) or not _is_itself(text):
         key = name.removeprefix("params.")
         raise StashError(
-            f"{name} is the string {text!r}, which jsonargparse takes for something else unless its type is `str`.",
+            f"{name} is a string that jsonargparse takes for something else unless its type is `str`.",
             f"give what it is meant to be, or say that the type is `str`: `call: {{ways: {{{key}: word}}}}`",
         )
 
@@ -40,6 +40,7 @@ DIALECT = Dialect(
     possible=frozenset({"word", "value", "json", "yaml", "dotted", "omit"}),
     usual={"boolean": "value", "list": "yaml", "null": "yaml", "mapping": "dotted", "number": "yaml"},
     is_joined=True,
+    other_modes=frozenset({"print_config", "print_shtab"}),
     loses_dashes=True,
     abbreviates=True,
     check_text=_check_text,

@@ -18,11 +18,16 @@ def refuse_settings(call: CallConfig, *also: str) -> None:
         setting = ways.SETTING[kind]
         if setting not in also:
             raise StashError(
-                f"call.{setting}: {said}: the style {call.style.value} has one way to write each {kind}.",
+                f"call.{setting}: {said}: the style {call.style.value} leaves no choice how a {kind} is written.",
                 f"remove `{setting}:`",
             )
     if call.joined is not None:
         raise StashError(f"call.joined: the style {call.style.value} has no use for it.", "remove `joined:`")
+
+
+def refuse_ways(call: CallConfig) -> None:
+    if call.ways:
+        raise StashError(f"call.ways: the style {call.style.value} has no use for it.", "remove `ways:`")
 
 
 def way(given: Mapping[str, Way], key: str) -> str | None:

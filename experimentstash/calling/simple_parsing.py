@@ -13,7 +13,7 @@ def _negation(option: str) -> str:
 DIALECT = Dialect(
     style=CallStyle.simple_parsing,
     possible=frozenset({"word", "value", "flag", "negatable", "spread", "json", "yaml", "dotted", "omit"}),
-    usual={"boolean": "value", "list": "spread", "mapping": "dotted"},
+    usual={"boolean": "value", "list": "spread"},
     is_greedy=True,
     loses_dashes=True,
     abbreviates=True,

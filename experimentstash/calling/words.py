@@ -79,8 +79,8 @@ def _clash(name: str) -> StashError:
 
 
 def option(name: str, text: str) -> list[str]:
-    """Return an option with its value; joined, when the value alone would be read as another option."""
-    if not text.startswith("-") or PLAIN_NEGATIVE.fullmatch(text):
+    """Return an option with its value; joined, when the value alone would be read as another option, or as a file's."""
+    if not text.startswith(("-", "@")) or PLAIN_NEGATIVE.fullmatch(text):
         return [name, text]
     return joined(name, text)
 
@@ -95,7 +95,7 @@ def joined(name: str, text: str) -> list[str]:
 
 def json_text(value: Any, name: str, indent: int | None = None) -> str:
     """Return JSON; numbers and booleans as keys become strings there."""
-    _reject_infinite(value, name)
+    _check_json(value, name)
     return json.dumps(value, ensure_ascii=False, indent=indent)
 
 
@@ -143,15 +143,20 @@ def python_text(value: Any, name: str) -> str:
     return word(value, name)
 
 
-def _reject_infinite(value: Any, name: str) -> None:
+def _check_json(value: Any, name: str) -> None:
+    """Refuse what JSON has no form for, and keys that are one in it."""
     if isinstance(value, float) and not math.isfinite(value):
         raise StashError(f"{name} is {value}, which JSON can't express.", "use a string, null or a finite number")
     if isinstance(value, Mapping):
+        texts = set()
         for key, inner in value.items():
-            _reject_infinite(inner, f"{name}.{key}")
+            _check_json(inner, f"{name}.{key}")
+            texts.add(key if isinstance(key, str) else json.dumps(key))
+        if len(texts) < len(value):
+            raise StashError(f"{name} has two keys that are one in JSON, where all are strings.", "rename one of them")
     elif isinstance(value, (list, tuple)):
         for index, inner in enumerate(value):
-            _reject_infinite(inner, f"{name}[{index}]")
+            _check_json(inner, f"{name}[{index}]")
 
 
 def reject_nul(name: str, text: str) -> None:

@@ -46,6 +46,7 @@ def read(tree: ast.Module) -> Declared:
             is_required=argument.is_required,
             is_positional=argument.is_positional,
             example=argument.example,
+            aliases=tuple(key(flag) for flag in argument.flags if key(flag) != argument.name),
             ways=()
             if argument.is_positional
             else tuple(_ways(argument, switched, defaults, functions, is_sure=not has_own_default)),

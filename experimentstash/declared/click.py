@@ -67,7 +67,8 @@ def _option(call: ast.Call) -> Option | None:
     is_flag = is_true(words.get("is_flag")) or bool(off)
     required = is_true(words.get("required"))
     shown = None if is_flag else example(words)
-    return Option(key(on or off), required, False, shown, tuple(_ways(on, off, words, is_required=required)))
+    aliases = tuple(key(flag.partition("/")[0].strip()) for flag in flags if flag != long[0] and "/" not in flag)
+    return Option(key(on or off), required, False, shown, tuple(_ways(on, off, words, is_required=required)), aliases)
 
 
 def _ways(on: str, off: str, words: dict[str, ast.expr], *, is_required: bool) -> Iterator[str]:

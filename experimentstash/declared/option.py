@@ -16,6 +16,7 @@ class Option:
     is_positional: bool
     example: str | None  # a value that it takes, as YAML: its default, its first choice, or one of its type
     ways: tuple[str, ...] = ()  # how a parameter is written for it (calling/ways.py); (): its declaration doesn't tell
+    aliases: tuple[str, ...] = ()  # its other names
 
 
 @dataclass(frozen=True)
@@ -34,15 +35,17 @@ class Declared:
         found: dict[str, tuple[str, ...]] = {}
         unsure = set()
         for option in self.options:
-            if not option.is_positional and found.setdefault(option.name, option.ways) != option.ways:
-                unsure.add(option.name)
+            for name in () if option.is_positional else (option.name, *option.aliases):
+                if found.setdefault(name, option.ways) != option.ways:
+                    unsure.add(name)
         return {name: ways for name, ways in found.items() if ways and name not in unsure}
 
 
 def key(flag: str) -> str:
-    """Return the name under which a parameter is given for an option."""
+    """Return the name under which a parameter is given for an option: without dashes, if there are as many as usual."""
     bare = flag.lstrip("-")
-    return flag if len(bare) == 1 and flag.startswith("--") else bare
+    is_usual = flag.startswith("--") == (len(bare) > 1)
+    return bare if is_usual else flag
 
 
 def called(node: ast.AST) -> str:

@@ -110,8 +110,8 @@ def tyro_ways(field: Field) -> list[str]:
         is_empty_list = is_empty(field.default) or field.factory == "list"
         # What is given comes after the default.
         return ["repeat", "omit_empty"] if is_empty_list else ["word"]
-    if field.kind == "bool" and not field.may_be_null:
-        return ["negatable"]
+    if field.kind == "bool":
+        return ["python" if field.may_be_null else "negatable"]
     if (field.kind == "str" and not field.may_be_null and not field.is_union) or field.kind in _DICTS:
         return ["word"]
     return ["spread"] if field.kind in _LISTS and not field.is_union else []
