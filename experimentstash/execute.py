@@ -16,7 +16,19 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from experimentstash import attempts, collect, files, job_end, outcome, procfs, records, slurm, wandb_places, written
+from experimentstash import (
+    attempts,
+    collect,
+    copies,
+    files,
+    job_end,
+    outcome,
+    procfs,
+    records,
+    slurm,
+    wandb_places,
+    written,
+)
 from experimentstash.errors import (
     EXIT_INTERRUPTED,
     EXIT_NOT_EXECUTABLE,
@@ -162,6 +174,8 @@ class Execution:
         Where it writes into its checkout, its turn must have come: see ``collect_lock``.
         """
         run, log = self.run, self._log
+        if run.apart is not None:
+            copies.make(run.apart)
         self._before = collect.snapshot([Path(directory) for directory in run.collect])
         run.state = State.RUNNING
         run.started = records.now()
@@ -307,9 +321,10 @@ class Execution:
         run, ending = self.run, self._tool.ending()
         _note_wandb(run, self._wandb_beside_the_tool())
         find_wandb(run, self.log_offset, self._began)
-        _bring_together(run, self._before)
+        _bring_together(run, self._before, may_go_on=run.resume is not None and ending.returncode != 0)
         self._note_written()
         _conclude(run, ending, self._log, self.log_offset)
+        close_copy(run)
 
     def abandon(self, error: BaseException) -> None:
         """End what is left of the tool, now, and close the record of a run that can't be watched any longer."""
@@ -317,7 +332,9 @@ class Execution:
             self._tool.kill()  # nothing may go on unwatched
         self._looks.leaves(self.run)
         if not self.run.state.is_final:
+            recover_copy(self.run)
             _abandon(self.run, error, self._log)
+            close_copy(self.run)
 
     def give_up(self, state: State, reason: str, exit_code: int, job_end: records.JobEnd | None = None) -> None:
         """Close the record of a run that has not begun, and is not to."""
@@ -617,14 +634,29 @@ def _turn(execution: Execution) -> Iterator[None]:
         yield
 
 
-def _bring_together(run: Run, before: collect.Snapshot) -> None:
-    if not run.collect:
-        return
+def _bring_together(run: Run, before: collect.Snapshot, *, may_go_on: bool) -> None:
     try:
-        base = None if run.code is None else Path(run.code.path)
-        run.collected = collect.bring_together([Path(path) for path in run.collect], before, run.path, base)
+        if run.apart is not None:
+            run.collected = copies.keep(run, may_go_on=may_go_on)
+        if run.collect:
+            base = None if run.code is None else Path(run.code.path)
+            run.collected = collect.bring_together([Path(path) for path in run.collect], before, run.path, base)
     except OSError as error:
-        run.notes.append(f"what the tool wrote in its checkout could not all be moved here: {error}")
+        where = "in its checkout" if run.apart is None else f"in {run.apart.path}, where it still is,"
+        run.notes.append(f"what the tool wrote {where} could not all be moved here: {error}")
+        run.apart = None  # nothing may remove it
+
+
+def recover_copy(run: Run) -> None:
+    """Keep what the tool wrote into the copy of its code that a run had, and on which nobody works any more."""
+    if run.apart is not None:
+        _bring_together(run, {}, may_go_on=attempts.can_go_on(run))
+
+
+def close_copy(run: Run) -> None:
+    """Remove the copy of the code that a run had for itself, unless it may go on there."""
+    if run.apart is not None and not attempts.can_go_on(run):
+        copies.remove(run.apart)
 
 
 class _Log:

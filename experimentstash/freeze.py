@@ -26,6 +26,7 @@ from experimentstash import (
     records,
     run_places,
     wandb_variables,
+    written,
 )
 from experimentstash.calling import arguments
 from experimentstash.calls import Calling
@@ -36,7 +37,7 @@ from experimentstash.pins import Pin
 from experimentstash.process import LEAKS
 from experimentstash.provenance import FRESH, Checkouts, Provenance
 from experimentstash.recipes import Recipe
-from experimentstash.records import Code, Command, Run, State
+from experimentstash.records import Apart, Code, Command, Run, State
 from experimentstash.redaction import contains_secret, find_secret, is_secret_name
 from experimentstash.schema import StashConfig, ToolConfig
 from experimentstash.supervision import supervisor_here
@@ -44,6 +45,7 @@ from experimentstash.toolpath import tool_directory
 from experimentstash.workspace import Stash
 
 if TYPE_CHECKING:
+    from experimentstash.apart import Plot
     from experimentstash.worktrees import Frozen
 
 # What the application tells itself and its jobs is not for the tool.
@@ -65,6 +67,7 @@ class Request:
     for_slurm: bool = False  # it will be executed in a SLURM job
     env_set: Mapping[str, str] = field(default_factory=dict)  # what Hydra sets; the tool's own `env` outranks it
     frozen: Frozen | None = None  # the code to use; None: the tool's checkout itself
+    plot: Plot | None = None  # it gets a copy of the tool's code for itself
     to_be_frozen: bool = False  # it will use frozen code, also where none is made because nothing is run
 
 
@@ -84,6 +87,7 @@ class Plan:
     grace_signal: str = "TERM"
     objective: objective.Spec | None = None
     collected: Sequence[Path] = ()
+    apart: Apart | None = None
     pin: Pin | None = None  # the commit that was asked for and is checked out; of frozen code its record tells
 
 
@@ -168,8 +172,8 @@ def plan(request: Request, bases: Bases | None = None) -> Plan:
     command.unset = sorted({*command.unset, *wandb_unset} - set(command.environment))
     asked = config.resources
     described = [config.description, *config.tags, *map(str, [*request.overrides, *asked.setup, *asked.extra.values()])]
-    written = [*command.argv, *command.environment.values(), *built.files.values(), *described]
-    variable = find_secret(written, ChainMap(secrets, os.environ))
+    texts = [*command.argv, *command.environment.values(), *built.files.values(), *described]
+    variable = find_secret(texts, ChainMap(secrets, os.environ))
     if variable is not None:
         raise contains_secret(variable)
     collected = _collected(request, directory)
@@ -177,6 +181,11 @@ def plan(request: Request, bases: Bases | None = None) -> Plan:
         raise StashError(
             f"{_where(request)}: working_directory: {tool.working_directory!r} is neither `tool` nor `run`."
         )
+    apart = None
+    if request.plot is not None:
+        apart = request.plot.copy(request.id)
+        command = request.plot.moved(command, apart)
+        collected = []  # all that it writes there is
     return Plan(
         request=request,
         directory=directory,
@@ -192,6 +201,7 @@ def plan(request: Request, bases: Bases | None = None) -> Plan:
         grace_signal=grace_signal,
         objective=None if config.objective is None else objective.check(config.objective, request.directory),
         collected=collected,
+        apart=apart,
         pin=basis.pin,
     )
 
@@ -213,7 +223,10 @@ def freeze(planned: Plan, announce: Callable[[str], None], checkouts: Checkouts 
     """
     environments.make(planned.recipe, announce=announce)
     request, frozen, pin = planned.request, planned.request.frozen, planned.pin
+    if request.plot is not None:
+        frozen = request.plot.frozen
     checkouts = checkouts or Checkouts()
+    outputs = [Path(os.path.normpath(planned.directory / path)) for path in written_at(request)]
     origins = (
         checkouts.identify(
             request.stash.root,
@@ -221,8 +234,9 @@ def freeze(planned: Plan, announce: Callable[[str], None], checkouts: Checkouts 
             is_stash=True,
             code=(request.stash.conf, planned.directory),
             results=(request.directory, *([request.sweep] if request.sweep is not None else [])),
+            outputs=outputs,
         ),
-        _live(checkouts, planned) if frozen is None else frozen.provenance,
+        _live(checkouts, planned, outputs) if frozen is None else frozen.provenance,
     )
     run = draft(planned)
     run.stash, run.code = origins[0].code, origins[1].code
@@ -246,12 +260,20 @@ def freeze(planned: Plan, announce: Callable[[str], None], checkouts: Checkouts 
     return run
 
 
-def _live(checkouts: Checkouts, planned: Plan) -> Provenance:
+def written_at(request: Request) -> list[str]:
+    """Return where the tool of a run is known to write, relative to its directory."""
+    tool = request.config.tool
+    return written.outputs(request.stash.writes(request.tool), tool.collect, tool.shared)
+
+
+def _live(checkouts: Checkouts, planned: Plan, outputs: Sequence[Path]) -> Provenance:
     """Return what the tool's checkout is now: all of it, where the tool has a repository of its own."""
     directory = planned.directory
     root = git.toplevel(directory)
     is_own = root is not None and root != git.toplevel(planned.request.stash.root)
-    found = checkouts.identify(root if is_own and root is not None else directory, "tool.patch", code=(directory,))
+    found = checkouts.identify(
+        root if is_own and root is not None else directory, "tool.patch", code=(directory,), outputs=outputs
+    )
     pin = None if planned.pin is None else planned.pin.name
     return Provenance(Code(**{**vars(found.code), "path": str(directory), "pin": pin}), found.patch)
 
@@ -277,7 +299,8 @@ def draft(planned: Plan) -> Run:
         grace_signal=planned.grace_signal,
         resources={name: value for name, value in vars(config.resources).items() if value not in (None, [], {})},
         collect=[str(path) for path in planned.collected],
-        collect_lock=str(stash.lock(request.tool)) if config.tool.collect else None,
+        collect_lock=str(stash.lock(request.tool)) if planned.collected else None,
+        apart=planned.apart,
         shared=list(config.tool.shared),
         resume=config.tool.resume,
         objective=planned.objective,

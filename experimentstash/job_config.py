@@ -35,6 +35,7 @@ class Circumstances:
     launcher: str
     sweeper: str
     is_dry: bool  # nothing is to be executed
+    is_parallel: bool = False  # several jobs of the sweep may be at work at the same time
 
 
 class Job(Protocol):
@@ -92,7 +93,13 @@ def circumstances(hydra: Any, config: DictConfig) -> Circumstances:
         launcher=str(hydra.launcher._target_),
         sweeper=str(hydra.sweeper._target_),
         is_dry=is_dry(config),
+        is_parallel=hydra.mode == RunMode.MULTIRUN and not _in_turn(hydra.launcher),
     )
+
+
+def _in_turn(launcher: Any) -> bool:
+    """Tell whether a launcher executes one job after the other."""
+    return str(launcher._target_).endswith(".BasicLauncher") or launcher.get("n_jobs") == 1
 
 
 def is_dry(config: DictConfig) -> bool:

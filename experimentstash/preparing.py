@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from experimentstash import records, run_places, sweepers
 from experimentstash import session as sessions
 from experimentstash.errors import SecretError, StashError, explain_refusal
-from experimentstash.freeze import Request, draft, explain, freeze, plan
+from experimentstash.freeze import Request, draft, explain, freeze, plan, written_at
 from experimentstash.job_config import Circumstances, Job
 from experimentstash.output import complain, say
 from experimentstash.records import Command, Run, State
@@ -25,6 +25,7 @@ from experimentstash.toolpath import tool_directory
 from experimentstash.workspace import Stash, run_id
 
 if TYPE_CHECKING:
+    from experimentstash.apart import Plot
     from experimentstash.worktrees import Frozen
 
 
@@ -61,6 +62,7 @@ def prepare_job(job: Job) -> Prepared | None:
             raise sweepers.no_objective(request.organizer)
         if not seen.is_dry:
             request = replace(request, frozen=_frozen(session, request))
+            request = replace(request, plot=_apart(session, request, seen))
         planned = plan(request, session.bases)
         if settings.debug:
             for line in explain(planned):
@@ -104,20 +106,10 @@ def _frozen(session: Session, request: Request) -> Frozen | None:
 
     StashError if frozen code was asked for and git doesn't know the tool; where it is only the default, that is said.
     """
-    config, name = request.config, request.tool
+    config, tool = request.config, request.config.tool
     if not request.to_be_frozen:
         return None
-    from experimentstash import pins, worktrees
-
-    tool = config.tool
-    directory = tool_directory(request.stash, name, tool, is_needed=tool.commit is None)
-    key = (name, directory, tool.commit, *tool.shared, tool.call.config_dir, tool.call.config_path)
-    is_first = key not in session.frozen
-    if is_first:
-        user = request.sweep or request.directory
-        pin = pins.read(request.stash, name, tool, directory)
-        session.frozen[key] = worktrees.secure(request.stash, name, directory, tool, user, say, pin)
-    found = session.frozen[key]
+    found, is_first = _secured(session, request)
     if found is None and config.code is CodeMode.frozen:
         raise StashError(
             f"code=frozen: git knows nothing of {tool.path}, so its code can't be frozen.",
@@ -126,6 +118,45 @@ def _frozen(session: Session, request: Request) -> Frozen | None:
     if found is None and is_first:
         say(f"{tool.path} is no git checkout: its code is used live, so don't edit it while runs are queued")
     return found
+
+
+def _secured(session: Session, request: Request) -> tuple[Frozen | None, bool]:
+    """Return the code of a run's tool, secured once in this process, and whether this was the first time."""
+    from experimentstash import pins, worktrees
+
+    stash, name, tool = request.stash, request.tool, request.config.tool
+    directory = tool_directory(stash, name, tool, is_needed=tool.commit is None)
+    key = (name, directory, tool.commit, *tool.shared, tool.call.config_dir, tool.call.config_path)
+    is_first = key not in session.frozen
+    if is_first:
+        pin = pins.read(stash, name, tool, directory)
+        user, outputs = request.sweep or request.directory, written_at(request)
+        session.frozen[key] = worktrees.secure(stash, name, directory, tool, user, say, pin, outputs)
+    return session.frozen[key], is_first
+
+
+def _apart(session: Session, request: Request, seen: Circumstances) -> Plot | None:
+    """Return how a run is kept apart from those at work at the same time; None if it need not be, or can't be."""
+    config, stash, name = request.config, request.stash, request.tool
+    if not seen.is_parallel or config.code is CodeMode.live:
+        return None
+    outputs = written_at(request)
+    if not outputs:
+        return None
+    from experimentstash import apart
+
+    key = (name, request.to_be_frozen, *outputs)
+    if key not in session.plots:
+        frozen, _ = _secured(session, request)
+        live = tool_directory(stash, name, config.tool, is_needed=config.tool.commit is None)
+        session.plots[key] = (
+            None
+            if frozen is None
+            else apart.plot(stash, config.tool, live, frozen, outputs, is_frozen=request.to_be_frozen)
+        )
+        if session.plots[key] is not None:
+            say(f"{name} writes into its checkout ({', '.join(outputs[:3])}): each run gets a copy of its code")
+    return session.plots[key]
 
 
 def _reject(session: Session, seen: Circumstances, error: Exception) -> StashError:

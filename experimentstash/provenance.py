@@ -52,12 +52,14 @@ class Checkouts:
         is_stash: bool = False,
         code: Sequence[Path] = (),
         results: Sequence[Path] = (),
+        outputs: Sequence[Path] = (),
     ) -> Provenance:
         """Return what the checkout with this directory is now; only changes below the directory count as its own.
 
-        Results of runs are no changes: see ``results.among``, which gets ``code`` and the directories ``results``. Of a
-        stash in a larger repository, what differs from the commit elsewhere counts as well, as far as git tracks it: a
-        tool may use code from there.
+        Results of runs are no changes: see ``results.among``, which gets ``code`` and the directories ``results``. Nor
+        is what git doesn't track at ``outputs``, where a tool leaves its own, but for source files. Of a stash in a
+        larger repository, what differs from the commit elsewhere counts as well, as far as git tracks it: a tool may
+        use code from there.
         """
         moment, known = self._identified.get((directory, patch_name), (-FRESH, None))
         if known is None or time.monotonic() - moment >= FRESH:
@@ -65,13 +67,19 @@ class Checkouts:
             if status is None:
                 known = Provenance(Code(path=str(directory)))
             else:
-                cleaned = self._cleaned(directory, status, is_stash, code, results)
+                cleaned = self._cleaned(directory, status, is_stash, code, results, outputs)
                 known = _identity(directory, cleaned, patch_name, set(status.changed) - set(cleaned.changed), is_stash)
             self._identified[directory, patch_name] = moment, known
         return known
 
     def _cleaned(
-        self, directory: Path, status: git.Status, is_stash: bool, code: Sequence[Path], results: Sequence[Path]
+        self,
+        directory: Path,
+        status: git.Status,
+        is_stash: bool,
+        code: Sequence[Path],
+        results: Sequence[Path],
+        outputs: Sequence[Path],
     ) -> git.Status:
         """Return a status without what isn't the directory's, and without results."""
         prefix = "" if directory == status.root else f"{os.path.relpath(directory, status.root)}/"
@@ -82,6 +90,8 @@ class Checkouts:
             for path in status.untracked
             if path.startswith(prefix) and not (path.startswith(own_output) and (is_stash or not is_source(path)))
         }
+        left = tuple(f"{os.path.relpath(path, status.root)}/" for path in outputs)
+        untracked = {path for path in untracked if not f"{path}/".startswith(left) or is_source(path)}
         left_by_runs = among(
             status.root,
             (*changed, *untracked),
@@ -90,18 +100,20 @@ class Checkouts:
             tracked=lambda: git.tracked(status.root, ["."]),
         )
         # A submodule in which nothing but results lies about is as committed.
-        clean = {path for path in status.littered if path in changed and not self._is_dirty(status.root / path)}
+        clean = {
+            path for path in status.littered if path in changed and not self._is_dirty(status.root / path, outputs)
+        }
         return dataclasses.replace(
             status,
             changed=tuple(sorted(changed - left_by_runs - clean)),
             untracked=tuple(sorted(untracked - left_by_runs)),
         )
 
-    def _is_dirty(self, submodule: Path) -> bool:
+    def _is_dirty(self, submodule: Path, outputs: Sequence[Path]) -> bool:
         _, status = self._status(submodule)
         if status is None:
             return True
-        cleaned = self._cleaned(submodule, status, False, (), ())
+        cleaned = self._cleaned(submodule, status, False, (), (), outputs)
         return bool(cleaned.changed or cleaned.untracked)
 
     def _status(self, directory: Path) -> tuple[float, git.Status | None]:

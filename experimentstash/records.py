@@ -133,6 +133,17 @@ class JobEnd:
 
 
 @dataclass
+class Apart:
+    """A copy of the tool's code that a run has for itself while it is at work, because the tool writes into it."""
+
+    source: str  # the frozen code that is copied
+    path: str
+    live: str  # the same directory in the checkout
+    links: list[str] = field(default_factory=list)  # what the copy has links to, relative to the checkout
+    brought: list[str] = field(default_factory=list)  # what besides the frozen code is copied from there
+
+
+@dataclass
 class Attempt:
     """How one attempt at a run went; the latest is the run's own."""
 
@@ -171,6 +182,7 @@ class Run:
     job_end: JobEnd | None = None  # of its present attempt
     collect: list[str] = field(default_factory=list)  # absolute paths in the tool's checkout
     collect_lock: str | None = None  # held while the tool may write there
+    apart: Apart | None = None
     shared: list[str] = field(default_factory=list)  # what stays in the checkout, relative to the tool's directory
     resume: list[str] | None = None  # extra arguments of further attempts; None: can't be resumed
     objective: Any = None  # where the number, or a list of them, is found that a sweeper is to optimise
@@ -438,6 +450,7 @@ _NESTED: dict[str, Any] = {
     "process": Process,
     "queued": Queued,
     "job_end": JobEnd,
+    "apart": Apart,
 }
 
 

@@ -13,7 +13,16 @@ from pathlib import Path
 
 from experimentstash import attempts, packs, procfs, records, run_places, slurm, slurm_query
 from experimentstash.errors import StashError
-from experimentstash.execute import GRACE_HERE, HEARTBEAT, MARKER, SUPERVISOR_LOG, find_wandb, finish_wandb
+from experimentstash.execute import (
+    GRACE_HERE,
+    HEARTBEAT,
+    MARKER,
+    SUPERVISOR_LOG,
+    close_copy,
+    find_wandb,
+    finish_wandb,
+    recover_copy,
+)
 from experimentstash.files import locked
 from experimentstash.output import say
 from experimentstash.procfs import Identity
@@ -152,7 +161,9 @@ def reconcile(stash: Stash, run: Run, enquiry: Enquiry | None = None) -> Run:
         run.ended = _last_sign_of_life(run)
         if not was_queued:
             run.notes.append(f"closed at {records.now()} because its supervisor was gone")
+        recover_copy(run)
         records.write(run)
+        close_copy(run)
         find_wandb(run, 0, 0.0 if run.started is None else records.moment(run.started))
         finish_wandb(run)
         return run

@@ -20,6 +20,7 @@ from experimentstash.variations import SweepLoader
 from experimentstash.workspace import Stash, find_stash, new_token
 
 if TYPE_CHECKING:
+    from experimentstash.apart import Plot
     from experimentstash.continuing import Continuation
     from experimentstash.worktrees import Frozen
 
@@ -49,6 +50,7 @@ class Session:
     bases: Bases = field(default_factory=Bases)
     # The tools' code that has been secured: all runs of a sweep share one state of it. None: git doesn't know the tool.
     frozen: dict[tuple[object, ...], Frozen | None] = field(default_factory=dict)
+    plots: dict[tuple[object, ...], Plot | None] = field(default_factory=dict)  # how their runs are kept apart
 
 
 _present: ContextVar[Session | None] = ContextVar("session", default=None)

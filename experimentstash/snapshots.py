@@ -29,11 +29,14 @@ class Snapshot:
     nested: Mapping[str, Snapshot] = field(default_factory=dict)  # the submodules that are checked out, by their paths
 
 
-def take(root: Path, path: str = "", *, without: Sequence[str] = (), below: str = "") -> Snapshot | None:
+def take(
+    root: Path, path: str = "", *, without: Sequence[str] = (), outputs: Sequence[str] = (), below: str = ""
+) -> Snapshot | None:
     """Return the snapshot of the checkout at ``root``; None if there is nothing in it that git knows.
 
     With ``path`` the commit has no parent and nothing in it but that directory: it stays the same whatever changes
-    elsewhere. ``without`` are untracked paths to leave out. ``below`` is where a submodule lies in its superproject.
+    elsewhere. ``without`` are untracked paths to leave out, and
+    so are ``outputs``, but for source files there. ``below`` is where a submodule lies in its superproject.
     """
     status = git.status(root)
     if status is None or status.commit is None:
@@ -43,6 +46,8 @@ def take(root: Path, path: str = "", *, without: Sequence[str] = (), below: str 
     changed = [name for name in status.changed if name.startswith(prefix)]
     untracked = [name for name in status.untracked if name.startswith(prefix) and not f"{name}/".startswith(left_out)]
     untracked = [name for name in untracked if not name.startswith(OWN_OUTPUT) or results.is_source(name)]
+    written = tuple(f"{name}/" for name in outputs)
+    untracked = [name for name in untracked if not f"{name}/".startswith(written) or results.is_source(name)]
     left_by_runs = results.among(root, untracked, code=[root / path], tracked=lambda: git.tracked(root, ["."]))
     untracked = [name for name in untracked if name not in left_by_runs]
     kept = [name for name in untracked if belongs_in_patch(root / name)]

@@ -17,7 +17,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,8 +92,11 @@ def secure(
     user: Path,
     announce: Callable[[str], None],
     pin: Pin | None = None,
+    outputs: Sequence[str] = (),
 ) -> Frozen | None:
     """Return the code of a tool as its checkout in ``live`` is, or exactly ``pin``; None if git doesn't know it.
+
+    What earlier runs have left at the paths ``outputs``, relative to its directory, is not part of it.
 
     It stays as long as this process lives, or a run below the directory ``user`` isn't over or can be resumed.
     """
@@ -105,8 +108,12 @@ def secure(
     shared = shared_paths(stash, name, tool, real, pin)
     try:
         below = [Path(os.path.normpath(real / each)).relative_to(root).as_posix() for each in shared]
+        left = [Path(os.path.normpath(real / each)) for each in outputs]
+        results = [each.relative_to(root).as_posix() for each in left if each.is_relative_to(root)]
         taken = (
-            snapshots.take(root, path, without=below) if pin is None else snapshots.of_commit(root, pin.commit, path)
+            snapshots.take(root, path, without=below, outputs=results)
+            if pin is None
+            else snapshots.of_commit(root, pin.commit, path)
         )
         if taken is None:
             return None

@@ -234,6 +234,13 @@ def known(note: Path) -> list[str]:
         return []
 
 
+def outputs(note: Path, collect: Iterable[str], shared: Iterable[str]) -> list[str]:
+    """Return where a tool is known to write: its registration says so (``collect``), or it was seen to."""
+    stays = [os.path.normpath(path) for path in shared]
+    paths = [os.path.normpath(path) for path in (*collect, *known(note))]
+    return [path for path in dict.fromkeys(paths) if not any(f"{path}/".startswith(f"{one}/") for one in stays)]
+
+
 def remember(note: Path, names: Iterable[str]) -> None:
     """Note where a tool has written: a hint for later runs, which may get lost."""
     before = known(note)

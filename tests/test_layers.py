@@ -51,12 +51,14 @@ LAYERS = (
     {f"calling.{name}" for name in ("fire", "gin", "sacred", "key_value", "file")},
     {"run_places", "results", "written", "calls"},
     {"provenance", "calling.arguments", "environments", "collect", "completion", "slurm", "summary", "wandb_runs"}
+    | {"copies"}
     | {"slurm_query", "sweepers", "attempts", "detection", "older", "organizers", "packs", "submodules", "toolpath"},
     {"job_terms"},
     {"job_end"},
     {"supervision", "pins", "registrations", "journal", "git_state", "wandb_sync", "wandb_upload", "snapshots"},
     {"transaction"},
     {"outcome", "backups", "written_words", "places", "wandb_guard", "worktrees"},
+    {"apart"},
     {"freeze", "execute", "leftovers", "subdirectories", "unpacking"},
     {"launch.crew", "launch.sbatch_variables"},
     {

@@ -1,0 +1,155 @@
+"""A copy of the tool's code that a run has for itself: what it writes there is its own, and is kept with it at its end.
+
+Standard library only, and light: supervisors make the copies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from experimentstash import written
+from experimentstash.light import TYPE_CHECKING
+from experimentstash.records import Run
+
+if TYPE_CHECKING:
+    from experimentstash.records import Apart
+
+# Beside the copy, set last: what has changed since then the run has made.
+_READY = ".ready"
+# Nanoseconds by which the clocks of file systems go on at a time: what is as old as the copy may be of the copy.
+_TICK = 20_000_000
+# Where what a run has written beside its tool's directory goes.
+ASIDE = "collected"
+
+
+def make(apart: Apart) -> None:
+    """Make a run's copy, unless it is there from an earlier attempt."""
+    import shutil  # here, because most runs need nothing of it
+
+    copy = Path(apart.path)
+    home = copy.parent
+    if (home / _READY).exists():
+        return
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(home)
+    home.mkdir(parents=True)
+    shutil.copytree(apart.source, copy, symlinks=True)
+    live = Path(apart.live)
+    for name in apart.brought:
+        if not os.path.lexists(copy / name):
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            if (live / name).is_dir():
+                shutil.copytree(live / name, copy / name, symlinks=True)
+            elif (live / name).exists():
+                shutil.copy2(live / name, copy / name)
+    for name in apart.links:
+        if not os.path.lexists(copy / name) and os.path.lexists(live / name):
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            (copy / name).symlink_to(live / name)
+    # A tool may look beside its directory, for ../data.
+    with contextlib.suppress(OSError):
+        for name in os.listdir(live.parent):
+            if not os.path.lexists(home / name):
+                (home / name).symlink_to(live.parent / name)
+    (home / _READY).touch()
+
+
+def keep(run: Run, *, may_go_on: bool) -> list[str]:
+    """Keep with a run what it has written into its copy; return where, relative to its directory.
+
+    Moved, but for a run that ``may_go_on``: it is copied then, so that it finds it again.
+    """
+    import shutil  # here, because most runs need nothing of it
+
+    assert run.apart is not None and run.code is not None
+    copy, source = Path(run.apart.path), Path(run.apart.source)
+    tool = os.path.relpath(run.code.path, run.apart.source)  # where the tool's directory is in the copy
+    earlier = set(run.collected)
+    brought: list[str] = []
+    for path in _changed(run.apart):
+        inside = os.path.relpath(path, os.path.join(copy, tool))
+        if inside.startswith("../"):
+            inside = os.path.join(ASIDE, os.path.relpath(path, copy.parent if not path.is_relative_to(copy) else copy))
+        target = run.path / inside
+        is_ours = inside in earlier
+        if not is_ours and (os.path.lexists(target) or any(parent.is_file() for parent in target.parents)):
+            target = _free(run.path / ASIDE / inside)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if is_ours:
+            with contextlib.suppress(FileNotFoundError):
+                target.unlink()
+        if may_go_on or (source / os.path.relpath(path, copy)).exists():
+            shutil.copy2(path, target, follow_symlinks=False)
+        else:
+            shutil.move(path, target)
+        brought.append(str(target.relative_to(run.path)))
+    return sorted({*brought, *earlier})
+
+
+def remove(apart: Apart) -> None:
+    """Remove a run's copy."""
+    import shutil  # here, because most runs need nothing of it
+
+    home = Path(apart.path).parent
+    (home / _READY).unlink(missing_ok=True)
+    shutil.rmtree(home, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        home.parent.rmdir()
+
+
+def _changed(apart: Apart) -> Iterator[Path]:
+    """Yield the files in a run's copy, and beside it, that it has made or changed."""
+    import filecmp  # here, because most runs need nothing of it
+
+    copy, home = Path(apart.path), Path(apart.path).parent
+    try:
+        since = (home / _READY).stat().st_ctime_ns
+    except OSError:
+        return
+    links = {str(copy / name) for name in apart.links}
+    for folder, folders, names in os.walk(home):
+        folders.sort()
+        folders[:] = [
+            name
+            for name in folders
+            if written.may_hold_results(os.path.join(folder, name), name, _listed(os.path.join(folder, name)))
+            or name in ("wandb", ".wandb")
+        ]
+        for name in sorted([*names, *(each for each in folders if os.path.islink(os.path.join(folder, each)))]):
+            path = Path(folder, name)
+            if not written.is_result(name) or (folder == str(home) and (name == _READY or path.is_symlink())):
+                continue
+            if str(path) in links and path.is_symlink():
+                continue
+            age = path.lstat().st_ctime_ns - since
+            if age < 0:
+                continue
+            if age > _TICK:
+                yield path
+                continue
+            relative = os.path.relpath(path, copy)
+            origins = [Path(apart.source, relative), Path(apart.live, relative)]
+            if path.is_symlink():
+                is_same = any(one.is_symlink() and os.readlink(one) == os.readlink(path) for one in origins[:1])
+            else:
+                is_same = any(one.is_file() and filecmp.cmp(one, path, shallow=False) for one in origins)
+            if not is_same:
+                yield path
+
+
+def _listed(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+def _free(path: Path) -> Path:
+    """Return ``path``, or if that is taken the path with the first free number."""
+    candidate, number = path, 2
+    while os.path.lexists(candidate):
+        candidate, number = path.with_name(f"{path.name}.{number}"), number + 1
+    return candidate
