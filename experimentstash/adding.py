@@ -312,6 +312,13 @@ def _notes(tree: Path, detected: Detection, is_local: bool) -> list[str]:
         )
     if is_local:
         notes.append("its URL is a path on this machine: who clones the stash elsewhere can't get the tool")
+    if detected.writes:
+        seen = [f"{write.path}{'' if write.is_whole else '…'} ({write.where})" for write in detected.writes[:5]]
+        setting = "collect" if any(write.is_whole for write in detected.writes) else "working_directory: run"
+        notes.append(
+            f"it seems to write into its checkout: {', '.join(seen)}; `{setting}` in its registration keeps that with"
+            " each run"
+        )
     if detected.best is not None and detected.best.hydra is not None and detected.best.hydra.config_directory is None:
         notes.append("its Hydra configs were not found: give their directory as `call.configs` in the registration")
     return notes
@@ -353,9 +360,19 @@ def _registration(path: str, chosen: Candidate, detected: Detection, commit: str
             "commit": registrations.scalar_commit(commit),
             "python_version": scalar(python) if python else None,
             "description": scalar(detected.description) if detected.description else None,
+            "collect": _collect(detected),
         },
         {"call": call, "environment": {} if detected.file in usual else {"file": scalar(detected.file or "")}},
     )
+
+
+def _collect(detected: Detection) -> str | None:
+    """Return what of its checkout the tool seems to write to, as a setting, with what else there is to choose."""
+    whole = [write for write in detected.writes if write.is_whole]
+    if not whole:
+        return None
+    places = ", ".join(registrations.scalar(write.path) for write in whole)
+    return f"[{places}]  # it seems to write there ({whole[0].where}); or `working_directory: run`, `shared`"
 
 
 def _call(chosen: Candidate) -> dict[str, str | None]:

@@ -16,9 +16,10 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
-from experimentstash import entrypoints
+from experimentstash import detect_writes, entrypoints
 from experimentstash.declared import library, program
 from experimentstash.declared.option import Declared, Option
+from experimentstash.detect_writes import Write
 from experimentstash.errors import StashError
 from experimentstash.schema import CallStyle, EnvironmentKind
 
@@ -28,6 +29,7 @@ _SKIPPED |= {"notebooks", "third_party", "vendor", "external", "outputs", "multi
 _DEEPEST = 5
 _MOST_FILES = 3000
 _LARGEST_FILE = 1_000_000
+_MOST_IMPORTED = 100
 _OUTPUT_OPTIONS: tuple[str, ...] = (
     "output-dir",
     "output_dir",
@@ -99,6 +101,7 @@ class Detection:
     description: str
     candidates: tuple[Candidate, ...]
     notes: tuple[str, ...] = field(default=())
+    writes: tuple[Write, ...] = ()  # where the best candidate seems to write below its working directory
 
     @property
     def best(self) -> Candidate | None:
@@ -134,6 +137,7 @@ def detect(directory: Path, entrypoint: str | None = None) -> Detection:
         description=_description(directory, project),
         candidates=tuple(candidates),
         notes=tuple(_notes(directory)),
+        writes=() if best is None else _writes(best, sources),
     )
 
 
@@ -144,6 +148,28 @@ def detect_environment(directory: Path) -> Detection:
     python, is_read = _python(directory, project, None)
     is_locked = kind is EnvironmentKind.pyproject and (directory / "uv.lock").is_file()
     return Detection(kind, file, is_locked, python, is_read, "", ())
+
+
+def _writes(best: Candidate, sources: Mapping[str, _Source]) -> tuple[Write, ...]:
+    """Return where a program and what it imports of the repository seem to write, unless an option says where."""
+    source = None if best.file is None else sources.get(best.file)
+    if source is None or (source.hydra is not None and source.hydra[2] in (None, "1.1")):
+        return ()  # Hydra changes into the run's directory, or may do so
+    said = {best.output_option.lstrip("-")} if best.output_option else set()
+    options = {
+        option.name: option.example.strip("'\"")
+        for option in best.options
+        if option.example and not option.is_positional and option.name.lstrip("-") not in said
+    }
+    read: dict[str, _Source] = {}
+    waiting = [source]
+    while waiting and len(read) < _MOST_IMPORTED:
+        first = waiting.pop(0)
+        if first.path not in read:
+            read[first.path] = first
+            waiting += _imported(first, sources)
+    found = [write for each in read.values() for write in detect_writes.found(each.tree, each.path, options)]
+    return detect_writes.merged([*found, *detect_writes.of_options(options, source.path)])
 
 
 # --- candidates ------------------------------------------------------------------------------------------------------

@@ -223,8 +223,6 @@ def freeze(planned: Plan, announce: Callable[[str], None], checkouts: Checkouts 
     """
     environments.make(planned.recipe, announce=announce)
     request, frozen, pin = planned.request, planned.request.frozen, planned.pin
-    if request.plot is not None:
-        frozen = request.plot.frozen
     checkouts = checkouts or Checkouts()
     outputs = [Path(os.path.normpath(planned.directory / path)) for path in written_at(request)]
     origins = (
@@ -267,14 +265,19 @@ def written_at(request: Request) -> list[str]:
 
 
 def _live(checkouts: Checkouts, planned: Plan, outputs: Sequence[Path]) -> Provenance:
-    """Return what the tool's checkout is now: all of it, where the tool has a repository of its own."""
-    directory = planned.directory
+    """Return what the tool's checkout is now: all of it, where the tool has a repository of its own.
+
+    Of a run that gets a copy of it, what it was when that was secured.
+    """
+    directory, plot = planned.directory, planned.request.plot
+    pin = None if planned.pin is None else planned.pin.name
+    if plot is not None:
+        secured = plot.frozen.provenance
+        return Provenance(Code(**{**vars(secured.code), "pin": pin}), secured.patch)
     root = git.toplevel(directory)
     is_own = root is not None and root != git.toplevel(planned.request.stash.root)
-    found = checkouts.identify(
-        root if is_own and root is not None else directory, "tool.patch", code=(directory,), outputs=outputs
-    )
-    pin = None if planned.pin is None else planned.pin.name
+    whole = root if is_own and root is not None else directory
+    found = checkouts.identify(whole, "tool.patch", code=(directory,), outputs=outputs)
     return Provenance(Code(**{**vars(found.code), "path": str(directory), "pin": pin}), found.patch)
 
 

@@ -126,10 +126,19 @@ def _secured(session: Session, request: Request) -> tuple[Frozen | None, bool]:
 
     stash, name, tool = request.stash, request.tool, request.config.tool
     directory = tool_directory(stash, name, tool, is_needed=tool.commit is None)
-    key = (name, directory, tool.commit, *tool.shared, tool.call.config_dir, tool.call.config_path)
+    key = (
+        name,
+        directory,
+        tool.commit,
+        request.to_be_frozen,
+        *tool.shared,
+        tool.call.config_dir,
+        tool.call.config_path,
+    )
     is_first = key not in session.frozen
     if is_first:
-        pin = pins.read(stash, name, tool, directory)
+        # Copies of a checkout have what is changed and not committed, as the checkout itself.
+        pin = pins.read(stash, name, tool, directory) if request.to_be_frozen else None
         user, outputs = request.sweep or request.directory, written_at(request)
         session.frozen[key] = worktrees.secure(stash, name, directory, tool, user, say, pin, outputs)
     return session.frozen[key], is_first

@@ -179,8 +179,8 @@ class ToolConfig:
     environment: EnvironmentConfig = field(default_factory=EnvironmentConfig)
     # Environment variables for the tool. A name that looks like a secret's is recorded without its value.
     env: Dict[str, Optional[str]] = field(default_factory=dict)
-    # Directories inside the tool's path in which it insists on writing; what appears there during a run is moved into
-    # the run directory. Runs of such a tool take turns.
+    # Directories and files inside the tool's path to which it insists on writing; what appears or changes there during
+    # a run goes into the run directory, with its folders. Parallel runs are kept apart: each gets a copy of the code.
     collect: List[str] = field(default_factory=list)
     # Files and directories inside the tool's path that are no code (data, caches, checkpoints) and that git doesn't
     # track: frozen code has a symbolic link to the checkout's own.

@@ -104,16 +104,23 @@ class Looks:
 
     def __init__(self) -> None:
         self._checkouts: dict[Path, _Checkout] = {}
+        self._roots: dict[str, Path | None] = {}  # by the directories of tools
 
     def begins(self, run: Run) -> None:
         """Note that a run begins; its record has been written just now."""
-        root = checkout(run)
+        root = self._root(run)
         if root is None:
             return
         place = self._checkouts.setdefault(root, _Checkout())
         if not place.stays:
             place.seen.clear()
         place.stays.append(_Stay(run.id, _clock(root, run.path / FILE_NAME), place.looks))
+
+    def _root(self, run: Run) -> Path | None:
+        directory = "" if run.code is None else run.code.path
+        if directory not in self._roots:
+            self._roots[directory] = checkout(run)
+        return self._roots[directory]
 
     def leaves(self, run: Run) -> None:
         """Note that a run is no longer at work, and that nobody asks what it has written."""
@@ -125,7 +132,7 @@ class Looks:
 
         Or why that isn't known; None if it has no checkout.
         """
-        root = checkout(run)
+        root = self._root(run)
         place = None if root is None else self._checkouts.get(root)
         stay = None if place is None else next((each for each in place.stays if each.run == run.id), None)
         if root is None or place is None or stay is None or run.code is None:
@@ -164,26 +171,34 @@ class Looks:
         waiting = [str(root)]
         while waiting:
             folder = waiting.pop()
+            names: list[str] = []
+            marks: list[tuple[str, _Mark]] = []
+            below: list[str] = []
             try:
                 with os.scandir(folder) as entries:
-                    listed = list(entries)
+                    for entry in entries:
+                        name = entry.name
+                        names.append(name)
+                        if entry.is_dir(follow_symlinks=False):
+                            if name not in _NO_FOLDERS:
+                                below.append(entry.path)
+                        elif is_result(name):
+                            try:
+                                stat = entry.stat(follow_symlinks=False)
+                            except OSError:  # gone since
+                                continue
+                            if stat.st_ctime_ns >= since:
+                                marks.append((entry.path, (stat.st_ctime_ns, stat.st_size, stat.st_ino)))
             except OSError:
                 continue
-            inside = {entry.name for entry in listed}
-            if folder != str(root) and not may_hold_results(folder, os.path.basename(folder), inside):
+            if folder != str(root) and not may_hold_results(folder, os.path.basename(folder), names):
                 continue
-            count += len(listed)
+            count += len(names)
             if count > MOST_FILES or time.monotonic() - place.looked > LONGEST_LOOK:
                 place.why_not = f"more than {count - 1:,} files are in {root}"
                 return
-            for entry in listed:
-                with contextlib.suppress(OSError):
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append(entry.path)
-                    elif is_result(entry.name):
-                        stat = entry.stat(follow_symlinks=False)
-                        if stat.st_ctime_ns >= since:
-                            found[entry.path] = (stat.st_ctime_ns, stat.st_size, stat.st_ino)
+            found.update(marks)
+            waiting += below
         before = place.seen
         place.seen = {
             path: before[path] if path in before and before[path][0] == mark else (mark, place.looks)

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "experimentstash"
 # From the bottom up. A module may import from the layers below its own.
 LAYERS = (
     {"light"},
-    {"errors", "procfs", "schema", "signals", "steps", "loader", "terminal", "wandb_places"},
+    {"errors", "procfs", "schema", "signals", "steps", "loader", "terminal", "wandb_places", "detect_writes"},
     {
         "objective",
         "together",
