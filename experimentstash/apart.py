@@ -35,11 +35,14 @@ class Plot:
     origin: Path  # for which of the two a run is planned
     links: tuple[str, ...]
     brought: tuple[str, ...]
+    folders: tuple[str, ...]
 
     def copy(self, run_id: str) -> Apart:
         """Return the copy that a run gets."""
         path = self.frozen.environments.parent / _COPIES / f"{run_id}-{new_token()}" / self.live.name
-        return Apart(str(self.source), str(path), str(self.live), list(self.links), list(self.brought))
+        return Apart(
+            str(self.source), str(path), str(self.live), list(self.links), list(self.brought), list(self.folders)
+        )
 
     def moved(self, command: Command, apart: Apart) -> Command:
         """Return a command that was planned for the origin as it is in a run's own copy."""
@@ -104,7 +107,10 @@ def plot(
     for name in outputs:
         if name not in fresh and not name.startswith("../") and os.path.lexists(own / name):
             (brought if _is_small(own / name) else links).append(name)
-    return Plot(frozen, source, own, source if is_frozen else own, tuple(dict.fromkeys(links)), tuple(brought))
+    # Where it collects from a run finds nothing of others, but the directory itself: a tool may not make it.
+    folders = tuple(name for name in outputs if name in fresh and (own / name).is_dir())
+    origin = source if is_frozen else own
+    return Plot(frozen, source, own, origin, tuple(dict.fromkeys(links)), tuple(brought), folders)
 
 
 def _is_within(name: str, places: Collection[str]) -> bool:

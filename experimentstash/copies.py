@@ -38,6 +38,8 @@ def make(apart: Apart) -> None:
     home.mkdir(parents=True)
     shutil.copytree(apart.source, copy, symlinks=True)
     live = Path(apart.live)
+    for name in apart.folders:
+        (copy / name).mkdir(parents=True, exist_ok=True)
     for name in apart.brought:
         if not os.path.lexists(copy / name):
             (copy / name).parent.mkdir(parents=True, exist_ok=True)

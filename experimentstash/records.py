@@ -141,6 +141,7 @@ class Apart:
     live: str  # the same directory in the checkout
     links: list[str] = field(default_factory=list)  # what the copy has links to, relative to the checkout
     brought: list[str] = field(default_factory=list)  # what besides the frozen code is copied from there
+    folders: list[str] = field(default_factory=list)  # and what is made anew, empty
 
 
 @dataclass
