@@ -6,6 +6,7 @@ A tool needs to know nothing of it: its metrics are read when it has ended, in b
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import math
 import os
@@ -240,8 +241,22 @@ def _existing(directory: Path, file: str) -> Path:
         return path
     if path.exists():
         raise _Missing(f"{file} is not a file")
+    if any(mark in file for mark in "*?["):
+        found = [path for path in itertools.islice(directory.glob(file), _LISTED + 1) if path.is_file()]
+        if len(found) == 1:
+            return found[0]
+        names = ", ".join(sorted(path.relative_to(directory).as_posix() for path in found)[:_LISTED])
+        raise _Missing(
+            f"{len(found)} files in the run directory match {file}: {names}" if found else f"no file matches {file}"
+        )
     alike = sorted(other.name for other in directory.glob(f"*{path.suffix}") if other.name != "run.json")
-    raise _Missing(f"the run directory has no {file}.{_valid(file, alike, 'files of this kind')}")
+    deeper = next((other for other in itertools.islice(directory.rglob(path.name), 1) if other.is_file()), None)
+    hint = (
+        ""
+        if deeper is None
+        else f" There is {deeper.relative_to(directory).as_posix()}: give `file:`, with * for a folder."
+    )
+    raise _Missing(f"the run directory has no {file}.{hint}{_valid(file, alike, 'files of this kind')}")
 
 
 def _at(content: Any, key: str) -> Any:

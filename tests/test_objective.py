@@ -172,6 +172,21 @@ def test_a_column_without_a_number(tmp_path: Path, text: str, take: str, why: st
     assert why in missing(tmp_path, {"column": "loss", "take": take})
 
 
+def test_a_file_whose_folder_differs_from_run_to_run(tmp_path: Path) -> None:
+    (tmp_path / "runs" / "7").mkdir(parents=True)
+    (tmp_path / "runs" / "7" / "m.json").write_text('{"a": 1}')
+    assert result(tmp_path, {"key": "a", "file": "runs/*/m.json"}) == 1.0
+    assert "There is runs/7/m.json: give `file:`, with * for a folder." in missing(
+        tmp_path, {"key": "a", "file": "m.json"}
+    )
+    assert "no file matches runs/*/n.json" in missing(tmp_path, {"key": "a", "file": "runs/*/n.json"})
+    (tmp_path / "runs" / "8").mkdir()
+    (tmp_path / "runs" / "8" / "m.json").write_text('{"a": 2}')
+    assert "2 files in the run directory match runs/*/m.json: runs/7/m.json, runs/8/m.json" in missing(
+        tmp_path, {"key": "a", "file": "runs/*/m.json"}
+    )
+
+
 # --- patterns --------------------------------------------------------------------------------------------------------
 
 

@@ -13,6 +13,7 @@ from experimentstash.records import Code, Run
 from experimentstash.runs import find, slurm_job
 from experimentstash.summary import result, words
 from experimentstash.workspace import Stash, find_stash
+from experimentstash.written import in_words
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -68,6 +69,8 @@ def show(stash: Stash, run: Run) -> list[tuple[str, str]]:
         ("Python", f"{run.environment.version} ({run.environment.interpreter})" if run.environment else None),
         ("command", shlex.join(run.command.argv)),
         ("in", run.command.cwd),
+        ("collected", in_words(run.collected) or None),
+        ("left in the checkout", in_words(run.wrote or []) or None),
     ]
     rows += [("W&B", f"{each['id']}: {_wandb(each)}") for each in run.wandb.get("runs", [])]
     rows += [("earlier", f"attempt {each.number}: {words(each.state)}, {each.log}") for each in run.attempts]

@@ -1,0 +1,39 @@
+"""Jobs of a tool that writes into its checkout: each has a copy of the frozen code, made and removed where it runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import StashUnderTest, git
+from tests.slurm.conftest import eventually, withdraw
+from tests.slurm.test_launcher import submit
+
+
+@pytest.fixture
+def shell(stash: StashUnderTest) -> Iterator[StashUnderTest]:
+    registration = "entrypoint: sh\ncall: {style: arguments}\nenvironment: {kind: none}\ncollect: [runs]\n"
+    (stash.add_tool("sh", registration=registration) / "readme").write_text("The shell.\n")
+    script = "mkdir -p runs/a; echo $1 > runs/a/x; echo $1 > model.pt; sleep 0.5; cat model.pt"
+    arguments = json.dumps(["-c", script, "sh", "${params.n}"])
+    stash.add_experiment("one", "sh", f"params: {{n: 0}}\narguments: {arguments}\nestimated_runtime: 1m\n")
+    stash.commit()
+    yield stash
+    withdraw(stash.root)
+
+
+def test_each_job_has_a_copy(shell: StashUnderTest) -> None:
+    runs = submit(
+        shell, "+exp=one", "params.n=1,2", "hydra.launcher.runs_per_job=2", "hydra.launcher.runs_at_once=2"
+    ).ended()
+    for n, run in enumerate(runs, 1):
+        assert run["state"] == "completed", run
+        assert sorted(run["collected"]) == ["model.pt", "runs/a/x"]
+        for name in ("output.log", *run["collected"]):
+            assert (Path(run["directory"]) / name).read_text() == f"{n}\n"
+        copy = Path(run["apart"]["path"])
+        eventually(lambda copy=copy: not copy.exists())
+    assert git("status", "--porcelain", "--ignored", "tools", cwd=shell.root) == ""
