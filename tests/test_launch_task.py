@@ -235,3 +235,18 @@ def test_a_tasks_file_that_says_nothing(here: Stash) -> None:
     assert states(runs) == ["queued"]
     with pytest.raises(StashError):  # whoever cancels one of them must not take it for alone
         packs.others(runs[0])
+
+
+@pytest.mark.parametrize("state", [State.LOST, State.CANCELLED, State.FAILED])
+def test_what_was_wrongly_given_up_is_started_with_its_job(here: Stash, state: State) -> None:
+    runs = queued(here, "touch done", "touch done")
+    for run in runs:
+        run.state, run.reason, run.exit_code, run.ended = state, "nobody had a sign of it", 137, records.now()
+        records.write(run)
+    attempts.mark_cancelled(runs[1])  # and this is what somebody wants
+    with job(runs) as process:
+        output = ended(process)
+    assert states(runs) == ["completed", state.value]
+    assert (runs[0].path / "done").exists() and not (runs[1].path / "done").exists()
+    assert "but SLURM has started its job" in record(runs[0])["notes"][0]
+    assert f"{runs[1].id} is not to be started ({state.value})" in output

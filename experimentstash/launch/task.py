@@ -124,6 +124,8 @@ class _Pack:
         while self._waiting and self._crew.has_place and self._stopped is None:
             path = self._waiting[0]
             run = self._read(path)
+            if run is not None and self._was_given_up(run):
+                self._take_up_again(run)
             if run is not None and not self._is_queued_here(run):
                 why = "submitted once more since" if run.state is State.QUEUED else run.state.value
                 say(f"{run.id} is not to be started ({why})")
@@ -136,12 +138,24 @@ class _Pack:
 
     def _is_queued_here(self, run: Run) -> bool:
         """Tell whether a run waits for this job: it may have been given up since, and submitted once more."""
+        return run.state is State.QUEUED and self._is_given_to_us(run)
+
+    def _is_given_to_us(self, run: Run) -> bool:
         queued = run.queued
-        return (
-            run.state is State.QUEUED
-            and queued is not None
-            and (Path(queued.array).name, queued.task) == (self._array.name, self._task)
-        )
+        return queued is not None and (Path(queued.array).name, queued.task) == (self._array.name, self._task)
+
+    def _was_given_up(self, run: Run) -> bool:
+        """Tell whether somebody has taken our job for lost, wrongly, as is seen now, and nobody wants the run's end."""
+        is_before_us = slurm.restarts() == 0 or run.state is State.LOST  # else it was our job that gave it up
+        is_unbegun = run.state.is_final and run.started is None and self._is_given_to_us(run)
+        return is_unbegun and is_before_us and not attempts.is_cancelled(run)
+
+    def _take_up_again(self, run: Run) -> None:
+        why = f"it was taken for {run.state.value} ({run.reason}), but SLURM has started its job"
+        run.state, run.reason, run.exit_code, run.ended = State.QUEUED, None, None, None
+        run.notes.append(why)
+        records.write(run)
+        say(f"{run.id}: {why}")
 
     def _begin(self, run: Run) -> bool:
         """Begin a run; False if it has to wait until another one has left its tool's checkout."""

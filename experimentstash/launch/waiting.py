@@ -48,6 +48,7 @@ class _Watch:
         self._progress = progress
         self._unfinished = [run.path for run in awaited]
         self._at_work: set[Path] = set()
+        self._is_silence_told = False
 
     @property
     def left(self) -> int:
@@ -57,6 +58,9 @@ class _Watch:
         """Look at all that have not ended; tell whether that is none."""
         enquiry = Enquiry()
         self._unfinished = [path for path in self._unfinished if not self._has_ended(path, enquiry)]
+        if enquiry.silence is not None and not self._is_silence_told:
+            self._progress.say(f"SLURM doesn't answer ({enquiry.silence}); waiting for what the runs themselves record")
+        self._is_silence_told = enquiry.silence is not None
         return not self._unfinished
 
     def _has_ended(self, path: Path, enquiry: Enquiry) -> bool:
