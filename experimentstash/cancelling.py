@@ -87,7 +87,7 @@ class _Asking:
             if not self._is_alone(run):
                 attempts.mark_cancelled(run)
         # Read now: one that hasn't begun by now won't begin any more.
-        now = [records.read(run.path) for run in chosen]
+        now = [records.read_ended(run.path) for run in chosen]
         self._withdraw([run for run in now if run.state is State.QUEUED])
         at_work = [run for run in now if run.state in (State.FROZEN, State.RUNNING)]
         in_jobs = [run for run in at_work if self._is_reached_by_slurm(run)]
@@ -95,7 +95,7 @@ class _Asking:
         for run in at_work:
             if run not in in_jobs:
                 self._tell_supervisor(run)
-        return [run for run in now if run.id in self.refusals and not records.read(run.path).state.is_final]
+        return [run for run in now if run.id in self.refusals and not records.read_ended(run.path).state.is_final]
 
     def _is_alone(self, run: Run) -> bool:
         """Tell whether nobody but runs that are meant too hears of it if its supervisor is told to end."""
@@ -183,7 +183,7 @@ class _Asking:
         """Close the records of runs that carry the mark and haven't begun."""
         for run in marked:
             self.asked.add(run.id)
-            current = records.read(run.path)
+            current = records.read_ended(run.path)
             if current.state in (State.QUEUED, State.FROZEN):
                 Execution(current).give_up(State.CANCELLED, reason, EXIT_INTERRUPTED)
 
@@ -196,7 +196,7 @@ def _is_to_go_on(directory: Path, beside: Run) -> bool:
     if not directory.is_dir():  # somebody has removed it
         return False
     try:
-        run = records.read(directory)
+        run = records.read_ended(directory)
     except StashError:
         return True
     if run.state is State.QUEUED and run.queued != beside.queued:  # it was submitted once more since
@@ -206,7 +206,9 @@ def _is_to_go_on(directory: Path, beside: Run) -> bool:
 
 def _wait(asked: Sequence[Run], report: _Report, stash: Stash) -> list[str]:
     """Wait for runs that this machine can see end; return what is to be said of those that take too long."""
-    waiting = [current for run in asked if not (current := records.read(run.path)).state.is_final and is_local(current)]
+    waiting = [
+        current for run in asked if not (current := records.read_ended(run.path)).state.is_final and is_local(current)
+    ]
     if not waiting:
         return []
     longest = max(map(_grace, waiting))

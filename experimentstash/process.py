@@ -31,6 +31,7 @@ class CommandError(StashError):
     """A command that was expected to succeed did not."""
 
     exit_code = 1
+    is_without_answer = False  # it took too long, and was ended
 
     def __init__(self, argv: Sequence[str], returncode: int, stdout: str, stderr: str, mend: str | None = None) -> None:
         streams = "".join(
@@ -54,11 +55,13 @@ def run(
     show_progress: bool = False,
     timeout: float | None = None,
     pass_fds: Sequence[int] = (),
+    is_apart: bool = False,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end; ``timeout`` in seconds.
 
     With ``show_progress`` its stderr also goes to ours as it comes, and is a terminal if ours is one (for slow commands
-    that draw a progress bar). ``pass_fds`` are file descriptors that it inherits.
+    that draw a progress bar). ``pass_fds`` are file descriptors that it inherits. One that ``is_apart`` doesn't
+    hear of Ctrl-C at our terminal.
     Raises CommandError for a non-zero exit code (if ``check``) or a command that can't be started, KeyboardInterrupt if
     Ctrl-C ended it.
     """
@@ -75,9 +78,12 @@ def run(
                 stderr=stderr,
                 timeout=timeout,
                 pass_fds=pass_fds,
+                start_new_session=is_apart,
             )
     except subprocess.TimeoutExpired as error:
-        raise CommandError(argv, 124, "", f"no answer within {timeout} s") from error
+        late = CommandError(argv, 124, "", f"no answer within {timeout} s")
+        late.is_without_answer = True
+        raise late from error
     except OSError as error:
         raise CommandError(argv, 127, "", str(error)) from error
     # Decoded here, because subprocess would turn every \r\n into \n, and so spoil a patch.

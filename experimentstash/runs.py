@@ -6,6 +6,7 @@ run.json files are all there is; whoever looks at them first puts right what a k
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from experimentstash.execute import (
     finish_wandb,
     recover_copy,
 )
-from experimentstash.files import locked
+from experimentstash.files import lock_if_free
 from experimentstash.output import say
 from experimentstash.procfs import Identity
 from experimentstash.records import FILE_NAME, Run, State
@@ -43,6 +44,9 @@ _EXIT_KILLED = 128 + signal.SIGKILL
 # Seconds that starting a tool may take at most, from the record that says it runs to the one that names its process.
 _STARTING = 1.0
 _LOOK_INTERVAL = 0.05
+# Seconds for which another command may be closing records before we do without, and before we say that we wait.
+_LOCK_PATIENCE = 60.0
+_QUIET = 2.0
 
 
 def directories(stash: Stash) -> Iterator[Path]:
@@ -127,19 +131,39 @@ def look(stash: Stash, directory: Path, enquiry: Enquiry | None = None) -> Run:
             return run
     ended = records.read_ended(directory)
     if ended.state.is_final:
-        with contextlib.suppress(OSError, StashError), locked(stash.lock("reconcile")):
+        with contextlib.suppress(OSError, StashError), _reconciling(stash):
             current = records.read(directory)
             if not current.state.is_final and current.attempt == ended.attempt:
                 records.record_kept_end(ended)
         return ended
-    enquiry = enquiry or Enquiry()
-    if not _is_abandoned(run, enquiry):
+    asked = enquiry or Enquiry()
+    is_abandoned = _is_abandoned(run, asked)
+    if enquiry is None:
+        tell(asked)
+    if not is_abandoned:
         return run
     try:
-        return reconcile(stash, run, enquiry)
+        return reconcile(stash, run, asked)
     except (OSError, StashError) as error:  # a stash may lie where nothing can be written
         say(f"the record of {run.id} can't be closed: {error}")
         return run
+
+
+@contextlib.contextmanager
+def _reconciling(stash: Stash) -> Iterator[None]:
+    """Be the only one that closes records; StashError if another one is at it for too long."""
+    lock, deadline, has_said = stash.lock("reconcile"), time.monotonic() + _LOCK_PATIENCE, False
+    while (held := lock_if_free(lock)) is None:
+        if time.monotonic() > deadline:
+            raise StashError(f"another command is at work on it for {_LOCK_PATIENCE:g} s ({lock})", "try again later")
+        if not has_said and time.monotonic() > deadline - _LOCK_PATIENCE + _QUIET:
+            has_said = True
+            say(f"waiting for another command that closes records, {_LOCK_PATIENCE:g} s at most …")
+        time.sleep(_LOOK_INTERVAL)
+    try:
+        yield
+    finally:
+        os.close(held)
 
 
 def reconcile(stash: Stash, run: Run, enquiry: Enquiry | None = None) -> Run:
@@ -148,7 +172,7 @@ def reconcile(stash: Stash, run: Run, enquiry: Enquiry | None = None) -> Run:
     Doing it twice, or two doing it at once, is the same as doing it once.
     """
     enquiry = enquiry or Enquiry()
-    with locked(stash.lock("reconcile")):
+    with _reconciling(stash):
         # Read after SLURM was asked: what SLURM says has ended has also written its record by now.
         run = records.read(run.path)
         if run.state.is_final or not _is_abandoned(run, enquiry):
@@ -175,7 +199,7 @@ def _put_right(stash: Stash, run: Run, enquiry: Enquiry) -> Run:
     word = enquiry.ask(job) if job is not None else None
     if word is None or word.state is None:  # it doesn't answer, or hasn't done with the job
         return run
-    with locked(stash.lock("reconcile")):
+    with _reconciling(stash):
         run = records.read(run.path)
         if not run.state.is_final or run.job_end is None or run.job_end.is_known:
             return run

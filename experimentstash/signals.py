@@ -122,15 +122,5 @@ def ends_on_request() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
-@contextlib.contextmanager
-def undisturbed() -> Iterator[None]:
-    """Put off whatever asks us to end until what is going on is done, and so in the programs that it starts."""
-    saved = signal.pthread_sigmask(signal.SIG_BLOCK, REQUESTS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, saved)
-
-
 def _raise_exit(number: int, _frame: FrameType | None) -> None:
     raise SystemExit(128 + number)

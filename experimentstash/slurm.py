@@ -25,6 +25,9 @@ _AT_ONCE = 500
 _TOO_LATE = re.compile(r"Invalid job id|already completing or completed")
 # Seconds that a signal may take. scancel tries again for a minute and a half where a job is just leaving its node.
 _PATIENCE_WITH_SIGNALS = 20.0
+# Looks at the queue for what sbatch has left open, and seconds before each.
+_LOOKS = 8
+_LOOK_INTERVAL = 1.0
 # What sbatch --parsable prints, besides what the cluster's own plugins do.
 _ACCEPTED = re.compile(r"(?m)^(\d+)(?:;(\S+))?\s*$")
 # What its commands say where the controller is away, or too busy.
@@ -97,12 +100,32 @@ def submit(script: Path, environment: Mapping[str, str], *, usual_cluster: str |
     ``environment`` is what the job inherits besides ours. Raises CommandError with SLURM's words if it is refused.
     """
     arguments = ["--parsable", str(script)]
-    said = slurm_client.submit(arguments, cwd=script.parent.parent, inherited=environment)
+    try:
+        said = slurm_client.submit(arguments, cwd=script.parent.parent, inherited=environment)
+    except CommandError as error:
+        job = look_for(script, usual_cluster, _LOOKS) if error.is_without_answer else None
+        if job is None:
+            raise
+        return job
     found = _ACCEPTED.findall(said)
-    if not found:
+    if found:
+        return Job(found[-1][0], found[-1][1] or usual_cluster)
+    job = look_for(script, usual_cluster, _LOOKS)
+    if job is None:
         raise CommandError(["sbatch", *arguments], 0, said, "")
-    job, cluster_name = found[-1]
-    return Job(job, cluster_name or usual_cluster)
+    return job
+
+
+def look_for(script: Path, usual_cluster: str | None, looks: int = 1) -> Job | None:
+    """Return the array that SLURM has made of a batch script though sbatch didn't say so, if the queue shows one."""
+    options = ["--noheader", "--all", "--states=all", f"--user={os.getuid()}", "--format=%F|%o"]
+    for _ in range(looks):
+        time.sleep(_LOOK_INTERVAL)
+        lines = [line.partition("|") for line in slurm_client.ask("squeue", *options).text.splitlines()]
+        found = [int(job) for job, _, command in lines if command.strip() == str(script) and job.isdecimal()]
+        if found:
+            return Job(str(max(found)), usual_cluster)
+    return None
 
 
 def is_here() -> bool:

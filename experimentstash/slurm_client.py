@@ -17,8 +17,9 @@ from experimentstash.process import CommandError, run, which
 
 # Seconds that one question may take.
 PATIENCE = 8.0
-# Seconds that an order may take: sbatch and scancel wait for a busy controller.
+# Seconds that an order may take, and a submission: scancel and sbatch wait for a busy controller.
 PATIENCE_WITH_ORDERS = 120.0
+PATIENCE_WITH_SUBMISSIONS = 120.0
 # How the variables begin that SLURM's commands read, and those that it gives to jobs.
 _OPTIONS = (
     "SLURM_",
@@ -121,7 +122,9 @@ def submit(arguments: Sequence[str], *, cwd: Path, inherited: Mapping[str, str])
     Raises CommandError with SLURM's words if it is refused.
     """
     argv = ["sbatch", *arguments]
-    return run(argv, cwd=cwd, env={**environment_of_jobs(), **inherited}, timeout=PATIENCE_WITH_ORDERS).stdout
+    environment_of_job = {**environment_of_jobs(), **inherited}
+    # Apart: Ctrl-C at the terminal is for us, and doesn't end it in the middle of a submission.
+    return run(argv, cwd=cwd, env=environment_of_job, timeout=PATIENCE_WITH_SUBMISSIONS, is_apart=True).stdout
 
 
 def _argv(program: str, arguments: Sequence[str], cluster: str | None) -> list[str]:

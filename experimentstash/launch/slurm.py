@@ -29,7 +29,7 @@ from experimentstash.process import CommandError
 from experimentstash.records import Queued, Run, State
 from experimentstash.redaction import contains_secret, find_secret
 from experimentstash.schema import SlurmLauncherConfig
-from experimentstash.signals import ends_on_request, undisturbed
+from experimentstash.signals import ends_on_request
 from experimentstash.slurm_client import Job as SlurmJob
 from experimentstash.summary import count
 from experimentstash.workspace import find_stash
@@ -236,12 +236,16 @@ def _submit(array: _Array, predecessor: str | None, usual_cluster: str | None) -
     script = tasks.with_suffix(".sh")
     write_atomically(script, array.script(predecessor))
     try:
-        with undisturbed():  # what SLURM has accepted, and nobody knows of, could not be taken back
-            job = slurm.submit(script, dict(piece.terms.secrets), usual_cluster=usual_cluster)
-            slurm.note_submitted(tasks, job)
+        job = slurm.submit(script, dict(piece.terms.secrets), usual_cluster=usual_cluster)
+        slurm.note_submitted(tasks, job)
     except CommandError as error:
         _refuse(array, f"SLURM did not take it: {error.stderr.strip() or error}")
         return None
+    except BaseException:  # Ctrl-C, or the like: what SLURM has accepted and nobody knows of could not be taken back
+        found = slurm.look_for(script, usual_cluster)
+        if found is not None:
+            slurm.note_submitted(tasks, found)
+        raise
     # The records stay as they are from here on: the first tasks may have started.
     return job
 

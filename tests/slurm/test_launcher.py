@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import StashUnderTest, bare_stash
+from tests.conftest import PATIENCE, StashUnderTest, bare_stash
 from tests.slurm.conftest import eventually, withdraw
 
 OPTIONS = "entrypoint: main.py\ncall: {style: options, output: --out}\n"
@@ -283,3 +285,46 @@ def test_what_cannot_resume_is_not_brought_back(day: Day) -> None:
     assert record["state"] == "timed_out"
     assert "wall time" in record["reason"]
     assert "#SBATCH --no-requeue\n" in day.not_resumable.scripts[0]
+
+
+def test_a_refusal_among_several_arrays_is_of_its_runs_alone(plain: StashUnderTest) -> None:
+    plain.add_experiment("nowhere", "plain", "params: {fail: 0}\nresources: {partition: nowhere, time: 5m}\n")
+    plain.add_experiment("no_such_node", "plain", "params: {fail: 0}\nresources: {constraint: nonsense, time: 5m}\n")
+    one_by_one = "hydra.launcher.array_parallelism=1"
+    sweep = submit(plain, "+exp=plain,nowhere,no_such_node,large", "params.fail=0,0", one_by_one, code=1)
+    assert len(sweep.scripts) == 4 and len(sweep.jobs) == 2
+    # What was to wait for one that was refused waits for the one before it.
+    assert f"#SBATCH --dependency=afterany:{sweep.jobs[0]}\n" in sweep.scripts[3]
+    found = sweep.ended()
+    states = [(one["organizer"], one["state"]) for one in found]
+    expected = {"plain": "completed", "large": "completed", "nowhere": "failed", "no_such_node": "failed"}
+    assert states == [(organizer, expected[organizer]) for organizer, _ in states]
+    reasons = {one["organizer"]: one["reason"] for one in found}
+    assert "invalid partition" in reasons["nowhere"] and "SLURM did not take it" in reasons["no_such_node"]
+    assert sweep.done.stderr.count("2 runs (.slurm/0-") == 2  # once for each array
+
+
+@pytest.mark.parametrize("ending", ["sleep 600", "exit 0"])
+def test_what_slurm_has_taken_is_found_though_sbatch_did_not_say_so(
+    plain: StashUnderTest, tmp_path: Path, ending: str
+) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "sbatch").write_text(f'#!/bin/bash\n/usr/bin/sbatch "$@" >/dev/null\n{ending}\n')
+    (programs / "sbatch").chmod(0o755)
+    code = (
+        "import sys; from experimentstash import cli, slurm_client; slurm_client.PATIENCE_WITH_SUBMISSIONS = 3.0;"
+        " sys.exit(cli.main(sys.argv[1:]))"
+    )
+    before = set(plain.root.glob("multirun/*/*"))
+    done = subprocess.run(
+        [sys.executable, "-c", code, "-m", "hydra/launcher=slurm", "+exp=plain", "params.fail=0,0"],
+        cwd=plain.root,
+        env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    (directory,) = set(plain.root.glob("multirun/*/*")) - before
+    assert done.returncode == 0, done.stderr
+    assert [one["state"] for one in Submission(plain, directory, done).ended()] == ["completed"] * 2
