@@ -59,6 +59,19 @@ def refuse_lack_of_subcommand(calling: Calling, arguments: Sequence[str], where:
         )
 
 
+def refuse_unheard(call: CallConfig, experiment: str | None, asked: Sequence[str], reaching: Sequence[str]) -> None:
+    """Refuse an experiment that a command line asks for and of which nothing reaches the tool.
+
+    ``asked``: the overrides; ``reaching``: all texts that the tool gets.
+    """
+    is_asked = any(override.lstrip("+").startswith("experiment=") for override in asked)
+    if experiment and is_asked and not any(experiment in text for text in reaching):
+        raise StashError(
+            "experiment=…: the tool isn't told of it, since `call.experiment` isn't set.",
+            "say in the tool's registration how it is: `call: {experiment: --name}`, say, or leave it out",
+        )
+
+
 def undeclared(calling: Calling, params: Mapping[str, Any]) -> list[str]:
     """Return the parameters that aren't among what the tool declares, if it declares anything."""
     options = [option for option in calling.program.declared.options if not option.is_positional]

@@ -146,6 +146,8 @@ def plan(request: Request, bases: Bases | None = None) -> Plan:
         stash_root=stash.root,
     )
     argv = [*basis.program, *built.argv]
+    reaching = [*built.argv, *built.files.values(), *(text for text in tool.env.values() if text)]
+    calls.refuse_unheard(tool.call, config.experiment, request.overrides, reaching)
     secrets, plain, unset = _split_environment({**request.env_set, **tool.env})
     command = Command(
         argv=argv,

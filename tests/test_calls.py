@@ -114,6 +114,17 @@ def test_a_registration_by_hand_says_less_and_is_as_true(stash: StashUnderTest) 
     assert "--ids 1,2" in said.stdout and "--word" not in said.stdout
 
 
+def test_an_experiment_that_is_asked_for_reaches_the_tool(stash: StashUnderTest, in_process: InProcess) -> None:
+    receiver(stash, "argparse", "call: {style: argparse}")
+    stash.add_experiment("one", "argparse", "params: {count: 1}\n")
+    refused = in_process(stash, "-m", "+exp=one", "experiment=a,b", "validate_only=true")
+    assert refused.returncode != 0 and "the tool isn't told of it" in refused.stderr
+    said = in_process(stash, "run", "one", "experiment=a", "+tool.call.experiment=--name", "validate_only=true")
+    assert "--name a" in said.stdout, said.stderr
+    said = in_process(stash, "run", "one", "experiment=a", "+params.name=${experiment}", "validate_only=true")
+    assert "--name a" in said.stdout, said.stderr
+
+
 # --- a file ----------------------------------------------------------------------------------------------------------
 
 

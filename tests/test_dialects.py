@@ -351,6 +351,9 @@ REFUSALS = [
     ("argparse", {}, {"h": 1}),
     ("jsonargparse", {}, {"print_config": "x"}),
     ("absl", {}, {"helpfull": True}),
+    # Words that no tool would take for an option.
+    ("argparse", {"output": "out"}, {}),
+    ("fire", {"experiment": "name"}, {}),
     # Settings without a use.
     ("hydra", {"ways": {"a": "flag"}}, {}),
     ("arguments", {"booleans": BooleanStyle.flag}, {}),

@@ -129,6 +129,13 @@ def refuse_other_mode(key: str, name: str, declared: Container[str], also: Conta
         )
 
 
+def refuse_bare(call: CallConfig) -> None:
+    """Refuse names of options that are none: the tool would take them for words of its own."""
+    for setting, given in (("experiment", call.experiment), ("output", call.output)):
+        if given is not None and not given.startswith("-") and not (setting == "experiment" and given == "positional"):
+            raise StashError(f"call.{setting}: {given!r} is no option.", f"write `{setting}: --{given}`")
+
+
 def positional_experiment(experiment: str) -> list[str]:
     if experiment.startswith("-"):
         raise StashError(f"The experiment {experiment!r} would be read as an option.", "rename it")
@@ -162,6 +169,7 @@ class _Writer:
 
     def arguments(self, experiment: str | None, params: Mapping[str, Any], run_directory: Path) -> list[str]:
         call, argv = self.call, list[str]()
+        refuse_bare(call)
         if experiment is not None and call.experiment == "positional":
             argv += positional_experiment(experiment)
         elif experiment is not None and call.experiment is not None:

@@ -13,6 +13,7 @@ from experimentstash.calling.command_line import (
     canonical,
     given_options,
     positional_experiment,
+    refuse_bare,
     refuse_other_mode,
     refuse_twice,
     subcommand,
@@ -28,6 +29,7 @@ def arguments(
     call: CallConfig, experiment: str | None, params: Mapping[str, Any], extra: Sequence[str], run_directory: Path
 ) -> list[str]:
     """Return the words after the entrypoint."""
+    refuse_bare(call)
     literals.refuse_settings(call)
     given = ways.read(call)
     values: dict[str, tuple[Any, str]] = {}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from experimentstash.calling import absl, literals, ways, words
-from experimentstash.calling.command_line import canonical, given_options, refuse_twice, subcommand
+from experimentstash.calling.command_line import canonical, given_options, refuse_bare, refuse_twice, subcommand
 from experimentstash.calling.ways import Way
 from experimentstash.errors import StashError
 from experimentstash.schema import CallConfig, ListStyle
@@ -20,6 +20,7 @@ def arguments(
     call: CallConfig, experiment: str | None, params: Mapping[str, Any], extra: Sequence[str], run_directory: Path
 ) -> list[str]:
     """Return the words after the entrypoint. A key that begins with a dash is a flag of the tool itself."""
+    refuse_bare(call)
     literals.refuse_settings(call, "lists")
     if call.lists not in (None, ListStyle.repeat, ListStyle.spread):
         raise StashError("call.lists: the bindings are repeated or spread.", "write `lists: repeat` or `spread`")

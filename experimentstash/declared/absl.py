@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from dataclasses import replace
 
-from experimentstash.declared.option import Declared, Option, constant, example, is_empty, is_none, keywords
+from experimentstash.declared.option import Declared, Option, constant, example, is_empty, is_none, is_open, keywords
 
 _KINDS = {
     "DEFINE_bool": "value",
@@ -36,9 +36,9 @@ def read(tree: ast.Module) -> Declared:
     for node in ast.walk(tree):
         name = node.func.attr if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) else ""
         name = name or (node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else "")
-        if not isinstance(node, ast.Call) or name not in _KINDS or not node.args:
+        if not isinstance(node, ast.Call) or name not in _KINDS or is_open(node):
             continue
-        flag = constant(node.args[0])
+        flag = constant(node.args[0] if node.args else keywords(node).get("name"))
         if flag is not None:
             words = keywords(node)
             default = node.args[1] if len(node.args) > 1 else words.get("default")

@@ -15,6 +15,7 @@ from experimentstash.declared.option import (
     is_empty,
     is_false,
     is_none,
+    is_open,
     is_true,
     key,
     keywords,
@@ -48,7 +49,7 @@ def read(tree: ast.Module) -> Declared:
             example=argument.example,
             aliases=tuple(key(flag) for flag in argument.flags if key(flag) != argument.name),
             ways=()
-            if argument.is_positional
+            if argument.is_positional or argument.is_open
             else tuple(_ways(argument, switched, defaults, functions, is_sure=not has_own_default)),
         )
         for argument in found
@@ -64,6 +65,7 @@ class _Argument:
     def __init__(self, call: ast.Call) -> None:
         self.flags = [text for text in map(constant, call.args) if text]
         self.words = keywords(call)
+        self.is_open = is_open(call)
         if not self.flags:
             return
         long = [flag for flag in self.flags if flag.startswith("--")] or self.flags
@@ -120,7 +122,7 @@ def _ways(
             yield from reader
             if reader:
                 yield from omit if reader[0] not in ("json", "yaml", "python") else ()
-        elif reader and constant(nargs) not in ("...", "A...") and called(nargs) not in ("REMAINDER", "PARSER"):
+        elif reader and (constant(nargs) in ("*", "+") or isinstance(getattr(nargs, "value", None), int)):
             yield "filled" if constant(nargs) == "+" else "spread"
             yield from (way for way in reader if way in ("value", "python", "json", "yaml"))
             yield from omit

@@ -15,6 +15,7 @@ from experimentstash.declared.option import (
     is_empty,
     is_false,
     is_none,
+    is_open,
     is_true,
     key,
     keywords,
@@ -68,7 +69,8 @@ def _option(call: ast.Call) -> Option | None:
     required = is_true(words.get("required"))
     shown = None if is_flag else example(words)
     aliases = tuple(key(flag.partition("/")[0].strip()) for flag in flags if flag != long[0] and "/" not in flag)
-    return Option(key(on or off), required, False, shown, tuple(_ways(on, off, words, is_required=required)), aliases)
+    ways = () if is_open(call) else tuple(_ways(on, off, words, is_required=required))
+    return Option(key(on or off), required, False, shown, ways, aliases)
 
 
 def _ways(on: str, off: str, words: dict[str, ast.expr], *, is_required: bool) -> Iterator[str]:
@@ -87,7 +89,7 @@ def _ways(on: str, off: str, words: dict[str, ast.expr], *, is_required: bool) -
             yield "repeat"
             if default is None or is_empty(default):
                 yield "omit_empty"
-    elif "nargs" in words:
+    elif "nargs" in words or isinstance(words.get("type"), ast.Tuple):
         yield from ("spread", *omit)
     elif _kind(words) in ("bool", "BOOL") or isinstance(getattr(default, "value", None), bool):
         yield from ("value", *omit)

@@ -71,6 +71,11 @@ def keywords(call: ast.Call) -> dict[str, ast.expr]:
     return {word.arg: word.value for word in call.keywords if word.arg}
 
 
+def is_open(call: ast.Call) -> bool:
+    """Tell whether a call gets more than what stands there: *args, **settings."""
+    return any(word.arg is None for word in call.keywords) or any(isinstance(each, ast.Starred) for each in call.args)
+
+
 def is_true(node: ast.expr | None) -> bool:
     return isinstance(node, ast.Constant) and node.value is True
 
