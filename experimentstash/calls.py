@@ -59,6 +59,16 @@ def refuse_lack_of_subcommand(calling: Calling, arguments: Sequence[str], where:
         )
 
 
+def refuse_other_names(calling: Calling, params: Mapping[str, Any]) -> None:
+    """Refuse parameters that are names of one option."""
+    keys = {command_line.canonical(key): key for key, _ in words.flat(params)}
+    for option in calling.program.declared.options:
+        given = [keys[name] for name in map(command_line.canonical, (option.name, *option.aliases)) if name in keys]
+        if len(set(given)) > 1:
+            both = " and ".join(f"params.{key}" for key in dict.fromkeys(given))
+            raise StashError(f"{both} are one option to the tool.", "keep one of them")
+
+
 def refuse_unheard(call: CallConfig, experiment: str | None, asked: Sequence[str], reaching: Sequence[str]) -> None:
     """Refuse an experiment that a command line asks for and of which nothing reaches the tool.
 

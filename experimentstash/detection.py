@@ -228,7 +228,7 @@ def _read_source(path: Path, name: str) -> _Source | None:
         path=name,
         tree=tree,
         text=text,
-        is_run=any(_is_main_guard(node) for node in tree.body) or name.rpartition("/")[2] == "__main__.py",
+        is_run=any(program.is_main_guard(node) for node in tree.body) or name.rpartition("/")[2] == "__main__.py",
         hydra=_hydra_main(tree),
         parses=_parses(tree),
     )
@@ -238,10 +238,6 @@ def _parses(tree: ast.Module) -> bool:
     """Tell whether a file reads a command line: argparse alone may be imported for many reasons."""
     style = library.style(tree)
     return style is not None and (style is not CallStyle.argparse or bool(library.read(tree, style).options))
-
-
-def _is_main_guard(node: ast.stmt) -> bool:
-    return isinstance(node, ast.If) and "__name__" in ast.dump(node.test) and "__main__" in ast.dump(node.test)
 
 
 def _hydra_main(tree: ast.Module) -> tuple[str | None, str | None, str | None] | None:

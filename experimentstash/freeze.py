@@ -135,6 +135,7 @@ def plan(request: Request, bases: Bases | None = None) -> Plan:
     grace_signal = _looked_at_limits(config)
     basis = (bases or Bases()).of(request)
     tool, directory, recipe, interpreter = basis.tool, basis.directory, basis.recipe, basis.interpreter
+    calls.refuse_other_names(basis.calling, config.params)
     calls.refuse_lack_of_subcommand(basis.calling, config.arguments, _where(request))
     built = arguments.build(
         basis.calling.call,

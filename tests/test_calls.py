@@ -91,6 +91,7 @@ def test_a_tool_with_subcommands_is_given_one_or_refused(
         ("{name: [a, b]}", "params.name is a list"),
         ("{inverted: true}", "params.inverted is true, for which a command line has several ways"),
         ("{n-steps: 1, n_steps: 2}", "params.n-steps and params.n_steps are one option to the tool."),
+        ("{count: 1, c: 2}", "params.count and params.c are one option to the tool."),
         ("{nme: x}", "params.nme: argparse doesn't seem to know it. Did you mean 'name'?"),
     ],
 )

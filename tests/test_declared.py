@@ -177,6 +177,12 @@ BROKEN = [
 ]
 
 
+def test_what_a_module_does_when_it_is_started_itself_is_not_the_tools(tmp_path: Path) -> None:
+    own = PARSER + "parser.add_argument('--xx', action='store_true')\nimport other\n"
+    other = f"{PARSER}if __name__ == '__main__':\n    parser.add_argument('--xx', type=int)\n"
+    assert read(tmp_path, own, other=other).declared.ways == {"xx": ("flag",)}
+
+
 def test_nothing_is_executed_and_nothing_breaks(tmp_path: Path) -> None:
     evil = f"import argparse\nopen({str(tmp_path / 'ran')!r}, 'w')\n"
     assert read(tmp_path, evil).declared.options == ()

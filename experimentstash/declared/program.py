@@ -37,6 +37,8 @@ def read(directory: Path, entrypoint: Sequence[str]) -> Program:
         tree = parsed(path)
         if tree is None:
             continue
+        if path != start:  # what a module does when it is started itself is another command line
+            tree.body = [node for node in tree.body if not is_main_guard(node)]
         found = library.style(tree)
         if found is None or (style is not None and found is not style):
             continue
@@ -49,6 +51,11 @@ def read(directory: Path, entrypoint: Sequence[str]) -> Program:
             needs_subcommand=declared.needs_subcommand or more.needs_subcommand,
         )
     return Program(style, declared)
+
+
+def is_main_guard(node: ast.stmt) -> bool:
+    """Tell whether a statement is `if __name__ == "__main__":`."""
+    return isinstance(node, ast.If) and "__name__" in ast.dump(node.test) and "__main__" in ast.dump(node.test)
 
 
 def parsed(path: Path) -> ast.Module | None:
