@@ -24,6 +24,7 @@ from experimentstash.summary import ending_line, sweep_table, with_warnings
 from experimentstash.workspace import Stash
 from tests.conftest import InProcess, StashUnderTest, wait_until
 from tests.faults import (
+    INT,
     KILL,
     TERM,
     Supervised,
@@ -361,6 +362,61 @@ def test_following_a_log_ends_with_the_run_and_misses_nothing(here: Stash) -> No
         assert follower.wait(20) == 0
     follower.communicate()
     assert first + rest == one.log.decode()
+
+
+@pytest.mark.parametrize("what", ["moved", "without its record"])
+def test_a_run_that_is_taken_away_while_it_is_followed(here: Stash, what: str) -> None:
+    run = steady(here)
+    with running(run) as one:
+        ready(one)
+        follower = command_line(here).start("logs", run.id, "-f")
+        assert follower.stdout is not None
+        follower.stdout.readline()
+        if what == "moved":
+            elsewhere = run.path.with_name("elsewhere")
+            run.path.rename(elsewhere)
+        else:
+            (run.path / "run.json").rename(run.path / "kept")
+        _, stderr = follower.communicate(timeout=20)
+        assert follower.returncode == 2
+        assert f"The run {run.id} is no longer in" in stderr and "moved or removed" in stderr
+        assert "Traceback" not in stderr
+        if what == "moved":
+            elsewhere.rename(run.path)
+        else:
+            (run.path / "kept").rename(run.path / "run.json")
+        one.process.send_signal(TERM)
+        one.end()
+
+
+def test_ctrl_c_ends_the_following_and_nothing_else(here: Stash) -> None:
+    run = steady(here, "--catch")
+    with running(run) as one:
+        ready(one)
+        follower = command_line(here).start("logs", run.id, "-f")
+        assert follower.stdout is not None
+        follower.stdout.readline()
+        follower.send_signal(INT)
+        assert follower.wait(20) == 130
+        assert "Traceback" not in follower.communicate()[1]
+        assert record(run)["state"] == "running"
+        one.process.send_signal(TERM)
+        one.end()
+
+
+def test_following_says_how_a_run_ended(here: Stash) -> None:
+    run = steady(here, "--catch")
+    follower = command_line(here).start("logs", run.id, "-f")  # before it begins
+    assert follower.stderr is not None and follower.stdout is not None
+    assert f"{run.id} is not started yet; waiting" in follower.stderr.readline()
+    with running(run) as one:
+        ready(one)
+        follower.stdout.readline()
+        one.process.send_signal(TERM)
+        one.end()
+    _, stderr = follower.communicate(timeout=20)
+    assert follower.returncode == 0
+    assert f"{run.id}: cancelled: asked to stop by SIGTERM" in stderr
 
 
 def test_following_ends_when_the_reader_goes_away_or_the_supervisor_is_lost(here: Stash) -> None:

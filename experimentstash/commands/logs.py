@@ -9,13 +9,16 @@ import sys
 import time
 from typing import BinaryIO
 
+from experimentstash import records
 from experimentstash.commands import choosing
 from experimentstash.errors import StashError
 from experimentstash.files import Unfit, open_regular
 from experimentstash.output import say
 from experimentstash.records import Run, State
 from experimentstash.relay import Relay
-from experimentstash.runs import find, is_local, look
+from experimentstash.runs import find, is_local, look, may_go_back
+from experimentstash.slurm_query import Enquiry
+from experimentstash.summary import words
 from experimentstash.workspace import Stash, find_stash
 
 # Seconds between two looks at whether the run goes on.
@@ -41,41 +44,105 @@ def main(given: argparse.Namespace) -> int:
 def logs(stash: Stash, run: Run, destination: BinaryIO, *, follow: bool = False, attempt: int | None = None) -> None:
     """Write the log of a run's attempt (default: the latest) to ``destination``; with ``follow`` until the run ends.
 
-    Raises StashError if there is no such attempt, or no log.
+    A run that goes back into SLURM's queue is followed into its next attempt. Raises StashError if there is no such
+    attempt, or no log, or if the run is removed meanwhile.
     """
-    if follow and attempt is None:
-        run = _begun(stash, run)
-    path = run.path / _log_name(run, attempt)
+    if follow and attempt in (None, run.attempt):
+        _follow(stash, run, destination, only=attempt is not None)
+        return
+    try:
+        with _opened(run, _log_name(run, attempt)) as stream:
+            shutil.copyfileobj(stream, destination)
+    except OSError as error:
+        raise StashError(f"The log of {run.id} can't be shown: {error.strerror}.") from error
+    destination.flush()
+
+
+def _opened(run: Run, name: str) -> BinaryIO:
+    path = run.path / name
     if not os.path.lexists(path):
         raise StashError(f"The run {run.id} has no log yet ({run.state.value}).", f"experimentstash show {run.id}")
-    if not follow or attempt not in (None, run.attempt):
-        try:
-            with open(path, "rb", opener=open_regular) as stream:
-                shutil.copyfileobj(stream, destination)
-        except Unfit as error:
-            raise StashError(f"{path} can't be shown: {error.strerror}.") from error
-        destination.flush()
-        return
-    relay = Relay(path, 0, destination.fileno())
-    relay.start()
-    interval = _INTERVAL if is_local(run) else _DISTANT_INTERVAL
-    while not _is_over(look(stash, run.path), run.attempt) and not relay.is_broken:
-        time.sleep(interval)
-    relay.finish()
+    try:
+        return open(path, "rb", opener=open_regular)
+    except Unfit as error:
+        raise StashError(f"{path} can't be shown: {error.strerror}.") from error
 
 
-def _is_over(run: Run, attempt: int) -> bool:
-    return run.state.is_final or run.attempt != attempt
+def _follow(stash: Stash, run: Run, destination: BinaryIO, *, only: bool) -> None:
+    """Show one attempt after the other until the run has ended for good, and then say how, unless it had already.
+
+    ``only`` the latest attempt, if that is what was asked for.
+    """
+    was_over = run.state.is_final and not may_go_back(run, Enquiry())
+    shown = 0
+    while True:
+        run = _begun(stash, run)
+        if shown and not os.path.lexists(run.path / run.log):
+            break  # this attempt never began
+        _opened(run, run.log).close()
+        if shown:
+            say(f"{run.id}: attempt {run.attempt}")
+        shown = run.attempt
+        relay = Relay(run.path / run.log, 0, destination.fileno())
+        relay.start()
+        now = _await_the_end(stash, run, relay)
+        if now is None:  # nobody reads on
+            return
+        relay.finish()
+        run = now
+        if run.attempt == shown:
+            break
+        if only:
+            return
+    if not was_over:
+        say(f"{run.id}: {words(run.state)}{f': {run.reason}' if run.reason else ''}")
+
+
+def _await_the_end(stash: Stash, run: Run, relay: Relay) -> Run | None:
+    """Return a run when its attempt has ended, and has either been followed by another one or is the last; None if the
+    reader has gone.
+    """
+    has_said = False
+    while not relay.is_broken:
+        enquiry = Enquiry()
+        now = _looked_at(stash, run, enquiry)
+        if now.attempt != run.attempt:
+            return now
+        if now.state.is_final:
+            if not may_go_back(now, enquiry):
+                return now
+            if not has_said:
+                say(f"{now.id}: {words(now.state)}; it may go back into SLURM's queue, waiting for that …")
+                has_said = True
+        time.sleep(_INTERVAL if is_local(now) else _DISTANT_INTERVAL)
+    return None
 
 
 def _begun(stash: Stash, run: Run) -> Run:
-    """Wait until SLURM has started a run that is queued."""
-    if run.state is State.QUEUED:
-        say(f"{run.id} is queued; waiting until SLURM starts it …")
-    while run.state is State.QUEUED:
-        time.sleep(_DISTANT_INTERVAL)
-        run = look(stash, run.path)
+    """Wait until a run has begun, or is not to."""
+    has_said = False
+    while run.state in (State.FROZEN, State.QUEUED) or (run.state is State.RUNNING and not _has_log(run)):
+        if not has_said:
+            where = "queued; waiting until SLURM starts it" if run.state is State.QUEUED else "not started yet; waiting"
+            again = f" for attempt {run.attempt}" if run.attempt > 1 else ""
+            say(f"{run.id} is {where}{again} …")
+            has_said = True
+        time.sleep(_DISTANT_INTERVAL if run.state is State.QUEUED else _INTERVAL)
+        run = _looked_at(stash, run, Enquiry())
     return run
+
+
+def _has_log(run: Run) -> bool:
+    return os.path.lexists(run.path / run.log)
+
+
+def _looked_at(stash: Stash, run: Run, enquiry: Enquiry) -> Run:
+    if not os.path.lexists(run.path / records.FILE_NAME):
+        raise StashError(
+            f"The run {run.id} is no longer in {run.path}: it was moved or removed while it was followed.",
+            "experimentstash runs",
+        )
+    return look(stash, run.path, enquiry)
 
 
 def _log_name(run: Run, attempt: int | None) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import StashUnderTest
+from tests.conftest import PATIENCE, StashUnderTest
 from tests.slurm.conftest import eventually, instead_of
 from tests.slurm.test_launcher import OPTIONS, Submission, slurm, start_now, submit
 
@@ -21,6 +21,7 @@ TOOL = """\
 import os, signal, sys, time
 given = dict(zip(sys.argv[1:], sys.argv[2:]))
 here = given["--out"]
+print("resumed" if "--resumed" in sys.argv else "first", flush=True)
 if "--resumed" in sys.argv:
     sys.exit(0)
 class Told(Exception):
@@ -176,6 +177,27 @@ def test_preempted_in_silence_to_the_end(tools: StashUnderTest, tmp_path: Path) 
 def is_gone(job: str) -> bool:
     states = ("CANCELLED", "COMPLETED", "FAILED", "NODE_FAIL", "PREEMPTED", "TIMEOUT")
     return slurm("squeue", "-h", "-r", "-t", "all", "-j", job, "-o", "%T").strip() in states
+
+
+def test_a_log_is_followed_into_the_next_attempt(tools: StashUnderTest) -> None:
+    sweep = submit(tools, "+exp=able", "+resources.extra.hold=true")
+    (record,) = sweep.records()
+    follower = tools.start("logs", record["id"], "-f")
+    assert follower.stderr is not None
+    assert "is queued; waiting until SLURM starts it" in follower.stderr.readline()
+    slurm("scontrol", "release", sweep.jobs[0])
+    (record,) = at_work(sweep)
+    job = record["supervisor"]["slurm_job"]
+    slurm("scontrol", "requeue", job)
+    heard = []
+    while not any("waiting until SLURM starts it for attempt 2" in line for line in heard):
+        heard.append(follower.stderr.readline())
+        assert heard[-1], heard
+    eventually(lambda: start_now(job))
+    stdout, stderr = follower.communicate(timeout=PATIENCE)
+    assert follower.returncode == 0 and "Traceback" not in stderr
+    assert "attempt 2\n" in stderr and stderr.endswith(f"{record['id']}: completed\n")
+    assert stdout == "first\nresumed\n"
 
 
 @contextlib.contextmanager
