@@ -234,3 +234,36 @@ def test_a_job_that_somebody_ends(tools: StashUnderTest) -> None:
     assert promised(record) <= 5 and record["job_end"]["is_known"]
     eventually(lambda: is_gone(record["supervisor"]["slurm_job"]))
     assert sweep.records()[0]["state"] == "cancelled"
+
+
+def test_at_the_wall_time(tools: StashUnderTest, tmp_path: Path) -> None:
+    """Warned by another signal, in silence, not at all, and by submitit: all at the same time, because it takes long."""
+    minute = ("resources.time=1m", "grace.seconds=30", "grace.signal=USR1")
+    warned = submit(tools, "+exp=plain", *minute)
+    unwarned = submit(tools, "+exp=plain", "resources.time=1m", "grace.seconds=0")
+    unanswered = submit(tools, "+exp=able", *minute, **silent(tmp_path))
+    stock = ("hydra/launcher=submitit_slurm", "hydra.launcher.timeout_min=1", *minute[1:])
+    process = tools.start("-m", "+exp=plain", "params.catch=USR1", *stock)
+    try:
+        for sweep in (warned, unwarned):
+            (record,) = sweep.ended()
+            assert record["state"] == "timed_out" and "wall time" in record["reason"], record["reason"]
+            assert record["exit_code"] == (138 if sweep is warned else 143) and record["job_end"]["is_known"]
+        assert saved(warned.records()[0]) == "SIGTERM" and promised(warned.records()[0]) == 22.5
+        process.communicate(timeout=PATIENCE)
+        directory = next(tools.root.glob("multirun/*/*/.submitit")).parent / "0"
+        stocks = tools.record(directory)
+        assert stocks["state"] == "timed_out" and "wall time" in stocks["reason"]
+        assert saved(stocks) == "SIGUSR1"  # from SLURM, as all processes of a step
+        (record,) = unanswered.ended()
+        assert record["state"] == "timed_out" and record["job_end"]["is_known"] is False
+        assert saved(record) == "SIGTERM"
+        eventually(lambda: is_gone(record["supervisor"]["slurm_job"]))
+    finally:
+        process.kill()
+        (tmp_path / "silent").unlink()
+    shown = tools.cli("show", record["id"]).stdout
+    assert "wall time" in shown and "SLURM says TIMEOUT" in shown
+    assert f"experimentstash resume {record['id']}" in shown
+    assert tools.cli("resume", record["id"]).returncode == 0
+    assert unanswered.records()[0]["state"] == "completed"
