@@ -11,6 +11,8 @@ from experimentstash.records import Attempt, JobEnd, Run, State
 # In a run's directory: somebody has asked for its end, so that what SLURM then does to it isn't mistaken for a
 # time-out, which would bring it back.
 CANCEL_MARK = "cancel"
+# Seconds for which a job that is to go back into the queue asks a silent SLURM on, after it should have been killed.
+ASKING_ON = 600.0
 # Ends that came from outside: a tool that can resume goes on where it was.
 _CUT_SHORT = {
     State.TIMED_OUT,

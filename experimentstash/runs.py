@@ -219,7 +219,9 @@ def may_go_back(run: Run, enquiry: Enquiry) -> bool:
         return False
     job = slurm_job(run)
     word = enquiry.ask(job) if job is not None else None
-    return word is not None and word.state is None
+    if word is None:  # while SLURM doesn't answer, the job may ask it for a while whether it may go back
+        return run.job_end is not None and time.time() - records.moment(run.ended or records.now()) < attempts.ASKING_ON
+    return word.state is None
 
 
 def is_of_sweep(run: Run, sweep: Path) -> bool:

@@ -43,6 +43,10 @@ def show(stash: Stash, run: Run) -> list[tuple[str, str]]:
         ("state", words(run.state)),
         *(("warning", warning) for warning in run.warnings),
         ("why", run.reason),
+        (
+            "supposed",
+            None if run.job_end is None or run.job_end.is_known else "SLURM has not yet said why it ended the job",
+        ),
         ("advice", run.advice),
         ("result", result(run) or None),
         ("objective", None if run.objective is None else objective.words(run.objective)),

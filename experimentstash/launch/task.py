@@ -40,9 +40,8 @@ def main(argv: Sequence[str]) -> int:
     return pack.exit_code
 
 
-# Seconds for which SLURM is asked at once what it does to us, and for which it may be silent after the time at which
-# it should have killed us.
-_ASKING, _SILENCE = 2.0, 600.0
+# Seconds for which SLURM is asked each time what it does to us.
+_ASKING = 2.0
 
 
 class _Pack:
@@ -274,7 +273,7 @@ def _goes_back(watch: job_end.Watch, cut_short: Sequence[Run]) -> bool:
     """
     job = slurm.current_job()
     assert job is not None
-    until = time.monotonic() + (watch.left() or 0.0) + _SILENCE
+    until = time.monotonic() + (watch.left() or 0.0) + attempts.ASKING_ON
     while True:
         watch.ask_again(_ASKING)
         why = watch.why

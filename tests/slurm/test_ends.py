@@ -237,7 +237,7 @@ def test_a_job_that_somebody_ends(tools: StashUnderTest) -> None:
 
 
 def test_at_the_wall_time(tools: StashUnderTest, tmp_path: Path) -> None:
-    """Warned by another signal, in silence, not at all, and by submitit: all at the same time, because it takes long."""
+    """Warned by another signal, in silence, not at all, and by submitit: at the same time, because it takes long."""
     minute = ("resources.time=1m", "grace.seconds=30", "grace.signal=USR1")
     warned = submit(tools, "+exp=plain", *minute)
     unwarned = submit(tools, "+exp=plain", "resources.time=1m", "grace.seconds=0")
