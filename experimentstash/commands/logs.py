@@ -21,6 +21,7 @@ from experimentstash.slurm_query import Enquiry
 from experimentstash.summary import words
 from experimentstash.workspace import Stash, find_stash
 
+_NOT_BEGUN = (State.FROZEN, State.QUEUED)
 # Seconds between two looks at whether the run goes on.
 _INTERVAL = 0.5
 # The same where SLURM has to be asked.
@@ -74,28 +75,45 @@ def _follow(stash: Stash, run: Run, destination: BinaryIO, *, only: bool) -> Non
     ``only`` the latest attempt, if that is what was asked for.
     """
     was_over = run.state.is_final and not may_go_back(run, Enquiry())
-    shown = 0
+    first = number = run.attempt  # the next one to be shown
     while True:
         run = _begun(stash, run)
-        if shown and not os.path.lexists(run.path / run.log):
-            break  # this attempt never began
-        _opened(run, run.log).close()
-        if shown:
-            say(f"{run.id}: attempt {run.attempt}")
-        shown = run.attempt
-        relay = Relay(run.path / run.log, 0, destination.fileno())
-        relay.start()
+        for earlier in run.attempts:  # it went by while nobody looked
+            if earlier.number >= number and os.path.lexists(run.path / earlier.log):
+                _announce(run, earlier.number, first)
+                relay = _relay(run, earlier.log, destination)
+                relay.finish()
+        number = run.attempt
+        if run.state in _NOT_BEGUN:
+            continue
+        if number > first and not _has_log(run):
+            break  # it never began
+        _announce(run, number, first)
+        relay = _relay(run, run.log, destination)
         now = _await_the_end(stash, run, relay)
         if now is None:  # nobody reads on
             return
         relay.finish()
         run = now
-        if run.attempt == shown:
+        if run.attempt == number:
             break
         if only:
             return
+        number += 1
     if not was_over:
         say(f"{run.id}: {words(run.state)}{f': {run.reason}' if run.reason else ''}")
+
+
+def _announce(run: Run, number: int, first: int) -> None:
+    if number > first:
+        say(f"{run.id}: attempt {number}")
+
+
+def _relay(run: Run, name: str, destination: BinaryIO) -> Relay:
+    _opened(run, name).close()
+    relay = Relay(run.path / name, 0, destination.fileno())
+    relay.start()
+    return relay
 
 
 def _await_the_end(stash: Stash, run: Run, relay: Relay) -> Run | None:
@@ -119,9 +137,9 @@ def _await_the_end(stash: Stash, run: Run, relay: Relay) -> Run | None:
 
 
 def _begun(stash: Stash, run: Run) -> Run:
-    """Wait until a run has begun, or is not to."""
-    has_said = False
-    while run.state in (State.FROZEN, State.QUEUED) or (run.state is State.RUNNING and not _has_log(run)):
+    """Wait until a run's attempt has begun, or is not to, or another one has taken its place."""
+    attempt, has_said = run.attempt, False
+    while (run.attempt == attempt and run.state in _NOT_BEGUN) or (run.state is State.RUNNING and not _has_log(run)):
         if not has_said:
             where = "queued; waiting until SLURM starts it" if run.state is State.QUEUED else "not started yet; waiting"
             again = f" for attempt {run.attempt}" if run.attempt > 1 else ""
