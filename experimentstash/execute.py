@@ -125,7 +125,8 @@ def _execute(execution: Execution, secrets: Mapping[str, str], *, show_output: b
             execution.begin(environment)
             relay = relay_output(execution) if show_output else None
             while not execution.is_over:
-                for number in signals.wait(execution.tick()):
+                # What has come is seen before what the tool has made of it: both may have been told at once.
+                for number in signals.wait(0.0) or signals.wait(execution.tick()):
                     _react(execution, number, signals)
             for number in signals.wait(0.0):  # the tool may have died of what has come for us too
                 _react(execution, number, signals)
@@ -576,22 +577,23 @@ def _why_it_was_to_end(run: Run, ending: Ending) -> job_end.Why | None:
     SLURM may tell every process of a job at once, and a tool that dies of it does so before we are told. Or it saves
     and ends with a code of its own: one that had just ended when we were told, in a job that SLURM is ending, counts as
     told too, whatever its code. If it had come to its end after all, another attempt costs a moment; but half a run
-    that counts as completed, or as failed, would never be continued. Of the end of the wall time, and of
-    `experimentstash cancel`, only we are told, unless srun has started us: there its end was its own.
+    that counts as completed, or as failed, would never be continued. Of a warning before the end of the wall time, and
+    of `experimentstash cancel`, only we are told, unless srun has started us: there its end was its own.
     """
     watch = job_end.present()
     asked = ending.stop or ending.missed
     has_died_of_it = ending.stop is None and ending.returncode == -signal.SIGTERM
-    if watch is None or not (has_died_of_it or (asked is not None and asked.may_be_slurms)):
+    if watch is None or not (has_died_of_it or (watch.is_warned if asked is None else asked.may_be_slurms)):
         return None
     is_told = ending.stop is not None
-    is_surely_told = is_told or has_died_of_it or slurm.in_step()
+    is_surely_told = is_told or has_died_of_it or watch.has_told_all or slurm.in_step()
     if is_surely_told and attempts.is_cancelled(run):
         return job_end.Why(State.CANCELLED, attempts.CANCELLED, is_slurms=False)
     watch.settle()
     why = watch.why or watch.died()
     if is_told or (has_died_of_it and why.is_slurms):
         return why
+    is_surely_told = is_surely_told or watch.has_told_all  # as SLURM has said meanwhile
     is_slurms = why.is_slurms and (is_surely_told or why.state is not State.TIMED_OUT)
     return why if is_slurms else None
 

@@ -116,6 +116,11 @@ class Watch:
         return self._why
 
     @property
+    def is_warned(self) -> bool:
+        """Whether a signal has come that may be SLURM's."""
+        return self._is_warned
+
+    @property
     def has_told_all(self) -> bool:
         """Whether SLURM has sent SIGTERM to all that runs in the job, as it does at its end."""
         return self._has_told_all

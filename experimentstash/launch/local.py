@@ -164,6 +164,8 @@ class _Sweep:
         """Go on until nothing is left to do."""
         try:
             while self._jobs is not None or self._waiting or not self._crew.is_idle:
+                for number in signals.wait(0.0):  # before what the tools have made of it
+                    self._react(number, signals)
                 seconds = min(self._crew.tick(), self._start_what_can())
                 if self._jobs is not None and len(self._waiting) < max(_AHEAD, len(self._settings.slots)):
                     self._prepare_one()

@@ -70,6 +70,9 @@ class _Pack:
                 if slurm.restarts() > 0:
                     self._bring_back()
                 while (self._waiting and self._stopped is None) or not self._crew.is_idle:
+                    # What has come is seen before what the tools have made of it: all may have been told at once.
+                    for number in signals.wait(0.0):
+                        self._react(number, signals)
                     seconds = min(self._crew.tick(), self._begin_what_can())
                     for number in signals.wait(seconds):
                         self._react(number, signals)
