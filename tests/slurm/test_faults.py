@@ -9,6 +9,7 @@ import contextlib
 import os
 import random
 import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -47,10 +48,10 @@ def act(what: str, stash: StashUnderTest, record: dict[str, Any]) -> None:
         slurm("scancel", job)
     elif what == "cancel":
         assert stash.cli("cancel", record["id"]).returncode == 0
-    elif what == "warning":
-        slurm("scancel", "--signal=TERM", "--batch", job)
-    elif what == "other warning":
-        slurm("scancel", "--signal=USR2", "--batch", job)
+    elif what in ("warning", "other warning"):
+        name = "TERM" if what == "warning" else "USR2"
+        # SLURM refuses it while it is itself still busy with the job's start.
+        eventually(lambda: subprocess.run(["scancel", f"--signal={name}", "--batch", job], check=False).returncode == 0)
     elif what == "requeue":
         slurm("scontrol", "requeue", job)
     else:
