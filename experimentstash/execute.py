@@ -22,6 +22,7 @@ from experimentstash import (
     copies,
     files,
     job_end,
+    moved,
     outcome,
     procfs,
     records,
@@ -187,6 +188,8 @@ class Execution:
         if attempts.is_cancelled(run):  # not before the record says that it runs: see mark_cancelled
             self.give_up(State.CANCELLED, "cancelled just before it started", EXIT_INTERRUPTED)
             return
+        if (commit := moved.elsewhere(run)) is not None and not self._may_run_at(commit):
+            return
         try:
             descriptor = files.open_regular(run.path / run.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         except OSError as error:
@@ -208,6 +211,18 @@ class Execution:
         log(f"started process {process.pid}: {shlex.join(argv)}")
         run.process = records.Process(process.pid, process.start_time)
         self._unwritten_until = time.monotonic() + _SHORT
+
+    def _may_run_at(self, commit: str) -> bool:
+        """Tell whether a run may use another commit than it was submitted with, and note it; else close its record."""
+        code = self.run.code
+        assert code is not None and code.commit is not None
+        how = f"since this run was submitted, {code.path} has moved from {code.commit[:12]} to {commit[:12]}"
+        if code.pin is None:
+            self.run.warnings.append(f"{how}: which code it has run isn't certain (code=frozen would have kept it)")
+            return True
+        reason = f"{how}, and it is to run commit {code.pin}; submit it anew, or with code=frozen"
+        self.give_up(State.FAILED, reason, EXIT_USER_MISTAKE)
+        return False
 
     @property
     def has_started(self) -> bool:

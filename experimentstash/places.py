@@ -54,7 +54,8 @@ def find(stash: Stash, project: Superproject, name: str) -> Place:
     assert checkout is not None
     inside = checkout.is_relative_to(stash.root / "tools") and checkout != stash.root / "tools"
     root = stash.root.resolve()
-    is_certain = checkout.parent.resolve() == root / checkout.parent.relative_to(stash.root) if inside else False
+    is_certain = inside and checkout.parent.resolve() == root / checkout.parent.relative_to(stash.root)
+    is_certain = is_certain and not (checkout.is_symlink() and (checkout / ".git").exists())
     if not is_certain or not directory.resolve().is_relative_to(checkout.resolve()):
         raise StashError(f"{where}: path: {tool.path!r} is not below tools/, or a link leads there.", f"mend {where}")
     path = checkout.relative_to(project.root).as_posix()
@@ -63,8 +64,15 @@ def find(stash: Stash, project: Superproject, name: str) -> Place:
 
 
 def inhabitants(stash: Stash, directory: Path) -> list[str]:
-    """Return the tools that lie in a directory, or are it."""
-    return [name for name, place in directories(stash).items() if place.is_relative_to(directory)]
+    """Return the tools that lie in a directory, or are it, by whatever links."""
+    return [name for name, place in directories(stash).items() if lies_in(place, directory)]
+
+
+def lies_in(place: Path, directory: Path) -> bool:
+    try:
+        return place.is_relative_to(directory) or place.resolve().is_relative_to(directory.resolve())
+    except (OSError, RuntimeError):  # a link that leads round
+        return False
 
 
 def directories(stash: Stash) -> dict[str, Path]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from experimentstash import environments, places, registrations, subdirectories, submodules
+from experimentstash import environments, pins, places, registrations, subdirectories, submodules
 from experimentstash.errors import StashError
 from experimentstash.git import commit_named, toplevel
 from experimentstash.names import LinkMap, check_reference, check_tool_name, remote_problem
@@ -46,6 +46,7 @@ class Tool:
     problem: str | None = None  # why it can't be used
     checkout: str | None = None  # the repository that its directory lies in, if that is another directory
     shares_with: tuple[str, ...] = ()  # tools that lie in the same repository of their own
+    pin_problem: str | None = None  # why it runs only with frozen code, or not at all
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def _show(stash: Stash, name: str, directories: Mapping[str, Path]) -> Tool:
         return Tool(**{**facts, "problem": str(error)})
     root = toplevel(directory)
     if root is not None and root != toplevel(stash.root):
-        others = tuple(each for each, place in directories.items() if each != name and place.is_relative_to(root))
+        others = tuple(each for each, place in directories.items() if each != name and places.lies_in(place, root))
         facts.update(checkout=None if root == directory else stash.relative(root), shares_with=others)
         try:
             commit, branch = submodules.head(root)
@@ -119,6 +120,12 @@ def _show(stash: Stash, name: str, directories: Mapping[str, Path]) -> Tool:
             facts.update(commit=commit, branch=branch, url=url, work=tuple(submodules.work_in(root).describe()))
         except CommandError as error:
             facts.update(problem=error.message)
+    try:
+        pin = pins.read(stash, name, config, directory)
+        if pin is not None:
+            pins.refuse_other(name, config, pin)
+    except StashError as error:
+        facts.update(pin_problem=str(error))
     try:
         recipe = registrations.recipe(stash, name, config, directory)
         python = environments.interpreter(recipe)

@@ -290,7 +290,48 @@ def test_validate_finds_a_pin_that_does_not_match(stash: StashUnderTest, commits
     assert len(problems) == 2, problems
     assert any("v1" in each.what and commits["new"][:12] in each.what for each in problems)
     assert any("'nowhere'" in each.what for each in problems)
+    for words in (("tool", "show", "sub"), ("tool", "list")):
+        listed = stash.cli(*words)
+        assert listed.returncode == 0 and "is to run commit v1" in listed.stdout + listed.stderr
     path.write_text(path.read_text().replace("commit: v1", "commit: HEAD"))
     (stash.root / "conf/exp/two.yaml").unlink()
     stash.commit()
     assert validate(Stash(stash.root)).problems == ()
+
+
+@pytest.mark.parametrize("is_pinned", [True, False])
+@pytest.mark.parametrize("head", ["detached", "a branch", "a packed branch"])
+def test_a_checkout_that_is_moved_while_a_run_waits(
+    stash: StashUnderTest, commits: dict[str, str], is_pinned: bool, head: str
+) -> None:
+    tool = stash.root / "tools" / "sub"
+    git("checkout", "-q", *(["--detach"] if head == "detached" else ["main"]), cwd=tool)
+    move = ["checkout", "-q", "--detach", "v1"] if head == "detached" else ["reset", "-q", "--hard", "v1"]
+    moves = f"import subprocess\nsubprocess.run({['git', *move]!r}, check=True)\nprint('moved')\n"
+    moving = commit(tool, {"moves.py": moves})
+    if head == "a packed branch":
+        git("pack-refs", "--all", cwd=tool)
+    pin = f"commit: {moving}\n" if is_pinned else ""
+    stash.write("conf/tool/sub.yaml", f"path: tools/sub\nentrypoint: moves.py\n{INTERPRETER}{pin}")
+    done = stash.cli("-m", "+exp=one", "+params.seed=1,2", "hydra/launcher=local", "hydra.launcher.n_jobs=1")
+    first, second = (stash.record(each) for each in sorted(stash.run_directories()))
+    assert first["state"] == "completed" and first["warnings"] == [], first
+    assert done.returncode != 0
+    assert second["state"] == "failed"
+    if is_pinned:
+        assert "since this run was submitted" in second["reason"] and commits["old"][:12] in second["reason"]
+        assert second["process"] is None
+    else:
+        (warning,) = second["warnings"]
+        assert "code=frozen" in warning and moving[:12] in warning and commits["old"][:12] in warning
+
+
+def test_a_commit_beside_a_tool_of_the_stash_itself_moves_nothing(stash: StashUnderTest) -> None:
+    tool = stash.add_tool("own", None, "entrypoint: main.py")
+    commits = "import subprocess\nsubprocess.run(['git', 'commit', '-q', '--allow-empty', '-m', 'x'])\n"
+    (tool / "main.py").write_text(commits)
+    stash.add_experiment("one", "own")
+    stash.commit()
+    done = stash.cli("-m", "+exp=one", "+params.seed=1,2", "hydra/launcher=local", "hydra.launcher.n_jobs=1")
+    assert done.returncode == 0, done.stderr
+    assert [stash.record(each)["warnings"] for each in stash.run_directories()] == [[], []]

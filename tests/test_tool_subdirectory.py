@@ -443,6 +443,18 @@ def test_a_repository_that_is_no_submodule(stash: StashUnderTest, upstream: Path
     assert differences(whole(stash), before) != []
 
 
+def test_a_tool_that_a_link_leads_into_the_checkout_keeps_it(both: StashUnderTest) -> None:
+    (both.root / "tools" / "link").symlink_to("mnist")
+    both.write("conf/tool/vae.yaml", f"path: tools/link/vae\nentrypoint: main.py\n{INTERPRETER}")
+    both.commit()
+    assert done(both, "run", "vae/example", "code=frozen") == "vae first\n"
+    removed = removing.remove(as_stash(both), "mnist", report=no_report)
+    assert removed is not None and removed.removal.others == ("vae",)
+    assert done(both, "run", "vae/example") == "vae first\n"
+    with pytest.raises(StashError, match="a link leads there"):
+        removing.remove(as_stash(both), "vae", report=no_report)
+
+
 def test_a_registration_that_is_broken_keeps_its_checkout(both: StashUnderTest) -> None:
     both.write("conf/tool/vae.yaml", "path: tools/mnist/vae\nentrypoint: [\n")
     removing.remove(as_stash(both), "mnist", report=no_report)

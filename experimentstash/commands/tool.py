@@ -190,8 +190,8 @@ def _list(stash: Stash, given: argparse.Namespace) -> int:
     for row in rows:
         print("  ".join([*(f"{text:<{width}}" for text, width in zip(row, widths, strict=False)), row[4]]).rstrip())
     for tool in found:
-        if tool.problem:
-            say(tool.problem)
+        for problem in filter(None, (tool.problem, tool.pin_problem)):
+            say(problem)
     return 0
 
 
@@ -212,6 +212,7 @@ def _rows(tool: Tool) -> list[tuple[str, str | None]]:
     return [
         ("tool", tool.name),
         ("problem", tool.problem),
+        ("problem", tool.pin_problem),
         ("description", tool.description),
         ("path", tool.path),
         ("checkout", tool.checkout),
