@@ -103,6 +103,7 @@ class Basis:
     program: Sequence[str]  # the start of the argv
     pin: Pin | None
     calling: Calling
+    search_path: Sequence[Path]  # where Python is to look before it looks into its environment
 
 
 class Bases:
@@ -355,9 +356,9 @@ def _basis(request: Request) -> Basis:
     )
     interpreter = environments.interpreter(recipe)
     program = _program(entry, directory, interpreter, request)
-    return Basis(
-        tool, directory, entry, recipe, interpreter, program, pin, calls.complete(tool.call, directory, entry.words)
-    )
+    calling = calls.complete(tool.call, directory, entry.words)
+    search_path = [] if request.frozen is None else request.frozen.search_path(recipe.kind, interpreter)
+    return Basis(tool, directory, entry, recipe, interpreter, program, pin, calling, search_path)
 
 
 def _code_directory(request: Request) -> Path:
@@ -404,7 +405,7 @@ def _environment(request: Request, basis: Basis) -> dict[str, str]:
         changes["PYTHONPYCACHEPREFIX"] = str(basis.recipe.directory / "pycache")
     else:
         changes["PYTHONDONTWRITEBYTECODE"] = "1"
-    search_path = [] if request.frozen is None else request.frozen.search_path(basis.recipe.kind)
+    search_path = [*basis.search_path]
     if basis.entry.is_module and request.config.tool.working_directory == "run" and basis.directory not in search_path:
         search_path.append(basis.directory)
     if search_path:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from experimentstash import git
 from experimentstash.errors import StashError
+from experimentstash.names import inner_path_problem
 from experimentstash.schema import ToolConfig
 from experimentstash.workspace import Stash
 
@@ -33,10 +34,10 @@ def tool_directory(stash: Stash, name: str, tool: ToolConfig, *, is_needed: bool
     if not is_needed and git.toplevel(directory) != git.toplevel(stash.root):
         return directory
     mend = "mend `path:` there, or put the tool where it says"
-    if git.toplevel(directory) == git.toplevel(stash.root) and (stash.root / ".gitmodules").exists():
-        mend = f"git submodule update --init {shlex.quote(tool.path)}"
     if not directory.is_dir():
         raise StashError(f"{registration}: the tool's directory {tool.path} does not exist.", mend)
+    if git.toplevel(directory) == git.toplevel(stash.root) and (stash.root / ".gitmodules").exists():
+        mend = f"git submodule update --init {shlex.quote(tool.path)}"
     if not any(directory.iterdir()):
         raise StashError(f"{registration}: the tool's directory {tool.path} is empty.", mend)
     return directory
@@ -93,4 +94,4 @@ def declared(root: Path) -> list[str]:
         text = (root / ".gitmodules").read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:
         return []
-    return [path for path in _DECLARED.findall(text) if path]
+    return [path for path in _DECLARED.findall(text) if inner_path_problem(path) is None]

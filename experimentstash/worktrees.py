@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from experimentstash import attempts, files, git, procfs, records, snapshots
+from experimentstash import attempts, editable, files, git, procfs, records, snapshots
 from experimentstash.errors import StashError
 from experimentstash.pins import Pin
 from experimentstash.process import CommandError
@@ -73,14 +73,23 @@ class Frozen:
             environment = dataclasses.replace(environment, interpreter=interpreter)
         return dataclasses.replace(tool, call=call, environment=environment)
 
-    def search_path(self, kind: EnvironmentKind) -> list[Path]:
+    def search_path(self, kind: EnvironmentKind, python: Path | None) -> list[Path]:
         """Return where Python must look before it looks into its environment.
 
         In one that somebody else has made, the tool may be installed in editable mode: that is the live code.
+        StashError if it is in a way that no search path goes before.
         """
-        if kind is not EnvironmentKind.interpreter:
+        if kind is not EnvironmentKind.interpreter or python is None:
             return []
-        own = (self.directory / "src", self.directory, self.tree / "src", self.tree)
+        root = git.toplevel(self.live) or self.live
+        inside, others = editable.places(python, root)
+        if others:
+            raise StashError(
+                f"The environment of {python} imports {', '.join(others)} from the checkout itself, so frozen code"
+                " would not be all that runs.",
+                "install it there without -e, or use code=live",
+            )
+        own = (self.directory / "src", self.directory, *(self.tree / each for each in inside))
         return [path for path in dict.fromkeys(own) if path.is_dir()]
 
 

@@ -51,7 +51,7 @@ LAYERS = (
     {f"calling.{name}" for name in ("fire", "gin", "sacred", "key_value", "file")},
     {"run_places", "results", "written", "calls"},
     {"provenance", "calling.arguments", "environments", "collect", "completion", "slurm", "summary", "wandb_runs"}
-    | {"copies"}
+    | {"copies", "editable"}
     | {"slurm_query", "sweepers", "attempts", "detection", "older", "organizers", "packs", "submodules", "toolpath"},
     {"job_terms"},
     {"job_end"},

@@ -187,8 +187,9 @@ def test_a_foreign_interpreter_is_the_checkouts_own_and_looks_into_the_frozen_co
     assert frozen.adapted(settings).environment.interpreter == str(tool / ".venv/bin/python")
     settings.environment.interpreter = sys.executable
     assert frozen.adapted(settings).environment.interpreter == sys.executable
-    assert frozen.search_path(EnvironmentKind.pyproject) == []
-    assert frozen.search_path(EnvironmentKind.interpreter) == [frozen.directory]
+    python = Path(sys.executable)
+    assert frozen.search_path(EnvironmentKind.pyproject, python) == []
+    assert frozen.search_path(EnvironmentKind.interpreter, python) == [frozen.directory]
 
 
 def test_killed_at_any_moment_it_is_made_again(stash: StashUnderTest, tool: Path) -> None:
@@ -431,6 +432,55 @@ def test_an_environment_of_the_users_own_with_the_tool_installed_in_it(stash: St
     assert done.returncode == 0 and done.stdout == "frozen\n", done.stderr
     assert "Not part of it" not in done.stderr
     assert stash.record()["environment"]["interpreter"] == str(tool / ".venv/bin/python")
+
+
+@pytest.mark.parametrize("how", ["a path", "a finder", "a finder that maps"])
+def test_a_package_of_a_monorepo_that_is_installed_in_editable_mode(stash: StashUnderTest, how: str) -> None:
+    upstream = repository(
+        stash.root / "tools" / "mono",
+        {
+            "app/run.py": "import lib\nprint(lib.VALUE)\n",
+            "packages/lib/lib/__init__.py": "VALUE = 'frozen'\n",
+            ".gitignore": ".venv\n",
+        },
+    )
+    python = upstream / ".venv" / "bin" / "python"
+    stash.write(
+        "conf/tool/own.yaml",
+        f"path: tools/mono/app\nentrypoint: run.py\nenvironment: {{interpreter: {json.dumps(str(python))}}}\n",
+    )
+    stash.write("conf/exp/one.yaml", "# @package _global_\ndefaults:\n  - override /tool: own\n")
+    venv.create(upstream / ".venv", symlinks=True)
+    (packages,) = (upstream / ".venv" / "lib").glob("python*/site-packages")
+    place = upstream / "packages" / "lib"
+    if how == "a path":
+        (packages / "lib.pth").write_text(f"{place}\n")
+    else:  # as setuptools writes it
+        name = "lib" if how == "a finder" else "other"
+        finder = FINDER.format(mapping={name: str(place / "lib")})
+        (packages / "__editable___lib_1_finder.py").write_text(finder)
+        (packages / "__editable__.lib-1.pth").write_text("import __editable___lib_1_finder as f; f.install()\n")
+    old = git("rev-parse", "HEAD", cwd=upstream).strip()
+    commit(upstream, {"packages/lib/lib/__init__.py": "VALUE = 'live'\n"})
+    done = stash.cli("run", "one", "code=frozen", f"tool.commit={old}")
+    if how == "a finder that maps":
+        assert done.returncode == 2 and "other (" in done.stderr and "code=live" in done.stderr
+    else:
+        assert done.returncode == 0 and done.stdout == "frozen\n", done.stderr
+        assert stash.cli("run", "one").stdout == "live\n"
+
+
+FINDER = """
+import importlib.util, os, sys
+MAPPING = {mapping!r}
+class Finder:
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name in MAPPING:
+            return importlib.util.spec_from_file_location(name, os.path.join(MAPPING[name], "__init__.py"))
+def install():
+    sys.meta_path.append(Finder)
+"""
 
 
 def test_a_tool_that_writes_into_its_checkout(stash: StashUnderTest) -> None:

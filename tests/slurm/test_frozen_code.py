@@ -98,6 +98,30 @@ def test_live_code_sees_the_edit(sub: StashUnderTest) -> None:
     assert seen["config"] == "value: edited\n" and one["code"]["snapshot"] is None
 
 
+def test_a_commit_that_is_asked_for_is_what_runs(sub: StashUnderTest) -> None:
+    tool = sub.root / "tools" / "sub"
+    commits = {name: git("rev-parse", name, cwd=tool).strip() for name in ("main", "other")}
+    sub.write("tools/sub/package/part.py", "VALUE = 'not committed'\n")
+    sweep = submit(sub, "+exp=one", "tool.commit=main,other", HOLD)
+    assert "package/part.py" in sweep.done.stderr
+    edit_everything(sub)
+    slurm("scontrol", "release", sweep.jobs[0])
+    runs = {one["code"]["pin"]: one for one in sweep.ended()}
+    for name, words in (("main", "submitted"), ("other", "of another branch")):
+        seen = json.loads((Path(runs[name]["directory"]) / "result.json").read_text())
+        assert (seen["main"], seen["part"], seen["deep"]) == (words, words, "submitted")
+        assert runs[name]["code"]["commit"] == commits[name] and runs[name]["code"]["dirty"] is False
+
+
+def test_a_pinned_run_of_live_code_does_not_start_in_another_checkout(sub: StashUnderTest) -> None:
+    sweep = submit(sub, "+exp=one", "code=live", "tool.commit=main", HOLD)
+    git("checkout", "-q", "other", cwd=sub.root / "tools" / "sub")
+    slurm("scontrol", "release", sweep.jobs[0])
+    (one,) = sweep.ended()
+    assert one["state"] == "failed" and "since this run was submitted" in one["reason"]
+    assert not (sweep.directory / "0" / "result.json").exists()
+
+
 def test_an_environment_of_its_own_and_an_edited_package(
     stash: StashUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
