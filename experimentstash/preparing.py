@@ -125,16 +125,7 @@ def _secured(session: Session, request: Request) -> tuple[Frozen | None, bool]:
     from experimentstash import pins, worktrees
 
     stash, name, tool = request.stash, request.tool, request.config.tool
-    directory = tool_directory(stash, name, tool, is_needed=tool.commit is None)
-    key = (
-        name,
-        directory,
-        tool.commit,
-        request.to_be_frozen,
-        *tool.shared,
-        tool.call.config_dir,
-        tool.call.config_path,
-    )
+    directory, key = tool_directory(stash, name, tool, is_needed=tool.commit is None), _code_key(request)
     is_first = key not in session.frozen
     if is_first:
         # Copies of a checkout have what is changed and not committed, as the checkout itself.
@@ -142,6 +133,13 @@ def _secured(session: Session, request: Request) -> tuple[Frozen | None, bool]:
         user, outputs = request.sweep or request.directory, written_at(request)
         session.frozen[key] = worktrees.secure(stash, name, directory, tool, user, say, pin, outputs)
     return session.frozen[key], is_first
+
+
+def _code_key(request: Request) -> tuple[object, ...]:
+    """Return what decides which code a run gets, of all that is secured in a session."""
+    tool = request.config.tool
+    paths = (tool.path, *tool.shared, tool.call.config_dir, tool.call.config_path)
+    return request.tool, tool.commit, request.to_be_frozen, *paths
 
 
 def _apart(session: Session, request: Request, seen: Circumstances) -> Plot | None:
@@ -154,7 +152,7 @@ def _apart(session: Session, request: Request, seen: Circumstances) -> Plot | No
         return None
     from experimentstash import apart
 
-    key = (name, request.to_be_frozen, *outputs)
+    key = (*_code_key(request), *outputs)
     if key not in session.plots:
         frozen, _ = _secured(session, request)
         live = tool_directory(stash, name, config.tool, is_needed=config.tool.commit is None)

@@ -166,6 +166,26 @@ def test_a_sweep_over_commits(stash: StashUnderTest, commits: dict[str, str], la
     }
 
 
+def test_a_sweep_over_commits_of_a_tool_that_writes_into_its_checkout(
+    stash: StashUnderTest, commits: dict[str, str]
+) -> None:
+    path = stash.root / "conf" / "tool" / "sub.yaml"
+    path.write_text(f"{path.read_text()}collect: [made]\n")
+    names = (commits["old"], commits["new"], "v1")
+    for code in ("frozen", "auto"):
+        done = stash.cli("-m", "+exp=one", f"tool.commit={','.join(names)}", f"code={code}", "hydra/launcher=local")
+        assert (done.returncode == 0) is (code == "frozen"), done.stderr
+        for each in sorted(stash.run_directories())[-3:]:
+            record = stash.record(each)
+            is_new = f"tool.commit={commits['new']}" in record["overrides"]
+            if code == "auto" and not is_new:
+                assert record["state"] == "failed" and "code=frozen" in record["reason"]
+                continue
+            word, wanted = ("new", commits["new"]) if is_new else ("old", commits["old"])
+            assert (each / "output.log").read_text() == f"{word} {word} part\n"
+            assert record["code"]["commit"] == wanted and f"tool.commit={record['code']['pin']}" in record["overrides"]
+
+
 def test_in_a_sweep_only_the_run_of_another_commit_is_refused(stash: StashUnderTest, commits: dict[str, str]) -> None:
     done = stash.cli("-m", "+exp=one", f"tool.commit={commits['old']},{commits['new']}", "code=live")
     assert done.returncode != 0
