@@ -294,6 +294,24 @@ def test_what_is_shared_beside_it_and_collected(both: StashUnderTest, upstream: 
     assert "nor beside it in its repository" in refused(both, "run", "vae/example", "code=frozen", "tool.commit=HEAD")
 
 
+@pytest.mark.parametrize("code", ["auto", "frozen"])
+def test_parallel_runs_that_write_beside_and_below(both: StashUnderTest, code: str) -> None:
+    tool = both.root / "tools/mnist"
+    main = "import sys, os\nsys.path.append('..')\nimport common.util\nname = sys.argv[2]\n"
+    main += "os.makedirs('made', exist_ok=True)\nopen('made/' + name, 'w').write(common.util.WORD)\n"
+    commit(tool, {".gitignore": "made/\n", "vae/main.py": main})
+    path = both.root / "conf" / "tool" / "vae.yaml"
+    path.write_text(path.read_text().replace("entrypoint", "collect: [made]\nentrypoint"))
+    words = ("-m", "+exp=vae/example", "tool.commit=HEAD", f"code={code}", "hydra/launcher=local")
+    done(both, *words, "+params.name=a,b", "hydra.launcher.n_jobs=2")
+    for each in both.run_directories():
+        (name,) = (word.partition("=")[2] for word in both.record(each)["overrides"] if "params.name" in word)
+        assert [path.name for path in each.rglob("*") if path.name in ("a", "b")] == [name]
+        assert next(each.rglob(name)).read_text() == "first"
+    assert not list(tool.rglob("made/*"))
+    assert git("status", "--porcelain", cwd=tool) == ""
+
+
 def test_a_subdirectory_that_only_the_commit_has(both: StashUnderTest) -> None:
     tool = both.root / "tools/mnist"
     old = git("rev-parse", "HEAD", cwd=tool).strip()
