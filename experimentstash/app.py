@@ -124,7 +124,7 @@ def _sum_up(session: Session, sweep: Path) -> None:
     """Print a sweep's table and the mistakes that kept runs from starting; remove its directory if nothing ran."""
     inside = records.read_all(sweep)
     if not inside:
-        _discard_sweep(sweep)
+        _discard_sweep(session, sweep)
     session.runs = runs = [*inside, *map(records.read, session.elsewhere)]
     if not runs:
         return
@@ -221,14 +221,13 @@ def task(config: DictConfig) -> Result | None:
     return run.result
 
 
-def _discard_sweep(directory: Path) -> None:
-    """Remove a sweep's directory in which there is nothing but what Hydra wrote, and an empty directory above it."""
+def _discard_sweep(session: Session, directory: Path) -> None:
+    """Undo what Hydra and we have made of a sweep in which nothing ran, if nothing else has come into its directory."""
+    before = session.before
     with contextlib.suppress(OSError):
-        if {path.name for path in directory.iterdir()} <= {records.SWEEP_FILE, guard.LOCK}:
-            for name in (records.SWEEP_FILE, guard.LOCK):
-                (directory / name).unlink(missing_ok=True)
-            for folder in (directory, directory.parent):
-                folder.rmdir()
+        added = {path.name for path in directory.iterdir() if before is None or path not in before.entries}
+        if before is not None and added <= {records.SWEEP_FILE, guard.LOCK}:
+            before.put_back()
 
 
 def _shows_output() -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict, read_write
 
-from experimentstash import durations, job_terms, limits, records, sweep_size, sweepers
+from experimentstash import durations, hydra_files, job_terms, limits, records, sweep_size, sweepers
 from experimentstash import session as sessions
 from experimentstash.errors import StashError
 from experimentstash.execute import GRACE_IN_JOB
@@ -68,6 +68,10 @@ class Guard(Callback):
         refuse_secret_variables(config.hydra.job.env_set)
         if (directory / records.FILE_NAME).exists():
             raise records.already_taken(directory)
+        if (session := sessions.present()) is not None:
+            subdirectory = config.hydra.output_subdir
+            names = [] if subdirectory is None else [f"{subdirectory}/{name}" for name in hydra_files.KEPT]
+            session.before = hydra_files.look(directory.absolute(), names)
 
     @_refusing()
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
@@ -85,6 +89,7 @@ class Guard(Callback):
         if not is_new and launcher not in (*_OUR_LAUNCHERS, BASIC_LAUNCHER):
             raise _would_do_again(str(directory), launcher)
         if session is not None:
+            session.before = hydra_files.look(directory, [records.SWEEP_FILE, LOCK])
             session.lock = lock_if_free(directory / LOCK)
             if session.lock is None:
                 raise StashError(f"Another command is at work on {directory}.", "wait until it has ended")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf.errors import OmegaConfBaseException
 
-from experimentstash import records, run_places, sweepers
+from experimentstash import hydra_files, records, run_places, sweepers
 from experimentstash import session as sessions
 from experimentstash.errors import SecretError, StashError, explain_refusal
 from experimentstash.freeze import Request, draft, explain, freeze, plan, written_at
@@ -69,7 +69,7 @@ def prepare_job(job: Job) -> Prepared | None:
                 say(line)
         if seen.is_dry:
             session.is_dry = True
-            _discard(seen)
+            _discard(session, seen)
             if settings.validate_only:
                 print(shlex.join(planned.command.argv), flush=True)
             else:
@@ -94,7 +94,7 @@ def prepare_job(job: Job) -> Prepared | None:
         mistake = _reject(session, seen, refusal)
     except KeyboardInterrupt:
         if not (seen.directory / records.FILE_NAME).exists():
-            _discard(seen)
+            _discard(session, seen)
         raise
     if needs_result:
         raise mistake
@@ -179,16 +179,16 @@ def _reject(session: Session, seen: Circumstances, error: Exception) -> StashErr
     session.failure = mistake
     if seen.sweep is None:
         if not (directory / records.FILE_NAME).exists():  # another process may have been faster to claim it
-            _discard(seen)
+            _discard(session, seen)
         return mistake
     if seen.is_dry or (directory / records.FILE_NAME).exists():
         complain(f"{' '.join(overrides)}: {mistake}")
         if seen.is_dry:
             session.is_dry = True
-            _discard(seen)
+            _discard(session, seen)
         return mistake
     if isinstance(mistake, SecretError):
-        _discard(seen)
+        _discard(session, seen, whatever_was_there=True)
         overrides = []
     rejected = Run(
         id=run_id(directory),
@@ -209,16 +209,24 @@ def _reject(session: Session, seen: Circumstances, error: Exception) -> StashErr
         records.claim(rejected)
     except OSError as error:
         complain(f"{' '.join(overrides)}: {mistake}\nThat can't be recorded: {error.strerror}.")
-        _discard(seen)
+        _discard(session, seen)
     return mistake
 
 
-def _discard(seen: Circumstances) -> None:
-    """Remove a run directory in which there is nothing but what Hydra wrote, and the empty directories above it."""
-    folders = [seen.directory, seen.directory.parent]
+def _discard(session: Session, seen: Circumstances, *, whatever_was_there: bool = False) -> None:
+    """Undo what Hydra has written for a run that isn't made, and remove the directories that are empty then."""
+    before = session.before
+    if seen.sweep is None and before is not None:
+        before.put_back()
+        return
+    if before is not None and seen.directory in before.entries and not whatever_was_there:
+        return
+    home = seen.directory.parent.parent if seen.sweep is None else seen.sweep
+    above = (each for each in (seen.directory, *seen.directory.parents) if each.is_relative_to(home))
+    folders = [each for each in above if each != home]
     if seen.output_subdir is not None:
         folders.insert(0, seen.directory / seen.output_subdir)
-        for name in ("config.yaml", "hydra.yaml", "overrides.yaml"):
+        for name in hydra_files.KEPT:
             (folders[0] / name).unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         for folder in folders:

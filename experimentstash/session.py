@@ -14,6 +14,7 @@ from experimentstash import workspace
 from experimentstash.errors import StashError
 from experimentstash.execute import Executed
 from experimentstash.freeze import Bases
+from experimentstash.hydra_files import Before
 from experimentstash.provenance import Checkouts
 from experimentstash.records import Run
 from experimentstash.variations import SweepLoader
@@ -39,6 +40,7 @@ class Session:
     elsewhere: list[Path] = field(default_factory=list)  # runs of the sweep that aren't in its directory
     sweeper: str | None = None
     continuation: Continuation | None = None
+    before: Before | None = None  # what was where Hydra writes
     lock: int | None = None  # keeps others from going on with the sweep
     runs: Sequence[Run] = ()  # of the sweep, once it is over
     is_dry: bool = False

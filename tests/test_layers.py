@@ -42,6 +42,7 @@ LAYERS = (
         "git",
         "names",
         "workspace",
+        "hydra_files",
         "wandb_log",
         "wandb_records",
         "variations",

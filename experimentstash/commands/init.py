@@ -14,6 +14,7 @@ from pathlib import Path
 
 from experimentstash import git
 from experimentstash.errors import StashError
+from experimentstash.files import Unfit, inside
 from experimentstash.process import run
 from experimentstash.workspace import find_stash
 
@@ -89,6 +90,7 @@ def _refuse_what_collides(root: Path, files: dict[str, str]) -> None:
         what = "is a stash already" if around == root else f"is inside the stash {around}"
         raise StashError(f"{root} {what}.", "give another directory")
     taken = [path for path in files if os.path.lexists(root / path)]
+    taken += [str(place) for path in files if (place := _in_the_way(root, path)) is not None]
     taken += [path for path in _KEPT if os.path.lexists(root / path) and not (root / path).is_dir()]
     if (root / "conf").exists() and not (root / "conf").is_dir():
         taken.append("conf")
@@ -97,6 +99,15 @@ def _refuse_what_collides(root: Path, files: dict[str, str]) -> None:
             f"Nothing is made, because {root} has these already: {', '.join(taken)}.",
             "move them away, or give another directory",
         )
+
+
+def _in_the_way(root: Path, path: str) -> Path | None:
+    """Return what stands where a directory of the stash must be, a link included: what is behind it isn't ours."""
+    try:
+        inside(root, root / path)
+    except Unfit as error:
+        return Path(error.filename).relative_to(root)
+    return None
 
 
 def _make_directories(directory: Path, undo: Callable[[Callable[[], object]], None]) -> None:
