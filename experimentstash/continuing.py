@@ -123,6 +123,7 @@ class Continuation:
     @cached_property
     def _earlier(self) -> dict[Path, Run]:
         found = [runs.look(self._stash, directory, self._enquiry) for directory in records.directories(self.sweep)]
+        runs.tell(self._enquiry)
         return {run.path: run for run in found}
 
     @cached_property

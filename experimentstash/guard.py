@@ -35,6 +35,8 @@ _STOCK = ".submitit_launcher.SlurmLauncher"
 _INSTEAD_OF_STOCK = "hydra_plugins.experimentstash_launcher.submitit.SubmititSlurmLauncher"
 # What its settings call otherwise than sbatch.
 _ITS_OPTIONS = {"timeout_min": "time", "mem_gb": "mem", "tasks_per_node": "ntasks-per-node", "name": "job-name"}
+# What it has settings of its own for that are texts.
+_ITS_TEXTS = ("account", "constraint", "gres", "partition", "qos")
 # Where sbatch's own --signal is given to submitit.
 _OWN_SIGNAL = "hydra.launcher.additional_parameters.signal"
 # Seconds before the wall time at which SLURM warns a job whose --signal doesn't say.
@@ -98,12 +100,13 @@ class Guard(Callback):
         if remark is not None:
             say(remark if is_dry(config) else f"{remark}; dry_run=true shows what they would ask for")
         is_shown_here = config.dry_run and launcher != SlurmLauncherConfig._target_
+        if launcher.endswith(_STOCK) and not config.validate_only:
+            _fill_what_nobody_asked(config)
         if config.validate_only or is_shown_here:  # nothing runs, so nothing needs to be launched elsewhere
             _launch_with(config, LocalLauncherConfig())
         elif not is_new and launcher == BASIC_LAUNCHER:  # as it does it, and able to leave out what is done
             _launch_with(config, LocalLauncherConfig(n_jobs=1))
         elif launcher.endswith(_STOCK):
-            _fill_what_nobody_asked(config)
             _have_submitit_warn(config)
             with read_write(config), open_dict(config):
                 config.hydra.launcher._target_ = _INSTEAD_OF_STOCK
@@ -123,10 +126,12 @@ def _fill_what_nobody_asked(config: DictConfig) -> None:
     for remark in sbatch_variables.remarks(os.environ, filling):
         say(remark)
     with read_write(config), open_dict(config):
-        launcher.additional_parameters = {
-            **parameters,
-            **{option: True if text is None else text for option, text in filling.options},
-        }
+        for option, text in filling.options:
+            if option in _ITS_TEXTS:
+                launcher[option] = text
+            else:
+                parameters[option] = True if text is None else text
+        launcher.additional_parameters = parameters
 
 
 def _have_submitit_warn(config: DictConfig) -> None:

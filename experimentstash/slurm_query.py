@@ -148,10 +148,13 @@ class Enquiry:
         if queue is None:
             # Accounting may not have heard yet that it goes back into the queue.
             return None if text is None or text in _MAY_COME_BACK else _word(text)
-        if text in _OVER:
+        says_nothing = queue.is_empty and not queue.is_denied  # as if something kept it from us
+        if text in _OVER and not (says_nothing and text in _MAY_COME_BACK):
             return Word(text, _OVER[text])
         if queue.rest is not None:
             return _word(queue.rest)
+        if says_nothing and text is not None and text not in _OVER:
+            return _word(text)
         is_only_denied = queue.is_denied and accounts is not None and not accounts.is_empty and text is None
         if not queue.is_empty or is_only_denied:
             return LEFT

@@ -217,6 +217,10 @@ def test_a_command_that_hangs_is_no_answer(programs: Programs, monkeypatch: pyte
         (DENIED, "", GONE),
         (DENIED, NO_ACCOUNTS, GONE),
         ("", "5_4|COMPLETED\n", GONE),
+        ("", "5_[0-3]|PENDING\n", "PENDING"),
+        ("", "5_3|RUNNING\n", "RUNNING"),
+        ("", "5_3|PREEMPTED\n", GONE),
+        ("", "5_3|COMPLETED\n", State.COMPLETED),
         (DENIED, "5_3|RUNNING\n", GONE),  # the controller is sure; accounting may never hear of its end
         ("15_3|CANCELLED\n", "15_3|CANCELLED\n", GONE),  # of another job
         # No answer.

@@ -160,3 +160,32 @@ def test_another_cluster_is_named_wherever_it_is_asked(plain: StashUnderTest) ->
     assert plain.cli("cancel", sweep.records()[0]["id"]).returncode == 1
     assert sweep.records()[0]["state"] == "queued"
     assert shown(f"{sweep.jobs[0]}_0")["JobState"] == "PENDING"
+
+
+@pytest.fixture
+def dead_controller(tmp_path: Path) -> str:
+    """Return a configuration that names a controller, and an accounting, where there is none."""
+    kept = [
+        line
+        for line in Path("/etc/slurm/slurm.conf").read_text().splitlines()
+        if not line.startswith(("SlurmctldPort", "AccountingStoragePort"))
+    ]
+    path = tmp_path / "slurm.conf"
+    path.write_text("\n".join([*kept, "SlurmctldPort=59999", "AccountingStoragePort=59998"]) + "\n")
+    return str(path)
+
+
+def test_while_the_controller_is_away_nothing_changes_and_that_is_said(
+    plain: StashUnderTest, dead_controller: str
+) -> None:
+    sweep = submit(plain, "+exp=plain", "params.fail=0,0", "+resources.extra.hold=true")
+    before = [(sweep.directory / str(number) / "run.json").read_bytes() for number in range(2)]
+    looked = plain.cli("runs", SLURM_CONF=dead_controller)
+    assert looked.returncode == 0 and "SLURM doesn't answer" in looked.stderr
+    assert looked.stdout.count("queued") == 2
+    done = plain.cli("cancel", sweep.records()[0]["id"], SLURM_CONF=dead_controller)
+    assert done.returncode == 1 and f"scancel {sweep.jobs[0]}_0" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [(sweep.directory / str(number) / "run.json").read_bytes() for number in range(2)] == before
+    refused = submit(plain, "+exp=plain", code=1, SLURM_CONF=dead_controller)
+    assert refused.records()[0]["state"] == "failed" and "Unable to contact" in refused.records()[0]["reason"]
