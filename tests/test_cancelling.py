@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -206,3 +208,21 @@ def test_the_door_is_the_only_one() -> None:
         text = path.read_text()
         assert path.name == "slurm_client.py" or "slurm_client." in text, path
         assert "os.environ," not in text.replace("= os.environ,", ""), path
+
+
+@pytest.mark.parametrize("is_taken", [True, False])
+def test_ctrl_c_while_sbatch_hangs(patient: StashUnderTest, programs: Programs, is_taken: bool) -> None:
+    hanging = programs.folder / "hanging"
+    programs.says("sbatch", then=f"open({str(hanging)!r}, 'w').close(); time.sleep(600)")
+    script = f"glob.glob({str(patient.root)!r} + '/multirun/*/*/.slurm/0-0.sh')"
+    programs.says("squeue", then=f"import glob; print(*('17|' + path for path in {script}))" if is_taken else "")
+    process = patient.start("-m", "+exp=patient", "params.n=0,1", "hydra/launcher=slurm")
+    wait_until(hanging.exists, PATIENCE)
+    os.killpg(process.pid, signal.SIGINT)
+    _, stderr = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130 and "Traceback" not in stderr
+    assert found(patient) == ["queued" if is_taken else "cancelled"] * 2
+    noted = [path.read_text().split() for path in patient.root.glob("multirun/*/*/.slurm/0-0.job")]
+    assert noted == ([["17", "test"]] if is_taken else [])
+    # Had SLURM taken it later all the same, its tools would not be started.
+    assert [(path / "cancel").exists() for path in patient.run_directories()] == [not is_taken] * 2
