@@ -15,6 +15,7 @@ from pathlib import Path
 
 from experimentstash import files
 from experimentstash.light import dataclass, field
+from experimentstash.presence import Presence
 from experimentstash.records import FILE_NAME, Run
 
 # A checkout that holds more files, or takes longer to look through (seconds), is not looked at any more.
@@ -97,6 +98,7 @@ class _Checkout:
     looks: int = 0
     looked: float = -1.0  # when the last look began
     why_not: str | None = None
+    presence: Presence | None = None
 
 
 class Looks:
@@ -111,9 +113,17 @@ class Looks:
         root = self._root(run)
         if root is None:
             return
-        place = self._checkouts.setdefault(root, _Checkout())
+        if root not in self._checkouts:
+            private = None if run.stash is None else Path(run.stash.path) / ".experimentstash"
+            known = private is not None and (private.parent / "conf").is_dir()
+            self._checkouts[root] = _Checkout(
+                presence=Presence(private, root) if private is not None and known else None
+            )
+        place = self._checkouts[root]
         if not place.stays:
             place.seen.clear()
+        if place.presence is not None:
+            place.presence.begins(run.id)
         place.stays.append(_Stay(run.id, _clock(root, run.path / FILE_NAME), place.looks))
 
     def _root(self, run: Run) -> Path | None:
@@ -125,7 +135,10 @@ class Looks:
     def leaves(self, run: Run) -> None:
         """Note that a run is no longer at work, and that nobody asks what it has written."""
         for place in self._checkouts.values():
-            place.stays = [stay for stay in place.stays if stay.run != run.id]
+            stays = [stay for stay in place.stays if stay.run != run.id or stay.until is not None]
+            if len(stays) < len(place.stays) and place.presence is not None:
+                place.presence.ends()
+            place.stays = stays
 
     def ends(self, run: Run, ended: float) -> Written | str | None:
         """Return what was written while a run was at work, whose tool has ended (by the monotonic clock).
@@ -141,6 +154,10 @@ class Looks:
         if place.why_not is None and place.looked <= ended:
             self._look(root, place, min(each.since for each in place.stays))
         written = self._of(place, stay, Path(run.code.path))
+        if place.presence is not None:
+            if written.names:  # else nobody asks who it was
+                written = Written(written.names, sorted({*written.others, *place.presence.others(stay.since)}))
+            place.presence.ends()
         at_work = [each for each in place.stays if each.until is None]
         if at_work:
             began = min(each.since for each in at_work)

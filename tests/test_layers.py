@@ -35,6 +35,7 @@ LAYERS = (
     {
         "limits",
         "records",
+        "presence",
         "slurm_client",
         "relay",
         "calling.hydra",

@@ -13,7 +13,7 @@ import pytest
 from experimentstash import written
 from experimentstash.records import Code, Command, Run, write
 from experimentstash.written import Looks, Written
-from tests.conftest import StashUnderTest, git
+from tests.conftest import StashUnderTest, git, wait_until
 from tests.test_launch_local import WAIT
 from tests.tool_support import as_stash, repository
 
@@ -131,6 +131,28 @@ def test_several_at_work_are_said_to_be_several(shell: StashUnderTest, tmp_path:
     first, second = (shell.record(path) for path in shell.run_directories())
     for run, other in ((first, second), (second, first)):
         assert run["wrote"] == ["model.pt"]
+        assert f"while it and {other['id']} were at work, model.pt appeared or changed" in run["warnings"][0]
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+def test_a_run_of_another_process_may_have_been_it(shell: StashUnderTest, tmp_path: Path, is_over: bool) -> None:
+    """Two commands at the same time: what both write in the checkout is not blamed on one of them."""
+    here = f"'{tmp_path}'"
+    text = f"{WAIT} touch {here}/at-$1; wait_for {here}/go-$1; echo $1 >> model.pt; wait_for {here}/end-$1"
+    script(shell, text)
+    commands = [shell.start("run", "one", f"params.n={n}") for n in (1, 2)]
+    try:
+        wait_until(lambda: all((tmp_path / f"at-{n}").exists() for n in (1, 2)), 120)
+        for name in ("go-1", "go-2", "end-1", *(["end-2"] if is_over else [])):
+            (tmp_path / name).touch()
+        for command in commands if is_over else commands[:1]:
+            command.communicate(timeout=120)
+    finally:
+        (tmp_path / "end-2").touch()
+        for command in commands:
+            command.communicate()
+    runs = [shell.record(path) for path in shell.run_directories()]
+    for run, other in zip(runs, reversed(runs), strict=True):
         assert f"while it and {other['id']} were at work, model.pt appeared or changed" in run["warnings"][0]
 
 
