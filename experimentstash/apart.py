@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experimentstash import git
+from experimentstash import copies, git
 from experimentstash.records import Apart, Command
 from experimentstash.schema import ToolConfig
 from experimentstash.transaction import REMAKEABLE
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 MOST_FILES = 20_000
 # What a tool has written before, and may read, is copied too if it is no larger than that (bytes, files).
 _LARGEST_BROUGHT, _MOST_BROUGHT = 16 << 20, 500
-_COPIES = "copies"
 _NO_INPUT = {*REMAKEABLE, ".git", ".idea", ".vscode", ".DS_Store", "build", "dist"}
 
 
@@ -39,7 +38,7 @@ class Plot:
 
     def copy(self, run_id: str) -> Apart:
         """Return the copy that a run gets."""
-        path = self.frozen.environments.parent / _COPIES / f"{run_id}-{new_token()}" / self.live.name
+        path = self.frozen.environments.parent / copies.HOME / f"{run_id}-{new_token()}" / self.live.name
         return Apart(
             str(self.source), str(path), str(self.live), list(self.links), list(self.brought), list(self.folders)
         )

@@ -10,13 +10,15 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from experimentstash import written
+from experimentstash import files, written
 from experimentstash.light import TYPE_CHECKING
 from experimentstash.records import Run
 
 if TYPE_CHECKING:
     from experimentstash.records import Apart
 
+# The directory of all copies of a tool's frozen code, beside that.
+HOME = "copies"
 # Beside the copy, set last: what has changed since then the run has made.
 _READY = ".ready"
 # Nanoseconds by which the clocks of file systems go on at a time: what is as old as the copy may be of the copy.
@@ -29,12 +31,10 @@ def make(apart: Apart) -> None:
     """Make a run's copy, unless it is there from an earlier attempt."""
     import shutil  # here, because most runs need nothing of it
 
-    copy = Path(apart.path)
-    home = copy.parent
+    copy, home = Path(apart.path), _home(apart)
     if (home / _READY).exists():
         return
-    with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(home)
+    files.remove(home)
     home.mkdir(parents=True)
     shutil.copytree(apart.source, copy, symlinks=True)
     live = Path(apart.live)
@@ -67,6 +67,7 @@ def keep(run: Run, *, may_go_on: bool) -> list[str]:
     import shutil  # here, because most runs need nothing of it
 
     assert run.apart is not None and run.code is not None
+    _home(run.apart)
     copy, source = Path(run.apart.path), Path(run.apart.source)
     tool = os.path.relpath(run.code.path, run.apart.source)  # where the tool's directory is in the copy
     earlier = set(run.collected)
@@ -93,13 +94,21 @@ def keep(run: Run, *, may_go_on: bool) -> list[str]:
 
 def remove(apart: Apart) -> None:
     """Remove a run's copy."""
-    import shutil  # here, because most runs need nothing of it
-
-    home = Path(apart.path).parent
-    (home / _READY).unlink(missing_ok=True)
-    shutil.rmtree(home, ignore_errors=True)
     with contextlib.suppress(OSError):
+        home = _home(apart)
+        files.remove(home / _READY)
+        files.remove(home)
         home.parent.rmdir()
+
+
+def _home(apart: Apart) -> Path:
+    """Return the directory in which a copy lies. Unfit if none can be there: a record may say anything."""
+    home = Path(apart.path).parent
+    is_usual = len(home.parents) > 5 and [home.parents[n].name for n in (0, 3, 4)] == [HOME, "code", ".experimentstash"]
+    if not is_usual:
+        raise files.Unfit(home, "it is no place for a copy of a tool's code")
+    files.inside(home.parents[4], Path(apart.path))
+    return home
 
 
 def _changed(apart: Apart) -> Iterator[Path]:

@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from experimentstash.files import open_regular
+
 # Directories and files of a run that are looked at at most: a tool may write a million images.
 MOST_ENTRIES = 50_000
 # Bytes of the beginning and of the end of a tool's output in which wandb may have said where it writes.
@@ -77,7 +79,7 @@ def printed(output: Path, offset: int, *, cwd: str, since: float) -> set[str]:
     """
     found: set[str] = set()
     try:
-        with open(output, "rb") as stream:
+        with open(output, "rb", opener=open_regular) as stream:
             size = stream.seek(0, os.SEEK_END)
             stream.seek(offset)
             said = stream.read(_SAID)
@@ -110,7 +112,8 @@ def begun_in(directory: Path, since: float) -> dict[str, int | None]:
 
 def _process_of(folder: str) -> int | None:
     """Return the process that began a W&B run, as wandb's own account has it."""
-    with contextlib.suppress(OSError), open(os.path.join(folder, "logs", "debug.log"), "rb") as stream:
+    account = os.path.join(folder, "logs", "debug.log")
+    with contextlib.suppress(OSError), open(account, "rb", opener=open_regular) as stream:
         if named := _PROCESS.search(stream.read(_ACCOUNT)):
             return int(named[1])
     return None

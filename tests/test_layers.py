@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "experimentstash"
 # From the bottom up. A module may import from the layers below its own.
 LAYERS = (
     {"light"},
-    {"errors", "procfs", "schema", "signals", "steps", "loader", "terminal", "wandb_places", "detect_writes"},
+    {"errors", "procfs", "schema", "signals", "steps", "loader", "terminal", "detect_writes"},
     {
         "objective",
         "together",
@@ -45,6 +45,7 @@ LAYERS = (
         "workspace",
         "hydra_files",
         "wandb_log",
+        "wandb_places",
         "wandb_records",
         "variations",
     },

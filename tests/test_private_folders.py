@@ -67,6 +67,9 @@ PLACES: list[tuple[str, tuple[Put, ...]]] = [
     (".experimentstash/.gitignore", LOCK),
     ("backups", FOLDER),
     (".git/experimentstash", FOLDER),
+    (".experimentstash/places", FOLDER),
+    (".experimentstash/writes", FOLDER),
+    (".experimentstash/writes/plain.json", LOCK),
     ("RUN/run.json", FILE),
     ("RUN/output.log", LOCK),
     ("RUN/supervisor.log", LOCK),
@@ -179,3 +182,27 @@ def test_nothing_outside_is_touched_and_nothing_hangs(
             assert state_of(outside) == before, where
             assert "this is a bug" not in done.stderr and "Traceback" not in done.stderr, where
         shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("inner", ["plain/x", ".experimentstash/code/plain/key/copies/link/x"])
+def test_a_record_moves_and_removes_nothing_elsewhere(
+    inner: str, pristine: Path, tmp_path: Path, in_process: InProcess, limit: None
+) -> None:
+    folder = tmp_path / "here"
+    shutil.copytree(pristine, folder, symlinks=True)
+    stash = StashUnderTest(folder / "my stäsh's")
+    outside = folder / "outside"
+    (outside / "plain" / "x").mkdir(parents=True)
+    (outside / "plain" / "x" / "precious.txt").write_text("precious\n")
+    (outside / "plain" / ".ready").touch()
+    (stash.root / ".experimentstash" / "code" / "plain" / "key" / "copies").mkdir(parents=True)
+    (stash.root / ".experimentstash" / "code" / "plain" / "key" / "copies" / "link").symlink_to(outside / "plain")
+    place = (outside if inner == "plain/x" else stash.root) / inner
+    _, still_open = (stash.root / name for name in json.loads((folder / "names").read_text()))
+    record = json.loads((still_open / "run.json").read_text())
+    record["apart"] = {"source": str(stash.root / "tools/plain"), "path": str(place), "live": str(outside)}
+    record["resume"] = None
+    (still_open / "run.json").write_text(json.dumps(record))
+    before = state_of(outside)
+    done = in_process(stash, "show", str(still_open))
+    assert "lost" in done.stdout and state_of(outside) == before
