@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,16 +92,16 @@ def difference(
     root = toplevel(directory)
     assert root is not None
     git_environment = environment()
-    index: Path | None = None
-    try:
+    with contextlib.ExitStack() as stack:
         if untracked:
-            index = _git_directory(root) / f"index.experimentstash-{os.getpid()}"
-            _copy_index(root, index)
-            git_environment["GIT_INDEX_FILE"] = str(index)
+            scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="experimentstash-")))
+            _copy_index(root, scratch / "index")
+            git_environment["GIT_INDEX_FILE"] = str(scratch / "index")
             run(
                 ["git", "add", "--intent-to-add", "--pathspec-from-file=-", "--pathspec-file-nul"],
                 cwd=root,
-                env={**git_environment, "GIT_LITERAL_PATHSPECS": "1"},
+                # For each it would write an empty object, which nobody has asked for.
+                env={**git_environment, "GIT_LITERAL_PATHSPECS": "1", "GIT_OBJECT_DIRECTORY": str(scratch)},
                 stdin="\0".join(untracked),
             )
         limits = (*(f":(top,literal){path}" for path in paths), *(f":(top,exclude,literal){path}" for path in without))
@@ -110,9 +111,6 @@ def difference(
             cwd=root,
             env=git_environment,
         ).stdout
-    finally:
-        if index is not None:
-            index.unlink(missing_ok=True)
 
 
 def _copy_index(root: Path, copy: Path) -> None:

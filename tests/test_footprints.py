@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from experimentstash.git import difference
 from tests.conftest import InProcess, StashUnderTest, bare_stash, git, wait_until
 from tests.footprints import changes, footprint, processes, unexpected
 from tests.tool_support import commit, repository
@@ -321,3 +322,11 @@ def test_a_dry_run_leaves_what_is_in_its_directory(stash: StashUnderTest, world:
     for place in ("empty", "mine", "new/deep"):
         stash.cli("-m", "+exp=plain/one", "+params.sleep=0,1", "dry_run=true", f"hydra.sweep.dir={place}")
         assert changes(before, footprint(world)) == [], place
+
+
+def test_looking_at_changes_writes_no_object(stash: StashUnderTest) -> None:
+    commit_of_now = git("rev-parse", "HEAD", cwd=stash.root).strip()
+    objects = footprint(stash.root / ".git")
+    patch = difference(stash.root, commit_of_now, (), ("notes.txt",))
+    assert "+new" in patch and "notes.txt" in patch
+    assert changes(objects, footprint(stash.root / ".git")) == []

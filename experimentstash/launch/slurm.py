@@ -169,7 +169,7 @@ def _arrays(
 def _free(tasks_file: Path) -> Path:
     """Return the path, or the next one that an earlier submission of the same sweep has not taken."""
     candidate, number = tasks_file, 2
-    while candidate.exists():
+    while os.path.lexists(candidate):
         candidate, number = tasks_file.with_stem(f"{tasks_file.stem}-{number}"), number + 1
     return candidate
 
