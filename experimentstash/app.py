@@ -34,6 +34,7 @@ from experimentstash.preparing import Prepared, Shown
 from experimentstash.records import Run, State
 from experimentstash.schema import StashConfig
 from experimentstash.session import ROOT_VARIABLE, TOKEN_VARIABLE, Session
+from experimentstash.stash_loader import for_hydra_main
 from experimentstash.summary import ending_line, resources_table, sweep_table, with_warnings
 from experimentstash.variations import SweepLoader
 from experimentstash.workspace import find_stash
@@ -89,7 +90,8 @@ def main(argv: Sequence[str], continuation: Continuation | None = None) -> int:
     try:
         with sessions.begun(session):
             if not _run(session, arguments):
-                hydra_main(config_path=str(stash.conf), config_name=CONFIG_NAME, version_base=VERSION_BASE)(task)()
+                with for_hydra_main():
+                    hydra_main(config_path=str(stash.conf), config_name=CONFIG_NAME, version_base=VERSION_BASE)(task)()
     except Shown:
         pass
     except (Exception, Refusal) as raised:

@@ -20,7 +20,7 @@ from experimentstash.freeze import Plan, Request
 from experimentstash.organizers import Organizer
 from experimentstash.process import CommandError, clean_environment, run
 from experimentstash.recipes import Recipe
-from experimentstash.schema import CallStyle, ToolConfig
+from experimentstash.schema import CallConfig, CallStyle, ToolConfig
 from experimentstash.toolpath import tool_directory
 from experimentstash.workspace import Stash
 from experimentstash.worktrees import shared_paths
@@ -30,6 +30,18 @@ _PATIENCE = 60.0
 _FILE_IN_FRONT = re.compile(
     r"(?P<where>conf/[^\n]+?\.yaml)(?:(?:, line (?P<line>\d+))?:| (?=adds|chooses|is)) ?(?P<what>.*)", re.DOTALL
 )
+
+
+_READ_BY_OPTIONS = {"subcommand", "experiment", "output", "ways", "lists", "booleans", "mappings", "nulls", "joined"}
+# What the other styles read of how a tool is called.
+_READ_BY = {
+    CallStyle.hydra: {"subcommand", "experiment", "output", "configs", "config_dir", "config_path"},
+    CallStyle.file: {"subcommand", "experiment", "output", "option", "format"},
+    CallStyle.gin: _READ_BY_OPTIONS | {"option"},
+    CallStyle.arguments: {"subcommand"},
+}
+# The styles that hand the experiment over without being told how.
+_HAND_OVER = (CallStyle.hydra, CallStyle.gin, CallStyle.sacred, CallStyle.ml_collections)
 
 
 class Severity(Enum):
@@ -422,6 +434,28 @@ def check_parameters(planned: Plan) -> list[Problem]:
         )
         for name in names
     ]
+
+
+def check_call(stash: Stash, name: str, call: CallConfig) -> list[Problem]:
+    """Look for settings of how a tool is called that its style takes no notice of."""
+    usual, where = CallConfig(), _registration(stash, name)
+    given = {each for each, value in vars(call).items() if value != getattr(usual, each)}
+    idle = sorted(given - {"style"} - _READ_BY.get(call.style, _READ_BY_OPTIONS))
+    what = "call.{}: it has no effect in the style " + call.style.value
+    return [_warning("registration", what.format(each), where, f"remove `{each}:`") for each in idle]
+
+
+def check_experiment_is_handed_over(request: Request) -> list[Problem]:
+    """Look whether the experiment that an organizer names reaches the tool at all."""
+    config = request.config
+    name, call = config.experiment, config.tool.call
+    if name is None or request.organizer is None or call.experiment is not None or call.style in _HAND_OVER:
+        return []
+    if any(name in text for text in (*config.arguments, *filter(None, config.tool.env.values()))):
+        return []
+    mend = "use ${experiment} in `arguments`" if call.style is CallStyle.arguments else "set `call: {experiment: …}`"
+    what = f"experiment: {name!r} doesn't reach {request.tool}: the style {call.style.value} hands none over"
+    return [_warning("experiment", what, organizer_file(request.stash, request.organizer), f"{mend}, or leave it out")]
 
 
 def check_duplicates(stash: Stash, organizers: Sequence[Organizer]) -> list[Problem]:

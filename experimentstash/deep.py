@@ -1,17 +1,18 @@
 """Lets Hydra tools compose their own configuration, each in its own environment, with exactly what a run would pass.
 
-Nothing runs: ``--cfg job`` makes a Hydra application print its configuration and end.
+Nothing runs: ``--cfg all`` makes a Hydra application print its configuration and end.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from experimentstash import environments
+from experimentstash import arrived, environments
 from experimentstash.checks import Problem, Severity, explained, organizer_file
 from experimentstash.errors import StashError
 from experimentstash.execute import tool_environment
@@ -23,6 +24,8 @@ from experimentstash.schema import CallStyle
 # Seconds that a tool may take to compose: what it imports can be large, and on a network file system.
 PATIENCE = 300.0
 _MOST_LINES = 8
+# What Hydra prints begins with its own settings.
+_BEGINNING = re.compile(r"^hydra:$", re.MULTILINE)
 # With these a Hydra application does something else than to run a job.
 _OTHER_MODES = {"-m", "--multirun", "-r", "--run", "-c", "--cfg", "-i", "--info", "-h", "--help", "--hydra-help"}
 _NOISE = ("Set the environment variable HYDRA_FULL_ERROR", "See https://hydra.cc", "This behavior is deprecated")
@@ -64,15 +67,21 @@ def _check(planned: Plan, scratch: Path, patience: float) -> list[Problem]:
         environment.pop("HYDRA_FULL_ERROR", None)
         environment["PYTHONDONTWRITEBYTECODE"] = "1"
         cwd = scratch if request.config.tool.working_directory == "run" else Path(command.cwd)
-        run([*command.argv, "--cfg", "job"], cwd=cwd, env=environment, timeout=patience)
+        said = run([*command.argv, "--cfg", "all"], cwd=cwd, env=environment, timeout=patience).stdout
     except CommandError as error:
-        said = "\n".join(_meaningful(error.stderr or error.stdout))
+        told = "\n".join(_meaningful(error.stderr or error.stdout))
         return [
-            Problem("deep", f"{request.tool} can't compose it:\n{said}", where, "mend `params:` or `experiment:` there")
+            Problem("deep", f"{request.tool} can't compose it:\n{told}", where, "mend `params:` or `experiment:` there")
         ]
     except StashError as error:
         return [explained("deep", error, where)]
-    return []
+    composed = arrived.parse(said[found.start() :]) if (found := _BEGINNING.search(said)) else None
+    if not isinstance(composed, dict):
+        return []  # it prints something of its own in between
+    return [
+        Problem("deep", f"{request.tool} composes something else: {each}", where, "mend `params:` there")
+        for each in arrived.differences(planned.params, composed, arrived.choices(composed))
+    ]
 
 
 def _meaningful(text: str) -> list[str]:

@@ -60,6 +60,8 @@ HEARTBEAT = 60.0
 # tool that has ended by then is spared a write.
 _SHORT = 0.1
 _WANDB_TIMEOUT = 30.0
+# With this word a Hydra tool keeps its configuration in the run's directory: see `arrived`.
+_HYDRAS_WORD = "hydra.output_subdir=.hydra/tool"
 # Seconds until the first look at where the tool's processes write W&B logs; after each one, twice as long to the next.
 _WANDB_INTERVAL = 1.0
 # Seconds by which the clock of a file system may be behind ours.
@@ -575,6 +577,12 @@ def _conclude(run: Run, ending: Ending, log: _Log, log_offset: int) -> None:
     warnings, notes = outcome.remarks(ending, run.state)
     run.warnings += warnings
     run.notes += notes
+    if _HYDRAS_WORD in run.command.argv:
+        from experimentstash import arrived  # here, because only Hydra tools tell, and only at their end
+
+        warnings, notes = arrived.remarks(run)
+        run.warnings += warnings
+        run.notes += notes
     if run.state is State.COMPLETED and run.objective is not None:
         from experimentstash import objective  # here, because most runs need nothing of it
 

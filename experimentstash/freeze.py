@@ -9,10 +9,10 @@ import os
 import shlex
 import time
 from collections import ChainMap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from experimentstash import (
     calls,
@@ -21,6 +21,7 @@ from experimentstash import (
     git,
     limits,
     objective,
+    parameters,
     pins,
     recipes,
     records,
@@ -39,7 +40,7 @@ from experimentstash.provenance import FRESH, Checkouts, Provenance
 from experimentstash.recipes import Recipe
 from experimentstash.records import Apart, Code, Command, Run, State
 from experimentstash.redaction import contains_secret, find_secret, is_secret_name
-from experimentstash.schema import StashConfig, ToolConfig
+from experimentstash.schema import CallStyle, StashConfig, ToolConfig
 from experimentstash.supervision import supervisor_here
 from experimentstash.toolpath import tool_directory
 from experimentstash.workspace import Stash
@@ -81,6 +82,7 @@ class Plan:
     command: Command
     secrets: Mapping[str, str]
     calling: Calling
+    params: Mapping[str, Any] = field(default_factory=dict)  # as the record has them
     files: Mapping[str, str] = field(default_factory=dict)
     timeout: float | None = None
     estimated_runtime: float | None = None
@@ -138,10 +140,11 @@ def plan(request: Request, bases: Bases | None = None) -> Plan:
     tool, directory, recipe, interpreter = basis.tool, basis.directory, basis.recipe, basis.interpreter
     calls.refuse_other_names(basis.calling, config.params)
     calls.refuse_lack_of_subcommand(basis.calling, config.arguments, _where(request))
+    params = _parameters(config, request)
     built = arguments.build(
         basis.calling.call,
         config.experiment,
-        config.params,
+        params,
         config.arguments,
         run_directory=request.directory,
         tool_directory=directory,
@@ -176,7 +179,8 @@ def plan(request: Request, bases: Bases | None = None) -> Plan:
     command.unset = sorted({*command.unset, *wandb_unset} - set(command.environment))
     asked = config.resources
     described = [config.description, *config.tags, *map(str, [*request.overrides, *asked.setup, *asked.extra.values()])]
-    texts = [*command.argv, *command.environment.values(), *built.files.values(), *described]
+    kept = parameters.as_json(params)
+    texts = [*command.argv, *command.environment.values(), *built.files.values(), *described, *_texts(kept)]
     variable = find_secret(texts, ChainMap(secrets, os.environ))
     if variable is not None:
         raise contains_secret(variable)
@@ -197,6 +201,7 @@ def plan(request: Request, bases: Bases | None = None) -> Plan:
         command=command,
         secrets=secrets,
         calling=basis.calling,
+        params=kept,
         files=built.files,
         timeout=None if config.timeout is None else limits.duration(config.timeout, "timeout"),
         estimated_runtime=(
@@ -208,6 +213,41 @@ def plan(request: Request, bases: Bases | None = None) -> Plan:
         apart=apart,
         pin=basis.pin,
     )
+
+
+def _parameters(config: StashConfig, request: Request) -> dict[Any, Any]:
+    """Return the parameters, interpolations resolved, as one tree; StashError for what has no one meaning."""
+    where = f"conf/exp/{request.organizer}.yaml: " if request.organizer is not None else ""
+    try:
+        leaves = parameters.read(config.params)
+    except parameters.ClashError as clash:
+        raise StashError(
+            f"{where}{clash.first.label} is {clash.first.value!r} and {clash.second.label} is {clash.second.value!r}:"
+            " the same parameter twice, or a value that can't have others inside.",
+            "keep one of them",
+        ) from clash
+    style = config.tool.call.style
+    marked = next((leaf for leaf in leaves.values() if leaf.mark), None)
+    if marked is not None and style is not CallStyle.hydra:
+        raise StashError(
+            f"{where}{marked.label}: a {marked.mark} in front of a key is for Hydra tools, and {request.tool} is called"
+            f" in the style {style.value}.",
+            "leave it out",
+        )
+    return parameters.tidy(leaves)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield all texts in plain data, keys included."""
+    if isinstance(value, dict):
+        for key, each in value.items():
+            yield key
+            yield from _texts(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _texts(each)
+    elif isinstance(value, str):
+        yield value
 
 
 def _looked_at_limits(config: StashConfig) -> str:
@@ -298,6 +338,7 @@ def draft(planned: Plan) -> Run:
         registration=os.path.relpath(stash.registration(request.tool), stash.root),
         description=config.description,
         tags=list(config.tags),
+        params=dict(planned.params),
         overrides=list(request.overrides),
         sweep=None if request.sweep is None else str(request.sweep),
         estimated_runtime=planned.estimated_runtime,

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import os
 import pickle
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from experimentstash import parameters
 from experimentstash.loader import pickled
-from experimentstash.schema import StashConfig
+from experimentstash.schema import CallStyle, StashConfig
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Circumstances:
     sweeper: str
     is_dry: bool  # nothing is to be executed
     is_parallel: bool = False  # several jobs of the sweep may be at work at the same time
+    unused: Sequence[str] = ()  # parameters that would be recorded, and that nothing hands over
 
 
 class Job(Protocol):
@@ -94,7 +97,41 @@ def circumstances(hydra: Any, config: DictConfig) -> Circumstances:
         sweeper=str(hydra.sweeper._target_),
         is_dry=is_dry(config),
         is_parallel=hydra.mode == RunMode.MULTIRUN and not _in_turn(hydra.launcher),
+        unused=_unused(config, hydra),
     )
+
+
+def _unused(config: DictConfig, hydra: Any) -> list[str]:
+    """Return the parameters that have no way to a tool of the style `arguments`: no interpolation names them."""
+    if config.tool.call.style is not CallStyle.arguments or not config.params:
+        return []
+    params = OmegaConf.to_container(config.params, resolve=False)
+    if not isinstance(params, dict):
+        return []
+    settings = [config.arguments, config.tool, config.resources, config.vars, hydra.job.env_set]
+    texts = [str(OmegaConf.to_container(each, resolve=False)) for each in settings]
+    texts.append(str(config._get_node("experiment")))
+    left = parameters.read(params)
+    while True:
+        said = re.sub(r"[\[\]]", ".", "\n".join(texts))
+        if re.search(r"(?<=[{:])params(?![\w.-])|params\.[\w.]*\$", said):  # all, or what another value names
+            return []
+        named = [name for name in left if _is_named(name, said)]
+        if not named:
+            return [".".join(("params", *name)) for name in left]
+        for name in named:
+            text = str(left.pop(name).value)
+            beside = re.findall(r"\$\{\.+([\w.-]+)", text)  # whichever of that name
+            texts += [
+                text,
+                *(f"params.{'.'.join(each)}" for each in left for last in beside if each[-1] in last.split(".")),
+            ]
+
+
+def _is_named(name: Sequence[str], text: str) -> bool:
+    """Tell whether a text names a parameter, or what it lies in."""
+    whole = (".".join(name[:length]) for length in range(1, len(name) + 1))
+    return any(re.search(rf"params\.{re.escape(each)}(?![\w-])(?!\.\w)", text) for each in whole)
 
 
 def _in_turn(launcher: Any) -> bool:

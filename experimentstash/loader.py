@@ -32,28 +32,33 @@ from omegaconf import Container, DictConfig, OmegaConf, flag_override, grammar_p
 from omegaconf import base as omegaconf_base
 from omegaconf._utils import get_yaml_loader
 
+from experimentstash.errors import StashError
+from experimentstash.stash_loader import StashLoader, strip_defaults
+
 # The root config.
 CONFIG_NAME = "config"
 # libyaml takes some of these for white space or line breaks where PyYAML's own parser refuses them, or reads on.
 _PARSED_OTHERWISE = re.compile("[\t\r\x85\u2028\u2029\ufeff]")
 
 
-class Loader(ConfigLoaderImpl):
-    """Hydra's loader, faster at what it does for each composition."""
+class Loader(StashLoader):
+    """The loader for a stash, faster at what it does for each composition."""
 
     def __init__(self, search_path: ConfigSearchPath) -> None:
         super().__init__(search_path)
-        self._plain = ConfigLoaderImpl(search_path)
+        self._plain = StashLoader(search_path)
         _read_faster(self.repository)
 
     def __reduce__(self) -> Any:
-        """Become Hydra's own where a launcher hands the loader to another process."""
+        """Become the plain one where a launcher hands the loader to another process."""
         return _the_same, (self._plain,)
 
     def load_configuration(self, config_name: str | None, *arguments: Any, **options: Any) -> DictConfig:
         try:
             with _no_idle_maps():
                 return super().load_configuration(config_name, *arguments, **options)
+        except StashError:
+            raise
         except Exception:  # whatever it is, Hydra shall say it, or show that it is none
             return self._plain.load_configuration(config_name, *arguments, **options)
 
@@ -98,11 +103,11 @@ class RememberingLoader(Loader):
             for position in range(known, len(steps)):
                 if position == shared > known and (kept := pickled(config)) is not None:
                     self._merged[steps[:position]] = kept
-                config.merge_with(self._load_single_config(defaults[position], repo).config)
+                self._merge_next(config, defaults[position], repo)
         if shared == len(steps) > known and (kept := pickled(config)) is not None:
             self._merged[steps] = kept
         self._previous = steps
-        _strip_defaults(config)
+        strip_defaults(config)
         assert isinstance(config, DictConfig)
         return config
 
@@ -268,14 +273,3 @@ def pickled(config: Container) -> bytes | None:
         return pickle.dumps(config)
     except pickle.PicklingError:
         return None
-
-
-def _strip_defaults(config: Any) -> None:
-    """Remove the defaults lists that typed configs keep while they are merged: Hydra's own, inaccessible function."""
-    if isinstance(config, DictConfig) and not config._is_missing() and not config._is_none():
-        with flag_override(config, ["readonly", "struct"], False):
-            if config._get_flag("HYDRA_REMOVE_TOP_LEVEL_DEFAULTS"):
-                config._set_flag("HYDRA_REMOVE_TOP_LEVEL_DEFAULTS", None)
-                config.pop("defaults", None)
-        for _, value in config.items_ex(resolve=False):
-            _strip_defaults(value)

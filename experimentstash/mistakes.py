@@ -9,19 +9,24 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import yaml
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
+from hydra._internal.utils import create_config_search_path
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from experimentstash import schema
 from experimentstash.errors import StashError, did_you_mean
+from experimentstash.loader import CONFIG_NAME, RememberingLoader
+from experimentstash.parameters import name_of, read
 from experimentstash.workspace import Stash
 
 _NOT_FOUND = re.compile(r"Could not find '(?P<group>.+)/(?P<name>[^']*)'")
 _WHILE_COMPOSING = re.compile(r"In '(?P<config>[^']+)': \w+ raised while composing config:")
 _UNKNOWN_KEY = re.compile(r"Key '(?P<key>[^']*)' (?:not in '(?P<type>\w+)'|is not in struct)")
+# So many experiments are looked through for a parameter that some of them lack, and so many are named.
+_MOST_COMPOSED, _MOST_NAMED = 200, 10
 _FULL_KEY = re.compile(r"full_key: (?P<key>\S+)")
 
 
@@ -121,10 +126,22 @@ def _composition(error: ConfigCompositionException, stash: Stash, overrides: Seq
         parent = _full_key(cause).rpartition(".")[0]
         valid = _keys_of_type(unknown["type"]) or _composed_keys(parent, stash, overrides)
         hint = re.search(r"use (\+\S.*)", text)
+        if _full_key(cause).startswith("params."):
+            other = f"+{hint[1]}" if hint else "++params.KEY=VALUE"
+            lacked = _lacked(_full_key(cause), stash, overrides, f"sweep them apart, or give it to all: {other}")
+            if lacked is not None:
+                return lacked
         return StashError(
             f"command line: unknown key {_full_key(cause)!r}.{did_you_mean(unknown['key'], valid)}{_listed(valid)}",
             f"to add a key, write {hint[1]}" if hint and not unknown["type"] else None,
         )
+    deleted = re.match(r"Could not delete from config. '(params\.[^']*)' does not exist", text)
+    if deleted:
+        parent = deleted[1].rpartition(".")[0]
+        valid = _composed_keys(parent, stash, overrides)
+        lacked = _lacked(deleted[1], stash, overrides, "sweep them apart")
+        told = f"command line: there is no {deleted[1]} to remove."
+        return lacked or StashError(f"{told}{did_you_mean(deleted[1].rpartition('.')[2], valid)}{_listed(valid)}")
     if text.startswith("Error merging override"):
         return StashError(
             f"command line: {text.removeprefix('Error merging override ')}: {_first_line(error.__cause__)}."
@@ -168,15 +185,61 @@ def _keys_of_type(name: str | None) -> list[str]:
 
 def _composed_keys(parent: str, stash: Stash, overrides: Sequence[str]) -> list[str]:
     """Return the keys below ``parent`` in what the command line's group choices alone compose to."""
-    choices = [word.split(",")[0] for word in overrides if re.match(r"[+]?[\w/]+=[\w/.,-]+$", word)]
-    GlobalHydra.instance().clear()
+    chosen = [word.split(",")[0] for word in overrides if re.match(r"(\+exp|tool)=[\w/.,-]+$", word)]
     try:
-        with initialize_config_dir(str(stash.conf), version_base="1.3"):
-            composed = compose("config", [word for word in choices if word.startswith(("+exp=", "tool="))])
-        found = OmegaConf.select(composed, parent)
+        found = OmegaConf.select(_loader(stash).load_configuration(CONFIG_NAME, chosen, RunMode.RUN), parent)
     except Exception:  # it only helps to word a message
         return []
     return [str(key) for key in found] if isinstance(found, DictConfig) else []
+
+
+def _lacked(key: str, stash: Stash, overrides: Sequence[str], mend: str) -> StashError | None:
+    """Return the error for a parameter that only some experiments of a sweep have; None if that isn't so."""
+    having, lacking = _lacking(key, stash, overrides)
+    if not having or not lacking:
+        return None
+    return StashError(
+        f"command line: {key} is no parameter of the experiment{'' if len(lacking) == 1 else 's'} {_some(lacking)};"
+        f" {_some(having)} {'has' if len(having) == 1 else 'have'} it.",
+        mend,
+    )
+
+
+def _lacking(key: str, stash: Stash, overrides: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the experiments of a sweep that have a parameter, and those that lack it."""
+    experiments = _swept_experiments(overrides)
+    name = name_of(key.split(".")[1:])
+    tools = [word for word in overrides if re.match(r"tool=[\w/.-]+$", word)]
+    having: list[str] = []
+    lacking: list[str] = []
+    loader = _loader(stash)
+    for experiment in experiments[:_MOST_COMPOSED]:
+        try:
+            config = loader.load_configuration(CONFIG_NAME, [f"+exp={experiment}", *tools], RunMode.RUN)
+            content = OmegaConf.to_container(config.params, resolve=False)
+            found = any(each[: len(name)] == name for each in read(content)) if isinstance(content, dict) else False
+        except Exception:  # it only helps to word a message
+            continue
+        (having if found else lacking).append(experiment)
+    return having, lacking
+
+
+def _swept_experiments(overrides: Sequence[str]) -> list[str]:
+    for word in overrides:
+        if re.match(r"\+{0,2}exp=", word):
+            override = OverridesParser.create().parse_override(word)
+            if override.is_discrete_sweep() and "glob(" not in word:
+                return list(dict.fromkeys(override.sweep_string_iterator()))
+    return []
+
+
+def _loader(stash: Stash) -> RememberingLoader:
+    return RememberingLoader(create_config_search_path(str(stash.conf)))
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_MOST_NAMED])
+    return f"{shown} and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else shown
 
 
 def _listed(valid: Iterable[str]) -> str:

@@ -6,15 +6,14 @@ import os
 import re
 from collections.abc import Sequence
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-
+from experimentstash.parameters import CHOICE
 from experimentstash.redaction import contains_secret, find_secret, is_secret_name, literal_secret
 from experimentstash.workspace import Stash
 
 # The options that make a sweep of a command line.
 MULTIRUN = ("-m", "--multirun")
 _EXP_GLOB = re.compile(r"\+?exp=['\"]?glob\(([^()]*)\)['\"]?")
-_SWEPT_EXP = re.compile(r"\+?exp=(.*,|choice\(|glob\()")
+_PARAMETER = re.compile(r"(?:\+\+?|~)?params[./]")
 
 
 def meant(stash: Stash, argv: Sequence[str]) -> list[str]:
@@ -22,13 +21,11 @@ def meant(stash: Stash, argv: Sequence[str]) -> list[str]:
 
     Hydra silently launches nothing for `+exp=glob(figure1/*)`, and ignores a launcher without -m.
     """
-    arguments = [_expanded(stash, word) for word in argv if word not in MULTIRUN]
+    arguments = [_dotted(_expanded(stash, word)) for word in argv if word not in MULTIRUN]
     launches = any(word.startswith("hydra/launcher=") and word != "hydra/launcher=basic" for word in arguments)
     is_plain = not any(word.startswith(("-", "hydra.mode=")) for word in arguments)
     if len(arguments) == len(argv) and not (launches and is_plain):
         return arguments
-    if any(_SWEPT_EXP.match(word) for word in arguments):
-        arguments = [_per_job(word) for word in arguments]
     return ["--multirun", *arguments]  # in front: argparse accepts no options between overrides
 
 
@@ -37,16 +34,13 @@ def _expanded(stash: Stash, word: str) -> str:
     return f"+exp={','.join(stash.matching_experiments(pattern[1]))}" if pattern else word
 
 
-def _per_job(word: str) -> str:
-    """Return an override of a parameter so that it is applied after each job's experiment has been chosen.
-
-    Hydra applies what isn't swept to the configuration without any swept experiment: there the key doesn't exist yet.
-    """
-    if not word.startswith("params."):
+def _dotted(word: str) -> str:
+    """Return an override of a parameter as Hydra can read it, which knows no slash after a dot: that is a choice."""
+    key, equals, value = word.partition("=")
+    if "/" not in key or not _PARAMETER.match(key):
         return word
-    override = OverridesParser.create().parse_override(word)
-    value = override.get_value_string()
-    return word if override.is_sweep_override() or not value else f"{override.key_or_group}=choice({value})"
+    choice = "" if "@" in key or key.startswith("~") else f".{CHOICE}"
+    return key.replace("/", ".") + choice + equals + value
 
 
 def refuse_secrets(arguments: Sequence[str]) -> None:

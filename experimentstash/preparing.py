@@ -245,6 +245,12 @@ def as_request(stash: Stash, job: Job, seen: Circumstances) -> Request:
         if is_secret_name(name) and value is not None and "${" not in str(value):
             raise literal_secret(name, f"conf/tool/{seen.tool}.yaml, or what overrides it,")
     refuse_secret_variables(seen.env_set)
+    if seen.unused:
+        raise StashError(
+            f"{', '.join(seen.unused)}: the tool {seen.tool} is called in the style `arguments`, and nothing that"
+            " reaches it names this: it would be recorded without effect.",
+            f"use ${{{seen.unused[0]}}} in `arguments` or the tool's `env`, or leave it out",
+        )
     config = job.typed()
     return Request(
         stash=stash,

@@ -170,6 +170,8 @@ class Run:
     registration: str | None = None  # the file that describes the tool
     description: str = ""
     tags: list[str] = field(default_factory=list)
+    # The parameters that it was handed, as docs/parameters.md has them.
+    params: dict[str, Any] = field(default_factory=dict)
     overrides: list[str] = field(default_factory=list)
     sweep: str | None = None  # the sweep's directory
     estimated_runtime: float | None = None

@@ -319,8 +319,11 @@ class StashConfig:
     tags: List[str] = field(default_factory=list)
     # "45" (seconds), "30m", "2h", "1h30m", "2:00:00", "1-12:00:00".
     estimated_runtime: Optional[str] = None
-    # The tool's parameters, sweepable from the command line (params.seed=1,2,3).
+    # The tool's parameters, sweepable from the command line (params.seed=1,2,3). A dot in a key is a step down, and the
+    # choice of a config group can have values inside: {model: rf, model.n: 2}. See docs/parameters.md.
     params: Dict[str, Any] = field(default_factory=dict)
+    # Values of your own, for interpolations: ${vars.data_root}. Nothing else reads them.
+    vars: Dict[str, Any] = field(default_factory=dict)
     # Arguments appended as they are; interpolations such as ${params.seed} and ${output_dir} work.
     arguments: List[str] = field(default_factory=list)
     # The number that a sweeper such as Optuna's is to optimise. accuracy: a key of its metrics.json (dotted if it

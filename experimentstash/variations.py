@@ -46,7 +46,9 @@ from experimentstash.job_config import (
 )
 from experimentstash.loader import RememberingLoader, pickled
 from experimentstash.output import Meter
+from experimentstash.parameters import CHOICE, Name, name_of, read
 from experimentstash.schema import StashConfig
+from experimentstash.stash_loader import PARAMS
 
 # Compositions that are kept, and those that are kept as bytes (20 KB each): a sweep over experiments may come back to
 # each of them for every seed.
@@ -78,7 +80,7 @@ class SweepLoader(RememberingLoader):
         # Counts the jobs that a sweeper looks through before any of them is launched.
         self.meter: Meter | None = None
         self._known: OrderedDict[tuple[str | None, ...], Variation] = OrderedDict()
-        self._packed: OrderedDict[tuple[str | None, ...], tuple[bytes, list[_Path]]] = OrderedDict()
+        self._packed: OrderedDict[tuple[str | None, ...], tuple[bytes, dict[str, _Path]]] = OrderedDict()
         self._master: DictConfig | None = None
         self._parse = functools.lru_cache(maxsize=1000)(_Parser())
 
@@ -101,7 +103,7 @@ class SweepLoader(RememberingLoader):
             return Variation(super().load_sweep_config(master_config, list(sweep_overrides)))
         are_values = [self._is_value(override) for override in parsed]
         shape = tuple(
-            override.get_key_element() if is_value else override.input_line
+            _shape(override) if is_value else override.input_line
             for override, is_value in zip(parsed, are_values, strict=True)
         )
         known = self._known.pop(shape, None) or self._unpacked(shape)
@@ -130,7 +132,7 @@ class SweepLoader(RememberingLoader):
                     self._packed.popitem(last=False)
 
     def _unpacked(self, shape: tuple[str | None, ...]) -> Variation | None:
-        kept, values = self._packed.pop(shape, (None, []))
+        kept, values = self._packed.pop(shape, (None, {}))
         return None if kept is None else Variation(pickle.loads(kept), values)
 
     def _is_choice(self, override: Override) -> bool:
@@ -148,6 +150,14 @@ class SweepLoader(RememberingLoader):
             and override.key_or_group.partition(".")[0] not in ("hydra", "tool")
             and not self._memory.group_exists(override.key_or_group)
         )
+
+
+def _shape(override: Override) -> str:
+    """Return what all overrides say alike that may share a composition.
+
+    A text stays beside values that are inside what it chooses; another value takes their place.
+    """
+    return override.get_key_element() + ("=text" if isinstance(override.value(), str) else "")
 
 
 class _Parser:
@@ -172,9 +182,9 @@ class _Parser:
 class Variation:
     """A job of a sweep: its configuration, the node `hydra` included, and what is derived from it."""
 
-    def __init__(self, config: DictConfig, values: list[_Path] | None = None) -> None:
+    def __init__(self, config: DictConfig, values: dict[str, _Path] | None = None) -> None:
         self.config = config
-        self.values = values or []  # where the values are that differ between jobs
+        self.values = values or {}  # where the values are that differ between jobs, by the keys of their overrides
         self._interpolations: list[_Path] = []
         self._typed: StashConfig | None = None
         self._circumstances: Circumstances | None = None
@@ -186,16 +196,20 @@ class Variation:
 
         ``settings`` are all overrides that don't choose configs, the values among them; none is one of Hydra's.
         """
-        paths = [tuple(override.key_or_group.split(".")) for override in settings]
-        varying = [tuple(override.key_or_group.split(".")) for override in values]
+        if not all(_KEY.fullmatch(override.key_or_group) for override in settings):
+            return False
+        names = [_name(override.key_or_group) for override in settings]
+        params = raw(self.config, PARAMS)
+        known = _places(params)
+        places = {override.key_or_group: _place(override.key_or_group, known) for override in settings}
+        varying = {override.key_or_group: places[override.key_or_group] for override in values}
         can_vary = (
-            all(_KEY.fullmatch(override.key_or_group) for override in settings)
-            and not any(one == other[: len(one)] for one, other in itertools.permutations(paths, 2))
-            and all(self._is_straight(path) for path in paths)
-            and all(isinstance(_node(self.config, path), ValueNode) for path in varying)
+            not any(_touch(one, other) for one, other in itertools.combinations(zip(names, settings, strict=True), 2))
+            and all(self._is_straight(path) for path in places.values())
+            and all(isinstance(_node(self.config, path), ValueNode) for path in varying.values())
             and not any(_node(self.config, path)._is_interpolation() for path in _SAME_FOR_PLAIN)
         )
-        self.values = varying if can_vary else []
+        self.values = varying if can_vary else {}
         return can_vary
 
     def _is_straight(self, path: _Path) -> bool:
@@ -217,7 +231,7 @@ class Variation:
     @functools.cached_property
     def _nodes(self) -> dict[str, Any]:
         """The nodes of the values that differ, by the keys of their overrides."""
-        return {".".join(path): raw(self.config, *path) for path in self.values}
+        return {key: raw(self.config, *path) for key, path in self.values.items()}
 
     @functools.cached_property
     def _dirname(self) -> Callable[[list[Override]], str]:
@@ -282,7 +296,7 @@ class Variation:
                 # Of the one that every job has, it is known without asking OmegaConf.
                 is_directory = _node(self.config, path)._value() == StashConfig.output_dir
                 self._typed = _replaced(self._typed, path, directory if is_directory else _select(self.config, path))
-        for path in self.values:
+        for path in self.values.values():
             self._typed = _replaced(self._typed, path, raw(self.config, *path)._value())
         return self._typed
 
@@ -302,7 +316,7 @@ class Variation:
             assert isinstance(own, dict)
             self._files = (_Yaml(own, 2), _Yaml({"hydra": settings}, 3))
         config, whole = self._files
-        for path in self.values:
+        for path in self.values.values():
             config.set(path, raw(self.config, *path)._value())
         for path in _PER_JOB:
             whole.set(("hydra", *path), raw(hydra, *path)._value())
@@ -312,6 +326,31 @@ class Variation:
 
 
 _Path = tuple[Any, ...]  # keys, and positions in lists
+
+
+def _name(key: str) -> Name:
+    """Return the name of a setting; that of a choice is what it is a choice of."""
+    return name_of(key.removesuffix(f".{CHOICE}").split("."))
+
+
+def _places(params: Any) -> dict[Name, _Path]:
+    """Return where each parameter is in the tree of them; nothing is known where that is an interpolation."""
+    content = OmegaConf.to_container(params, resolve=False)
+    leaves = read(content) if isinstance(content, dict) else {}
+    return {(PARAMS, *name): (PARAMS, *leaf.written) for name, leaf in leaves.items()}
+
+
+def _place(key: str, known: dict[Name, _Path]) -> _Path:
+    return known.get(_name(key), tuple(key.split(".")))
+
+
+def _touch(one: tuple[Name, Override], other: tuple[Name, Override]) -> bool:
+    """Tell whether two overrides may be about the same; not if one is a choice and the other a value inside it."""
+    (above, choosing), (below, _) = sorted((one, other), key=lambda each: len(each[0]))
+    if below[: len(above)] != above:
+        return False
+    is_choice = above[0] == PARAMS and not choosing.is_delete() and isinstance(choosing.value(), str)
+    return above == below or not is_choice
 
 
 def _node(config: Container, path: _Path) -> Any:

@@ -203,17 +203,18 @@ def test_hydra_choices_are_recognised_in_the_stash_too(tmp_path: Path) -> None:
     (tmp_path / "exp/model/head").mkdir(parents=True)
     (tmp_path / "exp/model/head/mlp.yaml").touch()
     call = CallConfig(style=CallStyle.hydra, config_dir="exp")
-    params = {"model": {"head": "mlp"}, "+model.head": "mlp", "model.head": "x" * 5000}
-    overrides = argv(call, params, experiment="e", stash_root=tmp_path)
-    assert overrides[:6] == [
-        "--config-dir",
-        str(tmp_path / "exp"),
-        "--config-name",
-        "e",
-        "model/head=mlp",
-        "+model/head=mlp",
-    ]
-    assert overrides[6] == "model.head=" + "x" * 5000
+    for mark in ("", "+"):
+        for params in ({f"{mark}model": {"head": "mlp"}}, {f"{mark}model.head": "mlp"}):
+            overrides = argv(call, params, experiment="e", stash_root=tmp_path)
+            assert overrides[:5] == [
+                "--config-dir",
+                str(tmp_path / "exp"),
+                "--config-name",
+                "e",
+                f"{mark}model/head=mlp",
+            ]
+    overrides = argv(call, {"model.head": "x" * 5000}, experiment="e", stash_root=tmp_path)
+    assert overrides[4] == "model.head=" + "x" * 5000
 
 
 @pytest.mark.parametrize(

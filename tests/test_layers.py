@@ -12,7 +12,9 @@ PACKAGE = Path(__file__).resolve().parent.parent / "experimentstash"
 # From the bottom up. A module may import from the layers below its own.
 LAYERS = (
     {"light"},
-    {"errors", "procfs", "schema", "signals", "steps", "loader", "terminal", "detect_writes"},
+    {"errors", "parameters", "procfs", "schema", "signals", "steps", "terminal", "detect_writes"},
+    {"stash_loader"},
+    {"loader"},
     {
         "objective",
         "together",
@@ -70,7 +72,7 @@ LAYERS = (
         "snapshots",
     },
     {"transaction"},
-    {"outcome", "backups", "written_words", "places", "wandb_guard", "worktrees"},
+    {"arrived", "outcome", "backups", "written_words", "places", "wandb_guard", "worktrees"},
     {"apart"},
     {"freeze", "execute", "leftovers", "subdirectories", "unpacking"},
     {"launch.crew", "launch.sbatch_variables"},
@@ -103,6 +105,7 @@ LAYERS = (
 COMPOSERS = {
     "app",
     "composition",
+    "stash_loader",
     "guard",
     "job_config",
     "loader",

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import yaml
 from hydra import version
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
@@ -24,6 +23,7 @@ from experimentstash import variations
 from experimentstash.app import VERSION_BASE, register
 from experimentstash.job_config import HydraJob, as_job, own_directory, without_hydra
 from experimentstash.loader import CONFIG_NAME
+from experimentstash.stash_loader import StashLoader
 from experimentstash.variations import SweepLoader, Variation, _entry, _list, _Parser, _yaml
 from tests.conftest import StashUnderTest
 from tests.test_composition import described, varied
@@ -115,8 +115,8 @@ def master(varied: StashUnderTest) -> Iterator[tuple[StashUnderTest, DictConfig]
 _counter = [itertools.count()]
 
 
-def plain(stash: StashUnderTest) -> ConfigLoaderImpl:
-    return ConfigLoaderImpl(create_config_search_path(str(stash.root / "conf")))
+def plain(stash: StashUnderTest) -> StashLoader:
+    return StashLoader(create_config_search_path(str(stash.root / "conf")))
 
 
 def batches(number: int) -> Iterator[list[list[str]]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from experimentstash import parameters
 from experimentstash.calling import (
     absl,
     argparse,
@@ -82,8 +83,9 @@ def build(
         literals.refuse_settings(call)
         literals.refuse_ways(call)
     if call.style is CallStyle.hydra:
-        argv = hydra.arguments(call, experiment, params, run_directory, tool_directory, stash_root)
+        argv = hydra.arguments(call, experiment, params, run_directory, tool_directory, stash_root, extra)
         return Arguments((*subcommand(call), *argv, *extra))
+    params = parameters.apart(params)
     if call.style is CallStyle.file:
         words_given, files = file.arguments(call, experiment, params, extra, run_directory)
         return Arguments(tuple(words_given), files)

@@ -219,6 +219,7 @@ def _check_tools(composer: Composer, tools: Sequence[str], directory: Path, foun
         if not any(problem.severity is Severity.error for problem in problems):
             planned, more = _planned(request, "registration", registration)
             problems += more
+        problems += checks.check_call(stash, name, request.config.tool.call)
         found.add("registration", name, problems)
         if planned is not None:
             found.add("environment", name, checks.check_environment(stash, planned.recipe))
@@ -251,6 +252,7 @@ def _check_experiments(
         found.add("organizer", name, [] if problems else files[name])
         inner = checks.check_inner_experiment(request)
         found.add("experiment", name, inner)
+        found.add("experiment", name, checks.check_experiment_is_handed_over(request))
         if planned is not None:
             found.add("parameters", name, checks.check_parameters(planned))
         if planned is not None and not inner:
