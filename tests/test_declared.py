@@ -136,6 +136,7 @@ FIRE = "import fire\n"
 SUBCOMMANDS = {
     "argparse": (PARSER + "s = p.add_subparsers()\ns.add_parser('eval')\ns.add_parser('train')\n", "train, eval"),
     "click": (CLICK + "@cli.command('go')\ndef x(): ...\n", "eval-it, go"),
+    "click added": ("import click\n@click.group()\ndef cli(): ...\ncli.add_command(fit_it)\n", "fit-it"),
     "typer": (TYPER + "@app.command()\ndef two_it(): ...\n", "one, two-it"),
     "typer alone": (TYPER, ""),
     "typer callback": (TYPER + "@app.callback()\ndef c(): ...\n", "one"),

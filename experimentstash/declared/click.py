@@ -27,7 +27,10 @@ def read(tree: ast.Module) -> Declared:
     options = [*map(_option, calls(tree, "option"))]
     options += [_argument(call) for call in calls(tree, "argument") if constant(call.args[0] if call.args else None)]
     groups = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and _decorator(node, "group")]
-    commands = [_name(node) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and _is_inner(node)]
+    functions = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    added = [called(call.args[0]) for call in calls(tree, "add_command") if call.args]
+    commands = [_name(node) for node in functions.values() if _is_inner(node)]
+    commands += [_name(functions[name]) if name in functions else name.replace("_", "-") for name in added]
     alone = any(is_true(keywords(call).get("invoke_without_command")) for call in calls(tree, "group"))
     needs = bool(groups) and bool(commands) and not alone
     return Declared(tuple(each for each in options if each), preferred(commands) if groups else (), needs)

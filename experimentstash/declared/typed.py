@@ -112,7 +112,8 @@ def tyro_ways(field: Field) -> list[str]:
         return ["repeat", "omit_empty"] if is_empty_list else ["word"]
     if field.kind == "bool":
         return ["python" if field.may_be_null else "negatable"]
-    if (field.kind == "str" and not field.may_be_null and not field.is_union) or field.kind in _DICTS:
+    may_be_null = field.may_be_null or bool(_null(field))
+    if (field.kind == "str" and not may_be_null and not field.is_union) or field.kind in _DICTS:
         return ["word"]
     return ["spread"] if field.kind in _LISTS and not field.is_union else []
 
