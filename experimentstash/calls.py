@@ -69,8 +69,8 @@ def refuse_other_names(calling: Calling, params: Mapping[str, Any]) -> None:
             raise StashError(f"{both} are one option to the tool.", "keep one of them")
 
 
-def refuse_unheard(call: CallConfig, experiment: str | None, asked: Sequence[str], reaching: Sequence[str]) -> None:
-    """Refuse an experiment that a command line asks for and of which nothing reaches the tool.
+def refuse_unheard(experiment: str | None, asked: Sequence[str], reaching: Sequence[str]) -> None:
+    """Refuse an experiment that a sweep asks for and of which nothing reaches the tool: it would run the same again.
 
     ``asked``: the overrides; ``reaching``: all texts that the tool gets.
     """

@@ -152,7 +152,8 @@ def plan(request: Request, bases: Bases | None = None) -> Plan:
     )
     argv = [*basis.program, *built.argv]
     reaching = [*built.argv, *built.files.values(), *(text for text in tool.env.values() if text)]
-    calls.refuse_unheard(tool.call, config.experiment, request.overrides, reaching)
+    if request.sweep is not None:  # in a single run it may be a mere name
+        calls.refuse_unheard(config.experiment, request.overrides, reaching)
     secrets, plain, unset = _split_environment({**request.env_set, **tool.env})
     command = Command(
         argv=argv,

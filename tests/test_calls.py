@@ -120,6 +120,7 @@ def test_an_experiment_that_is_asked_for_reaches_the_tool(stash: StashUnderTest,
     stash.add_experiment("one", "argparse", "params: {count: 1}\n")
     refused = in_process(stash, "-m", "+exp=one", "experiment=a,b", "validate_only=true")
     assert refused.returncode != 0 and "the tool isn't told of it" in refused.stderr
+    assert in_process(stash, "run", "one", "experiment=a", "validate_only=true").returncode == 0  # a mere name
     said = in_process(stash, "run", "one", "experiment=a", "+tool.call.experiment=--name", "validate_only=true")
     assert "--name a" in said.stdout, said.stderr
     said = in_process(stash, "run", "one", "experiment=a", "+params.name=${experiment}", "validate_only=true")
