@@ -311,6 +311,7 @@ def begin(stash: Stash, project: Superproject, verb: str, tool: str, report: Rep
             except BaseException:
                 with _undisturbed():
                     if not data["committed"]:
+                        _end_processes(folder)  # what git has started ends a little later than git
                         transaction.roll_back(report, backups)
                     else:
                         transaction.finish()
