@@ -29,6 +29,13 @@ VERBS = {
 }
 
 
+def executes(arguments: Sequence[str]) -> bool:
+    """Tell whether these arguments may lead to a run that is executed in this process."""
+    if not arguments or "COMP_LINE" in os.environ or set(arguments) & {"--help", "-h", "help", "--version"}:
+        return False
+    return arguments[0] not in VERBS or arguments[0] == "resume"
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)

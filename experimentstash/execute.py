@@ -22,6 +22,7 @@ from experimentstash import (
     copies,
     files,
     job_end,
+    keeper,
     moved,
     outcome,
     procfs,
@@ -88,7 +89,8 @@ def execute(run: Run, *, show_output: bool, secrets: Mapping[str, str] | None = 
     """
     execution = Execution(run)
     try:
-        relay = _execute(execution, secrets or {}, show_output=show_output)
+        with keeper.kept():
+            relay = _execute(execution, secrets or {}, show_output=show_output)
     except OSError as error:
         if is_unrecorded(run, error):
             raise cannot_record(run, error) from error
@@ -157,9 +159,7 @@ class Execution:
         self.interrupted_by: signal.Signals | None = None
         self._log = _Log(run.path / SUPERVISOR_LOG)
         self._grace = run.grace if run.grace is not None else (GRACE_IN_JOB if _in_job() else GRACE_HERE)
-        self._tool = SupervisedTool(
-            marker=f"{MARKER}={run.directory}", timeout=run.timeout, log=self._log, siblings=siblings
-        )
+        self._tool = SupervisedTool(marker=marker_of(run), timeout=run.timeout, log=self._log, siblings=siblings)
         self._has_started = False
         self._before: collect.Snapshot = {}
         self._next_heartbeat = 0.0
@@ -185,6 +185,8 @@ class Execution:
         run.started = records.now()
         self._began = time.time()
         run.supervisor = supervisor_here()
+        if (ours := keeper.present()) is not None:
+            run.supervisor.keeper = records.Process(ours.identity.pid, ours.identity.start_time)
         run.host = run.supervisor.host
         records.write(run, reserve=True)
         if attempts.is_cancelled(run):  # not before the record says that it runs: see mark_cancelled
@@ -194,18 +196,20 @@ class Execution:
             return
         try:
             descriptor = files.open_regular(run.path / run.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+            self.log_offset = os.lseek(descriptor, 0, os.SEEK_END)
+            os.close(descriptor)
         except OSError as error:
             self.give_up(State.FAILED, f"{run.path / run.log}, its log, can't be opened: {error.strerror}", 1)
             return
+        argv = [*run.command.argv, *((run.resume or []) if run.attempt > 1 else [])]
+        output = str(run.path / run.log)
         try:
-            self.log_offset = os.lseek(descriptor, 0, os.SEEK_END)
-            argv = [*run.command.argv, *((run.resume or []) if run.attempt > 1 else [])]
-            process = self._tool.start(argv, cwd=Path(run.command.cwd), environment=environment, output=descriptor)
+            process = self._tool.start(
+                argv, cwd=run.command.cwd, environment=environment, output=output, grace=self._grace
+            )
         except OSError as error:
             self._could_not_start(error)
             return
-        finally:
-            os.close(descriptor)
         self._has_started = True
         self._next_heartbeat = time.monotonic() + HEARTBEAT
         self._next_wandb_look = time.monotonic() + self._wandb_interval
@@ -429,6 +433,11 @@ class Execution:
         except OSError as error:
             self._unwritten_until = time.monotonic() + HEARTBEAT
             self._log(f"the record could not be written: {error.strerror}")
+
+
+def marker_of(run: Run) -> str:
+    """Return the entry of the environment by which the processes of a run are recognised, wherever it lies by now."""
+    return f"{MARKER}={run.command.environment.get(MARKER, run.directory)}"
 
 
 def tool_environment(run: Run, secrets: Mapping[str, str]) -> dict[str, str]:
@@ -725,4 +734,5 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    with keeper.kept():
+        sys.exit(main(sys.argv[1:]))

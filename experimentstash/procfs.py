@@ -14,6 +14,8 @@ from collections.abc import Iterable
 from experimentstash.light import dataclass
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
 _CHUNK = 65536
 
@@ -219,12 +221,29 @@ def _oom_events() -> str | None:
     return None
 
 
-def adopt_orphans() -> None:
+def adopt_orphans() -> bool:
     """Make this process the parent of its descendants' orphans (Linux; see PR_SET_CHILD_SUBREAPER in prctl(2))."""
+    return _control_process(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def end_with_parent(parent: int, number: signal.Signals) -> None:
+    """Have the kernel send us a signal when our parent ends (Linux)."""
+    _control_process(_PR_SET_PDEATHSIG, number)
+    if os.getppid() != parent:  # it has ended already
+        os.kill(os.getpid(), number)
+
+
+def leave_no_core() -> None:
+    """Have the kernel write no core of us (Linux)."""
+    _control_process(_PR_SET_DUMPABLE, 0)
+
+
+def _control_process(option: int, value: int) -> bool:
     import ctypes  # here, because only supervisors need it
 
     with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        return bool(ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0) == 0)
+    return False
 
 
 def send(process: Identity, number: signal.Signals) -> bool:

@@ -95,6 +95,14 @@ class Environment:
 
 
 @dataclass
+class Process:
+    """A process, as long as the machine that it is on isn't restarted."""
+
+    pid: int
+    start_time: int
+
+
+@dataclass
 class Supervisor:
     """Who watches over a run; enough to tell later whether it still does."""
 
@@ -104,15 +112,8 @@ class Supervisor:
     boot_id: str
     slurm_job: str | None = None
     slurm_cluster: str | None = None
+    keeper: Process | None = None  # outlives it, only to end what it leaves
     slurm_step: bool = False  # started by srun: SLURM signals the tool as well as its supervisor
-
-
-@dataclass
-class Process:
-    """The tool's main process."""
-
-    pid: int
-    start_time: int
 
 
 @dataclass
@@ -209,7 +210,7 @@ class Run:
     cpu_time: float | None = None
     host: str | None = None
     supervisor: Supervisor | None = None
-    process: Process | None = None
+    process: Process | None = None  # the tool's main one
     log: str = "output.log"
     collected: list[str] = field(default_factory=list)
     # What appeared or changed in the tool's checkout meanwhile and stayed there, relative to the tool's directory.
@@ -459,6 +460,8 @@ _NESTED: dict[str, Any] = {
 
 def _build(kind: type[Any], data: dict[str, Any]) -> Any:
     values = {name: value for name, value in data.items() if name in kind.__annotations__}
+    if kind is Supervisor and values.get("keeper") is not None:
+        values["keeper"] = _build(Process, values["keeper"])
     if kind is Run:
         for name, nested in _NESTED.items():
             if values.get(name) is not None:

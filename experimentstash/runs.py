@@ -17,17 +17,17 @@ from experimentstash.errors import StashError
 from experimentstash.execute import (
     GRACE_HERE,
     HEARTBEAT,
-    MARKER,
     SUPERVISOR_LOG,
     close_copy,
     find_wandb,
     finish_wandb,
+    marker_of,
     recover_copy,
 )
 from experimentstash.files import lock_if_free
 from experimentstash.output import say
 from experimentstash.procfs import Identity
-from experimentstash.records import FILE_NAME, Run, State
+from experimentstash.records import FILE_NAME, Run, State, Supervisor
 from experimentstash.slurm_client import Job
 from experimentstash.slurm_query import Enquiry, Word
 from experimentstash.supervision import KILL_PATIENCE
@@ -294,9 +294,10 @@ def _array(run: Run) -> Path:
 
 def _end_leftovers(run: Run) -> None:
     """Wait for what a dead supervisor's tool has been told to do, for its grace at most; then kill it."""
-    if run.supervisor is None or run.supervisor.host != procfs.hostname() or run.state is State.QUEUED:
+    if run.supervisor is None or not is_local(run) or run.state is State.QUEUED:
         return
-    marker = f"{MARKER}={run.directory}"
+    marker = marker_of(run)
+    _wait_for_keeper(run, run.supervisor)
     deadline = time.monotonic() + (GRACE_HERE if run.grace is None else run.grace)
     main = set() if run.process is None else {Identity(run.process.pid, run.process.start_time)}
     # A tool that is just being started shows whose it is only once its program is executed.
@@ -319,6 +320,20 @@ def _end_leftovers(run: Run) -> None:
             return
         time.sleep(_LOOK_INTERVAL)
         members = _living(marker, members | main)
+
+
+def _wait_for_keeper(run: Run, supervisor: Supervisor) -> None:
+    """Wait until the keeper of a dead supervisor has ended what that left, hidden processes among it."""
+    grace = GRACE_HERE if run.grace is None else run.grace
+    patience = time.monotonic() + grace + 2 * KILL_PATIENCE
+    has_said = False
+    while supervisor.keeper is not None and time.monotonic() < patience:
+        if not procfs.is_alive(Identity(supervisor.keeper.pid, supervisor.keeper.start_time)):
+            return
+        if not has_said:
+            say(f"the supervisor of {run.id} is gone; what it left is being ended …")
+            has_said = True
+        time.sleep(_LOOK_INTERVAL)
 
 
 def _living(marker: str, known: set[Identity]) -> set[Identity]:

@@ -18,7 +18,9 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
-from experimentstash import job_end, procfs, slurm
+from experimentstash import job_end, keeper, procfs, slurm
+from experimentstash.files import open_regular
+from experimentstash.keeper import Ended
 from experimentstash.light import dataclass
 from experimentstash.process import which
 from experimentstash.procfs import Identity
@@ -166,45 +168,40 @@ class SupervisedTool:
         self._crashed: list[str] = []
         self._survivors = 0
         self._has_killed = False
+        self._is_reaped = False
         self._own_oom_kills = 0  # 1: the main process was killed for lack of memory
         self._outlived_grace = False
         self._told: set[Identity] = set()
         self._grace_ends = 0.0
         self._is_hastened = False
 
-    def start(self, argv: Sequence[str], *, cwd: Path, environment: Mapping[str, str], output: int) -> Identity:
-        """Start the tool with stdout and stderr in the file ``output``; OSError if that can't be done."""
+    def start(
+        self, argv: Sequence[str], *, cwd: str, environment: Mapping[str, str], output: str, grace: float
+    ) -> Identity:
+        """Start the tool with stdout and stderr in the file ``output``, which is there; OSError if that can't be done.
+
+        ``grace`` is what it has to end, should we be killed.
+        """
         if which(argv[0], path=environment.get("PATH")) is None:
             number = errno.EACCES if Path(cwd, argv[0]).is_file() else errno.ENOENT
             raise OSError(number, os.strerror(number), argv[0])
         self._bystanders = set(procfs.descendants(os.getpid())) if self._siblings is None else set()
         self._oom_kills_before = self._oom_kills()
-        # Ignored signals stay ignored in a child: a scheduler's warning to the whole job must not kill the tool.
-        saved = {number: signal.getsignal(number) for number in {signal.SIGUSR1, signal.SIGUSR2, *_warnings_to_all()}}
-        try:
-            for number in saved:
-                signal.signal(number, signal.SIG_IGN)
-        except ValueError:  # not in the main thread
-            saved = {}
-        try:
-            self._process = subprocess.Popen(
-                [*_parent_death_prefix(), *argv],
-                cwd=cwd,
-                env=dict(environment),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-        finally:
-            for number, handler in saved.items():
-                signal.signal(number, handler)
+        self._keeper = keeper.present()
+        # A scheduler's warning to the whole job must not kill the tool.
+        ignored = {signal.SIGUSR1, signal.SIGUSR2, *_warnings_to_all()}
+        pid = None
+        if self._keeper is not None:
+            pid = self._keeper.start(argv, cwd, environment, output, ignored=ignored, grace=grace)
+        if pid is None:
+            self._keeper = None
+            pid = _start(argv, cwd, environment, output, ignored)
         if self._siblings is not None:
-            self._siblings.add(self._process.pid)
+            self._siblings.add(pid)
         self._started = time.monotonic()
         self._next_sample = self._started + _FIRST_SAMPLE
         self._end_by = None if self._timeout is None else self._started + self._timeout
-        self._identity = procfs.identity(self._process.pid) or Identity(self._process.pid, 0)
+        self._identity = procfs.identity(pid) or Identity(pid, 0)
         return self._identity
 
     @property
@@ -224,7 +221,7 @@ class SupervisedTool:
         if self._stop or self._missed or self._phase is not _Phase.RUNNING:
             return False
         self._deadline = self._grace_ends = time.monotonic() + grace
-        if self._reap_main():
+        if self._reap_main(surely=True):
             self._missed = request
             self._log(f"{request.reason}, when the tool had ended")
             return False
@@ -391,7 +388,7 @@ class SupervisedTool:
         if self._siblings is not None:
             self._siblings.discard(self._identity.pid)
         self._reap_orphans()
-        if self._process.returncode is None:  # it survived SIGKILL
+        if not self._is_reaped:  # it survived SIGKILL
             self._returncode = -signal.SIGKILL
             self._ended = time.monotonic()
         self._phase = _Phase.OVER
@@ -407,10 +404,10 @@ class SupervisedTool:
         # A shell that is interrupted may wait for what it runs, and then go on with its script.
         prefers_interrupt = is_deaf and not is_shell and procfs.catches(pid, signal.SIGINT)
         number = signal.SIGINT if prefers_interrupt else signal.SIGTERM
-        process = procfs.identity(pid)
+        process, name = procfs.identity(pid), procfs.command_name(pid)
         if process is not None and procfs.send(process, number):
             self._told.add(process)
-            self._log(f"sent {number.name} to process {pid} ({procfs.command_name(pid)})")
+            self._log(f"sent {number.name} to process {pid} ({name})")
 
     def _members(self) -> set[Identity]:
         """Return the living processes of the tool."""
@@ -420,9 +417,9 @@ class SupervisedTool:
             others = set(procfs.descendants(os.getpid())) - self._bystanders
             found = {procfs.identity(pid) for pid in others if procfs.session(pid) != ours}
             return {member for member in found if member is not None}
-        # What isn't below a main process has lost its parents and fallen to us, the subreaper. So however many tools
-        # there are, a look at one costs no more than its own processes and the orphans.
-        among = set(procfs.children(os.getpid())) - self._siblings | {self._identity.pid}
+        # What isn't below a main process has lost its parents and fallen to us or our keeper, the subreapers. So
+        # however many tools there are, a look at one costs no more than its own processes and the orphans.
+        among = _fallen_to_us() - self._siblings | {self._identity.pid}
         return procfs.members(self._marker, among, session=self._identity.pid)
 
     def _sample(self, now: float) -> None:
@@ -434,44 +431,94 @@ class SupervisedTool:
         share = _SAMPLING_SHARE / max(1, len(self._siblings or ()))
         self._next_sample = now + max(SAMPLING_INTERVAL, cost / share)
 
-    def _reap_main(self) -> bool:
-        if self._process.returncode is not None:
+    def _reap_main(self, *, surely: bool = False) -> bool:
+        if self._is_reaped:
             return True
-        try:
-            pid, status, usage = os.wait4(self._identity.pid, os.WNOHANG)
-        except ChildProcessError:  # somebody else in this process has waited for it: its end is not known
-            pid, status, usage = self._identity.pid, signal.SIGKILL, None
-        if pid == 0:
+        ended = self._keeper.reap(self._identity.pid, surely=surely) if self._keeper is not None else None
+        if ended is None and (self._keeper is None or self._keeper.is_gone):
+            try:
+                ended = _reap(self._identity.pid)
+            except ChildProcessError:  # somebody else in this process has waited for it: its end is not known
+                ended = Ended(self._identity.pid, signal.SIGKILL, 0.0, 0, None)
+        if ended is None:
             return False
         self._ended = time.monotonic()
-        self._returncode = os.waitstatus_to_exitcode(status)
-        self._process.returncode = self._returncode
+        self._is_reaped = True
+        self._returncode = os.waitstatus_to_exitcode(ended.status)
         if self._siblings is not None and not self._has_killed and self._returncode in (-signal.SIGKILL, 137):
             self._own_oom_kills = min(1, max(0, self._oom_kills() - self._oom_kills_before))
             self._siblings.out_of_memory += self._own_oom_kills
-        if usage is not None:
-            self._cpu_time += usage.ru_utime + usage.ru_stime
-            unit = 1 if sys.platform == "darwin" else 1024
-            self._peak_memory = max(self._peak_memory, usage.ru_maxrss * unit)
+        self._cpu_time += ended.cpu_time
+        unit = 1 if sys.platform == "darwin" else 1024
+        self._peak_memory = max(self._peak_memory, ended.peak_memory * unit)
         return True
 
     def _reap_orphans(self) -> None:
-        """Wait for the dead that fell to us as the subreaper, and count their time."""
+        """Wait for the dead that fell to us or our keeper, the subreapers, and count their time."""
+        dead = [] if self._keeper is None else self._keeper.orphans(self._own_session)
         for pid in set(procfs.children(os.getpid())) - self._bystanders - (self._siblings or set()):
             session = procfs.session(pid)
             if session == os.getsid(0) or (self._siblings is not None and session in self._siblings):
                 continue  # another tool's, or a program that we run for ourselves
-            try:
-                reaped, status, usage = os.wait4(pid, os.WNOHANG)
-            except ChildProcessError:
-                continue
-            if reaped and (self._siblings is None or session == self._identity.pid):
-                self._cpu_time += usage.ru_utime + usage.ru_stime
-                self._note_crash(status)
+            with contextlib.suppress(ChildProcessError):
+                ended = _reap(pid)
+                if ended is not None and (self._siblings is None or session == self._identity.pid):
+                    dead.append(ended)
+        for each in dead:
+            self._cpu_time += each.cpu_time
+            self._note_crash(each.status)
+
+    @property
+    def _own_session(self) -> int | None:
+        """The session by which its orphans are told from those of others; None: there are no others."""
+        return None if self._siblings is None else self._identity.pid
 
     def _note_crash(self, status: int) -> None:
         if os.WIFSIGNALED(status) and not self._has_killed and os.WTERMSIG(status) in _VIOLENT:
             self._crashed.append(signal.Signals(os.WTERMSIG(status)).name)
+
+
+def _start(
+    argv: Sequence[str], cwd: str, environment: Mapping[str, str], output: str, ignored: Collection[signal.Signals]
+) -> int:
+    """Start a tool as a child of our own, where there is no keeper; return its process."""
+    # Ignored signals stay ignored in a child.
+    saved = {number: signal.getsignal(number) for number in ignored}
+    descriptor = open_regular(output, os.O_WRONLY | os.O_APPEND)
+    try:
+        for number in saved:
+            signal.signal(number, signal.SIG_IGN)
+    except ValueError:  # not in the main thread
+        saved = {}
+    try:
+        process = subprocess.Popen(
+            [*_parent_death_prefix(), *argv],
+            cwd=cwd,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=descriptor,
+            stderr=descriptor,
+            start_new_session=True,
+        )
+    finally:
+        os.close(descriptor)
+        for number, handler in saved.items():
+            signal.signal(number, handler)
+    process.returncode = 0  # what has become of it is asked by its pid
+    return process.pid
+
+
+def _reap(pid: int) -> Ended | None:
+    """Return how a child of ours has ended; None if it hasn't."""
+    found, status, usage = os.wait4(pid, os.WNOHANG)
+    return Ended(pid, status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss, None) if found else None
+
+
+def _fallen_to_us() -> set[int]:
+    """Return our children and those of our keeper."""
+    found = set(procfs.children(os.getpid()))
+    ours = keeper.present()
+    return found if ours is None else found - {ours.identity.pid} | set(procfs.children(ours.identity.pid))
 
 
 def end_strays(spared: Collection[int]) -> int:
@@ -482,7 +529,7 @@ def end_strays(spared: Collection[int]) -> int:
     told: set[Identity] = set()
     deadline = time.monotonic() + LEFTOVER_GRACE
     while True:
-        strays = {pid for pid in procfs.children(os.getpid()) if pid not in spared}
+        strays = {pid for pid in _fallen_to_us() if pid not in spared}
         members = {
             member
             for stray in strays

@@ -130,6 +130,9 @@ def running(run: Run, **options: Any) -> Iterator[Supervised]:
     finally:
         process.kill()
         process.wait()
+        with contextlib.suppress(OSError, ValueError, TypeError):  # there may be no record, or no supervisor yet
+            keeper = record(run)["supervisor"]["keeper"]
+            procfs.send(Identity(keeper["pid"], keeper["start_time"]), KILL)
         for stream in (process.stdout, process.stderr):
             if stream is not None:
                 stream.close()
@@ -221,6 +224,7 @@ class Kind:
     name: str
     argv: Callable[[Path], list[str]]  # of the run's directory; it writes numbered lines and notes them in `flushed`
     told: dict[signal.Signals, set[State]]
+    hides: bool = False  # it has processes that only their parents tell of: lost, if keeper and supervisor are killed
     uses_wandb: bool = False  # it writes a file `ready` once W&B is at work; faults begin then, wandb-core's among them
 
 
@@ -247,6 +251,13 @@ KINDS = (
         "daemon",
         lambda directory: _steady("--daemon", str(directory / "daemon"))(directory),
         {TERM: _ENDED, INT: _SAVED, **_ANY},
+    ),
+    Kind("hidden child", _steady("--hidden-child"), {TERM: _ENDED, INT: _SAVED, **_ANY}, hides=True),
+    Kind(
+        "hidden daemon",
+        lambda directory: _steady("--hide", "--daemon", str(directory / "daemon"))(directory),
+        {TERM: _ENDED, INT: _SAVED, **_ANY},
+        hides=True,
     ),
     Kind(
         "shell",
@@ -282,12 +293,13 @@ class Case:
 def plan(kills: int, seed: int) -> list[Case]:
     """Return so many cases, the same for the same seed."""
     chance = random.Random(seed)
+    targets = ["supervisor", "keeper", "tool", "both"]
     cases = []
     for number in range(kills):
         kind = KINDS[number % len(KINDS)]
-        faults = [(chance.uniform(0, 0.5), chance.choice(["supervisor", "supervisor", "tool", "both"]), _draw(chance))]
+        faults = [(chance.uniform(0, 0.5), chance.choice(["supervisor", *targets]), _draw(chance))]
         if chance.random() < 0.4:
-            faults.append((chance.expovariate(10), chance.choice(["supervisor", "tool", "both"]), _draw(chance)))
+            faults.append((chance.expovariate(10), chance.choice(targets), _draw(chance)))
         if kind.uses_wandb and chance.random() < 0.3:
             faults.insert(0, (chance.uniform(0, 0.3), "wandb-core", KILL))
         cases.append(Case(number, kind, faults))
@@ -312,7 +324,7 @@ def inject(case: Case, root: Path) -> None:
         wait_for(lambda: record(run)["supervisor"] is not None)
         if case.kind.uses_wandb:
             wait_for((run.path / "ready").exists)
-        received: dict[str, list[signal.Signals]] = {"supervisor": [], "tool": [], "wandb-core": []}
+        received: dict[str, list[signal.Signals]] = {"supervisor": [], "keeper": [], "tool": [], "wandb-core": []}
         for delay, target, number in case.faults:
             time.sleep(delay)
             seen |= below(supervisor.pid)
@@ -338,6 +350,10 @@ def inject(case: Case, root: Path) -> None:
     case.state = data["state"]
     case.problems += problems(case, run, data, received, code)
     left = [process.pid for process in seen if identity(process.pid) == process] + marked(run)
+    if case.kind.hides and KILL in received["supervisor"] and KILL in received["keeper"]:
+        for pid in left:  # nobody is left that could know of them
+            os.kill(pid, KILL)
+        left = []
     if left:
         case.problems.append(f"processes left: {sorted(set(left))}")
         for pid in left:
@@ -421,6 +437,9 @@ def _send(target: str, number: signal.Signals, supervisor: subprocess.Popen[str]
             return False
         supervisor.send_signal(number)
         return True
+    if target == "keeper":
+        keeper = (record(run)["supervisor"] or {}).get("keeper")
+        return keeper is not None and procfs.send(Identity(keeper["pid"], keeper["start_time"]), number)
     if target == "wandb-core":
         cores = [one for one in below(supervisor.pid) if procfs.command_name(one.pid) == "wandb-core"]
         return sum(procfs.send(one, number) for one in cores) > 0
@@ -479,6 +498,8 @@ def _fitting(case: Case, received: dict[str, list[signal.Signals]], code: int) -
         fitting.add(State.LOST)
     for number in received["tool"]:
         fitting |= case.kind.told[number]
+    if KILL in received["keeper"]:  # then the kernel tells the tool
+        fitting |= case.kind.told[TERM]
     if received["wandb-core"]:  # the tool may notice, and fail of it
         fitting |= {State.FAILED, State.COMPLETED}
     return fitting

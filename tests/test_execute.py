@@ -333,14 +333,14 @@ def test_a_supervisor_that_cannot_go_on_leaves_nothing_unwatched(here: Stash) ->
     program = (
         "import signal, sys; from pathlib import Path; from experimentstash import execute, records\n"
         "def give_up(number, frame): raise RuntimeError('the program around it gives up')\n"
-        "signal.signal(signal.SIGUSR2, give_up)\n"
+        "signal.signal(signal.SIGPROF, give_up)\n"
         "execute.execute(records.read(Path(sys.argv[1])), show_output=False)"
     )
     run = steady(here, "--ignore", "--children", 1, "--stubborn-children", grace=60.0)
     with running(run, program=("-c", program)) as one:
         wait_until(lambda: is_ready(run))
-        tree = wait_until(lambda: len(found := procfs.descendants(one.process.pid)) == 3 and found)
-        one.process.send_signal(signal.SIGUSR2)
+        tree = wait_until(lambda: len(found := procfs.descendants(one.process.pid)) == 4 and found)
+        one.process.send_signal(signal.SIGPROF)
         data = one.end(10)
     assert not any(is_alive(pid) for pid in tree)
     assert one.process.returncode == 1 and one.stderr.endswith("RuntimeError: the program around it gives up\n")

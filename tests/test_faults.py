@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import subprocess
@@ -37,8 +38,10 @@ def test_a_lost_run_would_be_noticed(tmp_path: Path) -> None:
     with faults.running(run) as one:
         flushed = run.path / "flushed"
         faults.wait_for(lambda: flushed.exists() and flushed.read_text() == "000000000")
-        seen = faults.below(one.process.pid)
+        keeper = faults.record(run)["supervisor"]["keeper"]["pid"]
+        seen = {process for process in faults.below(one.process.pid) if process.pid != keeper}
         assert len(seen) == 1
+        os.kill(keeper, signal.SIGSTOP)  # it would end it before we look
         one.process.send_signal(signal.SIGKILL)
         one.process.wait()
         assert faults.marked(run) == [process.pid for process in seen]
@@ -51,6 +54,7 @@ def test_a_lost_run_would_be_noticed(tmp_path: Path) -> None:
             "running with exit code None and the reason None",
             "the log ends at line 0 of 7",
         ]
+        os.kill(keeper, signal.SIGKILL)
         assert runs.look(stash, run.path).state is State.LOST
 
 

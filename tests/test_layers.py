@@ -30,7 +30,7 @@ LAYERS = (
         "calling.words",
         "calling.ways",
     },
-    {"kept_ends", "declared.option"},
+    {"keeper", "kept_ends", "declared.option"},
     {f"declared.{name}" for name in ("argparse", "click", "absl", "typed")},
     {"declared.library"},
     {"declared.program"},

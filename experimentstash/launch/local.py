@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experimentstash import procfs, session
+from experimentstash import keeper, procfs, session
 from experimentstash.errors import StashError
 from experimentstash.execute import Execution, asked_by
 from experimentstash.launch import jobs
@@ -127,7 +127,7 @@ def supervise(prepared: Iterator[Job], total: int, settings: Settings) -> dict[i
     progress = Progress(stash, total=total, slots=len(settings.slots), is_live=is_live)
     sweep = _Sweep(prepared, settings, progress)
     try:
-        with SignalQueue() as signals:
+        with SignalQueue() as signals, keeper.kept():
             sweep.run(signals)
             strays = end_strays(spared)
         if sweep.stopped is not None:

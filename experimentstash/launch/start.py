@@ -15,12 +15,15 @@ def main() -> int:
     if not getattr(sys.flags, "safe_path", False):
         del sys.path[0]  # this file's folder
     sys.path.append(os.path.dirname(os.path.dirname(here)))  # last: nothing there hides a module of Python's own
-    gc.disable()  # what is imported stays to the end
-    from experimentstash.launch import task
+    from experimentstash import keeper
 
-    gc.freeze()
-    gc.enable()
-    return task.main(sys.argv[1:])
+    with keeper.kept():
+        gc.disable()  # what is imported stays to the end
+        from experimentstash.launch import task
+
+        gc.freeze()
+        gc.enable()
+        return task.main(sys.argv[1:])
 
 
 if __name__ == "__main__":

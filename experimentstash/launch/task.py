@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
-from experimentstash import attempts, job_end, packs, procfs, records, slurm
+from experimentstash import attempts, job_end, keeper, packs, procfs, records, slurm
 from experimentstash.errors import EXIT_USER_MISTAKE, StashError
 from experimentstash.execute import Execution, asked_by
 from experimentstash.launch.crew import IDLE, TURN_INTERVAL, Crew
@@ -65,7 +65,7 @@ class _Pack:
         """Go on until nothing is left to do for them in this job."""
         spared = set(procfs.children(os.getpid()))
         procfs.adopt_orphans()
-        with SignalQueue() as signals:
+        with SignalQueue() as signals, keeper.kept():
             try:
                 if slurm.restarts() > 0:
                     self._bring_back()

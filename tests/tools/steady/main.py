@@ -20,6 +20,7 @@ parser.add_argument("--children", type=int, default=0)
 parser.add_argument("--stubborn-children", action="store_true", help="they ignore SIGTERM")
 parser.add_argument("--daemon", help="a file for the pid of a daemon in a session of its own")
 parser.add_argument("--hide", action="store_true", help="the daemon has no environment")
+parser.add_argument("--hidden-child", action="store_true", help="one in a session of its own, with no environment")
 parser.add_argument("--end-after", type=float, default=100.0, help="seconds, whatever happens")
 parser.add_argument("--fail", type=int, default=0)
 parser.add_argument("--wandb", action="store_true", help="log each line to W&B too")
@@ -64,6 +65,8 @@ if arguments.daemon:
     os.wait()
     while not os.path.exists(arguments.daemon):
         time.sleep(0.01)
+if arguments.hidden_child:
+    subprocess.Popen(["sleep", "100"], env={}, start_new_session=True)
 note = os.open(arguments.flushed, os.O_WRONLY | os.O_CREAT) if arguments.flushed else None
 if arguments.resumed:
     print("resumed", flush=True)
