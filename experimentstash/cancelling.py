@@ -127,7 +127,11 @@ class _Asking:
         for cluster, jobs in by_cluster.items():
             together = [run for job in jobs for run in by_job[job]]
             try:
-                slurm.withdraw([job.id for job in jobs], self._enquiry.where(cluster))
+                where = self._enquiry.where(cluster)
+                together = self._without_strangers(together, where)
+                kept = {run.id for run in together}
+                jobs = [job for job in jobs if kept & {run.id for run in by_job[job]}]
+                slurm.withdraw([job.id for job in jobs], where)
             except StashError as error:
                 ids = " ".join(job.id for job in jobs)
                 self._refuse(
@@ -135,6 +139,23 @@ class _Asking:
                 )
             else:
                 self._close(together, attempts.WHILE_QUEUED)
+
+    def _without_strangers(self, together: Sequence[Run], where: str | None) -> list[Run]:
+        """Return the runs whose jobs are theirs, or no longer known; of the others it is said."""
+        scripts = {
+            job.id: slurm.script_of(Path(run.queued.array))
+            for run in together
+            if run.queued is not None and (job := slurm_job(run)) is not None
+        }
+        strangers = slurm.strangers(scripts, where) if scripts else {}
+        kept = []
+        for run in together:
+            job = slurm_job(run)
+            if job is not None and job.id in strangers:
+                self._refuse([run], f"SLURM's job {job.id} is another one by now ({strangers[job.id]})")
+            else:
+                kept.append(run)
+        return kept
 
     def _tell_jobs(self, running: Sequence[Run]) -> None:
         """Have SLURM tell the supervisors of runs that are at work in its jobs."""
@@ -150,9 +171,10 @@ class _Asking:
                 way = "step" if run.supervisor.slurm_step else "foreign"
             by_way.setdefault((run.supervisor.slurm_cluster, way), []).append(run)
         for (cluster, way), together in by_way.items():
-            jobs = sorted({job.id for run in together if (job := slurm_job(run)) is not None})
             try:
                 where = self._enquiry.where(cluster)
+                together = self._without_strangers(together, where)
+                jobs = sorted({job.id for run in together if (job := slurm_job(run)) is not None})
                 if way in ("shared", "foreign"):
                     slurm.nudge(jobs, where, is_ours=way == "shared")
                 else:

@@ -116,6 +116,27 @@ def submit(script: Path, environment: Mapping[str, str], *, usual_cluster: str |
     return job
 
 
+def strangers(scripts: Mapping[str, Path], cluster: str | None) -> dict[str, str]:
+    """Return which of some jobs SLURM says to be of another batch script than theirs, with the path of that one.
+
+    Ids begin anew where a cluster is set up anew. A stash may have been moved since: so only the end of a path counts.
+    ``cluster``: to be named; None: the usual one.
+    """
+    arrays = ",".join(sorted({job.partition("_")[0] for job in scripts}))
+    options = ["--noheader", "--all", "--array", "--states=all", f"--jobs={arrays}", "--format=%i|%o"]
+    found = {}
+    for line in slurm_client.ask("squeue", *options, cluster=cluster).text.splitlines():
+        job, _, command = line.strip().partition("|")
+        if job in scripts and Path(command).parts[-3:] != scripts[job].parts[-3:]:
+            found[job] = command
+    return found
+
+
+def script_of(array: Path) -> Path:
+    """Return the batch script that an array was submitted with."""
+    return array.with_suffix(".sh")
+
+
 def look_for(script: Path, usual_cluster: str | None, looks: int = 1) -> Job | None:
     """Return the array that SLURM has made of a batch script though sbatch didn't say so, if the queue shows one."""
     options = ["--noheader", "--all", "--states=all", f"--user={os.getuid()}", "--format=%F|%o"]

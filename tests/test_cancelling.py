@@ -13,6 +13,7 @@ import pytest
 from experimentstash import attempts, records, slurm_client
 from experimentstash.cancelling import cancel
 from experimentstash.errors import StashError
+from experimentstash.launch import slurm as launch_slurm
 from experimentstash.records import Run, State
 from experimentstash.slurm_client import Job
 from experimentstash.workspace import Stash
@@ -226,3 +227,28 @@ def test_ctrl_c_while_sbatch_hangs(patient: StashUnderTest, programs: Programs, 
     assert noted == ([["17", "test"]] if is_taken else [])
     # Had SLURM taken it later all the same, its tools would not be started.
     assert [(path / "cancel").exists() for path in patient.run_directories()] == [not is_taken] * 2
+
+
+def test_a_job_that_has_another_one_s_number_is_left_alone(here: Stash, programs: Programs) -> None:
+    """Numbers begin anew where a cluster is set up anew."""
+    runs = queued(here, 3)
+    ours = here.root / "moved" / here.root.name / ".slurm" / "0-0.sh"
+    programs.says("squeue", f"5_0|{ours}\n5_1|/home/ada/other/.slurm/0-0.sh\n")
+    programs.says("scancel")
+    (failure,) = cancelled(here, *runs)
+    assert failure.startswith(f"{runs[1].id}: SLURM's job 5_1 is another one by now")
+    assert asked_of(programs, "scancel") == [["5_0", "5_2"]]
+    assert states(runs) == ["cancelled", "queued", "cancelled"]
+
+
+def test_room_is_not_waited_for_while_slurm_says_nothing(
+    programs: Programs, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(launch_slurm, "_SILENCE_PATIENCE", 0.5)
+    monkeypatch.setattr(launch_slurm, "_FIRST_INTERVAL", 0.05)
+    with pytest.raises(StashError, match="how many jobs of yours are queued"):
+        launch_slurm._await_room(3, 10)
+    said = capfd.readouterr().err
+    assert said.count("waiting to submit 3 more") == 1 and "Ctrl-C" in said
+    programs.says("squeue", "1_0\n1_1\n")
+    launch_slurm._await_room(3, 10)

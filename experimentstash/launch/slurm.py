@@ -233,7 +233,7 @@ def _submit(array: _Array, predecessor: str | None, usual_cluster: str | None) -
         for run in together:
             run.state, run.queued = State.QUEUED, Queued(str(tasks), task)
             records.write(run)
-    script = tasks.with_suffix(".sh")
+    script = slurm.script_of(tasks)
     write_atomically(script, array.script(predecessor))
     try:
         job = slurm.submit(script, dict(piece.terms.secrets), usual_cluster=usual_cluster)
@@ -254,7 +254,7 @@ def _refuse(array: _Array, why: str) -> None:
     for run in array.piece.runs:
         _close(run, State.FAILED, why)
     tasks = array.tasks_file
-    shown = tasks.with_suffix(".sh").relative_to(tasks.parent.parent)
+    shown = slurm.script_of(tasks).relative_to(tasks.parent.parent)
     complain(f"{count(len(array.piece.runs))} ({shown}): {why}")
 
 
