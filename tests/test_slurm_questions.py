@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from experimentstash import attempts, packs, records, runs, slurm, slurm_client, slurm_query
+from experimentstash import attempts, job_terms, packs, records, runs, slurm, slurm_client, slurm_query
 from experimentstash.errors import StashError
+from experimentstash.job_end import Watch
 from experimentstash.records import Queued, Run, State
 from experimentstash.slurm_client import Job
 from experimentstash.slurm_query import GONE, LEFT, Enquiry, Word
@@ -116,7 +117,9 @@ def test_no_variable_of_the_user_s_reaches_them(
     slurm.withdraw(["1_2"], None)
     slurm.warn(["1_2"], None, in_step=False)
     slurm.nudge(["1_2"], None)
-    slurm.why_it_ends("1_2", 90.0)
+    slurm.strangers({"1_2": Path("0-0.sh")}, None)
+    job_terms.of_cluster()
+    Watch("1_2", {}).died()
     slurm.requeue("1_2")
     script = tmp_path / "sweep" / ".slurm" / "0-0.sh"
     script.parent.mkdir(parents=True)
