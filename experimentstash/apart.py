@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experimentstash import copies, git
+from experimentstash import copies, git, written
 from experimentstash.records import Apart, Command
 from experimentstash.schema import ToolConfig
 from experimentstash.transaction import REMAKEABLE
@@ -100,7 +100,7 @@ def plot(
         for each in (*git.unseen(top, inside), *frozen.provenance.code.omitted)
         if not _NO_INPUT & {*(name := os.path.relpath(top / each, real)).split("/")}
         and not name.endswith((".egg-info", ".pyc"))
-        and not _is_within(name, outputs)
+        and not written.is_within(name, outputs)
     ]
     brought: list[str] = []
     for name in outputs:
@@ -110,10 +110,6 @@ def plot(
     folders = tuple(name for name in outputs if name in fresh and (own / name).is_dir())
     origin = source if is_frozen else own
     return Plot(frozen, source, own, origin, tuple(dict.fromkeys(links)), tuple(brought), folders)
-
-
-def _is_within(name: str, places: Collection[str]) -> bool:
-    return any(f"{name}/".startswith(f"{place}/") for place in places)
 
 
 def _is_small(path: Path) -> bool:

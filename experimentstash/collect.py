@@ -15,7 +15,7 @@ Snapshot = Mapping[Path, tuple[int, int, int]]
 def snapshot(paths: Sequence[Path]) -> Snapshot:
     """Return the files at and below ``paths``, and the directories, as they are now; without what no run has made."""
     found: dict[Path, tuple[int, int, int]] = {}
-    for path in paths:
+    for path in (one for given in paths for one in _meant(given)):
         if not path.is_dir() and os.path.lexists(path):
             found[path] = _mark(path)
         for folder, folders, files in os.walk(path):
@@ -25,6 +25,14 @@ def snapshot(paths: Sequence[Path]) -> Snapshot:
                 if written.is_result(name):
                     found[Path(folder, name)] = _mark(Path(folder, name))
     return found
+
+
+def _meant(path: Path) -> list[Path]:
+    """Return the paths that a path or a pattern stands for."""
+    if not written.is_pattern(path.as_posix()) or os.path.lexists(path):
+        return [path]
+    known = next((folder for folder in path.parents if folder.is_dir()), path.parent)
+    return sorted(known.glob(path.relative_to(known).as_posix()))
 
 
 def _mark(path: Path) -> tuple[int, int, int]:
@@ -45,7 +53,8 @@ def bring_together(paths: Sequence[Path], before: Snapshot, destination: Path, b
         import shutil  # here, because most runs need nothing of it
 
         for source in new:
-            around = base or next(path.parent for path in paths if source.is_relative_to(path))
+            meant = (one for given in paths for one in _meant(given))
+            around = base or next(path.parent for path in meant if source.is_relative_to(path))
             relative = source.relative_to(around)
             target = destination / relative
             if os.path.lexists(target) or any(parent.is_file() for parent in target.parents):

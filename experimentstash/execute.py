@@ -380,20 +380,19 @@ class Execution:
             self._log(f"what the tool wrote into its checkout was not looked at: {seen}")
             return
         directory = run.code.path
-        stays = [os.path.normpath(os.path.join(directory, path)) for path in (*run.shared, *run.collect)]
-        places = {name: os.path.normpath(os.path.join(directory, name)) for name in seen.names}
-        names = [
-            name
-            for name, path in places.items()
-            if not any(f"{path}/".startswith(f"{one}/") for one in (*stays, run.directory))
-        ]
+        collected = [os.path.relpath(path, directory) for path in run.collect]
+        stays = [*map(os.path.normpath, run.shared), os.path.relpath(run.directory, directory)]
+        names = [name for name in seen.names if not written.is_within(name, stays)]
+        # What it collects from there is here by now; but what was there before has changed there, too.
+        changed = [name for name in names if written.is_within(name, collected)]
+        names = [name for name in names if name not in changed]
         run.wrote = names[: written.MOST_NAMES]
-        if names:
+        if names or changed:
             from experimentstash import written_words  # here, because most runs need nothing of it
 
-            warning, note = written_words.say(run, names, seen.others)
-            run.warnings += [warning] if warning else []
-            run.notes += [note] if note else []
+            warnings, notes = written_words.say(run, names, changed, seen.others)
+            run.warnings += warnings
+            run.notes += notes
 
     def _look_for_wandb(self) -> None:
         """Note where the tool's processes write W&B logs outside the run directory: nothing else may tell later."""

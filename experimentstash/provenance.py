@@ -14,6 +14,7 @@ from experimentstash.files import write_atomically
 from experimentstash.records import Code
 from experimentstash.redaction import is_secret_file, redact
 from experimentstash.results import among, is_source
+from experimentstash.written import is_within
 
 # What the framework itself writes into a stash is no change of its code, ignored by git or not; in a tool's checkout
 # it is what Hydra applications write by default.
@@ -90,8 +91,8 @@ class Checkouts:
             for path in status.untracked
             if path.startswith(prefix) and not (path.startswith(own_output) and (is_stash or not is_source(path)))
         }
-        left = tuple(f"{os.path.relpath(path, status.root)}/" for path in outputs)
-        untracked = {path for path in untracked if not f"{path}/".startswith(left) or is_source(path)}
+        left = [os.path.relpath(path, status.root) for path in outputs]
+        untracked = {path for path in untracked if not is_within(path, left) or is_source(path)}
         left_by_runs = among(
             status.root,
             (*changed, *untracked),

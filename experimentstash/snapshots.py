@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from experimentstash import git, results
+from experimentstash import git, results, written
 from experimentstash.errors import StashError
 from experimentstash.provenance import OWN_OUTPUT, belongs_in_patch
 
@@ -46,8 +46,7 @@ def take(
     changed = [name for name in status.changed if name.startswith(prefix)]
     untracked = [name for name in status.untracked if name.startswith(prefix) and not f"{name}/".startswith(left_out)]
     untracked = [name for name in untracked if not name.startswith(OWN_OUTPUT) or results.is_source(name)]
-    written = tuple(f"{name}/" for name in outputs)
-    untracked = [name for name in untracked if not f"{name}/".startswith(written) or results.is_source(name)]
+    untracked = [name for name in untracked if not written.is_within(name, outputs) or results.is_source(name)]
     left_by_runs = results.among(root, untracked, code=[root / path], tracked=lambda: git.tracked(root, ["."]))
     untracked = [name for name in untracked if name not in left_by_runs]
     kept = [name for name in untracked if belongs_in_patch(root / name)]

@@ -7,6 +7,7 @@ serves all runs that have ended by then. Standard library only, and light.
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import json
 import os
 import time
@@ -266,11 +267,25 @@ def known(note: Path) -> list[str]:
         return []
 
 
+def is_within(path: str, places: Iterable[str]) -> bool:
+    """Tell whether a path is at or below one of these places, which may be patterns: checkpoints, *.pt, runs/*/best."""
+    for place in places:
+        if f"{path}/".startswith(f"{place}/"):
+            return True
+        if is_pattern(place) and fnmatch.fnmatchcase("/".join(path.split("/")[: place.count("/") + 1]), place):
+            return True
+    return False
+
+
+def is_pattern(place: str) -> bool:
+    return any(mark in place for mark in "*?[")
+
+
 def outputs(note: Path, collect: Iterable[str], shared: Iterable[str]) -> list[str]:
     """Return where a tool is known to write: its registration says so (``collect``), or it was seen to."""
     stays = [os.path.normpath(path) for path in shared]
     paths = [os.path.normpath(path) for path in (*collect, *known(note))]
-    return [path for path in dict.fromkeys(paths) if not any(f"{path}/".startswith(f"{one}/") for one in stays)]
+    return [path for path in dict.fromkeys(paths) if not is_within(path, stays)]
 
 
 def remember(note: Path, names: Iterable[str]) -> None:

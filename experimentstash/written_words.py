@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,14 +16,25 @@ from experimentstash.results import is_source
 from experimentstash.workspace import Stash
 
 
-def say(run: Run, names: Sequence[str], others: Sequence[str]) -> tuple[str | None, str | None]:
-    """Return a warning and a note, if there is something to be said; of the tool it is remembered what was written."""
+def say(run: Run, names: Sequence[str], collected: Sequence[str], others: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the warnings and notes of what was written; of the tool it is remembered where it writes.
+
+    ``collected`` has been copied into the run directory, and has changed in the checkout as well.
+    """
     assert run.code is not None
-    tracked = _tracked(Path(run.code.path), names)
+    tracked = _tracked(Path(run.code.path), [*names, *collected])
     # While a run uses the checkout itself somebody may go on working there.
     edited = [name for name in names if run.code.snapshot is None and name in tracked and is_source(name)]
     made = [name for name in names if name not in edited]
-    return (_warning(run, made, tracked, others) if made else None), (_note(edited) if edited else None)
+    warnings = [_warning(run, made, tracked, others)] if made else []
+    changed = [name for name in collected if name in tracked]
+    if changed:
+        warnings.append(
+            f"it has changed what git tracks in its tool's checkout, so that the code counts as changed from now on:"
+            f" {written.in_words(changed)}; the run's own version is kept with it"
+            f"\n  → git -C {shlex.quote(run.code.path)} checkout -- {shlex.quote(changed[0])} puts it back"
+        )
+    return warnings, [_note(edited)] if edited else []
 
 
 def _warning(run: Run, made: Sequence[str], tracked: set[str], others: Sequence[str]) -> str:

@@ -105,13 +105,20 @@ def test_it_is_found_where_the_tool_put_it(
     ended(tool, server, tmp_path, record, code)
 
 
-def test_runs_side_by_side_have_each_their_own(tool: StashUnderTest, server: WandbServer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("are_apart", [False, True])
+def test_runs_side_by_side_have_each_their_own(
+    tool: StashUnderTest, server: WandbServer, tmp_path: Path, are_apart: bool
+) -> None:
+    if are_apart:  # in copies of the code, which are gone when they have ended
+        registration = tool.root / "conf/tool/logger.yaml"
+        registration.write_text(registration.read_text() + "collect: [results]\n")
     words = ("params.where=checkout", "params.n=1,2", "params.how=killed-quiet,fails-quiet", "hydra.launcher.n_jobs=4")
     tool.cli("-m", "+exp=log", "hydra/launcher=local", *words, **variables(server, tmp_path))
     records = [tool.record(path) for path in tool.run_directories()]
     assert sorted(record["exit_code"] for record in records) == [3, 3, 137, 137]
     ids = {record["wandb"]["runs"][0]["id"] for record in records}
     assert len(ids) == 4
+    assert [record["apart"] is not None for record in records] == [are_apart] * 4
     for record in records:
         ended(tool, server, tmp_path, record, record["exit_code"])
         (outcome,) = record["wandb"]["runs"]

@@ -79,6 +79,28 @@ def test_a_file_that_git_tracks(shell: StashUnderTest) -> None:
     assert any("code was changed while it was at work" in note and "main.py" in note for note in run["notes"])
 
 
+def test_a_tracked_file_that_is_collected(shell: StashUnderTest) -> None:
+    shell.write("conf/tool/sh.yaml", f"path: tools/sh\n{SHELL}collect: [params.yaml]\n")
+    script(shell, "echo b: 2 >> params.yaml")
+    run = record(shell)
+    assert (run["wrote"], run["collected"]) == ([], ["params.yaml"])
+    assert "changed what git tracks" in run["warnings"][0] and "checkout -- params.yaml" in run["warnings"][0]
+    assert (shell.root / "tools/sh/params.yaml").read_text() == "a: 1\nb: 2\n"  # perhaps it is somebody's work, too
+
+
+def test_patterns(shell: StashUnderTest) -> None:
+    shell.write("conf/tool/sh.yaml", f"path: tools/sh\n{SHELL}collect: ['*.pt', 'runs/*/best']\n")
+    script(shell, "mkdir -p runs/a; for name in x.pt y.pt z.txt runs/a/best runs/a/last; do echo 1 > $name; done")
+    run = record(shell)
+    assert run["collected"] == ["runs/a/best", "x.pt", "y.pt"]
+    assert run["wrote"] == ["runs/a/last", "z.txt"]
+    # Kept apart, too.
+    sweep = ("-m", "+exp=one", "params.n=1,2", "hydra/launcher=local", "hydra.launcher.n_jobs=2")
+    assert shell.cli(*sweep).returncode == 0
+    latest = [shell.record(path) for path in shell.run_directories()][1:]
+    assert [each["collected"] for each in latest] == [["runs/a/best", "runs/a/last", "x.pt", "y.pt", "z.txt"]] * 2
+
+
 @pytest.mark.parametrize(
     "command",
     [
