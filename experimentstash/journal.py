@@ -14,7 +14,7 @@ from typing import Any
 
 from experimentstash import files
 from experimentstash.errors import StashError
-from experimentstash.names import check_reference, check_tool_name, inner_path_problem
+from experimentstash.names import check_tool_name, inner_path_problem
 from experimentstash.submodules import MODES, Superproject
 
 FORMAT = 1
@@ -32,7 +32,7 @@ def read(project: Superproject, folder: Path) -> dict[str, Any]:
     path = folder / FILE_NAME
     try:
         data = json.loads(files.read_regular(path, _MOST_BYTES))
-        _take(data, _Places(project, folder))
+        _take(data, Places(project, folder))
     except (OSError, ValueError, TypeError, KeyError, RecursionError, StashError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise StashError(
@@ -41,6 +41,16 @@ def read(project: Superproject, folder: Path) -> dict[str, Any]:
         ) from error
     checked: dict[str, Any] = data
     return checked
+
+
+def check(step: dict[str, Any], places: Places) -> None:
+    """Raise StashError unless a step that is to be made can be undone by what its journal will say."""
+    try:
+        _STEPS[step["op"]](step, places)
+    except (OSError, ValueError) as error:
+        raise StashError(
+            f"Nothing is changed outside the stash: {error}.", "look what it is, and move it away"
+        ) from error
 
 
 def as_text(content: bytes | None) -> str | None:
@@ -53,7 +63,7 @@ def as_bytes(text: str | None) -> bytes | None:
     return None if text is None else base64.b64decode(text, validate=True)
 
 
-class _Places:
+class Places:
     """Where a tool command changes something."""
 
     def __init__(self, project: Superproject, folder: Path) -> None:
@@ -75,7 +85,7 @@ class _Places:
         raise ValueError(f"{path} does not belong to this stash")
 
 
-def _take(data: Any, places: _Places) -> None:
+def _take(data: Any, places: Places) -> None:
     """Check all that a journal says, and call its places by their present names."""
     if data["format"] != FORMAT:
         raise ValueError(f"its format is {data['format']!r:.20}")
@@ -94,12 +104,12 @@ def _take(data: Any, places: _Places) -> None:
         _STEPS[step["op"]](step, places)
 
 
-def _move(step: dict[str, Any], places: _Places) -> None:
+def _move(step: dict[str, Any], places: Places) -> None:
     step["source"], step["target"] = places.known(step["source"]), places.known(step["target"])
     _text(step["print"])
 
 
-def _file(step: dict[str, Any], places: _Places) -> None:
+def _file(step: dict[str, Any], places: Places) -> None:
     step["path"] = places.known(step["path"])
     for name in ("before", "after"):
         try:
@@ -108,33 +118,34 @@ def _file(step: dict[str, Any], places: _Places) -> None:
             raise ValueError(f"{name}: {error}") from error
 
 
-def _section(step: dict[str, Any], places: _Places) -> None:
+def _section(step: dict[str, Any], places: Places) -> None:
     _text(step["name"])
     for key, value in _list(step["before"]):
         _expect(re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", _text(key)) is not None, "before")
         _text(value)
 
 
-def _index(step: dict[str, Any], places: _Places) -> None:
+def _index(step: dict[str, Any], places: Places) -> None:
     for path, mode, name in _list(step["before"]):
         _expect(inner_path_problem(_text(path)) is None, "before")
         _expect(mode is None or mode in MODES, "before")
         _expect(name is None or _OBJECT.fullmatch(_text(name)) is not None, "before")
 
 
-def _create(step: dict[str, Any], places: _Places) -> None:
+def _create(step: dict[str, Any], places: Places) -> None:
     step["path"] = places.known(step["path"])
 
 
-def _checkout(step: dict[str, Any], places: _Places) -> None:
+def _checkout(step: dict[str, Any], places: Places) -> None:
     step["tree"] = places.known(step["tree"])
     for name in ("commit", "new"):
         _expect(_OBJECT.fullmatch(_text(step[name])) is not None, name)
     if step["branch"] is not None:
-        check_reference(_text(step["branch"]))
+        branch = _text(step["branch"])
+        _expect(branch.isprintable() and " " not in branch and not branch.startswith("-"), "branch")
 
 
-_STEPS: dict[str, Callable[[dict[str, Any], _Places], None]] = {
+_STEPS: dict[str, Callable[[dict[str, Any], Places], None]] = {
     "move": _move,
     "file": _file,
     "section": _section,

@@ -178,6 +178,11 @@ def _refuse_foreign(stash: Stash, project: Superproject, place: Place) -> None:
             f"{path} is a checkout of the repository {other}, which isn't the tool's own: git worktree list shows it.",
             f"git -C {place.checkout} worktree remove {place.checkout}",
         )
+    own = stash.registration(place.tool)
+    for name in stash.tools():
+        link = stash.registration(name)
+        if name != place.tool and link.is_symlink() and link.resolve() == own.resolve():
+            raise StashError(f"The registration of {name!r} is a link to that of {place.tool!r}.", f"rm {link}")
     is_repository = place.is_submodule or (place.checkout / ".git").exists()
     if place.others and not is_repository:
         where = stash.registration(place.tool).relative_to(stash.root)

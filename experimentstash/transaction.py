@@ -51,6 +51,7 @@ class Transaction:
         self.project = project
         self.folder = folder
         self.data = data
+        self._places = journal.Places(project, folder)
 
     @property
     def verb(self) -> str:
@@ -237,6 +238,7 @@ class Transaction:
     # --- the journal ---
 
     def _note(self, **what: Any) -> None:
+        journal.check(what, self._places)
         step(f"before {what['op']}")
         self.data["steps"].append(what)
         self._write()

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from experimentstash import removing, worktrees
+from experimentstash import adding, removing, tools, worktrees
 from experimentstash.errors import StashError
 from experimentstash.schema import ToolConfig
 from tests.conftest import GIT_IDENTITY, StashUnderTest, git
@@ -648,3 +648,41 @@ def test_frozen_code_stays_if_the_tool_does(stash: StashUnderTest, tool: Path) -
     restore(stash)
     assert git("worktree", "list", cwd=tool).count("\n") == 1
     is_healthy(stash)
+
+
+@pytest.mark.parametrize("name", ["tools", "conf/tool", "conf/exp", "conf/exp/new"])
+def test_nothing_is_added_through_a_link(stash: StashUnderTest, upstream: Path, outside: Path, name: str) -> None:
+    if (stash.root / name).exists():
+        (stash.root / name).rmdir()
+    (stash.root / name).symlink_to(outside)
+    before = snapshot(stash.root), content_of(outside)
+    with pytest.raises(StashError, match="symbolic link"):
+        adding.add(as_stash(stash), "new", str(upstream), make_environment=False, report=no_report)
+    assert (snapshot(stash.root), content_of(outside)) == before
+
+
+def test_an_experiment_behind_a_link_is_not_taken_along(stash: StashUnderTest, tool: Path, outside: Path) -> None:
+    (outside / "theirs.yaml").write_text("defaults:\n  - override /tool: c\n")
+    (stash.root / "conf" / "exp" / "shared").symlink_to(outside)
+    before = snapshot(stash.root), content_of(outside)
+    with pytest.raises(StashError, match="conf/exp/shared"):
+        remove(stash)
+    assert (snapshot(stash.root), content_of(outside)) == before
+
+
+def test_a_registration_that_another_tool_s_leads_to_stays(stash: StashUnderTest, tool: Path) -> None:
+    (stash.root / "conf" / "tool" / "d.yaml").symlink_to("c.yaml")
+    before = snapshot(stash.root)
+    with pytest.raises(StashError, match="registration of 'd' is a link"):
+        remove(stash)
+    assert differences(snapshot(stash.root), before) == []
+
+
+def test_a_branch_may_have_any_name_that_git_takes(stash: StashUnderTest, tool: Path, upstream: Path) -> None:
+    git("checkout", "-q", "-b", "größe/ü", cwd=tool)
+    newer = commit(upstream, {"new": "new\n"})
+    updated = tools.update(as_stash(stash), "c", to="main", report=no_report)
+    assert updated is not None and updated.after == newer
+    remove(stash)
+    restore(stash)
+    assert "größe/ü" in git("-c", "core.quotePath=false", "branch", cwd=tool)

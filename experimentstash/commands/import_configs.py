@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experimentstash.errors import StashError
+from experimentstash.files import inside
 from experimentstash.older import Left, translate
 from experimentstash.transaction import make_private
 from experimentstash.workspace import Stash, find_stash
@@ -69,7 +70,7 @@ def _write(stash: Stash, files: dict[str, str]) -> None:
         for number, text in enumerate(files.values()):
             (staging / str(number)).write_text(text, encoding="utf-8")
         for number, path in enumerate(files):
-            target = stash.root / path
+            target = inside(stash.root, stash.root / path)
             for folder in reversed([each for each in target.parents if not each.exists()]):
                 folder.mkdir()
                 made.append(folder)
