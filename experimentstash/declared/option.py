@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,6 @@ class Declared:
     options: tuple[Option, ...] = ()
     subcommands: tuple[str, ...] = ()
     needs_subcommand: bool = False
-    # What it is called with otherwise: a setting of `call` → its value.
-    settings: dict[str, str] = field(default_factory=dict)
 
     @property
     def ways(self) -> dict[str, tuple[str, ...]]:
