@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from experimentstash import written
+from experimentstash.files import free
 
 # What identifies a file's content well enough to see that a run wrote it: (mtime in ns, size, inode).
 Snapshot = Mapping[Path, tuple[int, int, int]]
@@ -58,7 +59,7 @@ def bring_together(paths: Sequence[Path], before: Snapshot, destination: Path, b
             relative = source.relative_to(around)
             target = destination / relative
             if os.path.lexists(target) or any(parent.is_file() for parent in target.parents):
-                target = _free(destination / "collected" / relative)
+                target = free(destination / "collected" / relative)
             target.parent.mkdir(parents=True, exist_ok=True)
             if source in before:
                 shutil.copy2(source, target, follow_symlinks=False)
@@ -69,11 +70,3 @@ def bring_together(paths: Sequence[Path], before: Snapshot, destination: Path, b
         if not folder.is_symlink() and not any(folder.iterdir()):
             folder.rmdir()
     return brought
-
-
-def _free(path: Path) -> Path:
-    """Return ``path``, or if that is taken the path with the first free number."""
-    candidate, number = path, 2
-    while os.path.lexists(candidate):
-        candidate, number = path.with_name(f"{path.name}.{number}"), number + 1
-    return candidate

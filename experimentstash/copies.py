@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from experimentstash import files, written
+from experimentstash.files import free
 from experimentstash.light import TYPE_CHECKING
 from experimentstash.records import Run
 
@@ -79,7 +80,7 @@ def keep(run: Run, *, may_go_on: bool) -> list[str]:
         target = run.path / inside
         is_ours = inside in earlier
         if not is_ours and (os.path.lexists(target) or any(parent.is_file() for parent in target.parents)):
-            target = _free(run.path / ASIDE / inside)
+            target = free(run.path / ASIDE / inside)
         target.parent.mkdir(parents=True, exist_ok=True)
         if is_ours:
             with contextlib.suppress(FileNotFoundError):
@@ -156,11 +157,3 @@ def _listed(folder: str) -> list[str]:
         return os.listdir(folder)
     except OSError:
         return []
-
-
-def _free(path: Path) -> Path:
-    """Return ``path``, or if that is taken the path with the first free number."""
-    candidate, number = path, 2
-    while os.path.lexists(candidate):
-        candidate, number = path.with_name(f"{path.name}.{number}"), number + 1
-    return candidate

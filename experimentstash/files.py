@@ -134,6 +134,14 @@ def _below(root: Path, path: Path) -> tuple[str, ...]:
     return parts
 
 
+def free(path: Path) -> Path:
+    """Return ``path``, or if that is taken the path with the first free number."""
+    candidate, number = path, 2
+    while os.path.lexists(candidate):
+        candidate, number = path.with_name(f"{path.name}.{number}"), number + 1
+    return candidate
+
+
 def make_private(directory: Path) -> None:
     """Make a directory that git ignores, without touching the user's .gitignore."""
     try:
