@@ -74,7 +74,10 @@ def _submit(
 
     settings: Mapping[str, Any] = stock.params
     common = set(BaseQueueConf.__dataclass_fields__) - _OF_THE_EXECUTOR
-    Path(str(config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
+    directory = Path(str(config.hydra.sweep.dir))
+    directory.mkdir(parents=True, exist_ok=True)
+    if "mode" in config.hydra.sweep:
+        directory.chmod(int(str(config.hydra.sweep.mode), 8))
     try:
         executor = submitit.AutoExecutor(
             folder=settings["submitit_folder"], cluster="slurm", slurm_max_num_timeout=settings["max_num_timeout"]
