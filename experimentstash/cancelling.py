@@ -18,7 +18,7 @@ from experimentstash.errors import EXIT_INTERRUPTED, StashError
 from experimentstash.execute import GRACE_HERE, GRACE_IN_JOB, Execution
 from experimentstash.procfs import Identity
 from experimentstash.records import Run, State
-from experimentstash.runs import is_local, look, slurm_job
+from experimentstash.runs import is_local, look, slurm_job, unknowable
 from experimentstash.slurm_client import Job
 from experimentstash.slurm_query import Enquiry
 from experimentstash.supervision import KILL_PATIENCE
@@ -53,7 +53,13 @@ def cancel(stash: Stash, chosen: Sequence[Run], report: _Report, *, whole_sweeps
     begin any more, so that who is at work on a sweep here may be told to end.
     """
     asking = _Asking(report, whole_sweeps=whole_sweeps)
-    left = list(chosen)
+    left = []
+    for run in chosen:
+        if (why := unknowable(run)) is None:
+            left.append(run)
+        else:  # whom its record names is not its supervisor
+            asking.unreachable.add(run.id)
+            report(f"{run.id} can't be cancelled: {why}")
     for number in range(_TRIES):
         if number > 0:
             time.sleep(_RETRY_INTERVAL)

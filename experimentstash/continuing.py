@@ -34,6 +34,8 @@ def reopen(stash: Stash, earlier: Run) -> Run:
     """
     with locked(stash.lock("resume")):
         run = records.read(earlier.path)
+        if (why := runs.unknowable(run)) is not None:
+            raise StashError(f"The run {run.id} can't be resumed: {why}.")
         if not run.state.is_final or runs.may_go_back(run, Enquiry()):
             raise StashError(f"The run {run.id} has not ended.", f"experimentstash cancel {run.id}")
         if run.state is State.COMPLETED:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import os
 import signal
+import time
 from collections.abc import Iterable
 
 from experimentstash.light import dataclass
@@ -52,6 +54,14 @@ def boot_id() -> str:
         return _read("/proc/sys/kernel/random/boot_id").decode().strip()
     except OSError:
         return ""
+
+
+def boot_time() -> float:
+    """Return when this machine was started, in seconds since the epoch (infinity where the kernel doesn't say)."""
+    try:
+        return time.time() - float(_read("/proc/uptime").split()[0])
+    except (OSError, ValueError, IndexError):
+        return math.inf
 
 
 def identity(pid: int) -> Identity | None:

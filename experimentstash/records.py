@@ -55,6 +55,19 @@ class State(str, Enum):
     def is_final(self) -> bool:
         return self not in (State.FROZEN, State.QUEUED, State.RUNNING)
 
+    @property
+    def is_known(self) -> bool:
+        return self.value in State._value2member_map_
+
+    @classmethod
+    def _missing_(cls, value: object) -> State | None:
+        """Take a state that only another version knows for what it says: it is shown, and left as it is."""
+        if not isinstance(value, str) or not value.isprintable() or not 0 < len(value) <= 40:
+            return None
+        state = str.__new__(cls, value)
+        state._name_, state._value_ = value.upper(), value
+        return state
+
 
 @dataclass
 class Command:

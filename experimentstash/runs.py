@@ -17,6 +17,7 @@ from experimentstash.errors import StashError
 from experimentstash.execute import (
     GRACE_HERE,
     HEARTBEAT,
+    MARKER,
     SUPERVISOR_LOG,
     close_copy,
     find_wandb,
@@ -121,14 +122,17 @@ def look(stash: Stash, directory: Path, enquiry: Enquiry | None = None) -> Run:
     Whoever looks at many runs gives all of them the same ``enquiry``.
     """
     run = records.read(directory)
-    if run.state.is_final:
-        if run.job_end is None or run.job_end.is_known:
+    if run.state.is_final and run.state.is_known:
+        if run.job_end is None or run.job_end.is_known or run.format > records.FORMAT:
             return run
         try:
             return _put_right(stash, run, enquiry or Enquiry())
         except (OSError, StashError) as error:
             say(f"the record of {run.id} can't be put right: {error}")
             return run
+    if (why := unknowable(run)) is not None:
+        run.warnings.append(why)  # said, and never written
+        return run
     ended = records.read_ended(directory)
     if ended.state.is_final:
         with contextlib.suppress(OSError, StashError), _reconciling(stash):
@@ -265,13 +269,14 @@ def _is_abandoned(run: Run, enquiry: Enquiry) -> bool:
         # say. One that somebody else has submitted may have more to do.
         is_own = run.queued is not None or not is_here
         return word.state is not None or (not is_own and word.text != "PENDING")
-    if is_here:
+    if is_local(run):
         return True
     try:
-        silence = time.time() - (run.path / SUPERVISOR_LOG).stat().st_mtime
+        last = (run.path / SUPERVISOR_LOG).stat().st_mtime
     except OSError:
-        return False
-    return silence > _MISSED_HEARTBEATS * HEARTBEAT
+        return is_here
+    # One that has lived since this machine was started is another machine's of the same name.
+    return (is_here and last < procfs.boot_time()) or time.time() - last > _MISSED_HEARTBEATS * HEARTBEAT
 
 
 def _has_left_the_queue(run: Run, job: Job, enquiry: Enquiry) -> bool:
@@ -344,6 +349,27 @@ def _living(marker: str, known: set[Identity]) -> set[Identity]:
     # A second look for a child whose parent ended just before its turn came in the first.
     found = procfs.members(marker) or procfs.members(marker)
     return found | {one for one in known if procfs.is_alive(one)}
+
+
+def unknowable(run: Run) -> str | None:
+    """Return why nothing can be known from here of a run that isn't over by its record, and is left as it is."""
+    if run.format > records.FORMAT or not run.state.is_known:
+        return "its record was written by another version of ExperimentStash, and is left as it is"
+    if run.inode is None or run.supervisor is None:
+        return None
+    try:
+        if os.stat(run.path).st_ino == run.inode:
+            return None
+    except OSError:
+        return None
+    recorded, host = run.command.environment.get(MARKER), run.supervisor.host
+    where = f" in {recorded}" if recorded not in (None, run.directory) else ""
+    if is_local(run) and recorded is not None and not (Path(recorded) / FILE_NAME).exists():
+        return None  # moved to another disk of this machine, which knows of its supervisor
+    return (
+        f"this is a copy of a run that was {run.state.value} on {host}{where}: what has become of it can't be known"
+        " from here"
+    )
 
 
 def _true_state(run: Run, word: Word | None) -> tuple[State, str]:

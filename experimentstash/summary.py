@@ -156,7 +156,9 @@ def title(run: Run) -> str:
 
 def marked_state(run: Run) -> str:
     """Return a run's state in words, with a mark in front, and one behind if it has warnings."""
-    return f"{_MARKS.get(run.state, '✗')} {words(run.state)}{' !' if run.warnings else ''}"
+    return (
+        f"{_MARKS.get(run.state, '✗' if run.state.is_known else '?')} {words(run.state)}{' !' if run.warnings else ''}"
+    )
 
 
 def result(run: Run) -> str:

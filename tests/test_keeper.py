@@ -134,10 +134,8 @@ def test_what_the_program_around_has_started_is_left_alone(here: Stash) -> None:
         os.kill(own, KILL)
 
 
-@pytest.mark.parametrize(
-    "launcher", [[], ["-m", "hydra/launcher=local"], ["-m"], ["-m", "hydra/launcher=submitit_local"]]
-)
-def test_under_every_launcher(stash: StashUnderTest, launcher: list[str]) -> None:
+@pytest.mark.parametrize("launcher", [None, "basic", "local", "submitit_local"])
+def test_under_every_launcher(stash: StashUnderTest, launcher: str | None) -> None:
     stash.add_tool("steady", "steady", "entrypoint: main.py")
     sign = stash.root.parent / "ready"
     stash.add_experiment("one", "steady", f"params: {{hidden-child: true, ready: {sign}}}\n")
@@ -145,7 +143,6 @@ def test_under_every_launcher(stash: StashUnderTest, launcher: list[str]) -> Non
     process = stash.start(*sweep, "+exp=one", "grace.seconds=20")
     try:
         wait_until(sign.exists, 60)
-        family = below(process.pid)
         (directory,) = stash.run_directories()
         supervisor = stash.record(directory)["supervisor"]
         tool = int(sign.read_text())

@@ -86,6 +86,9 @@ def test_other_formats(tmp_path: Path) -> None:
     newer["attempts"] = [{**data["attempts"][0], "novelty": 3}]
     (tmp_path / "run.json").write_text(json.dumps(newer))
     assert records.read(tmp_path) == Run(**{**vars(full(tmp_path)), "format": 99})
+    (tmp_path / "run.json").write_text(json.dumps({**data, "state": "resting"}))
+    resting = records.read(tmp_path).state
+    assert (resting.value, resting.is_final, resting.is_known) == ("resting", True, False) and resting != State.FAILED
     required = {"id", "directory", "experiment", "organizer", "tool", "command"}
     older = {name: value for name, value in data.items() if name in required}
     older["command"] = {"argv": [], "cwd": "/"}
@@ -104,13 +107,12 @@ def test_other_formats(tmp_path: Path) -> None:
         '"text"',
         '{"id": "a"}',
         b"\xff\xfe",
-        "state",
         "attempts",
         "code",
     ],
 )
 def test_what_is_no_record(tmp_path: Path, text: str | bytes) -> None:
-    broken = {"state": "resting", "attempts": ["x"], "code": "x"}
+    broken = {"attempts": ["x"], "code": "x"}
     if text in broken:  # otherwise it is whole
         text = json.dumps({**vars(full(tmp_path)), text: broken[text]}, default=vars)  # type: ignore[dict-item]
     (tmp_path / "run.json").write_bytes(text.encode() if isinstance(text, str) else text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -214,6 +215,58 @@ def test_records_that_cannot_be_read_hide_no_others(here: Stash, in_process: InP
     assert "Traceback" not in done.stderr
     shown = in_process(command_line(here), "show", broken.id)
     assert shown.returncode == 2 and "is not a run's record" in shown.stderr
+
+
+def test_a_copy_of_a_run_says_that_it_is_one(here: Stash, tmp_path: Path, in_process: InProcess) -> None:
+    """Neither closed, nor are the processes that its record names taken for its own."""
+    run = steady(here, grace=20.0)
+    with running(run) as one:
+        ready(one)
+        shutil.copytree(here.root, tmp_path / "copy")
+        stash = Stash(tmp_path / "copy")
+        copy = stash.root / run.path.relative_to(here.root)
+        before = (copy / "run.json").read_bytes()
+        why = (
+            f"this is a copy of a run that was running on {socket.gethostname()} in {run.path}:"
+            " what has become of it can't be known from here"
+        )
+        table = in_process(command_line(stash), "runs")
+        assert f"! {run.id}: {why}" in table.stdout and "▶ running !" in table.stdout
+        cancelled = in_process(command_line(stash), "cancel", run.id)
+        assert f"{run.id} can't be cancelled: {why}" in cancelled.stderr
+        assert f"can't be resumed: {why}" in in_process(command_line(stash), "resume", run.id).stderr
+        assert one.process.poll() is None and (copy / "run.json").read_bytes() == before
+        one.process.send_signal(TERM)
+        assert one.end()["state"] == "cancelled"
+    assert runs.look(stash, copy).state is State.RUNNING and (copy / "run.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("changes", [{"state": "resting"}, {"format": 99}])
+def test_what_another_version_has_written_is_left_as_it_is(
+    here: Stash, in_process: InProcess, changes: dict[str, Any]
+) -> None:
+    run = freeze(here, ["true"])
+    alone(State.RUNNING, run, pid=2**22 - 3, start_time=1)
+    path = run.path / "run.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "novelty": 1, **changes}))
+    before = path.read_bytes()
+    table = in_process(command_line(here), "runs").stdout
+    assert changes.get("state", "running") in table and "another version of ExperimentStash" in table
+    for verb in ("show", "cancel", "resume"):
+        done = in_process(command_line(here), verb, run.id)
+        assert "another version of ExperimentStash" in done.stdout + done.stderr, verb
+    assert path.read_bytes() == before
+
+
+def test_another_machine_of_the_same_name_may_still_be_at_it(here: Stash) -> None:
+    run = freeze(here, ["true"])
+    alone(State.RUNNING, run, boot_id="of another machine")
+    log = run.path / SUPERVISOR_LOG
+    log.touch()
+    assert runs.look(here, run.path).state is State.RUNNING
+    os.utime(log, (time.time(), procfs.boot_time() - 5))
+    assert runs.look(here, run.path).state is State.LOST
+    assert "the machine was restarted" in str(record(run)["reason"])
 
 
 # --- runs, show ------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from experimentstash.cancelling import cancel
 from experimentstash.commands import choosing
 from experimentstash.errors import StashError
 from experimentstash.output import complain, say
-from experimentstash.runs import all_runs, is_of_sweep
+from experimentstash.runs import all_runs, is_of_sweep, unknowable
 from experimentstash.summary import ending_line
 from experimentstash.workspace import find_stash
 
@@ -32,7 +32,11 @@ def main(given: argparse.Namespace) -> int:
             raise StashError(f"{given.sweep} is not the directory of a sweep with runs.", "experimentstash runs")
     for run in named:
         if run.state.is_final and not given.all:
-            say(f"{run.id} has ended already: {run.state.value}")
+            say(
+                f"{run.id} has ended already: {run.state.value}"
+                if run.state.is_known
+                else f"{run.id}: {unknowable(run)}"
+            )
     is_whole = given.all or given.sweep is not None
     done = cancel(stash, [run for run in named if not run.state.is_final], say, whole_sweeps=is_whole)
     for run in done.runs:
