@@ -108,6 +108,8 @@ class Watch:
             self._begin(signal.SIGTERM, (why, 0.0, self.terms.kill_wait))
         self.settle()
         assert self._why is not None
+        if not self._is_warned and not self._why.is_known:  # nobody has told us to end: the others have their time
+            self._stops = self._killed = None
         return self._why
 
     @property
