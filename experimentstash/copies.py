@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 HOME = "copies"
 # Beside the copy, set last: what has changed since then the run has made.
 _READY = ".ready"
-# Nanoseconds by which the clocks of file systems go on at a time: what is as old as the copy may be of the copy.
-_TICK = 20_000_000
+# Seconds after which the clock of a file system, which counts in ticks, has surely gone on.
+_LONGEST_TICK = 2.5
 # Where what a run has written beside its tool's directory goes.
 ASIDE = "collected"
 
@@ -57,7 +58,12 @@ def make(apart: Apart) -> None:
         for name in os.listdir(live.parent):
             if not os.path.lexists(home / name):
                 (home / name).symlink_to(live.parent / name)
-    (home / _READY).touch()
+    ready = home / _READY
+    ready.touch()
+    copied, deadline = ready.stat().st_ctime_ns, time.monotonic() + _LONGEST_TICK
+    while ready.stat().st_ctime_ns <= copied and time.monotonic() < deadline:
+        time.sleep(0.001)
+        os.utime(ready)
 
 
 def keep(run: Run, *, may_go_on: bool) -> list[str]:
@@ -114,8 +120,6 @@ def _home(apart: Apart) -> Path:
 
 def _changed(apart: Apart) -> Iterator[Path]:
     """Yield the files in a run's copy, and beside it, that it has made or changed."""
-    import filecmp  # here, because most runs need nothing of it
-
     copy, home = Path(apart.path), Path(apart.path).parent
     try:
         since = (home / _READY).stat().st_ctime_ns
@@ -136,19 +140,7 @@ def _changed(apart: Apart) -> Iterator[Path]:
                 continue
             if str(path) in links and path.is_symlink():
                 continue
-            age = path.lstat().st_ctime_ns - since
-            if age < 0:
-                continue
-            if age > _TICK:
-                yield path
-                continue
-            relative = os.path.relpath(path, copy)
-            origins = [Path(apart.source, relative), Path(apart.live, relative)]
-            if path.is_symlink():
-                is_same = any(one.is_symlink() and os.readlink(one) == os.readlink(path) for one in origins[:1])
-            else:
-                is_same = any(one.is_file() and filecmp.cmp(one, path, shallow=False) for one in origins)
-            if not is_same:
+            if path.lstat().st_ctime_ns >= since:
                 yield path
 
 
