@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import time
 from pathlib import Path
@@ -24,7 +23,9 @@ class Presence:
     """That this process has runs at work in a checkout. What can't be noted is not: a run is worth more."""
 
     def __init__(self, private: Path, root: Path) -> None:
-        digest = hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:16]
+        from hashlib import sha256  # here, because most jobs need nothing of it
+
+        digest = sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:16]
         self._folder = private / "locks" / "at-work" / digest
         self._own = f"{os.uname().nodename}-{os.getpid()}-{os.urandom(3).hex()}"
         self._descriptor: int | None = None
