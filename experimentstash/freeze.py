@@ -216,11 +216,11 @@ def plan(request: Request, bases: Bases | None = None) -> Plan:
     )
 
 
-def _parameters(config: StashConfig, request: Request) -> dict[Any, Any]:
+def _parameters(config: StashConfig, request: Request) -> Mapping[Any, Any]:
     """Return the parameters, interpolations resolved, as one tree; StashError for what has no one meaning."""
     where = f"conf/exp/{request.organizer}.yaml: " if request.organizer is not None else ""
     try:
-        leaves = parameters.read(config.params)
+        tree = parameters.canonical(config.params)
     except parameters.ClashError as clash:
         raise StashError(
             f"{where}{clash.first.label} is {clash.first.value!r} and {clash.second.label} is {clash.second.value!r}:"
@@ -228,14 +228,16 @@ def _parameters(config: StashConfig, request: Request) -> dict[Any, Any]:
             "keep one of them",
         ) from clash
     style = config.tool.call.style
-    marked = next((leaf for leaf in leaves.values() if leaf.mark), None)
-    if marked is not None and style is not CallStyle.hydra:
+    if tree is config.params or style is CallStyle.hydra:
+        return tree
+    marked = next((leaf for leaf in parameters.read(tree).values() if leaf.mark), None)
+    if marked is not None:
         raise StashError(
             f"{where}{marked.label}: a {marked.mark} in front of a key is for Hydra tools, and {request.tool} is called"
             f" in the style {style.value}.",
             "leave it out",
         )
-    return parameters.tidy(leaves)
+    return tree
 
 
 def _texts(value: Any) -> Iterator[str]:

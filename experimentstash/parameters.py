@@ -21,6 +21,7 @@ _MARKED = re.compile(r"(\+\+|\+|~|)(.*)", re.DOTALL)
 _GROUP = re.compile(r"[A-Za-z_][\w-]*(?:/[A-Za-z_][\w-]*)+(?:@[^/]*)?", re.ASCII)
 # A key with a dot that doesn't stand between keys.
 _NUMBER = re.compile(r"[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?")
+_WORD = re.compile(r"[A-Za-z_][\w-]*", re.ASCII)
 # An interpolation that begins where it stands: ${.sibling}, ${..above}. A backslash takes its meaning away.
 _RELATIVE = re.compile(r"(?<!\\)((?:\\\\)*\$\{)(\.+)")
 _REFERENCE = re.compile(r"(?<!\\)((?:\\\\)*\$\{)(\.*)([^\s{}:.][^\s{}:]*)\}")
@@ -216,6 +217,22 @@ def tidy(leaves: Leaves) -> dict[Any, Any]:
             name: Leaf(leaf.keys, leaf.value, leaf.mark, resolved, leaf.is_choice and len(leaf.keys) > 1)
             for name, leaf in leaves.items()
         }
+    )
+
+
+def canonical(tree: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    """Return the tidy tree of resolved parameters: what most of them are already. ClashError as from `read`."""
+    return tree if _is_plain(tree) else tidy(read(tree))
+
+
+def _is_plain(tree: Mapping[Any, Any]) -> bool:
+    """Tell whether a mapping has no keys but words."""
+    return all(
+        type(key) is str
+        and _WORD.fullmatch(key) is not None
+        and key != CHOICE
+        and (not isinstance(value, Mapping) or _is_plain(value))
+        for key, value in tree.items()
     )
 
 

@@ -48,7 +48,7 @@ def arguments(
         key = call.experiment or "experiment"
         yield once(f"{key}={_hydra_value(experiment, 'experiment')}", "`experiment`")
     directories = [*([tool / call.configs] if call.configs else []), *ours.values()]
-    for word in _overrides(_in_order(parameters.read(params)), "", "", directories):
+    for word in _overrides(_in_order(params), "", "", directories):
         yield once(word, "`params`")
     output = call.output or "hydra.run.dir"
     if output == "hydra.run.dir" and "${" in str(run_directory):
@@ -92,8 +92,12 @@ class _Once:
         return word
 
 
-def _in_order(leaves: parameters.Leaves) -> dict[Any, Any]:
+def _in_order(params: Mapping[Any, Any]) -> Mapping[Any, Any]:
     """Return the tree with the choices of groups before the values inside them."""
+    tree = parameters.canonical(params)
+    if not any(map(parameters.is_group, tree)):
+        return tree
+    leaves = parameters.read(tree)
 
     def is_late(name: parameters.Name) -> bool:
         is_group = any(map(parameters.is_group, leaves[name].keys))
