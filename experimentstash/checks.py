@@ -16,7 +16,7 @@ from pathlib import Path
 
 from experimentstash import calls, durations, environments, git, transaction
 from experimentstash.errors import StashError, did_you_mean
-from experimentstash.freeze import Plan, Request
+from experimentstash.freeze import NOT_HANDED_OVER, Plan, Request
 from experimentstash.organizers import Organizer
 from experimentstash.process import CommandError, clean_environment, run
 from experimentstash.recipes import Recipe
@@ -446,9 +446,15 @@ def check_call(stash: Stash, name: str, call: CallConfig) -> list[Problem]:
 
 
 def check_experiment_is_handed_over(request: Request) -> list[Problem]:
-    """Look whether the experiment that an organizer names reaches the tool at all."""
+    """Look whether the experiment that an organizer names, and its parameters, reach the tool at all."""
     config = request.config
     name, call = config.experiment, config.tool.call
+    if request.unused and request.organizer is not None:
+        where, mend = (
+            organizer_file(request.stash, request.organizer),
+            f"use ${{{request.unused[0]}}} there, or leave it out",
+        )
+        return [_warning("experiment", f"{', '.join(request.unused)}: {NOT_HANDED_OVER}", where, mend)]
     if name is None or request.organizer is None or call.experiment is not None or call.style in _HAND_OVER:
         return []
     if any(name in text for text in (*config.arguments, *filter(None, config.tool.env.values()))):

@@ -53,6 +53,9 @@ if TYPE_CHECKING:
 _OUR_VARIABLES = ("EXPERIMENTSTASH_ROOT", "EXPERIMENTSTASH_TOKEN")
 
 
+NOT_HANDED_OVER = "recorded, but the style `arguments` hands over only what `arguments` or the tool's `env` name"
+
+
 @dataclass(frozen=True)
 class Request:
     """What is to be frozen: a composed configuration, and where it comes from and goes to."""
@@ -67,6 +70,7 @@ class Request:
     sweep: Path | None = None
     for_slurm: bool = False  # it will be executed in a SLURM job
     env_set: Mapping[str, str] = field(default_factory=dict)  # what Hydra sets; the tool's own `env` outranks it
+    unused: Sequence[str] = ()  # parameters that nothing hands to the tool
     frozen: Frozen | None = None  # the code to use; None: the tool's checkout itself
     plot: Plot | None = None  # it gets a copy of the tool's code for itself
     to_be_frozen: bool = False  # it will use frozen code, also where none is made because nothing is run
@@ -342,6 +346,7 @@ def draft(planned: Plan) -> Run:
         description=config.description,
         tags=list(config.tags),
         params=dict(planned.params),
+        notes=[f"{', '.join(request.unused)}: {NOT_HANDED_OVER}"] if request.unused else [],
         overrides=list(request.overrides),
         sweep=None if request.sweep is None else str(request.sweep),
         estimated_runtime=planned.estimated_runtime,

@@ -245,12 +245,6 @@ def as_request(stash: Stash, job: Job, seen: Circumstances) -> Request:
         if is_secret_name(name) and value is not None and "${" not in str(value):
             raise literal_secret(name, f"conf/tool/{seen.tool}.yaml, or what overrides it,")
     refuse_secret_variables(seen.env_set)
-    if seen.unused:
-        raise StashError(
-            f"{', '.join(seen.unused)}: the tool {seen.tool} is called in the style `arguments`, and nothing that"
-            " reaches it names this: it would be recorded without effect.",
-            f"use ${{{seen.unused[0]}}} in `arguments` or the tool's `env`, or leave it out",
-        )
     config = job.typed()
     return Request(
         stash=stash,
@@ -262,6 +256,7 @@ def as_request(stash: Stash, job: Job, seen: Circumstances) -> Request:
         id=run_id(seen.directory),
         sweep=seen.sweep,
         env_set=seen.env_set,
+        unused=seen.unused,
         for_slurm="SLURM_JOB_ID" in os.environ or seen.launcher == SlurmLauncherConfig._target_,
         to_be_frozen=config.code is CodeMode.frozen
         or (config.code is CodeMode.auto and seen.launcher == SlurmLauncherConfig._target_),

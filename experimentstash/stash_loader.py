@@ -413,9 +413,11 @@ def _unknown(node: DictConfig, place: tuple[str, ...]) -> Iterator[tuple[tuple[s
     kind = node._metadata.object_type
     if not isinstance(content, dict) or not dataclasses.is_dataclass(kind):
         return
+    # What other plugins' launchers and sweepers may be told, only they know.
+    is_known = place in ((), ("hydra",)) or str(getattr(kind, "__module__", "")).startswith("experimentstash.")
     valid = _fields(kind)
     for key, each in content.items():
-        if key not in valid and (*place, key) not in _HYDRAS_OWN:
+        if is_known and key not in valid and (*place, key) not in _HYDRAS_OWN:
             yield place, str(key), list(valid)
         elif isinstance(each, DictConfig):
             yield from _unknown(each, (*place, str(key)))
