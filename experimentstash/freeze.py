@@ -71,6 +71,7 @@ class Request:
     for_slurm: bool = False  # it will be executed in a SLURM job
     env_set: Mapping[str, str] = field(default_factory=dict)  # what Hydra sets; the tool's own `env` outranks it
     unused: Sequence[str] = ()  # parameters that nothing hands to the tool
+    of_launcher: Mapping[str, Any] | None = None  # what its launcher asks SLURM for, in place of its `resources`
     frozen: Frozen | None = None  # the code to use; None: the tool's checkout itself
     plot: Plot | None = None  # it gets a copy of the tool's code for itself
     to_be_frozen: bool = False  # it will use frozen code, also where none is made because nothing is run
@@ -332,9 +333,28 @@ def _live(checkouts: Checkouts, planned: Plan, outputs: Sequence[Path]) -> Prove
     return Provenance(Code(**{**vars(found.code), "path": str(directory), "pin": pin}), found.patch)
 
 
+def _asked(resources: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in resources.items() if value not in (None, [], {})}
+
+
+def unheeded(resources: Mapping[str, Any]) -> str | None:
+    """Return what is to be said of `resources` where submitit's launcher has settings of its own; None: nothing."""
+    names = [f"resources.{name}" for name in _asked(resources)]
+    if not names:
+        return None
+    return (
+        f"{', '.join(names)}: no effect with submitit_slurm, whose own settings count (hydra.launcher.timeout_min, …);"
+        " hydra/launcher=slurm asks for what experiments need"
+    )
+
+
 def draft(planned: Plan) -> Run:
     """Return the record of a run as it will be frozen, but for the identity of the code. Touches nothing."""
     request, config, stash = planned.request, planned.request.config, planned.request.stash
+    asked = _asked(vars(config.resources))
+    notes = [f"{', '.join(request.unused)}: {NOT_HANDED_OVER}"] if request.unused else []
+    if request.of_launcher is not None and (unheeded_ones := unheeded(asked)) is not None:
+        notes.append(unheeded_ones)
     return Run(
         id=request.id,
         directory=str(request.directory),
@@ -346,14 +366,14 @@ def draft(planned: Plan) -> Run:
         description=config.description,
         tags=list(config.tags),
         params=dict(planned.params),
-        notes=[f"{', '.join(request.unused)}: {NOT_HANDED_OVER}"] if request.unused else [],
+        notes=notes,
         overrides=list(request.overrides),
         sweep=None if request.sweep is None else str(request.sweep),
         estimated_runtime=planned.estimated_runtime,
         timeout=planned.timeout,
         grace=config.grace.seconds,
         grace_signal=planned.grace_signal,
-        resources={name: value for name, value in vars(config.resources).items() if value not in (None, [], {})},
+        resources=asked if request.of_launcher is None else dict(request.of_launcher),
         collect=[str(path) for path in planned.collected],
         collect_lock=str(stash.lock(request.tool)) if planned.collected else None,
         apart=planned.apart,

@@ -14,12 +14,12 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict, read_write
 
-from experimentstash import durations, hydra_files, job_terms, limits, records, sweep_size, sweepers
+from experimentstash import durations, freeze, hydra_files, job_terms, limits, records, sweep_size, sweepers
 from experimentstash import session as sessions
 from experimentstash.errors import StashError
 from experimentstash.execute import GRACE_IN_JOB
 from experimentstash.files import lock_if_free
-from experimentstash.job_config import is_dry
+from experimentstash.job_config import SUBMITIT_SLURM, asked_by_submitit, is_dry
 from experimentstash.launch import batch, sbatch_variables
 from experimentstash.output import Meter, say
 from experimentstash.preparing import refuse_secret_variables
@@ -30,8 +30,7 @@ NAME = "experimentstash"
 BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 # In a sweep's directory, held while a command is at work on it.
 LOCK = ".lock"
-# submitit's launcher for SLURM, by the end of its name, and ours that does its work.
-_STOCK = ".submitit_launcher.SlurmLauncher"
+# Ours that does the work of submitit's launcher for SLURM.
 _INSTEAD_OF_STOCK = "hydra_plugins.experimentstash_launcher.submitit.SubmititSlurmLauncher"
 # What its settings call otherwise than sbatch.
 _ITS_OPTIONS = {"timeout_min": "time", "mem_gb": "mem", "tasks_per_node": "ntasks-per-node", "name": "job-name"}
@@ -100,13 +99,17 @@ class Guard(Callback):
         if remark is not None:
             say(remark if is_dry(config) else f"{remark}; dry_run=true shows what they would ask for")
         is_shown_here = config.dry_run and launcher != SlurmLauncherConfig._target_
-        if launcher.endswith(_STOCK) and not config.validate_only:
+        if launcher.endswith(SUBMITIT_SLURM) and not config.validate_only:
             _fill_what_nobody_asked(config)
+            if session is not None:
+                session.of_launcher = asked_by_submitit(config.hydra.launcher)
+            if (unheeded := freeze.unheeded(config.resources)) is not None:
+                say(unheeded)
         if config.validate_only or is_shown_here:  # nothing runs, so nothing needs to be launched elsewhere
             _launch_with(config, LocalLauncherConfig())
         elif not is_new and launcher == BASIC_LAUNCHER:  # as it does it, and able to leave out what is done
             _launch_with(config, LocalLauncherConfig(n_jobs=1))
-        elif launcher.endswith(_STOCK):
+        elif launcher.endswith(SUBMITIT_SLURM):
             _have_submitit_warn(config)
             with read_write(config), open_dict(config):
                 config.hydra.launcher._target_ = _INSTEAD_OF_STOCK

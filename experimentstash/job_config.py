@@ -21,6 +21,19 @@ from experimentstash import parameters
 from experimentstash.loader import pickled
 from experimentstash.schema import CallStyle, StashConfig
 
+# submitit's launcher for SLURM, by the end of its name, and what its settings are called in `resources`.
+SUBMITIT_SLURM = ".submitit_launcher.SlurmLauncher"
+_SUBMITITS_NAMES = {
+    "cpus": "cpus_per_task",
+    "gpus": "gpus_per_node",
+    "nodes": "nodes",
+    "partition": "partition",
+    "account": "account",
+    "qos": "qos",
+    "constraint": "constraint",
+    "gres": "gres",
+}
+
 
 @dataclass(frozen=True)
 class Circumstances:
@@ -39,6 +52,7 @@ class Circumstances:
     is_dry: bool  # nothing is to be executed
     is_parallel: bool = False  # several jobs of the sweep may be at work at the same time
     unused: Sequence[str] = ()  # parameters that would be recorded, and that nothing hands over
+    of_launcher: Mapping[str, Any] | None = None  # what its launcher asks SLURM for, whatever the experiment says
 
 
 class Job(Protocol):
@@ -98,6 +112,7 @@ def circumstances(hydra: Any, config: DictConfig) -> Circumstances:
         is_dry=is_dry(config),
         is_parallel=hydra.mode == RunMode.MULTIRUN and not _in_turn(hydra.launcher),
         unused=_unused(config, hydra),
+        of_launcher=asked_by_submitit(hydra.launcher),
     )
 
 
@@ -137,6 +152,21 @@ def _is_named(name: Sequence[str], text: str) -> bool:
 def _in_turn(launcher: Any) -> bool:
     """Tell whether a launcher executes one job after the other."""
     return str(launcher._target_).endswith(".BasicLauncher") or launcher.get("n_jobs") == 1
+
+
+def asked_by_submitit(launcher: Any) -> dict[str, Any] | None:
+    """Return what submitit's launcher for SLURM asks for, as `resources` has it; None: it is another launcher.
+
+    It submits all jobs of a sweep alike, by its own settings.
+    """
+    if not str(launcher._target_).endswith(SUBMITIT_SLURM):
+        return None
+    more = {str(key).replace("-", "_"): value for key, value in (launcher.get("additional_parameters") or {}).items()}
+    settings = {**more, **{str(key): value for key, value in launcher.items() if value is not None}}
+    asked = {name: settings.get(key) for name, key in _SUBMITITS_NAMES.items()}
+    memory = settings.get("mem_gb")
+    asked |= {"time": f"{launcher.timeout_min}m", "mem": settings.get("mem") if memory is None else f"{memory}G"}
+    return {name: value for name, value in asked.items() if value is not None}
 
 
 def is_dry(config: DictConfig) -> bool:

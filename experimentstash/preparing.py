@@ -257,6 +257,7 @@ def as_request(stash: Stash, job: Job, seen: Circumstances) -> Request:
         sweep=seen.sweep,
         env_set=seen.env_set,
         unused=seen.unused,
+        of_launcher=seen.of_launcher if sessions.anyway().of_launcher is None else sessions.anyway().of_launcher,
         for_slurm="SLURM_JOB_ID" in os.environ or seen.launcher == SlurmLauncherConfig._target_,
         to_be_frozen=config.code is CodeMode.frozen
         or (config.code is CodeMode.auto and seen.launcher == SlurmLauncherConfig._target_),

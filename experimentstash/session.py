@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from experimentstash import workspace
 from experimentstash.errors import StashError
@@ -47,6 +47,7 @@ class Session:
     drafts: list[Run] = field(default_factory=list)  # what would be run
     has_begun: bool = False  # a task has started
     failure: StashError | None = None
+    of_launcher: Mapping[str, Any] | None = None  # what the launcher asks SLURM for, whatever the experiments say
     loader: SweepLoader | None = None
     checkouts: Checkouts = field(default_factory=Checkouts)
     bases: Bases = field(default_factory=Bases)

@@ -19,7 +19,7 @@ def tooled(stash: StashUnderTest) -> StashUnderTest:
     return stash
 
 
-@pytest.mark.parametrize("launcher", ["basic", "local", "submitit_slurm"])
+@pytest.mark.parametrize("launcher", ["basic", "local"])
 def test_a_sweep_is_shown_and_not_run(tooled: StashUnderTest, in_process: InProcess, launcher: str) -> None:
     words = ["+exp=one", "params.a=range(3)", "resources.gpus=a100:2", "dry_run=true"]
     done = in_process(tooled, "-m", *words, f"hydra/launcher={launcher}")
@@ -30,6 +30,22 @@ def test_a_sweep_is_shown_and_not_run(tooled: StashUnderTest, in_process: InProc
     ]
     assert total == "3 runs: 6.0 CPU-hours, 3.0 GPU-hours"
     assert not list(tooled.root.glob("multirun/*")) and git("status", "--short", cwd=tooled.root) == ""
+
+
+def test_of_submitit_its_own_settings_are_shown(
+    tooled: StashUnderTest, in_process: InProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SBATCH_PARTITION", "short")
+    monkeypatch.setenv("SBATCH_GPUS_PER_NODE", "v100:1")
+    words = ["params.a=1,2", "resources.gpus=a100:2", "hydra/launcher=submitit_slurm", "hydra.launcher.timeout_min=90"]
+    done = in_process(tooled, "-m", "+exp=one", *words, "hydra.launcher.mem_gb=3", "dry_run=true")
+    assert done.returncode == 0, done.stderr
+    *rows, total = done.stdout.splitlines()
+    assert [row.split() for row in rows[1:]] == [
+        ["one", f"params.a={a}", "1h30m", "-", "v100:1", "3G", "short"] for a in (1, 2)
+    ]
+    assert total == "2 runs: 3.0 CPU-hours, 3.0 GPU-hours"
+    assert "resources.cpus, resources.gpus: no effect with submitit_slurm" in done.stderr
 
 
 def test_a_single_run_too(tooled: StashUnderTest, in_process: InProcess) -> None:

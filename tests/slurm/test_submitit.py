@@ -253,3 +253,15 @@ def test_what_is_asked_for_beats_the_environment(plain: StashUnderTest) -> None:
     job = script.name.partition("_")[0]
     shown = slurm("sacct", "-n", "-X", "-P", "-j", job, "-o", "Partition,Timelimit,Account")
     assert set(shown.split()) == {"main|01:00:00|root"}
+
+
+def test_what_is_recorded_is_what_its_jobs_ask_for(plain: StashUnderTest) -> None:
+    options = ("hydra/launcher=submitit_slurm", "hydra.launcher.timeout_min=7", "hydra.launcher.partition=main")
+    done = plain.cli("-m", "+exp=plain", "params.fail=0", *options, "resources.time=9m", "resources.gpus=2")
+    assert done.returncode == 0, done.stderr
+    said = "resources.time, resources.gpus: no effect with submitit_slurm"
+    (record,) = by_number(plain)
+    assert said in done.stderr and said in record["notes"][0]
+    assert record["resources"] == {"time": "7m", "nodes": 1, "partition": "main"}
+    shown = slurm("sacct", "-n", "-X", "-P", "-j", record["supervisor"]["slurm_job"], "-o", "Partition,Timelimit")
+    assert shown.split() == ["main|00:07:00"]
