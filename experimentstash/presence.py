@@ -26,6 +26,7 @@ class Presence:
         from hashlib import sha256  # here, because most jobs need nothing of it
 
         digest = sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:16]
+        self._private = private
         self._folder = private / "locks" / "at-work" / digest
         self._own = f"{os.uname().nodename}-{os.getpid()}-{os.urandom(3).hex()}"
         self._descriptor: int | None = None
@@ -64,13 +65,14 @@ class Presence:
         return sorted(found)
 
     def _open(self) -> None:
-        files.make_private(self._folder.parents[2])
-        self._folder.mkdir(parents=True, exist_ok=True)
+        files.make_private(self._private)
+        own = files.inside(self._private, self._folder / self._own)
+        files.make_directory(self._folder)
         for entry in os.scandir(self._folder):
             with contextlib.suppress(OSError):
                 if time.time() - entry.stat(follow_symlinks=False).st_mtime > _STALE and not _is_locked(entry.path):
                     os.unlink(entry.path)
-        self._descriptor = files.open_regular(self._folder / self._own, os.O_RDWR | os.O_CREAT)
+        self._descriptor = files.open_regular(own, os.O_RDWR | os.O_CREAT)
 
 
 def _is_locked(path: str) -> bool:

@@ -202,6 +202,7 @@ def test_a_record_moves_and_removes_nothing_elsewhere(
     record = json.loads((still_open / "run.json").read_text())
     record["apart"] = {"source": str(stash.root / "tools/plain"), "path": str(place), "live": str(outside)}
     record["resume"] = None
+    record["inode"] = still_open.stat().st_ino  # the run itself, not a copy of it
     (still_open / "run.json").write_text(json.dumps(record))
     before = state_of(outside)
     done = in_process(stash, "show", str(still_open))
