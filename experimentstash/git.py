@@ -8,7 +8,7 @@ import re
 import shlex
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,12 +72,11 @@ def status(directory: Path) -> Status | None:
     root = toplevel(directory)
     if root is None:
         return None
-    done = run(
-        ["git", "status", "--porcelain=v2", "--branch", "--untracked-files=all", "-z", "--no-renames"],
-        cwd=root,
-        env=environment(),
-        check=False,
-    )
+    words = ["git", "status", "--porcelain=v2", "--branch", "--untracked-files=all", "-z", "--no-renames"]
+    # Whatever somebody's settings, or .gitmodules, have git pass over.
+    words += ["--ignore-submodules=none"]
+    with looking_everywhere(root) as variables:
+        done = run(words, cwd=root, env={**environment(), **variables}, check=False)
     return None if done.returncode != 0 else _parse_status(root, done.stdout)
 
 
@@ -93,10 +92,12 @@ def difference(
     assert root is not None
     git_environment = environment()
     with contextlib.ExitStack() as stack:
+        git_environment |= stack.enter_context(looking_everywhere(root))
         if untracked:
             scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="experimentstash-")))
-            _copy_index(root, scratch / "index")
-            git_environment["GIT_INDEX_FILE"] = str(scratch / "index")
+            if "GIT_INDEX_FILE" not in git_environment:
+                _copy_index(root, scratch / "index")
+                git_environment["GIT_INDEX_FILE"] = str(scratch / "index")
             run(
                 ["git", "add", "--intent-to-add", "--pathspec-from-file=-", "--pathspec-file-nul"],
                 cwd=root,
@@ -106,11 +107,46 @@ def difference(
             )
         limits = (*(f":(top,literal){path}" for path in paths), *(f":(top,exclude,literal){path}" for path in without))
         pathspecs = ["--", *limits] if limits else []
+        options = ["--binary", "--ignore-submodules=untracked", *_PLAIN, "--src-prefix=a/", "--dst-prefix=b/"]
         return run(
-            ["git", "diff", "--binary", *_PLAIN, "--src-prefix=a/", "--dst-prefix=b/", commit, *pathspecs],
+            ["git", "diff", *options, commit, *pathspecs],
             cwd=root,
             env=git_environment,
         ).stdout
+
+
+@contextlib.contextmanager
+def looking_everywhere(root: Path) -> Iterator[dict[str, str]]:
+    """Yield variables with which git looks at the files too that it has been told to take for unchanged.
+
+    They run as they are, whatever `git update-index --assume-unchanged` or `--skip-worktree` says.
+    """
+    passed_over = _passed_over(root)
+    if not passed_over:
+        yield {}
+        return
+    with tempfile.TemporaryDirectory(prefix="experimentstash-") as folder:
+        index = Path(folder) / "index"
+        _copy_index(root, index)
+        _look_at(root, index, passed_over)
+        yield {"GIT_INDEX_FILE": str(index)}
+
+
+def _passed_over(root: Path) -> list[str]:
+    """Return the files that git doesn't look at; a sparse checkout's, which aren't there, are not among them."""
+    listed = run(["git", "ls-files", "-v", "-z"], cwd=root, env=environment(), check=False).stdout.split("\0")
+    return [
+        item[2:]
+        for item in listed
+        if item[:1].islower() or (item[:1] == "S" and os.path.lexists(os.path.join(root, item[2:])))
+    ]
+
+
+def _look_at(root: Path, index: Path, paths: Sequence[str]) -> None:
+    """Have a copy of an index say nothing about these files."""
+    for option in ("--no-assume-unchanged", "--no-skip-worktree"):
+        words = ["git", "update-index", option, "-z", "--stdin"]
+        run(words, cwd=root, env={**environment(), "GIT_INDEX_FILE": str(index)}, stdin="\0".join(paths))
 
 
 def _copy_index(root: Path, copy: Path) -> None:
@@ -196,6 +232,8 @@ def write_tree(
     """
     if not index.exists():
         _copy_index(root, index)
+        if passed_over := _passed_over(root):
+            _look_at(root, index, passed_over)
     ours = {"GIT_INDEX_FILE": str(index)}
     _quietly(root, "add", "--update", "--", f":(top,literal){path}", variables=ours)
     if untracked:

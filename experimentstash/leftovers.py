@@ -71,6 +71,11 @@ def _clear_repository(
 ) -> None:
     """Clear away a leftover repository; its commits, stashes and changes that exist nowhere else go to backups/."""
     shown = os.path.relpath(place, project.root)
+    if others := submodules.further_worktrees(place):
+        raise StashError(
+            f"{shown} is the repository of {', '.join(map(str, others))} too, which can't be used without it.",
+            "take another name, or first: git worktree remove … there",
+        )
     target = stash.backups / backups.folder_name(tool, "-leftover")
     make_private(target.parent)
     draft = transaction.folder / f"leftover-{len(transaction.data['steps'])}"

@@ -58,9 +58,21 @@ def dependents(stash: Stash, tool: str) -> list[str]:
             text = stash.organizer(name).read_text(encoding="utf-8", errors="replace")
         except OSError:
             continue
-        if wanted.search(text):
+        if wanted.search(text) and _chooses(text, tool):
             found.append(name)
     return found
+
+
+def _chooses(organizer: str, tool: str) -> bool:
+    """Tell whether an organizer's defaults name a tool; what looks like it elsewhere in the file does not."""
+    from yaml import BaseLoader, YAMLError, load
+
+    try:
+        defaults = load(organizer, BaseLoader)["defaults"]
+        pairs = [pair for entry in defaults if isinstance(entry, dict) for pair in entry.items()]
+    except (YAMLError, KeyError, TypeError):
+        return False
+    return any(key.removeprefix("override").strip() in ("tool", "/tool") and value == tool for key, value in pairs)
 
 
 def scalar(text: str) -> str:

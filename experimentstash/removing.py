@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
+import re
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from experimentstash import (
     backups,
+    files,
     git_state,
     occupied,
     places,
@@ -84,6 +86,8 @@ def remove(
         repository = module if module.is_dir() else None
         has_checkout = repository is not None and (tree / ".git").exists()
         stays = bool(place.others)
+        if not stays:
+            _refuse_worktrees(stash, tree, repository)
         work = _work(tree) if (tree / ".git").exists() and not stays else []
         experiments = registrations.dependents(stash, name)
         made, active = _runs(stash, name)
@@ -94,9 +98,9 @@ def remove(
         if agree is not None and not agree(removal):
             return None
         with begin(stash, project, "remove", name, report) as transaction:
-            files = [stash.registration(name), *(stash.organizer(each) for each in experiments)]
-            names = [path_.relative_to(stash.root).as_posix() for path_ in files]
-            in_project = [path_.relative_to(project.root).as_posix() for path_ in files]
+            conf = [stash.registration(name), *(stash.organizer(each) for each in experiments)]
+            names = [path_.relative_to(stash.root).as_posix() for path_ in conf]
+            in_project = [path_.relative_to(project.root).as_posix() for path_ in conf]
             listed = submodules.index_entries(project, [*([] if stays else [path]), *in_project])
             before = project.gitmodules.read_bytes() if project.gitmodules.is_file() else None
             gone = [place.module] if place.module in declared and not stays else []
@@ -113,7 +117,7 @@ def remove(
                 tree=tree if has_checkout and not stays else None,
                 repository=None if stays else repository,
                 module=place.module,
-                stash_files=list(zip(names, files, strict=True)),
+                stash_files=list(zip(names, conf, strict=True)),
                 section=[] if stays else submodules.config_section(project, place.module),
                 index=listed,
                 gitmodules=(before, after),
@@ -127,7 +131,7 @@ def remove(
             transaction.move(draft, target)
             if not stays:
                 _take_out_submodule(transaction, project, tree, repository, place.module)
-            _take_out(transaction, project, before, after, files, listed)
+            _take_out(transaction, project, before, after, conf, listed)
             transaction.discard(stash.environments / name)
             transaction.commit()
         # Only now: if the tool had stayed, its runs that wait or can be resumed would still need it.
@@ -154,12 +158,12 @@ def _take_out(
     project: Superproject,
     before: bytes | None,
     after: bytes | None,
-    files: list[Path],
+    conf: list[Path],
     listed: list[Entry],
 ) -> None:
     if after != before:
         transaction.replace(project.gitmodules, after)
-    for path in files:
+    for path in conf:
         transaction.drop(path)
     gitmodules = [Entry(".gitmodules")] if after is None else [submodules.store(project, ".gitmodules", after)]
     transaction.index([*(Entry(each.path) for each in listed), *(gitmodules if after != before else [])])
@@ -190,6 +194,19 @@ def _refuse_foreign(stash: Stash, project: Superproject, place: Place) -> None:
             f"{', '.join(map(repr, place.others))} lies in the same directory, {stash.relative(place.directory)}.",
             f"to take out this registration alone: rm {where}",
         )
+
+
+def _refuse_worktrees(stash: Stash, tree: Path, repository: Path | None) -> None:
+    """Raise StashError if somebody works in a further worktree of the repository: it would be cut off from that."""
+    places = [repository or tree / ".git"]
+    if (tree / ".git").exists():
+        places += [inner for _, inner in submodules.nested_repositories(tree)]
+    for each in (found for inner in places for found in submodules.further_worktrees(inner)):
+        if not each.resolve().is_relative_to((stash.private / "code").resolve()):  # frozen code goes with the tool
+            raise StashError(
+                f"{each} is a worktree of the repository of {stash.relative(tree)}, and can't be used without it.",
+                f"if nothing there is needed: git -C {shlex.quote(str(tree))} worktree remove {shlex.quote(str(each))}",
+            )
 
 
 def _work(tree: Path) -> list[Work]:
@@ -262,7 +279,10 @@ def restore(stash: Stash, wanted: str, *, show_progress: bool = False, report: R
                 transaction.move(bare, module)
                 if backup.has_checkout:
                     transaction.move(made, tree)
-            if (folder / "tree").is_dir():
+            if files.kind_at(folder / "tree") == "a symbolic link":  # so was the tool's directory
+                unpacking.copy(folder / "tree", staged / "plain")
+                transaction.move(staged / "plain", tree)
+            elif (folder / "tree").is_dir():
                 unpacking.put_files(folder / "tree", staged / "plain", report)
                 transaction.move(staged / "plain", tree)
             elif backup.registered and not tree.exists():
@@ -355,7 +375,8 @@ def find_backup(stash: Stash, wanted: str) -> Path:
         if os.path.lexists(candidate / backups.MANIFEST):
             return candidate
     known = sorted(path.parent.name for path in home.glob(f"*/{backups.MANIFEST}"))
-    of_tool = [each for each in known if fnmatch.fnmatchcase(each, f"{wanted}-[0-9]*") and "/" not in wanted]
+    # A tool's whole name: `mine-2-…` is a backup of another one than `mine`.
+    of_tool = [each for each in known if re.fullmatch(rf"{re.escape(wanted)}-\d{{8}}-\d{{6}}-[^-]+", each)]
     if of_tool:
         return home / max(of_tool, key=lambda each: (home / each / backups.MANIFEST).lstat().st_mtime_ns)
     raise StashError(

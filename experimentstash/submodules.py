@@ -16,9 +16,9 @@ from pathlib import Path
 from subprocess import Popen
 from typing import IO, BinaryIO, cast
 
-from experimentstash import procfs
+from experimentstash import files, procfs
 from experimentstash.errors import StashError
-from experimentstash.git import environment, toplevel
+from experimentstash.git import environment, looking_everywhere, toplevel
 from experimentstash.names import LinkMap, Url, inner_path_problem, remote_problem
 from experimentstash.process import CommandError
 from experimentstash.steps import step
@@ -536,6 +536,18 @@ def nested_repositories(tree: Path) -> list[tuple[str, Path]]:
     return found
 
 
+def further_worktrees(repository: Path) -> list[Path]:
+    """Return the other checkouts of a repository (`git worktree add`) that are there, or may come back."""
+    found = []
+    for entry in sorted(repository.glob("worktrees/*")):
+        with contextlib.suppress(OSError):
+            text = os.fsdecode(files.read_regular(entry / "gitdir")).rstrip("\n")
+            place = Path(os.path.normpath(entry / text)).parent
+            if os.path.lexists(place) or os.path.lexists(entry / "locked"):
+                found.append(place)
+    return found
+
+
 def led_elsewhere(tree: Path, module: Path) -> Path | None:
     """Return the repository of a checkout that lies neither in it nor where the submodule's is kept; None otherwise."""
     if not (tree / ".git").is_file() or tree.is_symlink():
@@ -573,9 +585,9 @@ def lfs_pointers(tree: Path) -> int:
 
 def work_in(tree: Path, path: str = "") -> Work:
     """Return what the repository of a checkout has that isn't on its remote, as far as it knows."""
-    out = git(
-        tree, "status", "--porcelain=v2", "-z", "--untracked-files=all", "--no-renames", "--ignore-submodules=dirty"
-    ).out.decode("utf-8", "surrogateescape")
+    words = ["status", "--porcelain=v2", "-z", "--untracked-files=all", "--no-renames", "--ignore-submodules=dirty"]
+    with looking_everywhere(tree) as variables:
+        out = git(tree, *words, variables=variables).out.decode("utf-8", "surrogateescape")
     changed, untracked = [], []
     fields = {"1": 8, "u": 10}
     for entry in out.split("\0"):

@@ -141,7 +141,7 @@ def _survey(folder: Path, backup: Backup) -> None:
                 _check_git_file(folder / path, list(parts[1:-1]))
         elif kind == "a symbolic link":
             is_git = parts[0] in ("files", "tree") and any(map(is_git_directory, parts))
-            if parts[0] not in _WITH_LINKS or is_git:
+            if parts[0] not in _WITH_LINKS or path in ("files", "stash") or is_git:
                 raise StashError(f"{folder / path} is a symbolic link, where none can be.")
             if parts[0] == "stash":
                 _check_link(folder, path)

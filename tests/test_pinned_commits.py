@@ -355,3 +355,52 @@ def test_a_commit_beside_a_tool_of_the_stash_itself_moves_nothing(stash: StashUn
     done = stash.cli("-m", "+exp=one", "+params.seed=1,2", "hydra/launcher=local", "hydra.launcher.n_jobs=1")
     assert done.returncode == 0, done.stderr
     assert [stash.record(each)["warnings"] for each in stash.run_directories()] == [[], []]
+
+
+@pytest.mark.parametrize("how", ["--assume-unchanged", "--skip-worktree"])
+def test_a_change_that_git_was_told_to_pass_over_is_recorded(
+    stash: StashUnderTest, commits: dict[str, str], how: str
+) -> None:
+    tool = stash.root / "tools" / "sub"
+    git("update-index", how, "main.py", cwd=tool)
+    (tool / "main.py").write_text("print('mine')\n")
+    before = user_sees(stash.root), git("ls-files", "-v", cwd=tool)
+    for words in ([], ["tool.commit=HEAD"], ["code=frozen"]):
+        done = stash.cli("run", "one", *words)
+        assert done.stdout == "mine\n", done.stderr
+        run = stash.run_directories()[-1]
+        found = stash.record(run)["code"]
+        assert (found["commit"], found["dirty"], found["patch"]) == (commits["new"], True, "tool.patch"), words
+        assert "+print('mine')" in (run / "tool.patch").read_text()
+    done = stash.cli("run", "one", "code=frozen", "tool.commit=HEAD")
+    assert done.stdout == "new new part\n" and "main.py" in done.stderr
+    assert (user_sees(stash.root), git("ls-files", "-v", cwd=tool)) == before
+
+
+def test_what_a_sparse_checkout_leaves_out_is_no_change(stash: StashUnderTest, commits: dict[str, str]) -> None:
+    tool = stash.root / "tools" / "sub"
+    (tool / "data").mkdir()
+    commit(tool, {"data/large": "large\n"})
+    git("sparse-checkout", "set", "--no-cone", "/*", "!/data", cwd=tool)
+    assert not (tool / "data").exists()
+    stash.cli("run", "one")
+    assert stash.record()["code"]["dirty"] is False
+
+
+@pytest.mark.parametrize("place", ["a setting", ".gitmodules"])
+def test_a_submodule_that_git_is_to_ignore_is_looked_at(
+    stash: StashUnderTest, commits: dict[str, str], place: str
+) -> None:
+    tool = stash.root / "tools" / "sub"
+    git(*FILE_PROTOCOL, "submodule", "add", "-q", commits["upstream"], "inner", cwd=tool)
+    git("config", "-f", ".gitmodules", "submodule.inner.ignore", "all", cwd=tool)
+    commit(tool, {"main.py": "import inner.part\nprint(inner.part.name)\n"})
+    if place == "a setting":
+        git("config", "-f", ".gitmodules", "--unset", "submodule.inner.ignore", cwd=tool)
+        git("config", "diff.ignoreSubmodules", "all", cwd=tool)
+        git("commit", "-q", "-a", "-m", "more", cwd=tool)
+    git("checkout", "-q", "v1", cwd=tool / "inner")
+    done = stash.cli("run", "one")
+    assert done.stdout == "old part\n", done.stderr
+    assert stash.record()["code"]["dirty"] is True
+    assert commits["old"] in (stash.run_directories()[-1] / "tool.patch").read_text()

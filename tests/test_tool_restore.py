@@ -402,6 +402,8 @@ ODD_CONTENT: dict[str, Callable[[Path, Path], None]] = {
     "a repository above": replaced(Path("files/sub/.git"), lambda place: place.write_text("gitdir: ../../x/.git\n")),
     "a repository by a link": replaced(Path("files/sub/.git"), to_outside),
     "a repository under another case": replaced(Path("files/.GIT/config"), Path.touch),
+    "all the files are a link": replaced(Path("files"), to_outside),
+    "all of conf is a link": replaced(Path("stash"), to_outside),
     "the state is missing": replaced(STATE, lambda place: None),
     "the state is a link": replaced(STATE, to_outside),
     "HEAD is a link": replaced(STATE / "HEAD", to_precious),
@@ -686,3 +688,80 @@ def test_a_branch_may_have_any_name_that_git_takes(stash: StashUnderTest, tool: 
     remove(stash)
     restore(stash)
     assert "größe/ü" in git("-c", "core.quotePath=false", "branch", cwd=tool)
+
+
+@pytest.mark.parametrize("name", ["c-2", "c-20260101-120000"])
+def test_a_tool_s_name_is_no_other_tool_s_backup(stash: StashUnderTest, tool: Path, name: str) -> None:
+    stash.add_tool(name, "plain", "entrypoint: main.py\n")
+    removing.remove(as_stash(stash), name, report=no_report)
+    with pytest.raises(StashError, match="no backup 'c'"):
+        restore(stash, "c")
+    restore(stash, name)
+    assert (stash.root / "conf" / "tool" / f"{name}.yaml").is_file()
+
+
+def test_an_organizer_that_only_speaks_of_a_tool_stays(stash: StashUnderTest, tool: Path) -> None:
+    text = "# @package _global_\ndefaults:\n  - override /tool: other\n"
+    for number, more in enumerate(("params:\n  with:\n    - tool: c\n", "description: |\n  like\n  - /tool: c\n")):
+        stash.write(f"conf/exp/theirs/{number}.yaml", text + more)
+    stash.write(
+        "conf/exp/theirs/mine.yaml", 'defaults:\n- {experiment: x}\n- "override /tool": "c"\n- override /tool : c\n'
+    )
+    remove(stash, force=True)
+    assert sorted(os.listdir(stash.root / "conf/exp/theirs")) == ["0.yaml", "1.yaml"]
+
+
+def test_a_tool_that_is_a_link_comes_back_as_one(stash: StashUnderTest) -> None:
+    stash.write("shared/code/main.py", SCRIPT)
+    (stash.root / "tools").mkdir(exist_ok=True)
+    (stash.root / "tools" / "xyz").symlink_to("../shared/code")
+    stash.write("conf/tool/c.yaml", "path: tools/xyz\nentrypoint: main.py\n")
+    before = snapshot(stash.root)
+    remove(stash)
+    assert not (stash.root / "tools" / "xyz").is_symlink() and (stash.root / "shared/code/main.py").is_file()
+    restore(stash)
+    assert differences(snapshot(stash.root, without=("backups",)), before) == []
+
+
+@pytest.mark.parametrize("is_clone", [False, True])
+def test_somebody_s_worktree_of_a_tool_is_not_cut_off(
+    stash: StashUnderTest, upstream: Path, tmp_path: Path, request: pytest.FixtureRequest, is_clone: bool
+) -> None:
+    if is_clone:
+        git("clone", "-q", str(upstream), "tools/xyz", cwd=stash.root)
+        stash.write("conf/tool/c.yaml", "path: tools/xyz\nentrypoint: main.py\n")
+    else:
+        request.getfixturevalue("tool")
+    tool, mine = stash.root / "tools" / "xyz", tmp_path / "mine"
+    git("worktree", "add", "-q", "--detach", str(mine), cwd=tool)
+    only_here = commit(mine, {"new": "new\n"})
+    with pytest.raises(StashError, match="worktree remove"):
+        remove(stash, force=True)
+    assert git("rev-parse", "HEAD", cwd=mine).strip() == only_here
+    shutil.rmtree(mine)  # such as `git worktree prune` would forget
+    remove(stash, force=True)
+    assert not tool.exists()
+
+
+def test_a_leftover_that_somebody_s_worktree_needs_stays(stash: StashUnderTest, upstream: Path, tmp_path: Path) -> None:
+    adding.add(as_stash(stash), "new", str(upstream), make_environment=False, report=no_report)
+    mine = tmp_path / "mine"
+    git("worktree", "add", "-q", "--detach", str(mine), cwd=stash.root / "tools" / "new")
+    (stash.root / "conf" / "tool" / "new.yaml").unlink()
+    with pytest.raises(StashError, match="used without it"):
+        adding.add(as_stash(stash), "new", str(upstream), make_environment=False, report=no_report)
+    assert git("status", "--porcelain", cwd=mine) == ""
+
+
+@pytest.mark.parametrize("how", ["--assume-unchanged", "--skip-worktree"])
+def test_a_change_that_git_was_told_to_pass_over_is_work(stash: StashUnderTest, tool: Path, how: str) -> None:
+    git("update-index", how, "main.py", cwd=tool)
+    before = git("ls-files", "-v", cwd=tool)
+    (tool / "main.py").write_text(SCRIPT + "# mine\n")
+    for act in (lambda: remove(stash), lambda: tools.update(as_stash(stash), "c", report=no_report)):
+        with pytest.raises(StashError, match="1 changed file: main"):
+            act()
+    assert git("ls-files", "-v", cwd=tool) == before
+    remove(stash, force=True)
+    restore(stash)
+    assert (tool / "main.py").read_text() == SCRIPT + "# mine\n" and git("ls-files", "-v", cwd=tool) == before
