@@ -56,7 +56,8 @@ class Status:
 def environment() -> dict[str, str]:
     """Return the environment for git."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name in _KEPT}
-    return {**kept, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C.UTF-8"}
+    # A commit is what its hash says, not what `git replace` puts in its place.
+    return {**kept, "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_REPLACE_OBJECTS": "1", "LC_ALL": "C.UTF-8"}
 
 
 def toplevel(directory: Path) -> Path | None:

@@ -404,3 +404,13 @@ def test_a_submodule_that_git_is_to_ignore_is_looked_at(
     assert done.stdout == "old part\n", done.stderr
     assert stash.record()["code"]["dirty"] is True
     assert commits["old"] in (stash.run_directories()[-1] / "tool.patch").read_text()
+
+
+def test_a_commit_that_was_replaced_is_still_what_its_hash_says(stash: StashUnderTest, commits: dict[str, str]) -> None:
+    tool = stash.root / "tools" / "sub"
+    git("replace", commits["new"], commits["old"], cwd=tool)
+    for words in (["code=frozen", "tool.commit=HEAD"], ["code=live"], ["code=frozen"]):
+        done = stash.cli("run", "one", *words)
+        assert done.stdout == "new new part\n", done.stderr
+        code = stash.record(stash.run_directories()[-1])["code"]
+        assert (code["commit"], code["dirty"]) == (commits["new"], False)
