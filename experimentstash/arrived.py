@@ -81,6 +81,9 @@ def _at(config: Any, name: Sequence[str]) -> Any:
     for part in name:
         if isinstance(config, str) and _INTERPOLATION.search(config):
             return _Unknown()
+        if isinstance(config, list) and part.isdecimal():  # an element is a parameter of its own: names.0=x
+            config = config[int(part)] if int(part) < len(config) else _ABSENT
+            continue
         if not isinstance(config, Mapping):
             return _ABSENT
         config = next((value for key, value in config.items() if parameters.name_of((key,)) == (part,)), _ABSENT)

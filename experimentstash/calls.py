@@ -69,6 +69,26 @@ def refuse_other_names(calling: Calling, params: Mapping[str, Any]) -> None:
             raise StashError(f"{both} are one option to the tool.", "keep one of them")
 
 
+def refuse_other_number(calling: Calling, params: Mapping[str, Any]) -> None:
+    """Refuse values that are more or fewer words than an option takes: the tool would read the others elsewhere."""
+    numbers = {command_line.canonical(name): number for name, number in calling.program.declared.numbers.items()}
+    spread = {command_line.canonical(str(key)) for key, said in calling.call.ways.items() if "spread" in _names(said)}
+    for key, value in words.flat(params):
+        number = numbers.get(command_line.canonical(key))
+        if number is None or value is None or command_line.canonical(key) not in spread:
+            continue
+        given = len(value) if isinstance(value, (list, tuple)) else 1
+        if given != number:
+            raise StashError(
+                f"params.{key}: {given} value{'s' if given != 1 else ''}, and the tool's option takes {number}.",
+                f"give as many; if it does take others: `call: {{ways: {{{key}: filled}}}}`",
+            )
+
+
+def _names(said: Any) -> list[Any]:
+    return said if isinstance(said, list) else [said]
+
+
 def refuse_unheard(experiment: str | None, asked: Sequence[str], reaching: Sequence[str]) -> None:
     """Refuse an experiment that a sweep asks for and of which nothing reaches the tool: it would run the same again.
 
@@ -80,6 +100,17 @@ def refuse_unheard(experiment: str | None, asked: Sequence[str], reaching: Seque
             "experiment=…: the tool isn't told of it, since `call.experiment` isn't set.",
             "say in the tool's registration how it is: `call: {experiment: --name}`, say, or leave it out",
         )
+
+
+def doubtful(calling: Calling, params: Mapping[str, Any]) -> list[str]:
+    """Say of each parameter that the tool may have passed over, because it doesn't know it, that nobody can tell."""
+    if not calling.program.declared.takes_unknown:
+        return []
+    return [
+        f"params.{key}: the tool's source doesn't declare it, and passes over what it doesn't know: it may have had no"
+        f" effect (if the tool takes it: `call: {{ways: {{{key}: word}}}}`)"
+        for key in undeclared(calling, params)
+    ]
 
 
 def undeclared(calling: Calling, params: Mapping[str, Any]) -> list[str]:

@@ -144,6 +144,7 @@ def plan(request: Request, bases: Bases | None = None) -> Plan:
     basis = (bases or Bases()).of(request)
     tool, directory, recipe, interpreter = basis.tool, basis.directory, basis.recipe, basis.interpreter
     calls.refuse_other_names(basis.calling, config.params)
+    calls.refuse_other_number(basis.calling, config.params)
     calls.refuse_lack_of_subcommand(basis.calling, config.arguments, _where(request))
     params = _parameters(config, request)
     built = arguments.build(
@@ -367,6 +368,7 @@ def draft(planned: Plan) -> Run:
         tags=list(config.tags),
         params=dict(planned.params),
         notes=notes,
+        warnings=calls.doubtful(planned.calling, config.params),
         overrides=list(request.overrides),
         sweep=None if request.sweep is None else str(request.sweep),
         estimated_runtime=planned.estimated_runtime,

@@ -115,6 +115,42 @@ def test_a_registration_by_hand_says_less_and_is_as_true(stash: StashUnderTest) 
     assert "--ids 1,2" in said.stdout and "--word" not in said.stdout
 
 
+@pytest.mark.parametrize("name", ["argparse", "click", "options"])
+def test_an_option_gets_as_many_words_as_it_takes(stash: StashUnderTest, in_process: InProcess, name: str) -> None:
+    """What is left over would be a positional to the tool, or nothing."""
+    receiver(stash, "click" if name == "click" else "argparse", f"call: {{style: {name}}}")
+    stash.add_experiment("one", "click" if name == "click" else "argparse", "params: {pair: [5, 6]}\n")
+    assert "--pair 5 6" in in_process(stash, "run", "one", "validate_only=true").stdout
+    for given, said in (("[5,6,7]", "3 values"), ("[5]", "1 value"), ("[]", "0 values"), ("5", "1 value")):
+        refused = in_process(stash, "run", "one", f"params.pair={given}", "validate_only=true")
+        assert refused.returncode == 2 and f"params.pair: {said}, and the tool's option takes 2" in refused.stderr
+    said = in_process(stash, "run", "one", "params.pair=[5,6,7]", "+tool.call.ways.pair=filled", "validate_only=true")
+    assert "--pair 5 6 7" in said.stdout, said.stderr
+
+
+def test_a_parameter_that_a_tool_may_have_passed_over_is_said(stash: StashUnderTest, in_process: InProcess) -> None:
+    """With parse_known_args a misspelled option is no error, and the run completes with the default."""
+    receiver(stash, "argparse", "call: {style: argparse}")
+    path = stash.root / "tools" / "argparse" / "main.py"
+    path.write_text(path.read_text().replace("vars(parser.parse_args(argv))", "vars(parser.parse_known_args(argv)[0])"))
+    stash.add_experiment("one", "argparse", "params: {count: 5}\n")
+
+    def warnings(*words: str) -> list[str]:
+        done = in_process(stash, "run", "one", *words)
+        assert done.returncode == 0, done.stderr
+        (record,) = (stash.root / "outputs").rglob("run.json")
+        said = json.loads(record.read_text())["warnings"]
+        shutil.rmtree(stash.root / "outputs")
+        return [str(each) for each in said]
+
+    assert warnings() == []
+    (said,) = warnings("+params.learning_rate=3")
+    assert said.startswith(
+        "params.learning_rate: the tool's source doesn't declare it, and passes over what it doesn't"
+    )
+    assert warnings("+params.learning_rate=3", "+tool.call.ways.learning_rate=word") == []
+
+
 def test_an_experiment_that_is_asked_for_reaches_the_tool(stash: StashUnderTest, in_process: InProcess) -> None:
     receiver(stash, "argparse", "call: {style: argparse}")
     stash.add_experiment("one", "argparse", "params: {count: 1}\n")

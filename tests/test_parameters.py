@@ -336,6 +336,10 @@ def test_what_comes_later_wins(below: dict[Any, Any], over: dict[Any, Any]) -> N
         ([1], "[1, 2]", False),
         ({}, "{a: 1}", False),
         ({}, "{}", True),
+        ({"1": "b"}, "[a, b]", True),  # an element: x.1=b
+        ({"1": {"y": 2}}, "[a, {y: 2}]", True),
+        ({"1": "c"}, "[a, b]", False),
+        ({"2": "b"}, "[a, b]", False),
         ("/a", "!!python/object/apply:pathlib.PosixPath [/, a]", True),
         ("x", "${other}", True),  # the tool's own; nobody can tell
     ],

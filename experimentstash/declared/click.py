@@ -19,6 +19,7 @@ from experimentstash.declared.option import (
     is_true,
     key,
     keywords,
+    number,
     preferred,
 )
 
@@ -73,7 +74,11 @@ def _option(call: ast.Call) -> Option | None:
     shown = None if is_flag else example(words)
     aliases = tuple(key(flag.partition("/")[0].strip()) for flag in flags if flag != long[0] and "/" not in flag)
     ways = () if is_open(call) else tuple(_ways(on, off, words, is_required=required))
-    return Option(key(on or off), required, False, shown, ways, aliases)
+    several = None if is_true(words.get("multiple")) else number(words.get("nargs"))
+    kind = words.get("type")
+    if isinstance(kind, ast.Tuple) and not words.keys() & {"nargs", "multiple"}:
+        several = len(kind.elts)
+    return Option(key(on or off), required, False, shown, ways, aliases, several)
 
 
 def _ways(on: str, off: str, words: dict[str, ast.expr], *, is_required: bool) -> Iterator[str]:

@@ -17,6 +17,7 @@ class Option:
     example: str | None  # a value that it takes, as YAML: its default, its first choice, or one of its type
     ways: tuple[str, ...] = ()  # how a parameter is written for it (calling/ways.py); (): its declaration doesn't tell
     aliases: tuple[str, ...] = ()  # its other names
+    number: int | None = None  # how many words it takes, where that is said: a list must have as many
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Declared:
     options: tuple[Option, ...] = ()
     subcommands: tuple[str, ...] = ()
     needs_subcommand: bool = False
+    takes_unknown: bool = False  # an option that isn't declared is no error
 
     @property
     def ways(self) -> dict[str, tuple[str, ...]]:
@@ -37,6 +39,16 @@ class Declared:
                 if found.setdefault(name, option.ways) != option.ways:
                     unsure.add(name)
         return {name: ways for name, ways in found.items() if ways and name not in unsure}
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """Return how many words options take; not of one that is declared twice, and differently."""
+        found: dict[str, set[int | None]] = {}
+        for option in self.options:
+            for name in () if option.is_positional else (option.name, *option.aliases):
+                found.setdefault(name, set()).add(option.number)
+        sure = {name: next(iter(numbers)) for name, numbers in found.items() if len(numbers) == 1}
+        return {name: number for name, number in sure.items() if number is not None}
 
 
 def key(flag: str) -> str:
@@ -58,6 +70,25 @@ def calls(tree: ast.AST, *names: str) -> Iterator[ast.Call]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and called(node) in names:
             yield node
+
+
+def takes_unknown(tree: ast.Module) -> bool:
+    """Tell whether a program may pass over options that it doesn't know."""
+    if any(True for _ in calls(tree, "parse_known_args", "parse_known_intermixed_args")):
+        return True
+    settings = ("return_remaining_strings", "return_unknown_args", "known_only", "ignore_unknown_options")
+    for node in ast.walk(tree):
+        if isinstance(node, ast.keyword) and node.arg in settings and is_true(node.value):
+            return True
+        if isinstance(node, ast.Constant) and node.value == "ignore_unknown_options":  # in `context_settings`
+            return True
+    return False
+
+
+def number(node: ast.expr | None) -> int | None:
+    """Return a number of words that stands there as such."""
+    value = node.value if isinstance(node, ast.Constant) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
 def constant(node: ast.expr | None) -> str | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from experimentstash.declared import library
-from experimentstash.declared.option import Declared
+from experimentstash.declared.option import Declared, takes_unknown
 from experimentstash.schema import CallStyle
 
 _LARGEST_FILE = 1_000_000
@@ -49,6 +49,7 @@ def read(directory: Path, entrypoint: Sequence[str]) -> Program:
             options=(*declared.options, *more.options),
             subcommands=declared.subcommands or more.subcommands,
             needs_subcommand=declared.needs_subcommand or more.needs_subcommand,
+            takes_unknown=declared.takes_unknown or takes_unknown(tree),
         )
     return Program(style, declared)
 
