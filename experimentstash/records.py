@@ -298,16 +298,35 @@ def write(run: Run, *, reserve: bool = False) -> None:
     path = os.path.join(run.directory, FILE_NAME)
     if not run.state.is_final:
         text = _text(run)
+        _refuse_anothers(run, path)
         write_atomically(path, text)
         if reserve and _room_size(run) < len(text) + _GROWTH // 2:
             write_atomically(_room(run), _roomy(text))
         return
     try:
+        _refuse_anothers(run, path)
         write_atomically(path, _text(run))
     except OSError as error:
         _write_last(run, path, error)
     with contextlib.suppress(OSError):
         os.unlink(_room(run))
+
+
+class _TakenError(OSError):
+    """Another run's record stands where a run's own belongs."""
+
+
+def _refuse_anothers(run: Run, path: str) -> None:
+    """Raise OSError if a run's directory has become another run's: the one that it had was removed or moved away."""
+    try:
+        found = read_regular(path)
+    except OSError:  # what is wrong with it will be seen
+        return
+    if found.startswith(f'{{\n  "id": {json.dumps(run.id)},'.encode()):  # as we write it
+        return
+    with contextlib.suppress(ValueError, TypeError, KeyError):
+        if json.loads(found)["id"] != run.id:
+            raise _TakenError(errno.ESTALE, "its directory has become another run's", path)
 
 
 def _room(run: Run) -> str:
@@ -329,10 +348,12 @@ def _roomy(text: str) -> str:
 
 def _write_last(run: Run, path: str, why: OSError) -> None:
     """Write the last record of a run where nothing can be written any more."""
-    said = f"{os.strerror(why.errno or 0)} when its end was recorded: what it wrote last may be incomplete"
+    said = f"{why.strerror} when its end was recorded: what it wrote last may be incomplete"
     (run.warnings if run.state is State.COMPLETED else run.notes).append(said)
     room = _room(run)
     try:
+        if isinstance(why, _TakenError):  # and so has the room
+            raise why
         _overwrite(room, run)
         os.replace(room, path)
     except OSError:

@@ -191,6 +191,30 @@ def test_a_directory_that_was_moved_while_it_ran(tmp_path: Path, lost_place: Pat
     assert records.read(moved).state is State.COMPLETED
 
 
+@pytest.mark.parametrize("how", ["another directory", "a link"])
+def test_a_directory_that_has_become_another_runs(tmp_path: Path, lost_place: Path, how: str) -> None:
+    stash = new_stash(tmp_path / "stash")
+    other = freeze(stash, ["true"])
+    run = freeze(stash, ["sh", "-c", f"while ! test -e {tmp_path}/go; do sleep 0.01; done"])
+    with running(run) as one:
+        wait_until(lambda: record(run)["process"])
+        run.path.rename(tmp_path / "moved")
+        if how == "a link":
+            run.path.symlink_to(other.path)
+        else:
+            shutil.copytree(other.path, run.path)
+        before = (run.path / "run.json").read_bytes()
+        (tmp_path / "go").touch()
+        data = one.end()
+    (kept,) = lost_place.iterdir()
+    assert one.process.returncode == 1 and data["id"] == other.id
+    assert "its directory has become another run's; the run itself: completed" in one.stderr
+    assert (run.path / "run.json").read_bytes() == before == (other.path / "run.json").read_bytes()
+    run.path.unlink() if how == "a link" else shutil.rmtree(run.path)
+    (tmp_path / "moved").rename(run.path)
+    assert runs.look(stash, run.path).state is State.COMPLETED and not kept.exists()
+
+
 def test_an_end_of_somebody_else_is_not_believed(tmp_path: Path, lost_place: Path) -> None:
     stash = new_stash(tmp_path / "stash")
     run = freeze(stash, ["true"])
