@@ -80,7 +80,8 @@ def _sections(project: Superproject, backup: Backup) -> list[str]:
             found.append(f"the section [submodule {name!r}] in .gitmodules ({path})")
         elif f"{path}/".startswith(f"{backup.path}/") or (path and f"{backup.path}/".startswith(f"{path}/")):
             found.append(f"the submodule {name!r} in .gitmodules, which lies in {path}")
-    if submodules.config_section(project, backup.module):
+    section = submodules.config_section(project, backup.module)
+    if section and section != [(key, value) for key, value in backup.section]:
         found.append(
             f"the section submodule.{backup.module} in {project.git_directory.name}/config"
             f" (git config --remove-section submodule.{backup.module})"

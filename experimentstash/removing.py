@@ -150,7 +150,8 @@ def _take_out_submodule(
         transaction.drop(tree)
     if repository is not None:
         transaction.drop(repository)
-    transaction.section(module, [])
+    if not submodules.is_used_elsewhere(project, module):
+        transaction.section(module, [])
 
 
 def _take_out(

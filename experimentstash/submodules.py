@@ -256,6 +256,13 @@ def config_section(project: Superproject, name: str) -> list[tuple[str, str]]:
     ]
 
 
+def is_used_elsewhere(project: Superproject, name: str) -> bool:
+    """Tell whether another worktree of the stash's repository has a submodule checked out: both share its settings."""
+    own = project.git_directory
+    common = own.parent.parent if (own / "commondir").exists() else own
+    return any((each / "modules" / name).is_dir() for each in (common, *common.glob("worktrees/*")) if each != own)
+
+
 def set_config_section(project: Superproject, name: str, pairs: Sequence[tuple[str, str]]) -> None:
     """Make the settings of a submodule exactly these; without any, its section goes."""
     if config_section(project, name):

@@ -765,3 +765,21 @@ def test_a_change_that_git_was_told_to_pass_over_is_work(stash: StashUnderTest, 
     remove(stash, force=True)
     restore(stash)
     assert (tool / "main.py").read_text() == SCRIPT + "# mine\n" and git("ls-files", "-v", cwd=tool) == before
+
+
+def test_another_worktree_of_the_stash_keeps_its_tool(stash: StashUnderTest, tool: Path, tmp_path: Path) -> None:
+    configured = git("config", "--local", "--list", cwd=stash.root)
+    second = StashUnderTest(tmp_path / "second")
+    git("worktree", "add", "-q", "--detach", str(second.root), cwd=stash.root)
+    git(*FILE_ALLOWED, "submodule", "--quiet", "update", "--init", "--checkout", cwd=second.root)
+    before = whole(stash)
+    remove(second)
+    assert not (second.root / "tools" / "xyz").exists()
+    assert git("config", "--local", "--list", cwd=stash.root) == configured
+    assert [each for each in differences(whole(stash), before) if "/worktrees/" not in each] == []
+    restore(second)
+    assert git("config", "--local", "--list", cwd=stash.root) == configured
+    assert git("status", "--porcelain", cwd=second.root) == ""
+    remove(stash)
+    restore(stash)
+    assert git("config", "--local", "--list", cwd=second.root) == configured
