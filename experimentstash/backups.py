@@ -179,7 +179,9 @@ def _save_repository(folder: Path, path: str, place: Path, top: Path, tree: Path
             shutil.copy2(entry, state / entry.name, follow_symlinks=False)
     url = git(folder, "config", "-f", place / "config", "remote.origin.url", check=False).text or None
     commit = bare(place, "rev-parse", "--verify", "--quiet", "HEAD^{commit}", check=False).text or None
-    known = _on_the_remote(place, url, folder)
+    # From a place on this machine a nested one isn't cloned again: all of it is kept.
+    is_kept_whole = path != "" and url is not None and remote_problem(url) is not None
+    known = None if is_kept_whole else _on_the_remote(place, url, folder)
     has_bundle = _bundle(folder, place, known or [])
     if has_bundle and (place / "lfs" / "objects").is_dir():
         shutil.copytree(place / "lfs", state / "lfs", symlinks=True, copy_function=_link)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import re
 import shlex
@@ -78,7 +79,22 @@ def status(directory: Path) -> Status | None:
     words += ["--ignore-submodules=none"]
     with looking_everywhere(root) as variables:
         done = run(words, cwd=root, env={**environment(), **variables}, check=False)
-    return None if done.returncode != 0 else _parse_status(root, done.stdout)
+    return None if done.returncode != 0 else _with_nested(_parse_status(root, done.stdout))
+
+
+def _with_nested(found: Status) -> Status:
+    """Return a status with the submodules in which git has been told to pass over what is changed."""
+    if not (found.root / ".gitmodules").is_file():
+        return found
+    changed = [*found.changed]
+    for path in gitlinks(found.root):
+        place = found.root / path
+        if path in changed or not (place / ".git").exists():
+            continue
+        if _passed_over(place) or (place / ".gitmodules").is_file():
+            inner = status(place)
+            changed += [path] if inner is not None and inner.changed else []
+    return dataclasses.replace(found, changed=tuple(changed))
 
 
 def difference(

@@ -97,7 +97,8 @@ def _check_repositories(backup: Backup) -> None:
         _inner(each.path, "repositories")
         _inner(each.module, "repositories")
         _expect(each.module.startswith("modules/"), f"repositories: {each.module!a}")
-        if each.url is not None and (problem := remote_problem(each.url)):
+        is_whole = each.has_bundle and each.is_complete
+        if each.url is not None and not is_whole and (problem := remote_problem(each.url)):
             raise ValueError(f"{each.path} has the URL {each.url!a}: {problem}")
     for name in ("path", "module"):
         values = [getattr(each, name) for each in backup.repositories]

@@ -359,12 +359,15 @@ def _note_user(stash: Stash, place: Path, runs: Path) -> None:
     # Relative, because a stash may have several absolute paths.
     shown = os.path.relpath(runs, stash.root) if runs.is_relative_to(stash.root) else str(runs)
     note = {"runs": shown, "submitter": vars(supervisor_here())}
+    if files.kind_at(place / _USERS) != "a directory":  # a link, or garbage
+        files.remove(place / _USERS)
+        (place / _USERS).mkdir()
     files.write_atomically(place / _USERS / f"{new_token()}.json", json.dumps(note, indent=2) + "\n")
 
 
 def _users(stash: Stash, place: Path) -> list[_User]:
     found = []
-    for path in _listed(place / _USERS):
+    for path in _listed(place / _USERS) if files.kind_at(place / _USERS) == "a directory" else ():
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
             note = json.loads(files.read_regular(path))
             found.append(_User(path, stash.root / note["runs"], Supervisor(**note["submitter"])))

@@ -414,3 +414,18 @@ def test_a_commit_that_was_replaced_is_still_what_its_hash_says(stash: StashUnde
         assert done.stdout == "new new part\n", done.stderr
         code = stash.record(stash.run_directories()[-1])["code"]
         assert (code["commit"], code["dirty"]) == (commits["new"], False)
+
+
+def test_a_change_in_a_submodule_that_git_was_told_to_pass_over_is_said(
+    stash: StashUnderTest, commits: dict[str, str]
+) -> None:
+    tool = stash.root / "tools" / "sub"
+    git(*FILE_PROTOCOL, "submodule", "add", "-q", commits["upstream"], "inner", cwd=tool)
+    commit(tool, {"main.py": "import inner.part\nprint(inner.part.name)\n"})
+    git("update-index", "--assume-unchanged", "part.py", cwd=tool / "inner")
+    stash.cli("run", "one")
+    assert stash.record()["code"]["dirty"] is False
+    (tool / "inner" / "part.py").write_text("name = 'mine'\n")
+    done = stash.cli("run", "one")
+    assert done.stdout == "mine\n", done.stderr
+    assert stash.record(stash.run_directories()[-1])["code"]["dirty"] is True

@@ -783,3 +783,16 @@ def test_another_worktree_of_the_stash_keeps_its_tool(stash: StashUnderTest, too
     remove(stash)
     restore(stash)
     assert git("config", "--local", "--list", cwd=second.root) == configured
+
+
+def test_a_submodule_inside_that_was_cloned_from_this_machine_comes_back(
+    stash: StashUnderTest, tool: Path, upstream: Path
+) -> None:
+    git(*FILE_ALLOWED, "submodule", "--quiet", "add", str(upstream), "inner", cwd=tool)
+    commit(tool, {}, "inner")
+    (tool / "inner" / "main.py").write_text("mine\n")
+    before = whole(stash)
+    remove(stash, force=True)
+    restore(stash)
+    assert differences(whole(stash), before) == []
+    is_healthy(stash)

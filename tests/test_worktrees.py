@@ -561,3 +561,13 @@ def test_a_tool_with_frozen_code_is_updated_removed_and_restored(stash: StashUnd
     wait_until(lambda: len(runs := stash.run_directories()) == 3 and stash.record(runs[-1])["process"])
     (place / "tree" / "go").touch()
     assert "second" in waiting.communicate(timeout=30)[0]
+
+
+def test_who_needs_it_is_not_noted_behind_a_link(stash: StashUnderTest, tool: Path, tmp_path: Path) -> None:
+    users = secured(stash, tool).environments.parent / "users"
+    shutil.rmtree(users)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    users.symlink_to(outside)
+    secured(stash, tool)
+    assert list(outside.iterdir()) == [] and not users.is_symlink() and len(list(users.iterdir())) == 1
