@@ -115,11 +115,12 @@ def test_a_registration_by_hand_says_less_and_is_as_true(stash: StashUnderTest) 
     assert "--ids 1,2" in said.stdout and "--word" not in said.stdout
 
 
-@pytest.mark.parametrize("name", ["argparse", "click", "options"])
+@pytest.mark.parametrize("name", ["argparse", "click", "typer", "options"])
 def test_an_option_gets_as_many_words_as_it_takes(stash: StashUnderTest, in_process: InProcess, name: str) -> None:
     """What is left over would be a positional to the tool, or nothing."""
-    receiver(stash, "click" if name == "click" else "argparse", f"call: {{style: {name}}}")
-    stash.add_experiment("one", "click" if name == "click" else "argparse", "params: {pair: [5, 6]}\n")
+    tool = "argparse" if name == "options" else name
+    receiver(stash, tool, f"call: {{style: {name}}}")
+    stash.add_experiment("one", tool, "params: {pair: [5, 6]}\n")
     assert "--pair 5 6" in in_process(stash, "run", "one", "validate_only=true").stdout
     for given, said in (("[5,6,7]", "3 values"), ("[5]", "1 value"), ("[]", "0 values"), ("5", "1 value")):
         refused = in_process(stash, "run", "one", f"params.pair={given}", "validate_only=true")

@@ -69,6 +69,23 @@ def test_an_argument_of_argparse(tmp_path: Path, declaration: str, ways: dict[st
     assert found.declared.ways == ways
 
 
+@pytest.mark.parametrize(
+    ("parameter", "ways", "number"),
+    [
+        ("Tuple[int, int] = (1, 2)", ("spread",), 2),
+        ("Annotated[tuple[int, str, int], typer.Option()] = (1, 'a', 2)", ("spread",), 3),
+        ("Optional[Tuple[int, int]] = None", ("spread", "omit"), 2),
+        ("tuple[int, ...] = (1,)", ("spread",), None),
+        ("List[Tuple[int, int]] = []", ("repeat", "omit_empty"), None),
+        ("int = typer.Option(0, '--xx', '-x', count=True)", ("only_true",), None),
+        ("Annotated[int, typer.Option('--xx', count=True)] = 0", ("only_true",), None),
+    ],
+)
+def test_an_option_of_typer(tmp_path: Path, parameter: str, ways: tuple[str, ...], number: int | None) -> None:
+    (option,) = read(tmp_path, f"import typer\ndef main(xx: {parameter}): ...\ntyper.run(main)\n").declared.options
+    assert (option.ways, option.number) == (ways, number)
+
+
 def test_defaults_that_are_set_elsewhere(tmp_path: Path) -> None:
     text = PARSER + "parser.add_argument('--xx', action='store_true')\nparser.add_argument('--yy')\n"
     assert read(tmp_path, text).declared.ways == {"xx": ("flag",), "yy": ("word", "omit")}

@@ -17,6 +17,7 @@ from experimentstash.declared.option import (
     is_empty,
     is_false,
     is_none,
+    is_true,
     keywords,
     preferred,
 )
@@ -50,6 +51,17 @@ class Field:
     @property
     def may_be_null(self) -> bool:
         return bool(re.search(r"\bOptional\b|\bNone\b", self.text))
+
+    @property
+    def number(self) -> int | None:
+        """Return how many elements a tuple has, by its type."""
+        for node in ast.walk(self.annotation) if self.annotation is not None else ():
+            if isinstance(node, ast.Subscript) and called(node.value) in ("tuple", "Tuple"):
+                inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+                return (
+                    None if any(isinstance(each, ast.Constant) and each.value is ... for each in inner) else len(inner)
+                )
+        return None
 
     @property
     def is_union(self) -> bool:
@@ -317,8 +329,10 @@ def _typer_option(field: Field) -> Option:
     words = {"default": default} if default is not None else {}
     if field.kind in ("int", "float", "bool"):
         words = {**words, "type": ast.Name(field.kind)}
-    ways = tuple(_typer_ways(field, default, on, off))
-    return Option(name, default is None, positional, example(words), () if positional else ways)
+    is_counted = call is not None and is_true(keywords(call).get("count"))  # it takes no value: -vv
+    ways = ("only_true",) if is_counted else tuple(_typer_ways(field, default, on, off))
+    number = field.number if ways[:1] == ("spread",) else None
+    return Option(name, default is None, positional, example(words), () if positional else ways, number=number)
 
 
 def _typer_ways(field: Field, default: ast.expr | None, on: str, off: str) -> Iterator[str]:
