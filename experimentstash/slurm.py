@@ -30,8 +30,8 @@ _LOOKS = 8
 _LOOK_INTERVAL = 1.0
 # What sbatch --parsable prints, besides what the cluster's own plugins do.
 _ACCEPTED = re.compile(r"(?m)^(\d+)(?:;(\S+))?\s*$")
-# What its commands say where the controller is away, or too busy.
-_SILENT = r"no answer within|Unable to contact|[Tt]imed out|Zero Bytes|[Cc]onnection (refused|failure)"
+# What its commands say where the controller is away, or too busy; or nothing, because the end of the job ends them too.
+_SILENT = r"exit code -\d|no answer within|Unable to contact|[Tt]imed out|Zero Bytes|[Cc]onnection (refused|failure)"
 
 
 def current_job(environment: Mapping[str, str] = os.environ) -> str | None:

@@ -413,3 +413,20 @@ def test_a_listing_of_nonsense_does_not_fill_the_memory(programs: Programs) -> N
     programs.says("squeue", "5_[0-99999999999]|PENDING\n")
     programs.says("sacct", error=AWAY, code=1)
     Enquiry().ask(Job("5_3"))
+
+
+@pytest.mark.parametrize(
+    ("stand_in", "is_silence"),
+    [
+        ({"error": AWAY, "code": 1}, True),
+        ({"then": "os.kill(os.getpid(), 15)"}, True),  # SLURM ends all processes of the job, this one too
+        ({"error": "slurm_update error: Access/permission denied", "code": 1}, False),
+    ],
+)
+def test_a_command_that_is_ended_in_the_middle_has_refused_nothing(
+    programs: Programs, stand_in: dict[str, Any], is_silence: bool
+) -> None:
+    programs.says("scontrol", **stand_in)
+    with pytest.raises(StashError) as raised:
+        slurm.requeue("1_0")
+    assert slurm.is_silence(raised.value) is is_silence
