@@ -56,6 +56,31 @@ def test_a_run_s_own_resources_come_before_the_launcher_s() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("option", "mend"),
+    [
+        ("time", "resources.time"),
+        ("partition", "resources.partition"),
+        ("cpus-per-task", "resources.cpus"),
+        ("array", "hydra.launcher.array_parallelism"),
+        ("no-requeue", "hydra.launcher.max_requeues=0"),
+        ("wait", "hydra.launcher.wait=true"),
+        ("chdir", "leave it out"),
+    ],
+)
+def test_what_has_its_own_place_is_refused_among_the_other_options(option: str, mend: str) -> None:
+    with pytest.raises(StashError, match=f"resources.extra.{option}: ") as raised:
+        asked(run(resources={"extra": {option: "3"}}))
+    assert raised.value.mend is not None and mend in raised.value.mend
+
+
+def test_what_is_left_out_is_not_recorded_either() -> None:
+    found = asked(
+        run(resources={"time": "1h", "cpus": 2, "extra": {"time": None, "cpus-per-task": False, "wait": None}})
+    )
+    assert "time" not in found and "cpus" not in found
+
+
 def test_the_script_says_it_all_and_ends_in_our_supervisor() -> None:
     found = {
         "time": 61.0,
@@ -140,8 +165,6 @@ def test_the_time_of_a_job_is_that_of_all_that_come_after_one_another(
 ) -> None:
     assert packed(runs, Packing(per_job, at_once), time=690.0)["time"] == minutes
     assert "time" not in packed(runs, Packing(per_job, at_once))
-    own = packed(runs, Packing(per_job, at_once), time=690.0, extra={"time": "3-0"})
-    assert own["time"] == "3-0"
 
 
 @pytest.mark.parametrize(

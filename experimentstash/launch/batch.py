@@ -25,6 +25,15 @@ from experimentstash.schema import ResourcesConfig
 
 # What `resources` calls otherwise than sbatch.
 _OPTIONS = {"cpus": "cpus-per-task", "gpus": "gpus-per-node"}
+# Options that would make of a batch script of ours another one, and what says the same.
+_OURS = {
+    "array": "hydra.launcher.array_parallelism and runs_per_job say how runs share jobs",
+    "chdir": "leave it out: where a tool runs, its registration says (working_directory)",
+    "no-requeue": "hydra.launcher.max_requeues=0",
+    "test-only": "dry_run=true",
+    "wait": "hydra.launcher.wait=true",
+    "wrap": "leave it out: resources.setup is for lines of bash",
+}
 # What a job executes.
 START = str(Path(__file__).with_name("start.py"))
 # Seconds before its end at which SLURM can warn a job, at most (sbatch(1), --signal).
@@ -127,11 +136,25 @@ def resources(run: Run, common: ResourcesConfig, *, time_factor: float, grace: f
         if combined:
             own[name] = combined
     asked |= own
+    _take_out(asked, asked.get("extra", {}))
     if "time" in asked:
         asked["time"] = durations.parse(str(asked["time"]), "resources.time")
         if asked["time"] <= grace:
             raise _all_grace("resources.time", asked["time"], grace)
     return asked
+
+
+def _take_out(asked: dict[str, Any], extra: Mapping[str, Any]) -> None:
+    """Take out of what a run asks for what its `extra` wants left out; StashError for what has no place in that."""
+    settings = {_OPTIONS.get(each.name, each.name): each.name for each in dataclasses.fields(ResourcesConfig)}
+    for option, value in extra.items():
+        own = settings.get(option)
+        if value is None or value is False:
+            asked.pop(own or "", None)
+        elif own is not None:
+            raise StashError(f"resources.extra.{option}: what a run asks for is said once.", f"write resources.{own}")
+        elif option in _OURS:
+            raise StashError(f"resources.extra.{option}: the batch script couldn't do its work.", _OURS[option])
 
 
 def options_asked(asked: Mapping[str, Any]) -> set[str]:
@@ -206,7 +229,7 @@ def terms(
         options=tuple(sorted(options.items())),
         setup=tuple(asked.get("setup", ())),
         secrets=tuple(sorted(secrets.items())),
-        time=None if "time" in asked.get("extra", {}) else asked.get("time"),
+        time=asked.get("time"),
         grace=grace,
         filling=filling or Filling(),
     )
