@@ -89,6 +89,21 @@ def _names(said: Any) -> list[Any]:
     return said if isinstance(said, list) else [said]
 
 
+def refuse_unused(unused: Sequence[str], asked: Sequence[str]) -> None:
+    """Refuse parameters that a command line gives, and that nothing hands over: a sweep would run the same again.
+
+    ``unused``: such parameters, as `params.x.y`; ``asked``: the overrides. What an organizer alone has is only noted.
+    """
+    keys = [override.lstrip("+").partition("=")[0] for override in asked if not override.startswith("~")]
+    for name in unused:
+        if any(name == key or name.startswith(f"{key}.") for key in keys):
+            raise StashError(
+                f"{name}: nothing hands it to the tool, which is called in the style `arguments`: it would have no"
+                " effect.",
+                f"use ${{{name}}} in `arguments` or the tool's `env`, or leave it out",
+            )
+
+
 def refuse_unheard(experiment: str | None, asked: Sequence[str], reaching: Sequence[str]) -> None:
     """Refuse an experiment that a sweep asks for and of which nothing reaches the tool: it would run the same again.
 

@@ -145,6 +145,7 @@ def plan(request: Request, bases: Bases | None = None) -> Plan:
     tool, directory, recipe, interpreter = basis.tool, basis.directory, basis.recipe, basis.interpreter
     calls.refuse_other_names(basis.calling, config.params)
     calls.refuse_other_number(basis.calling, config.params)
+    calls.refuse_unused(request.unused, request.overrides)
     calls.refuse_lack_of_subcommand(basis.calling, config.arguments, _where(request))
     params = _parameters(config, request)
     built = arguments.build(

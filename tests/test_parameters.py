@@ -265,6 +265,18 @@ def test_what_the_arguments_do_not_use_is_said(
     assert ("recorded, but the style `arguments` hands over only" in said) == bool(unused), said
 
 
+def test_what_is_asked_for_and_nothing_hands_over_is_refused(stash: StashUnderTest, in_process: InProcess) -> None:
+    """A sweep over it would run the same thing again and again."""
+    stash.add_tool("shown", "shown", "entrypoint: show\ncall: {style: arguments}\nenvironment: {kind: none}\n")
+    stash.write("tools/shown/show", "#!/bin/sh\necho $*\n")
+    (stash.root / "tools/shown/show").chmod(0o755)
+    stash.add_experiment("e", "shown", "params: {x: 1, y: 2, z: {a: 3}}\narguments: ['${params.x}']\n")
+    assert in_process(stash, "-m", "+exp=e", "params.x=4,5", "validate_only=true").returncode == 0
+    for asked in ("params.y=4,5", "params.z.a=4,5", "+params.new=4,5", "params.z={a: 4},{a: 5}"):
+        refused = in_process(stash, "-m", "+exp=e", asked, "validate_only=true")
+        assert refused.returncode != 0 and "nothing hands it to the tool" in refused.stderr, asked
+
+
 def test_settings_without_effect_are_said(tool: StashUnderTest, in_process: InProcess) -> None:
     path = tool.root / "conf" / "tool" / "hydra.yaml"
     path.write_text(path.read_text().replace("style: hydra", "style: hydra, booleans: value, option: -c"))
