@@ -11,15 +11,14 @@ import pytest
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from experimentstash import arrived, parameters
-from experimentstash.calling.hydra import _hydra_value
 from experimentstash.composition import Composer
 from experimentstash.freeze import Plan, plan
 from experimentstash.workspace import Stash
 from tests.conftest import StashUnderTest
+from tests.ways_of_writing import organizer, ways
 
 VALUES: dict[str, Any] = {
     "int": 3,
@@ -51,64 +50,7 @@ VALUES: dict[str, Any] = {
     "mapping": {"a": 1, "b": {"c": "x y", "d": [1]}},
     "empty_mapping": {},
 }
-# What stands at the same place before, where the way of writing is to change it.
-EARLIER = dict.fromkeys(VALUES, 0)
-
-
-def escaped(value: Any) -> Any:
-    """Return a value as it is written in a configuration: ${ would be an interpolation."""
-    if isinstance(value, str):
-        return value.replace("${", "\\${")
-    if isinstance(value, list):
-        return [escaped(each) for each in value]
-    return {key: escaped(each) for key, each in value.items()} if isinstance(value, dict) else value
-
-
-def dotted(content: dict[str, Any], path: str) -> dict[str, Any]:
-    """Return a mapping with dotted keys for all that is in it."""
-    found: dict[str, Any] = {}
-    for key, value in content.items():
-        at = f"{path}.{key}"
-        found |= dotted(value, at) if isinstance(value, dict) and value else {at: value}
-    return found
-
-
-def words(mark: str, values: dict[str, Any] = VALUES) -> list[str]:
-    return [f"{mark}params.box.{name}={_hydra_value(value, name)}" for name, value in values.items()]
-
-
-def swept() -> list[str]:
-    """Return what a sweeper hands to one of its jobs."""
-    parser = OverridesParser.create()
-    found = []
-    for name, value in VALUES.items():
-        override = parser.parse_override(f"params.box.{name}={_hydra_value(value, name)},7")
-        found.append(f"{override.get_key_element()}={next(override.sweep_string_iterator())}")
-    return found
-
-
-# Each way: what the organizer that is built on says (None: there is none), what the organizer says, the command line.
-OURS = escaped(VALUES)
-WAYS: dict[str, tuple[dict[str, Any] | None, dict[str, Any], list[str]]] = {
-    "nested": (None, {"box": OURS}, []),
-    "dotted": (None, dotted(OURS, "box"), []),
-    "both": (
-        None,
-        {"box": {name: OURS[name] for name in list(OURS)[::2]}}
-        | {f"box.{name}": OURS[name] for name in list(OURS)[1::2]},
-        [],
-    ),
-    "built on": ({"box": EARLIER}, {"box": OURS}, []),
-    "built on, dotted over nested": ({"box": EARLIER}, dotted(OURS, "box"), []),
-    "built on, nested over dotted": (dotted(EARLIER, "box"), {"box": OURS}, []),
-    "command line": (None, {"box": EARLIER}, words("")),
-    "command line over dotted": (None, dotted(EARLIER, "box"), words("")),
-    "command line, +": (None, {"box": {"other": 1}}, words("+")),
-    "command line, ++": (None, {"box": EARLIER}, words("++")),
-    "command line, ~ and +": (None, {"box": EARLIER}, ["~params.box", *words("+")]),
-    "command line, a mapping": (None, {"box": EARLIER}, [f"params.box={_hydra_value(VALUES, 'box')}"]),
-    "swept": (None, {"box": EARLIER}, swept()),
-}
+WAYS = ways(VALUES, "box", {"other": 1})
 
 
 @pytest.fixture(scope="module")
@@ -151,16 +93,12 @@ def table(stash: StashUnderTest) -> StashUnderTest:
         for number, (base, own, _) in enumerate(WAYS.values()):
             name = f"{style}{number}"
             if base is None:
-                stash.add_experiment(name, style, _params(own))
+                stash.add_experiment(name, style, organizer(own))
             else:
-                stash.add_experiment(f"{name}_base", style, _params(base))
+                stash.add_experiment(f"{name}_base", style, organizer(base))
                 head = f"# @package _global_\ndefaults:\n  - {name}_base\n"
-                stash.write(f"conf/exp/{name}.yaml", head + _params(own))
+                stash.write(f"conf/exp/{name}.yaml", head + organizer(own))
     return stash
-
-
-def _params(content: dict[str, Any]) -> str:
-    return f"params: {json.dumps(content, ensure_ascii=False)}\n"  # with quotes around all texts
 
 
 def same(one: Any, other: Any) -> bool:
