@@ -127,11 +127,13 @@ def secure(
         if taken is None:
             return None
         marks = hashlib.sha256(json.dumps([str(live), *shared]).encode()).hexdigest()[:_KEY_LENGTH] if shared else ""
-        place = _home(stash, name) / "-".join(filter(None, (taken.commit[:_KEY_LENGTH], marks)))
-        directory = place / _TREE / real.relative_to(root)
+        usual = _home(stash, name) / "-".join(filter(None, (taken.commit[:_KEY_LENGTH], marks)))
         with _exclusive(stash, name, announce) as lock:
+            files.inside(stash.code, usual / _TREE)
+            place, is_ready = _place_for(stash, usual, announce)
+            directory = place / _TREE / real.relative_to(root)
             files.inside(stash.code, directory)
-            if not ((place / _READY).exists() and directory.is_dir()):
+            if not (is_ready and directory.is_dir()):
                 announce(f"Freezing the code of {name!r}: {_describe(taken)}")
                 links = {os.path.normpath(directory / each): os.path.normpath(live / each) for each in shared}
                 _make(place, root, taken, {Path(link): Path(target) for link, target in links.items()}, lock)
@@ -216,7 +218,33 @@ def _make(place: Path, root: Path, taken: Snapshot, links: Mapping[Path, Path], 
         files.make_directory(files.inside(tree, link).parent)
         link.symlink_to(target)
     step("before ready")
-    files.write_atomically(place / _READY, "")
+    found = git.status(tree)  # what a filter makes of a file may never be as committed
+    files.write_atomically(place / _READY, "\0".join(found.changed if found else ()))
+
+
+def _place_for(stash: Stash, usual: Path, announce: Callable[[str], None]) -> tuple[Path, bool]:
+    """Return where frozen code is to be, and whether it is there, with its committed files as they were made.
+
+    Where a run has written into them, runs to come get it anew; those that still need what there is keep that.
+    """
+    place, number = usual, 2
+    while (place / _READY).exists():
+        changed = _changed(place)
+        if not changed:
+            return place, True
+        announce(f"{stash.relative(place)} has been changed ({', '.join(changed[:3])}): the code is frozen anew")
+        if not any(user.needs(place) for user in _users(stash, place)):
+            break
+        place, number = usual.with_name(f"{usual.name}-{number}"), number + 1
+    return place, False
+
+
+def _changed(place: Path) -> list[str]:
+    """Return the files of frozen code that aren't as they were when it was made."""
+    found = git.status(place / _TREE) if (place / _TREE / ".git").exists() else None
+    with contextlib.suppress(OSError):
+        return sorted({*(found.changed if found else ())} - {*files.read_regular(place / _READY).decode().split("\0")})
+    return []
 
 
 def _parts(root: Path, path: str, taken: Snapshot) -> Iterator[tuple[Path, str, str]]:

@@ -571,3 +571,19 @@ def test_who_needs_it_is_not_noted_behind_a_link(stash: StashUnderTest, tool: Pa
     users.symlink_to(outside)
     secured(stash, tool)
     assert list(outside.iterdir()) == [] and not users.is_symlink() and len(list(users.iterdir())) == 1
+
+
+def test_what_a_run_has_changed_in_frozen_code_is_no_other_run_s(stash: StashUnderTest, tool: Path) -> None:
+    first = secured(stash, tool)
+    assert secured(stash, tool).directory == first.directory
+    (first.directory / "main.py").write_text("print('changed')\n")
+    said: list[str] = []
+    second = secured(stash, tool, said=said)  # the first is still needed
+    assert second.directory != first.directory and (second.directory / "main.py").read_text() == MAIN
+    assert (first.directory / "main.py").read_text() == "print('changed')\n" and "main.py" in said[0]
+    assert secured(stash, tool).directory == second.directory
+    elsewhere(first)
+    third = secured(stash, tool)
+    assert third.directory == first.directory and (third.directory / "main.py").read_text() == MAIN
+    (third.directory / "inner" / "part.py").write_text("part = 2\n")
+    assert secured(stash, tool).directory != third.directory
