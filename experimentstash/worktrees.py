@@ -29,6 +29,7 @@ from experimentstash.procfs import Identity
 from experimentstash.provenance import OWN_OUTPUT, Provenance
 from experimentstash.records import Code, Supervisor
 from experimentstash.redaction import is_secret_file, redact
+from experimentstash.results import is_source
 from experimentstash.schema import EnvironmentKind, ToolConfig
 from experimentstash.snapshots import Snapshot
 from experimentstash.steps import step
@@ -240,10 +241,13 @@ def _place_for(stash: Stash, usual: Path, announce: Callable[[str], None]) -> tu
 
 
 def _changed(place: Path) -> list[str]:
-    """Return the files of frozen code that aren't as they were when it was made."""
+    """Return the files of frozen code that aren't as they were when it was made, and code that has come into it."""
     found = git.status(place / _TREE) if (place / _TREE / ".git").exists() else None
     with contextlib.suppress(OSError):
-        return sorted({*(found.changed if found else ())} - {*files.read_regular(place / _READY).decode().split("\0")})
+        made = {*files.read_regular(place / _READY).decode().split("\0")}
+        if found is not None:
+            new = {each for each in found.untracked if is_source(each) and not (place / _TREE / each).is_symlink()}
+            return sorted({*found.changed} - {*found.littered} - made | new)
     return []
 
 

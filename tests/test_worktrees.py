@@ -229,6 +229,15 @@ def test_a_tree_that_was_removed_by_hand_is_made_again(stash: StashUnderTest, to
     assert len(worktrees_of(tool)) == 1
 
 
+def test_code_that_a_run_has_left_in_a_tree_is_no_later_runs(stash: StashUnderTest, tool: Path) -> None:
+    first = secured(stash, tool, "outputs/a")
+    (first.directory / "inner" / "result.txt").write_text("a result is no code\n")
+    assert secured(stash, tool, "outputs/b").directory == first.directory
+    (first.directory / "sitecustomize.py").write_text("print(2)\n")
+    second = secured(stash, tool, "outputs/c")
+    assert second.directory != first.directory and not (second.directory / "sitecustomize.py").exists()
+
+
 def test_the_users_own_worktrees_stay(stash: StashUnderTest, tool: Path, tmp_path: Path) -> None:
     git("worktree", "add", "-q", "--detach", str(tmp_path / "theirs"), cwd=tool)
     git("worktree", "add", "-q", "--detach", str(tmp_path / "away"), cwd=tool)
