@@ -15,6 +15,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from experimentstash.errors import StashError
+from experimentstash.light import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
 
 # What our own interpreter's environment must not tell the programs that we start.
 LEAKS = (
@@ -25,6 +29,10 @@ LEAKS = (
     "PYTHONDONTWRITEBYTECODE",
     "__PYVENV_LAUNCHER__",
 )
+
+
+# Seconds that a command which is apart has for its own end once we are interrupted.
+_A_MOMENT = 2.0
 
 
 class CommandError(StashError):
@@ -61,14 +69,14 @@ def run(
 
     With ``show_progress`` its stderr also goes to ours as it comes, and is a terminal if ours is one (for slow commands
     that draw a progress bar). ``pass_fds`` are file descriptors that it inherits. One that ``is_apart`` doesn't
-    hear of Ctrl-C at our terminal.
+    hear of Ctrl-C at our terminal, and has a moment to come to its own end when we are interrupted.
     Raises CommandError for a non-zero exit code (if ``check``) or a command that can't be started, KeyboardInterrupt if
     Ctrl-C ended it.
     """
     shown: list[bytes] = []
     try:
         with _shown(shown) if show_progress else contextlib.nullcontext(subprocess.PIPE) as stderr:
-            done = subprocess.run(
+            done = (_run_apart if is_apart else subprocess.run)(
                 list(argv),
                 cwd=cwd,
                 env=None if env is None else dict(env),
@@ -78,7 +86,6 @@ def run(
                 stderr=stderr,
                 timeout=timeout,
                 pass_fds=pass_fds,
-                start_new_session=is_apart,
             )
     except subprocess.TimeoutExpired as error:
         late = CommandError(argv, 124, "", f"no answer within {timeout} s")
@@ -96,6 +103,22 @@ def run(
     if check and done.returncode != 0:
         raise CommandError(argv, done.returncode, stdout, stderr_text)
     return subprocess.CompletedProcess(done.args, done.returncode, stdout, stderr_text)
+
+
+def _run_apart(
+    argv: list[str], *, input: bytes | None, timeout: float | None, **options: Any
+) -> subprocess.CompletedProcess[bytes]:
+    """Do what subprocess.run does for a command that must not be cut off in the middle of what it does."""
+    with subprocess.Popen(argv, start_new_session=True, **options) as process:
+        try:
+            stdout, stderr = process.communicate(input, timeout)
+        except BaseException as error:
+            if not isinstance(error, subprocess.TimeoutExpired):
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(_A_MOMENT)
+            process.kill()
+            raise
+    return subprocess.CompletedProcess(argv, process.returncode, stdout, stderr)
 
 
 @contextlib.contextmanager

@@ -277,16 +277,16 @@ def test_nobody_says_that_there_is_room(tools: StashUnderTest, tmp_path: Path) -
     fails_once = f'[ -e "{tmp_path}/failed" ] || {{ touch "{tmp_path}/failed"; echo busy >&2; exit 1; }}'
     busy = instead_of(tmp_path, "squeue", fails_once, 'exec "$real" "$@"')
     sweep = submit(tools, "+exp=plain", "params.n=0", "params.fail=0", HELD, "hydra.launcher.submit_limit=9999", **busy)
-    assert "SLURM doesn't say how many jobs of yours are queued: waiting to submit 1 more" in sweep.done.stderr
+    assert "waiting to submit 1 more: SLURM doesn't say how many jobs of yours are queued" in sweep.done.stderr
     assert states(sweep) == ["queued"]
 
 
 def test_one_that_has_ended_does_not_keep_others_from_their_end() -> None:
     submitted = ["sbatch", "--parsable", "--hold", "--output=/dev/null", "--wrap=true"]
     job = slurm(*submitted).strip()
-    asked.withdraw(["1", job])
+    asked.withdraw(["1", job], None)
     eventually(lambda: "CANCELLED" in slurm("squeue", "-h", "-j", job, "--states=all", "-o", "%T"))
-    asked.warn(["1", job], in_step=False)
+    asked.warn(["1", job], None, in_step=False)
 
 
 def test_what_may_go_back_into_the_queue_has_not_ended(tools: StashUnderTest) -> None:
