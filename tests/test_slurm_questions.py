@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -71,16 +72,17 @@ class Programs:
         self.says("scontrol", CONFIG)
 
     def says(self, name: str, text: str = "", *, error: str = "", code: int = 0, then: str = "") -> None:
-        path = self.folder / name
-        path.write_text(
-            f"#!{sys.executable} -S\n"
+        path, program = self.folder / name, self.folder / f"{name}.py"
+        # Through a shell: the path of an interpreter may have a space, which a first line of a script can't express.
+        path.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -S {shlex.quote(str(program))} "$@"\n')
+        path.chmod(0o755)
+        program.write_text(
             "import json, os, sys, time\n"
             f"with open({str(self.folder / 'calls')!r}, 'a') as stream:\n"
             f"    stream.write(json.dumps([{name!r}, sys.argv[1:], dict(os.environ)]) + '\\n')\n"
             f"sys.stdout.write({text!r}); sys.stderr.write({error!r}); sys.stdout.flush()\n"
             f"{then}\nsys.exit({code})\n"
         )
-        path.chmod(0o755)
 
     def is_missing(self, name: str) -> None:
         """Make a command one that isn't there, whatever this machine has."""
