@@ -42,6 +42,8 @@ def main(argv: Sequence[str]) -> int:
 
 # Seconds for which SLURM is asked each time what it does to us.
 _ASKING = 2.0
+# And at least, and the share of what is left to us that this may take.
+_SHORTEST, _SHARE = 0.1, 0.25
 
 
 class _Pack:
@@ -278,7 +280,8 @@ def _goes_back(watch: job_end.Watch, cut_short: Sequence[Run]) -> bool:
     assert job is not None
     until = time.monotonic() + (watch.left() or 0.0) + attempts.ASKING_ON
     while True:
-        watch.ask_again(_ASKING)
+        left = watch.left()  # little, after a tool that has taken all of its grace: there must be time for the note
+        watch.ask_again(_ASKING if left is None else min(_ASKING, max(_SHORTEST, left * _SHARE)))
         why = watch.why
         if why is not None and why.is_known:
             _put_right(why, cut_short)

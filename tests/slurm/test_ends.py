@@ -174,6 +174,16 @@ def test_preempted_in_silence_to_the_end(tools: StashUnderTest, tmp_path: Path) 
     assert sweep.records()[0]["state"] == "completed"
 
 
+def test_also_one_whose_tool_takes_all_its_time_is_told_how_to_go_on(tools: StashUnderTest, tmp_path: Path) -> None:
+    sweep = submit(tools, "+exp=able", "params.take=60", *SCAVENGING, **silent(tmp_path))
+    (record,) = at_work(sweep)
+    with preempting():
+        eventually(lambda: is_gone(record["supervisor"]["slurm_job"]))
+    (record,) = sweep.records()
+    assert record["state"] == "killed" and "the tool did not end within its grace" in record["reason"]
+    assert any(f"experimentstash resume {record['id']}" in note for note in record["notes"])
+
+
 def is_gone(job: str) -> bool:
     states = ("CANCELLED", "COMPLETED", "FAILED", "NODE_FAIL", "PREEMPTED", "TIMEOUT")
     return slurm("squeue", "-h", "-r", "-t", "all", "-j", job, "-o", "%T").strip() in states
