@@ -333,11 +333,9 @@ def test_ways_of_naming_a_run(here: Stash, three: list[Run], in_process: InProce
 def test_a_prefix_of_several_names_none(here: Stash, in_process: InProcess) -> None:
     for token in ("aaaaaa2", "aaaaaa3"):
         run = freeze(here, ["true"])
-        run.id = token
-        new = run.path.with_name(f"12-00-00-{token}")
-        run.path.rename(new)
-        run.directory = str(new)
-        records.write(run)
+        new = run.path.rename(run.path.with_name(f"12-00-00-{token}"))
+        record = json.loads((new / "run.json").read_text())
+        (new / "run.json").write_text(json.dumps({**record, "id": token, "directory": str(new)}))
     done = in_process(command_line(here), "show", "aaaa")
     assert done.returncode == 2
     assert "'aaaa' may be any of 2 runs: aaaaaa2, aaaaaa3." in done.stderr and "give more of the id" in done.stderr
