@@ -463,13 +463,13 @@ def test_argparse_reads_lists_with_commas(words: list[str], w: list[int]) -> Non
 
 @few
 @given(
-    st.fixed_dictionaries({}, optional={"name": text, "n": text, "count": integers, "rate": floats}),
+    st.fixed_dictionaries({}, optional={"name": argparse_text, "n": argparse_text, "count": integers, "rate": floats}),
     st.booleans(),
     st.booleans(),
     st.booleans(),
-    st.lists(text),
+    st.lists(argparse_text),
     st.lists(integers),
-    text,
+    argparse_text,
 )
 def test_click_reads_every_style(
     params: Any, flag: bool, negatable: bool, value: bool, words: list[str], w: list[int], comma: str
