@@ -69,7 +69,8 @@ def test_a_run_that_can_resume_goes_on_in_its_directory(stash: StashUnderTest) -
         "sh", registration="entrypoint: sh\ncall: {style: arguments}\nenvironment: {kind: none}\nresume: [again]\n"
     )
     stash.write("tools/sh/readme", "The shell.\n")
-    stash.add_experiment("script", "sh", f"params: {{n: 0}}\narguments: {json.dumps(['-c', text, '${output_dir}'])}\n")
+    words = json.dumps(["-c", text, "${output_dir}", "${params.n}"])
+    stash.add_experiment("script", "sh", f"params: {{n: 0}}\narguments: {words}\n")
     assert stash.cli("-m", "hydra/launcher=local", "+exp=script", "params.n=1,2").returncode == 1
     done = stash.cli("resume", str(sweep_directory(stash)), "timeout=1h")
     assert done.returncode == 0, done.stderr

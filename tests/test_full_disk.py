@@ -68,7 +68,7 @@ def record_text(run: Run, **changes: Any) -> str:
 def on(disk: Path) -> StashUnderTest:
     """Make a stash on a disk."""
     stash = bare_stash(disk)
-    stash.add_tool("odd", "odd", "entrypoint: main.py\ncall: {style: arguments}")
+    stash.add_tool("odd", "odd", "entrypoint: main.py\ncall: {style: arguments}\nenv: {N: '${params.n}'}\n")
     (disk / "filler").mkdir()
     fill = json.dumps([f"{disk}/filler"])[1:-1]
     stash.add_experiment("fill", "odd", f"params: {{n: 1}}\narguments: [fill_and_complete, {fill}]")

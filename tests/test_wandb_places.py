@@ -134,6 +134,8 @@ def test_a_lost_run_is_found_as_well(tool: StashUnderTest, server: WandbServer, 
     wait_until(lambda: (directory / "at work").exists(), 60)
     if where == "elsewhere":
         wait_until(lambda: tool.record(directory)["wandb"].get("elsewhere"), 60)
+    logs = [path for place in (tool.root, tmp_path) for path in place.rglob("run-*.wandb")]
+    wait_until(lambda: any(path.stat().st_size > 1000 for path in logs), 60)  # wandb has written what it was told
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     assert tool.cli("runs", **variables(server, tmp_path)).returncode == 0
