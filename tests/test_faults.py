@@ -46,7 +46,7 @@ def test_a_lost_run_would_be_noticed(tmp_path: Path) -> None:
         one.process.wait()
         assert faults.marked(run) == [process.pid for process in seen]
         flushed.write_text("7")
-        received = {"supervisor": [signal.SIGKILL], "tool": [], "wandb-core": []}
+        received = {"supervisor": [signal.SIGKILL], "keeper": [], "tool": [], "wandb-core": []}
         found = faults.problems(case, run, faults.record(run), received, one.process.returncode)
         assert [problem.partition(":")[0].partition(",")[0] for problem in found] == [
             "running",
