@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 # How Hydra is to behave, and what it is to call the application.
 VERSION_BASE = "1.3"
 JOB_NAME = "experimentstash"
-_WHAT = "ExperimentStash runs experiments of foreign tools, composed by Hydra."
 # Runs that could not start and are told of one by one.
 _MISTAKES_SHOWN = 20
 

@@ -17,7 +17,6 @@ from experimentstash.light import dataclass
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _PR_SET_PDEATHSIG = 1
-_PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
 _CHUNK = 65536
 
@@ -241,11 +240,6 @@ def end_with_parent(parent: int, number: signal.Signals) -> None:
     _control_process(_PR_SET_PDEATHSIG, number)
     if os.getppid() != parent:  # it has ended already
         os.kill(os.getpid(), number)
-
-
-def leave_no_core() -> None:
-    """Have the kernel write no core of us (Linux)."""
-    _control_process(_PR_SET_DUMPABLE, 0)
 
 
 def _control_process(option: int, value: int) -> bool:
