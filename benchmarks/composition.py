@@ -138,18 +138,18 @@ def measure(root: Path, given: argparse.Namespace) -> None:
     from hydra.types import RunMode
     from omegaconf import OmegaConf
 
-    from experimentstash import app, session
+    from experimentstash import config_store
     from experimentstash.loader import CONFIG_NAME
     from experimentstash.variations import SweepLoader
 
-    os.environ.update({session.ROOT_VARIABLE: str(root), session.TOKEN_VARIABLE: "token"})
-    app.register()
-    version.setbase(app.VERSION_BASE)
+    os.environ.update({config_store.ROOT_VARIABLE: str(root), config_store.TOKEN_VARIABLE: "token"})
+    config_store.register()
+    version.setbase(config_store.VERSION_BASE)
 
     def loading(kind: Any) -> Any:
         """Return what composes a job of a sweep, as in a process that has just begun with it."""
         loader = kind(create_config_search_path(str(root / "conf")))
-        hydra = Hydra(task_name=app.JOB_NAME, config_loader=loader)
+        hydra = Hydra(task_name=config_store.JOB_NAME, config_loader=loader)
         master = hydra.compose_config(CONFIG_NAME, ["hydra.mode=MULTIRUN"], RunMode.MULTIRUN)
         loader.is_shared = True
         return lambda overrides: loader.load_sweep_config(master, overrides)

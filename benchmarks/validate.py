@@ -78,7 +78,7 @@ def compositions(root: Path, number: int) -> tuple[list[float], list[float]]:
     from hydra import compose, initialize_config_dir
 
     from experimentstash.composition import Composer
-    from experimentstash.session import ROOT_VARIABLE, TOKEN_VARIABLE
+    from experimentstash.config_store import ROOT_VARIABLE, TOKEN_VARIABLE
     from experimentstash.workspace import Stash
 
     stash = Stash(root)

@@ -14,7 +14,6 @@ from hydra import main as hydra_main
 from hydra import version
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
-from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
@@ -22,18 +21,18 @@ from omegaconf import DictConfig
 
 from experimentstash import guard, preparing, records, sweepers
 from experimentstash import session as sessions
+from experimentstash.config_store import JOB_NAME, VERSION_BASE, register
 from experimentstash.errors import StashError, explain_refusal
 from experimentstash.execute import execute
-from experimentstash.guard import Guard, Refusal
+from experimentstash.guard import Refusal
 from experimentstash.job_config import HydraJob
 from experimentstash.loader import CONFIG_NAME, Loader
 from experimentstash.objective import Result
-from experimentstash.output import USAGE, complain, say
+from experimentstash.output import complain, say
 from experimentstash.overrides import MULTIRUN, meant, refuse_secrets
 from experimentstash.preparing import Prepared, Shown
 from experimentstash.records import Run, State
-from experimentstash.schema import StashConfig
-from experimentstash.session import ROOT_VARIABLE, TOKEN_VARIABLE, Session
+from experimentstash.session import Session
 from experimentstash.stash_loader import for_hydra_main
 from experimentstash.summary import ending_line, resources_table, sweep_table, with_warnings
 from experimentstash.variations import SweepLoader
@@ -42,35 +41,8 @@ from experimentstash.workspace import find_stash
 if TYPE_CHECKING:
     from experimentstash.continuing import Continuation
 
-# How Hydra is to behave, and what it is to call the application.
-VERSION_BASE = "1.3"
-JOB_NAME = "experimentstash"
 # Runs that could not start and are told of one by one.
 _MISTAKES_SHOWN = 20
-
-
-def register() -> None:
-    """Tell Hydra the types and defaults on which a stash's root config builds (`defaults: [experimentstash]`)."""
-    store = ConfigStore.instance()
-    store.store(name="experimentstash_types", node=StashConfig, provider="experimentstash")
-    stamp = f"${{now:%Y-%m-%d}}/${{now:%H-%M-%S}}-${{oc.env:{TOKEN_VARIABLE}}}"
-    store.store(
-        name="experimentstash",
-        provider="experimentstash",
-        node={
-            "defaults": ["experimentstash_types", "_self_", {"override hydra/job_logging": "none"}],
-            "hydra": {
-                "run": {"dir": f"${{oc.env:{ROOT_VARIABLE}}}/outputs/{stamp}"},
-                "sweep": {"dir": f"${{oc.env:{ROOT_VARIABLE}}}/multirun/{stamp}"},
-                "job": {"name": "experimentstash", "chdir": False},
-                "callbacks": {guard.NAME: {"_target_": f"{Guard.__module__}.{Guard.__name__}"}},
-                "help": {
-                    "app_name": "experimentstash",
-                    "header": f"ExperimentStash runs experiments of foreign tools.\n\n{USAGE}\n",
-                },
-            },
-        },
-    )
 
 
 def main(argv: Sequence[str], continuation: Continuation | None = None) -> int:

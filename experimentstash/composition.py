@@ -12,7 +12,7 @@ from hydra.core.utils import JobRuntime, setup_globals
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from experimentstash import app, mistakes, preparing, session
+from experimentstash import config_store, mistakes, preparing
 from experimentstash.errors import StashError
 from experimentstash.freeze import Request
 from experimentstash.job_config import HydraJob, as_job, own_directory, without_hydra
@@ -25,11 +25,11 @@ class Composer:
 
     def __init__(self, stash: Stash) -> None:
         self.stash = stash
-        app.register()
-        version.setbase(app.VERSION_BASE)
+        config_store.register()
+        version.setbase(config_store.VERSION_BASE)
         setup_globals()
         Plugins.instance()  # they contribute to the search path
-        JobRuntime.instance().set("name", app.JOB_NAME)
+        JobRuntime.instance().set("name", config_store.JOB_NAME)
         self._loader = RememberingLoader(create_config_search_path(str(stash.conf)))
 
     def compose(self, overrides: Sequence[str], directory: Path | None = None) -> Request:
@@ -37,7 +37,7 @@ class Composer:
 
         ``directory`` is the run's (default: the one that Hydra's settings give). Raises StashError for a mistake.
         """
-        with session.variables(self.stash):
+        with config_store.variables(self.stash):
             try:
                 config = self.load(overrides)
                 with as_job(config, own_directory if directory is None else lambda _: directory):

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, open_dict, read_write
 
 from experimentstash import durations, freeze, hydra_files, job_terms, limits, records, sweep_size, sweepers
 from experimentstash import session as sessions
+from experimentstash.config_store import GUARD
 from experimentstash.errors import StashError
 from experimentstash.execute import GRACE_IN_JOB
 from experimentstash.files import lock_if_free
@@ -25,8 +26,6 @@ from experimentstash.output import Meter, say
 from experimentstash.preparing import refuse_secret_variables
 from experimentstash.schema import LocalLauncherConfig, SlurmLauncherConfig
 
-# What Hydra's configuration calls the callback.
-NAME = "experimentstash"
 BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 # In a sweep's directory, held while a command is at work on it.
 LOCK = ".lock"
@@ -116,7 +115,7 @@ class Guard(Callback):
         if session is not None and session.loader is not None:
             one_by_one = config.hydra.launcher._target_ in (*_OUR_LAUNCHERS, BASIC_LAUNCHER)
             session.loader.meter = Meter("checked")
-            session.loader.is_shared = one_by_one and list(config.hydra.callbacks) == [NAME]
+            session.loader.is_shared = one_by_one and list(config.hydra.callbacks) == [GUARD]
 
 
 def _fill_what_nobody_asked(config: DictConfig) -> None:

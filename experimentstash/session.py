@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experimentstash import workspace
+from experimentstash import config_store
 from experimentstash.errors import StashError
 from experimentstash.execute import Executed
 from experimentstash.freeze import Bases
@@ -18,16 +18,12 @@ from experimentstash.hydra_files import Before
 from experimentstash.provenance import Checkouts
 from experimentstash.records import Run
 from experimentstash.variations import SweepLoader
-from experimentstash.workspace import Stash, find_stash, new_token
+from experimentstash.workspace import ROOT_VARIABLE, Stash, find_stash
 
 if TYPE_CHECKING:
     from experimentstash.apart import Plot
     from experimentstash.continuing import Continuation
     from experimentstash.worktrees import Frozen
-
-# They reach the jobs of every launcher by inheritance, so that all see the same stash and name one sweep alike.
-ROOT_VARIABLE = workspace.ROOT_VARIABLE
-TOKEN_VARIABLE = "EXPERIMENTSTASH_TOKEN"
 
 
 @dataclass
@@ -80,23 +76,7 @@ def begun(session: Session) -> Iterator[None]:
     """Make it the session of this process."""
     token = _present.set(session)
     try:
-        with variables(session.stash):
+        with config_store.variables(session.stash):
             yield
     finally:
         _present.reset(token)
-
-
-@contextlib.contextmanager
-def variables(stash: Stash) -> Iterator[None]:
-    """Set what the root config's interpolations read, and have Hydra raise its errors to us, not print them."""
-    ours = {ROOT_VARIABLE: str(stash.root), TOKEN_VARIABLE: new_token(), "HYDRA_FULL_ERROR": "1"}
-    saved = {name: os.environ.get(name) for name in ours}
-    os.environ.update(ours)
-    try:
-        yield
-    finally:
-        for name, value in saved.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

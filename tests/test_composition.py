@@ -15,9 +15,9 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from experimentstash.app import register
 from experimentstash.composition import Composer
+from experimentstash.config_store import ROOT_VARIABLE, TOKEN_VARIABLE
 from experimentstash.errors import StashError
 from experimentstash.schema import CallStyle
-from experimentstash.session import ROOT_VARIABLE, TOKEN_VARIABLE
 from experimentstash.workspace import Stash
 from tests.conftest import StashUnderTest
 

@@ -54,7 +54,7 @@ LAYERS = (
     {f"calling.{name}" for name in ("options", "argparse", "click", "typer", "tyro", "absl", "hf", "jsonargparse")}
     | {f"calling.{name}" for name in ("simple_parsing", "pyrallis", "ml_collections", "literals")},
     {f"calling.{name}" for name in ("fire", "gin", "sacred", "key_value", "file")},
-    {"run_places", "results", "written", "calls"},
+    {"run_places", "results", "written", "calls", "config_store"},
     {"provenance", "calling.arguments", "environments", "collect", "completion", "slurm", "summary", "wandb_runs"}
     | {"copies", "editable"}
     | {"slurm_query", "sweepers", "attempts", "detection", "older", "organizers", "packs", "submodules", "toolpath"},
@@ -105,6 +105,7 @@ LAYERS = (
 COMPOSERS = {
     "app",
     "composition",
+    "config_store",
     "stash_loader",
     "guard",
     "job_config",

@@ -20,7 +20,7 @@ from hypothesis import strategies as some
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from experimentstash import variations
-from experimentstash.app import VERSION_BASE, register
+from experimentstash.config_store import VERSION_BASE, register
 from experimentstash.job_config import HydraJob, as_job, own_directory, without_hydra
 from experimentstash.loader import CONFIG_NAME
 from experimentstash.stash_loader import StashLoader

@@ -25,10 +25,9 @@ from experimentstash.launch.progress import Progress
 from experimentstash.output import complain, is_terminal
 from experimentstash.preparing import Prepared
 from experimentstash.records import Run, State
-from experimentstash.session import ROOT_VARIABLE
 from experimentstash.signals import REQUESTS, SignalQueue
 from experimentstash.supervision import StopRequest, end_strays
-from experimentstash.workspace import find_stash
+from experimentstash.workspace import ROOT_VARIABLE, find_stash
 
 if TYPE_CHECKING:
     from hydra.core.utils import JobReturn
