@@ -7,6 +7,7 @@ however many tools it watches over. If the keeper itself is killed, all of that 
 from __future__ import annotations
 
 import contextlib
+import gc
 import marshal
 import os
 import select
@@ -211,8 +212,11 @@ def _serve(requests: int, reports: int, supervisor: int) -> None:
     awake, wake = os.pipe()
     for descriptor in (awake, wake):
         os.set_blocking(descriptor, False)
+    for each in _DEFAULTS:  # once for all the tools
+        signal.signal(each, signal.SIG_DFL)
+    gc.freeze()  # what we share with the supervisor stays shared
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda number, frame: None)
+    signal.signal(signal.SIGCHLD, lambda number, frame: None)  # which a program's beginning takes back
     signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals() - {signal.SIGCHLD})
     _let_go_of_all_but({2, requests, reports, awake, wake})
     procfs.adopt_orphans()
@@ -285,11 +289,8 @@ def _become(
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.chdir(cwd)
-    signal.set_wakeup_fd(-1)
-    for number in _DEFAULTS:
-        signal.signal(number, signal.SIG_DFL)
-    for each in ignored:
-        signal.signal(each, signal.SIG_IGN)
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     procfs.end_with_parent(keeper, signal.SIGTERM)
     os.execvpe(argv[0], argv, environment)

@@ -11,7 +11,7 @@ import math
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from experimentstash.light import dataclass
 
@@ -243,11 +243,18 @@ def end_with_parent(parent: int, number: signal.Signals) -> None:
 
 
 def _control_process(option: int, value: int) -> bool:
+    prctl = _prctl()
+    return prctl is not None and prctl(option, value, 0, 0, 0) == 0
+
+
+@functools.cache  # found once: a process between fork and exec has better things to do
+def _prctl() -> Callable[..., int] | None:
     import ctypes  # here, because only supervisors need it
 
     with contextlib.suppress(OSError, AttributeError):
-        return bool(ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0) == 0)
-    return False
+        found: Callable[..., int] = ctypes.CDLL(None).prctl
+        return found
+    return None
 
 
 def send(process: Identity, number: signal.Signals) -> bool:
