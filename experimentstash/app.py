@@ -28,7 +28,7 @@ from experimentstash.guard import Refusal
 from experimentstash.job_config import HydraJob
 from experimentstash.loader import CONFIG_NAME, Loader
 from experimentstash.objective import Result
-from experimentstash.output import complain, say
+from experimentstash.output import complain, paper_of, say
 from experimentstash.overrides import MULTIRUN, meant, refuse_secrets
 from experimentstash.preparing import Prepared, Shown
 from experimentstash.records import Run, State
@@ -73,7 +73,7 @@ def main(argv: Sequence[str], continuation: Continuation | None = None) -> int:
     finally:
         sys.argv = saved_argv
         if session.drafts:
-            print(resources_table(session.drafts), flush=True)
+            print(resources_table(session.drafts, paper_of(sys.stdout)), flush=True)
         if session.sweep is not None:
             _sum_up(session, session.sweep)
         if session.lock is not None:
@@ -101,7 +101,7 @@ def _sum_up(session: Session, sweep: Path) -> None:
     session.runs = runs = [*inside, *map(records.read, session.elsewhere)]
     if not runs:
         return
-    print(sweep_table(session.stash, runs), flush=True)
+    print(sweep_table(session.stash, runs, paper_of(sys.stdout)), flush=True)
     if (line := with_warnings(runs)) is not None:
         say(line)
     mistaken = [run for run in runs if run.state is State.FAILED and run.started is None]
@@ -181,7 +181,7 @@ def task(config: DictConfig) -> Result | None:
     stash, run = session.stash, prepared.run
     say(f"{run.organizer or run.experiment or run.tool}  →  {stash.relative(run.path)}")
     executed = execute(run, show_output=_shows_output(), secrets=prepared.secrets)
-    say(ending_line(stash, run))
+    say(ending_line(stash, run, paper_of(sys.stderr)))
     session.executed = executed
     # Where a launcher runs all jobs in this process, asking one of them to stop means the whole sweep.
     launcher = HydraConfig.get().launcher._target_

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from experimentstash import __version__
 from experimentstash.errors import EXIT_INTERRUPTED, StashError, is_of_surroundings
-from experimentstash.output import USAGE, complain
+from experimentstash.output import COLOUR_WISHES, USAGE, complain, wish_for_colour
 from experimentstash.workspace import Stash, find_stash
 
 # Each verb's module in `commands`, with `configure(parser)` and `main(given)`, and what it does.
 VERBS = {
-    "runs": ("runs", "list the runs, newest first"),
+    "runs": ("runs", "list the runs"),
     "show": ("show", "show everything about a run"),
     "logs": ("logs", "print what a run's tool has written"),
     "cancel": ("cancel", "end runs; their tools may save their work first"),
@@ -38,9 +38,8 @@ def executes(arguments: Sequence[str]) -> bool:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _dispatch(arguments)
+        return _dispatch(_without_colour_wish(list(sys.argv[1:] if argv is None else argv)))
     except StashError as error:
         complain(str(error))
         return error.exit_code
@@ -57,6 +56,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             complain(f"this is a bug ({type(error).__name__}: {error}); the details are in {_write_bug()}")
         return 1
+
+
+def _without_colour_wish(arguments: list[str]) -> list[str]:
+    """Take note of `--color[=WHEN]`, which every way of running has, and return the other arguments."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    wish, kept = "auto", []
+    words = iter(arguments[:end])
+    for word in words:
+        if word == "--color":
+            word = f"--color={next(words, 'always')}"
+        if not word.startswith("--color="):
+            kept.append(word)
+            continue
+        wish = word.partition("=")[2]
+        if wish not in COLOUR_WISHES:
+            raise StashError(f"--color={wish}: it is always, auto or never.")
+    wish_for_colour(wish)
+    return [*kept, *arguments[end:]]
 
 
 def _dispatch(arguments: list[str]) -> int:

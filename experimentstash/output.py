@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import time
+from contextvars import ContextVar
+from enum import Enum
+
+from experimentstash.light import TYPE_CHECKING, dataclass
+
+if TYPE_CHECKING:
+    from typing import TextIO
 
 _PREFIX = "stash: "
 
@@ -23,13 +31,16 @@ What's in it: python -m experimentstash --help, or +exp=NAME --cfg job"""
 def say(*messages: str) -> None:
     """Write messages to stderr, all at once; a terminal that has gone is no reason to fail."""
     with contextlib.suppress(OSError, ValueError):
-        print("".join(f"{_PREFIX}{message}\n" for message in messages), end="", file=sys.stderr, flush=True)
+        text = "".join(f"{as_prose(_PREFIX + message, sys.stderr)}\n" for message in messages)
+        print(text, end="", file=sys.stderr, flush=True)
 
 
 def complain(message: str) -> None:
     """Write an error to stderr."""
     with contextlib.suppress(OSError, ValueError):
-        print(f"error: {message}", file=sys.stderr, flush=True)
+        marked = paper_of(sys.stderr).paint("error:", Style.BAD)
+        told = as_prose(f"error: {message}", sys.stderr)
+        print(told.replace("error:", marked, 1), file=sys.stderr, flush=True)
 
 
 class Meter:
@@ -52,6 +63,84 @@ class Meter:
 
 def is_terminal() -> bool:
     """Tell whether there is a terminal to write on."""
+    return _is_terminal(sys.stderr)
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
     with contextlib.suppress(ValueError, AttributeError):
-        return sys.stderr.isatty()
+        return stream is not None and stream.isatty()
     return False
+
+
+# --- what is written on ----------------------------------------------------------------------------------------------
+
+
+class Style(str, Enum):
+    """How a text looks where there are colours: the parameters of ECMA-48's SGR."""
+
+    HEADING = "1"
+    GOOD = "32"
+    BAD = "31"
+    ODD = "33"
+    AT_WORK = "36"
+    FAINT = "2"
+
+
+@dataclass(frozen=True)
+class Paper:
+    """What a text is written on."""
+
+    width: int | None = None  # columns; None: as many as it takes
+    is_coloured: bool = False
+
+    def paint(self, text: str, style: Style | None) -> str:
+        """Return a text in a style, if there are colours."""
+        return f"\x1b[{style.value}m{text}\x1b[0m" if style is not None and text and self.is_coloured else text
+
+
+PLAIN = Paper()
+
+COLOUR_WISHES = ("auto", "always", "never")
+_colour_wish: ContextVar[str] = ContextVar("colour_wish", default="auto")
+# Wider lines of prose are hard to read.
+_PROSE_WIDTH = 80
+# The columns of a terminal that doesn't say how many it has.
+_USUAL_WIDTH = 80
+
+
+def wish_for_colour(when: str) -> None:
+    """Have colours `always`, `never`, or (`auto`) where a terminal shows them and nobody has said NO_COLOR."""
+    _colour_wish.set(when)
+
+
+def paper_of(stream: TextIO | None) -> Paper:
+    """Return what a stream writes on: a terminal as wide as it is, or a file as wide as it takes."""
+    wish = _colour_wish.get()
+    is_coloured = wish == "always" or (wish == "auto" and not os.environ.get("NO_COLOR") and can_redraw(stream))
+    return Paper(_width(stream), is_coloured)
+
+
+def as_prose(text: str, stream: TextIO | None) -> str:
+    """Return a text with its lines broken between words for a terminal; a file gets it as it is."""
+    width = _width(stream)
+    if width is None:
+        return text
+    from experimentstash.text import filled  # here, because a job's output is a file
+
+    return filled(text, min(width, _PROSE_WIDTH))
+
+
+def can_redraw(stream: TextIO | None) -> bool:
+    """Tell whether a stream goes to a terminal that knows colours and can move its cursor."""
+    return _is_terminal(stream) and os.environ.get("TERM", "dumb") not in ("", "dumb")
+
+
+def _width(stream: TextIO | None) -> int | None:
+    if stream is None or not _is_terminal(stream):
+        return None
+    with contextlib.suppress(OSError, ValueError):
+        actual = os.get_terminal_size(stream.fileno()).columns
+        wished = os.environ.get("COLUMNS", "")
+        wanted = int(wished) if wished.isascii() and wished.isdecimal() and len(wished) < 5 else 0
+        return min(filter(None, (actual, wanted)), default=_USUAL_WIDTH)
+    return _USUAL_WIDTH

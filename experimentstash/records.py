@@ -1,7 +1,7 @@
 """run.json: the only truth about a run. Plain data, replaced atomically at each change of state.
 
 A reader of a newer or older format ignores the keys that it doesn't know and fills the missing ones with defaults.
-Times are ISO 8601 with an offset; durations are seconds; memory is bytes.
+Times are ISO 8601 in UTC, with that offset; durations are seconds; memory is bytes.
 """
 
 from __future__ import annotations
@@ -241,16 +241,14 @@ class Run:
 
 
 def now() -> str:
-    """Return the present time with its offset, to the millisecond."""
+    """Return the present time as records keep it, to the millisecond."""
     return as_text(time.time())
 
 
 def as_text(moment: float) -> str:
     """Return a time, given as seconds since the epoch, as records keep it."""
     seconds, thousandths = divmod(round(moment * 1000), 1000)
-    local = time.localtime(seconds)
-    offset = time.strftime("%z", local)
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', local)}.{thousandths:03}{offset[:3]}:{offset[3:]}"
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{thousandths:03}+00:00"
 
 
 def moment(text: str) -> float:

@@ -65,7 +65,11 @@ def all_runs(stash: Stash) -> list[Run]:
         except StashError as error:
             say(str(error))
     tell(enquiry)
-    return sorted(found, key=lambda run: (run.created or "", run.directory), reverse=True)
+    return sorted(found, key=_age, reverse=True)
+
+
+def _age(run: Run) -> tuple[float, str]:
+    return records.moment(run.created) if run.created else 0.0, run.directory
 
 
 def tell(enquiry: Enquiry) -> None:

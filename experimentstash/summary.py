@@ -3,26 +3,41 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections import Counter
 from collections.abc import Sequence
 
+from experimentstash import tables
 from experimentstash.durations import describe, parse
+from experimentstash.output import PLAIN, Paper, Style
 from experimentstash.records import Run, State
+from experimentstash.tables import Column, Styled
+from experimentstash.text import filled
 from experimentstash.workspace import Stash
 
 # Rows that a table at the end of a sweep has at most.
 _SHOWN = 50
+# Warnings below a table at a terminal, where the table is not to scroll away.
+_SHOWN_AT_TERMINAL = 10
 # Runs that a line names at most.
 _NAMED = 5
 # Overrides that say how, not what.
 _NOT_TELLING = ("+exp=", "hydra/", "hydra.", "resources.", "code=", "dry_run=")
+_MOMENT = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d\b")
+_STYLES = {
+    State.FROZEN: Style.FAINT,
+    State.QUEUED: Style.FAINT,
+    State.RUNNING: Style.AT_WORK,
+    State.CANCELLED: Style.ODD,
+    State.PREEMPTED: Style.ODD,
+}
 _MARKS = {State.COMPLETED: "✓", State.FROZEN: "·", State.QUEUED: "·", State.RUNNING: "▶"}
 
 
-def ending_line(stash: Stash, run: Run) -> str:
+def ending_line(stash: Stash, run: Run, paper: Paper = PLAIN) -> str:
     """Say how a run ended, why, what to do, and where its log is."""
     took = f" in {describe(run.duration)}" if run.duration is not None else ""
-    lines = [f"{marked_state(run)}{took}  {stash.relative(run.path)}"]
+    lines = [f"{marked_state(run, paper)}{took}  {stash.relative(run.path)}"]
     if run.reason:
         lines.append(f"  {run.reason}")
     if run.advice:
@@ -37,43 +52,66 @@ def remarks(run: Run) -> list[str]:
     return [*(f"  warning: {warning}" for warning in run.warnings), *(f"  note: {note}" for note in run.notes)]
 
 
-def sweep_table(stash: Stash, runs: Sequence[Run]) -> str:
+def sweep_table(stash: Stash, runs: Sequence[Run], paper: Paper = PLAIN) -> str:
     """Return a table of a sweep's runs: which, state, result if there are any, time, and where its log is.
 
-    Of a large sweep it shows the runs that did not go well, or have a warning, and how many there are in each state.
+    Of a large sweep it shows the runs that did not go well, or have a warning. How many there are in each state stands
+    below.
     """
     shown = runs
     if len(runs) > _SHOWN:
         shown = [run for run in runs if run.state not in _MARKS or run.warnings][:_SHOWN]
+    columns = [_RUN, _EXPERIMENT, _STATE, Column("result", rank=1), Column("time", rank=2), _path("log")]
     rows = [
-        (run.id, title(run), marked_state(run), result(run), _took(run), stash.relative(run.path / run.log))
-        for run in shown
+        (run.id, title(run), _state(run), result(run), _took(run), stash.relative(run.path / run.log)) for run in shown
     ]
-    lines = [_table([("run", "experiment", "state", "result", "time", "log"), *rows])] if rows else []
-    lines += _warnings(runs)
-    if len(shown) < len(runs):
-        counts = Counter(run.state for run in runs)
-        lines.append(
-            f"{len(runs)} runs: " + ", ".join(f"{counts[state]} {words(state)}" for state in State if counts[state])
-        )
-    return "\n".join(lines)
+    lines = [tables.draw(columns, rows, paper)] if rows else []
+    return "\n".join([*lines, *_warnings(runs, paper), counts(runs, paper)])
 
 
-def runs_table(stash: Stash, runs: Sequence[Run]) -> str:
+def counts(runs: Sequence[Run], paper: Paper = PLAIN) -> str:
+    """Say how many runs there are in each state."""
+    found = Counter(run.state for run in runs)
+    others = [state for state in found if not state.is_known]
+    each = [paper.paint(f"{found[state]} {words(state)}", _style(state)) for state in (*State, *others) if found[state]]
+    return f"{count(len(runs))}: {', '.join(each)}"
+
+
+def runs_table(stash: Stash, runs: Sequence[Run], paper: Paper = PLAIN) -> str:
     """Return a table of runs: which, state, experiment, tool, result if there are any, when, how long, and where."""
+    columns = [
+        _RUN,
+        _STATE,
+        _EXPERIMENT,
+        Column("tool", rank=4),
+        Column("result", rank=1),
+        Column("when", rank=2),
+        Column("time", rank=3),
+        _path("directory"),
+    ]
     rows = [
-        (run.id, marked_state(run), title(run), run.tool, result(run), _when(run), _took(run), stash.relative(run.path))
+        (run.id, _state(run), title(run), run.tool, result(run), _when(run), _took(run), stash.relative(run.path))
         for run in runs
     ]
-    table = _table([("run", "state", "experiment", "tool", "result", "when", "time", "directory"), *rows])
-    return "\n".join([table, *_warnings(runs)])
+    return "\n".join([tables.draw(columns, rows, paper), *_warnings(runs, paper)])
 
 
-def _warnings(runs: Sequence[Run]) -> list[str]:
+# What says which run a row is about.
+_RUN, _STATE, _EXPERIMENT = Column("run"), Column("state"), Column("experiment", least=28, keeps_end=True)
+
+
+def _path(heading: str) -> Column:
+    return Column(heading, rank=5, is_spare=True)
+
+
+def _warnings(runs: Sequence[Run], paper: Paper) -> list[str]:
     """Return the lines below a table that say what is to be looked at in it."""
+    most = _SHOWN if paper.width is None else _SHOWN_AT_TERMINAL
     lines = [f"! {run.id}: {warning}" for run in runs for warning in run.warnings]
-    hidden = len(lines) - _SHOWN
-    return lines if hidden <= 0 else [*lines[:_SHOWN], f"! and {hidden} more warnings; experimentstash show RUN"]
+    hidden = len(lines) - most
+    if hidden > 0:
+        lines[most:] = [f"! and {hidden} more warnings; experimentstash show RUN"]
+    return [paper.paint(filled(line, paper.width), Style.ODD) for line in lines]
 
 
 def with_warnings(runs: Sequence[Run]) -> str | None:
@@ -85,7 +123,7 @@ def with_warnings(runs: Sequence[Run]) -> str | None:
     return f"{len(found)} of {count(len(runs))} with a warning: look at {named}  (experimentstash show RUN)"
 
 
-def resources_table(runs: Sequence[Run]) -> str:
+def resources_table(runs: Sequence[Run], paper: Paper = PLAIN) -> str:
     """Return a table of what runs ask for, and what that comes to."""
     rows = [
         (
@@ -95,7 +133,9 @@ def resources_table(runs: Sequence[Run]) -> str:
         )
         for run in runs[:_SHOWN]
     ]
-    lines = [_table([("experiment", "time", "cpus", "gpus", "mem", "partition"), *rows])]
+    headings = ("time", "cpus", "gpus", "mem", "partition")
+    columns = [_EXPERIMENT, *(Column(heading) for heading in headings)]
+    lines = [tables.draw(columns, rows, paper)]
     if len(runs) > _SHOWN:
         lines.append(f"… and {len(runs) - _SHOWN} more")
     hours = [(_time(run) or 0.0) / 3600 for run in runs]
@@ -128,16 +168,6 @@ def _gpus(run: Run) -> int:
     return sum(int(count) if count.isdecimal() else 1 for count in counts)
 
 
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    """Return a heading and rows as text; a column with nothing in it is left out."""
-    columns = [column for column in zip(*rows, strict=True) if any(column[1:])]
-    widths = [max(map(len, column)) for column in columns]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in zip(*columns, strict=True)
-    )
-
-
 def count(number: int) -> str:
     """Return so many runs in words."""
     return f"{number} run{'' if number == 1 else 's'}"
@@ -154,11 +184,20 @@ def title(run: Run) -> str:
     return " ".join([run.organizer or run.tool, *own])
 
 
-def marked_state(run: Run) -> str:
+def marked_state(run: Run, paper: Paper = PLAIN) -> str:
     """Return a run's state in words, with a mark in front, and one behind if it has warnings."""
-    return (
-        f"{_MARKS.get(run.state, '✗' if run.state.is_known else '?')} {words(run.state)}{' !' if run.warnings else ''}"
-    )
+    return paper.paint(_state(run).text, _state(run).style)
+
+
+def _state(run: Run) -> Styled:
+    mark = _MARKS.get(run.state, "✗" if run.state.is_known else "?")
+    return Styled(f"{mark} {words(run.state)}{' !' if run.warnings else ''}", _style(run.state, run.warnings))
+
+
+def _style(state: State, warnings: Sequence[str] = ()) -> Style | None:
+    if state is State.COMPLETED:
+        return Style.ODD if warnings else Style.GOOD
+    return _STYLES.get(state, Style.BAD if state.is_known else None)
 
 
 def result(run: Run) -> str:
@@ -178,4 +217,18 @@ def _took(run: Run) -> str:
 
 def _when(run: Run) -> str:
     moment = run.started or run.created
-    return datetime.datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M") if moment else "-"
+    return local(moment, seconds=False) if moment else "-"
+
+
+def local(moment: str, *, seconds: bool = True) -> str:
+    """Return a time of a record as a clock here shows it."""
+    return datetime.datetime.fromisoformat(moment).astimezone().strftime(f"%Y-%m-%d %H:%M{':%S' if seconds else ''}")
+
+
+def in_local_time(text: str) -> str:
+    """Return a text in which the times, as records keep them, are those of a clock here, with their zone."""
+    return _MOMENT.sub(lambda found: f"{local(found[0])} {_zone(found[0])}", text)
+
+
+def _zone(moment: str) -> str:
+    return datetime.datetime.fromisoformat(moment).astimezone().strftime("%Z")

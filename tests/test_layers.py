@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "experimentstash"
 # From the bottom up. A module may import from the layers below its own.
 LAYERS = (
     {"light"},
-    {"errors", "parameters", "procfs", "schema", "signals", "steps", "terminal", "detect_writes"},
+    {"errors", "parameters", "procfs", "schema", "signals", "steps", "terminal", "detect_writes", "text"},
     {"stash_loader"},
     {"loader"},
     {
@@ -30,7 +30,7 @@ LAYERS = (
         "calling.words",
         "calling.ways",
     },
-    {"keeper", "kept_ends", "declared.option"},
+    {"keeper", "kept_ends", "declared.option", "tables"},
     {f"declared.{name}" for name in ("argparse", "click", "absl", "typed")},
     {"declared.library"},
     {"declared.program"},

@@ -370,7 +370,7 @@ def test_a_warning_is_seen_wherever_the_run_is(here: Stash, in_process: InProces
     assert re.search(r"(?m)^warning +look at this$", in_process(command_line(here), "show", run.id).stdout)
     remarks = "  warning: look at this\n  note: a detail"
     assert ending_line(here, run) == f"✓ completed ! in 1.5s  {here.relative(run.path)}\n{remarks}"
-    assert sweep_table(here, [run]).endswith(f"\n! {run.id}: look at this")
+    assert sweep_table(here, [run]).endswith(f"\n! {run.id}: look at this\n1 run: 1 completed")
     assert with_warnings([run, *[run] * 7]).startswith(f"8 of 8 runs with a warning: look at {run.id}, ")
     many = [ended(here, State.COMPLETED) for _ in range(51)]
     assert [line.split()[0] for line in sweep_table(here, [*many, run]).splitlines()] == ["run", run.id, "!", "52"]

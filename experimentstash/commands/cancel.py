@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from experimentstash.cancelling import cancel
 from experimentstash.commands import choosing
 from experimentstash.errors import StashError
-from experimentstash.output import complain, say
+from experimentstash.output import complain, paper_of, say
 from experimentstash.runs import all_runs, is_of_sweep, unknowable
 from experimentstash.summary import ending_line
 from experimentstash.workspace import find_stash
@@ -40,7 +41,7 @@ def main(given: argparse.Namespace) -> int:
     is_whole = given.all or given.sweep is not None
     done = cancel(stash, [run for run in named if not run.state.is_final], say, whole_sweeps=is_whole)
     for run in done.runs:
-        say(f"{run.id}: {ending_line(stash, run)}")
+        say(f"{run.id}: {ending_line(stash, run, paper_of(sys.stderr))}")
     for failure in done.failed:
         complain(failure)
     return 1 if done.failed else 0

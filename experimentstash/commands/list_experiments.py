@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import sys
 
+from experimentstash import tables
 from experimentstash.errors import StashError, did_you_mean
 from experimentstash.organizers import Organizer, Organizers
-from experimentstash.output import say
+from experimentstash.output import paper_of, say
+from experimentstash.tables import Column
 from experimentstash.workspace import Stash, find_stash
 
 
@@ -49,12 +52,14 @@ def _as_data(organizer: Organizer) -> dict[str, object]:
 
 
 def _table(found: list[Organizer]) -> str:
-    rows = [("experiment", "tool", "runtime", "tags", "description"), *map(_row, found)]
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    return "\n".join(
-        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]).rstrip()
-        for row in rows
-    )
+    columns = [
+        Column("experiment", least=28, keeps_end=True),
+        Column("tool", rank=1),
+        Column("runtime", rank=3),
+        Column("tags", rank=4, least=8),
+        Column("description", rank=2, least=20),
+    ]
+    return tables.draw(columns, [_row(each) for each in found], paper_of(sys.stdout))
 
 
 def _row(organizer: Organizer) -> tuple[str, str, str, str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from pathlib import Path
 
 from experimentstash import continuing, records
@@ -11,7 +12,7 @@ from experimentstash.commands.choosing import A_RUN
 from experimentstash.continuing import Continuation
 from experimentstash.errors import StashError
 from experimentstash.execute import execute
-from experimentstash.output import say
+from experimentstash.output import paper_of, say
 from experimentstash.runs import find
 from experimentstash.summary import ending_line
 from experimentstash.workspace import Stash, find_stash
@@ -59,5 +60,5 @@ def _resume(stash: Stash, name: str) -> int:
     run = continuing.reopen(stash, find(stash, name))
     say(f"attempt {run.attempt} at {run.organizer or run.tool}  →  {stash.relative(run.path)}")
     executed = execute(run, show_output=True)
-    say(ending_line(stash, executed.run))
+    say(ending_line(stash, executed.run, paper_of(sys.stderr)))
     return executed.run.exit_code or 0

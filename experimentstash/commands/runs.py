@@ -1,34 +1,52 @@
-"""``experimentstash runs``: the runs of the stash, newest first."""
+"""``experimentstash runs``: the runs of the stash.
+
+At a terminal the newest few, the newest at the bottom, just above the prompt; elsewhere all, the newest first.
+"""
 
 from __future__ import annotations
 
 import argparse
 import fnmatch
 import json
+import sys
 
 from experimentstash.errors import StashError, did_you_mean
-from experimentstash.output import say
+from experimentstash.output import paper_of, say
 from experimentstash.records import Run, State
 from experimentstash.runs import all_runs
 from experimentstash.summary import runs_table
 from experimentstash.workspace import Stash, find_stash
+
+# Runs that are shown at a terminal unless somebody says how many.
+_SHOWN = 30
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
     parser.add_argument("--state", help="only those in this state: completed, failed, running …")
     parser.add_argument("--exp", metavar="GLOB", help="only those of these experiments: 'figure1/*'")
-    parser.add_argument("-n", "--most", type=int, metavar="N", help="at most so many")
+    amount = parser.add_mutually_exclusive_group()
+    amount.add_argument(
+        "-n", "--most", type=_amount, metavar="N", help=f"the newest N (at a terminal {_SHOWN}, unless you say so)"
+    )
+    amount.add_argument("--all", action="store_true", help="all of them, at a terminal too")
     parser.add_argument("--json", action="store_true", help="print the records")
 
 
 def main(given: argparse.Namespace) -> int:
     """Print the runs as a table or as JSON."""
-    found = runs(find_stash(), state=given.state, experiment=given.exp, most=given.most)
+    stash = find_stash()
+    found = runs(stash, state=given.state, experiment=given.exp, most=given.most)
+    paper = paper_of(sys.stdout)
     if given.json:
         print(json.dumps(found, indent=2, default=vars))
+    elif found and paper.width is None:
+        print(runs_table(stash, found, paper))
     elif found:
-        print(runs_table(find_stash(), found))
+        shown = found if given.all or given.most is not None else found[:_SHOWN]
+        print(runs_table(stash, shown[::-1], paper))
+        if len(shown) < len(found):
+            say(f"the newest {len(shown)} of {len(found)} runs; -n N shows more, --all all of them")
     else:
         say("there are no such runs" if given.state or given.exp else "there are no runs yet")
     return 0
@@ -49,6 +67,13 @@ def runs(
         and (experiment is None or fnmatch.fnmatchcase(run.organizer or run.experiment or run.tool, experiment))
     ]
     return found[:most]
+
+
+def _amount(word: str) -> int:
+    number = int(word) if word.isascii() and word.isdecimal() and len(word) < 10 else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{word!r} is no number of runs: write one from 1 on")
+    return number
 
 
 def _state(word: str) -> State:

@@ -11,7 +11,7 @@ from experimentstash.commands import choosing
 from experimentstash.durations import describe
 from experimentstash.records import Code, Run
 from experimentstash.runs import find, slurm_job
-from experimentstash.summary import result, words
+from experimentstash.summary import in_local_time, result, words
 from experimentstash.workspace import Stash, find_stash
 from experimentstash.written import in_words
 
@@ -42,7 +42,7 @@ def show(stash: Stash, run: Run) -> list[tuple[str, str]]:
         ("run", run.id),
         ("state", words(run.state)),
         *(("warning", warning) for warning in run.warnings),
-        ("why", run.reason),
+        ("why", None if run.reason is None else in_local_time(run.reason)),
         (
             "supposed",
             None if run.job_end is None or run.job_end.is_known else "SLURM has not yet said why it ended the job",
@@ -57,7 +57,7 @@ def show(stash: Stash, run: Run) -> list[tuple[str, str]]:
         ("overrides", shlex.join(run.overrides) or None),
         ("directory", stash.relative(run.path)),
         ("log", stash.relative(run.path / run.log)),
-        ("started", run.started),
+        ("started", None if run.started is None else in_local_time(run.started)),
         ("took", None if run.duration is None else describe(run.duration)),
         ("CPU time", None if run.cpu_time is None else describe(run.cpu_time)),
         ("peak memory", memory),
@@ -78,7 +78,7 @@ def show(stash: Stash, run: Run) -> list[tuple[str, str]]:
     ]
     rows += [("W&B", f"{each['id']}: {_wandb(each)}") for each in run.wandb.get("runs", [])]
     rows += [("earlier", f"attempt {each.number}: {words(each.state)}, {each.log}") for each in run.attempts]
-    rows += [("note", note) for note in run.notes]
+    rows += [("note", in_local_time(note)) for note in run.notes]
     return [(label, text) for label, text in rows if text is not None]
 
 

@@ -8,11 +8,12 @@ import json
 import shlex
 import sys
 
-from experimentstash import adding, removing, tools
+from experimentstash import adding, removing, tables, tools
 from experimentstash.detection import Detection, describe
 from experimentstash.errors import StashError
-from experimentstash.output import complain, is_terminal, say
+from experimentstash.output import complain, is_terminal, paper_of, say
 from experimentstash.removing import Removal, Removed, Restored
+from experimentstash.tables import Column
 from experimentstash.tools import Synced, Tool, Updated
 from experimentstash.transaction import put_in_order
 from experimentstash.workspace import Stash, find_stash
@@ -181,14 +182,19 @@ def _list(stash: Stash, given: argparse.Namespace) -> int:
     if not found:
         say("there are no tools yet: experimentstash tool add NAME URL")
         return 0
-    rows = [("tool", "commit", "environment", "experiments", "description")]
+    columns = [
+        Column("tool", least=20),
+        Column("commit", rank=1),
+        Column("environment", rank=3),
+        Column("experiments", rank=4),
+        Column("description", rank=2, least=20),
+    ]
+    rows = []
     for tool in found:
         commit = (tool.commit or tool.pinned or "-")[:10] + ("*" if tool.work else "")
         ready = "problem" if tool.problem else f"{tool.environment}{'' if tool.is_ready else ', not made'}"
         rows.append((tool.name, commit, ready, str(len(tool.experiments)), tool.description))
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    for row in rows:
-        print("  ".join([*(f"{text:<{width}}" for text, width in zip(row, widths, strict=False)), row[4]]).rstrip())
+    print(tables.draw(columns, rows, paper_of(sys.stdout)))
     for tool in found:
         for problem in filter(None, (tool.problem, tool.pin_problem)):
             say(problem)

@@ -1,0 +1,287 @@
+"""What a person sees: tables that fit the terminal, colours, prose that is broken between words."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experimentstash import records
+from experimentstash.output import PLAIN, Paper, Style
+from experimentstash.records import Run, State
+from experimentstash.summary import counts, resources_table, runs_table, sweep_table
+from experimentstash.tables import Column, Styled, draw
+from experimentstash.terminal import plain
+from experimentstash.text import cells, clean, filled, shorten
+from experimentstash.workspace import Stash
+from tests.conftest import InProcess, StashUnderTest
+from tests.faults import freeze, new_stash
+from tests.terminals import Terminal, program
+
+WIDTHS = (1, 20, 50, 80, 120, 200)
+LONG = "figure1/a_rather_long_name_of_an_experiment/with_another_part_below_it"
+WIDE = "圖一/主成分分析_瑞士捲"
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Stash:
+    return new_stash(tmp_path / "my stäsh's")
+
+
+def ended(stash: Stash, state: State = State.COMPLETED, **fields: Any) -> Run:
+    given: dict[str, Any] = {"state": state, "exit_code": 0, "ended": records.now(), "duration": 75.0, **fields}
+    return freeze(stash, ["true"], **given)
+
+
+def odd_runs(stash: Stash) -> list[Run]:
+    """Runs of every state, with long and strange names."""
+    overrides = ["params.learning_rate=0.00012345", "params.name=日本語のとても長い名前"]
+    runs = [ended(stash, state, organizer=LONG, overrides=[*overrides, f"params.n={state.value}"]) for state in State]
+    runs += [ended(stash, organizer=organizer) for organizer in (WIDE, "x", "e\u0301tude", "a\nb\tc\x1b[31m", "‮evil")]
+    runs.append(ended(stash, tool="a" * 150, organizer=None, result=[0.5, 1 / 3]))
+    runs.append(ended(stash, organizer="👩‍🔬/🧪❤️", warnings=["look at this " * 20]))
+    return runs
+
+
+# --- the widths of texts ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "width"),
+    [("", 0), ("abc", 3), ("日本", 4), ("e\u0301", 1), ("äöü", 3), ("✓ →", 3), ("🧪", 2), ("ａ", 2), ("a\u200bb", 2)],
+)
+def test_columns_of_a_text(text: str, width: int) -> None:
+    assert cells(text) == width
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "keeps_end", "expected"),
+    [
+        ("abcdef", 6, False, "abcdef"),
+        ("abcdef", 5, False, "abcd…"),
+        ("abcdefghij", 7, True, "ab…ghij"),
+        ("日本語", 5, False, "日本…"),
+        ("日本語", 4, False, "日…"),
+        ("e\u0301e\u0301e\u0301", 2, False, "e\u0301…"),
+        ("abcdefge\u0301", 4, True, "a…ge\u0301"),
+        ("abc", 1, True, "…"),
+        ("abc", 0, True, ""),
+    ],
+)
+def test_a_text_is_shortened(text: str, width: int, keeps_end: bool, expected: str) -> None:
+    assert shorten(text, width, keeps_end=keeps_end) == expected
+    assert cells(expected) <= width
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("plain äöü 日本 👩‍🔬", "plain äöü 日本 👩‍🔬"),
+        ("a\nb\tc", "a\\nb\\tc"),
+        ("\x1b[31mred", "\\x1b[31mred"),
+        ("\x9b31m", "\\x9b31m"),
+        ("\u202eevil", "\\u202eevil"),
+        ("\udcff", "\\udcff"),
+        ("a\u2028b", "a\\u2028b"),
+    ],
+)
+def test_what_would_move_the_cursor_is_written_out(text: str, expected: str) -> None:
+    assert clean(text) == expected
+
+
+# --- tables ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_least_important_columns_go_first() -> None:
+    columns = [
+        Column("id"),
+        Column("name", least=8, keeps_end=True),
+        Column("first", rank=2),
+        Column("last", rank=1),
+        Column("path", rank=3, is_spare=True),
+    ]
+    rows = [("1", "n" * 20, "f" * 10, "l" * 10, "p" * 10)]
+    headings = {
+        width: draw(columns, rows, Paper(width)).splitlines()[0].split() for width in (None, 60, 59, 47, 36, 35)
+    }
+    assert headings[None] == headings[60] == ["id", "name", "first", "last", "path"]
+    # Nothing is shortened for what is spare; a name is shortened before a column goes.
+    assert headings[59] == headings[47] == headings[36] == ["id", "name", "first", "last"]
+    assert headings[35] == ["id", "name", "last"]
+    assert draw(columns, rows, Paper(11)).splitlines()[1] == "1   nn…nnnn"
+    assert draw(columns, rows, Paper(6)).splitlines()[1] == "1   n…"
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_no_row_is_wider_than_the_terminal(here: Stash, width: int) -> None:
+    runs = odd_runs(here)
+    for paper in (Paper(width), Paper(width, is_coloured=True)):
+        for text in (
+            runs_table(here, runs, paper),
+            runs_table(here, runs[:1], paper),
+            sweep_table(here, runs, paper),
+            resources_table(runs, paper),
+        ):
+            prose = ("!", " ", str(len(runs)))
+            rows = [row for row in plain(text).splitlines() if not row.startswith(prose)]
+            assert len(rows) > 1 and max(map(cells, rows)) <= width, text
+
+
+def test_a_table_for_a_file_has_everything_and_nothing_else(here: Stash) -> None:
+    runs = odd_runs(here)
+    table = runs_table(here, runs)
+    assert "…" not in table and "\x1b" not in table and "\u202e" not in table
+    assert table.split("\n")[0].split() == ["run", "state", "experiment", "tool", "result", "when", "time", "directory"]
+    assert len(table.splitlines()) == 1 + len(runs) + 1  # and the warning
+    for run in runs:
+        assert here.relative(run.path) in table
+
+
+def test_states_have_colours_where_there_are_colours(here: Stash) -> None:
+    run = ended(here, State.FAILED)
+    assert "\x1b[31m✗ failed\x1b[0m" in runs_table(here, [run], Paper(80, is_coloured=True))
+    both = "2 runs: \x1b[32m1 completed\x1b[0m, \x1b[31m1 failed\x1b[0m"
+    assert counts([run, ended(here)], Paper(80, is_coloured=True)) == both
+    assert counts([run], PLAIN) == "1 run: 1 failed"
+    assert draw([Column("")], [[Styled("a", Style.GOOD)]], Paper(80)) == "\na"
+
+
+def test_counts_name_every_state_there_is(here: Stash) -> None:
+    strange = ended(here)
+    strange.state = State("resting")
+    assert counts([ended(here), ended(here), strange, ended(here, State.TIMED_OUT)]) == (
+        "4 runs: 2 completed, 1 timed out, 1 resting"
+    )
+
+
+# --- prose -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("short", "short"),
+        ("four words are too long", "four words are too\n  long"),
+        ("  → four words are too long", "  → four words are\n    too long"),
+        ("  → git add a/very/long/path/that/is/copied", "  → git add a/very/long/path/that/is/copied"),
+        ("one `two three` four five", "one `two three` four\n  five"),
+        ("a https://example.org/a/long/address b", "a\n  https://example.org/a/long/address\n  b"),
+        ("    what was laid out by others stays", "    what was laid out by others stays"),
+        ("日本語 日本語 日本語 日本語", "日本語 日本語 日本語\n  日本語"),
+        ("", ""),
+    ],
+)
+def test_prose_is_broken_between_words(text: str, expected: str) -> None:
+    assert filled(text, 20) == expected
+    assert filled(text, None) == text
+
+
+# --- in a terminal ---------------------------------------------------------------------------------------------------
+
+
+def shown(stash: Stash, *arguments: str, columns: int = 80, **environment: str) -> Terminal:
+    with Terminal(program(*arguments), cwd=stash.root, columns=columns, **environment) as terminal:
+        terminal.end()
+        return terminal
+
+
+@pytest.fixture
+def many(here: Stash) -> list[Run]:
+    """Runs that have ended, oldest first."""
+    return [
+        ended(here, organizer=f"{LONG}/{number}", created=f"2026-01-31T12:{number // 60:02}:{number % 60:02}.000+00:00")
+        for number in range(45)
+    ]
+
+
+@pytest.mark.parametrize("columns", [50, 80, 120, 200])
+def test_runs_at_a_terminal(here: Stash, many: list[Run], columns: int) -> None:
+    terminal = shown(here, "runs", columns=columns)
+    heading, *rows, said = terminal.lines if columns > 50 else [*terminal.lines[:-2], " ".join(terminal.lines[-2:])]
+    assert heading.split()[:3] == ["run", "state", "experiment"]
+    assert [row.split()[0] for row in rows] == [run.id for run in many[-30:]]  # one line each, the newest last
+    assert "the newest 30 of 45 runs" in said and "--all" in said
+    assert ("/44 " in f"{rows[-1]} ") or (columns == 50 and "44" in rows[-1])
+    assert ("outputs/2026-01-31" in rows[-1]) is (columns == 200)
+
+
+def test_how_many_runs_are_shown(here: Stash, many: list[Run], in_process: InProcess) -> None:
+    assert [row.split()[0] for row in shown(here, "runs", "-n", "2").lines[1:]] == [run.id for run in many[-2:]]
+    assert [row.split()[0] for row in shown(here, "runs", "--all").lines[1:]] == [run.id for run in many]
+    everything = in_process(StashUnderTest(here.root), "runs").stdout.splitlines()
+    assert [row.split()[0] for row in everything[1:]] == [run.id for run in reversed(many)]
+    for wrong in ("0", "-3", "many", "1" * 30):
+        refused = shown(here, "runs", "-n", wrong)
+        assert refused.process.returncode == 2 and "no number of runs" in " ".join(refused.text.split())
+
+
+def test_runs_of_none_at_a_terminal(here: Stash) -> None:
+    assert shown(here, "runs").lines == ["stash: there are no runs yet"]
+
+
+def test_columns_may_be_fewer_than_the_terminal_has(here: Stash, many: list[Run]) -> None:
+    for columns, wished, expected in ((120, "60", 60), (60, "500", 60), (60, "many", 60), (0, "", 80)):
+        terminal = shown(here, "runs", columns=columns or 300, COLUMNS=wished) if columns else None
+        if terminal is not None:
+            assert max(map(len, terminal.lines[:-1])) <= expected
+
+
+@pytest.mark.parametrize(
+    ("environment", "options", "is_coloured"),
+    [
+        ({}, [], True),
+        ({"NO_COLOR": "1"}, [], False),
+        ({"NO_COLOR": ""}, [], True),
+        ({"TERM": "dumb"}, [], False),
+        ({"NO_COLOR": "1"}, ["--color=always"], True),
+        ({}, ["--color=never"], False),
+        ({}, ["--color", "never"], False),
+        ({"TERM": "dumb"}, ["--color", "always"], True),
+    ],
+)
+def test_colours_where_they_are_wanted(
+    here: Stash, environment: dict[str, str], options: list[str], is_coloured: bool
+) -> None:
+    ended(here, State.FAILED)
+    terminal = shown(here, "runs", *options, **environment)
+    assert (b"\x1b[" in terminal.raw) is is_coloured
+    assert terminal.colours("failed") == ({"red"} if is_coloured else {"default"})
+
+
+def test_times_are_those_of_a_clock_here(here: Stash, in_process: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The record keeps UTC, and sorts runs rightly when clocks are put back, or in another zone."""
+    later = ended(here, started="2026-10-25T00:30:00.123+00:00", created="2026-10-25T00:30:00.000+00:00")
+    earlier = ended(here, created="2026-10-25T02:10:00.000+02:00", notes=["closed at 2026-10-25T01:10:00.000+00:00"])
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        stash = StashUnderTest(here.root)
+        assert re.search(r"(?m)^started +2026-10-25 02:30:00 CEST$", in_process(stash, "show", later.id).stdout)
+        assert "closed at 2026-10-25 02:10:00 CET\n" in in_process(stash, "show", earlier.id).stdout
+        rows = in_process(stash, "runs").stdout.splitlines()[1:]
+        assert [row.split()[0] for row in rows] == [later.id, earlier.id]
+        assert "  2026-10-25 02:30  " in rows[0] and "  2026-10-25 02:10  " in rows[1]
+        assert records.as_text(1790000000.0) == "2026-09-21T14:13:20.000+00:00"
+    finally:
+        monkeypatch.delenv("TZ")
+        time.tzset()
+
+
+def test_no_colours_in_a_file(here: Stash, in_process: InProcess) -> None:
+    ended(here, State.FAILED)
+    stash = StashUnderTest(here.root)
+    assert "\x1b" not in in_process(stash, "runs").stdout
+    assert "\x1b[31m✗ failed" in in_process(stash, "runs", "--color=always").stdout
+    assert "\x1b" not in in_process(stash, "--color=auto", "runs").stdout
+    refused = in_process(stash, "runs", "--color=sometimes")
+    assert refused.returncode == 2 and "always, auto or never" in refused.stderr
+
+
+def test_an_error_fits_the_terminal(here: Stash) -> None:
+    for columns in (50, 80, 200):
+        terminal = shown(here, "show", "no-such-run-of-a-name-that-is-so-long", "--color=never", columns=columns)
+        assert terminal.lines[0].startswith("error: There is no run") and "…" not in terminal.text
+        assert not any(line[:1].isalnum() for line in terminal.lines[1:])  # nothing was broken by the terminal
