@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from hydra import version
 from hydra._internal.utils import create_config_search_path
-from hydra.core.plugins import Plugins
-from hydra.core.utils import JobRuntime, setup_globals
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
@@ -25,11 +22,7 @@ class Composer:
 
     def __init__(self, stash: Stash) -> None:
         self.stash = stash
-        config_store.register()
-        version.setbase(config_store.VERSION_BASE)
-        setup_globals()
-        Plugins.instance()  # they contribute to the search path
-        JobRuntime.instance().set("name", config_store.JOB_NAME)
+        config_store.set_up()
         self._loader = RememberingLoader(create_config_search_path(str(stash.conf)))
 
     def compose(self, overrides: Sequence[str], directory: Path | None = None) -> Request:

@@ -6,7 +6,10 @@ import contextlib
 import os
 from collections.abc import Iterator
 
+from hydra import version
 from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobRuntime, setup_globals
 
 from experimentstash.output import USAGE
 from experimentstash.schema import StashConfig
@@ -43,6 +46,15 @@ def register() -> None:
             },
         },
     )
+
+
+def set_up() -> None:
+    """Make Hydra ready to compose a stash's configuration without its application."""
+    register()
+    version.setbase(VERSION_BASE)
+    setup_globals()
+    Plugins.instance()  # they contribute to the search path
+    JobRuntime.instance().set("name", JOB_NAME)
 
 
 @contextlib.contextmanager

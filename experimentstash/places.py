@@ -9,6 +9,7 @@ from pathlib import Path
 
 from experimentstash import git, registrations, submodules
 from experimentstash.errors import StashError
+from experimentstash.schema import Unresolved
 from experimentstash.submodules import Superproject
 from experimentstash.workspace import Stash
 
@@ -40,6 +41,8 @@ def find(stash: Stash, project: Superproject, name: str) -> Place:
     """Return where a tool lies; StashError if that isn't certain, or not below tools/."""
     tool = registrations.read(stash, name)
     where = stash.registration(name).relative_to(stash.root)
+    if isinstance(tool.path, Unresolved):
+        raise StashError(f"{where}: path: {tool.path} stands for something only in a run.", f"write it out in {where}")
     directory = Path(os.path.normpath(stash.root / tool.path))
     if not directory.is_relative_to(stash.root / "tools") or directory == stash.root / "tools":
         raise StashError(f"{where}: path: {tool.path!r} is not below tools/.", f"mend `path:` in {where}")

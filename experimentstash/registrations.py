@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from experimentstash import entrypoints, recipes
 from experimentstash.errors import StashError, did_you_mean
 from experimentstash.recipes import Recipe
-from experimentstash.schema import ToolConfig
+from experimentstash.schema import MISSING, ToolConfig, Unresolved
 from experimentstash.workspace import Stash
 
 _PLAIN = re.compile(r"[A-Za-z_./][A-Za-z0-9_./-]*(?: [A-Za-z0-9_./-]+)*")
 _NOT_PLAIN = {"null", "true", "false", "yes", "no", "on", "off", "none", "~", "y", "n"}
+# What makes a registration depend on other files, or on a run.
+_REFERS = re.compile(r"\$\{|@package|(?m:^defaults\b)")
+_SETS_TOOL = re.compile(r"(?m)^[\"']?tool[\"']?[ \t]*:")
 _COMMIT = re.compile(r"(?m)^commit[ \t]*:.*?([ \t]+#.*)?$")
 
 
 def read(stash: Stash, name: str) -> ToolConfig:
-    """Return a tool's registration. StashError if there is none or it isn't one."""
-    from omegaconf import DictConfig, OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError
+    """Return a tool's registration, as its runs get it; what only a run can resolve is `Unresolved` in it.
 
+    StashError if there is none or it isn't one.
+    """
     path = stash.registration(name)
     where = path.relative_to(stash.root)
     if not path.is_file():
@@ -32,19 +35,52 @@ def read(stash: Stash, name: str) -> ToolConfig:
             f"There is no tool {name!r}.{did_you_mean(name, valid)}\nTools: {', '.join(valid) or 'none yet'}",
             "experimentstash tool list",
         )
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    from experimentstash import tool_config
+
+    problem: Exception | None = None
+    if not _is_plain(stash, path):
+        try:
+            return tool_config.composed(stash, name)
+        except Exception as error:  # whatever it is: the file alone may do
+            problem = error
     try:
-        loaded = OmegaConf.load(path)
-        if isinstance(loaded, DictConfig) and "defaults" in loaded:
-            del loaded["defaults"]
-        tool = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(ToolConfig), loaded))
+        tool = tool_config.alone(path)
+        if problem is not None and MISSING in (tool.path, tool.entrypoint):  # another file has it
+            raise AssertionError(" ".join(str(problem).split())) from problem
     except (YAMLError, OmegaConfBaseException, OSError, UnicodeDecodeError, AssertionError) as error:
         raise StashError(f"{where}: {str(error).strip().splitlines()[0]}.", f"mend {where}") from error
-    assert isinstance(tool, ToolConfig)
     return tool
 
 
+def _is_plain(stash: Stash, registration: Path) -> bool:
+    """Tell whether a registration says all by itself: Hydra, which is slow, need not compose it."""
+    try:
+        text = registration.read_text(encoding="utf-8")
+        root = (stash.conf / "config.yaml").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return True
+    return not _REFERS.search(text) and not _SETS_TOOL.search(root)
+
+
 def recipe(stash: Stash, name: str, tool: ToolConfig, directory: Path) -> Recipe:
-    """Return the recipe of a tool's environment, the same that its runs have."""
+    """Return the recipe of a tool's environment, the same that its runs have; StashError if only a run can know it."""
+    environment = tool.environment
+    needed: dict[str, Sequence[Any]] = {
+        "entrypoint": [tool.entrypoint] if tool.entrypoint.lstrip().startswith("${") else [],
+        "python_version": [tool.python_version],
+        "dependencies": tool.dependencies,
+        "environment": [*vars(environment).values(), *environment.extras, *environment.groups],
+    }
+    for field, values in needed.items():
+        if unresolved := next((each for each in values if isinstance(each, Unresolved)), None):
+            raise StashError(
+                f"{stash.registration(name).relative_to(stash.root)}: {field}: {unresolved} stands for something only"
+                " in a run: the environment can't be told without one.",
+                "the first run makes it; or write there what it stands for",
+            )
     entry = entrypoints.read(tool.entrypoint, directory)
     return recipes.plan(name, tool, directory, entry.script, stash.environments, runs_python=entry.runs_python)
 

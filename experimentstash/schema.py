@@ -13,6 +13,10 @@ from typing import Any, Dict, List, Optional
 MISSING: Any = "???"
 
 
+class Unresolved(str):
+    """A setting of a registration as it is written, because only a run can tell what it stands for."""
+
+
 class CallStyle(Enum):
     """How a tool is told what to do: the dialect of the library that reads its command line (docs/tools.md)."""
 

@@ -100,7 +100,7 @@ def _show(stash: Stash, name: str, directories: Mapping[str, Path]) -> Tool:
         name=name,
         path=config.path,
         entrypoint=config.entrypoint,
-        style=config.call.style.value,
+        style=getattr(config.call.style, "value", str(config.call.style)),  # text, if only a run can resolve it
         description=config.description,
         experiments=experiments,
         pinned=config.commit,

@@ -57,7 +57,18 @@ LAYERS = (
     {"run_places", "results", "written", "calls", "config_store"},
     {"provenance", "calling.arguments", "environments", "collect", "completion", "slurm", "summary", "wandb_runs"}
     | {"copies", "editable"}
-    | {"slurm_query", "sweepers", "attempts", "detection", "older", "organizers", "packs", "submodules", "toolpath"},
+    | {
+        "slurm_query",
+        "sweepers",
+        "attempts",
+        "detection",
+        "older",
+        "organizers",
+        "packs",
+        "tool_config",
+        "submodules",
+        "toolpath",
+    },
     {"job_terms"},
     {"job_end"},
     {
@@ -114,6 +125,7 @@ COMPOSERS = {
     "overrides",
     "preparing",
     "sweep_size",
+    "tool_config",
     "variations",
     "launch.jobs",
     "launch.submitit_jobs",

@@ -7,6 +7,7 @@ environment that isn't made yet, changes that aren't committed) are shown, and l
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import tempfile
@@ -105,7 +106,7 @@ def validate(
         directory = (Path(scratch) if is_deep else stash.run_roots[0]) / "validation"
         composer = _composer(stash, found)
         if composer is not None:
-            requests = _check_tools(composer, tools, directory, found)
+            requests = _check_tools(composer, tools, organizers, directory, found)
             with ThreadPoolExecutor() as pool:
                 jobs = [
                     (request, pool.submit(checks.check_submodule, stash, request.tool, request.config.tool, known))
@@ -203,13 +204,15 @@ def _composer(stash: Stash, found: _Findings) -> Composer | None:
     return composer
 
 
-def _check_tools(composer: Composer, tools: Sequence[str], directory: Path, found: _Findings) -> list[Request]:
+def _check_tools(
+    composer: Composer, tools: Sequence[str], organizers: Sequence[Organizer], directory: Path, found: _Findings
+) -> list[Request]:
     """Check each registration by itself, and return those that compose."""
     stash, requests = composer.stash, []
     for name in tools:
         registration = f"conf/tool/{name}.yaml"
         try:
-            request = composer.compose([f"tool={name}"], directory)
+            request = _with_tool(composer, name, organizers, directory)
         except Exception as error:
             found.add("registration", name, [explained("registration", error, registration)])
             continue
@@ -225,6 +228,18 @@ def _check_tools(composer: Composer, tools: Sequence[str], directory: Path, foun
             found.add("environment", name, checks.check_environment(stash, planned.recipe))
             found.add("entrypoint", name, checks.check_entrypoint(planned))
     return requests
+
+
+def _with_tool(composer: Composer, name: str, organizers: Sequence[Organizer], directory: Path) -> Request:
+    """Compose a tool by itself, or where its registration needs an experiment (`${params.seed}`) with its first."""
+    try:
+        return composer.compose([f"tool={name}"], directory)
+    except Exception:
+        for each in organizers:
+            if each.tool == name:
+                with contextlib.suppress(Exception):
+                    return composer.compose([f"+exp={each.name}"], directory)
+        raise
 
 
 def _check_experiments(

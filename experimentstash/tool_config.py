@@ -1,0 +1,90 @@
+"""A tool's registration as its runs get it: composed by Hydra, and resolved as far as it can be outside a run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.utils import create_config_search_path
+from hydra.core.utils import setup_globals
+from hydra.types import RunMode
+from omegaconf import Container, DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue
+
+from experimentstash import config_store
+from experimentstash.job_config import without_hydra
+from experimentstash.loader import CONFIG_NAME, Loader
+from experimentstash.schema import MISSING, CallConfig, EnvironmentConfig, ToolConfig, Unresolved
+from experimentstash.workspace import Stash
+
+
+def composed(stash: Stash, name: str) -> ToolConfig:
+    """Return the registration that a run without an experiment would get. Raises what composing raises."""
+    config_store.set_up()
+    with config_store.variables(stash):
+        loader = Loader(create_config_search_path(str(stash.conf)))
+        config = loader.load_configuration(CONFIG_NAME, [f"tool={name}"], RunMode.RUN)
+        with _outside_a_run(config.hydra.runtime.choices):
+            return _tool(without_hydra(config))
+
+
+def alone(path: Path) -> ToolConfig:
+    """Return what a registration says by itself. Raises OmegaConf's and YAML's errors."""
+    loaded = OmegaConf.load(path)
+    if not isinstance(loaded, DictConfig):
+        raise AssertionError("it is no mapping")
+    loaded.pop("defaults", None)
+    with _outside_a_run({}):
+        return _tool(OmegaConf.create({"tool": OmegaConf.merge(OmegaConf.structured(ToolConfig), loaded)}))
+
+
+@contextmanager
+def _outside_a_run(choices: Mapping[str, Any]) -> Iterator[None]:
+    """Let ``${hydra:…}`` stand for what was chosen, and for nothing that only a run has."""
+
+    def resolve(path: str) -> Any:
+        return choices[path.removeprefix("runtime.choices.")]
+
+    OmegaConf.register_new_resolver("hydra", resolve, replace=True)
+    try:
+        yield
+    finally:
+        OmegaConf.clear_resolver("hydra")
+        setup_globals()
+
+
+def _tool(config: DictConfig) -> ToolConfig:
+    values = _value(config, "tool")
+    if not isinstance(values, dict):
+        raise AssertionError("it is no mapping")
+    for field in dataclasses.fields(ToolConfig):
+        value = values.get(field.name)
+        if isinstance(value, Unresolved) and field.name in ("dependencies", "collect", "shared", "resume"):
+            values[field.name] = [value]
+    if isinstance(values["env"], Unresolved):
+        values["env"] = {}  # for runs alone
+    call, environment = (_section(key, values[name]) for name, key in (("call", "style"), ("environment", "kind")))
+    return ToolConfig(**{**values, "call": CallConfig(**call), "environment": EnvironmentConfig(**environment)})
+
+
+def _section(first: str, value: Any) -> dict[str, Any]:
+    return {first: value} if isinstance(value, Unresolved) else value
+
+
+def _value(container: DictConfig | ListConfig, key: Any) -> Any:
+    """Return a setting as plain data, or the text of what can't be resolved here, wherever in it that stands."""
+    try:
+        value = container[key]
+    except MissingMandatoryValue:
+        return MISSING
+    except Exception:  # resolvers may raise anything
+        return Unresolved(container._get_node(key)._value())  # type: ignore[union-attr]
+    if not isinstance(value, Container):
+        return value
+    if isinstance(value, ListConfig):
+        return [_value(value, position) for position in range(len(value))]
+    assert isinstance(value, DictConfig)
+    return {str(each): _value(value, each) for each in value}
