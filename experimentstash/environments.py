@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import shlex
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from subprocess import CompletedProcess
 
-from experimentstash import files, git, recipes, records
+from experimentstash import build_traces, files, recipes, records, uv_errors
 from experimentstash.errors import StashError
 from experimentstash.output import is_terminal
 from experimentstash.process import clean_environment, run
@@ -26,10 +28,9 @@ READY_MARK = "experimentstash.json"
 # Settings of the user's uv that would change what is made; indexes, caches, proxies and the like are the user's to set.
 _UV_LEAKS = {"UV_FROZEN", "UV_LOCKED", "UV_NO_SYNC", "UV_NO_EDITABLE", "UV_NO_PROJECT", "UV_SYSTEM_PYTHON", "UV_TARGET"}
 _UV_LEAKS |= {"UV_PREFIX", "UV_WORKING_DIR", "UV_DEV", "UV_NO_DEV", "UV_NO_GROUP", "UV_NO_DEFAULT_GROUPS"}
-_NO_NETWORK = re.compile(
-    r"(?i)network was disabled|network connectivity is disabled|error sending request|dns error|connection refused"
-    r"|could not resolve host|timed out"
-)
+# What the user may have said about certificates: then we say nothing.
+_CERTIFICATES = ("UV_SYSTEM_CERTS", "UV_NATIVE_TLS", "SSL_CERT_FILE", "SSL_CERT_DIR")
+_CERTIFICATES_IN_FILE = re.compile(rb"(?m)^\s*(?:system-certs|native-tls)\s*=")
 
 
 class NotMade(StashError):
@@ -85,8 +86,8 @@ def make(recipe: Recipe, *, offline: bool = False, announce: Callable[[str], Non
                 return
             announce(f"Making {title} from {recipe.origin} …")
             started = time.monotonic()
-            with _gone_unless_finished(recipe.directory), _clean_checkout(recipe.project):
-                _install(recipe, recipe.directory, _Uv(recipe, offline, lock))
+            with _gone_unless_finished(recipe.directory), build_traces.none_left(recipe.project, announce):
+                _install(recipe, recipe.directory, _Uv(recipe, offline, lock, announce))
             announce(f"Made {title} in {time.monotonic() - started:.1f} s.")
     except OSError as error:
         raise NotMade(f"T{title[1:]} could not be made: {error}") from error
@@ -102,9 +103,10 @@ def _make_home(home: Path) -> None:
 class _Uv:
     """uv, set up to make one environment. It inherits the lock, and so keeps it if we are killed before it ends."""
 
-    def __init__(self, recipe: Recipe, offline: bool, lock: int) -> None:
+    def __init__(self, recipe: Recipe, offline: bool, lock: int, announce: Callable[[str], None]) -> None:
         self.recipe = recipe
         self.lock = lock
+        self.announce = announce
         self.binary = _find_uv()
         self.environment = {key: value for key, value in clean_environment().items() if key not in _UV_LEAKS}
         if offline:
@@ -112,7 +114,26 @@ class _Uv:
 
     def __call__(self, *words: str, **environment: str) -> str:
         """Run uv to its end and return its stdout; raises NotMade."""
-        done = run(
+        done = self._run(words, environment)
+        if done.returncode and uv_errors.is_about_certificates(done.stderr) and not self._says_which_certificates():
+            # As pip does. Not from the start: an old system's store may lack what uv's own has.
+            self.announce("A certificate isn't known to uv: once more with those that the system has …")
+            self.environment |= {"UV_SYSTEM_CERTS": "true", "UV_NATIVE_TLS": "true"}  # its name today, and before
+            done = self._run(words, environment)
+        if done.returncode == 0:
+            return done.stdout
+        recipe, said = self.recipe, done.stderr.strip()
+        error = re.search(r"(?m)^(?:error|  ×)", said)
+        last_words = said[error.start() if error else 0 :].splitlines()[-30:]
+        raise NotMade(
+            f"The environment of {recipe.name!r} could not be made from {recipe.origin}: "
+            f"`{shlex.join(['uv', *words])}` failed with exit code {done.returncode}.\n    "
+            + "\n    ".join(last_words),
+            self._advice(said),
+        )
+
+    def _run(self, words: Sequence[str], environment: Mapping[str, str]) -> CompletedProcess[str]:
+        return run(
             [self.binary, *words],
             cwd=self.recipe.project,
             env={**self.environment, **environment},
@@ -120,25 +141,30 @@ class _Uv:
             show_progress=is_terminal(),
             pass_fds=[self.lock],
         )
-        if done.returncode == 0:
-            return done.stdout
-        recipe, said = self.recipe, done.stderr.strip()
-        error = re.search(r"(?m)^(?:error|  ×)", said)
-        last_words = said[error.start() if error else 0 :].splitlines()[-30:]
-        sync = f"experimentstash tool sync {shlex.quote(recipe.name)}"
-        mend = f"mend {f'{recipe.origin} or ' if recipe.file else ''}conf/tool/{recipe.name}.yaml, then: {sync}"
+
+    def _says_which_certificates(self) -> bool:
+        """Tell whether the user has decided which certificates uv trusts."""
+        if any(name in self.environment for name in _CERTIFICATES):
+            return True
+        home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+        project = self.recipe.project
+        places = [home / "uv/uv.toml", Path("/etc/uv/uv.toml"), project / "uv.toml", project / "pyproject.toml"]
+        places += [Path(given)] if (given := os.environ.get("UV_CONFIG_FILE")) else []
+        return any(_CERTIFICATES_IN_FILE.search(recipes.read(place) or b"") for place in places)
+
+    def _advice(self, said: str) -> str:
+        recipe = self.recipe
         if "needs to be updated" in said:
-            which = (
-                ("--script", recipe.file) if recipe.kind is EnvironmentKind.script else ("--directory", recipe.project)
-            )
-            mend = f"bring the lock file up to date: {shlex.join(['uv', 'lock', *map(str, which)])}"
-        elif "UV_OFFLINE" in self.environment or _NO_NETWORK.search(said):
-            mend = f"make it on a machine with internet (of a cluster: the login node): {sync}"
-        raise NotMade(
-            f"The environment of {recipe.name!r} could not be made from {recipe.origin}: "
-            f"`{shlex.join(['uv', *words])}` failed with exit code {done.returncode}.\n    "
-            + "\n    ".join(last_words),
-            mend,
+            is_script = recipe.kind is EnvironmentKind.script
+            which = ("--script", recipe.file) if is_script else ("--directory", recipe.project)
+            return f"bring the lock file up to date: {shlex.join(['uv', 'lock', *map(str, which)])}"
+        return uv_errors.advice(
+            said,
+            is_offline="UV_OFFLINE" in self.environment,
+            sync=f"experimentstash tool sync {shlex.quote(recipe.name)}",
+            registration=f"conf/tool/{recipe.name}.yaml",
+            origin=recipe.origin if recipe.file else "",
+            version=recipe.tool.python_version,
         )
 
 
@@ -207,25 +233,6 @@ def _gone_unless_finished(directory: Path) -> Iterator[None]:
         with contextlib.suppress(OSError):
             files.remove(directory)
         raise
-
-
-@contextlib.contextmanager
-def _clean_checkout(directory: Path) -> Iterator[None]:
-    """Keep what build backends leave in a checkout (setuptools does) out of its `git status`, with a local exclude."""
-    before = git.status(directory)
-    try:
-        yield
-    finally:
-        after = git.status(directory) if before else None
-        new = set(after.untracked) - set(before.untracked) if before and after else set()
-        left = {match[1] for path in new if (match := re.match(r"((?:.*?/)?(?:[^/]+\.egg-info|build)/)", path))}
-        if left:
-            asked = ["git", "rev-parse", "--git-path", "info/exclude"]
-            exclude = directory / run(asked, cwd=directory, env=git.environment()).stdout.rstrip("\n")
-            exclude.parent.mkdir(parents=True, exist_ok=True)
-            with open(exclude, "a", encoding="utf-8", errors="surrogateescape", opener=files.open_regular) as stream:
-                stream.writelines("\n/" + re.sub(r"([\\*?\[])", r"\\\1", path) for path in sorted(left))
-                stream.write("\n")
 
 
 def _venv_says(key: str, directory: Path) -> str | None:

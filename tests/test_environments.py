@@ -1,20 +1,26 @@
 from __future__ import annotations
 
+import contextlib
+import functools
+import http.server
 import json
 import os
 import pty
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from experimentstash import environments
+from experimentstash import environments, uv_errors
 from experimentstash.environments import interpreter, is_ready, make, record
 from experimentstash.errors import StashError
 from experimentstash.recipes import Recipe, plan
@@ -179,16 +185,74 @@ def test_package_is_live_and_its_checkout_stays_clean(tool: Path, home: Path, ba
     assert plain.key != recipe.key
 
 
-def test_exclude_in_a_subdirectory_of_a_repository(tool: Path, home: Path) -> None:
+def files_in(directory: Path) -> dict[str, bytes]:
+    found = [path for path in directory.rglob("*") if ".git" not in path.parts]
+    return {str(path.relative_to(directory)): path.read_bytes() if path.is_file() else b"" for path in found}
+
+
+@pytest.mark.parametrize("ignored", ["", "*.egg-info\nbuild\n"], ids=["unknown to git", "ignored"])
+def test_making_an_environment_leaves_no_trace(tool: Path, home: Path, ignored: str) -> None:
     write_package(tool, SETUPTOOLS)
+    (tool / ".gitignore").write_text(ignored)
     stash = tool.parent.parent
     git(stash, "init", "-q")
     (stash / ".gitignore").write_text(".experimentstash\n")
     git(stash, "add", "-A")
     git(stash, "commit", "-qm", "x")
-    made(recipe_of(tool, home))
-    assert (tool / "src" / "tool.egg-info").exists()
-    assert git(stash, "status", "--porcelain", "--ignored=no") == ""
+    before = files_in(tool)
+    assert imports(made(recipe_of(tool, home)), "tool")
+    assert files_in(tool) == before
+    assert "egg-info" not in (stash / ".git" / "info" / "exclude").read_text()
+
+
+# Writes what setuptools, setuptools_scm and others do, and makes an editable wheel, without needing anything.
+BACKEND = """
+import pathlib, zipfile
+def get_requires_for_build_editable(settings=None):
+    return []
+def build_editable(directory, settings=None, metadata=None):
+    for name in ("tool.egg-info/PKG-INFO", "tool.egg-info/new", "src/tool.egg-info/x", "src/tool/_version.py"):
+        pathlib.Path(name).parent.mkdir(exist_ok=True)
+        pathlib.Path(name).write_text("2")
+    pathlib.Path("build/bdist.linux/wheel").mkdir(parents=True)
+    with zipfile.ZipFile(pathlib.Path(directory) / "tool-1-py3-none-any.whl", "w") as wheel:
+        place = "tool-1.dist-info/"
+        wheel.writestr("tool.pth", str(pathlib.Path("src").resolve()))
+        wheel.writestr(place + "METADATA", "Metadata-Version: 2.1\\nName: tool\\nVersion: 1\\n")
+        tag = "Root-Is-Purelib: true\\nTag: py3-none-any\\n"
+        wheel.writestr(place + "WHEEL", "Wheel-Version: 1.0\\nGenerator: x\\n" + tag)
+        wheel.writestr(place + "RECORD", "")
+    return "tool-1-py3-none-any.whl"
+"""
+IN_TREE = """[build-system]
+requires = []
+build-backend = "backend"
+backend-path = ["."]
+[project]
+name = "tool"
+version = "1"
+"""
+
+
+def test_what_was_there_stays_as_it_was_and_what_must_stay_is_said(tool: Path, home: Path) -> None:
+    (tool / "pyproject.toml").write_text(IN_TREE)
+    (tool / "backend.py").write_text(BACKEND)
+    (tool / "src" / "tool").mkdir(parents=True)
+    (tool / "src" / "tool" / "__init__.py").write_text("")
+    (tool / "tool.egg-info").mkdir()  # some repositories have it committed
+    (tool / "tool.egg-info" / "PKG-INFO").write_text("1")
+    git(tool, "init", "-q")
+    git(tool, "add", "-A")
+    git(tool, "commit", "-qm", "x")
+    before, lines = files_in(tool), list[str]()
+    recipe = recipe_of(tool, home)
+    make(recipe, announce=lines.append)
+    after = files_in(tool)
+    assert {name for name in after.keys() - before.keys() if "__pycache__" not in name} == {"src/tool/_version.py"}
+    assert after["tool.egg-info/PKG-INFO"] == b"1"
+    assert git(tool, "status", "--porcelain").replace("?? __pycache__/\n", "") == ""
+    assert any("src/tool/_version.py" in line and "git passes over" in line for line in lines)
+    assert imports(recipe, "tool._version")
 
 
 def test_lock_out_of_date(tool: Path, home: Path) -> None:
@@ -374,6 +438,204 @@ def test_offline(tool: Path, home: Path, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
     assert "internet" in str(failure(recipe_of(tool, home)).mend)
+
+
+class Answers(http.server.BaseHTTPRequestHandler):
+    """Answers each request with the status that its path begins with."""
+
+    def do_GET(self) -> None:
+        self.send_response(int(self.path.split("/")[1]))
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def serving(handler: Callable[..., Any], certificate: tuple[Path, Path] | None = None) -> Iterator[int]:
+    """Serve, over TLS with a certificate and its key; yield the port."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture(scope="module")
+def answers() -> Iterator[int]:
+    with serving(Answers) as port:
+        yield port
+
+
+BROKEN = {"pyproject.toml": IN_TREE, "backend.py": "raise RuntimeError('no nvcc here')"}
+CAUSES: dict[str, tuple[dict[str, str], str | None, dict[str, str], str]] = {
+    # what is wrong: (the tool's files, python_version, variables, what is said)
+    "nobody answers": ({}, None, {"UV_DEFAULT_INDEX": "http://127.0.0.1:9/simple"}, "there is no network"),
+    "no such host": ({}, None, {"UV_DEFAULT_INDEX": "http://nosuch.invalid/simple"}, "there is no network"),
+    "a proxy that isn't there": (
+        {},
+        None,
+        {"UV_DEFAULT_INDEX": "http://example.com/simple", "HTTP_PROXY": "http://127.0.0.1:9"},
+        "there is no network",
+    ),
+    "a proxy that refuses": ({}, None, {"UV_DEFAULT_INDEX": "http://127.0.0.1:PORT/407/simple"}, "HTTPS_PROXY"),
+    "who are you": ({}, None, {"UV_DEFAULT_INDEX": "http://127.0.0.1:PORT/401/simple"}, "access is refused"),
+    "not for you": ({}, None, {"UV_DEFAULT_INDEX": "http://127.0.0.1:PORT/403/simple"}, "access is refused"),
+    "a server in trouble": ({}, None, {"UV_DEFAULT_INDEX": "http://127.0.0.1:PORT/503/simple"}, "problem of its own"),
+    "no such package": (
+        {},
+        None,
+        {"UV_DEFAULT_INDEX": "http://127.0.0.1:PORT/404/simple"},
+        "no such package or version, or they exclude each other: mend",
+    ),
+    "no such version": ({"requirements.txt": "six==0.0.999\n"}, None, {}, "no such package or version"),
+    "versions that exclude each other": (
+        {"requirements.txt": "six==1.16\nsix==1.15\n"},
+        None,
+        {},
+        "exclude each other",
+    ),
+    "no such Python": ({}, "3.99", {}, "`uv python install 3.99`"),
+    "another Python": (
+        {"pyproject.toml": IN_TREE + 'requires-python = ">=3.99"\n', "backend.py": ""},
+        os.path.realpath(sys.executable),
+        {},
+        "python_version:",
+    ),
+    "a build that fails": (BROKEN, None, {}, "can't be built here"),
+    "a repository that is not there": (
+        {"requirements.txt": "x @ git+https://127.0.0.1:9/x.git\n"},
+        None,
+        {},
+        "there is no network",
+    ),
+    "a line that is none": ({"requirements.txt": "six ===\n"}, None, {}, "mend "),
+}
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+def test_advice_goes_by_the_cause(
+    tool: Path, home: Path, answers: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cause: str
+) -> None:
+    wanted, python_version, variables, words = CAUSES[cause]
+    for name, text in (wanted or {"requirements.txt": "zzz-no-such-package\n"}).items():
+        (tool / name).write_text(text)
+    for name, value in {"UV_HTTP_RETRIES": "0", "UV_NO_CACHE": "1", **variables}.items():
+        monkeypatch.setenv(name, value.replace("PORT", str(answers)))
+    error = failure(recipe_of(tool, home, python_version=python_version))
+    assert words in str(error.mend), error.message
+    assert "experimentstash tool sync tool" in str(error.mend)
+    assert ("internet" in str(error.mend)) == (words == "there is no network")
+
+
+def test_a_full_disk_is_named() -> None:
+    said = "error: Failed to install: x.whl\n  cause: failed to copy\n  cause: No space left on device (os error 28)"
+    assert "make room" in uv_errors.advice(
+        said, is_offline=False, sync="S", registration="R", origin="requirements.txt", version=None
+    )
+
+
+IN_OTHER_STORE = """
+set -e
+if [ -n "$STORE" ]; then
+    for file in /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem; do
+        if [ -e $file ]; then mount --bind "$STORE" $file; fi
+    done
+fi
+exec "$@"
+"""
+
+
+@pytest.fixture(scope="module")
+def private_index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
+    """Serve an index over TLS, with a certificate of an authority that nobody knows; yield its port and that one."""
+    folder = tmp_path_factory.mktemp("index")
+    if shutil.which("openssl") is None or shutil.which("unshare") is None:
+        pytest.skip("openssl and unshare are needed")
+
+    def openssl(*words: str) -> None:
+        subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
+
+    new = ["-newkey", "rsa:2048", "-nodes"]
+    extensions = ["-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign"]
+    openssl("req", "-x509", *new, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=Nobody knows it", *extensions)
+    openssl("req", *new, "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=localhost")
+    (folder / "more").write_text("subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth\n")
+    signing = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "more"]
+    openssl("x509", "-req", "-in", "server.csr", *signing, "-out", "server.pem")
+    place = folder / "simple" / "private-package"
+    place.mkdir(parents=True)
+    name = "private_package-1-py3-none-any.whl"
+    with zipfile.ZipFile(place / name, "w") as wheel:
+        info = "private_package-1.dist-info/"
+        wheel.writestr("private_package.py", "")
+        wheel.writestr(info + "METADATA", "Metadata-Version: 2.1\nName: private-package\nVersion: 1\n")
+        wheel.writestr(info + "WHEEL", "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(info + "RECORD", "")
+    (place / "index.html").write_text(f'<a href="{name}">{name}</a>')
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    handler = functools.partial(Quiet, directory=str(folder))
+    with serving(handler, (folder / "server.pem", folder / "server.key")) as port:
+        yield port, folder / "ca.pem"
+
+
+@pytest.mark.parametrize(
+    ("in_store", "says", "is_made"),
+    [
+        (True, {}, True),
+        (True, {"UV_SYSTEM_CERTS": "false"}, False),
+        (True, {"UV_NATIVE_TLS": "false"}, False),
+        (True, {"uv.toml": "system-certs = false\n"}, False),
+        (False, {}, False),
+        (False, {"SSL_CERT_FILE": "CERTIFICATE"}, True),
+    ],
+    ids=["in the system's store", "no", "no, as it was called", "no, in a file", "nowhere", "by the user"],
+)
+def test_a_certificate_of_the_systems_store_is_trusted_unless_the_user_says_no(
+    tool: Path, home: Path, private_index: tuple[int, Path], in_store: bool, says: dict[str, str], is_made: bool
+) -> None:
+    port, certificate = private_index
+    (tool / "requirements.txt").write_text("private-package\n")
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("SSL_CERT_")}
+    variables |= {"UV_DEFAULT_INDEX": f"https://127.0.0.1:{port}/simple", "UV_NO_CACHE": "1", "PYTHONPATH": str(ROOT)}
+    variables["STORE"] = str(certificate) if in_store else ""
+    for name, value in says.items():
+        if name.endswith(".toml"):
+            (tool / name).write_text(value)
+        else:
+            variables[name] = value.replace("CERTIFICATE", str(certificate))
+    command = [
+        "unshare",
+        "--mount",
+        "sh",
+        "-c",
+        IN_OTHER_STORE,
+        "sh",
+        sys.executable,
+        "-c",
+        MAKER,
+        str(tool),
+        str(home),
+    ]
+    done = subprocess.run(command, env=variables, capture_output=True, text=True)
+    if "unshare failed" in done.stderr or "mount:" in done.stderr:
+        pytest.skip(f"the system's store can't be another one here: {done.stderr}")
+    assert (done.returncode == 0) == is_made, done.stderr
+    if not is_made:
+        assert "SSL_CERT_FILE=" in done.stderr and "internet" not in done.stderr
 
 
 def test_failure_says_what_uv_said(tool: Path, home: Path) -> None:

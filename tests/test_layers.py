@@ -28,6 +28,7 @@ LAYERS = (
         "recipes",
         "wandb_variables",
         "calling.words",
+        "uv_errors",
         "calling.ways",
     },
     {"keeper", "kept_ends", "declared.option", "tables"},
@@ -54,7 +55,7 @@ LAYERS = (
     {f"calling.{name}" for name in ("options", "argparse", "click", "typer", "tyro", "absl", "hf", "jsonargparse")}
     | {f"calling.{name}" for name in ("simple_parsing", "pyrallis", "ml_collections", "literals")},
     {f"calling.{name}" for name in ("fire", "gin", "sacred", "key_value", "file")},
-    {"run_places", "results", "written", "calls", "config_store"},
+    {"run_places", "results", "written", "calls", "config_store", "build_traces"},
     {"provenance", "calling.arguments", "environments", "collect", "completion", "slurm", "summary", "wandb_runs"}
     | {"copies", "editable"}
     | {
