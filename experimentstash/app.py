@@ -98,7 +98,8 @@ def _sum_up(session: Session, sweep: Path) -> None:
     inside = records.read_all(sweep)
     if not inside:
         _discard_sweep(session, sweep)
-    session.runs = runs = [*inside, *map(records.read, session.elsewhere)]
+    session.runs = runs = [*inside, *records.readable(session.elsewhere)]
+    session.has_unread = len(runs) < len([*records.directories(sweep), *session.elsewhere])
     if not runs:
         return
     print(sweep_table(session.stash, runs, paper_of(sys.stdout)), flush=True)
@@ -150,9 +151,10 @@ def _exit_code(session: Session) -> int:
         raise session.failure
     if session.sweep is not None:
         runs = session.runs
-        if not runs and not session.is_dry:
+        if not runs and not session.is_dry and not session.has_unread:
             raise StashError("The sweep has no runs.", "look at what is swept over: an empty list or glob?")
-        return 0 if all(_is_well(run) for run in runs) and session.failure is None else 1
+        is_well = all(_is_well(run) for run in runs) and not session.has_unread
+        return 0 if is_well and session.failure is None else 1
     if session.executed is not None:
         return session.executed.run.exit_code or 0
     return 0

@@ -18,7 +18,7 @@ from experimentstash.errors import EXIT_INTERRUPTED, StashError
 from experimentstash.execute import GRACE_HERE, GRACE_IN_JOB, Execution
 from experimentstash.procfs import Identity
 from experimentstash.records import Run, State
-from experimentstash.runs import is_local, look, slurm_job, unknowable
+from experimentstash.runs import is_local, is_supervised_by, look, slurm_job, unknowable
 from experimentstash.slurm_client import Job
 from experimentstash.slurm_query import Enquiry
 from experimentstash.supervision import KILL_PATIENCE
@@ -52,14 +52,13 @@ def cancel(stash: Stash, chosen: Sequence[Run], report: _Report, *, whole_sweeps
     A tool gets its grace; its supervisor kills what is left of it then. ``whole_sweeps``: none of their runs is to
     begin any more, so that who is at work on a sweep here may be told to end.
     """
-    asking = _Asking(report, whole_sweeps=whole_sweeps)
+    asking = _Asking(whole_sweeps=whole_sweeps)
     left = []
     for run in chosen:
         if (why := unknowable(run)) is None:
             left.append(run)
         else:  # whom its record names is not its supervisor
-            asking.unreachable.add(run.id)
-            report(f"{run.id} can't be cancelled: {why}")
+            asking.unreachable[run.id] = f"{run.id} can't be cancelled: {why}"
     for number in range(_TRIES):
         if number > 0:
             time.sleep(_RETRY_INTERVAL)
@@ -68,32 +67,39 @@ def cancel(stash: Stash, chosen: Sequence[Run], report: _Report, *, whole_sweeps
         if not left or time.monotonic() - began > _QUICK:
             break
     failed = [f"{run.id}: {asking.refusals[run.id]}" for run in left]
+    failed += [*asking.unreachable.values(), *(f"{name}: {why}" for name, why in asking.lost.items())]
     failed += _wait([run for run in chosen if run.id in asking.asked - set(asking.refusals)], report, stash)
     enquiry = Enquiry()
-    return Cancelled([look(stash, run.path, enquiry) for run in chosen if run.id not in asking.unreachable], failed)
+    return Cancelled(
+        [look(stash, run.path, enquiry) for run in chosen if run.id not in {*asking.unreachable, *asking.lost}], failed
+    )
 
 
 class _Asking:
     """One request to cancel, while it is handed on to all whom it concerns."""
 
-    def __init__(self, report: _Report, *, whole_sweeps: bool) -> None:
-        self._report = report
+    def __init__(self, *, whole_sweeps: bool) -> None:
         self._whole_sweeps = whole_sweeps
         self._enquiry = Enquiry()
         # A sweep's runs share a supervisor: told once more, when it has ended them all, it might be killed.
         self._told: dict[Identity, bool] = {}
         self.asked: set[str] = set()
-        self.unreachable: set[str] = set()
+        self.unreachable: dict[str, str] = {}  # by runs' ids, with what is to be said
         self.refusals: dict[str, str] = {}  # by runs' ids
+        self.lost: dict[str, str] = {}  # those of which nothing can be said any more, with the reason
 
     def ask(self, chosen: Sequence[Run]) -> list[Run]:
         """Ask runs to end; return those that have to be asked again, because it didn't get through."""
         self.refusals = {}
+        now = []
         for run in chosen:
-            if not self._is_alone(run):
-                attempts.mark_cancelled(run)
-        # Read now: one that hasn't begun by now won't begin any more.
-        now = [records.read_ended(run.path) for run in chosen]
+            try:
+                if not self._is_alone(run):
+                    attempts.mark_cancelled(run)
+                # Read now: one that hasn't begun by now won't begin any more.
+                now.append(records.read_ended(run.path))
+            except (StashError, OSError) as error:
+                self.lost[run.id] = str(error)
         self._withdraw([run for run in now if run.state is State.QUEUED])
         at_work = [run for run in now if run.state in (State.FROZEN, State.RUNNING)]
         in_jobs = [run for run in at_work if self._is_reached_by_slurm(run)]
@@ -193,12 +199,15 @@ class _Asking:
     def _tell_supervisor(self, run: Run) -> None:
         supervisor = run.supervisor
         if supervisor is None or not is_local(run):
-            self.unreachable.add(run.id)
             where = f"runs on {supervisor.host}: cancel it from there" if supervisor else "has no supervisor"
-            self._report(f"{run.id} {where}")
+            self.unreachable[run.id] = f"{run.id} {where}"
+            return
+        process = Identity(supervisor.pid, supervisor.start_time)
+        if procfs.is_alive(process) and not is_supervised_by(run, process.pid):
+            other = f"process {process.pid}, which its record names, is another program"
+            self.unreachable[run.id] = f"{run.id} can't be cancelled: {other}"
             return
         self.asked.add(run.id)
-        process = Identity(supervisor.pid, supervisor.start_time)
         if not self._is_alone(run) and not self._whole_sweeps:
             procfs.send(process, signal.SIGCONT)  # it looks then which of its runs are to end
             if run.state is State.FROZEN:

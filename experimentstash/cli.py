@@ -10,7 +10,7 @@ from pathlib import Path
 
 from experimentstash import __version__
 from experimentstash.errors import EXIT_INTERRUPTED, StashError, is_of_surroundings
-from experimentstash.output import COLOUR_WISHES, USAGE, complain, wish_for_colour
+from experimentstash.output import COLOUR_WISHES, USAGE, complain, fit_streams, wish_for_colour
 from experimentstash.workspace import Stash, find_stash
 
 # Each verb's module in `commands`, with `configure(parser)` and `main(given)`, and what it does.
@@ -38,6 +38,7 @@ def executes(arguments: Sequence[str]) -> bool:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
+    fit_streams()
     try:
         return _dispatch(_without_colour_wish(list(sys.argv[1:] if argv is None else argv)))
     except StashError as error:

@@ -14,6 +14,7 @@ from experimentstash.attempts import can_go_on, forget_cancelled, open_next
 from experimentstash.errors import StashError
 from experimentstash.files import kind_at, locked, read_regular
 from experimentstash.freeze import Plan, draft
+from experimentstash.output import say
 from experimentstash.records import Run, State
 from experimentstash.slurm_query import Enquiry
 from experimentstash.supervision import supervisor_here
@@ -121,10 +122,17 @@ class Continuation:
         self._stash = stash
         self.sweep = sweep
         self._enquiry = Enquiry()
+        self._unread: set[Path] = set()  # directories whose records say nothing that makes sense
 
     @cached_property
     def _earlier(self) -> dict[Path, Run]:
-        found = [runs.look(self._stash, directory, self._enquiry) for directory in records.directories(self.sweep)]
+        found = []
+        for directory in records.directories(self.sweep):
+            try:
+                found.append(runs.look(self._stash, directory, self._enquiry))
+            except StashError as error:
+                self._unread.add(directory)
+                say(f"{error.message}; it is left as it is")
         runs.tell(self._enquiry)
         return {run.path: run for run in found}
 
@@ -137,15 +145,15 @@ class Continuation:
     @cached_property
     def _settled(self) -> set[Path]:
         completed = [run for run in self._earlier.values() if run.state is State.COMPLETED]
-        return {run.path for run in (*completed, *self.at_large)}
+        return {*self._unread, *(run.path for run in (*completed, *self.at_large))}
 
     def settled(self, batch: Sequence[Sequence[str]]) -> int:
         """Return how many of the jobs with these overrides are left as they are."""
-        done = {tuple(_substance(self._earlier[directory].overrides)) for directory in self._settled}
+        done = {tuple(_substance(self._earlier[directory].overrides)) for directory in self._settled - self._unread}
         return sum(tuple(_substance(overrides)) in done for overrides in batch)
 
     def is_settled(self, directory: Path) -> bool:
-        """Tell whether the run of a directory has completed, or still goes on or waits in the queue."""
+        """Tell whether the run of a directory has completed, still goes on or waits in the queue, or may do so."""
         return directory in self._settled
 
     def check(self, directory: Path, overrides: Sequence[str]) -> None:

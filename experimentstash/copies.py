@@ -29,11 +29,13 @@ _LONGEST_TICK = 2.5
 ASIDE = "collected"
 
 
-def make(apart: Apart) -> None:
+def make(run: Run) -> None:
     """Make a run's copy, unless it is there from an earlier attempt."""
     import shutil  # here, because most runs need nothing of it
 
-    copy, home = Path(apart.path), _home(apart)
+    assert run.apart is not None
+    apart = run.apart
+    copy, home = Path(apart.path), _home(run)
     if (home / _READY).exists():
         return
     files.remove(home)
@@ -73,8 +75,10 @@ def keep(run: Run, *, may_go_on: bool) -> list[str]:
     """
     import shutil  # here, because most runs need nothing of it
 
-    assert run.apart is not None and run.code is not None
-    _home(run.apart)
+    _home(run)
+    assert run.apart is not None
+    if run.code is None:
+        raise files.Unfit(run.apart.path, "nobody knows whose code it is a copy of")
     copy, source = Path(run.apart.path), Path(run.apart.source)
     tool = os.path.relpath(run.code.path, run.apart.source)  # where the tool's directory is in the copy
     earlier = set(run.collected)
@@ -99,22 +103,24 @@ def keep(run: Run, *, may_go_on: bool) -> list[str]:
     return sorted({*brought, *earlier})
 
 
-def remove(apart: Apart) -> None:
+def remove(run: Run) -> None:
     """Remove a run's copy."""
     with contextlib.suppress(OSError):
-        home = _home(apart)
+        home = _home(run)
         files.remove(home / _READY)
         files.remove(home)
         home.parent.rmdir()
 
 
-def _home(apart: Apart) -> Path:
-    """Return the directory in which a copy lies. Unfit if none can be there: a record may say anything."""
-    home = Path(apart.path).parent
+def _home(run: Run) -> Path:
+    """Return the directory in which a run's copy lies. Unfit if none can be there: a record may say anything."""
+    assert run.apart is not None
+    path = Path(run.apart.path)
+    home = path.parent
     is_usual = len(home.parents) > 5 and [home.parents[n].name for n in (0, 3, 4)] == [HOME, "code", ".experimentstash"]
-    if not is_usual:
+    if not is_usual or not home.name.startswith(f"{run.id}-"):
         raise files.Unfit(home, "it is no place for a copy of a tool's code")
-    files.inside(home.parents[4], Path(apart.path))
+    files.inside(home.parents[4], path)
     return home
 
 

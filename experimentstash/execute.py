@@ -39,7 +39,7 @@ from experimentstash.errors import (
     StashError,
 )
 from experimentstash.light import dataclass
-from experimentstash.output import complain, say
+from experimentstash.output import complain, fit_streams, say
 from experimentstash.process import clean_environment
 from experimentstash.records import Run, State
 from experimentstash.relay import Relay
@@ -179,7 +179,7 @@ class Execution:
         """
         run, log = self.run, self._log
         if run.apart is not None:
-            copies.make(run.apart)
+            copies.make(run)
         self._before = collect.snapshot([Path(directory) for directory in run.collect])
         run.state = State.RUNNING
         run.started = records.now()
@@ -466,6 +466,11 @@ def _note_wandb(run: Run, folders: Iterable[str]) -> bool:
     found = {folder for folder in map(os.path.realpath, folders) if not f"{folder}/".startswith(f"{inside}/")}
     if found <= set(known):
         return False
+    for folder in sorted(found - set(known)):
+        try:
+            wandb_places.claim(folder, run.id)
+        except OSError as error:
+            run.notes.append(f"the W&B run in {folder} can't be marked as its own, and is left alone: {error.strerror}")
     run.wandb["elsewhere"] = sorted({*known, *found})
     return True
 
@@ -478,7 +483,11 @@ def find_wandb(run: Run, log_offset: int, began: float) -> None:
 
 def has_wandb(run: Run) -> bool:
     """Tell whether a run that has ended has W&B runs, wherever they are."""
-    return bool(run.wandb.get("elsewhere")) or bool(wandb_places.below(run.path))
+    return bool(_wandb_elsewhere(run)) or bool(wandb_places.below(run.path))
+
+
+def _wandb_elsewhere(run: Run) -> list[str]:
+    return wandb_places.claimed(run.wandb.get("elsewhere", []), run.id)
 
 
 def finish_wandb(run: Run) -> None:
@@ -493,7 +502,7 @@ def finish_wandb(run: Run) -> None:
         preempted=run.state is State.PREEMPTED,
         timeout=_wandb_timeout(run),
         environment={**os.environ, **run.command.environment},
-        elsewhere=run.wandb.get("elsewhere", []),
+        elsewhere=_wandb_elsewhere(run),
     )
     if outcomes:
         run.wandb["runs"] = [vars(outcome) for outcome in outcomes]
@@ -689,7 +698,7 @@ def recover_copy(run: Run) -> None:
 def close_copy(run: Run) -> None:
     """Remove the copy of the code that a run had for itself, unless it may go on there."""
     if run.apart is not None and not attempts.can_go_on(run):
-        copies.remove(run.apart)
+        copies.remove(run)
 
 
 class _Log:
@@ -713,6 +722,7 @@ def _in_job() -> bool:
 
 def main(argv: Sequence[str]) -> int:
     """Execute the frozen run in the directory ``argv[0]`` and return the tool's exit code."""
+    fit_streams()
     if len(argv) != 1:
         complain("usage: python -m experimentstash.execute RUN_DIRECTORY")
         return EXIT_USER_MISTAKE

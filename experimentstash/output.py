@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import os
 import sys
@@ -26,6 +27,48 @@ Run many:     python -m experimentstash -m +exp=NAME,NAME [params.KEY=A,B …]
 In short:     experimentstash run NAME, or experimentstash run 'figure1/*'
 Look and act: experimentstash runs | show | logs | cancel | resume | sync   (--help tells more)
 What's in it: python -m experimentstash --help, or +exp=NAME --cfg job"""
+
+
+# What stands for a character that an encoding lacks; any other one is written as its number.
+_MARKS = "✓✗▶·│─→…–—×“”„‘’•\N{NO-BREAK SPACE}"
+_PLAIN = dict(zip(_MARKS, [*"vx>.|-", "->", "...", *"--x", *'"""', *"''", "*", " "], strict=True))
+_IN_PLAIN = "experimentstash.plain"
+# With this option (-X) we tell ourselves how stdout and stderr are encoded.
+_OPTION = "experimentstash_streams"
+
+
+def fit_streams() -> None:
+    """Have stdout and stderr write whatever they are given, in ASCII where their encoding has nothing else for it."""
+    codecs.register_error(_IN_PLAIN, _in_plain)
+    encoding = sys._xoptions.get(_OPTION)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError, OSError, LookupError):  # none, or one of somebody else's
+            stream.reconfigure(  # type: ignore[union-attr]
+                encoding=encoding if isinstance(encoding, str) else None, errors=_IN_PLAIN
+            )
+
+
+def begin_in_unicode() -> None:
+    """Begin anew where Python would take the names of files for anything but UTF-8; nothing has happened yet.
+
+    What is written for people keeps the encoding of their terminal.
+    """
+    if sys.flags.utf8_mode or sys.getfilesystemencoding() == "utf-8" or not sys.executable:
+        return
+    encoding = "utf-8" if sys.stdout is None else sys.stdout.encoding
+    words = [sys.executable, "-X", "utf8", "-X", f"{_OPTION}={encoding}", *sys.orig_argv[1:]]
+    with contextlib.suppress(OSError):  # then in the way that it is
+        os.execv(sys.executable, words)
+
+
+def _in_plain(error: UnicodeError) -> tuple[str | bytes, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    part = error.object[error.start : error.end]
+    if "\udc80" <= part[0] <= "\udcff" and "A".encode(error.encoding) == b"A":
+        return bytes([ord(part[0]) - 0xDC00]), error.start + 1  # a byte of a file's name that is no text
+    letter = _PLAIN.get(part[0]) or part[0].encode("ascii", "backslashreplace").decode()
+    return letter, error.start + 1
 
 
 def say(*messages: str) -> None:

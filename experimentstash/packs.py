@@ -6,12 +6,16 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from experimentstash import typed
 from experimentstash.errors import StashError
 from experimentstash.files import read_regular, write_atomically
 from experimentstash.records import Run
 
 # A large sweep has a long list.
 _MOST_BYTES = 256 << 20
+# In a sweep's directory: what has to do with its jobs.
+FOLDER = ".slurm"
+_TASKS = typed.checker("list[list[str]]", typed.BASIC)
 
 
 def write(array: Path, tasks: Sequence[Sequence[Run]]) -> None:
@@ -22,11 +26,24 @@ def write(array: Path, tasks: Sequence[Sequence[Run]]) -> None:
 def read(array: Path, task: int) -> list[Path]:
     """Return the directories of the runs that a task executes; StashError if the file doesn't say."""
     try:
-        return [Path(directory) for directory in json.loads(read_regular(array, _MOST_BYTES))[task]]
-    except (OSError, ValueError, LookupError, TypeError) as error:
+        listed = typed.loads(read_regular(array, _MOST_BYTES))
+        return [Path(typed.path(directory, str(task))) for directory in _TASKS(listed, "")[task]]
+    except (OSError, ValueError, LookupError) as error:
         raise StashError(
             f"{array} doesn't say what the task {task} is to do: {error}", "submit its runs again"
         ) from error
+
+
+def is_of(run: Run, array: Path) -> bool:
+    """Tell whether a file with tasks may be one of a run's: that of its own sweep, or one that names it."""
+    if array.parent.name != FOLDER or array.suffix != ".json":
+        return False
+    if run.path.is_relative_to(array.parent.parent):
+        return True
+    try:
+        return run.queued is not None and run.path in read(array, run.queued.task)
+    except StashError:
+        return False
 
 
 def others(run: Run) -> list[Path]:

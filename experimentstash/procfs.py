@@ -152,7 +152,7 @@ def members(marker: str, among: Iterable[int] | None = None, session: int | None
     ``session``, and the descendants of all these; looked for ``among`` some pids, or on the whole machine.
     The caller itself is never one.
     """
-    entry = marker.encode()
+    entry = os.fsencode(marker)
     roots: set[int] = set()
     for pid in _everyone() if among is None else among:
         stat = _stat(pid)
@@ -167,6 +167,23 @@ def members(marker: str, among: Iterable[int] | None = None, session: int | None
     pids = roots.union(*(descendants(root) for root in roots))
     found = {identity(pid) for pid in pids - {os.getpid()}}
     return {member for member in found if member is not None}
+
+
+def environment(pid: int) -> list[bytes] | None:
+    """Return the entries of a process's initial environment; None where it is another's, or ending."""
+    try:
+        found = _read(f"/proc/{pid}/environ")
+    except OSError:
+        return None
+    return found.split(b"\0") if found else None
+
+
+def words(pid: int) -> list[bytes]:
+    """Return the words of the command that a process was started with."""
+    try:
+        return _read(f"/proc/{pid}/cmdline").split(b"\0")
+    except OSError:
+        return []
 
 
 def memory(pids: Iterable[int]) -> int:

@@ -11,16 +11,32 @@ import errno
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from pathlib import Path
 
+from experimentstash import typed
 from experimentstash.errors import StashError
 from experimentstash.files import open_regular, read_regular, write_atomically
 from experimentstash.light import TYPE_CHECKING, dataclass, field
+from experimentstash.output import say
 
 if TYPE_CHECKING:
     from typing import Any
+
+    Objective = Any
+    Wandb = dict[str, Any]
+
+# What a text or a number of a record is besides: reading refuses what isn't (see `typed`).
+PathText = str
+FileName = str  # in the run's own directory
+Argument = str
+Time = str
+Seconds = float
+Pid = int
+Id = str
+JobId = str  # SLURM's
+Name = str  # which as a path leads nowhere else
 
 FORMAT = 1
 FILE_NAME = "run.json"
@@ -73,11 +89,11 @@ class State(str, Enum):
 class Command:
     """What is executed: never through a shell."""
 
-    argv: list[str]
-    cwd: str
-    environment: dict[str, str] = field(default_factory=dict)  # set, on top of the inherited environment
+    argv: list[Argument]
+    cwd: PathText
+    environment: dict[str, Argument] = field(default_factory=dict)  # set, on top of the inherited environment
     unset: list[str] = field(default_factory=list)
-    path: str | None = None  # a directory put in front of PATH
+    path: PathText | None = None  # a directory put in front of PATH
     secrets: list[str] = field(default_factory=list)  # names that must be in the environment; values are not kept
 
 
@@ -85,11 +101,11 @@ class Command:
 class Code:
     """The identity of a checkout."""
 
-    path: str
+    path: PathText
     commit: str | None = None
     branch: str | None = None
     dirty: bool | None = None  # None: not a git checkout
-    patch: str | None = None  # a file in the run directory: what makes the checkout differ from the commit
+    patch: FileName | None = None  # a file in the run directory: what makes the checkout differ from the commit
     omitted: list[str] = field(default_factory=list)  # untracked files that the patch leaves out (large, or secrets)
     snapshot: str | None = None  # frozen code: the commit that was checked out, changes included; None: live code
     pin: str | None = None  # what `commit:` asked for, as it was written; frozen code has nothing but that commit then
@@ -100,7 +116,7 @@ class Environment:
     """The Python that the tool runs in."""
 
     kind: str
-    interpreter: str | None = None
+    interpreter: PathText | None = None
     version: str | None = None
     lock: str | None = None  # "sha256:…" of the file that pins it, with the file's name in `lock_file`
     lock_file: str | None = None
@@ -111,7 +127,7 @@ class Environment:
 class Process:
     """A process, as long as the machine that it is on isn't restarted."""
 
-    pid: int
+    pid: Pid
     start_time: int
 
 
@@ -120,11 +136,11 @@ class Supervisor:
     """Who watches over a run; enough to tell later whether it still does."""
 
     host: str
-    pid: int
+    pid: Pid
     start_time: int  # clock ticks after boot, from /proc/<pid>/stat: tells a reused pid apart
     boot_id: str
-    slurm_job: str | None = None
-    slurm_cluster: str | None = None
+    slurm_job: JobId | None = None
+    slurm_cluster: Name | None = None
     keeper: Process | None = None  # outlives it, only to end what it leaves
     slurm_step: bool = False  # started by srun: SLURM signals the tool as well as its supervisor
 
@@ -133,7 +149,9 @@ class Supervisor:
 class Queued:
     """Which task of which job array was to execute the run."""
 
-    array: str  # a file that says what the tasks of the array are; beside it, with the suffix .job, SLURM's id of it
+    array: (
+        PathText  # a file that says what the tasks of the array are; beside it, with the suffix .job, SLURM's id of it
+    )
     task: int
 
 
@@ -150,9 +168,9 @@ class JobEnd:
 class Apart:
     """A copy of the tool's code that a run has for itself while it is at work, because the tool writes into it."""
 
-    source: str  # the frozen code that is copied
-    path: str
-    live: str  # the same directory in the checkout
+    source: PathText  # the frozen code that is copied
+    path: PathText
+    live: PathText  # the same directory in the checkout
     links: list[str] = field(default_factory=list)  # what the copy has links to, relative to the checkout
     brought: list[str] = field(default_factory=list)  # what besides the frozen code is copied from there
     folders: list[str] = field(default_factory=list)  # and what is made anew, empty
@@ -163,57 +181,57 @@ class Attempt:
     """How one attempt at a run went; the latest is the run's own."""
 
     number: int
-    started: str | None
-    ended: str | None
+    started: Time | None
+    ended: Time | None
     state: State
     exit_code: int | None
     reason: str | None
-    log: str
+    log: FileName
 
 
 @dataclass
 class Run:
     """Everything about one run, and everything that is needed to execute it."""
 
-    id: str
-    directory: str
+    id: Id
+    directory: PathText
     experiment: str | None  # the experiment inside the tool
     organizer: str | None  # the experiment organizer: figure1/pca_swissroll
-    tool: str
+    tool: Name
     command: Command
-    registration: str | None = None  # the file that describes the tool
+    registration: PathText | None = None  # the file that describes the tool
     description: str = ""
     tags: list[str] = field(default_factory=list)
     # The parameters that it was handed, as docs/parameters.md has them.
     params: dict[str, Any] = field(default_factory=dict)
     overrides: list[str] = field(default_factory=list)
-    sweep: str | None = None  # the sweep's directory
-    estimated_runtime: float | None = None
-    timeout: float | None = None
-    grace: float | None = None  # None: 90 s in a SLURM job, else 10 s
+    sweep: PathText | None = None  # the sweep's directory
+    estimated_runtime: Seconds | None = None
+    timeout: Seconds | None = None
+    grace: Seconds | None = None  # None: 90 s in a SLURM job, else 10 s
     grace_signal: str = "TERM"  # by which SLURM warns it, so long before its wall time
     resources: dict[str, Any] = field(default_factory=dict)  # what it asks SLURM for; once submitted, all of it
     borrowed: dict[str, str] = field(default_factory=dict)  # variables of sbatch's that filled gaps in `resources`
     max_requeues: int = 0  # how often it may go back into SLURM's queue when it was cut short
     queued: Queued | None = None
     job_end: JobEnd | None = None  # of its present attempt
-    collect: list[str] = field(default_factory=list)  # absolute paths in the tool's checkout
-    collect_lock: str | None = None  # held while the tool may write there
+    collect: list[PathText] = field(default_factory=list)  # absolute paths in the tool's checkout
+    collect_lock: PathText | None = None  # held while the tool may write there
     apart: Apart | None = None
     shared: list[str] = field(default_factory=list)  # what stays in the checkout, relative to the tool's directory
-    resume: list[str] | None = None  # extra arguments of further attempts; None: can't be resumed
-    objective: Any = None  # where the number, or a list of them, is found that a sweeper is to optimise
+    resume: list[Argument] | None = None  # extra arguments of further attempts; None: can't be resumed
+    objective: Objective = None  # where the number, or a list of them, is found that a sweeper is to optimise
     stash: Code | None = None
     code: Code | None = None  # the tool's
     environment: Environment | None = None
-    wandb: dict[str, Any] = field(default_factory=dict)
+    wandb: Wandb = field(default_factory=dict)
     debug: bool = False
 
     state: State = State.FROZEN
-    created: str | None = None
-    started: str | None = None
-    ended: str | None = None
-    duration: float | None = None
+    created: Time | None = None
+    started: Time | None = None
+    ended: Time | None = None
+    duration: Seconds | None = None
     exit_code: int | None = None
     signal: str | None = None
     reason: str | None = None
@@ -224,7 +242,7 @@ class Run:
     host: str | None = None
     supervisor: Supervisor | None = None
     process: Process | None = None  # the tool's main one
-    log: str = "output.log"
+    log: FileName = "output.log"
     collected: list[str] = field(default_factory=list)
     # What appeared or changed in the tool's checkout meanwhile and stayed there, relative to the tool's directory.
     wrote: list[str] | None = None  # None: it was not looked at
@@ -323,7 +341,7 @@ def _refuse_anothers(run: Run, path: str) -> None:
     if found.startswith(f'{{\n  "id": {json.dumps(run.id)},'.encode()):  # as we write it
         return
     with contextlib.suppress(ValueError, TypeError, KeyError):
-        if json.loads(found)["id"] != run.id:
+        if typed.loads(found)["id"] != run.id:
             raise _TakenError(errno.ESTALE, "its directory has become another run's", path)
 
 
@@ -397,10 +415,10 @@ def _kept_end(run: Run) -> Run | None:
     if found is None:
         return None
     try:
-        data = json.loads(found)
-        kept: Run = _build(Run, {**data, "directory": run.directory, "inode": run.inode})
-    except (ValueError, TypeError, KeyError, AttributeError):
+        kept = _build(typed.loads(found))
+    except ValueError:
         return None
+    kept.directory, kept.inode = run.directory, run.inode
     return kept if (kept.id, kept.created, kept.attempt) == (run.id, run.created, run.attempt) else None
 
 
@@ -428,14 +446,14 @@ def read(directory: Path) -> Run:
     """
     path = directory / FILE_NAME
     try:
-        data = json.loads(read_regular(path))
-        run: Run = _build(Run, {**data, "directory": str(directory.absolute())})
-        if data["directory"] != run.directory:
-            _follow(run, data["directory"])
+        run = _build(typed.loads(read_regular(path)))
+        earlier, run.directory = run.directory, str(directory.absolute())
+        if earlier != run.directory:
+            _follow(run, earlier)
     except FileNotFoundError as error:
         raise StashError(f"{directory} holds no run (no {FILE_NAME}).", "experimentstash runs") from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise StashError(f"{path} is not a run's record: {error}") from error
+    except ValueError as error:
+        raise StashError(f"{path} is not a run's record: {' '.join(str(error).split())}") from error
     except OSError as error:
         raise StashError(f"{path} can't be read: {error.strerror}") from error
     return run
@@ -453,52 +471,122 @@ def _follow(run: Run, earlier: str) -> None:
         run.queued.array = run.sweep + run.queued.array[len(before) :]
 
 
+def readable(paths: Iterable[Path]) -> Iterator[Run]:
+    """Yield the runs recorded in directories, with their ends; of a record that can't be read one line is said."""
+    for path in paths:
+        try:
+            yield read_ended(path)
+        except StashError as error:
+            say(error.message)
+
+
 def read_all(sweep: Path) -> list[Run]:
-    """Return the runs of a sweep in the order of their numbers."""
-    return [read_ended(path) for path in sorted(directories(sweep), key=lambda path: (len(path.name), path.name))]
+    """Return the runs of a sweep in the order of their numbers; of those that can't be read one line is said."""
+    return list(readable(sorted(directories(sweep), key=lambda path: (len(path.name), path.name))))
 
 
-def directories(root: Path, *, superseded: bool = False) -> Iterator[Path]:
+def directories(root: Path, *, superseded: bool = False, within: bool = False) -> Iterator[Path]:
     """Yield the directories of the runs below ``root``, however deep they lie, in no order.
 
-    Those that were begun anew when their sweep was continued count only if ``superseded``.
+    Those that were begun anew when their sweep was continued count only if ``superseded``. ``within`` a root that is a
+    run's directory itself there may be others.
     """
+    waiting = [root]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            with os.scandir(folder) as entries:
+                listed = list(entries)
+        except OSError:
+            continue
+        record = next((entry for entry in listed if entry.name == FILE_NAME), None)
+        if record is not None:
+            yield folder
+            # What isn't a record, though it is called so, hides no runs.
+            if record.is_file(follow_symlinks=False) and not (within and folder == root):
+                continue
+        for entry in listed:
+            is_hidden = entry.name.startswith(".") and not (superseded and entry.name == ASIDE)
+            if not is_hidden and entry.is_dir(follow_symlinks=False):
+                waiting.append(Path(entry.path))
+
+
+def _state(value: Any, where: str) -> State:
     try:
-        with os.scandir(root) as entries:
-            listed = list(entries)
-    except OSError:
-        return
-    if any(entry.name == FILE_NAME for entry in listed):
-        yield root
-        return
-    for entry in listed:
-        is_hidden = entry.name.startswith(".") and not (superseded and entry.name == ASIDE)
-        if not is_hidden and entry.is_dir(follow_symlinks=False):
-            yield from directories(Path(entry.path), superseded=superseded)
+        return State(typed.text(value, where))
+    except ValueError:
+        raise typed.wrong(value, where, "a state") from None
 
 
-_NESTED: dict[str, Any] = {
-    "command": Command,
-    "stash": Code,
-    "code": Code,
-    "environment": Environment,
-    "supervisor": Supervisor,
-    "process": Process,
-    "queued": Queued,
-    "job_end": JobEnd,
-    "apart": Apart,
+def _run_id(value: Any, where: str) -> str:
+    if "/" in typed.name(value, where):
+        raise typed.wrong(value, where, "a run's id")
+    return str(value)
+
+
+def _job_id(value: Any, where: str) -> str:
+    job, _, task = typed.text(value, where).partition("_")
+    if not all(part.isascii() and part.isdecimal() and len(part) < 20 for part in (job, task or "0")):
+        raise typed.wrong(value, where, "a job of SLURM's")
+    return str(value)
+
+
+def _objective(value: Any, where: str) -> Any:
+    """Take where a number is found: in a file of the run's own directory."""
+    for each in value if isinstance(value, list) else [value]:
+        given = _MAPPING(each, where)
+        file = given.get("file")
+        if file is not None and (os.path.isabs(typed.path(file, where)) or ".." in file.split("/")):
+            raise typed.wrong(file, f"{where}.file", "a file of the run's")
+        kind = next((kind for kind in _OBJECTIVES if kind in given), None)
+        if kind is None or not set(given) <= {kind, "file", *_OBJECTIVES[kind]}:
+            raise typed.wrong(each, where, "the place of a number")
+        for key, word in given.items():
+            if not isinstance(word, str) and not (key == "file" and word is None):
+                raise typed.wrong(word, f"{where}.{key}", "a text")
+        if given.get("take", "last") not in ("last", "min", "max"):
+            raise typed.wrong(given["take"], f"{where}.take", "one of last, min and max")
+    return value
+
+
+def _wandb(value: Any, where: str) -> dict[str, Any]:
+    found = dict(_MAPPING(value, where))
+    if "timeout" in found:
+        found["timeout"] = typed.duration(found["timeout"], f"{where}.timeout")
+    if "elsewhere" in found:
+        found["elsewhere"] = _PATHS(found["elsewhere"], f"{where}.elsewhere")
+    if "runs" in found:
+        found["runs"] = _MAPPINGS(found["runs"], f"{where}.runs")
+        for number, each in enumerate(found["runs"]):
+            typed.text(each.get("id"), f"{where}.runs[{number}].id")
+    return found
+
+
+# The keys of each way to say where a number is, besides the file: see `objective`.
+_OBJECTIVES = {"key": (), "column": ("take",), "pattern": ("take",)}
+_MAPPING = typed.checker("dict[str, Any]", typed.BASIC)
+_MAPPINGS = typed.checker("list[dict[str, Any]]", typed.BASIC)
+_KNOWN = {
+    **typed.BASIC,
+    "PathText": typed.path,
+    "FileName": typed.file_name,
+    "Argument": typed.argument,
+    "Time": typed.time,
+    "Seconds": typed.duration,
+    "Pid": typed.pid,
+    "Id": _run_id,
+    "JobId": _job_id,
+    "Name": typed.name,
+    "State": _state,
+    "Objective": lambda value, where: None if value is None else _objective(value, where),
+    "Wandb": _wandb,
 }
+_PATHS = typed.checker("list[PathText]", _KNOWN)
+for _kind in (Command, Code, Environment, Process, Supervisor, Queued, JobEnd, Apart, Attempt, Run):
+    _KNOWN[_kind.__name__] = typed.builder(_kind, _KNOWN)
 
 
-def _build(kind: type[Any], data: dict[str, Any]) -> Any:
-    values = {name: value for name, value in data.items() if name in kind.__annotations__}
-    if kind is Supervisor and values.get("keeper") is not None:
-        values["keeper"] = _build(Process, values["keeper"])
-    if kind is Run:
-        for name, nested in _NESTED.items():
-            if values.get(name) is not None:
-                values[name] = _build(nested, values[name])
-        values["attempts"] = [_build(Attempt, attempt) for attempt in values.get("attempts", [])]
-    if "state" in values:
-        values["state"] = State(values["state"])
-    return kind(**values)
+def _build(data: Any) -> Run:
+    """Return the run that a record tells of; ValueError where it says what makes no sense."""
+    run: Run = _KNOWN["Run"](data, "")
+    return run

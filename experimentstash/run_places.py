@@ -38,7 +38,7 @@ def directories(stash: Stash, *, superseded: bool = False) -> Iterator[Path]:
     seen: set[tuple[int, int]] = set()  # a place may have two paths
     several = roots(stash)
     for root in several:
-        for directory in records.directories(root, superseded=superseded):
+        for directory in records.directories(root, superseded=superseded, within=root in stash.run_roots):
             if len(several) > len(stash.run_roots):
                 with contextlib.suppress(OSError):
                     stat = os.stat(directory)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -25,14 +26,14 @@ from experimentstash.execute import (
     marker_of,
     recover_copy,
 )
-from experimentstash.files import lock_if_free
+from experimentstash.files import kind_at, lock_if_free
 from experimentstash.output import say
 from experimentstash.procfs import Identity
 from experimentstash.records import FILE_NAME, Run, State, Supervisor
 from experimentstash.slurm_client import Job
 from experimentstash.slurm_query import Enquiry, Word
 from experimentstash.supervision import KILL_PATIENCE
-from experimentstash.workspace import Stash, known_id
+from experimentstash.workspace import ROOT_VARIABLE, Stash, known_id
 
 # Seconds for which neither of SLURM's two sources may have had a sign of a queued run's job before it counts as lost.
 # The controller keeps ended jobs for MinJobAge, 300 s by default.
@@ -48,6 +49,8 @@ _LOOK_INTERVAL = 0.05
 # Seconds for which another command may be closing records before we do without, and before we say that we wait.
 _LOCK_PATIENCE = 60.0
 _QUIET = 2.0
+# Words of a command that starts one of us.
+_OURS = re.compile(rb"(?:-m|.*/)?experimentstash(?:\.[\w.]+|/__main__\.py|/launch/start\.py)?", re.DOTALL)
 
 
 def directories(stash: Stash) -> Iterator[Path]:
@@ -55,15 +58,20 @@ def directories(stash: Stash) -> Iterator[Path]:
     yield from run_places.directories(stash)
 
 
-def all_runs(stash: Stash) -> list[Run]:
-    """Return all runs, newest first, reconciled. Records that can't be read are reported and left out."""
+def all_runs(stash: Stash, unread: list[Path] | None = None) -> list[Run]:
+    """Return all runs, newest first, reconciled. Of a record that can't be read one line is said, and all else goes on.
+
+    The directories with such records are added to ``unread``.
+    """
     found = []
     enquiry = Enquiry()
     for directory in directories(stash):
         try:
             found.append(look(stash, directory, enquiry))
-        except StashError as error:
-            say(str(error))
+        except (StashError, OSError) as error:
+            say(str(error).partition("\n")[0])
+            if unread is not None:
+                unread.append(directory)
     tell(enquiry)
     return sorted(found, key=_age, reverse=True)
 
@@ -87,7 +95,7 @@ def tell(enquiry: Enquiry) -> None:
 def superseded(stash: Stash) -> list[Run]:
     """Return the earlier tries of runs that were begun anew when their sweeps were continued."""
     below = run_places.directories(stash, superseded=True)
-    return [records.read(path) for path in below if records.ASIDE in path.parts]
+    return list(records.readable(path for path in below if records.ASIDE in path.parts))
 
 
 def find(stash: Stash, name: str) -> Run:
@@ -96,7 +104,7 @@ def find(stash: Stash, name: str) -> Run:
     Raises StashError if there is none, or more than one.
     """
     as_path = Path(name)
-    if (as_path / FILE_NAME).is_file():
+    if kind_at(as_path / FILE_NAME) not in (None, "a directory"):
         return look(stash, as_path.absolute())
     if as_path.name == FILE_NAME and as_path.is_file():
         return look(stash, as_path.parent.absolute())
@@ -106,8 +114,13 @@ def find(stash: Stash, name: str) -> Run:
             raise StashError("There are no runs yet.", "python -m experimentstash +exp=NAME")
         return everything[0]
     matching = {}
+    unread = ""
     for directory in directories(stash):
-        run_id = known_id(directory) or records.read(directory).id
+        try:
+            run_id = known_id(directory) or records.read(directory).id
+        except StashError as error:  # it may have been meant
+            unread = f"\n{error.message}"
+            continue
         if run_id == name:
             return look(stash, directory)
         if run_id.startswith(name):
@@ -117,7 +130,7 @@ def find(stash: Stash, name: str) -> Run:
     if matching:
         shown = ", ".join(sorted(matching)[:10])
         raise StashError(f"{name!r} may be any of {len(matching)} runs: {shown}.", "give more of the id")
-    raise StashError(f"There is no run {name!r}.", "experimentstash runs")
+    raise StashError(f"There is no run {name!r}.{unread}", "experimentstash runs")
 
 
 def look(stash: Stash, directory: Path, enquiry: Enquiry | None = None) -> Run:
@@ -240,7 +253,8 @@ def is_of_sweep(run: Run, sweep: Path) -> bool:
 def slurm_job(run: Run) -> Job | None:
     """Return the SLURM job that a run is, was or will be executed in; None if there is none, or not yet."""
     if run.state is State.QUEUED and run.queued is not None:
-        array = slurm.submitted(Path(run.queued.array))
+        path = Path(run.queued.array)
+        array = slurm.submitted(path) if packs.is_of(run, path) else None
         return None if array is None else Job(f"{array.id}_{run.queued.task}", array.cluster)
     supervisor = run.supervisor
     if supervisor is None or supervisor.slurm_job is None:
@@ -252,6 +266,20 @@ def is_local(run: Run) -> bool:
     """Tell whether the supervisor of a run is, or was, a process of this machine since its last start."""
     supervisor = run.supervisor
     return supervisor is not None and (supervisor.host, supervisor.boot_id) == (procfs.hostname(), procfs.boot_id())
+
+
+def is_supervised_by(run: Run, pid: int) -> bool:
+    """Tell whether a process may be the supervisor that a record names: no other one is told to end."""
+    marker = marker_of(run)
+    return _is_one_of_us(pid) or any(member.pid in procfs.descendants(pid) for member in procfs.members(marker))
+
+
+def _is_one_of_us(pid: int) -> bool:
+    """Tell whether a process was started as ours, or by one of ours."""
+    name = ROOT_VARIABLE.encode() + b"="
+    return any(_OURS.fullmatch(word) for word in procfs.words(pid)) or any(
+        entry.startswith(name) for entry in procfs.environment(pid) or ()
+    )
 
 
 def _is_abandoned(run: Run, enquiry: Enquiry) -> bool:
@@ -306,9 +334,16 @@ def _end_leftovers(run: Run) -> None:
     if run.supervisor is None or not is_local(run) or run.state is State.QUEUED:
         return
     marker = marker_of(run)
+    recorded = Path(run.command.environment.get(MARKER, run.directory))
+    if (recorded / FILE_NAME).exists() and not recorded.samefile(run.path):  # the processes are another run's
+        return
     _wait_for_keeper(run, run.supervisor)
     deadline = time.monotonic() + (GRACE_HERE if run.grace is None else run.grace)
-    main = set() if run.process is None else {Identity(run.process.pid, run.process.start_time)}
+    main = set()
+    if run.process is not None:
+        entries = procfs.environment(run.process.pid)
+        if entries is None or os.fsencode(marker) in entries:  # whatever a record says: no other process is ended
+            main = {Identity(run.process.pid, run.process.start_time)}
     # A tool that is just being started shows whose it is only once its program is executed.
     settled = time.monotonic() + (_STARTING if run.state is State.RUNNING and run.process is None else 0.0)
     while not (members := _living(marker, main)) and time.monotonic() < settled:
@@ -336,8 +371,11 @@ def _wait_for_keeper(run: Run, supervisor: Supervisor) -> None:
     grace = GRACE_HERE if run.grace is None else run.grace
     patience = time.monotonic() + grace + 2 * KILL_PATIENCE
     has_said = False
-    while supervisor.keeper is not None and time.monotonic() < patience:
-        if not procfs.is_alive(Identity(supervisor.keeper.pid, supervisor.keeper.start_time)):
+    keeper = supervisor.keeper
+    if keeper is None or not is_supervised_by(run, keeper.pid):
+        return
+    while time.monotonic() < patience:
+        if not procfs.is_alive(Identity(keeper.pid, keeper.start_time)):
             return
         if not has_said:
             say(f"the supervisor of {run.id} is gone; what it left is being ended …")

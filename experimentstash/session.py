@@ -39,6 +39,7 @@ class Session:
     before: Before | None = None  # what was where Hydra writes
     lock: int | None = None  # keeps others from going on with the sweep
     runs: Sequence[Run] = ()  # of the sweep, once it is over
+    has_unread: bool = False  # and there are others, whose records can't be read
     is_dry: bool = False
     drafts: list[Run] = field(default_factory=list)  # what would be run
     has_begun: bool = False  # a task has started

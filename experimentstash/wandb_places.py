@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from experimentstash.files import open_regular
+from experimentstash.files import open_regular, read_regular, write
 
 # Directories and files of a run that are looked at at most: a tool may write a million images.
 MOST_ENTRIES = 50_000
@@ -27,6 +27,9 @@ _PRINTED = re.compile(rb"(?:saved locally in|wandb sync|logs at:)[ \t]+(?:\x1b\[
 # In wandb's account of a run, each line of which names the process.
 _PROCESS = re.compile(rb"MainThread:(\d+)")
 _ACCOUNT = 8192
+# In the directory of a W&B run outside its run's directory: whose it is.
+_CLAIM = "experimentstash-run"
+_LONGEST_CLAIM = 1024
 
 
 def below(directory: Path) -> list[Path]:
@@ -53,6 +56,26 @@ def in_folders(folders: Iterable[str]) -> list[Path]:
     for folder in folders:
         with contextlib.suppress(OSError):
             found += [Path(folder, name) for name in sorted(os.listdir(folder)) if _is_log(name)]
+    return found
+
+
+def claim(folder: str, run_id: str) -> None:
+    """Have the directory of a W&B run say whose it is, unless it does; OSError if that is impossible.
+
+    A record can name any directory. What isn't the run's own is neither ended nor sent with it.
+    """
+    with contextlib.suppress(FileExistsError):
+        write(os.path.join(folder, _CLAIM), f"{run_id}\n".encode(), os.O_EXCL)
+
+
+def claimed(folders: Iterable[str], run_id: str) -> list[str]:
+    """Return the directories of W&B runs that say that they are the run's."""
+    found = []
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            said = read_regular(os.path.join(folder, _CLAIM), _LONGEST_CLAIM)
+            if said == f"{run_id}\n".encode() and _FOLDER.fullmatch(os.path.basename(folder)):
+                found.append(folder)
     return found
 
 

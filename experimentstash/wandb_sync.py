@@ -18,7 +18,7 @@ from enum import Enum
 from pathlib import Path
 
 import experimentstash
-from experimentstash import process, records, wandb_runs
+from experimentstash import process, records, wandb_places, wandb_runs
 from experimentstash.errors import StashError
 from experimentstash.files import kind_at, open_regular
 from experimentstash.wandb_runs import WandbRun
@@ -119,10 +119,10 @@ def sync(
 def _elsewhere(directory: Path) -> list[str]:
     """Return where the tool of a run has had its W&B runs put outside the run directory, as its record has it."""
     try:
-        known = records.read(directory).wandb.get("elsewhere", [])
+        run = records.read(directory)
     except StashError:
         return []
-    return [path for path in known if isinstance(path, str)] if isinstance(known, list) else []
+    return wandb_places.claimed(run.wandb.get("elsewhere", []), run.id)
 
 
 def describe(run: WandbRun, run_directory: Path, environment: Mapping[str, str]) -> Upload:
@@ -161,7 +161,7 @@ def upload(
             "uploads": [asdict(one) for one in uploads],
             "server_timeout": min(SERVER_TIMEOUT, timeout * SERVER_SHARE),
         }
-        command = [sys.executable, "-m", "experimentstash.wandb_upload"]
+        command = [sys.executable, "-X", "utf8", "-m", "experimentstash.wandb_upload"]
         try:
             text = json.dumps(request)
             done = process.run(command, cwd=Path(scratch), env=child, stdin=text, timeout=timeout, check=False)

@@ -53,7 +53,17 @@ def full(directory: Path) -> Run:
         environment=Environment("pyproject", "/python", "3.11.7", "sha256:0", "uv.lock", "key"),
         supervisor=Supervisor("host", 1, 2, "boot"),
         process=Process(3, 4),
-        attempts=[Attempt(1, "then", "later", State.PREEMPTED, 143, "why", "output.log")],
+        attempts=[
+            Attempt(
+                1,
+                "2026-01-31T12:00:00.000+01:00",
+                "2026-01-31T12:00:01.000+01:00",
+                State.PREEMPTED,
+                143,
+                "why",
+                "output.log",
+            )
+        ],
         wandb={"timeout": 30.0, "runs": [{"id": "x"}]},
         resume=[],
         notes=["ä"],

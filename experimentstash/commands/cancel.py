@@ -24,11 +24,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def main(given: argparse.Namespace) -> int:
     """Cancel the runs that were named and say how each ended."""
     stash = find_stash()
+    unread: list[Path] = []
     if given.sweep is None:
-        named = choosing.chosen(stash, given, "experimentstash cancel RUN, --sweep DIR or --all")
+        named = choosing.chosen(stash, given, "experimentstash cancel RUN, --sweep DIR or --all", unread)
     else:
         sweep = given.sweep.resolve()
-        named = [run for run in all_runs(stash) if is_of_sweep(run, sweep)]
+        named = [run for run in all_runs(stash, unread) if is_of_sweep(run, sweep)]
         if not named:
             raise StashError(f"{given.sweep} is not the directory of a sweep with runs.", "experimentstash runs")
     for run in named:
@@ -44,4 +45,8 @@ def main(given: argparse.Namespace) -> int:
         say(f"{run.id}: {ending_line(stash, run, paper_of(sys.stderr))}")
     for failure in done.failed:
         complain(failure)
-    return 1 if done.failed else 0
+    if given.sweep is not None:
+        unread = [path for path in unread if path.resolve().is_relative_to(sweep)]
+    if unread:
+        complain(f"of {len(unread)} more it can't be told whether they go on: their records can't be read")
+    return 1 if done.failed or unread else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from experimentstash.errors import StashError
 from experimentstash.records import Run
@@ -23,10 +24,13 @@ def add_several(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--all", action="store_true", help="all runs of the stash")
 
 
-def chosen(stash: Stash, given: argparse.Namespace, mend: str) -> list[Run]:
-    """Return the runs that were named; StashError, with ``mend``, if none was."""
+def chosen(stash: Stash, given: argparse.Namespace, mend: str, unread: list[Path]) -> list[Run]:
+    """Return the runs that were named; StashError, with ``mend``, if none was.
+
+    Where all are, the directories of those whose records can't be read are added to ``unread``.
+    """
     if given.all:
-        return all_runs(stash)
+        return all_runs(stash, unread)
     if not given.runs:
         raise StashError("Which runs?", mend)
     return [find(stash, name) for name in given.runs]

@@ -104,5 +104,6 @@ def _asked(run: Run) -> str | None:
     """Return what a run was submitted with."""
     if run.queued is None:
         return None
-    shown = {**run.resources, "time": describe(run.resources["time"])} if "time" in run.resources else run.resources
+    seconds = run.resources.get("time")
+    shown = {**run.resources, "time": describe(seconds)} if isinstance(seconds, (int, float)) else run.resources
     return " ".join(f"{name}={value}" for name, value in shown.items()) or None

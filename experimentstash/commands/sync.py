@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from experimentstash.commands import choosing
 from experimentstash.output import say
@@ -23,13 +24,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def main(given: argparse.Namespace) -> int:
     """Send what the named runs have not sent yet; 1 if some of it could not be sent."""
     stash = find_stash()
-    named = choosing.chosen(stash, given, "experimentstash sync RUN, or --all")
+    unread: list[Path] = []
+    named = choosing.chosen(stash, given, "experimentstash sync RUN, or --all", unread)
     if given.all:
         named += superseded(stash)
     results = sync(named, timeout=given.timeout, report=say)
-    if not results:
+    if not results and not unread:
         say("none of these runs has used W&B")
-    return 1 if any(result.status is Status.FAILED for result in results) else 0
+    return 1 if any(result.status is Status.FAILED for result in results) or unread else 0
 
 
 def sync(chosen: Sequence[Run], *, timeout: float, report: Callable[[str], None]) -> list[SyncResult]:

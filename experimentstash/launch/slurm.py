@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from hydra.types import HydraContext
     from omegaconf import DictConfig
 
-FOLDER = ".slurm"
+FOLDER = packs.FOLDER
 
 # Seconds between two looks at the queue.
 _FIRST_INTERVAL = 1.0

@@ -16,7 +16,7 @@ from experimentstash import attempts, job_end, keeper, packs, procfs, records, s
 from experimentstash.errors import EXIT_USER_MISTAKE, StashError
 from experimentstash.execute import Execution, asked_by
 from experimentstash.launch.crew import IDLE, TURN_INTERVAL, Crew
-from experimentstash.output import complain, say
+from experimentstash.output import complain, fit_streams, say
 from experimentstash.records import Run, State
 from experimentstash.signals import REQUESTS, SignalQueue
 from experimentstash.supervision import end_strays, supervisor_here
@@ -24,6 +24,7 @@ from experimentstash.supervision import end_strays, supervisor_here
 
 def main(argv: Sequence[str]) -> int:
     """Execute the runs of this array task; return 0 if all have completed, else the first other exit code."""
+    fit_streams()
     index = os.environ.get("SLURM_ARRAY_TASK_ID", "")
     if not 1 <= len(argv) <= 2 or not index.isdecimal() or not all(number.isdecimal() for number in argv[1:]):
         complain("usage, in a task of a SLURM job array: python -S start.py TASKS_FILE [AT_ONCE]")

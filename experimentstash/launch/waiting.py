@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experimentstash import runs
+from experimentstash.errors import StashError
 from experimentstash.launch.progress import Progress
 from experimentstash.output import is_terminal, say
 from experimentstash.records import Run, State
@@ -64,7 +65,11 @@ class _Watch:
         return not self._unfinished
 
     def _has_ended(self, path: Path, enquiry: Enquiry) -> bool:
-        run = runs.look(self._stash, path, enquiry)
+        try:
+            run = runs.look(self._stash, path, enquiry)
+        except StashError as error:  # whatever has become of its record, the others are waited for
+            self._progress.say(error.message)
+            return True
         if run.state.is_final:
             if runs.may_go_back(run, enquiry):
                 return False
