@@ -10,7 +10,7 @@ from pathlib import Path
 
 from experimentstash import __version__
 from experimentstash.errors import EXIT_INTERRUPTED, StashError, is_of_surroundings
-from experimentstash.output import COLOUR_WISHES, USAGE, complain, fit_streams, wish_for_colour
+from experimentstash.output import COLOUR_WISHES, USAGE, complain, fit_streams, guarded, wish_for_colour
 from experimentstash.workspace import Stash, find_stash
 
 # Each verb's module in `commands`, with `configure(parser)` and `main(given)`, and what it does.
@@ -39,8 +39,13 @@ def executes(arguments: Sequence[str]) -> bool:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     fit_streams()
+    with guarded():
+        return _main(list(sys.argv[1:] if argv is None else argv))
+
+
+def _main(arguments: list[str]) -> int:
     try:
-        return _dispatch(_without_colour_wish(list(sys.argv[1:] if argv is None else argv)))
+        return _dispatch(_without_colour_wish(arguments))
     except StashError as error:
         complain(str(error))
         return error.exit_code

@@ -39,9 +39,11 @@ from experimentstash.errors import (
     StashError,
 )
 from experimentstash.light import dataclass
+from experimentstash.masking import Mask
 from experimentstash.output import complain, fit_streams, say
 from experimentstash.process import clean_environment
 from experimentstash.records import Run, State
+from experimentstash.redaction import redact
 from experimentstash.relay import Relay
 from experimentstash.signals import REQUESTS, SignalQueue, ends_on_request
 from experimentstash.supervision import Ending, Siblings, StopRequest, SupervisedTool, supervisor_here
@@ -156,6 +158,7 @@ class Execution:
         self._looks = looks or Looks()
         self._over_at = 0.0
         self.log_offset = 0  # where in the log this attempt begins
+        self.environment: Mapping[str, str] = {}  # the tool's
         self.interrupted_by: signal.Signals | None = None
         self._log = _Log(run.path / SUPERVISOR_LOG)
         self._grace = run.grace if run.grace is not None else (GRACE_IN_JOB if _in_job() else GRACE_HERE)
@@ -178,6 +181,7 @@ class Execution:
         Where it writes into its checkout, its turn must have come: see ``collect_lock``.
         """
         run, log = self.run, self._log
+        self.environment = environment
         if run.apart is not None:
             copies.make(run)
         self._before = collect.snapshot([Path(directory) for directory in run.collect])
@@ -341,6 +345,7 @@ class Execution:
         if not self._has_started:
             return
         run, ending = self.run, self._tool.ending()
+        self._mask_log()
         _note_wandb(run, self._wandb_beside_the_tool())
         find_wandb(run, self.log_offset, self._began)
         _bring_together(run, self._before, may_go_on=run.resume is not None and ending.returncode != 0)
@@ -348,10 +353,19 @@ class Execution:
         _conclude(run, ending, self._log, self.log_offset)
         close_copy(run)
 
+    def _mask_log(self) -> None:
+        """Have no secret in the log that the tool was given and has printed; what was shown of it hasn't any either."""
+        try:
+            Mask(self.environment).file(self.run.path / self.run.log, self.log_offset)
+        except OSError as error:
+            self.run.notes.append(f"its log was not looked through for secrets: {error.strerror}")
+
     def abandon(self, error: BaseException) -> None:
         """End what is left of the tool, now, and close the record of a run that can't be watched any longer."""
         if self._has_started and not self._tool.is_over:
             self._tool.kill()  # nothing may go on unwatched
+        if self._has_started:
+            self._mask_log()
         self._looks.leaves(self.run)
         if not self.run.state.is_final:
             recover_copy(self.run)
@@ -526,7 +540,8 @@ def relay_output(execution: Execution) -> Relay | None:
     destination = _stdout() if execution.has_started else None
     if destination is None:
         return None
-    relay = Relay(execution.run.path / execution.run.log, execution.log_offset, destination)
+    log = execution.run.path / execution.run.log
+    relay = Relay(log, execution.log_offset, destination, Mask(execution.environment))
     relay.start()
     return relay
 
@@ -711,7 +726,7 @@ class _Log:
         self._path = path
 
     def __call__(self, line: str) -> None:
-        text = f"{records.now()} {line}\n".encode("utf-8", "surrogateescape")
+        text = redact(f"{records.now()} {line}\n", os.environ).encode("utf-8", "surrogateescape")
         with contextlib.suppress(OSError):
             files.write(self._path, text, os.O_APPEND)
 

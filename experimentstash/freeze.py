@@ -5,6 +5,7 @@ A frozen run is complete: executing it needs no Hydra, no conf/ and no network.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shlex
 import time
@@ -36,10 +37,10 @@ from experimentstash.errors import StashError
 from experimentstash.files import write_atomically
 from experimentstash.pins import Pin
 from experimentstash.process import LEAKS
-from experimentstash.provenance import FRESH, Checkouts, Provenance
+from experimentstash.provenance import FRESH, Checkouts, Provenance, withheld_note
 from experimentstash.recipes import Recipe
 from experimentstash.records import Apart, Code, Command, Run, State
-from experimentstash.redaction import contains_secret, find_secret, is_secret_name
+from experimentstash.redaction import contains_secret, find_secret, is_named_secret, is_secret_variable
 from experimentstash.schema import CallStyle, StashConfig, ToolConfig
 from experimentstash.supervision import supervisor_here
 from experimentstash.toolpath import tool_directory
@@ -140,6 +141,7 @@ def plan(request: Request, bases: Bases | None = None) -> Plan:
     Whoever plans many runs gives all of them the same ``bases``.
     """
     config, stash = request.config, request.stash
+    _refuse_secrets(request)
     grace_signal = _looked_at_limits(config)
     basis = (bases or Bases()).of(request)
     tool, directory, recipe, interpreter = basis.tool, basis.directory, basis.recipe, basis.interpreter
@@ -185,13 +187,12 @@ def plan(request: Request, bases: Bases | None = None) -> Plan:
     )
     command.environment = {**wandb_set, **command.environment}
     command.unset = sorted({*command.unset, *wandb_unset} - set(command.environment))
-    asked = config.resources
-    described = [config.description, *config.tags, *map(str, [*request.overrides, *asked.setup, *asked.extra.values()])]
     kept = parameters.as_json(params)
-    texts = [*command.argv, *command.environment.values(), *built.files.values(), *described, *_texts(kept)]
-    variable = find_secret(texts, ChainMap(secrets, os.environ))
-    if variable is not None:
-        raise contains_secret(variable)
+    texts = [*command.argv, *command.environment.values(), *built.files.values(), *_texts(kept)]
+    found = find_secret(texts, {**os.environ, **secrets})
+    if found is not None:
+        raise contains_secret(found)
+    _refuse_named_secrets(kept, "params")
     collected = _collected(request, directory)
     if tool.working_directory not in ("tool", "run"):
         raise StashError(
@@ -247,17 +248,37 @@ def _parameters(config: StashConfig, request: Request) -> Mapping[Any, Any]:
     return tree
 
 
+def _refuse_secrets(request: Request) -> None:
+    """Refuse a secret in whatever a job asks for: its record keeps all of it, and a script of SLURM's some."""
+    config = request.config
+    asked = {**vars(config), "tool": {**vars(config.tool), "env": None}}
+    where = [str(request.directory), *map(str, request.overrides), *_texts(dict(request.of_launcher or {}))]
+    found = find_secret([*where, *_texts(asked)], os.environ)
+    if found is not None:
+        raise contains_secret(found)
+
+
+def _refuse_named_secrets(tree: Mapping[str, Any], path: str) -> None:
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            _refuse_named_secrets(value, f"{path}.{name}")
+        elif isinstance(value, str) and is_named_secret(name, value):
+            raise contains_secret("a secret", f"{path}.{name}")
+
+
 def _texts(value: Any) -> Iterator[str]:
-    """Yield all texts in plain data, keys included."""
-    if isinstance(value, dict):
+    """Yield all texts in plain data and in settings, keys included."""
+    if isinstance(value, Mapping):
         for key, each in value.items():
-            yield key
+            yield str(key)
             yield from _texts(each)
-    elif isinstance(value, list):
+    elif isinstance(value, list | tuple):
         for each in value:
             yield from _texts(each)
-    elif isinstance(value, str):
-        yield value
+    elif isinstance(value, str | Path):
+        yield str(value)
+    elif dataclasses.is_dataclass(value):
+        yield from _texts(vars(value))
 
 
 def _looked_at_limits(config: StashConfig) -> str:
@@ -293,6 +314,7 @@ def freeze(planned: Plan, announce: Callable[[str], None], checkouts: Checkouts 
     run = draft(planned)
     run.stash, run.code = origins[0].code, origins[1].code
     run.notes += [] if frozen is None else frozen.notes
+    run.notes += [note for origin in origins if (note := withheld_note(origin.code)) is not None]
     if frozen is None and pin is not None:
         if not pin.path and run.code.commit != pin.commit:  # somebody has been faster
             pins.refuse_other(request.tool, request.config.tool, pin)
@@ -461,7 +483,7 @@ def _program(entry: Entrypoint, directory: Path, interpreter: Path | None, reque
 def _split_environment(declared: Mapping[str, str | None]) -> tuple[dict[str, str], dict[str, str], list[str]]:
     """Sort a tool's `env` into secrets, plain variables, and names to unset."""
     given = {name: value for name, value in declared.items() if value is not None}
-    secrets = {name: value for name, value in given.items() if is_secret_name(name)}
+    secrets = {name: value for name, value in given.items() if is_secret_variable(name, value)}
     plain = {name: value for name, value in given.items() if name not in secrets}
     return secrets, plain, [name for name, value in declared.items() if value is None]
 

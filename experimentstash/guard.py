@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, open_dict, read_write
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from experimentstash import durations, freeze, hydra_files, job_terms, limits, records, sweep_size, sweepers
 from experimentstash import session as sessions
@@ -24,6 +24,7 @@ from experimentstash.job_config import SUBMITIT_SLURM, asked_by_submitit, is_dry
 from experimentstash.launch import batch, sbatch_variables
 from experimentstash.output import Meter, say
 from experimentstash.preparing import refuse_secret_variables
+from experimentstash.redaction import contains_secret, find_secret
 from experimentstash.schema import LocalLauncherConfig, SlurmLauncherConfig
 
 BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
@@ -66,6 +67,7 @@ class Guard(Callback):
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         directory = Path(config.hydra.run.dir)
         refuse_secret_variables(config.hydra.job.env_set)
+        _refuse_secrets(config)
         if (directory / records.FILE_NAME).exists():
             raise records.already_taken(directory)
         if (session := sessions.present()) is not None:
@@ -77,6 +79,7 @@ class Guard(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         directory = Path(config.hydra.sweep.dir).absolute()
         refuse_secret_variables(config.hydra.job.env_set)
+        _refuse_secrets(config)
         session = sessions.present()
         is_new = session is None or session.continuation is None
         if is_new and next(records.directories(directory), None) is not None:
@@ -116,6 +119,13 @@ class Guard(Callback):
             one_by_one = config.hydra.launcher._target_ in (*_OUR_LAUNCHERS, BASIC_LAUNCHER)
             session.loader.meter = Meter("checked")
             session.loader.is_shared = one_by_one and list(config.hydra.callbacks) == [GUARD]
+
+
+def _refuse_secrets(config: DictConfig) -> None:
+    """Refuse a secret that is written out in the configuration, which Hydra keeps as it stands."""
+    found = find_secret([str(OmegaConf.to_container(config, resolve=False, enum_to_str=True))], os.environ)
+    if found is not None:
+        raise contains_secret(found, "The configuration")
 
 
 def _fill_what_nobody_asked(config: DictConfig) -> None:

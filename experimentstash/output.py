@@ -7,13 +7,15 @@ import contextlib
 import os
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from enum import Enum
 
 from experimentstash.light import TYPE_CHECKING, dataclass
+from experimentstash.redaction import redact
 
 if TYPE_CHECKING:
-    from typing import TextIO
+    from typing import Any, TextIO
 
 _PREFIX = "stash: "
 
@@ -74,7 +76,8 @@ def _in_plain(error: UnicodeError) -> tuple[str | bytes, int]:
 def say(*messages: str) -> None:
     """Write messages to stderr, all at once; a terminal that has gone is no reason to fail."""
     with contextlib.suppress(OSError, ValueError):
-        text = "".join(f"{as_prose(_PREFIX + message, sys.stderr)}\n" for message in messages)
+        told = (redact(_PREFIX + message, os.environ) for message in messages)  # before its lines are broken
+        text = "".join(f"{as_prose(message, sys.stderr)}\n" for message in told)
         print(text, end="", file=sys.stderr, flush=True)
 
 
@@ -82,8 +85,39 @@ def complain(message: str) -> None:
     """Write an error to stderr."""
     with contextlib.suppress(OSError, ValueError):
         marked = paper_of(sys.stderr).paint("error:", Style.BAD)
-        told = as_prose(f"error: {message}", sys.stderr)
+        told = as_prose(redact(f"error: {message}", os.environ), sys.stderr)
         print(told.replace("error:", marked, 1), file=sys.stderr, flush=True)
+
+
+class _Guarded:
+    """A text stream to which no secret is written."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._stream.write(redact(text, os.environ))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextlib.contextmanager
+def guarded() -> Iterator[None]:
+    """Let nothing secret be printed meanwhile, whoever prints it: a configuration, an error of Hydra's, a traceback."""
+    saved = sys.stdout, sys.stderr
+    for name, stream in zip(("stdout", "stderr"), saved, strict=True):
+        if stream is not None:
+            setattr(sys, name, _Guarded(stream))
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = saved
 
 
 class Meter:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 from experimentstash.parameters import CHOICE
-from experimentstash.redaction import contains_secret, find_secret, is_secret_name, literal_secret
+from experimentstash.redaction import contains_secret, find_secret, is_named_secret, is_secret_name, literal_secret
 from experimentstash.workspace import Stash
 
 # The options that make a sweep of a command line.
@@ -52,3 +52,6 @@ def refuse_secrets(arguments: Sequence[str]) -> None:
         literal = re.match(r"\+{0,2}tool\.env\.(\w+)=(?!['\"]?\$\{|null$)", word)
         if literal and is_secret_name(literal[1]):
             raise literal_secret(literal[1], "the command line")
+        key, _, value = word.partition("=")
+        if _PARAMETER.match(key) and is_named_secret(key, value.strip("'\"")):
+            raise contains_secret("a secret", key.lstrip("+"))

@@ -18,7 +18,7 @@ from experimentstash.freeze import Request, draft, explain, freeze, plan, writte
 from experimentstash.job_config import Circumstances, Job
 from experimentstash.output import complain, say
 from experimentstash.records import Command, Run, State
-from experimentstash.redaction import is_secret_name, literal_secret
+from experimentstash.redaction import find_secret, is_secret_variable, literal_secret
 from experimentstash.schema import CodeMode, SlurmLauncherConfig
 from experimentstash.session import Session
 from experimentstash.toolpath import tool_directory
@@ -242,7 +242,7 @@ def as_request(stash: Stash, job: Job, seen: Circumstances) -> Request:
             "python -m experimentstash +exp=NAME",
         )
     for name, value in seen.tool_env.items():
-        if is_secret_name(name) and value is not None and "${" not in str(value):
+        if value is not None and "${" not in str(value) and is_secret_variable(name, str(value)):
             raise literal_secret(name, f"conf/tool/{seen.tool}.yaml, or what overrides it,")
     refuse_secret_variables(seen.env_set)
     config = job.typed()
@@ -266,8 +266,8 @@ def as_request(stash: Stash, job: Job, seen: Circumstances) -> Request:
 
 def refuse_secret_variables(env_set: Mapping[str, str]) -> None:
     """Refuse to have Hydra set a secret: it keeps the values of `hydra.job.env_set` and `env_copy` in its files."""
-    for name in env_set:
-        if is_secret_name(name):
+    for name, value in env_set.items():
+        if is_secret_variable(name, value) or find_secret([value], os.environ):
             raise SecretError(
                 f"hydra.job.env_set or env_copy names {name}, whose value Hydra would write to disk.",
                 f"leave it out: the tool inherits ${name} from your shell; another name for it belongs into the tool's"

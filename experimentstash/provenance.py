@@ -11,9 +11,10 @@ from pathlib import Path
 
 from experimentstash import git
 from experimentstash.files import write_atomically
+from experimentstash.patches import withhold
 from experimentstash.records import Code
-from experimentstash.redaction import is_secret_file, redact
 from experimentstash.results import among, is_source
+from experimentstash.secret_files import holds_secret, is_secret_file
 from experimentstash.written import is_within
 
 # What the framework itself writes into a stash is no change of its code, ignored by git or not; in a tool's checkout
@@ -136,32 +137,40 @@ def _identity(
     code = Code(path=str(directory), commit=status.commit, branch=status.branch, dirty=is_dirty)
     if not code.dirty or status.commit is None:
         return Provenance(code)
-    # Of others' projects in the same repository secrets are none of ours, even if git tracks them.
-    secret = {
-        path
-        for path in status.changed
-        if is_secret_file(Path(path).name) and not (status.root / path).is_relative_to(directory)
-    }
-    kept = tuple(path for path in status.untracked if belongs_in_patch(status.root / path))
-    code.omitted = sorted({*status.untracked, *secret} - set(kept))
+    kept = tuple(path for path in status.untracked if belongs_in_patch(status.root, path))
+    code.omitted = sorted({*status.untracked} - {*kept})
+    code.withheld = [path for path in code.omitted if holds_secret(status.root, path)]
     patch = ""
-    if set(status.changed) - secret or kept:
+    if status.changed or kept:
         is_whole = is_stash or directory == status.root
         limits = () if is_whole else (os.path.relpath(directory, status.root),)
         without = tuple(
-            sorted(path for path in secret | passed_over if is_whole or (status.root / path).is_relative_to(directory))
+            sorted(path for path in passed_over if is_whole or (status.root / path).is_relative_to(directory))
         )
-        patch = redact(git.difference(directory, status.commit, limits, kept, without), os.environ)
+        patch, withheld = withhold(git.difference(directory, status.commit, limits, kept, without), status.root)
+        code.withheld = sorted({*code.withheld, *withheld})
     if patch:  # of a submodule with nothing but untracked files there is nothing to say here
         code.patch = patch_name
     return Provenance(code, patch)
 
 
-def belongs_in_patch(path: Path) -> bool:
-    """Tell whether an untracked file is code, by its name and size."""
-    if is_secret_file(path.name):
-        return False
+def belongs_in_patch(root: Path, name: str) -> bool:
+    """Tell whether an untracked file is code: not too large, and no secret by its name or content."""
+    path = root / name
     try:
-        return path.is_symlink() or (path.is_file() and path.stat().st_size <= LARGEST_UNTRACKED)
+        if path.is_symlink():
+            return not is_secret_file(name)
+        return path.is_file() and path.stat().st_size <= LARGEST_UNTRACKED and not holds_secret(root, name)
     except OSError:
         return False
+
+
+def withheld_note(code: Code) -> str | None:
+    """Return what is to be said of a checkout whose patch isn't all that makes it differ; None: nothing."""
+    tracked = [path for path in code.withheld if path not in code.omitted]
+    if not tracked:
+        return None
+    return (
+        f"{', '.join(tracked)} in {code.path}: left out of the patch, because what is changed there looks like a"
+        " secret; this run can't be reproduced from its record alone"
+    )

@@ -20,6 +20,7 @@ from experimentstash.errors import StashError
 from experimentstash.files import open_regular, read_regular, write_atomically
 from experimentstash.light import TYPE_CHECKING, dataclass, field
 from experimentstash.output import say
+from experimentstash.redaction import redact
 
 if TYPE_CHECKING:
     from typing import Any
@@ -107,6 +108,7 @@ class Code:
     dirty: bool | None = None  # None: not a git checkout
     patch: FileName | None = None  # a file in the run directory: what makes the checkout differ from the commit
     omitted: list[str] = field(default_factory=list)  # untracked files that the patch leaves out (large, or secrets)
+    withheld: list[str] = field(default_factory=list)  # what it leaves out because it looks like a secret
     snapshot: str | None = None  # frozen code: the commit that was checked out, changes included; None: live code
     pin: str | None = None  # what `commit:` asked for, as it was written; frozen code has nothing but that commit then
 
@@ -435,8 +437,27 @@ _ENCODER = json.JSONEncoder(default=vars)
 
 def _text(run: Run) -> str:
     # A line for each key: json's own indentation takes several times as long.
-    lines = (f'  "{name}": {"null" if value is None else _ENCODER.encode(value)}' for name, value in vars(run).items())
+    fields = ((name, _redacted(value) if value and name in _SAID else value) for name, value in vars(run).items())
+    lines = (f'  "{name}": {"null" if value is None else _ENCODER.encode(value)}' for name, value in fields)
     return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+# What is said in words that may be those of a tool, or of another program. The rest is checked when it is frozen: it
+# must stay as it is, because it is what is executed.
+_SAID = ("reason", "advice", "notes", "warnings", "attempts", "job_end", "wandb", "collected", "wrote")
+
+
+def _redacted(value: Any) -> Any:
+    """Return what is said without the secrets in it."""
+    if isinstance(value, Enum):
+        return value
+    if isinstance(value, str):
+        return redact(value, os.environ)
+    if isinstance(value, list):
+        return [_redacted(each) for each in value]
+    if isinstance(value, dict):
+        return {name: _redacted(each) for name, each in value.items()}
+    return _redacted(vars(value)) if hasattr(value, "__dict__") else value
 
 
 def read(directory: Path) -> Run:

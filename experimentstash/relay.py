@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 from experimentstash.files import open_regular
+from experimentstash.masking import Mask
 
 # Seconds between two looks at the file, and bytes that are passed on at once.
 _INTERVAL = 0.05
@@ -19,10 +20,11 @@ class Relay:
     A reader that goes away ends the relay and nothing more.
     """
 
-    def __init__(self, path: Path, offset: int, descriptor: int) -> None:
+    def __init__(self, path: Path, offset: int, descriptor: int, mask: Mask | None = None) -> None:
         self._path = path
         self._offset = offset
         self._descriptor = descriptor
+        self._mask = mask or Mask({})  # what isn't to be shown
         self._is_complete = threading.Event()
         self._thread = threading.Thread(target=self._copy, name="relay", daemon=True)
 
@@ -46,8 +48,9 @@ class Relay:
                 while True:
                     was_complete = self._is_complete.is_set()
                     while chunk := stream.read(_CHUNK):
-                        self._write(chunk)
+                        self._write(self._mask.feed(chunk))
                     if was_complete:
+                        self._write(self._mask.rest())
                         return
                     self._is_complete.wait(_INTERVAL)
         except OSError:

@@ -13,7 +13,9 @@ from pathlib import Path
 
 from experimentstash import git, results, written
 from experimentstash.errors import StashError
+from experimentstash.patches import withhold
 from experimentstash.provenance import OWN_OUTPUT, belongs_in_patch
+from experimentstash.secret_files import holds_secret
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Snapshot:
     is_dirty: bool
     patch: str  # from the base to the commit, nested submodules included
     omitted: tuple[str, ...]  # untracked files that the commit leaves out (large, or secrets)
+    withheld: tuple[str, ...] = ()  # files that the patch leaves out as secrets; tracked ones are in the commit
     nested: Mapping[str, Snapshot] = field(default_factory=dict)  # the submodules that are checked out, by their paths
 
 
@@ -49,7 +52,7 @@ def take(
     untracked = [name for name in untracked if not written.is_within(name, outputs) or results.is_source(name)]
     left_by_runs = results.among(root, untracked, code=[root / path], tracked=lambda: git.tracked(root, ["."]))
     untracked = [name for name in untracked if name not in left_by_runs]
-    kept = [name for name in untracked if belongs_in_patch(root / name)]
+    kept = [name for name in untracked if belongs_in_patch(root, name)]
     links = {name: commit for name, commit in git.gitlinks(root).items() if name.startswith(prefix)}
     nested = {
         name: taken
@@ -72,7 +75,10 @@ def take(
         commit = git.commit_tree(root, git.put_below(root, own, path), None)
     else:
         commit = status.commit if tree == committed else git.commit_tree(root, tree, status.commit)
-    patch = "" if plain == committed else git.changes(root, committed, plain, path, below)
+    patch, withheld = withhold(
+        "" if plain == committed else git.changes(root, committed, plain, path, below), root, below
+    )
+    withheld += [f"{below}{name}" for name in untracked if name not in kept and holds_secret(root, name)]
     return Snapshot(
         commit=commit,
         base=status.commit,
@@ -82,6 +88,7 @@ def take(
         omitted=tuple(
             sorted({f"{below}{name}" for name in {*untracked} - {*kept}}.union(*(i.omitted for i in nested.values())))
         ),
+        withheld=tuple(sorted({*withheld}.union(*(inner.withheld for inner in nested.values())))),
         nested=nested,
     )
 
@@ -117,4 +124,4 @@ def of_commit(root: Path, commit: str, path: str = "") -> Snapshot:
         own = git.object_at(root, f"{commit}:{path}")
         assert own is not None
         snapshot = git.commit_tree(root, git.put_below(root, own, path), None)
-    return Snapshot(snapshot, commit, None, False, "", (), nested)
+    return Snapshot(snapshot, commit, None, False, "", (), (), nested)

@@ -28,9 +28,9 @@ from experimentstash.process import CommandError
 from experimentstash.procfs import Identity
 from experimentstash.provenance import OWN_OUTPUT, Provenance
 from experimentstash.records import Code, Supervisor
-from experimentstash.redaction import is_secret_file, redact
 from experimentstash.results import is_source
 from experimentstash.schema import EnvironmentKind, ToolConfig
+from experimentstash.secret_files import is_secret_file
 from experimentstash.snapshots import Snapshot
 from experimentstash.steps import step
 from experimentstash.supervision import supervisor_here
@@ -157,11 +157,12 @@ def secure(
         dirty=taken.is_dirty,
         patch=PATCH if taken.patch else None,
         omitted=list(taken.omitted),
+        withheld=list(taken.withheld),
         snapshot=taken.commit,
         pin=None if pin is None else pin.name,
     )
-    patch = redact(taken.patch, os.environ)
-    return Frozen(live, directory, place / _ENVIRONMENTS, configs, Provenance(code, patch), place / _TREE, notes)
+    provenance = Provenance(code, taken.patch)
+    return Frozen(live, directory, place / _ENVIRONMENTS, configs, provenance, place / _TREE, notes)
 
 
 def submitters(stash: Stash, name: str) -> list[Supervisor]:

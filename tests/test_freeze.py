@@ -247,7 +247,9 @@ def test_a_secret_reaches_the_tool_and_no_file(stash: StashUnderTest, in_process
     assert done.returncode == 0, done.stderr
     assert seen.read_text() == "swordfish-1 xyzzy-plugh"
     (run,) = stash.run_directories()
-    assert "the key is <X_API_KEY>" in (run / "stash.patch").read_text()
+    record = json.loads((run / "run.json").read_text())
+    assert (record["stash"]["patch"], record["stash"]["withheld"]) == (None, ["tools/t/notes.txt"])
+    assert "tools/t/notes.txt: looks like a secret" in stash.cli("show", record["id"]).stdout
     assert "swordfish" not in done.stderr and "xyzzy" not in done.stderr
     assert files_with("swordfish", run) == files_with("xyzzy", run) == []
     refused = stash.cli("run", "one", "arguments=[xyzzy-plugh]", X_API_KEY="xyzzy-plugh", REAL_TOKEN="swordfish-1")

@@ -13,13 +13,13 @@ PACKAGE = Path(__file__).resolve().parent.parent / "experimentstash"
 LAYERS = (
     {"light"},
     {"typed"},
-    {"errors", "parameters", "procfs", "schema", "signals", "steps", "terminal", "detect_writes", "text"},
+    {"errors"},
+    {"redaction", "parameters", "procfs", "schema", "signals", "steps", "terminal", "detect_writes", "text"},
     {"stash_loader"},
     {"loader"},
     {
         "objective",
         "together",
-        "redaction",
         "durations",
         "entrypoints",
         "files",
@@ -32,9 +32,9 @@ LAYERS = (
         "uv_errors",
         "calling.ways",
     },
-    {"keeper", "kept_ends", "declared.option", "tables"},
+    {"keeper", "kept_ends", "secret_files", "masking", "declared.option", "tables"},
     {f"declared.{name}" for name in ("argparse", "click", "absl", "typed")},
-    {"declared.library"},
+    {"patches", "declared.library"},
     {"declared.program"},
     {
         "limits",

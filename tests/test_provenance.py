@@ -102,7 +102,7 @@ def test_the_patch_makes_the_same_files(checkout: Path, tmp_path: Path, settings
     assert git_files(checkout) == before
     assert git("status", "--porcelain", cwd=checkout) == status
     omitted = [".env", "dir/server.pem", "large"]
-    assert stash == Code(str(checkout), commit, "main", True, "stash.patch", omitted)
+    assert stash == Code(str(checkout), commit, "main", True, "stash.patch", omitted, omitted[:2])
     assert tool == Code(str(checkout / "tools" / "t"), commit, "main", False, None, [])
     assert os.listdir(tmp_path / "run") == ["stash.patch"]
     clone = tmp_path / "clone"
@@ -183,7 +183,7 @@ def test_a_tool_with_a_repository_of_its_own(stash: StashUnderTest, tmp_path: Pa
     before = (module / "index").read_bytes(), sorted(os.listdir(module))
     dirty = identify(stash.root, tool, tmp_path / "changed")
     assert ((module / "index").read_bytes(), sorted(os.listdir(module))) == before
-    assert dirty[1] == Code(str(tool), tool_commit, "trunk", True, "tool.patch", [".env"])
+    assert dirty[1] == Code(str(tool), tool_commit, "trunk", True, "tool.patch", [".env"], [".env"])
     clone = tmp_path / "clone"
     git("clone", "-q", str(origin), str(clone), cwd=tmp_path)
     git("apply", str(tmp_path / "changed" / "tool.patch"), cwd=clone)
@@ -213,8 +213,12 @@ def test_secrets_of_the_environment_are_not_in_the_patch(
 ) -> None:
     monkeypatch.setenv("X_API_KEY", "xyzzy-plugh")
     (checkout / "new").write_text("key = xyzzy-plugh\n")
-    identify(checkout, checkout / "tools" / "t", tmp_path / "run")
-    assert "+key = <X_API_KEY>\n" in (tmp_path / "run" / "stash.patch").read_text()
+    (checkout / "dir" / "with space é.txt").write_text("the key is xyzzy-plugh\n")
+    (checkout / "text").write_text("harmless\n")
+    stash, _ = identify(checkout, checkout / "tools" / "t", tmp_path / "run")
+    patch = (tmp_path / "run" / "stash.patch").read_text()
+    assert "xyzzy" not in patch and "X_API_KEY" not in patch and "+harmless" in patch
+    assert (stash.omitted, stash.withheld) == (["new"], ["dir/with space é.txt", "new"])
 
 
 def test_the_git_of_a_calling_hook_is_not_ours(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

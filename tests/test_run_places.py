@@ -140,7 +140,7 @@ def test_a_stash_inside_a_larger_repository(plain: StashUnderTest, tmp_path: Pat
     (outer / ".netrc").write_text("another secret\n")
     assert inner.cli("run", "one").returncode == 0
     latest = listed(inner)[0]
-    assert (latest["stash"]["dirty"], latest["stash"]["omitted"]) == (True, [".netrc"])
+    assert (latest["stash"]["dirty"], latest["stash"]["withheld"]) == (True, [".netrc"])
     patch = (Path(latest["directory"]) / "stash.patch").read_text()
     assert patch.count("diff --git") == 1 and "+lib = 2" in patch
     assert latest["code"]["dirty"] is False

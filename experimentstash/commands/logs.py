@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import sys
 import time
 from typing import BinaryIO
@@ -13,6 +12,7 @@ from experimentstash import records
 from experimentstash.commands import choosing
 from experimentstash.errors import StashError
 from experimentstash.files import Unfit, open_regular
+from experimentstash.masking import Mask
 from experimentstash.output import say
 from experimentstash.records import Run, State
 from experimentstash.relay import Relay
@@ -22,6 +22,7 @@ from experimentstash.summary import words
 from experimentstash.workspace import Stash, find_stash
 
 _NOT_BEGUN = (State.FROZEN, State.QUEUED)
+_AT_ONCE = 1 << 20  # bytes
 # Seconds between two looks at whether the run goes on.
 _INTERVAL = 0.5
 # The same where SLURM has to be asked.
@@ -53,7 +54,10 @@ def logs(stash: Stash, run: Run, destination: BinaryIO, *, follow: bool = False,
         return
     try:
         with _opened(run, _log_name(run, attempt)) as stream:
-            shutil.copyfileobj(stream, destination)
+            mask = Mask(os.environ)
+            while part := stream.read(_AT_ONCE):
+                destination.write(mask.feed(part))
+            destination.write(mask.rest())
     except OSError as error:
         raise StashError(f"The log of {run.id} can't be shown: {error.strerror}.") from error
     destination.flush()
@@ -111,7 +115,7 @@ def _announce(run: Run, number: int, first: int) -> None:
 
 def _relay(run: Run, name: str, destination: BinaryIO) -> Relay:
     _opened(run, name).close()
-    relay = Relay(run.path / name, 0, destination.fileno())
+    relay = Relay(run.path / name, 0, destination.fileno(), Mask(os.environ))
     relay.start()
     return relay
 

@@ -70,6 +70,7 @@ def show(stash: Stash, run: Run) -> list[tuple[str, str]]:
         ("attempt", str(run.attempt) if run.attempt > 1 else None),
         ("code", _code(run.code)),
         ("stash", _code(run.stash)),
+        ("left out of a patch", _left_out(run.code, run.stash)),
         ("Python", f"{run.environment.version} ({run.environment.interpreter})" if run.environment else None),
         ("command", shlex.join(run.command.argv)),
         ("in", run.command.cwd),
@@ -87,6 +88,12 @@ def _code(code: Code | None) -> str | None:
         return None
     branch, changes = f" ({code.branch})" if code.branch else "", ", with changes" if code.dirty else ""
     return f"{code.commit[:12]}{branch}{changes}{f', frozen in {code.path}' if code.snapshot else ''}"
+
+
+def _left_out(*checkouts: Code | None) -> str | None:
+    """Return which files' changes a run's patches don't have because they look like secrets."""
+    found = dict.fromkeys(path for code in checkouts if code is not None for path in code.withheld)
+    return f"{', '.join(found)}: looks like a secret" if found else None
 
 
 def _wandb(outcome: dict[str, object]) -> str:

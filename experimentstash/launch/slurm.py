@@ -109,10 +109,10 @@ def _terms(run: Run, secrets: Mapping[str, str], settings: SlurmLauncherConfig) 
     run.max_requeues = settings.max_requeues if run.resume is not None else 0
     run.command.unset = sorted({*run.command.unset, *settings.hidden} - set(run.command.environment))
     resources = batch.resources(run, settings.resources, time_factor=settings.time_factor, grace=grace)
-    variable = find_secret([*resources.get("setup", ()), *map(str, resources.get("extra", {}).values())], os.environ)
-    if variable is not None:
-        raise contains_secret(variable)
     filling = sbatch_variables.fill(os.environ, batch.options_asked(resources))
+    found = find_secret(map(str, (*resources.values(), *filling.variables)), os.environ)
+    if found is not None:
+        raise contains_secret(found, "What SLURM is asked for")
     run.borrowed = dict(filling.variables)
     run.resources = batch.completed(resources, filling, grace=grace)
     warning = batch.warning(run.grace_signal, grace)

@@ -1,0 +1,257 @@
+"""No secret reaches a file or a terminal: canaries in whatever a run gets to see, and then a look into everything."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shlex
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from experimentstash.masking import Mask
+from experimentstash.patches import withhold
+from experimentstash.redaction import Known, find_secret, is_named_secret, is_secret_name, redact, secrets_in
+from experimentstash.secret_files import has_secret, holds_secret, is_secret_file
+from tests.conftest import git
+
+NAMES = (
+    "GH_PAT MY_PASS SECRETKEY AWS_SECRET_ACCESS_KEY AWS_ACCESS_KEY_ID AWS_SESSION_TOKEN PGPASSWORD MYSQL_PWD HF_TOKEN"
+    " HUGGINGFACEHUB_API_TOKEN OPENAI_API_KEY WANDB_KEY NPM_TOKEN SLACK_WEBHOOK hfToken apiKey dbPassword DB_PASS CREDS"
+    " PASSPHRASE SSHPASS SIGNING_KEY KAGGLE_KEY NEPTUNE_API_TOKEN APP_SECRET_V2 TOKEN2 HFTOKEN APITOKEN my-token JWT"
+    " AUTH_TOKEN_PROD SECRET_KEY_BASE AZURE_CLIENT_SECRET SUDO_PASSWORD PASS1 SESSION_COOKIE REDISCLI_AUTH"
+    " DOCKER_AUTH_CONFIG COMET_APIKEY HTTP_AUTHORIZATION CI_JOB_TOKEN RESTIC_PASSWORD VAULT_SECRET_ID"
+)
+HARMLESS_NAMES = (
+    "PWD OLDPWD PATH COMPASS MAX_TOKENS PAD_TOKEN_ID EOS_TOKEN TOKENIZERS_PARALLELISM CACHE_KEY SSH_AUTH_SOCK AUTH_TYPE"
+    " PASSWORD_FILE SECRET_NAME KEYBOARD MONKEY PATTERN AWS_REGION AWS_PROFILE GIT_AUTHOR_NAME XAUTHORITY BYPASS PASSED"
+    " XDG_SESSION_ID SORT_KEY TOKEN_COUNT KEYMAP SSH_ASKPASS EXPERIMENTSTASH_TOKEN"
+)
+
+
+def test_names() -> None:
+    assert [name for name in NAMES.split() if not is_secret_name(name)] == []
+    assert [name for name in HARMLESS_NAMES.split() if is_secret_name(name)] == []
+
+
+# A variable, what is secret in it, and what isn't.
+VALUES = (
+    ("DATABASE_URL", "postgres://bob:c4nary%2Fpw@host:5432/db", ["c4nary/pw", "c4nary%2Fpw"], ["bob", "host:5432"]),
+    ("REDIS", "redis://:c4naryshort@h/0", ["c4naryshort"], ["redis://h/0"]),
+    ("HTTP_PROXY", "http://u:pw@proxy:3128", ["http://u:pw@proxy"], ["pw", "http://proxy:3128"]),
+    ("MY_PASS", "hunter2", ["hunter2", "--p=hunter2"], ["hunter20", "xhunter2"]),
+    ("API_KEYS", "canary-1234a,canary-5678b", ["canary-1234a", "canary-5678b"], ["canary"]),
+    ("HEADERS", "Authorization: Bearer canary-bearer-1", ["canary-bearer-1"], ["Authorization: Bearer"]),
+    ("CONNECTION", "Server=x;User Id=y;Password=c4naryConn;", ["c4naryConn"], ["Server=x"]),
+    (
+        "HOOK",
+        "https://hooks.slack.com/services/T0CANARY/B0CANARY/abcdefghij0123456789",
+        ["T0CANARY/B0CANARY/abcdefghij0123456789"],
+        [],
+    ),
+    ("FETCH", "https://data.org/x?sig=c4narySig123&n=1", ["c4narySig123"], ["https://data.org/x", "n=1"]),
+    ("X_TOKEN", "true", [], ["true"]),
+    ("USE_AUTH", "disabled", [], ["disabled"]),
+    ("DB_PASSWORD", "postgres", [], ["postgres://localhost"]),
+    ("KEY_FILE", "/nowhere/key.pem", [], ["/nowhere/key.pem"]),
+    ("GOOGLE_APPLICATION_CREDENTIALS", "/nowhere/account.json", [], ["/nowhere/account.json"]),
+    ("MASK_TOKEN", "<|endoftext|>", [], ["<|endoftext|>"]),
+    ("SOMETHING", "ghp_" + "c4nary" * 6, ["ghp_" + "c4nary" * 6], ["ghp_"]),
+    ("DATA", '{"key": {"private_key": "abcd\\nc4narycanary1234\\n"}, "n": 1}', ["c4narycanary1234"], ["private_key"]),
+)
+
+
+@pytest.mark.parametrize(("name", "value", "secret", "plain"), VALUES, ids=[each[0] for each in VALUES])
+def test_values(name: str, value: str, secret: list[str], plain: list[str]) -> None:
+    known = Known({name: value, "HOME": "/home/bob", "USER": "bob"})
+    assert [text for text in secret if known.find(text) is None and known.find(f"{text}/x") is None] == []
+    assert [text for text in plain if known.find(text) is not None or known.redact(text) != text] == []
+    assert not any(text in known.redact(f"a {value} b") for text in secret)
+
+
+def test_a_users_own_name_is_no_secret() -> None:
+    assert secrets_in({"USER": "alexandra", "DB_PASSWORD": "alexandra"}) == {}
+
+
+TRICKY = "c4nary/+ \"p\\w' é$&%"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        TRICKY,
+        quote(TRICKY, safe=""),
+        quote(TRICKY).lower(),
+        quote(TRICKY, safe="").replace("%20", "+"),
+        json.dumps({"x": TRICKY}),
+        json.dumps({"x": TRICKY}, ensure_ascii=False),
+        json.dumps(json.dumps(TRICKY)),
+        repr(TRICKY),
+        f"""'{TRICKY.replace("'", "''")}'""",
+        shlex.quote(TRICKY),
+        base64.b64encode(TRICKY.encode()).decode(),
+        base64.b64encode(f"bob:{TRICKY}".encode()).decode(),
+        base64.urlsafe_b64encode(f"alice:{TRICKY}\n".encode()).decode(),
+        base64.b64encode(f"ab:{TRICKY}".encode()).decode(),
+        TRICKY.encode().hex(),
+    ],
+)
+def test_forms(written: str) -> None:
+    environment = {"MY_TOKEN": TRICKY}
+    assert find_secret([written], environment) == "MY_TOKEN"
+    assert find_secret([redact(f"before {written} after", environment)], environment) is None
+
+
+SHAPES = (
+    "ghp_" + "a1" * 18,
+    "github_pat_" + "a1" * 41,
+    "glpat-" + "a1" * 10,
+    "hf_" + "aB" * 17,
+    "AKIA" + "ABCDEFGH23456789",
+    "AIza" + "a1B2c" * 7,
+    "xoxb-123456789012-123456789012-abcdefABCDEF",
+    "sk-ant-api03-" + "a1" * 20,
+    "sk-proj-" + "a1" * 20,
+    "npm_" + "a1" * 18,
+    "pypi-AgEIcHlwaS5vcmc" + "a1" * 20,
+    "eyJhbGciOiJIUzI1NiIsInR5cCI6.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U",
+    "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEA\n-----END OPENSSH PRIVATE KEY-----",
+    "https://bob:s3cret@host/repo.git",
+    "postgresql+psycopg://bob:s3cret@host/db",
+    "https://host/x?access_token=abcdef123",
+    "https://bucket.s3.amazonaws.com/x?X-Amz-Algorithm=A&X-Amz-Signature=0123456789abcdef",
+    'curl -H "Authorization: Basic dXNlcjpwYXNzd29yZA=="',
+    "DefaultEndpointsProtocol=https;AccountName=x;AccountKey=" + "a1B2" * 21 + "ab==",
+)
+PLAIN = (
+    "params.tokenizer=gpt2 params.max_tokens=512 key=label",
+    "git@github.com:owner/repo.git ssh://git@host/x https://host/x?ref=main",
+    "https://user:${oc.env:PASSWORD}@host/x https://user:<password>@host postgres://u:password@h/db",
+    "2026-11-26T01:50:00 /home/bob/outputs/2026-11-26/01-50-00-k3f9a2b",
+    "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    "sk-learn sk-image hf_hub_download hf_transformers_model ghost_town glow-v1 xoxo",
+)
+
+
+@pytest.mark.parametrize("text", SHAPES)
+def test_shapes(text: str) -> None:
+    found = find_secret([f"x={text}"], {})
+    assert found is not None and " " in found
+    assert find_secret([redact(f"x={text}", {})], {}) is None
+
+
+@pytest.mark.parametrize("text", PLAIN)
+def test_what_only_looks_like_it(text: str) -> None:
+    assert (find_secret([text], {}), redact(text, {})) == (None, text)
+
+
+def test_parameters_that_are_named_like_a_secret() -> None:
+    for name in ("password", "db.password", "api_key", "openai_api_key", "auth_token", "client_secret", "hf_token"):
+        assert is_named_secret(name, "abcd1234"), name
+    for name, value in (
+        ("pad_token", "abcd1234"),
+        ("key", "abcd1234"),
+        ("password", "required"),
+        ("api_key", "/a/b.txt1"),
+    ):
+        assert not is_named_secret(name, value), name
+
+
+SECRET_FILES = (
+    ".git-credentials id_ecdsa .pgpass .npmrc secrets.yaml a.p12 service-account.json .netrc .env .env.local kubeconfig"
+    " x/.kube/config .huggingface/token a/huggingface/token .ssh/config hf_token.txt token.json secrets/db.txt my.pfx"
+    " .streamlit/secrets.toml id_ed25519.bak kaggle.json .docker/config.json api_keys.json prod.env .aws/config"
+    " client_secret_123.json credentials.json .pypirc server.PEM db_password.txt .envrc terraform.tfstate .bash_history"
+)
+OTHER_FILES = (
+    "train.py env.py tokenizer.json tokenizer_config.json special_tokens_map.json config.yaml secrets.py tokens.txt"
+    " .env.example id_rsa.pub model.json keys.py password_strength.py secret_sharing.ipynb author.json oauth.py"
+    " environment.yaml"
+)
+# A text, the file it is in, and whether there is a secret in it.
+CONTENTS = (
+    ("api_key: abcd1234efgh", "x.yaml", True),
+    ("password: swordfish", "x.yaml", True),
+    ("db:\n  PASSWORD = 'swordfish'\n", "x.ini", True),
+    ("export OPENAI_API_KEY=abcd1234efgh", "set-up.sh", True),
+    ('{"a": {"password":"abcd1234x"}}', "x.json", True),
+    ("API_KEY = 'abcd1234efgh'", "x.py", True),
+    ("machine h login me password x", "notes", True),
+    ("users:\n- user:\n    token: abcdefghijklmnopqrst", "cluster", True),
+    ("//registry.npmjs.org/:_authToken=abcd1234abcd", "rc", True),
+    ("aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "config", True),
+    ("[remote 'origin']\n  url = https://bob:s3cret1@host/x.git", "gitconfig", True),
+    ("-----BEGIN RSA PRIVATE KEY-----\nMIIE\n", "notes.txt", True),
+    ("password = getpass()", "x.py", False),
+    ("api_key=os.environ['X1234567']", "x.py", False),
+    ("token = tokenizer.next_token_1", "x.py", False),
+    ("def f(password='changeme'): ...", "x.py", False),
+    ("secret_key: ${oc.env:X1}", "x.yaml", False),
+    ("password: ???", "x.yaml", False),
+    ("password: null", "x.yaml", False),
+    ("lr: 0.1\nmax_tokens: 512\ntokenizer: gpt2\n", "x.yaml", False),
+)
+
+
+def test_files() -> None:
+    assert [name for name in SECRET_FILES.split() if not is_secret_file(name)] == []
+    assert [name for name in OTHER_FILES.split() if is_secret_file(name)] == []
+    assert [(text, name) for text, name, is_one in CONTENTS if has_secret(text, name) is not is_one] == []
+
+
+def test_a_file_that_windows_has_written(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("password: swordfish\n", encoding="utf-16")
+    assert holds_secret(tmp_path, "notes.txt")
+    os.mkfifo(tmp_path / "pipe")  # never waited for
+    assert not holds_secret(tmp_path, "pipe") and not holds_secret(tmp_path, "missing")
+
+
+def test_a_patch_without_what_is_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("X_TOKEN", "c4nary-value")
+    git("init", "-q", cwd=tmp_path)
+    names = ("plain.py", "has it.yaml", "had it.py", "bin", 'tab\tand"quote é', "gone", "mode")
+    for name in names:
+        (tmp_path / name).write_text("c4nary-value\n" if name in ("had it.py", "gone") else f"one {name}\n")
+    (tmp_path / "bin").write_bytes(bytes(range(256)))
+    git("add", "-A", cwd=tmp_path)
+    git("-c", "user.name=x", "-c", "user.email=x@y", "commit", "-qm", "all", cwd=tmp_path)
+    (tmp_path / "plain.py").write_text("two\n")
+    (tmp_path / "has it.yaml").write_text("key: c4nary-value\n")
+    (tmp_path / "had it.py").write_text("nothing\n")
+    (tmp_path / "bin").write_bytes(bytes(range(255)) + b"c4nary-value")
+    (tmp_path / names[4]).write_text("password: swordfish\n")
+    (tmp_path / "gone").unlink()
+    (tmp_path / "mode").chmod(0o755)
+    patch = git("diff", "--binary", cwd=tmp_path)
+    kept, withheld = withhold(patch, tmp_path)
+    assert sorted(withheld) == sorted(["has it.yaml", "had it.py", "bin", names[4], "gone"])
+    assert kept.count("diff --git") == 2 and "+two" in kept and "new mode 100755" in kept
+    assert withhold(kept, tmp_path) == (kept, [])
+
+
+def test_a_secret_in_pieces_is_masked(tmp_path: Path) -> None:
+    text = b"before c4nary-value after, c4nary-val; and c4nary-value"
+    wanted = text.replace(b"c4nary-value", b"*" * 12)
+    for size in range(1, len(text) + 1):
+        mask = Mask({"X_TOKEN": "c4nary-value"})
+        parts = [mask.feed(text[start : start + size]) for start in range(0, len(text), size)]
+        assert b"".join(parts) + mask.rest() == wanted
+    log = tmp_path / "log"
+    log.write_bytes(b"x" * (4 << 20) + text + b"y" * 5)
+    log.write_bytes(b"x" * ((4 << 20) - 10) + text)  # across what is looked at together
+    Mask({"X_TOKEN": "c4nary-value"}).file(log)
+    assert log.read_bytes() == b"x" * ((4 << 20) - 10) + wanted
+
+
+def files_with(words: list[str], directory: Path, *, except_below: tuple[str, ...] = ()) -> list[str]:
+    """Return the files below a directory in which one of these words is, with the word."""
+    found = []
+    for path in directory.rglob("*"):
+        name = path.relative_to(directory).as_posix()
+        if path.is_symlink() or not path.is_file() or name.startswith(except_below):
+            continue
+        content = path.read_bytes()
+        found += [f"{name}: {word}" for word in words if word.encode() in content]
+    return found
