@@ -51,7 +51,8 @@ class Added:
     registration: Path
     organizer: Path
     experiment: str  # the organizer's name
-    command: str  # what the example will execute
+    command: str | None  # what the example will execute; None: it needs values first
+    needs: tuple[str, ...]  # the parameters that only the user can give
     has_environment: bool
     to_commit: tuple[str, ...]
     notes: tuple[str, ...]
@@ -104,7 +105,7 @@ def add(
             path = made.directory.relative_to(stash.root).as_posix()
             text = _registration(path, made.chosen, made.detected, made.commit)
             transaction.replace(registration, text.encode())
-            experiment, organizer, text = _example(stash, name, made.chosen)
+            experiment, organizer, text, needs = _example(stash, name, made.chosen)
             transaction.replace(organizer, text.encode())
             files = [registration, organizer]
             if existing is None:
@@ -113,7 +114,7 @@ def add(
             transaction.index(entries)
             if make_environment:
                 _make_environment(transaction, stash, name, made.directory, report)
-            command = _composed(transaction, stash, experiment)
+            shown = _composed(transaction, stash, f"tool={name}" if needs else f"+exp={experiment}")
             transaction.commit()
     return Added(
         name=name,
@@ -126,7 +127,8 @@ def add(
         registration=registration,
         organizer=organizer,
         experiment=experiment,
-        command=command,
+        command=None if needs else shown,
+        needs=needs,
         has_environment=make_environment,
         to_commit=tuple(each.path for each in entries),
         notes=tuple(made.notes),
@@ -394,8 +396,11 @@ def _call(chosen: Candidate) -> dict[str, str | None]:
     return call
 
 
-def _example(stash: Stash, name: str, chosen: Candidate) -> tuple[str, Path, str]:
-    """Return an example's name, path and text: one of the tool's own experiments, or the tool's defaults."""
+def _example(stash: Stash, name: str, chosen: Candidate) -> tuple[str, Path, str, tuple[str, ...]]:
+    """Return an example's name, path and text, and what it lacks: nobody can know the values that a tool insists on.
+
+    It is one of the tool's own experiments, or the tool's defaults.
+    """
     experiments = chosen.hydra.experiments if chosen.hydra else ()
     small = [each for each in experiments if any(word in each.lower() for word in _SMALL)]
     experiment = next(iter([*small, *experiments]), None)
@@ -405,17 +410,20 @@ def _example(stash: Stash, name: str, chosen: Candidate) -> tuple[str, Path, str
         for candidate in (base, *(f"{base}-{number}" for number in range(2, 10_000)))
         if not stash.organizer(f"{name}/{candidate}").exists()
     )
+    required = [each for each in chosen.options if each.is_required and f"--{each.name}" != chosen.output_option]
+    options = [each for each in required if not each.is_positional]
     params = [
-        (option.name, option.example or '"?"', "the tool insists on it")
-        for option in chosen.options
-        if option.is_required and not option.is_positional and f"--{option.name}" != chosen.output_option
+        (each.name, '"???"', f"{f'{each.kind}; ' if each.kind else ''}the tool insists on it") for each in options
     ]
+    needs = [f"params.{each.name}" for each in options]
     description = f"Its own experiment {experiment}" if experiment else "The tool with its defaults"
     text = registrations.organizer(name, experiment, description, params)
-    positional = [option.name for option in chosen.options if option.is_required and option.is_positional]
-    if positional and chosen.style is CallStyle.options:
-        text += f"# The tool takes these without an option's name: {', '.join(positional)}\narguments: []\n"
-    return f"{name}/{free}", stash.organizer(f"{name}/{free}"), text
+    positional = [each.name for each in required if each.is_positional]
+    if positional and chosen.style is not CallStyle.hydra:
+        text += f"# The tool takes these without an option's name: {', '.join(positional)}\n"
+        text += "arguments: [" + ", ".join(['"???"'] * len(positional)) + "]\n"
+        needs.append("arguments")
+    return f"{name}/{free}", stash.organizer(f"{name}/{free}"), text, tuple(needs)
 
 
 def _make_environment(transaction: Transaction, stash: Stash, name: str, directory: Path, report: Report) -> None:
@@ -433,11 +441,11 @@ def _make_environment(transaction: Transaction, stash: Stash, name: str, directo
         ) from error
 
 
-def _composed(transaction: Transaction, stash: Stash, experiment: str) -> str:
-    """Return the command of an experiment, composed and checked as for a run, which nothing is left of."""
+def _composed(transaction: Transaction, stash: Stash, chosen: str) -> str:
+    """Return the command of what an override chooses (an experiment, or the tool alone), checked as for a run."""
     # Where an interrupted one leaves something, it goes with the transaction. Hydra resolves it: no quoting is needed.
     place = f"hydra.run.dir=${{oc.env:{MARKER}}}/run"
-    argv = [sys.executable, "-m", "experimentstash", f"+exp={experiment}", "validate_only=true", place]
+    argv = [sys.executable, "-m", "experimentstash", chosen, "validate_only=true", place]
     try:
         environment = {**clean_environment(), "PYTHONPATH": ":".join(path for path in sys.path if path)}
         command = run(argv, cwd=stash.root, env=environment, timeout=_PATIENCE).stdout.strip()

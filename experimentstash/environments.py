@@ -54,18 +54,51 @@ def interpreter(recipe: Recipe) -> Path | None:
 def record(recipe: Recipe) -> records.Environment:
     """Return what a run's record says about the environment. Starts a process only for a Python outside any venv."""
     python = interpreter(recipe)
-    version = _venv_says("version(?:_info)?", python.parent.parent) if python else None
-    if python and version is None and recipe.kind is EnvironmentKind.interpreter:
-        asked = [str(python), "-c", "import platform; print(platform.python_version())"]
-        version = run(asked, env=clean_environment(), check=False, timeout=60).stdout.strip() or None
     return records.Environment(
         kind=recipe.kind.value,
         interpreter=str(python) if python else None,
-        version=version,
+        version=_version(recipe),
         lock=recipe.lock,
         lock_file=recipe.lock_file,
         key=recipe.key,
     )
+
+
+def _version(recipe: Recipe) -> str | None:
+    """Return the version of a recipe's Python; None if it has none, or doesn't say."""
+    python = interpreter(recipe)
+    version = _venv_says("version(?:_info)?", python.parent.parent) if python else None
+    if python and version is None and recipe.kind is EnvironmentKind.interpreter:
+        asked = [str(python), "-c", "import platform; print(platform.python_version())"]
+        version = run(asked, env=clean_environment(), check=False, timeout=60).stdout.strip() or None
+    return version
+
+
+def refuse_other_python(recipe: Recipe) -> None:
+    """Raise StashError if a tool's interpreter is another Python than its `python_version` asks for."""
+    wanted = recipe.tool.python_version
+    if recipe.kind is not EnvironmentKind.interpreter or not wanted:
+        return
+    version = _version(recipe)
+    if version is not None and is_python(version, wanted):
+        return
+    raise StashError(
+        f"The tool {recipe.name!r} asks for python_version {wanted}, but its interpreter {recipe.file} is"
+        f" {f'Python {version}' if version else 'no Python that says its version'}.",
+        f"mend python_version or environment.interpreter in conf/tool/{recipe.name}.yaml",
+    )
+
+
+def is_python(version: str, wanted: str) -> bool:
+    """Tell whether a version of Python is one that uv takes for ``wanted``: `3.11`, `>=3.10,<3.13`, `cpython3.11`."""
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    plain = re.sub(r"^(?:cpython|python|cp|py)[@-]?(?=\d)", "", wanted.strip(), flags=re.IGNORECASE)
+    plain = re.sub(r"^3(\d{1,2})$", r"3.\1", plain)  # cp311
+    try:
+        return SpecifierSet(f"=={plain}.*" if plain[:1].isdigit() else plain).contains(version, prereleases=True)
+    except InvalidSpecifier:
+        return False
 
 
 def make(recipe: Recipe, *, offline: bool = False, announce: Callable[[str], None] = lambda line: None) -> None:

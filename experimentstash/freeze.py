@@ -448,6 +448,7 @@ def _basis(request: Request) -> Basis:
         own_home=None if request.frozen is None else request.frozen.environments,
         runs_python=entry.runs_python,
     )
+    environments.refuse_other_python(recipe)
     interpreter = environments.interpreter(recipe)
     program = _program(entry, directory, interpreter, request)
     calling = calls.complete(tool.call, directory, entry.words)

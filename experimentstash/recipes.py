@@ -145,11 +145,6 @@ def _source(
     given = getattr(wanted, setting)
     file = _absolute(directory / Path(given).expanduser()) if given else usual.get(kind)
     problem = None
-    if kind is EnvironmentKind.interpreter and tool.python_version:
-        raise StashError(
-            f"The tool {name!r} asks for python_version {tool.python_version}, but it uses an interpreter as it is.",
-            f"leave out python_version in conf/tool/{name}.yaml, or the interpreter",
-        )
     if kind in (EnvironmentKind.interpreter, EnvironmentKind.none) and tool.dependencies:
         setting, problem = "kind", "nothing is installed there, but it has `dependencies`"
     elif kind is not EnvironmentKind.pyproject and (wanted.extras or wanted.groups):

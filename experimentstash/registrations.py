@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experimentstash import entrypoints, recipes
+from experimentstash import entrypoints, environments, recipes
 from experimentstash.errors import StashError, did_you_mean
 from experimentstash.recipes import Recipe
 from experimentstash.schema import MISSING, ToolConfig, Unresolved
@@ -82,7 +82,9 @@ def recipe(stash: Stash, name: str, tool: ToolConfig, directory: Path) -> Recipe
                 "the first run makes it; or write there what it stands for",
             )
     entry = entrypoints.read(tool.entrypoint, directory)
-    return recipes.plan(name, tool, directory, entry.script, stash.environments, runs_python=entry.runs_python)
+    made = recipes.plan(name, tool, directory, entry.script, stash.environments, runs_python=entry.runs_python)
+    environments.refuse_other_python(made)
+    return made
 
 
 def dependents(stash: Stash, tool: str) -> list[str]:

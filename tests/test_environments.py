@@ -348,6 +348,32 @@ def test_interpreter(tool: Path, home: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("wanted", "fits"),
+    [
+        (">=3.10", True),
+        ("HERE", True),
+        ("==HERE.*", True),
+        ("cpython@HERE", True),
+        (">=3.8,!=3.9.1,<4", True),
+        ("3", True),
+        (">=3.99", False),
+        ("3.1", False),
+        ("<3.10", False),
+        ("pypy3.10", False),
+        ("nonsense", False),
+    ],
+)
+def test_an_interpreter_must_be_the_python_that_is_asked_for(tool: Path, home: Path, wanted: str, fits: bool) -> None:
+    wanted = wanted.replace("HERE", "{}.{}".format(*sys.version_info))
+    recipe = recipe_of(tool, home, python_version=wanted, environment={"interpreter": sys.executable})
+    if fits:
+        environments.refuse_other_python(recipe)
+    else:
+        with pytest.raises(StashError, match="is Python 3"):
+            environments.refuse_other_python(recipe)
+
+
+@pytest.mark.parametrize(
     ("settings", "words"),
     [
         ({"environment": {"interpreter": "missing"}}, "missing is no file"),

@@ -112,3 +112,35 @@ def test_a_root_config_that_does_not_compose_keeps_nobody_from_reading(stash: St
     stash.write("conf/tool/t.yaml", "defaults: [base]\nentrypoint: main.py\n")
     with pytest.raises(StashError, match=r"conf/tool/t\.yaml"):
         registrations.read(as_stash(stash), "t")
+
+
+INSISTING = """
+import argparse
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("source")
+    parser.add_argument("--local_rank", type=int, required=True)
+    parser.add_argument("--data.root", required=True)
+    parser.add_argument("--split", choices=["train", "test"], required=True)
+    parser.add_argument("--seed", type=int, default=3)
+    parser.parse_args()
+"""
+
+
+def test_an_example_holds_no_value_that_nobody_has_given(
+    stash: StashUnderTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    upstream = repository(tmp_path / "upstream", {"train.py": INSISTING})
+    added = adding.add(as_stash(stash), "t", str(upstream), make_environment=False, report=no_report)
+    assert added.command is None
+    assert set(added.needs) == {"params.local_rank", "params.data.root", "params.split", "arguments"}
+    text = added.organizer.read_text()
+    assert 'local_rank: "???"  # int; the tool insists on it' in text
+    assert 'split: "???"  # one of train, test; the tool insists on it' in text
+    assert "seed" not in text
+    (problem,) = [each for each in validate(as_stash(stash), experiments="t/*").problems if "given" in each.what]
+    assert "must be given" in problem.what
+    given = ["params.local_rank=0", "params.data.root=/data", "params.split=test", "arguments=[here]"]
+    command = plan(Composer(as_stash(stash)).compose([f"+exp={added.experiment}", *given], tmp_path / "run")).command
+    assert command.argv[2:] == ["--local_rank", "0", "--data.root", "/data", "--split", "test", "here"]

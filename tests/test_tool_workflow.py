@@ -65,8 +65,10 @@ def test_the_life_of_three_tools(stash: StashUnderTest, tmp_path: Path) -> None:
     assert done(stash, "tool", "list").count("requirements (requirements.txt)") == 1
     experiments = as_stash(stash).experiments()
     assert experiments == ["hydra/tuned", "options/example", "script/example"]
+    assert 'size: "???"  # int; the tool insists on it' in (stash.root / "conf/exp/options/example.yaml").read_text()
+    assert "params.size must be given" in stash.cli("run", "options/example").stderr
     for name in experiments:
-        done(stash, "run", name)
+        done(stash, "run", name, *(["params.size=1"] if name == "options/example" else []))
     assert {stash.record(each)["state"] for each in stash.run_directories()} == {"completed"}
 
     commit(upstreams["options"], {"pyproject.toml": project.replace("six", "iniconfig"), "more.txt": "x\n"}, "newer")
@@ -93,7 +95,7 @@ def test_the_life_of_three_tools(stash: StashUnderTest, tmp_path: Path) -> None:
     is_healthy(stash)
     assert "made" in done(stash, "tool", "sync", "--all", "--offline")
     for name in experiments:
-        done(stash, "run", name)
+        done(stash, "run", name, *(["params.size=1"] if name == "options/example" else []))
     assert {stash.record(each)["state"] for each in stash.run_directories()} == {"completed"}
     assert json.loads(done(stash, "tool", "show", "hydra", "--json"))["is_ready"]
 

@@ -138,10 +138,14 @@ def _add(stash: Stash, given: argparse.Namespace) -> int:
         print(f"  Python        {added.detection.python}")
     print(f"  registration  {stash.relative(added.registration)}")
     print(f"  example       {stash.relative(added.organizer)}")
-    print(f"  would execute {added.command}")
+    if added.command is not None:
+        print(f"  would execute {added.command}")
+    else:
+        print(f"  needs         {', '.join(added.needs)}: fill in the example, or give them with the run")
     for note in added.notes:
         say(f"note: {note}")
-    print(f"Run it:    python -m experimentstash +exp={added.experiment}")
+    values = "".join(f" {each}=…" for each in added.needs)
+    print(f"Run it:    python -m experimentstash +exp={added.experiment}{values}")
     print(f"Commit it: {_commit_command(f'Add the tool {added.name}', added.to_commit)}")
     return 0
 

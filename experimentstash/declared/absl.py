@@ -5,7 +5,17 @@ from __future__ import annotations
 import ast
 from dataclasses import replace
 
-from experimentstash.declared.option import Declared, Option, constant, example, is_empty, is_none, is_open, keywords
+from experimentstash.declared.option import (
+    Declared,
+    Option,
+    constant,
+    example,
+    is_empty,
+    is_none,
+    is_open,
+    keywords,
+    kind,
+)
 
 _KINDS = {
     "DEFINE_bool": "value",
@@ -43,7 +53,9 @@ def read(tree: ast.Module) -> Declared:
             words = keywords(node)
             default = node.args[1] if len(node.args) > 1 else words.get("default")
             is_required = flag in required or "required" in words
-            found.append(Option(flag, is_required, False, _example(name, default), _ways(name, default, is_required)))
+            taken = _words(name, default, node)
+            ways = _ways(name, default, is_required)
+            found.append(Option(flag, is_required, False, example(taken), ways, kind=kind(taken)))
     return Declared(tuple(found))
 
 
@@ -66,7 +78,12 @@ def _ways(name: str, default: ast.expr | None, is_required: bool) -> tuple[str, 
     return (way, *omit, *(("omit_empty",) if way == "repeat" and is_empty(default) else ()))
 
 
-def _example(name: str, default: ast.expr | None) -> str | None:
-    kind = {"DEFINE_integer": "int", "DEFINE_float": "float"}.get(name)
-    words: dict[str, ast.expr] = {"default": default} if default is not None else {}
-    return example({**words, **({"type": ast.Name(kind)} if kind else {})})
+def _words(name: str, default: ast.expr | None, call: ast.Call) -> dict[str, ast.expr]:
+    """Return what a flag takes, as argparse would say it."""
+    kinds = {"DEFINE_integer": "int", "DEFINE_float": "float", "DEFINE_bool": "bool", "DEFINE_boolean": "bool"}
+    found: dict[str, ast.expr] = {"default": default} if default is not None else {}
+    if name in kinds:
+        found["type"] = ast.Name(kinds[name])
+    if name == "DEFINE_enum" and (choices := call.args[2] if len(call.args) > 2 else keywords(call).get("enum_values")):
+        found["choices"] = choices
+    return found

@@ -19,6 +19,7 @@ from experimentstash.declared.option import (
     is_true,
     key,
     keywords,
+    kind,
     number,
     preferred,
 )
@@ -53,6 +54,7 @@ def read(tree: ast.Module) -> Declared:
             if argument.is_positional or argument.is_open
             else tuple(_ways(argument, switched, defaults, functions, is_sure=not has_own_default)),
             number=number(argument.words.get("nargs")) if argument.action == "store" else None,
+            kind=kind(argument.words),
         )
         for argument in found
     )

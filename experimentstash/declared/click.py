@@ -19,6 +19,7 @@ from experimentstash.declared.option import (
     is_true,
     key,
     keywords,
+    kind,
     number,
     preferred,
 )
@@ -59,7 +60,7 @@ def _argument(call: ast.Call) -> Option:
     words = keywords(call)
     optional = (constant(words.get("nargs")) or "") in ("?", "*") or "default" in words or _number(words) == -1
     is_required = not optional and not is_false(words.get("required"))
-    return Option(str(constant(call.args[0])), is_required, True, example(words))
+    return Option(str(constant(call.args[0])), is_required, True, example(words), kind=kind(words))
 
 
 def _option(call: ast.Call) -> Option | None:
@@ -75,10 +76,10 @@ def _option(call: ast.Call) -> Option | None:
     aliases = tuple(key(flag.partition("/")[0].strip()) for flag in flags if flag != long[0] and "/" not in flag)
     ways = () if is_open(call) else tuple(_ways(on, off, words, is_required=required))
     several = None if is_true(words.get("multiple")) else number(words.get("nargs"))
-    kind = words.get("type")
-    if isinstance(kind, ast.Tuple) and not words.keys() & {"nargs", "multiple"}:
-        several = len(kind.elts)
-    return Option(key(on or off), required, False, shown, ways, aliases, several)
+    given = words.get("type")
+    if isinstance(given, ast.Tuple) and not words.keys() & {"nargs", "multiple"}:
+        several = len(given.elts)
+    return Option(key(on or off), required, False, shown, ways, aliases, several, "" if is_flag else kind(words))
 
 
 def _ways(on: str, off: str, words: dict[str, ast.expr], *, is_required: bool) -> Iterator[str]:

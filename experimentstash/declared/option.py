@@ -18,6 +18,7 @@ class Option:
     ways: tuple[str, ...] = ()  # how a parameter is written for it (calling/ways.py); (): its declaration doesn't tell
     aliases: tuple[str, ...] = ()  # its other names
     number: int | None = None  # how many words it takes, where that is said: a list must have as many
+    kind: str = ""  # what it takes, for people: int; one of a, b
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,16 @@ def example(words: dict[str, ast.expr]) -> str | None:
             return repr(value) if isinstance(value, str) else str(value)
     kind = ast.unparse(words["type"]) if "type" in words else ""
     return {"int": "1", "float": "1.0", "click.INT": "1", "click.FLOAT": "1.0", "bool": "true"}.get(kind)
+
+
+def kind(words: dict[str, ast.expr]) -> str:
+    """Return what an option takes, for people; "" if that isn't said."""
+    choices = words.get("choices")
+    if isinstance(choices, (ast.List, ast.Tuple)):
+        known = [str(each.value) for each in choices.elts if isinstance(each, ast.Constant)]
+        return f"one of {', '.join(known)}" if known else ""
+    named = ast.unparse(words["type"]) if "type" in words else ""
+    return named.removeprefix("click.").lower() if named.startswith("click.") else named if named.isidentifier() else ""
 
 
 def preferred(names: Iterable[str]) -> tuple[str, ...]:

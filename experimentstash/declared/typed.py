@@ -185,7 +185,7 @@ def _options(
         words = {"default": field.default} if field.default is not None else {}
         if field.kind in ("int", "float", "bool"):
             words = {**words, "type": ast.Name(field.kind)}
-        yield Option(name, is_required, False, example(words), tuple(ways(field)))
+        yield Option(name, is_required, False, example(words), tuple(ways(field)), kind=field.kind)
 
 
 def _targets(tree: ast.Module, *names: str) -> Iterator[ast.expr]:
@@ -332,7 +332,9 @@ def _typer_option(field: Field) -> Option:
     is_counted = call is not None and is_true(keywords(call).get("count"))  # it takes no value: -vv
     ways = ("only_true",) if is_counted else tuple(_typer_ways(field, default, on, off))
     number = field.number if ways[:1] == ("spread",) else None
-    return Option(name, default is None, positional, example(words), () if positional else ways, number=number)
+    return Option(
+        name, default is None, positional, example(words), () if positional else ways, number=number, kind=field.kind
+    )
 
 
 def _typer_ways(field: Field, default: ast.expr | None, on: str, off: str) -> Iterator[str]:
