@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from experimentstash.errors import StashError
+from experimentstash.redaction import find_secret, redact
 
 _LONGEST_NAME = 64
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
@@ -22,6 +23,7 @@ _REMOTE_SCHEMES = ("https", "http", "ssh")
 _SCP_LIKE = re.compile(
     r"(?:(?P<user>[A-Za-z0-9._-]+)@)?(?P<host>[A-Za-z0-9][A-Za-z0-9.-]*):(?P<path>(?!:).+)", re.DOTALL
 )
+_CREDENTIALS = "it holds credentials, which would be written into .gitmodules for everybody to read"
 _LOCAL = "it is a path on this machine"
 _REFERENCE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./@+#-]*")
 
@@ -96,7 +98,8 @@ def check_url(url: str, current: Path) -> Url:
     reason = remote_problem(url)
     if reason is None:
         return Url(url, is_local=False)
-    if reason != _LOCAL:
+    reason = _secret_problem(url) if reason == _LOCAL else reason
+    if reason is not None:
         raise _bad_url(url, reason)
     return Url(_existing(current / Path(url).expanduser(), url), is_local=True)
 
@@ -119,16 +122,30 @@ def remote_problem(url: str) -> str | None:
         if not host or host.startswith("-") or (user or "").startswith("-"):
             return "it names no host"
         if has_password or (user and parts.scheme != "ssh"):
-            return "it holds credentials, which would be written into .gitmodules for everybody to read"
+            return _CREDENTIALS
+        if parts.query or parts.fragment:
+            return (
+                f"what follows the `{'?' if parts.query else '#'}` would be written into .gitmodules, a token there too"
+            )
         if not parts.path.strip("/"):
             return "it names no repository"
-        return None
+        return _secret_problem(url)
     match = _SCP_LIKE.fullmatch(url)
     if match is None or "/" in url.partition(":")[0]:
         return _LOCAL
     if match["path"].startswith("-") or (match["user"] or "").startswith("-"):
         return "a part of it would be read as an option"
-    return None
+    if re.match(r"[^/@:]+:[^/@]*@[^/:]+:", url):
+        return _CREDENTIALS
+    return _secret_problem(url)
+
+
+def _secret_problem(url: str) -> str | None:
+    found = find_secret([url], os.environ)
+    if found is None:
+        return None
+    what = found if " " in found else f"the value of ${found}"
+    return f"it holds {what}, which would be written into .gitmodules for everybody to read"
 
 
 def transport_problem(url: str) -> str | None:
@@ -169,8 +186,10 @@ def _existing(path: Path, given: str) -> str:
 
 
 def _bad_url(url: str, reason: str) -> StashError:
-    # The password of a URL must not appear in a message, which ends in logs.
-    shown = re.sub(r"//[^/@]*@", "//…@", url)
+    # What is secret in a URL must not appear in a message, which ends in logs.
+    shown = re.sub(
+        r"[?#].*", "?…", re.sub(r"^((?:[^/:]*://)?)[^/]*@", r"\1…@", redact(url, os.environ)), flags=re.DOTALL
+    )
     return StashError(
         f"{shown!a} can't be cloned: {reason}.",
         "give an https:// or ssh:// URL, git@host:path, or a directory (credentials come from git's credential helper)",

@@ -97,6 +97,14 @@ def test_a_remote_url_is_taken_as_it_is(url: str, tmp_path: Path) -> None:
         ("fd::17", "would run a program"),
         ("https://user:secret@host/x", "credentials"),
         ("https://token@github.com/x/y", "credentials"),
+        ("bob:secret@host:path", "credentials"),
+        ("https://host/x?token=mysecret1", "what follows the `?`"),
+        ("https://host/x#secret", "what follows the `#`"),
+        ("https://host/ghp_secretsecretsecretsecretsecretsecret/x", "a GitHub token"),
+        ("ghp_secretsecretsecretsecretsecretsecret@github.com:x/y", "a GitHub token"),
+        ("https://host/very-secret-path/x", "the value of $MY_TOKEN"),
+        ("ssh://very-secret-path@host/x", "the value of $MY_TOKEN"),
+        ("./very-secret-path/x", "the value of $MY_TOKEN"),
         ("git://host/x", "transport git://"),
         ("ftp://host/x", "transport ftp://"),
         ("javascript://x/y", "transport"),
@@ -109,8 +117,12 @@ def test_a_remote_url_is_taken_as_it_is(url: str, tmp_path: Path) -> None:
         ("x\x1b[31m", "control characters"),
         ("", "empty"),
     ],
+    ids=lambda value: value[-20:].replace("secret", ""),  # the environment tells it
 )
-def test_a_hostile_url_is_refused_with_its_reason(url: str, reason: str, tmp_path: Path) -> None:
+def test_a_hostile_url_is_refused_with_its_reason(
+    url: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_TOKEN", "very-secret-path")
     with pytest.raises(StashError) as caught:
         check_url(url, tmp_path)
     assert reason in caught.value.message
