@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import os
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.prepared import READ_AT_START, Prepared
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TOOLS = Path(__file__).resolve().parent / "tools"
@@ -43,6 +46,18 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return "tests/slurm" if nodeid.startswith("tests/slurm/") else str(super()._split_scope(nodeid))
 
     return OneCluster(config, log)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Have one more than there are cores: the one that has the tests on the cluster mostly waits for it."""
+    return (os.cpu_count() or 1) + 1
+
+
+@functools.cache
+def prepared() -> Prepared:
+    """Return the process of this worker that commands are started from."""
+    return Prepared()
 
 
 @dataclass(frozen=True)
@@ -99,6 +114,10 @@ class StashUnderTest:
     def cli(
         self, *arguments: str, cwd: Path | None = None, timeout: float = PATIENCE, **environment: str
     ) -> subprocess.CompletedProcess[str]:
+        """Run it to its end; from a process that has imported Hydra, where that makes no difference."""
+        if sys.platform == "linux" and not any(name.startswith(READ_AT_START) for name in environment):
+            settings = {**os.environ, **GIT_IDENTITY, **environment}
+            return prepared().run(arguments, cwd or self.root, settings, timeout)
         process = self.start(*arguments, cwd=cwd, **environment)
         try:
             stdout, stderr = process.communicate(timeout=timeout)

@@ -1,0 +1,126 @@
+"""Start the command line from a process that has imported other people's packages: they are most of what a start costs.
+
+Nothing of ours is imported there. A command is a fork of it, in a session of its own, with the arguments, environment,
+directory and streams that were asked for; from there on it is as ``python -m experimentstash`` has it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+# What is read when Python starts, or when packages are imported: with one of these a command is started anew.
+READ_AT_START = ("PYTHON", "LC_", "LANG", "TZ", "LD_")
+
+
+class Prepared:
+    """A process that commands are started from; it ends when nobody can ask it any more."""
+
+    def __init__(self) -> None:
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, __file__, str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+
+    def run(
+        self, arguments: Sequence[str], cwd: Path, environment: Mapping[str, str], timeout: float
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command; return its exit code, as subprocess has it, and what it said."""
+        with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            asked.write(json.dumps([list(arguments), str(cwd), dict(environment), _umask()]).encode())
+            asked.seek(0)
+            reader, writer = os.pipe()
+            with open(reader, "rb", buffering=0) as answers:
+                try:
+                    files = [asked.fileno(), out.fileno(), err.fileno(), writer]
+                    socket.send_fds(self._socket, [b"run"], files)
+                finally:
+                    os.close(writer)
+                status = _answered(answers.fileno(), arguments, timeout)
+            said = [stream.seek(0) or stream.read().decode(errors="replace") for stream in (out, err)]
+        return subprocess.CompletedProcess(arguments, os.waitstatus_to_exitcode(status), *said)
+
+
+def _umask() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
+
+
+def _answered(answers: int, arguments: Sequence[str], timeout: float) -> int:
+    """Return the status that the second line tells; the first is the process, which is killed when time is over."""
+    deadline = time.monotonic() + timeout
+    received = b""
+    while received.count(b"\n") < 2:
+        if not select.select([answers], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            if received:
+                os.kill(int(received), signal.SIGKILL)
+            raise subprocess.TimeoutExpired(list(arguments), timeout)
+        part = os.read(answers, 64)
+        assert part, "the prepared process has gone"
+        received += part
+    return int(received.split()[1])
+
+
+def _next_command(connection: socket.socket) -> None:
+    """Return in the process of a command, everything being as it was asked for; leave when there are no more."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody here waits for those below
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(connection, 16, 4)
+        if not message:
+            os._exit(0)
+        if os.fork() == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            connection.close()
+            if _wait_for_child(descriptors[3]):
+                break
+        for descriptor in descriptors:
+            os.close(descriptor)
+    with open(descriptors[0], "rb") as stream:
+        arguments, cwd, environment, umask = json.load(stream)
+    os.setsid()
+    os.umask(umask)
+    for number, descriptor in ((1, descriptors[1]), (2, descriptors[2])):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    os.close(descriptors[3])
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv[1:] = arguments
+    sys.path[0] = os.getcwd()
+
+
+def _wait_for_child(answers: int) -> bool:
+    """Fork; return True in the child. The parent tells who it is and how it ended, and leaves."""
+    child = os.fork()
+    if child == 0:
+        return True
+    os.write(answers, f"{child}\n".encode())
+    with contextlib.suppress(BrokenPipeError):
+        os.write(answers, f"{os.waitpid(child, 0)[1]}\n".encode())
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    import hydra._internal.hydra
+    import hydra.main
+
+    _next_command(socket.socket(fileno=int(sys.argv[1])))
+    runpy.run_module("experimentstash", run_name="__main__", alter_sys=True)
