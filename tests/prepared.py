@@ -7,6 +7,7 @@ directory and streams that were asked for; from there on it is as ``python -m ex
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import runpy
@@ -119,8 +120,7 @@ def _wait_for_child(answers: int) -> bool:
 
 
 if __name__ == "__main__":
-    import hydra._internal.hydra
-    import hydra.main
-
+    for package in ("hydra._internal.hydra", "hydra.main", "omegaconf"):
+        importlib.import_module(package)
     _next_command(socket.socket(fileno=int(sys.argv[1])))
     runpy.run_module("experimentstash", run_name="__main__", alter_sys=True)
