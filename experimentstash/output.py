@@ -17,7 +17,7 @@ from experimentstash.redaction import redact
 if TYPE_CHECKING:
     from typing import Any, TextIO
 
-_PREFIX = "stash: "
+PREFIX = "stash: "
 
 # Seconds after which something takes long, and until more is said of it.
 _LONG = 2.0
@@ -73,11 +73,16 @@ def _in_plain(error: UnicodeError) -> tuple[str | bytes, int]:
     return letter, error.start + 1
 
 
-def say(*messages: str) -> None:
-    """Write messages to stderr, all at once; a terminal that has gone is no reason to fail."""
+def say(*messages: str, is_laid_out: bool = False) -> None:
+    """Write messages to stderr, all at once; a terminal that has gone is no reason to fail.
+
+    What ``is_laid_out``, the rows of a table say, is written as it is.
+    """
     with contextlib.suppress(OSError, ValueError):
-        told = (redact(_PREFIX + message, os.environ) for message in messages)  # before its lines are broken
-        text = "".join(f"{as_prose(message, sys.stderr)}\n" for message in told)
+        told = [redact(PREFIX + message, os.environ) for message in messages]  # before its lines are broken
+        if not is_laid_out:
+            told = [as_prose(message, sys.stderr) for message in told]
+        text = "".join(f"{message}\n" for message in told)
         print(text, end="", file=sys.stderr, flush=True)
 
 
@@ -169,6 +174,7 @@ class Paper:
 
     width: int | None = None  # columns; None: as many as it takes
     is_coloured: bool = False
+    ellipsis: str = "…"
 
     def paint(self, text: str, style: Style | None) -> str:
         """Return a text in a style, if there are colours."""
@@ -194,7 +200,7 @@ def paper_of(stream: TextIO | None) -> Paper:
     """Return what a stream writes on: a terminal as wide as it is, or a file as wide as it takes."""
     wish = _colour_wish.get()
     is_coloured = wish == "always" or (wish == "auto" and not os.environ.get("NO_COLOR") and can_redraw(stream))
-    return Paper(_width(stream), is_coloured)
+    return Paper(_width(stream), is_coloured, _ellipsis(stream))
 
 
 def as_prose(text: str, stream: TextIO | None) -> str:
@@ -210,6 +216,15 @@ def as_prose(text: str, stream: TextIO | None) -> str:
 def can_redraw(stream: TextIO | None) -> bool:
     """Tell whether a stream goes to a terminal that knows colours and can move its cursor."""
     return _is_terminal(stream) and os.environ.get("TERM", "dumb") not in ("", "dumb")
+
+
+def _ellipsis(stream: TextIO | None) -> str:
+    """Return what stands for what is left out: one character, whatever the stream can write."""
+    try:
+        "…".encode(getattr(stream, "encoding", None) or "utf-8")
+    except (UnicodeError, LookupError):
+        return "~"
+    return "…"
 
 
 def _width(stream: TextIO | None) -> int | None:

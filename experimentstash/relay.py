@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 import threading
 from pathlib import Path
 
@@ -25,6 +27,7 @@ class Relay:
         self._offset = offset
         self._descriptor = descriptor
         self._mask = mask or Mask({})  # what isn't to be shown
+        self._last = b"\n"
         self._is_complete = threading.Event()
         self._thread = threading.Thread(target=self._copy, name="relay", daemon=True)
 
@@ -37,9 +40,16 @@ class Relay:
         return not self._thread.is_alive()
 
     def finish(self) -> None:
-        """Show what is still missing and return. The file must be complete."""
+        """Show what is still missing and return. The file must be complete.
+
+        A last line without an end gets one where lines of ours come behind it; where only the output goes, it is
+        passed on as it is.
+        """
         self._is_complete.set()
         self._thread.join()
+        if self._last != b"\n" and _goes_where_we_write(self._descriptor):
+            with contextlib.suppress(OSError):
+                self._write(b"\n")
 
     def _copy(self) -> None:
         try:
@@ -57,6 +67,15 @@ class Relay:
             return
 
     def _write(self, chunk: bytes) -> None:
+        self._last = chunk[-1:] or self._last
         view = memoryview(chunk)
         while view:
             view = view[os.write(self._descriptor, view) :]
+
+
+def _goes_where_we_write(descriptor: int) -> bool:
+    """Tell whether a descriptor and our stderr lead to the same file, pipe or terminal."""
+    try:
+        return os.path.sameopenfile(descriptor, sys.stderr.fileno())
+    except (OSError, ValueError, AttributeError):  # there is no stderr
+        return False

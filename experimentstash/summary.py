@@ -63,7 +63,8 @@ def sweep_table(stash: Stash, runs: Sequence[Run], paper: Paper = PLAIN) -> str:
         shown = [run for run in runs if run.state not in _MARKS or run.warnings][:_SHOWN]
     columns = [_RUN, _EXPERIMENT, _STATE, Column("result", rank=1), Column("time", rank=2), _path("log")]
     rows = [
-        (run.id, title(run), _state(run), result(run), _took(run), stash.relative(run.path / run.log)) for run in shown
+        (run.id, title(run), state_cell(run), result(run), _took(run), stash.relative(run.path / run.log))
+        for run in shown
     ]
     lines = [tables.draw(columns, rows, paper)] if rows else []
     return "\n".join([*lines, *_warnings(runs, paper), counts(runs, paper)])
@@ -90,7 +91,7 @@ def runs_table(stash: Stash, runs: Sequence[Run], paper: Paper = PLAIN) -> str:
         _path("directory"),
     ]
     rows = [
-        (run.id, _state(run), title(run), run.tool, result(run), _when(run), _took(run), stash.relative(run.path))
+        (run.id, state_cell(run), title(run), run.tool, result(run), _when(run), _took(run), stash.relative(run.path))
         for run in runs
     ]
     return "\n".join([tables.draw(columns, rows, paper), *_warnings(runs, paper)])
@@ -186,10 +187,11 @@ def title(run: Run) -> str:
 
 def marked_state(run: Run, paper: Paper = PLAIN) -> str:
     """Return a run's state in words, with a mark in front, and one behind if it has warnings."""
-    return paper.paint(_state(run).text, _state(run).style)
+    return paper.paint(state_cell(run).text, state_cell(run).style)
 
 
-def _state(run: Run) -> Styled:
+def state_cell(run: Run) -> Styled:
+    """Return a run's marked state as a cell of a table."""
     mark = _MARKS.get(run.state, "✗" if run.state.is_known else "?")
     return Styled(f"{mark} {words(run.state)}{' !' if run.warnings else ''}", _style(run.state, run.warnings))
 

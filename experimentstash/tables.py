@@ -90,9 +90,9 @@ def _line(
 ) -> str:
     line, blanks, room = "", "", paper.width
     for index, width in widths.items():
-        text = shorten(texts[index], width, keeps_end=columns[index].keeps_end)
+        text = shorten(texts[index], width, keeps_end=columns[index].keeps_end, ellipsis=paper.ellipsis)
         if room is not None and text:
-            text = shorten(text, max(0, room - len(blanks)))
+            text = shorten(text, max(0, room - len(blanks)), ellipsis=paper.ellipsis)
             room -= len(blanks) + cells(text)
         if not text:
             blanks += " " * width + _GAP

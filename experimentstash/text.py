@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_CUT = "…"
 # What has a terminal show the symbol before it as a picture, which is wider.
 _AS_A_PICTURE = "\ufe0f"
 # From here on what Python's tables don't know yet is a picture more often than not.
@@ -41,14 +40,14 @@ def _cells(character: str) -> int:
     return 2 if is_wide else 1
 
 
-def shorten(text: str, width: int, *, keeps_end: bool = False) -> str:
-    """Return a text that takes so many of a terminal's columns at most; an ellipsis stands for what is left out."""
+def shorten(text: str, width: int, *, keeps_end: bool = False, ellipsis: str = "…") -> str:
+    """Return a text that takes so many of a terminal's columns at most; ``ellipsis``, of one, stands for the rest."""
     if cells(text) <= width:
         return text
     if width <= 1:
-        return _CUT[:width]
+        return ellipsis[:width]
     end = _end(text, (width - 1) * 2 // 3) if keeps_end else ""
-    return _beginning(text, width - 1 - cells(end)) + _CUT + end
+    return _beginning(text, width - 1 - cells(end)) + ellipsis + end
 
 
 def _beginning(text: str, width: int) -> str:

@@ -99,10 +99,12 @@ class Terminal:
     def colours(self, word: str) -> set[str]:
         """Return the colours in which a word stands on the screen."""
         found = set()
-        for number, line in enumerate(self._screen.display):
-            at = line.find(word)
+        for row in self._screen.buffer.values():
+            # What comes after a wide character in a row is an empty cell.
+            drawn = [cell for _, cell in sorted(row.items()) if cell.data]
+            at = "".join(cell.data[0] for cell in drawn).find(word)
             if at >= 0:
-                found |= {self._screen.buffer[number][at + offset].fg for offset in range(len(word))}
+                found |= {cell.fg for cell in drawn[at : at + len(word)]}
         return found
 
 

@@ -19,6 +19,7 @@ from experimentstash.errors import StashError
 from experimentstash.launch.local import Settings
 from experimentstash.launch.progress import Expectation
 from experimentstash.records import Command, Run, State
+from experimentstash.terminal import plain
 from tests.conftest import StashUnderTest, wait_until
 from tests.faults import below, is_alive, looking_away
 
@@ -394,7 +395,9 @@ def test_a_live_table_on_a_terminal(scripts: Scripts) -> None:
     assert sweep.wait(20) == 1
     text = shown.decode()
     assert "of about 7m00s" in text and "✗ failed" in text and "exit code 1" in text
-    assert text.rstrip().splitlines()[-2].split()[:4] == [scripts.runs()[0]["id"], "script", "params.n=0", "✓"]
+    *_, row, _, counts = plain(text).rstrip().splitlines()
+    assert row.split()[:4] == [scripts.runs()[0]["id"], "script", "params.n=0", "✓"]
+    assert counts == "2 runs: 1 completed, 1 failed"
 
 
 def run_of(organizer: str, **fields: Any) -> Run:

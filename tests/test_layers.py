@@ -88,7 +88,7 @@ LAYERS = (
     {"arrived", "outcome", "backups", "written_words", "places", "wandb_guard", "worktrees"},
     {"apart"},
     {"freeze", "execute", "leftovers", "subdirectories", "unpacking"},
-    {"launch.crew", "launch.sbatch_variables"},
+    {"launch.crew", "launch.live", "launch.sbatch_variables"},
     {
         "adding",
         "occupied",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -182,7 +184,7 @@ def test_prose_is_broken_between_words(text: str, expected: str) -> None:
 # --- in a terminal ---------------------------------------------------------------------------------------------------
 
 
-def shown(stash: Stash, *arguments: str, columns: int = 80, **environment: str) -> Terminal:
+def shown(stash: Stash | StashUnderTest, *arguments: str, columns: int = 80, **environment: str) -> Terminal:
     with Terminal(program(*arguments), cwd=stash.root, columns=columns, **environment) as terminal:
         terminal.end()
         return terminal
@@ -285,3 +287,110 @@ def test_an_error_fits_the_terminal(here: Stash) -> None:
         terminal = shown(here, "show", "no-such-run-of-a-name-that-is-so-long", "--color=never", columns=columns)
         assert terminal.lines[0].startswith("error: There is no run") and "…" not in terminal.text
         assert not any(line[:1].isalnum() for line in terminal.lines[1:])  # nothing was broken by the terminal
+
+
+# --- a sweep at a terminal -------------------------------------------------------------------------------------------
+
+SHELL = "entrypoint: /bin/sh\nenvironment: {kind: none}\ncall: {style: arguments}\n"
+TWO_AT_ONCE = ("-m", "hydra/launcher=local", "hydra.launcher.n_jobs=2")
+
+
+@pytest.fixture
+def shell(stash: StashUnderTest) -> StashUnderTest:
+    """A stash with a tool that runs a shell script: it writes `at-N`, and waits for `go-N`."""
+    (stash.add_tool("sh", registration=SHELL) / "readme").write_text("The shell.\n")
+    script = "cd ../..; touch at-$0; while [ ! -e go-$0 ]; do sleep 0.02; done; printf ended-$0; exit $(($0 % 3))"
+    arguments = json.dumps(["-c", script, "${params.n}"])
+    for name in ("long", WIDE):
+        text = f"params: {{n: 0}}\nestimated_runtime: 7m\narguments: {arguments}\n"
+        stash.add_experiment(f"figure1/{name}", "sh", text)
+    stash.commit()
+    return stash
+
+
+def letting_go(shell: StashUnderTest, terminal: Terminal, number: int) -> None:
+    terminal.until(lambda _: (shell.root / f"at-{number}").exists())
+    (shell.root / f"go-{number}").touch()
+
+
+@pytest.mark.parametrize("columns", [50, 80, 120, 200])
+def test_a_live_table_and_the_runs_that_have_ended(shell: StashUnderTest, columns: int) -> None:
+    argv = program(*TWO_AT_ONCE, f"+exp='figure1/{WIDE}'", "params.n=0,1,2,3")
+    with Terminal(argv, cwd=shell.root, columns=columns) as terminal:
+        terminal.until(lambda seen: "2 running  0 done  0 failed  2 to go" in seen.text)
+        first, second, _ = terminal.lines
+        assert first.startswith("▶ running") and second.startswith("▶ running") and "-0  figure1/" in first
+        letting_go(shell, terminal, 0)
+        terminal.until(lambda seen: "2 running  1 done" in seen.text)
+        assert [line.split()[:2] for line in terminal.lines[:3]] == [
+            ["✓", "completed"],
+            ["▶", "running"],
+            ["▶", "running"],
+        ]
+        for number in (1, 2, 3):
+            letting_go(shell, terminal, number)
+        assert terminal.end() == 1
+    at_end = [line for line in terminal.lines if "▶" in line or "to go" in line]
+    assert not at_end  # the live table is gone
+    assert [line.split()[0] for line in terminal.lines if "figure1" in line][:4].count("✓") == 2
+    assert terminal.lines[-1] == "4 runs: 2 completed, 2 failed"
+    assert terminal.colours("✓ completed") == {"green"} and terminal.colours("✗ failed") == {"red"}
+    rows = terminal.lines[-5:-1]
+    assert [row.split()[0].rpartition("-")[2] for row in rows] == ["0", "1", "2", "3"]
+
+
+def test_what_others_write_passes_by_above_the_live_table(shell: StashUnderTest) -> None:
+    """An environment that uv makes while a run is at work."""
+    shell.add_tool("made", "plain", "entrypoint: main.py\nenvironment: {kind: requirements}\n")
+    (shell.root / "tools/made/requirements.txt").write_text("# nothing\n")
+    shell.add_experiment("made", "made", "params: {sleep: 0}\n")
+    argv = program(*TWO_AT_ONCE, "+exp=figure1/long,made")
+    with Terminal(argv, cwd=shell.root, columns=80) as terminal:
+        terminal.until(lambda seen: "1 done" in seen.text)
+        text = terminal.text
+        letting_go(shell, terminal, 0)
+        assert terminal.end() == 0
+    making = [line for line in text.splitlines() if "Making the environment" in line or "Made the environment" in line]
+    assert len(making) == 2 and all(line.startswith("stash: ") for line in making)
+    assert text.count("▶ running") == 1 and text.splitlines()[-1].startswith("1 running  1 done")
+    assert b"\x1b[?25" not in terminal.raw  # nobody else draws
+
+
+def test_lines_that_end_nowhere(shell: StashUnderTest) -> None:
+    """What a tool writes last without an end of line gets one before our line, and none in a file of its own."""
+    for number in (0, 1):
+        (shell.root / f"go-{number}").touch()
+    terminal = shown(shell, "run", "figure1/long")
+    assert "ended-0" in terminal.lines and any(line.startswith("stash: ✓ completed in") for line in terminal.lines)
+    sweep = shown(shell, "-m", "+exp=figure1/long", "params.n=0,1")
+    assert {"ended-0", "ended-1"} <= set(sweep.lines)
+    apart = shell.cli("run", "figure1/long")
+    assert apart.stdout == "ended-0"
+
+
+def test_a_terminal_that_cannot_draw_gets_lines(shell: StashUnderTest) -> None:
+    for number in (0, 1):
+        (shell.root / f"go-{number}").touch()
+    terminal = shown(shell, *TWO_AT_ONCE, "+exp=figure1/long", "params.n=0,1", columns=120, TERM="dumb")
+    assert b"\x1b" not in terminal.raw
+    lines = [line for line in terminal.lines if line.startswith("stash: ")]
+    assert len([line for line in lines if "▶ running" in line]) == 2 and len(lines) == 4
+
+
+def test_ctrl_z_takes_the_live_table_away(shell: StashUnderTest) -> None:
+    argv = program(*TWO_AT_ONCE, "+exp=figure1/long", "params.n=0,1")
+    with Terminal(["bash", "--norc", "--noprofile", "-i"], cwd=shell.root, PS1="ready> ", HISTFILE="") as terminal:
+        terminal.type(f"{shlex.join(argv)}\n")
+        terminal.until(lambda seen: "2 running" in seen.text)
+        terminal.type("\x1a")
+        terminal.until(lambda seen: "Stopped" in seen.text and seen.lines[-1].startswith("ready>"))
+        assert "▶" not in terminal.text
+        terminal.type("fg\n")
+        terminal.until(lambda seen: "2 running" in seen.text)
+        assert terminal.text.count("▶ running") == 2
+        for number in (0, 1):
+            letting_go(shell, terminal, number)
+        terminal.until(lambda seen: seen.lines[-1].startswith("ready>"))
+        assert "2 runs: 1 completed, 1 failed" in terminal.text and "Stopped" in terminal.text
+        terminal.type("exit\n")
+        terminal.end()

@@ -9,6 +9,7 @@ import contextlib
 import os
 import re
 import signal
+import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from experimentstash.launch import jobs
 from experimentstash.launch.crew import IDLE, TURN_INTERVAL, Crew
 from experimentstash.launch.jobs import Job
 from experimentstash.launch.progress import Progress
-from experimentstash.output import complain, is_terminal
+from experimentstash.output import can_redraw, complain
 from experimentstash.preparing import Prepared
 from experimentstash.records import Run, State
 from experimentstash.signals import REQUESTS, SignalQueue
@@ -122,7 +123,7 @@ def supervise(prepared: Iterator[Job], total: int, settings: Settings) -> dict[i
     stash = find_stash(Path(os.environ[ROOT_VARIABLE]))
     spared = set(procfs.children(os.getpid()))
     procfs.adopt_orphans()
-    is_live = len(settings.slots) > 1 and is_terminal()
+    is_live = len(settings.slots) > 1 and can_redraw(sys.stderr)
     progress = Progress(stash, total=total, slots=len(settings.slots), is_live=is_live)
     sweep = _Sweep(prepared, settings, progress)
     try:
@@ -224,7 +225,9 @@ class _Sweep:
             self._has_failed(run.id)
 
     def _react(self, number: signal.Signals, signals: SignalQueue) -> None:
-        if not self._crew.follow(number, signals) and number in REQUESTS:
+        with self._progress.hidden() if number is signal.SIGTSTP else contextlib.nullcontext():
+            is_followed = self._crew.follow(number, signals)
+        if not is_followed and number in REQUESTS:
             if number is signal.SIGINT and self.stopped is not None:
                 self._crew.hasten()
             self.interrupted_by = self.interrupted_by or number

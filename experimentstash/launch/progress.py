@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import sys
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from experimentstash import records
+from experimentstash import records, tables
 from experimentstash.durations import describe
-from experimentstash.output import say
+from experimentstash.launch.live import Aside, Picture
+from experimentstash.output import PREFIX, Paper, Style, as_prose, say
 from experimentstash.records import Run, State
-from experimentstash.summary import marked_state, remarks, title
+from experimentstash.summary import marked_state, remarks, state_cell, title
+from experimentstash.tables import Column, Styled
 from experimentstash.workspace import Stash
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
 
 # Seconds between two pictures of the live table.
 _REFRESH = 0.25
@@ -116,34 +115,58 @@ class _Tally:
         return max(longest, work / max(1, slots))
 
 
+# What a row of the live table, and the one of a run that has ended, has.
+_ROW = (
+    Column("state"),
+    Column("run"),
+    Column("experiment", least=20, keeps_end=True),
+    Column("time", rank=1),
+    Column("expected", rank=3),
+)
+_ENDED = (*_ROW[:-1], Column("count", rank=2))
+# As wide as most states are.
+_STATE_WIDTH = len("✓ completed")
+
+
 class Progress:
-    """Shows the progress from a thread of its own: a terminal that blocks holds up nothing else."""
+    """Shows the progress from a thread of its own: a terminal that blocks holds up nothing else.
+
+    While the live table is shown, what is written to stderr passes by above it.
+    """
 
     def __init__(self, stash: Stash, *, total: int, slots: int | None, is_live: bool) -> None:
         self._stash = stash
         self._tally = _Tally(total, slots)
         self._is_live = is_live
+        self._picture = Picture(sys.stderr)
+        self._paper = self._picture.paper
         self._events: queue.SimpleQueue[_Note | None] = queue.SimpleQueue()
         self._is_closing = threading.Event()
+        self._goes_on, self._has_paused = threading.Event(), threading.Event()
+        self._goes_on.set()
+        self._stderr = sys.stderr
+        self._aside = Aside(sys.stderr, self.say)
+        if is_live:
+            sys.stderr = self._aside
         self._thread = threading.Thread(target=self._show, name="progress", daemon=True)
         self._thread.start()
 
     def started(self, run: Run) -> None:
         """Tell that a run has begun."""
-        line = f"{marked_state(run)}  {self._words(run)}"
         # It may have begun before anybody looked.
         start = time.monotonic() - (0.0 if run.started is None else max(0.0, time.time() - records.moment(run.started)))
+        line = None if self._is_live else self._line(run)
 
         def note() -> str | None:
             self._tally.running[run.id] = run, start
             self._tally.expectation.meet(run)
-            return None if self._is_live else line
+            return line
 
         self._events.put(note)
 
     def went_back(self, run: Run) -> None:
         """Tell that a run was cut short and waits in the queue for its next attempt."""
-        line = f"{marked_state(run)} for attempt {run.attempt}  {self._words(run)}"
+        line = self._line(run, f" for attempt {run.attempt}")
 
         def note() -> str:
             self._tally.running.pop(run.id, None)
@@ -153,49 +176,84 @@ class Progress:
 
     def ended(self, run: Run) -> None:
         """Tell that a run has ended, or that its configuration was wrong and it never began."""
-        took = f"  {describe(run.duration)}" if run.duration is not None else ""
-        line = f"{marked_state(run)}{took}  {self._words(run)}"
+        took = describe(run.duration) if run.duration is not None else ""
         details = [f"  {part}" for part in (run.reason, run.advice and f"→ {run.advice}") if part]
         details += remarks(run)
+        if self._paper.width is not None and run.state is not State.COMPLETED:
+            details.append(f"  log: {self._log(run)}")
+        state = run.state
 
-        def note() -> str | None:
+        def note() -> str:
             tally = self._tally
             tally.running.pop(run.id, None)
             tally.expectation.learn(run)
-            if run.state is State.COMPLETED:
+            if state is State.COMPLETED:
                 tally.done += 1
-                if self._is_live and not details:
-                    return None
-            elif run.state is State.CANCELLED:
+            elif state is State.CANCELLED:
                 tally.cancelled += 1
             else:
                 tally.failed += 1
-            count = f"  ({tally.ended} of {tally.total}{f', {tally.failed} failed' if tally.failed else ''})"
-            return "\n".join([line + count, *details])
+            count = f"({tally.ended} of {tally.total}{f', {tally.failed} failed' if tally.failed else ''})"
+            return "\n".join([self._line(run, took=took, count=count), *map(self._prose, details)])
 
         self._events.put(note)
 
     def rejected(self, number: int, overrides: Sequence[str], why: str) -> None:
         """Tell why a job will not begin."""
+        line = f"✗ failed  job {number} can't begin: {why.splitlines()[0]}  {' '.join(overrides)}"
 
         def note() -> str | None:
             self._tally.failed += 1
-            return f"✗ failed  job {number} can't begin: {why.splitlines()[0]}  {' '.join(overrides)}"
+            return self._prose(line)
 
         self._events.put(note)
 
     def say(self, line: str) -> None:
         """Show a line among the others, in its turn."""
-        self._events.put(lambda: line)
+        self._events.put(lambda: self._prose(line))
+
+    @contextlib.contextmanager
+    def hidden(self) -> Iterator[None]:
+        """Have no live table while somebody else has the terminal."""
+        if self._is_live:
+            self._goes_on.clear()
+            self._has_paused.wait(_PATIENCE)
+        try:
+            yield
+        finally:
+            self._has_paused.clear()
+            self._goes_on.set()
 
     def close(self) -> None:
         """Show what is still to be shown, unless the terminal is blocked, and take the live table away."""
+        self._aside.end()
         self._is_closing.set()
         self._events.put(None)
         self._thread.join(_PATIENCE)
+        if sys.stderr is self._aside:
+            sys.stderr = self._stderr
 
-    def _words(self, run: Run) -> str:
-        return f"{run.id}  {title(run)}  {self._stash.relative(run.path / run.log)}"
+    def _line(self, run: Run, more: str = "", *, took: str = "", count: str = "") -> str:
+        """Return what is said of a run in one line: for a file all of it, for a terminal what finds room."""
+        if self._paper.width is None:
+            words = [marked_state(run) + more, took, run.id, title(run), self._log(run), count]
+            return "  ".join(filter(None, words))
+        state = state_cell(run)
+        text = (state.text + more).ljust(_STATE_WIDTH)
+        row = (Styled(text, state.style), run.id, title(run), took, count)
+        return tables.lines(_ENDED, [row], self._room())[0]
+
+    def _room(self) -> Paper:
+        """Return what there is to write on, a line's prefix set aside."""
+        paper = self._paper
+        prefix = 0 if self._is_live or paper.width is None else len(PREFIX)
+        return Paper(None if paper.width is None else max(1, paper.width - prefix), paper.is_coloured)
+
+    def _prose(self, text: str) -> str:
+        return as_prose(text, self._stderr)
+
+    def _log(self, run: Run) -> str:
+        return self._stash.relative(run.path / run.log)
 
     def _show(self) -> None:
         # An observer may fail; the sweep may not fail because of it.
@@ -206,19 +264,26 @@ class Progress:
                 self._show_lines()
 
     def _show_lines(self) -> None:
-        while self._say([self._events.get(), *self._come()]):
+        is_over = False
+        while not is_over:
+            lines, is_over = self._told([self._events.get(), *self._come()])
+            if lines:
+                say(*lines, is_laid_out=True)
             # Runs may end by the hundred a second: whoever watches over them isn't interrupted for each.
             self._is_closing.wait(_PAUSE if self._tally.slots != 1 else 0.0)
 
     def _show_live(self) -> None:
-        from rich.console import Console
-        from rich.live import Live
-
-        console = Console(stderr=True)
-        with Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False) as live:
-            # While a live table is shown, rich lets what goes to sys.stderr appear above it.
-            while self._say(list(self._come())):
-                live.update(_picture(self._tally, time.monotonic()), refresh=True)
+        is_over = False
+        while not is_over:
+            self._paper = self._picture.paper
+            lines, is_over = self._told(list(self._come()))
+            is_hidden = is_over or not self._goes_on.is_set()
+            shown = [] if is_hidden else _table(self._tally, time.monotonic(), self._paper)
+            self._picture.draw(shown, above=lines)
+            if is_hidden and not is_over:
+                self._has_paused.set()
+                self._goes_on.wait(_REFRESH)
+            else:
                 self._is_closing.wait(_REFRESH)
 
     def _come(self) -> Iterator[_Note | None]:
@@ -228,37 +293,39 @@ class Progress:
                 yield self._events.get_nowait()
 
     @staticmethod
-    def _say(notes: Sequence[_Note | None]) -> bool:
-        """Say what there is to be said; False if nothing more will come."""
+    def _told(notes: Sequence[_Note | None]) -> tuple[list[str], bool]:
+        """Return what there is to be said, and whether that is all."""
         lines = [line for note in notes if note is not None and (line := note()) is not None]
-        if lines:
-            say(*lines)
-        return None not in notes
+        return lines, None in notes
 
 
-def _picture(tally: _Tally, now: float) -> RenderableType:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table.grid(padding=(0, 2))
+def _table(tally: _Tally, now: float, paper: Paper) -> list[str]:
+    """Return the live table: a row for each run at work, and how many there are of which kind."""
+    rows = []
     for run, start in list(tally.running.values())[:_SHOWN]:
-        elapsed = now - start
         expected = tally.expectation.of(run)
         of_about = f"of about {describe(expected)}" if expected is not None else ""
-        table.add_row(Text("▶"), Text(run.id), Text(title(run), overflow="ellipsis"), describe(elapsed), of_about)
+        rows.append(
+            (
+                Styled("▶ running".ljust(_STATE_WIDTH), Style.AT_WORK),
+                run.id,
+                title(run),
+                describe(now - start),
+                of_about,
+            )
+        )
+    lines = tables.lines(_ROW, rows, paper)
     if len(tally.running) > _SHOWN:
-        table.add_row(Text("▶"), Text(f"and {len(tally.running) - _SHOWN} more"))
+        lines.append(paper.paint(f"▶ and {len(tally.running) - _SHOWN} more", Style.AT_WORK))
     remaining = tally.remaining(now)
-    parts = [
+    parts = (
         f"{len(tally.running)} running",
         f"{tally.done} done",
         f"{tally.failed} failed",
+        f"{tally.cancelled} cancelled" if tally.cancelled else "",
         f"{tally.waiting} {'queued' if tally.slots is None else 'to go'}",
         describe(now - tally.began),
         f"about {describe(remaining)} left" if remaining is not None else "",
-    ]
-    line = Text("  ".join(filter(None, parts)), style="bold red" if tally.failed else "bold")
-    whole = Table.grid()
-    whole.add_row(table)
-    whole.add_row(line)
-    return whole
+    )
+    cells = [Styled(part, Style.BAD if tally.failed and part.endswith("failed") else Style.HEADING) for part in parts]
+    return [*lines, *tables.lines([Column("", rank=number) for number in range(len(parts))], [cells], paper)]

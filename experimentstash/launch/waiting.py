@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from experimentstash import runs
 from experimentstash.errors import StashError
 from experimentstash.launch.progress import Progress
-from experimentstash.output import is_terminal, say
+from experimentstash.output import can_redraw, say
 from experimentstash.records import Run, State
 from experimentstash.slurm_query import Enquiry
 from experimentstash.summary import count
@@ -27,7 +28,7 @@ def wait(stash: Stash, awaited: Sequence[Run], *, must: bool) -> None:
     if not awaited:
         return
     say(f"waiting for {count(len(awaited))}; Ctrl-C leaves them to SLURM")
-    progress = Progress(stash, total=len(awaited), slots=None, is_live=is_terminal())
+    progress = Progress(stash, total=len(awaited), slots=None, is_live=can_redraw(sys.stderr))
     watch = _Watch(stash, awaited, progress)
     began = time.monotonic()
     try:
