@@ -5,23 +5,29 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from experimentstash import (
+    candidates,
     detection,
+    entrypoints,
     environments,
     git,
+    kept_clones,
     leftovers,
+    modules,
     places,
     registrations,
     subdirectories,
     submodules,
 )
-from experimentstash.detection import Candidate, Detection
-from experimentstash.errors import StashError
+from experimentstash.candidates import Candidate
+from experimentstash.detection import Detection, Survey
+from experimentstash.errors import StashError, did_you_mean
 from experimentstash.names import LinkMap, Url, check_reference, check_tool_name, check_url
 from experimentstash.process import CommandError, clean_environment, run
 from experimentstash.schema import CallStyle, EnvironmentKind
@@ -34,7 +40,12 @@ _PATIENCE = 120.0
 # Words in the name of an experiment that promise something small.
 _SMALL = ("example", "debug", "smoke", "test", "small", "default", "quick", "demo")
 
-Choose = Callable[[Detection], str]
+# Asks for one of several entrypoints; the second function says what is wrong with an answer.
+Choose = Callable[[Detection, Callable[[str], StashError | None]], str]
+
+
+class Unclear(StashError):
+    """Nobody can tell how the repository is started."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +82,6 @@ def add(
     entrypoint: str | None = None,
     make_environment: bool = True,
     choose: Choose | None = None,
-    take_best: bool = False,
     show_progress: bool = False,
     current: Path | None = None,
     report: Report,
@@ -79,9 +89,8 @@ def add(
     """Add the repository at ``url``, or a ``subdirectory`` of it, as the tool ``name``; all of it or nothing.
 
     A subdirectory of a repository that is a submodule already, at the commit that is asked for, lies in that one's
-    checkout, unless it ``is_separate``. ``choose`` is asked for the entrypoint when the files don't tell; without it,
-    ``take_best`` takes the likeliest. Raises StashError for whatever can't work, before anything is changed where that
-    is possible.
+    checkout, unless it ``is_separate``. ``choose`` is asked for the entrypoint when the files don't tell. Raises
+    StashError for whatever can't work, before anything is changed where that is possible.
     """
     check_tool_name(name)
     source = check_url(url, current or Path.cwd())
@@ -92,7 +101,7 @@ def add(
     with exclusive(stash, report) as project:
         submodules.refuse_unstaged_gitmodules(project)
         _refuse_existing(stash, name)
-        request = _Request(stash, project, name, source, branch, commit, inner, entrypoint, choose, take_best)
+        request = _Request(stash, project, name, source, branch, commit, inner, entrypoint, choose)
         existing = None
         if inner and not is_separate:
             existing = subdirectories.existing_checkout(stash, project, source, branch, commit, report)
@@ -100,7 +109,7 @@ def add(
             if existing is None:
                 made = _new_submodule(transaction, request, show_progress, report)
             else:
-                made = _in_checkout(request, existing)
+                made = _in_checkout(request, existing, report)
             registration = stash.registration(name)
             path = made.directory.relative_to(stash.root).as_posix()
             text = _registration(path, made.chosen, made.detected, made.commit)
@@ -113,9 +122,11 @@ def add(
             entries = [*made.entries, *_entries(project, files)]
             transaction.index(entries)
             if make_environment:
-                _make_environment(transaction, stash, name, made.directory, report)
+                python = _make_environment(transaction, stash, name, made.directory, report)
+                _refuse_lacking(made, python)
             shown = _composed(transaction, stash, f"tool={name}" if needs else f"+exp={experiment}")
             transaction.commit()
+        kept_clones.forget(stash)
     return Added(
         name=name,
         url=source.text,
@@ -151,7 +162,6 @@ class _Request:
     inner: str  # the subdirectory; "": the repository itself
     entrypoint: str | None
     choose: Choose | None
-    take_best: bool
 
 
 @dataclass(frozen=True)
@@ -171,7 +181,13 @@ def _new_submodule(transaction: Transaction, request: _Request, show_progress: b
     stash, project, source, name = request.stash, request.project, request.source, request.name
     _refuse_clash(stash, project, name)
     report(f"cloning {source.text} …")
-    bare, tree = submodules.clone(source, transaction.folder, reference=request.branch, show_progress=show_progress)
+    bare, tree = submodules.clone(
+        source,
+        transaction.folder,
+        reference=request.branch,
+        known=kept_clones.of(stash, source),
+        show_progress=show_progress,
+    )
     head, on_branch = submodules.head(tree)
     if request.commit is not None:
         head, on_branch = submodules.resolve(tree, request.commit, is_local=source.is_local), None
@@ -183,7 +199,11 @@ def _new_submodule(transaction: Transaction, request: _Request, show_progress: b
     submodules.check_out(tree, head, on_branch, force=True)
     submodules.check_out_nested(tree, links, show_progress=show_progress)
     subdirectories.refuse_links(tree, request.inner)
-    detected, chosen = _detected(tree, request)
+    try:
+        detected, chosen = _detected(tree, request, report)
+    except Unclear:  # the next try need not fetch all of it again
+        kept_clones.keep(stash, source, bare)
+        raise
     notes = _notes(tree, detected, source.is_local)
     nested = submodules.nested_repositories(tree)
     path = project.path(name)
@@ -201,27 +221,25 @@ def _new_submodule(transaction: Transaction, request: _Request, show_progress: b
     return _Made(final / request.inner, head, on_branch, detected, chosen, notes, entries)
 
 
-def _in_checkout(request: _Request, checkout: Path) -> _Made:
+def _in_checkout(request: _Request, checkout: Path, report: Report) -> _Made:
     """Return the tool in a checkout that is there already, which is left as it is."""
     head, branch = submodules.head(checkout)
     assert head is not None
     subdirectories.refuse_missing(checkout, head, request.inner)
     subdirectories.refuse_links(checkout, request.inner)
-    detected, chosen = _detected(checkout, request)
+    detected, chosen = _detected(checkout, request, report)
     notes = _notes(checkout, detected, request.source.is_local)
     if submodules.work_in(checkout).changed:
         notes.append("the checkout has changes that are not committed; the tool has them too")
     return _Made(checkout / request.inner, head, branch, detected, chosen, notes, [])
 
 
-def _detected(tree: Path, request: _Request) -> tuple[Detection, Candidate]:
+def _detected(tree: Path, request: _Request, report: Report) -> tuple[Detection, Candidate]:
     """Return what the tool's directory in a checkout is, and how it is started."""
-    directory, given = tree / request.inner, request.entrypoint
-    detected = detection.detect(directory, given)
-    chosen = _chosen(directory, detected, given, request.choose, request.take_best)
-    if chosen.entrypoint != (detected.best.entrypoint if detected.best else None):
-        detected = detection.detect(directory, chosen.entrypoint)
-    return subdirectories.with_environment_from_above(tree, request.inner, detected), chosen
+    survey = detection.look(tree / request.inner)
+    detected = survey.detect(_chosen(survey, request, report))
+    assert detected.best is not None
+    return subdirectories.with_environment_from_above(tree, request.inner, detected), detected.best
 
 
 def _refuse_clash(stash: Stash, project: Superproject, name: str) -> None:
@@ -257,51 +275,67 @@ def _refuse_inside(project: Superproject, path: str) -> None:
             raise StashError(f"{path} and the submodule {other} would lie in each other.", "take another name")
 
 
-def _chosen(
-    tree: Path, detected: Detection, entrypoint: str | None, choose: Choose | None, take_best: bool
-) -> Candidate:
-    if entrypoint is not None:
-        best = detected.best
-        assert best is not None
-        _check_entrypoint(tree, entrypoint)
-        return best
-    if detected.is_clear or (detected.best is not None and take_best):
-        assert detected.best is not None
-        return detected.best
-    if choose is not None:
-        answer = choose(detected)
-        _check_entrypoint(tree, answer)
-        found = detection.detect(tree, answer).best
-        assert found is not None
-        return found
+def _chosen(survey: Survey, request: _Request, report: Report) -> str:
+    """Return the entrypoint: the one that was named, the only likely one, or what is answered; nothing is guessed."""
+    detected = survey.detect()
+
+    def problem(entrypoint: str) -> StashError | None:
+        return _entrypoint_problem(survey, entrypoint)
+
+    if request.entrypoint is not None:
+        wrong = problem(request.entrypoint)
+        if wrong is None:
+            return request.entrypoint
+        if request.choose is None:
+            raise Unclear(f"{wrong.message}\n{_listed(detected)}", wrong.mend if not detected.candidates else None)
+        report(wrong.message)
+    elif detected.is_clear and detected.best is not None:
+        return detected.best.entrypoint
+    if request.choose is not None:
+        return request.choose(detected, problem)
     if not detected.candidates:
-        raise StashError(
+        raise Unclear(
             "Nothing in the repository tells how it is started.",
             "--entrypoint '-m package.module', --entrypoint file.py or --entrypoint executable",
         )
-    raise StashError(
-        f"The repository can be started in several ways:\n{detection.describe(detected.candidates)}",
-        f"--entrypoint {shlex.quote(detected.candidates[0].entrypoint)}, or --yes to take the first",
+    where = f" --subdirectory {shlex.quote(request.inner)}" if request.inner else ""
+    command = f"experimentstash tool add {request.name} {shlex.quote(request.source.text)}{where} --entrypoint"
+    parts = {(each.file or "").partition("/")[0] for each in detected.candidates if "/" in (each.file or "")}
+    apart = f"\n  → one project of many in it: --subdirectory, such as {min(parts)}" if len(parts) > 1 else ""
+    raise Unclear(
+        f"{_listed(detected)}\nNothing tells which of them is meant.",
+        f"say it: {command} {shlex.quote(detected.candidates[0].entrypoint)} (or another one){apart}",
     )
 
 
-def _check_entrypoint(tree: Path, entrypoint: str) -> None:
-    """Refuse an entrypoint that can't be in this repository."""
+def _listed(detected: Detection) -> str:
+    if not detected.candidates:
+        return "Nothing in the repository tells how it is started."
+    return f"The repository can be started in these ways:\n{candidates.describe(detected.candidates)}"
+
+
+def _entrypoint_problem(survey: Survey, entrypoint: str) -> StashError | None:
+    """Return why an entrypoint can't be one in this repository, as far as its files tell; None if it may be one."""
+    tree = survey.directory
     if not entrypoint.strip() or any(not character.isprintable() for character in entrypoint):
-        raise StashError(f"{entrypoint!a} can't be an entrypoint.", "give `-m package.module` or `file.py`")
+        return StashError(f"{entrypoint!a} can't be an entrypoint.", "give `-m package.module` or `file.py`")
     try:
-        words = shlex.split(entrypoint)
-    except ValueError as error:
-        raise StashError(f"The entrypoint {entrypoint!r} can't be read: {error}.") from error
-    first = words[0]
+        words = entrypoints.read(entrypoint, tree).words
+    except StashError as error:
+        return error
+    first, known = words[0], [each.entrypoint for each in survey.candidates]
     if first == "-m":
-        if len(words) < 2 or not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*", words[1]):
-            raise StashError(f"{entrypoint!r} names no module.", "--entrypoint '-m package.module'")
-        return
+        if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*", words[1]):
+            return StashError(f"{entrypoint!r} names no module.", "--entrypoint '-m package.module'")
+        if modules.exists(words[1], [tree, tree / "src"]) is False:
+            hint = did_you_mean(f"-m {words[1]}", known)
+            return StashError(f"The repository has no module {words[1]} that can be run.{hint}")
+        return None
     if first.startswith(("-", "/")) or ".." in Path(first).parts:
-        raise StashError(f"The entrypoint {first!r} is not inside the repository.", "give a path inside it")
+        return StashError(f"The entrypoint {first!r} is not inside the repository.", "give a path inside it")
     if (first.endswith(".py") or "/" in first) and not (tree / first).is_file():
-        raise StashError(f"The repository has no file {first!r}.", "look at its files; paths start at its root")
+        return StashError(f"The repository has no file {first!r}.{did_you_mean(first, known)}")
+    return None
 
 
 def _notes(tree: Path, detected: Detection, is_local: bool) -> list[str]:
@@ -426,10 +460,29 @@ def _example(stash: Stash, name: str, chosen: Candidate) -> tuple[str, Path, str
     return f"{name}/{free}", stash.organizer(f"{name}/{free}"), text, tuple(needs)
 
 
-def _make_environment(transaction: Transaction, stash: Stash, name: str, directory: Path, report: Report) -> None:
+def _refuse_lacking(made: _Made, python: Path | None) -> None:
+    """Raise Unclear if neither the repository nor its environment has what the entrypoint names."""
+    words = entrypoints.read(made.chosen.entrypoint, made.directory).words
+    if words[0] == "-m":
+        roots = [made.directory, made.directory / "src"]
+        is_there = modules.exists(words[1], roots) is True
+        is_there = is_there or (python is not None and modules.is_in_environment(str(python), words[1]))
+    else:
+        path = os.pathsep.join([*([str(python.parent)] if python else []), os.environ.get("PATH", os.defpath)])
+        is_there = (made.directory / words[0]).is_file() or shutil.which(words[0], path=path) is not None
+    if not is_there:
+        what = f"module {words[1]}" if words[0] == "-m" else f"program {words[0]!r}"
+        others = replace(made.detected, candidates=tuple(made.detected.candidates[1:]))
+        raise Unclear(f"There is no {what}, neither in the repository nor in its environment.\n{_listed(others)}")
+
+
+def _make_environment(
+    transaction: Transaction, stash: Stash, name: str, directory: Path, report: Report
+) -> Path | None:
+    """Make the tool's environment, and return its interpreter; None if it has none."""
     recipe = registrations.recipe(stash, name, registrations.read(stash, name), directory)
     if recipe.kind in (EnvironmentKind.none, EnvironmentKind.interpreter):
-        return
+        return environments.interpreter(recipe)
     transaction.create(stash.environments / name)
     try:
         environments.make(recipe, announce=report)
@@ -439,6 +492,7 @@ def _make_environment(transaction: Transaction, stash: Stash, name: str, directo
             "mend the tool, or add it with --no-sync, give in its registration what it needs (`python_version:`,"
             f" `dependencies:`), then: experimentstash tool sync {name}",
         ) from error
+    return environments.interpreter(recipe)
 
 
 def _composed(transaction: Transaction, stash: Stash, chosen: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import os
 import re
 import shlex
@@ -14,11 +13,11 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from experimentstash import calls, durations, environments, git, transaction
+from experimentstash import calls, durations, environments, git, modules, transaction
 from experimentstash.errors import StashError, did_you_mean
 from experimentstash.freeze import NOT_HANDED_OVER, Plan, Request
 from experimentstash.organizers import Organizer
-from experimentstash.process import CommandError, clean_environment, run
+from experimentstash.process import clean_environment
 from experimentstash.recipes import Recipe
 from experimentstash.schema import CallConfig, CallStyle, ToolConfig
 from experimentstash.toolpath import tool_directory
@@ -312,11 +311,11 @@ def check_entrypoint(planned: Plan) -> list[Problem]:
     if len(argv) > 2 and argv[1] == "-m":
         started_in = Path(planned.command.cwd)
         given = filter(None, planned.command.environment.get("PYTHONPATH", "").split(os.pathsep))
-        exists = _module_exists(argv[2], [started_in, *(started_in / path for path in given)])
+        exists = modules.exists(argv[2], [started_in, *(started_in / path for path in given)])
         if exists is None and is_ready:
-            exists = _environment_has(argv[0], argv[2])
+            exists = modules.is_in_environment(argv[0], argv[2])
         elif exists is None:  # an installed package may come from src/, or from anywhere
-            exists = _module_exists(argv[2], [request.stash.root / request.config.tool.path / "src"]) is not False
+            exists = modules.exists(argv[2], [request.stash.root / request.config.tool.path / "src"]) is not False
         if not exists:
             what = f"entrypoint: there is no module {argv[2]} to run, neither in {request.config.tool.path} nor in its"
             mend = "mend `entrypoint:` there; a package needs a __main__.py"
@@ -327,47 +326,6 @@ def check_entrypoint(planned: Plan) -> list[Problem]:
             what = f"entrypoint: there is no program {argv[0]}, neither in its environment nor on PATH"
             return [Problem("entrypoint", what, where, "mend `entrypoint:` there, or add what brings it")]
     return []
-
-
-def _module_exists(module: str, roots: Iterable[Path]) -> bool | None:
-    """Tell whether ``python -m module`` finds a file to run; None if not even the top-level package is there."""
-    parts = module.split(".")
-    is_known: bool | None = None
-    for root in roots:
-        top = root / parts[0]
-        if not top.is_dir() and not top.with_name(f"{parts[0]}.py").is_file():
-            continue
-        if _runs(root.joinpath(*parts)):
-            return True
-        is_known = False
-        if (top / "__init__.py").is_file():
-            break  # Python looks no further for a regular package
-    return is_known
-
-
-def _runs(path: Path) -> bool:
-    return path.with_name(f"{path.name}.py").is_file() or (path / "__main__.py").is_file()
-
-
-def _environment_has(interpreter: str, module: str) -> bool:
-    """Tell whether an interpreter finds a module; it looks for the top-level package and imports nothing."""
-    top, _, rest = module.partition(".")
-    asking = (
-        "import importlib.util, json, sys; spec = importlib.util.find_spec(sys.argv[1]);"
-        "print(json.dumps(None if spec is None else list(spec.submodule_search_locations or [])))"
-    )
-    try:
-        said = run([interpreter, "-I", "-c", asking, top], env=clean_environment(), timeout=_PATIENCE).stdout
-    except CommandError:
-        return False
-    folders: list[str] | None = json.loads(said)
-    if folders is None:
-        return False
-    if not folders:
-        return not rest
-    return any(
-        _runs(Path(folder, *rest.split("."))) if rest else Path(folder, "__main__.py").is_file() for folder in folders
-    )
 
 
 # --- experiments -----------------------------------------------------------------------------------------------------

@@ -357,12 +357,18 @@ def clear_stale_lock(lock: Path, since: float, report: Callable[[str], None]) ->
 # --- a tool's repository ---------------------------------------------------------------------------------------------
 
 
-def clone(url: Url, folder: Path, *, reference: str | None, show_progress: bool) -> tuple[Path, Path]:
-    """Clone into ``folder/git`` and ``folder/tree``, without checking anything out, and return both."""
+def clone(
+    url: Url, folder: Path, *, reference: str | None, known: Path | None = None, show_progress: bool
+) -> tuple[Path, Path]:
+    """Clone into ``folder/git`` and ``folder/tree``, without checking anything out, and return both.
+
+    What an earlier clone, ``known``, has already isn't fetched again.
+    """
     bare, tree = folder / "git", folder / "tree"
     words: list[str | Path] = ["clone", "--no-checkout", "--origin", "origin", "--separate-git-dir", bare]
     words += ["--no-local"] if url.is_local else []
     words += ["--branch", reference] if reference else []
+    words += ["--reference-if-able", known, "--dissociate"] if known else []
     words += ["--progress"] if show_progress else ["--quiet"]
     git(
         folder,

@@ -18,7 +18,7 @@ _ID_LENGTH = 7
 # Where interpolations, and the jobs of every launcher, read the stash's root.
 ROOT_VARIABLE = "EXPERIMENTSTASH_ROOT"
 # All that there may be in `.experimentstash`, an import that goes on included.
-_PRIVATE = re.compile(r"environments|code|locks|bugs|places|writes|import-\w+|\.gitignore")
+_PRIVATE = re.compile(r"environments|code|clones|locks|bugs|places|writes|import-\w+|\.gitignore")
 # And in `backups`.
 _BACKUPS = re.compile(r".+-\d{8}-\d{6}-\w+|\.gitignore")
 
@@ -52,6 +52,10 @@ class Stash:
     @property
     def code(self) -> Path:
         return self._own("code")
+
+    @property
+    def clones(self) -> Path:
+        return self._own("clones")
 
     @property
     def places(self) -> Path:

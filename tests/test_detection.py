@@ -86,7 +86,7 @@ def test_the_surest_candidate_comes_first(tmp_path: Path) -> None:
 
 def test_two_equals_are_not_clear(tmp_path: Path) -> None:
     main = HYDRA.format(path="conf") + GUARD
-    assert not detect(build(tmp_path, {"train.py": main, "evaluate.py": main})).is_clear
+    assert not detect(build(tmp_path, {"pretrain.py": main, "finetune.py": main})).is_clear
 
 
 def test_the_options_of_a_command_line(tmp_path: Path) -> None:

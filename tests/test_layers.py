@@ -32,10 +32,13 @@ LAYERS = (
         "uv_errors",
         "calling.ways",
     },
-    {"keeper", "kept_ends", "secret_files", "masking", "declared.option", "tables"},
+    {"keeper", "kept_ends", "modules", "secret_files", "masking", "declared.option", "tables"},
     {f"declared.{name}" for name in ("argparse", "click", "absl", "typed")},
     {"patches", "declared.library"},
     {"declared.program"},
+    {"sources"},
+    {"hydra_configs"},
+    {"candidates"},
     {
         "limits",
         "records",
@@ -56,7 +59,7 @@ LAYERS = (
     {f"calling.{name}" for name in ("options", "argparse", "click", "typer", "tyro", "absl", "hf", "jsonargparse")}
     | {f"calling.{name}" for name in ("simple_parsing", "pyrallis", "ml_collections", "literals")},
     {f"calling.{name}" for name in ("fire", "gin", "sacred", "key_value", "file")},
-    {"run_places", "results", "written", "calls", "config_store", "build_traces"},
+    {"run_places", "kept_clones", "results", "written", "calls", "config_store", "build_traces"},
     {"provenance", "calling.arguments", "environments", "collect", "completion", "slurm", "summary", "wandb_runs"}
     | {"copies", "editable"}
     | {

@@ -102,10 +102,13 @@ def test_the_life_of_three_tools(stash: StashUnderTest, tmp_path: Path) -> None:
 
 def test_without_a_terminal_nothing_is_asked(stash: StashUnderTest, tmp_path: Path) -> None:
     upstream = repository(tmp_path / "u", {"a.py": PLAIN, "b.py": PLAIN})
-    refused = stash.cli("tool", "add", "x", str(upstream), "--no-sync")
-    assert refused.returncode == 2 and "--entrypoint a.py" in refused.stderr and "--yes" in refused.stderr
-    assert not (stash.root / "tools" / "x").exists()
-    assert "a.py" in done(stash, "tool", "add", "x", str(upstream), "--no-sync", "--yes")
+    before = snapshot(stash.root)
+    for words in ((), ("--yes",), ("--entrypoint", "c.py"), ("--entrypoint", "-m a.b"), ("--entrypoint", "c/d")):
+        refused = stash.cli("tool", "add", "x", str(upstream), "--no-sync", *words)
+        assert refused.returncode == 2 and differences(snapshot(stash.root), before) == []
+        assert "  a.py " in refused.stderr and "  b.py " in refused.stderr
+        assert words[:1] == ("--entrypoint",) or f"tool add x {upstream} --entrypoint a.py" in refused.stderr
+    assert "b.py" in done(stash, "tool", "add", "x", str(upstream), "--no-sync", "--yes", "--entrypoint", "b.py")
     refused = stash.cli("tool", "remove", "x")
     assert refused.returncode == 2 and "--yes" in refused.stderr
     assert (stash.root / "tools" / "x").exists()
@@ -113,7 +116,12 @@ def test_without_a_terminal_nothing_is_asked(stash: StashUnderTest, tmp_path: Pa
 
 def test_at_a_terminal_one_is_asked(stash: StashUnderTest, tmp_path: Path) -> None:
     upstream = repository(tmp_path / "u", {"a.py": PLAIN, "b.py": PLAIN})
-    for words, answer in ((("add", "x", str(upstream), "--no-sync"), b"2\n"), (("remove", "x"), b"y\n")):
+    add = ("add", "x", str(upstream), "--no-sync")
+    for words, answer in (
+        ((*add, "--entrypoint", "typo.py"), b"7\nc.py\n\n"),  # no such number, no such file, no answer
+        ((*add, "--entrypoint", "typo.py"), b"7\nc.py\n2\n"),
+        (("remove", "x"), b"y\n"),
+    ):
         parent, child = pty.openpty()
         command = [sys.executable, "-m", "experimentstash", "tool", *words]
         process = subprocess.Popen(command, cwd=stash.root, stdin=child, stderr=child, stdout=subprocess.PIPE)
@@ -125,13 +133,63 @@ def test_at_a_terminal_one_is_asked(stash: StashUnderTest, tmp_path: Path) -> No
                 seen += os.read(parent, 4096)
             except OSError:
                 break
-        assert process.wait(30) == 0, seen
+        assert process.wait(30) == (2 if answer.endswith(b"\n\n") else 0), seen
+        assert words[0] != "add" or (b"no file 'typo.py'" in seen and b"2  b.py" in seen), seen
         assert process.stdout is not None
         process.stdout.close()
         os.close(parent)
-        if words[0] == "add":
+        if words[0] == "add" and not answer.endswith(b"\n\n"):
             assert "entrypoint: b.py" in (stash.root / "conf/tool/x.yaml").read_text()
     assert not (stash.root / "conf/tool/x.yaml").exists()
+
+
+def test_the_next_try_fetches_only_what_is_new(stash: StashUnderTest, tmp_path: Path) -> None:
+    upstream = repository(tmp_path / "u", {"a.py": PLAIN, "b.py": PLAIN})
+    stash_, clones = as_stash(stash), stash.root / ".experimentstash" / "clones"
+    with pytest.raises(StashError, match=r"b\.py"):
+        adding.add(stash_, "x", str(upstream), make_environment=False, report=no_report)
+    (kept,) = clones.iterdir()
+    assert "a.py" in git("ls-tree", "--name-only", "HEAD", cwd=kept)
+    newer = commit(upstream, {"new.txt": "x\n"})
+    # What the clone has already, the remote need not send again.
+    blob = git("rev-parse", "HEAD:a.py", cwd=upstream).strip()
+    (upstream / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
+    added = adding.add(stash_, "x", str(upstream), entrypoint="b.py", make_environment=False, report=no_report)
+    assert added.commit == newer and not clones.exists()
+    assert not (stash.root / ".git/modules/tools/x/objects/info/alternates").exists()
+    assert (stash.root / "tools/x/a.py").read_text() == PLAIN
+    is_healthy(stash)
+
+
+def test_a_kept_clone_that_is_broken_is_no_obstacle(stash: StashUnderTest, tmp_path: Path) -> None:
+    upstream = repository(tmp_path / "u", {"a.py": PLAIN, "b.py": PLAIN})
+    stash_ = as_stash(stash)
+    for broken in ("objects", "HEAD", "all"):
+        with pytest.raises(StashError, match=r"b\.py"):
+            adding.add(stash_, "x", str(upstream), make_environment=False, report=no_report)
+        (kept,) = (stash.root / ".experimentstash" / "clones").iterdir()
+        if broken == "objects":
+            shutil.rmtree(kept / "objects")
+            (kept / "objects").mkdir()
+        elif broken == "HEAD":
+            (kept / "HEAD").write_text("rubbish")
+        else:
+            shutil.rmtree(kept)
+            kept.write_text("rubbish")
+        adding.add(stash_, "x", str(upstream), entrypoint="b.py", make_environment=False, report=no_report)
+        removing.remove(stash_, "x", report=no_report)
+    is_healthy(stash)
+
+
+def test_what_neither_the_repository_nor_its_environment_has(stash: StashUnderTest, tmp_path: Path) -> None:
+    upstream = repository(tmp_path / "u", {"a.py": PLAIN, "b.py": PLAIN})
+    before = snapshot(stash.root)
+    for entrypoint in ("-m no.such.module", "no-such-program train"):
+        with pytest.raises(StashError, match=r"(?s)neither in the repository nor in its environment.*b\.py"):
+            adding.add(as_stash(stash), "x", str(upstream), entrypoint=entrypoint, report=no_report)
+        assert differences(snapshot(stash.root), before) == []
+    added = adding.add(as_stash(stash), "x", str(upstream), entrypoint="-m timeit", report=no_report)
+    assert added.entrypoint == "-m timeit"
 
 
 def test_a_tag_a_commit_a_branch(stash: StashUnderTest, tmp_path: Path) -> None:

@@ -7,9 +7,11 @@ import dataclasses
 import json
 import shlex
 import sys
+from collections.abc import Callable
 
 from experimentstash import adding, removing, tables, tools
-from experimentstash.detection import Detection, describe
+from experimentstash.candidates import describe
+from experimentstash.detection import Detection
 from experimentstash.errors import StashError
 from experimentstash.output import complain, is_terminal, paper_of, say
 from experimentstash.removing import Removal, Removed, Restored
@@ -17,6 +19,9 @@ from experimentstash.tables import Column
 from experimentstash.tools import Synced, Tool, Updated
 from experimentstash.transaction import put_in_order
 from experimentstash.workspace import Stash, find_stash
+
+# Entrypoints that are named besides the one that was taken.
+_MOST_OTHERS = 20
 
 
 def remove(stash: Stash, name: str, *, force: bool = False, yes: bool = False) -> Removed | None:
@@ -60,7 +65,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     adds.add_argument("--entrypoint", metavar="E", help="how it is started: '-m package.module', file.py, executable")
     adds.add_argument("--no-sync", action="store_true", help="don't make its environment now")
     adds.add_argument("--debug", action="store_true", help="show each git command")
-    adds.add_argument("--yes", action="store_true", help="ask nothing; take the likeliest")
+    adds.add_argument("--yes", action="store_true", help="ask nothing; what isn't clear is refused")
 
     removes = verbs.add_parser("remove", help="take a tool out, with a backup")
     removes.add_argument("name", metavar="NAME")
@@ -121,7 +126,6 @@ def _add(stash: Stash, given: argparse.Namespace) -> int:
         entrypoint=given.entrypoint,
         make_environment=not given.no_sync,
         choose=_ask_entrypoint if _can_ask() and not given.yes else None,
-        take_best=given.yes,
         show_progress=is_terminal(),
         report=say,
     )
@@ -144,6 +148,10 @@ def _add(stash: Stash, given: argparse.Namespace) -> int:
         print(f"  needs         {', '.join(added.needs)}: fill in the example, or give them with the run")
     for note in added.notes:
         say(f"note: {note}")
+    others = [each.entrypoint for each in added.detection.candidates[1:]]
+    if others:
+        more = f" and {len(others) - _MOST_OTHERS} more" if len(others) > _MOST_OTHERS else ""
+        say(f"note: --entrypoint could also be: {', '.join(others[:_MOST_OTHERS])}{more}")
     values = "".join(f" {each}=…" for each in added.needs)
     print(f"Run it:    python -m experimentstash +exp={added.experiment}{values}")
     print(f"Commit it: {_commit_command(f'Add the tool {added.name}', added.to_commit)}")
@@ -285,20 +293,24 @@ def _answer(question: str) -> str:
     return sys.stdin.readline().strip()
 
 
-def _ask_entrypoint(detected: Detection) -> str:
-    if detected.candidates:
-        numbered = [f"{number:>3}{line}" for number, line in enumerate(describe(detected.candidates).splitlines(), 1)]
-        say("it can be started in several ways:\n" + "\n".join(numbered))
-        answer = _answer("Which one (a number, or another entrypoint; Enter takes the first)?")
-        if not answer:
-            return detected.candidates[0].entrypoint
-        if answer.isdecimal() and 1 <= int(answer) <= len(detected.candidates):
-            return detected.candidates[int(answer) - 1].entrypoint
-        return answer
-    answer = _answer("How is it started (`-m package.module`, file.py, or an executable)?")
-    if not answer:
-        raise StashError("No entrypoint was given.", "--entrypoint '-m package.module'")
-    return answer
+def _ask_entrypoint(detected: Detection, problem: Callable[[str], StashError | None]) -> str:
+    """Ask until there is an answer that can be right. StashError if there is none."""
+    known = [each.entrypoint for each in detected.candidates]
+    if known:
+        say("it can be started in these ways:\n" + describe(detected.candidates, is_numbered=True))
+        question = "Which one (a number, or another entrypoint)?"
+    else:
+        question = "How is it started (`-m package.module`, file.py, or an executable)?"
+    while answer := _answer(question):
+        if answer.isdecimal() and 1 <= int(answer) <= len(known):
+            return known[int(answer) - 1]
+        wrong = StashError(f"There is no number {answer}.") if answer.isdecimal() else problem(answer)
+        if wrong is None:
+            return answer
+        say(wrong.message)
+    raise adding.Unclear(
+        "No entrypoint was given.", f"--entrypoint {shlex.quote(known[0] if known else '-m package.module')}"
+    )
 
 
 def _ask_removal(removal: Removal) -> bool:
