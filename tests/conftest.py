@@ -147,7 +147,7 @@ def git(*arguments: str, cwd: Path) -> str:
     return done.stdout
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
+def wait_until(condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
     """Return the first true value of ``condition``; fail after so many seconds."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

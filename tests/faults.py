@@ -34,7 +34,7 @@ from experimentstash.workspace import Stash, new_token
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # when it is run as a script
 
-from tests.conftest import wait_until
+from tests.conftest import PATIENCE, wait_until
 from tests.wandb_server import WandbServer
 
 TOOLS = Path(__file__).resolve().parent / "tools"
@@ -104,7 +104,7 @@ class Supervised:
     stdout: str = ""
     stderr: str = ""
 
-    def end(self, seconds: float = 30) -> dict[str, Any]:
+    def end(self, seconds: float = PATIENCE) -> dict[str, Any]:
         """Wait for the supervisor's end; return the record. Nothing of the run may be left then."""
         self.stdout, self.stderr = self.process.communicate(timeout=seconds)
         assert marked(self.run) == []
@@ -206,7 +206,7 @@ def marked(run: Run) -> list[int]:
     return found
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
     """Wait until a condition is true; fail after so many seconds."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -339,7 +339,7 @@ def inject(case: Case, root: Path) -> None:
             received["supervisor"].append(TERM)
             case.sent.append("SIGTERM to the supervisor at last")
             supervisor.send_signal(TERM)
-            code = supervisor.wait(20)
+            code = supervisor.wait(PATIENCE)
         found = runs.all_runs(stash)
     finally:
         supervisor.kill()

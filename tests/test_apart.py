@@ -207,7 +207,7 @@ def test_what_a_lost_run_wrote_is_not_lost(shell: StashUnderTest) -> None:
     script(shell, "mkdir -p out; echo $n > out/x; touch $here/at-$n; sleep 600")
     process = shell.start(*TWO)
     here = shell.root.parent / "here"
-    wait_until(lambda: (here / "at-1").exists() and (here / "at-2").exists(), 120)
+    wait_until(lambda: (here / "at-1").exists() and (here / "at-2").exists())
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     assert shell.cli("runs").returncode == 0

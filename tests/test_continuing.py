@@ -12,7 +12,7 @@ import pytest
 
 from experimentstash.runs import superseded
 from experimentstash.workspace import Stash
-from tests.conftest import StashUnderTest, wait_until
+from tests.conftest import PATIENCE, StashUnderTest, wait_until
 from tests.test_launch_local import Scripts, scripts
 
 __all__ = ["scripts"]
@@ -87,7 +87,7 @@ def test_a_sweep_that_is_at_work_is_left_alone(scripts: Scripts) -> None:
     done = scripts.cli("resume", str(sweep_directory(scripts)))
     assert done.returncode == 2 and "Another command is at work on" in done.stderr
     (scripts.here / "go").touch()
-    assert process.wait(30) == 0 and states(scripts) == ["completed"] * 2
+    assert process.wait(PATIENCE) == 0 and states(scripts) == ["completed"] * 2
 
 
 @pytest.mark.parametrize(
@@ -226,4 +226,4 @@ def test_whoever_comes_second_takes_nothing_away(scripts: Scripts) -> None:
     done = scripts.cli("-m", "+exp=script", "params.n=3,4", "hydra.sweep.dir=multirun/a")
     assert done.returncode == 2 and done.stdout == ""
     (scripts.here / "go").touch()
-    assert process.wait(30) == 0 and (scripts.root / "multirun/a/multirun.yaml").exists()
+    assert process.wait(PATIENCE) == 0 and (scripts.root / "multirun/a/multirun.yaml").exists()

@@ -20,7 +20,7 @@ import pytest
 from experimentstash import procfs, records
 from experimentstash.records import Run
 from experimentstash.workspace import Stash
-from tests.conftest import StashUnderTest, wait_until
+from tests.conftest import PATIENCE, StashUnderTest, wait_until
 from tests.faults import EXECUTE, INT, KILL, TERM, freeze, is_alive, marked, new_stash, python, record, running
 
 # Shows the tool's output, as the application does.
@@ -385,7 +385,7 @@ def test_a_terminal_whose_reader_has_stopped_reading(here: Stash) -> None:
         with contextlib.suppress(OSError):  # EIO: its other end was closed
             while chunk := os.read(terminal, 1 << 20):
                 shown += chunk
-        assert one.process.wait(30) == 143
+        assert one.process.wait(PATIENCE) == 143
     os.close(terminal)
     assert (data["state"], data["exit_code"], data["signal"]) == ("cancelled", 143, "SIGKILL")
     assert shown.replace(b"\r\n", b"\n") == one.log
@@ -402,7 +402,7 @@ def test_a_terminal_that_has_gone(here: Stash) -> None:
         before = len(one.log)
         wait_until(lambda: len(one.log) > before + 20)
         one.process.send_signal(INT)
-        assert one.process.wait(20) == 130
+        assert one.process.wait(PATIENCE) == 130
     assert record(run)["state"] == "cancelled"
 
 

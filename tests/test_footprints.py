@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from experimentstash.git import difference
-from tests.conftest import InProcess, StashUnderTest, bare_stash, git, wait_until
+from tests.conftest import PATIENCE, InProcess, StashUnderTest, bare_stash, git, wait_until
 from tests.footprints import changes, footprint, processes, unexpected
 from tests.tool_support import commit, repository
 
@@ -290,9 +290,9 @@ def test_cancel_ends_one_run_and_no_other(stash: StashUnderTest, world: Path) ->
     never = world / "never"
     started = [stash.start("+exp=plain/one", f"+params.until={never}") for _ in range(2)]
     try:
-        wait_until(lambda: [stash.record(each)["process"] for each in stash.run_directories()[1:]].count(None) == 0, 60)
-        wait_until(lambda: len(stash.run_directories()) == 3, 60)
-        wait_until(lambda: all(stash.record(each)["process"] for each in stash.run_directories()[1:]), 60)
+        wait_until(lambda: [stash.record(each)["process"] for each in stash.run_directories()[1:]].count(None) == 0)
+        wait_until(lambda: len(stash.run_directories()) == 3)
+        wait_until(lambda: all(stash.record(each)["process"] for each in stash.run_directories()[1:]))
         first, second = stash.run_directories()[1:]
         before, alive = footprint(world), processes(world)
         done("cancel", stash.record(first)["id"])(stash)
@@ -309,7 +309,7 @@ def test_cancel_ends_one_run_and_no_other(stash: StashUnderTest, world: Path) ->
     finally:
         for one in started:
             one.terminate()
-            one.communicate(timeout=60)
+            one.communicate(timeout=PATIENCE)
 
 
 def test_a_dry_run_leaves_what_is_in_its_directory(stash: StashUnderTest, world: Path) -> None:

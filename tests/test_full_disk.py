@@ -15,7 +15,7 @@ import pytest
 from experimentstash import records, runs
 from experimentstash.records import Run, State
 from experimentstash.workspace import Stash
-from tests.conftest import StashUnderTest, bare_stash, wait_until
+from tests.conftest import PATIENCE, StashUnderTest, bare_stash, wait_until
 from tests.faults import INT, TOOLS, freeze, marked, new_stash, python, record, running
 
 ODD = TOOLS / "odd" / "main.py"
@@ -184,7 +184,7 @@ def test_a_directory_that_was_moved_while_it_ran(tmp_path: Path, lost_place: Pat
         wait_until(lambda: record(run)["process"])
         (tmp_path / "stash").rename(tmp_path / "other")
         (tmp_path / "other" / "go").touch()
-        assert one.process.wait(30) == 1
+        assert one.process.wait(PATIENCE) == 1
     moved = tmp_path / "other" / run.path.relative_to(tmp_path / "stash")
     seen = runs.look(Stash(tmp_path / "other"), moved)
     assert (seen.state, seen.exit_code, seen.path) == (State.COMPLETED, 0, moved)

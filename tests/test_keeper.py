@@ -14,7 +14,7 @@ import pytest
 from experimentstash import procfs, records, runs
 from experimentstash.records import Run, State
 from experimentstash.workspace import Stash
-from tests.conftest import StashUnderTest, wait_until
+from tests.conftest import PATIENCE, StashUnderTest, wait_until
 from tests.faults import KILL, Supervised, below, freeze, is_alive, new_stash, python, record, running
 
 
@@ -142,7 +142,7 @@ def test_under_every_launcher(stash: StashUnderTest, launcher: str | None) -> No
     sweep = [] if launcher is None else ["-m", f"hydra/launcher={launcher}"]
     process = stash.start(*sweep, "+exp=one", "grace.seconds=20")
     try:
-        wait_until(sign.exists, 60)
+        wait_until(sign.exists)
         (directory,) = stash.run_directories()
         supervisor = stash.record(directory)["supervisor"]
         tool = int(sign.read_text())
@@ -150,7 +150,7 @@ def test_under_every_launcher(stash: StashUnderTest, launcher: str | None) -> No
         assert {tool, supervisor["keeper"]["pid"]} < {each.pid for each in family} and len(family) == 3
         os.kill(supervisor["pid"], KILL)
         wait_until(lambda: not left(family))
-        process.communicate(timeout=60)
+        process.communicate(timeout=PATIENCE)
     finally:
         process.kill()
         process.wait()

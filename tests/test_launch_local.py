@@ -20,7 +20,7 @@ from experimentstash.launch.local import Settings
 from experimentstash.launch.progress import Expectation
 from experimentstash.records import Command, Run, State
 from experimentstash.terminal import plain
-from tests.conftest import StashUnderTest, wait_until
+from tests.conftest import PATIENCE, StashUnderTest, wait_until
 from tests.faults import below, is_alive, looking_away
 
 LOCAL = ("-m", "hydra/launcher=local")
@@ -76,7 +76,7 @@ def left_of(root: Path) -> list[int]:
     return found
 
 
-def ended(process: subprocess.Popen[str], seconds: float = 60) -> tuple[int, str, str]:
+def ended(process: subprocess.Popen[str], seconds: float = PATIENCE) -> tuple[int, str, str]:
     try:
         stdout, stderr = process.communicate(timeout=seconds)
     finally:
@@ -392,7 +392,7 @@ def test_a_live_table_on_a_terminal(scripts: Scripts) -> None:
         pass
     finally:
         os.close(terminal)
-    assert sweep.wait(20) == 1
+    assert sweep.wait(PATIENCE) == 1
     text = shown.decode()
     assert "of about 7m00s" in text and "✗ failed" in text and "exit code 1" in text
     *_, row, _, counts = plain(text).rstrip().splitlines()

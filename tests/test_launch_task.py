@@ -18,7 +18,7 @@ from experimentstash.errors import StashError
 from experimentstash.launch import batch
 from experimentstash.records import Queued, Run, State
 from experimentstash.workspace import Stash
-from tests.conftest import wait_until
+from tests.conftest import PATIENCE, wait_until
 from tests.faults import freeze, new_stash, python, record
 
 HOLD = "trap 'echo told; exit 1' TERM; touch begun; while [ ! -e go ]; do sleep 0.02; done; touch done"
@@ -62,7 +62,7 @@ def job(runs: Sequence[Run], *arguments: str, **environment: str) -> Iterator[su
 
 
 def ended(process: subprocess.Popen[str]) -> str:
-    output = process.communicate(timeout=30)[0]
+    output = process.communicate(timeout=PATIENCE)[0]
     assert "Traceback" not in output
     return output
 

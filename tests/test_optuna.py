@@ -13,7 +13,7 @@ import yaml
 
 from experimentstash import sweepers
 from experimentstash.schema import ZipSweeperConfig
-from tests.conftest import InProcess, StashUnderTest, wait_until
+from tests.conftest import PATIENCE, InProcess, StashUnderTest, wait_until
 
 OPTUNA = ("-m", "+exp=parabola", "hydra/sweeper=optuna", "hydra.sweeper.sampler.seed=1", "params.x=interval(-5.0,5.0)")
 
@@ -154,6 +154,6 @@ def test_ctrl_c_ends_it(stash: StashUnderTest, launcher: str) -> None:
     process = stash.start("-m", "+exp=sleepy", *given, "params.sleep=range(60,90)")
     wait_until(lambda: list(stash.root.glob("multirun/*/*/*/up")))
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert {record["state"] for record in records(stash)} == {"cancelled"}

@@ -23,7 +23,7 @@ from experimentstash.execute import SUPERVISOR_LOG
 from experimentstash.records import Code, Run, State, Supervisor
 from experimentstash.summary import ending_line, sweep_table, with_warnings
 from experimentstash.workspace import Stash
-from tests.conftest import InProcess, StashUnderTest, wait_until
+from tests.conftest import PATIENCE, InProcess, StashUnderTest, wait_until
 from tests.faults import (
     INT,
     KILL,
@@ -129,7 +129,7 @@ def test_two_that_look_at_once(here: Stash) -> None:
         one.process.wait()
         assert is_alive(pid)  # it ignores that its supervisor is gone
         lookers = [command_line(here).start("runs", "--json") for _ in range(2)]
-        seen = [looker.communicate(timeout=30)[0] for looker in lookers]
+        seen = [looker.communicate(timeout=PATIENCE)[0] for looker in lookers]
         assert [looker.returncode for looker in lookers] == [0, 0]
         assert not is_alive(pid) and marked(run) == []
     (first,), (second,) = map(json.loads, seen)
@@ -410,7 +410,7 @@ def test_following_a_log_ends_with_the_run_and_misses_nothing(here: Stash) -> No
         one.process.send_signal(TERM)
         one.end()
         rest = follower.stdout.read()
-        assert follower.wait(20) == 0
+        assert follower.wait(PATIENCE) == 0
     follower.communicate()
     assert first + rest == one.log.decode()
 
@@ -428,7 +428,7 @@ def test_a_run_that_is_taken_away_while_it_is_followed(here: Stash, what: str) -
             run.path.rename(elsewhere)
         else:
             (run.path / "run.json").rename(run.path / "kept")
-        _, stderr = follower.communicate(timeout=20)
+        _, stderr = follower.communicate(timeout=PATIENCE)
         assert follower.returncode == 2
         assert f"The run {run.id} is no longer in" in stderr and "moved or removed" in stderr
         assert "Traceback" not in stderr
@@ -448,7 +448,7 @@ def test_ctrl_c_ends_the_following_and_nothing_else(here: Stash) -> None:
         assert follower.stdout is not None
         follower.stdout.readline()
         follower.send_signal(INT)
-        assert follower.wait(20) == 130
+        assert follower.wait(PATIENCE) == 130
         assert "Traceback" not in follower.communicate()[1]
         assert record(run)["state"] == "running"
         one.process.send_signal(TERM)
@@ -465,7 +465,7 @@ def test_following_says_how_a_run_ended(here: Stash) -> None:
         follower.stdout.readline()
         one.process.send_signal(TERM)
         one.end()
-    _, stderr = follower.communicate(timeout=20)
+    _, stderr = follower.communicate(timeout=PATIENCE)
     assert follower.returncode == 0
     assert f"{run.id}: cancelled: asked to stop by SIGTERM" in stderr
 
@@ -480,11 +480,11 @@ def test_following_ends_when_the_reader_goes_away_or_the_supervisor_is_lost(here
             assert follower.stdout is not None
             follower.stdout.readline()
         reader.stdout.close()
-        assert reader.wait(20) == 0
+        assert reader.wait(PATIENCE) == 0
         assert record(run)["state"] == "running"
         one.process.send_signal(KILL)
         one.process.wait()
-        assert other.wait(20) == 0
+        assert other.wait(PATIENCE) == 0
         assert record(run)["state"] == "lost"
         for follower in (reader, other):
             assert follower.stderr is not None and "Traceback" not in follower.stderr.read()
@@ -499,7 +499,7 @@ def test_cancel_lets_the_tool_save(here: Stash) -> None:
     with running(run) as one:
         ready(one)
         done = command_line(here).cli("cancel", run.id[:6])
-        assert one.process.poll() is not None or one.process.wait(1) is not None
+        assert one.process.poll() is not None or one.process.wait(PATIENCE) is not None
         data = one.end()
     assert done.returncode == 0, done.stderr
     assert "asked 1 run to stop; waiting for the end" in done.stderr and f"{run.id}: ✗ cancelled" in done.stderr

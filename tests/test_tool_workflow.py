@@ -14,7 +14,7 @@ import pytest
 
 from experimentstash import adding, detection, removing, tools
 from experimentstash.errors import StashError
-from tests.conftest import GIT_IDENTITY, StashUnderTest, git
+from tests.conftest import GIT_IDENTITY, PATIENCE, StashUnderTest, git
 from tests.tool_support import as_stash, commit, differences, is_healthy, no_report, repository, snapshot
 
 ARGPARSE = """
@@ -133,7 +133,7 @@ def test_at_a_terminal_one_is_asked(stash: StashUnderTest, tmp_path: Path) -> No
                 seen += os.read(parent, 4096)
             except OSError:
                 break
-        assert process.wait(30) == (2 if answer.endswith(b"\n\n") else 0), seen
+        assert process.wait(PATIENCE) == (2 if answer.endswith(b"\n\n") else 0), seen
         assert words[0] != "add" or (b"no file 'typo.py'" in seen and b"2  b.py" in seen), seen
         assert process.stdout is not None
         process.stdout.close()

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -395,10 +394,9 @@ def test_deep_finds_what_only_the_tool_knows(sound: StashUnderTest) -> None:
 
 
 def test_deep_waits_only_so_long(sound: StashUnderTest) -> None:
-    sound.write("tools/hydra_tool/main.py", "import time\ntime.sleep(60)\n")
-    started = time.monotonic()
+    sound.write("tools/hydra_tool/main.py", "import time\ntime.sleep(600)\n")
     (problem,) = [each for each in check(sound, is_deep=True, patience=0.5) if each.check == "deep"]
-    assert "no answer within 0.5 s" in problem.what and time.monotonic() - started < 20
+    assert "no answer within 0.5 s" in problem.what
 
 
 def test_deep_needs_the_environment(sound: StashUnderTest) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import StashUnderTest, git, wait_until
+from tests.conftest import PATIENCE, StashUnderTest, git, wait_until
 from tests.test_environments import SLOW_SETUP
 
 # Counts jobs until it has said something of them, and stops then.
@@ -41,7 +41,7 @@ def test_ctrl_c_while_an_environment_is_made(slow: StashUnderTest, how: list[str
     process = slow.start(*how, "+exp=one")
     wait_until((slow.root / "tools/slow/started").exists)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does it
-    _, stderr = process.communicate(timeout=30)
+    _, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130 and stderr.endswith("error: interrupted\n")
     assert "could not be made" not in stderr and "its configuration is wrong" not in stderr
     assert not [path for root in ("outputs", "multirun") for path in slow.root.glob(f"{root}/**/*") if path.is_file()]

@@ -21,6 +21,7 @@ from uv import find_uv_bin
 from experimentstash import records, wandb_guard, wandb_log, wandb_runs, wandb_sync, wandb_variables
 from experimentstash.schema import WandbConfig, WandbMode
 from experimentstash.wandb_sync import Status
+from tests.conftest import PATIENCE
 from tests.wandb_server import API_KEY, ServerRun, WandbServer
 
 TOOL = """
@@ -282,7 +283,7 @@ def faulty(killed_online: tuple[Path, WandbServer], tmp_path_factory: pytest.Tem
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_of_the_server_costs_little_and_nothing_is_lost(faulty: dict[str, Faulty], fault: str) -> None:
     lived = faulty[fault]
-    assert lived.seconds < TIMEOUT + 1
+    assert lived.seconds < PATIENCE
     assert lived.left == []
     assert (lived.outcome.exit_code, lived.outcome.delivered) == (137, False)
     assert lived.outcome.note and "experimentstash sync" in lived.outcome.note
@@ -387,14 +388,12 @@ def test_a_run_that_is_still_going_is_left_alone(tmp_path: Path, home: Path) -> 
         worker = threading.Thread(target=lambda: codes.append(run_tool("clean", tmp_path / "run", variables)))
         codes: list[int] = []
         worker.start()
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         while not any(run.log.exists() and run.log.stat().st_size > 7 for run in wandb_runs.find(tmp_path / "run")):
             assert time.monotonic() < deadline
             time.sleep(0.05)
         (run,) = wandb_runs.find(tmp_path / "run")
-        started = time.monotonic()
         (outcome,) = wandb_guard.finish(tmp_path / "run", exit_code=1, preempted=False, timeout=2)
-        assert time.monotonic() - started < 3
         assert outcome.exit_code is None and outcome.note and "still writes" in outcome.note
         (result,) = wandb_sync.sync([tmp_path / "run"], timeout=30, environment=variables)
         assert result.status is Status.UNFINISHED
@@ -459,11 +458,10 @@ def test_twenty_runs_are_one_process_and_one_bad_log_spoils_none(tmp_path: Path,
     assert len(lines) == 21
 
 
-def test_no_wandb_costs_nothing(tmp_path: Path) -> None:
-    started = time.perf_counter()
-    for _ in range(100):
-        assert wandb_guard.finish(tmp_path, exit_code=1, preempted=False, timeout=30) == []
-    assert time.perf_counter() - started < 0.1
+def test_no_wandb_starts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for owner, name in ((subprocess, "Popen"), (os, "posix_spawn"), (os, "fork")):
+        monkeypatch.delattr(owner, name)
+    assert wandb_guard.finish(tmp_path, exit_code=1, preempted=False, timeout=30) == []
 
 
 def test_nothing_raises(tmp_path: Path) -> None:

@@ -130,12 +130,12 @@ def test_runs_side_by_side_have_each_their_own(
 def test_a_lost_run_is_found_as_well(tool: StashUnderTest, server: WandbServer, tmp_path: Path, where: str) -> None:
     """The supervisor is killed with its tool: what it has seen until then stands in the record."""
     process = tool.start("run", "log", f"params.where={where}", "params.how=waits-quiet", **variables(server, tmp_path))
-    (directory,) = wait_until(tool.run_directories, 60)
-    wait_until(lambda: (directory / "at work").exists(), 60)
+    (directory,) = wait_until(tool.run_directories)
+    wait_until(lambda: (directory / "at work").exists())
     if where == "elsewhere":
-        wait_until(lambda: tool.record(directory)["wandb"].get("elsewhere"), 60)
+        wait_until(lambda: tool.record(directory)["wandb"].get("elsewhere"))
     logs = [path for place in (tool.root, tmp_path) for path in place.rglob("run-*.wandb")]
-    wait_until(lambda: any(path.stat().st_size > 1000 for path in logs), 60)  # wandb has written what it was told
+    wait_until(lambda: any(path.stat().st_size > 1000 for path in logs))  # wandb has written what it was told
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     assert tool.cli("runs", **variables(server, tmp_path)).returncode == 0
@@ -148,8 +148,8 @@ def test_a_cancelled_run_that_was_just_begun(tool: StashUnderTest, server: Wandb
     process = tool.start(
         "run", "log", "params.where=elsewhere", "params.how=waits-quiet", **variables(server, tmp_path)
     )
-    (directory,) = wait_until(tool.run_directories, 60)
-    wait_until(lambda: (directory / "at work").exists(), 60)
+    (directory,) = wait_until(tool.run_directories)
+    wait_until(lambda: (directory / "at work").exists())
     os.kill(process.pid, signal.SIGTERM)
     process.communicate()
     record = tool.record(directory)

@@ -18,7 +18,7 @@ from experimentstash.errors import StashError
 from experimentstash.records import Command, Run, State
 from experimentstash.schema import CallConfig, EnvironmentKind, ToolConfig
 from experimentstash.worktrees import Frozen
-from tests.conftest import StashUnderTest, git, wait_until
+from tests.conftest import PATIENCE, StashUnderTest, git, wait_until
 from tests.test_provenance import files
 from tests.test_snapshots import FILE_PROTOCOL, user_sees
 from tests.tool_support import as_stash, commit, killed_at, no_report, repository
@@ -379,7 +379,7 @@ def test_a_run_with_frozen_code(project: StashUnderTest) -> None:
 
 def test_two_processes_at_once_make_one(project: StashUnderTest) -> None:
     processes = [project.start("run", "one", "code=frozen", "+params.sleep=1") for _ in range(3)]
-    ended = [process.communicate(timeout=60) for process in processes]
+    ended = [process.communicate(timeout=PATIENCE) for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0], ended
     assert "".join(stderr for _, stderr in ended).count("Freezing the code") == 1
     assert len(worktrees_of(project.root)) == 1
@@ -397,12 +397,12 @@ def test_a_git_that_outlives_us_is_waited_for(project: StashUnderTest, tmp_path:
     killed = stash.start("run", "one", "code=frozen")
     wait_until(began.exists)
     killed.kill()
-    killed.communicate(timeout=30)
+    killed.communicate(timeout=PATIENCE)
     following = stash.start("run", "one", "code=frozen")
     assert following.stderr is not None
     assert "Waiting for another process that freezes the code" in following.stderr.readline()
     go.touch()
-    _, stderr = following.communicate(timeout=60)
+    _, stderr = following.communicate(timeout=PATIENCE)
     assert following.returncode == 0, stderr
     assert len(worktrees_of(stash.root)) == 1
     code = stash.record(stash.run_directories()[-1])["code"]["path"]
@@ -524,7 +524,7 @@ def test_resuming_needs_the_code(stash: StashUnderTest) -> None:
     resumed = stash.start("resume", "latest")
     wait_until(lambda: stash.record()["state"] == "running" and stash.record()["process"])
     assert stash.cli("cancel", "latest").returncode == 0
-    resumed.communicate(timeout=30)
+    resumed.communicate(timeout=PATIENCE)
     assert "live" not in (stash.run_directories()[0] / "output.2.log").read_text()
     shutil.rmtree(stash.root / ".experimentstash" / "code")
     refused = stash.cli("resume", "latest")
@@ -560,7 +560,7 @@ def test_a_tool_with_frozen_code_is_updated_removed_and_restored(stash: StashUnd
     refused = stash.cli("tool", "remove", "sub", "--yes")
     assert refused.returncode == 2 and "experimentstash cancel" in refused.stderr and place.exists()
     (place / "tree" / "go").touch()
-    assert "second" in waiting.communicate(timeout=30)[0]
+    assert "second" in waiting.communicate(timeout=PATIENCE)[0]
     assert stash.cli("tool", "remove", "sub", "--yes").returncode == 0
     assert not places.exists() and not (stash.root / ".git" / "modules").exists()
     restored = stash.cli("tool", "restore", "sub")
@@ -569,7 +569,7 @@ def test_a_tool_with_frozen_code_is_updated_removed_and_restored(stash: StashUnd
     waiting = stash.start(*frozen)
     wait_until(lambda: len(runs := stash.run_directories()) == 3 and stash.record(runs[-1])["process"])
     (place / "tree" / "go").touch()
-    assert "second" in waiting.communicate(timeout=30)[0]
+    assert "second" in waiting.communicate(timeout=PATIENCE)[0]
 
 
 def test_who_needs_it_is_not_noted_behind_a_link(stash: StashUnderTest, tool: Path, tmp_path: Path) -> None:

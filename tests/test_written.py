@@ -13,7 +13,7 @@ import pytest
 from experimentstash import written
 from experimentstash.records import Code, Command, Run, write
 from experimentstash.written import Looks, Written
-from tests.conftest import StashUnderTest, git, wait_until
+from tests.conftest import PATIENCE, StashUnderTest, git, wait_until
 from tests.test_launch_local import WAIT
 from tests.tool_support import as_stash, repository
 
@@ -164,11 +164,11 @@ def test_a_run_of_another_process_may_have_been_it(shell: StashUnderTest, tmp_pa
     script(shell, text)
     commands = [shell.start("run", "one", f"params.n={n}") for n in (1, 2)]
     try:
-        wait_until(lambda: all((tmp_path / f"at-{n}").exists() for n in (1, 2)), 120)
+        wait_until(lambda: all((tmp_path / f"at-{n}").exists() for n in (1, 2)))
         for name in ("go-1", "go-2", "end-1", *(["end-2"] if is_over else [])):
             (tmp_path / name).touch()
         for command in commands if is_over else commands[:1]:
-            command.communicate(timeout=120)
+            command.communicate(timeout=PATIENCE)
     finally:
         (tmp_path / "end-2").touch()
         for command in commands:

@@ -116,7 +116,7 @@ def test_submitits_own_signal_is_ours(tools: StashUnderTest) -> None:
     directory = eventually(lambda: next(tools.root.glob("multirun/*/*/*/started.json"), None)).parent
     job = eventually(lambda: tools.record(directory)["supervisor"]["slurm_job"])
     slurm("scancel", "--signal=USR2", job)
-    process.communicate(timeout=300)
+    process.communicate(timeout=PATIENCE)
     record = tools.record(directory)
     assert record["state"] == "cancelled" and "SIGUSR2 came, from SLURM or by hand" in record["reason"]
     assert saved(record) == "SIGTERM"

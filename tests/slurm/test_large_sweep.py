@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from experimentstash import slurm_query as questions
-from tests.conftest import StashUnderTest
+from tests.conftest import PATIENCE, StashUnderTest
 from tests.slurm.conftest import eventually
 from tests.slurm.test_launcher import slurm, submit
 
@@ -48,7 +48,7 @@ def test_each_run_of_a_sweep_over_the_largest_array_is_executed_once(nothing: St
     assert slurm("squeue", "-h", "-j", listed), "the command has waited"
     named = ", ".join(f"{job}_[0-{size - 1}]" for job, size in zip(arrays, sizes, strict=True))
     assert f"submitted {RUNS} runs to SLURM: {named}" in sweep.done.stderr
-    deadline = time.monotonic() + 600
+    deadline = time.monotonic() + PATIENCE
     while slurm("squeue", "-h", "-j", listed):
         assert time.monotonic() < deadline
         time.sleep(1)
