@@ -29,6 +29,7 @@ from experimentstash.candidates import Candidate
 from experimentstash.detection import Detection, Survey
 from experimentstash.errors import StashError, did_you_mean
 from experimentstash.names import LinkMap, Url, check_reference, check_tool_name, check_url
+from experimentstash.nested import LeftOut
 from experimentstash.process import CommandError, clean_environment, run
 from experimentstash.schema import CallStyle, EnvironmentKind
 from experimentstash.submodules import Entry, Superproject
@@ -79,6 +80,7 @@ def add(
     commit: str | None = None,
     subdirectory: str | None = None,
     is_separate: bool = False,
+    without: LeftOut | None = None,
     entrypoint: str | None = None,
     make_environment: bool = True,
     choose: Choose | None = None,
@@ -89,8 +91,9 @@ def add(
     """Add the repository at ``url``, or a ``subdirectory`` of it, as the tool ``name``; all of it or nothing.
 
     A subdirectory of a repository that is a submodule already, at the commit that is asked for, lies in that one's
-    checkout, unless it ``is_separate``. ``choose`` is asked for the entrypoint when the files don't tell. Raises
-    StashError for whatever can't work, before anything is changed where that is possible.
+    checkout, unless it ``is_separate``. ``choose`` is asked for the entrypoint when the files don't tell. Submodules of
+    it that it is to be ``without`` aren't fetched. Raises StashError for whatever can't work, before anything is changed
+    where that is possible.
     """
     check_tool_name(name)
     source = check_url(url, current or Path.cwd())
@@ -101,7 +104,9 @@ def add(
     with exclusive(stash, report) as project:
         submodules.refuse_unstaged_gitmodules(project)
         _refuse_existing(stash, name)
-        request = _Request(stash, project, name, source, branch, commit, inner, entrypoint, choose)
+        request = _Request(
+            stash, project, name, source, branch, commit, inner, without or LeftOut(), entrypoint, choose
+        )
         existing = None
         if inner and not is_separate:
             existing = subdirectories.existing_checkout(stash, project, source, branch, commit, report)
@@ -113,6 +118,7 @@ def add(
             registration = stash.registration(name)
             path = made.directory.relative_to(stash.root).as_posix()
             text = _registration(path, made.chosen, made.detected, made.commit)
+            text += "".join(f"# Not checked out, as asked: its submodule {each}\n" for each in request.without.found)
             transaction.replace(registration, text.encode())
             experiment, organizer, text, needs = _example(stash, name, made.chosen)
             transaction.replace(organizer, text.encode())
@@ -160,6 +166,7 @@ class _Request:
     branch: str | None
     commit: str | None
     inner: str  # the subdirectory; "": the repository itself
+    without: LeftOut
     entrypoint: str | None
     choose: Choose | None
 
@@ -195,9 +202,10 @@ def _new_submodule(transaction: Transaction, request: _Request, show_progress: b
         raise StashError(f"{source.text} has no commit yet.", "commit something there first")
     subdirectories.refuse_missing(tree, head, request.inner)
     links = LinkMap()
-    submodules.inspect(tree, head, "", links)
+    submodules.inspect(tree, head, "", links, request.without)
     submodules.check_out(tree, head, on_branch, force=True)
-    submodules.check_out_nested(tree, links, show_progress=show_progress)
+    submodules.check_out_nested(tree, links, request.without, show_progress=show_progress)
+    request.without.refuse_unknown(tree)
     subdirectories.refuse_links(tree, request.inner)
     try:
         detected, chosen = _detected(tree, request, report)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from experimentstash import calls, durations, environments, git, modules, transaction
+from experimentstash import calls, durations, environments, git, modules, nested, transaction
 from experimentstash.errors import StashError, did_you_mean
 from experimentstash.freeze import NOT_HANDED_OVER, Plan, Request
 from experimentstash.organizers import Organizer
@@ -207,6 +207,15 @@ def check_submodule(stash: Stash, name: str, tool: ToolConfig, known: Submodules
         what = f"it is at {status.commit[:12]}, but the stash pins {pin[:12]}"
         mend = f"git submodule update {quoted}, or to pin what is there: git add {quoted}"
         found.append(Problem("submodule", what, where, mend))
+    found += [
+        _warning(
+            "submodule",
+            f"its submodule {inner} is not checked out",
+            where,
+            f"if it is needed: git -C {quoted} submodule update --init --checkout --recursive -- {shlex.quote(inner)}",
+        )
+        for inner in nested.missing(checkout)
+    ]
     return [*found, *_uncommitted(status, where)]
 
 

@@ -20,6 +20,7 @@ from experimentstash import files, procfs
 from experimentstash.errors import StashError
 from experimentstash.git import environment, looking_everywhere, toplevel
 from experimentstash.names import LinkMap, Url, inner_path_problem, remote_problem
+from experimentstash.nested import LeftOut, leaving_out
 from experimentstash.process import CommandError
 from experimentstash.steps import step
 
@@ -429,10 +430,11 @@ def is_branch(directory: Path, reference: str) -> bool:
     return git(directory, "rev-parse", "--verify", "--quiet", asked, check=False).code == 0
 
 
-def inspect(directory: Path, commit: str, prefix: str, links: LinkMap) -> None:
+def inspect(directory: Path, commit: str, prefix: str, links: LinkMap, without: LeftOut) -> None:
     """Refuse a commit whose paths, links or submodules lead out of the tool, before it is checked out.
 
-    ``prefix`` is where this repository lies inside the tool, ``links`` collects the links of all of them.
+    ``prefix`` is where this repository lies inside the tool, ``links`` collects the links of all of them. Where a
+    submodule that is left out comes from doesn't matter.
     """
     listed = git(directory, "ls-tree", "-r", "-z", "--full-tree", commit).out
     symbolic: list[tuple[str, str]] = []
@@ -461,10 +463,11 @@ def inspect(directory: Path, commit: str, prefix: str, links: LinkMap) -> None:
     if text.code == 0:
         declared = _sections_of(git(directory, "config", "-z", "-f", "-", "--list", stdin=text.out))
         for name, settings in declared.items():
-            _check_nested(name, settings, gitlinks)
+            place = settings.get("path", "")
+            _check_nested(name, settings, place in gitlinks and prefix + place not in without)
 
 
-def _check_nested(name: str, settings: dict[str, str], gitlinks: set[str]) -> None:
+def _check_nested(name: str, settings: dict[str, str], is_fetched: bool) -> None:
     label = f"its submodule {name!a}"
     for what, value in (("name", name), ("path", settings.get("path", name))):
         problem = inner_path_problem(value)
@@ -472,15 +475,29 @@ def _check_nested(name: str, settings: dict[str, str], gitlinks: set[str]) -> No
             raise _hostile(f"{label} has the {what} {value!a}: {problem or 'it would be read as an option'}")
     if settings.get("update", "").startswith("!"):
         raise _hostile(f"{label} wants to run a command (update = {settings['update']!a})")
-    if settings.get("path") in gitlinks:
+    if is_fetched:
         url = settings.get("url", "")
         problem = None if url.startswith(("./", "../")) else remote_problem(url)
         if problem:
-            raise _hostile(f"{label} has the URL {url!a}: {problem}")
+            raise _hostile(f"{label} has the URL {url!a}: {problem}", f"leave it out: {leaving_out(settings['path'])}")
 
 
-def _hostile(reason: str) -> StashError:
-    return StashError(f"This repository is refused: {reason}.", "if it is yours, mend it there; nothing was added")
+def _hostile(reason: str, mend: str = "if it is yours, mend it there; nothing was added") -> StashError:
+    return StashError(f"This repository is refused: {reason}.", mend)
+
+
+def left_out(tree: Path) -> LeftOut:
+    """Return which submodules of a checkout have been left out before."""
+    places = [("", tree), *((f"{path}/", tree / path) for path, _ in nested_repositories(tree))]
+    return LeftOut(prefix + path for prefix, place in places for path in _passed_over(place))
+
+
+def _passed_over(tree: Path) -> list[str]:
+    """Return the paths of the submodules that a checkout's own settings tell git not to fetch."""
+    listed = git(tree, "config", "--local", "-z", "--get-regexp", r"^submodule\..*\.update$", check=False)
+    names = [name for name, settings in _sections_of(listed).items() if settings.get("update") == "none"]
+    declared = _sections_of(git(tree, "config", "-z", "-f", ".gitmodules", "--list", check=False)) if names else {}
+    return [declared.get(name, {}).get("path", name) for name in names]
 
 
 def _sections_of(listed: Done) -> dict[str, dict[str, str]]:
@@ -506,30 +523,53 @@ def _blobs(directory: Path, names: Sequence[str]) -> list[bytes]:
     return found
 
 
-def check_out_nested(tree: Path, links: LinkMap, *, prefix: str = "", show_progress: bool = False) -> None:
-    """Fetch and check out the submodules of a checkout, and theirs, each refused if it leads out of the tool."""
+def check_out_nested(
+    tree: Path, links: LinkMap, without: LeftOut, *, prefix: str = "", show_progress: bool = False
+) -> None:
+    """Fetch and check out the submodules of a checkout, and theirs, each refused if it leads out of the tool.
+
+    Those ``without`` which it is to be aren't, and git is told so. StashError names one that can't be fetched.
+    """
     commit, _ = head(tree)
     listed = git(tree, "ls-files", "--stage", "-z").out.decode("utf-8", "surrogateescape")
-    gitlinks = [item.partition("\t")[2] for item in listed.split("\0") if item.startswith(GITLINK)]
-    if not gitlinks or commit is None or not (tree / ".gitmodules").is_file():
+    tracked = [item.partition("\t")[2] for item in listed.split("\0") if item.startswith(GITLINK)]
+    if not tracked or commit is None or not (tree / ".gitmodules").is_file():
         return
     git(tree, "submodule", "--quiet", "init")
+    declared = _sections_of(git(tree, "config", "-z", "-f", ".gitmodules", "--list"))
+    names = {settings.get("path", name): name for name, settings in declared.items()}
+    skipped = [path for path in tracked if prefix + path in without]
+    for path in skipped:
+        git(tree, "config", f"submodule.{names.get(path, path)}.update", "none")
+        without.found.append(prefix + path)
+    ignored = {f"submodule.{names.get(path, path)}.url" for path in skipped}
     for item in git(tree, "config", "--local", "-z", "--list").out.decode("utf-8", "surrogateescape").split("\0"):
         key, _, value = item.partition("\n")
-        if re.fullmatch(r"submodule\..*\.url", key, re.DOTALL):  # relative ones are resolved now
+        if re.fullmatch(r"submodule\..*\.url", key, re.DOTALL) and key not in ignored:  # relative ones are resolved now
             problem = remote_problem(value)
             if problem:
                 raise _hostile(f"its submodule {key[10:-4]!a} has the URL {value!a}: {problem}")
     options = ["--progress"] if show_progress else ["--quiet"]
-    # `update --quiet` says nothing, `update --progress` shows the clones'.
-    git(tree, "submodule", "update", "--checkout", *options, show_progress=show_progress)
-    for path in gitlinks:
+    wanted = [path for path in tracked if path not in skipped and path in names]
+    try:
+        if wanted:
+            # `update --quiet` says nothing, `update --progress` shows the clones'.
+            git(tree, "submodule", "update", "--checkout", *options, "--", *wanted, show_progress=show_progress)
+    except CommandError as error:
+        undone = [each for each in wanted if not (tree / each / ".git").exists()]
+        path = prefix + next((each for each in wanted if f"{each}'" in error.stderr), (undone or wanted)[0])
+        said = "\n".join(f"    {line}" for line in error.stderr.strip().splitlines()[-6:])
+        raise StashError(
+            f"The submodule {path} of the repository can't be fetched:\n{said}",
+            f"look at the network and your access to it, or leave it out: {leaving_out(path)}",
+        ) from error
+    for path in tracked:
         nested = tree / path
         if (nested / ".git").exists():
             commit, _ = head(nested)
             assert commit is not None
-            inspect(nested, commit, f"{prefix}{path}/", links)
-            check_out_nested(nested, links, prefix=f"{prefix}{path}/", show_progress=show_progress)
+            inspect(nested, commit, f"{prefix}{path}/", links, without)
+            check_out_nested(nested, links, without, prefix=f"{prefix}{path}/", show_progress=show_progress)
 
 
 def nested_repositories(tree: Path) -> list[tuple[str, Path]]:

@@ -207,9 +207,10 @@ def update(
             old_recipe = _recipe_facts(stash, name)
             were_ready = [each for each in place.others if _is_ready(stash, each)]
             links = LinkMap()
-            submodules.inspect(tree, after, "", links)
+            without = submodules.left_out(tree)
+            submodules.inspect(tree, after, "", links, without)
             transaction.check_out(tree, after, branch)
-            submodules.check_out_nested(tree, links, show_progress=show_progress)
+            submodules.check_out_nested(tree, links, without, show_progress=show_progress)
             entries = [Entry(path, submodules.GITLINK, after)] if _is_submodule(project, path) else []
             pinned_there = [each for each in place.others if _pinned(stash, each, before)]
             changed = [stash.registration(each) for each in (name, *pinned_there)]

@@ -13,6 +13,7 @@ from experimentstash import adding, removing, tables, tools
 from experimentstash.candidates import describe
 from experimentstash.detection import Detection
 from experimentstash.errors import StashError
+from experimentstash.nested import LeftOut
 from experimentstash.output import complain, is_terminal, paper_of, say
 from experimentstash.removing import Removal, Removed, Restored
 from experimentstash.tables import Column
@@ -62,6 +63,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     adds.add_argument(
         "--separate", action="store_true", help="its own checkout, also if the repository is here already"
     )
+    adds.add_argument(
+        "--without-submodule", action="append", default=[], metavar="PATH", help="leave out this submodule of it"
+    )
+    adds.add_argument("--no-submodules", action="store_true", help="leave out all submodules of it")
     adds.add_argument("--entrypoint", metavar="E", help="how it is started: '-m package.module', file.py, executable")
     adds.add_argument("--no-sync", action="store_true", help="don't make its environment now")
     adds.add_argument("--debug", action="store_true", help="show each git command")
@@ -123,6 +128,7 @@ def _add(stash: Stash, given: argparse.Namespace) -> int:
         commit=given.commit,
         subdirectory=given.subdirectory,
         is_separate=given.separate,
+        without=LeftOut(given.without_submodule, is_all=given.no_submodules),
         entrypoint=given.entrypoint,
         make_environment=not given.no_sync,
         choose=_ask_entrypoint if _can_ask() and not given.yes else None,
