@@ -91,8 +91,8 @@ def add(
     """Add the repository at ``url``, or a ``subdirectory`` of it, as the tool ``name``; all of it or nothing.
 
     A subdirectory of a repository that is a submodule already, at the commit that is asked for, lies in that one's
-    checkout, unless it ``is_separate``. ``choose`` is asked for the entrypoint when the files don't tell. Submodules of
-    it that it is to be ``without`` aren't fetched. Raises StashError for whatever can't work, before anything is changed
+    checkout, unless it ``is_separate``. ``choose`` is asked for the entrypoint when the files don't tell. Submodules
+    that it is to be ``without`` aren't fetched. Raises StashError for whatever can't work, before anything is changed
     where that is possible.
     """
     check_tool_name(name)
