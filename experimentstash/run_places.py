@@ -16,7 +16,7 @@ from pathlib import Path
 
 from experimentstash import records
 from experimentstash.files import make_private, read_regular, write_atomically
-from experimentstash.workspace import ROOT_VARIABLE, Stash
+from experimentstash.workspace import ROOT_VARIABLE, Stash, token_of
 
 _NAME_LENGTH = 16
 _LONGEST = 8192
@@ -46,6 +46,16 @@ def directories(stash: Stash, *, superseded: bool = False) -> Iterator[Path]:
                         continue
                     seen.add((stat.st_dev, stat.st_ino))
             yield directory
+
+
+def sweep_above(directory: Path) -> Path | None:
+    """Return the directory of the sweep that the run in a directory is one of, if paths tell: it has an id then."""
+    for above in directory.parents:
+        if token_of(above.name) is not None:
+            is_numbered = directory.parent == above and directory.name.isdecimal()
+            if is_numbered or (above / records.SWEEP_FILE).is_file():
+                return above
+    return None
 
 
 def remember(stash: Stash, directory: Path, sweep: Path | None = None) -> None:

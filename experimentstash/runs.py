@@ -10,7 +10,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from experimentstash import attempts, packs, procfs, records, run_places, slurm, slurm_query
@@ -26,14 +26,14 @@ from experimentstash.execute import (
     marker_of,
     recover_copy,
 )
-from experimentstash.files import kind_at, lock_if_free
+from experimentstash.files import lock_if_free
 from experimentstash.output import say
 from experimentstash.procfs import Identity
 from experimentstash.records import FILE_NAME, Run, State, Supervisor
 from experimentstash.slurm_client import Job
 from experimentstash.slurm_query import Enquiry, Word
 from experimentstash.supervision import KILL_PATIENCE
-from experimentstash.workspace import ROOT_VARIABLE, Stash, known_id
+from experimentstash.workspace import ROOT_VARIABLE, Stash
 
 # Seconds for which neither of SLURM's two sources may have had a sign of a queued run's job before it counts as lost.
 # The controller keeps ended jobs for MinJobAge, 300 s by default.
@@ -73,11 +73,16 @@ def all_runs(stash: Stash, unread: list[Path] | None = None) -> list[Run]:
             if unread is not None:
                 unread.append(directory)
     tell(enquiry)
-    return sorted(found, key=_age, reverse=True)
+    return newest_first(found)
 
 
-def _age(run: Run) -> tuple[float, str]:
-    return records.moment(run.created) if run.created else 0.0, run.directory
+def newest_first(found: Iterable[Run]) -> list[Run]:
+    """Return runs in the order in which people look for them."""
+
+    def age(run: Run) -> tuple[float, str]:
+        return records.moment(run.created) if run.created else 0.0, run.directory
+
+    return sorted(found, key=age, reverse=True)
 
 
 def tell(enquiry: Enquiry) -> None:
@@ -96,41 +101,6 @@ def superseded(stash: Stash) -> list[Run]:
     """Return the earlier tries of runs that were begun anew when their sweeps were continued."""
     below = run_places.directories(stash, superseded=True)
     return list(records.readable(path for path in below if records.ASIDE in path.parts))
-
-
-def find(stash: Stash, name: str) -> Run:
-    """Return the run called ``name``: `latest`, its directory, its id, or a unique beginning of that.
-
-    Raises StashError if there is none, or more than one.
-    """
-    as_path = Path(name)
-    if kind_at(as_path / FILE_NAME) not in (None, "a directory"):
-        return look(stash, as_path.absolute())
-    if as_path.name == FILE_NAME and as_path.is_file():
-        return look(stash, as_path.parent.absolute())
-    if name == "latest":
-        everything = all_runs(stash)
-        if not everything:
-            raise StashError("There are no runs yet.", "python -m experimentstash +exp=NAME")
-        return everything[0]
-    matching = {}
-    unread = ""
-    for directory in directories(stash):
-        try:
-            run_id = known_id(directory) or records.read(directory).id
-        except StashError as error:  # it may have been meant
-            unread = f"\n{error.message}"
-            continue
-        if run_id == name:
-            return look(stash, directory)
-        if run_id.startswith(name):
-            matching[run_id] = directory
-    if len(matching) == 1:
-        return look(stash, next(iter(matching.values())))
-    if matching:
-        shown = ", ".join(sorted(matching)[:10])
-        raise StashError(f"{name!r} may be any of {len(matching)} runs: {shown}.", "give more of the id")
-    raise StashError(f"There is no run {name!r}.{unread}", "experimentstash runs")
 
 
 def look(stash: Stash, directory: Path, enquiry: Enquiry | None = None) -> Run:

@@ -52,15 +52,15 @@ def remarks(run: Run) -> list[str]:
     return [*(f"  warning: {warning}" for warning in run.warnings), *(f"  note: {note}" for note in run.notes)]
 
 
-def sweep_table(stash: Stash, runs: Sequence[Run], paper: Paper = PLAIN) -> str:
+def sweep_table(stash: Stash, runs: Sequence[Run], paper: Paper = PLAIN, *, most: int | None = _SHOWN) -> str:
     """Return a table of a sweep's runs: which, state, result if there are any, time, and where its log is.
 
-    Of a large sweep it shows the runs that did not go well, or have a warning. How many there are in each state stands
-    below.
+    Of one with more than ``most`` runs it shows those that did not go well, or have a warning. How many there are in
+    each state stands below.
     """
     shown = runs
-    if len(runs) > _SHOWN:
-        shown = [run for run in runs if run.state not in _MARKS or run.warnings][:_SHOWN]
+    if most is not None and len(runs) > most:
+        shown = [run for run in runs if run.state not in _MARKS or run.warnings][:most]
     columns = [_RUN, _EXPERIMENT, _STATE, Column("result", rank=1), Column("time", rank=2), _path("log")]
     rows = [
         (run.id, title(run), state_cell(run), result(run), _took(run), stash.relative(run.path / run.log))

@@ -205,14 +205,15 @@ def run_id(directory: Path) -> str:
 
 def known_id(directory: Path) -> str | None:
     """Return the id that the path of a run tells; None where it was named otherwise and only the record knows."""
-    own = _token(directory.name)
+    own = token_of(directory.name)
     if own:
         return own
-    sweep = _token(directory.parent.name)
+    sweep = token_of(directory.parent.name)
     return f"{sweep}-{directory.name}" if sweep and directory.name.isdecimal() else None
 
 
-def _token(name: str) -> str | None:
+def token_of(name: str) -> str | None:
+    """Return the random part of the name of a run's or a sweep's directory: 12-00-00-k3f9a2b → k3f9a2b."""
     token = name.rpartition("-")[2]
     is_token = name != token and len(token) == _ID_LENGTH and set(token) <= set(_ID_ALPHABET)
     return token if is_token else None

@@ -15,6 +15,11 @@ EXPERIMENTS = ["fig/one", "fig/two", "other"]
 def filled(stash: StashUnderTest) -> Stash:
     for name in EXPERIMENTS:
         stash.add_experiment(name, "t")
+    for place in (
+        "outputs/2026-01-31/12-00-00-aaaaaa2",
+        *(f"multirun/2026-01-31/12-00-00-aaaaaa3/{n}" for n in (0, 11)),
+    ):
+        stash.write(f"{place}/run.json", "{}")
     stash.write("conf/tool/alpha.yaml", "")
     stash.write("conf/tool/beta.yaml", "")
     return Stash(stash.root)
@@ -36,6 +41,12 @@ def filled(stash: StashUnderTest) -> Stash:
         ("experimentstash run fig/one o", ["other"]),
         ("experimentstash run other tool=", ["tool=alpha", "tool=beta"]),
         ("experimentstash", ["run", "show", "+exp=fig/one", "+exp=fig/two", "+exp=other"]),
+        ("experimentstash show ", ["aaaaaa2", "aaaaaa3", "latest"]),
+        ("experimentstash cancel aaaaaa2 aaaaaa3", ["aaaaaa3", "aaaaaa3-0", "aaaaaa3-11"]),
+        ("experimentstash logs aaaaaa3-1", ["aaaaaa3-11"]),
+        ("experimentstash resume l", ["latest"]),
+        ("experimentstash sync bb", None),
+        ("experimentstash runs --st", None),
         # The rest is Hydra's.
         ("experimentstash +exp=other params.", None),
         ("experimentstash run other debug=", None),

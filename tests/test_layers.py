@@ -104,7 +104,7 @@ LAYERS = (
         "launch.batch",
         "launch.task",
     },
-    {"cancelling", "continuing", "deep", "removing", "launch.start"},
+    {"naming", "cancelling", "continuing", "deep", "removing", "launch.start"},
     {"commands.choosing", "commands.init", "commands.import_configs", "commands.list_experiments"},
     {"session", "commands.run", "commands.runs", "commands.show", "commands.logs", "commands.cancel"}
     | {"commands.sync", "commands.tool"},

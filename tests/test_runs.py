@@ -608,3 +608,116 @@ def test_two_cannot_resume_the_same_run(here: Stash) -> None:
     with pytest.raises(StashError, match="has not ended"):
         reopen(here, run)
     assert record(run)["attempt"] == 2
+
+
+# --- sweeps as names -------------------------------------------------------------------------------------------------
+
+
+def sweep_of(
+    here: Stash, token: str, *states: State, place: str = "multirun/2026-01-31/12-00-00-", **fields: Any
+) -> Path:
+    """Write the records of a sweep's runs."""
+    sweep = here.root / f"{place}{token}"
+    for number, state in enumerate(states):
+        directory = sweep / str(number)
+        directory.mkdir(parents=True)
+        run = Run(
+            id=f"{token}-{number}",
+            directory=str(directory),
+            experiment=None,
+            organizer="figure/some",
+            tool="steady",
+            command=records.Command(argv=["true"], cwd=str(here.root)),
+            overrides=[f"params.n={number}"],
+            created=records.now(),
+            sweep=str(sweep),
+            state=state,
+        )
+        for name, value in {"ended": records.now(), "duration": 1.5, "exit_code": 0, **fields}.items():
+            setattr(run, name, value)
+        records.claim(run)
+        (directory / "output.log").write_text(f"log of {run.id}")
+    (sweep / records.SWEEP_FILE).write_text("hydra: {}\n")
+    return sweep
+
+
+@pytest.fixture
+def two_sweeps(here: Stash) -> list[Path]:
+    return [sweep_of(here, "aaaaaa2", State.COMPLETED, State.FAILED), sweep_of(here, "aaaaaa3", State.COMPLETED)]
+
+
+def test_a_sweep_is_a_name_for_every_verb(here: Stash, two_sweeps: list[Path], in_process: InProcess) -> None:
+    stash, alone = command_line(here), ended(here, State.COMPLETED)
+    names = ("aaaaaa2", str(two_sweeps[0]), os.path.relpath(two_sweeps[0], here.root))
+    for name in names:
+        shown = in_process(stash, "show", name)
+        assert shown.returncode == 0 and re.search(r"(?m)^sweep +aaaaaa2$", shown.stdout), shown
+        assert shown.stdout.endswith("2 runs: 1 completed, 1 failed\n")
+        assert re.search(r"(?m)^go on +experimentstash resume aaaaaa2$", shown.stdout)
+        assert [each["id"] for each in json.loads(in_process(stash, "show", name, "--json").stdout)] == [
+            "aaaaaa2-0",
+            "aaaaaa2-1",
+        ]
+        listed = in_process(stash, "runs", name).stdout.splitlines()
+        assert [line.split()[0] for line in listed[1:]] == ["aaaaaa2-1", "aaaaaa2-0"]
+        written = in_process(stash, "logs", name).stdout
+        assert written == (
+            "==> aaaaaa2-0  figure/some params.n=0 <==\nlog of aaaaaa2-0\n"
+            "==> aaaaaa2-1  figure/some params.n=1 <==\nlog of aaaaaa2-1"
+        )
+        assert "2 runs have ended already" in in_process(stash, "cancel", name).stderr
+        assert "none of these runs has used W&B" in in_process(stash, "sync", name).stderr
+        assert "multirun.yaml, which says what the sweep was to do" in in_process(stash, "resume", name).stderr
+    both = in_process(stash, "runs", "aaaaaa3", alone.id, "aaaaaa3-0").stdout.splitlines()
+    assert {line.split()[0] for line in both[1:]} == {"aaaaaa3-0", alone.id} and len(both) == 3
+    assert in_process(stash, "show", "aaaaaa3").stdout.count("go on") == 0
+
+
+def test_the_beginning_of_a_sweeps_id(here: Stash, two_sweeps: list[Path], in_process: InProcess) -> None:
+    stash = command_line(here)
+    several = in_process(stash, "show", "aaaa")
+    assert several.returncode == 2
+    assert "'aaaa' may be any of 2 sweeps: the sweep aaaaaa2, the sweep aaaaaa3." in several.stderr
+    assert "run        aaaaaa2-1" in re.sub(
+        r"run +a", "run        a", in_process(stash, "show", "aaaaaa2-").stdout
+    ) or ("may be any of 2 runs: aaaaaa2-0, aaaaaa2-1" in in_process(stash, "show", "aaaaaa2-").stderr)
+    assert json.loads(in_process(stash, "show", "aaaaaa2-1", "--json").stdout)["id"] == "aaaaaa2-1"
+    shutil.rmtree(two_sweeps[1])
+    assert "aaaaaa2" in in_process(stash, "show", "aaaa").stdout
+
+
+def test_a_sweep_whose_runs_have_names_of_their_own(here: Stash, in_process: InProcess) -> None:
+    sweep = sweep_of(here, "aaaaaa4", State.COMPLETED, State.COMPLETED)
+    for number in (0, 1):
+        (sweep / str(number)).rename(sweep / f"params.n={number}")
+    elsewhere = ended(here, State.COMPLETED, sweep=str(sweep))
+    stash = command_line(here)
+    shown = json.loads(in_process(stash, "show", "aaaaaa4", "--json").stdout)
+    assert {each["id"] for each in shown} == {"aaaaaa4-0", "aaaaaa4-1", elsewhere.id}
+
+
+def test_a_sweep_is_followed_run_by_run(here: Stash) -> None:
+    sweep_of(here, "aaaaaa5", State.COMPLETED, State.COMPLETED)
+    done = command_line(here).cli("logs", "-f", "aaaaaa5")
+    assert done.returncode == 0 and done.stdout.count("log of aaaaaa5-") == 2
+
+
+def test_an_attempt_is_not_a_sweeps(here: Stash, two_sweeps: list[Path], in_process: InProcess) -> None:
+    done = in_process(command_line(here), "logs", "aaaaaa2", "--attempt", "1")
+    assert done.returncode == 2 and "aaaaaa2 is a sweep" in done.stderr
+
+
+def test_a_sweep_by_its_id_and_a_run_of_another_one(here: Stash, in_process: InProcess) -> None:
+    """Who is named alone is cancelled alone: the others of its sweep, which share its supervisor, go on."""
+    stash = command_line(here)
+    runs_of_sweep = [steady(here, grace=20.0, sweep=str(here.root / "multirun" / f"s-aaaaaa{n}")) for n in (6, 7)]
+    with running(runs_of_sweep[0]) as one, running(runs_of_sweep[1]) as two:
+        ready(one), ready(two)
+        done = in_process(stash, "cancel", "--sweep", "multirun/s-aaaaaa6")
+        assert done.returncode == 2 and "no sweep of that name" in done.stderr
+        (here.root / "multirun/s-aaaaaa6").mkdir(parents=True)
+        done = in_process(stash, "cancel", "--sweep", "multirun/s-aaaaaa6")
+        assert done.returncode == 0 and "asked 1 run to stop" in done.stderr
+        assert one.end()["state"] == "cancelled" and two.process.poll() is None
+        assert in_process(stash, "cancel", runs_of_sweep[1].id).returncode == 0
+        assert two.end()["state"] == "cancelled"

@@ -3,34 +3,46 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
+from experimentstash import naming, runs
 from experimentstash.errors import StashError
+from experimentstash.naming import Sweep
 from experimentstash.records import Run
-from experimentstash.runs import all_runs, find
 from experimentstash.workspace import Stash
 
-A_RUN = "a run's id, the beginning of one, its directory, or `latest`"
+NAME = "a run's or a sweep's id, the beginning of one, its directory, or `latest` (run)"
 
 
 def add_one(parser: argparse.ArgumentParser) -> None:
-    """Let one run be named; the latest by default."""
-    parser.add_argument("run", nargs="?", default="latest", metavar="RUN", help=f"{A_RUN} (default: latest)")
+    """Let one run or sweep be named; the latest run by default."""
+    parser.add_argument("run", nargs="?", default="latest", metavar="RUN", help=f"{NAME}; default: latest")
 
 
 def add_several(parser: argparse.ArgumentParser) -> None:
-    """Let several runs be named, or all."""
-    parser.add_argument("runs", nargs="*", metavar="RUN", help=A_RUN)
+    """Let several runs and sweeps be named, or all."""
+    parser.add_argument("runs", nargs="*", metavar="RUN", help=NAME)
     parser.add_argument("--all", action="store_true", help="all runs of the stash")
 
 
 def chosen(stash: Stash, given: argparse.Namespace, mend: str, unread: list[Path]) -> list[Run]:
-    """Return the runs that were named; StashError, with ``mend``, if none was.
+    """Return the runs that were named, those of sweeps among them; StashError, with ``mend``, if none was.
 
-    Where all are, the directories of those whose records can't be read are added to ``unread``.
+    The directories of those whose records can't be read are added to ``unread``.
     """
     if given.all:
-        return all_runs(stash, unread)
+        return runs.all_runs(stash, unread)
     if not given.runs:
         raise StashError("Which runs?", mend)
-    return [find(stash, name) for name in given.runs]
+    return of_names(stash, given.runs, unread)
+
+
+def of_names(stash: Stash, names: Sequence[str], unread: list[Path]) -> list[Run]:
+    """Return the runs that names stand for, each once."""
+    found: dict[Path, Run] = {}
+    for name in names:
+        one = naming.find(stash, name)
+        several = naming.runs_of(stash, one, unread) if isinstance(one, Sweep) else [one]
+        found.update({run.path.resolve(): run for run in several})
+    return list(found.values())

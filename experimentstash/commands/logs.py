@@ -6,9 +6,10 @@ import argparse
 import os
 import sys
 import time
+from pathlib import Path
 from typing import BinaryIO
 
-from experimentstash import records
+from experimentstash import naming, records
 from experimentstash.commands import choosing
 from experimentstash.errors import StashError
 from experimentstash.files import Unfit, open_regular
@@ -16,9 +17,9 @@ from experimentstash.masking import Mask
 from experimentstash.output import say
 from experimentstash.records import Run, State
 from experimentstash.relay import Relay
-from experimentstash.runs import find, is_local, look, may_go_back
+from experimentstash.runs import is_local, look, may_go_back
 from experimentstash.slurm_query import Enquiry
-from experimentstash.summary import words
+from experimentstash.summary import title, words
 from experimentstash.workspace import Stash, find_stash
 
 _NOT_BEGUN = (State.FROZEN, State.QUEUED)
@@ -37,10 +38,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def main(given: argparse.Namespace) -> int:
-    """Print the log of a run."""
+    """Print the log of a run, or one after the other those of a sweep, each with its run's name in front."""
     stash = find_stash()
-    logs(stash, find(stash, given.run), sys.stdout.buffer, follow=given.follow, attempt=given.attempt)
-    return 0
+    found = naming.find(stash, given.run)
+    if isinstance(found, Run):
+        logs(stash, found, sys.stdout.buffer, follow=given.follow, attempt=given.attempt)
+        return 0
+    if given.attempt is not None:
+        raise StashError(f"{found.name} is a sweep: an attempt is one at a run.", f"experimentstash runs {found.name}")
+    unread: list[Path] = []
+    for number, run in enumerate(naming.runs_of(stash, found, unread)):
+        if not given.follow and not _has_log(run):
+            say(f"{run.id} has no log yet ({words(run.state)})")
+            continue
+        print(f"{chr(10) if number else ''}==> {run.id}  {title(run)} <==", flush=True)
+        logs(stash, run, sys.stdout.buffer, follow=given.follow)
+    return 1 if unread else 0
 
 
 def logs(stash: Stash, run: Run, destination: BinaryIO, *, follow: bool = False, attempt: int | None = None) -> None:

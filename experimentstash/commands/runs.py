@@ -9,11 +9,13 @@ import argparse
 import fnmatch
 import json
 import sys
+from collections.abc import Sequence
 
+from experimentstash.commands import choosing
 from experimentstash.errors import StashError, did_you_mean
 from experimentstash.output import paper_of, say
 from experimentstash.records import Run, State
-from experimentstash.runs import all_runs
+from experimentstash.runs import all_runs, newest_first
 from experimentstash.summary import runs_table
 from experimentstash.workspace import Stash, find_stash
 
@@ -23,6 +25,7 @@ _SHOWN = 30
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
+    parser.add_argument("runs", nargs="*", metavar="RUN", help=f"only these: {choosing.NAME}")
     parser.add_argument("--state", help="only those in this state: completed, failed, running …")
     parser.add_argument("--exp", metavar="GLOB", help="only those of these experiments: 'figure1/*'")
     amount = parser.add_mutually_exclusive_group()
@@ -36,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def main(given: argparse.Namespace) -> int:
     """Print the runs as a table or as JSON."""
     stash = find_stash()
-    found = runs(stash, state=given.state, experiment=given.exp, most=given.most)
+    found = runs(stash, given.runs, state=given.state, experiment=given.exp, most=given.most)
     paper = paper_of(sys.stdout)
     if given.json:
         print(json.dumps(found, indent=2, default=vars))
@@ -53,16 +56,22 @@ def main(given: argparse.Namespace) -> int:
 
 
 def runs(
-    stash: Stash, *, state: str | None = None, experiment: str | None = None, most: int | None = None
+    stash: Stash,
+    names: Sequence[str] = (),
+    *,
+    state: str | None = None,
+    experiment: str | None = None,
+    most: int | None = None,
 ) -> list[Run]:
     """Return the runs in ``state`` whose experiment organizer matches the glob ``experiment``, newest first.
 
-    Raises StashError for a state that doesn't exist.
+    Only those that ``names`` stand for, if there are any: ids and directories of runs and sweeps. Raises StashError for
+    a name or a state that doesn't exist.
     """
     wanted = None if state is None else _state(state)
     found = [
         run
-        for run in all_runs(stash)
+        for run in (newest_first(choosing.of_names(stash, names, [])) if names else all_runs(stash))
         if (wanted is None or run.state is wanted)
         and (experiment is None or fnmatch.fnmatchcase(run.organizer or run.experiment or run.tool, experiment))
     ]

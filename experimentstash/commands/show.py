@@ -1,17 +1,22 @@
-"""``experimentstash show RUN``: everything that is known about one run."""
+"""``experimentstash show RUN``: everything that is known about one run, or what a sweep has come to."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
 
-from experimentstash import objective
+from experimentstash import naming, objective, records
 from experimentstash.commands import choosing
 from experimentstash.durations import describe
-from experimentstash.records import Code, Run
-from experimentstash.runs import find, slurm_job
-from experimentstash.summary import in_local_time, result, words
+from experimentstash.naming import Sweep, go_on
+from experimentstash.output import paper_of
+from experimentstash.records import Code, Run, State
+from experimentstash.runs import slurm_job
+from experimentstash.summary import in_local_time, result, sweep_table, words
 from experimentstash.workspace import Stash, find_stash
 from experimentstash.written import in_words
 
@@ -23,16 +28,41 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def main(given: argparse.Namespace) -> int:
-    """Print one run, line by line or as JSON."""
+    """Print one run, line by line or as JSON, or a sweep with a table of its runs."""
     stash = find_stash()
-    run = find(stash, given.run)
+    found = naming.find(stash, given.run)
+    unread: list[Path] = []
+    shown = [found] if isinstance(found, Run) else naming.runs_of(stash, found, unread)
     if given.json:
-        print(json.dumps(run, indent=2, default=vars))
-        return 0
-    rows = show(stash, run)
+        print(json.dumps(shown[0] if isinstance(found, Run) else shown, indent=2, default=vars))
+    elif isinstance(found, Run):
+        _print(show(stash, found))
+    else:
+        _print(show_sweep(stash, found, shown))
+        print()
+        print(sweep_table(stash, shown, paper_of(sys.stdout), most=None))
+    return 1 if unread else 0
+
+
+def _print(rows: Sequence[tuple[str, str]]) -> None:
     width = max(len(label) for label, _ in rows)
     print("\n".join(f"{label:<{width}}  {text}" for label, text in rows))
-    return 0
+
+
+def show_sweep(stash: Stash, sweep: Sweep, runs: Sequence[Run]) -> list[tuple[str, str]]:
+    """Return what is known about a sweep as (label, text)."""
+    began = sorted((records.moment(run.created), run.created) for run in runs if run.created)
+    ended = sorted((records.moment(run.ended), run.ended) for run in runs if run.ended)
+    is_over = all(run.state.is_final for run in runs)
+    rows = [
+        ("sweep", sweep.name),
+        ("directory", stash.relative(sweep.directory)),
+        ("experiments", ", ".join(dict.fromkeys(run.organizer or run.tool for run in runs))),
+        ("began", in_local_time(began[0][1]) if began else None),
+        ("ended", in_local_time(ended[-1][1]) if ended and is_over else None),
+        ("go on", None if not is_over or all(run.state is State.COMPLETED for run in runs) else go_on(sweep)),
+    ]
+    return [(label, text) for label, text in rows if text]
 
 
 def show(stash: Stash, run: Run) -> list[tuple[str, str]]:
