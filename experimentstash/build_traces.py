@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from experimentstash import files, git
-from experimentstash.process import run
 
 # What setuptools tells itself about a project that it builds. Nobody needs it: the environment has its own.
 _NEEDLESS = (".egg-info", ".eggs")
@@ -22,7 +21,7 @@ _NEEDED = re.compile(
 @contextlib.contextmanager
 def none_left(directory: Path, announce: Callable[[str], None]) -> Iterator[None]:
     """Leave no trace of what happens inside in a checkout; what must stay is made unknown to git, and announced."""
-    before, known = git.status(directory), {place: _content(place) for place in _metadata(directory)}
+    before, known = git.known_status(directory), {place: _content(place) for place in _metadata(directory)}
     has_build = os.path.lexists(directory / "build")
     try:
         yield
@@ -32,7 +31,7 @@ def none_left(directory: Path, announce: Callable[[str], None]) -> Iterator[None
                 _put_back(place, known.get(place))
             if not has_build:
                 _remove_empty(directory / "build")
-        after = git.status(directory) if before else None
+        after = git.known_status(directory) if before else None
         new = sorted(set(after.untracked) - set(before.untracked)) if before and after else []
         left = sorted({match[1] for path in new if (match := _NEEDED.match(path))})
         if left:
@@ -87,8 +86,7 @@ def _remove_empty(directory: Path) -> None:
 
 
 def _exclude(directory: Path, paths: list[str]) -> None:
-    asked = ["git", "rev-parse", "--git-path", "info/exclude"]
-    exclude = directory / run(asked, cwd=directory, env=git.environment()).stdout.rstrip("\n")
+    exclude = directory / git.path_of(directory, "info/exclude")
     exclude.parent.mkdir(parents=True, exist_ok=True)
     with open(exclude, "a", encoding="utf-8", errors="surrogateescape", opener=files.open_regular) as stream:
         stream.writelines("\n/" + re.sub(r"([\\*?\[])", r"\\\1", path) for path in paths)

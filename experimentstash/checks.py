@@ -200,7 +200,10 @@ def check_submodule(stash: Stash, name: str, tool: ToolConfig, known: Submodules
         what = "the submodule is not checked out"
         return [Problem("submodule", what, where, f"git submodule update --init --recursive {quoted}")]
     found = []
-    status = git.status(checkout)
+    try:
+        status = git.status(checkout)
+    except git.GitError as error:
+        return [Problem("submodule", error.message, where, error.mend)]
     if status is None or status.commit is None:
         return [Problem("submodule", "git can't tell its commit", where, f"git -C {quoted} status")]
     if status.commit != pin:
@@ -226,7 +229,10 @@ def _check_no_submodule(stash: Stash, directory: Path, known: Submodules) -> lis
     where = os.path.relpath(repository, stash.root)
     what = "it is a repository of its own, but no submodule: a clone of the stash will lack it"
     found = [_warning("submodule", what, where, f"git submodule add URL {shlex.quote(where)}")]
-    status = git.status(repository)
+    try:
+        status = git.status(repository)
+    except git.GitError as error:
+        return [*found, Problem("submodule", error.message, where, error.mend)]
     if status is None or status.commit is None:
         return [*found, Problem("submodule", "git can't tell its commit", where, f"git -C {shlex.quote(where)} status")]
     return [*found, *_uncommitted(status, where)]

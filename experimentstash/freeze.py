@@ -315,6 +315,8 @@ def freeze(planned: Plan, announce: Callable[[str], None], checkouts: Checkouts 
     run.stash, run.code = origins[0].code, origins[1].code
     run.notes += [] if frozen is None else frozen.notes
     run.notes += [note for origin in origins if (note := withheld_note(origin.code)) is not None]
+    unknown = dict.fromkeys(code.unknown for code in (run.stash, run.code) if code.unknown is not None)
+    run.warnings += [f"which code it has run can't be known: {why}" for why in unknown]
     if frozen is None and pin is not None:
         if not pin.path and run.code.commit != pin.commit:  # somebody has been faster
             pins.refuse_other(request.tool, request.config.tool, pin)

@@ -8,13 +8,14 @@ import os
 import re
 import shlex
 import shutil
+import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from experimentstash.errors import StashError
-from experimentstash.process import run
+from experimentstash.errors import EXIT_NOT_FOUND, StashError
+from experimentstash.process import CommandError, run, which
 
 # These say where git's own programs, settings and keys are; the others would point it at another repository.
 _KEPT = ("GIT_EXEC_PATH", "GIT_SSH", "GIT_SSH_COMMAND", "GIT_SSL_CAINFO", "GIT_SSL_NO_VERIFY", "GIT_ASKPASS")
@@ -40,6 +41,71 @@ _NOBODY = {
     for who in ("AUTHOR", "COMMITTER")
     for what, value in (("NAME", "ExperimentStash"), ("EMAIL", "experimentstash@localhost"), ("DATE", "@0 +0000"))
 }
+
+
+# What git says where a name stands for nothing; else it has an answer to nothing.
+_NO_OBJECT = re.compile(
+    r"Needed a single revision|unknown revision|bad (?:revision|object)|[Nn]ot a valid object name|expected commit type"
+    r"|log for .* only has|does not exist in|exists on disk, but not in"
+)
+_NO_CHECKOUT = "not a git repository (or any"
+_SAFE = re.compile(r"git config --global --add safe\.directory .+")
+_BAD_INDEX = re.compile(
+    r"index file (?:corrupt|smaller)|bad index|bad signature|unknown index|index uses .* extension|cache entry"
+)
+_FROM_GIT = re.compile(r"(?m)^(?:fatal|error): (.+)")
+
+
+class GitError(CommandError):
+    """git has no answer: it refuses one, something that it needs is broken, or it isn't here. Not: there is nothing."""
+
+    def __init__(self, argv: Sequence[str], returncode: int, stdout: str, stderr: str, root: Path) -> None:
+        super().__init__(argv, returncode, stdout, stderr)
+        quoted = shlex.quote(str(root))
+        said = _FROM_GIT.search(stderr)
+        safe = _SAFE.search(stderr)
+        if returncode == EXIT_NOT_FOUND and which("git") is None:
+            self.message = f"There is no git here, which would tell about {root}: no `git` is on PATH."
+            self.mend = "install it (a cluster may have it as a module: module load git)"
+        elif safe is not None:
+            self.message = f"git refuses to tell about {root}, because somebody else owns it (dubious ownership)."
+            self.mend = safe[0].strip()
+        elif _BAD_INDEX.search(stderr):
+            self.message = f"git can't read its index of {root}: {said[1] if said else stderr.strip()}."
+            self.mend = f'rm "$(git -C {quoted} rev-parse --git-path index)" && git -C {quoted} reset'
+        else:
+            how = said[1] if said else (stderr.strip().splitlines() or [f"exit code {returncode}"])[-1]
+            self.message = f"git can't tell about {root}: {how}."
+            self.mend = f"git -C {quoted} status"
+
+
+def explained(error: CommandError, root: Path) -> CommandError:
+    """Return what to tell of a git command that has failed, where that is for want of git, or because it refuses."""
+    is_missing = error.returncode == EXIT_NOT_FOUND and which("git") is None
+    if not is_missing and _SAFE.search(error.stderr) is None:
+        return error
+    return GitError([], error.returncode, error.stdout, error.stderr, root)
+
+
+def _ask(
+    words: Sequence[str],
+    root: Path,
+    *,
+    variables: Mapping[str, str] | None = None,
+    stdin: str | None = None,
+    also: Collection[int] = (),
+    pass_fds: Sequence[int] = (),
+) -> subprocess.CompletedProcess[str]:
+    """Ask git in ``root``. GitError for any exit code but 0 and those in ``also``, which say no."""
+    argv = ["git", *words]
+    env = {**environment(), **(variables or {})}
+    try:
+        done = run(argv, cwd=root, env=env, stdin=stdin, check=False, pass_fds=pass_fds)
+    except CommandError as error:
+        raise GitError(argv, error.returncode, error.stdout, error.stderr, root) from error
+    if done.returncode not in (0, *also):
+        raise GitError(argv, done.returncode, done.stdout, done.stderr, root)
+    return done
 
 
 @dataclass(frozen=True)
@@ -70,16 +136,21 @@ def toplevel(directory: Path) -> Path | None:
 
 
 def status(directory: Path) -> Status | None:
-    """Return the state of the checkout that ``directory`` is in; None outside one, or where git can't tell."""
+    """Return the state of the checkout that ``directory`` is in; None outside one. GitError where git can't tell."""
     root = toplevel(directory)
     if root is None:
         return None
-    words = ["git", "status", "--porcelain=v2", "--branch", "--untracked-files=all", "-z", "--no-renames"]
+    words = ["status", "--porcelain=v2", "--branch", "--untracked-files=all", "-z", "--no-renames"]
     # Whatever somebody's settings, or .gitmodules, have git pass over.
     words += ["--ignore-submodules=none"]
-    with looking_everywhere(root) as variables:
-        done = run(words, cwd=root, env={**environment(), **variables}, check=False)
-    return None if done.returncode != 0 else _with_nested(_parse_status(root, done.stdout))
+    try:
+        with looking_everywhere(root) as variables:
+            said = _ask(words, root, variables=variables).stdout
+    except GitError as error:
+        if _NO_CHECKOUT in error.stderr:  # what is called .git there is nothing of the kind
+            return None
+        raise
+    return _with_nested(_parse_status(root, said))
 
 
 def _with_nested(found: Status) -> Status:
@@ -97,6 +168,14 @@ def _with_nested(found: Status) -> Status:
     return dataclasses.replace(found, changed=tuple(changed))
 
 
+def known_status(directory: Path) -> Status | None:
+    """Return what ``status`` does, for whom it is as well if git can't tell."""
+    try:
+        return status(directory)
+    except GitError:
+        return None
+
+
 def difference(
     directory: Path, commit: str, paths: tuple[str, ...], untracked: tuple[str, ...], without: tuple[str, ...] = ()
 ) -> str:
@@ -107,29 +186,25 @@ def difference(
     """
     root = toplevel(directory)
     assert root is not None
-    git_environment = environment()
+    variables: dict[str, str] = {}
     with contextlib.ExitStack() as stack:
-        git_environment |= stack.enter_context(looking_everywhere(root))
+        variables |= stack.enter_context(looking_everywhere(root))
         if untracked:
             scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="experimentstash-")))
-            if "GIT_INDEX_FILE" not in git_environment:
+            if "GIT_INDEX_FILE" not in variables:
                 _copy_index(root, scratch / "index")
-                git_environment["GIT_INDEX_FILE"] = str(scratch / "index")
-            run(
-                ["git", "add", "--intent-to-add", "--pathspec-from-file=-", "--pathspec-file-nul"],
-                cwd=root,
+                variables["GIT_INDEX_FILE"] = str(scratch / "index")
+            _ask(
+                ["add", "--intent-to-add", "--pathspec-from-file=-", "--pathspec-file-nul"],
+                root,
                 # For each it would write an empty object, which nobody has asked for.
-                env={**git_environment, "GIT_LITERAL_PATHSPECS": "1", "GIT_OBJECT_DIRECTORY": str(scratch)},
+                variables={**variables, "GIT_LITERAL_PATHSPECS": "1", "GIT_OBJECT_DIRECTORY": str(scratch)},
                 stdin="\0".join(untracked),
             )
         limits = (*(f":(top,literal){path}" for path in paths), *(f":(top,exclude,literal){path}" for path in without))
         pathspecs = ["--", *limits] if limits else []
         options = ["--binary", "--ignore-submodules=untracked", *_PLAIN, "--src-prefix=a/", "--dst-prefix=b/"]
-        return run(
-            ["git", "diff", *options, commit, *pathspecs],
-            cwd=root,
-            env=git_environment,
-        ).stdout
+        return _ask(["diff", *options, commit, *pathspecs], root, variables=variables).stdout
 
 
 @contextlib.contextmanager
@@ -151,7 +226,7 @@ def looking_everywhere(root: Path) -> Iterator[dict[str, str]]:
 
 def _passed_over(root: Path) -> list[str]:
     """Return the files that git doesn't look at; a sparse checkout's, which aren't there, are not among them."""
-    listed = run(["git", "ls-files", "-v", "-z"], cwd=root, env=environment(), check=False).stdout.split("\0")
+    listed = _ask(["ls-files", "-v", "-z"], root).stdout.split("\0")
     return [
         item[2:]
         for item in listed
@@ -162,8 +237,8 @@ def _passed_over(root: Path) -> list[str]:
 def _look_at(root: Path, index: Path, paths: Sequence[str]) -> None:
     """Have a copy of an index say nothing about these files."""
     for option in ("--no-assume-unchanged", "--no-skip-worktree"):
-        words = ["git", "update-index", option, "-z", "--stdin"]
-        run(words, cwd=root, env={**environment(), "GIT_INDEX_FILE": str(index)}, stdin="\0".join(paths))
+        words = ["update-index", option, "-z", "--stdin"]
+        _ask(words, root, variables={"GIT_INDEX_FILE": str(index)}, stdin="\0".join(paths))
 
 
 def _copy_index(root: Path, copy: Path) -> None:
@@ -210,12 +285,12 @@ def _parse_status(root: Path, text: str) -> Status:
 
 def submodules(root: Path) -> dict[str, str]:
     """Return what .gitmodules of the checkout at ``root`` declares: path → URL."""
-    asked = ["git", "config", "--file", ".gitmodules", "--null", "--get-regexp", r"^submodule\..*\.(path|url)$"]
+    asked = ["config", "--file", ".gitmodules", "--null", "--get-regexp", r"^submodule\..*\.(path|url)$"]
     if not (root / ".gitmodules").is_file():
         return {}
     paths: dict[str, str] = {}
     urls: dict[str, str] = {}
-    for setting in run(asked, cwd=root, env=environment(), check=False).stdout.split("\0"):
+    for setting in _ask(asked, root, also=[1]).stdout.split("\0"):
         key, _, value = setting.partition("\n")
         name, _, which = key.rpartition(".")
         (paths if which == "path" else urls)[name] = value
@@ -224,15 +299,15 @@ def submodules(root: Path) -> dict[str, str]:
 
 def gitlinks(root: Path) -> dict[str, str]:
     """Return the submodules in the index of the checkout at ``root``: path → commit."""
-    listed = run(["git", "ls-files", "--stage", "-z"], cwd=root, env=environment(), check=False).stdout
+    listed = _ask(["ls-files", "--stage", "-z"], root).stdout
     entries = (entry.partition("\t") for entry in listed.split("\0") if entry.startswith("160000 "))
     return {path: fields.split(" ")[1] for fields, _, path in entries}
 
 
 def ignored(root: Path, paths: tuple[str, ...]) -> set[str]:
     """Return which of these paths git ignores, whether they exist or not."""
-    asked = ["git", "check-ignore", "-z", "--no-index", "--stdin"]
-    said = run(asked, cwd=root, env=environment(), stdin="\0".join(paths), check=False).stdout
+    asked = ["check-ignore", "-z", "--no-index", "--stdin"]
+    said = _ask(asked, root, stdin="\0".join(paths), also=[1]).stdout
     return {path for path in said.split("\0") if path}
 
 
@@ -263,7 +338,14 @@ def write_tree(
 
 def object_at(root: Path, name: str) -> str | None:
     """Return the object that ``name`` stands for (HEAD^{tree}, TREE:path, …); None if there is none."""
-    done = run(["git", "rev-parse", "--verify", "--quiet", name], cwd=root, env=environment(), check=False)
+    return _named(["rev-parse", "--verify", "--quiet", name], root)
+
+
+def _named(words: Sequence[str], root: Path) -> str | None:
+    """Return what git says of a name; None if it stands for nothing."""
+    done = _ask(words, root, also=[1, 128])
+    if done.returncode == 128 and done.stderr.strip() and not _NO_OBJECT.search(done.stderr):
+        raise GitError(["git", *words], done.returncode, done.stdout, done.stderr, root)
     return done.stdout.strip() if done.returncode == 0 else None
 
 
@@ -276,13 +358,15 @@ def commit_named(root: Path, name: str) -> str | None:
         return None
     # What isn't here isn't fetched, as git would by itself where a clone is partial.
     ours = ("-c", "core.warnAmbiguousRefs=true", "-c", "protocol.allow=never")
-    words = ["git", *ours, "rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}"]
-    done = run(words, cwd=root, env={**environment(), "LANGUAGE": ""}, check=False)
+    words = [*ours, "rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}"]
+    done = _ask(words, root, variables={"LANGUAGE": ""}, also=[1, 128])
+    if done.returncode == 128 and not _NO_OBJECT.search(done.stderr) and "is ambiguous" not in done.stderr:
+        raise GitError(["git", *words], done.returncode, done.stdout, done.stderr, root)
     commit = done.stdout.strip()
     others = "is ambiguous" in done.stderr
     if commit and re.fullmatch("[0-9a-f]{4,39}", name.lower()) and not commit.startswith(name.lower()):
         # A reference that is called like the beginning of a hash.
-        listed = run(["git", "rev-parse", f"--disambiguate={name}"], cwd=root, env=environment(), check=False).stdout
+        listed = _ask(["rev-parse", f"--disambiguate={name}"], root).stdout
         others = any(object_at(root, f"{each}^{{commit}}") for each in listed.split())
     if others:
         raise StashError(
@@ -295,7 +379,6 @@ def commit_named(root: Path, name: str) -> str | None:
 def links_in(root: Path, commit: str, path: str = "") -> dict[str, str]:
     """Return the submodules of a commit at ``path`` ("": anywhere) and below: path → commit."""
     words = [
-        "git",
         "--literal-pathspecs",
         "ls-tree",
         "-r",
@@ -304,15 +387,15 @@ def links_in(root: Path, commit: str, path: str = "") -> dict[str, str]:
         commit,
         *(["--", path] if path else []),
     ]
-    listed = run(words, cwd=root, env=environment()).stdout
+    listed = _ask(words, root).stdout
     entries = (entry.partition("\t") for entry in listed.split("\0") if entry.startswith("160000 "))
     return {name: fields.split(" ")[2] for fields, _, name in entries}
 
 
 def is_incomplete(root: Path, commit: str) -> bool:
     """Tell whether a partial clone lacks files of a commit, which git would fetch when it checks it out."""
-    asked = ["git", "config", "--get-regexp", r"^(extensions\.partialclone|remote\..*\.promisor)$"]
-    if not run(asked, cwd=root, env=environment(), check=False).stdout:
+    asked = ["config", "--get-regexp", r"^(extensions\.partialclone|remote\..*\.promisor)$"]
+    if not _ask(asked, root, also=[1]).stdout:
         return False
     words = ["git", "-c", "protocol.allow=never", "rev-list", "--objects", "--missing=print", "--no-walk", commit]
     done = run(words, cwd=root, env=environment(), check=False)
@@ -321,8 +404,7 @@ def is_incomplete(root: Path, commit: str) -> bool:
 
 def object_type(root: Path, name: str) -> str | None:
     """Return what kind of object ``name`` stands for; None if there is none."""
-    done = run(["git", "cat-file", "-t", name], cwd=root, env=environment(), check=False)
-    return done.stdout.strip() if done.returncode == 0 else None
+    return _named(["cat-file", "-t", name], root)
 
 
 def put_below(root: Path, tree: str, path: str) -> str:
@@ -345,21 +427,30 @@ def changes(root: Path, old: str, new: str, path: str, shown_below: str = "") ->
     """
     prefixes = (f"--src-prefix=a/{shown_below}", f"--dst-prefix=b/{shown_below}")
     options = ["--binary", "--ignore-submodules=none", *_PLAIN, *prefixes]
-    words = ["git", "diff", *options, old, new, "--", f":(top,literal){path}"]
-    return run(words, cwd=root, env=environment()).stdout
+    return _ask(["diff", *options, old, new, "--", f":(top,literal){path}"], root).stdout
 
 
 def tracked(root: Path, paths: Sequence[str]) -> list[str]:
     """Return the files in the index at these paths and below them."""
-    listed = run(["git", "--literal-pathspecs", "ls-files", "-z", "--", *paths], cwd=root, env=environment()).stdout
+    listed = _ask(["--literal-pathspecs", "ls-files", "-z", "--", *paths], root).stdout
     return [path for path in listed.split("\0") if path]
 
 
 def unseen(root: Path, path: str) -> list[str]:
     """Return what git ignores at ``path`` and below; of a directory all of which is ignored only its name, with /."""
-    words = ["git", "ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z"]
-    listed = run([*words, "--", f":(top,literal){path}"], cwd=root, env=environment(), check=False).stdout
+    words = ["ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z"]
+    listed = _ask([*words, "--", f":(top,literal){path}"], root).stdout
     return [name for name in listed.split("\0") if name]
+
+
+def path_of(root: Path, name: str) -> str:
+    """Return where a file of git's own lies, relative to ``root`` if it isn't absolute."""
+    return _ask(["rev-parse", "--git-path", name], root).stdout.rstrip("\n")
+
+
+def initialise(root: Path) -> None:
+    """Make a directory a repository."""
+    _ask(["init", "--quiet"], root)
 
 
 def add_worktree(root: Path, directory: Path, commit: str, lock: int) -> None:
@@ -384,7 +475,5 @@ def _quietly(
     variables: Mapping[str, str] | None = None,
     pass_fds: Sequence[int] = (),
 ) -> str:
-    argv = ["git", *_ON_THE_SIDE, *words]
-    return run(
-        argv, cwd=root, env={**environment(), **(variables or {})}, stdin=stdin, pass_fds=pass_fds
-    ).stdout.strip()
+    words = (*_ON_THE_SIDE, *words)
+    return _ask(words, root, variables=variables, stdin=stdin, pass_fds=pass_fds).stdout.strip()

@@ -65,12 +65,16 @@ class Checkouts:
         """
         moment, known = self._identified.get((directory, patch_name), (-FRESH, None))
         if known is None or time.monotonic() - moment >= FRESH:
-            moment, status = self._status(directory)
-            if status is None:
-                known = Provenance(Code(path=str(directory)))
-            else:
-                cleaned = self._cleaned(directory, status, is_stash, code, results, outputs)
-                known = _identity(directory, cleaned, patch_name, set(status.changed) - set(cleaned.changed), is_stash)
+            try:
+                moment, status = self._status(directory)
+                if status is None:
+                    known = Provenance(Code(path=str(directory)))
+                else:
+                    cleaned = self._cleaned(directory, status, is_stash, code, results, outputs)
+                    passed_over = set(status.changed) - set(cleaned.changed)
+                    known = _identity(directory, cleaned, patch_name, passed_over, is_stash)
+            except git.GitError as error:
+                moment, known = time.monotonic(), Provenance(Code(path=str(directory), unknown=str(error)))
             self._identified[directory, patch_name] = moment, known
         return known
 

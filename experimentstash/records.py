@@ -105,12 +105,13 @@ class Code:
     path: PathText
     commit: str | None = None
     branch: str | None = None
-    dirty: bool | None = None  # None: not a git checkout
+    dirty: bool | None = None  # None: not a git checkout, or unknown
     patch: FileName | None = None  # a file in the run directory: what makes the checkout differ from the commit
     omitted: list[str] = field(default_factory=list)  # untracked files that the patch leaves out (large, or secrets)
     withheld: list[str] = field(default_factory=list)  # what it leaves out because it looks like a secret
     snapshot: str | None = None  # frozen code: the commit that was checked out, changes included; None: live code
     pin: str | None = None  # what `commit:` asked for, as it was written; frozen code has nothing but that commit then
+    unknown: str | None = None  # why nothing is known of it, though it is one
 
 
 @dataclass

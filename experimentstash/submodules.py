@@ -17,8 +17,8 @@ from subprocess import Popen
 from typing import IO, BinaryIO, cast
 
 from experimentstash import files, procfs
-from experimentstash.errors import StashError
-from experimentstash.git import environment, looking_everywhere, toplevel
+from experimentstash.errors import EXIT_NOT_FOUND, StashError
+from experimentstash.git import GitError, environment, explained, looking_everywhere, toplevel
 from experimentstash.names import LinkMap, Url, inner_path_problem, remote_problem
 from experimentstash.nested import LeftOut, leaving_out
 from experimentstash.process import CommandError
@@ -140,6 +140,8 @@ def git(
 
     If we are interrupted, git is told to stop and waited for; if we are killed, the kernel tells it.
     """
+    if shutil.which("git") is None:
+        raise GitError(["git"], EXIT_NOT_FOUND, "", "", directory)
     from git import Git
     from git.exc import GitCommandNotFound
 
@@ -186,7 +188,7 @@ def git(
     done = Done(code, out, b"".join(shown).decode("utf-8", "replace"))
     if check and code != 0:
         brief = ["git", "-C", str(directory), *map(str, words)]
-        raise CommandError(brief, code, done.text, _last_states(done.error), mend)
+        raise explained(CommandError(brief, code, done.text, _last_states(done.error), mend), directory)
     return done
 
 

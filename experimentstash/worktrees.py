@@ -143,6 +143,11 @@ def secure(
             held = (live, directory) if path else (git.toplevel(live) or live, place / _TREE)
             configs = {given: _frozen_configs(stash, *held, place, given) for given in _given(tool)}
             _note_user(stash, place, user.absolute())
+    except git.GitError as error:
+        raise StashError(
+            f"The code of {name!r} can't be frozen: {error.message}",
+            f"{error.mend}; or use the checkout as it is: code=live",
+        ) from error
     except (CommandError, OSError) as error:
         raise StashError(
             f"The code of {name!r} could not be frozen: {error}", "code=live uses the checkout as it is"
@@ -351,7 +356,7 @@ def _tell_what_is_missing(
 def _left_behind(root: Path, path: str, pin: Pin) -> tuple[str, ...]:
     """Return what to say of a checkout that isn't what a run uses: exactly the commit that is asked for."""
     named, notes = f"commit {pin.commit[:12]}{f' ({pin.name})' if not pin.commit.startswith(pin.name) else ''}", []
-    status = git.status(root)
+    status = git.known_status(root)
     if status is not None and not pin.is_checked_out:
         notes.append(f"the run uses {named}, which is asked for; the checkout is at {(status.commit or 'none')[:12]}")
     prefix = f"{path}/" if path else ""

@@ -71,7 +71,10 @@ def _tracked(directory: Path, names: Sequence[str]) -> set[str]:
     if root is None:
         return set()
     paths = {os.path.relpath(os.path.join(directory, name), root): name for name in names[: written.MOST_NAMES]}
-    known = set(git.tracked(root, [path for path in paths if not path.startswith("../")]))
+    try:
+        known = set(git.tracked(root, [path for path in paths if not path.startswith("../")]))
+    except git.GitError:
+        return set()
     return {name for path, name in paths.items() if path in known}
 
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from experimentstash import git
 from experimentstash.errors import StashError
 from experimentstash.files import Unfit, inside
-from experimentstash.process import run
 from experimentstash.workspace import find_stash
 
 # Directories that a clone must have too; git keeps none that is empty.
@@ -66,7 +65,7 @@ def init(directory: Path) -> NewStash:
                     stream.write(text)
             if is_new_repository:
                 undo(lambda: shutil.rmtree(root / ".git", ignore_errors=True))
-                run(["git", "init", "--quiet"], cwd=root, env=git.environment())
+                git.initialise(root)
     except OSError as error:
         raise StashError(f"No stash is made in {root}: {error.strerror or error}") from error
     return NewStash(root, tuple(files), is_new_repository)

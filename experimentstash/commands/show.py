@@ -114,6 +114,8 @@ def show(stash: Stash, run: Run) -> list[tuple[str, str]]:
 
 
 def _code(code: Code | None) -> str | None:
+    if code is not None and code.unknown is not None:
+        return f"unknown: {code.unknown.partition(chr(10))[0]}"
     if code is None or code.commit is None:
         return None
     branch, changes = f" ({code.branch})" if code.branch else "", ", with changes" if code.dirty else ""

@@ -25,6 +25,7 @@ from experimentstash.errors import StashError, did_you_mean
 from experimentstash.freeze import Bases, Plan, Request, plan
 from experimentstash.organizers import Organizer, Organizers
 from experimentstash.output import say
+from experimentstash.process import CommandError
 from experimentstash.workspace import Stash, find_stash
 
 # So many experiments take long enough to compose that one wants to know what is going on.
@@ -91,11 +92,15 @@ def validate(
     """
     found = _Findings(announce if show_all else lambda line: None)
     tools, organizers = _chosen(stash, tool, experiments)
-    status = git.status(stash.root)
-    known = checks.submodules(status)
     found.add("layout", _EVERYTHING, checks.check_layout(stash))
-    found.add("git", _EVERYTHING, checks.check_repository(stash, status))
-    found.add("unfinished", _EVERYTHING, checks.check_unfinished(stash))
+    known = None
+    try:
+        status = git.status(stash.root)
+        known = checks.submodules(status)
+        found.add("git", _EVERYTHING, checks.check_repository(stash, status))
+        found.add("unfinished", _EVERYTHING, checks.check_unfinished(stash))
+    except CommandError as error:
+        found.add("git", _EVERYTHING, [Problem("git", error.message, ".", error.mend)])
     registered = stash.tools()
     files = {each.name: checks.check_organizer(stash, each, registered) for each in organizers}
     every = tool is None and experiments is None
