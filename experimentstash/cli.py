@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from experimentstash import __version__
+from experimentstash import __version__, permissions
 from experimentstash.errors import EXIT_INTERRUPTED, StashError, is_of_surroundings
 from experimentstash.output import COLOUR_WISHES, USAGE, complain, fit_streams, guarded, wish_for_colour
 from experimentstash.workspace import Stash, find_stash
@@ -39,7 +39,7 @@ def executes(arguments: Sequence[str]) -> bool:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     fit_streams()
-    with guarded():
+    with permissions.restored(), guarded():
         return _main(list(sys.argv[1:] if argv is None else argv))
 
 
@@ -155,17 +155,18 @@ def _write_bug() -> str:
     import tempfile
     import traceback
 
+    from experimentstash import files
     from experimentstash.redaction import redact
 
     try:
         folder = find_stash().bugs
-        folder.mkdir(parents=True, exist_ok=True)
+        files.make_directory(folder)
     except (StashError, OSError):
         folder = Path(tempfile.gettempdir())
     name = f"{datetime.datetime.now():%Y-%m-%dT%H-%M-%S}-{os.getpid()}.log"
     text = redact(traceback.format_exc(), os.environ)
     for place in (folder, Path(tempfile.gettempdir())):
         with contextlib.suppress(OSError):
-            (place / name).write_text(text, encoding="utf-8", errors="surrogateescape")
+            files.write(place / name, text.encode("utf-8", "surrogateescape"), os.O_EXCL, 0o600)
             return str(place / name)
     return "no file: none can be written"

@@ -25,6 +25,7 @@ from experimentstash import (
     keeper,
     moved,
     outcome,
+    permissions,
     procfs,
     records,
     slurm,
@@ -199,7 +200,7 @@ class Execution:
         if (commit := moved.elsewhere(run)) is not None and not self._may_run_at(commit):
             return
         try:
-            descriptor = files.open_regular(run.path / run.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+            descriptor = files.open_regular(run.path / run.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             self.log_offset = os.lseek(descriptor, 0, os.SEEK_END)
             os.close(descriptor)
         except OSError as error:
@@ -209,7 +210,12 @@ class Execution:
         output = str(run.path / run.log)
         try:
             process = self._tool.start(
-                argv, cwd=run.command.cwd, environment=environment, output=output, grace=self._grace
+                argv,
+                cwd=run.command.cwd,
+                environment=environment,
+                output=output,
+                grace=self._grace,
+                umask=permissions.parsed(run.command.umask),
             )
         except OSError as error:
             self._could_not_start(error)
@@ -743,6 +749,7 @@ def main(argv: Sequence[str]) -> int:
         return EXIT_USER_MISTAKE
     try:
         run = records.read(Path(argv[0]))
+        permissions.follow(run.path / records.FILE_NAME)
         if run.state is not State.FROZEN:
             raise StashError(f"The run {run.id} has been started already ({run.state.value}).", "experimentstash runs")
         run.supervisor = supervisor_here()

@@ -10,12 +10,16 @@ import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from experimentstash import permissions
 from experimentstash.errors import StashError
 
 # Bytes that a file which is read as a whole may have: a record, a note, a journal.
 MOST_BYTES = 16 << 20
 # Open flags with which nothing outside is reached, and nothing waited for: a FIFO blocks who opens it.
 _ITSELF = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+
+# What a stash has for itself.
+_OWN = (".experimentstash", "backups")
 
 _KINDS = {
     stat.S_IFREG: "a file",
@@ -41,9 +45,12 @@ class Unfit(OSError):
 def open_regular(path: Path | str, flags: int = os.O_RDONLY, mode: int = 0o666) -> int:
     """Open what must be a regular file: no link is followed, no FIFO waited for. Unfit if it is something else.
 
+    One that is made here is no more open to others than the directory it is in.
     For what others may have put in its place. It is also an opener: ``open(path, "rb", opener=open_regular)``.
     """
     try:
+        if flags & os.O_CREAT:
+            mode &= _openness(os.path.dirname(path) or ".")
         descriptor = os.open(path, flags & ~os.O_TRUNC | _ITSELF, mode)
     except FileExistsError:
         raise
@@ -61,6 +68,12 @@ def open_regular(path: Path | str, flags: int = os.O_RDONLY, mode: int = 0o666) 
         os.close(descriptor)
         raise
     return descriptor
+
+
+def _openness(directory: str) -> int:
+    """Return the mode that what is made in a directory may have at most: nothing for those who can do nothing there."""
+    mode = os.stat(directory).st_mode
+    return 0o700 | sum(others for others in (0o070, 0o007) if mode & others)
 
 
 def read_regular(path: Path | str, limit: int = MOST_BYTES) -> bytes:
@@ -82,7 +95,7 @@ def read_regular(path: Path | str, limit: int = MOST_BYTES) -> bytes:
 def mark(path: Path | str) -> None:
     """Leave an empty file as a sign, unless something stands there already: its being there says it all."""
     with contextlib.suppress(FileExistsError):
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        os.close(open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
 
 
 def kind_at(path: Path | str) -> str | None:
@@ -162,6 +175,8 @@ def write_atomically(
 ) -> None:
     """Replace ``path`` by ``data`` in one step: a reader sees the old content or the new, never a part.
 
+    What is replaced becomes no more open to others than it was.
+
     Without ``replace`` it raises FileExistsError if somebody else was faster; ``spare`` then becomes a second name of
     the file.
     """
@@ -169,8 +184,12 @@ def write_atomically(
     # Not by tempfile, which takes longer than all the rest of a write.
     folder, name = os.path.split(path)
     staged = os.path.join(folder, f".{name}.{os.getpid()}-{os.urandom(4).hex()}")
+    mode = 0o666
+    if replace:
+        with contextlib.suppress(OSError):
+            mode = os.lstat(path).st_mode & 0o777 | 0o600
     try:
-        write(staged, content, os.O_EXCL)
+        write(staged, content, os.O_EXCL, mode)
         if replace:
             os.replace(staged, path)
         else:
@@ -185,9 +204,9 @@ def write_atomically(
         raise
 
 
-def write(path: Path | str, content: bytes, flags: int = os.O_TRUNC) -> None:
+def write(path: Path | str, content: bytes, flags: int = os.O_TRUNC, mode: int = 0o666) -> None:
     """Write a file. A sweep writes thousands of small ones: without a stream each takes half the time."""
-    descriptor = open_regular(path, os.O_WRONLY | os.O_CREAT | flags)
+    descriptor = open_regular(path, os.O_WRONLY | os.O_CREAT | flags, mode)
     try:
         while content:
             content = content[os.write(descriptor, content) :]
@@ -244,9 +263,20 @@ def _open_lock(path: Path) -> int:
 
 
 def make_directory(path: Path) -> None:
-    """Make a directory, and those above it, unless it is there; Unfit if something else is."""
+    """Make a directory, and those above it, unless it is there; Unfit if something else is.
+
+    Each is no more open to others than the one it is in, and our own in a stash than the stash's settings say.
+    """
     try:
-        os.makedirs(path, exist_ok=True)
+        for each in [*(above for above in reversed(path.parents) if not os.path.lexists(above)), path]:
+            if not os.path.lexists(each):
+                mode = _openness(os.path.dirname(each) or ".")
+                if each.name in _OWN:
+                    mode &= ~permissions.in_stash(each.parent)
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(each, mode)
+        if not os.path.isdir(path):
+            raise FileExistsError
     except (FileExistsError, NotADirectoryError) as error:
         place = next(each for each in (path, *path.parents) if os.path.lexists(each))
         raise Unfit(place, f"it is {kind_at(place)}, where a directory must be") from error

@@ -23,6 +23,7 @@ from experimentstash import (
     limits,
     objective,
     parameters,
+    permissions,
     pins,
     recipes,
     records,
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from experimentstash.worktrees import Frozen
 
 # What the application tells itself and its jobs is not for the tool.
-_OUR_VARIABLES = ("EXPERIMENTSTASH_ROOT", "EXPERIMENTSTASH_TOKEN")
+_OUR_VARIABLES = ("EXPERIMENTSTASH_ROOT", "EXPERIMENTSTASH_TOKEN", permissions.VARIABLE)
 
 
 NOT_HANDED_OVER = "recorded, but the style `arguments` hands over only what `arguments` or the tool's `env` name"
@@ -170,6 +171,7 @@ def plan(request: Request, bases: Bases | None = None) -> Plan:
         environment={**_environment(request, basis), **plain},
         unset=sorted({*LEAKS, "PYTHONSAFEPATH", "HYDRA_FULL_ERROR", *_OUR_VARIABLES, *unset} - set(plain)),
         path=str(interpreter.parent) if recipe.directory is not None and interpreter is not None else None,
+        umask=permissions.present(),
         secrets=sorted(secrets),
     )
     if config.debug:

@@ -14,7 +14,17 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from experimentstash import durations, freeze, hydra_files, job_terms, limits, records, sweep_size, sweepers
+from experimentstash import (
+    durations,
+    freeze,
+    hydra_files,
+    job_terms,
+    limits,
+    permissions,
+    records,
+    sweep_size,
+    sweepers,
+)
 from experimentstash import session as sessions
 from experimentstash.config_store import GUARD
 from experimentstash.errors import StashError
@@ -66,6 +76,7 @@ class Guard(Callback):
     @_refusing()
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         directory = Path(config.hydra.run.dir)
+        permissions.tighten(permissions.MASKS[config.permissions.value])
         refuse_secret_variables(config.hydra.job.env_set)
         _refuse_secrets(config)
         if (directory / records.FILE_NAME).exists():
@@ -78,6 +89,7 @@ class Guard(Callback):
     @_refusing()
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         directory = Path(config.hydra.sweep.dir).absolute()
+        permissions.tighten(permissions.MASKS[config.permissions.value])
         refuse_secret_variables(config.hydra.job.env_set)
         _refuse_secrets(config)
         session = sessions.present()

@@ -88,10 +88,11 @@ class Keeper:
         *,
         ignored: Collection[int],
         grace: float,
+        umask: int | None = None,
     ) -> int | None:
         """Start a tool and return its process; None if the keeper has gone, OSError if the tool can't be started."""
         try:
-            what = (list(argv), cwd, dict(environment), output, [int(number) for number in ignored])
+            what = (list(argv), cwd, dict(environment), output, [int(number) for number in ignored], umask)
             _send(self._requests, (what, grace))
         except BrokenPipeError:
             self._is_gone = True
@@ -252,7 +253,7 @@ def _let_go_of_all_but(kept: set[int]) -> None:
 
 
 def _start(
-    argv: list[str], cwd: str, environment: dict[str, str], output: str, ignored: list[int]
+    argv: list[str], cwd: str, environment: dict[str, str], output: str, ignored: list[int], umask: int | None
 ) -> tuple[int, int, str]:
     """Return a new process of a program; or 0, with the error's number and the file that it is about."""
     reader, writer = os.pipe()
@@ -265,6 +266,8 @@ def _start(
         return 0, error.errno or 0, argv[0]
     if pid == 0:
         try:
+            if umask is not None:
+                os.umask(umask)
             _become(argv, cwd, environment, output, ignored, keeper)
         except OSError as error:
             os.write(writer, f"{error.errno} {error.filename or argv[0]}".encode("utf-8", "surrogateescape"))

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from experimentstash import permissions
 from experimentstash.errors import StashError
 from experimentstash.light import TYPE_CHECKING
 
@@ -64,16 +65,19 @@ def run(
     timeout: float | None = None,
     pass_fds: Sequence[int] = (),
     is_apart: bool = False,
+    is_ours: bool = False,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end; ``timeout`` in seconds.
 
     With ``show_progress`` its stderr also goes to ours as it comes, and is a terminal if ours is one (for slow commands
     that draw a progress bar). ``pass_fds`` are file descriptors that it inherits. One that ``is_apart`` doesn't
-    hear of Ctrl-C at our terminal, and has a moment to come to its own end when we are interrupted.
+    hear of Ctrl-C at our terminal, and has a moment to come to its own end when we are interrupted. What it makes is as
+    open to others as the user wants it, or if ``is_ours`` as `permissions` says.
     Raises CommandError for a non-zero exit code (if ``check``) or a command that can't be started, KeyboardInterrupt if
     Ctrl-C ended it.
     """
     shown: list[bytes] = []
+    umask = permissions.of_user()
     try:
         with _shown(shown) if show_progress else contextlib.nullcontext(subprocess.PIPE) as stderr:
             done = (_run_apart if is_apart else subprocess.run)(
@@ -86,6 +90,7 @@ def run(
                 stderr=stderr,
                 timeout=timeout,
                 pass_fds=pass_fds,
+                umask=-1 if umask is None or is_ours else umask,
             )
     except subprocess.TimeoutExpired as error:
         late = CommandError(argv, 124, "", f"no answer within {timeout} s")

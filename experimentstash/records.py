@@ -17,7 +17,7 @@ from pathlib import Path
 
 from experimentstash import typed
 from experimentstash.errors import StashError
-from experimentstash.files import open_regular, read_regular, write_atomically
+from experimentstash.files import make_directory, open_regular, read_regular, write_atomically
 from experimentstash.light import TYPE_CHECKING, dataclass, field
 from experimentstash.output import say
 from experimentstash.redaction import redact
@@ -95,6 +95,7 @@ class Command:
     environment: dict[str, Argument] = field(default_factory=dict)  # set, on top of the inherited environment
     unset: list[str] = field(default_factory=list)
     path: PathText | None = None  # a directory put in front of PATH
+    umask: str | None = None  # octal; None: that of who executes it
     secrets: list[str] = field(default_factory=list)  # names that must be in the environment; values are not kept
 
 
@@ -281,7 +282,7 @@ def moment(text: str) -> float:
 
 def claim(run: Run) -> None:
     """Write the first record of a run; StashError if its directory already holds one."""
-    os.makedirs(run.directory, exist_ok=True)
+    make_directory(run.path)
     run.inode = os.stat(run.directory).st_ino
     path = os.path.join(run.directory, FILE_NAME)
     try:

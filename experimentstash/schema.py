@@ -312,6 +312,14 @@ class ZipSweeperConfig:
     together: Optional[List[List[str]]] = None
 
 
+class Permissions(Enum):
+    """Who may read what runs leave."""
+
+    private = "private"
+    group = "group"
+    umask = "umask"
+
+
 @dataclass
 class StashConfig:
     """The root configuration: one experiment of one tool, ready to run."""
@@ -339,6 +347,9 @@ class StashConfig:
     timeout: Optional[str] = None
     # Whether the run uses the tool's checkout, or a copy of it that nobody edits any more.
     code: CodeMode = CodeMode.auto
+    # Who may read the runs: private (their owner), group, or umask (whoever the umask lets). Never more than the umask
+    # lets. In conf/config.yaml it counts for environments and backups too.
+    permissions: Permissions = Permissions.private
     # Show what is executed and why; the tool gets HYDRA_FULL_ERROR=1.
     debug: bool = False
     # Compose, check and print the exact command, and run nothing.

@@ -124,7 +124,9 @@ def submit(arguments: Sequence[str], *, cwd: Path, inherited: Mapping[str, str])
     argv = ["sbatch", *arguments]
     environment_of_job = {**environment_of_jobs(), **inherited}
     # Apart: Ctrl-C at the terminal is for us, and doesn't end it in the middle of a submission.
-    return run(argv, cwd=cwd, env=environment_of_job, timeout=PATIENCE_WITH_SUBMISSIONS, is_apart=True).stdout
+    return run(
+        argv, cwd=cwd, env=environment_of_job, timeout=PATIENCE_WITH_SUBMISSIONS, is_apart=True, is_ours=True
+    ).stdout
 
 
 def _argv(program: str, arguments: Sequence[str], cluster: str | None) -> list[str]:

@@ -176,11 +176,18 @@ class SupervisedTool:
         self._is_hastened = False
 
     def start(
-        self, argv: Sequence[str], *, cwd: str, environment: Mapping[str, str], output: str, grace: float
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: str,
+        environment: Mapping[str, str],
+        output: str,
+        grace: float,
+        umask: int | None = None,
     ) -> Identity:
         """Start the tool with stdout and stderr in the file ``output``, which is there; OSError if that can't be done.
 
-        ``grace`` is what it has to end, should we be killed.
+        ``grace`` is what it has to end, should we be killed; ``umask`` None: it has ours.
         """
         if which(argv[0], path=environment.get("PATH")) is None:
             number = errno.EACCES if Path(cwd, argv[0]).is_file() else errno.ENOENT
@@ -192,10 +199,10 @@ class SupervisedTool:
         ignored = {signal.SIGUSR1, signal.SIGUSR2, *_warnings_to_all()}
         pid = None
         if self._keeper is not None:
-            pid = self._keeper.start(argv, cwd, environment, output, ignored=ignored, grace=grace)
+            pid = self._keeper.start(argv, cwd, environment, output, ignored=ignored, grace=grace, umask=umask)
         if pid is None:
             self._keeper = None
-            pid = _start(argv, cwd, environment, output, ignored)
+            pid = _start(argv, cwd, environment, output, ignored, umask)
         if self._siblings is not None:
             self._siblings.add(pid)
         self._started = time.monotonic()
@@ -479,7 +486,12 @@ class SupervisedTool:
 
 
 def _start(
-    argv: Sequence[str], cwd: str, environment: Mapping[str, str], output: str, ignored: Collection[signal.Signals]
+    argv: Sequence[str],
+    cwd: str,
+    environment: Mapping[str, str],
+    output: str,
+    ignored: Collection[signal.Signals],
+    umask: int | None,
 ) -> int:
     """Start a tool as a child of our own, where there is no keeper; return its process."""
     # Ignored signals stay ignored in a child.
@@ -499,6 +511,7 @@ def _start(
             stdout=descriptor,
             stderr=descriptor,
             start_new_session=True,
+            umask=-1 if umask is None else umask,
         )
     finally:
         os.close(descriptor)

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "experimentstash"
 # From the bottom up. A module may import from the layers below its own.
 LAYERS = (
     {"light"},
-    {"typed"},
+    {"typed", "permissions"},
     {"errors"},
     {"redaction", "parameters", "procfs", "schema", "signals", "steps", "terminal", "detect_writes", "text"},
     {"stash_loader"},

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from experimentstash import continuing, naming, records
+from experimentstash import continuing, naming, permissions, records
 from experimentstash.commands.choosing import NAME
 from experimentstash.continuing import Continuation
 from experimentstash.errors import StashError
@@ -54,6 +54,7 @@ def _continuable(sweep: Sweep) -> Path:
 
 
 def _resume(stash: Stash, earlier: Run) -> int:
+    permissions.follow(earlier.path / records.FILE_NAME)
     run = continuing.reopen(stash, earlier)
     say(f"attempt {run.attempt} at {run.organizer or run.tool}  →  {stash.relative(run.path)}")
     executed = execute(run, show_output=True)

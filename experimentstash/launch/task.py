@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
-from experimentstash import attempts, job_end, keeper, packs, procfs, records, slurm
+from experimentstash import attempts, job_end, keeper, packs, permissions, procfs, records, slurm
 from experimentstash.errors import EXIT_USER_MISTAKE, StashError
 from experimentstash.execute import Execution, asked_by
 from experimentstash.launch.crew import IDLE, TURN_INTERVAL, Crew
@@ -30,6 +30,7 @@ def main(argv: Sequence[str]) -> int:
         complain("usage, in a task of a SLURM job array: python -S start.py TASKS_FILE [AT_ONCE]")
         return EXIT_USER_MISTAKE
     try:
+        permissions.follow(Path(argv[0]))
         pack = _Pack(Path(argv[0]), int(index), at_once=int(argv[1]) if len(argv) > 1 else 1)
         pack.execute()
     except StashError as error:
