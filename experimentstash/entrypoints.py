@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,40 @@ class Entrypoint:
         return self.is_module or self.script is not None
 
 
+# What runs a file of this kind.
+_PROGRAMS = {
+    ".sh": "bash",
+    ".bash": "bash",
+    ".zsh": "zsh",
+    ".r": "Rscript",
+    ".jl": "julia",
+    ".pl": "perl",
+    ".js": "node",
+}
+# How a file begins that the kernel can start by itself: a script, ELF, Mach-O.
+_STARTABLE = (b"#!", b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
+
+
+def refuse_unstartable(file: Path, where: str) -> None:
+    """Raise StashError if the kernel can't start a file as a program; ``where`` is the registration."""
+    try:
+        with open(file, "rb") as stream:
+            is_startable = stream.read(4).startswith(_STARTABLE)
+    except OSError as error:
+        if not os.access(file, os.X_OK):
+            raise StashError(f"{where}: the entrypoint {file} can't be read: {error.strerror}.") from error
+        is_startable = True  # it may be started without that
+    if is_startable and os.access(file, os.X_OK):
+        return
+    if is_startable:
+        raise StashError(f"{where}: {file} is not executable.", f"chmod +x {shlex.quote(str(file))}")
+    program = _PROGRAMS.get(file.suffix.lower(), "PROGRAM")
+    raise StashError(
+        f"{where}: {file} is no program, and has no `#!` line that tells which one runs it.",
+        f"write `entrypoint: {program} {shlex.quote(file.name)}`",
+    )
+
+
 def read(entrypoint: str, directory: Path) -> Entrypoint:
     """Return what the entrypoint of a tool in ``directory`` says; StashError if it says nothing.
 
@@ -40,5 +75,12 @@ def read(entrypoint: str, directory: Path) -> Entrypoint:
     if not words or (words[0] == "-m" and len(words) < 2):
         raise StashError(
             f"The entrypoint {entrypoint!r} names nothing to run.", "write `-m package.module` or `file.py`"
+        )
+    if words[0].endswith(".ipynb"):
+        script = words[0].removesuffix(".ipynb") + ".py"
+        raise StashError(
+            f"The entrypoint {words[0]} is a notebook, and notebooks can't be tools: they get no parameters.",
+            f"jupyter nbconvert --to script {shlex.quote(words[0])} in the tool's directory, commit that, and write"
+            f" `entrypoint: {script}`",
         )
     return Entrypoint(tuple(words), directory / words[0] if words[0].endswith(".py") else None)

@@ -480,8 +480,7 @@ def _program(entry: Entrypoint, directory: Path, interpreter: Path | None, reque
         return list(entry.words)  # found on PATH, where the tool's environment comes first
     if entry.runs_python:
         return [str(interpreter), str(own), *others]
-    if not os.access(own, os.X_OK):
-        raise StashError(f"{_where(request)}: {own} is not executable.", f"chmod +x {shlex.quote(str(own))}")
+    entrypoints.refuse_unstartable(own, _where(request))
     return [str(own), *others]
 
 

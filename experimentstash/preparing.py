@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from experimentstash import hydra_files, records, run_places, sweepers
 from experimentstash import session as sessions
 from experimentstash.errors import SecretError, StashError, explain_refusal
-from experimentstash.freeze import Request, draft, explain, freeze, plan, written_at
+from experimentstash.freeze import Plan, Request, draft, explain, freeze, plan, written_at
 from experimentstash.job_config import Circumstances, Job
 from experimentstash.output import complain, say
 from experimentstash.records import Command, Run, State
@@ -70,8 +70,11 @@ def prepare_job(job: Job) -> Prepared | None:
         if seen.is_dry:
             session.is_dry = True
             _discard(session, seen)
+            _check_program(session, planned)
             if settings.validate_only:
                 print(shlex.join(planned.command.argv), flush=True)
+                for name, text in planned.files.items():
+                    print(f"# {seen.directory / name} would hold:\n{text.rstrip()}", flush=True)
             else:
                 session.drafts.append(draft(planned))
             if needs_result:
@@ -99,6 +102,22 @@ def prepare_job(job: Job) -> Prepared | None:
     if needs_result:
         raise mistake
     return None
+
+
+def _check_program(session: Session, planned: Plan) -> None:
+    """Raise StashError if what is to be started doesn't exist; looked at once in this process."""
+    from experimentstash import checks, environments
+
+    argv, recipe = planned.command.argv, planned.recipe
+    key = (recipe.key, planned.command.cwd, *argv[: 3 if argv[1:2] == ["-m"] else 1])
+    if key not in session.programs:
+        problem = next(iter(checks.check_entrypoint(planned)), None)
+        mistake = None if problem is None else StashError(f"{problem.where}: {problem.what}.", problem.mend)
+        session.programs[key] = mistake
+        if not environments.is_ready(recipe):
+            say(f"the environment of {recipe.name!r} is not made yet: whether it has what is started can't be told")
+    if (mistake := session.programs[key]) is not None:
+        raise mistake
 
 
 def _frozen(session: Session, request: Request) -> Frozen | None:
