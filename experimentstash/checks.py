@@ -59,6 +59,7 @@ class Problem:
     where: str  # a file or directory, relative to the stash's root
     mend: str | None = None  # a command or an edit
     severity: Severity = Severity.error
+    line: int | None = None  # of the file
 
 
 def explained(check: str, error: Exception, where: str) -> Problem:
@@ -68,8 +69,8 @@ def explained(check: str, error: Exception, where: str) -> Problem:
     named = _FILE_IN_FRONT.fullmatch(error.message)
     if named is None:
         return Problem(check, error.message, where, error.mend)
-    line = f"line {named['line']}: " if named["line"] else ""
-    return Problem(check, line + named["what"], named["where"], error.mend)
+    line = int(named["line"]) if named["line"] else None
+    return Problem(check, named["what"], named["where"], error.mend, line=line)
 
 
 # --- the stash -------------------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ LAYERS = (
         "uv_errors",
         "calling.ways",
     },
-    {"keeper", "kept_ends", "modules", "secret_files", "masking", "declared.option", "tables"},
+    {"keeper", "kept_ends", "modules", "secret_files", "masking", "declared.option", "tables", "yaml_lines"},
     {f"declared.{name}" for name in ("argparse", "click", "absl", "typed")},
     {"patches", "declared.library"},
     {"declared.program"},

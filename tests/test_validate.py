@@ -44,7 +44,7 @@ def only(problems: list[Problem], check: str, where: str, *said: str, severity: 
     (problem,) = problems
     assert (problem.check, problem.where, problem.severity) == (check, where, severity), problem
     for text in said:
-        assert text in f"{problem.what}\n→ {problem.mend}", problem
+        assert text in f"line {problem.line}: {problem.what}\n→ {problem.mend}", problem
     return problem
 
 
@@ -442,7 +442,10 @@ def test_the_command_line(sound: StashUnderTest) -> None:
     sound.add_experiment("bad", "plain", "parms: {}\n")
     said = sound.cli("validate")
     assert said.returncode == 1
-    assert "conf/exp/bad.yaml\n  error: unknown key 'parms'. Did you mean 'params'?\n    Valid: tool," in said.stdout
+    assert (
+        "conf/exp/bad.yaml\n  error: line 4: unknown key 'parms'. Did you mean 'params'?\n    Valid: tool,"
+        in said.stdout
+    )
     assert "  warning: git doesn't track it yet\n    → git add conf/exp/bad.yaml\n" in said.stdout
     assert said.stdout.endswith("2 tools and 3 experiments: 1 error, 1 warning\n")
     data = json.loads(sound.cli("validate", "--json").stdout)
@@ -452,11 +455,44 @@ def test_the_command_line(sound: StashUnderTest) -> None:
     }
     (sound.root / "conf/exp/bad.yaml").unlink()
     sound.add_experiment("new", "plain", "params: {say: [new]}\n")
-    assert sound.cli("validate").returncode == 1  # a warning is a problem too
+    assert sound.cli("validate").returncode == 0  # what is only warned of can run
+    assert sound.cli("validate", "--strict").returncode == 1
     (sound.root / "conf/exp/new.yaml").unlink()
     debug = sound.cli("validate", "--debug", "--exp", "fig/*", cwd=sound.root / "conf")
     assert debug.returncode == 0 and "stash: composition  fig/tuned: ok\n" in debug.stderr
     assert sound.cli("validate", "--tool", "nope").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("where", "text", "line"),
+    [
+        ("conf/exp/m.yaml", "tags: []\nparms: {}\n", 5),
+        ("conf/exp/m.yaml", "grace:\n  # a remark\n  second: 3\n", 6),
+        ("conf/exp/m.yaml", "debug: false\nwandb:\n  mode: onlin\n", 6),
+        ("conf/exp/m.yaml", "params:\n  say: ['${nokey}']\n", 5),
+        ("conf/exp/m.yaml", "params:\n  say:\n  - a\n  - ${nokey}\n", 7),
+        ("conf/exp/m.yaml", "timeout: 1h\nestimated_runtime: soon\n", 5),
+        ("conf/exp/m.yaml", "params: {say: [x]}\n\nexperiment: tuned\n", 6),
+        ("conf/exp/m.yaml", "params: {a: [1\n", 5),
+        ("conf/exp/m.yaml", "params:\n  sya: [hello]\n", 5),
+        ("conf/tool/plain.yaml", "call:\n  style: option\n", 4),
+        ("conf/tool/plain.yaml", "environment:\n  kind: none\nentry: 3\n", 5),
+        ("conf/tool/plain.yaml", "working_directory: home\n", 3),
+    ],
+)
+def test_the_line_of_a_problem(sound: StashUnderTest, where: str, text: str, line: int) -> None:
+    if "exp" in where:
+        sound.add_experiment("m", "plain", text)
+    else:
+        sound.write(where, f"path: tools/plain\nentrypoint: main.py\n{text}")
+    problems = [each for each in check(sound) if each.where == where and each.check != "git"]
+    assert line in [each.line for each in problems], problems
+
+
+def test_the_line_that_chooses_a_tool(sound: StashUnderTest) -> None:
+    sound.write("conf/exp/m.yaml", "# @package _global_\ndefaults:\n  - _self_\n\n  - override /tool: palin\n")
+    problems = [each for each in check(sound) if each.check != "git"]
+    assert [each.line for each in problems] == [5], problems
 
 
 def test_validate_and_run_say_the_same(sound: StashUnderTest) -> None:

@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import dataclasses
 import json
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,13 +25,15 @@ from experimentstash.deep import PATIENCE, can_compose, check_deep
 from experimentstash.errors import StashError, did_you_mean
 from experimentstash.freeze import Bases, Plan, Request, plan
 from experimentstash.organizers import Organizer, Organizers
-from experimentstash.output import say
+from experimentstash.output import PLAIN, Paper, Style, as_prose, paper_of, say
 from experimentstash.process import CommandError
 from experimentstash.workspace import Stash, find_stash
+from experimentstash.yaml_lines import line_of
 
 # So many experiments take long enough to compose that one wants to know what is going on.
 _MANY = 200
 _EVERYTHING = "stash"
+_STYLES = {Severity.error: Style.BAD, Severity.warning: Style.ODD}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -39,11 +42,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quick", action="store_true", help="don't compose the experiments, only look at their files")
     parser.add_argument("--deep", action="store_true", help="let each Hydra tool compose its own configuration, too")
     parser.add_argument("--json", action="store_true", help="print the problems as JSON")
+    parser.add_argument("--strict", action="store_true", help="let warnings be errors: the exit code is 1")
     parser.add_argument("--debug", action="store_true", help="show each check")
 
 
 def main(given: argparse.Namespace) -> int:
-    """Print the problems; 0 only if there is none, warnings included."""
+    """Print the problems; 0 if there is no error and, with --strict, no warning."""
     report = validate(
         find_stash(),
         tool=given.tool,
@@ -56,8 +60,8 @@ def main(given: argparse.Namespace) -> int:
     if given.json:
         print(json.dumps([_as_data(problem) for problem in report.problems], indent=2))
     else:
-        print(describe(report))
-    return 1 if report.problems else 0
+        print(as_prose(describe(report, paper_of(sys.stdout)), sys.stdout))
+    return 1 if report.errors or (given.strict and report.problems) else 0
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,7 @@ def validate(
     ``patience`` is the time in seconds that a tool gets to compose one of its experiments.
     Raises StashError for a tool or a glob that stands for nothing; whatever else is wrong is in the report.
     """
-    found = _Findings(announce if show_all else lambda line: None)
+    found = _Findings(stash.root, announce if show_all else lambda line: None)
     tools, organizers = _chosen(stash, tool, experiments)
     found.add("layout", _EVERYTHING, checks.check_layout(stash))
     known = None
@@ -138,13 +142,16 @@ def validate(
     return Report(found.all(), tuple(found.checks), len(tools), len(organizers))
 
 
-def describe(report: Report) -> str:
+def describe(report: Report, paper: Paper = PLAIN) -> str:
     """Return the problems by file, and a line that sums them up."""
     lines = []
     for where in sorted({problem.where for problem in report.problems}):
-        lines.append(where)
-        for problem in (problem for problem in report.problems if problem.where == where):
-            lines.append(f"  {problem.severity.value}: " + problem.what.replace("\n", "\n    "))
+        lines.append(paper.paint(where, Style.HEADING))
+        here = [problem for problem in report.problems if problem.where == where]
+        for problem in sorted(here, key=lambda problem: problem.line or 0):
+            severity = paper.paint(f"{problem.severity.value}:", _STYLES[problem.severity])
+            line = f"line {problem.line}: " if problem.line is not None else ""
+            lines.append(f"  {severity} {line}" + problem.what.replace("\n", "\n    "))
             if problem.mend:
                 lines.append(f"    → {problem.mend}")
         lines.append("")
@@ -159,7 +166,8 @@ def describe(report: Report) -> str:
 class _Findings:
     """Collects problems. What many experiments share, a broken registration say, is there once."""
 
-    def __init__(self, announce: Callable[[str], None]) -> None:
+    def __init__(self, root: Path, announce: Callable[[str], None]) -> None:
+        self._root = root
         self.checks: Counter[str] = Counter()
         self._problems: dict[tuple[str, str], Problem] = {}
         self._announce = announce
@@ -175,7 +183,13 @@ class _Findings:
         return (where, what) in self._problems
 
     def all(self) -> tuple[Problem, ...]:
-        return tuple(self._problems.values())
+        return tuple(map(self._located, self._problems.values()))
+
+    def _located(self, problem: Problem) -> Problem:
+        """Return a problem with the line that it is about, if that can be told."""
+        if problem.line is not None or not problem.where.endswith(".yaml"):
+            return problem
+        return dataclasses.replace(problem, line=line_of(self._root / problem.where, problem.what))
 
 
 def _chosen(stash: Stash, tool: str | None, pattern: str | None) -> tuple[list[str], list[Organizer]]:
@@ -287,7 +301,7 @@ def _planned(request: Request, check: str, where: str, bases: Bases | None = Non
         return None, [explained(check, error, where)]
 
 
-def _as_data(problem: Problem) -> dict[str, str | None]:
+def _as_data(problem: Problem) -> dict[str, object]:
     return {**dataclasses.asdict(problem), "severity": problem.severity.value}
 
 
