@@ -63,6 +63,8 @@ def main(argv: Sequence[str], continuation: Continuation | None = None) -> int:
             if not _run(session, arguments):
                 with for_hydra_main():
                     hydra_main(config_path=str(stash.conf), config_name=CONFIG_NAME, version_base=VERSION_BASE)(task)()
+        if session.bug is not None:
+            raise session.bug
     except Shown:
         pass
     except (Exception, Refusal) as raised:
@@ -98,8 +100,10 @@ def _sum_up(session: Session, sweep: Path) -> None:
     inside = records.read_all(sweep)
     if not inside:
         _discard_sweep(session, sweep)
-    session.runs = runs = [*inside, *records.readable(session.elsewhere)]
-    session.has_unread = len(runs) < len([*records.directories(sweep), *session.elsewhere])
+    found = [*inside, *records.readable(session.elsewhere), *session.unrecorded]
+    session.runs = runs = sorted(found, key=lambda run: -1 if run.job is None else run.job)
+    on_disk = len(runs) - len(session.unrecorded)
+    session.has_unread = on_disk < len([*records.directories(sweep), *session.elsewhere])
     if not runs:
         return
     print(sweep_table(session.stash, runs, paper_of(sys.stdout)), flush=True)
@@ -201,7 +205,7 @@ def _discard_sweep(session: Session, directory: Path) -> None:
     before = session.before
     with contextlib.suppress(OSError):
         added = {path.name for path in directory.iterdir() if before is None or path not in before.entries}
-        if before is not None and added <= {records.SWEEP_FILE, guard.LOCK}:
+        if before is not None and added <= {records.SWEEP_FILE, records.JOBS_FILE, guard.LOCK}:
             before.put_back()
 
 

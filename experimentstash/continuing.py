@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from experimentstash import records, runs, worktrees
+from experimentstash import records, runs, sweep_list, worktrees
 from experimentstash.attempts import can_go_on, forget_cancelled, open_next
 from experimentstash.errors import StashError
 from experimentstash.files import kind_at, locked, read_regular
@@ -93,7 +93,8 @@ def command_line(stash: Stash, sweep: Path, changes: Sequence[str]) -> list[str]
             )
     if any(word.startswith("hydra/launcher=") for word in changes):
         overrides = [word for word in overrides if not word.startswith(_HOW)]
-    kept = [word for word in overrides if not word.lstrip("+").startswith(("hydra.mode=", "hydra.sweep.dir="))]
+    replaced = {"hydra.mode", "hydra.sweep.dir", *map(_key, changes)}
+    kept = [word for word in overrides if _key(word) not in replaced]
     return ["--multirun", *options, *kept, *changes, f"hydra.sweep.dir={_quoted(str(sweep))}"]
 
 
@@ -118,14 +119,24 @@ def _quoted(text: str) -> str:
 class Continuation:
     """The earlier tries of a sweep's runs, as they are when they are first asked for: then nobody else is at work."""
 
-    def __init__(self, stash: Stash, sweep: Path) -> None:
+    def __init__(self, stash: Stash, sweep: Path, changes: Sequence[str] = ()) -> None:
+        """``changes`` are overrides of how its runs are done, not of what they do."""
         self._stash = stash
         self.sweep = sweep
+        self._changes = [word for word in changes if word.startswith(_CIRCUMSTANCES)]
         self._enquiry = Enquiry()
         self._unread: set[Path] = set()  # directories whose records say nothing that makes sense
 
+    def batches(self) -> sweep_list.Batches:
+        """Return the jobs of the sweep as they were when it began, but for what changes; StashError if unknown."""
+        changed = {_key(word) for word in self._changes}
+        return [
+            [[*(word for word in job if _key(word) not in changed), *self._changes] for job in batch]
+            for batch in sweep_list.read(self.sweep)
+        ]
+
     @cached_property
-    def _earlier(self) -> dict[Path, Run]:
+    def _runs(self) -> list[Run]:
         found = []
         for directory in records.directories(self.sweep):
             try:
@@ -134,44 +145,46 @@ class Continuation:
                 self._unread.add(directory)
                 say(f"{error.message}; it is left as it is")
         runs.tell(self._enquiry)
-        return {run.path: run for run in found}
+        return found
+
+    @cached_property
+    def _earlier(self) -> dict[int | None, Run]:
+        return {run.job: run for run in self._runs}
 
     @cached_property
     def at_large(self) -> list[Run]:
         """The runs that still go on or wait in the queue, or are just about to."""
-        found = self._earlier.values()
-        return [run for run in found if not run.state.is_final or runs.may_go_back(run, self._enquiry)]
+        return [run for run in self._runs if not run.state.is_final or runs.may_go_back(run, self._enquiry)]
 
     @cached_property
-    def _settled(self) -> set[Path]:
-        completed = [run for run in self._earlier.values() if run.state is State.COMPLETED]
-        return {*self._unread, *(run.path for run in (*completed, *self.at_large))}
+    def _settled(self) -> set[int | None]:
+        completed = [run for run in self._runs if run.state is State.COMPLETED]
+        unread = [int(path.name) for path in self._unread if path.parent == self.sweep and path.name.isdecimal()]
+        return {*unread, *(run.job for run in (*completed, *self.at_large))}
 
-    def settled(self, batch: Sequence[Sequence[str]]) -> int:
-        """Return how many of the jobs with these overrides are left as they are."""
-        done = {tuple(_substance(self._earlier[directory].overrides)) for directory in self._settled - self._unread}
-        return sum(tuple(_substance(overrides)) in done for overrides in batch)
+    def settled(self, numbers: range) -> int:
+        """Return how many of the jobs with these numbers are left as they are."""
+        return sum(number in self._settled for number in numbers)
 
-    def is_settled(self, directory: Path) -> bool:
-        """Tell whether the run of a directory has completed, still goes on or waits in the queue, or may do so."""
-        return directory in self._settled
+    def is_settled(self, number: int) -> bool:
+        """Tell whether the run of a job has completed, still goes on or waits in the queue, or may do so."""
+        return number in self._settled
 
-    def check(self, directory: Path, overrides: Sequence[str]) -> None:
-        """Raise StashError if a directory holds a run of something else than these overrides."""
-        run = self._earlier.get(directory)
-        if run is not None and run.overrides and _substance(run.overrides) != _substance(overrides):
-            raise StashError(
-                f"{self._stash.relative(directory)} holds the run of {' '.join(run.overrides)}, which would now be that"
-                f" of {' '.join(overrides)}: the sweep is no longer the same.",
-                "begin a new one, or bring conf/ back to what it was (a glob may stand for other experiments now)",
-            )
+    def earlier(self, number: int | None) -> Run | None:
+        """Return the run of a job; None if it has none yet."""
+        return self._earlier.get(number)
+
+    def place(self, number: int) -> Path | None:
+        """Return where the run of a job was begun, and where it goes on, whatever its name would be now."""
+        run = self._earlier.get(number)
+        return run.path if run is not None and run.command.argv else None
 
     def take_up(self, planned: Plan) -> Run | None:
-        """Return the run of a directory, ready for its next attempt; None if it is to be frozen and begun anew.
+        """Return the run of a job, ready for its next attempt; None if it is to be frozen and begun anew.
 
         What an earlier try has left is then moved aside.
         """
-        run = self._earlier.get(planned.request.directory)
+        run = self._earlier.get(planned.request.number)
         if run is None:
             return None
         if _goes_on(run):
@@ -200,5 +213,6 @@ def _goes_on(run: Run) -> bool:
     return has_begun and can_go_on(run) and not worktrees.is_gone(run)
 
 
-def _substance(overrides: Sequence[str]) -> list[str]:
-    return [word for word in overrides if not word.startswith(_CIRCUMSTANCES)]
+def _key(override: str) -> str:
+    """Return what an override gives a value to."""
+    return override.partition("=")[0].lstrip("+")

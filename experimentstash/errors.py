@@ -57,7 +57,16 @@ _ROOM = {
     errno.EDQUOT: "make room within your quota, then run it again",
 }
 # The same, where the path may be a mistake.
-_OF_PLACE = {errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ENAMETOOLONG}
+_OF_PLACE = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENOTDIR,
+    errno.ENAMETOOLONG,
+    errno.EEXIST,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.EINVAL,
+}
 
 
 def is_of_surroundings(error: OSError) -> bool:

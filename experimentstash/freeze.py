@@ -70,6 +70,7 @@ class Request:
     directory: Path
     id: str
     sweep: Path | None = None
+    number: int | None = None  # in the sweep
     for_slurm: bool = False  # it will be executed in a SLURM job
     env_set: Mapping[str, str] = field(default_factory=dict)  # what Hydra sets; the tool's own `env` outranks it
     unused: Sequence[str] = ()  # parameters that nothing hands to the tool
@@ -398,6 +399,7 @@ def draft(planned: Plan) -> Run:
         warnings=calls.doubtful(planned.calling, config.params),
         overrides=list(request.overrides),
         sweep=None if request.sweep is None else str(request.sweep),
+        job=request.number,
         estimated_runtime=planned.estimated_runtime,
         timeout=planned.timeout,
         grace=config.grace.seconds,

@@ -40,8 +40,9 @@ from experimentstash.schema import LocalLauncherConfig, SlurmLauncherConfig
 BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 # In a sweep's directory, held while a command is at work on it.
 LOCK = ".lock"
-# Ours that does the work of submitit's launcher for SLURM.
-_INSTEAD_OF_STOCK = "hydra_plugins.experimentstash_launcher.submitit.SubmititSlurmLauncher"
+# Ours that do the work of submitit's launchers.
+_INSTEAD_OF_STOCK = "hydra_plugins.experimentstash_launcher.submitit.Submitit"
+_SUBMITIT_LOCAL = ".submitit_launcher.LocalLauncher"
 # What its settings call otherwise than sbatch.
 _ITS_OPTIONS = {"timeout_min": "time", "mem_gb": "mem", "tasks_per_node": "ntasks-per-node", "name": "job-name"}
 # What it has settings of its own for that are texts.
@@ -63,6 +64,12 @@ def _refusing() -> Iterator[None]:
         yield
     except Exception as error:
         raise Refusal from error
+
+
+def _launch_by(config: DictConfig, launcher: str) -> None:
+    """Have another launcher do it, with the settings of the one that was chosen."""
+    with read_write(config), open_dict(config):
+        config.hydra.launcher._target_ = launcher
 
 
 def _launch_with(config: DictConfig, launcher: LocalLauncherConfig) -> None:
@@ -104,12 +111,15 @@ class Guard(Callback):
         if not is_new and launcher not in (*_OUR_LAUNCHERS, BASIC_LAUNCHER):
             raise _would_do_again(str(directory), launcher)
         if session is not None:
-            session.before = hydra_files.look(directory, [records.SWEEP_FILE, LOCK])
+            session.before = hydra_files.look(directory, [records.SWEEP_FILE, records.JOBS_FILE, LOCK])
             session.lock = lock_if_free(directory / LOCK)
             if session.lock is None:
                 raise StashError(f"Another command is at work on {directory}.", "wait until it has ended")
             session.sweep, session.sweeper = directory, sweeper
-        remark = sweep_size.remark(config)
+        remark = sweep_size.remark(config) if is_new else None
+        if sweeper == sweepers.BASIC:
+            with read_write(config), open_dict(config):
+                config.hydra.sweeper._target_ = sweepers.INSTEAD_OF_BASIC
         if remark is not None:
             say(remark if is_dry(config) else f"{remark}; dry_run=true shows what they would ask for")
         is_shown_here = config.dry_run and launcher != SlurmLauncherConfig._target_
@@ -125,8 +135,9 @@ class Guard(Callback):
             _launch_with(config, LocalLauncherConfig(n_jobs=1))
         elif launcher.endswith(SUBMITIT_SLURM):
             _have_submitit_warn(config)
-            with read_write(config), open_dict(config):
-                config.hydra.launcher._target_ = _INSTEAD_OF_STOCK
+            _launch_by(config, f"{_INSTEAD_OF_STOCK}SlurmLauncher")
+        elif launcher.endswith(_SUBMITIT_LOCAL):
+            _launch_by(config, f"{_INSTEAD_OF_STOCK}LocalLauncher")
         if session is not None and session.loader is not None:
             one_by_one = config.hydra.launcher._target_ in (*_OUR_LAUNCHERS, BASIC_LAUNCHER)
             session.loader.meter = Meter("checked")

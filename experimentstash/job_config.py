@@ -35,6 +35,10 @@ _SUBMITITS_NAMES = {
 }
 
 
+# The name of a run's directory in that of its sweep, unless something else is asked for.
+USUAL_NAME = "${hydra.job.num}"
+
+
 @dataclass(frozen=True)
 class Circumstances:
     """What Hydra's own settings say of a job."""
@@ -42,6 +46,7 @@ class Circumstances:
     directory: Path  # the run's
     output_subdir: str | None  # in it, where Hydra writes its files
     sweep: Path | None  # the sweep's; None: a single run
+    number: int | None  # in the sweep
     overrides: Sequence[str]  # as they were typed
     tool: str | None
     organizer: str | None
@@ -101,7 +106,8 @@ def circumstances(hydra: Any, config: DictConfig) -> Circumstances:
     return Circumstances(
         directory=Path(hydra.runtime.output_dir),
         output_subdir=hydra.output_subdir,
-        sweep=Path(hydra.sweep.dir).absolute() if hydra.mode == RunMode.MULTIRUN else None,
+        sweep=sweep_directory(hydra) if hydra.mode == RunMode.MULTIRUN else None,
+        number=number_of(hydra) if hydra.mode == RunMode.MULTIRUN else None,
         overrides=typed_overrides(hydra),
         tool=None if tool is None else str(tool),
         organizer=choices.get("exp"),
@@ -114,6 +120,44 @@ def circumstances(hydra: Any, config: DictConfig) -> Circumstances:
         unused=_unused(config, hydra),
         of_launcher=asked_by_submitit(hydra.launcher),
     )
+
+
+def uncomposed(config: DictConfig, number: int, overrides: Sequence[str]) -> Circumstances:
+    """Return what is known of a job of a sweep that can't be composed; ``config`` is what all of them share."""
+    hydra = config.hydra
+    sweep = sweep_directory(hydra)
+    chosen = [word.partition("=")[2] for word in overrides if word.lstrip("+").startswith("exp=")]
+    is_usual = raw(hydra, "sweep", "subdir")._value() == USUAL_NAME
+    return Circumstances(
+        directory=sweep / (str(number) if is_usual else refused_name(number)),
+        output_subdir=None,
+        sweep=sweep,
+        number=number,
+        overrides=list(overrides),
+        tool=None,
+        organizer=chosen[-1] if chosen else hydra.runtime.choices.get("exp"),
+        tool_env={},
+        env_set={},
+        launcher=str(hydra.launcher._target_),
+        sweeper=str(hydra.sweeper._target_),
+        is_dry=is_dry(config),
+    )
+
+
+def sweep_directory(hydra: Any) -> Path:
+    """Return a sweep's directory: relative to where it was begun, wherever a job is by now."""
+    return Path(os.path.abspath(os.path.join(str(hydra.runtime.cwd), str(hydra.sweep.dir))))
+
+
+def refused_name(number: int | None) -> str:
+    """Return the name of the directory in which a job is recorded that can't have its own: it is no other job's."""
+    return f"{number}-not-run"
+
+
+def number_of(hydra: Any) -> int | None:
+    """Return a job's number in its sweep."""
+    number = raw(hydra, "job", "num")._value()
+    return number if isinstance(number, int) else None
 
 
 def _unused(config: DictConfig, hydra: Any) -> list[str]:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from experimentstash import hydra_files, records, run_places, sweepers
 from experimentstash import session as sessions
-from experimentstash.errors import SecretError, StashError, explain_refusal
+from experimentstash.errors import SecretError, StashError, explain_refusal, is_of_surroundings
 from experimentstash.freeze import Plan, Request, draft, explain, freeze, plan, written_at
-from experimentstash.job_config import Circumstances, Job
+from experimentstash.job_config import Circumstances, Job, refused_name, uncomposed
 from experimentstash.output import complain, say
 from experimentstash.records import Command, Run, State
 from experimentstash.redaction import find_secret, is_secret_variable, literal_secret
@@ -27,6 +29,9 @@ from experimentstash.workspace import Stash, run_id
 if TYPE_CHECKING:
     from experimentstash.apart import Plot
     from experimentstash.worktrees import Frozen
+
+
+_NAME_OTHERWISE = "see what hydra.sweep.dir and hydra.sweep.subdir (hydra.run.dir) make of it, and what lies there"
 
 
 class Shown(BaseException):
@@ -83,18 +88,19 @@ def prepare_job(job: Job) -> Prepared | None:
         taken_up = session.continuation.take_up(planned) if session.continuation is not None else None
         if taken_up is not None:
             return Prepared(taken_up, planned.secrets)
-        job.keep(seen.directory)
+        with making(seen.directory):
+            seen.directory.mkdir(parents=True, exist_ok=True)
+            job.keep(seen.directory)
         run = freeze(planned, announce=say, checkouts=session.checkouts)
         if session.sweep is not None and not run.path.is_relative_to(session.sweep):
             session.elsewhere.append(run.path)
         return Prepared(run, planned.secrets)
     except (StashError, OmegaConfBaseException) as error:
         mistake = _reject(session, seen, error)
-    except OSError as error:
-        refusal = explain_refusal(error, str(seen.directory))
-        if refusal is None:
+    except Exception as error:
+        if seen.sweep is None and explained(error, seen.overrides, seen.directory) is None:
             raise
-        mistake = _reject(session, seen, refusal)
+        mistake = _reject(session, seen, error)
     except KeyboardInterrupt:
         if not (seen.directory / records.FILE_NAME).exists():
             _discard(session, seen)
@@ -185,22 +191,55 @@ def _apart(session: Session, request: Request, seen: Circumstances) -> Plot | No
     return session.plots[key]
 
 
+def refuse(config: DictConfig, number: int, overrides: Sequence[str], error: Exception) -> StashError:
+    """Note that a job of a sweep can't be composed, or its directory not be made; return what there is to be said.
+
+    ``config`` is what all jobs of the sweep share.
+    """
+    session = sessions.anyway()
+    session.has_begun = True
+    return _reject(session, uncomposed(config, number, overrides), error)
+
+
+def explained(error: Exception, overrides: Sequence[str], place: Path) -> StashError | None:
+    """Return what there is to be said of an error in preparing a job; None: it is a bug."""
+    if isinstance(error, StashError):
+        return error
+    from experimentstash import mistakes
+
+    mistake = mistakes.explain(error, sessions.anyway().stash, overrides)
+    if mistake is None and isinstance(error, OSError):
+        return explain_refusal(error, str(place))
+    return mistake
+
+
+@contextlib.contextmanager
+def making(directory: Path) -> Iterator[None]:
+    """Have whatever keeps a job's directory from being made be said as a mistake in its name."""
+    try:
+        yield
+    except (OSError, ValueError) as error:  # ValueError: a NUL, or what no file system's encoding knows
+        if isinstance(error, OSError) and is_of_surroundings(error):
+            raise
+        why = error.strerror if isinstance(error, OSError) else error
+        shown = str(directory) if isinstance(error, OSError) else repr(str(directory))
+        raise StashError(f"The run's directory {shown} can't be made: {why}.", _NAME_OTHERWISE) from error
+
+
 def _reject(session: Session, seen: Circumstances, error: Exception) -> StashError:
     """Note that a job can't be prepared: in a sweep as a failed run of its own, so that the others go on."""
-    directory, overrides = seen.directory, list(seen.overrides)
-    if isinstance(error, StashError):
-        mistake: StashError | None = error
-    else:
-        from experimentstash import mistakes
-
-        mistake = mistakes.explain(error, session.stash, overrides)
-    assert mistake is not None
+    overrides = list(seen.overrides)
+    mistake = explained(error, overrides, seen.directory)
+    if mistake is None:
+        session.bug = session.bug or error
+        mistake = StashError(f"this is a bug ({type(error).__name__}: {error})")
     session.failure = mistake
     if seen.sweep is None:
-        if not (directory / records.FILE_NAME).exists():  # another process may have been faster to claim it
+        if not (seen.directory / records.FILE_NAME).exists():  # another process may have been faster to claim it
             _discard(session, seen)
         return mistake
-    if seen.is_dry or (directory / records.FILE_NAME).exists():
+    is_on_record = session.continuation is not None and session.continuation.earlier(seen.number) is not None
+    if seen.is_dry or is_on_record:  # what an earlier try came to stays as it is
         complain(f"{' '.join(overrides)}: {mistake}")
         if seen.is_dry:
             session.is_dry = True
@@ -210,26 +249,37 @@ def _reject(session: Session, seen: Circumstances, error: Exception) -> StashErr
         _discard(session, seen, whatever_was_there=True)
         overrides = []
     rejected = Run(
-        id=run_id(directory),
-        directory=str(directory),
+        id=run_id(seen.directory),
+        directory=str(seen.directory),
         experiment=None,
         organizer=seen.organizer,
-        tool=str(seen.tool),
+        tool=seen.tool or "",
         command=Command(argv=[], cwd=str(session.stash.root)),
         overrides=overrides,
         sweep=str(seen.sweep),
+        job=seen.number,
         state=State.FAILED,
         created=records.now(),
         exit_code=mistake.exit_code,
         reason=str(mistake),
     )
-    try:
-        run_places.remember(session.stash, directory, seen.sweep)
-        records.claim(rejected)
-    except OSError as error:
-        complain(f"{' '.join(overrides)}: {mistake}\nThat can't be recorded: {error.strerror}.")
+    if not _is_recorded(session, rejected, seen.sweep):
+        session.unrecorded.append(rejected)
         _discard(session, seen)
     return mistake
+
+
+def _is_recorded(session: Session, rejected: Run, sweep: Path) -> bool:
+    """Record a run in its directory, or in another one if that is taken, or can't be made."""
+    for place in (rejected.directory, str(sweep / refused_name(rejected.job))):
+        rejected.directory, rejected.id = place, run_id(Path(place))
+        with contextlib.suppress(OSError, ValueError, StashError):
+            run_places.remember(session.stash, rejected.path, sweep)
+            records.claim(rejected)
+            if not rejected.path.is_relative_to(sweep):
+                session.elsewhere.append(rejected.path)
+            return True
+    return False
 
 
 def _discard(session: Session, seen: Circumstances, *, whatever_was_there: bool = False) -> None:
@@ -274,6 +324,7 @@ def as_request(stash: Stash, job: Job, seen: Circumstances) -> Request:
         directory=seen.directory,
         id=run_id(seen.directory),
         sweep=seen.sweep,
+        number=seen.number,
         env_set=seen.env_set,
         unused=seen.unused,
         of_launcher=seen.of_launcher if sessions.anyway().of_launcher is None else sessions.anyway().of_launcher,

@@ -49,6 +49,8 @@ _GROWTH = 4096
 _BLOCK = 4096
 # In a sweep's directory: where Hydra keeps what it was asked to do.
 SWEEP_FILE = "multirun.yaml"
+# Beside it: which jobs that came to.
+JOBS_FILE = ".jobs.json"
 # In a sweep's directory: earlier tries of runs that were begun anew.
 ASIDE = ".superseded"
 
@@ -210,6 +212,7 @@ class Run:
     params: dict[str, Any] = field(default_factory=dict)
     overrides: list[str] = field(default_factory=list)
     sweep: PathText | None = None  # the sweep's directory
+    job: int | None = None  # its number in the sweep
     estimated_runtime: Seconds | None = None
     timeout: Seconds | None = None
     grace: Seconds | None = None  # None: 90 s in a SLURM job, else 10 s

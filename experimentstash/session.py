@@ -34,6 +34,8 @@ class Session:
     executed: Executed | None = None
     sweep: Path | None = None
     elsewhere: list[Path] = field(default_factory=list)  # runs of the sweep that aren't in its directory
+    unrecorded: list[Run] = field(default_factory=list)  # of the sweep, refused, where that can't be written down
+    bug: Exception | None = None  # in one job of a sweep, raised when the others have ended
     sweeper: str | None = None
     continuation: Continuation | None = None
     before: Before | None = None  # what was where Hydra writes

@@ -8,7 +8,10 @@ from experimentstash.errors import StashError
 from experimentstash.records import Run, State
 from experimentstash.schema import ZipSweeperConfig
 
-_NEED_NO_RESULTS = ("hydra._internal.core_plugins.basic_sweeper.BasicSweeper", ZipSweeperConfig._target_)
+BASIC = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
+# Ours that does its work.
+INSTEAD_OF_BASIC = "hydra_plugins.experimentstash_sweeper.basic.BasicSweeper"
+_NEED_NO_RESULTS = (BASIC, INSTEAD_OF_BASIC, ZipSweeperConfig._target_)
 
 
 def needs_results(sweeper: str) -> bool:

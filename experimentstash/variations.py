@@ -34,10 +34,12 @@ from omegaconf.errors import OmegaConfBaseException
 
 from experimentstash import files
 from experimentstash.job_config import (
+    USUAL_NAME,
     Circumstances,
     circumstances,
     hydra_hidden,
     is_dry,
+    number_of,
     override_nodes,
     put,
     raw,
@@ -263,7 +265,7 @@ class Variation:
                 self._sweep = place
         else:
             place = self._sweep
-        is_usual = raw(settings, "subdir")._value() == "${hydra.job.num}"
+        is_usual = raw(settings, "subdir")._value() == USUAL_NAME
         return Path(place, str(raw(config, "hydra", "job", "num")._value() if is_usual else settings.subdir))
 
     def circumstances(self) -> Circumstances:
@@ -275,6 +277,7 @@ class Variation:
         return dataclasses.replace(
             self._circumstances,
             directory=Path(raw(hydra, "runtime", "output_dir")._value()),
+            number=number_of(hydra),
             overrides=typed_overrides(hydra),
             is_dry=is_dry(self.config),
         )

@@ -91,24 +91,69 @@ def test_a_sweep_that_is_at_work_is_left_alone(scripts: Scripts) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "words", "message"),
+    ("words", "message"),
     [
-        ("nothing", ["params.n=5"], "A sweep that is continued keeps its parameters: 'params.n=5'"),
-        ("conf", [], "the sweep is no longer the same"),
-        ("the launcher", ["hydra/launcher=nope"], "There is no hydra/launcher=nope"),
+        (["params.n=5"], "A sweep that is continued keeps its parameters: 'params.n=5'"),
+        (["hydra/launcher=nope"], "There is no hydra/launcher=nope"),
     ],
 )
-def test_what_would_be_another_sweep_is_refused(scripts: Scripts, change: str, words: list[str], message: str) -> None:
+def test_what_would_be_another_sweep_is_refused(scripts: Scripts, words: list[str], message: str) -> None:
     scripts.script(TRIES)
-    root = (scripts.root / "conf/config.yaml").read_text()
-    scripts.write("conf/config.yaml", root + "hydra: {sweeper: {params: {params.n: '0,1'}}}\n")
-    assert scripts.cli("-m", "hydra/launcher=local", "+exp=script").returncode == 1
-    if change == "conf":
-        scripts.write("conf/config.yaml", root + "hydra: {sweeper: {params: {params.n: '1,0'}}}\n")
+    assert scripts.cli("-m", "hydra/launcher=local", "+exp=script", "params.n=0,1").returncode == 1
     records: list[dict[str, Any]] = scripts.runs()
     done = scripts.cli("resume", str(sweep_directory(scripts)), *words)
     assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
     assert scripts.runs() == records and not list(sweep_directory(scripts).glob(".superseded"))
+
+
+@pytest.mark.parametrize("launcher", ["local", "basic"])
+def test_what_is_on_record_is_done_whatever_the_sweep_would_be_now(scripts: Scripts, launcher: str) -> None:
+    """A shuffle comes out otherwise, a list in conf/ and a glob have changed, and directories bear the time."""
+    scripts.script(TRIES)
+    scripts.script(TRIES, name="more/other")
+    root = (scripts.root / "conf/config.yaml").read_text()
+    scripts.write("conf/config.yaml", root + "hydra: {sweeper: {params: {tags: '[a],[b]'}}}\n")
+    words = [f"hydra/launcher={launcher}", "+exp=glob(*)", "params.n=shuffle(range(3))", "description=${now:%f}"]
+    place = "hydra.sweep.subdir=${now:%H%M%S%f}/${hydra.job.num}"
+    assert scripts.cli("-m", *words, place).returncode == 1
+    sweep = sweep_directory(scripts)
+    before = {path: path.parent.name for path in sweep.glob("[!.]*/*/run.json")}
+    assert len(before) == 12 and tries(scripts) == [4, 4, 4]
+    kept = {path: path.read_bytes() for path in before if json.loads(path.read_bytes())["state"] == "completed"}
+    scripts.write("conf/config.yaml", root + "hydra: {sweeper: {params: {tags: '[b],[c],[a]'}}}\n")
+    scripts.script(TRIES, name="new")
+    (scripts.here / "mended").touch()
+    done = scripts.cli("resume", str(sweep))
+    assert done.returncode == 0, done.stderr
+    assert tries(scripts) == [4, 8, 4] and {path: path.read_bytes() for path in kept} == kept
+    assert set(sweep.glob("[!.]*/*/run.json")) == set(before)
+    numbers = [json.loads(path.read_bytes())["job"] for path in before]
+    assert sorted(numbers) == list(range(12)) and [str(number) for number in numbers] == list(before.values())
+
+
+def test_jobs_that_had_not_begun_are_those_that_were_meant(scripts: Scripts) -> None:
+    """A sweep in batches that is killed has no record of those to come."""
+    scripts.script('echo try >> "$here/tries-$n"; [ -e "$here/go" ] || sleep 60')
+    process = scripts.sweep("params.n=shuffle(range(6))", "hydra.sweeper.max_batch_size=2")
+    wait_until(lambda: len(scripts.written("tries-*")) == 2)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    sweep = sweep_directory(scripts)
+    listed = [job[-1] for batch in json.loads((sweep / ".jobs.json").read_text()) for job in batch]
+    (scripts.here / "go").touch()
+    done = scripts.cli("resume", str(sweep))
+    assert done.returncode == 0, done.stderr
+    assert [run["overrides"][-1] for run in scripts.runs()] == listed and sorted(tries(scripts)) == [1, 1, 1, 1, 2, 2]
+
+
+def test_what_changes_how_runs_are_done_takes_the_place_of_what_was_said(scripts: Scripts) -> None:
+    scripts.script(TRIES)
+    scripts.cli("-m", "hydra/launcher=local", "+exp=script", "params.n=1,2", "timeout=1h", "+resources.extra.nice=1")
+    done = scripts.cli("resume", str(sweep_directory(scripts)), "timeout=2h", "+resources.extra.nice=5")
+    assert done.returncode == 1, done.stderr
+    again, kept = scripts.runs()
+    assert (again["timeout"], kept["timeout"]) == (7200, 3600)
+    assert again["resources"]["extra"] == {"nice": 5} and tries(scripts) == [2, 1]
 
 
 def test_the_same_directory_is_not_begun_anew_by_accident(scripts: Scripts) -> None:
@@ -195,6 +240,9 @@ def test_a_configuration_from_elsewhere_is_found_again(scripts: Scripts) -> None
 def test_a_directory_that_says_nothing_of_its_sweep(scripts: Scripts) -> None:
     scripts.script(TRIES)
     scripts.cli("-m", "hydra/launcher=local", "+exp=script", "params.n=1,2")
+    (sweep_directory(scripts) / ".jobs.json").unlink()
+    done = scripts.cli("resume", str(sweep_directory(scripts)))
+    assert done.returncode == 2 and "which says which jobs the sweep has" in done.stderr
     (sweep_directory(scripts) / "multirun.yaml").unlink()
     done = scripts.cli("resume", str(sweep_directory(scripts)))
     assert done.returncode == 2 and "it has no multirun.yaml" in done.stderr

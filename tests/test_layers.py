@@ -59,7 +59,7 @@ LAYERS = (
     {f"calling.{name}" for name in ("options", "argparse", "click", "typer", "tyro", "absl", "hf", "jsonargparse")}
     | {f"calling.{name}" for name in ("simple_parsing", "pyrallis", "ml_collections", "literals")},
     {f"calling.{name}" for name in ("fire", "gin", "sacred", "key_value", "file")},
-    {"run_places", "kept_clones", "results", "written", "calls", "config_store", "build_traces", "nested"},
+    {"run_places", "kept_clones", "sweep_list", "results", "written", "calls", "config_store", "build_traces", "nested"},
     {"provenance", "calling.arguments", "environments", "collect", "completion", "slurm", "summary", "wandb_runs"}
     | {"copies", "editable"}
     | {
@@ -112,7 +112,7 @@ LAYERS = (
     {"guard"},
     {"app"},
     {"composition", "commands.resume", "launch.jobs", "launch.progress"},
-    {"commands.validate", "launch.local", "launch.submitit_jobs", "launch.waiting"},
+    {"commands.validate", "launch.local", "launch.sweep", "launch.submitit_jobs", "launch.waiting"},
     {"launch.slurm"},
     {"cli"},
     {"__main__"},
@@ -134,6 +134,7 @@ COMPOSERS = {
     "variations",
     "launch.jobs",
     "launch.submitit_jobs",
+    "launch.sweep",
 }
 # Modules that cost more than they are worth at start-up; whoever needs one imports it where it is used.
 HEAVY = {"wandb", "submitit", "git", "rich", "hydra", "omegaconf", "yaml", "uv"}

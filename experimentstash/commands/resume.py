@@ -37,7 +37,8 @@ def main(given: argparse.Namespace) -> int:
         from experimentstash import app
 
         sweep = _continuable(found)
-        return app.main(continuing.command_line(stash, sweep, given.changes), continuation=Continuation(stash, sweep))
+        arguments = continuing.command_line(stash, sweep, given.changes)
+        return app.main(arguments, continuation=Continuation(stash, sweep, given.changes))
     if given.changes:
         raise StashError(f"A run goes on as it was frozen: {given.changes[0]!r} is for a sweep.")
     return _resume(stash, found)

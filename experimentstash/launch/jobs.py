@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import contextlib
+import errno
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup_globals
 from hydra.types import HydraContext
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf, read_write
 
-from experimentstash import app, preparing, session, sweepers
-from experimentstash.job_config import as_job, put
+from experimentstash import app, preparing, records, session, sweepers
+from experimentstash.errors import StashError
+from experimentstash.job_config import as_job, put, raw, sweep_directory
 from experimentstash.loader import parsing_once
 from experimentstash.output import Meter
 from experimentstash.preparing import Prepared
@@ -56,45 +60,26 @@ def prepare(
 ) -> Iterator[Job]:
     """Compose and freeze the jobs of a batch, each when the iterator is advanced to it.
 
-    What can't be composed at all (conf/ has changed since Hydra looked through the batch) raises Hydra's own error.
+    One that can't be, whatever the reason, is recorded as a failed run. Of a sweep that is continued, those that are
+    done with are left out.
     """
     setup_globals()
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
-    loader, continuation = context.config_loader, session.continuation()
-    if isinstance(loader, SweepLoader):
-        loader.meter = None  # Hydra has looked through the batch
+    continuation = session.continuation()
     needs_result = sweepers.needs_results(str(config.hydra.sweeper._target_))
-    if continuation is not None:  # before anything runs, for the directories that have the usual names
-        for number, overrides in enumerate(batch, first_number):
-            continuation.check(Path(config.hydra.sweep.dir, str(number)).absolute(), overrides)
+    if isinstance(context.config_loader, SweepLoader):
+        context.config_loader.meter = None  # Hydra has looked through the batch
     for number, overrides in enumerate(batch, first_number):
-        if isinstance(loader, SweepLoader) and loader.is_shared:
-            variation = loader.variation(config, overrides)
-            composed = variation.config
-        else:
-            variation, composed = None, loader.load_sweep_config(config, list(overrides))
-        put(composed, "job.id", number)
-        put(composed, "job.num", number)
-        if continuation is not None:
-            with as_job(composed) as directory:
-                continuation.check(directory, overrides)
-            if continuation.is_settled(directory):
-                continue
-        if variation is not None and variation.is_plain:
-            prepared, returned = _prepare(variation, overrides)
-        else:
-            returned = run_job(
-                hydra_context=context,
-                task_function=app.prepare,
-                config=composed,
-                job_dir_key="hydra.sweep.dir",
-                job_subdir_key="hydra.sweep.subdir",
-                configure_logging=False,
-            )
-            is_done = returned.status is JobStatus.COMPLETED
-            prepared = returned.return_value if is_done else None
-            returned = _without_ballast(returned, is_done)
-        # A mistake or a bug stays in there: Hydra's sweepers raise it when they look for the job's result.
+        if continuation is not None and continuation.is_settled(number):
+            continue
+        try:
+            prepared, returned = _prepare(context, config, number, overrides)
+        except Exception as error:
+            prepared, returned = None, JobReturn(overrides=list(overrides), status=JobStatus.COMPLETED)
+            mistake = preparing.refuse(config, number, overrides, error)
+            if needs_result:
+                _fail(returned, mistake)
+        # A mistake stays in there: sweepers that need results raise it when they look for the job's.
         yield Job(number, overrides, prepared, returned, needs_result)
 
 
@@ -106,16 +91,115 @@ def counted(prepared: Iterator[Job], total: int, what: str) -> Iterator[Job]:
         meter.step()
 
 
-def _prepare(variation: Variation, overrides: Sequence[str]) -> tuple[Prepared | None, JobReturn]:
+def can_begin(
+    context: HydraContext, config: DictConfig, number: int, overrides: Sequence[str], taken: set[Path]
+) -> bool:
+    """Tell whether a job can be composed and its directory made; else it is recorded as failed.
+
+    For launchers that leave both to another place, and give up all jobs for one. ``taken`` are the directories of jobs
+    that were asked about before. Nothing else is left behind.
+    """
+    try:
+        composed = context.config_loader.load_sweep_config(config, list(overrides))
+        put(composed, "job.id", number)
+        put(composed, "job.num", number)
+        with as_job(composed) as directory:
+            OmegaConf.to_container(composed.hydra.job.env_set, resolve=True)
+            if directory in taken:
+                raise records.already_taken(directory)
+            _try(directory, str(composed.hydra.output_subdir or ""))
+            taken.add(directory)
+    except Exception as error:
+        preparing.refuse(config, number, overrides, error)
+        return False
+    return True
+
+
+def missing(config: DictConfig, jobs: Mapping[int, Sequence[str]], taken: set[Path]) -> dict[int, Sequence[str]]:
+    """Return those jobs that have left no record where that was to be expected: in the sweep's directory."""
+    sweep = sweep_directory(config.hydra)
+    if not all(directory.is_relative_to(sweep) for directory in taken):
+        return {}
+    on_record = {run.job for run in records.read_all(sweep)}
+    return {number: overrides for number, overrides in jobs.items() if number not in on_record}
+
+
+def note_missing(config: DictConfig, jobs: Mapping[int, Sequence[str]], taken: set[Path], why: str) -> None:
+    """Record those jobs as failed that have left no record, though all have ended."""
+    for number, overrides in missing(config, jobs, taken).items():
+        preparing.refuse(config, number, overrides, StashError(why))
+
+
+def _try(directory: Path, subdirectory: str) -> None:
+    """Raise what keeps a job's directory from being made and written to. Leaves nothing behind."""
+    folder, made = directory / subdirectory, []
+    with preparing.making(directory):
+        try:
+            made = [each for each in (folder, *folder.parents) if not os.path.lexists(each)]
+            folder.mkdir(parents=True, exist_ok=True)
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+        finally:
+            for each in made:
+                with contextlib.suppress(OSError):
+                    each.rmdir()
+    if (directory / records.FILE_NAME).exists():
+        raise records.already_taken(directory)
+
+
+def _prepare(
+    context: HydraContext, config: DictConfig, number: int, overrides: Sequence[str]
+) -> tuple[Prepared | None, JobReturn]:
+    """Compose and freeze a job. Raises whatever keeps it from being composed, or its directory from being made."""
+    loader, continuation = context.config_loader, session.continuation()
+    variation: Variation | None = None
+    if isinstance(loader, SweepLoader) and loader.is_shared:
+        variation = loader.variation(config, overrides)
+    composed = loader.load_sweep_config(config, list(overrides)) if variation is None else variation.config
+    put(composed, "job.id", number)
+    put(composed, "job.num", number)
+    place = None if continuation is None else continuation.place(number)
+    with contextlib.nullcontext() if place is None else _placed(composed, place):
+        if variation is not None and variation.is_plain:
+            return _prepare_plain(variation, overrides)
+        with as_job(composed) as directory:
+            if directory != place:
+                _try(directory, str(composed.hydra.output_subdir or ""))
+        returned = run_job(
+            hydra_context=context,
+            task_function=app.prepare,
+            config=composed,
+            job_dir_key="hydra.sweep.dir",
+            job_subdir_key="hydra.sweep.subdir",
+            configure_logging=False,
+        )
+    is_done = returned.status is JobStatus.COMPLETED
+    return returned.return_value if is_done else None, _without_ballast(returned, is_done)
+
+
+@contextlib.contextmanager
+def _placed(config: DictConfig, place: Path) -> Iterator[None]:
+    """Have a job's directory be this one for a while."""
+    usual = raw(config, "hydra", "sweep", "subdir")._value()
+    relative = os.path.relpath(place, str(config.hydra.sweep.dir))
+    put(config, "sweep.subdir", relative.replace("${", "\\${"))
+    try:
+        yield
+    finally:
+        with read_write(config.hydra):  # by now Hydra has locked it
+            put(config, "sweep.subdir", usual)
+
+
+def _prepare_plain(variation: Variation, overrides: Sequence[str]) -> tuple[Prepared | None, JobReturn]:
     """Do what Hydra does for a job, without its copies."""
     config = variation.config
     returned = JobReturn(overrides=list(overrides), status=JobStatus.COMPLETED)
-    try:
-        with parsing_once(), as_job(config, variation.directory):
+    with parsing_once(), as_job(config, variation.directory):
+        try:
             return preparing.prepare_job(variation), returned
-    except Exception as error:
-        _fail(returned, error)
-        return None, returned
+        except Exception as error:  # it is noted, and the sweeper is to hear of it
+            _fail(returned, error)
+            return None, returned
 
 
 def not_begun(config: DictConfig, overrides: Sequence[str]) -> JobReturn:

@@ -112,9 +112,10 @@ def launch(
     if config.validate_only or config.dry_run:
         return [job.returned for job in jobs.counted(prepared, len(batch), "looked at")]
     continuation = session.continuation()
-    settled = 0 if continuation is None else continuation.settled(batch)
+    numbers = range(first_number, first_number + len(batch))
+    settled = 0 if continuation is None else continuation.settled(numbers)
     returned = supervise(prepared, len(batch) - settled, settings)
-    numbered = enumerate(batch, first_number)
+    numbered = zip(numbers, batch, strict=True)
     return [returned.get(number) or jobs.not_begun(config, overrides) for number, overrides in numbered]
 
 

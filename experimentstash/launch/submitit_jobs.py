@@ -1,7 +1,8 @@
-"""hydra/launcher=submitit_slurm: the stock launcher's jobs, submitted as it does it, and waited for one by one.
+"""hydra/launcher=submitit_slurm and submitit_local: the stock launchers' jobs, begun as they do it, each with its end.
 
-The stock launcher waits for the first job that has failed and forgets the others. Here what SLURM refuses, cancels or
-kills is the failure of one run, in its record; one that has none, because its job never came so far, gets it here.
+The stock launchers wait for the first job that has failed and forget the others. Here what can't be composed, what
+SLURM refuses, and whatever is cancelled or killed is the failure of one run, in its record; one that has none, because
+its job never came so far, gets it here.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 # Seconds between two looks at what the jobs have left, and between two questions to SLURM: at first, and at most.
 _INTERVAL = 1.0
+_LOCAL_INTERVAL = 0.1
 _FIRST_QUESTION = 2.0
 _LAST_QUESTION = 15.0
 # Seconds for which SLURM must say that a job is over before what it hasn't left is missed: file systems are slow, and a
@@ -45,10 +47,10 @@ def launch(
     stock: Any, context: HydraContext, config: DictConfig, batch: Sequence[Sequence[str]], first_number: int
 ) -> list[JobReturn]:
     """Submit the jobs of a batch, wait until all of them have ended, and return what Hydra gets of each."""
-    if not slurm.is_here():
+    if stock._EXECUTOR == "slurm" and not slurm.is_here():
         raise StashError("There is no SLURM here: sbatch is not on PATH.", "hydra/launcher=local, or log in elsewhere")
-    sweep = _Sweep(context, config, batch, first_number)
     with slurm_client.cleared():  # submitit asks SLURM, too
+        sweep = _Sweep(context, config, batch, first_number, is_local=stock._EXECUTOR == "local")
         for part in sweep.parts():
             try:
                 submitted = _submit(stock, config, batch, first_number, part)
@@ -57,6 +59,7 @@ def launch(
             else:
                 sweep.wait_for(dict(zip(part, submitted, strict=True)))
         sweep.wait()
+        sweep.note_missing()
     return [sweep.returned[position] for position in range(len(batch))]
 
 
@@ -80,11 +83,13 @@ def _submit(
         directory.chmod(int(str(config.hydra.sweep.mode), 8))
     try:
         executor = submitit.AutoExecutor(
-            folder=settings["submitit_folder"], cluster="slurm", slurm_max_num_timeout=settings["max_num_timeout"]
+            folder=settings["submitit_folder"],
+            cluster=stock._EXECUTOR,
+            **{f"{stock._EXECUTOR}_{name}": settings[name] for name in ("max_num_timeout",) if name in settings},
         )
         executor.update_parameters(
             **{
-                name if name in common else f"slurm_{name}": value
+                name if name in common else f"{stock._EXECUTOR}_{name}": value
                 for name, value in settings.items()
                 if name not in _OF_THE_EXECUTOR
             }
@@ -99,29 +104,54 @@ def _submit(
     try:
         return list(executor.map_array(stock, *zip(*given, strict=True)))
     except (FailedJobError, FailedSubmissionError, subprocess.SubprocessError, OSError) as error:
-        raise _Refused(f"SLURM did not take it: {str(error).strip()}") from error
+        who = "SLURM" if stock._EXECUTOR == "slurm" else "submitit"
+        raise _Refused(f"{who} did not take it: {str(error).strip()}") from error
 
 
 class _Sweep:
     """The jobs of a batch by their position in it, and what has become of them."""
 
     def __init__(
-        self, context: HydraContext, config: DictConfig, batch: Sequence[Sequence[str]], first_number: int
+        self,
+        context: HydraContext,
+        config: DictConfig,
+        batch: Sequence[Sequence[str]],
+        first_number: int,
+        *,
+        is_local: bool,
     ) -> None:
         self._context, self._config, self._batch, self._first_number = context, config, batch, first_number
+        self._is_local = is_local
+        self._taken: set[Path] = set()  # the directories of the jobs
         self._directory = Path(str(config.hydra.sweep.dir)).absolute()
         self._stash = find_stash(self._directory)
-        asked = dict(config.hydra.launcher.get("additional_parameters") or {}).get("clusters")
-        usual = slurm_query.cluster()
-        self._cluster = str(asked) if asked and "," not in str(asked) else usual.name
-        self._most = usual.max_array_size
+        self._cluster, self._most = None, len(batch)
+        if not is_local:
+            asked = dict(config.hydra.launcher.get("additional_parameters") or {}).get("clusters")
+            usual = slurm_query.cluster()
+            self._cluster = str(asked) if asked and "," not in str(asked) else usual.name
+            self._most = usual.max_array_size
         self._waiting: dict[int, Any] = {}  # submitit's jobs
         self.returned: dict[int, JobReturn] = {}
 
     def parts(self) -> Iterator[Sequence[int]]:
-        """Yield the positions of the jobs that fit into an array, one array after the other."""
-        for first in range(0, len(self._batch), self._most):
-            yield range(first, min(first + self._most, len(self._batch)))
+        """Yield the positions of the jobs that fit into an array, one array after the other.
+
+        Those that can't be begun are recorded as failed, and left out.
+        """
+        able = []
+        for index, overrides in enumerate(self._batch):
+            if jobs.can_begin(self._context, self._config, self._first_number + index, overrides, self._taken):
+                able.append(index)
+            else:
+                self.returned[index] = jobs.not_begun(self._config, overrides)
+        for first in range(0, len(able), self._most):
+            yield able[first : first + self._most]
+
+    def note_missing(self) -> None:
+        """Record those jobs as failed that say that all is well, and have left no record."""
+        numbered = dict(enumerate(self._batch, self._first_number))
+        jobs.note_missing(self._config, numbered, self._taken, "submitit has left no sign of it")
 
     def refuse(self, part: Sequence[int], why: str) -> None:
         """Record that jobs could not be submitted."""
@@ -137,7 +167,7 @@ class _Sweep:
         """Return when all jobs have ended, each with its result; Ctrl-C leaves them to SLURM."""
         if not self._waiting:
             return
-        say(f"waiting for {count(len(self._waiting))}; Ctrl-C leaves them to SLURM")
+        say(f"waiting for {count(len(self._waiting))}{'' if self._is_local else '; Ctrl-C leaves them to SLURM'}")
         over_since: dict[int, float] = {}
         interval, next_question = _FIRST_QUESTION, time.monotonic() + _FIRST_QUESTION
         is_silence_said = False
@@ -147,17 +177,18 @@ class _Sweep:
                     self._conclude(index, None)
                 if not self._waiting:
                     return
-                time.sleep(_INTERVAL)
-                if time.monotonic() < next_question:
+                time.sleep(_LOCAL_INTERVAL if self._is_local else _INTERVAL)
+                if time.monotonic() < next_question and not self._is_local:
                     continue
                 enquiry = Enquiry()
                 for index, job in list(self._waiting.items()):
-                    word = enquiry.ask(Job(str(job.job_id), self._cluster))
+                    word = self._word(job, enquiry)
                     if word is None or word.state is None:
                         over_since.pop(index, None)
                         continue
                     since = over_since.setdefault(index, time.monotonic())
-                    if time.monotonic() - since > (runs.UNSEEN_PATIENCE if word is GONE else _SETTLED):
+                    patience = runs.UNSEEN_PATIENCE if word is GONE else 0.0 if self._is_local else _SETTLED
+                    if time.monotonic() - since >= patience:
                         self._conclude(index, word)
                 if enquiry.silence is not None and not is_silence_said:
                     is_silence_said = True
@@ -165,8 +196,15 @@ class _Sweep:
                 interval = min(interval * 1.5, _LAST_QUESTION)
                 next_question = time.monotonic() + interval
         except KeyboardInterrupt:
-            say(f"{count(len(self._waiting))} left to SLURM")
+            say(f"{count(len(self._waiting))} {'not waited for' if self._is_local else 'left to SLURM'}")
             raise
+
+    def _word(self, job: Any, enquiry: Enquiry) -> Word | None:
+        """Return what is known of a job: SLURM's word, or whether its process is there."""
+        if not self._is_local:
+            return enquiry.ask(Job(str(job.job_id), self._cluster))
+        state = str(job.state)
+        return Word(state, None if state == "RUNNING" else State.FAILED)
 
     def _conclude(self, index: int, word: Word | None) -> None:
         """Give Hydra what has become of a job; ``word`` is SLURM's of one that has left nothing."""
@@ -175,7 +213,11 @@ class _Sweep:
         if returned is not None:
             self.returned[index] = returned
             return
-        run = next((run for run in self._begun() if run.supervisor and run.supervisor.slurm_job == job.job_id), None)
+        run = next((run for run in self._begun() if run.job == self._first_number + index), None)
+        if run is None and self._is_local:
+            code = f" with exit code {job._process.returncode}" if job._process is not None else ""
+            self._close_unbegun(index, State.FAILED, f"submitit's process for it ended{code}, and the tool never began")
+            return
         if run is None:
             how = "SLURM no longer knows how" if word in (None, GONE, LEFT) else f"SLURM says {word.text}"
             state = State.FAILED

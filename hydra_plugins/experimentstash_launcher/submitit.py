@@ -1,4 +1,4 @@
-"""What hydra/launcher=submitit_slurm does for ExperimentStash: submitit's jobs, each with an end of its own."""
+"""What submitit's launchers do for ExperimentStash: the same jobs, each with an end of its own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class SubmititSlurmLauncher(Launcher):
-    """Submits as the stock launcher does, with its settings; waits for every job, whatever becomes of the others."""
+    """Begins what the stock launcher does, with its settings; waits for every job, whatever becomes of the others."""
 
     def __init__(self, **settings: Any) -> None:
         self._settings = settings
@@ -25,10 +25,22 @@ class SubmititSlurmLauncher(Launcher):
         self._config = config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher as Stock
-
         from experimentstash.launch import submitit_jobs
 
-        stock = Stock(**self._settings)
+        stock = self._stock()(**self._settings)
         stock.setup(hydra_context=self._context, task_function=self._task_function, config=self._config)
         return submitit_jobs.launch(stock, self._context, self._config, job_overrides, initial_job_idx)
+
+    def _stock(self) -> Any:
+        from hydra_plugins.hydra_submitit_launcher import submitit_launcher
+
+        return submitit_launcher.SlurmLauncher
+
+
+class SubmititLocalLauncher(SubmititSlurmLauncher):
+    """The same for submitit's processes on this machine."""
+
+    def _stock(self) -> Any:
+        from hydra_plugins.hydra_submitit_launcher import submitit_launcher
+
+        return submitit_launcher.LocalLauncher

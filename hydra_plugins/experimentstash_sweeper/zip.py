@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
 
 from experimentstash.schema import ZipSweeperConfig
+from hydra_plugins.experimentstash_sweeper.basic import BasicSweeper
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -23,9 +23,7 @@ class ZipSweeper(BasicSweeper):
         super().__init__(**settings)
         self._together = together
 
-    def split_arguments(  # type: ignore[override]
-        self, overrides: list[Override], max_batch_size: int | None
-    ) -> list[list[list[str]]]:
+    def batches(self, overrides: list[Override], max_batch_size: int | None) -> list[list[list[str]]]:
         from experimentstash import together
         from experimentstash.errors import StashError
 
