@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from experimentstash.worktrees import Frozen
 
 
+# Of a run that couldn't be composed.
+UNKNOWN_TOOL = "?"
 _NAME_OTHERWISE = "see what hydra.sweep.dir and hydra.sweep.subdir (hydra.run.dir) make of it, and what lies there"
 
 
@@ -253,7 +255,7 @@ def _reject(session: Session, seen: Circumstances, error: Exception) -> StashErr
         directory=str(seen.directory),
         experiment=None,
         organizer=seen.organizer,
-        tool=seen.tool or "",
+        tool=seen.tool or UNKNOWN_TOOL,
         command=Command(argv=[], cwd=str(session.stash.root)),
         overrides=overrides,
         sweep=str(seen.sweep),

@@ -59,7 +59,17 @@ LAYERS = (
     {f"calling.{name}" for name in ("options", "argparse", "click", "typer", "tyro", "absl", "hf", "jsonargparse")}
     | {f"calling.{name}" for name in ("simple_parsing", "pyrallis", "ml_collections", "literals")},
     {f"calling.{name}" for name in ("fire", "gin", "sacred", "key_value", "file")},
-    {"run_places", "kept_clones", "sweep_list", "results", "written", "calls", "config_store", "build_traces", "nested"},
+    {
+        "run_places",
+        "kept_clones",
+        "sweep_list",
+        "results",
+        "written",
+        "calls",
+        "config_store",
+        "build_traces",
+        "nested",
+    },
     {"provenance", "calling.arguments", "environments", "collect", "completion", "slurm", "summary", "wandb_runs"}
     | {"copies", "editable"}
     | {
