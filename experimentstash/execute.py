@@ -41,7 +41,7 @@ from experimentstash.errors import (
 )
 from experimentstash.light import dataclass
 from experimentstash.masking import Mask
-from experimentstash.output import complain, fit_streams, say
+from experimentstash.output import complain, fit_streams, guarded, say
 from experimentstash.process import clean_environment
 from experimentstash.records import Run, State
 from experimentstash.redaction import redact
@@ -765,5 +765,5 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    with keeper.kept():
+    with keeper.kept(), guarded():
         sys.exit(main(sys.argv[1:]))

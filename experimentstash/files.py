@@ -160,7 +160,7 @@ def make_private(directory: Path) -> None:
     try:
         make_directory(directory)
         if not directory.is_symlink():  # elsewhere it would make git blind for what is there
-            with open(directory / ".gitignore", "x", encoding="utf-8") as stream:
+            with open(directory / ".gitignore", "x", encoding="utf-8", opener=open_regular) as stream:
                 stream.write("*\n")
     except FileExistsError:
         pass

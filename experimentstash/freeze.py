@@ -38,7 +38,7 @@ from experimentstash.errors import StashError
 from experimentstash.files import write_atomically
 from experimentstash.pins import Pin
 from experimentstash.process import LEAKS
-from experimentstash.provenance import FRESH, Checkouts, Provenance, withheld_note
+from experimentstash.provenance import FRESH, Checkouts, Provenance, withheld_notes
 from experimentstash.recipes import Recipe
 from experimentstash.records import Apart, Code, Command, Run, State
 from experimentstash.redaction import contains_secret, find_secret, is_named_secret, is_secret_variable
@@ -317,7 +317,7 @@ def freeze(planned: Plan, announce: Callable[[str], None], checkouts: Checkouts 
     run = draft(planned)
     run.stash, run.code = origins[0].code, origins[1].code
     run.notes += [] if frozen is None else frozen.notes
-    run.notes += [note for origin in origins if (note := withheld_note(origin.code)) is not None]
+    run.notes += withheld_notes([origin.code for origin in origins])
     unknown = dict.fromkeys(code.unknown for code in (run.stash, run.code) if code.unknown is not None)
     run.warnings += [f"which code it has run can't be known: {why}" for why in unknown]
     if frozen is None and pin is not None:

@@ -30,6 +30,8 @@ class Mask:
 
     def feed(self, part: bytes) -> bytes:
         """Take the next part and return what can be passed on: an end that may be the beginning of a secret is held."""
+        if part.startswith(b"*"):  # the rest of it has been replaced in the file meanwhile
+            self._held = b"*" * len(self._held)
         whole = self.masked(self._held + part)
         held = self._beginning_at_end(whole)
         self._held = whole[len(whole) - held :]

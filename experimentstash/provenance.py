@@ -169,12 +169,12 @@ def belongs_in_patch(root: Path, name: str) -> bool:
         return False
 
 
-def withheld_note(code: Code) -> str | None:
-    """Return what is to be said of a checkout whose patch isn't all that makes it differ; None: nothing."""
-    tracked = [path for path in code.withheld if path not in code.omitted]
+def withheld_notes(checkouts: Sequence[Code]) -> list[str]:
+    """Return what is to be said of checkouts whose patches aren't all that makes them differ."""
+    tracked = dict.fromkeys(path for code in checkouts for path in code.withheld if path not in code.omitted)
     if not tracked:
-        return None
-    return (
-        f"{', '.join(tracked)} in {code.path}: left out of the patch, because what is changed there looks like a"
-        " secret; this run can't be reproduced from its record alone"
-    )
+        return []
+    return [
+        f"{', '.join(tracked)}: left out of the patch, because what is changed there looks like a secret; this run"
+        " can't be reproduced from its record alone"
+    ]

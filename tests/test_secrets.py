@@ -238,6 +238,8 @@ def test_a_secret_in_pieces_is_masked(tmp_path: Path) -> None:
         mask = Mask({"X_TOKEN": "c4nary-value"})
         parts = [mask.feed(text[start : start + size]) for start in range(0, len(text), size)]
         assert b"".join(parts) + mask.rest() == wanted
+    mask = Mask({"X_TOKEN": "c4nary-value"})  # the file is masked while it is shown
+    assert mask.feed(b"a c4nary-") + mask.feed(b"*****") + mask.rest() == b"a ************"
     log = tmp_path / "log"
     log.write_bytes(b"x" * (4 << 20) + text + b"y" * 5)
     log.write_bytes(b"x" * ((4 << 20) - 10) + text)  # across what is looked at together
