@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from experimentstash import files, journal, procfs, submodules
+from experimentstash import files, journal, permissions, procfs, submodules
 from experimentstash.errors import StashError
 from experimentstash.files import locked
 from experimentstash.files import make_private as make_private
@@ -304,7 +304,7 @@ def begin(stash: Stash, project: Superproject, verb: str, tool: str, report: Rep
         with _signals_as_exceptions():
             try:
                 step("begin")
-                folder.mkdir(parents=True)
+                folder.mkdir(0o777 & ~permissions.in_stash(stash.root), parents=True)
                 transaction._write()
                 yield transaction
                 if not data["committed"]:

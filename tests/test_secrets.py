@@ -15,7 +15,7 @@ from experimentstash.masking import Mask
 from experimentstash.patches import withhold
 from experimentstash.redaction import Known, find_secret, is_named_secret, is_secret_name, redact, secrets_in
 from experimentstash.secret_files import has_secret, holds_secret, is_secret_file
-from tests.conftest import git
+from tests.conftest import InProcess, StashUnderTest, git
 
 NAMES = (
     "GH_PAT MY_PASS SECRETKEY AWS_SECRET_ACCESS_KEY AWS_ACCESS_KEY_ID AWS_SESSION_TOKEN PGPASSWORD MYSQL_PWD HF_TOKEN"
@@ -257,3 +257,127 @@ def files_with(words: list[str], directory: Path, *, except_below: tuple[str, ..
         content = path.read_bytes()
         found += [f"{name}: {word}" for word in words if word.encode() in content]
     return found
+
+
+CANARIES = {
+    "HF_TOKEN": "hf_CANARYenv1" + "a1" * 14,
+    "GH_PAT": "CANARYenv2pat",
+    "MY_PASS": 'CANARYenv3 p&w"d',
+    "DATABASE_URL": "postgres://bob:CANARYenv4%2Fpw@h/db",
+    "SECRETKEY": "CANARYenv5key",
+    "AWS_SECRET_ACCESS_KEY": "CANARYenv6/aws+x",
+    "PIP_EXTRA": "https://u:CANARYenv7@index/x",
+}
+TOOL = """#!/bin/sh
+env
+printf %s "$HF_TOKEN" | head -c 10; printf '%s\\n' "$HF_TOKEN" | tail -c +11
+echo "error: can't log in with $GH_PAT" >&2
+exit ${FAILS:-0}
+"""
+# Files with secrets that git doesn't track.
+FILES = {
+    ".git-credentials": "https://u:CANARYfile1@github.com",
+    "id_ecdsa": "CANARYfile2",
+    ".pgpass": "h:1:d:u:CANARYfile3",
+    ".npmrc": "//r/:_authToken=CANARYfile4",
+    "secrets.yaml": "a: CANARYfile5",
+    "x.p12": "CANARYfile6",
+    "service-account.json": '{"k": "CANARYfile7"}',
+    ".env": "K=CANARYfile8",
+    "notes": "machine h login u password CANARYfile9",
+    "local.yaml": "password: CANARYfilea",
+    "in it.txt": f"key = {CANARIES['HF_TOKEN']}",
+    "deep/.kube/config": "CANARYfileb",
+}
+
+
+@pytest.fixture
+def watched(stash: StashUnderTest, monkeypatch: pytest.MonkeyPatch) -> StashUnderTest:
+    """A stash with secrets wherever there may be some."""
+    stash.write("tools/t/go", TOOL).chmod(0o755)
+    stash.write("tools/t/settings.yaml", "x: 1\n")
+    stash.write("tools/t/plain.txt", "1\n")
+    stash.write(
+        "conf/tool/t.yaml",
+        "path: tools/t\nentrypoint: go\nenvironment: {kind: none}\ncall: {style: options}\n"
+        "env: {LOGIN: '${oc.env:DATABASE_URL}', OTHER_TOKEN: '${oc.env:HF_TOKEN}'}\n",
+    )
+    stash.add_experiment("one", "t", "params: {n: 1}\n")
+    stash.commit()
+    for name, text in FILES.items():
+        stash.write(f"tools/t/{name}", f"{text}\n")
+    stash.write("tools/t/settings.yaml", "x: 1\napi_key: CANARYfilec77\n")
+    stash.write("tools/t/plain.txt", "2\n")
+    for name, value in CANARIES.items():
+        monkeypatch.setenv(name, value)
+    return stash
+
+
+def test_no_canary_is_left(watched: StashUnderTest, in_process: InProcess) -> None:
+    stash = watched
+    said = [
+        stash.cli("run", "one", "debug=true"),
+        stash.cli("-m", "+exp=one", "params.n=1,2", "hydra/launcher=local", "code=frozen", FAILS="3"),
+    ]
+    assert [done.returncode for done in said] == [0, 1]
+    for run in stash.run_directories():
+        record = json.loads((run / "run.json").read_text())
+        assert sorted(record["code"]["withheld"]) == sorted(f"tools/t/{name}" for name in (*FILES, "settings.yaml"))
+        assert any("settings.yaml: left out of the patch" in note for note in record["notes"])
+        assert "+2" in (run / "tool.patch").read_text()
+        log = (run / "output.log").read_text()
+        assert "*" * len(CANARIES["HF_TOKEN"]) in log and "postgres://bob:***" in log
+        # The tool itself has had all of them.
+        assert log.count("*" * len(CANARIES["HF_TOKEN"])) == 3
+        said += [in_process(stash, verb, record["id"]) for verb in ("show", "logs")]
+        said.append(in_process(stash, "show", "--json", record["id"]))
+    said += [in_process(stash, *words) for words in (["runs"], ["list"], ["tool", "list"], ["tool", "show", "t"])]
+    assert not [done.args for done in said if "CANARY" in done.stdout + done.stderr]
+    left = files_with(["CANARY"], stash.root, except_below=("tools/", "conf/", ".git/"))
+    # Frozen code has the file that git tracks as the user has changed it: that is what has run.
+    assert {name.rpartition("/")[2] for name in left} == {"settings.yaml: CANARY"}
+
+
+REFUSED = (
+    ["run", "one", "objective=${oc.env:HF_TOKEN}"],
+    ["run", "one", "resources.account=${oc.env:GH_PAT}"],
+    ["run", "one", "description=${oc.env:GH_PAT}"],
+    ["run", "one", "tags=['${oc.env:MY_PASS}']"],
+    ["run", "one", "wandb.project=${oc.env:GH_PAT}"],
+    ["run", "one", "timeout=${oc.env:GH_PAT}"],
+    ["run", "one", "hydra.run.dir=out/${oc.env:GH_PAT}"],
+    ["run", "one", "+tool.env.FOO=${oc.env:GH_PAT}"],
+    ["run", "one", "params.n=CANARYenv2pat"],
+    ["run", "one", "params.n=https%3A%2F%2Fx%2F%3Fp%3DCANARYenv6%2Faws%2Bx"],
+    ["run", "one", "params.n=postgres://u:CANARYurl77@h/db"],
+    ["run", "one", "+params.password=CANARYparam77"],
+    ["run", "one", "+params.x=${oc.env:DATABASE_URL}", "validate_only=true"],
+    ["run", "one", "+params.x=${oc.env:SECRETKEY}", "dry_run=true"],
+    ["run", "one", "+hydra.job.env_set.Y=${oc.env:GH_PAT}"],
+    ["run", "one", "tool=CANARYenv2pat"],
+    ["run", "CANARYenv2pat"],
+    ["show", "CANARYenv2pat"],
+    ["-m", "+exp=one", "params.n=1,CANARYenv2pat"],
+    ["tool", "add", "a", "https://h/x?token=CANARYurl1"],
+    ["tool", "add", "a", "https://u:CANARYurl2@h/x"],
+    ["tool", "add", "a", "https://h/CANARYenv2pat/x"],
+    ["tool", "add", "a", "/nowhere/CANARYenv2pat"],
+)
+
+
+def test_what_would_be_written_is_refused(watched: StashUnderTest, in_process: InProcess) -> None:
+    stash = watched
+    for words in REFUSED:
+        done = in_process(stash, *words)
+        assert done.returncode == 2, (words, done.stdout, done.stderr)
+        assert "CANARY" not in done.stdout + done.stderr, words
+        assert stash.run_directories() == [], words
+    for words in (
+        ["-m", "+exp=one", "params.n=1,${oc.env:GH_PAT}", "dry_run=true"],
+        ["+exp=one", "params.n=${oc.env:GH_PAT}", "--cfg", "job", "--resolve"],
+        ["+exp=one", "nosuch=${oc.env:GH_PAT}"],
+    ):
+        done = in_process(stash, *words)
+        assert "CANARY" not in done.stdout + done.stderr, words
+    assert files_with(["CANARY"], stash.root, except_below=("tools/", "conf/", ".git/")) == []
+    assert not [path for path in stash.root.rglob("*") if "CANARY" in path.name]
