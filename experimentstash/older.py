@@ -1,4 +1,5 @@
-"""Reads an older stash: `configs/meta.yaml` with its `tools:`, and flat organizers (`tool: name`, `experiment: name`).
+"""Reads an older stash: `configs/meta.yaml` with its `tools:`, and flat organizers (`tool: name`, `experiment: name`),
+or whole configurations of tools (see `older_trees`).
 
 Works on YAML nodes instead of values, so that a version 3.10 stays 3.10 and what was in quotes stays in quotes.
 """
@@ -8,14 +9,15 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experimentstash import durations
+from experimentstash import durations, older_trees
 from experimentstash.errors import StashError
 from experimentstash.names import check_tool_name
+from experimentstash.older_trees import Submodule, Tree
 from experimentstash.schema import StashConfig, ToolConfig
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ _OVERRIDE = re.compile(r"(?P<key>[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)*)=(?P<valu
 # Keys that would do something else here than they did.
 _REFUSED = {"defaults", "hydra", "<<", "output_dir", "validate_only", "dry_run"}
 _MOST_SOURCES = 2000
+_BAD_NAME = "its name can't stand on Hydra's command line: use letters, digits, _ - and ."
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ class Translation:
     tools: dict[str, str]
     experiments: dict[str, str]
     left: tuple[Left, ...]
+    trees: tuple[Tree, ...] = ()  # configurations that are copied
+    submodules: tuple[Submodule, ...] = ()  # where the tools' code comes from
 
     @property
     def files(self) -> dict[str, str]:
@@ -80,11 +85,14 @@ class _Reader:
         tools = dict(self._tools())
         self.known_tools |= set(tools)
         experiments: dict[str, str] = {}
+        trees = [tree for name in tools if (tree := older_trees.find(self.configs, name)) is not None]
+        for tree in trees:
+            experiments |= self._of_tree(tree)
         for path in sorted([*self.configs.rglob("*.yaml"), *self.configs.rglob("*.yml")]):
             inner = path.relative_to(self.configs)
             if inner.name.removesuffix(inner.suffix) == "meta" and len(inner.parts) == 1:
                 continue
-            if any(part.startswith(".") for part in inner.parts):
+            if any(part.startswith(".") for part in inner.parts) or any(path.is_relative_to(t.place) for t in trees):
                 continue
             name = inner.with_suffix("").as_posix()
             text = self._organizer(path, name)
@@ -92,7 +100,31 @@ class _Reader:
                 self._leave(path, None, f"there is a {name}.yaml, too")
             elif text is not None:
                 experiments[name] = text
-        return Translation(tools, experiments, tuple(self.left))
+        submodules = tuple(self._submodules(tools))
+        return Translation(tools, experiments, tuple(self.left), tuple(trees), submodules)
+
+    def _of_tree(self, tree: Tree) -> dict[str, str]:
+        """Return an organizer for each experiment of a tool's own configuration."""
+        found = {}
+        for inner, path in tree.experiments():
+            name = f"{tree.tool}/{inner.partition('/')[2]}"
+            if not _ORGANIZER_NAME.fullmatch(name):
+                self._leave(path, None, _BAD_NAME)
+                continue
+            settings = {"experiment": _text_node(inner)}
+            found[name] = _head(tree.tool) + _serialized(settings)
+        return found
+
+    def _submodules(self, tools: Mapping[str, str]) -> Iterator[Submodule]:
+        """Yield where the code of the tools comes from, as far as .gitmodules says it."""
+        places = {os.path.normpath(_plain(text)["path"]) for text in tools.values()}
+        for each in older_trees.submodules(self.root):
+            if os.path.normpath(each.path) not in places:
+                self._leave(self.root / ".gitmodules", each.path, "no tool is registered for this submodule")
+            elif each.problem is not None:
+                self._leave(self.root / ".gitmodules", each.path, f"its URL {each.url!a}: {each.problem}")
+            else:
+                yield each
 
     def _leave(self, path: Path, key: str | None, why: str) -> None:
         self.left.append(Left(os.path.relpath(path, self.root), key, why))
@@ -142,8 +174,17 @@ class _Reader:
 
         valid = [field.name for field in dataclasses.fields(ToolConfig)]
         known = {key: node for key, node in content.items() if key in valid}
+        tree = older_trees.find(self.configs, name)
+        if tree is not None and "call" not in known:
+            known["call"] = _node({"style": "hydra", "config_path": tree.path})
+        if "hydra" in content and _value(content["hydra"]) is False and "call" not in known:
+            self._leave(path, f"tools.{name}.hydra", "it is no Hydra application: look at `call:` there")
+            known["call"] = _node({"style": "options"})
+        packages = content.get("search_packages")
+        if isinstance(packages, yaml.ScalarNode) and "env" not in known:
+            known["env"] = _node({"HYDRA_SEARCH_PACKAGES": str(packages.value)})
         for key in content:
-            if key not in valid:
+            if key not in valid and key not in ("hydra", "search_packages"):
                 self._leave(path, f"tools.{name}.{key}", "a registration has no such setting")
         for key in ("path", "entrypoint"):
             if not isinstance(known.get(key), yaml.ScalarNode):
@@ -201,11 +242,10 @@ class _Reader:
         elif experiment is not None and not isinstance(experiment, yaml.ScalarNode):
             why = "its `experiment:` is no name: it is a whole configuration of the tool, not an organizer"
         elif not _ORGANIZER_NAME.fullmatch(name):
-            why = "its name can't stand on Hydra's command line: use letters, digits, _ - and ."
+            why = _BAD_NAME
         else:
             settings = self._settings(path, content)
-            head = f"# @package _global_\ndefaults:\n  - override /tool: {tool.value}\n"
-            return head + (_serialized(settings) if settings else "")
+            return _head(tool.value) + (_serialized(settings) if settings else "")
         self._leave(path, None, why)
         return None
 
@@ -257,6 +297,17 @@ class _Reader:
                     arguments.append(_text_node(each.value))
         elif _value(node) is not None:
             self._leave(path, key, "it is neither a mapping nor a list of key=value")
+
+
+def _head(tool: str) -> str:
+    """Return how an organizer begins."""
+    return f"# @package _global_\ndefaults:\n  - override /tool: {tool}\n"
+
+
+def _plain(text: str) -> Any:
+    import yaml
+
+    return yaml.safe_load(text)
 
 
 def _place(parameters: dict[str, Any], keys: list[str], text: str) -> bool:

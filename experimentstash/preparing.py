@@ -122,7 +122,8 @@ def _check_program(session: Session, planned: Plan) -> None:
         problem = next(iter(checks.check_entrypoint(planned)), None)
         mistake = None if problem is None else StashError(f"{problem.where}: {problem.what}.", problem.mend)
         session.programs[key] = mistake
-        if not environments.is_ready(recipe):
+        is_elsewhere = "/" not in argv[0] or argv[1:2] == ["-m"]
+        if is_elsewhere and not environments.is_ready(recipe):
             say(f"the environment of {recipe.name!r} is not made yet: whether it has what is started can't be told")
     if (mistake := session.programs[key]) is not None:
         raise mistake

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from experimentstash.errors import StashError
 from experimentstash.freeze import Request
 from experimentstash.schema import CallStyle
 from experimentstash.workspace import Stash
-from tests.conftest import StashUnderTest
+from tests.conftest import InProcess, StashUnderTest, git
 
 META = """\
 # Tool declarations
@@ -94,7 +96,7 @@ def test_tools_and_organizers_come_over(stash: StashUnderTest, older: Path) -> N
 def test_what_does_not_come_over_is_listed(stash: StashUnderTest, older: Path) -> None:
     write(older, "whole", "tool: pinned\ndefaults: [_self_]\nexperiment: {name: whole, seed: 1}\nmodel: {width: 3}\n")
     write(older, "runs", "runs:\n  pca: {tool: pinned, config: figure1/pca_swissroll}\n")
-    write(older, "pinned/experiment/own", "# @package _global_\nseed: 42\n")
+    write(older, "pinned/own", "# @package _global_\nseed: 42\n")
     write(older, "unknown", "tool: nowhere\nexperiment: x\n")
     write(older, "broken", "tool: [\n")
     write(older, "empty", "")
@@ -116,7 +118,7 @@ def test_what_does_not_come_over_is_listed(stash: StashUnderTest, older: Path) -
         ("meta.yaml", "tools.analysis-tool.config_path_support"): "no such setting",
         ("whole.yaml", None): "a whole configuration of the tool",
         ("runs.yaml", None): "names no `tool:`",
-        ("pinned/experiment/own.yaml", None): "names no `tool:`",
+        ("pinned/own.yaml", None): "names no `tool:`",
         ("unknown.yaml", None): "there is no tool 'nowhere'",
         ("broken.yaml", None): "can't be read",
         ("empty.yaml", None): "empty",
@@ -221,7 +223,82 @@ def test_the_command_line(stash: StashUnderTest, older: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "conf/exp/figure1/pca_swissroll.yaml\n" in done.stdout
     assert "  configs/meta.yaml: tools.outside.path " in done.stdout
-    assert done.stdout.endswith("2 tools and 1 experiments are imported. Next: experimentstash validate\n")
+    assert done.stdout.endswith("Imported: 2 tools and 1 experiment. Next: experimentstash validate\n")
     again = stash.cli("import-configs", str(older))
     assert (again.returncode, again.stdout) == (2, "") and "exist already" in again.stderr
     assert [line.split()[0] for line in stash.cli("list").stdout.splitlines()[1:]] == ["figure1/pca_swissroll"]
+
+
+# The second layout: a tool's whole configuration in `configs/<tool>/`.
+
+TREE_META = """\
+tools:
+  latents:
+    path: tools/latents
+    entrypoint: main.py
+    search_packages: "latents.configs:more"
+  script: {path: tools/script, entrypoint: run.py, hydra: false}
+"""
+APP = """
+import hydra
+@hydra.main(config_path=None, version_base="1.3")
+def main(config):
+    print(config.data.name, config.seed)
+if __name__ == "__main__":
+    main()
+"""
+
+
+@pytest.fixture
+def with_tree(tmp_path: Path) -> Path:
+    """An older stash that hands over a tool's own configuration, with more files than one wants to read about."""
+    root = tmp_path / "older"
+    write(root, "meta", TREE_META)
+    write(root, "latents/config", "defaults: [data: roll]\nseed: 1\n")
+    for number in range(60):
+        write(root, f"latents/data/d{number}", f"name: d{number}\n")
+    write(root, "latents/data/roll", "name: roll\n")
+    write(root, "latents/experiment/one", "# @package _global_\ndefaults: [/config, _self_]\nseed: 42\n")
+    write(root, "latents/experiment/deep/two", "# @package _global_\ndefaults: [/config, {override /data: d3}]\n")
+    (root / "configs/latents/__init__.py").write_text("")
+    (root / "configs/latents/link.yaml").symlink_to("/etc/passwd")
+    write(root, "flat", "tool: script\n")
+    (root / ".gitmodules").write_text(
+        '[submodule "a"]\n\tpath = tools/latents\n\turl = https://host.example/latents\n'
+        '[submodule "b"]\n\tpath = tools/script\n\turl = ext::sh -c touch% ran\n'
+        '[submodule "c"]\n\tpath = tools/other\n\turl = https://host.example/other\n'
+    )
+    git("init", "-q", cwd=root)
+    git("update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},tools/latents", cwd=root)
+    return root
+
+
+def test_a_tools_own_configuration_comes_over_and_runs(
+    stash: StashUnderTest, with_tree: Path, in_process: InProcess
+) -> None:
+    done = in_process(stash, "import-configs", str(with_tree))
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) < 25 and "configs/latents/ (64 files, as they were)" in lines
+    assert {"conf/exp/latents/one.yaml", "conf/exp/latents/deep/two.yaml", "conf/exp/flat.yaml"} <= {*lines}
+    clone = "git submodule add https://host.example/latents tools/latents"
+    assert f"  {clone} && git -C tools/latents checkout --quiet {'1' * 40}" in lines
+    assert "no tool is registered for this submodule" in done.stdout, done.stdout
+    assert "would run a program" in done.stdout, done.stdout
+    assert "touch" not in "".join(line for line in lines if "submodule add" in line)
+    assert not list((stash.root / "configs").rglob("*.py")) and not (stash.root / "configs/latents/link.yaml").exists()
+    registered = composed(stash, "latents/one").config.tool
+    assert registered.env == {"HYDRA_SEARCH_PACKAGES": "latents.configs:more"}
+    assert composed(stash, "flat").config.tool.call.style is CallStyle.options
+
+    stash.write("tools/latents/main.py", APP)
+    given = f"tool.environment={{kind: interpreter, interpreter: {json.dumps(sys.executable)}}}"
+    assert in_process(stash, "run", "latents/one", given).stdout == "roll 42\n"
+    assert in_process(stash, "run", "latents/deep/two", given, "+params.seed=7").stdout == "d3 7\n"
+
+
+def test_what_is_alike_is_told_in_few_lines(stash: StashUnderTest, older: Path, in_process: InProcess) -> None:
+    for number in range(100):
+        write(older, f"group/c{number}", "value: 1\n")
+    said = in_process(stash, "import-configs", str(older)).stdout.splitlines()
+    assert len(said) < 30 and any("… and 95 more" in line for line in said)

@@ -69,6 +69,7 @@ LAYERS = (
         "config_store",
         "build_traces",
         "nested",
+        "older_trees",
     },
     {"provenance", "calling.arguments", "environments", "collect", "completion", "slurm", "summary", "wandb_runs"}
     | {"copies", "editable"}
