@@ -27,16 +27,17 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 # A variable in whose name one of these is a word holds a secret,
 _SECRET_WORDS = _words(
     """
-    pass passwd passwds password passwords passphrase passphrases passcode pwd sshpass secret secrets token
-    tokens credential credentials cred creds apikey apikeys apitoken pat jwt bearer cookie cookies webhook
-    otp totp mnemonic auth authorization key keys sas
+    pass pw pswd psw passwd passwds password passwords passphrase passphrases passcode passkey salt pwd sshpass
+    secret secrets token tokens credential credentials cred creds apikey apikeys apitoken pat jwt
+    bearer cookie cookies webhook otp totp mnemonic auth authorization key keys sas
     """
 )
-# and so it does if a word ends with one of these (PGPASSWORD, SECRETKEY),
+# and so it does if a word ends with one of these (PGPASSWORD, SECRETKEY, DBPASS),
 _SECRET_ENDINGS = (
     *("password", "passwd", "passphrase", "secret", "token", "apikey", "secretkey", "privatekey", "accesskey"),
-    *("credentials", "authkey", "connectionstring"),
+    *("credentials", "authkey", "connectionstring", "openaikey", "wandbkey", "mykey", "pass", "pwd"),
 )
+_HARMLESS_WORDS = _words("pwd oldpwd compass bypass surpass overpass underpass askpass singlepass multipass twopass")
 # unless the last word says that it is something about one,
 _ABOUT_ONE = _words(
     """
@@ -69,7 +70,10 @@ def is_secret_name(name: str) -> bool:
         return False
     words = [word.lower() for word in _WORD.findall(name) if not word.isdigit()]
     found = [word for word in words if word in _SECRET_WORDS or word.endswith(_SECRET_ENDINGS)]
-    if not found or words[-1] in _ABOUT_ONE or (words[-1] == "pwd" and len(words) == 1) or words == ["old", "pwd"]:
+    if len(words) == 1:
+        found = [word for word in found if word not in _HARMLESS_WORDS]
+    found = [word for word in found if word == "pwd" or word not in _HARMLESS_WORDS]
+    if not found or words[-1] in _ABOUT_ONE:
         return False
     if all(word.startswith("token") for word in found):
         return not _HARMLESS_TOKENS & {*words}
@@ -158,6 +162,7 @@ _SHAPES = (
         "://",
         r"(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#@:'\"]*:(?P<secret>[^\s/?#'\"]+)@(?=[^\s'\"])",
     ),
+    ("a URL with a token", "://", r"https?://(?P<secret>[\w.-]{16,})@(?=[\w.-])"),
     (
         "a URL with a token",
         "?",

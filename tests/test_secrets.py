@@ -22,6 +22,8 @@ NAMES = (
     " HUGGINGFACEHUB_API_TOKEN OPENAI_API_KEY WANDB_KEY NPM_TOKEN SLACK_WEBHOOK hfToken apiKey dbPassword DB_PASS CREDS"
     " PASSPHRASE SSHPASS SIGNING_KEY KAGGLE_KEY NEPTUNE_API_TOKEN APP_SECRET_V2 TOKEN2 HFTOKEN APITOKEN my-token JWT"
     " AUTH_TOKEN_PROD SECRET_KEY_BASE AZURE_CLIENT_SECRET SUDO_PASSWORD PASS1 SESSION_COOKIE REDISCLI_AUTH"
+    ""
+    " DB_PW USERPWD MYPASS DBPASS OPENAIKEY"
     " DOCKER_AUTH_CONFIG COMET_APIKEY HTTP_AUTHORIZATION CI_JOB_TOKEN RESTIC_PASSWORD VAULT_SECRET_ID"
 )
 HARMLESS_NAMES = (
@@ -121,6 +123,7 @@ SHAPES = (
     "https://bob:s3cret@host/repo.git",
     "postgresql+psycopg://bob:s3cret@host/db",
     "https://host/x?access_token=abcdef123",
+    "https://0123456789abcdef0123456789abcdef@sentry.io/1",
     "https://bucket.s3.amazonaws.com/x?X-Amz-Algorithm=A&X-Amz-Signature=0123456789abcdef",
     'curl -H "Authorization: Basic dXNlcjpwYXNzd29yZA=="',
     "DefaultEndpointsProtocol=https;AccountName=x;AccountKey=" + "a1B2" * 21 + "ab==",
