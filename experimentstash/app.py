@@ -19,7 +19,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 
-from experimentstash import guard, preparing, records, sweepers
+from experimentstash import command_line, guard, preparing, records, sweepers
 from experimentstash import session as sessions
 from experimentstash.config_store import JOB_NAME, VERSION_BASE, register
 from experimentstash.errors import StashError, explain_refusal
@@ -29,7 +29,7 @@ from experimentstash.job_config import HydraJob
 from experimentstash.loader import CONFIG_NAME, Loader
 from experimentstash.objective import Result
 from experimentstash.output import complain, paper_of, say
-from experimentstash.overrides import MULTIRUN, meant, refuse_secrets
+from experimentstash.overrides import meant, refuse_secrets
 from experimentstash.preparing import Prepared, Shown
 from experimentstash.records import Run, State
 from experimentstash.session import Session
@@ -51,9 +51,10 @@ def main(argv: Sequence[str], continuation: Continuation | None = None) -> int:
     A single run's is the tool's own; a sweep's is 0 if all its runs completed, else 1. Of a sweep that is
     continued (``continuation``) only the runs are done that haven't completed.
     """
-    stash = find_stash()
+    line = command_line.read(argv)
+    stash = command_line.in_places(find_stash(), line)
     session = Session(stash, continuation=continuation)
-    arguments = meant(stash, argv)
+    arguments = meant(stash, line).words
     refuse_secrets(arguments)
     register()
     saved_argv = sys.argv
@@ -121,7 +122,7 @@ def _run(session: Session, arguments: Sequence[str]) -> bool:
 
     hydra.main composes once more than it runs, only to read hydra.mode, and reads every file anew for every job.
     """
-    overrides = [word for word in arguments if word not in MULTIRUN]
+    overrides = [word for word in arguments if word not in command_line.MULTIRUN]
     is_sweep = len(overrides) < len(arguments)
     if any(word.startswith(("-", "hydra.mode=") if is_sweep else "-") for word in overrides):
         return False

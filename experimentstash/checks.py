@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from experimentstash import calls, durations, environments, git, modules, nested, transaction
+from experimentstash import calls, durations, environments, git, modules, nested, transaction, yaml_files
 from experimentstash.errors import StashError, did_you_mean
 from experimentstash.freeze import NOT_HANDED_OVER, Plan, Request
 from experimentstash.organizers import Organizer
@@ -23,6 +23,7 @@ from experimentstash.schema import CallConfig, CallStyle, ToolConfig
 from experimentstash.toolpath import tool_directory
 from experimentstash.workspace import Stash
 from experimentstash.worktrees import shared_paths
+from experimentstash.yaml_files import YamlError
 
 # Seconds that an interpreter may take to say where it would find a module.
 _PATIENCE = 60.0
@@ -91,16 +92,13 @@ def check_layout(stash: Stash) -> list[Problem]:
 
 
 def _root_config(stash: Stash) -> Iterator[Problem]:
-    import yaml
-
     where = "conf/config.yaml"
     try:
-        with (stash.conf / "config.yaml").open(encoding="utf-8") as stream:
-            content = yaml.load(stream, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        yield Problem("layout", f"it can't be read: {error}", where)
+        content = yaml_files.mapping(stash.conf / "config.yaml")
+    except YamlError as error:
+        yield explained("layout", error, where)
         return
-    entries = content.get("defaults") if isinstance(content, dict) else None
+    entries = content.get("defaults")
     entries = entries if isinstance(entries, list) else []
     groups = {key.split(" ")[-1].lstrip("/") for entry in entries if isinstance(entry, dict) for key in map(str, entry)}
     if "experimentstash" not in entries:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 
 from experimentstash import run_places
+from experimentstash.quoting import quoted
 from experimentstash.workspace import Stash, known_id, token_of
 
 _TAKING_RUNS = ("runs", "show", "logs", "cancel", "resume", "sync")
@@ -22,10 +23,10 @@ def candidates(line: str, stash: Stash, verbs: Iterable[str]) -> list[str] | Non
     current = "" if not words or line[-1:].isspace() else words.pop()
     match = _GROUPS.fullmatch(current)
     if match:
-        names = stash.experiments() if match["group"] == "exp" else stash.tools()
-        found = [match["before"] + name for name in names]
+        names = stash.experiments() if match["group"] == "exp" else stash.known_tools()
+        found = [match["before"] + quoted(name) for name in names]
     elif len(words) == 1:
-        found = [*verbs, *(f"+exp={name}" for name in stash.experiments())]
+        found = [*verbs, *(f"+exp={quoted(name)}" for name in stash.experiments())]
     elif words[1:2] and words[1] in _TAKING_RUNS and not current.startswith("-"):
         found = _runs(stash, current)
     elif words[1:2] == ["run"] and "=" not in current:

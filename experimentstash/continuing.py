@@ -15,6 +15,7 @@ from experimentstash.errors import StashError
 from experimentstash.files import kind_at, locked, read_regular
 from experimentstash.freeze import Plan, draft
 from experimentstash.output import say
+from experimentstash.quoting import in_quotes
 from experimentstash.records import Run, State
 from experimentstash.slurm_query import Enquiry
 from experimentstash.supervision import supervisor_here
@@ -95,7 +96,7 @@ def command_line(stash: Stash, sweep: Path, changes: Sequence[str]) -> list[str]
         overrides = [word for word in overrides if not word.startswith(_HOW)]
     replaced = {"hydra.mode", "hydra.sweep.dir", *map(_key, changes)}
     kept = [word for word in overrides if _key(word) not in replaced]
-    return ["--multirun", *options, *kept, *changes, f"hydra.sweep.dir={_quoted(str(sweep))}"]
+    return ["--multirun", *options, *kept, *changes, f"hydra.sweep.dir={in_quotes(str(sweep))}"]
 
 
 def _options(asked: Mapping[str, Any]) -> list[str]:
@@ -108,12 +109,6 @@ def _options(asked: Mapping[str, Any]) -> list[str]:
         if source["provider"] == "command-line":
             options += ["--config-dir", source["path"]]
     return options
-
-
-def _quoted(text: str) -> str:
-    """Return a text as Hydra's grammar reads it: a backslash stands for itself, except in front of a quote."""
-    escaped = re.sub(r"(\\*)('|\Z)", lambda found: 2 * found[1] + found[2].replace("'", r"\'"), text)
-    return f"'{escaped}'"
 
 
 class Continuation:

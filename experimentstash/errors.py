@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterable
 
 EXIT_USER_MISTAKE = 2
@@ -56,7 +57,7 @@ _ROOM = {
     errno.ENOSPC: "make room on that disk (df -h, df -i), then run it again",
     errno.EDQUOT: "make room within your quota, then run it again",
 }
-# The same, where the path may be a mistake.
+# The same, where the path may be a mistake, or what stands there.
 _OF_PLACE = {
     errno.EACCES,
     errno.EPERM,
@@ -66,7 +67,10 @@ _OF_PLACE = {
     errno.EISDIR,
     errno.ELOOP,
     errno.EINVAL,
+    errno.EBUSY,
+    errno.ENXIO,
 }
+_IN_THE_WAY = {errno.ENOTDIR, errno.EEXIST, errno.ENOENT}
 
 
 def is_of_surroundings(error: OSError) -> bool:
@@ -76,10 +80,25 @@ def is_of_surroundings(error: OSError) -> bool:
 
 def explain_refusal(error: OSError, place: str) -> StashError | None:
     """Return what to tell of a file, by default one below ``place``, that can't be written; None: it may be a bug."""
-    message = f"{error.filename or place} can't be written: {error.strerror}."
+    path = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else place
+    message = f"{path} can't be written: {error.strerror}."
     if is_of_surroundings(error):
         return SurroundingsError(message, _ROOM.get(error.errno or 0))
+    if error.errno in _IN_THE_WAY and (found := _in_the_way(path)) is not None:
+        return StashError(f"{found}, where a directory must be.", "look what it is, and move it away")
     return StashError(message) if error.errno in _OF_PLACE else None
+
+
+def _in_the_way(path: str) -> str | None:
+    """Return what stands on the way to a path, or at it, and is no directory."""
+    parts = path.split(os.sep)
+    for length in range(1, len(parts) + 1):
+        place = os.sep.join(parts[:length]) or os.sep
+        if os.path.islink(place) and not os.path.exists(place):
+            return f"{place} is a symbolic link that leads to {os.readlink(place)}, where nothing is"
+        if os.path.lexists(place) and not os.path.isdir(place):
+            return f"{place} is no directory"
+    return None
 
 
 def did_you_mean(wrong: str, valid: Iterable[str]) -> str:

@@ -92,6 +92,12 @@ def read_regular(path: Path | str, limit: int = MOST_BYTES) -> bytes:
     return content
 
 
+def read_text(path: Path | str, limit: int = MOST_BYTES, errors: str = "strict") -> str:
+    """Return a text that a user wrote, which links may lead to. Unfit if it is no regular file, or too large."""
+    text = read_regular(os.path.realpath(path), limit).decode("utf-8", errors)
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
 def mark(path: Path | str) -> None:
     """Leave an empty file as a sign, unless something stands there already: its being there says it all."""
     with contextlib.suppress(FileExistsError):

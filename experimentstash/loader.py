@@ -11,34 +11,27 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
-import os
 import pickle
-import re
 from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-import yaml
 from hydra._internal import defaults_list
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import CachingConfigRepository, IConfigRepository
-from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.default_element import InputDefault, ResultDefault
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.plugins.config_source import ConfigResult, ConfigSource
+from hydra.plugins.config_source import ConfigResult
 from omegaconf import Container, DictConfig, OmegaConf, flag_override, grammar_parser
 from omegaconf import base as omegaconf_base
-from omegaconf._utils import get_yaml_loader
 
 from experimentstash.errors import StashError
-from experimentstash.stash_loader import StashLoader, strip_defaults
+from experimentstash.stash_loader import StashLoader, read_ourselves, strip_defaults
 
 # The root config.
 CONFIG_NAME = "config"
-# libyaml takes some of these for white space or line breaks where PyYAML's own parser refuses them, or reads on.
-_PARSED_OTHERWISE = re.compile("[\t\r\x85\u2028\u2029\ufeff]")
 
 
 class Loader(StashLoader):
@@ -47,7 +40,6 @@ class Loader(StashLoader):
     def __init__(self, search_path: ConfigSearchPath) -> None:
         super().__init__(search_path)
         self._plain = StashLoader(search_path)
-        _read_faster(self.repository)
 
     def __reduce__(self) -> Any:
         """Become the plain one where a launcher hands the loader to another process."""
@@ -78,7 +70,7 @@ class RememberingLoader(Loader):
         if self._remembered is None:
             memory = _Memory(self.repository)
             self._process_config_searchpath(CONFIG_NAME, [], memory)
-            _read_faster(memory)  # the root config may have named further places to look in
+            read_ourselves(memory)  # the root config may have named further places to look in
             self._remembered = memory
         return self._remembered
 
@@ -172,61 +164,6 @@ class _Memory(CachingConfigRepository):
             ask = self.delegate.group_exists if kind == "group" else self.delegate.config_exists
             self._existing[key] = ask(config_path=path)
         return self._existing[key]
-
-
-class _FileSource(FileConfigSource):
-    """Hydra's source of files, with libyaml's parser under OmegaConf's own YAML loader: ten times faster."""
-
-    @classmethod
-    def of(cls, source: ConfigSource) -> _FileSource:
-        return cls(provider=source.provider, path=source.path)
-
-    def load_config(self, config_path: str) -> ConfigResult:
-        path = os.path.realpath(os.path.join(self.path, self._normalize_file_name(config_path)))
-        with open(path, encoding="utf-8") as stream:
-            text = stream.read()
-        content = _yaml(text)
-        if not isinstance(content, dict):
-            return super().load_config(config_path)
-        return ConfigResult(
-            config=OmegaConf.create(content),
-            path=f"{self.scheme()}://{self.path}",
-            provider=self.provider,
-            header=ConfigSource._get_header_dict(text[:512]),
-        )
-
-
-def _read_faster(repository: IConfigRepository) -> None:
-    sources = repository.get_sources()
-    sources[:] = [_FileSource.of(source) if _is_file_source(source) else source for source in sources]
-
-
-def _is_file_source(source: ConfigSource) -> bool:
-    # By name: Hydra executes the modules of its plugins a second time.
-    return type(source).__name__ == FileConfigSource.__name__
-
-
-def _yaml(text: str) -> object:
-    """Return the content of a YAML text; None where the two parsers of PyYAML are known to differ."""
-    loader = _yaml_loader()
-    if loader is None or _PARSED_OTHERWISE.search(text):
-        return None
-    return yaml.load(text, Loader=loader)
-
-
-@functools.cache
-def _yaml_loader() -> Any:
-    if not yaml.__with_libyaml__:
-        return None
-    from yaml._yaml import CParser
-
-    class Loader(CParser, get_yaml_loader()):  # type: ignore[misc]
-        def __init__(self, stream: str) -> None:
-            CParser.__init__(self, stream)
-            yaml.constructor.SafeConstructor.__init__(self)
-            yaml.resolver.Resolver.__init__(self)
-
-    return Loader
 
 
 @contextlib.contextmanager

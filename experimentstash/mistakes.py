@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-import yaml
 from hydra._internal.utils import create_config_search_path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
@@ -16,17 +16,21 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from experimentstash import schema
+from experimentstash import schema, yaml_files
 from experimentstash.errors import StashError, did_you_mean
 from experimentstash.loader import CONFIG_NAME, RememberingLoader
 from experimentstash.parameters import name_of, read
+from experimentstash.quoting import quoted
 from experimentstash.workspace import Stash
+from experimentstash.yaml_files import YamlError
 
 _NOT_FOUND = re.compile(r"Could not find '(?P<group>.+)/(?P<name>[^']*)'")
 _WHILE_COMPOSING = re.compile(r"In '(?P<config>[^']+)': \w+ raised while composing config:")
 _UNKNOWN_KEY = re.compile(r"Key '(?P<key>[^']*)' (?:not in '(?P<type>\w+)'|is not in struct)")
 # So many experiments are looked through for a parameter that some of them lack, and so many are named.
 _MOST_COMPOSED, _MOST_NAMED = 200, 10
+# The libraries that compose a configuration.
+_COMPOSE = ("hydra", "omegaconf", "antlr4", "yaml")
 _FULL_KEY = re.compile(r"full_key: (?P<key>\S+)")
 
 
@@ -44,17 +48,9 @@ def explain(error: BaseException, stash: Stash, overrides: Sequence[str]) -> Sta
             f"The override {error.override!r} can't be read: {_first_line(error)}.",
             "quote values with special characters twice, once for the shell: 'params.name=\"a, b\"'",
         )
-    if isinstance(error, yaml.MarkedYAMLError):
-        mark = error.problem_mark or error.context_mark
-        where = f"{_shown(stash, mark.name)}, line {mark.line + 1}" if mark else "a configuration file"
-        return StashError(f"{where}: this is not YAML: {error.problem or error.context}.")
     if isinstance(error, MissingMandatoryValue):
         key = _full_key(str(error))
         return StashError(f"{_likely_file(stash, overrides, key)}: {key} must be given.")
-    if isinstance(error, UnicodeDecodeError):
-        return StashError(f"{_not_utf8(stash)} is not a text in UTF-8.", "save it as UTF-8")
-    if isinstance(error, ValueError) and "defaults must be a list" in str(error):
-        return StashError(f"{_first_line(error)}.", "begin each entry of `defaults` with a dash")
     if isinstance(error, OmegaConfBaseException):
         key = _full_key(str(error))
         return StashError(f"{_likely_file(stash, overrides, key)}: {key}: {_first_line(error)}.")
@@ -62,7 +58,32 @@ def explain(error: BaseException, stash: Stash, overrides: Sequence[str]) -> Sta
         return StashError(f"hydra.job.env_copy names {error.args[0]}, which isn't set.", f"export {error.args[0]}=…")
     if isinstance(error, HydraException):
         return StashError(str(error))
-    return None
+    if isinstance(error, OSError) and error.errno is not None:
+        return None
+    return _stumbled(error, stash, overrides)
+
+
+def _stumbled(error: BaseException, stash: Stash, overrides: Sequence[str]) -> StashError | None:
+    """Return what to tell of an error of any type in Hydra or OmegaConf themselves; None if our own code has raised it.
+
+    They are given nothing but what the user has written, and look at much of it only where they use it.
+    """
+    frames = [str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(error.__traceback__)]
+    ours = [at for at, name in enumerate(frames) if name.partition(".")[0] == __name__.partition(".")[0]]
+    beyond = frames[ours[-1] + 1 :] if ours else frames
+    if not beyond or beyond[0].partition(".")[0] not in _COMPOSE:
+        return None
+    place = _likely_file(stash, overrides, "")
+    if isinstance(error, RecursionError):
+        return StashError(
+            f"Something refers to itself, or is nested too deep, in {place}, what that builds on, or the command line.",
+            "look at its defaults list and its interpolations",
+        )
+    told = _first_line(error) or f"in {next(name for name in reversed(beyond) if name.partition('.')[0] in _COMPOSE)}"
+    return StashError(
+        f"Hydra can't do what {place} and the command line say: {told}.",
+        "look at what is set there; experimentstash --cfg all +exp=NAME shows what it makes of them",
+    )
 
 
 def _is_of_environment(error: BaseException) -> bool:
@@ -108,8 +129,11 @@ def _composition(error: ConfigCompositionException, stash: Stash, overrides: Seq
             return StashError(f"{path}: unknown key {key!r}.{did_you_mean(unknown['key'], valid)}{_listed(valid)}")
         detail = next((line for line in text.splitlines()[1:] if line.strip()), "")
         key = _full_key(text)
-        if not key and "ListConfig" in detail:
-            key, detail = _list_for_mapping(stash.conf / f"{composing['config']}.yaml"), "is a list, not a mapping"
+        no_mapping = re.search(r"is not a subclass of (?P<type>\w+)\. value: (?P<value>.*)", detail)
+        if not key and no_mapping:
+            key, detail = _key_of_type(no_mapping["type"]), f"{no_mapping['value'].strip()[:100]} is not a mapping"
+        elif not key and "ListConfig" in detail:
+            key, detail = _list_or_mapping(stash.conf / f"{composing['config']}.yaml")
         return StashError(f"{path}: {key}: {detail}.")
     unpackaged = re.search(r"In '(?P<config>exp/[^']+)': Could not override '\S+@exp", text)
     if unpackaged:
@@ -158,24 +182,24 @@ def _composition(error: ConfigCompositionException, stash: Stash, overrides: Seq
     return StashError(text or f"{_likely_file(stash, overrides, key)}: {key}: {_first_line(error.__cause__)}.")
 
 
-def _not_utf8(stash: Stash) -> str:
-    for path in sorted(stash.conf.rglob("*.yaml")):
-        try:
-            path.read_text(encoding="utf-8")
-        except UnicodeDecodeError:
-            return _shown(stash, path)
-        except OSError:
-            continue
-    return "A configuration file"
-
-
-def _list_for_mapping(path: Path) -> str:
+def _list_or_mapping(path: Path) -> tuple[str, str]:
+    """Return which key of a file is a list where there must be a mapping, or the other way round, and what it is."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
-        return "a key"
-    mappings = ("tool", "params", "grace", "wandb")
-    return next((key for key in mappings if isinstance(content, dict) and isinstance(content.get(key), list)), "a key")
+        content = yaml_files.mapping(path)
+    except YamlError:
+        content = {}
+    kinds = {item.name: str(item.type) for item in dataclasses.fields(schema.StashConfig)}
+    for key, value in content.items():
+        if isinstance(value, dict) and kinds.get(str(key), "").startswith("List"):
+            return str(key), "is a mapping, not a list"
+        if isinstance(value, list) and not kinds.get(str(key), "List").startswith("List"):
+            return str(key), "is a list, not a mapping"
+    return "a key", "is a list where a mapping must be, or the other way round"
+
+
+def _key_of_type(name: str) -> str:
+    kinds = {str(item.type): item.name for item in dataclasses.fields(schema.StashConfig)}
+    return kinds.get(name, "hydra" if name == "HydraConf" else f"the key of the type {name}")
 
 
 def _keys_of_type(name: str | None) -> list[str]:
@@ -215,7 +239,7 @@ def _lacking(key: str, stash: Stash, overrides: Sequence[str]) -> tuple[list[str
     loader = _loader(stash)
     for experiment in experiments[:_MOST_COMPOSED]:
         try:
-            config = loader.load_configuration(CONFIG_NAME, [f"+exp={experiment}", *tools], RunMode.RUN)
+            config = loader.load_configuration(CONFIG_NAME, [f"+exp={quoted(experiment)}", *tools], RunMode.RUN)
             content = OmegaConf.to_container(config.params, resolve=False)
             found = any(each[: len(name)] == name for each in read(content)) if isinstance(content, dict) else False
         except Exception:  # it only helps to word a message
@@ -249,7 +273,7 @@ def _listed(valid: Iterable[str]) -> str:
 
 def _who_says(word: str, stash: Stash, overrides: Sequence[str]) -> str:
     for path in _organizer_files(stash, overrides):
-        if re.search(rf"\btool\s*:\s*['\"]?{re.escape(word)}\b", path.read_text(encoding="utf-8", errors="replace")):
+        if re.search(rf"\btool\s*:\s*['\"]?{re.escape(word)}\b", _text(path)):
             return _shown(stash, path)
     return "the command line"
 
@@ -265,13 +289,20 @@ def _likely_file(stash: Stash, overrides: Sequence[str], key: str) -> str:
 
 
 def _tool_choices(path: Path) -> Iterator[re.Match[str]]:
-    return re.finditer(r"\btool\s*:\s*['\"]?([\w./-]+)", path.read_text(encoding="utf-8", errors="replace"))
+    return re.finditer(r"\btool\s*:\s*['\"]?([\w./-]+)", _text(path))
+
+
+def _text(path: Path) -> str:
+    try:
+        return yaml_files.text_of(path)
+    except YamlError:
+        return ""
 
 
 def _organizer_files(stash: Stash, overrides: Sequence[str]) -> list[Path]:
     chosen = [word.partition("=")[2] for word in overrides if word.partition("=")[0].lstrip("+") == "exp"]
-    paths = [stash.organizer(name) for names in chosen for name in names.strip("[]").split(",")]
-    return [path for path in paths if path.is_file()]
+    paths = [stash.organizer(name.strip("'\" ")) for names in chosen for name in names.strip("[]").split(",")]
+    return [path for path in paths if os.path.isfile(path)]
 
 
 def _full_key(text: str) -> str:

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from experimentstash import yaml_files
 from experimentstash.workspace import Stash
+from experimentstash.yaml_files import YamlError
 
 # What describes an experiment and doesn't change what it does.
 _DESCRIPTIVE = {"description", "tags", "estimated_runtime", "debug", "validate_only", "dry_run"}
@@ -79,22 +81,10 @@ class Organizers:
 
 
 def _read(stash: Stash, path: str) -> dict[str, Any] | str:
-    import yaml
-
     try:
-        text = (stash.conf / f"{path}.yaml").read_text(encoding="utf-8")
-        content = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except OSError as error:
-        return f"it can't be read: {error.strerror}"
-    except UnicodeDecodeError:
-        return "it is not a text in UTF-8"
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" (line {mark.line + 1})" if mark else ""
-        return f"it is not YAML: {getattr(error, 'problem', None) or error}{line}"
-    if content is None:
-        return {}
-    return content if isinstance(content, dict) else "it is not a mapping"
+        return yaml_files.mapping(stash.config_file(path))
+    except YamlError as error:
+        return f"it is {error.what}{f' (line {error.line})' if error.line else ''}"
 
 
 def _defaults(content: Mapping[str, Any] | str) -> list[Any]:

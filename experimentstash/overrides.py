@@ -4,34 +4,114 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob
+from hydra.errors import HydraException
+
+from experimentstash.command_line import CommandLine
+from experimentstash.errors import StashError
+from experimentstash.output import say
 from experimentstash.parameters import CHOICE
+from experimentstash.quoting import quoted
 from experimentstash.redaction import contains_secret, find_secret, is_named_secret, is_secret_name, literal_secret
 from experimentstash.workspace import Stash
 
-# The options that make a sweep of a command line.
-MULTIRUN = ("-m", "--multirun")
-_EXP_GLOB = re.compile(r"\+?exp=['\"]?glob\(([^()]*)\)['\"]?")
+_CHOICE = re.compile(r"(?P<key>\+{0,2}(?P<group>exp|tool)(?:@[^=]*)?)=(?P<value>.+)", re.DOTALL)
 _PARAMETER = re.compile(r"(?:\+\+?|~)?params[./]")
+# What opens something in Hydra's grammar that isn't a name.
+_NO_NAME = re.compile(r"[\[\](){}'\"$]")
 
 
-def meant(stash: Stash, argv: Sequence[str]) -> list[str]:
-    """Return the arguments as Hydra must get them to do what they say.
+def meant(stash: Stash, line: CommandLine) -> CommandLine:
+    """Return a command line as Hydra must get it to do what it says.
 
     Hydra silently launches nothing for `+exp=glob(figure1/*)`, and ignores a launcher without -m.
     """
-    arguments = [_dotted(_expanded(stash, word)) for word in argv if word not in MULTIRUN]
-    launches = any(word.startswith("hydra/launcher=") and word != "hydra/launcher=basic" for word in arguments)
-    is_plain = not any(word.startswith(("-", "hydra.mode=")) for word in arguments)
-    if len(arguments) == len(argv) and not (launches and is_plain):
-        return arguments
-    return ["--multirun", *arguments]  # in front: argparse accepts no options between overrides
+    overrides = tuple(_dotted(named(stash, word)) for word in line.overrides)
+    launches = any(word.startswith("hydra/launcher=") and word != "hydra/launcher=basic" for word in overrides)
+    return CommandLine(
+        line.options, overrides, line.is_sweep or (launches and line.only_runs), line.only_runs, line.config_dir
+    )
 
 
-def _expanded(stash: Stash, word: str) -> str:
-    pattern = _EXP_GLOB.fullmatch(word)
-    return f"+exp={','.join(stash.matching_experiments(pattern[1]))}" if pattern else word
+def named(stash: Stash, word: str) -> str:
+    """Return a choice of experiments or tools with globs expanded, and with each name so that Hydra reads that name.
+
+    What looks like a number, or like null, is a name here: of an experiment, nothing else can be meant.
+    """
+    match = _CHOICE.fullmatch(word)
+    if match is None:
+        return word
+    known = stash.experiments() if match["group"] == "exp" else stash.known_tools()
+    value = match["value"]
+    names = [value] if value in known else _names(value, known, match["group"])
+    if names is None:
+        return word
+    for name in names:
+        if "${" in name:
+            raise StashError(f"{match['group']}={name}: Hydra takes this name for an interpolation.", "rename the file")
+    return f"{match['key']}={','.join(map(quoted, names))}"
+
+
+def _names(value: str, known: Sequence[str], group: str) -> list[str] | None:
+    """Return the names that a value stands for; None if it is something else, for Hydra to say or to do."""
+    found: list[str] = []
+    for piece in _pieces(value):
+        parsed = _parsed(piece)
+        if piece in known:
+            found.append(piece)
+        elif isinstance(parsed, Glob):
+            found += _matching(parsed, piece, known, group)
+        elif isinstance(parsed, str):
+            found.append(parsed)
+        elif piece and not _NO_NAME.search(piece):
+            found.append(piece)
+        else:
+            return None
+    return list(dict.fromkeys(found)) if any("glob(" in piece for piece in _pieces(value)) else found
+
+
+def _matching(pattern: Glob, text: str, known: Sequence[str], group: str) -> list[str]:
+    found = pattern.filter(list(known))
+    usable = [name for name in found if "${" not in name]
+    if not usable:
+        what = "experiment" if group == "exp" else "tool"
+        raise StashError(f"No {what} matches {text}.\n{what.capitalize()}s: {', '.join(known) or 'none yet'}")
+    for name in found:
+        if name not in usable:
+            say(f"conf/{group}/{name}.yaml is left out: Hydra takes its name for an interpolation; rename it")
+    return usable
+
+
+def _pieces(value: str) -> Iterator[str]:
+    """Yield what is between the commas of a value that aren't inside quotes or brackets."""
+    depth, quote, begin = 0, "", 0
+    escaped = False
+    for at, character in enumerate(value):
+        if quote:
+            quote = "" if character == quote and not escaped else quote
+        elif character in "'\"" and not escaped:
+            quote = character
+        elif character in "([{":
+            depth += 1
+        elif character in ")]}":
+            depth -= 1
+        elif character == "," and not depth:
+            yield value[begin:at].strip()
+            begin = at + 1
+        escaped = character == "\\" and not escaped
+    yield value[begin:].strip()
+
+
+def _parsed(text: str) -> Any:
+    """Return what Hydra reads in a value; None for nothing."""
+    try:
+        return OverridesParser.create().parse_override(f"key={text}").value()
+    except (HydraException, ValueError, RecursionError):
+        return None
 
 
 def _dotted(word: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from experimentstash import git, registrations, submodules
 from experimentstash.errors import StashError
+from experimentstash.files import read_text
 from experimentstash.schema import Unresolved
 from experimentstash.submodules import Superproject
 from experimentstash.workspace import Stash
@@ -88,7 +89,10 @@ def _directory_of(stash: Stash, name: str) -> str:
     try:
         path = registrations.read(stash, name).path
     except StashError:
-        text = stash.registration(name).read_text(encoding="utf-8", errors="replace")
+        try:
+            text = read_text(stash.registration(name), errors="replace")
+        except OSError:
+            text = ""
         found = _PATH.search(text)
         path = found[1] if found else f"tools/{name}"
     return os.path.normpath(stash.root / path)

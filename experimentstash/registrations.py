@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Any
 
 from experimentstash import entrypoints, environments, recipes
 from experimentstash.errors import StashError, did_you_mean
+from experimentstash.files import read_text
 from experimentstash.recipes import Recipe
 from experimentstash.schema import MISSING, ToolConfig, Unresolved
 from experimentstash.workspace import Stash
+from experimentstash.yaml_files import YamlError, text_of
 
 _PLAIN = re.compile(r"[A-Za-z_./][A-Za-z0-9_./-]*(?: [A-Za-z0-9_./-]+)*")
 _NOT_PLAIN = {"null", "true", "false", "yes", "no", "on", "off", "none", "~", "y", "n"}
@@ -29,14 +32,13 @@ def read(stash: Stash, name: str) -> ToolConfig:
     """
     path = stash.registration(name)
     where = path.relative_to(stash.root)
-    if not path.is_file():
+    if not os.path.lexists(path):
         valid = stash.tools()
         raise StashError(
             f"There is no tool {name!r}.{did_you_mean(name, valid)}\nTools: {', '.join(valid) or 'none yet'}",
             "experimentstash tool list",
         )
     from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError
 
     from experimentstash import tool_config
 
@@ -50,7 +52,7 @@ def read(stash: Stash, name: str) -> ToolConfig:
         tool = tool_config.alone(path)
         if problem is not None and MISSING in (tool.path, tool.entrypoint):  # another file has it
             raise AssertionError(" ".join(str(problem).split())) from problem
-    except (YAMLError, OmegaConfBaseException, OSError, UnicodeDecodeError, AssertionError) as error:
+    except (OmegaConfBaseException, AssertionError) as error:
         raise StashError(f"{where}: {str(error).strip().splitlines()[0]}.", f"mend {where}") from error
     return tool
 
@@ -58,8 +60,8 @@ def read(stash: Stash, name: str) -> ToolConfig:
 def _is_plain(stash: Stash, registration: Path) -> bool:
     """Tell whether a registration says all by itself: Hydra, which is slow, need not compose it."""
     try:
-        text = registration.read_text(encoding="utf-8")
-        root = (stash.conf / "config.yaml").read_text(encoding="utf-8")
+        text = read_text(registration)
+        root = read_text(stash.conf / "config.yaml")
     except (OSError, UnicodeDecodeError):
         return True
     return not _REFERS.search(text) and not _SETS_TOOL.search(root)
@@ -91,10 +93,10 @@ def dependents(stash: Stash, tool: str) -> list[str]:
     """Return the experiments whose organizers choose a tool, as far as the files themselves tell."""
     wanted = re.compile(rf"(?m)^\s*-\s*(?:override\s+)?/?tool\s*:\s*['\"]?{re.escape(tool)}['\"]?\s*(?:#.*)?$")
     found = []
-    for name in stash.experiments():
+    for name in stash.own_experiments():
         try:
-            text = stash.organizer(name).read_text(encoding="utf-8", errors="replace")
-        except OSError:
+            text = text_of(stash.organizer(name))
+        except YamlError:
             continue
         if wanted.search(text) and _chooses(text, tool):
             found.append(name)

@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from experimentstash import records
-from experimentstash.files import make_private, read_regular, write_atomically
+from experimentstash.errors import StashError
+from experimentstash.files import make_private, read_regular, read_text, write_atomically
 from experimentstash.workspace import ROOT_VARIABLE, Stash, token_of
 
 _NAME_LENGTH = 16
@@ -105,18 +106,18 @@ def _configured(stash: Stash) -> list[Path]:
 @functools.lru_cache(maxsize=16)
 def _read(root: Path, path: Path, *mark: int) -> list[Path]:
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = read_text(path, errors="replace")
     except OSError:
         return []
     if not re.search(r"(?m)^\s*['\"]?hydra\b", text) or "dir" not in text:
         return []
-    import yaml  # here, because few root configs say anything of it
+    from experimentstash import yaml_files  # here, because few root configs say anything of it
 
     try:
-        content = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        content = yaml_files.parse(text, path)
         settings = content["hydra"]
         given = [settings[which]["dir"] for which in ("run", "sweep") if "dir" in (settings.get(which) or {})]
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError):
+    except (StashError, KeyError, TypeError, AttributeError):
         return []
     found = (_same_for_all(root, text) for text in given if isinstance(text, str))
     return [place for place in found if place is not None]

@@ -14,9 +14,10 @@ from hydra.types import RunMode
 from omegaconf import Container, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
-from experimentstash import config_store
+from experimentstash import config_store, yaml_files
 from experimentstash.job_config import without_hydra
 from experimentstash.loader import CONFIG_NAME, Loader
+from experimentstash.quoting import quoted
 from experimentstash.schema import MISSING, CallConfig, EnvironmentConfig, ToolConfig, Unresolved
 from experimentstash.workspace import Stash
 
@@ -26,16 +27,15 @@ def composed(stash: Stash, name: str) -> ToolConfig:
     config_store.set_up()
     with config_store.variables(stash):
         loader = Loader(create_config_search_path(str(stash.conf)))
-        config = loader.load_configuration(CONFIG_NAME, [f"tool={name}"], RunMode.RUN)
+        config = loader.load_configuration(CONFIG_NAME, [f"tool={quoted(name)}"], RunMode.RUN)
         with _outside_a_run(config.hydra.runtime.choices):
             return _tool(without_hydra(config))
 
 
 def alone(path: Path) -> ToolConfig:
-    """Return what a registration says by itself. Raises OmegaConf's and YAML's errors."""
-    loaded = OmegaConf.load(path)
-    if not isinstance(loaded, DictConfig):
-        raise AssertionError("it is no mapping")
+    """Return what a registration says by itself. Raises OmegaConf's errors, and YamlError."""
+    content = yaml_files.parse(yaml_files.text_of(path), path, for_omegaconf=True)
+    loaded = OmegaConf.create(yaml_files.as_mapping(content, path))
     loaded.pop("defaults", None)
     with _outside_a_run({}):
         return _tool(OmegaConf.create({"tool": OmegaConf.merge(OmegaConf.structured(ToolConfig), loaded)}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import functools
 import os
 import re
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from experimentstash.errors import StashError, did_you_mean
-from experimentstash.files import kind_at
+from experimentstash.files import kind_at, read_text
 
 # Digits and letters that can't be taken for one another.
 _ID_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
@@ -30,10 +31,25 @@ class Stash:
     root: Path
     # From where paths are shown, though Hydra may go elsewhere later (hydra.job.chdir).
     here: Path = field(default_factory=lambda: _current_directory(), compare=False, repr=False)
+    # Where the command line has Hydra look too, after `conf`. None for the second: what the root config says holds.
+    more_dirs: tuple[Path, ...] = field(default=(), compare=False)
+    searchpath: tuple[str, ...] | None = field(default=None, compare=False)
 
     @property
     def conf(self) -> Path:
         return self.root / "conf"
+
+    @property
+    def config_dirs(self) -> tuple[Path, ...]:
+        """Where configuration files are, in Hydra's order: `conf`, and where it is told to look besides."""
+        entries = _searchpath(self.conf / "config.yaml") if self.searchpath is None else self.searchpath
+        further = (_place(entry) for entry in entries)
+        return self.conf, *self.more_dirs, *(place for place in further if place is not None)
+
+    def config_file(self, name: str) -> Path:
+        """Return the file of a config (`exp/figure1/pca`), in the first place that has it; in `conf` if none has."""
+        paths = [place / f"{name}.yaml" for place in self.config_dirs]
+        return next((path for path in paths if os.path.lexists(path)), paths[0])
 
     @property
     def run_roots(self) -> tuple[Path, Path]:
@@ -96,14 +112,22 @@ class Stash:
         return self.conf / "tool" / f"{tool}.yaml"
 
     def organizer(self, name: str) -> Path:
-        return self.conf / "exp" / f"{name}.yaml"
+        return self.config_file(f"exp/{name}")
 
     def tools(self) -> list[str]:
-        """Return the names of the registered tools, sorted."""
+        """Return the names of the tools that are registered in `conf`, sorted."""
         return _options(self.conf / "tool")
 
+    def known_tools(self) -> list[str]:
+        """Return the names of the tools that an experiment can choose, wherever they are registered, sorted."""
+        return sorted({name for place in self.config_dirs for name in _options(place / "tool")})
+
     def experiments(self) -> list[str]:
-        """Return the names of all experiment organizers (figure1/pca_swissroll), sorted."""
+        """Return the names of all experiment organizers (figure1/pca_swissroll), wherever Hydra finds them, sorted."""
+        return sorted({name for place in self.config_dirs for name in _options(place / "exp")})
+
+    def own_experiments(self) -> list[str]:
+        """Return the names of the experiment organizers in `conf`, sorted."""
         return _options(self.conf / "exp")
 
     def matching_experiments(self, pattern: str) -> list[str]:
@@ -184,9 +208,11 @@ def find_stash(start: Path | None = None) -> Stash:
 def _is_stash(directory: Path) -> bool:
     """Tell a stash's root from another Hydra application's; git keeps no empty conf/tool/."""
     try:
-        root_config = (directory / "conf" / "config.yaml").read_text(encoding="utf-8", errors="replace")
-    except OSError:
+        root_config = read_text(directory / "conf" / "config.yaml", errors="replace")
+    except FileNotFoundError:
         return False
+    except (OSError, ValueError):
+        root_config = ""
     return "experimentstash" in root_config or (directory / "conf" / "tool").is_dir()
 
 
@@ -219,6 +245,52 @@ def token_of(name: str) -> str | None:
     return token if is_token else None
 
 
+def _searchpath(root_config: Path) -> list[str]:
+    """Return where a root config has Hydra look for configs besides."""
+    try:
+        stat = root_config.stat()
+    except OSError:
+        return []
+    return _searchpath_in(root_config, stat.st_mtime_ns, stat.st_size)
+
+
+@functools.lru_cache(maxsize=16)
+def _searchpath_in(root_config: Path, *mark: int) -> list[str]:
+    try:
+        if "searchpath" not in read_text(root_config, errors="replace"):
+            return []
+        from experimentstash import yaml_files  # here, because few root configs say anything of it
+
+        entries = yaml_files.mapping(root_config)["hydra"]["searchpath"]
+    except (OSError, StashError, KeyError, TypeError):
+        return []
+    return [entry for entry in entries if isinstance(entry, str)] if isinstance(entries, list) else []
+
+
+def _place(entry: str) -> Path | None:
+    """Return the directory that an entry of a search path names; None if Hydra is to say what is wrong with it."""
+    if "${" in entry:
+        from omegaconf import OmegaConf
+        from omegaconf.errors import OmegaConfBaseException
+
+        try:
+            entry = str(OmegaConf.create({"entry": entry}).entry)
+        except OmegaConfBaseException:
+            return None
+    scheme, separator, rest = entry.partition("://")
+    if not separator or scheme == "file":
+        return Path(rest if separator else entry)
+    if scheme != "pkg":
+        return None
+    from importlib import resources
+
+    try:
+        found = resources.files(rest.replace("/", "."))
+    except Exception:  # whatever the package's own code raises
+        return None
+    return found if isinstance(found, Path) else None
+
+
 def _options(group: Path) -> list[str]:
     return sorted(path.relative_to(group).with_suffix("").as_posix() for path in _yaml_files(group))
 
@@ -234,10 +306,9 @@ def _yaml_files(directory: Path) -> Iterator[Path]:
 def _description(organizer: Path) -> str:
     """Return the one-line description of an organizer without parsing YAML (there may be thousands)."""
     try:
-        with organizer.open(encoding="utf-8", errors="replace") as stream:
-            for line in stream:
-                if line.startswith("description:"):
-                    return line.partition(":")[2].strip().strip("\"'")
+        for line in read_text(organizer, errors="replace").split("\n"):
+            if line.startswith("description:"):
+                return line.partition(":")[2].strip().strip("\"'")
     except OSError:
         pass
     return ""

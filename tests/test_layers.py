@@ -14,7 +14,9 @@ LAYERS = (
     {"light"},
     {"typed", "permissions"},
     {"errors"},
-    {"redaction", "parameters", "procfs", "schema", "signals", "steps", "terminal", "detect_writes", "text"},
+    {"redaction", "parameters", "procfs", "quoting", "schema", "signals", "steps", "terminal", "detect_writes", "text"},
+    {"files"},
+    {"yaml_files"},
     {"stash_loader"},
     {"loader"},
     {
@@ -22,7 +24,6 @@ LAYERS = (
         "together",
         "durations",
         "entrypoints",
-        "files",
         "process",
         "output",
         "job_config",
@@ -60,6 +61,7 @@ LAYERS = (
     | {f"calling.{name}" for name in ("simple_parsing", "pyrallis", "ml_collections", "literals")},
     {f"calling.{name}" for name in ("fire", "gin", "sacred", "key_value", "file")},
     {
+        "command_line",
         "run_places",
         "kept_clones",
         "sweep_list",
@@ -131,6 +133,7 @@ LAYERS = (
 # Only these may import Hydra or OmegaConf: what a job executes needs neither.
 COMPOSERS = {
     "app",
+    "command_line",
     "composition",
     "config_store",
     "stash_loader",

@@ -149,6 +149,7 @@ CHOICES: dict[str, tuple[str, list[str]]] = {
     ],
 )
 def test_a_choice_and_values_inside_it(stash: StashUnderTest, app: Path, key: str, path: str, nested: str) -> None:
+    from experimentstash import command_line
     from experimentstash.overrides import meant
 
     stash.add_tool("hydra", "plain", "entrypoint: main.py\ncall: {style: hydra}")
@@ -156,7 +157,8 @@ def test_a_choice_and_values_inside_it(stash: StashUnderTest, app: Path, key: st
         stash.add_experiment(f"e{number}", "hydra", text.format(key=key, path=path, nested=nested) + "\n")
     composer = Composer(Stash(stash.root))
     for number, (way, (_, overrides)) in enumerate(CHOICES.items()):
-        typed = meant(Stash(stash.root), [word.format(key=key, path=path) for word in overrides])
+        given = [word.format(key=key, path=path) for word in overrides]
+        typed = meant(Stash(stash.root), command_line.read(given)).words
         planned = plan(composer.compose([f"+exp=e{number}", *typed], stash.root / "outputs" / "x"))
         got, chosen = received(planned, "hydra")
         for part in path.split("."):

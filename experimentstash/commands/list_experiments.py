@@ -37,7 +37,7 @@ def list_experiments(stash: Stash, *, tool: str | None = None, tag: str | None =
 
     Raises StashError for a tool that isn't registered.
     """
-    if tool is not None and tool not in (valid := stash.tools()):
+    if tool is not None and tool not in (valid := stash.known_tools()):
         raise StashError(
             f"There is no tool {tool!r}.{did_you_mean(tool, valid)}\nTools: {', '.join(valid) or 'none yet'}"
         )

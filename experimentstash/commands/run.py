@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from experimentstash import command_line
 from experimentstash.errors import StashError
+from experimentstash.quoting import quoted
 from experimentstash.workspace import Stash
 
 
@@ -13,14 +16,15 @@ def hydra_arguments(stash: Stash, arguments: Sequence[str]) -> list[str]:
 
     Words without `=` name experiments, globs included; several make a sweep. StashError for one that isn't there.
     """
-    patterns = [word for word in arguments if "=" not in word and not word.startswith(("-", "~"))]
-    others = [word for word in arguments if word not in patterns]
+    line = command_line.read(arguments)
+    stash = command_line.in_places(stash, line)
+    known = set(stash.experiments())
+    patterns = [word for word in line.overrides if word in known or ("=" not in word and not word.startswith("~"))]
+    others = [word for word in line.overrides if word not in patterns]
     if not patterns:
         raise StashError(
             f"Which experiment shall run?\n{stash.inventory()}", "experimentstash run NAME (or 'figure1/*')"
         )
     found = dict.fromkeys(name for pattern in patterns for name in stash.matching_experiments(pattern))
-    # -m comes first: Hydra takes no overrides after an option that follows others.
-    is_sweep = len(found) > 1 or bool({"-m", "--multirun"} & set(others))
-    others = [word for word in others if word not in ("-m", "--multirun")]
-    return [*(["-m"] if is_sweep else []), f"+exp={','.join(found)}", *others]
+    experiments = f"+exp={','.join(map(quoted, found))}"
+    return replace(line, overrides=(experiments, *others), is_sweep=line.is_sweep or len(found) > 1).words

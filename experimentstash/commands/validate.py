@@ -27,6 +27,7 @@ from experimentstash.freeze import Bases, Plan, Request, plan
 from experimentstash.organizers import Organizer, Organizers
 from experimentstash.output import PLAIN, Paper, Style, as_prose, paper_of, say
 from experimentstash.process import CommandError
+from experimentstash.quoting import quoted
 from experimentstash.workspace import Stash, find_stash
 from experimentstash.yaml_lines import line_of
 
@@ -105,7 +106,7 @@ def validate(
         found.add("unfinished", _EVERYTHING, checks.check_unfinished(stash))
     except CommandError as error:
         found.add("git", _EVERYTHING, [Problem("git", error.message, ".", error.mend)])
-    registered = stash.tools()
+    registered = stash.known_tools()
     files = {each.name: checks.check_organizer(stash, each, registered) for each in organizers}
     every = tool is None and experiments is None
     duplicates = checks.check_duplicates(stash, organizers) + checks.check_tool_names(stash, tools)
@@ -252,12 +253,12 @@ def _check_tools(
 def _with_tool(composer: Composer, name: str, organizers: Sequence[Organizer], directory: Path) -> Request:
     """Compose a tool by itself, or where its registration needs an experiment (`${params.seed}`) with its first."""
     try:
-        return composer.compose([f"tool={name}"], directory)
+        return composer.compose([f"tool={quoted(name)}"], directory)
     except Exception:
         for each in organizers:
             if each.tool == name:
                 with contextlib.suppress(Exception):
-                    return composer.compose([f"+exp={each.name}"], directory)
+                    return composer.compose([f"+exp={quoted(each.name)}"], directory)
         raise
 
 
@@ -276,7 +277,7 @@ def _check_experiments(
     for organizer in sorted(organizers, key=lambda each: each.tool or ""):  # what one tool's have in common is kept
         name, where = organizer.name, organizer_file(composer.stash, organizer.name)
         try:
-            request = composer.compose([f"+exp={name}"], directory)
+            request = composer.compose([f"+exp={quoted(name)}"], directory)
         except Exception as error:
             found.add("composition", name, [explained("composition", error, where)])
             continue

@@ -1,0 +1,20 @@
+"""How a text is written in an override, so that Hydra reads that text and nothing else."""
+
+from __future__ import annotations
+
+import re
+
+# What Hydra's grammar (https://hydra.cc/docs/1.3/advanced/override_grammar/basic/) reads as a text without quotes.
+_PLAIN = re.compile(r"[A-Za-z_][\w./-]*", re.ASCII)
+_NO_TEXTS = {"null", "true", "false", "inf", "nan"}
+
+
+def quoted(text: str) -> str:
+    """Return a text with the quotes that it needs, if any, in an override."""
+    return text if _PLAIN.fullmatch(text) and text.lower() not in _NO_TEXTS else in_quotes(text)
+
+
+def in_quotes(text: str) -> str:
+    """Return a text in quotes: a backslash stands for itself, except in front of a quote."""
+    escaped = re.sub(r"(\\*)('|\Z)", lambda found: 2 * found[1] + found[2].replace("'", r"\'"), text)
+    return f"'{escaped}'"
