@@ -47,7 +47,7 @@ def named(stash: Stash, word: str) -> str:
         return word
     known = stash.experiments() if match["group"] == "exp" else stash.known_tools()
     value = match["value"]
-    names = [value] if value in known else _names(value, known, match["group"])
+    names = [value] if value in known else _names(stash, value, known, match["group"])
     if names is None:
         return word
     for name in names:
@@ -56,7 +56,7 @@ def named(stash: Stash, word: str) -> str:
     return f"{match['key']}={','.join(map(quoted, names))}"
 
 
-def _names(value: str, known: Sequence[str], group: str) -> list[str] | None:
+def _names(stash: Stash, value: str, known: Sequence[str], group: str) -> list[str] | None:
     """Return the names that a value stands for; None if it is something else, for Hydra to say or to do."""
     found: list[str] = []
     for piece in _pieces(value):
@@ -64,7 +64,7 @@ def _names(value: str, known: Sequence[str], group: str) -> list[str] | None:
         if piece in known:
             found.append(piece)
         elif isinstance(parsed, Glob):
-            found += _matching(parsed, piece, known, group)
+            found += _matching(stash, parsed, known, group)
         elif isinstance(parsed, str):
             found.append(parsed)
         elif piece and not _NO_NAME.search(piece):
@@ -74,12 +74,13 @@ def _names(value: str, known: Sequence[str], group: str) -> list[str] | None:
     return list(dict.fromkeys(found)) if any("glob(" in piece for piece in _pieces(value)) else found
 
 
-def _matching(pattern: Glob, text: str, known: Sequence[str], group: str) -> list[str]:
+def _matching(stash: Stash, pattern: Glob, known: Sequence[str], group: str) -> list[str]:
     found = pattern.filter(list(known))
     usable = [name for name in found if "${" not in name]
     if not usable:
-        what = "experiment" if group == "exp" else "tool"
-        raise StashError(f"No {what} matches {text}.\n{what.capitalize()}s: {', '.join(known) or 'none yet'}")
+        what, listed = ("experiment", stash.inventory()) if group == "exp" else ("tool", f"Tools: {', '.join(known)}")
+        besides = f" but {', '.join(map(repr, pattern.exclude))}" if pattern.exclude else ""
+        raise StashError(f"No {what} matches {', '.join(map(repr, pattern.include))}{besides}.\n{listed}")
     for name in found:
         if name not in usable:
             say(f"conf/{group}/{name}.yaml is left out: Hydra takes its name for an interpolation; rename it")
