@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests.leftovers import Leftovers
 from tests.prepared import READ_AT_START, Prepared
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -52,6 +53,25 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def pytest_xdist_auto_num_workers() -> int:
     """Have one more than there are cores: the one that has the tests on the cluster mostly waits for it."""
     return (os.cpu_count() or 1) + 1
+
+
+LEFTOVERS = pytest.StashKey[Leftovers]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[LEFTOVERS] = Leftovers()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    config.stash[LEFTOVERS].close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    try:
+        return (yield)
+    finally:
+        item.config.stash[LEFTOVERS].end_those_of(item.nodeid)
 
 
 @functools.cache
