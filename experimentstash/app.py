@@ -19,7 +19,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 
-from experimentstash import command_line, guard, preparing, records, sweepers
+from experimentstash import command_line, continuing, guard, naming, preparing, records, sweep_list, sweepers
 from experimentstash import session as sessions
 from experimentstash.config_store import JOB_NAME, VERSION_BASE, register
 from experimentstash.errors import StashError, explain_refusal
@@ -68,6 +68,9 @@ def main(argv: Sequence[str], continuation: Continuation | None = None) -> int:
             raise session.bug
     except Shown:
         pass
+    except (KeyboardInterrupt, SystemExit):
+        session.is_interrupted = True
+        raise
     except (Exception, Refusal) as raised:
         error = raised.__cause__ if isinstance(raised, Refusal) else raised
         assert error is not None
@@ -107,7 +110,8 @@ def _sum_up(session: Session, sweep: Path) -> None:
     session.has_unread = on_disk < len([*records.directories(sweep), *session.elsewhere])
     if not runs:
         return
-    print(sweep_table(session.stash, runs, paper_of(sys.stdout)), flush=True)
+    unbegun = _jobs(sweep, len(runs)) - len(runs)
+    print(sweep_table(session.stash, runs, paper_of(sys.stdout), unbegun=unbegun), flush=True)
     if (line := with_warnings(runs)) is not None:
         say(line)
     mistaken = [run for run in runs if run.state is State.FAILED and run.started is None]
@@ -115,6 +119,19 @@ def _sum_up(session: Session, sweep: Path) -> None:
         complain(f"{run.id}: {run.reason}")
     if len(mistaken) > _MISTAKES_SHOWN:
         complain(f"and {len(mistaken) - _MISTAKES_SHOWN} more runs did not start; experimentstash show RUN says why")
+    if session.is_interrupted and session.can_go_on:
+        with contextlib.suppress(StashError):  # its sweeper chose the runs as it went
+            continuing.command_line(session.stash, sweep, [])
+            command = naming.go_on(naming.sweep_at(session.stash, sweep))
+            say(f"the sweep was interrupted; what has not completed is done by\n  → {command}")
+
+
+def _jobs(sweep: Path, known: int) -> int:
+    """Return how many jobs a sweep has, as far as that is ``known``: not if its sweeper makes them as it goes."""
+    try:
+        return max(known, sum(map(len, sweep_list.read(sweep))))
+    except StashError:
+        return known
 
 
 def _run(session: Session, arguments: Sequence[str]) -> bool:

@@ -116,6 +116,7 @@ class Guard(Callback):
             if session.lock is None:
                 raise StashError(f"Another command is at work on {directory}.", "wait until it has ended")
             session.sweep, session.sweeper = directory, sweeper
+            session.can_go_on = launcher in (*_OUR_LAUNCHERS, BASIC_LAUNCHER)
         remark = sweep_size.remark(config) if is_new else None
         if sweeper == sweepers.BASIC:
             with read_write(config), open_dict(config):

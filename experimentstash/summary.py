@@ -52,7 +52,9 @@ def remarks(run: Run) -> list[str]:
     return [*(f"  warning: {warning}" for warning in run.warnings), *(f"  note: {note}" for note in run.notes)]
 
 
-def sweep_table(stash: Stash, runs: Sequence[Run], paper: Paper = PLAIN, *, most: int | None = _SHOWN) -> str:
+def sweep_table(
+    stash: Stash, runs: Sequence[Run], paper: Paper = PLAIN, *, most: int | None = _SHOWN, unbegun: int = 0
+) -> str:
     """Return a table of a sweep's runs: which, state, result if there are any, time, and where its log is.
 
     Of one with more than ``most`` runs it shows those that did not go well, or have a warning. How many there are in
@@ -67,15 +69,17 @@ def sweep_table(stash: Stash, runs: Sequence[Run], paper: Paper = PLAIN, *, most
         for run in shown
     ]
     lines = [tables.draw(columns, rows, paper)] if rows else []
-    return "\n".join([*lines, *_warnings(runs, paper), counts(runs, paper)])
+    return "\n".join([*lines, *_warnings(runs, paper), counts(runs, paper, unbegun)])
 
 
-def counts(runs: Sequence[Run], paper: Paper = PLAIN) -> str:
-    """Say how many runs there are in each state."""
+def counts(runs: Sequence[Run], paper: Paper = PLAIN, unbegun: int = 0) -> str:
+    """Say how many runs there are in each state; ``unbegun`` are not among them."""
     found = Counter(run.state for run in runs)
     others = [state for state in found if not state.is_known]
     each = [paper.paint(f"{found[state]} {words(state)}", _style(state)) for state in (*State, *others) if found[state]]
-    return f"{count(len(runs))}: {', '.join(each)}"
+    if unbegun:
+        each.append(paper.paint(f"{unbegun} not started", Style.ODD))
+    return f"{count(len(runs) + unbegun)}: {', '.join(each)}"
 
 
 def runs_table(stash: Stash, runs: Sequence[Run], paper: Paper = PLAIN) -> str:

@@ -106,7 +106,7 @@ def test_a_sweep_from_inside_a_tool(plain: StashUnderTest) -> None:
     records = [plain.record(plain.root / directory) for directory in found]
     assert [record["organizer"] for record in records] == ["fig/one", "fig/two"]
     assert [record["sweep"] for record in records] == [str((plain.root / found[0]).parent)] * 2
-    heading, *rows = done.stdout.splitlines()[-3:]
+    heading, *rows = done.stdout.splitlines()[-4:-1]
     assert heading.split() == ["run", "experiment", "state", "time", "log"]
     for record, row in zip(records, rows, strict=True):
         assert row.split()[:4] == [record["id"], record["organizer"], "✓", "completed"]
@@ -122,7 +122,7 @@ def test_a_launcher_makes_it_a_multirun(plain: StashUnderTest) -> None:
     assert len(found) == 2 and all(JOB.fullmatch(directory) for directory in found)
     assert {plain.record(plain.root / directory)["state"] for directory in found} == {"completed"}
     assert {(plain.root / directory / "output.log").read_text() for directory in found} == {"there\n"}
-    assert [line.split()[1:4] for line in done.stdout.splitlines()[-2:]] == [
+    assert [line.split()[1:4] for line in done.stdout.splitlines()[-3:-1]] == [
         ["fig/one", "++params.say=[there]", "✓"],
         ["fig/two", "++params.say=[there]", "✓"],
     ]
@@ -465,7 +465,7 @@ def test_a_failed_run_does_not_stop_a_sweep(plain: StashUnderTest) -> None:
     plain.add_experiment("fig/broken", "broken")
     done = plain.cli("-m", "+exp=told,fig/broken,fig/one", "++params.fail=3,0")
     assert done.returncode == 1, done.stderr
-    rows = done.stdout.splitlines()[-6:]
+    rows = done.stdout.splitlines()[-7:-1]
     assert [row.split()[1:5] for row in rows] == [
         ["told", "++params.fail=3", "✗", "failed"],
         ["told", "++params.fail=0", "✓", "completed"],
@@ -491,7 +491,8 @@ def test_a_signal_ends_a_basic_sweep(plain: StashUnderTest, tmp_path: Path, numb
     assert process.returncode == code
     assert not is_alive(pid)
     assert [plain.record(directory)["state"] for directory in plain.run_directories()] == ["cancelled"]
-    assert stdout.splitlines()[-1].split()[1:5] == ["told", f"++params.touch={touched}", "++params.sleep=60", "✗"]
+    assert stdout.endswith("\n2 runs: 1 cancelled, 1 not started\n") and "experimentstash resume" in stderr
+    assert stdout.splitlines()[-2].split()[1:5] == ["told", f"++params.touch={touched}", "++params.sleep=60", "✗"]
     assert "Traceback" not in stderr
 
 

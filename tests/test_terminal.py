@@ -356,6 +356,27 @@ def test_what_others_write_passes_by_above_the_live_table(shell: StashUnderTest)
     assert b"\x1b[?25" not in terminal.raw  # nobody else draws
 
 
+def test_an_interrupted_sweep_ends_with_its_counts_and_the_command_that_goes_on(shell: StashUnderTest) -> None:
+    argv = program(*TWO_AT_ONCE, "+exp=figure1/long", f"params.n={','.join(map(str, range(12)))}")
+    with Terminal(argv, cwd=shell.root) as terminal:
+        letting_go(shell, terminal, 0)
+        terminal.until(lambda seen: "2 running  1 done" in seen.text)
+        terminal.type("\x03")
+        assert terminal.end() == 130
+    *_, counts, said, command, interrupted = terminal.lines
+    assert re.fullmatch(r"12 runs: 1 completed, \d+ cancelled, \d+ not started", counts), terminal.text
+    assert sum(map(int, re.findall(r"\d+", counts)[1:])) == 12
+    assert said == "stash: the sweep was interrupted; what has not completed is done by"
+    assert interrupted == "error: interrupted"
+    (sweep,) = (path.parent for path in shell.root.glob("multirun/*/*/multirun.yaml"))
+    token = sweep.name.rpartition("-")[2]
+    assert command == f"  → experimentstash resume {token}"
+    for number in range(12):
+        (shell.root / f"go-{number}").touch()
+    done = shell.cli("resume", token)
+    assert "12 runs: 4 completed, 8 failed" in done.stdout and "was interrupted" not in done.stderr
+
+
 def test_lines_that_end_nowhere(shell: StashUnderTest) -> None:
     """What a tool writes last without an end of line gets one before our line, and none in a file of its own."""
     for number in (0, 1):
