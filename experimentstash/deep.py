@@ -16,9 +16,10 @@ from experimentstash import arrived, environments
 from experimentstash.checks import Problem, Severity, explained, organizer_file
 from experimentstash.errors import StashError
 from experimentstash.execute import tool_environment
-from experimentstash.freeze import Plan
+from experimentstash.freeze import Plan, draft
+from experimentstash.outcome import diagnose
 from experimentstash.process import CommandError, run
-from experimentstash.records import Run
+from experimentstash.records import Code
 from experimentstash.schema import CallStyle
 
 # Seconds that a tool may take to compose: what it imports can be large, and on a network file system.
@@ -54,14 +55,8 @@ def _check(planned: Plan, scratch: Path, patience: float) -> list[Problem]:
     if not environments.is_ready(planned.recipe):
         what = "its tool could not compose it, because the tool's environment is not made yet"
         return [Problem("deep", what, where, f"experimentstash tool sync {request.tool}", Severity.warning)]
-    named = Run(
-        id=request.id,
-        directory=str(request.directory),
-        experiment=request.config.experiment,
-        organizer=request.organizer,
-        tool=request.tool,
-        command=command,
-    )
+    named = draft(planned)
+    named.code = Code(path=str(planned.directory))
     try:
         environment = tool_environment(named, planned.secrets)
         environment.pop("HYDRA_FULL_ERROR", None)
@@ -69,10 +64,9 @@ def _check(planned: Plan, scratch: Path, patience: float) -> list[Problem]:
         cwd = scratch if request.config.tool.working_directory == "run" else Path(command.cwd)
         said = run([*command.argv, "--cfg", "all"], cwd=cwd, env=environment, timeout=patience).stdout
     except CommandError as error:
-        told = "\n".join(_meaningful(error.stderr or error.stdout))
-        return [
-            Problem("deep", f"{request.tool} can't compose it:\n{told}", where, "mend `params:` or `experiment:` there")
-        ]
+        said = error.stderr or error.stdout
+        mend = diagnose(named, said) or "mend `params:` or `experiment:` there"  # as a run would be told
+        return [Problem("deep", f"{request.tool} can't compose it:\n" + "\n".join(_meaningful(said)), where, mend)]
     except StashError as error:
         return [explained("deep", error, where)]
     composed = arrived.parse(said[found.start() :]) if (found := _BEGINNING.search(said)) else None

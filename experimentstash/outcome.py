@@ -124,7 +124,11 @@ def remarks(ending: Ending, state: State) -> tuple[list[str], list[str]]:
 
 def advise(run: Run, log: Path) -> str | None:
     """Return what to change, and in which file, if the log of a failed run ends with a mistake that is known."""
-    text = _tail(log)
+    return diagnose(run, _tail(log))
+
+
+def diagnose(run: Run, text: str) -> str | None:
+    """Return what to change, and in which file, if what the tool of a run has said tells a mistake that is known."""
     registration = run.registration or "the tool's registration"
     script = next((word for word in run.command.argv if word.endswith(".py")), None)
     missing = list(re.finditer(r"(?:ModuleNotFoundError|ImportError): No module named '?([\w.]+)'?", text))
@@ -151,6 +155,8 @@ def advise(run: Run, log: Path) -> str | None:
             "the tool's configuration doesn't have one of these keys: mend it in the organizer's `params`,"
             " or write `+key` there to add it"
         )
+    if re.search(r"MissingConfigException|^Could not find '|Could not load '", text, re.MULTILINE):
+        return "the tool has no config of that name: mend `experiment:` or `params:` in the organizer"
     if re.search(r"^MemoryError|CUDA out of memory|OutOfMemoryError", text, re.MULTILINE):
         return f"it ran out of memory (peak {(run.peak_memory or 0) / 1e9:.1f} GB): give it more, or make it need less"
     return None

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from experimentstash.commands.validate import validate
 from experimentstash.outcome import advise
 from experimentstash.records import Code, Command, Environment, Run
-from tests.conftest import StashUnderTest
+from tests.conftest import InProcess, StashUnderTest
+from tests.tool_support import as_stash
 
 
 @pytest.mark.parametrize(("script", "module"), [("src/train.py", "src.train"), ("src/relative.py", "src.relative")])
@@ -105,3 +107,39 @@ def test_it_depends_on_how_the_tool_is_run(tmp_path: Path) -> None:
 def test_no_log_no_advice(tmp_path: Path) -> None:
     run = Run("a", str(tmp_path), None, None, "t", Command(["x"], "/"))
     assert advise(run, tmp_path / "output.log") is None
+
+
+HYDRA = """
+import hydra
+{}
+@hydra.main(config_path="conf", config_name="config", version_base="1.3")
+def main(config):
+    pass
+if __name__ == "__main__":
+    main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("imports", "params", "words"),
+    [
+        ("import numpie_for_tests", "{}", "install 'numpie_for_tests'"),
+        ("import own.missing", "{}", "run it as a module"),
+        ("", "{sede: 1}", "doesn't have one of these keys"),
+        ("", "{model: huge}", "no config of that name"),
+    ],
+    ids=["a package", "a module of its own", "a key", "a config"],
+)
+def test_a_deep_check_says_what_a_run_says(
+    stash: StashUnderTest, in_process: InProcess, imports: str, params: str, words: str
+) -> None:
+    stash.add_tool("t", None, "entrypoint: scripts/main.py\ncall: {style: hydra, configs: scripts/conf}\n")
+    stash.write("tools/t/scripts/main.py", HYDRA.format(imports))
+    stash.write("tools/t/scripts/conf/config.yaml", "defaults: [model: small]\nseed: 1\n")
+    stash.write("tools/t/scripts/conf/model/small.yaml", "size: 1\n")
+    stash.write("tools/t/own/__init__.py", "")
+    stash.add_experiment("e", "t", f"params: {params}\n")
+    (problem,) = [each for each in validate(as_stash(stash), is_deep=True).problems if each.check == "deep"]
+    in_process(stash, "run", "e")
+    assert words in str(problem.mend)
+    assert problem.mend == stash.record()["advice"]
