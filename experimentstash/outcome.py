@@ -155,7 +155,7 @@ def diagnose(run: Run, text: str) -> str | None:
             "the tool's configuration doesn't have one of these keys: mend it in the organizer's `params`,"
             " or write `+key` there to add it"
         )
-    if re.search(r"MissingConfigException|^Could not find '|Could not load '", text, re.MULTILINE):
+    if re.search(r"MissingConfigException|Could not find '[^']+/|Could not load '", text):
         return "the tool has no config of that name: mend `experiment:` or `params:` in the organizer"
     if re.search(r"^MemoryError|CUDA out of memory|OutOfMemoryError", text, re.MULTILINE):
         return f"it ran out of memory (peak {(run.peak_memory or 0) / 1e9:.1f} GB): give it more, or make it need less"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import subprocess
 import sys
@@ -9,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash.commands.init import init
+from experimentstash import __version__, environments, installation
+from experimentstash.commands.init import init, main
 from experimentstash.commands.validate import validate
 from experimentstash.errors import StashError
 from experimentstash.workspace import Stash
@@ -113,3 +116,93 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert (again.returncode, again.stdout) == (2, "") and "is a stash already" in again.stderr
     (tmp_path / "file").write_text("")
     assert "is a file" in call("file").stderr
+
+
+@pytest.mark.parametrize(
+    ("told", "requirement", "note"),
+    [
+        (
+            {"url": "https://host.example/o/r.git", "vcs_info": {"vcs": "git", "commit_id": "1" * 40}},
+            f"experimentstash @ git+https://host.example/o/r.git@{'1' * 40}",
+            None,
+        ),
+        (
+            {"url": "https://me:secret@host.example/o/r", "vcs_info": {"vcs": "git", "commit_id": "2" * 40}},
+            f"experimentstash @ git+https://host.example/o/r@{'2' * 40}",
+            None,
+        ),
+        (
+            {"url": "https://host.example/e-1.whl", "archive_info": {}},
+            "experimentstash @ https://host.example/e-1.whl",
+            None,
+        ),
+        (None, f"experimentstash=={__version__}", None),
+        ("nonsense", f"experimentstash=={__version__}", None),
+    ],
+    ids=["a repository", "with a password", "a file", "an index", "what nobody can read"],
+)
+def test_how_it_was_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: object, requirement: str, note: str | None
+) -> None:
+    info = tmp_path / f"experimentstash-{__version__}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: experimentstash\nVersion: {__version__}\n")
+    if told is not None:
+        (info / "direct_url.json").write_text(told if isinstance(told, str) else json.dumps(told))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(installation, "__file__", str(tmp_path / "site-packages" / "experimentstash" / "x.py"))
+    assert installation.here() == installation.Installation(requirement, note)
+
+
+@pytest.mark.parametrize(
+    ("remote", "shown"),
+    [
+        ("git@host.example:o/r.git", "ssh://git@host.example/o/r.git"),
+        ("https://me:secret@host.example/o/r.git", "https://host.example/o/r.git"),
+        (None, "file://"),
+        ("/some/where", "file://"),
+    ],
+)
+def test_a_clone_is_told_by_its_commit_and_where_others_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, remote: str | None, shown: str
+) -> None:
+    clone = tmp_path / "clone"
+    git("init", "-q", str(clone), cwd=tmp_path)
+    if remote is not None:
+        git("remote", "add", "origin", remote, cwd=clone)
+    (clone / "x").write_text("")
+    git("add", "x", cwd=clone)
+    git("commit", "-q", "-m", "x", cwd=clone)
+    info = tmp_path / f"experimentstash-{__version__}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: experimentstash\nVersion: {__version__}\n")
+    (info / "direct_url.json").write_text(json.dumps({"url": clone.as_uri(), "dir_info": {"editable": True}}))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    commit = git("rev-parse", "HEAD", cwd=clone).strip()
+    made_by = installation.here()
+    assert made_by.requirement.startswith(f"experimentstash @ git+{shown}")
+    assert made_by.requirement.endswith(f"@{commit}") and "secret" not in made_by.requirement
+    assert (made_by.note is None) == (shown != "file://")
+    (clone / "x").write_text("changed")
+    assert "not committed" in str(installation.here().note)
+
+
+def test_what_a_new_stash_pins_can_be_installed(tmp_path: Path) -> None:
+    stash = init(tmp_path / "new").root
+    uv = environments._find_uv()
+    subprocess.run([uv, "venv", "-q", "-p", sys.executable, "here"], cwd=tmp_path, check=True)
+    wanted = ["--python", "here/bin/python", "--no-deps", "-r", str(stash / "requirements.txt")]
+    subprocess.run([uv, "pip", "install", "-q", *wanted], cwd=tmp_path, check=True)
+    seen = [str(tmp_path / "here/bin/python"), "-c", "import experimentstash; print(experimentstash.__version__)"]
+    assert subprocess.run(seen, cwd=tmp_path, capture_output=True, text=True).stdout == f"{__version__}\n"
+    assert "pip install experimentstash" not in (stash / "README.md").read_text()
+
+
+def test_a_requirements_file_of_somebodys_own_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "requirements.txt").write_text("mine\n")
+    monkeypatch.chdir(tmp_path)
+    main(argparse.Namespace(directory=Path()))
+    assert (tmp_path / "requirements.txt").read_text() == "mine\n"
+    assert "add to it  experimentstash @ " in capsys.readouterr().out

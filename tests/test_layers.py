@@ -72,6 +72,7 @@ LAYERS = (
         "build_traces",
         "nested",
         "older_trees",
+        "installation",
     },
     {"provenance", "calling.arguments", "environments", "collect", "completion", "slurm", "summary", "wandb_runs"}
     | {"copies", "editable"}

@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from experimentstash import git
+from experimentstash import git, installation
 from experimentstash.errors import StashError
 from experimentstash.files import Unfit, inside
 from experimentstash.workspace import find_stash
 
 # Directories that a clone must have too; git keeps none that is empty.
 _KEPT = ("conf/tool", "conf/exp", "tools", "outputs", "multirun")
+# Brings the ExperimentStash that made the stash.
+_REQUIREMENTS = "requirements.txt"
 _TEMPLATES = {"conf/config.yaml": "config.yaml", ".gitignore": "gitignore", "README.md": "README.md"}
 
 
@@ -30,6 +32,11 @@ def main(given: argparse.Namespace) -> int:
     made = init(given.directory)
     here = made.root == Path.cwd()
     print(f"A new stash is in {made.root}{', a new git repository' if made.is_new_repository else ''}.")
+    made_by = installation.here()
+    if _REQUIREMENTS not in made.files:
+        print(f"{_REQUIREMENTS} was there already: add to it  {made_by.requirement}")
+    if made_by.note is not None:
+        print(f"Look at how {_REQUIREMENTS} brings ExperimentStash: {made_by.note}.")
     print("Nothing is committed. Next:")
     if not here:
         print(f"  cd {shlex.quote(str(given.directory))}")
@@ -54,6 +61,8 @@ def init(directory: Path) -> NewStash:
     """
     root = directory.absolute()
     files = _files(root.resolve().name)
+    if os.path.lexists(root / _REQUIREMENTS):
+        del files[_REQUIREMENTS]  # it is somebody's own
     _refuse_what_collides(root, files)
     is_new_repository = git.toplevel(root) is None
     try:
@@ -75,6 +84,10 @@ def _files(name: str) -> dict[str, str]:
     templates = resources.files("experimentstash") / "scaffold"
     texts = {path: (templates / template).read_text(encoding="utf-8") for path, template in _TEMPLATES.items()}
     texts["README.md"] = texts["README.md"].replace("{name}", name)
+    made_by = installation.here()
+    note = f"# {made_by.note}\n" if made_by.note else ""
+    head = f"# What made this stash, and runs it: pip install -r {_REQUIREMENTS}\n"
+    texts[_REQUIREMENTS] = f"{head}{note}{made_by.requirement}\n"
     return {**texts, **{f"{folder}/.gitkeep": "" for folder in _KEPT}}
 
 
