@@ -65,6 +65,7 @@ class Added:
     experiment: str  # the organizer's name
     command: str | None  # what the example will execute; None: it needs values first
     needs: tuple[str, ...]  # the parameters that only the user can give
+    environment: str  # what it is made from, for people
     has_environment: bool
     to_commit: tuple[str, ...]
     notes: tuple[str, ...]
@@ -130,6 +131,8 @@ def add(
             if make_environment:
                 python = _make_environment(transaction, stash, name, made.directory, report)
                 _refuse_lacking(made, python)
+            recipe = registrations.recipe(stash, name, registrations.read(stash, name), made.directory)
+            shown_environment = recipe.shown
             shown = _composed(transaction, stash, f"tool={name}" if needs else f"+exp={experiment}")
             transaction.commit()
         kept_clones.forget(stash)
@@ -146,6 +149,7 @@ def add(
         experiment=experiment,
         command=None if needs else shown,
         needs=needs,
+        environment=shown_environment,
         has_environment=make_environment,
         to_commit=tuple(each.path for each in entries),
         notes=tuple(made.notes),
@@ -356,6 +360,19 @@ def _notes(tree: Path, detected: Detection, is_local: bool) -> list[str]:
         )
     if is_local:
         notes.append("its URL is a path on this machine: who clones the stash elsewhere can't get the tool")
+    if detected.left:
+        notes.append(f"not used for its environment: {'; '.join(detected.left)}")
+    if any("conda" in each for each in detected.left):
+        notes.append(
+            "to use a conda environment that you make yourself: --interpreter PREFIX, or `environment: {interpreter:"
+            " PREFIX/bin/python}` in its registration"
+        )
+    if detected.kind is EnvironmentKind.empty:
+        needs = f", and it imports {', '.join(detected.lacking[:10])}" if detected.lacking else ""
+        notes.append(
+            f"nothing in the repository says what it needs{needs}: its environment is an empty one, unless you name"
+            " packages as `dependencies:` in its registration"
+        )
     if detected.writes:
         seen = [f"{write.path}{'' if write.is_whole else '…'} ({write.where})" for write in detected.writes[:5]]
         setting = "collect" if any(write.is_whole for write in detected.writes) else "working_directory: run"
@@ -395,7 +412,11 @@ def _registration(path: str, chosen: Candidate, detected: Detection, commit: str
     else:
         call |= _call(chosen)
         call = {} if call == {"style": CallStyle.options.value} else call
-    usual = {"pyproject.toml", "setup.py", "setup.cfg", "requirements.txt", chosen.file, None}
+    environment: dict[str, str | None] = {}
+    if detected.file is not None and detected.file.startswith("../"):  # what lies in the tool is found at each run
+        environment["file"] = scalar(detected.file)
+        listed = ", ".join(map(scalar, detected.requirements))
+        environment["requirements"] = f"[{listed}]" if listed else None
     python = detected.python if detected.python and not detected.python_is_read else None
     return registrations.registration(
         {
@@ -406,7 +427,7 @@ def _registration(path: str, chosen: Candidate, detected: Detection, commit: str
             "description": scalar(detected.description) if detected.description else None,
             "collect": _collect(detected),
         },
-        {"call": call, "environment": {} if detected.file in usual else {"file": scalar(detected.file or "")}},
+        {"call": call, "environment": environment},
     )
 
 

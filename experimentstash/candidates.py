@@ -12,7 +12,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
-from experimentstash import entrypoints, hydra_configs
+from experimentstash import declarations, entrypoints, hydra_configs
 from experimentstash import sources as source_files
 from experimentstash.declared import program
 from experimentstash.declared.option import Declared, Option
@@ -123,7 +123,7 @@ def find(directory: Path, project: Mapping[str, Any], sources: Mapping[str, Sour
     """Return what may start the tool in a directory, the likeliest first."""
     found: dict[str, Candidate] = {}
     taken: set[str] = set()
-    installed = is_installed(directory, project)
+    installed = _is_installed(directory)
     imported = {each.path for source in sources.values() for each in source_files.imported(source, sources)}
 
     def add(entrypoint: str, rank: Rank, source: Source | None, *, file: str | None = None, name: str = "") -> None:
@@ -274,12 +274,12 @@ def _either(source: Source, inner: Source | None) -> Source:
     return source if source.hydra or source.parses or inner is None else inner
 
 
-def is_installed(directory: Path, project: Mapping[str, Any]) -> bool:
+def _is_installed(directory: Path) -> bool:
     """Tell whether the environment will have the project itself in it, as a package."""
-    package = project.get("tool", {}).get("uv", {}).get("package")
-    if isinstance(package, bool):
-        return package
-    return "build-system" in project or any((directory / name).is_file() for name in ("setup.py", "setup.cfg"))
+    try:
+        return declarations.is_package(directory)
+    except StashError:  # whoever makes the environment says what is wrong with it
+        return False
 
 
 def _as_module(path: str, directory: Path, installed: bool) -> str | None:

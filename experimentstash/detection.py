@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from experimentstash import candidates, detect_writes
+from experimentstash import candidates, declarations, detect_writes, poetry
 from experimentstash import sources as source_files
 from experimentstash.candidates import Candidate, Rank, text
 from experimentstash.detect_writes import Write
@@ -29,13 +29,15 @@ class Detection:
 
     kind: EnvironmentKind
     file: str | None  # what the environment is made from, relative to the tool's directory
-    is_locked: bool
+    requirements: tuple[str, ...]  # further files with requirements, installed with that
+    left: tuple[str, ...]  # what else says what it needs, and why that isn't used
     python: str | None  # which Python it asks for
     python_is_read: bool  # uv reads that itself where it stands
     description: str
     candidates: tuple[Candidate, ...]
     notes: tuple[str, ...] = field(default=())
     writes: tuple[Write, ...] = ()  # where the best candidate seems to write below its working directory
+    lacking: tuple[str, ...] = ()  # what the best candidate imports though nothing says that it needs it
 
     @property
     def best(self) -> Candidate | None:
@@ -64,20 +66,28 @@ class Survey:
             named = known[0] if known else candidates.named(self.directory, entrypoint, self.project, self.sources)
             found = [named, *(each for each in found if each is not named)]
         best = found[0] if found else None
-        kind, file = _environment(self.directory, self.project, best, bool(self.sources))
+        choice = declarations.choose(
+            self.directory,
+            self.directory / file
+            if (file := (best.file if best is not None else None) or "").endswith(".py")
+            else None,
+            is_script=best is not None and best.entrypoint.split(" ")[0].endswith(".py"),
+            runs_python=best.rank is not Rank.EXECUTABLE if best is not None else bool(self.sources),
+        )
         python, is_read = _python(self.directory, self.project, best)
+        lacking = _imports(best, self.sources) if choice.kind is EnvironmentKind.empty and best is not None else []
         return Detection(
-            kind=kind,
-            file=file,
-            is_locked=kind is EnvironmentKind.pyproject
-            and bool(file)
-            and (self.directory / (file or "")).with_name("uv.lock").is_file(),
+            kind=choice.kind,
+            file=_relative(self.directory, choice.file),
+            requirements=tuple(each.relative_to(self.directory).as_posix() for each in choice.requirements),
+            left=choice.left,
             python=python,
             python_is_read=is_read,
             description=_description(self.directory, self.project),
             candidates=tuple(found),
             notes=tuple(_notes(self.directory)),
             writes=() if best is None else _writes(best, self.sources),
+            lacking=tuple(lacking),
         )
 
 
@@ -95,11 +105,14 @@ def detect(directory: Path, entrypoint: str | None = None) -> Detection:
 
 def detect_environment(directory: Path) -> Detection:
     """Return what an environment can be made from in ``directory`` alone, whatever is started there."""
-    project = _toml(directory / "pyproject.toml")
-    kind, file = _environment(directory, project, None, False)
-    python, is_read = _python(directory, project, None)
-    is_locked = kind is EnvironmentKind.pyproject and (directory / "uv.lock").is_file()
-    return Detection(kind, file, is_locked, python, is_read, "", ())
+    choice = declarations.choose(directory, None, is_script=False, runs_python=True)
+    python, is_read = _python(directory, _toml(directory / "pyproject.toml"), None)
+    requirements = tuple(each.relative_to(directory).as_posix() for each in choice.requirements)
+    return Detection(choice.kind, _relative(directory, choice.file), requirements, choice.left, python, is_read, "", ())
+
+
+def _relative(directory: Path, file: Path | None) -> str | None:
+    return None if file is None else file.relative_to(directory).as_posix()
 
 
 def _writes(best: Candidate, sources: Mapping[str, Source]) -> tuple[Write, ...]:
@@ -113,6 +126,13 @@ def _writes(best: Candidate, sources: Mapping[str, Source]) -> tuple[Write, ...]
         for option in best.options
         if option.example and not option.is_positional and option.name.lstrip("-") not in said
     }
+    reached = _reached(source, sources)
+    found = [write for each in reached for write in detect_writes.found(each.tree, each.path, options)]
+    return detect_writes.merged([*found, *detect_writes.of_options(options, source.path)])
+
+
+def _reached(source: Source, sources: Mapping[str, Source]) -> list[Source]:
+    """Return a file and what it imports of the repository, the nearest first."""
     read: dict[str, Source] = {}
     waiting = [source]
     while waiting and len(read) < _MOST_IMPORTED:
@@ -120,39 +140,18 @@ def _writes(best: Candidate, sources: Mapping[str, Source]) -> tuple[Write, ...]
         if first.path not in read:
             read[first.path] = first
             waiting += source_files.imported(first, sources)
-    found = [write for each in read.values() for write in detect_writes.found(each.tree, each.path, options)]
-    return detect_writes.merged([*found, *detect_writes.of_options(options, source.path)])
+    return list(read.values())
+
+
+def _imports(best: Candidate, sources: Mapping[str, Source]) -> list[str]:
+    """Return the top-level packages that a program imports, itself or by other files, which are not its own."""
+    source = sources.get(best.file or "")
+    own = {part.removesuffix(".py") for path in sources for part in path.split("/")}
+    names = {name for each in ([] if source is None else _reached(source, sources)) for name in each.packages}
+    return sorted(names - own - sys.stdlib_module_names)
 
 
 # --- the environment -------------------------------------------------------------------------------------------------
-
-
-def _environment(
-    directory: Path, project: Mapping[str, Any], best: Candidate | None, has_python: bool
-) -> tuple[EnvironmentKind, str | None]:
-    """Return what `environment.kind: auto` will come to, and the file."""
-    script = best.file if best is not None and (best.file or "").endswith(".py") else None
-    if script and SCRIPT_BLOCK.search(text(directory / script)):
-        return EnvironmentKind.script, script
-    if (
-        "project" in project
-        or "build-system" in project
-        or "dependency-groups" in project
-        or ("poetry" in project.get("tool", {}))
-    ):
-        return EnvironmentKind.pyproject, "pyproject.toml"
-    if (directory / "setup.py").is_file():
-        return EnvironmentKind.pyproject, "setup.py"
-    if re.search(r"(?m)^\[(?:metadata|options)\b", text(directory / "setup.cfg")):
-        return EnvironmentKind.pyproject, "setup.cfg"
-    if (directory / "requirements.txt").is_file():
-        return EnvironmentKind.requirements, "requirements.txt"
-    elsewhere = sorted(path for path in directory.glob("requirements/*.txt"))
-    preferred = [path for path in elsewhere if path.stem in ("base", "main", "requirements", "prod")]
-    if preferred:
-        return EnvironmentKind.requirements, preferred[0].relative_to(directory).as_posix()
-    runs_python = best is None or best.rank is not Rank.EXECUTABLE
-    return (EnvironmentKind.requirements if has_python and runs_python else EnvironmentKind.none), None
 
 
 def _python(directory: Path, project: Mapping[str, Any], best: Candidate | None) -> tuple[str | None, bool]:
@@ -166,6 +165,8 @@ def _python(directory: Path, project: Mapping[str, Any], best: Candidate | None)
         return declared, True
     if version := text(directory / ".python-version").strip().splitlines():
         return version[0].strip(), True
+    if declared := poetry.python(project):
+        return declared, False
     parser = configparser.ConfigParser(interpolation=None, strict=False)
     try:
         parser.read_string(text(directory / "setup.cfg"))
@@ -201,12 +202,6 @@ def _one_line(said: str) -> str:
 
 
 def _notes(directory: Path) -> Iterator[str]:
-    for name in ("environment.yml", "environment.yaml"):
-        if (directory / name).is_file():
-            yield (
-                f"{name} describes a conda environment, which isn't made here: give what it needs in `dependencies:`,"
-                " or the Python of such an environment as `environment.interpreter`"
-            )
     if (directory / "poetry.lock").is_file() and not (directory / "uv.lock").is_file():
         yield "poetry.lock isn't read: the versions are resolved when the environment is made"
 

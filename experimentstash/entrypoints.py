@@ -16,6 +16,7 @@ class Entrypoint:
 
     words: tuple[str, ...]
     script: Path | None
+    program: Path | None = None  # the Python file that is started, by its name or as a module of the tool's directory
 
     @property
     def is_module(self) -> bool:
@@ -83,4 +84,14 @@ def read(entrypoint: str, directory: Path) -> Entrypoint:
             f"jupyter nbconvert --to script {shlex.quote(words[0])} in the tool's directory, commit that, and write"
             f" `entrypoint: {script}`",
         )
-    return Entrypoint(tuple(words), directory / words[0] if words[0].endswith(".py") else None)
+    file = directory / words[0] if words[0].endswith(".py") else None
+    return Entrypoint(tuple(words), file, file or (_module(directory, words[1]) if words[0] == "-m" else None))
+
+
+def _module(directory: Path, name: str) -> Path | None:
+    path = name.replace(".", "/")
+    for start in (directory, directory / "src"):
+        for found in (start / path / "__main__.py", start / f"{path}.py", start / path / "__init__.py"):
+            if found.is_file():
+                return found
+    return None

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from subprocess import CompletedProcess
 
-from experimentstash import build_traces, files, recipes, records, uv_errors
+from experimentstash import build_traces, declarations, files, poetry, records, uv_errors
 from experimentstash.errors import StashError
 from experimentstash.output import is_terminal
 from experimentstash.process import clean_environment, run
@@ -183,7 +183,7 @@ class _Uv:
         project = self.recipe.project
         places = [home / "uv/uv.toml", Path("/etc/uv/uv.toml"), project / "uv.toml", project / "pyproject.toml"]
         places += [Path(given)] if (given := os.environ.get("UV_CONFIG_FILE")) else []
-        return any(_CERTIFICATES_IN_FILE.search(recipes.read(place) or b"") for place in places)
+        return any(_CERTIFICATES_IN_FILE.search(declarations.read(place) or b"") for place in places)
 
     def _advice(self, said: str) -> str:
         recipe = self.recipe
@@ -221,6 +221,7 @@ def _install(recipe: Recipe, directory: Path, uv: _Uv) -> None:
     extras = [word for extra in wanted.extras for word in ("--extra", extra)]
     groups = [word for group in wanted.groups for word in ("--group", group)]
     what: list[str] = []
+    packages = list(tool.dependencies)
     if recipe.kind is EnvironmentKind.script:
         uv("sync", "--script", str(recipe.file), "--active", *locked, *version, VIRTUAL_ENV=place)
     elif locked:
@@ -231,17 +232,19 @@ def _install(recipe: Recipe, directory: Path, uv: _Uv) -> None:
         uv("venv", "--quiet", *alone, *version, place)
         if recipe.kind is EnvironmentKind.pyproject:
             what = [*_project(recipe, extras), *groups]
+            packages += _declared(recipe)
         elif recipe.file:
             what = ["-r", str(recipe.file)]
-    if what or tool.dependencies:
-        uv("pip", "install", *python, *what, "--", *tool.dependencies)
+    what += [word for each in recipe.requirements for word in ("-r", str(each))]
+    if what or packages:
+        uv("pip", "install", *python, *what, "--", *packages)
     mark = {
         "python": _venv_says("version_info", directory),
         "uv": _venv_says("uv", directory),
         "made": records.now(),
         "tool": recipe.name,
         "kind": recipe.kind.value,
-        "from": str(recipe.lock_path or recipe.file or ""),
+        "from": " ".join(map(str, filter(None, [recipe.lock_path or recipe.file, *recipe.requirements]))),
         "packages": uv("pip", "freeze", *python).splitlines(),
     }
     files.write_atomically(directory / READY_MARK, json.dumps(mark, indent=2) + "\n")
@@ -249,11 +252,19 @@ def _install(recipe: Recipe, directory: Path, uv: _Uv) -> None:
 
 def _project(recipe: Recipe, extras: list[str]) -> list[str]:
     """Return what tells `uv pip install` to install the project, editable, or what it declares if it is no package."""
-    if recipes.is_package(recipe.project):
+    if declarations.is_package(recipe.project):
         chosen = ",".join(recipe.tool.environment.extras)
         return ["--editable", f".[{chosen}]" if chosen else "."]
-    has_project = "project" in recipes.toml(recipe.project / "pyproject.toml")
+    has_project = "project" in declarations.toml(recipe.project / "pyproject.toml")
     return ["-r", "pyproject.toml", *extras] if has_project else []
+
+
+def _declared(recipe: Recipe) -> list[str]:
+    """Return what a project that is no package declares in ways that uv doesn't read."""
+    if declarations.is_package(recipe.project):
+        return []
+    data, extras = declarations.toml(recipe.project / "pyproject.toml"), recipe.tool.environment.extras
+    return [*poetry.requirements(data, extras), *declarations.of_setup_cfg(recipe.project, extras)]
 
 
 @contextlib.contextmanager
@@ -270,5 +281,5 @@ def _gone_unless_finished(directory: Path) -> Iterator[None]:
 
 def _venv_says(key: str, directory: Path) -> str | None:
     """Return the version number that a virtual environment's pyvenv.cfg gives for ``key``; None outside one."""
-    found = re.search(rf"(?m)^{key}\s*=\s*([\d.]*\d)".encode(), recipes.read(directory / "pyvenv.cfg") or b"")
+    found = re.search(rf"(?m)^{key}\s*=\s*([\d.]*\d)".encode(), declarations.read(directory / "pyvenv.cfg") or b"")
     return found[1].decode() if found else None

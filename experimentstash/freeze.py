@@ -423,11 +423,11 @@ def explain(planned: Plan) -> list[str]:
     """Say, line by line, what would be executed and why."""
     request, command = planned.request, planned.command
     tool = request.config.tool
-    made_from = planned.recipe.kind.value + (f" ({planned.recipe.lock_file})" if planned.recipe.lock_file else "")
+    python = planned.recipe.directory or environments.interpreter(planned.recipe) or "none"
     lines = [
         f"organizer    {request.organizer or '(none)'}",
         f"tool         {request.tool}: {tool.entrypoint} in {tool.path}, called in the style `{tool.call.style.value}`",
-        f"environment  {made_from}: {planned.recipe.directory or environments.interpreter(planned.recipe) or 'none'}",
+        f"environment  {planned.recipe.shown}: {python}",
         *([f"code         {request.frozen.directory}"] if request.frozen is not None else []),
         f"directory    {request.directory}",
         f"cwd          {command.cwd}",
@@ -453,6 +453,7 @@ def _basis(request: Request) -> Basis:
         request.stash.environments,
         own_home=None if request.frozen is None else request.frozen.environments,
         runs_python=entry.runs_python,
+        program=entry.program,
     )
     environments.refuse_other_python(recipe)
     interpreter = environments.interpreter(recipe)

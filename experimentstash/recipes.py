@@ -12,23 +12,17 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from experimentstash import declarations
+from experimentstash.declarations import PROJECT_FILES, is_package, read, script_block, workspace
 from experimentstash.errors import StashError
 from experimentstash.schema import EnvironmentKind, ToolConfig
 
 _FORMAT = 2  # part of every key: raise it when the way environments are made changes
-# Project files, and what tells that they describe a project: many hold only the settings of linters.
-PROJECT_FILES = {
-    "pyproject.toml": re.compile(rb"(?m)^\s*\[\s*(?:project|build-system|dependency-groups|tool\.poetry)\b"),
-    "setup.py": re.compile(rb""),
-    "setup.cfg": re.compile(rb"(?m)^\[(?:metadata|options)\b"),
-}
-# PEP 723's own expression, for the type `script`.
-_SCRIPT_BLOCK = re.compile(rb"(?m)^# /// script$\s(?:^#(?:| .*)$\s)+^# ///$")
 _INCLUDE = re.compile(rb"(?m)^\s*(?:-r|-c|--requirement|--constraint)[ \t=]*([^\s#].*?)(?:\s+#.*)?\s*$")
 _REQUIREMENTS_NAME = re.compile(rb"[\w./-]*requirements[\w./-]*\.(?:txt|in)")
 
@@ -39,10 +33,12 @@ class Recipe:
 
     name: str  # the tool's
     tool: ToolConfig
-    kind: EnvironmentKind  # never auto; an environment of `dependencies` alone, or empty, counts as requirements
+    kind: EnvironmentKind  # never auto
     key: str
+    base: Path  # the tool's directory
     project: Path  # where uv is started: the tool's directory, or the one of its project file or script
     file: Path | None  # what it is made from, besides the dependencies; interpreter: that
+    requirements: tuple[Path, ...]  # further files whose requirements are installed with that
     directory: Path | None  # where the environment is or will be; None for interpreter and none
     lock_path: Path | None  # uv.lock, or the script's lock file
     lock_file: str | None  # the file that pins it, relative to the tool's directory, and "sha256:…" of its content
@@ -54,8 +50,18 @@ class Recipe:
         path = self.lock_path or self.file
         if path is None:
             return "its dependencies" if self.tool.dependencies else "nothing (it declares no dependencies)"
-        relative = os.path.relpath(path)
-        return str(path) if relative.startswith("..") else relative
+        return " with ".join(_from_here(each) for each in (path, *self.requirements))
+
+    @property
+    def shown(self) -> str:
+        """What it is, for people: its kind, and the files relative to the tool's directory."""
+        if self.kind is EnvironmentKind.empty:
+            return "empty (nothing says what it needs)"
+        path = None if self.kind is EnvironmentKind.interpreter else self.lock_path or self.file
+        names = [os.path.relpath(each, self.base) for each in (path, *self.requirements) if each is not None]
+        names += ["dependencies"] if self.tool.dependencies and names else []
+        kind = str(self.kind.value)
+        return f"{kind} ({' + '.join(names)})" if names else kind
 
 
 def plan(
@@ -67,27 +73,31 @@ def plan(
     *,
     own_home: Path | None = None,
     runs_python: bool = True,
+    program: Path | None = None,
 ) -> Recipe:
     """Return the recipe of a tool's environment, which lives in ``home/<name>/<key>``; reads files, starts nothing.
 
     One with code from the tool's directory in it (the tool itself, installed in editable mode) is for this directory
     alone, and lives in ``own_home`` if that is given; any other is shared by all copies of the tool that declare the
-    same. ``entry_script`` is the Python file that the entrypoint names, if it does; ``runs_python`` tells that the
-    entrypoint needs an interpreter, so that a tool which declares nothing gets an empty environment.
+    same. ``entry_script`` is the Python file that the entrypoint names, if it does, and ``program`` the one that it
+    starts, by its name or as a module; ``runs_python`` tells that the entrypoint needs an interpreter, so that a tool
+    which declares nothing gets an empty environment.
     Raises StashError for a registration that can't be followed.
     """
     tool_directory, home = _absolute(tool_directory), _absolute(home)
-    kind, file = _source(name, tool, tool_directory, entry_script and _absolute(entry_script), runs_python)
+    entry_script = entry_script and _absolute(entry_script)
+    program = entry_script or (program and _absolute(program))
+    kind, file, requirements = _source(name, tool, tool_directory, entry_script, program, runs_python)
     made = kind not in (EnvironmentKind.interpreter, EnvironmentKind.none)
     project, lock_path = tool_directory, None
     if file and kind is EnvironmentKind.pyproject:
-        project, lock_path = file.parent, _workspace(file.parent) / "uv.lock"
+        project, lock_path = file.parent, workspace(file.parent) / "uv.lock"
     elif file and kind is EnvironmentKind.script:
         project, lock_path = file.parent, file.with_name(f"{file.name}.lock")
     lock_path = lock_path if lock_path and lock_path.is_file() else None
-    inputs = _inputs(kind, project, file, lock_path) if made else {}
+    inputs = _inputs(kind, project, file, requirements, lock_path) if made else {}
     wanted = tool.environment
-    has_local = _has_local_code(kind, tool, project, file)
+    has_local = _has_local_code(kind, tool, project, file, requirements)
     if has_local and own_home is not None:
         home = _absolute(own_home)
     facts: list[Any] = [_FORMAT, kind.value, str(home), name]
@@ -98,6 +108,7 @@ def plan(
     facts += [tool.python_version, tool.dependencies, wanted.extras, wanted.groups, sys.platform, os.uname().machine]
     key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
     pin = lock_path or (file if kind in (EnvironmentKind.requirements, EnvironmentKind.script) else None)
+    pin = pin or next(iter(requirements), None)
     # Of a script the key covers its block alone, the record the whole file.
     pin_hash = _sha256(read(pin) or b"") if pin and pin.suffix == ".py" else inputs.get(str(pin))
     return Recipe(
@@ -105,8 +116,10 @@ def plan(
         tool=tool,
         kind=kind,
         key=key,
+        base=tool_directory,
         project=project,
         file=file,
+        requirements=requirements,
         directory=home / name / key if made else None,
         lock_path=lock_path,
         lock_file=os.path.relpath(pin, tool_directory) if pin else None,
@@ -115,16 +128,24 @@ def plan(
 
 
 def _source(
-    name: str, tool: ToolConfig, directory: Path, entry_script: Path | None, runs_python: bool
-) -> tuple[EnvironmentKind, Path | None]:
-    """Return the kind of environment and the file that it is made from, or the interpreter."""
+    name: str,
+    tool: ToolConfig,
+    directory: Path,
+    entry_script: Path | None,
+    program: Path | None,
+    runs_python: bool,
+) -> tuple[EnvironmentKind, Path | None, tuple[Path, ...]]:
+    """Return the kind of environment, the file that it is made from, or the interpreter, and further requirements."""
     wanted, kind = tool.environment, tool.environment.kind
-    projects = [directory / item for item in PROJECT_FILES if describes_project(directory / item)]
     usual = {
         EnvironmentKind.script: entry_script,
-        EnvironmentKind.pyproject: projects[0] if projects else directory / "pyproject.toml",
+        EnvironmentKind.pyproject: next(
+            (directory / each for each in PROJECT_FILES if declarations.describes_project(directory / each)),
+            directory / "pyproject.toml",
+        ),
         EnvironmentKind.requirements: directory / "requirements.txt",
     }
+    requirements: tuple[Path, ...] = ()
     if kind is EnvironmentKind.auto:
         if wanted.interpreter:
             kind = EnvironmentKind.interpreter
@@ -132,39 +153,42 @@ def _source(
             file_name = Path(wanted.file).name
             kind = EnvironmentKind.script if file_name.endswith(".py") else EnvironmentKind.requirements
             kind = EnvironmentKind.pyproject if file_name in (*PROJECT_FILES, "uv.lock") else kind
-        elif entry_script and _script_block(entry_script):
-            kind = EnvironmentKind.script
-        elif projects:
-            kind = EnvironmentKind.pyproject
-        elif (directory / "requirements.txt").is_file():
-            kind = EnvironmentKind.requirements
         else:
-            kind = EnvironmentKind.requirements if runs_python or tool.dependencies else EnvironmentKind.none
-            usual[kind] = None
+            found = declarations.choose(directory, program, is_script=entry_script is not None, runs_python=runs_python)
+            kind, requirements, usual[found.kind] = found.kind, found.requirements, found.file
+            if found.file is None and tool.dependencies:
+                kind = EnvironmentKind.dependencies
+    if wanted.requirements is not None:
+        requirements = tuple(_absolute(directory / Path(each).expanduser()) for each in wanted.requirements)
     setting = "interpreter" if kind is EnvironmentKind.interpreter else "file"
     given = getattr(wanted, setting)
     file = _absolute(directory / Path(given).expanduser()) if given else usual.get(kind)
     problem = None
-    if kind in (EnvironmentKind.interpreter, EnvironmentKind.none) and tool.dependencies:
+    nothing_more = (EnvironmentKind.interpreter, EnvironmentKind.none, EnvironmentKind.empty)
+    if kind in nothing_more and tool.dependencies:
         setting, problem = "kind", "nothing is installed there, but it has `dependencies`"
     elif kind is not EnvironmentKind.pyproject and (wanted.extras or wanted.groups):
         setting, problem = "kind", "only a pyproject has extras and groups"
-    elif kind is EnvironmentKind.none:
+    elif requirements and kind not in (EnvironmentKind.pyproject, EnvironmentKind.requirements):
+        setting, problem = "requirements", "only a project has requirements besides"
+    elif missing := next((each for each in requirements if not each.is_file()), None):
+        setting, problem = "requirements", f"{missing} is no file"
+    elif kind in (EnvironmentKind.none, EnvironmentKind.empty, EnvironmentKind.dependencies):
         file = None
-    elif file is None and (kind is not EnvironmentKind.requirements):
+    elif file is None:
         problem = f"it names no {setting}"
     elif file and not file.is_file():
         problem = f"{file} is no file"
     elif file and kind is EnvironmentKind.interpreter and not os.access(file, os.X_OK):
         problem = f"{file} is not executable"
-    elif file and kind is EnvironmentKind.script and not _script_block(file):
+    elif file and kind is EnvironmentKind.script and not script_block(file):
         problem = f"{file} has no `# /// script` block (PEP 723)"
     if problem:
         raise StashError(
             f"The tool {name!r} can't have an environment of the kind {kind.value}: {problem}.",
             f"mend environment.{setting} in conf/tool/{name}.yaml",
         )
-    return kind, file
+    return kind, file, requirements
 
 
 # A line of a requirements file that names no local path: an option that takes none, or a package, by name or URL.
@@ -176,17 +200,20 @@ _REMOTE = re.compile(
 )
 
 
-def _has_local_code(kind: EnvironmentKind, tool: ToolConfig, project: Path, file: Path | None) -> bool:
+def _has_local_code(
+    kind: EnvironmentKind, tool: ToolConfig, project: Path, file: Path | None, requirements: Sequence[Path]
+) -> bool:
     """Tell whether something from the tool's directory, or found by its place, is installed; in doubt it is."""
-    if any(_REMOTE.fullmatch(dependency.strip()) is None for dependency in tool.dependencies):
+    lines = [line for each in requirements for line in _requirement_lines(each, set())]
+    if any(_REMOTE.fullmatch(line.strip()) is None for line in (*tool.dependencies, *lines)):
         return True
     if kind is EnvironmentKind.script and file:
-        return re.search(rb"\bpath\s*=|file:", _script_block(file) or b"") is not None
+        return re.search(rb"\bpath\s*=|file:", script_block(file) or b"") is not None
     if kind is EnvironmentKind.requirements:
         return file is not None and any(_REMOTE.fullmatch(line) is None for line in _requirement_lines(file, set()))
     if kind is EnvironmentKind.pyproject:
         text = read(project / "pyproject.toml") or b""
-        is_member = _workspace(project) != project or b"workspace" in text
+        is_member = workspace(project) != project or b"workspace" in text
         return is_package(project) or is_member or re.search(rb"\bpath\s*=|file:", text) is not None
     return False
 
@@ -205,38 +232,9 @@ def _requirement_lines(file: Path, seen: set[Path]) -> Iterator[str]:
         yield from _requirement_lines(file.parent / os.fsdecode(match[1].strip(b"\"'")), seen)
 
 
-def is_package(project: Path) -> bool:
-    """Tell whether a project is to be installed itself, not only what it declares."""
-    data = toml(project / "pyproject.toml")
-    has_setup = any(describes_project(project / item) for item in ("setup.py", "setup.cfg"))
-    return bool(data.get("tool", {}).get("uv", {}).get("package", has_setup or "build-system" in data))
-
-
-def describes_project(path: Path) -> bool:
-    content = read(path)
-    return content is not None and PROJECT_FILES[path.name].search(content) is not None
-
-
-def _script_block(script: Path) -> bytes | None:
-    found = _SCRIPT_BLOCK.search((read(script) or b"").replace(b"\r\n", b"\n"))
-    return found[0] if found else None
-
-
-def _workspace(project: Path) -> Path:
-    """Return the root of the uv workspace that the project is a member of, or the project itself."""
-    for above in project.parents:
-        if b"workspace" in (read(above / "pyproject.toml") or b""):
-            workspace = toml(above / "pyproject.toml").get("tool", {}).get("uv", {}).get("workspace")
-            if workspace is not None:
-                members, excluded = (
-                    any(project in above.glob(pattern) for pattern in workspace.get(which, ()))
-                    for which in ("members", "exclude")
-                )
-                return above if members and not excluded else project
-    return project
-
-
-def _inputs(kind: EnvironmentKind, project: Path, file: Path | None, lock_path: Path | None) -> dict[str, str]:
+def _inputs(
+    kind: EnvironmentKind, project: Path, file: Path | None, requirements: Sequence[Path], lock_path: Path | None
+) -> dict[str, str]:
     """Return the files that the environment depends on, with a hash of what matters in each."""
     inputs: dict[str, str] = {}
 
@@ -253,8 +251,10 @@ def _inputs(kind: EnvironmentKind, project: Path, file: Path | None, lock_path: 
     any(add(above / ".python-version") is not None for above in (project, *project.parents))  # the nearest one
     add(project / "uv.toml")
     if kind is EnvironmentKind.script and file:
-        inputs[str(file)] = _sha256(_script_block(file) or b"")  # the rest of the script may change
+        inputs[str(file)] = _sha256(script_block(file) or b"")  # the rest of the script may change
     else:
+        for each in requirements:
+            add_requirements(each)
         described = b"\n".join(add(project / item) or b"" for item in PROJECT_FILES)
         if kind is EnvironmentKind.requirements and file:
             add_requirements(file)
@@ -267,29 +267,14 @@ def _inputs(kind: EnvironmentKind, project: Path, file: Path | None, lock_path: 
     return inputs
 
 
-def toml(path: Path) -> dict[str, Any]:
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib  # type: ignore[import-not-found, unused-ignore]
-    try:
-        data: dict[str, Any] = tomllib.loads((read(path) or b"").decode())
-    except ValueError as error:
-        raise StashError(f"{path} is not valid TOML: {error}", f"mend {path}") from error
-    return data
+def _from_here(path: Path) -> str:
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative
 
 
 def _absolute(path: Path) -> Path:
     """Return the absolute path, without `..` but with symbolic links (the python of an environment is one)."""
     return Path(os.path.abspath(path))
-
-
-def read(path: Path) -> bytes | None:
-    """Return a file's content; None if there is no such file."""
-    try:
-        return path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        return None
 
 
 def _sha256(content: bytes) -> str:

@@ -74,7 +74,12 @@ def recipe(stash: Stash, name: str, tool: ToolConfig, directory: Path) -> Recipe
         "entrypoint": [tool.entrypoint] if tool.entrypoint.lstrip().startswith("${") else [],
         "python_version": [tool.python_version],
         "dependencies": tool.dependencies,
-        "environment": [*vars(environment).values(), *environment.extras, *environment.groups],
+        "environment": [
+            *vars(environment).values(),
+            *environment.extras,
+            *environment.groups,
+            *(environment.requirements or ()),
+        ],
     }
     for field, values in needed.items():
         if unresolved := next((each for each in values if isinstance(each, Unresolved)), None):
@@ -84,7 +89,15 @@ def recipe(stash: Stash, name: str, tool: ToolConfig, directory: Path) -> Recipe
                 "the first run makes it; or write there what it stands for",
             )
     entry = entrypoints.read(tool.entrypoint, directory)
-    made = recipes.plan(name, tool, directory, entry.script, stash.environments, runs_python=entry.runs_python)
+    made = recipes.plan(
+        name,
+        tool,
+        directory,
+        entry.script,
+        stash.environments,
+        runs_python=entry.runs_python,
+        program=entry.program,
+    )
     environments.refuse_other_python(made)
     return made
 

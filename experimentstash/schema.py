@@ -85,10 +85,14 @@ class FileFormat(Enum):
 class EnvironmentKind(Enum):
     """What a tool's environment is made from."""
 
-    auto = "auto"  # the first of: a PEP 723 block in the entrypoint, pyproject.toml, requirements.txt, dependencies
+    # The first of: a PEP 723 block in the entrypoint; the project (pyproject.toml, setup.py, setup.cfg), with the
+    # requirements files beside it or the entrypoint unless uv.lock pins all; those alone; `dependencies`; nothing.
+    auto = "auto"
     pyproject = "pyproject"  # pyproject.toml (setup.py counts), with or without uv.lock
     requirements = "requirements"  # a requirements file
     script = "script"  # the PEP 723 block of a script
+    dependencies = "dependencies"  # the registration's `dependencies` alone
+    empty = "empty"  # a Python with nothing installed
     interpreter = "interpreter"  # an interpreter that exists already, used as it is
     none = "none"  # no Python: the entrypoint is an executable
 
@@ -155,6 +159,9 @@ class EnvironmentConfig:
     kind: EnvironmentKind = EnvironmentKind.auto
     # The file to make it from, relative to the tool's path (default: the kind's usual name; script: the entrypoint).
     file: Optional[str] = None
+    # Requirements files to install with that, relative to the tool's path (null: as they are found, if `file` and
+    # `kind` are; []: none).
+    requirements: Optional[List[str]] = None
     # interpreter: the path of the Python to use (relative: to the tool's path).
     interpreter: Optional[str] = None
     # pyproject: optional extras and dependency groups to install.

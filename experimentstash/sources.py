@@ -47,6 +47,21 @@ class Source:
         return self.path.rpartition("/")[2]
 
     @property
+    def packages(self) -> set[str]:
+        """The top-level packages that it can't do without."""
+        found: set[str] = set()
+        waiting: list[ast.AST] = list(self.tree.body)
+        while waiting:
+            node = waiting.pop()
+            if isinstance(node, ast.Import):
+                found |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found.add(node.module.partition(".")[0])
+            elif not isinstance(node, ast.Try):  # it may go on without
+                waiting += ast.iter_child_nodes(node)
+        return found
+
+    @property
     def is_script(self) -> bool:
         """Whether it has a PEP 723 block: it is made to be run, with or without a guard."""
         return SCRIPT_BLOCK.search(self.text) is not None

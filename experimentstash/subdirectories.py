@@ -81,7 +81,7 @@ def refuse_links(checkout: Path, inner: str) -> None:
 
 def with_environment_from_above(checkout: Path, inner: str, detected: Detection) -> Detection:
     """Return what was found, with the project or requirements of the directories above if the tool has none."""
-    if detected.kind is not EnvironmentKind.requirements or detected.file is not None:
+    if detected.kind is not EnvironmentKind.empty:
         return detected
     directory = checkout / inner
     for above in directory.parents if inner else ():
@@ -92,7 +92,9 @@ def with_environment_from_above(checkout: Path, inner: str, detected: Detection)
                 detected,
                 kind=found.kind,
                 file=f"{up}/{found.file}",
-                is_locked=found.is_locked,
+                requirements=tuple(f"{up}/{each}" for each in found.requirements),
+                left=(*detected.left, *(f"{up}/{each}" for each in found.left)),
+                lacking=(),
                 python=detected.python or found.python,
                 python_is_read=detected.python_is_read if detected.python else found.python_is_read,
                 notes=(*detected.notes, f"it declares no environment of its own: {up}/{found.file} is taken"),

@@ -130,7 +130,7 @@ def _show(stash: Stash, name: str, directories: Mapping[str, Path]) -> Tool:
         recipe = registrations.recipe(stash, name, config, directory)
         python = environments.interpreter(recipe)
         facts.update(
-            environment=recipe.kind.value + (f" ({recipe.lock_file})" if recipe.lock_file else ""),
+            environment=recipe.shown,
             is_ready=environments.is_ready(recipe),
             python=str(python) if python else None,
         )

@@ -803,3 +803,37 @@ def test_copies_of_a_tool_share_what_holds_none_of_its_code(tool: Path, home: Pa
     assert all(recipe.directory and recipe.directory.is_relative_to(home) == is_shared for recipe in recipes_of)
     (copy / file).write_text(content + "\n# changed\n")
     assert plan("tool", ToolConfig(), copy, None, home).key != recipes_of[1].key or file == "readme"
+
+
+def test_a_project_and_its_requirements_are_installed_together(tool: Path, home: Path) -> None:
+    (tool / "setup.py").write_text(
+        "from setuptools import setup\nsetup(name='tool', version='1', py_modules=['tool'])\n"
+    )
+    (tool / "tool.py").write_text("")
+    (tool / "requirements.txt").write_text("-e .\nsix\n")
+    (tool / "bin").mkdir()
+    (tool / "bin" / "main.py").write_text("")
+    (tool / "bin" / "requirements.txt").write_text("iniconfig\n")
+    recipe = recipe_of(tool, home, script="bin/main.py")
+    assert imports(made(recipe), "tool", "six", "iniconfig")
+    assert recipe.shown == "pyproject (setup.py + requirements.txt + bin/requirements.txt)"
+
+
+def test_a_project_of_poetry_that_is_no_package(tool: Path, home: Path) -> None:
+    backend = '[build-system]\nrequires = ["poetry-core"]\nbuild-backend = "poetry.core.masonry.api"\n'
+    (tool / "pyproject.toml").write_text(
+        f'{backend}[tool.poetry]\nname = "programs"\nversion = "1"\n'
+        '[tool.poetry.dependencies]\npython = "^3.9"\nsix = "^1.15"\nidna = {version = "*", optional = true}\n'
+        '[tool.poetry.extras]\nmore = ["idna"]\n'
+    )
+    (tool / "main.py").write_text("")
+    recipe = made(recipe_of(tool, home))
+    assert imports(recipe, "six") and not imports(recipe, "idna")
+    assert imports(made(recipe_of(tool, home, environment={"extras": ["more"]})), "six", "idna")
+
+
+def test_a_setup_cfg_alone(tool: Path, home: Path) -> None:
+    text = "[metadata]\nname = tool\n[options]\ninstall_requires =\n  six  # really\n"
+    (tool / "setup.cfg").write_text(text + "[options.extras_require]\nmore = idna\n")
+    (tool / "requirements.txt").write_text("iniconfig\n")
+    assert imports(made(recipe_of(tool, home, environment={"extras": ["more"]})), "six", "idna", "iniconfig")

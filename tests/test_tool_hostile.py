@@ -46,7 +46,7 @@ def with_submodule(
 def refused(stash: StashUnderTest, url: Path | str, reason: str, name: str = "evil") -> None:
     before = snapshot(stash.root)
     with pytest.raises(StashError) as caught:
-        adding.add(as_stash(stash), name, str(url), take_best=True, make_environment=False, report=no_report)
+        adding.add(as_stash(stash), name, str(url), make_environment=False, report=no_report)
     assert reason in str(caught.value), str(caught.value)
     assert differences(snapshot(stash.root), before) == []
     is_healthy(stash)

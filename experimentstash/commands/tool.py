@@ -136,14 +136,13 @@ def _add(stash: Stash, given: argparse.Namespace) -> int:
         report=say,
     )
     where = f"on {added.branch}" if added.branch else "detached"
-    made_from = f"{added.detection.kind.value}{f' ({added.detection.file})' if added.detection.file else ''}"
     print(f"{added.name}: {added.url} at {added.commit[:12]} ({where})")
     if added.shares_with:
         print(f"  directory     {added.path}, in one checkout with {', '.join(added.shares_with)}")
     elif given.subdirectory:
         print(f"  directory     {added.path}")
     print(f"  started by    {added.entrypoint}")
-    print(f"  environment   {made_from}{'' if added.has_environment else ', not made yet'}")
+    print(f"  environment   {added.environment}{'' if added.has_environment else ', not made yet'}")
     if added.detection.python:
         print(f"  Python        {added.detection.python}")
     print(f"  registration  {stash.relative(added.registration)}")
