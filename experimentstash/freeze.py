@@ -20,6 +20,7 @@ from experimentstash import (
     entrypoints,
     environments,
     git,
+    gpus,
     limits,
     objective,
     parameters,
@@ -377,6 +378,16 @@ def unheeded(resources: Mapping[str, Any]) -> str | None:
     )
 
 
+def lack_of_gpus(request: Request) -> list[str]:
+    """Return what is to be said of GPUs that a run here asks for and this machine doesn't have."""
+    resources = vars(request.config.resources)
+    setting = next((name for name in ("gpus", "gres") if resources[name]), None)
+    if setting is None or request.for_slurm or not (number := gpus.asked(resources)):
+        return []
+    lack = gpus.lacking(number, f"resources.{setting}={resources[setting]}")
+    return [] if lack is None else [lack]
+
+
 def draft(planned: Plan) -> Run:
     """Return the record of a run as it will be frozen, but for the identity of the code. Touches nothing."""
     request, config, stash = planned.request, planned.request.config, planned.request.stash
@@ -384,6 +395,7 @@ def draft(planned: Plan) -> Run:
     notes = [f"{', '.join(request.unused)}: {NOT_HANDED_OVER}"] if request.unused else []
     if request.of_launcher is not None and (unheeded_ones := unheeded(asked)) is not None:
         notes.append(unheeded_ones)
+    notes += lack_of_gpus(request)
     return Run(
         id=request.id,
         directory=str(request.directory),

@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from experimentstash import hydra_files, records, run_places, sweepers
 from experimentstash import session as sessions
 from experimentstash.errors import SecretError, StashError, explain_refusal, is_of_surroundings
-from experimentstash.freeze import Plan, Request, draft, explain, freeze, plan, written_at
+from experimentstash.freeze import Plan, Request, draft, explain, freeze, lack_of_gpus, plan, written_at
 from experimentstash.job_config import Circumstances, Job, refused_name, uncomposed
 from experimentstash.output import complain, say
 from experimentstash.records import Command, Run, State
@@ -92,7 +92,10 @@ def prepare_job(job: Job) -> Prepared | None:
             return Prepared(taken_up, planned.secrets)
         with making(seen.directory):
             seen.directory.mkdir(parents=True, exist_ok=True)
-            job.keep(seen.directory)
+        job.keep(seen.directory)
+        for line in set(lack_of_gpus(request)) - session.said:
+            say(line)
+            session.said.add(line)
         run = freeze(planned, announce=say, checkouts=session.checkouts)
         if session.sweep is not None and not run.path.is_relative_to(session.sweep):
             session.elsewhere.append(run.path)

@@ -45,6 +45,7 @@ class Session:
     runs: Sequence[Run] = ()  # of the sweep, once it is over
     has_unread: bool = False  # and there are others, whose records can't be read
     is_dry: bool = False
+    said: set[str] = field(default_factory=set)  # what need not be said of each job
     programs: dict[tuple[str, ...], StashError | None] = field(default_factory=dict)  # those that were looked for
     drafts: list[Run] = field(default_factory=list)  # what would be run
     has_begun: bool = False  # a task has started

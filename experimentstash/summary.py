@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from experimentstash import tables
 from experimentstash.durations import describe, parse
+from experimentstash.gpus import asked
 from experimentstash.output import PLAIN, Paper, Style
 from experimentstash.records import Run, State
 from experimentstash.tables import Column, Styled
@@ -145,7 +146,7 @@ def resources_table(runs: Sequence[Run], paper: Paper = PLAIN) -> str:
         lines.append(f"… and {len(runs) - _SHOWN} more")
     hours = [(_time(run) or 0.0) / 3600 for run in runs]
     cpus = sum(each * _number(run, "cpus", 1) * _number(run, "nodes", 1) for each, run in zip(hours, runs, strict=True))
-    gpus = sum(each * _gpus(run) * _number(run, "nodes", 1) for each, run in zip(hours, runs, strict=True))
+    gpus = sum(each * asked(run.resources) * _number(run, "nodes", 1) for each, run in zip(hours, runs, strict=True))
     unknown = sum(_time(run) is None for run in runs)
     total = f"{count(len(runs))}: {cpus:,.1f} CPU-hours, {gpus:,.1f} GPU-hours"
     return "\n".join([*lines, total + (f", without {unknown} that give no estimated_runtime" if unknown else "")])
@@ -153,24 +154,12 @@ def resources_table(runs: Sequence[Run], paper: Paper = PLAIN) -> str:
 
 def _time(run: Run) -> float | None:
     """Return the seconds that a run asks for: the wall time, else what it is expected to take."""
-    asked = run.resources.get("time")
-    return run.estimated_runtime if asked is None else parse(str(asked), "resources.time")
+    limit = run.resources.get("time")
+    return run.estimated_runtime if limit is None else parse(str(limit), "resources.time")
 
 
 def _number(run: Run, name: str, default: int) -> int:
     return int(run.resources.get(name, default))
-
-
-def _gpus(run: Run) -> int:
-    """Return how many GPUs a run asks for on a node: `2`, `a100:2`, or in its gres `gpu:a100:2`."""
-    asked = str(run.resources.get("gpus", ""))
-    named = (
-        asked.split(",")
-        if asked
-        else [part for part in str(run.resources.get("gres", "")).split(",") if part[:3] == "gpu"]
-    )
-    counts = [part.rpartition(":")[2].partition("(")[0] for part in named]
-    return sum(int(count) if count.isdecimal() else 1 for count in counts)
 
 
 def count(number: int) -> str:

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "experimentstash"
 LAYERS = (
     {"light"},
     {"typed", "permissions"},
-    {"errors"},
+    {"errors", "gpus"},
     {"redaction", "parameters", "procfs", "quoting", "schema", "signals", "steps", "terminal", "detect_writes", "text"},
     {"files"},
     {"yaml_files"},

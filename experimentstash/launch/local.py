@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experimentstash import keeper, procfs, session
+from experimentstash import gpus, keeper, procfs, session
 from experimentstash.errors import StashError
 from experimentstash.execute import Execution, asked_by
 from experimentstash.launch import jobs
 from experimentstash.launch.crew import IDLE, TURN_INTERVAL, Crew
 from experimentstash.launch.jobs import Job
 from experimentstash.launch.progress import Progress
-from experimentstash.output import can_redraw, complain
+from experimentstash.output import can_redraw, complain, say
 from experimentstash.preparing import Prepared
 from experimentstash.records import Run, State
 from experimentstash.signals import REQUESTS, SignalQueue
@@ -111,6 +111,10 @@ def launch(
     prepared = jobs.prepare(context, config, batch, first_number)
     if config.validate_only or config.dry_run:
         return [job.returned for job in jobs.counted(prepared, len(batch), "looked at")]
+    devices = sorted({each for slot in settings.slots if slot for each in slot.split(",")})
+    number = max([len(devices), *(int(each) + 1 for each in devices if each.isdecimal())])
+    if (lack := gpus.lacking(number, f"hydra.launcher.gpus hands out {', '.join(devices)}")) is not None:
+        say(lack)
     continuation = session.continuation()
     numbers = range(first_number, first_number + len(batch))
     settled = 0 if continuation is None else continuation.settled(numbers)
