@@ -197,6 +197,7 @@ def plan(request: Request, bases: Bases | None = None) -> Plan:
     if found is not None:
         raise contains_secret(found)
     _refuse_named_secrets(kept, "params")
+    _refuse_named_secrets(config.vars, "vars")
     collected = _collected(request, directory)
     if tool.working_directory not in ("tool", "run"):
         raise StashError(

@@ -85,7 +85,7 @@ class Guard(Callback):
         directory = Path(config.hydra.run.dir)
         permissions.tighten(permissions.MASKS[config.permissions.value])
         refuse_secret_variables(config.hydra.job.env_set)
-        _refuse_secrets(config)
+        _refuse_secrets(config, directory)
         if (directory / records.FILE_NAME).exists():
             raise records.already_taken(directory)
         if (session := sessions.present()) is not None:
@@ -98,7 +98,7 @@ class Guard(Callback):
         directory = Path(config.hydra.sweep.dir).absolute()
         permissions.tighten(permissions.MASKS[config.permissions.value])
         refuse_secret_variables(config.hydra.job.env_set)
-        _refuse_secrets(config)
+        _refuse_secrets(config, directory)
         session = sessions.present()
         is_new = session is None or session.continuation is None
         if is_new and next(records.directories(directory), None) is not None:
@@ -145,9 +145,10 @@ class Guard(Callback):
             session.loader.is_shared = one_by_one and list(config.hydra.callbacks) == [GUARD]
 
 
-def _refuse_secrets(config: DictConfig) -> None:
-    """Refuse a secret that is written out in the configuration, which Hydra keeps as it stands."""
-    found = find_secret([str(OmegaConf.to_container(config, resolve=False, enum_to_str=True))], os.environ)
+def _refuse_secrets(config: DictConfig, directory: Path) -> None:
+    """Refuse a secret that is written out in the configuration, which Hydra keeps as it stands, or in a path."""
+    written = str(OmegaConf.to_container(config, resolve=False, enum_to_str=True))
+    found = find_secret([written, str(directory)], os.environ)
     if found is not None:
         raise contains_secret(found, "The configuration")
 

@@ -20,6 +20,7 @@ from experimentstash.redaction import contains_secret, find_secret, is_named_sec
 from experimentstash.workspace import Stash
 
 _CHOICE = re.compile(r"(?P<key>\+{0,2}(?P<group>exp|tool)(?:@[^=]*)?)=(?P<value>.+)", re.DOTALL)
+_OWN_VALUE = re.compile(r"(?:\+\+?)?(?:params|vars)[./]")
 _PARAMETER = re.compile(r"(?:\+\+?|~)?params[./]")
 # What opens something in Hydra's grammar that isn't a name.
 _NO_NAME = re.compile(r"[\[\](){}'\"$]")
@@ -134,5 +135,5 @@ def refuse_secrets(arguments: Sequence[str]) -> None:
         if literal and is_secret_name(literal[1]):
             raise literal_secret(literal[1], "the command line")
         key, _, value = word.partition("=")
-        if _PARAMETER.match(key) and is_named_secret(key, value.strip("'\"")):
+        if _OWN_VALUE.match(key) and is_named_secret(key, value.strip("'\"")):
             raise contains_secret("a secret", key.lstrip("+"))

@@ -234,7 +234,7 @@ def making(directory: Path) -> Iterator[None]:
 
 def _reject(session: Session, seen: Circumstances, error: Exception) -> StashError:
     """Note that a job can't be prepared: in a sweep as a failed run of its own, so that the others go on."""
-    overrides = list(seen.overrides)
+    overrides, directory = list(seen.overrides), seen.directory
     mistake = explained(error, overrides, seen.directory)
     if mistake is None:
         session.bug = session.bug or error
@@ -254,9 +254,11 @@ def _reject(session: Session, seen: Circumstances, error: Exception) -> StashErr
     if isinstance(mistake, SecretError):
         _discard(session, seen, whatever_was_there=True)
         overrides = []
+        if find_secret([str(directory)], os.environ) is not None:
+            directory = seen.sweep / refused_name(seen.number)
     rejected = Run(
-        id=run_id(seen.directory),
-        directory=str(seen.directory),
+        id=run_id(directory),
+        directory=str(directory),
         experiment=None,
         organizer=seen.organizer,
         tool=seen.tool or UNKNOWN_TOOL,

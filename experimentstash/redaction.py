@@ -234,7 +234,7 @@ def _secrets_of(name: str, value: str) -> Iterator[str]:
             )
     for _, start, end in _shapes_in(value):
         secret = value[start:end]
-        if is_distinctive(secret) or len(secret) >= 2 * _SHORTEST:
+        if len(secret) >= _SHORTEST:
             yield secret
             yield from _unquoted(secret)
         elif value[start - 1 : start] == ":":  # of a URL; by itself it might be any word
@@ -409,7 +409,7 @@ def is_named_secret(name: str, value: str) -> bool:
 
 
 _SECRET_PARAMETER = re.compile(
-    r"(?i)(?:^|[._\-/])(?:[a-z]*passw(?:or)?d|passphrase|secret(?:[_-]?key)?|client[_-]?secret|private[_-]?key"
+    r"(?i)(?:^|[._\-/])(?:[a-z]*passw(?:or)?d|passphrase|pass|pwd?|secret(?:[_-]?key)?|client[_-]?secret|private[_-]?key"
     r"|(?:[a-z0-9]+[_-]?)?api[_-]?key|(?:auth|access|api|bearer|hf|github|wandb)[_-]?token|access[_-]?key|credentials?)$"
 )
 

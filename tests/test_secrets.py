@@ -358,6 +358,8 @@ REFUSED = (
     ["run", "one", "+params.x=${oc.env:SECRETKEY}", "dry_run=true"],
     ["run", "one", "+hydra.job.env_set.Y=${oc.env:GH_PAT}"],
     ["run", "one", "tool=CANARYenv2pat"],
+    ["-m", "+exp=one", "params.n=1", "+vars.api_key=CANARYvar77"],
+    ["-m", "+exp=one", "params.n=1", "hydra.sweep.dir=m/${oc.env:GH_PAT}"],
     ["run", "CANARYenv2pat"],
     ["show", "CANARYenv2pat"],
     ["-m", "+exp=one", "params.n=1,CANARYenv2pat"],
@@ -377,6 +379,7 @@ def test_what_would_be_written_is_refused(watched: StashUnderTest, in_process: I
         assert stash.run_directories() == [], words
     for words in (
         ["-m", "+exp=one", "params.n=1,${oc.env:GH_PAT}", "dry_run=true"],
+        ["-m", "+exp=one", "params.n=1", "hydra.sweep.subdir=${oc.env:GH_PAT}"],
         ["+exp=one", "params.n=${oc.env:GH_PAT}", "--cfg", "job", "--resolve"],
         ["+exp=one", "nosuch=${oc.env:GH_PAT}"],
     ):
