@@ -51,6 +51,10 @@ _ITS_TEXTS = ("account", "constraint", "gres", "partition", "qos")
 _OWN_SIGNAL = "hydra.launcher.additional_parameters.signal"
 # Seconds before the wall time at which SLURM warns a job whose --signal doesn't say.
 _SLURMS_GRACE = 60.0
+# What a batch script of submitit's does where a line of `setup` has failed.
+_SAY_AND_END = (
+    'echo "stash: line $LINENO of $0, in hydra.launcher.setup, failed with exit code $stash_code" >&2; exit $stash_code'
+)
 _OUR_LAUNCHERS = (LocalLauncherConfig._target_, SlurmLauncherConfig._target_)
 
 
@@ -195,8 +199,11 @@ def _have_submitit_warn(config: DictConfig) -> None:
         limit=launcher.timeout_min * 60,
         partition=launcher.partition,
     )
+    setup = list(launcher.setup or [])
     with read_write(config), open_dict(config):
-        launcher.setup = [told, *(launcher.setup or [])]
+        launcher.setup = [told]
+        if setup:
+            launcher.setup = [told, batch.stop_at_failure(_SAY_AND_END), *setup, batch.ENDS_STOPPING]
         launcher.signal_delay_s = max(1, math.ceil(grace))
         launcher.additional_parameters = parameters
 

@@ -10,7 +10,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from experimentstash import attempts, packs, procfs, records, run_places, slurm, slurm_query
@@ -230,6 +230,14 @@ def slurm_job(run: Run) -> Job | None:
     if supervisor is None or supervisor.slurm_job is None:
         return None
     return Job(supervisor.slurm_job, supervisor.slurm_cluster)
+
+
+def why_waiting(shown: Sequence[Run]) -> dict[str, str]:
+    """Return why SLURM lets runs wait, by their ids, as far as it says so."""
+    jobs = {run.id: slurm_job(run) for run in shown if run.state in (State.QUEUED, State.RUNNING)}
+    asked = [job for job in jobs.values() if job is not None]
+    found = slurm_query.reasons(asked) if asked else {}
+    return {name: found[job] for name, job in jobs.items() if job is not None and job in found}
 
 
 def is_local(run: Run) -> bool:

@@ -292,6 +292,8 @@ class SlurmLauncherConfig:
     submit_limit: Optional[int] = None
     # How often a job whose tools can resume goes back into the queue after a time-out or a preemption.
     max_requeues: int = 3
+    # Whether a run begins though a line of its `setup` has failed (`module load nosuch`). For one line: `… || true`.
+    setup_may_fail: bool = False
     # Variables of SLURM's that tools don't get: with them Lightning and MPI programs take a batch job for a task that
     # srun started, and wait for others.
     hidden: List[str] = field(

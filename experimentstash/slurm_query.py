@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 
-from experimentstash import slurm_client
+from experimentstash import slurm_client, slurm_reasons
 from experimentstash.errors import StashError
 from experimentstash.light import dataclass
 from experimentstash.records import State
@@ -32,7 +33,10 @@ _OVER = {**_ENDED, "REQUEUED": State.PREEMPTED}
 # From these a job may come back: accounting hears of that later than the queue.
 _MAY_COME_BACK = ("PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "REQUEUED")
 # A line that squeue and sacct write of a job, or of several tasks of an array: JOB, JOB_3, JOB_[0-1,5-7%2].
-_LINE = re.compile(r"(?P<job>\d+)(?:_(?:(?P<task>\d+)|\[(?P<tasks>[\d,:-]+)(?:%\d+)?\]))?\|(?P<state>[A-Z_]+)\b.*")
+_JOB = r"(?P<job>\d+)(?:_(?:(?P<task>\d+)|\[(?P<tasks>[\d,:-]+)(?:%\d+)?\]))?"
+_LINE = re.compile(_JOB + r"\|(?P<state>[A-Z_]+)\b.*")
+# The same of one that waits, with why.
+_WAITING = re.compile(_JOB + r"\|(?P<state>[A-Z_]+)\|(?P<reason>.*)")
 _RANGE = re.compile(r"(\d+)(?:-(\d+)(?::(\d+))?)?")
 # A component of a job of several kinds of nodes, or a step: not what we ask for.
 _OTHER_LINE = re.compile(r"\d+(?:_\d+)?[+.][^|]*\|.*")
@@ -223,3 +227,43 @@ def own_jobs() -> int | None:
     """Return how many jobs of the user's are queued or running, an array's tasks one by one; None: no answer."""
     answer = slurm_client.ask("squeue", "--noheader", "--all", "--array", f"--user={os.getuid()}", "--format=%i")
     return len(answer.text.split()) if answer.is_given else None
+
+
+def reasons(jobs: Sequence[Job]) -> dict[Job, str]:
+    """Return why SLURM lets jobs wait, in plain words, with one question for all of a cluster; nothing if it is silent.
+
+    Those at work aren't there, unless it has suspended them.
+    """
+    enquiry, found = Enquiry(), {}
+    for name in dict.fromkeys(job.cluster for job in jobs):
+        own = {job.id: job for job in jobs if job.cluster == name}
+        arrays = ",".join(dict.fromkeys(job.partition("_")[0] for job in own))
+        options = ["--noheader", "--all", "--states=PENDING,SUSPENDED", f"--jobs={arrays}", "--format=%i|%T|%r"]
+        try:
+            shown = slurm_client.ask("squeue", *options, cluster=enquiry.where(name)).text
+        except StashError:  # nobody can tell which cluster it is
+            continue
+        for line in shown.splitlines():
+            told = _WAITING.fullmatch(line.strip())
+            if told is None:
+                continue
+            tasks = [told["task"]] if told["task"] else _tasks(told["tasks"])
+            for task in tasks:
+                job = own.get(told["job"] if task is None else f"{told['job']}_{task}")
+                if job is not None:
+                    found[job] = (
+                        f"SLURM has suspended its job {job.id}"
+                        if told["state"] == "SUSPENDED"
+                        else slurm_reasons.in_words(told["reason"], job.id)
+                    )
+    return found
+
+
+def _tasks(spec: str | None) -> Sequence[str | None]:
+    """Return the tasks that a list stands for; of a job that is no array the one without a number."""
+    if spec is None:
+        return [None]
+    try:
+        return _numbers(spec)
+    except ValueError:
+        return []

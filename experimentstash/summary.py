@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from experimentstash import tables
 from experimentstash.durations import describe, parse
 from experimentstash.gpus import asked
 from experimentstash.output import PLAIN, Paper, Style
 from experimentstash.records import Run, State
+from experimentstash.slurm_reasons import is_for_good
 from experimentstash.tables import Column, Styled
 from experimentstash.text import filled
 from experimentstash.workspace import Stash
@@ -118,6 +119,17 @@ def _warnings(runs: Sequence[Run], paper: Paper) -> list[str]:
     if hidden > 0:
         lines[most:] = [f"! and {hidden} more warnings; experimentstash show RUN"]
     return [paper.paint(filled(line, paper.width), Style.ODD) for line in lines]
+
+
+def waiting_lines(why: Mapping[str, str], paper: Paper = PLAIN) -> list[str]:
+    """Return the lines below a table that say what runs wait for; ``why`` has that by their ids."""
+    lines = []
+    for words, style in ((each, Style.ODD if is_for_good(each) else None) for each in dict.fromkeys(why.values())):
+        names = [name for name, own in why.items() if own == words]
+        named = ", ".join(names[:_NAMED]) + (" …" if len(names) > _NAMED else "")
+        line = f"{'!' if style else '·'} {named} wait{'s' if len(names) == 1 else ''}: {words}"
+        lines.append(filled(line, paper.width) if style is None else paper.paint(filled(line, paper.width), style))
+    return lines
 
 
 def with_warnings(runs: Sequence[Run]) -> str | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shlex
 import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -15,6 +17,8 @@ from experimentstash.launch.batch import Packing, Piece, Terms
 from experimentstash.records import Command, Run
 from experimentstash.schema import ResourcesConfig
 from tests.conftest import REPOSITORY, InProcess, StashUnderTest
+
+START = f"exec '/my env/bin/python' -X utf8 -S {shlex.quote(batch.START)} .slurm/0-0.json"
 
 
 def run(**fields: object) -> Run:
@@ -111,9 +115,54 @@ def test_the_script_says_it_all_and_ends_in_our_supervisor() -> None:
         "#SBATCH --nice=5",
         "#SBATCH --requeue",
         "#SBATCH --time=2",
+        "echo 'stash: setup'",
+        batch.stop_at_failure(f"{START} $stash_code $LINENO"),
         "module load cuda",
-        f"exec '/my env/bin/python' -S {shlex.quote(batch.START)} .slurm/0-0.json",
+        "trap - ERR",
+        START,
     ]
+
+
+@pytest.mark.parametrize(
+    ("lines", "failed"),
+    [
+        (["module load nosuch"], "5 3"),
+        (["echo fine", "false"], "6 1"),
+        (["source has_failures.sh", "false || true", "if false; then :; fi", "! true", "[ -e no ] && echo no"], None),
+        (["for i in 1 2; do", "  false", "done"], "6 1"),
+        (["source nowhere.sh"], "5 1"),
+        (["(exit 4)"], "5 4"),
+        (["echo a | grep -q b"], "5 1"),
+        (["has_failures"], None),
+        (["set -e", "false"], "6 1"),
+    ],
+)
+def test_a_line_of_setup_that_fails_ends_the_job(tmp_path: Path, lines: list[str], failed: str | None) -> None:
+    (tmp_path / "has_failures.sh").write_text("false\ngrep -q b /dev/null\ntrue\n")
+    before = ["module() { false; return 3; }", "has_failures() { false; true; }"]
+    stop = batch.stop_at_failure("exec echo failed $stash_code $LINENO")
+    script = tmp_path / "script.sh"
+    script.write_text(
+        "\n".join(["#!/bin/bash", *before, stop, *lines, batch.ENDS_STOPPING, "false", "exec echo began"])
+    )
+    done = subprocess.run(["bash", script], cwd=tmp_path, capture_output=True, text=True)
+    line, _, code = (failed or "").partition(" ")
+    assert done.stdout.splitlines()[-1] == (f"failed {code} {line}" if failed else "began")
+    assert done.returncode == 0
+
+
+def test_setup_may_be_let_fail() -> None:
+    terms = batch.terms({"setup": ["false"]}, {}, warning=None, may_requeue=False, grace=0)
+    script = batch.script(
+        Piece(terms, ((run(),),)),
+        name="k3f9a2b",
+        python="/my env/bin/python",
+        tasks_file=".slurm/0-0.json",
+        parallelism=None,
+        after=None,
+        setup_may_fail=True,
+    )
+    assert script.splitlines()[-2:] == ["false", START]
 
 
 def test_a_line_break_is_refused() -> None:

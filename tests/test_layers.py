@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "experimentstash"
 # From the bottom up. A module may import from the layers below its own.
 LAYERS = (
     {"light"},
+    {"slurm_reasons"},
     {"typed", "permissions"},
     {"errors", "gpus"},
     {"redaction", "parameters", "procfs", "quoting", "schema", "signals", "steps", "terminal", "detect_writes", "text"},
@@ -106,7 +107,7 @@ LAYERS = (
     {"arrived", "outcome", "backups", "written_words", "places", "wandb_guard", "worktrees"},
     {"apart"},
     {"freeze", "execute", "leftovers", "subdirectories", "unpacking"},
-    {"launch.crew", "launch.live", "launch.sbatch_variables"},
+    {"launch.crew", "launch.live", "launch.sbatch_variables", "launch.failed_setup"},
     {
         "adding",
         "occupied",

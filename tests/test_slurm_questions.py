@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from experimentstash import attempts, job_terms, packs, records, runs, slurm, slurm_client, slurm_query
+from experimentstash import attempts, job_terms, packs, records, runs, slurm, slurm_client, slurm_query, slurm_reasons
 from experimentstash.errors import StashError
 from experimentstash.job_end import Watch
 from experimentstash.records import Queued, Run, State
@@ -432,3 +432,68 @@ def test_a_command_that_is_ended_in_the_middle_has_refused_nothing(
     with pytest.raises(StashError) as raised:
         slurm.requeue("1_0")
     assert slurm.is_silence(raised.value) is is_silence
+
+
+# --- why a job waits -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("reason", "words", "is_for_good"),
+    [
+        ("Priority", "others come before it (Priority)", False),
+        ("Resources", "isn't free yet", False),
+        ("None", "has not looked at it yet", False),
+        ("(null)", "SLURM says (null)", False),
+        ("DependencyNeverSatisfied", "will not begin like this", True),
+        ("Dependency", "another job must end first", False),
+        ("PartitionTimeLimit", "resources.time", True),
+        ("PartitionNodeLimit", "more nodes than its partition gives", True),
+        ("QOSMaxWallDurationPerJobLimit", "more than its QOS gives a job", True),
+        ("QOSMaxCpuPerJobLimit", "more than its QOS gives a job", True),
+        ("QOSMaxJobsPerUserLimit", "a limit of its QOS is reached", False),
+        ("QOSGrpCpuLimit", "a limit of its QOS is reached", False),
+        ("AssocGrpCPUMinutesLimit", "a limit of its account is reached", False),
+        ("AssocMaxWallDurationPerJobLimit", "more than its account gives a job", True),
+        ("MaxCpuPerAccount", "a limit of its account is reached", False),
+        ("ReqNodeNotAvail, UnavailableNodes:n[1-3]", "down, drained or reserved", False),
+        (
+            "Nodes required for job are DOWN, DRAINED or reserved for jobs in higher priority partitions",
+            "drained",
+            False,
+        ),
+        ("JobHeldUser", "scontrol release 7_1", False),
+        ("launch failed requeued held", "could not be started", False),
+        ("JobArrayTaskLimit", "array_parallelism", False),
+        ("SomethingOfTomorrow", "SLURM says SomethingOfTomorrow", False),
+    ],
+)
+def test_the_reason_in_plain_words(reason: str, words: str, is_for_good: bool) -> None:
+    said = slurm_reasons.in_words(reason, "7_1")
+    assert words in said and slurm_reasons.is_for_good(said) is is_for_good
+    assert reason.partition(",")[0] in said or reason == "None"
+
+
+def test_all_jobs_are_asked_about_at_once(programs: Programs) -> None:
+    programs.says("scontrol", CONFIG)
+    programs.says(
+        "squeue",
+        "7_1|PENDING|Priority\n7_[2-3,9%2]|PENDING|JobArrayTaskLimit\n8|PENDING|Resources\n9_0|SUSPENDED|None\nnonsense\n",
+    )
+    jobs = [Job(name, "test") for name in ("7_1", "7_2", "7_9", "7_5", "8", "9_0", "10_0")]
+    found = slurm_query.reasons(jobs)
+    assert [job.id for job in found] == ["7_1", "7_2", "7_9", "8", "9_0"]
+    assert "suspended" in found[jobs[5]] and "(JobArrayTaskLimit)" in found[jobs[2]]
+    ((argv, _),) = programs.calls("squeue")
+    assert "--jobs=7,8,9,10" in argv
+
+
+@pytest.mark.parametrize("trouble", ["away", "slow", "nonsense", "missing"])
+def test_why_a_job_waits_may_stay_unsaid(programs: Programs, monkeypatch: pytest.MonkeyPatch, trouble: str) -> None:
+    monkeypatch.setattr(slurm_client, "PATIENCE", 1.0 if trouble == "slow" else 30.0)
+    if trouble == "slow":
+        programs.says("squeue", "7_1|PENDING|Priority\n", then="time.sleep(600)")
+    elif trouble == "nonsense":
+        programs.says("squeue", "7_[1-x]|PENDING|Priority\n7_1|\n|||\n")
+    elif trouble == "missing":
+        programs.is_missing("squeue")
+    assert slurm_query.reasons([Job("7_1", None)]) == {}

@@ -15,8 +15,8 @@ from experimentstash.commands import choosing
 from experimentstash.errors import StashError, did_you_mean
 from experimentstash.output import paper_of, say
 from experimentstash.records import Run, State
-from experimentstash.runs import all_runs, newest_first
-from experimentstash.summary import runs_table
+from experimentstash.runs import all_runs, newest_first, why_waiting
+from experimentstash.summary import runs_table, waiting_lines
 from experimentstash.workspace import Stash, find_stash
 
 # Runs that are shown at a terminal unless somebody says how many.
@@ -43,11 +43,11 @@ def main(given: argparse.Namespace) -> int:
     paper = paper_of(sys.stdout)
     if given.json:
         print(json.dumps(found, indent=2, default=vars))
-    elif found and paper.width is None:
-        print(runs_table(stash, found, paper))
     elif found:
-        shown = found if given.all or given.most is not None else found[:_SHOWN]
-        print(runs_table(stash, shown[::-1], paper))
+        shown = found if paper.width is None or given.all or given.most is not None else found[:_SHOWN]
+        print(runs_table(stash, shown if paper.width is None else shown[::-1], paper))
+        if lines := waiting_lines(why_waiting(shown), paper):
+            print("\n".join(lines))
         if len(shown) < len(found):
             say(f"the newest {len(shown)} of {len(found)} runs; -n N shows more, --all all of them")
     else:

@@ -15,7 +15,7 @@ from experimentstash.durations import describe
 from experimentstash.naming import Sweep, go_on
 from experimentstash.output import paper_of
 from experimentstash.records import Code, Run, State
-from experimentstash.runs import slurm_job
+from experimentstash.runs import slurm_job, why_waiting
 from experimentstash.summary import in_local_time, result, sweep_table, words
 from experimentstash.workspace import Stash, find_stash
 from experimentstash.written import in_words
@@ -73,6 +73,7 @@ def show(stash: Stash, run: Run) -> list[tuple[str, str]]:
         ("state", words(run.state)),
         *(("warning", warning) for warning in run.warnings),
         ("why", None if run.reason is None else in_local_time(run.reason)),
+        ("waits", why_waiting([run]).get(run.id)),
         (
             "supposed",
             None if run.job_end is None or run.job_end.is_known else "SLURM has not yet said why it ended the job",

@@ -34,6 +34,9 @@ _OURS = {
     "wait": "hydra.launcher.wait=true",
     "wrap": "leave it out: resources.setup is for lines of bash",
 }
+# What a job's output says before the lines of `setup`.
+SETUP_BEGINS = "stash: setup"
+ENDS_STOPPING = "trap - ERR"
 # What a job executes.
 START = str(Path(__file__).with_name("start.py"))
 # Seconds before its end at which SLURM can warn a job, at most (sbatch(1), --signal).
@@ -301,6 +304,16 @@ def _told(options: Mapping[str, str | None], cluster: ClusterTerms) -> str:
     )
 
 
+def stop_at_failure(command: str) -> str:
+    """Return the line of bash after which one that fails has a command executed in its place, as of `set -e`.
+
+    Not what fails inside of a file that is sourced, or of a function (`module`), if that itself ends well.
+    `$stash_code` is the exit code.
+    """
+    action = f"stash_code=$?; [ ${{#BASH_SOURCE[@]}} -gt 1 ] || {{ {command}; }}"
+    return f"trap {shlex.quote(action)} ERR"
+
+
 def script(
     piece: Piece,
     *,
@@ -310,6 +323,7 @@ def script(
     parallelism: int | None,
     after: str | None,
     cluster: ClusterTerms | None = None,
+    setup_may_fail: bool = False,
 ) -> str:
     """Return the batch script of an array whose tasks ``tasks_file`` lists; ``after``: a job that must end first.
 
@@ -332,7 +346,13 @@ def script(
     lines += [f"#SBATCH --{key}" + ("" if text is None else f"={shlex.quote(text)}") for key, text in options.items()]
     if cluster is not None:
         lines.append(_told(options, cluster))
-    lines += piece.terms.setup
+    # In the encoding of the record, whatever the locale of the node is.
+    start = f"exec {shlex.join([python, '-X', 'utf8', '-S', START, tasks_file])}"
+    if piece.terms.setup and not setup_may_fail:
+        lines += [f"echo {shlex.quote(SETUP_BEGINS)}", stop_at_failure(f"{start} $stash_code $LINENO")]
+        lines += [*piece.terms.setup, ENDS_STOPPING]
+    else:
+        lines += piece.terms.setup
     at_once = f" {piece.at_once}" if piece.at_once > 1 else ""
-    lines.append(f"exec {shlex.join([python, '-S', START, tasks_file])}{at_once}")
+    lines.append(f"{start}{at_once}")
     return "\n".join(lines) + "\n"

@@ -86,7 +86,7 @@ def launch(
                     complain(f"{' '.join(job.overrides)}: {error}")
                 else:
                     _close(run, State.FAILED, str(error))
-        arrays = _arrays(sweep, prepared, settings, packing, first_number)
+        arrays = _arrays(sweep, prepared, settings, packing, first_number) if prepared else []
         if config.dry_run:
             _show(arrays)
             return [job.returned for job in taken]
@@ -129,6 +129,7 @@ class _Array:
     share: int | None  # how many of its tasks may run at once
     predecessor: int | None  # the array, by its position, that must have ended first
     cluster: ClusterTerms
+    setup_may_fail: bool
 
     def script(self, predecessor: str | None) -> str:
         """Return its batch script; ``predecessor`` is SLURM's id of that array."""
@@ -140,6 +141,7 @@ class _Array:
             parallelism=self.share,
             after=predecessor,
             cluster=self.cluster,
+            setup_may_fail=self.setup_may_fail,
         )
 
 
@@ -161,7 +163,14 @@ def _arrays(
         batch.shares([len(piece.tasks) for piece in pieces], parallel) if parallel else [(None, None)] * len(pieces)
     )
     return [
-        _Array(piece, _free(sweep / FOLDER / f"{first_number}-{index}.json"), share, predecessor, cluster)
+        _Array(
+            piece,
+            _free(sweep / FOLDER / f"{first_number}-{index}.json"),
+            share,
+            predecessor,
+            cluster,
+            settings.setup_may_fail,
+        )
         for index, (piece, (share, predecessor)) in enumerate(zip(pieces, shares, strict=True))
     ]
 

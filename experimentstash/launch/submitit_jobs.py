@@ -19,6 +19,7 @@ from hydra.core.utils import JobReturn, JobStatus
 
 from experimentstash import records, runs, slurm, slurm_client, slurm_query, sweepers
 from experimentstash.errors import StashError
+from experimentstash.files import read_regular
 from experimentstash.launch import jobs
 from experimentstash.output import complain, say
 from experimentstash.records import Run, State
@@ -39,6 +40,8 @@ _LAST_QUESTION = 15.0
 # Seconds for which SLURM must say that a job is over before what it hasn't left is missed: file systems are slow, and a
 # job that is preempted may go back into the queue.
 _SETTLED = 10.0
+# The longest log that is looked through, in bytes.
+_LONGEST_LOG = 10_000_000
 # Of the settings of submitit's executors, those with which they are made.
 _OF_THE_EXECUTOR = {"submitit_folder", "max_num_timeout"}
 
@@ -225,8 +228,8 @@ class _Sweep:
                 state = word.state or state
             if word is LEFT:
                 state, how = State.CANCELLED, "it was cancelled while it was queued"
-            why = f"its SLURM job {job.job_id} ended before it had started the tool ({how}); see {job.paths.stderr}"
-            self._close_unbegun(index, state, why)
+            why = f"its SLURM job {job.job_id} ended before it had started the tool ({how})"
+            self._close_unbegun(index, state, f"{why}{_last_words(job.paths.stderr)}")
             return
         run = runs.look(self._stash, run.path)  # its supervisor may have left no word
         returned = jobs.not_begun(self._config, self._batch[index])
@@ -253,6 +256,21 @@ class _Sweep:
             run = job.prepared.run
             run.state, run.reason, run.exit_code, run.ended = state, why, 1, records.now()
             records.write(run)
+
+
+def _last_words(log: Path) -> str:
+    """Return what to say of the file to which a job has written its errors; nothing if there is none."""
+    if not log.is_file():
+        return ""
+    ours = [line for line in _text(log).splitlines() if line.startswith("stash: line ")]
+    return "".join(f": {line.removeprefix('stash: ')}" for line in ours[-1:]) + f"; see {log}"
+
+
+def _text(log: Path) -> str:
+    try:
+        return read_regular(log, _LONGEST_LOG).decode(errors="replace")
+    except (OSError, ValueError):
+        return ""
 
 
 def _has_left_results(job: Any) -> bool:

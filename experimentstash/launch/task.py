@@ -26,10 +26,17 @@ def main(argv: Sequence[str]) -> int:
     """Execute the runs of this array task; return 0 if all have completed, else the first other exit code."""
     fit_streams()
     index = os.environ.get("SLURM_ARRAY_TASK_ID", "")
-    if not 1 <= len(argv) <= 2 or not index.isdecimal() or not all(number.isdecimal() for number in argv[1:]):
-        complain("usage, in a task of a SLURM job array: python -S start.py TASKS_FILE [AT_ONCE]")
+    if not 1 <= len(argv) <= 3 or not index.isdecimal() or not all(number.isdecimal() for number in argv[1:]):
+        complain("usage, in a task of a SLURM job array: python -S start.py TASKS_FILE [AT_ONCE | EXIT_CODE LINE]")
         return EXIT_USER_MISTAKE
     try:
+        if len(argv) == 3:  # a line of the batch script has failed before it came to us
+            from experimentstash.launch import failed_setup  # here, because few jobs need it
+
+            pack = _Pack(Path(argv[0]), int(index), at_once=1)
+            why = failed_setup.told(Path(argv[0]), code=int(argv[1]), line=int(argv[2]))
+            pack.give_up(why, failed_setup.ADVICE, int(argv[1]))
+            return pack.exit_code
         permissions.follow(Path(argv[0]))
         pack = _Pack(Path(argv[0]), int(index), at_once=int(argv[1]) if len(argv) > 1 else 1)
         pack.execute()
@@ -64,6 +71,18 @@ class _Pack:
         self._why: job_end.Why | None = None  # it was started again
         self._turned_away: Path | None = None  # whose tool's checkout another run writes into just now
         self.exit_code = 0
+
+    def give_up(self, why: str, advice: str, code: int) -> None:
+        """Close the records of all that are to be executed here, and can't be."""
+        complain(why)
+        if slurm.restarts() > 0:
+            self._bring_back()
+        for path in self._waiting:
+            run = self._read(path)
+            if run is not None and self._is_queued_here(run):
+                run.advice = advice
+                Execution(run).give_up(State.FAILED, why, code)
+        self._count(code)
 
     def execute(self) -> None:
         """Go on until nothing is left to do for them in this job."""

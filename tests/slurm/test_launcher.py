@@ -240,6 +240,55 @@ def test_a_job_that_fails_before_the_tool_starts_is_noticed(plain: StashUnderTes
     assert "before it had started the tool" in record["reason"]
 
 
+def test_a_line_of_setup_that_fails_is_why_nothing_began(plain: StashUnderTest) -> None:
+    lines = "resources.setup=[echo made ready,module load nosuch]"
+    sweep = submit(plain, "+exp=plain", "params.fail=0,0", lines, "hydra.launcher.runs_per_job=2")
+    for record in sweep.ended():
+        assert (record["state"], record["exit_code"], record["started"]) == ("failed", 127, None)
+        assert "before it had started the tool: this line of its setup failed" in record["reason"]
+        assert "exit code 127: module load nosuch\n  made ready\n" in record["reason"]
+        assert "command not found" in record["reason"] and "setup_may_fail=true" in record["advice"]
+    let = submit(plain, "+exp=plain", lines, "hydra.launcher.setup_may_fail=true")
+    assert [record["state"] for record in let.ended()] == ["completed"]
+
+
+def test_nothing_to_submit(plain: StashUnderTest) -> None:
+    sweep = submit(plain, "+exp=plain", "resources.time=1m", "hydra.launcher.array_parallelism=2", code=1)
+    assert "is all grace" in sweep.records()[0]["reason"] and "bug" not in sweep.done.stderr
+
+
+def test_a_misspelled_option_is_said_by_sbatch(plain: StashUnderTest) -> None:
+    sweep = submit(plain, "+exp=plain", "+resources.extra.exlusive=true", code=1)
+    (record,) = sweep.records()
+    assert record["state"] == "failed"
+    assert "SLURM did not take it" in record["reason"] and "exlusive" in record["reason"]
+
+
+def test_why_it_waits(plain: StashUnderTest) -> None:
+    held = submit(plain, "+exp=plain", "params.fail=0,0", "+resources.extra.hold=true")
+    later = submit(plain, "+exp=plain", "+resources.extra.begin=now+3600")
+    shown = plain.cli("runs").stdout
+    first, second = (one["id"] for one in held.records())
+    assert f"{second}, {first} wait" in shown or f"{first}, {second} wait" in shown or shown.count("(JobHeldUser)") == 2
+    assert f"· {later.records()[0]['id']} waits: it is to begin later (BeginTime)" in shown
+    assert "scontrol release" in plain.cli("show", first).stdout
+
+
+def test_what_is_written_in_other_letters_arrives(plain: StashUnderTest) -> None:
+    plain.write("tools/words/words.sh", 'printf "%s" "$1" > "$2/words"; printf "%s\\n" "$1"\n')
+    registration = "entrypoint: sh words.sh\ncall: {style: arguments}\nenvironment: {kind: none}\n"
+    plain.add_tool("words", registration=registration)
+    plain.add_experiment("words", "words", "params: {a: 日本}\narguments: ['${params.a}', '${output_dir}']\n")
+    plain.commit()
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    sweep = submit(plain, "+exp=words", "params.a='ümlaut','日本'", "description='Größe'", **locale)
+    for record, words in zip(sweep.ended(), ("ümlaut", "日本"), strict=True):
+        assert record["state"] == "completed" and f"params.a='{words}'" in record["overrides"]
+        assert record["description"] == "Größe" and record["params"] == {"a": words}
+        assert Path(record["directory"], "words").read_bytes() == words.encode()
+        assert Path(record["directory"], "output.log").read_bytes() == f"{words}\n".encode()
+
+
 def test_without_accounting_and_from_inside_a_job(plain: StashUnderTest, tmp_path: Path) -> None:
     programs = tmp_path / "bin"
     programs.mkdir()
