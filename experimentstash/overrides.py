@@ -20,7 +20,8 @@ from experimentstash.redaction import contains_secret, find_secret, is_named_sec
 from experimentstash.workspace import Stash
 
 _CHOICE = re.compile(r"(?P<key>\+{0,2}(?P<group>exp|tool)(?:@[^=]*)?)=(?P<value>.+)", re.DOTALL)
-_OWN_VALUE = re.compile(r"(?:\+\+?)?(?:params|vars)[./]")
+# A key and its value, be it the override's own or in a mapping that it gives.
+_PAIR = re.compile(r"([\w./-]+)['\"]?\s*[:=]\s*['\"]?([^\s,{}\[\]'\"]+)")
 _PARAMETER = re.compile(r"(?:\+\+?|~)?params[./]")
 # What opens something in Hydra's grammar that isn't a name.
 _NO_NAME = re.compile(r"[\[\](){}'\"$]")
@@ -134,6 +135,6 @@ def refuse_secrets(arguments: Sequence[str]) -> None:
         literal = re.match(r"\+{0,2}tool\.env\.(\w+)=(?!['\"]?\$\{|null$)", word)
         if literal and is_secret_name(literal[1]):
             raise literal_secret(literal[1], "the command line")
-        key, _, value = word.partition("=")
-        if _OWN_VALUE.match(key) and is_named_secret(key, value.strip("'\"")):
-            raise contains_secret("a secret", key.lstrip("+"))
+        for key, value in _PAIR.findall(word):
+            if is_named_secret(key, value):
+                raise contains_secret("a secret", key.lstrip("-"))

@@ -74,11 +74,15 @@ _ASSIGNED_IN_CODE = re.compile(
     r"(?P<quote>['\"])(?P<value>[^'\"\s]{8,200})(?P=quote)"
 )
 _ASSIGNED = re.compile(
-    rf"(?im)^[\s\-/:]*(?:export\s+|set\s+)?['\"]?(?P<key>{_KEY}|\S*:_auth\w*)['\"]?\s*[:=]\s*['\"]?"
+    rf"(?im)^[\s\-/:]*(?:(?:export|set|env|arg)\s+)?['\"]?(?P<key>{_KEY}|\S*:_auth\w*)['\"]?\s*[:=]\s*['\"]?"
     r"(?P<value>[^\s'\"#,;]{6,200})"
 )
 _NETRC = re.compile(r"(?m)^\s*machine\s+\S+(?:\s+login\s+\S+)?\s+password\s+\S+")
-_KUBERNETES = re.compile(r"(?m)^\s*(?:client-key-data|token|client-certificate-data)\s*:\s*\S{16,}")
+_KUBERNETES = re.compile(r"(?m)^\s*(?:client-key-data|token|client-certificate-data)\s*:\s*\S{16,}|^kind:\s*Secret\s*$")
+_IN_A_COMMAND = re.compile(
+    r"(?:--(?:password|passwd|api[-_]?key|auth[-_]?token|access[-_]?token|secret)[ =]|\bwandb login (?:--relogin )?)"
+    r"['\"]?(?P<value>[^\s'\"]{8,200})"
+)
 # What only says where a value comes from.
 _REFERENCE = re.compile(
     r"[\w.]+[(\[].*|\$.*|.*\{.*|.*<.*|~?[./]*/.*|(?:os|self|args|cfg|config|env)\.[\w.]+|\w+\.\w+\.[\w.]+"
@@ -109,7 +113,7 @@ def has_secret(text: str, name: str) -> bool:
     """Tell whether there is a secret in the text, or in a part, of a file of this name."""
     if known(os.environ).find(text) is not None or _NETRC.search(text) or _KUBERNETES.search(text):
         return True
-    if any(_is_secret(match["value"]) for match in _ASSIGNED_IN_CODE.finditer(text)):
+    if any(_is_secret(match["value"]) for each in (_ASSIGNED_IN_CODE, _IN_A_COMMAND) for match in each.finditer(text)):
         return True
     is_code = name.lower().endswith(_CODE)
     return not is_code and any(_is_secret(each["value"], each["key"]) for each in _ASSIGNED.finditer(text))
