@@ -10,7 +10,7 @@ from pathlib import Path
 
 from experimentstash import __version__, permissions
 from experimentstash.errors import EXIT_INTERRUPTED, StashError, is_of_surroundings
-from experimentstash.output import COLOUR_WISHES, USAGE, complain, fit_streams, guarded, wish_for_colour
+from experimentstash.output import COLOUR_WISHES, USAGE, as_prose, complain, fit_streams, guarded, wish_for_colour
 from experimentstash.workspace import Stash, find_stash
 
 # Each verb's module in `commands`, with `configure(parser)` and `main(given)`, and what it does.
@@ -85,7 +85,7 @@ def _without_colour_wish(arguments: list[str]) -> list[str]:
 def _dispatch(arguments: list[str]) -> int:
     """Import and call what the first argument asks for; nothing that it doesn't need is imported."""
     if not arguments:
-        print(_overview(find_stash()))
+        print(as_prose(_overview(find_stash()), sys.stdout))
         return 0
     first = arguments[0]
     if first == "--version":

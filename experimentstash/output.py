@@ -27,7 +27,7 @@ USAGE = """\
 Run one:      python -m experimentstash +exp=NAME [params.KEY=VALUE …]
 Run many:     python -m experimentstash -m +exp=NAME,NAME [params.KEY=A,B …]
 In short:     experimentstash run NAME, or experimentstash run 'figure1/*'
-Look and act: experimentstash runs | show | logs | cancel | resume | sync   (--help tells more)
+Look and act: experimentstash runs | show | logs | cancel | resume | sync
 What's in it: python -m experimentstash --help, or +exp=NAME --cfg job"""
 
 
@@ -203,14 +203,14 @@ def paper_of(stream: TextIO | None) -> Paper:
     return Paper(_width(stream), is_coloured, _ellipsis(stream))
 
 
-def as_prose(text: str, stream: TextIO | None) -> str:
+def as_prose(text: str, stream: TextIO | None, *, indent: int = 2) -> str:
     """Return a text with its lines broken between words for a terminal; a file gets it as it is."""
     width = _width(stream)
     if width is None:
         return text
     from experimentstash.text import filled  # here, because a job's output is a file
 
-    return filled(text, min(width, _PROSE_WIDTH))
+    return filled(text, min(width, _PROSE_WIDTH), indent=indent)
 
 
 def can_redraw(stream: TextIO | None) -> bool:

@@ -14,7 +14,7 @@ from experimentstash.output import PLAIN, Paper, Style
 from experimentstash.records import Run, State
 from experimentstash.slurm_reasons import is_for_good
 from experimentstash.tables import Column, Styled
-from experimentstash.text import filled
+from experimentstash.text import filled, tame
 from experimentstash.workspace import Stash
 
 # Rows that a table at the end of a sweep has at most.
@@ -40,18 +40,21 @@ def ending_line(stash: Stash, run: Run, paper: Paper = PLAIN) -> str:
     """Say how a run ended, why, what to do, and where its log is."""
     took = f" in {describe(run.duration)}" if run.duration is not None else ""
     lines = [f"{marked_state(run, paper)}{took}  {stash.relative(run.path)}"]
-    if run.reason:
-        lines.append(f"  {run.reason}")
-    if run.advice:
-        lines.append(f"  → {run.advice}")
+    lines += outcome_lines(run)
     if run.state is not State.COMPLETED:
         lines.append(f"  log: {stash.relative(run.path / run.log)}")
     return "\n".join([*lines, *remarks(run)])
 
 
+def outcome_lines(run: Run) -> list[str]:
+    """Return why a run ended as it did, and what to do."""
+    return [tame(f"  {part}") for part in (run.reason, run.advice and f"→ {run.advice}") if part]
+
+
 def remarks(run: Run) -> list[str]:
     """Return what else there is to be said of a run, its warnings first."""
-    return [*(f"  warning: {warning}" for warning in run.warnings), *(f"  note: {note}" for note in run.notes)]
+    warnings, notes = (f"  warning: {each}" for each in run.warnings), (f"  note: {each}" for each in run.notes)
+    return list(map(tame, (*warnings, *notes)))
 
 
 def sweep_table(
@@ -114,7 +117,7 @@ def _path(heading: str) -> Column:
 def _warnings(runs: Sequence[Run], paper: Paper) -> list[str]:
     """Return the lines below a table that say what is to be looked at in it."""
     most = _SHOWN if paper.width is None else _SHOWN_AT_TERMINAL
-    lines = [f"! {run.id}: {warning}" for run in runs for warning in run.warnings]
+    lines = [tame(f"! {run.id}: {warning}") for run in runs for warning in run.warnings]
     hidden = len(lines) - most
     if hidden > 0:
         lines[most:] = [f"! and {hidden} more warnings; experimentstash show RUN"]

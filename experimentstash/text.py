@@ -87,18 +87,26 @@ def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
-def filled(text: str, width: int | None) -> str:
-    """Return a text with its lines broken between words, where they are prose and longer than so many columns."""
-    return text if width is None else "\n".join(_filled(line, width) for line in text.split("\n"))
+def tame(text: str) -> str:
+    """Return somebody else's text with its lines, and as a terminal that takes no orders would show the rest."""
+    return text if text.isprintable() else "\n".join(map(clean, text.expandtabs().split("\n")))
 
 
-def _filled(line: str, width: int) -> str:
+def filled(text: str, width: int | None, *, indent: int = 2) -> str:
+    """Return a text with its lines broken between words, where they are prose and longer than so many columns.
+
+    What is broken off is indented by ``indent``, or as far as its line.
+    """
+    return text if width is None else "\n".join(_filled(line, width, indent) for line in text.split("\n"))
+
+
+def _filled(line: str, width: int, least: int) -> str:
     front = _FRONT.match(line)
     assert front is not None
     mark = front[0].strip()
     if cells(line) <= width or (len(front[0]) >= _LAID_OUT and not mark) or _COMMAND.match(line.lstrip()):
         return line
-    indent = " " * max(len(front[0]), 2)
+    indent = " " * max(len(front[0]), least)
     lines, current = [], front[0].rstrip()
     end = front.end()
     for piece in _PIECE.finditer(line, front.end()):

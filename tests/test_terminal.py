@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from experimentstash import records
-from experimentstash.output import PLAIN, Paper, Style
+from experimentstash.output import PLAIN, USAGE, Paper, Style
 from experimentstash.records import Run, State
 from experimentstash.summary import counts, resources_table, runs_table, sweep_table
 from experimentstash.tables import Column, Styled, draw
@@ -287,6 +287,29 @@ def test_an_error_fits_the_terminal(here: Stash) -> None:
         terminal = shown(here, "show", "no-such-run-of-a-name-that-is-so-long", "--color=never", columns=columns)
         assert terminal.lines[0].startswith("error: There is no run") and "…" not in terminal.text
         assert not any(line[:1].isalnum() for line in terminal.lines[1:])  # nothing was broken by the terminal
+
+
+def test_a_run_is_shown_in_sentences_that_are_broken_between_words(here: Stash) -> None:
+    reason = "the tool ended with exit code 1, and what it had written last is that it could not go on"
+    run = ended(here, State.FAILED, reason=f"{reason}\x1b[2J\rgone", notes=["日本語 " * 30])
+    terminal = shown(here, "show", run.id, columns=60)
+    at = next(number for number, line in enumerate(terminal.lines) if line.startswith("why "))
+    column = terminal.lines[at].index("the tool")
+    told = [terminal.lines[at][column:]]
+    for line in terminal.lines[at + 1 :]:
+        if line[:column].strip():
+            break
+        told.append(line[column:])
+    assert " ".join(told) == f"{reason}\\x1b[2J\\rgone"
+    assert len(told) > 2 and all(line[:1] in (*"abcdefghijklmnopqrstuvwxyzCPSW", " ") for line in terminal.lines)
+
+
+def test_what_is_printed_without_arguments_fits(stash: StashUnderTest) -> None:
+    stash.add_experiment("long", "t", f"description: {'word ' * 40}\n")
+    assert max(map(len, USAGE.splitlines())) <= 80
+    lines = shown(stash, columns=50).lines
+    assert lines[0].startswith("Stash") and "  word" in "\n".join(lines)
+    assert not any(line.startswith("ord") for line in lines)
 
 
 # --- a sweep at a terminal -------------------------------------------------------------------------------------------

@@ -13,12 +13,16 @@ from experimentstash import naming, objective, records
 from experimentstash.commands import choosing
 from experimentstash.durations import describe
 from experimentstash.naming import Sweep, go_on
-from experimentstash.output import paper_of
+from experimentstash.output import as_prose, paper_of
 from experimentstash.records import Code, Run, State
 from experimentstash.runs import slurm_job, why_waiting
 from experimentstash.summary import in_local_time, result, sweep_table, words
+from experimentstash.text import tame
 from experimentstash.workspace import Stash, find_stash
 from experimentstash.written import in_words
+
+# What is written in sentences, and broken between words; all else is to be copied.
+_PROSE = ("warning", "why", "supposed", "advice", "description", "note", "waits")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -45,8 +49,10 @@ def main(given: argparse.Namespace) -> int:
 
 
 def _print(rows: Sequence[tuple[str, str]]) -> None:
-    width = max(len(label) for label, _ in rows)
-    print("\n".join(f"{label:<{width}}  {text}" for label, text in rows))
+    column = max(len(label) for label, _ in rows) + 2
+    for label, text in rows:
+        line = f"{label:<{column}}{tame(text)}"
+        print(as_prose(line, sys.stdout, indent=column) if label in _PROSE else line)
 
 
 def show_sweep(stash: Stash, sweep: Sweep, runs: Sequence[Run]) -> list[tuple[str, str]]:

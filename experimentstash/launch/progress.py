@@ -16,7 +16,7 @@ from experimentstash.durations import describe
 from experimentstash.launch.live import Aside, Picture
 from experimentstash.output import PREFIX, Paper, Style, as_prose, say
 from experimentstash.records import Run, State
-from experimentstash.summary import marked_state, remarks, state_cell, title
+from experimentstash.summary import marked_state, outcome_lines, remarks, state_cell, title
 from experimentstash.tables import Column, Styled
 from experimentstash.workspace import Stash
 
@@ -177,8 +177,7 @@ class Progress:
     def ended(self, run: Run) -> None:
         """Tell that a run has ended, or that its configuration was wrong and it never began."""
         took = describe(run.duration) if run.duration is not None else ""
-        details = [f"  {part}" for part in (run.reason, run.advice and f"→ {run.advice}") if part]
-        details += remarks(run)
+        details = [*outcome_lines(run), *remarks(run)]
         if self._paper.width is not None and run.state is not State.COMPLETED:
             details.append(f"  log: {self._log(run)}")
         state = run.state
