@@ -34,6 +34,8 @@ class Prepared:
             self._process = subprocess.Popen(
                 [sys.executable, __file__, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
+                # It isn't the first test's alone, and doesn't end with that.
+                env={name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 start_new_session=True,
