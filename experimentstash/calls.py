@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from experimentstash.calling import command_line, ways, words
-from experimentstash.declared import program
+from experimentstash.declared import kinds, program
+from experimentstash.declared.kinds import Kind, Reading
 from experimentstash.declared.program import Program
 from experimentstash.errors import StashError
 from experimentstash.schema import CallConfig, CallStyle
@@ -26,6 +27,7 @@ class Calling:
     call: CallConfig  # completed
     program: Program
     has_words: bool  # the entrypoint itself ends in words, such as a subcommand
+    kinds: Mapping[str, Kind] = field(default_factory=dict)  # the types of options, by canonical name
 
 
 def complete(call: CallConfig, directory: Path, entrypoint: Sequence[str]) -> Calling:
@@ -34,12 +36,30 @@ def complete(call: CallConfig, directory: Path, entrypoint: Sequence[str]) -> Ca
     if call.style in _OWN_WORDS:
         return Calling(call, program.NOTHING, has_words)
     found = program.read(directory, entrypoint)
-    if found.style is call.style or (call.style is CallStyle.options and found.style in _ALIKE):
-        known = {command_line.canonical(str(key)) for key in call.ways}
-        more = {key: _left(call, said) for key, said in found.declared.ways.items()}
-        more = {key: said for key, said in more.items() if said and command_line.canonical(key) not in known}
-        call = replace(call, ways={**more, **call.ways})
-    return Calling(call, found, has_words)
+    if found.style is not call.style and not (call.style is CallStyle.options and found.style in _ALIKE):
+        return Calling(call, found, has_words)
+    declared = {**{option.name: option.ways for option in found.declared.of_library}, **found.declared.ways}
+    said = {command_line.canonical(str(key)): _names(way) for key, way in call.ways.items()}
+    # Who says another way than the source says that it is read wrongly there.
+    of_options = {
+        key: kind
+        for key, kind in found.declared.kinds.items()
+        if said.get(command_line.canonical(key)) in (None, [*declared.get(key, ())])
+    }
+    more = {key: _left(call, way) for key, way in declared.items() if command_line.canonical(key) not in said}
+    given = {**{key: way for key, way in more.items() if way}, **call.ways}
+    # Of a list whose elements have a known type, the texts are known to be such.
+    lists = {key for key in of_options if key in given and {*_names(given[key])} & {*ways.LIST}}
+    given |= {key: [*_names(given[key]), *ways.WORD] for key in lists}
+    return Calling(
+        replace(call, ways=given), found, has_words, {_by(call.style, key): kind for key, kind in of_options.items()}
+    )
+
+
+def _by(style: CallStyle, key: str) -> str:
+    """Return the name under which a parameter is given for an option."""
+    is_own = style in (CallStyle.ml_collections, CallStyle.gin)  # its flags aren't what is in its configuration
+    return key if is_own else command_line.canonical(key)
 
 
 def _left(call: CallConfig, said: Sequence[str]) -> list[str]:
@@ -83,6 +103,68 @@ def refuse_other_number(calling: Calling, params: Mapping[str, Any]) -> None:
                 f"params.{key}: {given} value{'s' if given != 1 else ''}, and the tool's option takes {number}.",
                 f"give as many; if it does take others: `call: {{ways: {{{key}: filled}}}}`",
             )
+
+
+def refuse_other_type(calling: Calling, params: Mapping[str, Any]) -> None:
+    """Refuse values that the tool would read as something else than they are, by the types that it declares."""
+    reading = _READINGS.get(calling.call.style, Reading.words)
+    for key, value in _nodes(words.nested(params), ""):
+        kind = calling.kinds.get(_by(calling.call.style, key))
+        if kind is None or _is_said(calling.call, key, value) or kinds.arrives(kind, value, reading):
+            continue
+        sort = "a list" if isinstance(value, (list, tuple)) else "a mapping" if isinstance(value, Mapping) else None
+        name, shown = f"params.{key}", sort or words.yaml_text(value, key)
+        if any(kinds.arrives(each, value, Reading.exact) for each in kind.members):
+            raise StashError(
+                f"{name} is {shown}, which the tool would take for something else: its option takes {kind}.",
+                "give what can't be taken for another, or change the tool's declaration",
+            )
+        raise StashError(
+            f"{name} is {shown}, which isn't what the tool takes there: its option takes {kind}.",
+            _suggested(kind, key, value),
+        )
+
+
+def _is_said(call: CallConfig, key: str, value: Any) -> bool:
+    """Tell whether the registration says for all parameters how such a value is written, or null by leaving it out."""
+    sort = "null" if value is None else {bool: "boolean", list: "list", dict: "mapping"}.get(type(value), "")
+    own = next(
+        (_names(way) for name, way in call.ways.items() if _by(call.style, str(name)) == _by(call.style, key)), []
+    )
+    return sort in ways.settings(call) or (value is None and "omit" in own) or (value == [] and "omit_empty" in own)
+
+
+_READINGS = {CallStyle.jsonargparse: Reading.yaml, CallStyle.pyrallis: Reading.exact}
+
+
+def _nodes(params: Mapping[Any, Any], path: str) -> Iterator[tuple[str, Any]]:
+    """Yield dotted keys and values, those that are mappings included."""
+    for key, value in params.items():
+        text = path + words.word(key, "a key of params")
+        yield text, value
+        if isinstance(value, Mapping):
+            yield from _nodes(value, f"{text}.")
+
+
+def _suggested(kind: Kind, key: str, value: Any) -> str:
+    """Say what could be written instead."""
+    if value is None or isinstance(value, (list, tuple, Mapping)):
+        return f"give {kind}, or leave it out"
+    read = _number(value) if isinstance(value, str) else words.word(value, key)
+    for other in (read, [value], [read]):
+        if kinds.arrives(kind, other, Reading.words):
+            return f"`{key}: {words.yaml_text(other, key)}`"
+    return f"give {kind}"
+
+
+def _number(text: str) -> Any:
+    """Return the number that a text says, or else the text."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
 
 
 def _names(said: Any) -> list[Any]:

@@ -153,6 +153,7 @@ def plan(request: Request, bases: Bases | None = None) -> Plan:
     calls.refuse_unused(request.unused, request.overrides)
     calls.refuse_lack_of_subcommand(basis.calling, config.arguments, _where(request))
     params = _parameters(config, request)
+    calls.refuse_other_type(basis.calling, params)
     built = arguments.build(
         basis.calling.call,
         config.experiment,

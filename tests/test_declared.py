@@ -75,7 +75,6 @@ def test_an_argument_of_argparse(tmp_path: Path, declaration: str, ways: dict[st
         ("Tuple[int, int] = (1, 2)", ("spread",), 2),
         ("Annotated[tuple[int, str, int], typer.Option()] = (1, 'a', 2)", ("spread",), 3),
         ("Optional[Tuple[int, int]] = None", ("spread", "omit"), 2),
-        ("tuple[int, ...] = (1,)", ("spread",), None),
         ("List[Tuple[int, int]] = []", ("repeat", "omit_empty"), None),
         ("int = typer.Option(0, '--xx', '-x', count=True)", ("only_true",), None),
         ("Annotated[int, typer.Option('--xx', count=True)] = 0", ("only_true",), None),

@@ -39,7 +39,7 @@ class Receiver:
         self.directory = stash.add_tool("tool", None, f"entrypoint: {self.entrypoint}\ncall: {{style: {style}}}")
         for source in (self.entrypoint, "ml_config.py"):
             shutil.copy(RECEIVERS / source, self.directory)
-        self.call = calls.complete(CallConfig(style=CallStyle(style)), self.directory, [self.entrypoint]).call
+        self.calling = calls.complete(CallConfig(style=CallStyle(style)), self.directory, [self.entrypoint])
         self._written = 0
         self._bases = Bases()
 
@@ -47,7 +47,9 @@ class Receiver:
         """Tell whether the dialect can say a value, by itself and not in a run."""
         places = {"run_directory": self.directory, "tool_directory": self.directory, "stash_root": self.stash.root}
         try:
-            arguments.build(self.call, None, {f"{self.place}.{key}".lstrip("."): value}, [], **places)
+            params = {f"{self.place}.{key}".lstrip("."): value}
+            calls.refuse_other_type(self.calling, params)
+            arguments.build(self.calling.call, None, params, [], **places)
         except StashError:
             return False
         return True

@@ -16,15 +16,27 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from experimentstash import calls
 from experimentstash.calling.arguments import build
 from experimentstash.errors import StashError
 from experimentstash.schema import BooleanStyle, CallConfig, CallStyle, ListStyle
-from tests.receivers.harness import NAMES, RECEIVERS, VALUES, call, declares, defaults, received, same, spelled
+from tests.receivers.harness import NAMES, RECEIVERS, VALUES, calling, declares, defaults, received, same, spelled
 
 RUN = Path("/runs/a b'c")
 few = settings(deadline=None, max_examples=25, database=None, suppress_health_check=list(HealthCheck))
 
 CELLS = [(name, key) for name in NAMES for key in VALUES]
+
+
+def call(name: str) -> CallConfig:
+    return calling(name).call
+
+
+def said(name: str, params: Any) -> list[str]:
+    """Return how parameters are written for a receiver, by all that is known of it."""
+    calls.refuse_other_type(calling(name), params)
+    calls.refuse_other_number(calling(name), params)
+    return argv(call(name), params)
 
 
 def argv(config: CallConfig, params: Any, *extra: str, experiment: str | None = None) -> list[str]:
@@ -41,7 +53,7 @@ def test_what_is_received_is_what_was_asked_for(name: str, key: str) -> None:
 def check(name: str, key: str, value: Any) -> None:
     written = f"train.{key}" if name == "gin" else key
     try:
-        words = argv(call(name), {written: value})
+        words = said(name, {written: value})
     except StashError as error:
         assert error.message.startswith(f"params.{written}") and error.mend
         return
@@ -75,7 +87,7 @@ def test_nearly_everything_can_be_said(name: str) -> None:
         for value in values:
             cells += 1
             try:
-                argv(call(name), {f"train.{key}" if name == "gin" else key: value})
+                said(name, {f"train.{key}" if name == "gin" else key: value})
             except StashError:
                 refused.append(f"{key}={value!r}")
     assert set(REFUSED.get(name, [])) <= set(refused)
@@ -96,12 +108,12 @@ def test_every_string_and_number(name: str) -> None:
 
     @few
     @given(strings, st.floats(), st.integers(-(10**30), 10**30), st.lists(strings, max_size=3))
-    def said(text: str, rate: float, count: int, names: list[str]) -> None:
+    def every(text: str, rate: float, count: int, names: list[str]) -> None:
         for key, value in (("name", text), ("rate", rate), ("count", count), ("names", names)):
             if declares(name, key):
                 check(name, key, value)
 
-    said()
+    every()
 
 
 # --- what a registration says ----------------------------------------------------------------------------------------
@@ -127,9 +139,12 @@ LINES = [
     ("argparse", {}, {"name": "@file"}, "--name=@file"),
     ("argparse", {"ways": {"help": "word"}}, {"help": "x"}, "--help x"),
     ("argparse", {"ways": {"section.lr": "word"}}, {"section": {"lr": 1}}, "--section.lr 1"),
-    ("typer", {}, {"n_steps": 3, "x": True, "off": False, "ids": [1, 2]}, "--n-steps 3 --x --no-off --ids 1 --ids 2"),
-    ("tyro", {}, {"opt": {"n_x": False}, "a": None}, "--opt.no-n-x --a None"),
-    ("absl", {}, {"k": False, "lr": -1e-05}, "--k=false --lr=-1e-05"),
+    ("typer", {"ways": {"x": "negatable", "off": "negatable", "ids": "repeat"}},
+     {"n_steps": 3, "x": True, "off": False, "ids": [1, 2]}, "--n-steps 3 --x --no-off --ids 1 --ids 2"),
+    ("tyro", {"ways": {"opt.n-x": "negatable", "a": ["word", "python"]}}, {"opt": {"n_x": False}, "a": None},
+     "--opt.no-n-x --a None"),
+    ("tyro", {"ways": {"a": ["word", "python"]}}, {"a": "1", "b": 1}, "--a 1 --b 1"),
+    ("absl", {"booleans": BooleanStyle.value}, {"k": False, "lr": -1e-05}, "--k=false --lr=-1e-05"),
     ("absl", {"booleans": BooleanStyle.negatable}, {"k": False}, "--nok"),
     ("ml_collections", {}, {"model.lr": 0.1, "--workdir": "/x", "k": False},
      "--config.model.lr=0.1 --workdir=/x --config.k=false"),
@@ -139,11 +154,14 @@ LINES = [
     ("gin", {"ways": {"f.a": "word"}}, {"f.a": "@Adam()"}, "--gin_bindings=f.a = @Adam()"),
     ("fire", {}, {"k": False, "s": "1", "l": [1, "a,b"], "m": {"x": None}, "t": "x"},
      "--k=False --s='1' --l=[1, 'a,b'] --m={'x': None} --t=x"),
-    ("hf", {}, {"n-steps": 3, "k": False, "ids": [1, 2]}, "--n_steps 3 --k false --ids 1 2"),
-    ("jsonargparse", {"subcommand": "fit"}, {"trainer": {"max_epochs": 3, "devices": [0, 1]}, "ckpt": None},
+    ("hf", {"ways": {"k": "value", "ids": "filled"}}, {"n-steps": 3, "k": False, "ids": [1, 2]},
+     "--n_steps 3 --k false --ids 1 2"),
+    ("jsonargparse", {"subcommand": "fit", "ways": {"trainer.devices": "yaml", "ckpt": "yaml"}},
+     {"trainer": {"max_epochs": 3, "devices": [0, 1]}, "ckpt": None},
      "fit --trainer.max_epochs=3 --trainer.devices=[0, 1] --ckpt=null"),
-    ("simple_parsing", {}, {"k": False}, "--k false"),
-    ("pyrallis", {}, {"name": "1", "k": False, "opt.lr": 1e-05}, '--name="1" --k=false --opt.lr=1.0e-05'),
+    ("simple_parsing", {"booleans": BooleanStyle.value}, {"k": False}, "--k false"),
+    ("pyrallis", {"ways": {"name": "yaml", "k": "yaml"}}, {"name": "1", "k": False, "opt.lr": 1e-05},
+     '--name="1" --k=false --opt.lr=1.0e-05'),
     ("sacred", {}, {"a": "1", "b": {"c": None}}, "with a='1' b.c=None"),
     ("key_value", {}, {"a": "1", "b": {"c": None}, "d": [True]}, 'a="1" b.c=null d=[true]'),
     ("file", {"subcommand": "train"}, {}, f"train --config {RUN}/params.yaml"),

@@ -33,6 +33,8 @@ LAYERS = (
         "calling.words",
         "uv_errors",
         "calling.ways",
+        "declared.kinds",
+        "declared.training_arguments",
     },
     {"declarations"},
     {"keeper", "recipes", "kept_ends", "modules", "secret_files", "masking", "declared.option", "tables", "yaml_lines"},

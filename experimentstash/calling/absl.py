@@ -30,7 +30,6 @@ DIALECT = Dialect(
     possible=frozenset(
         {"word", "value", "negatable", "comma", "repeat", "json", "yaml", "python", "dotted", "omit", "omit_empty"}
     ),
-    usual={"boolean": "value"},
     is_joined=True,
     other_modes=frozenset({"helpfull", "helpshort", "helpxml", "only_check_args"}),
     negation=_negation,

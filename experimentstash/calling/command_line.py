@@ -14,6 +14,7 @@ from typing import Any
 
 from experimentstash.calling import ways, words
 from experimentstash.calling.ways import Way
+from experimentstash.declared import kinds
 from experimentstash.errors import StashError
 from experimentstash.schema import CallConfig, CallStyle
 
@@ -27,6 +28,16 @@ def _no_dash(option: str) -> str:
 
 def _any_text(text: str, name: str) -> None:
     """Accept every string."""
+
+
+def only_text(text: str, name: str) -> None:
+    """Refuse what is no text to every type that an option may have, of which nothing is known."""
+    if kinds.looks_otherwise(text):
+        key = name.removeprefix("params.").partition("[")[0]
+        raise StashError(
+            f"{name} is the text {text!r}, which isn't one to every type, and that of the tool's option isn't known.",
+            f"give what it is meant to be, or say that the option takes a text: `call: {{ways: {{{key}: word}}}}`",
+        )
 
 
 def comma(texts: Sequence[str], name: str) -> str:
@@ -265,7 +276,7 @@ class _Writer:
         """Return the way in which a value is written; StashError if nobody has said it."""
         kinds = list(kinds)
         found = way.of(kinds) or self.everywhere.get(kind)
-        if found is None and (not way.names or kind == "null"):
+        if found is None and not way.names:
             found = self.dialect.usual.get(kind)
         if found in kinds:
             if found not in self.dialect.possible:
@@ -344,10 +355,15 @@ class _Writer:
 
     def _scalar(self, key: str, value: Any, way: Way, name: str) -> str:
         whole = way.of(ways.WHOLE)
-        if whole is not None and not way.of(ways.LIST):
+        if way.of(ways.LIST):
+            shown = words.json_text(value, name)
+            raise StashError(
+                f"{name} is {shown}, where the tool takes a list: call.ways.{key} says {_said(way)}.",
+                f"`{key}: [{shown}]`",
+            )
+        if whole is not None and not ("word" in way.names and isinstance(value, str)):
             return _whole(value, whole, name)
-        kinds = {*ways.WORD, *ways.LIST, "value", *ways.WHOLE}
-        if (way.names & {*ways.BOOLEAN} or way.pair) and not way.names & kinds:
+        if (way.names & {*ways.BOOLEAN} or way.pair) and not way.names & {*ways.WORD, *ways.WHOLE}:
             raise StashError(
                 f"{name} isn't true or false, and the tool's option takes no other value: call.ways.{key} says"
                 f" {_said(way)}.",
@@ -356,14 +372,14 @@ class _Writer:
         return self._text(value, way, name)
 
     def _text(self, value: Any, way: Way, name: str) -> str:
+        if isinstance(value, str) and not way.names & {*ways.WORD, *ways.WHOLE}:
+            self.dialect.check_text(value, name)
         whole = self.dialect.usual.get("text" if isinstance(value, str) else "number")
-        if whole is not None and "word" not in way.names:
+        if whole is not None and not ("word" in way.names and isinstance(value, str)):
             return _whole(value, whole, name)
         text = words.word(value, name)
         if text == "--" and self.dialect.loses_dashes:
             raise StashError(f"{name} is '--', which argparse drops in some versions.", "use another string")
-        if isinstance(value, str) and "word" not in way.names:
-            self.dialect.check_text(text, name)
         return text
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from experimentstash.calling.command_line import Dialect
+from experimentstash.calling.command_line import Dialect, only_text
 from experimentstash.schema import CallStyle
 
 DIALECT = Dialect(
     style=CallStyle.hf,
     possible=frozenset({"word", "value", "spread", "filled", "json", "omit"}),
-    usual={"boolean": "value", "list": "filled"},
     is_greedy=True,
     loses_dashes=True,
     abbreviates=True,
     separator="_",
+    check_text=only_text,
 )
 arguments = DIALECT.arguments

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from experimentstash.calling.command_line import Dialect
+from experimentstash.calling.command_line import Dialect, only_text
 from experimentstash.schema import CallStyle
 
 DIALECT = Dialect(
     style=CallStyle.pyrallis,
-    possible=frozenset({"yaml", "json", "value", "dotted"}),
-    usual={"boolean": "value", "list": "yaml", "null": "yaml", "mapping": "dotted", "text": "yaml", "number": "yaml"},
+    possible=frozenset({"word", "yaml", "json", "value", "dotted"}),
+    usual={"text": "yaml", "number": "yaml"},
     is_joined=True,
     abbreviates=True,
     separator="_",
+    check_text=only_text,
 )
 arguments = DIALECT.arguments

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from experimentstash.calling.command_line import Dialect
+from experimentstash.calling.command_line import Dialect, only_text
 from experimentstash.schema import CallStyle
 
 
@@ -13,11 +13,11 @@ def _negation(option: str) -> str:
 DIALECT = Dialect(
     style=CallStyle.simple_parsing,
     possible=frozenset({"word", "value", "flag", "negatable", "spread", "json", "yaml", "dotted", "omit"}),
-    usual={"boolean": "value", "list": "spread"},
     is_greedy=True,
     loses_dashes=True,
     abbreviates=True,
     separator="_",
+    check_text=only_text,
     negation=_negation,
 )
 arguments = DIALECT.arguments

@@ -9,7 +9,6 @@ from experimentstash.schema import CallStyle
 DIALECT = Dialect(
     style=CallStyle.typer,
     possible=frozenset(ways.EVERY) - {"nonempty"},
-    usual={"boolean": "negatable", "list": "repeat"},
     separator="-",
 )
 arguments = DIALECT.arguments

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from dataclasses import replace
 
+from experimentstash.declared.kinds import BOOLEAN, FLOAT, INTEGER, TEXT, UNKNOWN, list_of
 from experimentstash.declared.option import (
     Declared,
     Option,
@@ -34,6 +35,22 @@ _KINDS = {
 }
 
 
+_OF_VALUES = {
+    "DEFINE_bool": BOOLEAN,
+    "DEFINE_boolean": BOOLEAN,
+    "DEFINE_list": list_of(TEXT),
+    "DEFINE_string": TEXT,
+    "DEFINE_integer": INTEGER,
+    "DEFINE_float": FLOAT,
+    "DEFINE_enum": TEXT,
+    "DEFINE_enum_class": TEXT,
+    "DEFINE_multi_string": list_of(TEXT),
+    "DEFINE_multi_integer": list_of(INTEGER),
+    "DEFINE_multi_float": list_of(FLOAT),
+    "DEFINE_multi_enum": list_of(TEXT),
+}
+
+
 def read(tree: ast.Module) -> Declared:
     required = {
         text
@@ -55,7 +72,17 @@ def read(tree: ast.Module) -> Declared:
             is_required = flag in required or "required" in words
             taken = _words(name, default, node)
             ways = _ways(name, default, is_required)
-            found.append(Option(flag, is_required, False, example(taken), ways, kind=kind(taken)))
+            found.append(
+                Option(
+                    flag,
+                    is_required,
+                    False,
+                    example(taken),
+                    ways,
+                    kind=kind(taken),
+                    values=_OF_VALUES.get(name, UNKNOWN),
+                )
+            )
     return Declared(tuple(found))
 
 

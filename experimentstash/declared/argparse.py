@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping
 
+from experimentstash.declared import kinds
+from experimentstash.declared.kinds import BOOLEAN, FLOAT, INTEGER, TEXT, UNKNOWN, Kind
 from experimentstash.declared.option import (
     Declared,
     Option,
@@ -15,6 +17,7 @@ from experimentstash.declared.option import (
     is_empty,
     is_false,
     is_none,
+    is_number,
     is_open,
     is_true,
     key,
@@ -55,6 +58,7 @@ def read(tree: ast.Module) -> Declared:
             else tuple(_ways(argument, switched, defaults, functions, is_sure=not has_own_default)),
             number=number(argument.words.get("nargs")) if argument.action == "store" else None,
             kind=kind(argument.words),
+            values=UNKNOWN if argument.is_open else _kind(argument, functions),
         )
         for argument in found
     )
@@ -83,6 +87,43 @@ class _Argument:
         self.is_required = (self.is_positional and not optional) or is_true(self.words.get("required"))
         is_switch = self.action.startswith(("store_", "help", "version"))
         self.example = None if is_switch else example(self.words)
+
+
+_KINDS = {"int": INTEGER, "float": FLOAT, "str": TEXT, "Path": Kind("path"), "abspath": TEXT, "expanduser": TEXT}
+
+
+def _kind(argument: _Argument, functions: Mapping[str, ast.FunctionDef]) -> Kind:
+    """Return the type of an argument's values."""
+    words, action = argument.words, argument.action
+    if action in ("store_true", "store_false", "BooleanOptionalAction"):
+        return BOOLEAN
+    if action not in ("store", "append"):
+        return UNKNOWN
+    given = words.get("type")
+    kind = UNKNOWN if given is None or isinstance(given, (ast.Call, ast.Lambda)) else _KINDS.get(called(given), UNKNOWN)
+    if kind == UNKNOWN and given is not None:
+        kind = _read_kind(given, functions)
+    if given is None and not is_number(words.get("default")):
+        kind = TEXT  # of a default that is a number, the tool makes numbers itself
+    several = constant(words.get("nargs")) in ("*", "+") or number(words.get("nargs")) is not None
+    if several and action == "append":
+        return UNKNOWN
+    if "nargs" in words and not several and constant(words["nargs"]) != "?":
+        return UNKNOWN
+    return kinds.list_of(kind) if several or action == "append" else kind
+
+
+def _read_kind(node: ast.expr, functions: Mapping[str, ast.FunctionDef]) -> Kind:
+    """Return the type of what a function that is given as `type=` returns."""
+    reader = _reader(node, functions)[:1]
+    body = node if isinstance(node, ast.Lambda) else functions.get(called(node), node)
+    names = {called(each) for each in ast.walk(body)} - {""}
+    if reader in (("value",), ("nonempty",)) or (reader == ("python",) and not names & {"eval", "literal_eval"}):
+        return BOOLEAN
+    if reader != ("comma",):
+        return UNKNOWN
+    made = sorted(names & {"int", "float"}) or ["str"]
+    return kinds.list_of(_KINDS[made[0]] if len(made) == 1 else UNKNOWN)
 
 
 def _set_defaults(tree: ast.Module) -> Mapping[str, ast.expr] | None:

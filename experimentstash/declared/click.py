@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from experimentstash.declared import kinds
+from experimentstash.declared.kinds import BOOLEAN, FLOAT, INTEGER, TEXT, UNKNOWN, Kind
 from experimentstash.declared.option import (
     Declared,
     Option,
@@ -79,7 +81,9 @@ def _option(call: ast.Call) -> Option | None:
     given = words.get("type")
     if isinstance(given, ast.Tuple) and not words.keys() & {"nargs", "multiple"}:
         several = len(given.elts)
-    return Option(key(on or off), required, False, shown, ways, aliases, several, "" if is_flag else kind(words))
+    of_values = UNKNOWN if is_open(call) else BOOLEAN if is_flag else _kind_of(words)
+    shown_kind = "" if is_flag else kind(words)
+    return Option(key(on or off), required, False, shown, ways, aliases, several, shown_kind, of_values)
 
 
 def _ways(on: str, off: str, words: dict[str, ast.expr], *, is_required: bool) -> Iterator[str]:
@@ -104,6 +108,32 @@ def _ways(on: str, off: str, words: dict[str, ast.expr], *, is_required: bool) -
         yield from ("value", *omit)
     else:
         yield from ("word", *omit)
+
+
+_KINDS = {
+    **dict.fromkeys(("int", "INT", "IntRange"), INTEGER),
+    **dict.fromkeys(("float", "FLOAT", "FloatRange"), FLOAT),
+    **dict.fromkeys(("bool", "BOOL"), BOOLEAN),
+    **dict.fromkeys(("str", "STRING", "Path", "Choice", "File"), TEXT),
+}
+
+
+def _kind_of(words: dict[str, ast.expr]) -> Kind:
+    """Return the type of an option's values."""
+    if "count" in words or "flag_value" in words or "callback" in words:
+        return UNKNOWN
+    default, several = words.get("default"), "multiple" in words or "nargs" in words
+    if "type" in words:
+        kind = UNKNOWN if isinstance(words["type"], ast.Tuple) else _KINDS.get(called(words["type"]), UNKNOWN)
+    elif is_none(default) or (isinstance(default, ast.Constant) and isinstance(default.value, str)):
+        kind = TEXT
+    else:  # click takes the type of the default
+        first = default.elts[0] if isinstance(default, (ast.List, ast.Tuple)) and several and default.elts else default
+        value = first.value if isinstance(first, ast.Constant) else None
+        kind = _KINDS.get(type(value).__name__, UNKNOWN)
+    if several and "multiple" in words and "nargs" in words:
+        return UNKNOWN
+    return kinds.list_of(kind) if several or isinstance(words.get("type"), ast.Tuple) else kind
 
 
 def _kind(words: dict[str, ast.expr]) -> str:

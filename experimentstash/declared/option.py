@@ -6,6 +6,8 @@ import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from experimentstash.declared.kinds import UNKNOWN, Kind
+
 
 @dataclass(frozen=True)
 class Option:
@@ -19,6 +21,7 @@ class Option:
     aliases: tuple[str, ...] = ()  # its other names
     number: int | None = None  # how many words it takes, where that is said: a list must have as many
     kind: str = ""  # what it takes, for people: int; one of a, b
+    values: Kind = UNKNOWN  # the type of its values
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Declared:
     subcommands: tuple[str, ...] = ()
     needs_subcommand: bool = False
     takes_unknown: bool = False  # an option that isn't declared is no error
+    of_library: tuple[Option, ...] = ()  # what a class of the library's own adds, as far as it is known
 
     @property
     def ways(self) -> dict[str, tuple[str, ...]]:
@@ -40,6 +44,16 @@ class Declared:
                 if found.setdefault(name, option.ways) != option.ways:
                     unsure.add(name)
         return {name: ways for name, ways in found.items() if ways and name not in unsure}
+
+    @property
+    def kinds(self) -> dict[str, Kind]:
+        """Return the types of options; not of one that is declared twice, and differently."""
+        found: dict[str, Kind] = {}
+        for option in (*self.options, *self.of_library):
+            for name in () if option.is_positional else (option.name, *option.aliases):
+                if found.setdefault(name, option.values) != option.values:
+                    found[name] = UNKNOWN
+        return {name: kind for name, kind in found.items() if kind != UNKNOWN}
 
     @property
     def numbers(self) -> dict[str, int]:
@@ -117,6 +131,16 @@ def is_false(node: ast.expr | None) -> bool:
 def is_none(node: ast.expr | None) -> bool:
     """Tell whether there is nothing, or None."""
     return node is None or (isinstance(node, ast.Constant) and node.value is None)
+
+
+def is_number(node: ast.expr | None) -> bool:
+    """Tell whether a number stands there, or a list that begins with one."""
+    if isinstance(node, (ast.List, ast.Tuple)):
+        return bool(node.elts) and is_number(node.elts[0])
+    if isinstance(node, ast.UnaryOp):
+        return is_number(node.operand)
+    value = node.value if isinstance(node, ast.Constant) else None
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def is_empty(node: ast.expr | None) -> bool:

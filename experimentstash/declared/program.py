@@ -33,20 +33,23 @@ def read(directory: Path, entrypoint: Sequence[str]) -> Program:
     start = _file(directory, entrypoint)
     style: CallStyle | None = None
     declared = Declared()
-    for path in _reached(directory, start) if start is not None else ():
-        tree = parsed(path)
-        if tree is None:
-            continue
+    paths = list(_reached(directory, start)) if start is not None else []
+    trees = [(path, tree) for path, tree in ((path, parsed(path)) for path in paths) if tree is not None]
+    classes = {node.name: node for _, tree in reversed(trees) for node in tree.body if isinstance(node, ast.ClassDef)}
+    for path, tree in trees:
         if path != start:  # what a module does when it is started itself is another command line
             tree.body = [node for node in tree.body if not is_main_guard(node)]
         found = library.style(tree)
         if found is None or (style is not None and found is not style):
             continue
         style = found
+        own = {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+        tree.body += [node for name, node in classes.items() if name not in own]
         more = library.read(tree, found)
         declared = replace(
             declared,
             options=(*declared.options, *more.options),
+            of_library=(*declared.of_library, *more.of_library),
             subcommands=declared.subcommands or more.subcommands,
             needs_subcommand=declared.needs_subcommand or more.needs_subcommand,
             takes_unknown=declared.takes_unknown or takes_unknown(tree),

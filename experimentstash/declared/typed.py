@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from experimentstash.declared import kinds, training_arguments
+from experimentstash.declared.kinds import BOOLEAN, TEXT, UNKNOWN, Kind
 from experimentstash.declared.option import (
     Declared,
     Option,
@@ -21,9 +23,6 @@ from experimentstash.declared.option import (
     keywords,
     preferred,
 )
-
-_LISTS = {"list", "List", "Sequence", "Iterable", "set", "Set", "tuple", "Tuple"}
-_DICTS = {"dict", "Dict", "Mapping", "MutableMapping"}
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,12 @@ class Field:
         return ast.unparse(self.annotation) if self.annotation is not None else ""
 
     @property
-    def kind(self) -> str:
-        """Return the type without Optional, Annotated and parameters: bool, str, List …"""
+    def kind(self) -> Kind:
+        return kinds.read(self.annotation)
+
+    @property
+    def shown(self) -> str:
+        """Return the type for people: its name without Optional, Annotated and parameters."""
         found = re.sub(r"\b(?:typing|t)\.", "", self.text.strip("'\""))
         found = re.sub(r"^(?:[\w.]+\.)?(?:Annotated|UseAppendAction|FlagConversionOff|Positional)\[\s*", "", found)
         found = re.sub(r"^Optional\[\s*", "", found)
@@ -49,24 +52,16 @@ class Field:
         return (re.match(r"[\w.]+", found) or [""])[0].rpartition(".")[2]
 
     @property
-    def may_be_null(self) -> bool:
-        return bool(re.search(r"\bOptional\b|\bNone\b", self.text))
-
-    @property
-    def number(self) -> int | None:
-        """Return how many elements a tuple has, by its type."""
-        for node in ast.walk(self.annotation) if self.annotation is not None else ():
-            if isinstance(node, ast.Subscript) and called(node.value) in ("tuple", "Tuple"):
-                inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-                return (
-                    None if any(isinstance(each, ast.Constant) and each.value is ... for each in inner) else len(inner)
-                )
-        return None
-
-    @property
-    def is_union(self) -> bool:
-        rest = re.sub(r"\|\s*None\b|\bNone\s*\||\bOptional\b", "", self.text)
-        return "|" in rest or "Union[" in rest
+    def of_class(self) -> str:
+        """Return the name of the class that its type is, without Optional."""
+        node = self.annotation
+        while isinstance(node, ast.Subscript) and called(node.value) in ("Optional", "Annotated"):
+            node = node.slice.elts[0] if isinstance(node.slice, ast.Tuple) else node.slice
+        if isinstance(node, ast.BinOp):
+            node = node.left if is_none(node.right) else node.right if is_none(node.left) else None
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            return node.value.rpartition(".")[2]
+        return "" if node is None else called(node)
 
 
 def functions(tree: ast.Module) -> dict[str, ast.FunctionDef]:
@@ -90,8 +85,23 @@ def parameters(function: ast.FunctionDef) -> Iterator[Field]:
             yield Field(argument.arg, argument.annotation, default)
 
 
-def fields(node: ast.ClassDef) -> Iterator[Field]:
-    """Yield the fields of a dataclass."""
+def fields(node: ast.ClassDef, known: Mapping[str, ast.ClassDef] = {}) -> Iterator[Field]:
+    """Yield the fields of a dataclass, after those of the classes that it builds on."""
+    found: dict[str, Field] = {}
+    for name in dict.fromkeys(_line(node, known)):
+        found |= {field.name: field for field in _own_fields(known[name] if name != node.name else node)}
+    yield from found.values()
+
+
+def _line(node: ast.ClassDef, known: Mapping[str, ast.ClassDef], depth: int = 0) -> Iterator[str]:
+    """Yield the names of the classes that a class builds on, the farthest first, and its own."""
+    for base in reversed(node.bases) if depth < 10 else ():
+        if called(base) in known and called(base) != node.name:
+            yield from _line(known[called(base)], known, depth + 1)
+    yield node.name
+
+
+def _own_fields(node: ast.ClassDef) -> Iterator[Field]:
     for each in node.body:
         if (
             isinstance(each, ast.AnnAssign)
@@ -116,52 +126,57 @@ def _null(field: Field) -> list[str]:
 
 
 def tyro_ways(field: Field) -> list[str]:
-    if "FlagConversionOff" in field.text or (field.kind == "bool" and field.default is None and not field.factory):
-        return ["python"]
+    kind = field.kind
     if "UseAppendAction" in field.text:
         is_empty_list = is_empty(field.default) or field.factory == "list"
         # What is given comes after the default.
         return ["repeat", "omit_empty"] if is_empty_list else ["word"]
-    if field.kind == "bool":
-        return ["python" if field.may_be_null else "negatable"]
-    may_be_null = field.may_be_null or bool(_null(field))
-    if (field.kind == "str" and not may_be_null and not field.is_union) or field.kind in _DICTS:
-        return ["word"]
-    return ["spread"] if field.kind in _LISTS and not field.is_union else []
+    if kind.rest == BOOLEAN:
+        has_default = field.default is not None or bool(field.factory)
+        return ["negatable" if kind == BOOLEAN and has_default and "FlagConversionOff" not in field.text else "python"]
+    if kind.rest.has("list", "tuple"):
+        return ["spread", *_null(field)] if len(kind.rest.members) == 1 else ["word"]
+    if kind.has("mapping", "any", "unknown"):
+        return ["word", *_null(field)] if kind.name != "unknown" else []
+    # Texts as they are, and None.
+    return ["word", "python"] if kind.may_be_null or kind.has("boolean") else ["word", *_null(field)]
 
 
 def hf_ways(field: Field) -> list[str]:
-    if field.kind == "bool":
+    kind = field.kind
+    if kind.rest == BOOLEAN:
         return ["value", *_null(field)]
-    if field.kind in _DICTS or (field.is_union and "dict" in field.text.lower()):
+    if kind.has("mapping"):
         return ["json", *_null(field)]
-    if field.kind in _LISTS:
+    if kind.has("list", "tuple"):
         return ["filled", *_null(field)]
-    return ["word", *_null(field)]
+    return ["word", *_null(field)] if kind.name != "unknown" else []
 
 
 def simple_parsing_ways(field: Field) -> list[str]:
-    if field.kind in _DICTS:
+    kind = field.kind
+    if kind.has("mapping", "unknown"):
         return []
-    if field.kind in _LISTS and re.search(r"\bbool\b", field.text):
-        return ["spread", "value"]
-    if field.kind in _LISTS:
-        return ["spread", *_null(field)]
-    return hf_ways(field) if field.kind in ("bool", "str", "int", "float", "Path") else []
+    if kind.rest.has("list", "tuple"):
+        if len(kind.rest.members) > 1:
+            return ["word"]
+        return ["spread", *(["value"] if kind.rest.inner and kind.rest.inner[0] == BOOLEAN else []), *_null(field)]
+    return ["value" if kind.has("boolean") else "word", *_null(field)]
 
 
 def jsonargparse_ways(field: Field) -> list[str]:
-    if field.is_union:
+    kind = field.kind
+    if kind.name == "unknown":
         return []
-    if field.kind == "str" and not field.may_be_null:
+    if kind.rest.name in ("mapping", "any"):
+        return ["word", "json"] if kind.name == "any" else ["json"]
+    if kind == TEXT:
         return ["word"]
-    if field.kind in _DICTS:
-        return ["json"]
-    return ["yaml"] if field.kind in ("bool", "int", "float", *_LISTS) else []
+    return ["word", "yaml"] if kind.has("text", "path", "literal") else ["yaml"]
 
 
 def pyrallis_ways(field: Field) -> list[str]:
-    return ["json"] if field.kind in _DICTS else ["yaml"] if field.kind in ("bool", "int", "float", "str") else []
+    return [] if field.kind.name == "unknown" else ["json" if field.kind.rest.name == "mapping" else "yaml"]
 
 
 Ways = Callable[[Field], list[str]]
@@ -176,16 +191,21 @@ def _options(
     depth: int = 0,
 ) -> Iterator[Option]:
     for field in found:
-        inner = known.get(field.kind)
+        inner = known.get(field.of_class)
         name = prefix + (field.name.replace("_", "-") if separator == "-" else field.name)
         if inner is not None and depth < 5:
-            yield from _options(fields(inner), ways, known, separator, f"{name}.", depth + 1)
+            yield from _options(fields(inner, known), ways, known, separator, f"{name}.", depth + 1)
             continue
         is_required = field.default is None and not field.factory
         words = {"default": field.default} if field.default is not None else {}
-        if field.kind in ("int", "float", "bool"):
-            words = {**words, "type": ast.Name(field.kind)}
-        yield Option(name, is_required, False, example(words), tuple(ways(field)), kind=field.kind)
+        yield Option(
+            name, is_required, False, _example(field, words), tuple(ways(field)), kind=field.shown, values=field.kind
+        )
+
+
+def _example(field: Field, words: dict[str, ast.expr]) -> str | None:
+    kind = {"integer": "int", "float": "float", "boolean": "bool"}.get(field.kind.rest.name)
+    return example({**words, **({"type": ast.Name(kind)} if kind else {})})
 
 
 def _targets(tree: ast.Module, *names: str) -> Iterator[ast.expr]:
@@ -203,11 +223,11 @@ def _read(tree: ast.Module, ways: Ways, separator: str, *names: str) -> Declared
     options: list[Option] = []
     subcommands: list[str] = []
     for target in _targets(tree, *names):
-        several = target.elts if isinstance(target, (ast.List, ast.Tuple)) else [target]
+        several = _each(target)
         for each in several:
             name = called(each)
             if name in known:
-                options += _options(fields(known[name]), ways, known, separator)
+                options += _options(fields(known[name], known), ways, known, separator)
             elif name in defined:
                 found = _options(parameters(defined[name]), ways, known, separator)
                 # jsonargparse takes what a function insists on without an option's name.
@@ -235,8 +255,25 @@ def _kebab(name: str) -> str:
 
 
 def read_hf(tree: ast.Module) -> Declared:
-    found = _read(tree, hf_ways, "_", "HfArgumentParser", "TrlParser", "H4ArgumentParser")
-    return Declared(found.options)  # several dataclasses are one command line
+    names = ("HfArgumentParser", "TrlParser", "H4ArgumentParser")
+    found = _read(tree, hf_ways, "_", *names)
+    handed = {called(each) for target in _targets(tree, *names) for each in _each(target)}
+    known = classes(tree)
+    above = {name for each in handed for name in (_bases(known[each], known) if each in known else [each])}
+    own = {option.name for option in found.options}
+    booleans = [name for name in training_arguments.BOOLEANS if name not in own]
+    added = [Option(name, False, False, "true", ("value",), values=BOOLEAN) for name in booleans]
+    # Several dataclasses are one command line.
+    return Declared(found.options, of_library=tuple(added) if above & {*training_arguments.NAMES} else ())
+
+
+def _each(node: ast.expr) -> list[ast.expr]:
+    return node.elts if isinstance(node, (ast.List, ast.Tuple)) else [node]
+
+
+def _bases(node: ast.ClassDef, known: Mapping[str, ast.ClassDef]) -> list[str]:
+    """Return the names of all classes that a class builds on, those that aren't known included."""
+    return [called(base) for name in _line(node, known) for base in known.get(name, node).bases]
 
 
 def read_simple_parsing(tree: ast.Module) -> Declared:
@@ -250,8 +287,8 @@ def read_pyrallis(tree: ast.Module) -> Declared:
     options = list(_read(tree, pyrallis_ways, "_", "parse").options)
     for function in wrapped:
         first = next(parameters(function), None)
-        if first is not None and first.kind in known:
-            options += _options(fields(known[first.kind]), pyrallis_ways, known, "_")
+        if first is not None and first.of_class in known:
+            options += _options(fields(known[first.of_class], known), pyrallis_ways, known, "_")
     return Declared(tuple(options))
 
 
@@ -327,30 +364,37 @@ def _typer_option(field: Field) -> Option:
     on, _, off = long[0].partition("/") if long else ("", "", "")
     name = on.lstrip("-") or field.name.replace("_", "-")
     words = {"default": default} if default is not None else {}
-    if field.kind in ("int", "float", "bool"):
-        words = {**words, "type": ast.Name(field.kind)}
     is_counted = call is not None and is_true(keywords(call).get("count"))  # it takes no value: -vv
     ways = ("only_true",) if is_counted else tuple(_typer_ways(field, default, on, off))
-    number = field.number if ways[:1] == ("spread",) else None
+    kind = field.kind
+    number = len(kind.rest.inner) or None if ways[:1] == ("spread",) and kind.rest.name == "tuple" else None
     return Option(
-        name, default is None, positional, example(words), () if positional else ways, number=number, kind=field.kind
+        name,
+        default is None,
+        positional,
+        _example(field, words),
+        () if positional else ways,
+        number=number,
+        kind=field.shown,
+        values=UNKNOWN if is_counted else kind,
     )
 
 
 def _typer_ways(field: Field, default: ast.expr | None, on: str, off: str) -> Iterator[str]:
     omit = ["omit"] if default is not None and is_none(default) else []
-    if field.kind == "bool":
+    kind = field.kind.rest
+    if kind == BOOLEAN:
         if off:
             yield "negatable" if off == f"--no-{on.lstrip('-')}" else f"{on}/{off}"
         elif on:
             yield "flag" if is_false(default) else "only_true"
         else:
             yield from ("negatable", *omit)
-    elif field.kind in ("tuple", "Tuple"):
+    elif kind.name == "tuple":
         yield from ("spread", *omit)
-    elif field.kind in _LISTS:
+    elif kind.name == "list":
         yield "repeat"
-        if re.search(r"\bbool\b", field.text):
+        if kind.inner and kind.inner[0] == BOOLEAN:
             yield "value"
         if is_empty(default):
             yield "omit_empty"

@@ -11,6 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from experimentstash import calls
+from experimentstash.calls import Calling
 from experimentstash.detection import detect
 from experimentstash.schema import CallConfig
 
@@ -124,11 +126,12 @@ def same(received: Any, asked: Any) -> bool:
 
 
 @cache
-def call(name: str) -> CallConfig:
-    """Return the registration that `tool add` would write for a receiver."""
+def calling(name: str) -> Calling:
+    """Return what is known of a receiver's command line, with the registration that `tool add` would write."""
     best = detect(RECEIVERS, f"with_{name}.py").best
     assert best is not None
-    return CallConfig(style=best.style, ways={key: list(ways) for key, ways in best.declared.ways.items()})
+    ways = {key: list(ways) for key, ways in best.declared.ways.items()}
+    return calls.complete(CallConfig(style=best.style, ways=ways), RECEIVERS, [f"with_{name}.py"])
 
 
 @cache
