@@ -186,17 +186,23 @@ def refuse_unused(unused: Sequence[str], asked: Sequence[str]) -> None:
             )
 
 
-def refuse_unheard(experiment: str | None, asked: Sequence[str], reaching: Sequence[str]) -> None:
-    """Refuse an experiment that a sweep asks for and of which nothing reaches the tool: it would run the same again.
+def refuse_no_texts(found: Sequence[tuple[str, str, Any]]) -> None:
+    """Refuse values of which an interpolation would make a text: there are several for one, and the tool reads one."""
+    for where, key, value in found:
+        if value is None or isinstance(value, bool):
+            shown = words.word(value, key) if value is not None else "null"
+            mend = f"write the text that the tool reads: `{key}: '{value}'`, or `'{shown}'`"
+        else:
+            shown = "a list" if isinstance(value, Sequence) else "a mapping"
+            mend = (
+                f"name what is in it: `${{{key}.{0 if isinstance(value, Sequence) else 'KEY'}}}`, or write a text there"
+            )
+        raise StashError(f"{where}: {key} is {shown}, which isn't a text, and could be written as several.", mend)
 
-    ``asked``: the overrides; ``reaching``: all texts that the tool gets.
-    """
-    is_asked = any(override.lstrip("+").startswith("experiment=") for override in asked)
-    if experiment and is_asked and not any(experiment in text for text in reaching):
-        raise StashError(
-            "experiment=…: the tool isn't told of it, since `call.experiment` isn't set.",
-            "say in the tool's registration how it is: `call: {experiment: --name}`, say, or leave it out",
-        )
+
+def is_asked_for(asked: Sequence[str]) -> bool:
+    """Tell whether overrides ask for an experiment of the tool's."""
+    return any(override.lstrip("+").startswith("experiment=") for override in asked)
 
 
 def doubtful(calling: Calling, params: Mapping[str, Any]) -> list[str]:

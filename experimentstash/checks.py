@@ -40,8 +40,6 @@ _READ_BY = {
     CallStyle.gin: _READ_BY_OPTIONS | {"option"},
     CallStyle.arguments: {"subcommand"},
 }
-# The styles that hand the experiment over without being told how.
-_HAND_OVER = (CallStyle.hydra, CallStyle.gin, CallStyle.sacred, CallStyle.ml_collections)
 
 
 class Severity(Enum):
@@ -427,9 +425,7 @@ def check_experiment_is_handed_over(request: Request) -> list[Problem]:
             f"use ${{{request.unused[0]}}} there, or leave it out",
         )
         return [_warning("experiment", f"{', '.join(request.unused)}: {NOT_HANDED_OVER}", where, mend)]
-    if name is None or request.organizer is None or call.experiment is not None or call.style in _HAND_OVER:
-        return []
-    if any(name in text for text in (*config.arguments, *filter(None, config.tool.env.values()))):
+    if request.is_heard or request.organizer is None:
         return []
     mend = "use ${experiment} in `arguments`" if call.style is CallStyle.arguments else "set `call: {experiment: …}`"
     what = f"experiment: {name!r} doesn't reach {request.tool}: the style {call.style.value} hands none over"

@@ -397,7 +397,8 @@ class Execution:
         if seen is None or run.code is None:
             return
         if isinstance(seen, str):
-            self._log(f"what the tool wrote into its checkout was not looked at: {seen}")
+            run.notes.append(f"what the tool wrote into its checkout was not looked at: {seen}")
+            self._log(run.notes[-1])
             return
         directory = run.code.path
         collected = [os.path.relpath(path, directory) for path in run.collect]
@@ -407,12 +408,13 @@ class Execution:
         changed = [name for name in names if written.is_within(name, collected)]
         names = [name for name in names if name not in changed]
         run.wrote = names[: written.MOST_NAMES]
-        if names or changed:
+        if names or changed or seen.stirred or seen.is_head_moved:
             from experimentstash import written_words  # here, because most runs need nothing of it
 
             warnings, notes = written_words.say(run, names, changed, seen.others)
-            run.warnings += warnings
-            run.notes += notes
+            gone, lost = written_words.say_gone(run, seen)
+            run.warnings += [*warnings, *gone]
+            run.notes += [*notes, *lost]
 
     def _look_for_wandb(self) -> None:
         """Note where the tool's processes write W&B logs outside the run directory: nothing else may tell later."""

@@ -52,10 +52,16 @@ if TYPE_CHECKING:
     from experimentstash.apart import Plot
     from experimentstash.worktrees import Frozen
 
+OF_LAUNCHER_VARIABLE = "EXPERIMENTSTASH_OF_LAUNCHER"  # what a launcher asks SLURM for, told to its jobs
 # What the application tells itself and its jobs is not for the tool.
-_OUR_VARIABLES = ("EXPERIMENTSTASH_ROOT", "EXPERIMENTSTASH_TOKEN", permissions.VARIABLE)
+_OUR_VARIABLES = ("EXPERIMENTSTASH_ROOT", "EXPERIMENTSTASH_TOKEN", OF_LAUNCHER_VARIABLE, permissions.VARIABLE)
 
 
+UNHEARD = "experiment={}: a mere name; the tool isn't told of it"
+TO_BE_HEARD = (
+    "say in the tool's registration how it is told: `call: {experiment: --name}`, say, or ${experiment} in `arguments`,"
+    " or leave it out"
+)
 NOT_HANDED_OVER = "recorded, but the style `arguments` hands over only what `arguments` or the tool's `env` name"
 
 
@@ -76,6 +82,8 @@ class Request:
     env_set: Mapping[str, str] = field(default_factory=dict)  # what Hydra sets; the tool's own `env` outranks it
     unused: Sequence[str] = ()  # parameters that nothing hands to the tool
     of_launcher: Mapping[str, Any] | None = None  # what its launcher asks SLURM for, in place of its `resources`
+    borrowed: Mapping[str, str] = field(default_factory=dict)  # variables that have filled gaps in that
+    is_heard: bool = True  # the tool is told of its `experiment`
     frozen: Frozen | None = None  # the code to use; None: the tool's checkout itself
     plot: Plot | None = None  # it gets a copy of the tool's code for itself
     to_be_frozen: bool = False  # it will use frozen code, also where none is made because nothing is run
@@ -164,9 +172,8 @@ def plan(request: Request, bases: Bases | None = None) -> Plan:
         stash_root=stash.root,
     )
     argv = [*basis.program, *built.argv]
-    reaching = [*built.argv, *built.files.values(), *(text for text in tool.env.values() if text)]
-    if request.sweep is not None:  # in a single run it may be a mere name
-        calls.refuse_unheard(config.experiment, request.overrides, reaching)
+    if request.sweep is not None and not request.is_heard and calls.is_asked_for(request.overrides):
+        raise StashError(UNHEARD.format(config.experiment), TO_BE_HEARD)
     secrets, plain, unset = _split_environment({**request.env_set, **tool.env})
     command = Command(
         argv=argv,
@@ -395,6 +402,10 @@ def draft(planned: Plan) -> Run:
     request, config, stash = planned.request, planned.request.config, planned.request.stash
     asked = _asked(vars(config.resources))
     notes = [f"{', '.join(request.unused)}: {NOT_HANDED_OVER}"] if request.unused else []
+    warnings = calls.doubtful(planned.calling, config.params)
+    if not request.is_heard:
+        # An organizer may give a name; who asks for an experiment means that it is run.
+        (warnings if calls.is_asked_for(request.overrides) else notes).append(UNHEARD.format(config.experiment))
     if request.of_launcher is not None and (unheeded_ones := unheeded(asked)) is not None:
         notes.append(unheeded_ones)
     notes += lack_of_gpus(request)
@@ -410,7 +421,7 @@ def draft(planned: Plan) -> Run:
         tags=list(config.tags),
         params=dict(planned.params),
         notes=notes,
-        warnings=calls.doubtful(planned.calling, config.params),
+        warnings=warnings,
         overrides=list(request.overrides),
         sweep=None if request.sweep is None else str(request.sweep),
         job=request.number,
@@ -419,6 +430,7 @@ def draft(planned: Plan) -> Run:
         grace=config.grace.seconds,
         grace_signal=planned.grace_signal,
         resources=asked if request.of_launcher is None else dict(request.of_launcher),
+        borrowed=dict(request.borrowed),
         collect=[str(path) for path in planned.collected],
         collect_lock=str(stash.lock(request.tool)) if planned.collected else None,
         apart=planned.apart,

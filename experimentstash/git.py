@@ -436,6 +436,12 @@ def tracked(root: Path, paths: Sequence[str]) -> list[str]:
     return [path for path in listed.split("\0") if path]
 
 
+def deleted(root: Path) -> list[str]:
+    """Return the tracked files that aren't there."""
+    listed = run(["git", "ls-files", "-z", "--deleted"], cwd=root, env=environment(), check=False).stdout
+    return list(dict.fromkeys(path for path in listed.split("\0") if path))
+
+
 def unseen(root: Path, path: str) -> list[str]:
     """Return what git ignores at ``path`` and below; of a directory all of which is ignored only its name, with /."""
     words = ["ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z"]

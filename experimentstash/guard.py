@@ -129,8 +129,9 @@ class Guard(Callback):
             say(remark if is_dry(config) else f"{remark}; dry_run=true shows what they would ask for")
         is_shown_here = config.dry_run and launcher != SlurmLauncherConfig._target_
         if launcher.endswith(SUBMITIT_SLURM) and not config.validate_only:
-            _fill_what_nobody_asked(config)
+            borrowed = _fill_what_nobody_asked(config)
             if session is not None:
+                session.borrowed = borrowed
                 session.of_launcher = asked_by_submitit(config.hydra.launcher)
             if (unheeded := freeze.unheeded(config.resources)) is not None:
                 say(unheeded)
@@ -140,6 +141,9 @@ class Guard(Callback):
             _launch_with(config, LocalLauncherConfig(n_jobs=1))
         elif launcher.endswith(SUBMITIT_SLURM):
             _have_submitit_warn(config)
+            if session is not None:
+                with read_write(config), open_dict(config):
+                    config.hydra.launcher.setup = [sessions.to_tell(session), *config.hydra.launcher.setup]
             _launch_by(config, f"{_INSTEAD_OF_STOCK}SlurmLauncher")
         elif launcher.endswith(_SUBMITIT_LOCAL):
             _launch_by(config, f"{_INSTEAD_OF_STOCK}LocalLauncher")
@@ -157,8 +161,11 @@ def _refuse_secrets(config: DictConfig, directory: Path) -> None:
         raise contains_secret(found, "The configuration")
 
 
-def _fill_what_nobody_asked(config: DictConfig) -> None:
-    """Have submitit ask for what sbatch's variables say, where the settings say nothing; sbatch itself gets none."""
+def _fill_what_nobody_asked(config: DictConfig) -> dict[str, str]:
+    """Have submitit ask for what sbatch's variables say, where the settings say nothing; sbatch itself gets none.
+
+    Returns the variables whose values these are.
+    """
     launcher = config.hydra.launcher
     parameters = dict(launcher.get("additional_parameters") or {})
     set_ones = [str(name) for name, value in launcher.items() if value is not None]
@@ -173,6 +180,7 @@ def _fill_what_nobody_asked(config: DictConfig) -> None:
             else:
                 parameters[option] = True if text is None else text
         launcher.additional_parameters = parameters
+    return dict(filling.variables)
 
 
 def _have_submitit_warn(config: DictConfig) -> None:

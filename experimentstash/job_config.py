@@ -15,7 +15,8 @@ from typing import Any, Protocol
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from experimentstash import parameters
 from experimentstash.loader import pickled
@@ -57,6 +58,8 @@ class Circumstances:
     is_dry: bool  # nothing is to be executed
     is_parallel: bool = False  # several jobs of the sweep may be at work at the same time
     unused: Sequence[str] = ()  # parameters that would be recorded, and that nothing hands over
+    is_heard: bool = True  # the tool is told of the experiment that is set
+    no_texts: Sequence[tuple[str, str, Any]] = ()  # handed over in a text: where, which key, its value
     of_launcher: Mapping[str, Any] | None = None  # what its launcher asks SLURM for, whatever the experiment says
 
 
@@ -118,6 +121,8 @@ def circumstances(hydra: Any, config: DictConfig) -> Circumstances:
         is_dry=is_dry(config),
         is_parallel=hydra.mode == RunMode.MULTIRUN and not _in_turn(hydra.launcher),
         unused=_unused(config, hydra),
+        is_heard=_is_heard(config, hydra),
+        no_texts=list(_no_texts(config)),
         of_launcher=asked_by_submitit(hydra.launcher),
     )
 
@@ -160,6 +165,22 @@ def number_of(hydra: Any) -> int | None:
     return number if isinstance(number, int) else None
 
 
+# The styles that hand the experiment over without being told how.
+_HAND_OVER = (CallStyle.hydra, CallStyle.gin, CallStyle.sacred, CallStyle.ml_collections)
+
+
+def _is_heard(config: DictConfig, hydra: Any) -> bool:
+    """Tell whether the tool is told of its experiment: by how it is called, or where an interpolation names it."""
+    node = config._get_node("experiment")
+    if node is None or node._is_none() or config.tool.call.style in _HAND_OVER:
+        return True
+    if config.tool.call.experiment is not None and config.tool.call.style is not CallStyle.arguments:
+        return True
+    settings = [config.arguments, config.tool, config.params, config.vars, hydra.job.env_set]
+    texts = [str(OmegaConf.to_container(each, resolve=False)) for each in settings if each is not None]
+    return any(re.search(r"[{:]\.*experiment(?![\w-])", text) for text in texts)
+
+
 def _unused(config: DictConfig, hydra: Any) -> list[str]:
     """Return the parameters that have no way to a tool of the style `arguments`: no interpolation names them."""
     if config.tool.call.style is not CallStyle.arguments or not config.params:
@@ -185,6 +206,34 @@ def _unused(config: DictConfig, hydra: Any) -> list[str]:
                 text,
                 *(f"params.{'.'.join(each)}" for each in left for last in beside if each[-1] in last.split(".")),
             ]
+
+
+_KEY = re.compile(r"(?<!\\)\$\{([^\s${}:]+)\}")
+
+
+def _no_texts(config: DictConfig) -> Iterator[tuple[str, str, Any]]:
+    """Yield the interpolated values of which `arguments` and `env` would make a text in one of several ways."""
+    given = [(f"arguments.{index}", node) for index, node in enumerate(_nodes(config.arguments))]
+    given += [(f"env.{name}", config.tool.env._get_node(name)) for name in config.tool.env]
+    for where, node in given:
+        text = node._value() if node is not None else None
+        for key in _KEY.findall(text) if isinstance(text, str) and "${" in text else ():
+            if key.startswith("."):
+                continue
+            try:
+                value = OmegaConf.select(config, key, throw_on_resolution_failure=False)
+            except OmegaConfBaseException:
+                continue  # whoever reads the text says so
+            if value is None and text == f"${{{key}}}" and where.startswith("env."):
+                continue  # it is unset
+            if isinstance(value, (DictConfig, ListConfig)):
+                yield where, key, OmegaConf.to_container(value, resolve=False)
+            elif value is None or isinstance(value, bool):
+                yield where, key, value
+
+
+def _nodes(values: Any) -> list[Any]:
+    return [values._get_node(index) for index in range(len(values))]
 
 
 def _is_named(name: Sequence[str], text: str) -> bool:

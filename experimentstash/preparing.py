@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from experimentstash import hydra_files, records, run_places, sweepers
+from experimentstash import calls, hydra_files, records, run_places, sweepers
 from experimentstash import session as sessions
 from experimentstash.errors import SecretError, StashError, explain_refusal, is_of_surroundings
 from experimentstash.freeze import Plan, Request, draft, explain, freeze, lack_of_gpus, plan, written_at
@@ -322,6 +322,7 @@ def as_request(stash: Stash, job: Job, seen: Circumstances) -> Request:
         if value is not None and "${" not in str(value) and is_secret_variable(name, str(value)):
             raise literal_secret(name, f"conf/tool/{seen.tool}.yaml, or what overrides it,")
     refuse_secret_variables(seen.env_set)
+    calls.refuse_no_texts(seen.no_texts)
     config = job.typed()
     return Request(
         stash=stash,
@@ -336,6 +337,8 @@ def as_request(stash: Stash, job: Job, seen: Circumstances) -> Request:
         env_set=seen.env_set,
         unused=seen.unused,
         of_launcher=seen.of_launcher if sessions.anyway().of_launcher is None else sessions.anyway().of_launcher,
+        borrowed=sessions.anyway().borrowed,
+        is_heard=seen.is_heard,
         for_slurm="SLURM_JOB_ID" in os.environ or seen.launcher == SlurmLauncherConfig._target_,
         to_be_frozen=config.code is CodeMode.frozen
         or (config.code is CodeMode.auto and seen.launcher == SlurmLauncherConfig._target_),

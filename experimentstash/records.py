@@ -253,6 +253,7 @@ class Run:
     collected: list[str] = field(default_factory=list)
     # What appeared or changed in the tool's checkout meanwhile and stayed there, relative to the tool's directory.
     wrote: list[str] | None = None  # None: it was not looked at
+    deleted: list[str] = field(default_factory=list)  # of what git tracks there
     attempt: int = 1
     attempts: list[Attempt] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)  # what went wrong without changing the outcome

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from experimentstash import config_store
 from experimentstash.errors import StashError
 from experimentstash.execute import Executed
-from experimentstash.freeze import Bases
+from experimentstash.freeze import OF_LAUNCHER_VARIABLE, Bases
 from experimentstash.hydra_files import Before
 from experimentstash.provenance import Checkouts
 from experimentstash.records import Run
@@ -51,6 +53,7 @@ class Session:
     has_begun: bool = False  # a task has started
     failure: StashError | None = None
     of_launcher: Mapping[str, Any] | None = None  # what the launcher asks SLURM for, whatever the experiments say
+    borrowed: Mapping[str, str] = field(default_factory=dict)  # variables that have filled gaps in that
     loader: SweepLoader | None = None
     checkouts: Checkouts = field(default_factory=Checkouts)
     bases: Bases = field(default_factory=Bases)
@@ -69,7 +72,22 @@ def present() -> Session | None:
 
 def anyway() -> Session:
     """Return the session of this process, or one that nobody looks at."""
-    return _present.get() or Session(find_stash(Path(os.environ[ROOT_VARIABLE])))
+    return _present.get() or Session(find_stash(Path(os.environ[ROOT_VARIABLE])), **_told())
+
+
+def to_tell(session: Session) -> str:
+    """Return the line of bash with which a launcher's jobs are told what it asks SLURM for."""
+    told = {"of_launcher": session.of_launcher, "borrowed": session.borrowed}
+    return f"export {OF_LAUNCHER_VARIABLE}={shlex.quote(json.dumps(told))}"
+
+
+def _told() -> dict[str, Any]:
+    """Return what the job of another process was told."""
+    try:
+        told = json.loads(os.environ.get(OF_LAUNCHER_VARIABLE, "{}"))
+        return {name: dict(told[name]) for name in ("of_launcher", "borrowed") if told.get(name) is not None}
+    except (ValueError, TypeError, AttributeError):
+        return {}
 
 
 def continuation() -> Continuation | None:

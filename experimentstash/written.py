@@ -74,12 +74,15 @@ def checkout(run: Run) -> Path | None:
     return root if is_own else directory
 
 
-@dataclass(frozen=True)
+@dataclass
 class Written:
     """What was seen after a run; names are relative to its tool's directory."""
 
     names: list[str]
     others: list[str]  # runs that were at work in the same checkout, and may have written some of it as well
+    stirred: list[str] = field(default_factory=list)  # directories in which something has come or gone
+    thinned: list[str] = field(default_factory=list)  # those of them in which nothing is new
+    is_head_moved: bool = False  # git has noted a commit, or another checkout
 
 
 @dataclass
@@ -99,6 +102,8 @@ class _Checkout:
     looks: int = 0
     looked: float = -1.0  # when the last look began
     why_not: str | None = None
+    beside: Path | None = None  # where the stash has its tools, each in a directory of its own
+    folders: dict[str, tuple[int, bool]] = field(default_factory=dict)  # when they changed, whether something is new
     presence: Presence | None = None
 
 
@@ -117,8 +122,11 @@ class Looks:
         if root not in self._checkouts:
             private = None if run.stash is None else Path(run.stash.path) / ".experimentstash"
             known = private is not None and (private.parent / "conf").is_dir()
+            above = root.parent
+            is_inside = private is not None and private.parent in above.parents
             self._checkouts[root] = _Checkout(
-                presence=Presence(private, root) if private is not None and known else None
+                presence=Presence(private, root) if private is not None and known else None,
+                beside=above if is_inside else None,
             )
         place = self._checkouts[root]
         if not place.stays:
@@ -154,10 +162,10 @@ class Looks:
         stay.until = time.time_ns()
         if place.why_not is None and place.looked <= ended:
             self._look(root, place, min(each.since for each in place.stays))
-        written = self._of(place, stay, Path(run.code.path))
+        written = self._of(root, place, stay, Path(run.code.path))
         if place.presence is not None:
             if written.names:  # else nobody asks who it was
-                written = Written(written.names, sorted({*written.others, *place.presence.others(stay.since)}))
+                written.others = sorted({*written.others, *place.presence.others(stay.since)})
             place.presence.ends()
         at_work = [each for each in place.stays if each.until is None]
         if at_work:
@@ -168,7 +176,7 @@ class Looks:
             place.stays.clear()
         return place.why_not or written
 
-    def _of(self, place: _Checkout, stay: _Stay, directory: Path) -> Written:
+    def _of(self, root: Path, place: _Checkout, stay: _Stay, directory: Path) -> Written:
         names: list[str] = []
         others: set[str] = set()
         for path, (mark, look) in place.seen.items():
@@ -179,12 +187,20 @@ class Looks:
                     for each in place.stays
                     if each is not stay and each.since <= mark[0] and (each.until is None or each.until >= mark[0])
                 }
-        return Written(sorted(names), sorted(others))
+        later = {
+            os.path.relpath(path, directory): is_new
+            for path, (changed, is_new) in place.folders.items()
+            if changed >= stay.since
+        }
+        thinned = [name for name, is_new in later.items() if not is_new]
+        is_head_moved = _changed_at(_git_log(root)) >= stay.since
+        return Written(sorted(names), sorted(others), sorted(later), sorted(thinned), is_head_moved)
 
     def _look(self, root: Path, place: _Checkout, since: int) -> None:
         place.looks += 1
         place.looked = time.monotonic()
         found: dict[str, _Mark] = {}
+        folders: dict[str, tuple[int, bool]] = {}
         count = 0
         waiting = [str(root)]
         while waiting:
@@ -217,11 +233,54 @@ class Looks:
                 return
             found.update(marks)
             waiting += below
+            changed = _changed_at(folder)
+            if changed >= since:
+                folders[folder] = changed, any(_is_new(os.path.join(folder, name), since) for name in names)
+        if place.beside is not None:
+            found.update(_files_in(place.beside, since))
+        place.folders = folders
         before = place.seen
         place.seen = {
             path: before[path] if path in before and before[path][0] == mark else (mark, place.looks)
             for path, mark in found.items()
         }
+
+
+def _changed_at(path: str) -> int:
+    """Return when what is in a directory, or a file, was changed last; 0 if it can't be seen."""
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _is_new(path: str, since: int) -> bool:
+    try:
+        return os.lstat(path).st_ctime_ns >= since
+    except OSError:
+        return False
+
+
+def _files_in(folder: Path, since: int) -> dict[str, _Mark]:
+    """Return what has changed of the files of a directory, without those below it."""
+    found: dict[str, _Mark] = {}
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if not entry.is_dir(follow_symlinks=False) and is_result(entry.name):
+                stat = entry.stat(follow_symlinks=False)
+                if stat.st_ctime_ns >= since:
+                    found[entry.path] = (stat.st_ctime_ns, stat.st_size, stat.st_ino)
+    return found
+
+
+def _git_log(root: Path) -> str:
+    """Return where git notes each commit and checkout of a repository's, if it is one."""
+    place = root / ".git"
+    if place.is_file():
+        with contextlib.suppress(OSError, ValueError):
+            text = files.read_regular(place)[:4096].decode()
+            place = root / text.partition("gitdir:")[2].strip()
+    return str(place / "logs" / "HEAD")
 
 
 def _clock(root: Path, written: Path) -> int:

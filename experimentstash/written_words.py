@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from experimentstash.files import make_private
 from experimentstash.records import Run
 from experimentstash.results import is_source
 from experimentstash.workspace import Stash
+from experimentstash.written import Written
 
 
 def say(run: Run, names: Sequence[str], collected: Sequence[str], others: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -58,6 +60,50 @@ def _warning(run: Run, made: Sequence[str], tracked: set[str], others: Sequence[
         mends.append("`working_directory: run` starts the tool where its run is kept")
     mends += [f"`shared: [{', '.join(inside)}]` if it is to stay there"] if inside else []
     return f"{text}\n  → in {registration}: {'; '.join(mends)}" if mends else text
+
+
+def say_gone(run: Run, seen: Written) -> tuple[list[str], list[str]]:
+    """Return the warnings and notes of what was deleted from the checkout, and of another commit in it."""
+    assert run.code is not None
+    warnings, notes = [], []
+    directory = Path(run.code.path)
+    root = git.toplevel(directory)
+    deleted = _deleted(run, root, seen.stirred) if root is not None and seen.stirred else []
+    run.deleted = deleted[: written.MOST_NAMES]
+    if deleted:
+        warnings.append(
+            f"while it was at work, what git tracks was deleted from its tool's checkout: {written.in_words(deleted)};"
+            f" from now on the code is changed"
+            f"\n  → git -C {shlex.quote(run.code.path)} checkout -- {shlex.quote(deleted[0])} puts it back"
+        )
+    known = {os.path.dirname(name) or "." for name in deleted}
+    thinned = [name for name in seen.thinned if name not in known and not run.collect]
+    if thinned:
+        notes.append(
+            f"while it was at work, something was deleted from its tool's checkout, in {', '.join(thinned[:5])}"
+            f"{' …' if len(thinned) > 5 else ''}; what it was isn't known"
+        )
+    before = run.code.snapshot or run.code.commit
+    now = git.commit_named(root, "HEAD") if root is not None and seen.is_head_moved else None
+    if now is not None and before is not None and now != before:
+        notes.append(
+            f"its tool's checkout was at commit {before[:12]} when it began and is at {now[:12]}: it, or somebody,"
+            " has committed or checked out something; the next run uses that"
+        )
+    return warnings, notes
+
+
+def _deleted(run: Run, root: Path, stirred: Sequence[str]) -> list[str]:
+    """Return what git tracks and misses, in directories from which something has gone; relative to the tool's."""
+    assert run.code is not None
+    before = ""
+    if run.code.patch is not None:
+        with contextlib.suppress(OSError):
+            before = (run.path / run.code.patch).read_text(encoding="utf-8", errors="replace")
+    gone = set(re.findall(r"(?m)^diff --git a/(.*) b/\1\ndeleted file mode", before))
+    paths = [(path, os.path.relpath(root / path, run.code.path)) for path in git.deleted(root) if path not in gone]
+    inside = [os.path.normpath(name) for name in stirred]
+    return sorted(name for _, name in paths if any(written.is_within(name, [each]) or each == "." for each in inside))
 
 
 def _note(edited: Sequence[str]) -> str:

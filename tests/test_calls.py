@@ -152,16 +152,39 @@ def test_a_parameter_that_a_tool_may_have_passed_over_is_said(stash: StashUnderT
     assert warnings("+params.learning_rate=3", "+tool.call.ways.learning_rate=word") == []
 
 
-def test_an_experiment_that_is_asked_for_reaches_the_tool(stash: StashUnderTest, in_process: InProcess) -> None:
+@pytest.mark.parametrize("name", ["a,b", "x,1", "e,main"])  # `x` and `main` are part of what the tool is told anyway
+def test_an_experiment_that_is_asked_for_reaches_the_tool(
+    stash: StashUnderTest, in_process: InProcess, name: str
+) -> None:
     receiver(stash, "argparse", "call: {style: argparse}")
-    stash.add_experiment("one", "argparse", "params: {count: 1}\n")
-    refused = in_process(stash, "-m", "+exp=one", "experiment=a,b", "validate_only=true")
+    stash.add_experiment("one", "argparse", "params: {count: 1, maybe: x}\n")
+    refused = in_process(stash, "-m", "+exp=one", f"experiment={name}", "validate_only=true")
     assert refused.returncode != 0 and "the tool isn't told of it" in refused.stderr
     assert in_process(stash, "run", "one", "experiment=a", "validate_only=true").returncode == 0  # a mere name
     said = in_process(stash, "run", "one", "experiment=a", "+tool.call.experiment=--name", "validate_only=true")
     assert "--name a" in said.stdout, said.stderr
-    said = in_process(stash, "run", "one", "experiment=a", "+params.name=${experiment}", "validate_only=true")
-    assert "--name a" in said.stdout, said.stderr
+    said = in_process(stash, "-m", "+exp=one", f"experiment={name}", "+params.name=${experiment}", "validate_only=true")
+    assert said.returncode == 0 and f"--name {name[0]}" in said.stdout, said.stderr
+
+
+def test_a_mere_name_is_said_in_the_record(stash: StashUnderTest, in_process: InProcess) -> None:
+    receiver(stash, "argparse", "call: {style: argparse}")
+    stash.add_experiment("one", "argparse", "params: {count: 1}\n")
+    stash.add_experiment("two", "argparse", "experiment: big\nparams: {count: 1}\n")
+    stash.add_experiment("told", "argparse", "experiment: big\nparams: {name: '${experiment}'}\n")
+
+    def recorded(*words: str) -> tuple[list[str], list[str]]:
+        done = in_process(stash, "run", *words)
+        assert done.returncode == 0, done.stderr
+        (path,) = (stash.root / "outputs").rglob("run.json")
+        record = json.loads(path.read_text())
+        shutil.rmtree(stash.root / "outputs")
+        return record["warnings"], record["notes"]
+
+    said = "experiment={}: a mere name; the tool isn't told of it"
+    assert recorded("one", "experiment=small") == ([said.format("small")], [])
+    assert recorded("two") == ([], [said.format("big")])
+    assert recorded("told") == recorded("one") == ([], [])
 
 
 # --- a file ----------------------------------------------------------------------------------------------------------

@@ -277,6 +277,42 @@ def test_what_is_asked_for_and_nothing_hands_over_is_refused(stash: StashUnderTe
         assert refused.returncode != 0 and "nothing hands it to the tool" in refused.stderr, asked
 
 
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("null", "params.x is null"),
+        ("true", "params.x is true"),
+        ("[1, 2]", "params.x is a list"),
+        ("{a: 1}", "params.x is a mapping"),
+        ("'null'", None),
+        ("1.5e-5", None),
+    ],
+)
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "arguments: ['${params.x}']",
+        "arguments: ['--x=${params.x}']",
+        "vars: {y: '${params.x}'}\narguments: ['${vars.y}']",
+        "tool: {env: {X: 'x ${params.x}'}}",
+    ],
+)
+def test_what_is_no_text_does_not_become_one_of_several(
+    stash: StashUnderTest, in_process: InProcess, value: str, said: str | None, rest: str
+) -> None:
+    """`null` became the text None, `true` the text True."""
+    stash.add_tool("shown", "shown", "entrypoint: show\ncall: {style: arguments}\nenvironment: {kind: none}\n")
+    stash.write("tools/shown/show", "#!/bin/sh\n")
+    (stash.root / "tools/shown/show").chmod(0o755)
+    stash.add_experiment("e", "shown", f"params: {{x: {value}}}\n{rest}\n")
+    done = in_process(stash, "run", "e", "validate_only=true")
+    if said is None:
+        assert done.returncode == 0, done.stderr
+    else:
+        assert done.returncode == 2
+        assert (said.replace("params.x", "vars.y") if "vars" in rest else said) in done.stderr
+
+
 def test_settings_without_effect_are_said(tool: StashUnderTest, in_process: InProcess) -> None:
     path = tool.root / "conf" / "tool" / "hydra.yaml"
     path.write_text(path.read_text().replace("style: hydra", "style: hydra, booleans: value, option: -c"))

@@ -185,19 +185,25 @@ def test_who_was_not_at_work_then_is_not_named(tmp_path: Path) -> None:
     looks.begins(first)
     settle()
     (tmp_path / "tool" / "one").touch()
-    assert looks.ends(first, time.monotonic()) == Written(["one"], ["long"])
+    assert seen(looks, first) == (["one"], ["long"])
     settle()
     write(second)
     looks.begins(second)
     settle()
     (tmp_path / "tool" / "two").touch()
-    assert looks.ends(second, time.monotonic()) == Written(["two"], ["long"])
-    assert looks.ends(long, time.monotonic()) == Written(["one", "two"], ["first", "second"])
+    assert seen(looks, second) == (["two"], ["long"])
+    assert seen(looks, long) == (["one", "two"], ["first", "second"])
     # Nobody is at work any more: what lies there is old.
     settle()
     write(first)
     looks.begins(first)
-    assert looks.ends(first, time.monotonic()) == Written([], [])
+    assert seen(looks, first) == ([], [])
+
+
+def seen(looks: Looks, run: Run) -> tuple[list[str], list[str]]:
+    found = looks.ends(run, time.monotonic())
+    assert isinstance(found, Written)
+    return found.names, found.others
 
 
 def run_in(folder: Path, name: str) -> Run:
@@ -250,3 +256,58 @@ def test_where_a_tool_writes_is_remembered(shell: StashUnderTest) -> None:
     assert written.known(note) == []
     record(shell)
     assert written.known(note) == ["model.pt", "runs"]
+
+
+def test_what_is_deleted_is_named(shell: StashUnderTest) -> None:
+    script(shell, "rm main.py; mkdir -p data; touch data/x; rm ../nothing 2>/dev/null; true")
+    run = record(shell)
+    assert run["deleted"] == ["main.py"]
+    (said,) = [each for each in run["warnings"] if "was deleted from its tool's checkout: main.py" in each]
+    assert "checkout -- main.py puts it back" in said
+    # What was missing before isn't this run's doing; what git doesn't know can't be named.
+    script(shell, "rm data/x")
+    run = record(shell)
+    assert run["deleted"] == [] and run["warnings"] == []
+    assert [note for note in run["notes"] if "something was deleted from its tool's checkout, in data;" in note]
+    script(shell, "true")
+    run = record(shell)
+    assert (run["deleted"], run["warnings"], run["notes"]) == ([], [], [])
+
+
+def test_a_folder_of_tracked_files_that_is_deleted(shell: StashUnderTest) -> None:
+    tool = shell.root / "tools" / "sh"
+    (tool / "sub").mkdir()
+    (tool / "sub" / "a.txt").write_text("a")
+    git("add", "-A", cwd=tool)
+    git("commit", "-qm", "more", cwd=tool)
+    script(shell, "rm -r sub")
+    assert record(shell)["deleted"] == ["sub/a.txt"]
+
+
+def test_a_commit_of_the_tools_is_said(shell: StashUnderTest) -> None:
+    script(shell, "git -c user.name=n -c user.email=e commit -q --allow-empty -m more")
+    run = record(shell)
+    (said,) = run["notes"]
+    assert run["warnings"] == [] and said.startswith(
+        f"its tool's checkout was at commit {run['code']['commit'][:12]} when it began and is at "
+    )
+    script(shell, "true")
+    assert record(shell)["notes"] == []
+
+
+def test_a_file_beside_the_tool_is_seen(shell: StashUnderTest) -> None:
+    script(shell, "echo 1 > ../left.txt")
+    run = record(shell)
+    assert run["wrote"] == ["../left.txt"] and "../left.txt" in run["warnings"][0]
+
+
+def test_a_checkout_that_is_too_large_is_said(shell: StashUnderTest) -> None:
+    folder = shell.root / "tools" / "sh" / "ignored"
+    folder.mkdir()
+    for number in range(written.MOST_FILES + 1):
+        (folder / str(number)).touch()
+    script(shell, "echo 1 > new.txt")
+    run = record(shell)
+    assert run["wrote"] is None
+    (note,) = run["notes"]
+    assert note.startswith("what the tool wrote into its checkout was not looked at: more than 20,")

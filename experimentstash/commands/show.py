@@ -113,6 +113,7 @@ def show(stash: Stash, run: Run) -> list[tuple[str, str]]:
         ("in", run.command.cwd),
         ("collected", in_words(run.collected) or None),
         ("left in the checkout", in_words(run.wrote or []) or None),
+        ("deleted from it", in_words(run.deleted) or None),
     ]
     rows += [("W&B", f"{each['id']}: {_wandb(each)}") for each in run.wandb.get("runs", [])]
     rows += [("earlier", f"attempt {each.number}: {words(each.state)}, {each.log}") for each in run.attempts]
