@@ -63,7 +63,7 @@ def make_world(world: Path, home: str) -> None:
     for words in (("+exp=plain/one",), ("runs",), ("tool", "list"), ("tool", "update", "mine")):
         stash.cli(*words, HOME=home)
     (stash.root / ".experimentstash" / "locks").mkdir(exist_ok=True)
-    for name in ("resume", "reconcile", "tools", "code-mine", "code-plain"):
+    for name in ("resume", "reconcile", "tools", "code-mine", "code-plain", "code-inside"):
         (stash.root / ".experimentstash" / "locks" / f"{name}.lock").touch()
 
 
@@ -115,6 +115,37 @@ def newer(stash: StashUnderTest) -> None:
     commit(stash.root.parent / "upstream", {"new.txt": "new\n"})
 
 
+def newer_inside(stash: StashUnderTest) -> None:
+    commit(stash.root.parent / "upstream", {"inner/main.py": SCRIPT})
+
+
+INNER = ("tool", "add", "inside", "../upstream", "--separate", "--subdirectory", "inner", "--no-sync")
+
+
+def added_inside(stash: StashUnderTest) -> None:
+    newer_inside(stash)
+    done(*INNER)(stash)
+
+
+def failed_sweep(stash: StashUnderTest) -> None:
+    stash.cli("-m", "+exp=plain/one", "params.fail=0,143")
+    (record,) = (path for path in stash.run_directories() if stash.record(path)["state"] == "failed")
+    path = record / "run.json"
+    path.write_text(path.read_text().replace('"state": "failed"', '"state": "killed"'))
+
+
+def resume_sweep(stash: StashUnderTest) -> None:
+    (sweep,) = (stash.root / "multirun").glob("*/*")
+    stash.cli("resume", str(sweep))
+
+
+def older_stash(stash: StashUnderTest) -> None:
+    place = stash.root.parent / "older" / "configs"
+    (place / "figure1").mkdir(parents=True)
+    (place / "meta.yaml").write_text("tools:\n  old: {path: tools/old, entrypoint: main.py}\nexperiment: {name: x}\n")
+    (place / "figure1" / "a.yaml").write_text("tool: old\nexperiment: a\n")
+
+
 def nothing(stash: StashUnderTest) -> None:
     """Prepare nothing."""
 
@@ -139,6 +170,18 @@ def of_submodule(name: str, mark: str) -> list[str]:
 # What is done first, what is done, and all that may change in the stash by it: `+`, `-` and `~` before the path.
 VERBS: dict[str, tuple[Act, Act, Sequence[str]]] = {
     "tool add": (nothing, done("tool", "add", "new", "../upstream", "--no-sync"), of_submodule("new", r"\+")),
+    "tool add of a subdirectory": (newer_inside, done(*INNER), of_submodule("inside", r"\+")),
+    "tool remove of a subdirectory": (
+        added_inside,
+        done("tool", "remove", "inside", "--yes"),
+        [*of_submodule("inside", "-"), r"\+ backups(/.*)?"],
+    ),
+    "import-configs": (
+        older_stash,
+        done("import-configs", "../older"),
+        [r"\+ conf/(tool/old\.yaml|exp/figure1(/a\.yaml)?)"],
+    ),
+    "resume of a sweep": (failed_sweep, resume_sweep, [rf"[+~-] {SWEEP}/(1/.*|\.[^/]+(/.*)?|multirun\.yaml)"]),
     "tool remove": (
         nothing,
         done("tool", "remove", "mine", "--yes"),
@@ -308,6 +351,33 @@ def test_cancel_ends_one_run_and_no_other(stash: StashUnderTest, world: Path) ->
         assert stash.record(first)["state"] == "cancelled" and stash.record(second)["state"] == "running"
     finally:
         for one in started:
+            one.terminate()
+            one.communicate(timeout=PATIENCE)
+
+
+@pytest.mark.parametrize("way", ["--all", "--sweep"])
+def test_cancel_ends_what_was_named(way: str, stash: StashUnderTest, world: Path) -> None:
+    """All runs, or those of one sweep: no other process, and no other file."""
+    never = world / "never"
+    sweep = stash.start("-m", "hydra/launcher=local", "+exp=plain/one", f"+params.until={never},{never}x")
+    single = stash.start("+exp=plain/one", f"+params.until={never}")
+    try:
+        wait_until(lambda: len(stash.run_directories()) == 4)
+        begun = [each for each in stash.run_directories() if stash.record(each)["state"] != "completed"]
+        wait_until(lambda: all(stash.record(each)["process"] for each in begun))
+        mine = [each for each in begun if way == "--all" or "multirun" in each.parts]
+        before, alive = footprint(world), processes(world)
+        (directory,) = {each.parent for each in begun if "multirun" in each.parts}
+        done("cancel", way, *([str(directory)] if way == "--sweep" else []))(stash)
+        wait_until(lambda: sweep.poll() is not None)
+        found = in_stash(changes(before, footprint(world)))
+        places = "|".join(re.escape(str(each.relative_to(stash.root))) for each in [*mine, directory])
+        assert unexpected(found, [rf"[+~-] ({places})/.*", r"- \(process \d+\)", PRESENCE]) == []
+        assert {each for each in begun if stash.record(each)["state"] == "cancelled"} == {*mine}
+        assert processes(world) <= alive
+        assert (single.poll() is None) or way == "--all"
+    finally:
+        for one in (sweep, single):
             one.terminate()
             one.communicate(timeout=PATIENCE)
 
