@@ -110,10 +110,17 @@ def refuse_other_type(calling: Calling, params: Mapping[str, Any]) -> None:
     reading = _READINGS.get(calling.call.style, Reading.words)
     for key, value in _nodes(words.nested(params), ""):
         kind = calling.kinds.get(_by(calling.call.style, key))
-        if kind is None or _is_said(calling.call, key, value) or kinds.arrives(kind, value, reading):
+        if kind is None or _is_said(calling.call, key, value):
             continue
         sort = "a list" if isinstance(value, (list, tuple)) else "a mapping" if isinstance(value, Mapping) else None
         name, shown = f"params.{key}", sort or words.yaml_text(value, key)
+        if kinds.arrives(kind, value, reading):
+            if _can_be_said(_way(calling.call, key), value):
+                continue
+            raise StashError(
+                f"{name} is {shown}, which can't be said to the tool: its option takes {kind}, but not so.",
+                "leave it out, or change the tool",
+            )
         if any(kinds.arrives(each, value, Reading.exact) for each in kind.members):
             raise StashError(
                 f"{name} is {shown}, which the tool would take for something else: its option takes {kind}.",
@@ -121,17 +128,31 @@ def refuse_other_type(calling: Calling, params: Mapping[str, Any]) -> None:
             )
         raise StashError(
             f"{name} is {shown}, which isn't what the tool takes there: its option takes {kind}.",
-            _suggested(kind, key, value),
+            _suggested(kind, key, value, reading),
         )
 
 
 def _is_said(call: CallConfig, key: str, value: Any) -> bool:
     """Tell whether the registration says for all parameters how such a value is written, or null by leaving it out."""
     sort = "null" if value is None else {bool: "boolean", list: "list", dict: "mapping"}.get(type(value), "")
-    own = next(
+    own = _way(call, key)
+    return sort in ways.settings(call) or (value is None and "omit" in own) or (value == [] and "omit_empty" in own)
+
+
+def _way(call: CallConfig, key: str) -> list[Any]:
+    """Return the ways that a parameter has."""
+    return next(
         (_names(way) for name, way in call.ways.items() if _by(call.style, str(name)) == _by(call.style, key)), []
     )
-    return sort in ways.settings(call) or (value is None and "omit" in own) or (value == [] and "omit_empty" in own)
+
+
+def _can_be_said(way: Sequence[Any], value: Any) -> bool:
+    """Tell whether a value that an option takes can be written for it, with the ways that its declaration says."""
+    if value is None:
+        return bool({*way} & {*ways.WHOLE})
+    if isinstance(value, Mapping):
+        return bool({*way} & {*ways.WHOLE, *ways.MAPPING})
+    return value != [] or "repeat" not in way
 
 
 _READINGS = {CallStyle.jsonargparse: Reading.yaml, CallStyle.pyrallis: Reading.exact}
@@ -146,13 +167,13 @@ def _nodes(params: Mapping[Any, Any], path: str) -> Iterator[tuple[str, Any]]:
             yield from _nodes(value, f"{text}.")
 
 
-def _suggested(kind: Kind, key: str, value: Any) -> str:
+def _suggested(kind: Kind, key: str, value: Any, reading: Reading) -> str:
     """Say what could be written instead."""
     if value is None or isinstance(value, (list, tuple, Mapping)):
         return f"give {kind}, or leave it out"
     read = _number(value) if isinstance(value, str) else words.word(value, key)
     for other in (read, [value], [read]):
-        if kinds.arrives(kind, other, Reading.words):
+        if kinds.arrives(kind, other, reading) and kind.rest != kinds.list_of(kinds.BOOLEAN):
             return f"`{key}: {words.yaml_text(other, key)}`"
     return f"give {kind}"
 

@@ -207,7 +207,8 @@ def _arrives_in_union(kind: Kind, value: Any, reading: Reading) -> bool:
     if isinstance(value, (list, tuple, Mapping)):
         before = [each for each in members[:index] if each.name != "null"]
         if reading is Reading.words:
-            return len(kind.rest.members) == 1
+            is_null = len(value) == 1 and NULL in members and _takes(NULL, next(iter(value)), reading)
+            return len(kind.rest.members) == 1 and not is_null
         return not any(each.name in ("text", "any", "unknown", members[index].name) for each in before)
     is_last = isinstance(value, str) or reading is Reading.exact  # some ask the others first
     others = [each for each in (members if is_last else members[:index]) if each != members[index]]

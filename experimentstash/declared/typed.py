@@ -161,7 +161,7 @@ def simple_parsing_ways(field: Field) -> list[str]:
         if len(kind.rest.members) > 1:
             return ["word"]
         return ["spread", *(["value"] if kind.rest.inner and kind.rest.inner[0] == BOOLEAN else []), *_null(field)]
-    return ["value" if kind.has("boolean") else "word", *_null(field)]
+    return [*(["value"] if kind.has("boolean") else []), *(["word"] if kind.rest != BOOLEAN else []), *_null(field)]
 
 
 def jsonargparse_ways(field: Field) -> list[str]:
