@@ -131,7 +131,11 @@ def _verb(arguments: list[str]) -> int:
     verb = arguments[0]
     module, summary = VERBS[verb]
     command = importlib.import_module(f"experimentstash.commands.{module}")
-    parser = argparse.ArgumentParser(prog=f"experimentstash {verb}", description=f"{summary[0].upper()}{summary[1:]}.")
+    parser = argparse.ArgumentParser(
+        prog=f"experimentstash {verb}",
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        epilog="Every command heeds NO_COLOR and --color=always, auto or never.",
+    )
     command.configure(parser)
     return int(command.main(parser.parse_args(arguments[1:])))
 

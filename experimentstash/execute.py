@@ -41,7 +41,7 @@ from experimentstash.errors import (
 )
 from experimentstash.light import dataclass
 from experimentstash.masking import Mask
-from experimentstash.output import complain, fit_streams, guarded, say
+from experimentstash.output import complain, fit_streams, guarded, is_terminal, say
 from experimentstash.process import clean_environment
 from experimentstash.records import Run, State
 from experimentstash.redaction import redact
@@ -562,10 +562,12 @@ def _stdout() -> int | None:
         return None
 
 
-def _say_if_heard(message: str) -> None:
+def _say_if_heard(message: str, number: signal.Signals) -> None:
     """Say something unless we would have to wait with it: for a stopped terminal (Ctrl-S), or a reader that sleeps."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         if select.select([], [sys.stderr.fileno()], [], 0)[1]:
+            if number is signal.SIGINT and is_terminal():  # which has shown it as ^C, wherever its cursor was
+                print(file=sys.stderr)
             say(message)
 
 
@@ -583,9 +585,8 @@ def _react(execution: Execution, number: signal.Signals, signals: SignalQueue) -
         if not execution.is_ending:
             grace = execution.stop(request)
             if grace:
-                _say_if_heard(
-                    f"{request.reason}: the tool has {grace:g} s to save its work; Ctrl-C again shortens that"
-                )
+                told = f"{request.reason}: the tool has {grace:g} s to save its work; Ctrl-C again shortens that"
+                _say_if_heard(told, number)
         elif number is signal.SIGINT:
             execution.hasten()
         else:

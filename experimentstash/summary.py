@@ -81,7 +81,9 @@ def counts(runs: Sequence[Run], paper: Paper = PLAIN, unbegun: int = 0) -> str:
     """Say how many runs there are in each state; ``unbegun`` are not among them."""
     found = Counter(run.state for run in runs)
     others = [state for state in found if not state.is_known]
-    each = [paper.paint(f"{found[state]} {words(state)}", _style(state)) for state in (*State, *others) if found[state]]
+    each = [
+        paper.paint(f"{found[state]} {words(state)}", style_of(state)) for state in (*State, *others) if found[state]
+    ]
     if unbegun:
         each.append(paper.paint(f"{unbegun} not started", Style.ODD))
     return f"{count(len(runs) + unbegun)}: {', '.join(each)}"
@@ -201,10 +203,10 @@ def marked_state(run: Run, paper: Paper = PLAIN) -> str:
 def state_cell(run: Run) -> Styled:
     """Return a run's marked state as a cell of a table."""
     mark = _MARKS.get(run.state, "✗" if run.state.is_known else "?")
-    return Styled(f"{mark} {words(run.state)}{' !' if run.warnings else ''}", _style(run.state, run.warnings))
+    return Styled(f"{mark} {words(run.state)}{' !' if run.warnings else ''}", style_of(run.state, run.warnings))
 
 
-def _style(state: State, warnings: Sequence[str] = ()) -> Style | None:
+def style_of(state: State, warnings: Sequence[str] = ()) -> Style | None:
     if state is State.COMPLETED:
         return Style.ODD if warnings else Style.GOOD
     return _STYLES.get(state, Style.BAD if state.is_known else None)

@@ -412,6 +412,17 @@ def test_lines_that_end_nowhere(shell: StashUnderTest) -> None:
     assert apart.stdout == "ended-0"
 
 
+def test_ctrl_c_in_the_middle_of_a_line(shell: StashUnderTest) -> None:
+    script = "trap 'printf saved; exit 3' INT TERM; printf 'half a line'; touch at-0; while :; do sleep 0.02; done"
+    shell.add_experiment("trap", "sh", f"arguments: {json.dumps(['-c', f'cd ../..; {script}'])}\n")
+    with Terminal(program("run", "trap"), cwd=shell.root) as terminal:
+        terminal.until(lambda seen: "half a line" in seen.text)
+        terminal.type("\x03")
+        assert terminal.end() != 0
+    assert any(line.startswith("stash: asked to stop by Ctrl-C") for line in terminal.lines), terminal.text
+    assert "saved" in terminal.lines and any(line.startswith("stash: ✗ cancelled") for line in terminal.lines)
+
+
 def test_a_terminal_that_cannot_draw_gets_lines(shell: StashUnderTest) -> None:
     for number in (0, 1):
         (shell.root / f"go-{number}").touch()

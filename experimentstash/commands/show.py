@@ -16,7 +16,7 @@ from experimentstash.naming import Sweep, go_on
 from experimentstash.output import as_prose, paper_of
 from experimentstash.records import Code, Run, State
 from experimentstash.runs import slurm_job, why_waiting
-from experimentstash.summary import in_local_time, result, sweep_table, words
+from experimentstash.summary import in_local_time, result, style_of, sweep_table, words
 from experimentstash.text import tame
 from experimentstash.workspace import Stash, find_stash
 from experimentstash.written import in_words
@@ -40,7 +40,7 @@ def main(given: argparse.Namespace) -> int:
     if given.json:
         print(json.dumps(shown[0] if isinstance(found, Run) else shown, indent=2, default=vars))
     elif isinstance(found, Run):
-        _print(show(stash, found))
+        _print(show(stash, found), state=found.state)
     else:
         _print(show_sweep(stash, found, shown))
         print()
@@ -48,10 +48,14 @@ def main(given: argparse.Namespace) -> int:
     return 1 if unread else 0
 
 
-def _print(rows: Sequence[tuple[str, str]]) -> None:
+def _print(rows: Sequence[tuple[str, str]], state: State | None = None) -> None:
+    paper = paper_of(sys.stdout)
     column = max(len(label) for label, _ in rows) + 2
     for label, text in rows:
-        line = f"{label:<{column}}{tame(text)}"
+        told = tame(text)
+        if label == "state" and state is not None:
+            told = paper.paint(told, style_of(state))
+        line = f"{label:<{column}}{told}"
         print(as_prose(line, sys.stdout, indent=column) if label in _PROSE else line)
 
 
@@ -108,7 +112,12 @@ def show(stash: Stash, run: Run) -> list[tuple[str, str]]:
         ("code", _code(run.code)),
         ("stash", _code(run.stash)),
         ("left out of a patch", _left_out(run.code, run.stash)),
-        ("Python", f"{run.environment.version} ({run.environment.interpreter})" if run.environment else None),
+        (
+            "Python",
+            f"{run.environment.version} ({run.environment.interpreter})"
+            if run.environment and run.environment.interpreter
+            else None,
+        ),
         ("command", shlex.join(run.command.argv)),
         ("in", run.command.cwd),
         ("collected", in_words(run.collected) or None),
