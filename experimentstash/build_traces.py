@@ -12,6 +12,7 @@ from experimentstash import files, git
 
 # What setuptools tells itself about a project that it builds. Nobody needs it: the environment has its own.
 _NEEDLESS = (".egg-info", ".eggs")
+_METADATA = re.compile(r"((?:.*?/)?(?:[^/]*\.egg-info|\.eggs))/")
 # What an installation may go on using: compiled modules, a version that was written, a directory that is built in.
 _NEEDED = re.compile(
     r"((?:.*/)?(?:build|dist|_skbuild|\.pdm-build|target|cmake-build-[^/]*)/|.*\.(?:so|pyd|dylib)|(?:.*/)?_?version\.py)"
@@ -33,6 +34,10 @@ def none_left(directory: Path, announce: Callable[[str], None]) -> Iterator[None
                 _remove_empty(directory / "build")
         after = git.known_status(directory) if before else None
         new = sorted(set(after.untracked) - set(before.untracked)) if before and after else []
+        for elsewhere in {match[1] for path in new if (match := _METADATA.match(path))}:  # of what else is installed
+            assert after is not None
+            with contextlib.suppress(OSError):
+                files.remove(after.root / elsewhere)
         left = sorted({match[1] for path in new if (match := _NEEDED.match(path))})
         if left:
             _exclude(directory, left)

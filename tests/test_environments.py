@@ -235,6 +235,20 @@ version = "1"
 """
 
 
+def test_another_project_that_is_installed_too_stays_clean(tool: Path, home: Path) -> None:
+    (tool / "requirements.txt").write_text("-e ./parts/one/lib\n")
+    lib = tool / "parts" / "one" / "lib"
+    lib.mkdir(parents=True)
+    (lib / "pyproject.toml").write_text(SETUPTOOLS + '[project]\nname = "lib"\nversion = "1"\n')
+    (lib / "lib.py").write_text("")
+    git(tool, "init", "-q")
+    git(tool, "add", "-A")
+    git(tool, "commit", "-qm", "x")
+    before = files_in(tool)
+    assert imports(made(recipe_of(tool, home)), "lib")
+    assert files_in(tool) == before
+
+
 def test_what_was_there_stays_as_it_was_and_what_must_stay_is_said(tool: Path, home: Path) -> None:
     (tool / "pyproject.toml").write_text(IN_TREE)
     (tool / "backend.py").write_text(BACKEND)
