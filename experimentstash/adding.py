@@ -83,6 +83,7 @@ def add(
     is_separate: bool = False,
     without: LeftOut | None = None,
     entrypoint: str | None = None,
+    interpreter: Path | None = None,
     make_environment: bool = True,
     choose: Choose | None = None,
     show_progress: bool = False,
@@ -93,8 +94,8 @@ def add(
 
     A subdirectory of a repository that is a submodule already, at the commit that is asked for, lies in that one's
     checkout, unless it ``is_separate``. ``choose`` is asked for the entrypoint when the files don't tell. Submodules
-    that it is to be ``without`` aren't fetched. Raises StashError for whatever can't work, before anything is changed
-    where that is possible.
+    that it is to be ``without`` aren't fetched. With an ``interpreter`` no environment is made. Raises
+    StashError for whatever can't work, before anything is changed where that is possible.
     """
     check_tool_name(name)
     source = check_url(url, current or Path.cwd())
@@ -104,9 +105,9 @@ def add(
     inner = "" if subdirectory is None else subdirectories.check_name(subdirectory)
     with exclusive(stash, report) as project:
         submodules.refuse_unstaged_gitmodules(project)
-        _refuse_existing(stash, name)
+        refuse_existing(stash, name)
         request = _Request(
-            stash, project, name, source, branch, commit, inner, without or LeftOut(), entrypoint, choose
+            stash, project, name, source, branch, commit, inner, without or LeftOut(), entrypoint, choose, interpreter
         )
         existing = None
         if inner and not is_separate:
@@ -118,22 +119,22 @@ def add(
                 made = _in_checkout(request, existing, report)
             registration = stash.registration(name)
             path = made.directory.relative_to(stash.root).as_posix()
-            text = _registration(path, made.chosen, made.detected, made.commit)
+            text = _registration(path, made.chosen, made.detected, made.commit, interpreter)
             text += "".join(f"# Not checked out, as asked: its submodule {each}\n" for each in request.without.found)
             transaction.replace(registration, text.encode())
-            experiment, organizer, text, needs = _example(stash, name, made.chosen)
+            experiment, organizer, text, needs = example(stash, name, made.chosen)
             transaction.replace(organizer, text.encode())
             files = [registration, organizer]
             if existing is None:
                 files.insert(0, project.gitmodules)
-            entries = [*made.entries, *_entries(project, files)]
+            entries = [*made.entries, *entries_of(project, files)]
             transaction.index(entries)
             if make_environment:
                 python = _make_environment(transaction, stash, name, made.directory, report)
                 _refuse_lacking(made, python)
             recipe = registrations.recipe(stash, name, registrations.read(stash, name), made.directory)
             shown_environment = recipe.shown
-            shown = _composed(transaction, stash, f"tool={name}" if needs else f"+exp={experiment}")
+            shown = composed(transaction, stash, f"tool={name}" if needs else f"+exp={experiment}")
             transaction.commit()
         kept_clones.forget(stash)
     return Added(
@@ -173,6 +174,7 @@ class _Request:
     without: LeftOut
     entrypoint: str | None
     choose: Choose | None
+    interpreter: Path | None  # one that is there already; None: an environment is made
 
 
 @dataclass(frozen=True)
@@ -250,8 +252,13 @@ def _detected(tree: Path, request: _Request, report: Report) -> tuple[Detection,
     """Return what the tool's directory in a checkout is, and how it is started."""
     survey = detection.look(tree / request.inner)
     detected = survey.detect(_chosen(survey, request, report))
-    assert detected.best is not None
-    return subdirectories.with_environment_from_above(tree, request.inner, detected), detected.best
+    chosen = detected.best
+    assert chosen is not None
+    if request.interpreter is not None:
+        detected = replace(
+            detected, kind=EnvironmentKind.interpreter, file=None, requirements=(), left=(), lacking=(), python=None
+        )
+    return subdirectories.with_environment_from_above(tree, request.inner, detected), chosen
 
 
 def _refuse_clash(stash: Stash, project: Superproject, name: str) -> None:
@@ -268,7 +275,7 @@ def _refuse_clash(stash: Stash, project: Superproject, name: str) -> None:
             )
 
 
-def _refuse_existing(stash: Stash, name: str) -> None:
+def refuse_existing(stash: Stash, name: str) -> None:
     registration = stash.registration(name)
     if not registration.exists():
         return
@@ -393,7 +400,7 @@ def _register_submodule(
     transaction.section(path, [("active", "true"), ("url", settings["url"])])
 
 
-def _entries(project: Superproject, files: list[Path]) -> list[Entry]:
+def entries_of(project: Superproject, files: list[Path]) -> list[Entry]:
     return [
         submodules.store(project, path.relative_to(project.root).as_posix(), path.read_bytes())
         for path in files
@@ -401,7 +408,7 @@ def _entries(project: Superproject, files: list[Path]) -> list[Entry]:
     ]
 
 
-def _registration(path: str, chosen: Candidate, detected: Detection, commit: str) -> str:
+def _registration(path: str, chosen: Candidate, detected: Detection, commit: str, interpreter: Path | None) -> str:
     scalar = registrations.scalar
     call: dict[str, str | None] = {"style": chosen.style.value}
     if chosen.hydra is not None:
@@ -410,9 +417,9 @@ def _registration(path: str, chosen: Candidate, detected: Detection, commit: str
         place = chosen.hydra.config_directory
         call["configs"] = scalar(place) if place else None
     else:
-        call |= _call(chosen)
+        call |= call_settings(chosen)
         call = {} if call == {"style": CallStyle.options.value} else call
-    environment: dict[str, str | None] = {}
+    environment: dict[str, str | None] = {"interpreter": scalar(str(interpreter)) if interpreter else None}
     if detected.file is not None and detected.file.startswith("../"):  # what lies in the tool is found at each run
         environment["file"] = scalar(detected.file)
         listed = ", ".join(map(scalar, detected.requirements))
@@ -440,7 +447,7 @@ def _collect(detected: Detection) -> str | None:
     return f"[{places}]  # it seems to write there ({whole[0].where}); or `working_directory: run`, `shared`"
 
 
-def _call(chosen: Candidate) -> dict[str, str | None]:
+def call_settings(chosen: Candidate) -> dict[str, str | None]:
     """Return the settings of `call` that the tool's own declarations tell."""
     scalar = registrations.scalar
     call: dict[str, str | None] = {}
@@ -459,7 +466,7 @@ def _call(chosen: Candidate) -> dict[str, str | None]:
     return call
 
 
-def _example(stash: Stash, name: str, chosen: Candidate) -> tuple[str, Path, str, tuple[str, ...]]:
+def example(stash: Stash, name: str, chosen: Candidate) -> tuple[str, Path, str, tuple[str, ...]]:
     """Return an example's name, path and text, and what it lacks: nobody can know the values that a tool insists on.
 
     It is one of the tool's own experiments, or the tool's defaults.
@@ -524,7 +531,7 @@ def _make_environment(
     return environments.interpreter(recipe)
 
 
-def _composed(transaction: Transaction, stash: Stash, chosen: str) -> str:
+def composed(transaction: Transaction, stash: Stash, chosen: str) -> str:
     """Return the command of what an override chooses (an experiment, or the tool alone), checked as for a run."""
     # Where an interrupted one leaves something, it goes with the transaction. Hydra resolves it: no quoting is needed.
     place = f"hydra.run.dir=${{oc.env:{MARKER}}}/run"

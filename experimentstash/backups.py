@@ -83,6 +83,7 @@ class Backup:
     repositories: list[Repository]
     has_checkout: bool
     format: int = FORMAT
+    is_installed: bool = False  # it lies nowhere here
     is_registration_alone: bool = False  # the checkout has stayed, because other tools lie in it
 
 
@@ -105,6 +106,7 @@ def save(
     gitmodules: tuple[bytes | None, bytes | None],
     settings: dict[str, str],
     is_registration_alone: bool = False,
+    is_installed: bool = False,
 ) -> Backup:
     """Write the backup of a tool into ``folder``, which is there and empty; the tool isn't touched.
 
@@ -152,6 +154,7 @@ def save(
         repositories=repositories,
         has_checkout=tree is not None and repository is not None,
         is_registration_alone=is_registration_alone,
+        is_installed=is_installed,
     )
     step("backup manifest")
     text = json.dumps(dataclasses.asdict(backup), indent=2)

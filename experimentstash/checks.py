@@ -176,7 +176,7 @@ def submodules(status: git.Status | None) -> Submodules | None:
 
 def check_submodule(stash: Stash, name: str, tool: ToolConfig, known: Submodules | None) -> list[Problem]:
     """Look whether the checkout that a tool lies in is there, and at the commit that the stash names."""
-    directory = Path(os.path.normpath(stash.root / tool.path))
+    directory = Path(os.path.normpath(stash.root / (tool.path or "")))
     if known is None or not directory.is_relative_to(stash.root) or directory == stash.root:
         return []
     holders = (each for each in {**known.pinned, **known.declared} if directory.is_relative_to(known.root / each))
@@ -245,7 +245,7 @@ def check_unregistered(stash: Stash, tools: Iterable[ToolConfig], known: Submodu
     """Look for submodules below tools/ that no tool uses."""
     if known is None:
         return []
-    used = [Path(os.path.normpath(stash.root / tool.path)) for tool in tools]
+    used = [Path(os.path.normpath(stash.root / tool.path)) for tool in tools if tool.path]
     submodules = {known.root / path for path in {*known.declared, *known.pinned}}
     below = [path for path in submodules if path.is_relative_to(stash.root / "tools")]
     idle = [path for path in below if not any(each.is_relative_to(path) for each in used)]
@@ -258,7 +258,7 @@ def check_unregistered(stash: Stash, tools: Iterable[ToolConfig], known: Submodu
 def check_nesting(stash: Stash, tools: Mapping[str, ToolConfig]) -> list[Problem]:
     """Look for tools of the stash's own repository that lie inside another one: neither has its files to itself."""
     own = git.toplevel(stash.root)
-    places = {name: Path(os.path.normpath(stash.root / tool.path)) for name, tool in tools.items()}
+    places = {name: Path(os.path.normpath(stash.root / tool.path)) for name, tool in tools.items() if tool.path}
     return [
         Problem(
             "duplicates",
@@ -282,7 +282,7 @@ def check_path(stash: Stash, name: str, tool: ToolConfig) -> list[Problem]:
         directory = tool_directory(stash, name, tool)
     except StashError as error:
         return [explained("registration", error, registration)]
-    if os.path.isabs(tool.path):
+    if tool.path and os.path.isabs(tool.path):
         mend = f"path: {os.path.relpath(directory, stash.root)}"
         return [_warning("registration", "path: is absolute, which holds on this machine alone", registration, mend)]
     if tool.call.configs is not None and not (directory / tool.call.configs).is_dir():
@@ -327,7 +327,7 @@ def check_entrypoint(planned: Plan) -> list[Problem]:
         if exists is None and is_ready:
             exists = modules.is_in_environment(argv[0], argv[2])
         elif exists is None:  # an installed package may come from src/, or from anywhere
-            exists = modules.exists(argv[2], [request.stash.root / request.config.tool.path / "src"]) is not False
+            exists = modules.exists(argv[2], [planned.directory / "src"]) is not False
         if not exists:
             what = f"entrypoint: there is no module {argv[2]} to run, neither in {request.config.tool.path} nor in its"
             mend = "mend `entrypoint:` there; a package needs a __main__.py"
@@ -368,7 +368,7 @@ def check_inner_experiment(request: Request) -> list[Problem]:
     if name is None or call.style is not CallStyle.hydra or request.organizer is None:
         return []
     ours = [stash.root / given for given in (call.config_path, call.config_dir) if given]
-    own = [Path(os.path.normpath(stash.root / request.config.tool.path)) / call.configs] if call.configs else []
+    own = [Path(os.path.normpath(stash.root / (request.config.tool.path or ""))) / call.configs] if call.configs else []
     if ours and call.experiment is None:
         groups = [*ours, *own]
     else:

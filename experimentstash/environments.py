@@ -51,6 +51,14 @@ def interpreter(recipe: Recipe) -> Path | None:
     return recipe.directory / "bin" / "python" if recipe.directory else recipe.file
 
 
+def is_apart(recipe: Recipe) -> bool:
+    """Tell whether the programs beside an environment's interpreter are its own, and not all that a system has."""
+    if recipe.directory is not None:
+        return True
+    prefix = None if recipe.file is None else recipe.file.parent.parent
+    return prefix is not None and ((prefix / "pyvenv.cfg").is_file() or (prefix / "conda-meta").is_dir())
+
+
 def record(recipe: Recipe) -> records.Environment:
     """Return what a run's record says about the environment. Starts a process only for a Python outside any venv."""
     python = interpreter(recipe)

@@ -21,6 +21,7 @@ from experimentstash import (
     environments,
     git,
     gpus,
+    installed,
     limits,
     objective,
     parameters,
@@ -37,6 +38,7 @@ from experimentstash.calls import Calling
 from experimentstash.entrypoints import Entrypoint
 from experimentstash.errors import StashError
 from experimentstash.files import write_atomically
+from experimentstash.installed import Installed
 from experimentstash.pins import Pin
 from experimentstash.process import LEAKS
 from experimentstash.provenance import FRESH, Checkouts, Provenance, withheld_notes
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
 OF_LAUNCHER_VARIABLE = "EXPERIMENTSTASH_OF_LAUNCHER"  # what a launcher asks SLURM for, told to its jobs
 # What the application tells itself and its jobs is not for the tool.
 _OUR_VARIABLES = ("EXPERIMENTSTASH_ROOT", "EXPERIMENTSTASH_TOKEN", OF_LAUNCHER_VARIABLE, permissions.VARIABLE)
+_PACKAGES = "packages.txt"  # in the run directory of an installed package
 
 
 UNHEARD = "experiment={}: a mere name; the tool isn't told of it"
@@ -177,10 +180,10 @@ def plan(request: Request, bases: Bases | None = None) -> Plan:
     secrets, plain, unset = _split_environment({**request.env_set, **tool.env})
     command = Command(
         argv=argv,
-        cwd=str(request.directory if tool.working_directory == "run" else directory),
+        cwd=str(request.directory if tool.working_directory == "run" or not tool.path else directory),
         environment={**_environment(request, basis), **plain},
         unset=sorted({*LEAKS, "PYTHONSAFEPATH", "HYDRA_FULL_ERROR", *_OUR_VARIABLES, *unset} - set(plain)),
-        path=str(interpreter.parent) if recipe.directory is not None and interpreter is not None else None,
+        path=None if interpreter is None or not environments.is_apart(recipe) else str(interpreter.parent),
         umask=permissions.present(),
         secrets=sorted(secrets),
     )
@@ -313,6 +316,10 @@ def freeze(planned: Plan, announce: Callable[[str], None], checkouts: Checkouts 
     request, frozen, pin = planned.request, planned.request.frozen, planned.pin
     checkouts = checkouts or Checkouts()
     outputs = [Path(os.path.normpath(planned.directory / path)) for path in written_at(request)]
+    package = None
+    if not request.config.tool.path and planned.recipe.file is not None:
+        named = entrypoints.read(request.config.tool.entrypoint, planned.directory)
+        package = installed.look(planned.recipe.file, named)
     origins = (
         checkouts.identify(
             request.stash.root,
@@ -322,10 +329,20 @@ def freeze(planned: Plan, announce: Callable[[str], None], checkouts: Checkouts 
             results=(request.directory, *([request.sweep] if request.sweep is not None else [])),
             outputs=outputs,
         ),
-        _live(checkouts, planned, outputs) if frozen is None else frozen.provenance,
+        _installed(checkouts, package, planned.directory)
+        if package is not None
+        else _live(checkouts, planned, outputs)
+        if frozen is None
+        else frozen.provenance,
     )
     run = draft(planned)
     run.stash, run.code = origins[0].code, origins[1].code
+    packages = {}
+    if package is not None and run.environment is not None:
+        run.environment.package, run.environment.packages = package.shown, _PACKAGES
+        packages[_PACKAGES] = "".join(f"{each}\n" for each in package.packages)
+        if run.code.commit is None and package.unknown is not None:
+            run.notes.append(package.unknown)
     run.notes += [] if frozen is None else frozen.notes
     run.notes += withheld_notes([origin.code for origin in origins])
     unknown = dict.fromkeys(code.unknown for code in (run.stash, run.code) if code.unknown is not None)
@@ -338,7 +355,7 @@ def freeze(planned: Plan, announce: Callable[[str], None], checkouts: Checkouts 
     run_places.remember(request.stash, request.directory, request.sweep)
     records.claim(run)
     try:
-        for name, text in planned.files.items():
+        for name, text in {**planned.files, **packages}.items():
             write_atomically(run.path / name, text)
         for origin in origins:
             origin.write(run.path)
@@ -370,6 +387,13 @@ def _live(checkouts: Checkouts, planned: Plan, outputs: Sequence[Path]) -> Prove
     whole = root if is_own and root is not None else directory
     found = checkouts.identify(whole, "tool.patch", code=(directory,), outputs=outputs)
     return Provenance(Code(**{**vars(found.code), "path": str(directory), "pin": pin}), found.patch)
+
+
+def _installed(checkouts: Checkouts, package: Installed, prefix: Path) -> Provenance:
+    """Return what is known of the code of an installed package: the checkout that it is used from, if there is one."""
+    if package.editable is not None and package.editable.is_dir():
+        return checkouts.identify(package.editable, "tool.patch", code=(package.editable,))
+    return Provenance(Code(path=str(package.source or prefix), commit=package.commit))
 
 
 def _asked(resources: Mapping[str, Any]) -> dict[str, Any]:
@@ -450,9 +474,10 @@ def explain(planned: Plan) -> list[str]:
     request, command = planned.request, planned.command
     tool = request.config.tool
     python = planned.recipe.directory or environments.interpreter(planned.recipe) or "none"
+    where = f"{tool.entrypoint} in {tool.path or planned.directory}"
     lines = [
         f"organizer    {request.organizer or '(none)'}",
-        f"tool         {request.tool}: {tool.entrypoint} in {tool.path}, called in the style `{tool.call.style.value}`",
+        f"tool         {request.tool}: {where}, called in the style `{tool.call.style.value}`",
         f"environment  {planned.recipe.shown}: {python}",
         *([f"code         {request.frozen.directory}"] if request.frozen is not None else []),
         f"directory    {request.directory}",
@@ -484,7 +509,8 @@ def _basis(request: Request) -> Basis:
     environments.refuse_other_python(recipe)
     interpreter = environments.interpreter(recipe)
     program = _program(entry, directory, interpreter, request)
-    calling = calls.complete(tool.call, directory, entry.words)
+    where = directory if tool.path else installed.modules_of(directory)
+    calling = calls.complete(tool.call, where, entry.words)
     search_path = [] if request.frozen is None else request.frozen.search_path(recipe.kind, interpreter)
     return Basis(tool, directory, entry, recipe, interpreter, program, pin, calling, search_path)
 
@@ -533,7 +559,9 @@ def _environment(request: Request, basis: Basis) -> dict[str, str]:
     else:
         changes["PYTHONDONTWRITEBYTECODE"] = "1"
     search_path = [*basis.search_path]
-    if basis.entry.is_module and request.config.tool.working_directory == "run" and basis.directory not in search_path:
+    tool = request.config.tool
+    is_away = tool.path and tool.working_directory == "run"
+    if basis.entry.is_module and is_away and basis.directory not in search_path:
         search_path.append(basis.directory)
     if search_path:
         changes["PYTHONPATH"] = os.pathsep.join(map(str, search_path))

@@ -20,7 +20,8 @@ def refuse(stash: Stash, project: Superproject, backup: Backup) -> None:
     conf = [stash.root / path for path in backup.stash_files]
     in_project = [path.relative_to(project.root).as_posix() for path in conf]
     if backup.is_registration_alone:
-        _refuse_without_checkout(stash, project, backup)
+        if not backup.is_installed:
+            _refuse_without_checkout(stash, project, backup)
         found = [*_standing(project.root, conf), *_entries(project, backup, in_project)]
     else:
         found = [*_standing(project.root, [tree, *conf]), *_in_modules(project, module)]
@@ -105,7 +106,10 @@ def _entries(project: Superproject, backup: Backup, conf: list[str]) -> list[str
 
 def _shares(stash: Stash, name: str, tree: Path) -> bool:
     try:
-        path = Path(os.path.normpath(stash.root / registrations.read(stash, name).path))
+        given = registrations.read(stash, name).path
     except StashError:
         return False
+    if not given:
+        return False
+    path = Path(os.path.normpath(stash.root / given))
     return path.is_relative_to(tree) or tree.is_relative_to(path)

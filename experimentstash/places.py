@@ -27,6 +27,7 @@ class Place:
     is_submodule: bool
     module: str  # the submodule's name, which its repository is kept by; its path if none is declared
     others: tuple[str, ...]  # tools that lie in the same checkout
+    is_installed: bool = False  # it lies nowhere here: it is a package of an interpreter
 
     @property
     def inner(self) -> str:
@@ -44,6 +45,9 @@ def find(stash: Stash, project: Superproject, name: str) -> Place:
     where = stash.registration(name).relative_to(stash.root)
     if isinstance(tool.path, Unresolved):
         raise StashError(f"{where}: path: {tool.path} stands for something only in a run.", f"write it out in {where}")
+    if not tool.path:
+        nominal = stash.root / "tools" / name
+        return Place(name, nominal, nominal, False, nominal.relative_to(project.root).as_posix(), (), is_installed=True)
     directory = Path(os.path.normpath(stash.root / tool.path))
     if not directory.is_relative_to(stash.root / "tools") or directory == stash.root / "tools":
         raise StashError(f"{where}: path: {tool.path!r} is not below tools/.", f"mend `path:` in {where}")
@@ -81,13 +85,16 @@ def lies_in(place: Path, directory: Path) -> bool:
 
 def directories(stash: Stash) -> dict[str, Path]:
     """Return where each tool lies, as far as its registration can be read."""
-    return {name: Path(_directory_of(stash, name)) for name in stash.tools()}
+    found = {name: _directory_of(stash, name) for name in stash.tools()}
+    return {name: Path(directory) for name, directory in found.items() if directory is not None}
 
 
-def _directory_of(stash: Stash, name: str) -> str:
-    """Return where a tool lies, also if its registration can't be understood."""
+def _directory_of(stash: Stash, name: str) -> str | None:
+    """Return where a tool lies, also if its registration can't be understood; None if it lies nowhere here."""
     try:
         path = registrations.read(stash, name).path
+        if not path:
+            return None
     except StashError:
         try:
             text = read_text(stash.registration(name), errors="replace")

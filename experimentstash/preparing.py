@@ -140,11 +140,22 @@ def _frozen(session: Session, request: Request) -> Frozen | None:
     config, tool = request.config, request.config.tool
     if not request.to_be_frozen:
         return None
+    if not tool.path:
+        if config.code is CodeMode.frozen:
+            raise StashError(
+                f"code=frozen: {request.tool} is a package of {tool.environment.interpreter}, and no repository:"
+                " its code can't be frozen.",
+                "use it as it is: code=live",
+            )
+        if _code_key(request) not in session.frozen:
+            session.frozen[_code_key(request)] = None
+            say(f"{request.tool} is a package of {tool.environment.interpreter}: don't change that while runs wait")
+        return None
     found, is_first = _secured(session, request)
     if found is None and config.code is CodeMode.frozen:
         raise StashError(
             f"code=frozen: git knows nothing of {tool.path}, so its code can't be frozen.",
-            f"commit it (git add {shlex.quote(tool.path)}), or use it as it is: code=live",
+            f"commit it (git add {shlex.quote(tool.path or '')}), or use it as it is: code=live",
         )
     if found is None and is_first:
         say(f"{tool.path} is no git checkout: its code is used live, so don't edit it while runs are queued")
@@ -176,7 +187,7 @@ def _code_key(request: Request) -> tuple[object, ...]:
 def _apart(session: Session, request: Request, seen: Circumstances) -> Plot | None:
     """Return how a run is kept apart from those at work at the same time; None if it need not be, or can't be."""
     config, stash, name = request.config, request.stash, request.tool
-    if not seen.is_parallel or config.code is CodeMode.live:
+    if not seen.is_parallel or config.code is CodeMode.live or not config.tool.path:
         return None
     outputs = written_at(request)
     if not outputs:

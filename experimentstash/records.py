@@ -127,6 +127,8 @@ class Environment:
     lock: str | None = None  # "sha256:…" of the file that pins it, with the file's name in `lock_file`
     lock_file: str | None = None
     key: str | None = None
+    package: str | None = None  # of a tool that is an installed package: which one, and where it comes from
+    packages: str | None = None  # … and a file in the run directory: all that was installed beside it
 
 
 @dataclass

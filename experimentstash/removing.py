@@ -82,10 +82,11 @@ def remove(
         place = places.find(stash, project, name)
         tree, path, module = place.checkout, place.path(project), project.module(place.module)
         declared = submodules.sections(project)
-        _refuse_foreign(stash, project, place)
+        if not place.is_installed:
+            _refuse_foreign(stash, project, place)
         repository = module if module.is_dir() else None
         has_checkout = repository is not None and (tree / ".git").exists()
-        stays = bool(place.others)
+        stays = bool(place.others) or place.is_installed
         if not stays:
             _refuse_worktrees(stash, tree, repository)
         work = _work(tree) if (tree / ".git").exists() and not stays else []
@@ -123,6 +124,7 @@ def remove(
                 gitmodules=(before, after),
                 settings={} if stays else declared.get(place.module, {}),
                 is_registration_alone=stays,
+                is_installed=place.is_installed,
             )
             target = stash.backups / backups.folder_name(name)
             make_private(target.parent)

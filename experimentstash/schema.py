@@ -173,8 +173,9 @@ class EnvironmentConfig:
 class ToolConfig:
     """A tool's registration: conf/tool/<name>.yaml."""
 
-    # The tool's directory, relative to the stash's root.
-    path: str = MISSING
+    # The tool's directory, relative to the stash's root (null: it has none: it is a package of
+    # environment.interpreter, started in the run directory).
+    path: Optional[str] = None
     # `-m package.module`, `file.py`, or an executable of the tool's environment or directory; words after it are kept.
     entrypoint: str = MISSING
     # The commit that runs: a hash, a tag, a branch (origin/main: the remote's), HEAD, as git reads it in the tool's

@@ -7,7 +7,7 @@ import re
 import shlex
 from pathlib import Path
 
-from experimentstash import git
+from experimentstash import git, installed
 from experimentstash.errors import StashError
 from experimentstash.names import inner_path_problem
 from experimentstash.schema import ToolConfig
@@ -23,6 +23,8 @@ def tool_directory(stash: Stash, name: str, tool: ToolConfig, *, is_needed: bool
     Unless it ``is_needed``, what is checked out may lack it.
     """
     registration = os.path.relpath(stash.registration(name), stash.root)
+    if not tool.path:
+        return _of_interpreter(registration, tool)
     directory = Path(os.path.normpath(stash.root / tool.path))
     if not directory.is_relative_to(stash.root) or directory == stash.root:
         raise StashError(f"{registration}: path: {tool.path!r} is not below the stash {stash.root}.")
@@ -41,6 +43,26 @@ def tool_directory(stash: Stash, name: str, tool: ToolConfig, *, is_needed: bool
     if not any(directory.iterdir()):
         raise StashError(f"{registration}: the tool's directory {tool.path} is empty.", mend)
     return directory
+
+
+def _of_interpreter(registration: str, tool: ToolConfig) -> Path:
+    """Return the directory of the environment that a tool without a directory of its own is a package of."""
+    given = tool.environment.interpreter
+    if not given:
+        raise StashError(
+            f"{registration}: it has neither a `path:` nor an `environment.interpreter`.",
+            "path: tools/NAME there, or for an installed package `environment: {interpreter: /path/to/python}`",
+        )
+    python = Path(given).expanduser()
+    if not python.is_absolute():
+        raise StashError(
+            f"{registration}: environment.interpreter: {given} is relative, and there is no `path:` to which.",
+            f"interpreter: {os.path.abspath(given)}, if that is what is meant",
+        )
+    needs = [name for name in ("commit", "collect", "shared") if getattr(tool, name)]
+    if needs:
+        raise StashError(f"{registration}: {needs[0]}: is for tools with a `path:`.", f"remove `{needs[0]}:`")
+    return installed.prefix(python)
 
 
 def _refuse_links(stash: Stash, registration: str, path: str, directory: Path) -> None:

@@ -98,7 +98,7 @@ def _show(stash: Stash, name: str, directories: Mapping[str, Path]) -> Tool:
         return Tool(name, "", "", "", "", experiments, None, problem=error.message)
     tool = Tool(
         name=name,
-        path=config.path,
+        path=config.path or "",
         entrypoint=config.entrypoint,
         style=getattr(config.call.style, "value", str(config.call.style)),  # text, if only a run can resolve it
         description=config.description,
@@ -110,7 +110,7 @@ def _show(stash: Stash, name: str, directories: Mapping[str, Path]) -> Tool:
         directory = tool_directory(stash, name, config)
     except StashError as error:
         return Tool(**{**facts, "problem": str(error)})
-    root = toplevel(directory)
+    root = toplevel(directory) if config.path else None
     if root is not None and root != toplevel(stash.root):
         others = tuple(each for each, place in directories.items() if each != name and places.lies_in(place, root))
         facts.update(checkout=None if root == directory else stash.relative(root), shares_with=others)
@@ -174,6 +174,12 @@ def update(
     with exclusive(stash, report) as project:
         config = registrations.read(stash, name)
         directory = tool_directory(stash, name, config, is_needed=False)
+        if not config.path:
+            python = shlex.quote(str(config.environment.interpreter))
+            raise StashError(
+                f"The tool {name!r} has no repository here: it is a package of {config.environment.interpreter}.",
+                f"update it there, with `{python} -m pip install --upgrade …`, or what else it was installed by",
+            )
         place = places.find(stash, project, name)
         tree, path = place.checkout, place.path(project)
         if not (tree / ".git").exists():

@@ -61,7 +61,7 @@ def _check(backup: Backup) -> None:
     for name, optional in (("url", backup.url), ("commit", backup.commit), ("branch", backup.branch)):
         _expect(optional is None or _text(optional, name).isprintable(), name)
     _expect(backup.commit is None or _OBJECT.fullmatch(backup.commit), "commit")
-    for name in ("registered", "has_checkout", "is_registration_alone"):
+    for name in ("registered", "has_checkout", "is_registration_alone", "is_installed"):
         _expect(type(getattr(backup, name)) is bool, name)
     has_checkout = backup.registered or backup.has_checkout or backup.repositories or backup.section
     _expect(not (backup.is_registration_alone and has_checkout), "is_registration_alone")

@@ -8,8 +8,9 @@ import json
 import shlex
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
-from experimentstash import adding, removing, tables, tools
+from experimentstash import adding, adding_installed, installed, removing, tables, tools
 from experimentstash.candidates import describe
 from experimentstash.detection import Detection
 from experimentstash.errors import StashError
@@ -56,7 +57,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
     adds = verbs.add_parser("add", help="make a foreign repository a tool")
     adds.add_argument("name", metavar="NAME", help="what it shall be called here")
-    adds.add_argument("url", metavar="URL", help="https://…, git@host:path, or a directory")
+    adds.add_argument(
+        "url", metavar="URL", nargs="?", help="https://…, git@host:path, or a directory (none: an installed package)"
+    )
     adds.add_argument("--branch", metavar="B", help="follow this branch (or stand at this tag)")
     adds.add_argument("--commit", metavar="C", help="stand at this commit, or tag")
     adds.add_argument("--subdirectory", metavar="D", help="the tool is this directory of the repository")
@@ -68,6 +71,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     adds.add_argument("--no-submodules", action="store_true", help="leave out all submodules of it")
     adds.add_argument("--entrypoint", metavar="E", help="how it is started: '-m package.module', file.py, executable")
+    adds.add_argument("-m", dest="module", metavar="MODULE", help="the same as --entrypoint '-m MODULE'")
+    adds.add_argument(
+        "--interpreter",
+        metavar="PY",
+        help="a Python, or an environment (of conda, say), that is there and used as it is",
+    )
     adds.add_argument("--no-sync", action="store_true", help="don't make its environment now")
     adds.add_argument("--debug", action="store_true", help="show each git command")
     adds.add_argument("--yes", action="store_true", help="ask nothing; what isn't clear is refused")
@@ -120,6 +129,12 @@ def main(given: argparse.Namespace) -> int:
 def _add(stash: Stash, given: argparse.Namespace) -> int:
     if given.debug:
         _show_steps()
+    if given.module is not None and given.entrypoint is not None:
+        raise StashError("-m and --entrypoint both say how it is started.", "leave one of them out")
+    entrypoint = given.entrypoint if given.module is None else f"-m {given.module}"
+    interpreter = None if given.interpreter is None else installed.interpreter(given.interpreter, Path.cwd())
+    if given.url is None:
+        return _add_installed(stash, given, interpreter, entrypoint)
     added = adding.add(
         stash,
         given.name,
@@ -129,7 +144,8 @@ def _add(stash: Stash, given: argparse.Namespace) -> int:
         subdirectory=given.subdirectory,
         is_separate=given.separate,
         without=LeftOut(given.without_submodule, is_all=given.no_submodules),
-        entrypoint=given.entrypoint,
+        entrypoint=entrypoint,
+        interpreter=interpreter,
         make_environment=not given.no_sync,
         choose=_ask_entrypoint if _can_ask() and not given.yes else None,
         show_progress=is_terminal(),
@@ -157,6 +173,36 @@ def _add(stash: Stash, given: argparse.Namespace) -> int:
     if others:
         more = f" and {len(others) - _MOST_OTHERS} more" if len(others) > _MOST_OTHERS else ""
         say(f"note: --entrypoint could also be: {', '.join(others[:_MOST_OTHERS])}{more}")
+    values = "".join(f" {each}=…" for each in added.needs)
+    print(f"Run it:    python -m experimentstash +exp={added.experiment}{values}")
+    print(f"Commit it: {_commit_command(f'Add the tool {added.name}', added.to_commit)}")
+    return 0
+
+
+def _add_installed(stash: Stash, given: argparse.Namespace, interpreter: Path | None, entrypoint: str | None) -> int:
+    """Add a package of an interpreter as a tool that has no repository."""
+    if interpreter is None:
+        raise StashError(
+            "Neither a repository nor an interpreter is given.",
+            f"experimentstash tool add {given.name} URL, or for an installed package:"
+            f" experimentstash tool add {given.name} --interpreter PY -m PACKAGE.MODULE",
+        )
+    idle = [name for name in ("branch", "commit", "subdirectory", "separate") if getattr(given, name)]
+    if idle:
+        raise StashError(f"--{idle[0]} is for repositories, and no URL is given.", f"leave out --{idle[0]}")
+    if entrypoint is None:
+        raise StashError(
+            "Nothing says what of that environment is started.", "-m PACKAGE.MODULE, or --entrypoint PROGRAM"
+        )
+    added = adding_installed.add(stash, given.name, interpreter, entrypoint, report=say)
+    print(f"{added.name}: {added.package.shown}")
+    print(f"  started by    {added.entrypoint}, in the run directory")
+    print(f"  Python        {added.package.python_version}, used as it is")
+    print(f"  registration  {stash.relative(added.registration)}")
+    print(f"  example       {stash.relative(added.organizer)}")
+    print(f"  would execute {added.command}" if added.command else f"  needs         {', '.join(added.needs)}")
+    if added.package.editable is None and added.package.unknown is not None:
+        say(f"note: {added.package.unknown}; each run records which packages there are")
     values = "".join(f" {each}=…" for each in added.needs)
     print(f"Run it:    python -m experimentstash +exp={added.experiment}{values}")
     print(f"Commit it: {_commit_command(f'Add the tool {added.name}', added.to_commit)}")
