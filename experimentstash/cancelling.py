@@ -174,6 +174,15 @@ class _Asking:
         by_way: dict[tuple[str | None, str], list[Run]] = {}
         for run in running:
             assert run.supervisor is not None
+            job = slurm_job(run)
+            word = None if job is None else self._enquiry.ask(job)
+            if job is not None and word is not None and word.text == "SUSPENDED":  # no signal gets through to it
+                self._refuse(
+                    [run],
+                    f"SLURM has suspended its job {job.id}, which can be told nothing: it ends as soon as it goes on;"
+                    f" to end it at once, without its saving anything: scancel {job.id}",
+                )
+                continue
             try:
                 way = "shared" if packs.others(run) else "own"
             except StashError as error:

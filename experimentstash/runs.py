@@ -402,7 +402,7 @@ def _true_state(run: Run, word: Word | None) -> tuple[State, str]:
         if word is slurm_query.LEFT and not has_begun:
             return State.CANCELLED, "its SLURM job was cancelled while it was queued"
         if word is slurm_query.GONE:
-            see = f"; see {output}" if has_begun else "; run it again"
+            see = _see(output) or "; run it again"
             return (
                 State.LOST,
                 f"neither squeue nor sacct has had a sign of its SLURM job for {_PATIENCE_IN_WORDS}{see}",
@@ -410,7 +410,7 @@ def _true_state(run: Run, word: Word | None) -> tuple[State, str]:
         if others := _others(run):
             return _never_its_turn(word, others, output)
         if word.state in (State.FAILED, State.COMPLETED, State.LOST):
-            return State.FAILED, f"its SLURM job ended before it had started the tool; see {output}"
+            return State.FAILED, f"its SLURM job ended before it had started the tool{_see(output)}"
     if word in (slurm_query.GONE, slurm_query.LEFT):
         word = None
     if word is not None and word.state is not None and word.state not in (State.COMPLETED, State.FAILED):
@@ -422,9 +422,10 @@ def _true_state(run: Run, word: Word | None) -> tuple[State, str]:
         return state, f"{asked}its supervisor was killed before the tool had ended"
     assert run.supervisor is not None
     where = f"process {run.supervisor.pid} on {run.supervisor.host}"
+    kept = "; the log holds what the tool wrote until then" if os.path.lexists(run.path / run.log) else ""
     restarted = run.supervisor.host == procfs.hostname() and not is_local(run)
     how = "the machine was restarted" if restarted else "it was killed, or its machine went down"
-    return State.LOST, f"its supervisor ({where}) left no word: {how}; the log holds what the tool wrote until then"
+    return State.LOST, f"its supervisor ({where}) left no word: {how}{kept}"
 
 
 def _others(run: Run) -> int:
@@ -441,13 +442,18 @@ def _never_its_turn(word: Word, others: int, output: Path | None) -> tuple[State
     state = word.state if word.state in as_slurm_says else State.FAILED
     how = "SLURM no longer knows how" if word is slurm_query.LEFT else f"SLURM says {word.text}"
     shared = f"it shared the job with {others} other{'s' if others > 1 else ''}"
-    return state, f"its turn had not come when its SLURM job ended ({how}; {shared}); see {output}"
+    return state, f"its turn had not come when its SLURM job ended ({how}; {shared}){_see(output)}"
 
 
 def _job_output(run: Run) -> Path | None:
     """Return the file with what the job of a queued run says besides the tool."""
     job = slurm_job(run)
     return None if run.queued is None or job is None else Path(run.queued.array).with_name(f"slurm-{job.id}.out")
+
+
+def _see(output: Path | None) -> str:
+    """Return where more is to be found, if there is that file."""
+    return f"; see {output}" if output is not None and output.exists() else ""
 
 
 def _last_sign_of_life(run: Run) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -42,7 +43,7 @@ def ending_line(stash: Stash, run: Run, paper: Paper = PLAIN) -> str:
     lines = [f"{marked_state(run, paper)}{took}  {stash.relative(run.path)}"]
     lines += outcome_lines(run)
     if run.state is not State.COMPLETED:
-        lines.append(f"  log: {stash.relative(run.path / run.log)}")
+        lines += [f"  log: {log}"] if (log := log_of(stash, run)) else []
     return "\n".join([*lines, *remarks(run)])
 
 
@@ -69,12 +70,15 @@ def sweep_table(
     if most is not None and len(runs) > most:
         shown = [run for run in runs if run.state not in _MARKS or run.warnings][:most]
     columns = [_RUN, _EXPERIMENT, _STATE, Column("result", rank=1), Column("time", rank=2), _path("log")]
-    rows = [
-        (run.id, title(run), state_cell(run), result(run), _took(run), stash.relative(run.path / run.log))
-        for run in shown
-    ]
+    rows = [(run.id, title(run), state_cell(run), result(run), _took(run), log_of(stash, run) or "-") for run in shown]
     lines = [tables.draw(columns, rows, paper)] if rows else []
     return "\n".join([*lines, *_warnings(runs, paper), counts(runs, paper, unbegun)])
+
+
+def log_of(stash: Stash, run: Run) -> str | None:
+    """Return the path of a run's log as it is shown; None as long as there is none."""
+    path = run.path / run.log
+    return stash.relative(path) if os.path.lexists(path) else None
 
 
 def counts(runs: Sequence[Run], paper: Paper = PLAIN, unbegun: int = 0) -> str:

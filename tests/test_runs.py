@@ -721,3 +721,19 @@ def test_a_sweep_by_its_id_and_a_run_of_another_one(here: Stash, in_process: InP
         assert one.end()["state"] == "cancelled" and two.process.poll() is None
         assert in_process(stash, "cancel", runs_of_sweep[1].id).returncode == 0
         assert two.end()["state"] == "cancelled"
+
+
+def test_a_log_is_named_only_if_it_is_there(stash: StashUnderTest) -> None:
+    tool = stash.add_tool(
+        "echo", registration="entrypoint: echo\ncall: {style: arguments}\nenvironment: {kind: none}\n"
+    )
+    (tool / "readme").touch()
+    stash.add_experiment("fine", "echo")
+    stash.add_experiment("broken", "echo", "timeout: [1]\n")
+    done = stash.cli("-m", "hydra/launcher=local", "+exp=fine,broken")
+    fine, broken = sorted(stash.root.glob("multirun/*/*/[01]"))
+    assert f"{fine.name}/output.log" in done.stdout and f"{broken.name}/output.log" not in done.stdout + done.stderr
+    assert (
+        "output.log" in stash.cli("show", str(fine)).stdout
+        and "output.log" not in stash.cli("show", str(broken)).stdout
+    )

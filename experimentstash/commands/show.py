@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -14,9 +15,9 @@ from experimentstash.commands import choosing
 from experimentstash.durations import describe
 from experimentstash.naming import Sweep, go_on
 from experimentstash.output import as_prose, paper_of
-from experimentstash.records import Code, Run, State
+from experimentstash.records import Attempt, Code, Run, State
 from experimentstash.runs import slurm_job, why_waiting
-from experimentstash.summary import in_local_time, result, style_of, sweep_table, words
+from experimentstash.summary import in_local_time, log_of, result, style_of, sweep_table, words
 from experimentstash.text import tame
 from experimentstash.workspace import Stash, find_stash
 from experimentstash.written import in_words
@@ -97,7 +98,7 @@ def show(stash: Stash, run: Run) -> list[tuple[str, str]]:
         ("tags", ", ".join(run.tags) or None),
         ("overrides", shlex.join(run.overrides) or None),
         ("directory", stash.relative(run.path)),
-        ("log", stash.relative(run.path / run.log)),
+        ("log", log_of(stash, run)),
         ("started", None if run.started is None else in_local_time(run.started)),
         ("took", None if run.duration is None else describe(run.duration)),
         ("CPU time", None if run.cpu_time is None else describe(run.cpu_time)),
@@ -125,9 +126,13 @@ def show(stash: Stash, run: Run) -> list[tuple[str, str]]:
         ("deleted from it", in_words(run.deleted) or None),
     ]
     rows += [("W&B", f"{each['id']}: {_wandb(each)}") for each in run.wandb.get("runs", [])]
-    rows += [("earlier", f"attempt {each.number}: {words(each.state)}, {each.log}") for each in run.attempts]
+    rows += [("earlier", f"attempt {each.number}: {words(each.state)}{_log(run, each)}") for each in run.attempts]
     rows += [("note", in_local_time(note)) for note in run.notes]
     return [(label, text) for label, text in rows if text is not None]
+
+
+def _log(run: Run, attempt: Attempt) -> str:
+    return f", {attempt.log}" if os.path.lexists(run.path / attempt.log) else ""
 
 
 def _code(code: Code | None) -> str | None:

@@ -16,7 +16,7 @@ from experimentstash.durations import describe
 from experimentstash.launch.live import Aside, Picture
 from experimentstash.output import PREFIX, Paper, Style, as_prose, say
 from experimentstash.records import Run, State
-from experimentstash.summary import marked_state, outcome_lines, remarks, state_cell, title
+from experimentstash.summary import log_of, marked_state, outcome_lines, remarks, state_cell, title
 from experimentstash.tables import Column, Styled
 from experimentstash.workspace import Stash
 
@@ -252,7 +252,7 @@ class Progress:
         return as_prose(text, self._stderr)
 
     def _log(self, run: Run) -> str:
-        return self._stash.relative(run.path / run.log)
+        return log_of(self._stash, run) or self._stash.relative(run.path)
 
     def _show(self) -> None:
         # An observer may fail; the sweep may not fail because of it.

@@ -263,8 +263,9 @@ def _refuse(array: _Array, why: str) -> None:
     for run in array.piece.runs:
         _close(run, State.FAILED, why)
     tasks = array.tasks_file
-    shown = slurm.script_of(tasks).relative_to(tasks.parent.parent)
-    complain(f"{count(len(array.piece.runs))} ({shown}): {why}")
+    script = slurm.script_of(tasks)
+    shown = f" ({script.relative_to(tasks.parent.parent)})" if script.exists() else ""
+    complain(f"{count(len(array.piece.runs))}{shown}: {why}")
 
 
 def _await_room(wanted: int, limit: int) -> None:

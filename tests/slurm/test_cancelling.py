@@ -189,3 +189,17 @@ def test_one_run_of_a_local_sweep_inside_a_job(plain: StashUnderTest) -> None:
     eventually((plain.root / "after").exists)
     found = [plain.record(directory)["state"] for directory in plain.run_directories()]
     assert sorted(found) == ["cancelled", "completed"], (plain.root / "job.out").read_text()
+
+
+def test_a_job_that_is_suspended_ends_when_it_goes_on(plain: StashUnderTest) -> None:
+    sweep = submit(plain, "+exp=save", "resources.time=30m")
+    directory = sweep.started()
+    job = f"{sweep.jobs[0]}_0"
+    slurm("scontrol", "suspend", job)
+    assert f"SLURM has suspended its job {job}" in plain.cli("runs").stdout
+    done = plain.cli("cancel", "latest")
+    assert done.returncode == 1 and "it ends as soon as it goes on" in done.stderr
+    assert f"scancel {job}" in done.stderr and "scancel:" not in done.stderr
+    slurm("scontrol", "resume", job)
+    (record,) = sweep.ended()
+    assert record["state"] == "cancelled" and json.loads((directory / "saved.json").read_text()) == {"signals": 1}
