@@ -13,7 +13,15 @@ from experimentstash import files, records
 _RECORD = (b'{\n  "id": "', b'"directory": "')
 _BEGINNING = 1024
 # What is written into a sweep's own directory, by Hydra, by us and by sweepers.
-_OF_SWEEPS = {records.SWEEP_FILE, ".lock", ".slurm", ".submitit", records.ASIDE, "optimization_results.yaml"}
+_OF_SWEEPS = {
+    records.SWEEP_FILE,
+    records.JOBS_FILE,
+    ".lock",
+    ".slurm",
+    ".submitit",
+    records.ASIDE,
+    "optimization_results.yaml",
+}
 _HYDRA = ".hydra"
 _OF_HYDRA = ("config.yaml", "hydra.yaml", "overrides.yaml")
 # What in the output directory of a Hydra application may yet be code that somebody keeps there.
