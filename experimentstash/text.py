@@ -12,6 +12,10 @@ import unicodedata
 _AS_A_PICTURE = "\ufe0f"
 # From here on what Python's tables don't know yet is a picture more often than not.
 _PICTURES = 0x1F000
+# What joins letters or keeps them apart, and isn't seen.
+_NOTHING = re.compile("[\u200b-\u200d\u2060-\u2064\ufeff\U000e0000-\U000e007f]")
+# What has been wide since Unicode 16, and the halves of flags.
+_WIDE_BY_NOW = re.compile("[\u2630-\u2637\u268a-\u268f\u4dc0-\u4dff\U0001d300-\U0001d376\U0001f1e6-\U0001f1ff]")
 _DIRECTIONS = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 # Lines with so large an indent were laid out by whoever wrote them.
 _LAID_OUT = 4
@@ -34,9 +38,13 @@ def _cells(character: str) -> int:
     if character.isascii() or character == _AS_A_PICTURE:
         return 1
     category = unicodedata.category(character)
-    if category in ("Mn", "Me", "Cf"):
+    if category in ("Mn", "Me") or _NOTHING.match(character):
         return 0
-    is_wide = unicodedata.east_asian_width(character) in "WF" or (category == "Cn" and ord(character) >= _PICTURES)
+    is_wide = (
+        unicodedata.east_asian_width(character) in "WF"
+        or _WIDE_BY_NOW.match(character)
+        or (category == "Cn" and ord(character) >= _PICTURES)
+    )
     return 2 if is_wide else 1
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from wcwidth import wcswidth
 
 from experimentstash import records
 from experimentstash.output import PLAIN, USAGE, Paper, Style
@@ -57,6 +58,12 @@ def odd_runs(stash: Stash) -> list[Run]:
 )
 def test_columns_of_a_text(text: str, width: int) -> None:
     assert cells(text) == width
+
+
+def test_no_character_is_wider_than_we_think() -> None:
+    """As the tables of terminal emulators have it."""
+    letters = [chr(number) for number in (*range(0x3400), *range(0xE000, 0x20000, 3))]
+    assert not [letter for letter in letters if wcswidth(clean(letter)) not in range(cells(clean(letter)) + 1)]
 
 
 @pytest.mark.parametrize(

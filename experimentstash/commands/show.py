@@ -17,7 +17,7 @@ from experimentstash.naming import Sweep, go_on
 from experimentstash.output import as_prose, paper_of
 from experimentstash.records import Attempt, Code, Run, State
 from experimentstash.runs import slurm_job, why_waiting
-from experimentstash.summary import in_local_time, log_of, result, style_of, sweep_table, words
+from experimentstash.summary import in_local_time, log_of, result, style_of, sweep_table, waiting_lines, words
 from experimentstash.text import tame
 from experimentstash.workspace import Stash, find_stash
 from experimentstash.written import in_words
@@ -45,7 +45,8 @@ def main(given: argparse.Namespace) -> int:
     else:
         _print(show_sweep(stash, found, shown))
         print()
-        print(sweep_table(stash, shown, paper_of(sys.stdout), most=None))
+        paper = paper_of(sys.stdout)
+        print("\n".join([sweep_table(stash, shown, paper, most=None), *waiting_lines(why_waiting(shown), paper)]))
     return 1 if unread else 0
 
 
