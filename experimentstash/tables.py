@@ -1,4 +1,4 @@
-"""Tables for people: as wide as their text, or as the terminal is; there no row is broken, and the least goes."""
+"""Tables for people: as wide as their text, or as the terminal is; there what matters least goes, and no row breaks."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ _PICTURES = 0x1F000
 _NOTHING = re.compile("[\u200b-\u200d\u2060-\u2064\ufeff\U000e0000-\U000e007f]")
 # What has been wide since Unicode 16, and the halves of flags.
 _WIDE_BY_NOW = re.compile("[\u2630-\u2637\u268a-\u268f\u4dc0-\u4dff\U0001d300-\U0001d376\U0001f1e6-\U0001f1ff]")
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _DIRECTIONS = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 # Lines with so large an indent were laid out by whoever wrote them.
 _LAID_OUT = 4
@@ -30,7 +31,8 @@ _COMMAND = re.compile(
 
 
 def cells(text: str) -> int:
-    """Return how many of a terminal's columns a text takes; in doubt rather too many."""
+    """Return how many of a terminal's columns a text takes, its colours aside; in doubt rather too many."""
+    text = _COLOURS.sub("", text) if "\x1b" in text else text
     return len(text) if text.isascii() else sum(map(_cells, text))
 
 

@@ -54,7 +54,18 @@ def odd_runs(stash: Stash) -> list[Run]:
 
 @pytest.mark.parametrize(
     ("text", "width"),
-    [("", 0), ("abc", 3), ("日本", 4), ("e\u0301", 1), ("äöü", 3), ("✓ →", 3), ("🧪", 2), ("ａ", 2), ("a\u200bb", 2)],
+    [
+        ("", 0),
+        ("abc", 3),
+        ("日本", 4),
+        ("e\u0301", 1),
+        ("äöü", 3),
+        ("✓ →", 3),
+        ("🧪", 2),
+        ("ａ", 2),
+        ("a\u200bb", 2),
+        ("\x1b[31mred\x1b[0m", 3),
+    ],
 )
 def test_columns_of_a_text(text: str, width: int) -> None:
     assert cells(text) == width

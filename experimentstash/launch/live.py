@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from experimentstash.output import Paper, paper_of
-from experimentstash.terminal import plain
 from experimentstash.text import cells
 
 # The rows of a terminal that doesn't say how many it has.
@@ -41,7 +40,7 @@ class Picture:
         text = "".join(f"{line}\n" for line in (*above, *shown))
         self._stream.write(self._erasure() + text)
         self._stream.flush()
-        self._drawn = [cells(plain(line)) for line in shown]
+        self._drawn = [cells(line) for line in shown]
 
     def _erasure(self) -> str:
         if not self._drawn:
