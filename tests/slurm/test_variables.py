@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,19 @@ def test_what_nobody_asks_for_may_be_filled_and_is_seen(plain: StashUnderTest) -
     expected = {"partition": "scavenge", "time": 1200.0, "qos": "normal", "extra": {"hold": True, "wckey": "mine"}}
     assert record["resources"] == expected
     assert "SBATCH_TIMELIMIT=0:20:00" in plain.cli("show", record["id"]).stdout
+
+
+def test_what_is_filled_for_the_stock_launcher_is_in_the_record(plain: StashUnderTest) -> None:
+    """Its jobs compose themselves, in a process that hasn't seen the variables."""
+    given = {"SBATCH_TIMELIMIT": "0:20:00", "SBATCH_QOS": "normal"}
+    done = plain.cli("-m", "+exp=plain", "hydra/launcher=submitit_slurm", **{**given, "SBATCH_SIGNAL": "KILL@50"})
+    assert done.returncode == 0, done.stderr
+    (directory,) = plain.run_directories()
+    record = plain.record(directory)
+    assert record["borrowed"] == {"SBATCH_QOS": "normal"}  # the launcher itself says how long a job takes
+    assert record["resources"]["qos"] == "normal" and "SBATCH_QOS=normal" in plain.cli("show", record["id"]).stdout
+    received = json.loads((directory / "result.json").read_text())["environment"]
+    assert "EXPERIMENTSTASH_OF_LAUNCHER" not in received
 
 
 def test_what_is_asked_to_be_left_out_is_not_filled(plain: StashUnderTest) -> None:
