@@ -65,7 +65,13 @@ def finished(process: subprocess.Popen[str], seconds: float = PATIENCE) -> tuple
 
 def test_one_experiment(plain: StashUnderTest) -> None:
     commit = git("rev-parse", "HEAD", cwd=plain.root).strip()
-    overrides = ["+exp=fig/one", "tags=[a,b]", "experiment=inner", "+tool.env.MODE=fast", "+params.out=${output_dir}"]
+    overrides = [
+        "+exp=fig/one",
+        "tags=[a,b]",
+        "experiment=inner",
+        "+tool.env.MODE=${experiment}",
+        "+params.out=${output_dir}",
+    ]
     done = plain.cli(*overrides)
     assert (done.returncode, done.stdout) == (0, "hello\n")
     (directory,) = relative(plain)
@@ -82,7 +88,7 @@ def test_one_experiment(plain: StashUnderTest) -> None:
     run = plain.root / directory
     argv = [sys.executable, str(main), "--say", "hello", "--sleep", "0", "--out", str(run)]
     assert record["command"]["argv"] == argv
-    assert record["command"]["environment"]["MODE"] == "fast"
+    assert record["command"]["environment"]["MODE"] == "inner"
     assert (record["stash"]["commit"], record["stash"]["dirty"], record["code"]["dirty"]) == (commit, False, False)
     assert record["created"] <= record["started"] <= record["ended"]
     assert (run / "output.log").read_text() == "hello\n"

@@ -7,16 +7,25 @@ from pathlib import Path
 
 import pytest
 
+from experimentstash import calls
+from experimentstash.calling.arguments import build
+from experimentstash.calling.words import nested
 from experimentstash.declared import program
 from experimentstash.declared.program import Program
+from experimentstash.errors import StashError
+from experimentstash.schema import CallConfig, CallStyle
 
 
-def read(directory: Path, text: str, **others: str) -> Program:
+def write(directory: Path, text: str, **others: str) -> Path:
     for name, other in {"main": text, **others}.items():
         path = directory / (name.replace(".", "/") + ".py")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(textwrap.dedent(other))
-    return program.read(directory, ["main.py"])
+    return directory
+
+
+def read(directory: Path, text: str, **others: str) -> Program:
+    return program.read(write(directory, text, **others), ["main.py"])
 
 
 PARSER = "import argparse\nparser = argparse.ArgumentParser()\nadd = parser.add_argument\n"
@@ -174,6 +183,37 @@ def test_subcommands_are_found(tmp_path: Path, name: str) -> None:
     found = read(tmp_path, text).declared
     assert ", ".join(found.subcommands) == names
     assert found.needs_subcommand == bool(names)
+
+
+def test_what_lightning_takes(tmp_path: Path) -> None:
+    model = "class M(LightningModule):\n    def __init__(self, lr: float = 0.1, layers: List[int] = [1], **more): ...\n"
+    calling = calls.complete(
+        CallConfig(style=CallStyle.jsonargparse, subcommand="fit"),
+        write(tmp_path, model + LIGHTNING + "LightningCLI(M)\n"),
+        ["main.py"],
+    )
+    params = {"trainer.max_epochs": 3, "trainer.logger": False, "model": {"lr": 1e-05, "layers": [2]}, "data.x": 1}
+    places = {"run_directory": tmp_path, "tool_directory": tmp_path, "stash_root": tmp_path}
+    calls.refuse_other_type(calling, params)
+    written = build(calling.call, None, nested(params), [], **places).argv
+    assert " ".join(written) == (
+        "fit --trainer.max_epochs=3 --trainer.logger=false --model.lr=1.0e-05 --model.layers=[2] --data.x=1"
+    )
+    assert calls.undeclared(calling, {"trainer": {"x": 1}, "model": {"lr": 1}, "modl": {"lr": 1}}) == ["modl.lr"]
+    for wrong in ({"model.layers": 2}, {"model.lr": "x"}, {"trainer.enable_checkpointing": "no"}):
+        with pytest.raises(StashError):
+            calls.refuse_other_type(calling, wrong)
+
+
+def test_a_class_of_another_module_is_read_with_those_it_builds_on(tmp_path: Path) -> None:
+    other = "import dataclasses\n@dataclasses.dataclass\nclass Base:\n    a: int = 1\n    b: str = 'x'\n"
+    own = "from other import Base\nimport dataclasses, tyro\n@dataclasses.dataclass\nclass C(Base):\n    b: int = 2\n"
+    found = read(tmp_path, own + "tyro.cli(C)\n", other=other).declared
+    assert {name: kind.name for name, kind in found.kinds.items()} == {"a": "integer", "b": "integer"}
+    hf = "from transformers import HfArgumentParser, TrainingArguments\n"
+    hf += "class T(TrainingArguments):\n    x: bool = False\n"
+    found = read(tmp_path, hf + "HfArgumentParser((T,))\n").declared
+    assert found.kinds["bf16"] == found.kinds["x"] and found.ways == {"x": ("value",)}
 
 
 def test_a_group_may_do_something_by_itself(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from experimentstash.declared import kinds, training_arguments
-from experimentstash.declared.kinds import BOOLEAN, TEXT, UNKNOWN, Kind
+from experimentstash.declared.kinds import BOOLEAN, NULL, TEXT, UNKNOWN, Kind
 from experimentstash.declared.option import (
     Declared,
     Option,
@@ -296,12 +296,47 @@ def read_jsonargparse(tree: ast.Module) -> Declared:
     found = _read(tree, jsonargparse_ways, "_", "CLI", "auto_cli")
     for call in calls(tree, "LightningCLI", "CLI"):
         is_lightning = called(call) == "LightningCLI" or any("Module" in ast.unparse(each) for each in call.args)
-        if is_lightning and called(call) == "LightningCLI" and not is_false(keywords(call).get("run")):
-            return Declared(found.options, ("fit", "validate", "test", "predict"), True)
+        if is_lightning and called(call) == "LightningCLI":
+            options = (*found.options, *_of_lightning(call, classes(tree)))
+            if is_false(keywords(call).get("run")):
+                return Declared(options, of_library=_LIGHTNINGS)
+            return Declared(options, ("fit", "validate", "test", "predict"), True, of_library=_LIGHTNINGS)
     names = [constant(call.args[0]) for call in calls(tree, "add_subcommand") if call.args]
     if any(names):
         return Declared(found.options, preferred(name for name in names if name), True)
     return found
+
+
+# What LightningCLI has beside the classes that it is given: sections, and the booleans of its Trainer.
+_SECTIONS: tuple[str, ...] = ("trainer", "model", "data", "optimizer", "lr_scheduler")
+_SECTIONS += tuple(f"{name}.init_args" for name in _SECTIONS)
+_TRAINERS: tuple[str, ...] = (
+    "barebones",
+    "benchmark",
+    "detect_anomaly",
+    "enable_checkpointing",
+    "enable_model_summary",
+)
+_TRAINERS += ("enable_progress_bar", "inference_mode", "sync_batchnorm", "use_distributed_sampler")
+_LIGHTNINGS = (
+    *(Option(name, False, False, None, ("dotted",)) for name in _SECTIONS),
+    *(
+        Option(f"trainer.{name}", False, False, None, ("yaml",), values=kinds.union(BOOLEAN, NULL))
+        for name in _TRAINERS
+    ),
+    *(Option(f"trainer.{name}", False, False, None, ("yaml",)) for name in ("deterministic", "fast_dev_run", "logger")),
+)
+
+
+def _of_lightning(call: ast.Call, known: Mapping[str, ast.ClassDef]) -> Iterator[Option]:
+    """Yield the parameters of the classes that LightningCLI is given."""
+    words = keywords(call)
+    for index, (section, name) in enumerate((("model", "model_class"), ("data", "datamodule_class"))):
+        given = words.get(name, call.args[index] if index < len(call.args) else None)
+        methods = known[called(given)].body if given is not None and called(given) in known else []
+        for method in methods:
+            if isinstance(method, ast.FunctionDef) and method.name == "__init__":
+                yield from _options(parameters(method), jsonargparse_ways, known, "_", f"{section}.")
 
 
 def read_fire(tree: ast.Module) -> Declared:
