@@ -12,7 +12,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
-from experimentstash import declarations, entrypoints, hydra_configs
+from experimentstash import declarations, entrypoints, files, hydra_configs
 from experimentstash import sources as source_files
 from experimentstash.declared import program
 from experimentstash.declared.option import Declared, Option
@@ -314,6 +314,6 @@ def text(path: Path) -> str:
     try:
         if path.is_symlink() and not path.resolve().is_relative_to(path.parent.resolve()):
             return ""
-        return path.read_text(encoding="utf-8", errors="replace")
+        return files.read_text(path, errors="replace")
     except (OSError, RuntimeError):
         return ""

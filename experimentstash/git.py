@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from experimentstash import files
 from experimentstash.errors import EXIT_NOT_FOUND, StashError
 from experimentstash.process import CommandError, run, which
 
@@ -256,7 +257,7 @@ def _git_directory(root: Path) -> Path:
     dot_git = root / ".git"
     if dot_git.is_dir():
         return dot_git
-    return (root / dot_git.read_text().removeprefix("gitdir:").strip()).resolve()
+    return (root / files.read_text(dot_git, errors="surrogateescape").removeprefix("gitdir:").strip()).resolve()
 
 
 def _parse_status(root: Path, text: str) -> Status:

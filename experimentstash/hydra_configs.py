@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from experimentstash import files
 from experimentstash.sources import Source
 
 _EXPERIMENT_GROUPS = ("experiment", "experiments", "exp")
@@ -58,7 +59,7 @@ def _default_groups(path: Path) -> set[str]:
     import yaml
 
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = yaml.safe_load(files.read_text(path))
     except (OSError, ValueError, yaml.YAMLError):
         return set()
     found: set[str] = set()

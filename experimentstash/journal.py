@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import math
 import os
 import re
@@ -12,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from experimentstash import files
+from experimentstash import files, typed
 from experimentstash.errors import StashError
 from experimentstash.names import check_tool_name, inner_path_problem
 from experimentstash.submodules import MODES, Superproject
@@ -31,7 +30,7 @@ def read(project: Superproject, folder: Path) -> dict[str, Any]:
     """
     path = folder / FILE_NAME
     try:
-        data = json.loads(files.read_regular(path, _MOST_BYTES))
+        data = typed.loads(files.read_regular(path, _MOST_BYTES))
         _take(data, Places(project, folder))
     except (OSError, ValueError, TypeError, KeyError, RecursionError, StashError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)

@@ -9,6 +9,7 @@ import os
 import re
 from pathlib import Path
 
+from experimentstash.files import read_text
 from experimentstash.process import CommandError
 from experimentstash.records import Run
 
@@ -55,7 +56,7 @@ def _head(root: Path) -> str | None:
 
 
 def _read(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="surrogateescape")
+    return read_text(path, errors="surrogateescape")
 
 
 def _is_same(root: Path, before: str, now: str, path: str) -> bool:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from experimentstash import durations, older_trees
 from experimentstash.errors import StashError
+from experimentstash.files import read_text
 from experimentstash.names import check_tool_name
 from experimentstash.older_trees import Submodule, Tree
 from experimentstash.schema import StashConfig, ToolConfig
@@ -134,7 +135,7 @@ class _Reader:
         import yaml
 
         try:
-            node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+            node = yaml.compose(read_text(path), Loader=yaml.SafeLoader)
         except (OSError, ValueError, yaml.YAMLError) as error:
             self._leave(path, None, f"it can't be read: {' '.join(str(error).split())}")
             return None

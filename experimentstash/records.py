@@ -615,6 +615,12 @@ for _kind in (Command, Code, Environment, Process, Supervisor, Queued, JobEnd, A
     _KNOWN[_kind.__name__] = typed.builder(_kind, _KNOWN)
 
 
+def supervisor(data: Any) -> Supervisor:
+    """Return the supervisor that plain data tells of; ValueError where it says what makes no sense."""
+    found: Supervisor = _KNOWN["Supervisor"](data, "")
+    return found
+
+
 def _build(data: Any) -> Run:
     """Return the run that a record tells of; ValueError where it says what makes no sense."""
     run: Run = _KNOWN["Run"](data, "")

@@ -90,7 +90,7 @@ def _remembered(stash: Stash) -> list[Path]:
                 if not name.startswith("."):
                     note = read_regular(stash.places / name, _LONGEST)
                     found.append(Path(os.path.normpath(stash.root / os.fsdecode(note).removesuffix("\n"))))
-    return [path for path in found if path.is_dir()]
+    return [path for path in found if os.path.isdir(path)]
 
 
 def _configured(stash: Stash) -> list[Path]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from experimentstash import files
 from experimentstash.declared import library, program
 from experimentstash.schema import CallStyle
 
@@ -115,7 +116,7 @@ def read(path: Path, name: str) -> Source | None:
     try:
         if path.is_symlink() or path.stat().st_size > _LARGEST_FILE:
             return None
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = files.read_text(path, errors="replace")
         tree = ast.parse(text)
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return None

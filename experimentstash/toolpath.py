@@ -7,7 +7,7 @@ import re
 import shlex
 from pathlib import Path
 
-from experimentstash import git, installed
+from experimentstash import files, git, installed
 from experimentstash.errors import StashError
 from experimentstash.names import inner_path_problem
 from experimentstash.schema import ToolConfig
@@ -113,7 +113,7 @@ def update_command(stash: Stash, root: Path, path: str) -> str:
 def declared(root: Path) -> list[str]:
     """Return the paths that .gitmodules of the checkout at ``root`` declares, as it is written there."""
     try:
-        text = (root / ".gitmodules").read_text(encoding="utf-8", errors="surrogateescape")
+        text = files.read_text(root / ".gitmodules", errors="surrogateescape")
     except OSError:
         return []
     return [path for path in _DECLARED.findall(text) if inner_path_problem(path) is None]

@@ -6,7 +6,6 @@ put together beside, link by link without following one, and git never sees a se
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -14,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from experimentstash import files, git_state
+from experimentstash import files, git_state, typed
 from experimentstash.backups import FORMAT, MANIFEST, Backup, Repository
 from experimentstash.errors import StashError
 from experimentstash.names import Url, check_tool_name, check_url, inner_path_problem, is_git_directory, remote_problem
@@ -33,7 +32,7 @@ def load(folder: Path) -> Backup:
     """Return what a backup's manifest says. StashError if it isn't one, or would reach out of its places."""
     path = folder / MANIFEST
     try:
-        data = json.loads(files.read_regular(path, _MOST_BYTES))
+        data = typed.loads(files.read_regular(path, _MOST_BYTES))
         repositories = [Repository(**each) for each in data.pop("repositories")]
         backup = Backup(**data, repositories=repositories)
         if backup.format != FORMAT:

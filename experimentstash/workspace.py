@@ -297,6 +297,11 @@ def _options(group: Path) -> list[str]:
 
 def _yaml_files(directory: Path) -> Iterator[Path]:
     for folder, folders, files in os.walk(directory, followlinks=True):
+        real = Path(os.path.realpath(folder))
+        above = Path(folder).parents[: len(Path(folder).relative_to(directory).parts)]
+        if any(os.path.realpath(each) == str(real) for each in above):  # a link leads round in a circle
+            folders.clear()
+            continue
         folders[:] = [name for name in folders if not name.startswith((".", "__"))]
         for name in files:
             if name.endswith(".yaml") and not name.startswith("."):

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from experimentstash import attempts, editable, files, git, procfs, records, snapshots
+from experimentstash import attempts, editable, files, git, procfs, records, snapshots, typed
 from experimentstash.errors import StashError
 from experimentstash.pins import Pin
 from experimentstash.process import CommandError
@@ -407,8 +407,9 @@ def _users(stash: Stash, place: Path) -> list[_User]:
     found = []
     for path in _listed(place / _USERS) if files.kind_at(place / _USERS) == "a directory" else ():
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-            note = json.loads(files.read_regular(path))
-            found.append(_User(path, stash.root / note["runs"], Supervisor(**note["submitter"])))
+            note = typed.loads(files.read_regular(path))
+            runs, submitter = typed.path(note["runs"], "runs"), records.supervisor(note["submitter"])
+            found.append(_User(path, stash.root / runs, submitter))
     return found
 
 
@@ -455,7 +456,7 @@ def _remove(place: Path, lock: int) -> None:
 def _known(place: Path) -> list[tuple[Path, Path]]:
     """Return the checkouts that know of a worktree here, each with that; what lies elsewhere isn't ours to remove."""
     try:
-        noted = json.loads(files.read_regular(place / _REPOSITORIES))
+        noted = typed.loads(files.read_regular(place / _REPOSITORIES))
         known = [(Path(checkout), Path(directory)) for checkout, directory in noted]
         real = place.resolve()
         return [(checkout, directory) for checkout, directory in known if directory.resolve().is_relative_to(real)]

@@ -14,7 +14,7 @@ import time
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from experimentstash import files
+from experimentstash import files, typed
 from experimentstash.light import dataclass, field
 from experimentstash.presence import Presence
 from experimentstash.records import FILE_NAME, Run
@@ -320,8 +320,8 @@ def in_words(names: Collection[str]) -> str:
 def known(note: Path) -> list[str]:
     """Return where a tool has been seen to write, relative to its directory."""
     try:
-        content = json.loads(files.read_regular(note))
-        return [name for name in content["paths"] if isinstance(name, str)]
+        content = typed.loads(files.read_regular(note))
+        return [typed.path(name, "paths") for name in content["paths"] if not os.path.isabs(name)]
     except (OSError, ValueError, TypeError, KeyError):
         return []
 

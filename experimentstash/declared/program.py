@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from experimentstash import files
 from experimentstash.declared import library
 from experimentstash.declared.option import Declared, takes_unknown
 from experimentstash.schema import CallStyle
@@ -67,7 +68,7 @@ def parsed(path: Path) -> ast.Module | None:
     try:
         if path.is_symlink() or path.stat().st_size > _LARGEST_FILE:
             return None
-        return ast.parse(path.read_text(encoding="utf-8", errors="replace"))
+        return ast.parse(files.read_text(path, errors="replace"))
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 
@@ -92,7 +93,7 @@ def _script(directory: Path, name: str) -> str | None:
     else:
         import tomli as tomllib  # type: ignore[import-not-found, unused-ignore]
     try:
-        target = tomllib.loads(path.read_text(encoding="utf-8"))["project"]["scripts"][name]
+        target = tomllib.loads(files.read_text(path))["project"]["scripts"][name]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return target.partition(":")[0].strip() if isinstance(target, str) else None
