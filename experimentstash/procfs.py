@@ -172,10 +172,10 @@ def members(marker: str, among: Iterable[int] | None = None, session: int | None
 def environment(pid: int) -> list[bytes] | None:
     """Return the entries of a process's initial environment; None where it is another's, or ending."""
     try:
-        found = _read(f"/proc/{pid}/environ")
+        os.readlink(f"/proc/{pid}/exe")  # one that ends has given up its program too; one that just begins has it
+        return _read(f"/proc/{pid}/environ").split(b"\0")
     except OSError:
         return None
-    return found.split(b"\0") if found else None
 
 
 def words(pid: int) -> list[bytes]:
