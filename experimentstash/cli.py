@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experimentstash import __version__, permissions
-from experimentstash.errors import EXIT_INTERRUPTED, StashError, is_of_surroundings
+from experimentstash.errors import EXIT_INTERRUPTED, StashError, is_of_place, is_of_surroundings
 from experimentstash.output import COLOUR_WISHES, USAGE, as_prose, complain, fit_streams, guarded, wish_for_colour
 from experimentstash.workspace import Stash, find_stash
 
@@ -57,7 +57,7 @@ def _main(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        if isinstance(error, OSError) and is_of_surroundings(error):
+        if isinstance(error, OSError) and (is_of_surroundings(error) or is_of_place(error)):
             complain(f"{error.filename or 'a file'} can't be read or written: {error.strerror}.")
         else:
             complain(f"this is a bug ({type(error).__name__}: {error}); the details are in {_write_bug()}")

@@ -78,6 +78,11 @@ def is_of_surroundings(error: OSError) -> bool:
     return error.errno in _OF_SURROUNDINGS
 
 
+def is_of_place(error: OSError) -> bool:
+    """Tell whether what stands at a path, or the path itself, is the reason."""
+    return error.filename is not None and error.errno in {*_OF_PLACE, errno.ELOOP, errno.EISDIR, errno.EINVAL}
+
+
 def explain_refusal(error: OSError, place: str) -> StashError | None:
     """Return what to tell of a file, by default one below ``place``, that can't be written; None: it may be a bug."""
     path = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else place

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -30,14 +29,14 @@ def read(stash: Stash, name: str) -> ToolConfig:
 
     StashError if there is none or it isn't one.
     """
-    path = stash.registration(name)
-    where = path.relative_to(stash.root)
-    if not os.path.lexists(path):
-        valid = stash.tools()
+    valid = stash.tools()
+    if name not in valid:
         raise StashError(
             f"There is no tool {name!r}.{did_you_mean(name, valid)}\nTools: {', '.join(valid) or 'none yet'}",
             "experimentstash tool list",
         )
+    path = stash.registration(name)
+    where = path.relative_to(stash.root)
     from omegaconf.errors import OmegaConfBaseException
 
     from experimentstash import tool_config

@@ -142,8 +142,11 @@ def git(
     """
     if shutil.which("git") is None:
         raise GitError(["git"], EXIT_NOT_FOUND, "", "", directory)
-    from git import Git
-    from git.exc import GitCommandNotFound
+    try:
+        from git import Git
+        from git.exc import GitCommandNotFound
+    except ImportError as error:  # it asks git for its version, and doesn't understand the answer
+        raise GitError(["git", "version"], 1, "", str(error), directory) from error
 
     step(f"git {next((str(word) for word in words if not str(word).startswith('-')), '')}")
     chosen = {**_SETTINGS, **(settings or {})}

@@ -93,7 +93,7 @@ def _show(stash: Stash, name: str, directories: Mapping[str, Path]) -> Tool:
     try:
         config = registrations.read(stash, name)
     except StashError as error:
-        if not stash.registration(name).is_file():
+        if name not in stash.tools():
             raise
         return Tool(name, "", "", "", "", experiments, None, problem=error.message)
     tool = Tool(
