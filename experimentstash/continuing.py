@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from experimentstash import records, runs, sweep_list, worktrees
+from experimentstash import records, runs, sweep_list, typed, worktrees, yaml_files
 from experimentstash.attempts import can_go_on, forget_cancelled, open_next
 from experimentstash.errors import StashError
 from experimentstash.files import kind_at, locked, read_regular
@@ -25,6 +25,7 @@ from experimentstash.workspace import Stash
 # What a further try may do otherwise and still be the same run.
 _CIRCUMSTANCES = ("resources.", "+resources.", "++resources.", "timeout=", "grace.")
 _HOW = ("hydra/launcher=", "hydra.launcher.", "+hydra.launcher.", "++hydra.launcher.")
+_WORDS = typed.checker("list[str]", typed.BASIC)
 # An interpolation that may differ between the jobs of a sweep.
 _OWN = re.compile(r"\$\{(?!oc\.env:|now:)")
 
@@ -64,16 +65,14 @@ def command_line(stash: Stash, sweep: Path, changes: Sequence[str]) -> list[str]
 
     StashError if it can't be continued.
     """
-    import yaml
-
+    path = sweep / records.SWEEP_FILE
     try:
-        asked = yaml.safe_load(read_regular(sweep / records.SWEEP_FILE))["hydra"]
-        overrides = [*asked["overrides"]["task"], *asked["overrides"]["hydra"]]
-        sweeper, place, options = asked["sweeper"]["_target_"], asked["sweep"]["dir"], _options(asked)
-    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError) as error:
-        raise StashError(
-            f"{sweep / records.SWEEP_FILE}, which says what the sweep was to do, can't be read: {error}"
-        ) from error
+        asked = yaml_files.parse(read_regular(path).decode(), path)["hydra"]
+        overrides = _WORDS([*asked["overrides"]["task"], *asked["overrides"]["hydra"]], "hydra.overrides")
+        sweeper = typed.text(asked["sweeper"]["_target_"], "hydra.sweeper._target_")
+        place, options = asked["sweep"]["dir"], _WORDS(_options(asked), "hydra.runtime")
+    except (OSError, ValueError, StashError, KeyError, TypeError, AttributeError) as error:
+        raise StashError(f"{path}, which says what the sweep was to do, can't be read: {error}") from error
     if needs_results(sweeper):
         raise StashError(
             f"The runs of this sweep were chosen by {sweeper} as it went: it can't be continued run by run.",

@@ -60,7 +60,7 @@ def _default_groups(path: Path) -> set[str]:
 
     try:
         data = yaml.safe_load(files.read_text(path))
-    except (OSError, ValueError, yaml.YAMLError):
+    except (OSError, ValueError, yaml.YAMLError, RecursionError):
         return set()
     found: set[str] = set()
     for entry in data.get("defaults") or () if isinstance(data, dict) else ():

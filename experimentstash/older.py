@@ -136,7 +136,7 @@ class _Reader:
 
         try:
             node = yaml.compose(read_text(path), Loader=yaml.SafeLoader)
-        except (OSError, ValueError, yaml.YAMLError) as error:
+        except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
             self._leave(path, None, f"it can't be read: {' '.join(str(error).split())}")
             return None
         if not isinstance(node, yaml.MappingNode):

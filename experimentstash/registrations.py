@@ -122,7 +122,7 @@ def _chooses(organizer: str, tool: str) -> bool:
     try:
         defaults = load(organizer, BaseLoader)["defaults"]
         pairs = [pair for entry in defaults if isinstance(entry, dict) for pair in entry.items()]
-    except (YAMLError, KeyError, TypeError):
+    except (YAMLError, ValueError, KeyError, TypeError, RecursionError):
         return False
     return any(key.removeprefix("override").strip() in ("tool", "/tool") and value == tool for key, value in pairs)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import copy
 import io
 import json
 import logging
@@ -528,7 +529,7 @@ def odd_word(chance: random.Random) -> str:
 
 
 def odd_value(chance: random.Random) -> Any:
-    return odd_text(chance) if chance.random() < 0.5 else chance.choice(ODD_VALUES)
+    return odd_text(chance) if chance.random() < 0.5 else copy.deepcopy(chance.choice(ODD_VALUES))
 
 
 def odd_bytes(chance: random.Random, valid: bytes) -> bytes:
