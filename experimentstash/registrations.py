@@ -19,7 +19,8 @@ from experimentstash.yaml_files import YamlError, text_of
 _PLAIN = re.compile(r"[A-Za-z_./][A-Za-z0-9_./-]*(?: [A-Za-z0-9_./-]+)*")
 _NOT_PLAIN = {"null", "true", "false", "yes", "no", "on", "off", "none", "~", "y", "n"}
 # What makes a registration depend on other files, or on a run.
-_REFERS = re.compile(r"\$\{|@package|(?m:^defaults\b)")
+_INHERITS = re.compile(r"@package|(?m:^defaults\b)")
+_REFERS = re.compile(rf"\$\{{|{_INHERITS.pattern}")
 _SETS_TOOL = re.compile(r"(?m)^[\"']?tool[\"']?[ \t]*:")
 _COMMIT = re.compile(r"(?m)^commit[ \t]*:.*?([ \t]+#.*)?$")
 
@@ -49,7 +50,8 @@ def read(stash: Stash, name: str) -> ToolConfig:
             problem = error
     try:
         tool = tool_config.alone(path)
-        if problem is not None and MISSING in (tool.path, tool.entrypoint):  # another file has it
+        is_whole = tool.path is not None and tool.entrypoint != MISSING
+        if problem is not None and not is_whole and _INHERITS.search(read_text(path)):  # another file has it
             raise AssertionError(" ".join(str(problem).split())) from problem
     except (OmegaConfBaseException, AssertionError) as error:
         raise StashError(f"{where}: {str(error).strip().splitlines()[0]}.", f"mend {where}") from error
