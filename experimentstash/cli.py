@@ -137,7 +137,18 @@ def _verb(arguments: list[str]) -> int:
         epilog="Every command heeds NO_COLOR and --color=always, auto or never.",
     )
     command.configure(parser)
-    return int(command.main(parser.parse_args(arguments[1:])))
+    return int(command.main(parser.parse_args(_with_modules(arguments[1:]))))
+
+
+def _with_modules(arguments: list[str]) -> list[str]:
+    """Join `--entrypoint` with a value such as `-m package.module`: argparse would take that for the option -m."""
+    joined: list[str] = []
+    for argument in arguments:
+        if argument.startswith("-m ") and joined and joined[-1].startswith("--") and "=" not in joined[-1]:
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
 
 
 def _is_in_stash() -> bool:
