@@ -3,15 +3,22 @@
 import contextlib
 import sys
 
-from experimentstash import keeper, output
-from experimentstash.cli import executes, main
+from experimentstash.interrupts import ending_at_once
 
 
 def start() -> int:
     """Run the command line, with a keeper if runs may be executed, and return the exit code."""
-    output.begin_in_unicode()
-    with keeper.kept() if executes(sys.argv[1:]) else contextlib.nullcontext():
-        return main()
+    with ending_at_once():
+        from experimentstash import keeper, output
+        from experimentstash.cli import executes, main
+
+        output.begin_in_unicode()
+    try:
+        with keeper.kept() if executes(sys.argv[1:]) else contextlib.nullcontext():
+            return main()
+    except KeyboardInterrupt:  # before anything has begun, or after everything is over
+        output.complain("interrupted")
+        return 130
 
 
 if __name__ == "__main__":

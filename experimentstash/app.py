@@ -16,6 +16,7 @@ from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 
@@ -43,6 +44,11 @@ if TYPE_CHECKING:
 
 # Runs that could not start and are told of one by one.
 _MISTAKES_SHOWN = 20
+
+
+def import_plugins() -> None:
+    """Import Hydra's plugins, which it would do a little later."""
+    Plugins.instance()
 
 
 def main(argv: Sequence[str], continuation: Continuation | None = None) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from experimentstash import __version__, permissions
 from experimentstash.errors import EXIT_INTERRUPTED, StashError, is_of_place, is_of_surroundings
+from experimentstash.interrupts import ending_at_once
 from experimentstash.output import COLOUR_WISHES, USAGE, as_prose, complain, fit_streams, guarded, wish_for_colour
 from experimentstash.workspace import Stash, find_stash
 
@@ -105,8 +106,10 @@ def _dispatch(arguments: list[str]) -> int:
             return 0
     if first in VERBS:
         return _verb(arguments)
-    from experimentstash import app
+    with ending_at_once():
+        from experimentstash import app
 
+        app.import_plugins()
     if first == "run" and arguments[1:2] not in (["--help"], ["-h"]):
         from experimentstash.commands.run import hydra_arguments
 
@@ -130,7 +133,8 @@ def _verb(arguments: list[str]) -> int:
 
     verb = arguments[0]
     module, summary = VERBS[verb]
-    command = importlib.import_module(f"experimentstash.commands.{module}")
+    with ending_at_once():
+        command = importlib.import_module(f"experimentstash.commands.{module}")
     parser = argparse.ArgumentParser(
         prog=f"experimentstash {verb}",
         description=f"{summary[0].upper()}{summary[1:]}.",

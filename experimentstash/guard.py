@@ -36,6 +36,7 @@ from experimentstash.output import Meter, say
 from experimentstash.preparing import refuse_secret_variables
 from experimentstash.redaction import contains_secret, find_secret
 from experimentstash.schema import LocalLauncherConfig, SlurmLauncherConfig
+from experimentstash.variations import launching
 
 BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 # In a sweep's directory, held while a command is at work on it.
@@ -92,6 +93,9 @@ class Guard(Callback):
         _refuse_secrets(config, directory)
         if (directory / records.FILE_NAME).exists():
             raise records.already_taken(directory)
+        if config.hydra.launcher._target_ != BASIC_LAUNCHER and not is_dry(config):
+            chosen = config.hydra.runtime.choices.get("hydra/launcher")
+            say(f"hydra/launcher={chosen} is for sweeps: a single run goes on right here (with -m it is launched)")
         if (session := sessions.present()) is not None:
             subdirectory = config.hydra.output_subdir
             names = [] if subdirectory is None else [f"{subdirectory}/{name}" for name in hydra_files.KEPT]
@@ -121,6 +125,8 @@ class Guard(Callback):
                 raise StashError(f"Another command is at work on {directory}.", "wait until it has ended")
             session.sweep, session.sweeper = directory, sweeper
             session.can_go_on = launcher in (*_OUR_LAUNCHERS, BASIC_LAUNCHER)
+        if session is not None and session.loader is not None:
+            session.loader.begun_with = launching(config)
         remark = sweep_size.remark(config) if is_new else None
         if sweeper == sweepers.BASIC:
             with read_write(config), open_dict(config):

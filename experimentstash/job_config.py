@@ -188,7 +188,7 @@ def _unused(config: DictConfig, hydra: Any) -> list[str]:
     params = OmegaConf.to_container(config.params, resolve=False)
     if not isinstance(params, dict):
         return []
-    settings = [config.arguments, config.tool, config.resources, config.vars, hydra.job.env_set]
+    settings = [config.arguments, config.tool, config.resources, config.vars, config.paths, hydra.job.env_set]
     texts = [str(OmegaConf.to_container(each, resolve=False)) for each in settings]
     texts.append(str(config._get_node("experiment")))
     left = parameters.read(params)

@@ -13,11 +13,10 @@ from hydra.errors import HydraException
 
 from experimentstash.command_line import CommandLine
 from experimentstash.errors import StashError
-from experimentstash.output import say
 from experimentstash.parameters import CHOICE
-from experimentstash.quoting import quoted
+from experimentstash.quoting import quoted, why_unusable
 from experimentstash.redaction import contains_secret, find_secret, is_named_secret, is_secret_name, literal_secret
-from experimentstash.workspace import Stash
+from experimentstash.workspace import Stash, usable
 
 _CHOICE = re.compile(r"(?P<key>\+{0,2}(?P<group>exp|tool)(?:@[^=]*)?)=(?P<value>.+)", re.DOTALL)
 # A key and its value, be it the override's own or in a mapping that it gives.
@@ -53,8 +52,8 @@ def named(stash: Stash, word: str) -> str:
     if names is None:
         return word
     for name in names:
-        if "${" in name:
-            raise StashError(f"{match['group']}={name}: Hydra takes this name for an interpolation.", "rename the file")
+        if name in known and (why := why_unusable(name)) is not None:
+            raise StashError(f"{match['group']}={name}: {why}.", "rename the file")
     return f"{match['key']}={','.join(map(quoted, names))}"
 
 
@@ -77,16 +76,12 @@ def _names(stash: Stash, value: str, known: Sequence[str], group: str) -> list[s
 
 
 def _matching(stash: Stash, pattern: Glob, known: Sequence[str], group: str) -> list[str]:
-    found = pattern.filter(list(known))
-    usable = [name for name in found if "${" not in name]
-    if not usable:
+    found = usable(pattern.filter(list(known)), group)
+    if not found:
         what, listed = ("experiment", stash.inventory()) if group == "exp" else ("tool", f"Tools: {', '.join(known)}")
         besides = f" but {', '.join(map(repr, pattern.exclude))}" if pattern.exclude else ""
         raise StashError(f"No {what} matches {', '.join(map(repr, pattern.include))}{besides}.\n{listed}")
-    for name in found:
-        if name not in usable:
-            say(f"conf/{group}/{name}.yaml is left out: Hydra takes its name for an interpolation; rename it")
-    return usable
+    return found
 
 
 def _pieces(value: str) -> Iterator[str]:

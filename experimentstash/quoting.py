@@ -18,3 +18,12 @@ def in_quotes(text: str) -> str:
     """Return a text in quotes: a backslash stands for itself, except in front of a quote."""
     escaped = re.sub(r"(\\*)('|\Z)", lambda found: 2 * found[1] + found[2].replace("'", r"\'"), text)
     return f"'{escaped}'"
+
+
+def why_unusable(name: str) -> str | None:
+    """Return why Hydra can't choose a config of this name, however it is quoted; None: it can."""
+    if "${" in name:
+        return "Hydra takes its name for an interpolation"
+    if "???" in name:
+        return "Hydra takes its name for one that is missing"
+    return "Hydra takes the end of its name for the file's" if name.endswith((".yaml", ".yml")) else None

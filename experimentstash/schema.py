@@ -346,6 +346,8 @@ class StashConfig:
     params: Dict[str, Any] = field(default_factory=dict)
     # Values of your own, for interpolations: ${vars.data_root}. Nothing else reads them.
     vars: Dict[str, Any] = field(default_factory=dict)
+    # The same for directories, as many Hydra projects have it: ${paths.data}.
+    paths: Dict[str, Any] = field(default_factory=dict)
     # Arguments appended as they are; interpolations such as ${params.seed} and ${output_dir} work.
     arguments: List[str] = field(default_factory=list)
     # The number that a sweeper such as Optuna's is to optimise. accuracy: a key of its metrics.json (dotted if it

@@ -60,7 +60,7 @@ class StashLoader(ConfigLoaderImpl):
             config = super().load_configuration(config_name, overrides, run_mode, *arguments, **options)
         _point_at_choices(config)
         refuse_unknown(config, overrides)
-        _refuse_mistyped(config)
+        _refuse_unusable(config)
         return config
 
     def _compose_config_from_defaults_list(self, defaults: list[ResultDefault], repo: IConfigRepository) -> DictConfig:
@@ -470,7 +470,9 @@ def refuse_unknown(config: DictConfig, overrides: Sequence[str]) -> None:
     for place, name, valid in _unknown(config, ()):
         key = ".".join((*place, name))
         typed = any(word.lstrip("+").partition("=")[0].startswith(key) for word in overrides)
-        home = "" if place else f"\nA value of your own, for interpolations, has its place below `{VARIABLES}`."
+        home = (
+            "" if place else f"\nA value of your own, for interpolations, has its place below `{VARIABLES}` or `paths`."
+        )
         raise StashError(
             f"{'command line: ' if typed else ''}unknown key {key!r}.{did_you_mean(name, valid)}"
             f"\nValid: {', '.join(valid)}{home}",
@@ -493,10 +495,9 @@ def _unknown(node: DictConfig, place: tuple[str, ...]) -> Iterator[tuple[tuple[s
             yield from _unknown(each, (*place, str(key)))
 
 
-def _refuse_mistyped(config: DictConfig) -> None:
+def _refuse_unusable(config: DictConfig) -> None:
     """Refuse what OmegaConf's types let pass, and what Hydra, or we, could only stumble over later."""
-    for key, what in _mistyped(config, ""):
-        raise StashError(f"{key} is {what}.", f"mend {key} where it is set: in conf, or on the command line")
+    refuse_mistyped(config)
     hydra = config.__dict__["_content"].get("hydra")
     if hydra is None:  # without Hydra's own settings
         return
@@ -515,14 +516,19 @@ def _refuse_mistyped(config: DictConfig) -> None:
             raise StashError(f"hydra.job.env_set names {name!r}, which can't be the name of a variable.")
 
 
+def refuse_mistyped(node: Any, place: str = "") -> None:
+    """Refuse the settings below a node of settings that are no plain values where there must be some."""
+    for key, what in _mistyped(node, place):
+        raise StashError(f"{key} is {what}.", f"mend {key} where it is set: in conf, or on the command line")
+
+
 def _mistyped(node: Any, place: str) -> Iterator[tuple[str, str]]:
     """Yield the settings that are no plain values where there must be some, or that no path or variable can hold."""
     content = node.__dict__.get("_content")
-    if isinstance(content, str):
-        if "\0" in content and place.startswith(_NEVER_WITH_NUL):
-            yield place, "a text with a NUL character in it, which nothing outside can be given"
-        return
     if not isinstance(content, (dict, list)):
+        value = node._value()
+        if isinstance(value, str) and "\0" in value and place.startswith(_NEVER_WITH_NUL):
+            yield place, "a text with a NUL character in it, which nothing outside can be given"
         return
     element = node._metadata.element_type
     is_plain = element in _PLAIN_TYPES or getattr(element, "__args__", (None,))[0] in _PLAIN_TYPES

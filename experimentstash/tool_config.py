@@ -19,6 +19,7 @@ from experimentstash.job_config import without_hydra
 from experimentstash.loader import CONFIG_NAME, Loader
 from experimentstash.quoting import quoted
 from experimentstash.schema import MISSING, CallConfig, EnvironmentConfig, ToolConfig, Unresolved
+from experimentstash.stash_loader import refuse_mistyped
 from experimentstash.workspace import Stash
 
 
@@ -37,8 +38,10 @@ def alone(path: Path) -> ToolConfig:
     content = yaml_files.parse(yaml_files.text_of(path), path, for_omegaconf=True)
     loaded = OmegaConf.create(yaml_files.as_mapping(content, path))
     loaded.pop("defaults", None)
+    merged = OmegaConf.merge(OmegaConf.structured(ToolConfig), loaded)
+    refuse_mistyped(merged, "tool")
     with _outside_a_run({}):
-        return _tool(OmegaConf.create({"tool": OmegaConf.merge(OmegaConf.structured(ToolConfig), loaded)}))
+        return _tool(OmegaConf.create({"tool": merged}))
 
 
 @contextmanager

@@ -33,6 +33,7 @@ from omegaconf._utils import OmegaConfDumper
 from omegaconf.errors import OmegaConfBaseException
 
 from experimentstash import files
+from experimentstash.errors import StashError
 from experimentstash.job_config import (
     USUAL_NAME,
     Circumstances,
@@ -81,6 +82,8 @@ class SweepLoader(RememberingLoader):
         self.is_shared = False
         # Counts the jobs that a sweeper looks through before any of them is launched.
         self.meter: Meter | None = None
+        # What launches the sweep, as it was configured; None: not known yet.
+        self.begun_with: dict[str, Any] | None = None
         self._known: OrderedDict[tuple[str | None, ...], Variation] = OrderedDict()
         self._packed: OrderedDict[tuple[str | None, ...], tuple[bytes, dict[str, _Path]]] = OrderedDict()
         self._master: DictConfig | None = None
@@ -90,7 +93,7 @@ class SweepLoader(RememberingLoader):
         if self.meter is not None:
             self.meter.step()
         if not self.is_shared:
-            return super().load_sweep_config(master_config, sweep_overrides)
+            return self._job(master_config, sweep_overrides)
         return self.variation(master_config, sweep_overrides).config
 
     def variation(self, master_config: DictConfig, sweep_overrides: Sequence[str]) -> Variation:
@@ -102,7 +105,7 @@ class SweepLoader(RememberingLoader):
         try:
             parsed = [self._parse(line) for line in sweep_overrides]
         except Exception:  # Hydra says it better
-            return Variation(super().load_sweep_config(master_config, list(sweep_overrides)))
+            return Variation(self._job(master_config, sweep_overrides))
         are_values = [self._is_value(override) for override in parsed]
         shape = tuple(
             _shape(override) if is_value else override.input_line
@@ -117,12 +120,20 @@ class SweepLoader(RememberingLoader):
                 return known
             except OmegaConfBaseException:
                 pass  # a value of the wrong type: Hydra says it better
-        made = Variation(super().load_sweep_config(master_config, list(sweep_overrides)))
+        made = Variation(self._job(master_config, sweep_overrides))
         settings = [override for override in parsed if not self._is_choice(override)]
         values = [override for override, is_value in zip(parsed, are_values, strict=True) if is_value]
         if not any(override.is_hydra_override() for override in parsed) and made.can_vary(settings, values):
             self._keep(shape, made)
         return made
+
+    def _job(self, master_config: DictConfig, sweep_overrides: Sequence[str]) -> DictConfig:
+        """Return a job's configuration as Hydra composes it. StashError if it asks for what is decided already."""
+        config = super().load_sweep_config(master_config, list(sweep_overrides))
+        for name, begun in (self.begun_with or {}).items():
+            if (asked := launching(config)[name]) != begun:
+                raise _too_late(config, name, begun, asked)
+        return config
 
     def _keep(self, shape: tuple[str | None, ...], variation: Variation) -> None:
         self._known[shape] = variation
@@ -152,6 +163,27 @@ class SweepLoader(RememberingLoader):
             and override.key_or_group.partition(".")[0] not in ("hydra", "tool")
             and not self._memory.group_exists(override.key_or_group)
         )
+
+
+def launching(config: DictConfig) -> dict[str, Any]:
+    """Return what a configuration says of how a sweep is launched."""
+    return {name: OmegaConf.to_container(raw(config, "hydra", name), resolve=False) for name in ("launcher", "sweeper")}
+
+
+def _too_late(config: DictConfig, name: str, begun: Any, asked: Any) -> StashError:
+    """Return the error for a job that would have its sweep launched otherwise than it is."""
+    organizer = config.hydra.runtime.choices.get("exp")
+    who = "what is swept" if organizer is None else f"conf/exp/{organizer}.yaml, or what else is swept,"
+    chosen = config.hydra.runtime.choices.get(f"hydra/{name}")
+    if asked.get("_target_") != begun.get("_target_"):
+        what, mend = f"hydra/{name}={chosen}", f"hydra/{name}={chosen}"
+    else:
+        other = [key for key in {**begun, **asked} if asked.get(key) != begun.get(key)]
+        what, mend = f"hydra.{name}.{other[0]}", f"hydra.{name}.{other[0]}={asked.get(other[0])}"
+    return StashError(
+        f"{who} sets {what}, which comes too late: by then the sweep has begun, and it is launched as a whole.",
+        f"give it on the command line, for all runs: {mend}",
+    )
 
 
 def _shape(override: Override) -> str:

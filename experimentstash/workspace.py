@@ -6,12 +6,14 @@ import fnmatch
 import functools
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from experimentstash.errors import StashError, did_you_mean
 from experimentstash.files import kind_at, read_text
+from experimentstash.output import say
+from experimentstash.quoting import why_unusable
 
 # Digits and letters that can't be taken for one another.
 _ID_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
@@ -136,10 +138,10 @@ class Stash:
         Raises StashError if there is none.
         """
         everything = self.experiments()
-        name = pattern.removesuffix(".yaml")
+        name = pattern if pattern in everything else pattern.removesuffix(".yaml")
         if name in everything:
             return [name]
-        found = [experiment for experiment in everything if fnmatch.fnmatchcase(experiment, name)]
+        found = usable([experiment for experiment in everything if fnmatch.fnmatchcase(experiment, name)], "exp")
         if found:
             return found
         if any(mark in name for mark in "*?["):
@@ -164,6 +166,17 @@ class Stash:
         if absolute.is_relative_to(self.root):
             return os.path.relpath(absolute, self.here)
         return str(absolute)
+
+
+def usable(names: Iterable[str], group: str) -> list[str]:
+    """Return those names that Hydra can choose; the others are told: they don't spoil it for what a glob stands for."""
+    found = []
+    for name in names:
+        if (why := why_unusable(name)) is None:
+            found.append(name)
+        else:
+            say(f"conf/{group}/{name}.yaml is left out: {why}; rename it")
+    return found
 
 
 def _refuse_strangers(folder: Path, ours: re.Pattern[str]) -> None:

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "experimentstash"
 
 # From the bottom up. A module may import from the layers below its own.
 LAYERS = (
-    {"light"},
+    {"light", "interrupts"},
     {"slurm_reasons"},
     {"typed", "permissions"},
     {"errors", "gpus"},
