@@ -41,7 +41,8 @@ def is_of(run: Run, array: Path) -> bool:
     if run.path.is_relative_to(array.parent.parent):
         return True
     try:
-        return run.queued is not None and run.path in read(array, run.queued.task)
+        here = run.path.resolve()  # it may have been submitted by another of its names
+        return run.queued is not None and any(each.resolve() == here for each in read(array, run.queued.task))
     except StashError:
         return False
 
