@@ -195,6 +195,7 @@ def _is_well(run: Run) -> bool:
 
 def prepare(config: DictConfig) -> Prepared | None:
     """Freeze one composed experiment: a task function for Hydra's launchers that leaves executing to others."""
+    sessions.as_usual()
     return preparing.prepare_job(HydraJob(config))
 
 

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shlex
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -60,6 +61,33 @@ class Session:
     # The tools' code that has been secured: all runs of a sweep share one state of it. None: git doesn't know the tool.
     frozen: dict[tuple[object, ...], Frozen | None] = field(default_factory=dict)
     plots: dict[tuple[object, ...], Plot | None] = field(default_factory=dict)  # how their runs are kept apart
+
+
+# What PYTHONUTF8 was before others' launchers were given one for the processes that they start.
+_USUAL_UTF8 = "EXPERIMENTSTASH_PYTHONUTF8"
+
+
+@contextlib.contextmanager
+def in_unicode_elsewhere() -> Iterator[None]:
+    """Have Pythons that are started meanwhile know all letters as this one does, whatever their locale."""
+    if not sys.flags.utf8_mode:
+        yield
+        return
+    usual = os.environ.get("PYTHONUTF8")
+    os.environ.update({"PYTHONUTF8": "1", _USUAL_UTF8: usual or ""})
+    try:
+        yield
+    finally:
+        as_usual()
+
+
+def as_usual() -> None:
+    """Take back what ``in_unicode_elsewhere`` has set, here or in the process that has started this one."""
+    usual = os.environ.pop(_USUAL_UTF8, None)
+    if usual:
+        os.environ["PYTHONUTF8"] = usual
+    elif usual is not None:
+        os.environ.pop("PYTHONUTF8", None)
 
 
 _present: ContextVar[Session | None] = ContextVar("session", default=None)

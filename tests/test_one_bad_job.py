@@ -32,6 +32,8 @@ def tool(scripts: Scripts) -> Scripts:
 
 def sweep(stash: StashUnderTest, launcher: str, *words: str) -> tuple[int, str, list[tuple[str, str]]]:
     """Return the exit code, the table, and each run's state and reason, in the order of the jobs."""
+    if launcher == "joblib":
+        pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     place = stash.root / "multirun" / launcher
     done = stash.cli("-m", f"hydra/launcher={launcher}", f"hydra.sweep.dir=multirun/{launcher}", *words)
     assert "Traceback" not in done.stderr and "this is a bug" not in done.stderr + done.stdout, done.stderr
@@ -145,3 +147,15 @@ def test_a_dry_run_shows_the_others(tool: Scripts) -> None:
     assert done.returncode == 1 and "fine" in done.stdout
     assert "broken.yaml" in done.stderr and "params.nope" in done.stderr
     assert not list(tool.root.glob("multirun/*"))
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_letters_of_all_kinds_in_a_locale_that_has_only_a_few(tool: Scripts, launcher: str) -> None:
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    words = ("+exp=fine", "params.name='ümlaut','日本'", "hydra.sweep.dir=multirun/a")
+    done = tool.cli("-m", f"hydra/launcher={launcher}", *words, **locale)
+    assert done.returncode == 0, done.stderr
+    for number, name in enumerate(("ümlaut", "日本")):
+        directory = tool.root / "multirun/a" / str(number)
+        assert (directory / "output.log").read_bytes() == f"0 {name}\n".encode()
+        assert json.loads((directory / "run.json").read_text())["params"]["name"] == name

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus
 
-from experimentstash import records, runs, slurm, slurm_client, slurm_query, sweepers
+from experimentstash import records, runs, session, slurm, slurm_client, slurm_query, sweepers
 from experimentstash.errors import StashError
 from experimentstash.files import read_regular
 from experimentstash.launch import jobs
@@ -56,7 +56,8 @@ def launch(
         sweep = _Sweep(context, config, batch, first_number, is_local=stock._EXECUTOR == "local")
         for part in sweep.parts():
             try:
-                submitted = _submit(stock, config, batch, first_number, part)
+                with session.in_unicode_elsewhere():
+                    submitted = _submit(stock, config, batch, first_number, part)
             except _Refused as error:
                 sweep.refuse(part, str(error))
             else:
@@ -206,7 +207,7 @@ class _Sweep:
         """Return what is known of a job: SLURM's word, or whether its process is there."""
         if not self._is_local:
             return enquiry.ask(Job(str(job.job_id), self._cluster))
-        state = str(job.state)
+        state = str(job.state) if job._process is None else "RUNNING" if job._process.poll() is None else "ended"
         return Word(state, None if state == "RUNNING" else State.FAILED)
 
     def _conclude(self, index: int, word: Word | None) -> None:

@@ -102,11 +102,15 @@ class Careful(Launcher):
             return []
         name = type(self._launcher).__name__
         try:
-            returned = self._launcher.launch(list(together.values()), min(together))
+            with session.in_unicode_elsewhere():
+                returned = self._launcher.launch(list(together.values()), min(together))
         except Exception as error:
             left = jobs.missing(self._config, together, taken)
-            if isinstance(error, StashError) or len(left) == len(together):
-                raise
+            if preparing.explained(error, [], sweep_directory(self._config.hydra)) is not None:
+                raise  # a mistake of the user's, or a full disk
+            if len(left) == len(together):
+                gave_up = f"The launcher {name} gave up: {type(error).__name__}: {_first_line(error)}"
+                raise StashError(gave_up, "look at its settings, hydra.launcher; or hydra/launcher=local") from error
             # One of them has torn down whatever executes them, and those that had not begun by then are begun anew.
             complain(f"the launcher {name} gave up: {type(error).__name__}: {_first_line(error)}")
             self._close_lost()

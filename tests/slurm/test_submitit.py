@@ -265,3 +265,13 @@ def test_what_is_recorded_is_what_its_jobs_ask_for(plain: StashUnderTest) -> Non
     assert record["resources"] == {"time": "7m", "nodes": 1, "partition": "main"}
     asked = ("sacct", "-n", "-X", "-P", "-j", record["supervisor"]["slurm_job"], "-o", "Partition,Timelimit")
     eventually(lambda: slurm(*asked).split() == ["main|00:07:00"])  # accounting hears of it a moment later
+
+
+def test_a_line_of_setup_that_fails_ends_the_job(stash: StashUnderTest) -> None:
+    stash.add_tool("plain", "plain", "entrypoint: main.py")
+    stash.add_experiment("plain", "plain", "params: {fail: 0}\n")
+    lines = "hydra.launcher.setup=[echo made ready,module load nosuch]"
+    done = stash.cli("-m", "+exp=plain", "hydra/launcher=submitit_slurm", lines)
+    (record,) = [stash.record(directory) for directory in stash.run_directories()]
+    assert done.returncode == 1 and record["state"] == "failed"
+    assert "in hydra.launcher.setup, failed with exit code 127" in record["reason"]
