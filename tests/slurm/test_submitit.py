@@ -187,7 +187,7 @@ def test_a_refused_submission_is_the_failure_of_its_runs(plain: StashUnderTest) 
     assert "Traceback" not in done.stdout + done.stderr and "bug" not in done.stderr
     assert [one["state"] for one in by_number(plain)] == ["failed"] * 2
     assert all("invalid partition" in one["reason"] for one in by_number(plain))
-    assert done.stdout.count("failed") == 2
+    assert done.stdout.count("✗ failed") == 2
 
 
 def test_settings_without_sense_are_a_mistake(plain: StashUnderTest) -> None:
@@ -267,11 +267,10 @@ def test_what_is_recorded_is_what_its_jobs_ask_for(plain: StashUnderTest) -> Non
     eventually(lambda: slurm(*asked).split() == ["main|00:07:00"])  # accounting hears of it a moment later
 
 
-def test_a_line_of_setup_that_fails_ends_the_job(stash: StashUnderTest) -> None:
-    stash.add_tool("plain", "plain", "entrypoint: main.py")
-    stash.add_experiment("plain", "plain", "params: {fail: 0}\n")
+def test_a_line_of_setup_that_fails_ends_the_job(plain: StashUnderTest) -> None:
     lines = "hydra.launcher.setup=[echo made ready,module load nosuch]"
-    done = stash.cli("-m", "+exp=plain", "hydra/launcher=submitit_slurm", lines)
-    (record,) = [stash.record(directory) for directory in stash.run_directories()]
-    assert done.returncode == 1 and record["state"] == "failed"
+    done = plain.cli("-m", "+exp=plain", "hydra/launcher=submitit_slurm", lines)
+    assert done.returncode == 1, done.stderr
+    (record,) = by_number(plain)
+    assert record["state"] == "failed"
     assert "in hydra.launcher.setup, failed with exit code 127" in record["reason"]
