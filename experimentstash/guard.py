@@ -217,8 +217,7 @@ def _have_submitit_warn(config: DictConfig) -> None:
     with read_write(config), open_dict(config):
         launcher.setup = [told]
         if setup:
-            stop = batch.stop_at_failure(_SAY_AND_END).replace("${", "\\${")  # bash's, and no interpolation
-            launcher.setup = [told, stop, *setup, batch.ENDS_STOPPING]
+            launcher.setup = [told, batch.stop_at_failure(_SAY_AND_END), *setup, batch.ENDS_STOPPING]
         launcher.signal_delay_s = max(1, math.ceil(grace))
         launcher.additional_parameters = parameters
 
