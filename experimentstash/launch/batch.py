@@ -310,7 +310,8 @@ def stop_at_failure(command: str) -> str:
     Not what fails inside of a file that is sourced, or of a function (`module`), if that itself ends well.
     `$stash_code` is the exit code.
     """
-    action = f'stash_code=$?; [ "$BASH_SOURCE" != "$0" ] || {{ {command}; }}'  # without ${{…}}, which settings take for theirs
+    # Without braces after a dollar, which the settings of submitit's launcher take for an interpolation.
+    action = f'stash_code=$?; [ "$BASH_SOURCE" != "$0" ] || {{ {command}; }}'
     return f"trap {shlex.quote(action)} ERR"
 
 
