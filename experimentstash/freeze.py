@@ -44,7 +44,13 @@ from experimentstash.process import LEAKS
 from experimentstash.provenance import FRESH, Checkouts, Provenance, withheld_notes
 from experimentstash.recipes import Recipe
 from experimentstash.records import Apart, Code, Command, Run, State
-from experimentstash.redaction import contains_secret, find_secret, is_named_secret, is_secret_variable
+from experimentstash.redaction import (
+    contains_secret,
+    find_named_secret,
+    find_secret,
+    is_named_secret,
+    is_secret_variable,
+)
 from experimentstash.schema import CallStyle, StashConfig, ToolConfig
 from experimentstash.supervision import supervisor_here
 from experimentstash.toolpath import tool_directory
@@ -209,6 +215,9 @@ def plan(request: Request, bases: Bases | None = None) -> Plan:
         raise contains_secret(found)
     _refuse_named_secrets(kept, "params")
     _refuse_named_secrets(config.vars, "vars")
+    said = [shlex.join(command.argv), *_texts([config.description, config.tags, config.resources])]
+    if (name := find_named_secret(said)) is not None:
+        raise contains_secret("a secret", name)
     collected = _collected(request, directory)
     if tool.working_directory not in ("tool", "run"):
         raise StashError(
@@ -278,7 +287,7 @@ def _refuse_named_secrets(tree: Mapping[str, Any], path: str) -> None:
     for name, value in tree.items():
         if isinstance(value, dict):
             _refuse_named_secrets(value, f"{path}.{name}")
-        elif isinstance(value, str) and is_named_secret(name, value):
+        elif isinstance(value, str | int) and not isinstance(value, bool) and is_named_secret(name, str(value)):
             raise contains_secret("a secret", f"{path}.{name}")
 
 

@@ -15,12 +15,10 @@ from experimentstash.command_line import CommandLine
 from experimentstash.errors import StashError
 from experimentstash.parameters import CHOICE
 from experimentstash.quoting import quoted, why_unusable
-from experimentstash.redaction import contains_secret, find_secret, is_named_secret, is_secret_name, literal_secret
+from experimentstash.redaction import contains_secret, find_named_secret, find_secret, is_secret_name, literal_secret
 from experimentstash.workspace import Stash, usable
 
 _CHOICE = re.compile(r"(?P<key>\+{0,2}(?P<group>exp|tool)(?:@[^=]*)?)=(?P<value>.+)", re.DOTALL)
-# A key and its value, be it the override's own or in a mapping that it gives.
-_PAIR = re.compile(r"([\w./-]+)['\"]?\s*[:=]\s*['\"]?([^\s,{}\[\]'\"]+)")
 _PARAMETER = re.compile(r"(?:\+\+?|~)?params[./]")
 # What opens something in Hydra's grammar that isn't a name.
 _NO_NAME = re.compile(r"[\[\](){}'\"$]")
@@ -130,6 +128,5 @@ def refuse_secrets(arguments: Sequence[str]) -> None:
         literal = re.match(r"\+{0,2}tool\.env\.(\w+)=(?!['\"]?\$\{|null$)", word)
         if literal and is_secret_name(literal[1]):
             raise literal_secret(literal[1], "the command line")
-        for key, value in _PAIR.findall(word):
-            if is_named_secret(key, value):
-                raise contains_secret("a secret", key.lstrip("-"))
+        if (name := find_named_secret([word])) is not None:
+            raise contains_secret("a secret", name)

@@ -37,7 +37,10 @@ _SECRET_ENDINGS = (
     *("password", "passwd", "passphrase", "secret", "token", "apikey", "secretkey", "privatekey", "accesskey"),
     *("credentials", "authkey", "connectionstring", "openaikey", "wandbkey", "mykey", "pass", "pwd"),
 )
-_HARMLESS_WORDS = _words("pwd oldpwd compass bypass surpass overpass underpass askpass singlepass multipass twopass")
+_HARMLESS_WORDS = _words(
+    "pwd oldpwd compass bypass surpass overpass underpass askpass singlepass multipass twopass onepass lowpass highpass"
+    " bandpass allpass"
+)
 # unless the last word says that it is something about one,
 _ABOUT_ONE = _words(
     """
@@ -45,20 +48,26 @@ _ABOUT_ONE = _words(
     types method mode name names user username expiry expires expiration ttl timeout limit count size len
     length enabled required version provider plugin backend region domain endpoint scheme issuer audience
     parallelism policy prompt manager helper store format encoding algorithm index strategy
+    header env column dataset bits dim dimension padding level budget concentration jar root home
     """
 )
 # or another word that it is one of another kind (MAX_TOKENS, PAD_TOKEN, CACHE_KEY).
 _HARMLESS_TOKENS = _words(
     """
     max min num n per new total count special pad eos bos unk mask cls sep stop start end image prompt think
-    batch skip ignore add
+    batch skip ignore add class next prev hidden multi vocab block context train source target control
     """
 )
 _HARMLESS_KEYS = _words(
     """
     sort primary foreign cache dataset data partition group index lookup config row object dict routing image
     label target feature column batch metric loss split monitor public pub experiment run job prng rng jax
-    order map translation hot
+    order map translation hot value query attn attention seed num
+    """
+)
+_HARMLESS_PASSES = _words(
+    """
+    first second third last low high band all full forward backward single one two both multi num max min render
     """
 )
 
@@ -77,6 +86,8 @@ def is_secret_name(name: str) -> bool:
         return False
     if all(word.startswith("token") for word in found):
         return not _HARMLESS_TOKENS & {*words}
+    if found == ["pass"]:
+        return not _HARMLESS_PASSES & {*words}
     return not (all(word in ("key", "keys") for word in found) and _HARMLESS_KEYS & {*words})
 
 
@@ -101,7 +112,8 @@ _ORDINARY = _words(
 # Variables of everybody's, and of what a text may well name.
 _OF_EVERYBODY = ("USER", "LOGNAME", "HOME", "HOSTNAME", "SHELL", "PWD", "TERM", "LANG", "USERNAME")
 _PLACEHOLDER = re.compile(r"[*.x?]+|<.*>|\$.*|\{.*\}|%.?\w*|\[.*\]|…|your[-_ ].*", re.IGNORECASE)
-_FILE = re.compile(r"(?:~|\.{1,2})?/[\w./ -]*\.\w{1,10}")
+# A path with an ending, or one of small letters alone: of random ones, some are large.
+_FILE = re.compile(r"(?:~|\.{1,2})?/[\w./ -]*\.\w{1,10}|(?:~|\.{1,2})?(?:/[a-z0-9._-]+){2,}/?")
 
 _START, _END = "(?<![A-Za-z0-9])", "(?![A-Za-z0-9])"
 # Well-known tokens: what each is called, what a text with one has in it, and its pattern, in which the group `secret`
@@ -157,12 +169,21 @@ _SHAPES = (
         "uthorization",
         r"[Aa]uthorization['\"]?\s*[:=]\s*['\"]?(?i:basic|bearer|token)\s+(?P<secret>[\w+/=.~-]{8,})",
     ),
+    ("an authorization", "earer ", rf"{_START}[Bb]earer (?P<secret>(?=[\w+/=.~-]*\d)[\w+/=.~-]{{20,}})"),
+    ("a key of xAI's", "xai-", rf"{_START}xai-[A-Za-z0-9]{{60,}}"),
+    ("a key of LangSmith's", "lsv2_", r"lsv2_(?:pt|sk)_[a-f0-9]{32}_[a-f0-9]{10}"),
+    ("a key of Langfuse's", "sk-lf-", r"sk-lf-[a-f0-9]{8}-[a-f0-9-]{27}"),
+    ("a key of Pinecone's", "pcsk_", rf"{_START}pcsk_\w{{40,}}"),
+    ("a key of Tavily's", "tvly-", rf"{_START}tvly-(?:dev-|prod-)?[A-Za-z0-9]{{32}}"),
+    ("a key of RunPod's", "rpa_", rf"{_START}rpa_[A-Z0-9]{{40,}}"),
+    ("a token of Atlassian's", "ATATT3", r"ATATT3[\w=-]{100,}"),
+    ("a token of Figma's", "figd_", rf"{_START}figd_[\w-]{{40}}"),
     (
         "a URL with a password",
         "://",
-        r"(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#@:'\"]*:(?P<secret>[^\s/?#'\"]+)@(?=[^\s'\"])",
+        r"(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#@:'\"]*:(?P<secret>[^\s/?#'\"]+)@(?!sha\d+:)(?=[^\s'\"])",
     ),
-    ("a URL with a token", "://", r"https?://(?P<secret>[\w.-]{16,})@(?=[\w.-])"),
+    ("a URL with a token", "://", r"https?://(?P<secret>(?=[\w.-]*\d)[\w.-]{16,})@(?=[\w.-])"),
     (
         "a URL with a token",
         "?",
@@ -202,12 +223,17 @@ def is_placeholder(value: str) -> bool:
     return is_ordinary(value) or _PLACEHOLDER.fullmatch(value) is not None
 
 
-def is_distinctive(value: str) -> bool:
+def is_distinctive(value: str, shortest: int = _SHORTEST) -> bool:
     """Tell whether a value is unlike a word, a number or a path, as most keys and many passwords are."""
     has_both = any(each.isalpha() for each in value) and any(each.isdigit() for each in value)
     return (
-        len(value) >= _SHORTEST and has_both and not is_placeholder(value) and not any(each.isspace() for each in value)
+        len(value) >= shortest and has_both and not is_placeholder(value) and not any(each.isspace() for each in value)
     )
+
+
+def is_random(value: str) -> bool:
+    """Tell whether a value is as long, and as mixed, as only what a machine has made up is."""
+    return is_distinctive(value) and any(map(is_distinctive, re.findall("[A-Za-z0-9]{16,}", value)))
 
 
 def secrets_in(environment: Mapping[str, str]) -> dict[str, str]:
@@ -225,7 +251,7 @@ def secrets_in(environment: Mapping[str, str]) -> dict[str, str]:
 
 def _secrets_of(name: str, value: str) -> Iterator[str]:
     """Yield what is secret in the value of one variable."""
-    if is_secret_name(name) and _is_secret_value(value):
+    if is_secret_name(name) and _is_secret_value(value) and not _is_harmless(name, value):
         yield value
         yield from (part for part in re.split(r"[\s,;]+", value) if part != value and is_distinctive(part))
         if "\n" in value:  # of a key, each line: another file may have it with other margins
@@ -244,6 +270,17 @@ def _secrets_of(name: str, value: str) -> Iterator[str]:
             yield match[1]
     if value[:1] in "{[" and '"' in value:
         yield from _secrets_of_json(value)
+
+
+# Names that alone say little: then the value has to.
+_WEAK_NAMES = _words("auth key keys pat salt sas tokens")
+
+
+def _is_harmless(name: str, value: str) -> bool:
+    """Tell whether a value is a count (TRAIN_TOKENS=20000000) and no password, or a word (KEY=label)."""
+    if value.isdigit():
+        return re.search("(?i)pass|pw|pin|secret|otp|code", name) is None
+    return name.lower() in _WEAK_NAMES and not is_distinctive(value)
 
 
 def _unquoted(secret: str) -> Iterator[str]:
@@ -403,15 +440,39 @@ def contains_secret(found: str, where: str = "A parameter or setting") -> Secret
 def is_named_secret(name: str, value: str) -> bool:
     """Tell whether a parameter of this name has a secret for its value; more strictly than for variables.
 
-    In machine learning a `token` or a `key` is hardly ever one.
+    In machine learning a `token` is hardly ever one, unless it looks random, and a `key` is none.
     """
-    return _SECRET_PARAMETER.search(name) is not None and is_distinctive(value) and not _FILE.fullmatch(value)
+    if is_placeholder(value) or value[:1] in "/~" or _FILE.fullmatch(value):
+        return False
+    if _PASSWORD.search(name):
+        return len(value) >= _SHORTEST_PASSWORD
+    if _SECRET_PARAMETER.search(name):
+        return is_distinctive(value, _SHORTEST_WORD)
+    last = re.split(r"[./]", name)[-1].strip("-+")
+    return last.lower() not in ("key", "keys") and is_secret_name(last) and is_random(value)
 
 
+_SHORTEST_PASSWORD = 4
+_PASSWORD = re.compile(r"(?i)(?:^|[._\-/])(?:[a-z]*passw(?:or)?d|passphrase)$")
 _SECRET_PARAMETER = re.compile(
-    r"(?i)(?:^|[._\-/])(?:[a-z]*passw(?:or)?d|passphrase|pass|pwd?|secret(?:[_-]?key)?|client[_-]?secret|private[_-]?key"
+    r"(?i)(?:^|[._\-/])(?:pass|pwd?|secret(?:[_-]?key)?|client[_-]?secret|private[_-]?key"
     r"|(?:[a-z0-9]+[_-]?)?api[_-]?key|(?:auth|access|api|bearer|hf|github|wandb)[_-]?token|access[_-]?key|credentials?)$"
 )
+# A name and its value: assigned, in a mapping, or of an option. Looked for at each place: values have some inside.
+_PAIR = re.compile(
+    r"(?<![\w./-])(?=([\w./-]+)['\"]?\s*[:=]\s*['\"]?([^\s,{}\[\]'\"]+))"
+    r"|(?<![\w./-])(?=(--[\w.-]+)['\"]?(?:\s*,\s*|\s+)['\"]?([^\s,{}\[\]'\"-][^\s,{}\[\]'\"]*))"
+)
+
+
+def find_named_secret(texts: Iterable[str]) -> str | None:
+    """Return the name that says that what a text gives it is a secret: `password=…`, `{api_key: …}`, `--token …`."""
+    for text in texts:
+        for first, value, option, its_value in _PAIR.findall(text):
+            name = first or option
+            if is_named_secret(name, value or its_value):
+                return str(name).lstrip("-+")
+    return None
 
 
 def literal_secret(variable: str, where: str) -> SecretError:

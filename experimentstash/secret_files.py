@@ -10,14 +10,15 @@ import contextlib
 import fnmatch
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from experimentstash.files import kind_at, read_regular
-from experimentstash.redaction import is_distinctive, is_placeholder, known
+from experimentstash.redaction import is_distinctive, is_placeholder, is_random, is_secret_name, known
 
 # Bytes. What is larger is data, of which the name alone is looked at.
 LARGEST_LOOKED_INTO = 1024 * 1024
+_SHORTEST_PASSWORD = 6
 _NAMES = (
     # variables, and what shells remember
     ".env .env.* *.env .envrc .secrets .secrets.* .*_history",
@@ -36,6 +37,7 @@ _NAMES = (
     # Kubernetes
     "kubeconfig kubeconfig.* *.kubeconfig *-kubeconfig kubeconfig-*",
     # by what they are called
+    "deploy_key deploy-key *_deploy_key *-deploy-key netrc htpasswd wandb_api_key",
     "credentials* .credentials* token tokens .token .tokens *.token stored_tokens *_token *-token .*_token .*-token"
     " passwords .passwords password .password *.passwd passwd .passwd *.secret *.secrets apikey api_key .apikey"
     " .api_key *.apikey *.api_key",
@@ -51,11 +53,18 @@ _STEMS = (
     *("api_key*", "api-key*", "apikey*", "*_api_key*", "*-api-key*", "*_apikey*"),
     *("*private_key*", "*private-key*", "*access_key*", "*accesskey*"),
 )
+# Names like these of what isn't secret at all: the token of a transformer's, and what has a longer word in its name.
+_IS_DATA = re.compile(
+    r"(?:^|[_-])(?:cls|class|mask|pad|bos|eos|sep|next|prev|hidden|multi|special|register|image|text)[_-]tokens?$"
+    r"|secret(?:ar|ion|ome|or)"
+)
 # Names like these that hold none: examples, public halves, and the vocabularies of language models.
 _HARMLESS = (
     *("*.pub", "*.example", "*.sample", "*.template", "*.dist", "*.tmpl", "*.j2", "*.example.*", "*.sample.*"),
     *("*.template.*", "*_example.*", "*-example.*", "special_tokens*", "added_tokens*", "token.csv"),
 )
+# Of a copy the name without this counts.
+_COPY = re.compile(r"(?:~|\.(?:bak|backup|old|orig|save|sav|swp|swo|\d+))+$|^\.?#|#$")
 # What lies in these directories, and in files of these names there.
 _FOLDERS = frozenset((".ssh", ".gnupg", ".aws", ".azure", ".kube", ".docker", ".kaggle", ".secrets", "secrets"))
 _PLACES = ("*.config/gcloud/*", "*.dvc/config.local", "*huggingface/token", "*huggingface/stored_tokens")
@@ -64,23 +73,35 @@ _CODE = (
     *(".java", ".scala", ".lua", ".md", ".rst"),
 )
 
-_KEY = (
-    r"[\w.-]{0,60}(?:passw(?:or)?d|passphrase|secret|api[_-]?key|auth[_-]?token|access[_-]?token|access[_-]?key"
-    r"|private[_-]?key|client[_-]?secret|_auth|_authtoken|_password|bearer|api[_-]?token)[\w]{0,20}"
+# A name and what it is given: looked for at each place, since values have some inside (--export=HF_TOKEN=…). In code
+# only a text in quotes is a value (in a notebook these are escaped); in settings the rest of the line is one.
+_NAME = r"(?<![\w.])(?=(?P<name>[A-Za-z_][\w.-]{0,80})"
+_QUOTED = re.compile(
+    _NAME + r"(?P<index>\\?['\"]\])?\\?['\"]?\s{0,9}(?::\s*str\s*)?(?::=|=>|[:=])\s{0,9}\\?"
+    r"(?P<quote>['\"])(?P<value>[^'\"\\\s]{6,500})\\?(?P=quote))"
 )
-# In code only a text in quotes is a value; in settings the rest of the line is one.
-_ASSIGNED_IN_CODE = re.compile(
-    rf"(?im)(?:^|[\s{{(,;])['\"]?{_KEY}['\"]?\s*(?::\s*str\s*)?[:=]\s*"
-    r"(?P<quote>['\"])(?P<value>[^'\"\s]{8,200})(?P=quote)"
+_PLAIN = re.compile(
+    _NAME + r"['\"]?\s{0,9}(?::=|=>|[:=>])\s{0,9}(?:[|>]-?\s{1,99})?['\"]?(?P<value>[^\s'\"#,;{}<&]{6,500}))"
 )
-_ASSIGNED = re.compile(
-    rf"(?im)^[\s\-/:]*(?:(?:export|set|env|arg)\s+)?['\"]?(?P<key>{_KEY}|\S*:_auth\w*)['\"]?\s*[:=]\s*['\"]?"
-    r"(?P<value>[^\s'\"#,;]{6,200})"
+# Names that leave no doubt; of others (key, token) the value must look random, or the name be that of a variable.
+_CERTAIN = re.compile(
+    r"(?i)passw(?:or)?d|passphrase|secret|api[_-]?key|auth[_-]?token|access[_-]?token|access[_-]?key|private[_-]?key"
+    r"|client[_-]?secret|_authtoken|bearer|api[_-]?token"
 )
-_NETRC = re.compile(r"(?m)^\s*machine\s+\S+(?:\s+login\s+\S+)?\s+password\s+\S+")
-_KUBERNETES = re.compile(r"(?m)^\s*(?:client-key-data|token|client-certificate-data)\s*:\s*\S{16,}|^kind:\s*Secret\s*$")
+_VARIABLE = re.compile("[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
+_PASSWORD = re.compile("(?i)passw(?:or)?d|passphrase")
+_SHORT_PASSWORD = re.compile("(?i)(?:^|[_-])(?:pass|pwd?)$")
+_WANDB_KEY = re.compile("[0-9a-f]{40}")
+_LOGIN = re.compile(
+    r"(?m)^\s*(?:machine\s+\S+|default)(?:\s+login\s+\S+)?\s+password\s+\S+|^PuTTY-User-Key-File-"
+    r"|^# Netscape HTTP Cookie|\"auth\"\s*:\s*\"[A-Za-z0-9+/]{8,}={0,2}\""
+    r"|\"username\"\s*:\s*\"[^\"]+\",\s*\"key\"\s*:\s*\"[0-9a-f]{32}\""
+)
+_KUBERNETES = re.compile(r"(?m)^\s*(?:client-key-data|client-certificate-data)\s*:\s*\S{16,}|^kind:\s*Secret\s*$")
+_KUBERNETES_TOKEN = re.compile(r"(?m)^\s*-?\s*user:\s*\n\s*token\s*:\s*\S{16,}")
 _IN_A_COMMAND = re.compile(
-    r"(?:--(?:password|passwd|api[-_]?key|auth[-_]?token|access[-_]?token|secret)[ =]|\bwandb login (?:--relogin )?)"
+    r"(?:--(?:password|passwd|api[-_]?key|auth[-_]?token|access[-_]?token|token|secret)(?:[ =]|['\"],\s?)"
+    r"|\bwandb login (?:--relogin )?|\bsshpass -p ?|\bcurl\s[^\n]{0,500}?(?:-u|--user)[ =]?['\"]?[\w.@-]+:)"
     r"['\"]?(?P<value>[^\s'\"]{8,200})"
 )
 # What only says where a value comes from.
@@ -92,6 +113,7 @@ _REFERENCE = re.compile(
 def is_secret_file(path: str) -> bool:
     """Tell whether a file of this name usually holds a secret."""
     *folders, name = path.lower().split("/")
+    name = _COPY.sub("", name) or name
     stem, ending = os.path.splitext(name)
     if _is_like(name, _HARMLESS):
         return False
@@ -99,7 +121,7 @@ def is_secret_file(path: str) -> bool:
         return name.startswith("credentials")
     return (
         _is_like(name, _PATTERNS)
-        or (ending in _SETTINGS and _is_like(stem, _STEMS))
+        or (ending in _SETTINGS and _is_like(stem, _STEMS) and not _IS_DATA.search(stem))
         or not _FOLDERS.isdisjoint(folders)
         or _is_like(path.lower(), _PLACES)
     )
@@ -111,18 +133,38 @@ def _is_like(name: str, patterns: Sequence[str]) -> bool:
 
 def has_secret(text: str, name: str) -> bool:
     """Tell whether there is a secret in the text, or in a part, of a file of this name."""
-    if known(os.environ).find(text) is not None or _NETRC.search(text) or _KUBERNETES.search(text):
+    if known(os.environ).find(text) is not None:
         return True
-    if any(_is_secret(match["value"]) for each in (_ASSIGNED_IN_CODE, _IN_A_COMMAND) for match in each.finditer(text)):
+    if any(each.search(text) for each in (_LOGIN, _KUBERNETES, _KUBERNETES_TOKEN)):
+        return True
+    if any(_is_one(match["value"], is_distinctive) for match in _IN_A_COMMAND.finditer(text)):
+        return True
+    stem = os.path.splitext(os.path.basename(name))[0]
+    if is_secret_name(stem) and is_distinctive(text.strip(), _SHORTEST_PASSWORD):  # there is nothing else in it
         return True
     is_code = name.lower().endswith(_CODE)
-    return not is_code and any(_is_secret(each["value"], each["key"]) for each in _ASSIGNED.finditer(text))
+    if any(_is_given(each["name"], each["value"], is_code and not each["index"]) for each in _QUOTED.finditer(text)):
+        return True
+    return not is_code and any(_is_given(each["name"], each["value"], False) for each in _PLAIN.finditer(text))
 
 
-def _is_secret(value: str, key: str = "") -> bool:
-    """Tell whether what is assigned is a secret; of settings, a password may be any word."""
-    is_password = "pass" in key.lower() and not is_placeholder(value)
-    return (is_password or is_distinctive(value)) and not _REFERENCE.fullmatch(value)
+def _is_given(name: str, value: str, is_code: bool) -> bool:
+    """Tell whether a secret is given to a name; in settings, a password may be any word."""
+    name = name.rpartition(".")[2]
+    if not is_secret_name(name):
+        return False
+    if _PASSWORD.search(name) and not is_code:
+        return _is_one(value, lambda text: not is_placeholder(text))
+    if _PASSWORD.search(name) or _SHORT_PASSWORD.search(name):
+        return _is_one(value, lambda text: is_distinctive(text, _SHORTEST_PASSWORD))
+    if name.lower() in ("key", "keys"):  # anything may be called that
+        return _WANDB_KEY.fullmatch(value) is not None
+    is_certain = _CERTAIN.search(name) or (_VARIABLE.fullmatch(name) and not is_code)
+    return _is_one(value, is_distinctive if is_certain else is_random)
+
+
+def _is_one(value: str, is_like_it: Callable[[str], bool]) -> bool:
+    return is_like_it(value) and not _REFERENCE.fullmatch(value)
 
 
 def holds_secret(root: Path, path: str) -> bool:

@@ -108,7 +108,7 @@ def test_the_command_line_says_where_runs_go(plain: StashUnderTest, tmp_path: Pa
     assert_clean(runs)
     if "-m" in words and "n${params.n}" not in "".join(words):
         sweep = first[0]["sweep"]
-        assert "completed" in plain.cli("cancel", "--sweep", sweep).stderr
+        assert "ended already" in plain.cli("cancel", "--sweep", sweep).stderr
         resumed = plain.cli("resume", sweep)
         assert resumed.returncode == 0, resumed.stderr
         assert len(listed(plain)) == len(runs)

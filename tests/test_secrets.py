@@ -13,7 +13,15 @@ import pytest
 
 from experimentstash.masking import Mask
 from experimentstash.patches import withhold
-from experimentstash.redaction import Known, find_secret, is_named_secret, is_secret_name, redact, secrets_in
+from experimentstash.redaction import (
+    Known,
+    find_named_secret,
+    find_secret,
+    is_named_secret,
+    is_secret_name,
+    redact,
+    secrets_in,
+)
 from experimentstash.secret_files import has_secret, holds_secret, is_secret_file
 from tests.conftest import InProcess, StashUnderTest, git
 
@@ -30,6 +38,9 @@ HARMLESS_NAMES = (
     "PWD OLDPWD PATH COMPASS MAX_TOKENS PAD_TOKEN_ID EOS_TOKEN TOKENIZERS_PARALLELISM CACHE_KEY SSH_AUTH_SOCK AUTH_TYPE"
     " PASSWORD_FILE SECRET_NAME KEYBOARD MONKEY PATTERN AWS_REGION AWS_PROFILE GIT_AUTHOR_NAME XAUTHORITY BYPASS PASSED"
     " XDG_SESSION_ID SORT_KEY TOKEN_COUNT KEYMAP SSH_ASKPASS EXPERIMENTSTASH_TOKEN"
+    ""
+    " FIRST_PASS LOW_PASS BACKWARD_PASS BANDPASS BLOCK_TOKENS TOKEN_BUDGET TOKEN_LEVEL KEY_DIM NUM_KEYS QUERY_KEY"
+    " SAS_HOME VOCAB_TOKENS SALT_CONCENTRATION TOKENIZER PASSES"
 )
 
 
@@ -57,6 +68,11 @@ VALUES = (
     ("X_TOKEN", "true", [], ["true"]),
     ("USE_AUTH", "disabled", [], ["disabled"]),
     ("DB_PASSWORD", "postgres", [], ["postgres://localhost"]),
+    ("CORPUS_TOKENS", "2000000000", [], ["2000000000"]),
+    ("MY_PASS", "20000000", ["20000000"], []),
+    ("KEY", "attention_mask", [], ["attention_mask"]),
+    ("AUTH", "kerberos", [], ["kerberos"]),
+    ("MY_SECRET", "/scratch/secret/place", [], ["/scratch/secret/place"]),
     ("KEY_FILE", "/nowhere/key.pem", [], ["/nowhere/key.pem"]),
     ("GOOGLE_APPLICATION_CREDENTIALS", "/nowhere/account.json", [], ["/nowhere/account.json"]),
     ("MASK_TOKEN", "<|endoftext|>", [], ["<|endoftext|>"]),
@@ -126,6 +142,8 @@ SHAPES = (
     "https://0123456789abcdef0123456789abcdef@sentry.io/1",
     "https://bucket.s3.amazonaws.com/x?X-Amz-Algorithm=A&X-Amz-Signature=0123456789abcdef",
     'curl -H "Authorization: Basic dXNlcjpwYXNzd29yZA=="',
+    "Bearer abcdefghij1234567890",
+    "xai-" + "aB1" * 27,
     "DefaultEndpointsProtocol=https;AccountName=x;AccountKey=" + "a1B2" * 21 + "ab==",
 )
 PLAIN = (
@@ -134,6 +152,9 @@ PLAIN = (
     "https://user:${oc.env:PASSWORD}@host/x https://user:<password>@host postgres://u:password@h/db",
     "2026-11-26T01:50:00 /home/bob/outputs/2026-11-26/01-50-00-k3f9a2b",
     "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    "docker://ubuntu:22.04@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    "https://organisation.of.ours@dev.azure.com/org/_git/repo",
+    "ce013625030ba8dba906f756967f9e9ca394464a 3f2504e0-4f89-11d3-9a0c-0305e82c3301 /home/bob/secret/token/x.txt",
     "sk-learn sk-image hf_hub_download hf_transformers_model ghost_town glow-v1 xoxo",
 )
 
@@ -154,24 +175,54 @@ def test_parameters_that_are_named_like_a_secret() -> None:
     for name in ("password", "db.password", "api_key", "openai_api_key", "auth_token", "client_secret", "hf_token"):
         assert is_named_secret(name, "abcd1234"), name
     for name, value in (
+        ("password", "hunter2"),
+        ("db.passwd", "swordfish"),
+        ("--password", "1234"),
+        ("token", "abcdef1234567890"),
+    ):
+        assert is_named_secret(name, value), name
+    for name, value in (
         ("pad_token", "abcd1234"),
         ("key", "abcd1234"),
         ("password", "required"),
         ("api_key", "/a/b.txt1"),
+        ("password", "/run/secrets/db"),
+        ("password", "${oc.env:X}"),
+        ("token", "wordpiece-v2"),
+        ("key", "ce013625030ba8dba906f756967f9e9ca394464a"),
+        ("pad_token", "abcdef1234567890"),
     ):
         assert not is_named_secret(name, value), name
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("--password=hunter2", "password"),
+        ("train --password hunter2", "password"),
+        ("['--password', 'hunter2']", "password"),
+        ("description=the password: hunter2", "password"),
+        ("++params.db={host: x, passwd: swordfish}", "passwd"),
+        ("--name password --n 3", None),
+        ("--password --n 3", None),
+        ("tokenizer=bert passes=3 max_tokens=4096 key=label keyboard=us pass=3", None),
+    ],
+)
+def test_what_a_text_gives_to_the_name_of_a_secret(text: str, name: str | None) -> None:
+    assert find_named_secret([text]) == name
 
 
 SECRET_FILES = (
     ".git-credentials id_ecdsa .pgpass .npmrc secrets.yaml a.p12 service-account.json .netrc .env .env.local kubeconfig"
     " x/.kube/config .huggingface/token a/huggingface/token .ssh/config hf_token.txt token.json secrets/db.txt my.pfx"
     " .streamlit/secrets.toml id_ed25519.bak kaggle.json .docker/config.json api_keys.json prod.env .aws/config"
+    " .netrc.bak .env~ #.env# secrets.yaml.old deploy_key wandb_api_key clientsecret.json"
     " client_secret_123.json credentials.json .pypirc server.PEM db_password.txt .envrc terraform.tfstate .bash_history"
 )
 OTHER_FILES = (
     "train.py env.py tokenizer.json tokenizer_config.json special_tokens_map.json config.yaml secrets.py tokens.txt"
     " .env.example id_rsa.pub model.json keys.py password_strength.py secret_sharing.ipynb author.json oauth.py"
-    " environment.yaml"
+    " environment.yaml cls_token.yaml next-token.yaml secretome.csv"
 )
 # A text, the file it is in, and whether there is a secret in it.
 CONTENTS = (
@@ -191,6 +242,35 @@ CONTENTS = (
     ("wandb login 0123456789abcdef0123456789abcdef01234567", "run.sh", True),
     ("train --api-key abcd1234efgh", "run.sh", True),
     ("apiVersion: v1\nkind: Secret\ndata: {a: YWJj}\n", "x.yaml", True),
+    ("{\"source\": [\"os.environ['HF_TOKEN'] = 'abcd1234efgh'\\n\"]}", "x.ipynb", True),
+    ('{"source": ["login(token=\\"abcd1234efgh5678\\")"]}', "x.ipynb", True),
+    ("wandb:\n  key: 0123456789abcdef0123456789abcdef01234567\n", "x.yaml", True),
+    ("wandb_key: 0123456789abcdef0123456789abcdef01234567\n", "x.yaml", True),
+    ("wandb.login(key='0123456789abcdef0123456789abcdef01234567')", "x.py", True),
+    ("export HF_TOKEN=abcd1234efgh", "run.sh", True),
+    ("#SBATCH --export=HF_TOKEN=abcd1234efgh", "run.sh", True),
+    ("curl -u bob:hunter22 https://h", "run.sh", True),
+    ("train --token abcd1234efgh", "run.sh", True),
+    ("password='hunter2'", "x.py", True),
+    ("db_pass: hunter2", "x.yaml", True),
+    ("db: {host: x, password: swordfish}", "x.yaml", True),
+    ("args: ['--password', 'swordfish1']", "x.yaml", True),
+    ("secret: |\n  abcd1234efgh", "x.yaml", True),
+    ("<password>swordfish1</password>", "x.xml", True),
+    ('{"auths": {"https://index.docker.io/v1/": {"auth": "dXNlcjpwYXNzMTIz"}}}', "x.json", True),
+    ('{"username":"bob","key":"0123456789abcdef0123456789abcdef"}', "x.json", True),
+    ("default login u password x", "notes", True),
+    ("PuTTY-User-Key-File-2: ssh-rsa\nEncryption: none\n", "mine", True),
+    ("abcd1234efgh\n", "openai_key.txt", True),
+    ("hunter2", "pw.txt", True),
+    ("ce013625030ba8dba906f756967f9e9ca394464a", "version.txt", False),
+    ("commit: ce013625030ba8dba906f756967f9e9ca394464a", "x.yaml", False),
+    ("model:\n  token: wordpiece-bert-base-uncased1\n", "x.yaml", False),
+    ("password_dataset: rockyou2021\npassword_min_length: 12345678\n", "x.yaml", False),
+    ("bypass_layer: conv2d_12\nnum_passes: 100000\n", "x.yaml", False),
+    ("api_key_env: OPENAI_API_KEY1\n", "x.yaml", False),
+    ("TOKENIZERS_PARALLELISM=false\nMAX_TOKENS=40960000\n", "run.sh", False),
+    ("MODEL_KEY = 'resnet50_v2'\nkey = 'column_12'\ntoken='next_token_12'", "x.py", False),
     ("password = getpass()", "x.py", False),
     ("train --api-key $API_KEY1234 --password ${X}", "run.sh", False),
     ("api_key=os.environ['X1234567']", "x.py", False),
