@@ -6,11 +6,14 @@ import contextlib
 import functools
 import os
 import re
+import select
+import selectors
 import shlex
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -32,8 +35,12 @@ LEAKS = (
 )
 
 
-# Seconds that a command which is apart has for its own end once we are interrupted.
-_A_MOMENT = 2.0
+# Bytes that a command may say, on each stream: more than any patch of code, less than what memory can hold.
+MOST_OUTPUT = 1 << 28
+# Bytes of its end that are kept of what only goes into a message.
+_END = 1 << 20
+# Seconds that a command has for its own end once we are interrupted: one that is apart, and any other.
+_A_MOMENT, _A_BLINK = 2.0, 0.25
 
 
 class CommandError(StashError):
@@ -76,19 +83,20 @@ def run(
     Raises CommandError for a non-zero exit code (if ``check``) or a command that can't be started, KeyboardInterrupt if
     Ctrl-C ended it.
     """
-    shown: list[bytes] = []
+    shown = bytearray()
     umask = permissions.of_user()
     try:
         with _shown(shown) if show_progress else contextlib.nullcontext(subprocess.PIPE) as stderr:
-            done = (_run_apart if is_apart else subprocess.run)(
+            done = _run(
                 list(argv),
+                given=None if stdin is None else stdin.encode("utf-8", "surrogateescape"),
+                timeout=timeout,
+                is_apart=is_apart,
                 cwd=cwd,
                 env=None if env is None else dict(env),
-                input=None if stdin is None else stdin.encode("utf-8", "surrogateescape"),
-                stdin=None if stdin is not None else subprocess.DEVNULL,
+                stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
-                timeout=timeout,
                 pass_fds=pass_fds,
                 umask=-1 if umask is None or is_ours else umask,
             )
@@ -96,11 +104,13 @@ def run(
         late = CommandError(argv, 124, "", f"no answer within {timeout} s")
         late.is_without_answer = True
         raise late from error
+    except TooMuchError as error:
+        raise CommandError(argv, 1, "", str(error)) from error
     except OSError as error:
         raise CommandError(argv, 127, "", str(error)) from error
     # Decoded here, because subprocess would turn every \r\n into \n, and so spoil a patch.
     stdout = done.stdout.decode("utf-8", "surrogateescape")
-    stderr_text = (b"".join(shown) if show_progress else done.stderr).decode("utf-8", "surrogateescape")
+    stderr_text = (shown if show_progress else done.stderr).decode("utf-8", "surrogateescape")
     if show_progress:
         stderr_text = _without_control_sequences(stderr_text)
     if done.returncode == -signal.SIGINT:
@@ -110,25 +120,79 @@ def run(
     return subprocess.CompletedProcess(done.args, done.returncode, stdout, stderr_text)
 
 
-def _run_apart(
-    argv: list[str], *, input: bytes | None, timeout: float | None, **options: Any
+def _run(
+    argv: list[str], *, given: bytes | None, timeout: float | None, is_apart: bool, **options: Any
 ) -> subprocess.CompletedProcess[bytes]:
-    """Do what subprocess.run does for a command that must not be cut off in the middle of what it does."""
-    with subprocess.Popen(argv, start_new_session=True, **options) as process:
+    """Do what subprocess.run does, with a bound on the output; what is apart isn't cut off in the middle."""
+    with subprocess.Popen(argv, start_new_session=is_apart, **options) as process:
         try:
-            stdout, stderr = process.communicate(input, timeout)
+            stdout, stderr = _exchange(process, given, timeout)
         except BaseException as error:
-            if not isinstance(error, subprocess.TimeoutExpired):
+            if not isinstance(error, (subprocess.TimeoutExpired, TooMuchError)):
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(_A_MOMENT)
+                    process.wait(_A_MOMENT if is_apart else _A_BLINK)
             process.kill()
             raise
     return subprocess.CompletedProcess(argv, process.returncode, stdout, stderr)
 
 
+def _exchange(process: subprocess.Popen[bytes], given: bytes | None, timeout: float | None) -> list[bytes]:
+    """Hand a process its input and return what it says on both streams. TooMuchError if that is without end."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    said = [bytearray(), bytearray()]
+    with selectors.DefaultSelector() as selector:
+        for stream, kept in zip((process.stdout, process.stderr), said, strict=True):
+            if stream is not None:
+                selector.register(stream, selectors.EVENT_READ, (stream, kept))
+        if process.stdin is not None:
+            selector.register(process.stdin, selectors.EVENT_WRITE, (process.stdin, None))
+        rest = memoryview(given or b"")
+        while selector.get_map():
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                raise subprocess.TimeoutExpired(process.args, timeout or 0)
+            for key, _ in selector.select(left):
+                stream, kept = key.data
+                if kept is None:
+                    try:
+                        rest = rest[os.write(key.fd, rest[: select.PIPE_BUF]) :]  # as much as can't block
+                        is_over = not rest
+                    except BrokenPipeError:
+                        is_over = True
+                else:
+                    is_over = not take(key.fd, kept)
+                if is_over:
+                    selector.unregister(stream)
+                    stream.close()
+    process.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
+    return [bytes(kept) for kept in said]
+
+
+class TooMuchError(Exception):
+    """A command says more than anybody wants to know."""
+
+    def __init__(self) -> None:
+        super().__init__(f"it said more than {MOST_OUTPUT >> 20} MiB, and was ended")
+
+
+def take(source: int, kept: bytearray) -> bool:
+    """Add to ``kept`` what can be read; False at the end. TooMuchError if it is more than a command may say."""
+    chunk = os.read(source, 1 << 16)
+    kept += chunk
+    if len(kept) > MOST_OUTPUT:
+        raise TooMuchError
+    return bool(chunk)
+
+
+def keep_end(kept: bytearray, chunk: bytes) -> None:
+    """Add to ``kept`` what a command says for people; of much, the end is enough."""
+    kept += chunk
+    del kept[:-_END]
+
+
 @contextlib.contextmanager
-def _shown(kept: list[bytes]) -> Iterator[int]:
-    """Yield a file descriptor; what is written to it appears on our stderr and, in the end, in ``kept``."""
+def _shown(kept: bytearray) -> Iterator[int]:
+    """Yield a file descriptor; what is written to it appears on our stderr and, in the end, the last in ``kept``."""
     if os.isatty(2):
         import fcntl
         import termios
@@ -141,7 +205,7 @@ def _shown(kept: list[bytes]) -> Iterator[int]:
     def copy() -> None:
         with contextlib.suppress(OSError):  # EIO: a terminal that nobody has open any more
             while chunk := os.read(source, 65536):
-                kept.append(chunk)
+                keep_end(kept, chunk)
                 os.write(2, chunk)
         os.close(source)
 

@@ -21,7 +21,7 @@ from experimentstash.errors import EXIT_NOT_FOUND, StashError
 from experimentstash.git import GitError, environment, explained, looking_everywhere, toplevel
 from experimentstash.names import LinkMap, Url, inner_path_problem, remote_problem
 from experimentstash.nested import LeftOut, leaving_out
-from experimentstash.process import CommandError
+from experimentstash.process import CommandError, TooMuchError, keep_end, take
 from experimentstash.steps import step
 
 GITLINK = "160000"
@@ -168,27 +168,30 @@ def git(
             raise CommandError(command, 127, "", str(error)) from error
         process: Popen[bytes] = started.proc  # type: ignore[assignment]
         assert process.stdout is not None and process.stderr is not None
-        shown: list[bytes] = []
+        out, shown = bytearray(), bytearray()
         copier = threading.Thread(target=_copy, args=(process.stderr, shown, show_progress), daemon=True)
         copier.start()
         watchdog = threading.Timer(patience or 0, process.terminate)
         if patience is not None:
             watchdog.start()
         try:
-            out = process.stdout.read()
+            while take(process.stdout.fileno(), out):
+                pass
             code = process.wait()
             copier.join(_PATIENCE)
-        except BaseException:
+        except BaseException as error:
             process.terminate()
             with contextlib.suppress(Exception):
                 process.wait(_PATIENCE)
             if process.poll() is None:
                 process.kill()
                 process.wait()
+            if isinstance(error, TooMuchError):
+                raise CommandError(command, 1, "", str(error)) from error
             raise
         finally:
             watchdog.cancel()
-    done = Done(code, out, b"".join(shown).decode("utf-8", "replace"))
+    done = Done(code, bytes(out), shown.decode("utf-8", "replace"))
     if check and code != 0:
         brief = ["git", "-C", str(directory), *map(str, words)]
         raise explained(CommandError(brief, code, done.text, _last_states(done.error), mend), directory)
@@ -211,10 +214,10 @@ def _spooled(stdin: bytes | None) -> Iterator[IO[bytes] | None]:
         yield stream
 
 
-def _copy(source: IO[bytes], kept: list[bytes], is_shown: bool) -> None:
+def _copy(source: IO[bytes], kept: bytearray, is_shown: bool) -> None:
     with contextlib.suppress(OSError, ValueError):
         while chunk := os.read(source.fileno(), 65536):
-            kept.append(chunk)
+            keep_end(kept, chunk)
             if is_shown:
                 os.write(2, chunk)
 

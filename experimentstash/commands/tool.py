@@ -116,14 +116,21 @@ def main(given: argparse.Namespace) -> int:
         return _remove(stash, given)
     if given.tool_verb == "restore":
         return _restore(stash, given)
+    if given.tool_verb in ("list", "show"):
+        _try_to_put_in_order(stash)
+        return _list(stash, given) if given.tool_verb == "list" else _show(stash, given)
     put_in_order(stash, say)
-    if given.tool_verb == "list":
-        return _list(stash, given)
-    if given.tool_verb == "show":
-        return _show(stash, given)
     if given.tool_verb == "update":
         return _update(stash, given)
     return _sync(stash, given)
+
+
+def _try_to_put_in_order(stash: Stash) -> None:
+    """Put in order what a killed command left; whoever only looks sees what can be seen where that can't be done."""
+    try:
+        put_in_order(stash, say)
+    except StashError as error:
+        say(f"warning: {error}")
 
 
 def _add(stash: Stash, given: argparse.Namespace) -> int:
