@@ -52,9 +52,11 @@ _ITS_TEXTS = ("account", "constraint", "gres", "partition", "qos")
 _OWN_SIGNAL = "hydra.launcher.additional_parameters.signal"
 # Seconds before the wall time at which SLURM warns a job whose --signal doesn't say.
 _SLURMS_GRACE = 60.0
-# What a batch script of submitit's does where a line of `setup` has failed.
+# What a batch script of submitit's does where a line of `setup` has failed. It doesn't give its own name: what has that
+# is a copy on the node, which goes with the job.
 _SAY_AND_END = (
-    'echo "stash: line $LINENO of $0, in hydra.launcher.setup, failed with exit code $stash_code" >&2; exit $stash_code'
+    'echo "stash: line $LINENO of the batch script, in hydra.launcher.setup, failed with exit code $stash_code:'
+    ' $BASH_COMMAND" >&2; exit $stash_code'
 )
 _OUR_LAUNCHERS = (LocalLauncherConfig._target_, SlurmLauncherConfig._target_)
 

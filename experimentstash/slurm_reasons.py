@@ -18,7 +18,8 @@ _WORDS = {
     "JobHeldAdmin": "an administrator holds it",
     "launch failed requeued held": "it could not be started, and is held: scontrol release {job} tries again",
     "JobHoldMaxRequeue": "it was put back too often, and is held: scontrol release {job} tries again",
-    "PartitionTimeLimit": f"it asks for more time than its partition gives: {_NEVER} give it less resources.time",
+    "PartitionTimeLimit": f"it asks for more time than its partition gives: {_NEVER} give it less resources.time"
+    " (with submitit, hydra.launcher.timeout_min)",
     "PartitionNodeLimit": f"it asks for more nodes than its partition gives: {_NEVER} ask for fewer",
     "PartitionDown": "its partition takes no jobs just now",
     "PartitionInactive": "its partition starts no jobs just now",

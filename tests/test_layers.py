@@ -120,7 +120,7 @@ LAYERS = (
     {"arrived", "outcome", "backups", "written_words", "places", "wandb_guard", "worktrees"},
     {"apart"},
     {"freeze", "execute", "leftovers", "subdirectories", "unpacking"},
-    {"launch.crew", "launch.live", "launch.sbatch_variables", "launch.failed_setup"},
+    {"launch.crew", "launch.live", "launch.sbatch_variables", "launch.failed_setup", "launch.hopeless"},
     {
         "adding",
         "occupied",

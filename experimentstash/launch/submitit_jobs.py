@@ -21,6 +21,7 @@ from experimentstash import records, runs, session, slurm, slurm_client, slurm_q
 from experimentstash.errors import StashError
 from experimentstash.files import read_regular
 from experimentstash.launch import jobs
+from experimentstash.launch.hopeless import Hopeless
 from experimentstash.output import complain, say
 from experimentstash.records import Run, State
 from experimentstash.slurm_client import Job
@@ -175,6 +176,7 @@ class _Sweep:
         over_since: dict[int, float] = {}
         interval, next_question = _FIRST_QUESTION, time.monotonic() + _FIRST_QUESTION
         is_silence_said = False
+        hopeless = Hopeless()
         try:
             while True:
                 for index in [index for index, job in self._waiting.items() if _has_left_results(job)]:
@@ -185,8 +187,11 @@ class _Sweep:
                 if time.monotonic() < next_question and not self._is_local:
                     continue
                 enquiry = Enquiry()
+                alive: dict[str, Job] = {}
                 for index, job in list(self._waiting.items()):
                     word = self._word(job, enquiry)
+                    if word is not None and word.state is None and not self._is_local:
+                        alive[f"SLURM's job {job.job_id}"] = Job(str(job.job_id), self._cluster)
                     if word is None or word.state is None:
                         over_since.pop(index, None)
                         continue
@@ -197,6 +202,8 @@ class _Sweep:
                 if enquiry.silence is not None and not is_silence_said:
                     is_silence_said = True
                     say(f"SLURM doesn't answer ({enquiry.silence}); waiting for what the jobs themselves leave …")
+                for line in hopeless.lines(alive):
+                    say(line)
                 interval = min(interval * 1.5, _LAST_QUESTION)
                 next_question = time.monotonic() + interval
         except KeyboardInterrupt:

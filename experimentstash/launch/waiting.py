@@ -9,9 +9,11 @@ from pathlib import Path
 
 from experimentstash import runs
 from experimentstash.errors import StashError
+from experimentstash.launch.hopeless import Hopeless
 from experimentstash.launch.progress import Progress
 from experimentstash.output import can_redraw, say
 from experimentstash.records import Run, State
+from experimentstash.slurm_client import Job
 from experimentstash.slurm_query import Enquiry
 from experimentstash.summary import count
 from experimentstash.workspace import Stash
@@ -51,6 +53,8 @@ class _Watch:
         self._unfinished = [run.path for run in awaited]
         self._at_work: set[Path] = set()
         self._is_silence_told = False
+        self._queued: dict[str, Job] = {}  # by the ids of the runs, as it was seen last
+        self._hopeless = Hopeless()
 
     @property
     def left(self) -> int:
@@ -59,10 +63,13 @@ class _Watch:
     def is_over(self) -> bool:
         """Look at all that have not ended; tell whether that is none."""
         enquiry = Enquiry()
+        self._queued.clear()
         self._unfinished = [path for path in self._unfinished if not self._has_ended(path, enquiry)]
         if enquiry.silence is not None and not self._is_silence_told:
             self._progress.say(f"SLURM doesn't answer ({enquiry.silence}); waiting for what the runs themselves record")
         self._is_silence_told = enquiry.silence is not None
+        for line in self._hopeless.lines(self._queued):
+            self._progress.say(line)
         return not self._unfinished
 
     def _has_ended(self, path: Path, enquiry: Enquiry) -> bool:
@@ -76,6 +83,8 @@ class _Watch:
                 return False
             self._progress.ended(run)
             return True
+        if run.state is State.QUEUED and (job := runs.slurm_job(run)) is not None:
+            self._queued[run.id] = job
         if run.state is State.RUNNING and path not in self._at_work:
             self._at_work.add(path)
             self._progress.started(run)

@@ -84,6 +84,12 @@ def slurm(*argv: str) -> str:
     return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
 
 
+def failed_job() -> str:
+    """Return SLURM's id of a job that has failed: what is to begin after its success never will."""
+    argv = ["sbatch", "--parsable", "--wait", "--output=/dev/null", "--wrap=exit 1"]
+    return subprocess.run(argv, check=False, capture_output=True, text=True).stdout.strip()
+
+
 def start_now(job: str) -> bool:
     """Have a job that is back in the queue begin now rather than after SLURM's two minutes; tell whether it has.
 
@@ -167,7 +173,7 @@ def test_it_returns_at_once_and_says_how_to_follow(plain: StashUnderTest) -> Non
     sweep = submit(plain, "+exp=plain", "params.fail=0,5", "+resources.extra.hold=true")
     assert f"{sweep.jobs[0]}_[0-1]" in sweep.done.stderr
     assert "experimentstash logs" in sweep.done.stderr
-    assert sweep.done.stdout.count("queued") == 2
+    assert sweep.done.stdout.count("· queued") == 2
     assert plain.cli("runs", "--state", "queued").stdout.count("queued") == 2
 
 
@@ -272,6 +278,20 @@ def test_why_it_waits(plain: StashUnderTest) -> None:
     assert f"{second}, {first} wait" in shown or f"{first}, {second} wait" in shown or shown.count("(JobHeldUser)") == 2
     assert f"· {later.records()[0]['id']} waits: it is to begin later (BeginTime)" in shown
     assert "scontrol release" in plain.cli("show", first).stdout
+
+
+def test_what_will_not_begin_is_said_in_runs_in_show_and_to_who_waits(plain: StashUnderTest) -> None:
+    waits_for = f"+resources.extra.dependency='afterok:{failed_job()}'"
+    process = plain.start("-m", "hydra/launcher=slurm", "+exp=plain", waits_for, "hydra.launcher.wait=true")
+    assert process.stderr is not None
+    said = next(line for line in process.stderr if "DependencyNeverSatisfied" in line)
+    (name,) = (plain.record(directory)["id"] for directory in plain.run_directories())
+    assert f"! {name} waits: the job that it waits for has not ended as it should" in said
+    assert f"! {name} waits: the job that it waits for has not ended as it should" in plain.cli("runs").stdout
+    assert "(DependencyNeverSatisfied)" in plain.cli("show", name).stdout
+    assert plain.cli("cancel", name).returncode == 0
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
 
 
 def test_what_is_written_in_other_letters_arrives(plain: StashUnderTest) -> None:

@@ -87,4 +87,4 @@ def test_a_zip_sweep_is_not_waited_for(parabola: StashUnderTest) -> None:
     given = ("hydra/sweeper=zip", "hydra/launcher=slurm", "params.x=1,2,3", "params.name=a,b,c")
     done, directories = sweep(parabola, "-m", "+exp=parabola", *given, "+resources.extra.hold=true")
     assert done.returncode == 0 and len(directories) == 3
-    assert done.stdout.count("queued") == 3
+    assert done.stdout.count("· queued") == 3

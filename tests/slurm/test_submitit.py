@@ -15,7 +15,7 @@ import pytest
 from tests.conftest import PATIENCE, StashUnderTest
 from tests.faults import is_alive, looking_away
 from tests.slurm.conftest import eventually
-from tests.slurm.test_launcher import slurm
+from tests.slurm.test_launcher import failed_job, slurm
 
 SAVER = "entrypoint: main.py\ncall: {style: options, output: --out}"
 
@@ -207,7 +207,7 @@ def test_cancelled_tasks_do_not_keep_it_from_the_others(plain: StashUnderTest) -
     found = by_number(plain)
     assert [one["state"] for one in found] == ["cancelled", "completed", "failed", "cancelled"]
     assert f"its SLURM job {job}_0 ended before it had started the tool" in found[0]["reason"]
-    assert found[0]["started"] is None and stdout.count("cancelled") == 2
+    assert found[0]["started"] is None and stdout.count("✗ cancelled") == 2
 
 
 def test_a_job_that_dies_does_not_keep_it_from_the_others(saver: StashUnderTest) -> None:
@@ -273,4 +273,17 @@ def test_a_line_of_setup_that_fails_ends_the_job(plain: StashUnderTest) -> None:
     assert done.returncode == 1, done.stderr
     (record,) = by_number(plain)
     assert record["state"] == "failed"
-    assert "in hydra.launcher.setup, failed with exit code 127" in record["reason"]
+    assert "in hydra.launcher.setup, failed with exit code 127: module load nosuch" in record["reason"]
+    assert "slurm_script" not in record["reason"]  # which is a copy on the node, and gone
+
+
+def test_who_waits_hears_of_what_will_not_begin(plain: StashUnderTest) -> None:
+    waits_for = f"+hydra.launcher.additional_parameters.dependency='afterok:{failed_job()}'"
+    process = plain.start("-m", "+exp=plain", "params.fail=0,0", "hydra/launcher=submitit_slurm", waits_for)
+    job = array_of(plain)
+    assert process.stderr is not None
+    line = next(line for line in process.stderr if "DependencyNeverSatisfied" in line)
+    assert f"SLURM's job {job}_0, SLURM's job {job}_1 wait: the job that it waits for has not ended" in line
+    slurm("scancel", job)
+    finished(process)
+    assert [one["state"] for one in by_number(plain)] == ["cancelled"] * 2
