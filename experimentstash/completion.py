@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from experimentstash import run_places
 from experimentstash.quoting import quoted
 from experimentstash.workspace import Stash, known_id, token_of
 
@@ -39,6 +38,8 @@ def candidates(line: str, stash: Stash, verbs: Iterable[str]) -> list[str] | Non
 
 def _runs(stash: Stash, current: str) -> list[str]:
     """Return the ids of runs and sweeps, as far as paths tell them; a sweep's runs once its own id is there."""
+    from experimentstash import run_places  # here, because who waits for a name of anything else needs no records
+
     found = {"latest"}
     for directory in run_places.directories(stash):
         sweep = run_places.sweep_above(directory)

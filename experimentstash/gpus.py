@@ -7,7 +7,11 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+
+from experimentstash.light import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
 
 # Devices that stand for GPUs of which we don't know how many there are: AMD's, and those of a Windows machine around.
 _UNCOUNTED = ("kfd", "dxg")

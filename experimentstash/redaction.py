@@ -144,7 +144,10 @@ _SHAPES = (
     ("a webhook", "/api/webhooks/", r"discord(?:app)?\.com/api/webhooks/(?P<secret>\d+/[\w-]{20,})"),
     ("a key of Anthropic's", "sk-ant-", r"sk-ant-[a-z]+\d*-[\w-]{20,}"),
     ("a key of OpenAI's", "sk-", rf"{_START}sk-(?:(?:proj|svcacct|admin|or-v1)-[\w-]{{20,}}|[A-Za-z0-9]{{48}}{_END})"),
-    ("a key of Stripe's", "k_", rf"{_START}[sr]k_(?:live|test|prod)_[A-Za-z0-9]{{10,99}}"),
+    *(
+        ("a key of Stripe's", mark, rf"{_START}[sr]{mark}[A-Za-z0-9]{{10,99}}")
+        for mark in ("k_live_", "k_test_", "k_prod_")
+    ),
     ("a token of npm", "npm_", rf"{_START}npm_[A-Za-z0-9]{{36}}{_END}"),
     ("a token of PyPI", "pypi-AgE", r"pypi-AgE[\w-]{40,}"),
     ("a token of Docker's", "dckr_", r"dckr_(?:pat|oat)_[\w-]{27,}"),

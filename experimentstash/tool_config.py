@@ -8,23 +8,25 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.utils import create_config_search_path
-from hydra.core.utils import setup_globals
-from hydra.types import RunMode
 from omegaconf import Container, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
-from experimentstash import config_store, yaml_files
-from experimentstash.job_config import without_hydra
-from experimentstash.loader import CONFIG_NAME, Loader
+from experimentstash import yaml_files
+from experimentstash.mistyped import refuse_mistyped
 from experimentstash.quoting import quoted
 from experimentstash.schema import MISSING, CallConfig, EnvironmentConfig, ToolConfig, Unresolved
-from experimentstash.stash_loader import refuse_mistyped
 from experimentstash.workspace import Stash
 
 
 def composed(stash: Stash, name: str) -> ToolConfig:
     """Return the registration that a run without an experiment would get. Raises what composing raises."""
+    from hydra._internal.utils import create_config_search_path  # here: most registrations need no Hydra, which is slow
+    from hydra.types import RunMode
+
+    from experimentstash import config_store
+    from experimentstash.job_config import without_hydra
+    from experimentstash.loader import CONFIG_NAME, Loader
+
     config_store.set_up()
     with config_store.variables(stash):
         loader = Loader(create_config_search_path(str(stash.conf)))
@@ -51,12 +53,16 @@ def _outside_a_run(choices: Mapping[str, Any]) -> Iterator[None]:
     def resolve(path: str) -> Any:
         return choices[path.removeprefix("runtime.choices.")]
 
+    was_known = OmegaConf.has_resolver("hydra")
     OmegaConf.register_new_resolver("hydra", resolve, replace=True)
     try:
         yield
     finally:
         OmegaConf.clear_resolver("hydra")
-        setup_globals()
+        if was_known:
+            from hydra.core.utils import setup_globals
+
+            setup_globals()
 
 
 def _tool(config: DictConfig) -> ToolConfig:

@@ -121,6 +121,9 @@ def test_a_thousand_need_no_hydra(listed: StashUnderTest) -> None:
             f"many/e{number}", "first", f"tags: [t{number % 10}]\nparams: {{seed: {number}, lr: 0.1}}\n"
         )
     assert len(names(listed, tag="t3")) == 100
-    asking = "import sys; from experimentstash import cli; cli.main(['list']); print('hydra' in sys.modules)"
-    said = subprocess.run([sys.executable, "-c", asking], cwd=listed.root, capture_output=True, text=True, check=True)
-    assert said.stdout.splitlines()[-1] == "False"
+    for verb in (["list"], ["tool", "list"]):
+        asking = f"import sys; from experimentstash import cli; cli.main({verb}); print('hydra' in sys.modules)"
+        said = subprocess.run(
+            [sys.executable, "-c", asking], cwd=listed.root, capture_output=True, text=True, check=True
+        )
+        assert said.stdout.splitlines()[-1] == "False"
