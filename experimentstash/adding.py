@@ -306,7 +306,7 @@ def _chosen(survey: Survey, request: _Request, report: Report) -> str:
         if wrong is None:
             return request.entrypoint
         if request.choose is None:
-            raise Unclear(f"{wrong.message}\n{_listed(detected)}", wrong.mend if not detected.candidates else None)
+            raise Unclear(f"{wrong.message}\n{_listed(detected)}", wrong.mend)
         report(wrong.message)
     elif detected.is_clear and detected.best is not None:
         return detected.best.entrypoint
@@ -320,6 +320,7 @@ def _chosen(survey: Survey, request: _Request, report: Report) -> str:
     where = f" --subdirectory {shlex.quote(request.inner)}" if request.inner else ""
     command = f"experimentstash tool add {request.name} {shlex.quote(request.source.text)}{where} --entrypoint"
     parts = {(each.file or "").partition("/")[0] for each in detected.candidates if "/" in (each.file or "")}
+    parts = {each for each in parts if detection.detect_environment(survey.directory / each).file is not None}
     apart = f"\n  → one project of many in it: --subdirectory, such as {min(parts)}" if len(parts) > 1 else ""
     raise Unclear(
         f"{_listed(detected)}\nNothing tells which of them is meant.",
@@ -354,6 +355,21 @@ def _entrypoint_problem(survey: Survey, entrypoint: str) -> StashError | None:
         return StashError(f"The entrypoint {first!r} is not inside the repository.", "give a path inside it")
     if (first.endswith(".py") or "/" in first) and not (tree / first).is_file():
         return StashError(f"The repository has no file {first!r}.{did_you_mean(first, known)}")
+    if (tree / first).is_file():
+        return None if first.endswith(".py") else _unstartable(tree, words)
+    if "." in first and first not in known and modules.exists(first, [tree, tree / "src"]):
+        said = shlex.quote(f"-m {shlex.join(words)}")
+        return StashError(f"{first} is a module of the repository, and no program.", f"--entrypoint {said}")
+    return None
+
+
+def _unstartable(tree: Path, words: tuple[str, ...]) -> StashError | None:
+    """Return why a file of a repository can't be started by itself, with what can: nothing of it may be changed."""
+    try:
+        entrypoints.refuse_unstartable(tree, words[0], "")
+    except StashError:
+        said = shlex.quote(f"{entrypoints.runner(words[0])} {shlex.join(words)}")
+        return StashError(f"{words[0]} can't be started by itself.", f"--entrypoint {said}")
     return None
 
 

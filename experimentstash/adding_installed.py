@@ -90,7 +90,7 @@ def _read(package: Installed, entrypoint: str) -> Candidate:
         for path in inside
         if (source := source_files.read(package.source / path, f"{package.source.name}/{path}")) is not None
     }
-    return candidates.named(root, entrypoint, {}, found)
+    return candidates.with_declared(candidates.named(root, entrypoint, {}, found), root)
 
 
 def _registration(package: Installed, chosen: Candidate) -> str:

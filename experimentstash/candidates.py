@@ -69,7 +69,7 @@ class Candidate:
     entrypoint: str
     rank: Rank
     file: str | None  # relative to the tool's directory
-    style: CallStyle
+    style: CallStyle  # what isn't Hydra has its own by `with_declared`
     hydra: Hydra | None = None
     declared: Declared = field(default_factory=Declared)
     is_minor: bool = False  # prepares, tests or shows something, by its name
@@ -245,11 +245,18 @@ def _candidate(directory: Path, entrypoint: str, rank: Rank, source: Source | No
     path = file or (source.path if source else None)
     if source is not None and source.hydra is not None:
         return Candidate(entrypoint, rank, path, CallStyle.hydra, hydra=hydra_configs.of(directory, source))
+    return Candidate(entrypoint, rank, path, CallStyle.options)
+
+
+def with_declared(candidate: Candidate, directory: Path) -> Candidate:
+    """Return a candidate with what it declares of its command line; for all of a large repository that takes long."""
+    if candidate.style is CallStyle.hydra:
+        return candidate
     try:
-        found = program.read(directory, entrypoints.read(entrypoint, directory).words)
+        found = program.read(directory, entrypoints.read(candidate.entrypoint, directory).words)
     except StashError:  # it is refused elsewhere
-        found = program.NOTHING
-    return Candidate(entrypoint, rank, path, found.style or CallStyle.options, declared=found.declared)
+        return candidate
+    return replace(candidate, style=found.style or CallStyle.options, declared=found.declared)
 
 
 def named(directory: Path, entrypoint: str, project: Mapping[str, Any], sources: Mapping[str, Source]) -> Candidate:

@@ -94,7 +94,7 @@ def _root_config(stash: Stash) -> Iterator[Problem]:
     try:
         content = yaml_files.mapping(stash.conf / "config.yaml")
     except YamlError as error:
-        yield explained("layout", error, where)
+        yield Problem("layout", f"this is {error.what}", where, line=error.line)
         return
     entries = content.get("defaults")
     entries = entries if isinstance(entries, list) else []

@@ -34,7 +34,7 @@ class Detection:
     python: str | None  # which Python it asks for
     python_is_read: bool  # uv reads that itself where it stands
     description: str
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[Candidate, ...]  # the first with what it declares of its command line
     notes: tuple[str, ...] = field(default=())
     writes: tuple[Write, ...] = ()  # where the best candidate seems to write below its working directory
     lacking: tuple[str, ...] = ()  # what the best candidate imports though nothing says that it needs it
@@ -65,6 +65,7 @@ class Survey:
             known = [each for each in found if each.entrypoint == entrypoint]
             named = known[0] if known else candidates.named(self.directory, entrypoint, self.project, self.sources)
             found = [named, *(each for each in found if each is not named)]
+        found[:1] = [candidates.with_declared(each, self.directory) for each in found[:1]]
         best = found[0] if found else None
         choice = declarations.choose(
             self.directory,

@@ -41,8 +41,9 @@ _PROGRAMS = {
 _STARTABLE = (b"#!", b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
 
 
-def refuse_unstartable(file: Path, where: str) -> None:
-    """Raise StashError if the kernel can't start a file as a program; ``where`` is the registration."""
+def refuse_unstartable(directory: Path, name: str, where: str) -> None:
+    """Raise StashError if the kernel can't start a file of a tool as a program; ``where`` is the registration."""
+    file = directory / name
     try:
         with open(file, "rb") as stream:
             is_startable = stream.read(4).startswith(_STARTABLE)
@@ -54,11 +55,16 @@ def refuse_unstartable(file: Path, where: str) -> None:
         return
     if is_startable:
         raise StashError(f"{where}: {file} is not executable.", f"chmod +x {shlex.quote(str(file))}")
-    program = _PROGRAMS.get(file.suffix.lower(), "PROGRAM")
+    program = runner(name)
     raise StashError(
         f"{where}: {file} is no program, and has no `#!` line that tells which one runs it.",
-        f"write `entrypoint: {program} {shlex.quote(file.name)}`",
+        f"write `entrypoint: {program} {shlex.quote(name)}`",
     )
+
+
+def runner(name: str) -> str:
+    """Return what runs a file that can't be started by itself, by its name, or a word in its place."""
+    return _PROGRAMS.get(Path(name).suffix.lower(), "PROGRAM")
 
 
 def read(entrypoint: str, directory: Path) -> Entrypoint:

@@ -544,7 +544,7 @@ def _program(entry: Entrypoint, directory: Path, interpreter: Path | None, reque
         return list(entry.words)  # found on PATH, where the tool's environment comes first
     if entry.runs_python:
         return [str(interpreter), str(own), *others]
-    entrypoints.refuse_unstartable(own, _where(request))
+    entrypoints.refuse_unstartable(directory, first, _where(request))
     return [str(own), *others]
 
 

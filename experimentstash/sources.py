@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experimentstash import files
-from experimentstash.declared import library, program
+from experimentstash.declared import library, option, program
 from experimentstash.schema import CallStyle
 
 # Directories that hold no program of the tool's.
@@ -126,15 +126,17 @@ def read(path: Path, name: str) -> Source | None:
         text=text,
         is_guarded=any(program.is_main_guard(node) for node in tree.body),
         acts=_acts(tree.body),
-        hydra=_hydra_main(tree),
-        parses=_parses(tree),
+        hydra=_hydra_main(tree) if "hydra" in text else None,
+        parses=library.may_read(text) and _parses(tree),
     )
 
 
 def _parses(tree: ast.Module) -> bool:
     """Tell whether a file reads a command line: argparse alone may be imported for many reasons."""
     style = library.style(tree)
-    return style is not None and (style is not CallStyle.argparse or bool(library.read(tree, style).options))
+    if style is not CallStyle.argparse:
+        return style is not None
+    return any(option.constant(word) for call in option.calls(tree, "add_argument") for word in call.args)
 
 
 def _acts(body: Iterable[ast.stmt]) -> bool:

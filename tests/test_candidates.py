@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from experimentstash import adding, detection
 from experimentstash.candidates import describe
 from experimentstash.detection import detect
 
@@ -122,3 +123,26 @@ def test_all_others_are_listed_and_what_only_defines_is_not(tmp_path: Path) -> N
 def test_a_named_one_keeps_the_others(tmp_path: Path) -> None:
     found = detect(build(tmp_path, {"a.py": PROGRAM, "b.py": PROGRAM}), "b.py --fast")
     assert [each.entrypoint for each in found.candidates] == ["b.py --fast", "a.py", "b.py"]
+
+
+@pytest.mark.parametrize(
+    ("entrypoint", "said", "hint"),
+    [
+        ("scripts/train.sh", "can't be started by itself", "--entrypoint 'bash scripts/train.sh'"),
+        ("scripts/train.sh --fast", "can't be started by itself", "--entrypoint 'bash scripts/train.sh --fast'"),
+        ("R/fit.R", "can't be started by itself", "--entrypoint 'Rscript R/fit.R'"),
+        ("net.fit", "a module of the repository, and no program", "--entrypoint '-m net.fit'"),
+        ("bash scripts/train.sh", None, None),
+        ("go.sh", None, None),
+        ("accelerate launch net/fit.py", None, None),
+    ],
+)
+def test_what_starts_a_file_that_is_no_program(
+    tmp_path: Path, entrypoint: str, said: str | None, hint: str | None
+) -> None:
+    script = "#!/bin/sh\necho\n"
+    files = {"scripts/train.sh": script, "go.sh": script, "R/fit.R": "1\n", "net/__init__.py": "", "net/fit.py": PARSES}
+    (build(tmp_path, files) / "go.sh").chmod(0o755)
+    found = adding._entrypoint_problem(detection.look(tmp_path), entrypoint)
+    assert (None if found is None else found.mend) == hint
+    assert found is None or (said or "") in found.message

@@ -21,6 +21,7 @@ REGISTRATION = "entrypoint: {}\ncall: {{style: {}}}\nenvironment: {{kind: none}}
         ("run.sh", "#!/bin/sh\n", False, "not executable", "chmod +x"),
         ("run.sh", "echo hi\n", False, "no program", "`entrypoint: bash run.sh`"),
         ("run.sh", "echo hi\n", True, "no program", "`entrypoint: bash run.sh`"),
+        ("scripts/run.sh", "echo hi\n", False, "no program", "`entrypoint: bash scripts/run.sh`"),
         ("fit.R", "print(1)\n", False, "no program", "`entrypoint: Rscript fit.R`"),
         ("fit.jl", "", True, "no program", "`entrypoint: julia fit.jl`"),
         ("notes.md", "# x\n", False, "no program", "PROGRAM notes.md"),
@@ -45,7 +46,7 @@ def test_a_file_that_starts_nothing_is_told_how_to_go_on(
 
 
 def test_a_program_may_be_one_of_the_system(tmp_path: Path) -> None:
-    entrypoints.refuse_unstartable(Path("/bin/sh"), "conf/tool/t.yaml")
+    entrypoints.refuse_unstartable(Path("/bin"), "sh", "conf/tool/t.yaml")
 
 
 @pytest.mark.parametrize("setting", ["validate_only=true", "dry_run=true"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable
 
 from experimentstash.declared import absl, argparse, click, typed
@@ -68,6 +69,18 @@ _BY_ROOT = {
     "sacred": CallStyle.sacred,
     "fire": CallStyle.fire,
 }
+
+
+# Without one of these words a source reads no command line in a way that is known.
+_SIGNS = re.compile(
+    r"LightningCLI|HfArgumentParser|TrlParser|H4ArgumentParser|config_flags|DEFINE_config_|from_cli"
+    rf"|\b(?:gin|absl|click|argparse|{'|'.join(_BY_ROOT)})\b"
+)
+
+
+def may_read(text: str) -> bool:
+    """Tell quickly whether a source may read a command line: most files of a large repository don't."""
+    return _SIGNS.search(text) is not None
 
 
 def read(tree: ast.Module, found: CallStyle) -> Declared:
