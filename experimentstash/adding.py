@@ -497,6 +497,8 @@ def example(stash: Stash, name: str, chosen: Candidate) -> tuple[str, Path, str,
         if not stash.organizer(f"{name}/{candidate}").exists()
     )
     required = [each for each in chosen.options if each.is_required and f"--{each.name}" != chosen.output_option]
+    of_subcommands = required if chosen.declared.needs_subcommand else []  # nobody can tell which one's they are
+    required = [each for each in required if each not in of_subcommands]
     options = [each for each in required if not each.is_positional]
     params = [
         (each.name, '"???"', f"{f'{each.kind}; ' if each.kind else ''}the tool insists on it") for each in options
@@ -504,6 +506,9 @@ def example(stash: Stash, name: str, chosen: Candidate) -> tuple[str, Path, str,
     needs = [f"params.{each.name}" for each in options]
     description = f"Its own experiment {experiment}" if experiment else "The tool with its defaults"
     text = registrations.organizer(name, experiment, description, params)
+    if of_subcommands:
+        listed = ", ".join(dict.fromkeys(each.name for each in of_subcommands))
+        text += f"# Some of its subcommands insist on these: {listed}\n"
     positional = [each.name for each in required if each.is_positional]
     if positional and chosen.style is not CallStyle.hydra:
         text += f"# The tool takes these without an option's name: {', '.join(positional)}\n"

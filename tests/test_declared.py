@@ -216,6 +216,14 @@ def test_a_class_of_another_module_is_read_with_those_it_builds_on(tmp_path: Pat
     assert found.kinds["bf16"] == found.kinds["x"] and found.ways == {"x": ("value",)}
 
 
+def test_the_command_of_an_imported_file_is_another_program(tmp_path: Path) -> None:
+    command = "import click\n@click.command()\n@click.option('--{0}', required=True)\ndef {0}({0}): ...\n"
+    shared = "import click\ndef shared(f):\n    return click.option('--seed', required=True)(f)\n"
+    own = "import legacy, shared\n" + command.format("data")
+    found = read(tmp_path, own, legacy=command.format("source"), shared=shared).declared
+    assert [option.name for option in found.options] == ["data", "seed"]
+
+
 def test_a_group_may_do_something_by_itself(tmp_path: Path) -> None:
     alone = CLICK.replace("group()", "group(invoke_without_command=True)")
     assert read(tmp_path, CLICK).declared.needs_subcommand and not read(tmp_path, alone).declared.needs_subcommand

@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 
 from experimentstash import adding, detection, removing, tools
+from experimentstash.candidates import Candidate, Rank
+from experimentstash.declared.option import Declared, Option
 from experimentstash.errors import StashError
+from experimentstash.schema import CallStyle
 from tests.conftest import GIT_IDENTITY, PATIENCE, StashUnderTest, git
 from tests.tool_support import as_stash, commit, differences, is_healthy, no_report, repository, snapshot
 
@@ -50,6 +53,14 @@ def commit_as_shown(stash: StashUnderTest, output: str) -> None:
 
 def without_repositories(stash: StashUnderTest) -> dict[str, bytes | str]:
     return snapshot(stash.root, without=(".git", "backups", "outputs"))
+
+
+def test_an_example_asks_for_nothing_that_only_some_subcommands_need(stash: StashUnderTest) -> None:
+    options = (Option("rate", True, False, None), Option("file", True, True, None))
+    declared = Declared(options, ("train", "fetch"), needs_subcommand=True)
+    chosen = Candidate("main.py", Rank.MAIN_FILE, "main.py", CallStyle.argparse, declared=declared)
+    _, _, text, needs = adding.example(as_stash(stash), "t", chosen)
+    assert needs == () and "# Some of its subcommands insist on these: rate, file" in text and "???" not in text
 
 
 def test_the_life_of_three_tools(stash: StashUnderTest, tmp_path: Path) -> None:

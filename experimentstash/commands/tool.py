@@ -240,7 +240,8 @@ def _restore(stash: Stash, given: argparse.Namespace) -> int:
     print(f"{restored.name} is back{at}")
     for name in restored.experiments:
         print(f"  {name}")
-    print(f"Make its environment now: experimentstash tool sync {restored.name} (or its next run does)")
+    if restored.commit:  # an installed package has the environment that it is in
+        print(f"Make its environment now: experimentstash tool sync {restored.name} (or its next run does)")
     return 0
 
 

@@ -40,6 +40,11 @@ def read(tree: ast.Module) -> Declared:
     return Declared(tuple(each for each in options if each), preferred(commands) if groups else (), needs)
 
 
+def is_command(node: ast.stmt) -> bool:
+    """Tell whether a statement is a command that belongs to no group of its file."""
+    return isinstance(node, ast.FunctionDef) and _decorator(node, "command") is not None and not _is_inner(node)
+
+
 def _decorator(node: ast.FunctionDef, name: str) -> ast.expr | None:
     return next((each for each in node.decorator_list if called(each) == name), None)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from experimentstash import files
-from experimentstash.declared import library
+from experimentstash.declared import click, library
 from experimentstash.declared.option import Declared, takes_unknown
 from experimentstash.schema import CallStyle
 
@@ -44,6 +44,8 @@ def read(directory: Path, entrypoint: Sequence[str]) -> Program:
         if found is None or (style is not None and found is not style):
             continue
         style = found
+        if found is CallStyle.click and declared.options and not declared.subcommands:
+            tree.body = [node for node in tree.body if not click.is_command(node)]  # programs of their own
         own = {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
         tree.body += [node for name, node in classes.items() if name not in own]
         more = library.read(tree, found)
