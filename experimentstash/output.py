@@ -41,7 +41,6 @@ _OPTION = "experimentstash_streams"
 
 def fit_streams() -> None:
     """Have stdout and stderr write whatever they are given, in ASCII where their encoding has nothing else for it."""
-    codecs.register_error(_IN_PLAIN, _in_plain)
     encoding = sys._xoptions.get(_OPTION)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError, OSError, LookupError):  # none, or one of somebody else's
@@ -71,6 +70,9 @@ def _in_plain(error: UnicodeError) -> tuple[str | bytes, int]:
         return bytes([ord(part[0]) - 0xDC00]), error.start + 1  # a byte of a file's name that is no text
     letter = _PLAIN.get(part[0]) or part[0].encode("ascii", "backslashreplace").decode()
     return letter, error.start + 1
+
+
+codecs.register_error(_IN_PLAIN, _in_plain)
 
 
 def say(*messages: str, is_laid_out: bool = False) -> None:
@@ -174,7 +176,16 @@ class Paper:
 
     width: int | None = None  # columns; None: as many as it takes
     is_coloured: bool = False
-    ellipsis: str = "…"
+    encoding: str = "utf-8"
+
+    @property
+    def ellipsis(self) -> str:
+        """What stands for what is left out: one character, whatever can be written."""
+        return "…" if self.written("…") == "…" else "~"
+
+    def written(self, text: str) -> str:
+        """Return a text as it will stand there, in ASCII where the encoding has nothing else for it."""
+        return text.encode(self.encoding, _IN_PLAIN).decode(self.encoding, "surrogateescape")
 
     def paint(self, text: str, style: Style | None) -> str:
         """Return a text in a style, if there are colours."""
@@ -200,7 +211,7 @@ def paper_of(stream: TextIO | None) -> Paper:
     """Return what a stream writes on: a terminal as wide as it is, or a file as wide as it takes."""
     wish = _colour_wish.get()
     is_coloured = wish == "always" or (wish == "auto" and not os.environ.get("NO_COLOR") and can_redraw(stream))
-    return Paper(_width(stream), is_coloured, _ellipsis(stream))
+    return Paper(_width(stream), is_coloured, getattr(stream, "encoding", None) or "utf-8")
 
 
 def as_prose(text: str, stream: TextIO | None, *, indent: int = 2) -> str:
@@ -216,15 +227,6 @@ def as_prose(text: str, stream: TextIO | None, *, indent: int = 2) -> str:
 def can_redraw(stream: TextIO | None) -> bool:
     """Tell whether a stream goes to a terminal that knows colours and can move its cursor."""
     return _is_terminal(stream) and os.environ.get("TERM", "dumb") not in ("", "dumb")
-
-
-def _ellipsis(stream: TextIO | None) -> str:
-    """Return what stands for what is left out: one character, whatever the stream can write."""
-    try:
-        "…".encode(getattr(stream, "encoding", None) or "utf-8")
-    except (UnicodeError, LookupError):
-        return "~"
-    return "…"
 
 
 def _width(stream: TextIO | None) -> int | None:

@@ -44,7 +44,7 @@ def lines(
     columns: Sequence[Column], rows: Sequence[Sequence[Cell]], paper: Paper = PLAIN, *, has_heading: bool = False
 ) -> list[str]:
     """Return the rows of a table, each one line of text."""
-    texts = [[clean(cell.text if isinstance(cell, Styled) else cell) for cell in row] for row in rows]
+    texts = [[paper.written(clean(cell.text if isinstance(cell, Styled) else cell)) for cell in row] for row in rows]
     kept = [index for index in range(len(columns)) if any(row[index] for row in texts)]
     whole = {
         index: max([cells(row[index]) for row in texts] + [cells(columns[index].heading)] * has_heading)

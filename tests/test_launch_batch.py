@@ -115,11 +115,12 @@ def test_the_script_says_it_all_and_ends_in_our_supervisor() -> None:
         "#SBATCH --nice=5",
         "#SBATCH --requeue",
         "#SBATCH --time=2",
+        "stash_here=$PWD",
         "echo 'stash: setup'",
-        batch.stop_at_failure(f"{START} $stash_code $LINENO"),
+        batch.stop_at_failure(f'cd "$stash_here"; {START} $stash_code $LINENO'),
         "module load cuda",
         "trap - ERR",
-        START,
+        f'cd "$stash_here"; {START}',
     ]
 
 
@@ -162,7 +163,29 @@ def test_setup_may_be_let_fail() -> None:
         after=None,
         setup_may_fail=True,
     )
-    assert script.splitlines()[-2:] == ["false", START]
+    assert script.splitlines()[-2:] == ["false", f'cd "$stash_here"; {START}']
+
+
+@pytest.mark.parametrize("last", ["true", "false"])
+def test_setup_may_go_to_another_directory(tmp_path: Path, last: str) -> None:
+    python = tmp_path / "python"
+    python.write_text('#!/bin/bash\nprintf "%s\\n" "$PWD" "${@:6}"\n')
+    python.chmod(0o755)
+    here = tmp_path / "the sweep's"
+    here.mkdir()
+    script = batch.script(
+        Piece(batch.terms({"setup": ["cd /", last]}, {}, warning=None, may_requeue=False, grace=0), ((run(),),)),
+        name="k3f9a2b",
+        python=str(python),
+        tasks_file=".slurm/0-0.json",
+        parallelism=None,
+        after=None,
+    )
+    (tmp_path / "script.sh").write_text(script)
+    done = subprocess.run(["bash", tmp_path / "script.sh"], cwd=here, capture_output=True, text=True)
+    said, *where = done.stdout.splitlines()
+    line = 1 + script.splitlines().index(last)
+    assert said == "stash: setup" and where == [str(here), *(["1", str(line)] if last == "false" else [])]
 
 
 def test_a_line_break_is_refused() -> None:

@@ -135,6 +135,19 @@ def test_the_least_important_columns_go_first() -> None:
     assert draw(columns, rows, Paper(6)).splitlines()[1] == "1   n…"
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_columns_stand_below_each_other_as_they_are_written(encoding: str) -> None:
+    rows = [("日本", "✗ failed"), ("Größe", "✓ completed"), ("plain", "· queued")]
+    paper = Paper(encoding=encoding)
+    lines = draw([Column("name"), Column("state")], rows, paper).splitlines()
+    assert [paper.written(line) for line in lines] == lines  # as it arrives
+    left = max(cells(paper.written(name)) for name, _ in [*rows, ("name", "")])
+    for line, (name, state) in zip(lines[1:], rows, strict=True):
+        first = paper.written(name)
+        assert line == first + " " * (left - cells(first) + 2) + paper.written(state)
+    assert draw([Column("name", least=3)], [("Größe",)], Paper(4, encoding="ascii")).splitlines()[1] == "Gr\\~"
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 def test_no_row_is_wider_than_the_terminal(here: Stash, width: int) -> None:
     runs = odd_runs(here)

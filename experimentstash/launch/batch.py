@@ -349,6 +349,9 @@ def script(
         lines.append(_told(options, cluster))
     # In the encoding of the record, whatever the locale of the node is.
     start = f"exec {shlex.join([python, '-X', 'utf8', '-S', START, tasks_file])}"
+    if piece.terms.setup:  # which may go elsewhere
+        lines.append("stash_here=$PWD")
+        start = f'cd "$stash_here"; {start}'
     if piece.terms.setup and not setup_may_fail:
         lines += [f"echo {shlex.quote(SETUP_BEGINS)}", stop_at_failure(f"{start} $stash_code $LINENO")]
         lines += [*piece.terms.setup, ENDS_STOPPING]

@@ -246,7 +246,8 @@ class Progress:
         """Return what there is to write on, a line's prefix set aside."""
         paper = self._paper
         prefix = 0 if self._is_live or paper.width is None else len(PREFIX)
-        return Paper(None if paper.width is None else max(1, paper.width - prefix), paper.is_coloured)
+        width = None if paper.width is None else max(1, paper.width - prefix)
+        return Paper(width, paper.is_coloured, paper.encoding)
 
     def _prose(self, text: str) -> str:
         return as_prose(text, self._stderr)
