@@ -440,7 +440,15 @@ def record_kept_end(run: Run) -> None:
     kept_ends.forget(_kept_name(run))
 
 
-_ENCODER = json.JSONEncoder(default=vars)
+def _plain(value: Any) -> dict[str, Any]:
+    """Return a part of a record for JSON; of a checkout, names that somebody may have given after a secret."""
+    if isinstance(value, Code):
+        return {name: _redacted(each) if name in _NAMES else each for name, each in vars(value).items()}
+    return dict(vars(value))
+
+
+_NAMES = ("branch", "omitted", "withheld", "unknown")
+_ENCODER = json.JSONEncoder(default=_plain)
 
 
 def _text(run: Run) -> str:

@@ -75,14 +75,19 @@ _CODE = (
 
 # A name and what it is given: looked for at each place, since values have some inside (--export=HF_TOKEN=…). In code
 # only a text in quotes is a value (in a notebook these are escaped); in settings the rest of the line is one.
-_NAME = r"(?<![\w.])(?=(?P<name>[A-Za-z_][\w.-]{0,80})"
+# The part from the word on that may say so: there are few of these, and each other place is passed over at once.
+_NAME = (
+    r"(?=(?P<name>(?i:pass|pw|secret|token|key|auth|cred|jwt|pat|salt|sas|cookie|bearer|otp|webhook|mnemonic)"
+    r"[\w-]{0,40})"
+)
 _QUOTED = re.compile(
-    _NAME + r"(?P<index>\\?['\"]\])?\\?['\"]?\s{0,9}(?::\s*str\s*)?(?::=|=>|[:=])\s{0,9}\\?"
-    r"(?P<quote>['\"])(?P<value>[^'\"\\\s]{6,500})\\?(?P=quote))"
+    _NAME + r"(?P<index>\\?['\"]\])?\\?['\"]?\s{0,9}(?::\s{0,9}str\s{0,9})?(?::=|=>|[:=])\s{0,9}\\?"
+    r"(?P<quote>['\"])(?P<value>[^'\"\\\s]{6,200})\\?(?P=quote))"
 )
 _PLAIN = re.compile(
-    _NAME + r"['\"]?\s{0,9}(?::=|=>|[:=>])\s{0,9}(?:[|>]-?\s{1,99})?['\"]?(?P<value>[^\s'\"#,;{}<&]{6,500}))"
+    _NAME + r"['\"]?\s{0,9}(?::=|=>|[:=>])\s{0,9}(?:[|>]-?\s{1,99})?['\"]?(?P<value>[^\s'\"#,;{}<&]{6,200}))"
 )
+_WORD_CHARACTERS = re.compile(r"[\w-]*\Z")
 # Names that leave no doubt; of others (key, token) the value must look random, or the name be that of a variable.
 _CERTAIN = re.compile(
     r"(?i)passw(?:or)?d|passphrase|secret|api[_-]?key|auth[_-]?token|access[_-]?token|access[_-]?key|private[_-]?key"
@@ -93,15 +98,15 @@ _PASSWORD = re.compile("(?i)passw(?:or)?d|passphrase")
 _SHORT_PASSWORD = re.compile("(?i)(?:^|[_-])(?:pass|pwd?)$")
 _WANDB_KEY = re.compile("[0-9a-f]{40}")
 _LOGIN = re.compile(
-    r"(?m)^\s*(?:machine\s+\S+|default)(?:\s+login\s+\S+)?\s+password\s+\S+|^PuTTY-User-Key-File-"
-    r"|^# Netscape HTTP Cookie|\"auth\"\s*:\s*\"[A-Za-z0-9+/]{8,}={0,2}\""
+    r"(?m)^[ \t]{0,40}(?:machine\s{1,40}\S+|default)(?:\s{1,40}login\s{1,40}\S+)?\s{1,40}password\s{1,40}\S"
+    r"|^PuTTY-User-Key-File-|^# Netscape HTTP Cookie|\"auth\"\s*:\s*\"[A-Za-z0-9+/]{8,}={0,2}\""
     r"|\"username\"\s*:\s*\"[^\"]+\",\s*\"key\"\s*:\s*\"[0-9a-f]{32}\""
 )
-_KUBERNETES = re.compile(r"(?m)^\s*(?:client-key-data|client-certificate-data)\s*:\s*\S{16,}|^kind:\s*Secret\s*$")
-_KUBERNETES_TOKEN = re.compile(r"(?m)^\s*-?\s*user:\s*\n\s*token\s*:\s*\S{16,}")
+_KUBERNETES = re.compile(r"(?m)^[ \t]{0,40}(?:client-key-data|client-certificate-data) *: *\S{16}|^kind: *Secret *$")
+_KUBERNETES_TOKEN = re.compile(r"(?m)^[ \t]{0,40}(?:- *)?user: *\n[ \t]*token *: *\S{16}")
 _IN_A_COMMAND = re.compile(
     r"(?:--(?:password|passwd|api[-_]?key|auth[-_]?token|access[-_]?token|token|secret)(?:[ =]|['\"],\s?)"
-    r"|\bwandb login (?:--relogin )?|\bsshpass -p ?|\bcurl\s[^\n]{0,500}?(?:-u|--user)[ =]?['\"]?[\w.@-]+:)"
+    r"|\bwandb login (?:--relogin )?|\bsshpass -p ?|\bcurl\s[^\n]{0,99}?(?:-u|--user)[ =]?['\"]?[\w.@-]+:)"
     r"['\"]?(?P<value>[^\s'\"]{8,200})"
 )
 # What only says where a value comes from.
@@ -143,14 +148,19 @@ def has_secret(text: str, name: str) -> bool:
     if is_secret_name(stem) and is_distinctive(text.strip(), _SHORTEST_PASSWORD):  # there is nothing else in it
         return True
     is_code = name.lower().endswith(_CODE)
-    if any(_is_given(each["name"], each["value"], is_code and not each["index"]) for each in _QUOTED.finditer(text)):
+    if any(_is_given(_named(each), each["value"], is_code and not each["index"]) for each in _QUOTED.finditer(text)):
         return True
-    return not is_code and any(_is_given(each["name"], each["value"], False) for each in _PLAIN.finditer(text))
+    return not is_code and any(_is_given(_named(each), each["value"], False) for each in _PLAIN.finditer(text))
+
+
+def _named(found: re.Match[str]) -> str:
+    """Return the whole of a name, a part of which was found."""
+    before = _WORD_CHARACTERS.search(found.string[max(0, found.start() - 40) : found.start()])
+    return (before[0] if before else "") + found["name"]
 
 
 def _is_given(name: str, value: str, is_code: bool) -> bool:
     """Tell whether a secret is given to a name; in settings, a password may be any word."""
-    name = name.rpartition(".")[2]
     if not is_secret_name(name):
         return False
     if _PASSWORD.search(name) and not is_code:

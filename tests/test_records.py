@@ -38,7 +38,9 @@ def run_in(directory: Path, **values: Any) -> Run:
             "experiment": "inner",
             "organizer": "fig/one",
             "tool": "t",
-            "command": Command(["python", "a b", "$x", "ü€", "\udce9", "\n"], "/cwd", {"A": "b"}, ["C"], "/bin", ["D"]),
+            "command": Command(
+                ["python", "a b", "$x", "ü€", "\udce9", "\n"], "/cwd", {"A": "b"}, ["C"], "/bin", "022", ["D"]
+            ),
             **values,
         }
     )
@@ -77,7 +79,7 @@ def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
     raw = (tmp_path / "run" / "run.json").read_bytes()
     assert raw.isascii() and raw.endswith(b"}\n")
     assert json.loads(raw)["state"] == "timed_out"
-    assert (tmp_path / "run" / "run.json").stat().st_mode & 0o777 == 0o644
+    assert (tmp_path / "run" / "run.json").stat().st_mode & 0o777 == 0o600  # as its directory is
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["run.json"]
 
 

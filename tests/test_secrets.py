@@ -401,6 +401,16 @@ def watched(stash: StashUnderTest, monkeypatch: pytest.MonkeyPatch) -> StashUnde
     return stash
 
 
+def test_a_branch_and_a_file_that_are_called_like_a_secret(watched: StashUnderTest, in_process: InProcess) -> None:
+    watched.write("tools/t/CANARYenv2pat.yaml", "password: swordfish\n")
+    git("checkout", "-qb", "fix-CANARYenv2pat", cwd=watched.root)
+    for words in (["run", "one"], ["run", "one", "code=frozen"]):
+        assert in_process(watched, *words).returncode == 0
+    for run in watched.run_directories():
+        text = (run / "run.json").read_text()
+        assert "CANARY" not in text and "fix-<GH_PAT>" in text and "<GH_PAT>.yaml" in text
+
+
 def test_no_canary_is_left(watched: StashUnderTest, in_process: InProcess) -> None:
     stash = watched
     said = [
