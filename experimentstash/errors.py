@@ -31,6 +31,10 @@ class SecretError(StashError):
     """A secret's value is where it would be written to disk."""
 
 
+class CommandLineError(StashError):
+    """What the command line says has no meaning, or not for all that it is said of. A sweep doesn't begin with it."""
+
+
 class SurroundingsError(StashError):
     """The machine doesn't let us: a disk is full, or broken. Nothing is wrong with what was asked for."""
 

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from experimentstash import schema, yaml_files
-from experimentstash.errors import StashError, did_you_mean
+from experimentstash.errors import CommandLineError, StashError, did_you_mean
 from experimentstash.loader import CONFIG_NAME, RememberingLoader
 from experimentstash.parameters import name_of, read
 from experimentstash.quoting import quoted
@@ -155,7 +155,7 @@ def _composition(error: ConfigCompositionException, stash: Stash, overrides: Seq
             lacked = _lacked(_full_key(cause), stash, overrides, f"sweep them apart, or give it to all: {other}")
             if lacked is not None:
                 return lacked
-        return StashError(
+        return CommandLineError(
             f"command line: unknown key {_full_key(cause)!r}.{did_you_mean(unknown['key'], valid)}{_listed(valid)}",
             f"to add a key, write {hint[1]}" if hint and not unknown["type"] else None,
         )
@@ -165,16 +165,16 @@ def _composition(error: ConfigCompositionException, stash: Stash, overrides: Seq
         valid = _composed_keys(parent, stash, overrides)
         lacked = _lacked(deleted[1], stash, overrides, "sweep them apart")
         told = f"command line: there is no {deleted[1]} to remove."
-        return lacked or StashError(f"{told}{did_you_mean(deleted[1].rpartition('.')[2], valid)}{_listed(valid)}")
+        return lacked or CommandLineError(f"{told}{did_you_mean(deleted[1].rpartition('.')[2], valid)}{_listed(valid)}")
     if text.startswith("Error merging override"):
-        return StashError(
+        return CommandLineError(
             f"command line: {text.removeprefix('Error merging override ')}: {_first_line(error.__cause__)}."
         )
     if text.startswith("Could not override 'exp'"):
-        return StashError("command line: an experiment is added with a plus sign.", text.rpartition("use ")[2])
+        return CommandLineError("command line: an experiment is added with a plus sign.", text.rpartition("use ")[2])
     if text.startswith("Ambiguous value"):
         value = re.search(r"argument '(.*)'\n", text)
-        return StashError(
+        return CommandLineError(
             f"command line: {value[1] if value else 'a value'} has several values.",
             "to run all of them add -m; to give a list write key=[a,b]; for a text with commas write 'key=\"a,b\"'",
         )
@@ -222,7 +222,7 @@ def _lacked(key: str, stash: Stash, overrides: Sequence[str], mend: str) -> Stas
     having, lacking = _lacking(key, stash, overrides)
     if not having or not lacking:
         return None
-    return StashError(
+    return CommandLineError(
         f"command line: {key} is no parameter of the experiment{'' if len(lacking) == 1 else 's'} {_some(lacking)};"
         f" {_some(having)} {'has' if len(having) == 1 else 'have'} it.",
         mend,

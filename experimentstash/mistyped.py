@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Union, get_args, get_origin
 
 from omegaconf import DictConfig
 
@@ -30,7 +30,7 @@ def _mistyped(node: Any, place: str) -> Iterator[tuple[str, str]]:
             yield place, "a text with a NUL character in it, which nothing outside can be given"
         return
     element = node._metadata.element_type
-    is_plain = element in _PLAIN_TYPES or getattr(element, "__args__", (None,))[0] in _PLAIN_TYPES
+    is_plain = element in _PLAIN_TYPES or (get_origin(element) is Union and get_args(element)[0] in _PLAIN_TYPES)
     is_free = (
         element is Any and not dataclasses.is_dataclass(node._metadata.object_type) and not place.startswith("hydra")
     )

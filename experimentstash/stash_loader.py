@@ -28,7 +28,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, flag_override
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
 from experimentstash import parameters, yaml_files
-from experimentstash.errors import StashError, did_you_mean
+from experimentstash.errors import CommandLineError, StashError, did_you_mean
 from experimentstash.mistyped import refuse_mistyped
 from experimentstash.parameters import ClashError, Leaf, Leaves, Name
 from experimentstash.yaml_files import YamlError
@@ -421,7 +421,7 @@ def _is_choice(keys: tuple[str, ...]) -> bool:
 
 
 def _contradiction(first: Override, second: Override) -> StashError:
-    return StashError(
+    return CommandLineError(
         f"command line: {first.input_line!r} and {second.input_line!r} say different things of the same parameter.",
         "keep one of them",
     )

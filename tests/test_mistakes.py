@@ -126,7 +126,7 @@ def test_in_a_registration(plain: StashUnderTest, in_process: InProcess, text: s
         (["+exp=fig/good", "timeout=1 fortnight"], ["timeout: '1 fortnight' is not a duration"]),
         (["params.sleep=1"], ["unknown key 'params.sleep'"]),
         (["debug=true"], ["Nothing says which tool to run", "  fig/good  fine", "+exp=NAME"]),
-        (["-m", "+exp=fig/good,fig/god"], ["There is no experiment 'fig/god'"]),
+        (["-m", "+exp=fig/good,other", "params.slep=1"], ["unknown key 'params.slep'"]),
         (["-m", "+exp=fig/good", "params.sleep=[a,c"], ["can't be read"]),
     ],
 )

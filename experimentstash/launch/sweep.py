@@ -1,7 +1,8 @@
 """What a sweep's jobs go through before any is launched, with Hydra's basic sweeper and ours.
 
 Their list is kept, so that the sweep can be resumed. Each is composed once, so that mistakes are seen at once: a job
-that has one is refused alone, and only where all jobs have the same one there is no sweep. A launcher of another
+that has one is refused alone; only where all jobs have the same one, or where what the command line says has no meaning
+for some, there is no sweep. A launcher of another
 package, which would give up all jobs for one that it can't begin, gets only those that it can.
 """
 
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.plugins.launcher import Launcher
 
 from experimentstash import preparing, records, runs, session, sweep_list
-from experimentstash.errors import StashError
+from experimentstash.errors import CommandLineError, StashError
 from experimentstash.job_config import is_dry, sweep_directory
 from experimentstash.launch import jobs
 from experimentstash.output import complain, say
@@ -46,7 +47,10 @@ def listed(config: DictConfig, batches: sweep_list.Batches) -> sweep_list.Batche
 def look_through(
     context: HydraContext, config: DictConfig, batch: Sequence[Sequence[str]], first_number: int, *, is_all: bool
 ) -> None:
-    """Compose the jobs of a batch and say which ones can't be; StashError if that are all of the sweep, and alike."""
+    """Compose the jobs of a batch and say which ones can't be.
+
+    Raises StashError if that are all of the sweep, and alike, and whatever is wrong with the command line.
+    """
     continuation = session.continuation()
     left = 0
     refused: dict[int, StashError] = {}
@@ -58,8 +62,8 @@ def look_through(
             context.config_loader.load_sweep_config(config, list(overrides))
         except Exception as error:
             mistake = preparing.explained(error, overrides, Path(str(number)))
-            if mistake is None:
-                raise
+            if mistake is None or isinstance(mistake, CommandLineError):
+                raise  # what is said of the whole sweep is explained with all of its words
             refused[number] = mistake
     if is_all and len(refused) == left and len({_gist(each) for each in refused.values()}) == 1:
         raise next(iter(refused.values()))
