@@ -6,9 +6,10 @@ import datetime
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
+from pathlib import Path
 
-from experimentstash import tables
+from experimentstash import sweep_list, tables
 from experimentstash.durations import describe, parse
 from experimentstash.gpus import asked
 from experimentstash.output import PLAIN, Paper, Style
@@ -70,7 +71,10 @@ def sweep_table(
     if most is not None and len(runs) > most:
         shown = [run for run in runs if run.state not in _MARKS or run.warnings][:most]
     columns = [_RUN, _EXPERIMENT, _STATE, Column("result", rank=1), Column("time", rank=2), _path("log")]
-    rows = [(run.id, title(run), state_cell(run), result(run), _took(run), log_of(stash, run) or "-") for run in shown]
+    rows = [
+        (run.id, named, state_cell(run), result(run), _took(run), log_of(stash, run) or "-")
+        for run, named in zip(shown, _titles(shown, paper), strict=True)
+    ]
     lines = [tables.draw(columns, rows, paper)] if rows else []
     return "\n".join([*lines, *_warnings(runs, paper), counts(runs, paper, unbegun)])
 
@@ -106,8 +110,8 @@ def runs_table(stash: Stash, runs: Sequence[Run], paper: Paper = PLAIN) -> str:
         _path("directory"),
     ]
     rows = [
-        (run.id, state_cell(run), title(run), run.tool, result(run), _when(run), _took(run), stash.relative(run.path))
-        for run in runs
+        (run.id, state_cell(run), named, run.tool, result(run), _when(run), _took(run), stash.relative(run.path))
+        for run, named in zip(runs, _titles(runs, paper), strict=True)
     ]
     return "\n".join([tables.draw(columns, rows, paper), *_warnings(runs, paper)])
 
@@ -193,9 +197,16 @@ def words(state: State) -> str:
     return state.value.replace("_", " ")
 
 
-def title(run: Run) -> str:
-    """Return what tells a run from the others of its sweep: its experiment and its own overrides."""
-    own = [override for override in run.overrides if not override.startswith(_NOT_TELLING)]
+def _titles(runs: Sequence[Run], paper: Paper) -> list[str]:
+    """Return the runs' titles; on a terminal, whose width is scarce, without what all runs of a sweep have."""
+    sweeps = {run.sweep for run in runs if run.sweep is not None and paper.width is not None}
+    shared = {sweep: sweep_list.shared(Path(sweep)) for sweep in sweeps}
+    return [title(run, shared.get(run.sweep or "", ())) for run in runs]
+
+
+def title(run: Run, shared: Container[str] = ()) -> str:
+    """Return what tells a run from the others of its sweep: its experiment and its own overrides, not the shared."""
+    own = [each for each in run.overrides if not each.startswith(_NOT_TELLING) and each not in shared]
     return " ".join([run.organizer or run.tool, *own])
 
 

@@ -37,6 +37,15 @@ def read(sweep: Path) -> Batches:
     return batches
 
 
+def shared(sweep: Path) -> frozenset[str]:
+    """Return the overrides that all jobs of a sweep have; none if there is one job, or if it can't be told."""
+    try:
+        jobs = [frozenset(job) for batch in read(sweep) for job in batch]
+    except StashError:
+        return frozenset()
+    return frozenset.intersection(*jobs) if len(jobs) > 1 else frozenset()
+
+
 def _is_list(value: object, depth: int) -> bool:
     """Tell whether it is texts in lists that are so deep."""
     if depth == 0:

@@ -367,6 +367,21 @@ def letting_go(shell: StashUnderTest, terminal: Terminal, number: int) -> None:
     (shell.root / f"go-{number}").touch()
 
 
+def test_what_all_runs_of_a_sweep_have_takes_no_room(shell: StashUnderTest) -> None:
+    argv = program(*TWO_AT_ONCE, "+exp=figure1/long", "params.n=0,1,2,3", "description=the_same_value_in_all_of_them")
+    with Terminal(argv, cwd=shell.root, columns=60) as terminal:
+        terminal.until(lambda seen: "2 running" in seen.text)
+        assert [number for number in (0, 1) if f"params.n={number} " in terminal.lines[number]] == [0, 1]
+        for number in range(4):
+            letting_go(shell, terminal, number)
+        assert terminal.end() == 1
+    assert all(terminal.text.count(f"params.n={number} ") == 2 for number in range(4))  # as it ended, and in the table
+    assert "the_same" not in terminal.text
+    listed = shown(shell, "runs", columns=60)
+    assert [f"params.n={number}" in row for number, row in enumerate(listed.lines[1:5])] == [True] * 4
+    assert shell.cli("runs").stdout.count("the_same_value") == 4  # a file has room
+
+
 @pytest.mark.parametrize("columns", [50, 80, 120, 200])
 def test_a_live_table_and_the_runs_that_have_ended(shell: StashUnderTest, columns: int) -> None:
     argv = program(*TWO_AT_ONCE, f"+exp='figure1/{WIDE}'", "params.n=0,1,2,3")

@@ -10,8 +10,9 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from experimentstash import records, tables
+from experimentstash import records, sweep_list, tables
 from experimentstash.durations import describe
 from experimentstash.launch.live import Aside, Picture
 from experimentstash.output import PREFIX, Paper, Style, as_prose, say
@@ -86,6 +87,7 @@ class _Tally:
     done: int = 0
     failed: int = 0
     cancelled: int = 0
+    shared: frozenset[str] = frozenset()  # the overrides that all runs of the sweep have
     expectation: Expectation = field(default_factory=Expectation)
 
     @property
@@ -137,6 +139,7 @@ class Progress:
     def __init__(self, stash: Stash, *, total: int, slots: int | None, is_live: bool) -> None:
         self._stash = stash
         self._tally = _Tally(total, slots)
+        self._found: frozenset[str] | None = None
         self._is_live = is_live
         self._picture = Picture(sys.stderr)
         self._paper = self._picture.paper
@@ -156,10 +159,12 @@ class Progress:
         # It may have begun before anybody looked.
         start = time.monotonic() - (0.0 if run.started is None else max(0.0, time.time() - records.moment(run.started)))
         line = None if self._is_live else self._line(run)
+        shared = self._shared(run) if self._is_live else frozenset()
 
         def note() -> str | None:
             self._tally.running[run.id] = run, start
             self._tally.expectation.meet(run)
+            self._tally.shared = shared
             return line
 
         self._events.put(note)
@@ -239,8 +244,14 @@ class Progress:
             return "  ".join(filter(None, words))
         state = state_cell(run)
         text = (state.text + more).ljust(_STATE_WIDTH)
-        row = (Styled(text, state.style), run.id, title(run), took, count)
+        row = (Styled(text, state.style), run.id, title(run, self._shared(run)), took, count)
         return tables.lines(_ENDED, [row], self._room())[0]
+
+    def _shared(self, run: Run) -> frozenset[str]:
+        """Return what all runs of the sweep have; its list is read once."""
+        if self._found is None:
+            self._found = frozenset() if run.sweep is None else sweep_list.shared(Path(run.sweep))
+        return self._found
 
     def _room(self) -> Paper:
         """Return what there is to write on, a line's prefix set aside."""
@@ -309,7 +320,7 @@ def _table(tally: _Tally, now: float, paper: Paper) -> list[str]:
             (
                 Styled("▶ running".ljust(_STATE_WIDTH), Style.AT_WORK),
                 run.id,
-                title(run),
+                title(run, tally.shared),
                 describe(now - start),
                 of_about,
             )
