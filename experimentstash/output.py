@@ -197,7 +197,7 @@ PLAIN = Paper()
 COLOUR_WISHES = ("auto", "always", "never")
 _colour_wish: ContextVar[str] = ContextVar("colour_wish", default="auto")
 # Wider lines of prose are hard to read.
-_PROSE_WIDTH = 80
+PROSE_WIDTH = 80
 # The columns of a terminal that doesn't say how many it has.
 _USUAL_WIDTH = 80
 
@@ -221,7 +221,7 @@ def as_prose(text: str, stream: TextIO | None, *, indent: int = 2) -> str:
         return text
     from experimentstash.text import filled  # here, because a job's output is a file
 
-    return filled(text, min(width, _PROSE_WIDTH), indent=indent)
+    return filled(text, min(width, PROSE_WIDTH), indent=indent)
 
 
 def can_redraw(stream: TextIO | None) -> bool:

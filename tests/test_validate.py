@@ -13,6 +13,7 @@ import pytest
 from experimentstash.checks import Problem, Severity
 from experimentstash.commands.validate import Report, describe, validate
 from experimentstash.errors import StashError
+from experimentstash.output import Paper
 from experimentstash.workspace import Stash
 from tests.conftest import StashUnderTest, git
 
@@ -460,6 +461,14 @@ def test_the_command_line(sound: StashUnderTest) -> None:
     debug = sound.cli("validate", "--debug", "--exp", "fig/*", cwd=sound.root / "conf")
     assert debug.returncode == 0 and "stash: composition  fig/tuned: ok\n" in debug.stderr
     assert sound.cli("validate", "--tool", "nope").returncode == 2
+
+
+def test_what_is_valid_is_broken_between_words() -> None:
+    what = f"unknown key 'x'.\nValid: {', '.join(['estimated_runtime'] * 20)}"
+    report = Report((Problem("composition", what, "conf/exp/bad.yaml", line=3),), ("composition",), 1, 1)
+    lines = describe(report, Paper(50)).splitlines()
+    assert max(map(len, lines)) <= 50 and sum(line.count("estimated_runtime") for line in lines) == 20
+    assert f"    Valid: {', '.join(['estimated_runtime'] * 20)}" in describe(report)  # a file has room
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import dataclasses
 import json
 import sys
 import tempfile
+import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,15 +26,18 @@ from experimentstash.deep import PATIENCE, can_compose, check_deep
 from experimentstash.errors import StashError, did_you_mean
 from experimentstash.freeze import Bases, Plan, Request, plan
 from experimentstash.organizers import Organizer, Organizers
-from experimentstash.output import PLAIN, Paper, Style, as_prose, paper_of, say
+from experimentstash.output import PLAIN, PROSE_WIDTH, Paper, Style, as_prose, paper_of, say
 from experimentstash.process import CommandError
 from experimentstash.quoting import quoted
+from experimentstash.text import filled
 from experimentstash.workspace import Stash, find_stash
 from experimentstash.yaml_lines import line_of
 
 # So many experiments take long enough to compose that one wants to know what is going on.
 _MANY = 200
 _EVERYTHING = "stash"
+# Before the lines that a problem has besides its first.
+_MARGIN = "    "
 _STYLES = {Severity.error: Style.BAD, Severity.warning: Style.ODD}
 
 
@@ -146,15 +150,19 @@ def validate(
 def describe(report: Report, paper: Paper = PLAIN) -> str:
     """Return the problems by file, and a line that sums them up."""
     lines = []
+    room = None if paper.width is None else min(paper.width, PROSE_WIDTH) - len(_MARGIN)
     for where in sorted({problem.where for problem in report.problems}):
         lines.append(paper.paint(where, Style.HEADING))
         here = [problem for problem in report.problems if problem.where == where]
         for problem in sorted(here, key=lambda problem: problem.line or 0):
             severity = paper.paint(f"{problem.severity.value}:", _STYLES[problem.severity])
             line = f"line {problem.line}: " if problem.line is not None else ""
-            lines.append(f"  {severity} {line}" + problem.what.replace("\n", "\n    "))
+            first, _, rest = problem.what.partition("\n")
+            lines.append(f"  {severity} {line}{first}")
+            if rest:
+                lines.append(textwrap.indent(filled(rest, room), _MARGIN))
             if problem.mend:
-                lines.append(f"    → {problem.mend}")
+                lines.append(f"{_MARGIN}→ {problem.mend}")
         lines.append("")
     warnings = len(report.problems) - report.errors
     counts = [_number(count, word) for count, word in ((report.errors, "error"), (warnings, "warning")) if count]
