@@ -11,6 +11,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobRuntime, setup_globals
 
+from experimentstash import interpolations
 from experimentstash.output import USAGE
 from experimentstash.schema import StashConfig
 from experimentstash.workspace import ROOT_VARIABLE, Stash, new_token
@@ -26,6 +27,7 @@ GUARD = "experimentstash"
 
 def register() -> None:
     """Tell Hydra the types and defaults on which a stash's root config builds (`defaults: [experimentstash]`)."""
+    interpolations.bound()
     store = ConfigStore.instance()
     store.store(name="experimentstash_types", node=StashConfig, provider="experimentstash")
     stamp = f"${{now:%Y-%m-%d}}/${{now:%H-%M-%S}}-${{oc.env:{TOKEN_VARIABLE}}}"

@@ -18,6 +18,7 @@ from experimentstash import (
     durations,
     freeze,
     hydra_files,
+    interpolations,
     job_terms,
     limits,
     permissions,
@@ -86,6 +87,9 @@ def _launch_with(config: DictConfig, launcher: LocalLauncherConfig) -> None:
 
 class Guard(Callback):
     """Refuses what can't work before it begins, and hands the grace signal to submitit's SLURM launcher."""
+
+    def __init__(self) -> None:
+        interpolations.bound()  # also in the processes that launchers of other packages start
 
     @_refusing()
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:

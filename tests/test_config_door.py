@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash import interrupts, yaml_files
+from experimentstash import interpolations, interrupts, yaml_files
 from experimentstash.quoting import in_quotes, quoted
 from experimentstash.workspace import Stash, find_stash
 from tests.conftest import PATIENCE, InProcess, StashUnderTest
@@ -400,6 +400,43 @@ def test_an_alias_counts_for_what_it_stands_for(tmp_path: Path) -> None:
 def test_the_deepest_that_is_read_can_be_composed(plain: StashUnderTest, told: Told) -> None:
     levels = yaml_files.DEEPEST - 1
     plain.write("conf/exp/m.yaml", f"{HEAD}vars: {'{a: ' * levels}1{'}' * levels}\n")
+    code, _, stderr = told("+exp=m", SHOWN)
+    assert code == 0, stderr
+
+
+def _doubling(first: str, template: str) -> str:
+    lines = [template.format(at=at, before="${vars.a" + str(at - 1) + "}") for at in range(1, 40)]
+    return f"vars:\n  a0: {first}\n" + "".join(f"  {line}\n" for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (_doubling("x", "a{at}: '{before}{before}'") + "params: {say: '${vars.a39}'}\n", "more than 300 "),
+        (_doubling("[1]", "a{at}: ['{before}', '{before}']") + "params: {say: '${vars.a39}'}\n", "more than 300 "),
+        (_doubling("{p: 1}", "a{at}: {{p: '{before}', q: '{before}'}}"), "more than 300 "),
+        (_doubling("x", "a{at}: '{before}{before}'") + "tool: {env: {A: '${vars.a39}'}}\n", "more than 300 "),
+        (_doubling("x", "a{at}: '{before}{before}'") + "hydra: {run: {dir: '${vars.a39}'}}\n", "more than 300 "),
+        (f"vars: {{a: {'x' * 500}}}\nparams: {{say: '{'${vars.a}' * 9}'}}\n", "more than 4,000 characters"),
+    ],
+)
+def test_interpolations_that_double_each_other(
+    text: str, expected: str, plain: StashUnderTest, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interpolations, "MOST", 300)  # the right values take seconds
+    monkeypatch.setattr(interpolations, "MOST_IN_ALL", 300)
+    monkeypatch.setattr(interpolations, "LONGEST", 4000)
+    plain.write("conf/exp/m.yaml", HEAD + text)
+    refuses(told, ["+exp=m"], expected)
+    code, stdout, _ = told("validate")
+    assert code == 1 and expected in stdout
+    code, stdout, _ = told("-m", "+exp=m,fig/good")
+    assert code == 1 and "2 runs: 1 completed, 1 failed" in stdout
+
+
+def test_many_interpolations_are_none_of_these(plain: StashUnderTest, told: Told) -> None:
+    many = "".join(f"  a{at}: ${{vars.a}}\n" for at in range(interpolations.MOST + 1))
+    plain.write("conf/exp/m.yaml", f"{HEAD}vars:\n  a: x\n{many}")
     code, _, stderr = told("+exp=m", SHOWN)
     assert code == 0, stderr
 

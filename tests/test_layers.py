@@ -17,7 +17,7 @@ LAYERS = (
     {"errors", "gpus"},
     {"redaction", "parameters", "procfs", "quoting", "schema", "signals", "steps", "terminal", "detect_writes", "text"},
     {"files", "mistyped"},
-    {"yaml_files"},
+    {"yaml_files", "interpolations"},
     {"stash_loader"},
     {"loader"},
     {
@@ -154,6 +154,7 @@ COMPOSERS = {
     "config_store",
     "stash_loader",
     "guard",
+    "interpolations",
     "job_config",
     "loader",
     "mistakes",
