@@ -55,7 +55,8 @@ def find(stash: Stash, name: str) -> Run | Sweep:
         try:
             run_id = known_id(directory) or records.read(directory).id
         except StashError as error:  # it may have been meant
-            unread = f"\n{error.message}"
+            if not unread or name in directory.name:
+                unread = f"\n{error.message}"
             continue
         if run_id == name:
             return runs.look(stash, directory)

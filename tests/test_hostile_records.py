@@ -313,3 +313,12 @@ def test_another_array_s_job_is_not_a_run_s(here: Stash, tmp_path: Path) -> None
 def test_paths_that_another_process_wrote_in_another_locale() -> None:
     assert typed.path("/tmp/\udcc3\udca4", "x") == "/tmp/ä"
     assert typed.argument("\udce9", "x") == "\udce9"
+
+
+def test_of_several_unreadable_records_the_one_that_was_named_is_told(here: Stash, in_process: InProcess) -> None:
+    directories = sorted(here.root / run.directory for run in (ended(here), ended(here), ended(here)))
+    for directory in directories:
+        (directory / "run.json").write_text("{}")
+    for directory in directories:
+        done = in_process(command_line(here), "show", directory.name.rpartition("-")[2])
+        assert done.returncode == 2 and f"{directory.name}/run.json" in done.stderr, done.stderr
