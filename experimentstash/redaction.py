@@ -252,8 +252,13 @@ def secrets_in(environment: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _secrets_of(name: str, value: str) -> Iterator[str]:
-    """Yield what is secret in the value of one variable."""
+@functools.lru_cache(maxsize=1024)
+def _secrets_of(name: str, value: str) -> tuple[str, ...]:
+    """Return what is secret in the value of one variable. The jobs of a sweep have nearly all of theirs in common."""
+    return tuple(_found_in(name, value))
+
+
+def _found_in(name: str, value: str) -> Iterator[str]:
     if is_secret_name(name) and _is_secret_value(value) and not _is_harmless(name, value):
         yield value
         yield from (part for part in re.split(r"[\s,;]+", value) if part != value and is_distinctive(part))
@@ -401,12 +406,13 @@ def _as_word(secret: str) -> re.Pattern[str]:
     return re.compile(rf"(?<![\w-]){re.escape(secret)}(?![\w-])")
 
 
-_cache: dict[frozenset[tuple[str, str]], Known] = {}
+_cache: dict[frozenset[object], Known] = {}
 
 
 def known(environment: Mapping[str, str]) -> Known:
     """Return the secrets of an environment. A sweep asks for each of thousands of jobs."""
-    key = frozenset(environment.items())
+    # What os.environ keeps inside, because decoding all of it for each line that is said takes longer than the rest.
+    key = frozenset(getattr(environment, "_data", environment).items())
     found = _cache.get(key)
     if found is None:
         if len(_cache) >= 8:
