@@ -211,6 +211,9 @@ def _unused(config: DictConfig, hydra: Any) -> list[str]:
 _KEY = re.compile(r"(?<!\\)\$\{([^\s${}:]+)\}")
 
 
+_MISSING = object()
+
+
 def _no_texts(config: DictConfig) -> Iterator[tuple[str, str, Any]]:
     """Yield the interpolated values of which `arguments` and `env` would make a text in one of several ways."""
     given = [(f"arguments.{index}", node) for index, node in enumerate(_nodes(config.arguments))]
@@ -221,7 +224,7 @@ def _no_texts(config: DictConfig) -> Iterator[tuple[str, str, Any]]:
             if key.startswith("."):
                 continue
             try:
-                value = OmegaConf.select(config, key, throw_on_resolution_failure=False)
+                value = OmegaConf.select(config, key, default=_MISSING)
             except OmegaConfBaseException:
                 continue  # whoever reads the text says so
             if value is None and text == f"${{{key}}}" and where.startswith("env."):
