@@ -17,6 +17,7 @@ from pathlib import Path
 from experimentstash import records
 from experimentstash.errors import StashError
 from experimentstash.files import make_private, read_regular, read_text, write_atomically
+from experimentstash.output import say
 from experimentstash.workspace import ROOT_VARIABLE, Stash, token_of
 
 _NAME_LENGTH = 16
@@ -39,6 +40,7 @@ def directories(stash: Stash, *, superseded: bool = False) -> Iterator[Path]:
     seen: set[tuple[int, int]] = set()  # a place may have two paths
     several = roots(stash)
     for root in several:
+        _say_if_away(root)
         for directory in records.directories(root, superseded=superseded, within=root in stash.run_roots):
             if len(several) > len(stash.run_roots):
                 with contextlib.suppress(OSError):
@@ -47,6 +49,13 @@ def directories(stash: Stash, *, superseded: bool = False) -> Iterator[Path]:
                         continue
                     seen.add((stat.st_dev, stat.st_ino))
             yield directory
+
+
+@functools.cache  # once is enough
+def _say_if_away(root: Path) -> None:
+    """Say that a place for runs is away, as a disk that isn't mounted: there may be runs that nobody sees."""
+    if root.is_symlink() and not root.exists():
+        say(f"the runs in {root.name} can't be seen: it is a link to {os.readlink(root)}, where nothing is")
 
 
 def sweep_above(directory: Path) -> Path | None:

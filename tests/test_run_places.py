@@ -291,3 +291,11 @@ def test_many_results_are_looked_at_quickly(tmp_path: Path) -> None:
 
     found = results.among(root, [*names, "code.py"], code=[root / "conf"], tracked=tracked)
     assert found == set(names) and len(asked) == 1
+
+
+def test_a_place_that_is_away_is_said(plain: StashUnderTest, tmp_path: Path) -> None:
+    assert plain.cli("-m", "+exp=one", "params.n=1").returncode == 0
+    (plain.root / "outputs").symlink_to(tmp_path / "not mounted")
+    for words in (["runs"], ["show", "latest"], ["cancel", "--all"]):
+        done = plain.cli(*words)
+        assert done.stderr.count("the runs in outputs can't be seen") == 1 and "not mounted" in done.stderr, done.stderr
