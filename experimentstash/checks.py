@@ -305,9 +305,8 @@ def check_environment(stash: Stash, recipe: Recipe) -> list[Problem]:
     had_one = recipe.directory.parent.is_dir() and any(
         (path / environments.READY_MARK).exists() for path in recipe.directory.parent.iterdir()
     )
-    what = (
-        f"{recipe.origin} has changed since its environment was made" if had_one else "its environment is not made yet"
-    )
+    others = f": the one that is here was made from another {recipe.origin}, or in another place" if had_one else ""
+    what = f"the environment of the tool as it is now is not made yet{others}"
     mend = f"experimentstash tool sync {shlex.quote(recipe.name)}"
     return [_warning("environment", what, _registration(stash, recipe.name), mend)]
 

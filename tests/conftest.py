@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -15,7 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
+from hypothesis import HealthCheck
 
 from tests.leftovers import Leftovers
 from tests.prepared import READ_AT_START, Prepared
@@ -60,6 +63,11 @@ LEFTOVERS = pytest.StashKey[Leftovers]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[LEFTOVERS] = Leftovers()
+    # What is tested with Ctrl-C needs it, which a shell takes from what it starts in the background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # However long a loaded machine takes.
+    hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    hypothesis.settings.load_profile("patient")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

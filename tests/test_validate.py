@@ -233,7 +233,7 @@ def test_an_environment_that_is_not_made(sound: StashUnderTest) -> None:
     made = sound.root / ".experimentstash" / "environments" / "fresh" / "0123456789abcdef"
     made.mkdir(parents=True)
     (made / "experimentstash.json").write_text("{}")
-    only(check(sound), "environment", "conf/tool/fresh.yaml", "has changed since", severity=Severity.warning)
+    only(check(sound), "environment", "conf/tool/fresh.yaml", "made from another", severity=Severity.warning)
 
 
 # --- submodules ------------------------------------------------------------------------------------------------------
