@@ -29,7 +29,9 @@ class Before:
                 if content is None:
                     path.unlink(missing_ok=True)
                 else:
+                    mode = path.stat().st_mode  # Hydra has written into the file that was there
                     files.write_atomically(path, content)
+                    path.chmod(mode & 0o7777)
             for directory in self.missing:
                 with contextlib.suppress(FileNotFoundError):
                     directory.rmdir()

@@ -73,6 +73,8 @@ def _stumbled(error: BaseException, stash: Stash, overrides: Sequence[str]) -> S
     beyond = frames[ours[-1] + 1 :] if ours else frames
     if not beyond or beyond[0].partition(".")[0] not in _COMPOSE:
         return None
+    if any(name.startswith("hydra_plugins.") for name in beyond):  # a sweeper's or launcher's own
+        return None
     place = _likely_file(stash, overrides, "")
     if isinstance(error, RecursionError):
         return StashError(

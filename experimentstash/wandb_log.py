@@ -110,7 +110,7 @@ def append(stream: BinaryIO, payloads: Iterable[bytes]) -> None:
     size = stream.seek(0, os.SEEK_END)
     end = found[-1].end if found else min(size, len(FILE_HEADER))
     stream.seek(0)
-    if FILE_HEADER[:end] != stream.read(end)[: len(FILE_HEADER)]:
+    if FILE_HEADER[:end] != stream.read(min(end, len(FILE_HEADER))):
         raise ValueError("not a W&B log")
     if end < len(FILE_HEADER):  # killed while the file was begun
         stream.seek(0)

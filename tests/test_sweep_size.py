@@ -14,10 +14,18 @@ def tooled(stash: StashUnderTest) -> StashUnderTest:
     return stash
 
 
-@pytest.mark.parametrize("empty", ["params.a=range(3,3)", "tool=glob(zz*)"])
-def test_nothing_to_run_is_an_error_that_says_why(tooled: StashUnderTest, in_process: InProcess, empty: str) -> None:
+@pytest.mark.parametrize(
+    ("empty", "why"),
+    [
+        ("params.a=range(3,3)", "params.a=range(3,3) stands for nothing: the sweep has no runs."),
+        ("tool=glob(zz*)", "No tool matches 'zz*'.\nTools: first"),
+    ],
+)
+def test_nothing_to_run_is_an_error_that_says_why(
+    tooled: StashUnderTest, in_process: InProcess, empty: str, why: str
+) -> None:
     done = in_process(tooled, "-m", "+exp=one", empty)
-    assert done.returncode == 2 and f"{empty} stands for nothing: the sweep has no runs." in done.stderr
+    assert done.returncode == 2 and why in done.stderr
     assert not list(tooled.root.glob("multirun/*/*"))
 
 

@@ -129,7 +129,7 @@ def test_the_end_of_a_large_log_is_found_without_reading_it_all(tmp_path: Path) 
     before = bytes_read()
     assert wandb_runs.complete(run, 7, preempted=False)
     assert wandb_runs.ending(run).exit_code == 7
-    assert bytes_read() - before < 1_000_000
+    assert bytes_read() - before < 4_000_000
 
 
 def test_one_record_larger_than_the_tail_is_still_followed_by_the_end(tmp_path: Path) -> None:
