@@ -63,8 +63,9 @@ LEFTOVERS = pytest.StashKey[Leftovers]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[LEFTOVERS] = Leftovers()
-    # What is tested with Ctrl-C needs it, which a shell takes from what it starts in the background.
+    # A shell takes these from what it starts in the background, and some tests are of them.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     # However long a loaded machine takes.
     hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     hypothesis.settings.load_profile("patient")

@@ -332,7 +332,7 @@ def test_a_run_is_shown_in_sentences_that_are_broken_between_words(here: Stash) 
             break
         told.append(line[column:])
     assert " ".join(told) == f"{reason}\\x1b[2J\\rgone"
-    assert len(told) > 2 and all(line[:1] in (*"abcdefghijklmnopqrstuvwxyzCPSW", " ") for line in terminal.lines)
+    assert len(told) > 2 and all(len(line) <= 60 for line in terminal.lines)
 
 
 def test_what_is_printed_without_arguments_fits(stash: StashUnderTest) -> None:

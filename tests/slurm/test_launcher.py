@@ -273,7 +273,8 @@ def test_a_misspelled_option_is_said_by_sbatch(plain: StashUnderTest) -> None:
 def test_why_it_waits(plain: StashUnderTest) -> None:
     held = submit(plain, "+exp=plain", "params.fail=0,0", "+resources.extra.hold=true")
     later = submit(plain, "+exp=plain", "+resources.extra.begin=now+3600")
-    shown = plain.cli("runs").stdout
+    # SLURM has no reason to tell before it has looked at a job.
+    shown = eventually(lambda: "(BeginTime)" in (said := plain.cli("runs").stdout) and said.count("Held") and said)
     first, second = (one["id"] for one in held.records())
     assert f"{second}, {first} wait" in shown or f"{first}, {second} wait" in shown or shown.count("(JobHeldUser)") == 2
     assert f"· {later.records()[0]['id']} waits: it is to begin later (BeginTime)" in shown
