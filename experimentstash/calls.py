@@ -237,6 +237,20 @@ def doubtful(calling: Calling, params: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def untyped(call: CallConfig, params: Mapping[str, Any]) -> list[str]:
+    """Say which parameters the tool's own configuration file gives their type, which isn't read here."""
+    if call.style is not CallStyle.ml_collections:
+        return []
+    keys = [key for key, value in words.flat(params) if isinstance(value, (bool, list)) and not key.startswith("-")]
+    unsure = [key for key in keys if key not in call.ways]
+    if not unsure:
+        return []
+    return [
+        f"params.{', params.'.join(unsure)}: the tool's configuration file says of what type that is, which isn't known"
+        " here; what is a text there has got the text of the value"
+    ]
+
+
 def undeclared(calling: Calling, params: Mapping[str, Any]) -> list[str]:
     """Return the parameters that aren't among what the tool declares, if it declares anything."""
     options = [option for option in calling.program.declared.options if not option.is_positional]

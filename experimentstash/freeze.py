@@ -435,6 +435,7 @@ def draft(planned: Plan) -> Run:
     request, config, stash = planned.request, planned.request.config, planned.request.stash
     asked = _asked(vars(config.resources))
     notes = [f"{', '.join(request.unused)}: {NOT_HANDED_OVER}"] if request.unused else []
+    notes += calls.untyped(planned.calling.call, config.params)
     warnings = calls.doubtful(planned.calling, config.params)
     if not request.is_heard:
         # An organizer may give a name; who asks for an experiment means that it is run.

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from experimentstash import adding, registrations
+from experimentstash import adding, calls, registrations
 from experimentstash.calling.arguments import build
 from experimentstash.commands.validate import validate
 from experimentstash.errors import StashError
@@ -230,3 +230,12 @@ def test_what_has_two_values_in_a_file_is_refused(params: dict[str, Any], settin
     with pytest.raises(StashError) as caught:
         content(params, "e", **settings)
     assert caught.value.mend
+
+
+def test_what_only_the_tools_configuration_types_is_said() -> None:
+    call = CallConfig(style=CallStyle.ml_collections, ways={"sure": "python"})
+    params = {"optim": {"nesterov": True, "lr": 0.1}, "layers": [1, 2], "sure": [1], "--workdir": "x", "name": "a"}
+    (said,) = calls.untyped(call, params)
+    assert said.startswith("params.optim.nesterov, params.layers: ")
+    assert calls.untyped(call, {"lr": 0.1, "name": "a"}) == []
+    assert calls.untyped(CallConfig(style=CallStyle.argparse), params) == []
