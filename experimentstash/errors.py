@@ -84,7 +84,7 @@ def is_of_surroundings(error: OSError) -> bool:
 
 def is_of_place(error: OSError) -> bool:
     """Tell whether what stands at a path, or the path itself, is the reason."""
-    return error.filename is not None and error.errno in {*_OF_PLACE, errno.ELOOP, errno.EISDIR, errno.EINVAL}
+    return error.filename is not None and error.errno in _OF_PLACE
 
 
 def explain_refusal(error: OSError, place: str) -> StashError | None:

@@ -15,18 +15,13 @@ from experimentstash import interpolations, interrupts, yaml_files
 from experimentstash.quoting import in_quotes, quoted
 from experimentstash.workspace import Stash, find_stash
 from tests.conftest import PATIENCE, InProcess, StashUnderTest
+from tests.test_mistakes import OVERRIDE as HEAD
+from tests.test_mistakes import plain
 
-HEAD = "# @package _global_\ndefaults:\n  - override /tool: plain\n"
+__all__ = ["plain"]
+
 GOOD = "+exp=fig/good"
 SHOWN = "validate_only=true"
-
-
-@pytest.fixture
-def plain(stash: StashUnderTest) -> StashUnderTest:
-    stash.add_tool("plain", "plain", "entrypoint: main.py")
-    stash.add_experiment("fig/good", "plain", "description: fine\nparams: {sleep: 0, say: [hello]}\n")
-    stash.add_experiment("other", "plain")
-    return stash
 
 
 Told = Callable[..., tuple[int, str, str]]

@@ -2,8 +2,8 @@
 
 Their list is kept, so that the sweep can be resumed. Each is composed once, so that mistakes are seen at once: a job
 that has one is refused alone; only where all jobs have the same one, or where what the command line says has no meaning
-for some, there is no sweep. A launcher of another
-package, which would give up all jobs for one that it can't begin, gets only those that it can.
+for some, there is no sweep. A launcher of another package, which would give up all jobs for one that it can't begin,
+gets only those that it can.
 """
 
 from __future__ import annotations
