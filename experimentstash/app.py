@@ -125,10 +125,9 @@ def _sum_up(session: Session, sweep: Path) -> None:
         complain(f"{run.id}: {run.reason}")
     if len(mistaken) > _MISTAKES_SHOWN:
         complain(f"and {len(mistaken) - _MISTAKES_SHOWN} more runs did not start; experimentstash show RUN says why")
-    if session.is_interrupted and session.can_go_on:
+    if session.is_interrupted:
         with contextlib.suppress(StashError):  # its sweeper chose the runs as it went
-            continuing.command_line(session.stash, sweep, [])
-            command = naming.go_on(naming.sweep_at(session.stash, sweep))
+            command = continuing.way_on(sweep, naming.sweep_at(session.stash, sweep).name)
             say(f"the sweep was interrupted; what has not completed is done by\n  → {command}")
 
 
@@ -216,7 +215,7 @@ def task(config: DictConfig) -> Result | None:
     session.executed = executed
     # Where a launcher runs all jobs in this process, asking one of them to stop means the whole sweep.
     launcher = HydraConfig.get().launcher._target_
-    if executed.interrupted_by is not None and run.sweep is not None and launcher == guard.BASIC_LAUNCHER:
+    if executed.interrupted_by is not None and run.sweep is not None and launcher == continuing.BASIC_LAUNCHER:
         raise (
             KeyboardInterrupt if executed.interrupted_by is signal.SIGINT else SystemExit(128 + executed.interrupted_by)
         )

@@ -28,6 +28,7 @@ from experimentstash import (
 )
 from experimentstash import session as sessions
 from experimentstash.config_store import GUARD
+from experimentstash.continuing import BASIC_LAUNCHER, launcher_instead, way_on
 from experimentstash.errors import StashError
 from experimentstash.execute import GRACE_IN_JOB
 from experimentstash.files import lock_if_free
@@ -39,7 +40,6 @@ from experimentstash.redaction import contains_secret, find_secret
 from experimentstash.schema import LocalLauncherConfig, SlurmLauncherConfig
 from experimentstash.variations import launching
 
-BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 # In a sweep's directory, held while a command is at work on it.
 LOCK = ".lock"
 # Ours that do the work of submitit's launchers.
@@ -59,7 +59,6 @@ _SAY_AND_END = (
     'echo "stash: line $LINENO of the batch script, in hydra.launcher.setup, failed with exit code $stash_code:'
     ' $BASH_COMMAND" >&2; exit $stash_code'
 )
-_OUR_LAUNCHERS = (LocalLauncherConfig._target_, SlurmLauncherConfig._target_)
 
 
 class Refusal(BaseException):
@@ -116,21 +115,23 @@ class Guard(Callback):
         session = sessions.present()
         is_new = session is None or session.continuation is None
         if is_new and next(records.directories(directory), None) is not None:
-            raise records.already_taken(directory, f"experimentstash resume {shlex.quote(str(directory))}")
+            raise records.already_taken(directory, _way_on(directory))
         sweeper = str(config.hydra.sweeper._target_)
         organizer = config.hydra.runtime.choices.get("exp")
         if organizer is not None and config.objective is None and sweepers.needs_results(sweeper):
             raise sweepers.no_objective(organizer)  # one that is swept over is looked at when it is frozen
         launcher = str(config.hydra.launcher._target_)
-        if not is_new and launcher not in (*_OUR_LAUNCHERS, BASIC_LAUNCHER):
-            raise _would_do_again(str(directory), launcher)
+        if not is_new and (instead := launcher_instead(launcher)) is not None:
+            raise StashError(
+                f"The launcher {launcher} can't leave out what is done.",
+                f"experimentstash resume {shlex.quote(str(directory))} hydra/launcher={instead}",
+            )
         if session is not None:
             session.before = hydra_files.look(directory, [records.SWEEP_FILE, records.JOBS_FILE, LOCK])
             session.lock = lock_if_free(directory / LOCK)
             if session.lock is None:
                 raise StashError(f"Another command is at work on {directory}.", "wait until it has ended")
             session.sweep, session.sweeper = directory, sweeper
-            session.can_go_on = launcher in (*_OUR_LAUNCHERS, BASIC_LAUNCHER)
         if session is not None and session.loader is not None:
             session.loader.begun_with = launching(config)
         remark = sweep_size.remark(config) if is_new else None
@@ -160,7 +161,7 @@ class Guard(Callback):
         elif launcher.endswith(_SUBMITIT_LOCAL):
             _launch_by(config, f"{_INSTEAD_OF_STOCK}LocalLauncher")
         if session is not None and session.loader is not None:
-            one_by_one = config.hydra.launcher._target_ in (*_OUR_LAUNCHERS, BASIC_LAUNCHER)
+            one_by_one = launcher_instead(config.hydra.launcher._target_) is None
             session.loader.meter = Meter("checked")
             session.loader.is_shared = one_by_one and list(config.hydra.callbacks) == [GUARD]
 
@@ -228,9 +229,8 @@ def _have_submitit_warn(config: DictConfig) -> None:
         launcher.additional_parameters = parameters
 
 
-def _would_do_again(sweep: str, launcher: str) -> StashError:
-    """Return the error for a launcher that would do again what is done."""
-    return StashError(
-        f"The launcher {launcher} can't leave out what is done.",
-        f"experimentstash resume {shlex.quote(sweep)} hydra/launcher=slurm (or local)",
-    )
+def _way_on(sweep: Path) -> str | None:
+    try:
+        return way_on(sweep, str(sweep))
+    except StashError:
+        return None

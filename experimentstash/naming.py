@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,11 +87,6 @@ def find_sweep(stash: Stash, name: str) -> Sweep:
 def sweep_at(stash: Stash, directory: Path) -> Sweep:
     """Return the sweep in a directory, called by its id, if it has one, else by where it is."""
     return Sweep(directory, token_of(directory.name) or stash.relative(directory))
-
-
-def go_on(sweep: Sweep) -> str:
-    """Return the command that does what has not completed."""
-    return shlex.join(["experimentstash", "resume", sweep.name])
 
 
 def runs_of(stash: Stash, sweep: Sweep, unread: list[Path] | None = None) -> list[Run]:

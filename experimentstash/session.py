@@ -40,7 +40,6 @@ class Session:
     unrecorded: list[Run] = field(default_factory=list)  # of the sweep, refused, where that can't be written down
     bug: Exception | None = None  # in one job of a sweep, raised when the others have ended
     sweeper: str | None = None
-    can_go_on: bool = False  # whether its launcher leaves out what is done when the sweep is resumed
     is_interrupted: bool = False
     continuation: Continuation | None = None
     before: Before | None = None  # what was where Hydra writes

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from experimentstash import continuing, sweep_list, sweepers
+from experimentstash.errors import StashError
 from experimentstash.runs import superseded
 from experimentstash.workspace import Stash
 from tests.conftest import PATIENCE, StashUnderTest, wait_until
@@ -225,6 +229,56 @@ def test_progress_counts_what_is_to_be_done_in_each_batch(scripts: Scripts) -> N
     assert scripts.cli("-m", *words).returncode == 1
     done = scripts.cli("resume", str(sweep_directory(scripts)))
     assert "(1 of 1, 1 failed)" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("changes", "way_on"),
+    [
+        ({}, "experimentstash resume NAME"),
+        ({"launcher": "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher"}, "hydra/launcher=slurm"),
+        ({"launcher": "hydra_plugins.experimentstash_launcher.submitit.SubmititSlurmLauncher"}, "hydra/launcher=slurm"),
+        ({"launcher": "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"}, "hydra/launcher=local"),
+        ({"sweeper": "some.Optimiser"}, "it can't be continued run by run"),
+        ({"sweeper": "some.Optimiser", "storage": "sqlite:///all.db"}, "experimentstash --multirun +exp=script"),
+        ({"dir": "multirun/${hydra.job.num}"}, "may be in several directories"),
+    ],
+)
+def test_the_way_on_that_is_named_is_one(tmp_path: Path, changes: dict[str, str], way_on: str) -> None:
+    sweep = tmp_path / "sweep"
+    sweep_list.keep(sweep, [[["+exp=script", "params.n=1"], ["+exp=script", "params.n=2"]]])
+    hydra = {
+        "overrides": {
+            "hydra": ["hydra.mode=MULTIRUN", "hydra.sweep.dir=here"],
+            "task": ["+exp=script", "params.n=1,2"],
+        },
+        "job": {"config_name": "config"},
+        "runtime": {"config_sources": []},
+        "launcher": {"_target_": changes.get("launcher", continuing.BASIC_LAUNCHER)},
+        "sweeper": {"_target_": changes.get("sweeper", sweepers.BASIC), "storage": changes.get("storage")},
+        "sweep": {"dir": changes.get("dir", str(sweep))},
+    }
+    (sweep / "multirun.yaml").write_text(yaml.safe_dump({"hydra": hydra}))
+    try:
+        named = continuing.way_on(sweep, "NAME")
+    except StashError as error:
+        named = str(error)
+        assert "begin it again" in named
+        with pytest.raises(StashError):
+            continuing.command_line(sweep, [])
+    assert way_on in named
+    if "storage" in changes:
+        assert named == "experimentstash --multirun +exp=script params.n=1,2"
+
+
+def test_what_show_names_goes_on_where_the_launcher_could_not(scripts: Scripts) -> None:
+    scripts.script(TRIES)
+    assert scripts.cli("-m", "hydra/launcher=submitit_local", "+exp=script", "params.n=0,1").returncode == 1
+    shown = scripts.cli("show", str(sweep_directory(scripts))).stdout
+    (command,) = re.findall(r"(?m)^go on +experimentstash (resume \w{7} hydra/launcher=local)$", shown)
+    (scripts.here / "mended").touch()
+    done = scripts.cli(*command.split())
+    assert done.returncode == 0 and tries(scripts) == [1, 2], done.stderr
+    assert "go on" not in scripts.cli("show", str(sweep_directory(scripts))).stdout
 
 
 def test_a_configuration_from_elsewhere_is_found_again(scripts: Scripts) -> None:

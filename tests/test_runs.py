@@ -653,7 +653,7 @@ def test_a_sweep_is_a_name_for_every_verb(here: Stash, two_sweeps: list[Path], i
         shown = in_process(stash, "show", name)
         assert shown.returncode == 0 and re.search(r"(?m)^sweep +aaaaaa2$", shown.stdout), shown
         assert shown.stdout.endswith("2 runs: 1 completed, 1 failed\n")
-        assert re.search(r"(?m)^go on +experimentstash resume aaaaaa2$", shown.stdout)
+        assert re.search(r"(?m)^can't go on +.*multirun.yaml, which says what the sweep was to do", shown.stdout)
         assert [each["id"] for each in json.loads(in_process(stash, "show", name, "--json").stdout)] == [
             "aaaaaa2-0",
             "aaaaaa2-1",

@@ -37,7 +37,7 @@ def main(given: argparse.Namespace) -> int:
         from experimentstash import app
 
         sweep = _continuable(found)
-        arguments = continuing.command_line(stash, sweep, given.changes)
+        arguments = continuing.command_line(sweep, given.changes)
         return app.main(arguments, continuation=Continuation(stash, sweep, given.changes))
     if given.changes:
         raise StashError(f"A run goes on as it was frozen: {given.changes[0]!r} is for a sweep.")

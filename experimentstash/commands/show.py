@@ -10,10 +10,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from experimentstash import naming, objective, records
+from experimentstash import continuing, naming, objective, records
 from experimentstash.commands import choosing
 from experimentstash.durations import describe
-from experimentstash.naming import Sweep, go_on
+from experimentstash.errors import StashError
+from experimentstash.naming import Sweep
 from experimentstash.output import as_prose, paper_of
 from experimentstash.records import Attempt, Code, Run, State
 from experimentstash.runs import slurm_job, why_waiting
@@ -23,7 +24,7 @@ from experimentstash.workspace import Stash, find_stash
 from experimentstash.written import in_words
 
 # What is written in sentences, and broken between words; all else is to be copied.
-_PROSE = ("warning", "why", "supposed", "advice", "description", "note", "waits")
+_PROSE = ("warning", "why", "supposed", "advice", "description", "note", "waits", "can't go on")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -72,9 +73,17 @@ def show_sweep(stash: Stash, sweep: Sweep, runs: Sequence[Run]) -> list[tuple[st
         ("experiments", ", ".join(dict.fromkeys(run.organizer or run.tool for run in runs))),
         ("began", in_local_time(began[0][1]) if began else None),
         ("ended", in_local_time(ended[-1][1]) if ended and is_over else None),
-        ("go on", None if not is_over or all(run.state is State.COMPLETED for run in runs) else go_on(sweep)),
     ]
+    if is_over and not all(run.state is State.COMPLETED for run in runs):
+        rows.append(_way_on(sweep))
     return [(label, text) for label, text in rows if text]
+
+
+def _way_on(sweep: Sweep) -> tuple[str, str]:
+    try:
+        return "go on", continuing.way_on(sweep.directory, sweep.name)
+    except StashError as error:
+        return "can't go on", str(error)
 
 
 def show(stash: Stash, run: Run) -> list[tuple[str, str]]:
