@@ -112,11 +112,11 @@ def _sum_up(session: Session, sweep: Path) -> None:
         _discard_sweep(session, sweep)
     found = [*inside, *records.readable(session.elsewhere), *session.unrecorded]
     session.runs = runs = sorted(found, key=lambda run: -1 if run.job is None else run.job)
-    on_disk = len(runs) - len(session.unrecorded)
-    session.has_unread = on_disk < len([*records.directories(sweep), *session.elsewhere])
+    known = len(session.unrecorded) + len([*records.directories(sweep), *session.elsewhere])
+    session.has_unread = len(runs) < known
     if not runs:
         return
-    unbegun = _jobs(sweep, len(runs)) - len(runs)
+    unbegun = sweep_list.unbegun(sweep, known)
     print(sweep_table(session.stash, runs, paper_of(sys.stdout), unbegun=unbegun), flush=True)
     if (line := with_warnings(runs)) is not None:
         say(line)
@@ -129,14 +129,6 @@ def _sum_up(session: Session, sweep: Path) -> None:
         with contextlib.suppress(StashError):  # its sweeper chose the runs as it went
             command = continuing.way_on(sweep, naming.sweep_at(session.stash, sweep).name)
             say(f"the sweep was interrupted; what has not completed is done by\n  → {command}")
-
-
-def _jobs(sweep: Path, known: int) -> int:
-    """Return how many jobs a sweep has, as far as that is ``known``: not if its sweeper makes them as it goes."""
-    try:
-        return max(known, sum(map(len, sweep_list.read(sweep))))
-    except StashError:
-        return known
 
 
 def _run(session: Session, arguments: Sequence[str]) -> bool:

@@ -72,7 +72,7 @@ def sweep_table(
         shown = [run for run in runs if run.state not in _MARKS or run.warnings][:most]
     columns = [_RUN, _EXPERIMENT, _STATE, Column("result", rank=1), Column("time", rank=2), _path("log")]
     rows = [
-        (run.id, named, state_cell(run), result(run), _took(run), log_of(stash, run) or "-")
+        (run.id, named, _cell_in_sweep(run), result(run), _took(run), log_of(stash, run) or "-")
         for run, named in zip(shown, _titles(shown, paper), strict=True)
     ]
     lines = [tables.draw(columns, rows, paper)] if rows else []
@@ -86,15 +86,32 @@ def log_of(stash: Stash, run: Run) -> str | None:
 
 
 def counts(runs: Sequence[Run], paper: Paper = PLAIN, unbegun: int = 0) -> str:
-    """Say how many runs there are in each state; ``unbegun`` are not among them."""
-    found = Counter(run.state for run in runs)
+    """Say how many runs there are in each state; ``unbegun`` are not among them.
+
+    Those that were frozen and then not started any more count as what they are, like those that were not yet frozen.
+    """
+    found = Counter(run.state for run in runs if not _was_called_off(run))
     others = [state for state in found if not state.is_known]
     each = [
         paper.paint(f"{found[state]} {words(state)}", style_of(state)) for state in (*State, *others) if found[state]
     ]
-    if unbegun:
-        each.append(paper.paint(f"{unbegun} not started", Style.ODD))
+    if not_started := unbegun + sum(map(_was_called_off, runs)):
+        each.append(paper.paint(f"{not_started} {_NOT_STARTED}", Style.ODD))
     return f"{count(len(runs) + unbegun)}: {', '.join(each)}"
+
+
+_NOT_STARTED = "not started"
+
+
+def _was_called_off(run: Run) -> bool:
+    """Tell whether a run was cancelled before its tool has ever begun."""
+    has_begun = run.started or any(attempt.started for attempt in run.attempts)
+    return run.state is State.CANCELLED and not has_begun
+
+
+def _cell_in_sweep(run: Run) -> Styled:
+    cell = state_cell(run)
+    return Styled(f"{cell.text}, {_NOT_STARTED}", cell.style) if _was_called_off(run) else cell
 
 
 def runs_table(stash: Stash, runs: Sequence[Run], paper: Paper = PLAIN) -> str:

@@ -37,6 +37,14 @@ def read(sweep: Path) -> Batches:
     return batches
 
 
+def unbegun(sweep: Path, known: int) -> int:
+    """Return how many jobs a sweep has beside the ``known`` ones: none if its sweeper makes them as it goes."""
+    try:
+        return max(0, sum(map(len, read(sweep))) - known)
+    except StashError:
+        return 0
+
+
 def shared(sweep: Path) -> frozenset[str]:
     """Return the overrides that all jobs of a sweep have; none if there is one job, or if it can't be told."""
     try:

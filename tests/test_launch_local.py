@@ -191,8 +191,10 @@ def test_all_are_told_at_once_and_nothing_further_starts(scripts: Scripts, numbe
     assert [run["state"] for run in runs] == ["cancelled"] * 4
     assert [run["started"] is None for run in runs] == [False, False, True, True]
     assert "not started: the sweep was interrupted" in runs[2]["reason"]
-    assert stdout.count("✗ cancelled") == 4
+    assert stdout.count("✗ cancelled") == 4 and stdout.count("✗ cancelled, not started") == 2
     assert "the sweep was interrupted: 18 of 20 runs were not started" in stderr
+    counts = "\n20 runs: 2 cancelled, 18 not started\n"
+    assert stdout.endswith(counts) and scripts.cli("show", runs[0]["sweep"]).stdout.endswith(counts)
 
 
 def test_asked_to_stop_together_with_a_tools_own_end(scripts: Scripts) -> None:

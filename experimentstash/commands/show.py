@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from experimentstash import continuing, naming, objective, records
+from experimentstash import continuing, naming, objective, records, sweep_list
 from experimentstash.commands import choosing
 from experimentstash.durations import describe
 from experimentstash.errors import StashError
@@ -47,7 +47,9 @@ def main(given: argparse.Namespace) -> int:
         _print(show_sweep(stash, found, shown))
         print()
         paper = paper_of(sys.stdout)
-        print("\n".join([sweep_table(stash, shown, paper, most=None), *waiting_lines(why_waiting(shown), paper)]))
+        unbegun = sweep_list.unbegun(found.directory, len(shown) + len(unread))
+        table = sweep_table(stash, shown, paper, most=None, unbegun=unbegun)
+        print("\n".join([table, *waiting_lines(why_waiting(shown), paper)]))
     return 1 if unread else 0
 
 
