@@ -21,12 +21,14 @@ import pytest
 from hypothesis import HealthCheck
 
 from tests.leftovers import Leftovers
+from tests.made_once import made_once
 from tests.prepared import READ_AT_START, Prepared
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TOOLS = Path(__file__).resolve().parent / "tools"
 # Seconds to wait for what takes as long as a busy machine, or a busy cluster, wants; only what fails takes so long.
 PATIENCE = 300.0
+ODD_NAME = "my stäsh's"
 GIT_IDENTITY = {
     "GIT_AUTHOR_NAME": "Test",
     "GIT_AUTHOR_EMAIL": "test@example.org",
@@ -35,6 +37,8 @@ GIT_IDENTITY = {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_CONFIG_SYSTEM": os.devnull,
 }
+# No program that looks whether there is something to tidy up is started after a commit.
+ALONE = ("-c", "maintenance.auto=false")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -123,7 +127,7 @@ class StashUnderTest:
     def commit(self) -> str:
         """Commit everything and return the commit."""
         git("add", "-A", cwd=self.root)
-        git("commit", "-q", "-m", "state", cwd=self.root)
+        git(*ALONE, "commit", "-q", "-m", "state", cwd=self.root)
         return git("rev-parse", "HEAD", cwd=self.root).strip()
 
     def start(self, *arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.Popen[str]:
@@ -189,7 +193,7 @@ def wait_until(condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
 
 def bare_stash(folder: Path) -> StashUnderTest:
     """Make a stash with nothing in it, at a path with a space, a quote and an umlaut in it; nothing is committed."""
-    root = folder / "my stäsh's"
+    root = folder / ODD_NAME
     for name in ("conf/tool", "conf/exp", "tools"):
         (root / name).mkdir(parents=True)
     shutil.copy(REPOSITORY / "conf" / "config.yaml", root / "conf" / "config.yaml")
@@ -200,9 +204,13 @@ def bare_stash(folder: Path) -> StashUnderTest:
 @pytest.fixture
 def stash(tmp_path: Path) -> StashUnderTest:
     """An empty stash, committed, at a path with a space, a quote and an umlaut in it."""
-    under_test = bare_stash(tmp_path)
-    under_test.write(".gitignore", "/outputs/\n/multirun/\n/.experimentstash/\n")
-    under_test.commit()
+    under_test = StashUnderTest(tmp_path / ODD_NAME)
+
+    def make() -> None:
+        bare_stash(tmp_path).write(".gitignore", "/outputs/\n/multirun/\n/.experimentstash/\n")
+        under_test.commit()
+
+    made_once("stash", [under_test.root], make)
     return under_test
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from experimentstash.steps import observer
 from experimentstash.workspace import Stash
-from tests.conftest import TOOLS, StashUnderTest, git
+from tests.conftest import ALONE, TOOLS, StashUnderTest, git
+from tests.made_once import made_once
 
 # The parts of a stash that tell nothing: what git writes anew, and the locks.
 _UNTOLD = ("objects", "index", "COMMIT_EDITMSG")
@@ -23,11 +24,18 @@ def no_report(message: str) -> None:
 
 def repository(directory: Path, files: dict[str, str] | None = None, copy: str | None = None) -> Path:
     """Make a repository with one commit out of ``files`` and a copy of tests/tools/<copy>."""
-    if copy is not None:
-        shutil.copytree(TOOLS / copy, directory, ignore=shutil.ignore_patterns("__pycache__"))
-    directory.mkdir(parents=True, exist_ok=True)
-    git("init", "-q", "-b", "main", cwd=directory)
-    commit(directory, files or {}, "first")
+
+    def make() -> None:
+        if copy is not None:
+            shutil.copytree(TOOLS / copy, directory, ignore=shutil.ignore_patterns("__pycache__"))
+        directory.mkdir(parents=True, exist_ok=True)
+        git("init", "-q", "-b", "main", cwd=directory)
+        commit(directory, files or {}, "first")
+
+    if directory.exists():  # something is there already, that is to be in it
+        make()
+    else:
+        made_once(("repository", copy, tuple((files or {}).items())), [directory], make)
     return directory
 
 
@@ -37,7 +45,7 @@ def commit(directory: Path, files: dict[str, str], message: str = "more") -> str
         (directory / name).parent.mkdir(parents=True, exist_ok=True)
         (directory / name).write_text(text)
     git("add", "-A", cwd=directory)
-    git("commit", "-q", "--allow-empty", "-m", message, cwd=directory)
+    git(*ALONE, "commit", "-q", "--allow-empty", "-m", message, cwd=directory)
     return git("rev-parse", "HEAD", cwd=directory).strip()
 
 

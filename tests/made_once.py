@@ -1,0 +1,56 @@
+"""What many tests begin with is made once by a process, and copied for each: git is the dearest of all they start."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Hashable, Sequence
+from pathlib import Path
+
+_originals: dict[Hashable, Path] = {}
+_numbers = itertools.count()
+
+
+@functools.cache
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    """Return a folder that is removed when this process ends."""
+    return tempfile.TemporaryDirectory(prefix="made-once-")
+
+
+def made_once(key: Hashable, paths: Sequence[Path], make: Callable[[], object]) -> None:
+    """Have ``make`` make these paths; the next time that the key is the same, they are copies of what it made then.
+
+    What is made must not tell where it is, or be at the same place each time: see `same_place`.
+    """
+    original = _originals.get(key)
+    if original is None:
+        make()
+        original = Path(_folder().name, str(next(_numbers)))
+        original.mkdir()
+        for number, path in enumerate(paths):
+            copy(path, original / str(number))
+        _originals[key] = original
+        return
+    for number, path in enumerate(paths):
+        if path.exists():
+            shutil.rmtree(path)
+        copy(original / str(number), path)
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a directory; objects of git, into which nobody ever writes again, are hard links."""
+    os.makedirs(target.parent, exist_ok=True)
+    shutil.copytree(source, target, symlinks=True, copy_function=_copy_file)
+
+
+def _copy_file(source: str, target: str) -> None:
+    if "/objects/" in source and "/.git/" in source:
+        try:
+            os.link(source, target)
+            return
+        except OSError:  # another file system, or one without hard links
+            pass
+    shutil.copy2(source, target)
