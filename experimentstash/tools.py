@@ -151,6 +151,8 @@ def sync(stash: Stash, names: Sequence[str], *, offline: bool = False, report: R
             found.append(Synced(name, recipe.directory, was_ready))
         except StashError as error:
             found.append(Synced(name, None, False, str(error)))
+        except OSError as error:
+            found.append(Synced(name, None, False, f"{name}: {error.strerror}: {error.filename}"))
     return found
 
 

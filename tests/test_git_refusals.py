@@ -141,6 +141,13 @@ def test_it_is_said_and_recorded(
         done = in_process(stash, *words)
         assert done.returncode == 0 and "plain" in done.stdout, (words, done)
         assert not done.stderr or ("warning: " in done.stderr and "git" in done.stderr), (words, done)
+    stash.write("conf/tool/sound.yaml", "path: tools/plain\nentrypoint: run.py\nenvironment: {kind: none}\n")
+    stash.write("conf/tool/broken.yaml", "path: tools/nowhere\nentrypoint: run.py\n")
+    done = in_process(stash, "tool", "sync", "--all")
+    assert done.returncode == 1 and "sound: needs no environment" in done.stdout, done
+    told = " ".join(done.stderr.split())
+    assert "tool's directory tools/nowhere does not exist" in told, done.stderr
+    assert "warning: " not in told or helps in told or "rev-parse" in told, done.stderr
     done = in_process(stash, "tool", "add", "other", "https://localhost:1/x.git")
     assert done.returncode != 0 and "bug" not in done.stderr and "Traceback" not in done.stderr, done.stderr
     for words in (["runs"], ["list"], ["show"]):

@@ -119,18 +119,20 @@ def main(given: argparse.Namespace) -> int:
     if given.tool_verb in ("list", "show"):
         _try_to_put_in_order(stash)
         return _list(stash, given) if given.tool_verb == "list" else _show(stash, given)
-    put_in_order(stash, say)
     if given.tool_verb == "update":
+        put_in_order(stash, say)
         return _update(stash, given)
     return _sync(stash, given)
 
 
-def _try_to_put_in_order(stash: Stash) -> None:
-    """Put in order what a killed command left; whoever only looks sees what can be seen where that can't be done."""
+def _try_to_put_in_order(stash: Stash) -> bool:
+    """Put in order what a killed command left; where that can't be done all else that doesn't need it is still done."""
     try:
         put_in_order(stash, say)
     except StashError as error:
         say(f"warning: {error}")
+        return False
+    return True
 
 
 def _add(stash: Stash, given: argparse.Namespace) -> int:
@@ -328,6 +330,7 @@ def _update(stash: Stash, given: argparse.Namespace) -> int:
 
 
 def _sync(stash: Stash, given: argparse.Namespace) -> int:
+    is_well = _try_to_put_in_order(stash)
     synced = sync(stash, given.names, everything=given.all, offline=given.offline)
     for each in synced:
         if each.problem:
@@ -336,7 +339,7 @@ def _sync(stash: Stash, given: argparse.Namespace) -> int:
             print(f"{each.name}: needs no environment of ours")
         else:
             print(f"{each.name}: {'was ready' if each.was_ready else 'made'}")
-    return 1 if any(each.problem for each in synced) else 0
+    return 0 if is_well and not any(each.problem for each in synced) else 1
 
 
 def _commit_command(message: str, paths: tuple[str, ...]) -> str:
