@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from experimentstash import copies, git, written
 from experimentstash.records import Apart, Command
+from experimentstash.results import REMAKEABLE
 from experimentstash.schema import ToolConfig
-from experimentstash.transaction import REMAKEABLE
 from experimentstash.workspace import Stash, new_token
 
 if TYPE_CHECKING:

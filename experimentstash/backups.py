@@ -24,9 +24,9 @@ from pathlib import Path
 
 from experimentstash import submodules
 from experimentstash.names import remote_problem
+from experimentstash.results import REMAKEABLE
 from experimentstash.steps import step
 from experimentstash.submodules import Entry, Superproject, bare, git
-from experimentstash.transaction import REMAKEABLE
 from experimentstash.workspace import new_token
 
 MANIFEST = "backup.json"

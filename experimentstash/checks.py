@@ -6,18 +6,17 @@ import difflib
 import os
 import re
 import shlex
-import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from experimentstash import calls, durations, environments, git, modules, nested, transaction, yaml_files
+from experimentstash import calls, durations, environments, git, nested, transaction, yaml_files
 from experimentstash.errors import StashError, did_you_mean
 from experimentstash.freeze import NOT_HANDED_OVER, Plan, Request
 from experimentstash.organizers import Organizer
-from experimentstash.process import clean_environment
+from experimentstash.program import missing_program
 from experimentstash.recipes import Recipe
 from experimentstash.schema import CallConfig, CallStyle, ToolConfig
 from experimentstash.toolpath import tool_directory
@@ -312,31 +311,13 @@ def check_environment(stash: Stash, recipe: Recipe) -> list[Problem]:
 
 
 def check_entrypoint(planned: Plan) -> list[Problem]:
-    """Look whether the module or program that a tool is started by exists, without importing the tool.
-
-    Files have been looked for by `freeze.plan`. Nothing is said about what an environment would bring that isn't made.
-    """
-    argv, request = planned.command.argv, planned.request
-    where = _registration(request.stash, request.tool)
-    is_ready = environments.is_ready(planned.recipe)
-    if len(argv) > 2 and argv[1] == "-m":
-        started_in = Path(planned.command.cwd)
-        given = filter(None, planned.command.environment.get("PYTHONPATH", "").split(os.pathsep))
-        exists = modules.exists(argv[2], [started_in, *(started_in / path for path in given)])
-        if exists is None and is_ready:
-            exists = modules.is_in_environment(argv[0], argv[2])
-        elif exists is None:  # an installed package may come from src/, or from anywhere
-            exists = modules.exists(argv[2], [planned.directory / "src"]) is not False
-        if not exists:
-            what = f"entrypoint: there is no module {argv[2]} to run, neither in {request.config.tool.path} nor in its"
-            mend = "mend `entrypoint:` there; a package needs a __main__.py"
-            return [Problem("entrypoint", f"{what} environment", where, mend)]
-    elif "/" not in argv[0] and is_ready:
-        path = os.pathsep.join(filter(None, (planned.command.path, clean_environment().get("PATH", os.defpath))))
-        if shutil.which(argv[0], path=path) is None:
-            what = f"entrypoint: there is no program {argv[0]}, neither in its environment nor on PATH"
-            return [Problem("entrypoint", what, where, "mend `entrypoint:` there, or add what brings it")]
-    return []
+    """Look whether the module or program that a tool is started by exists, without importing the tool."""
+    missing = missing_program(planned)
+    if missing is None:
+        return []
+    return [
+        Problem("entrypoint", missing.message, _registration(planned.request.stash, planned.request.tool), missing.mend)
+    ]
 
 
 # --- experiments -----------------------------------------------------------------------------------------------------

@@ -21,8 +21,8 @@ from experimentstash.quoting import in_quotes
 from experimentstash.records import Run, State
 from experimentstash.schema import LocalLauncherConfig, SlurmLauncherConfig
 from experimentstash.slurm_query import Enquiry
-from experimentstash.supervision import supervisor_here
 from experimentstash.sweepers import needs_results
+from experimentstash.this_process import supervisor_here
 from experimentstash.workspace import Stash
 
 BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"

@@ -47,7 +47,8 @@ from experimentstash.records import Run, State
 from experimentstash.redaction import redact
 from experimentstash.relay import Relay
 from experimentstash.signals import REQUESTS, SignalQueue, ends_on_request
-from experimentstash.supervision import Ending, Siblings, StopRequest, SupervisedTool, supervisor_here
+from experimentstash.supervision import Ending, Siblings, StopRequest, SupervisedTool
+from experimentstash.this_process import supervisor_here
 from experimentstash.written import Looks
 
 SUPERVISOR_LOG = "supervisor.log"

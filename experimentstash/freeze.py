@@ -52,7 +52,7 @@ from experimentstash.redaction import (
     is_secret_variable,
 )
 from experimentstash.schema import CallStyle, StashConfig, ToolConfig
-from experimentstash.supervision import supervisor_here
+from experimentstash.this_process import supervisor_here
 from experimentstash.toolpath import tool_directory
 from experimentstash.workspace import Stash
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from experimentstash import backups, places, submodules
 from experimentstash.errors import StashError
+from experimentstash.files import make_private
 from experimentstash.process import CommandError
 from experimentstash.submodules import Superproject
-from experimentstash.transaction import Report, Transaction, make_private
+from experimentstash.transaction import Report, Transaction
 from experimentstash.workspace import Stash
 
 

@@ -117,13 +117,16 @@ def prepare_job(job: Job) -> Prepared | None:
 
 def _check_program(session: Session, planned: Plan) -> None:
     """Raise StashError if what is to be started doesn't exist; looked at once in this process."""
-    from experimentstash import checks, environments
+    from experimentstash import environments
+    from experimentstash.program import missing_program
 
     argv, recipe = planned.command.argv, planned.recipe
     key = (recipe.key, planned.command.cwd, *argv[: 3 if argv[1:2] == ["-m"] else 1])
     if key not in session.programs:
-        problem = next(iter(checks.check_entrypoint(planned)), None)
-        mistake = None if problem is None else StashError(f"{problem.where}: {problem.what}.", problem.mend)
+        mistake = missing_program(planned)
+        if mistake is not None:
+            where = os.path.relpath(session.stash.registration(planned.request.tool), session.stash.root)
+            mistake = StashError(f"{where}: {mistake.message}.", mistake.mend)
         session.programs[key] = mistake
         is_elsewhere = "/" not in argv[0] or argv[1:2] == ["-m"]
         if is_elsewhere and not environments.is_ready(recipe):

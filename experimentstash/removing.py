@@ -24,10 +24,11 @@ from experimentstash import (
 from experimentstash import runs as all_runs
 from experimentstash.backups import Backup
 from experimentstash.errors import StashError, did_you_mean
+from experimentstash.files import make_private
 from experimentstash.names import check_tool_name, transport_problem
 from experimentstash.places import Place
 from experimentstash.submodules import Entry, Superproject, Work
-from experimentstash.transaction import Report, Transaction, begin, exclusive, make_private
+from experimentstash.transaction import Report, Transaction, begin, exclusive
 from experimentstash.workspace import Stash
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from experimentstash import files, records
 
+# Can be made anew by what made it: not worth a backup, nor a sign of somebody's work.
+REMAKEABLE = {"__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis", ".ipynb_checkpoints"}
 # How every record of a run begins.
 _RECORD = (b'{\n  "id": "', b'"directory": "')
 _BEGINNING = 1024

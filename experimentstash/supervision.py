@@ -24,7 +24,7 @@ from experimentstash.keeper import Ended
 from experimentstash.light import dataclass
 from experimentstash.process import which
 from experimentstash.procfs import Identity
-from experimentstash.records import State, Supervisor
+from experimentstash.records import State
 
 # Seconds. A tool that has ended may leave helpers that are about to end too (W&B's service takes 0.1 s).
 LINGER = 2.0
@@ -102,26 +102,6 @@ class Ending:
     has_company: bool = False  # other tools were at work under the same supervisor
     crashed: Sequence[str] = ()  # the signals that ended processes of it whose parents had gone
     missed: StopRequest | None = None  # came when the main process had ended, before its end was noticed
-
-
-def supervisor_here() -> Supervisor:
-    """Return who this process is, as records keep it."""
-    pid = os.getpid()
-    return Supervisor(
-        host=procfs.hostname(),
-        pid=pid,
-        start_time=_start_time(pid),
-        boot_id=procfs.boot_id(),
-        slurm_job=slurm.current_job(),
-        slurm_cluster=slurm.current_cluster(),
-        slurm_step=slurm.in_step(),
-    )
-
-
-@functools.cache
-def _start_time(pid: int) -> int:
-    own = procfs.identity(pid)
-    return own.start_time if own else 0
 
 
 @functools.cache

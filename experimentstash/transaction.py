@@ -22,18 +22,16 @@ from typing import Any
 
 from experimentstash import files, journal, permissions, procfs, submodules
 from experimentstash.errors import StashError
-from experimentstash.files import locked
-from experimentstash.files import make_private as make_private
+from experimentstash.files import locked, make_private
 from experimentstash.git import toplevel
 from experimentstash.procfs import Identity
+from experimentstash.results import REMAKEABLE
 from experimentstash.steps import step
 from experimentstash.submodules import Entry, Superproject
 from experimentstash.workspace import Stash, new_token
 
 # All that a transaction starts has it in its environment, so that what outlives us can be found.
 MARKER = "EXPERIMENTSTASH_TRANSACTION"
-# Can be made anew by what made it: not worth a backup, nor a sign of somebody's work.
-REMAKEABLE = {"__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis", ".ipynb_checkpoints"}
 
 # Seconds that the processes of a transaction whose owner is gone get to end, and between two looks at them.
 _PATIENCE = 10.0

@@ -23,18 +23,18 @@ from pathlib import Path
 
 from experimentstash import attempts, editable, files, git, procfs, records, snapshots, typed
 from experimentstash.errors import StashError
+from experimentstash.files import make_private
 from experimentstash.pins import Pin
 from experimentstash.process import CommandError
 from experimentstash.procfs import Identity
 from experimentstash.provenance import OWN_OUTPUT, Provenance
 from experimentstash.records import Code, Supervisor
-from experimentstash.results import is_source
+from experimentstash.results import REMAKEABLE, is_source
 from experimentstash.schema import EnvironmentKind, ToolConfig
 from experimentstash.secret_files import is_secret_file
 from experimentstash.snapshots import Snapshot
 from experimentstash.steps import step
-from experimentstash.supervision import supervisor_here
-from experimentstash.transaction import REMAKEABLE, make_private
+from experimentstash.this_process import supervisor_here
 from experimentstash.workspace import Stash, new_token
 
 PATCH = "tool.patch"

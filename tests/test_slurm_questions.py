@@ -18,7 +18,7 @@ from experimentstash.job_end import Watch
 from experimentstash.records import Queued, Run, State
 from experimentstash.slurm_client import Job
 from experimentstash.slurm_query import GONE, LEFT, Enquiry, Word
-from experimentstash.supervision import supervisor_here
+from experimentstash.this_process import supervisor_here
 from experimentstash.workspace import Stash
 from tests.faults import freeze, new_stash
 

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experimentstash.errors import StashError
-from experimentstash.files import inside
+from experimentstash.files import inside, make_private
 from experimentstash.older import Left, translate
 from experimentstash.older_trees import Submodule
-from experimentstash.transaction import make_private
 from experimentstash.workspace import Stash, find_stash
 
 # Files that are listed of those left for one reason.

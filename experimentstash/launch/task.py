@@ -19,7 +19,8 @@ from experimentstash.launch.crew import IDLE, TURN_INTERVAL, Crew
 from experimentstash.output import complain, fit_streams, say
 from experimentstash.records import Run, State
 from experimentstash.signals import REQUESTS, SignalQueue
-from experimentstash.supervision import end_strays, supervisor_here
+from experimentstash.supervision import end_strays
+from experimentstash.this_process import supervisor_here
 
 
 def main(argv: Sequence[str]) -> int:
