@@ -138,9 +138,9 @@ def measure(root: Path, given: argparse.Namespace) -> None:
     from hydra.types import RunMode
     from omegaconf import OmegaConf
 
-    from experimentstash import config_store
-    from experimentstash.loader import CONFIG_NAME
-    from experimentstash.variations import SweepLoader
+    from experimentstash.compose import config_store
+    from experimentstash.compose.loader import CONFIG_NAME
+    from experimentstash.compose.variations import SweepLoader
 
     os.environ.update({config_store.ROOT_VARIABLE: str(root), config_store.TOKEN_VARIABLE: "token"})
     config_store.register()

@@ -68,9 +68,9 @@ def sweep_by_phases(arguments: list[str]) -> None:
     Composing: the sweeper's check of all jobs, then each job's configuration and its typed settings. Freezing: from
     these settings to the written record and Hydra's three files. Executing: from the record to the final one.
     """
-    from experimentstash import cli
+    from experimentstash.cli import main as cli
+    from experimentstash.compose.variations import SweepLoader, Variation
     from experimentstash.launch import local
-    from experimentstash.variations import SweepLoader, Variation
 
     seconds = {"composing": 0.0, "freezing": 0.0, "executing": 0.0}
     inside = 0  # of calls that count as composing, some of which call others
@@ -113,9 +113,9 @@ def at_work(total: int) -> None:
     """Execute so many runs at the same time; print our memory in MB before, and when all are at work."""
     from hydra.core.utils import JobReturn
 
-    from experimentstash import preparing, records, session
-    from experimentstash.launch import local
+    from experimentstash.launch import local, preparing, session
     from experimentstash.launch.jobs import Job
+    from experimentstash.record import records
 
     root = Path.cwd()
     os.environ[session.ROOT_VARIABLE] = str(root)

@@ -26,7 +26,7 @@ def git(*words: str, cwd: Path) -> None:
 
 def make_stash(root: Path, tools: int, experiments: int, submodules: int) -> None:
     """Make a stash, half of whose tools are Hydra applications and some of whose are submodules."""
-    from experimentstash.commands.init import init
+    from experimentstash.cli.commands.init import init
 
     init(root)
     upstream = root.parent / "upstream"
@@ -77,9 +77,9 @@ def compositions(root: Path, number: int) -> tuple[list[float], list[float]]:
     """Return the CPU seconds of so many compositions, by Hydra and by Composer."""
     from hydra import compose, initialize_config_dir
 
-    from experimentstash.composition import Composer
-    from experimentstash.config_store import ROOT_VARIABLE, TOKEN_VARIABLE
-    from experimentstash.workspace import Stash
+    from experimentstash.compose.config_store import ROOT_VARIABLE, TOKEN_VARIABLE
+    from experimentstash.stash.layout import Stash
+    from experimentstash.validate.composition import Composer
 
     stash = Stash(root)
     os.environ.update({ROOT_VARIABLE: str(root), TOKEN_VARIABLE: "token"})

@@ -3,14 +3,15 @@
 import contextlib
 import sys
 
-from experimentstash.interrupts import ending_at_once
+from experimentstash.base.interrupts import ending_at_once
 
 
 def start() -> int:
     """Run the command line, with a keeper if runs may be executed, and return the exit code."""
     with ending_at_once():
-        from experimentstash import keeper, output
-        from experimentstash.cli import executes, main
+        from experimentstash.base import output
+        from experimentstash.cli.main import executes, main
+        from experimentstash.execute import keeper
 
         output.begin_in_unicode()
     try:

@@ -220,7 +220,7 @@ InProcess = Callable[..., "subprocess.CompletedProcess[str]"]
 @pytest.fixture
 def in_process(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[InProcess]:
     """The command line inside this process, many times faster than ``cli``: for what starts no tool."""
-    from experimentstash import cli
+    from experimentstash.cli import main as cli
 
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level

@@ -24,13 +24,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from experimentstash import procfs, records, runs, wandb_runs, wandb_variables
-from experimentstash.execute import MARKER, SUPERVISOR_LOG
-from experimentstash.procfs import Identity, identity
-from experimentstash.records import Command, Run, State
-from experimentstash.schema import WandbConfig, WandbMode
-from experimentstash.wandb_sync import Status, sync
-from experimentstash.workspace import Stash, new_token
+from experimentstash.adapters import procfs
+from experimentstash.adapters.procfs import Identity, identity
+from experimentstash.adapters.wandb import runs as wandb_runs
+from experimentstash.adapters.wandb import variables as wandb_variables
+from experimentstash.adapters.wandb.sync import Status, sync
+from experimentstash.execute.execute import MARKER, SUPERVISOR_LOG
+from experimentstash.record import records
+from experimentstash.record.records import Command, Run, State
+from experimentstash.runs import runs
+from experimentstash.stash.layout import Stash, new_token
+from experimentstash.stash.schema import WandbConfig, WandbMode
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # when it is run as a script
 
@@ -40,7 +44,7 @@ from tests.wandb_server import WandbServer
 TOOLS = Path(__file__).resolve().parent / "tools"
 TERM, INT, HUP, KILL = signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL
 # What Python is told to do with the directory of a frozen run.
-EXECUTE = ("-m", "experimentstash.execute")
+EXECUTE = ("-m", "experimentstash.execute.execute")
 
 # What a nohup or a script's `&` has ignored would stay so in all that we start.
 for _number in (INT, HUP):

@@ -9,7 +9,7 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
-from experimentstash import procfs
+from experimentstash.adapters import procfs
 from tests.conftest import git
 
 # A checkout's index is rewritten whenever git looks; what it holds is told by `git ls-files`.

@@ -30,26 +30,23 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # when it is run as a script
 
-from experimentstash import (
-    cli,
-    journal,
-    packs,
-    records,
-    slurm_query,
-    submodules,
-    unpacking,
-    wandb_guard,
-    wandb_log,
-    wandb_records,
-    wandb_runs,
-    worktrees,
-)
-from experimentstash.continuing import command_line
-from experimentstash.errors import StashError
-from experimentstash.execute import MARKER
-from experimentstash.records import Code, Command, Process, Queued, Run, State, Supervisor
-from experimentstash.slurm_client import Job
-from experimentstash.workspace import Stash
+from experimentstash.adapters.git import submodules
+from experimentstash.adapters.slurm import query as slurm_query
+from experimentstash.adapters.slurm import task_file
+from experimentstash.adapters.slurm.client import Job
+from experimentstash.adapters.wandb import finish as wandb_finish
+from experimentstash.adapters.wandb import log as wandb_log
+from experimentstash.adapters.wandb import log_records as wandb_records
+from experimentstash.adapters.wandb import runs as wandb_runs
+from experimentstash.base.errors import StashError
+from experimentstash.cli import main as cli
+from experimentstash.code import worktrees
+from experimentstash.execute.execute import MARKER
+from experimentstash.launch.continuing import command_line
+from experimentstash.record import records
+from experimentstash.record.records import Code, Command, Process, Queued, Run, State, Supervisor
+from experimentstash.stash.layout import Stash
+from experimentstash.tools import journal, unpacking
 from tests.conftest import GIT_IDENTITY, StashUnderTest, bare_stash
 
 # Seconds of our own CPU time that one input may take, and seconds by the clock on a machine that is busy otherwise.
@@ -677,7 +674,7 @@ def wandb(chance: random.Random, place: Place) -> None:
     for look in (wandb_runs.identify, wandb_runs.ending, wandb_runs.history_lines):
         with contextlib.suppress(OSError, ValueError):
             look(run)
-    wandb_guard.finish(place.run.path, exit_code=1, preempted=chance.random() < 0.5, timeout=0.0)
+    wandb_finish.finish(place.run.path, exit_code=1, preempted=chance.random() < 0.5, timeout=0.0)
     shutil.rmtree(place.run.path / "wandb")
 
 
@@ -804,7 +801,7 @@ def notes(chance: random.Random, place: Place) -> None:
             tasks.parent.mkdir(exist_ok=True)
             tasks.write_bytes(odd_json(chance, [[str(place.run.path)], ["/x", "/y"]]))
             with contextlib.suppress(StashError):
-                packs.read(tasks, chance.choice((0, 1, 2, 99)))
+                task_file.read(tasks, chance.choice((0, 1, 2, 99)))
         case 1:
             folder = place.root / ".experimentstash" / "places"
             folder.mkdir(parents=True, exist_ok=True)

@@ -21,9 +21,17 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from experimentstash.calling.arguments import Arguments, build
-from experimentstash.errors import StashError
-from experimentstash.schema import BooleanStyle, CallConfig, CallStyle, FileFormat, ListStyle, MappingStyle, NullStyle
+from experimentstash.base.errors import StashError
+from experimentstash.freeze.calling.arguments import Arguments, build
+from experimentstash.stash.schema import (
+    BooleanStyle,
+    CallConfig,
+    CallStyle,
+    FileFormat,
+    ListStyle,
+    MappingStyle,
+    NullStyle,
+)
 
 few = settings(deadline=None, max_examples=100, database=None)
 many = settings(deadline=None, max_examples=250, database=None)

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from experimentstash import adding, calls, registrations
-from experimentstash.calling.arguments import build
-from experimentstash.commands.validate import validate
-from experimentstash.errors import StashError
-from experimentstash.schema import CallConfig, CallStyle, FileFormat
+from experimentstash.base.errors import StashError
+from experimentstash.cli.commands.validate import validate
+from experimentstash.freeze import calls
+from experimentstash.freeze.calling.arguments import build
+from experimentstash.stash.schema import CallConfig, CallStyle, FileFormat
+from experimentstash.tools import adding, registrations
 from tests.conftest import InProcess, StashUnderTest
 from tests.tool_support import as_stash, no_report, repository
 

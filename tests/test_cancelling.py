@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash import attempts, records, slurm_client
-from experimentstash.cancelling import cancel
-from experimentstash.errors import StashError
-from experimentstash.launch import slurm as launch_slurm
-from experimentstash.records import Run, State
-from experimentstash.slurm_client import Job
-from experimentstash.workspace import Stash
+from experimentstash.adapters.slurm import client as slurm_client
+from experimentstash.adapters.slurm.client import Job
+from experimentstash.base.errors import StashError
+from experimentstash.launch.slurm import submit as launch_slurm
+from experimentstash.record import attempts, records
+from experimentstash.record.records import Run, State
+from experimentstash.runs.cancelling import cancel
+from experimentstash.stash.layout import Stash
 from tests.conftest import PATIENCE, StashUnderTest, wait_until
 from tests.faults import new_stash
 from tests.test_slurm_questions import AWAY, Programs, programs, queued, states
@@ -184,7 +185,7 @@ def test_a_record_that_cannot_be_read_keeps_its_job(here: Stash, programs: Progr
 def test_an_interrupted_submission_leaves_no_job_that_nobody_knows_of(
     here: Stash, programs: Programs, tmp_path: Path
 ) -> None:
-    from experimentstash import slurm
+    from experimentstash.adapters.slurm import job as slurm
 
     script = tmp_path / "sweep" / ".slurm" / "0-0.sh"
     script.parent.mkdir(parents=True)
@@ -201,13 +202,13 @@ def test_an_interrupted_submission_leaves_no_job_that_nobody_knows_of(
 
 def test_the_door_is_the_only_one() -> None:
     """Who calls SLURM's commands does it with the door's environment: else the user's variables would speak to them."""
-    package = Path(slurm_client.__file__).parent
+    package = Path(slurm_client.__file__).parents[2]
     commands = "squeue|sacct|scancel|scontrol|sbatch|sinfo"
     named = ["grep", "-rlE", f'\\["({commands})"', "--include=*.py", str(package)]
     calling = subprocess.run(named, capture_output=True, text=True).stdout.splitlines()
     for path in map(Path, calling):
         text = path.read_text()
-        assert path.name == "slurm_client.py" or "slurm_client." in text, path
+        assert path.name == "client.py" or "slurm_client." in text, path
         assert "os.environ," not in text.replace("= os.environ,", ""), path
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash import adding, detection
-from experimentstash.candidates import describe
-from experimentstash.detection import detect
+from experimentstash.tools import adding
+from experimentstash.tools.detect import detection
+from experimentstash.tools.detect.candidates import describe
+from experimentstash.tools.detect.detection import detect
 
 GUARD = "if __name__ == '__main__':\n    main()\n"
 PARSES = "import argparse\ndef main():\n    p = argparse.ArgumentParser()\n    p.add_argument('--a')\n"

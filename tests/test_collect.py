@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash.collect import bring_together, snapshot
+from experimentstash.execute.collect import bring_together, snapshot
 
 
 @pytest.fixture

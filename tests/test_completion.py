@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from experimentstash.completion import candidates
-from experimentstash.workspace import Stash
+from experimentstash.cli.completion import candidates
+from experimentstash.stash.layout import Stash
 from tests.conftest import StashUnderTest
 
 EXPERIMENTS = ["fig/one", "fig/two", "other"]

@@ -14,14 +14,14 @@ import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from experimentstash import yaml_files
-from experimentstash.app import register
-from experimentstash.composition import Composer
-from experimentstash.config_store import ROOT_VARIABLE, TOKEN_VARIABLE
-from experimentstash.errors import StashError
-from experimentstash.schema import CallStyle
-from experimentstash.workspace import Stash
-from experimentstash.yaml_files import YamlError
+from experimentstash.base import yaml_files
+from experimentstash.base.errors import StashError
+from experimentstash.base.yaml_files import YamlError
+from experimentstash.compose.config_store import ROOT_VARIABLE, TOKEN_VARIABLE
+from experimentstash.launch.app import register
+from experimentstash.stash.layout import Stash
+from experimentstash.stash.schema import CallStyle
+from experimentstash.validate.composition import Composer
 from tests.conftest import StashUnderTest
 
 # Lines of a defaults list, each with what it needs after it.

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash import interpolations, interrupts, yaml_files
-from experimentstash.quoting import in_quotes, quoted
-from experimentstash.workspace import Stash, find_stash
+from experimentstash.base import interrupts, yaml_files
+from experimentstash.base.quoting import in_quotes, quoted
+from experimentstash.compose import interpolations
+from experimentstash.stash.layout import Stash, find_stash
 from tests.conftest import PATIENCE, InProcess, StashUnderTest
 from tests.test_mistakes import OVERRIDE as HEAD
 from tests.test_mistakes import plain
@@ -463,13 +464,13 @@ sys.exit(start())
 @pytest.mark.parametrize(
     ("module", "arguments"),
     [
-        ("experimentstash.keeper", ["runs"]),
-        ("experimentstash.cli", [GOOD]),
-        ("experimentstash.commands.runs", ["runs"]),
+        ("experimentstash.execute.keeper", ["runs"]),
+        ("experimentstash.cli.main", [GOOD]),
+        ("experimentstash.cli.commands.runs", ["runs"]),
         ("hydra", [GOOD]),
         ("omegaconf", ["validate"]),
         ("antlr4", ["run", "fig/good"]),
-        ("experimentstash.app", [GOOD]),
+        ("experimentstash.launch.app", [GOOD]),
     ],
 )
 def test_ctrl_c_during_an_import(plain: StashUnderTest, module: str, arguments: list[str]) -> None:

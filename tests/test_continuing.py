@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 import yaml
 
-from experimentstash import continuing, sweep_list, sweepers
-from experimentstash.errors import StashError
-from experimentstash.runs import superseded
-from experimentstash.workspace import Stash
+from experimentstash.base.errors import StashError
+from experimentstash.compose import sweepers
+from experimentstash.launch import continuing
+from experimentstash.record import sweep_list
+from experimentstash.runs.runs import superseded
+from experimentstash.stash.layout import Stash
 from tests.conftest import PATIENCE, StashUnderTest, wait_until
 from tests.test_launch_local import Scripts, scripts
 

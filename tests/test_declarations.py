@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash import entrypoints, poetry, recipes
-from experimentstash.detection import detect
-from experimentstash.schema import EnvironmentConfig, ToolConfig
+from experimentstash.freeze.environment import poetry, recipes
+from experimentstash.stash import entrypoints
+from experimentstash.stash.schema import EnvironmentConfig, ToolConfig
+from experimentstash.tools.detect.detection import detect
 
 PARSES = "import argparse\np = argparse.ArgumentParser()\np.add_argument('--a')\nprint(p.parse_args())\n"
 PROJECT = "[project]\nname = 'p'\nversion = '1'\ndependencies = ['six>=1', 'Idna[x]']\n"

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash import calls
-from experimentstash.calling.arguments import build
-from experimentstash.calling.words import nested
-from experimentstash.declared import program
-from experimentstash.declared.program import Program
-from experimentstash.errors import StashError
-from experimentstash.schema import CallConfig, CallStyle
+from experimentstash.base.errors import StashError
+from experimentstash.freeze import calls
+from experimentstash.freeze.calling.arguments import build
+from experimentstash.freeze.calling.words import nested
+from experimentstash.freeze.declared import program
+from experimentstash.freeze.declared.program import Program
+from experimentstash.stash.schema import CallConfig, CallStyle
 
 
 def write(directory: Path, text: str, **others: str) -> Path:

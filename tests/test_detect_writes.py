@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash.detect_writes import Write, found, merged, of_options
-from experimentstash.detection import detect
+from experimentstash.tools.detect.detect_writes import Write, found, merged, of_options
+from experimentstash.tools.detect.detection import detect
 from tests.conftest import StashUnderTest
 from tests.tool_support import repository
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash.detection import Rank, detect
-from experimentstash.schema import CallStyle, EnvironmentKind
+from experimentstash.stash.schema import CallStyle, EnvironmentKind
+from experimentstash.tools.detect.detection import Rank, detect
 from tests.conftest import TOOLS
 
 GUARD = "\nif __name__ == '__main__':\n    main()\n"

@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from experimentstash import calls, parameters
-from experimentstash.calling import arguments
-from experimentstash.composition import Composer
-from experimentstash.errors import StashError
-from experimentstash.freeze import Bases, Plan, plan
-from experimentstash.schema import CallConfig, CallStyle
-from experimentstash.workspace import Stash
+from experimentstash.base.errors import StashError
+from experimentstash.freeze import calls
+from experimentstash.freeze.calling import arguments
+from experimentstash.freeze.freeze import Bases, Plan, plan
+from experimentstash.stash import parameters
+from experimentstash.stash.layout import Stash
+from experimentstash.stash.schema import CallConfig, CallStyle
+from experimentstash.validate.composition import Composer
 from tests.conftest import StashUnderTest
 from tests.receivers.harness import NAMES, RECEIVERS, VALUES, declares, defaults, received, same, spelled
 from tests.ways_of_writing import organizer, ways

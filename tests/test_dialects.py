@@ -16,10 +16,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from experimentstash import calls
-from experimentstash.calling.arguments import build
-from experimentstash.errors import StashError
-from experimentstash.schema import BooleanStyle, CallConfig, CallStyle, ListStyle
+from experimentstash.base.errors import StashError
+from experimentstash.freeze import calls
+from experimentstash.freeze.calling.arguments import build
+from experimentstash.stash.schema import BooleanStyle, CallConfig, CallStyle, ListStyle
 from tests.receivers.harness import NAMES, RECEIVERS, VALUES, calling, declares, defaults, received, same, spelled
 
 RUN = Path("/runs/a b'c")

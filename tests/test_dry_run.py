@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from experimentstash.records import Command, Run
-from experimentstash.summary import resources_table
+from experimentstash.record.records import Command, Run
+from experimentstash.runs.summary import resources_table
 from tests.conftest import InProcess, StashUnderTest, git
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experimentstash.durations import describe, parse
-from experimentstash.errors import StashError
+from experimentstash.base.durations import describe, parse
+from experimentstash.base.errors import StashError
 
 some = settings(deadline=None, max_examples=150, database=None)
 

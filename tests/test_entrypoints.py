@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash import entrypoints
+from experimentstash.stash import entrypoints
 from tests.conftest import InProcess, StashUnderTest
 
 REGISTRATION = "entrypoint: {}\ncall: {{style: {}}}\nenvironment: {{kind: none}}\n"

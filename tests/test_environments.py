@@ -20,11 +20,12 @@ from typing import Any
 
 import pytest
 
-from experimentstash import environments, uv_errors
-from experimentstash.environments import interpreter, is_ready, make, record
-from experimentstash.errors import StashError
-from experimentstash.recipes import Recipe, plan
-from experimentstash.schema import EnvironmentConfig, EnvironmentKind, ToolConfig
+from experimentstash.base.errors import StashError
+from experimentstash.freeze.environment import store as environments
+from experimentstash.freeze.environment import uv_errors
+from experimentstash.freeze.environment.recipes import Recipe, plan
+from experimentstash.freeze.environment.store import interpreter, is_ready, make, record
+from experimentstash.stash.schema import EnvironmentConfig, EnvironmentKind, ToolConfig
 from tests.conftest import PATIENCE
 
 ROOT = Path(__file__).parent.parent
@@ -38,10 +39,10 @@ SCRIPT = '# /// script\n# requires-python = ">=3.10"\n# dependencies = ["six"]\n
 MAKER = """
 import sys
 from pathlib import Path
-from experimentstash.environments import make
-from experimentstash.errors import StashError
-from experimentstash.recipes import plan
-from experimentstash.schema import ToolConfig
+from experimentstash.freeze.environment.store import make
+from experimentstash.base.errors import StashError
+from experimentstash.freeze.environment.recipes import plan
+from experimentstash.stash.schema import ToolConfig
 recipe = plan("tool", ToolConfig(), Path(sys.argv[1]), None, Path(sys.argv[2]))
 try:
     make(recipe, announce=lambda line: print(line, flush=True))
@@ -459,8 +460,8 @@ import sys
 starting = ("subprocess.Popen", "os.posix_spawn", "os.fork")
 sys.addaudithook(lambda event, _: sys.exit(event) if event in starting else None)
 from pathlib import Path
-from experimentstash import environments, recipes
-from experimentstash.schema import ToolConfig
+from experimentstash.freeze.environment import store as environments, recipes
+from experimentstash.stash.schema import ToolConfig
 recipe = recipes.plan("tool", ToolConfig(), Path(sys.argv[1]), None, Path(sys.argv[2]))
 environments.make(recipe)
 assert environments.is_ready(recipe) and environments.record(recipe).version

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash import runs
-from experimentstash.records import State
+from experimentstash.record.records import State
+from experimentstash.runs import runs
 from tests import faults
 
 

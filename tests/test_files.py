@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash import files
-from experimentstash.errors import StashError
-from experimentstash.workspace import Stash
+from experimentstash.base import files
+from experimentstash.base.errors import StashError
+from experimentstash.stash.layout import Stash
 
 
 def link(path: Path, precious: Path) -> None:

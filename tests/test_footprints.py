@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash.git import difference
+from experimentstash.adapters.git.command import difference
 from tests.conftest import PATIENCE, InProcess, StashUnderTest, bare_stash, git, wait_until
 from tests.footprints import changes, footprint, processes, unexpected
 from tests.tool_support import commit, repository

@@ -11,13 +11,20 @@ from typing import Any
 
 import pytest
 
-from experimentstash import records
-from experimentstash.errors import StashError
-from experimentstash.execute import tool_environment
-from experimentstash.freeze import Plan, Request, explain, freeze, plan
-from experimentstash.process import clean_environment
-from experimentstash.schema import CallConfig, CallStyle, EnvironmentConfig, EnvironmentKind, StashConfig, ToolConfig
-from experimentstash.workspace import Stash
+from experimentstash.base.errors import StashError
+from experimentstash.base.process import clean_environment
+from experimentstash.execute.execute import tool_environment
+from experimentstash.freeze.freeze import Plan, Request, explain, freeze, plan
+from experimentstash.record import records
+from experimentstash.stash.layout import Stash
+from experimentstash.stash.schema import (
+    CallConfig,
+    CallStyle,
+    EnvironmentConfig,
+    EnvironmentKind,
+    StashConfig,
+    ToolConfig,
+)
 from tests.conftest import InProcess, StashUnderTest, git
 
 PYTHON = EnvironmentConfig(kind=EnvironmentKind.interpreter, interpreter=sys.executable)

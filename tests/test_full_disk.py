@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from experimentstash import records, runs
-from experimentstash.records import Run, State
-from experimentstash.workspace import Stash
+from experimentstash.record import records
+from experimentstash.record.records import Run, State
+from experimentstash.runs import runs
+from experimentstash.stash.layout import Stash
 from tests.conftest import PATIENCE, StashUnderTest, bare_stash, wait_until
 from tests.faults import INT, TOOLS, freeze, marked, new_stash, python, record, running
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash import git, process
+from experimentstash.adapters.git import command as git
+from experimentstash.base import process
 from tests.conftest import InProcess, StashUnderTest, bare_stash
 from tests.conftest import git as ask_git
 

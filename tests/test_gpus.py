@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash import gpus
+from experimentstash.adapters import gpus
 from tests.conftest import InProcess, StashUnderTest
 
 

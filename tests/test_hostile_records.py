@@ -13,11 +13,14 @@ from typing import Any
 
 import pytest
 
-from experimentstash import procfs, records, runs, typed
-from experimentstash.errors import StashError
-from experimentstash.execute import MARKER
-from experimentstash.records import Apart, Process, Queued, State, Supervisor
-from experimentstash.workspace import Stash
+from experimentstash.adapters import procfs
+from experimentstash.base import typed
+from experimentstash.base.errors import StashError
+from experimentstash.execute.execute import MARKER
+from experimentstash.record import records
+from experimentstash.record.records import Apart, Process, Queued, State, Supervisor
+from experimentstash.runs import runs
+from experimentstash.stash.layout import Stash
 from tests.conftest import InProcess, StashUnderTest
 from tests.faults import freeze, new_stash
 

@@ -7,7 +7,7 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.test_utils.launcher_common_tests import BatchedSweeperTestSuite, IntegrationTestSuite, LauncherTestSuite
 
-from experimentstash.schema import LocalLauncherConfig
+from experimentstash.stash.schema import LocalLauncherConfig
 
 pytestmark = pytest.mark.usefixtures("other_application")
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from experimentstash.commands.import_configs import Imported, import_configs
-from experimentstash.composition import Composer
-from experimentstash.errors import StashError
-from experimentstash.freeze import Request
-from experimentstash.schema import CallStyle
-from experimentstash.workspace import Stash
+from experimentstash.base.errors import StashError
+from experimentstash.cli.commands.import_configs import Imported, import_configs
+from experimentstash.freeze.freeze import Request
+from experimentstash.stash.layout import Stash
+from experimentstash.stash.schema import CallStyle
+from experimentstash.validate.composition import Composer
 from tests.conftest import InProcess, StashUnderTest, git
 
 META = """\

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash import __version__, environments, installation
-from experimentstash.commands.init import init, main
-from experimentstash.commands.validate import validate
-from experimentstash.errors import StashError
-from experimentstash.workspace import Stash
+from experimentstash import __version__
+from experimentstash.base.errors import StashError
+from experimentstash.cli import installation
+from experimentstash.cli.commands.init import init, main
+from experimentstash.cli.commands.validate import validate
+from experimentstash.freeze.environment import store as environments
+from experimentstash.stash.layout import Stash
 from tests.conftest import GIT_IDENTITY, REPOSITORY, StashUnderTest, git
 
 
@@ -150,7 +152,7 @@ def test_how_it_was_installed(
     if told is not None:
         (info / "direct_url.json").write_text(told if isinstance(told, str) else json.dumps(told))
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(installation, "__file__", str(tmp_path / "site-packages" / "experimentstash" / "x.py"))
+    monkeypatch.setattr(installation, "__file__", str(tmp_path / "site-packages" / "experimentstash" / "cli" / "x.py"))
     assert installation.here() == installation.Installation(requirement, note)
 
 

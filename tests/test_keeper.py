@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
-from experimentstash import procfs, records, runs
-from experimentstash.records import Run, State
-from experimentstash.workspace import Stash
+from experimentstash.adapters import procfs
+from experimentstash.record import records
+from experimentstash.record.records import Run, State
+from experimentstash.runs import runs
+from experimentstash.stash.layout import Stash
 from tests.conftest import PATIENCE, StashUnderTest, wait_until
 from tests.faults import KILL, Supervised, below, freeze, is_alive, new_stash, python, record, running
 
@@ -118,7 +120,7 @@ def test_it_goes_with_the_supervisor_and_costs_the_tool_nothing(here: Stash) -> 
 
 def test_what_the_program_around_has_started_is_left_alone(here: Stash) -> None:
     program = (
-        "import subprocess, sys; from pathlib import Path; from experimentstash import records, execute\n"
+        "import subprocess, sys; from pathlib import Path; from experimentstash.record import records, execute\n"
         "own = subprocess.Popen(['sleep', '100'], start_new_session=True, stdout=subprocess.DEVNULL)\n"
         "Path(sys.argv[1], 'own').write_text(str(own.pid))\n"
         "execute.execute(records.read(Path(sys.argv[1])), show_output=False)\n"
@@ -169,10 +171,10 @@ def test_a_signal_to_the_whole_group_is_one(here: Stash) -> None:
 
 def test_without_a_further_process_it_goes_on_alone(here: Stash) -> None:
     program = (
-        "import os, sys; from experimentstash import keeper\n"
+        "import os, sys; from experimentstash.execute import keeper\n"
         "def refuse(): raise BlockingIOError(11, 'no more')\n"
         "os.fork = refuse\n"
-        "from experimentstash import execute; sys.exit(execute.main(sys.argv[1:]))\n"
+        "from experimentstash.execute import execute; sys.exit(execute.main(sys.argv[1:]))\n"
     )
     run = freeze(here, ["true"])
     with running(run, program=("-c", program)) as one:
@@ -181,7 +183,7 @@ def test_without_a_further_process_it_goes_on_alone(here: Stash) -> None:
 
 
 def test_only_what_may_execute_a_run_begins_with_one() -> None:
-    from experimentstash.cli import executes
+    from experimentstash.cli.main import executes
 
     for words in ("", "runs", "show latest", "+exp=a --help", "cancel x"):
         assert not executes(words.split())
@@ -191,7 +193,7 @@ def test_only_what_may_execute_a_run_begins_with_one() -> None:
 
 def test_it_is_small() -> None:
     """Begun before anything is imported, it holds what Python holds, and much of that is shared."""
-    program = "from experimentstash import keeper; print(keeper.ensure().identity.pid, flush=True); input()"
+    program = "from experimentstash.execute import keeper; print(keeper.ensure().identity.pid, flush=True); input()"
     process = subprocess.Popen(
         [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )

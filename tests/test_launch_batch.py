@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experimentstash.errors import StashError
-from experimentstash.launch import batch
-from experimentstash.launch.batch import Packing, Piece, Terms
-from experimentstash.records import Command, Run
-from experimentstash.schema import ResourcesConfig
+from experimentstash.base.errors import StashError
+from experimentstash.launch.slurm import batch
+from experimentstash.launch.slurm.batch import Packing, Piece, Terms
+from experimentstash.record.records import Command, Run
+from experimentstash.stash.schema import ResourcesConfig
 from tests.conftest import REPOSITORY, InProcess, StashUnderTest
 
 START = f"exec '/my env/bin/python' -X utf8 -S {shlex.quote(batch.START)} .slurm/0-0.json"

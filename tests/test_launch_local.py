@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from experimentstash.errors import StashError
+from experimentstash.base.errors import StashError
+from experimentstash.base.terminal import plain
 from experimentstash.launch.local import Settings
 from experimentstash.launch.progress import Expectation
-from experimentstash.records import Command, Run, State
-from experimentstash.terminal import plain
+from experimentstash.record.records import Command, Run, State
 from tests.conftest import PATIENCE, StashUnderTest, wait_until
 from tests.faults import below, is_alive, looking_away
 

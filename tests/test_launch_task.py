@@ -13,17 +13,19 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash import attempts, packs, procfs, records
-from experimentstash.errors import StashError
-from experimentstash.launch import batch
-from experimentstash.records import Queued, Run, State
-from experimentstash.workspace import Stash
+from experimentstash.adapters import procfs
+from experimentstash.adapters.slurm import task_file
+from experimentstash.base.errors import StashError
+from experimentstash.launch.slurm import batch
+from experimentstash.record import attempts, records
+from experimentstash.record.records import Queued, Run, State
+from experimentstash.stash.layout import Stash
 from tests.conftest import PATIENCE, wait_until
 from tests.faults import freeze, new_stash, python, record
 
 HOLD = "trap 'echo told; exit 1' TERM; touch begun; while [ ! -e go ]; do sleep 0.02; done; touch done"
 
-PACKAGE = Path(batch.START).parent.parent
+PACKAGE = Path(batch.START).parents[2]
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ def queued(stash: Stash, *scripts: str, array: str = "array.json") -> list[Run]:
     for run in found:
         run.command.cwd = run.directory
         records.write(run)
-    packs.write(path, [found])
+    task_file.write(path, [found])
     return found
 
 
@@ -106,13 +108,14 @@ def test_it_is_started_from_wherever_it_is_installed(here: Stash, tmp_path: Path
     assert run.queued is not None
     package = tmp_path / "Büro von Ada" / "experimentstash"
     shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
-    for folder in (here.root, package.parent, package / "launch"):  # they hide nothing of Python's own
+    for folder in (here.root, package.parent, package / "launch", package / "launch" / "slurm"):
+        # They hide nothing of Python's own.
         (folder / "json.py").write_text("raise SystemExit('not what was meant')")
-    command = [sys.executable, "-S", str(package / "launch" / "start.py"), run.queued.array]
+    command = [sys.executable, "-S", str(package / "launch" / "slurm" / "start.py"), run.queued.array]
     environment = {**os.environ, "SLURM_ARRAY_TASK_ID": "0", "PYTHONDONTWRITEBYTECODE": ""}
     done = subprocess.run(command, cwd=here.root, env=environment, capture_output=True, text=True)
     assert (done.returncode, states([run])) == (0, ["completed"]), done.stderr
-    assert list(package.glob("__pycache__/execute.*"))  # it was this one
+    assert list(package.glob("execute/__pycache__/execute.*"))  # it was this one
 
 
 def test_its_own_environment_is_kept_from_the_tool(here: Stash) -> None:
@@ -130,7 +133,7 @@ def test_nothing_that_is_slow_is_imported_before_the_tool_starts() -> None:
         f"import sys; sys.path.append({str(PACKAGE.parent)!r})\n"
         "import fcntl, json, pathlib, shlex, subprocess\n"
         "before = {*sys.modules, *sys.builtin_module_names}\n"
-        "import experimentstash.launch.task\n"
+        "import experimentstash.launch.slurm.task\n"
         "print(*sorted({name.partition('.')[0] for name in set(sys.modules) - before}))"
     )
     done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True)
@@ -235,7 +238,7 @@ def test_a_tasks_file_that_says_nothing(here: Stash) -> None:
         assert process.returncode == 2
     assert states(runs) == ["queued"]
     with pytest.raises(StashError):  # whoever cancels one of them must not take it for alone
-        packs.others(runs[0])
+        task_file.others(runs[0])
 
 
 @pytest.mark.parametrize("state", [State.LOST, State.CANCELLED, State.FAILED])

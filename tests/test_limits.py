@@ -6,9 +6,9 @@ import signal
 
 import pytest
 
-from experimentstash import limits
-from experimentstash.errors import StashError
-from experimentstash.launch import batch
+from experimentstash.base import limits
+from experimentstash.base.errors import StashError
+from experimentstash.launch.slurm import batch
 from tests.conftest import InProcess, StashUnderTest
 
 

@@ -8,10 +8,10 @@ import sys
 
 import pytest
 
-from experimentstash.commands.list_experiments import list_experiments
-from experimentstash.errors import StashError
-from experimentstash.organizers import Organizers
-from experimentstash.workspace import Stash
+from experimentstash.base.errors import StashError
+from experimentstash.cli.commands.list_experiments import list_experiments
+from experimentstash.stash.layout import Stash
+from experimentstash.stash.organizers import Organizers
 from tests.conftest import StashUnderTest
 
 
@@ -122,7 +122,7 @@ def test_a_thousand_need_no_hydra(listed: StashUnderTest) -> None:
         )
     assert len(names(listed, tag="t3")) == 100
     for verb in (["list"], ["tool", "list"]):
-        asking = f"import sys; from experimentstash import cli; cli.main({verb}); print('hydra' in sys.modules)"
+        asking = f"import sys; from experimentstash.cli import main; main.main({verb}); print('hydra' in sys.modules)"
         said = subprocess.run(
             [sys.executable, "-c", asking], cwd=listed.root, capture_output=True, text=True, check=True
         )

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experimentstash.errors import StashError
-from experimentstash.names import (
+from experimentstash.base.errors import StashError
+from experimentstash.base.names import (
     LinkMap,
     check_reference,
     check_tool_name,

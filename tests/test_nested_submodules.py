@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash import adding, nested, removing, tools
-from experimentstash.commands.validate import validate
-from experimentstash.errors import StashError
-from experimentstash.nested import LeftOut
+from experimentstash.adapters.git import nested
+from experimentstash.adapters.git.nested import LeftOut
+from experimentstash.base.errors import StashError
+from experimentstash.cli.commands.validate import validate
+from experimentstash.tools import adding, removing
+from experimentstash.tools import manage as tools
 from tests.conftest import StashUnderTest, git
 from tests.tool_support import as_stash, no_report, repository
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from experimentstash.errors import StashError
-from experimentstash.objective import Result, check, read, words
+from experimentstash.base.errors import StashError
+from experimentstash.record.objective import Result, check, read, words
 from tests.conftest import StashUnderTest
 
 LOG = "output.2.log"

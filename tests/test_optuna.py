@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from experimentstash import sweepers
-from experimentstash.schema import ZipSweeperConfig
+from experimentstash.compose import sweepers
+from experimentstash.stash.schema import ZipSweeperConfig
 from tests.conftest import PATIENCE, InProcess, StashUnderTest, wait_until
 
 OPTUNA = ("-m", "+exp=parabola", "hydra/sweeper=optuna", "hydra.sweeper.sampler.seed=1", "params.x=interval(-5.0,5.0)")

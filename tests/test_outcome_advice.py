@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash.commands.validate import validate
-from experimentstash.outcome import advise
-from experimentstash.records import Code, Command, Environment, Run
+from experimentstash.cli.commands.validate import validate
+from experimentstash.execute.outcome import advise
+from experimentstash.record.records import Code, Command, Environment, Run
 from tests.conftest import InProcess, StashUnderTest
 from tests.tool_support import as_stash
 

@@ -13,10 +13,11 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from experimentstash import arrived, parameters
-from experimentstash.composition import Composer
-from experimentstash.freeze import Plan, plan
-from experimentstash.workspace import Stash
+from experimentstash.execute import arrived
+from experimentstash.freeze.freeze import Plan, plan
+from experimentstash.stash import parameters
+from experimentstash.stash.layout import Stash
+from experimentstash.validate.composition import Composer
 from tests.conftest import StashUnderTest
 from tests.ways_of_writing import organizer, ways
 
@@ -149,8 +150,8 @@ CHOICES: dict[str, tuple[str, list[str]]] = {
     ],
 )
 def test_a_choice_and_values_inside_it(stash: StashUnderTest, app: Path, key: str, path: str, nested: str) -> None:
-    from experimentstash import command_line
-    from experimentstash.overrides import meant
+    from experimentstash.compose import command_line
+    from experimentstash.compose.overrides import meant
 
     stash.add_tool("hydra", "plain", "entrypoint: main.py\ncall: {style: hydra}")
     for number, (text, _) in enumerate(CHOICES.values()):

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from experimentstash import arrived, parameters
-from experimentstash.parameters import ClashError
+from experimentstash.execute import arrived
+from experimentstash.stash import parameters
+from experimentstash.stash.parameters import ClashError
 from tests.conftest import InProcess, StashUnderTest
 
 APP = """

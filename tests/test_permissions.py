@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash import files, permissions
+from experimentstash.base import files, permissions
 from tests.conftest import InProcess, StashUnderTest
 
 TOOL = """#!/bin/sh

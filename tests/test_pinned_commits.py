@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash.commands.validate import validate
-from experimentstash.workspace import Stash
+from experimentstash.cli.commands.validate import validate
+from experimentstash.stash.layout import Stash
 from tests.conftest import StashUnderTest, git
 from tests.test_snapshots import FILE_PROTOCOL, user_sees
 from tests.tool_support import commit, repository

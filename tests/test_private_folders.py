@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash.this_process import supervisor_here
+from experimentstash.adapters.this_process import supervisor_here
 from tests.conftest import InProcess, StashUnderTest, bare_stash
 
 # Seconds after which a command is taken for hanging; no command waits so long by itself.

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash import procfs
-from experimentstash.procfs import Identity
+from experimentstash.adapters import procfs
+from experimentstash.adapters.procfs import Identity
 from tests.conftest import wait_until
 
 MARKER = "EXPERIMENTSTASH_RUN_DIR=/a stäsh's/run"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash import git as git_module
-from experimentstash import provenance
-from experimentstash.records import Code
+from experimentstash.adapters.git import command as git_module
+from experimentstash.code import provenance
+from experimentstash.record.records import Code
 from tests.conftest import StashUnderTest, git
 
 LINES = "".join(f"line {number}\n" for number in range(40))

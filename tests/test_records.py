@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from experimentstash import records
-from experimentstash.errors import StashError
-from experimentstash.records import Attempt, Code, Command, Environment, Process, Run, State, Supervisor
+from experimentstash.base.errors import StashError
+from experimentstash.record import records
+from experimentstash.record.records import Attempt, Code, Command, Environment, Process, Run, State, Supervisor
 
 # Claims a run where no file may hold a byte, as on a full disk.
 NO_SPACE = """
 import resource, signal, sys
-from experimentstash.records import Command, Run, claim
+from experimentstash.record.records import Command, Run, claim
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 try:

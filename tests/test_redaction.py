@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experimentstash.redaction import find_secret, is_secret_name, redact, secrets_in
-from experimentstash.secret_files import is_secret_file
+from experimentstash.base.redaction import find_secret, is_secret_name, redact, secrets_in
+from experimentstash.code.secret_files import is_secret_file
 
 SECRET_NAMES = (
     "WANDB_API_KEY",

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash import adding, registrations, removing, tools
-from experimentstash.checks import Severity
-from experimentstash.commands.validate import validate
-from experimentstash.composition import Composer
-from experimentstash.errors import StashError
-from experimentstash.freeze import plan
-from experimentstash.schema import Unresolved
+from experimentstash.base.errors import StashError
+from experimentstash.cli.commands.validate import validate
+from experimentstash.freeze.freeze import plan
+from experimentstash.stash.schema import Unresolved
+from experimentstash.tools import adding, registrations, removing
+from experimentstash.tools import manage as tools
+from experimentstash.validate.checks import Severity
+from experimentstash.validate.composition import Composer
 from tests.conftest import StashUnderTest
 from tests.tool_support import as_stash, commit, no_report, repository
 

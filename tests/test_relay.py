@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash.relay import Relay
+from experimentstash.base.tail import Relay
 from tests.conftest import wait_until
 
 

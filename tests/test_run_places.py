@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from experimentstash import results, run_places
-from experimentstash.workspace import Stash
+from experimentstash.code import results
+from experimentstash.record import run_places
+from experimentstash.stash.layout import Stash
 from tests.conftest import StashUnderTest, bare_stash, git
 from tests.tool_support import as_stash
 

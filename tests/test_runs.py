@@ -16,13 +16,15 @@ from typing import Any
 
 import pytest
 
-from experimentstash import procfs, records, runs
-from experimentstash.continuing import reopen
-from experimentstash.errors import StashError
-from experimentstash.execute import SUPERVISOR_LOG
-from experimentstash.records import Code, Run, State, Supervisor
-from experimentstash.summary import ending_line, sweep_table, with_warnings
-from experimentstash.workspace import Stash
+from experimentstash.adapters import procfs
+from experimentstash.base.errors import StashError
+from experimentstash.execute.execute import SUPERVISOR_LOG
+from experimentstash.launch.continuing import reopen
+from experimentstash.record import records
+from experimentstash.record.records import Code, Run, State, Supervisor
+from experimentstash.runs import runs
+from experimentstash.runs.summary import ending_line, sweep_table, with_warnings
+from experimentstash.stash.layout import Stash
 from tests.conftest import PATIENCE, InProcess, StashUnderTest, wait_until
 from tests.faults import (
     INT,

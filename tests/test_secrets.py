@@ -11,9 +11,8 @@ from urllib.parse import quote
 
 import pytest
 
-from experimentstash.masking import Mask
-from experimentstash.patches import withhold
-from experimentstash.redaction import (
+from experimentstash.base.masking import Mask
+from experimentstash.base.redaction import (
     Known,
     find_named_secret,
     find_secret,
@@ -22,7 +21,8 @@ from experimentstash.redaction import (
     redact,
     secrets_in,
 )
-from experimentstash.secret_files import has_secret, holds_secret, is_secret_file
+from experimentstash.code.patches import withhold
+from experimentstash.code.secret_files import has_secret, holds_secret, is_secret_file
 from tests.conftest import InProcess, StashUnderTest, git
 
 NAMES = (

@@ -12,14 +12,20 @@ from typing import Any
 
 import pytest
 
-from experimentstash import attempts, job_terms, packs, records, runs, slurm, slurm_client, slurm_query, slurm_reasons
-from experimentstash.errors import StashError
-from experimentstash.job_end import Watch
-from experimentstash.records import Queued, Run, State
-from experimentstash.slurm_client import Job
-from experimentstash.slurm_query import GONE, LEFT, Enquiry, Word
-from experimentstash.this_process import supervisor_here
-from experimentstash.workspace import Stash
+from experimentstash.adapters.slurm import client as slurm_client
+from experimentstash.adapters.slurm import job as slurm
+from experimentstash.adapters.slurm import job_terms, task_file
+from experimentstash.adapters.slurm import query as slurm_query
+from experimentstash.adapters.slurm import reasons as slurm_reasons
+from experimentstash.adapters.slurm.client import Job
+from experimentstash.adapters.slurm.job_end import Watch
+from experimentstash.adapters.slurm.query import GONE, LEFT, Enquiry, Word
+from experimentstash.adapters.this_process import supervisor_here
+from experimentstash.base.errors import StashError
+from experimentstash.record import attempts, records
+from experimentstash.record.records import Queued, Run, State
+from experimentstash.runs import runs
+from experimentstash.stash.layout import Stash
 from tests.faults import freeze, new_stash
 
 CONFIG = "ClusterName             = test\nMaxArraySize            = 101\n"
@@ -294,7 +300,7 @@ def queued(stash: Stash, number: int = 2, *, cluster: str | None = "test") -> li
     found = [freeze(stash, ["true"]) for _ in range(number)]
     array = stash.root / ".slurm" / "0-0.json"
     array.parent.mkdir()
-    packs.write(array, [[run] for run in found])
+    task_file.write(array, [[run] for run in found])
     slurm.note_submitted(array, Job("5", cluster))
     for task, run in enumerate(found):
         run.state, run.queued, run.supervisor = State.QUEUED, Queued(str(array), task), supervisor_here()

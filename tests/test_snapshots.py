@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash import git as git_module
-from experimentstash.files import locked
-from experimentstash.snapshots import Snapshot, take
+from experimentstash.adapters.git import command as git_module
+from experimentstash.base.files import locked
+from experimentstash.code.snapshots import Snapshot, take
 from tests.conftest import StashUnderTest, git
 from tests.test_provenance import LINES, change_everything, files
 from tests.tool_support import commit, repository

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from experimentstash.output import fit_streams
+from experimentstash.base.output import fit_streams
 from tests.conftest import StashUnderTest
 
 POSIX = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}

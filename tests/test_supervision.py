@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from experimentstash import procfs, records
-from experimentstash.records import Run
-from experimentstash.workspace import Stash
+from experimentstash.adapters import procfs
+from experimentstash.record import records
+from experimentstash.record.records import Run
+from experimentstash.stash.layout import Stash
 from tests.conftest import wait_until
 from tests.faults import (
     HUP,
@@ -402,7 +403,7 @@ def test_a_tool_that_changes_its_session(here: Stash) -> None:
 def test_what_was_there_before_is_left_alone(here: Stash) -> None:
     """A process that runs its supervision as one task among others keeps its own children."""
     program = (
-        "import subprocess, sys; from pathlib import Path; from experimentstash import records, execute\n"
+        "import subprocess, sys; from pathlib import Path; from experimentstash.record import records, execute\n"
         "own = subprocess.Popen(['sleep', '100'])\n"
         "execute.execute(records.read(Path(sys.argv[1])), show_output=False)\n"
         "print(own.poll()); own.kill(); own.wait()"
@@ -435,8 +436,8 @@ def test_what_it_measures_is_of_the_whole_tree(here: Stash) -> None:
 HANDLERS = """
 import os, signal, sys
 from pathlib import Path
-from experimentstash import execute, records
-from experimentstash.signals import WATCHED
+from experimentstash.execute import execute, records
+from experimentstash.base.signals import WATCHED
 
 def own(number, frame):
     print("own", signal.Signals(number).name, flush=True)
@@ -472,7 +473,7 @@ def test_handlers_are_put_back(here: Stash, is_stopped: bool) -> None:
 THREAD = """
 import sys, threading
 from pathlib import Path
-from experimentstash import execute, records
+from experimentstash.execute import execute, records
 
 def task():
     execute.execute(records.read(Path(sys.argv[1])), show_output=False)

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from wcwidth import wcswidth
 
-from experimentstash import records
-from experimentstash.output import PLAIN, USAGE, Paper, Style
-from experimentstash.records import Run, State
-from experimentstash.summary import counts, resources_table, runs_table, sweep_table
-from experimentstash.tables import Column, Styled, draw
-from experimentstash.terminal import plain
-from experimentstash.text import cells, clean, filled, shorten
-from experimentstash.workspace import Stash
+from experimentstash.base.output import PLAIN, USAGE, Paper, Style
+from experimentstash.base.tables import Column, Styled, draw
+from experimentstash.base.terminal import plain
+from experimentstash.base.text import cells, clean, filled, shorten
+from experimentstash.record import records
+from experimentstash.record.records import Run, State
+from experimentstash.runs.summary import counts, resources_table, runs_table, sweep_table
+from experimentstash.stash.layout import Stash
 from tests.conftest import InProcess, StashUnderTest
 from tests.faults import freeze, new_stash
 from tests.terminals import Terminal, program

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash import adding, removing, tools, transaction
+from experimentstash.tools import adding, removing, transaction
+from experimentstash.tools import manage as tools
 from tests.conftest import PATIENCE, StashUnderTest, git
 from tests.tool_support import (
     as_stash,

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash import adding, removing
-from experimentstash.errors import StashError
+from experimentstash.base.errors import StashError
+from experimentstash.tools import adding, removing
 from tests.conftest import StashUnderTest, git
 from tests.tool_support import as_stash, commit, differences, is_healthy, no_report, repository, snapshot
 

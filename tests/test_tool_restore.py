@@ -14,9 +14,11 @@ from typing import Any
 
 import pytest
 
-from experimentstash import adding, removing, tools, worktrees
-from experimentstash.errors import StashError
-from experimentstash.schema import ToolConfig
+from experimentstash.base.errors import StashError
+from experimentstash.code import worktrees
+from experimentstash.stash.schema import ToolConfig
+from experimentstash.tools import adding, removing
+from experimentstash.tools import manage as tools
 from tests.conftest import GIT_IDENTITY, StashUnderTest, git
 from tests.tool_support import as_stash, commit, differences, is_healthy, no_report, repository, snapshot
 

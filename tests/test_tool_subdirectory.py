@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash import adding, removing, tools, transaction
-from experimentstash.commands.validate import validate
-from experimentstash.errors import StashError
-from experimentstash.workspace import Stash
+from experimentstash.base.errors import StashError
+from experimentstash.cli.commands.validate import validate
+from experimentstash.stash.layout import Stash
+from experimentstash.tools import adding, removing, transaction
+from experimentstash.tools import manage as tools
 from tests.conftest import StashUnderTest, git
 from tests.test_snapshots import FILE_PROTOCOL
 from tests.tool_support import (

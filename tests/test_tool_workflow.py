@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash import adding, detection, removing, tools
-from experimentstash.candidates import Candidate, Rank
-from experimentstash.declared.option import Declared, Option
-from experimentstash.errors import StashError
-from experimentstash.schema import CallStyle
+from experimentstash.base.errors import StashError
+from experimentstash.freeze.declared.option import Declared, Option
+from experimentstash.stash.schema import CallStyle
+from experimentstash.tools import adding, removing
+from experimentstash.tools import manage as tools
+from experimentstash.tools.detect import detection
+from experimentstash.tools.detect.candidates import Candidate, Rank
 from tests.conftest import GIT_IDENTITY, PATIENCE, StashUnderTest, git
 from tests.tool_support import as_stash, commit, differences, is_healthy, no_report, repository, snapshot
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from experimentstash import adding, removing, transaction
-from experimentstash.errors import StashError
-from experimentstash.submodules import Entry, superproject
+from experimentstash.adapters.git.submodules import Entry, superproject
+from experimentstash.base.errors import StashError
+from experimentstash.tools import adding, removing, transaction
 from tests.conftest import StashUnderTest, git
 from tests.tool_support import as_stash, differences, is_healthy, killed_at, no_report, repository, snapshot
 

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 import yaml
 
-from experimentstash import calls
-from experimentstash.calling.arguments import build
-from experimentstash.errors import StashError
-from experimentstash.schema import CallConfig, CallStyle
+from experimentstash.base.errors import StashError
+from experimentstash.freeze import calls
+from experimentstash.freeze.calling.arguments import build
+from experimentstash.stash.schema import CallConfig, CallStyle
 from tests.receivers.harness import NAMES, calling, declares, received, same, spelled
 
 # What a field is annotated with, and its default.

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash.checks import Problem, Severity
-from experimentstash.commands.validate import Report, describe, validate
-from experimentstash.errors import StashError
-from experimentstash.output import Paper
-from experimentstash.workspace import Stash
+from experimentstash.base.errors import StashError
+from experimentstash.base.output import Paper
+from experimentstash.cli.commands.validate import Report, describe, validate
+from experimentstash.stash.layout import Stash
+from experimentstash.validate.checks import Problem, Severity
 from tests.conftest import StashUnderTest, git
 
 HYDRA_TOOL = "entrypoint: main.py\ncall: {style: hydra, configs: configs}"

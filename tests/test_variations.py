@@ -19,12 +19,12 @@ from hypothesis import given
 from hypothesis import strategies as some
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from experimentstash import variations
-from experimentstash.config_store import VERSION_BASE, register
-from experimentstash.job_config import HydraJob, as_job, own_directory, without_hydra
-from experimentstash.loader import CONFIG_NAME
-from experimentstash.stash_loader import StashLoader
-from experimentstash.variations import SweepLoader, Variation, _entry, _list, _Parser, _yaml
+from experimentstash.compose import variations
+from experimentstash.compose.config_store import VERSION_BASE, register
+from experimentstash.compose.job_config import HydraJob, as_job, own_directory, without_hydra
+from experimentstash.compose.loader import CONFIG_NAME
+from experimentstash.compose.stash_loader import StashLoader
+from experimentstash.compose.variations import SweepLoader, Variation, _entry, _list, _Parser, _yaml
 from tests.conftest import StashUnderTest
 from tests.test_composition import described, varied
 

@@ -17,7 +17,7 @@ from tests.test_environments import SLOW_SETUP
 # Counts jobs until it has said something of them, and stops then.
 COUNTING = """
 import sys
-from experimentstash import output
+from experimentstash.base import output
 meter, said = output.Meter("frozen", 2000), []
 output.say = said.append
 while not said:

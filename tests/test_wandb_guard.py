@@ -18,9 +18,14 @@ from pathlib import Path
 import pytest
 from uv import find_uv_bin
 
-from experimentstash import records, wandb_guard, wandb_log, wandb_runs, wandb_sync, wandb_variables
-from experimentstash.schema import WandbConfig, WandbMode
-from experimentstash.wandb_sync import Status
+from experimentstash.adapters.wandb import finish as wandb_finish
+from experimentstash.adapters.wandb import log as wandb_log
+from experimentstash.adapters.wandb import runs as wandb_runs
+from experimentstash.adapters.wandb import sync as wandb_sync
+from experimentstash.adapters.wandb import variables as wandb_variables
+from experimentstash.adapters.wandb.sync import Status
+from experimentstash.record import records
+from experimentstash.stash.schema import WandbConfig, WandbMode
 from tests.conftest import PATIENCE
 from tests.wandb_server import API_KEY, ServerRun, WandbServer
 
@@ -114,8 +119,8 @@ class World:
 
     server: WandbServer
     directories: dict[str, Path]
-    outcomes: dict[str, list[wandb_guard.WandbOutcome]]
-    again: dict[str, list[wandb_guard.WandbOutcome]]
+    outcomes: dict[str, list[wandb_finish.WandbOutcome]]
+    again: dict[str, list[wandb_finish.WandbOutcome]]
     synced: list[list[wandb_sync.SyncResult]]
     operations: list[str]  # what the last sync asked of the server
 
@@ -133,10 +138,10 @@ def world(base: Path, mode: str, python: str = sys.executable) -> Iterator[World
         if mode == "online":
             variables["PAUSE"] = "0.3"
 
-        def live(ending: Ending) -> tuple[list[wandb_guard.WandbOutcome], list[wandb_guard.WandbOutcome]]:
+        def live(ending: Ending) -> tuple[list[wandb_finish.WandbOutcome], list[wandb_finish.WandbOutcome]]:
             code = run_tool(ending.how, base / ending.how, variables, python)
             finish = [
-                wandb_guard.finish(
+                wandb_finish.finish(
                     base / ending.how,
                     exit_code=code,
                     preempted=ending.preempted,
@@ -230,8 +235,8 @@ def killed_online(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Wandb
 TIMEOUT = 4.0
 
 
-def finish(directory: Path, variables: dict[str, str], timeout: float = TIMEOUT) -> wandb_guard.WandbOutcome:
-    (outcome,) = wandb_guard.finish(directory, exit_code=137, preempted=False, timeout=timeout, environment=variables)
+def finish(directory: Path, variables: dict[str, str], timeout: float = TIMEOUT) -> wandb_finish.WandbOutcome:
+    (outcome,) = wandb_finish.finish(directory, exit_code=137, preempted=False, timeout=timeout, environment=variables)
     return outcome
 
 
@@ -242,7 +247,7 @@ FAULTS = ["down", "hang", "hang uploads", "unavailable", "wrong key", "no key"]
 class Faulty:
     """What the guardian made of a killed run while the server had a fault, and a sync after it."""
 
-    outcome: wandb_guard.WandbOutcome
+    outcome: wandb_finish.WandbOutcome
     seconds: float
     left: list[str]
     ending: wandb_runs.Ending
@@ -378,7 +383,7 @@ def test_a_run_whose_log_never_reached_the_disk_still_ends(
         outcome = finish(directory, environment(server, home), timeout=30)
         assert outcome.delivered, outcome.note
         sent = server.only_run()
-        assert wandb_guard.finish(directory, exit_code=1, preempted=False, timeout=1) == []
+        assert wandb_finish.finish(directory, exit_code=1, preempted=False, timeout=1) == []
     assert (sent.state, sent.exit_code, sent.steps(), sent.duplicates) == ("failed", 137, [0, 1], 0)
 
 
@@ -393,7 +398,7 @@ def test_a_run_that_is_still_going_is_left_alone(tmp_path: Path, home: Path) -> 
             assert time.monotonic() < deadline
             time.sleep(0.05)
         (run,) = wandb_runs.find(tmp_path / "run")
-        (outcome,) = wandb_guard.finish(tmp_path / "run", exit_code=1, preempted=False, timeout=2)
+        (outcome,) = wandb_finish.finish(tmp_path / "run", exit_code=1, preempted=False, timeout=2)
         assert outcome.exit_code is None and outcome.note and "still writes" in outcome.note
         (result,) = wandb_sync.sync([tmp_path / "run"], timeout=30, environment=variables)
         assert result.status is Status.UNFINISHED
@@ -461,7 +466,7 @@ def test_twenty_runs_are_one_process_and_one_bad_log_spoils_none(tmp_path: Path,
 def test_no_wandb_starts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for owner, name in ((subprocess, "Popen"), (os, "posix_spawn"), (os, "fork")):
         monkeypatch.delattr(owner, name)
-    assert wandb_guard.finish(tmp_path, exit_code=1, preempted=False, timeout=30) == []
+    assert wandb_finish.finish(tmp_path, exit_code=1, preempted=False, timeout=30) == []
 
 
 def test_nothing_raises(tmp_path: Path) -> None:
@@ -469,11 +474,11 @@ def test_nothing_raises(tmp_path: Path) -> None:
     directory.mkdir(parents=True)
     log = directory / "run-x.wandb"
     log.write_bytes(b"no log at all")
-    (outcome,) = wandb_guard.finish(tmp_path, exit_code=1, preempted=False, timeout=5)
+    (outcome,) = wandb_finish.finish(tmp_path, exit_code=1, preempted=False, timeout=5)
     assert outcome.exit_code is None and outcome.note
     log.unlink()
     log.mkdir()
-    (outcome,) = wandb_guard.finish(tmp_path, exit_code=1, preempted=False, timeout=5)
+    (outcome,) = wandb_finish.finish(tmp_path, exit_code=1, preempted=False, timeout=5)
     assert outcome.exit_code is None and outcome.note
 
 

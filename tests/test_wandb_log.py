@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experimentstash import wandb_log, wandb_records, wandb_runs
-from experimentstash.wandb_runs import WandbRun
+from experimentstash.adapters.wandb import log as wandb_log
+from experimentstash.adapters.wandb import log_records as wandb_records
+from experimentstash.adapters.wandb import runs as wandb_runs
+from experimentstash.adapters.wandb.runs import WandbRun
 
 BLOCK = wandb_log.BLOCK
 # Sizes around the edges of a block are where mistakes would be.

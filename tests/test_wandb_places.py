@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from experimentstash import wandb_places, wandb_runs
+from experimentstash.adapters.wandb import places as wandb_places
+from experimentstash.adapters.wandb import runs as wandb_runs
 from tests.conftest import StashUnderTest, wait_until
 from tests.wandb_server import WandbServer
 

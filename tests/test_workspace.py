@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash.errors import StashError
-from experimentstash.workspace import Stash, find_stash, new_token, run_id
+from experimentstash.base.errors import StashError
+from experimentstash.stash.layout import Stash, find_stash, new_token, run_id
 from tests.conftest import StashUnderTest
 
 

@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
-from experimentstash import records, worktrees
-from experimentstash.continuing import reopen
-from experimentstash.errors import StashError
-from experimentstash.records import Command, Run, State
-from experimentstash.schema import CallConfig, EnvironmentKind, ToolConfig
-from experimentstash.worktrees import Frozen
+from experimentstash.base.errors import StashError
+from experimentstash.code import worktrees
+from experimentstash.code.worktrees import Frozen
+from experimentstash.launch.continuing import reopen
+from experimentstash.record import records
+from experimentstash.record.records import Command, Run, State
+from experimentstash.stash.schema import CallConfig, EnvironmentKind, ToolConfig
 from tests.conftest import PATIENCE, StashUnderTest, git, wait_until
 from tests.test_provenance import files
 from tests.test_snapshots import FILE_PROTOCOL, user_sees

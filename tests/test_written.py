@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from experimentstash import written
-from experimentstash.records import Code, Command, Run, write
-from experimentstash.written import Looks, Written
+from experimentstash.code import written
+from experimentstash.code.written import Looks, Written
+from experimentstash.record.records import Code, Command, Run, write
 from tests.conftest import PATIENCE, StashUnderTest, git, wait_until
 from tests.test_launch_local import WAIT
 from tests.tool_support import as_stash, repository

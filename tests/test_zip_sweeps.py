@@ -8,8 +8,8 @@ from itertools import product
 
 import pytest
 
-from experimentstash.errors import StashError
-from experimentstash.together import jobs
+from experimentstash.base.errors import StashError
+from experimentstash.compose.together import jobs
 from tests.conftest import InProcess, StashUnderTest
 
 LETTERS, DIGITS = ["+k=a", "+k=b", "+k=c"], ["n=1", "n=2", "n=3"]

@@ -9,8 +9,8 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from experimentstash.steps import observer
-from experimentstash.workspace import Stash
+from experimentstash.base.failpoints import observer
+from experimentstash.stash.layout import Stash
 from tests.conftest import ALONE, TOOLS, StashUnderTest, git
 from tests.made_once import made_once
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from experimentstash.calling.hydra import _hydra_value
-from experimentstash.calling.words import yaml_text
+from experimentstash.freeze.calling.hydra import _hydra_value
+from experimentstash.freeze.calling.words import yaml_text
 
 # What the organizer that is built on says (None: there is none), what the organizer says, the command line.
 Way = tuple[dict[str, Any] | None, dict[str, Any], list[str]]

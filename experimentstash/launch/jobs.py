@@ -14,15 +14,17 @@ from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, read_write
 
-from experimentstash import app, preparing, records, session, sweepers
-from experimentstash.errors import StashError
-from experimentstash.job_config import as_job, put, raw, sweep_directory
-from experimentstash.loader import parsing_once
-from experimentstash.output import Meter
-from experimentstash.preparing import Prepared
-from experimentstash.records import Run
-from experimentstash.sweepers import NoResultError
-from experimentstash.variations import SweepLoader, Variation
+from experimentstash.base.errors import StashError
+from experimentstash.base.output import Meter
+from experimentstash.compose import sweepers
+from experimentstash.compose.job_config import as_job, put, raw, sweep_directory
+from experimentstash.compose.loader import parsing_once
+from experimentstash.compose.sweepers import NoResultError
+from experimentstash.compose.variations import SweepLoader, Variation
+from experimentstash.launch import app, preparing, session
+from experimentstash.launch.preparing import Prepared
+from experimentstash.record import records
+from experimentstash.record.records import Run
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
-from experimentstash.output import Paper, paper_of
-from experimentstash.text import cells
+from experimentstash.base.output import Paper, paper_of
+from experimentstash.base.text import cells
 
 # The rows of a terminal that doesn't say how many it has.
 _USUAL_HEIGHT = 24

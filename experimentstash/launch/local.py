@@ -16,19 +16,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experimentstash import gpus, keeper, procfs, session
-from experimentstash.errors import StashError
-from experimentstash.execute import Execution, asked_by
-from experimentstash.launch import jobs
-from experimentstash.launch.crew import IDLE, TURN_INTERVAL, Crew
+from experimentstash.adapters import gpus, procfs
+from experimentstash.base.errors import StashError
+from experimentstash.base.output import can_redraw, complain, say
+from experimentstash.base.signals import REQUESTS, SignalQueue
+from experimentstash.execute import keeper
+from experimentstash.execute.crew import IDLE, TURN_INTERVAL, Crew
+from experimentstash.execute.execute import Execution, asked_by
+from experimentstash.execute.supervision import StopRequest, end_strays
+from experimentstash.launch import jobs, session
 from experimentstash.launch.jobs import Job
+from experimentstash.launch.preparing import Prepared
 from experimentstash.launch.progress import Progress
-from experimentstash.output import can_redraw, complain, say
-from experimentstash.preparing import Prepared
-from experimentstash.records import Run, State
-from experimentstash.signals import REQUESTS, SignalQueue
-from experimentstash.supervision import StopRequest, end_strays
-from experimentstash.workspace import ROOT_VARIABLE, find_stash
+from experimentstash.record.records import Run, State
+from experimentstash.stash.layout import ROOT_VARIABLE, find_stash
 
 if TYPE_CHECKING:
     from hydra.core.utils import JobReturn

@@ -12,14 +12,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from experimentstash import records, sweep_list, tables
-from experimentstash.durations import describe
+from experimentstash.base import tables
+from experimentstash.base.durations import describe
+from experimentstash.base.output import PREFIX, Paper, Style, as_prose, say
+from experimentstash.base.tables import Column, Styled
 from experimentstash.launch.live import Aside, Picture
-from experimentstash.output import PREFIX, Paper, Style, as_prose, say
-from experimentstash.records import Run, State
-from experimentstash.summary import log_of, marked_state, outcome_lines, remarks, state_cell, title
-from experimentstash.tables import Column, Styled
-from experimentstash.workspace import Stash
+from experimentstash.record import records, sweep_list
+from experimentstash.record.records import Run, State
+from experimentstash.runs.summary import log_of, marked_state, outcome_lines, remarks, state_cell, title
+from experimentstash.stash.layout import Stash
 
 # Seconds between two pictures of the live table.
 _REFRESH = 0.25

@@ -17,17 +17,22 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus
 
-from experimentstash import records, runs, session, slurm, slurm_client, slurm_query, sweepers
-from experimentstash.errors import StashError
-from experimentstash.files import read_regular
-from experimentstash.launch import jobs
-from experimentstash.launch.hopeless import Hopeless
-from experimentstash.output import complain, say
-from experimentstash.records import Run, State
-from experimentstash.slurm_client import Job
-from experimentstash.slurm_query import GONE, LEFT, Enquiry, Word
-from experimentstash.summary import count
-from experimentstash.workspace import find_stash
+from experimentstash.adapters.slurm import client as slurm_client
+from experimentstash.adapters.slurm import job as slurm
+from experimentstash.adapters.slurm import query as slurm_query
+from experimentstash.adapters.slurm.client import Job
+from experimentstash.adapters.slurm.query import GONE, LEFT, Enquiry, Word
+from experimentstash.base.errors import StashError
+from experimentstash.base.files import read_regular
+from experimentstash.base.output import complain, say
+from experimentstash.compose import sweepers
+from experimentstash.launch import jobs, session
+from experimentstash.launch.slurm.hopeless import Hopeless
+from experimentstash.record import records
+from experimentstash.record.records import Run, State
+from experimentstash.runs import runs
+from experimentstash.runs.summary import count
+from experimentstash.stash.layout import find_stash
 
 if TYPE_CHECKING:
     from hydra.types import HydraContext

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.plugins.launcher import Launcher
 
-from experimentstash import preparing, records, runs, session, sweep_list
-from experimentstash.errors import CommandLineError, StashError
-from experimentstash.job_config import is_dry, sweep_directory
-from experimentstash.launch import jobs
-from experimentstash.output import complain, say
+from experimentstash.base.errors import CommandLineError, StashError
+from experimentstash.base.output import complain, say
+from experimentstash.compose.job_config import is_dry, sweep_directory
+from experimentstash.launch import jobs, preparing, session
+from experimentstash.record import records, sweep_list
+from experimentstash.runs import runs
 
 if TYPE_CHECKING:
     from hydra.core.utils import JobReturn

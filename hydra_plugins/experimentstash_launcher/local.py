@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.config_store import ConfigStore
 from hydra.plugins.launcher import Launcher
 
-from experimentstash.schema import LocalLauncherConfig
+from experimentstash.stash.schema import LocalLauncherConfig
 
 if TYPE_CHECKING:
     from hydra.core.utils import JobReturn

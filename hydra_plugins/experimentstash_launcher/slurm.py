@@ -10,7 +10,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.plugins.launcher import Launcher
 
 # From the package, not defined here: Hydra executes this module twice, and a preset must build on the one type.
-from experimentstash.schema import SlurmLauncherConfig
+from experimentstash.stash.schema import SlurmLauncherConfig
 
 if TYPE_CHECKING:
     from hydra.core.utils import JobReturn
@@ -39,7 +39,7 @@ class SlurmLauncher(Launcher):
             return self._stock(job_overrides, initial_job_idx)
         from omegaconf import OmegaConf
 
-        from experimentstash.launch.slurm import launch
+        from experimentstash.launch.slurm.submit import launch
 
         settings = OmegaConf.to_object(OmegaConf.merge(SlurmLauncherConfig, self._settings))
         assert isinstance(settings, SlurmLauncherConfig)

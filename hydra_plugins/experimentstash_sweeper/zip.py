@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
 
-from experimentstash.schema import ZipSweeperConfig
+from experimentstash.stash.schema import ZipSweeperConfig
 from hydra_plugins.experimentstash_sweeper.basic import BasicSweeper
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ class ZipSweeper(BasicSweeper):
         self._together = together
 
     def batches(self, overrides: list[Override], max_batch_size: int | None) -> list[list[list[str]]]:
-        from experimentstash import together
-        from experimentstash.errors import StashError
+        from experimentstash.base.errors import StashError
+        from experimentstash.compose import together
 
         found: dict[str, list[str]] = {}
         for override in overrides:

@@ -11,10 +11,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from experimentstash import calls
-from experimentstash.calls import Calling
-from experimentstash.detection import detect
-from experimentstash.schema import CallConfig
+from experimentstash.freeze import calls
+from experimentstash.freeze.calls import Calling
+from experimentstash.stash.schema import CallConfig
+from experimentstash.tools.detect.detection import detect
 
 RECEIVERS = Path(__file__).resolve().parent
 

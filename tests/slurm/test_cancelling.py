@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash import cancelling, records
-from experimentstash.records import State
-from experimentstash.workspace import find_stash
+from experimentstash.record import records
+from experimentstash.record.records import State
+from experimentstash.runs import cancelling
+from experimentstash.stash.layout import find_stash
 from tests.conftest import StashUnderTest, bare_stash
 from tests.slurm.conftest import eventually
 from tests.slurm.test_launcher import LINKED, OPTIONS, Submission, slurm, submit

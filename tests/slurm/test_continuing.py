@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash import records, runs
-from experimentstash import slurm as asked
-from experimentstash.errors import EXIT_TIMED_OUT
-from experimentstash.records import State, Supervisor
-from experimentstash.slurm_query import Enquiry
+from experimentstash.adapters.slurm import job as asked
+from experimentstash.adapters.slurm.query import Enquiry
+from experimentstash.base.errors import EXIT_TIMED_OUT
+from experimentstash.record import records
+from experimentstash.record.records import State, Supervisor
+from experimentstash.runs import runs
 from tests.conftest import PATIENCE, StashUnderTest
 from tests.faults import is_alive, looking_away
 from tests.slurm.conftest import eventually, instead_of

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash import slurm_query as questions
+from experimentstash.adapters.slurm import query as questions
 from tests.conftest import PATIENCE, StashUnderTest
 from tests.slurm.conftest import eventually
 from tests.slurm.test_launcher import slurm, submit

@@ -383,7 +383,8 @@ def test_what_slurm_has_taken_is_found_though_sbatch_did_not_say_so(
     (programs / "sbatch").write_text(f'#!/bin/bash\n/usr/bin/sbatch "$@" >/dev/null\n{ending}\n')
     (programs / "sbatch").chmod(0o755)
     code = (
-        "import sys; from experimentstash import cli, slurm_client; slurm_client.PATIENCE_WITH_SUBMISSIONS = 3.0;"
+        "import sys; from experimentstash.cli import main as cli; "
+        "from experimentstash.adapters.slurm import client; client.PATIENCE_WITH_SUBMISSIONS = 3.0;"
         " sys.exit(cli.main(sys.argv[1:]))"
     )
     before = set(plain.root.glob("multirun/*/*"))

@@ -1,0 +1,66 @@
+"""``experimentstash cancel RUN…``: asks runs to end, gently first, and waits until they have."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from experimentstash.base.errors import StashError
+from experimentstash.base.output import complain, paper_of, say
+from experimentstash.cli.commands import choosing
+from experimentstash.record.records import Run
+from experimentstash.runs import naming
+from experimentstash.runs.cancelling import cancel
+from experimentstash.runs.naming import Sweep
+from experimentstash.runs.runs import all_runs, unknowable
+from experimentstash.runs.summary import count, ending_line
+from experimentstash.stash.layout import Stash, find_stash
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's options."""
+    choosing.add_several(parser)
+    parser.add_argument("--sweep", metavar="SWEEP", help="all runs of a sweep, by its id or its directory")
+
+
+def main(given: argparse.Namespace) -> int:
+    """Cancel the runs that were named and say how each ended."""
+    stash = find_stash()
+    unread: list[Path] = []
+    whole, alone = _named(stash, given, unread)
+    if whole and not given.all and all(run.state.is_final for run in whole):
+        say(f"{count(len(whole))} have ended already" if len(whole) > 1 else f"{whole[0].id} has ended already")
+    for run in alone:
+        if run.state.is_final:
+            say(
+                f"{run.id} has ended already: {run.state.value}"
+                if run.state.is_known
+                else f"{run.id}: {unknowable(run)}"
+            )
+    has_failed = False
+    for runs, is_whole in ((whole, True), (alone, False)):
+        done = cancel(stash, [run for run in runs if not run.state.is_final], say, whole_sweeps=is_whole)
+        for run in done.runs:
+            say(f"{run.id}: {ending_line(stash, run, paper_of(sys.stderr))}")
+        for failure in done.failed:
+            complain(failure)
+        has_failed = has_failed or bool(done.failed)
+    if unread:
+        complain(f"of {len(unread)} more it can't be told whether they go on: their records can't be read")
+    return 1 if has_failed or unread else 0
+
+
+def _named(stash: Stash, given: argparse.Namespace, unread: list[Path]) -> tuple[list[Run], list[Run]]:
+    """Return the runs that were named together with all others of their sweeps, and those that were named alone."""
+    if given.sweep is not None:
+        return naming.runs_of(stash, naming.find_sweep(stash, given.sweep), unread), []
+    if given.all:
+        return all_runs(stash, unread), []
+    if not given.runs:
+        raise StashError("Which runs?", "experimentstash cancel RUN, or --all")
+    found = [naming.find(stash, name) for name in given.runs]
+    several = [naming.runs_of(stash, sweep, unread) for sweep in found if isinstance(sweep, Sweep)]
+    whole = {run.path.resolve(): run for runs in several for run in runs}
+    alone = {run.path.resolve(): run for run in found if isinstance(run, Run)}
+    return list(whole.values()), [run for path, run in alone.items() if path not in whole]

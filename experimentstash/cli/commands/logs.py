@@ -1,0 +1,190 @@
+"""``experimentstash logs RUN [--follow]``: what the tool wrote."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+from typing import BinaryIO
+
+from experimentstash.adapters.slurm.query import Enquiry
+from experimentstash.base.errors import StashError
+from experimentstash.base.files import Unfit, open_regular
+from experimentstash.base.masking import Mask
+from experimentstash.base.output import say
+from experimentstash.base.tail import Relay
+from experimentstash.cli.commands import choosing
+from experimentstash.record import records
+from experimentstash.record.records import Run, State
+from experimentstash.runs import naming
+from experimentstash.runs.runs import is_local, look, may_go_back
+from experimentstash.runs.summary import title, words
+from experimentstash.stash.layout import Stash, find_stash
+
+_NOT_BEGUN = (State.FROZEN, State.QUEUED)
+_AT_ONCE = 1 << 20  # bytes
+# Seconds between two looks at whether the run goes on.
+_INTERVAL = 0.5
+# The same where SLURM has to be asked.
+_DISTANT_INTERVAL = 5.0
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's options."""
+    choosing.add_one(parser)
+    parser.add_argument("-f", "--follow", action="store_true", help="go on until the run ends")
+    parser.add_argument("--attempt", type=int, metavar="N", help="of the Nth attempt (default: the latest)")
+
+
+def main(given: argparse.Namespace) -> int:
+    """Print the log of a run, or one after the other those of a sweep, each with its run's name in front."""
+    stash = find_stash()
+    found = naming.find(stash, given.run)
+    if isinstance(found, Run):
+        logs(stash, found, sys.stdout.buffer, follow=given.follow, attempt=given.attempt)
+        return 0
+    if given.attempt is not None:
+        raise StashError(f"{found.name} is a sweep: an attempt is one at a run.", f"experimentstash runs {found.name}")
+    unread: list[Path] = []
+    for number, run in enumerate(naming.runs_of(stash, found, unread)):
+        if not given.follow and not _has_log(run):
+            say(f"{run.id} has no log yet ({words(run.state)})")
+            continue
+        print(f"{chr(10) if number else ''}==> {run.id}  {title(run)} <==", flush=True)
+        logs(stash, run, sys.stdout.buffer, follow=given.follow)
+    return 1 if unread else 0
+
+
+def logs(stash: Stash, run: Run, destination: BinaryIO, *, follow: bool = False, attempt: int | None = None) -> None:
+    """Write the log of a run's attempt (default: the latest) to ``destination``; with ``follow`` until the run ends.
+
+    A run that goes back into SLURM's queue is followed into its next attempt. Raises StashError if there is no such
+    attempt, or no log, or if the run is removed meanwhile.
+    """
+    if follow and attempt in (None, run.attempt):
+        _follow(stash, run, destination, only=attempt is not None)
+        return
+    try:
+        with _opened(run, _log_name(run, attempt)) as stream:
+            mask = Mask(os.environ)
+            while part := stream.read(_AT_ONCE):
+                destination.write(mask.feed(part))
+            destination.write(mask.rest())
+    except OSError as error:
+        raise StashError(f"The log of {run.id} can't be shown: {error.strerror}.") from error
+    destination.flush()
+
+
+def _opened(run: Run, name: str) -> BinaryIO:
+    path = run.path / name
+    if not os.path.lexists(path):
+        raise StashError(f"The run {run.id} has no log yet ({run.state.value}).", f"experimentstash show {run.id}")
+    try:
+        return open(path, "rb", opener=open_regular)
+    except Unfit as error:
+        raise StashError(f"{path} can't be shown: {error.strerror}.") from error
+
+
+def _follow(stash: Stash, run: Run, destination: BinaryIO, *, only: bool) -> None:
+    """Show one attempt after the other until the run has ended for good, and then say how, unless it had already.
+
+    ``only`` the latest attempt, if that is what was asked for.
+    """
+    was_over = run.state.is_final and not may_go_back(run, Enquiry())
+    first = number = run.attempt  # the next one to be shown
+    while True:
+        run = _begun(stash, run)
+        for earlier in run.attempts:  # it went by while nobody looked
+            if earlier.number >= number and os.path.lexists(run.path / earlier.log):
+                _announce(run, earlier.number, first)
+                relay = _relay(run, earlier.log, destination)
+                relay.finish()
+        number = run.attempt
+        if run.state in _NOT_BEGUN:
+            continue
+        if number > first and not _has_log(run):
+            break  # it never began
+        _announce(run, number, first)
+        relay = _relay(run, run.log, destination)
+        now = _await_the_end(stash, run, relay)
+        if now is None:  # nobody reads on
+            return
+        relay.finish()
+        run = now
+        if run.attempt == number:
+            break
+        if only:
+            return
+        number += 1
+    if not was_over:
+        say(f"{run.id}: {words(run.state)}{f': {run.reason}' if run.reason else ''}")
+
+
+def _announce(run: Run, number: int, first: int) -> None:
+    if number > first:
+        say(f"{run.id}: attempt {number}")
+
+
+def _relay(run: Run, name: str, destination: BinaryIO) -> Relay:
+    _opened(run, name).close()
+    relay = Relay(run.path / name, 0, destination.fileno(), Mask(os.environ))
+    relay.start()
+    return relay
+
+
+def _await_the_end(stash: Stash, run: Run, relay: Relay) -> Run | None:
+    """Return a run when its attempt has ended, and has either been followed by another one or is the last; None if the
+    reader has gone.
+    """
+    has_said = False
+    while not relay.is_broken:
+        enquiry = Enquiry()
+        now = _looked_at(stash, run, enquiry)
+        if now.attempt != run.attempt:
+            return now
+        if now.state.is_final:
+            if not may_go_back(now, enquiry):
+                return now
+            if not has_said:
+                say(f"{now.id}: {words(now.state)}; it may go back into SLURM's queue, waiting for that …")
+                has_said = True
+        time.sleep(_INTERVAL if is_local(now) else _DISTANT_INTERVAL)
+    return None
+
+
+def _begun(stash: Stash, run: Run) -> Run:
+    """Wait until a run's attempt has begun, or is not to, or another one has taken its place."""
+    attempt, has_said = run.attempt, False
+    while (run.attempt == attempt and run.state in _NOT_BEGUN) or (run.state is State.RUNNING and not _has_log(run)):
+        if not has_said:
+            where = "queued; waiting until SLURM starts it" if run.state is State.QUEUED else "not started yet; waiting"
+            again = f" for attempt {run.attempt}" if run.attempt > 1 else ""
+            say(f"{run.id} is {where}{again} …")
+            has_said = True
+        time.sleep(_DISTANT_INTERVAL if run.state is State.QUEUED else _INTERVAL)
+        run = _looked_at(stash, run, Enquiry())
+    return run
+
+
+def _has_log(run: Run) -> bool:
+    return os.path.lexists(run.path / run.log)
+
+
+def _looked_at(stash: Stash, run: Run, enquiry: Enquiry) -> Run:
+    if not os.path.lexists(run.path / records.FILE_NAME):
+        raise StashError(
+            f"The run {run.id} is no longer in {run.path}: it was moved or removed while it was followed.",
+            "experimentstash runs",
+        )
+    return look(stash, run.path, enquiry)
+
+
+def _log_name(run: Run, attempt: int | None) -> str:
+    if attempt in (None, run.attempt):
+        return run.log
+    for earlier in run.attempts:
+        if earlier.number == attempt:
+            return earlier.log
+    raise StashError(f"The run {run.id} has had {run.attempt} attempts, not {attempt}.")

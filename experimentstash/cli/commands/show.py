@@ -1,0 +1,184 @@
+"""``experimentstash show RUN``: everything that is known about one run, or what a sweep has come to."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from experimentstash.base.durations import describe
+from experimentstash.base.errors import StashError
+from experimentstash.base.output import as_prose, paper_of
+from experimentstash.base.text import tame
+from experimentstash.cli.commands import choosing
+from experimentstash.code.written import in_words
+from experimentstash.launch import continuing
+from experimentstash.record import objective, records, sweep_list
+from experimentstash.record.records import Attempt, Code, Run, State
+from experimentstash.runs import naming
+from experimentstash.runs.naming import Sweep
+from experimentstash.runs.runs import slurm_job, why_waiting
+from experimentstash.runs.summary import in_local_time, log_of, result, style_of, sweep_table, waiting_lines, words
+from experimentstash.stash.layout import Stash, find_stash
+
+# What is written in sentences, and broken between words; all else is to be copied.
+_PROSE = ("warning", "why", "supposed", "advice", "description", "note", "waits", "can't go on")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's options."""
+    choosing.add_one(parser)
+    parser.add_argument("--json", action="store_true", help="print the record")
+
+
+def main(given: argparse.Namespace) -> int:
+    """Print one run, line by line or as JSON, or a sweep with a table of its runs."""
+    stash = find_stash()
+    found = naming.find(stash, given.run)
+    unread: list[Path] = []
+    shown = [found] if isinstance(found, Run) else naming.runs_of(stash, found, unread)
+    if given.json:
+        print(json.dumps(shown[0] if isinstance(found, Run) else shown, indent=2, default=vars))
+    elif isinstance(found, Run):
+        _print(show(stash, found), state=found.state)
+    else:
+        _print(show_sweep(stash, found, shown))
+        print()
+        paper = paper_of(sys.stdout)
+        unbegun = sweep_list.unbegun(found.directory, len(shown) + len(unread))
+        table = sweep_table(stash, shown, paper, most=None, unbegun=unbegun)
+        print("\n".join([table, *waiting_lines(why_waiting(shown), paper)]))
+    return 1 if unread else 0
+
+
+def _print(rows: Sequence[tuple[str, str]], state: State | None = None) -> None:
+    paper = paper_of(sys.stdout)
+    column = max(len(label) for label, _ in rows) + 2
+    for label, text in rows:
+        told = tame(text)
+        if label == "state" and state is not None:
+            told = paper.paint(told, style_of(state))
+        line = f"{label:<{column}}{told}"
+        print(as_prose(line, sys.stdout, indent=column) if label in _PROSE else line)
+
+
+def show_sweep(stash: Stash, sweep: Sweep, runs: Sequence[Run]) -> list[tuple[str, str]]:
+    """Return what is known about a sweep as (label, text)."""
+    began = sorted((records.moment(run.created), run.created) for run in runs if run.created)
+    ended = sorted((records.moment(run.ended), run.ended) for run in runs if run.ended)
+    is_over = all(run.state.is_final for run in runs)
+    rows = [
+        ("sweep", sweep.name),
+        ("directory", stash.relative(sweep.directory)),
+        ("experiments", ", ".join(dict.fromkeys(run.organizer or run.tool for run in runs))),
+        ("began", in_local_time(began[0][1]) if began else None),
+        ("ended", in_local_time(ended[-1][1]) if ended and is_over else None),
+    ]
+    if is_over and not all(run.state is State.COMPLETED for run in runs):
+        rows.append(_way_on(sweep))
+    return [(label, text) for label, text in rows if text]
+
+
+def _way_on(sweep: Sweep) -> tuple[str, str]:
+    try:
+        return "go on", continuing.way_on(sweep.directory, sweep.name)
+    except StashError as error:
+        return "can't go on", str(error)
+
+
+def show(stash: Stash, run: Run) -> list[tuple[str, str]]:
+    """Return what is known about a run as (label, text); what isn't known is left out."""
+    memory = None if not run.peak_memory else f"{run.peak_memory / 1e9:.2f} GB"
+    rows = [
+        ("run", run.id),
+        ("state", words(run.state)),
+        *(("warning", warning) for warning in run.warnings),
+        ("why", None if run.reason is None else in_local_time(run.reason)),
+        ("waits", why_waiting([run]).get(run.id)),
+        (
+            "supposed",
+            None if run.job_end is None or run.job_end.is_known else "SLURM has not yet said why it ended the job",
+        ),
+        ("advice", run.advice),
+        ("result", result(run) or None),
+        ("objective", None if run.objective is None else objective.words(run.objective)),
+        ("experiment", run.organizer),
+        ("in the tool", f"{run.tool}: {run.experiment}" if run.experiment else run.tool),
+        ("description", run.description or None),
+        ("tags", ", ".join(run.tags) or None),
+        ("overrides", shlex.join(run.overrides) or None),
+        ("directory", stash.relative(run.path)),
+        ("log", log_of(stash, run)),
+        ("started", None if run.started is None else in_local_time(run.started)),
+        ("took", None if run.duration is None else describe(run.duration)),
+        ("CPU time", None if run.cpu_time is None else describe(run.cpu_time)),
+        ("peak memory", memory),
+        ("exit code", None if run.exit_code is None else str(run.exit_code)),
+        ("signal", run.signal),
+        ("host", run.host),
+        ("SLURM job", job.id if (job := slurm_job(run)) is not None else None),
+        ("asked for", _asked(run)),
+        ("of these", _borrowed(run)),
+        ("attempt", str(run.attempt) if run.attempt > 1 else None),
+        ("code", _code(run.code)),
+        ("stash", _code(run.stash)),
+        ("left out of a patch", _left_out(run.code, run.stash)),
+        (
+            "Python",
+            f"{run.environment.version} ({run.environment.interpreter})"
+            if run.environment and run.environment.interpreter
+            else None,
+        ),
+        ("command", shlex.join(run.command.argv)),
+        ("in", run.command.cwd),
+        ("collected", in_words(run.collected) or None),
+        ("left in the checkout", in_words(run.wrote or []) or None),
+        ("deleted from it", in_words(run.deleted) or None),
+    ]
+    rows += [("W&B", f"{each['id']}: {_wandb(each)}") for each in run.wandb.get("runs", [])]
+    rows += [("earlier", f"attempt {each.number}: {words(each.state)}{_log(run, each)}") for each in run.attempts]
+    rows += [("note", in_local_time(note)) for note in run.notes]
+    return [(label, text) for label, text in rows if text is not None]
+
+
+def _log(run: Run, attempt: Attempt) -> str:
+    return f", {attempt.log}" if os.path.lexists(run.path / attempt.log) else ""
+
+
+def _code(code: Code | None) -> str | None:
+    if code is not None and code.unknown is not None:
+        return f"unknown: {code.unknown.partition(chr(10))[0]}"
+    if code is None or code.commit is None:
+        return None
+    branch, changes = f" ({code.branch})" if code.branch else "", ", with changes" if code.dirty else ""
+    return f"{code.commit[:12]}{branch}{changes}{f', frozen in {code.path}' if code.snapshot else ''}"
+
+
+def _left_out(*checkouts: Code | None) -> str | None:
+    """Return which files' changes a run's patches don't have because they look like secrets."""
+    found = dict.fromkeys(path for code in checkouts if code is not None for path in code.withheld)
+    return f"{', '.join(found)}: looks like a secret" if found else None
+
+
+def _wandb(outcome: dict[str, object]) -> str:
+    where = "online" if outcome.get("online") else "offline"
+    return f"{where}, {'ended on the server' if outcome.get('delivered') else 'to be sent by `experimentstash sync`'}"
+
+
+def _borrowed(run: Run) -> str | None:
+    """Return which of what it was submitted with nobody had asked for."""
+    given = ", ".join(f"{name}={value}" for name, value in run.borrowed.items())
+    return f"from the environment: {given}" if given else None
+
+
+def _asked(run: Run) -> str | None:
+    """Return what a run was submitted with."""
+    if run.queued is None:
+        return None
+    seconds = run.resources.get("time")
+    shown = {**run.resources, "time": describe(seconds)} if isinstance(seconds, (int, float)) else run.resources
+    return " ".join(f"{name}={value}" for name, value in shown.items()) or None

@@ -1,0 +1,192 @@
+"""The command line: a verb goes to its command, anything else to the Hydra app. Errors become exit codes here."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from experimentstash import __version__
+from experimentstash.base import permissions
+from experimentstash.base.errors import EXIT_INTERRUPTED, StashError, is_of_place, is_of_surroundings
+from experimentstash.base.interrupts import ending_at_once
+from experimentstash.base.output import COLOUR_WISHES, USAGE, as_prose, complain, fit_streams, guarded, wish_for_colour
+from experimentstash.stash.layout import Stash, find_stash
+
+# Each verb's module in `commands`, with `configure(parser)` and `main(given)`, and what it does.
+VERBS = {
+    "runs": ("runs", "list the runs"),
+    "show": ("show", "show everything about a run"),
+    "logs": ("logs", "print what a run's tool has written"),
+    "cancel": ("cancel", "end runs; their tools may save their work first"),
+    "resume": ("resume", "continue a run that was cut short, in the same directory"),
+    "sync": ("sync", "send W&B runs that were recorded offline"),
+    "list": ("list_experiments", "list the experiments"),
+    "tool": ("tool", "add, remove, restore, update, list, show or sync tools"),
+    "validate": ("validate", "check the set-up, and say what to mend"),
+    "init": ("init", "make a new stash"),
+    "import-configs": ("import_configs", "bring the configuration of an older stash over"),
+}
+
+
+def executes(arguments: Sequence[str]) -> bool:
+    """Tell whether these arguments may lead to a run that is executed in this process."""
+    if not arguments or "COMP_LINE" in os.environ or set(arguments) & {"--help", "-h", "help", "--version"}:
+        return False
+    return arguments[0] not in VERBS or arguments[0] == "resume"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    fit_streams()
+    with permissions.restored(), guarded():
+        return _main(list(sys.argv[1:] if argv is None else argv))
+
+
+def _main(arguments: list[str]) -> int:
+    try:
+        return _dispatch(_without_colour_wish(arguments))
+    except StashError as error:
+        complain(str(error))
+        return error.exit_code
+    except KeyboardInterrupt:
+        complain("interrupted")
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has gone (`… | head`); nothing is wrong. Keep the interpreter's exit quiet too.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if isinstance(error, OSError) and (is_of_surroundings(error) or is_of_place(error)):
+            complain(f"{error.filename or 'a file'} can't be read or written: {error.strerror}.")
+        else:
+            complain(f"this is a bug ({type(error).__name__}: {error}); the details are in {_write_bug()}")
+        return 1
+
+
+def _without_colour_wish(arguments: list[str]) -> list[str]:
+    """Take note of `--color[=WHEN]`, which every way of running has, and return the other arguments."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    wish, kept = "auto", []
+    words = iter(arguments[:end])
+    for word in words:
+        if word == "--color":
+            word = f"--color={next(words, 'always')}"
+        if not word.startswith("--color="):
+            kept.append(word)
+            continue
+        wish = word.partition("=")[2]
+        if wish not in COLOUR_WISHES:
+            raise StashError(f"--color={wish}: it is always, auto or never.")
+    wish_for_colour(wish)
+    return [*kept, *arguments[end:]]
+
+
+def _dispatch(arguments: list[str]) -> int:
+    """Import and call what the first argument asks for; nothing that it doesn't need is imported."""
+    if not arguments:
+        print(as_prose(_overview(find_stash()), sys.stdout))
+        return 0
+    first = arguments[0]
+    if first == "--version":
+        print(f"experimentstash {__version__}")
+        return 0
+    if first in ("--help", "-h", "help") and not _is_in_stash():
+        print(USAGE)
+        return 0
+    if first in ("-sc", "--shell-completion") and "COMP_LINE" in os.environ:
+        from experimentstash.cli import completion
+
+        if not _is_in_stash():
+            return 0
+        found = completion.candidates(os.environ["COMP_LINE"], find_stash(), ["run", *VERBS])
+        if found is not None:
+            print("\n".join(found))
+            return 0
+    if first in VERBS:
+        return _verb(arguments)
+    with ending_at_once():
+        from experimentstash.launch import app
+
+        app.import_plugins()
+    if first == "run" and arguments[1:2] not in (["--help"], ["-h"]):
+        from experimentstash.cli.commands.run import hydra_arguments
+
+        arguments = hydra_arguments(find_stash(), arguments[1:])
+    elif first == "run":
+        print(_RUN_HELP)
+        return 0
+    return app.main(arguments)
+
+
+_RUN_HELP = """\
+usage: experimentstash run EXPERIMENT… [OVERRIDE…] [Hydra's options]
+
+Runs an experiment; several, or a glob such as 'figure1/*', make a sweep. Overrides are Hydra's: params.seed=1,
+timeout=2h, debug=true, hydra/launcher=submitit_slurm; with -m also params.seed=1,2,3."""
+
+
+def _verb(arguments: list[str]) -> int:
+    import argparse
+    import importlib
+
+    verb = arguments[0]
+    module, summary = VERBS[verb]
+    with ending_at_once():
+        command = importlib.import_module(f"experimentstash.cli.commands.{module}")
+    parser = argparse.ArgumentParser(
+        prog=f"experimentstash {verb}",
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        epilog="Every command heeds NO_COLOR and --color=always, auto or never.",
+    )
+    command.configure(parser)
+    return int(command.main(parser.parse_args(_with_modules(arguments[1:]))))
+
+
+def _with_modules(arguments: list[str]) -> list[str]:
+    """Join `--entrypoint` with a value such as `-m package.module`: argparse would take that for the option -m."""
+    joined: list[str] = []
+    for argument in arguments:
+        if argument.startswith("-m ") and joined and joined[-1].startswith("--") and "=" not in joined[-1]:
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
+
+
+def _is_in_stash() -> bool:
+    try:
+        find_stash()
+    except StashError:
+        return False
+    return True
+
+
+def _overview(stash: Stash) -> str:
+    tools = ", ".join(stash.tools()) or "none yet"
+    return "\n".join([f"Stash {stash.root}", "", stash.inventory(), "", f"Tools: {tools}", "", USAGE])
+
+
+def _write_bug() -> str:
+    """Write the current traceback to a file and return its path, or what is in the way."""
+    import datetime
+    import tempfile
+    import traceback
+
+    from experimentstash.base import files
+    from experimentstash.base.redaction import redact
+
+    try:
+        folder = find_stash().bugs
+        files.make_directory(folder)
+    except (StashError, OSError):
+        folder = Path(tempfile.gettempdir())
+    name = f"{datetime.datetime.now():%Y-%m-%dT%H-%M-%S}-{os.getpid()}.log"
+    text = redact(traceback.format_exc(), os.environ)
+    for place in (folder, Path(tempfile.gettempdir())):
+        with contextlib.suppress(OSError):
+            files.write(place / name, text.encode("utf-8", "surrogateescape"), os.O_EXCL, 0o600)
+            return str(place / name)
+    return "no file: none can be written"

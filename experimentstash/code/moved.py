@@ -1,0 +1,69 @@
+"""Whether a checkout is still at the commit that a run's record names: days may lie between submission and start.
+
+Light, and no process is started as long as nothing has moved.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from experimentstash.base.files import read_text
+from experimentstash.base.process import CommandError
+from experimentstash.record.records import Run
+
+_HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+
+def elsewhere(run: Run) -> str | None:
+    """Return the commit at which the live code of a run is now, if it is another than recorded and so may differ."""
+    code = run.code
+    if code is None or code.commit is None or code.snapshot is not None:
+        return None
+    directory = Path(code.path)
+    root = next((each for each in (directory, *directory.parents) if (each / ".git").exists()), None)
+    now = None if root is None else _head(root)
+    if root is None or now in (None, code.commit):
+        return None
+    is_stashs = run.stash is not None and Path(run.stash.path).is_relative_to(root)
+    if is_stashs and _is_same(root, code.commit, str(now), os.path.relpath(directory, root)):
+        return None
+    return now
+
+
+def _head(root: Path) -> str | None:
+    """Return the commit that a checkout is at, read from git's files; None where they don't tell."""
+    try:
+        dot_git = root / ".git"
+        place = dot_git if dot_git.is_dir() else root / _read(dot_git).removeprefix("gitdir:").strip()
+        head = _read(place / "HEAD").strip()
+        if not head.startswith("ref:"):
+            return head if _HASH.fullmatch(head) else None
+        name = head.removeprefix("ref:").strip()
+        common = place / _read(place / "commondir").strip() if (place / "commondir").is_file() else place
+        for home in (place, common):
+            if (home / name).is_file():
+                found = _read(home / name).strip()
+                return found if _HASH.fullmatch(found) else None
+        for line in _read(common / "packed-refs").splitlines():
+            commit, _, packed = line.partition(" ")
+            if packed == name and _HASH.fullmatch(commit):
+                return commit
+    except OSError:
+        pass
+    return None
+
+
+def _read(path: Path) -> str:
+    return read_text(path, errors="surrogateescape")
+
+
+def _is_same(root: Path, before: str, now: str, path: str) -> bool:
+    """Tell whether the files at ``path`` are the same in both commits."""
+    from experimentstash.adapters.git import command as git
+
+    try:
+        return git.object_at(root, f"{before}:{path}") == git.object_at(root, f"{now}:{path}")
+    except (CommandError, OSError):  # no git on this machine
+        return False

@@ -1,1 +1,0 @@
-"""One verb per file: a function that takes plain arguments and returns a result; the command line prints it."""

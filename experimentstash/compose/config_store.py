@@ -1,0 +1,75 @@
+"""What a stash's root config builds on: types and defaults in Hydra's config store, and the variables that it reads."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+from hydra import version
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobRuntime, setup_globals
+
+from experimentstash.base.output import USAGE
+from experimentstash.compose import interpolations
+from experimentstash.stash.layout import ROOT_VARIABLE, Stash, new_token
+from experimentstash.stash.schema import StashConfig
+
+# How Hydra is to behave, and what it is to call the application.
+VERSION_BASE = "1.3"
+JOB_NAME = "experimentstash"
+# Both variables reach the jobs of every launcher by inheritance, so that all see the same stash and name a sweep alike.
+TOKEN_VARIABLE = "EXPERIMENTSTASH_TOKEN"
+# The callback that looks after each job (see `guard`).
+GUARD = "experimentstash"
+
+
+def register() -> None:
+    """Tell Hydra the types and defaults on which a stash's root config builds (`defaults: [experimentstash]`)."""
+    interpolations.bound()
+    store = ConfigStore.instance()
+    store.store(name="experimentstash_types", node=StashConfig, provider="experimentstash")
+    stamp = f"${{now:%Y-%m-%d}}/${{now:%H-%M-%S}}-${{oc.env:{TOKEN_VARIABLE}}}"
+    store.store(
+        name="experimentstash",
+        provider="experimentstash",
+        node={
+            "defaults": ["experimentstash_types", "_self_", {"override hydra/job_logging": "none"}],
+            "hydra": {
+                "run": {"dir": f"${{oc.env:{ROOT_VARIABLE}}}/outputs/{stamp}"},
+                "sweep": {"dir": f"${{oc.env:{ROOT_VARIABLE}}}/multirun/{stamp}"},
+                "job": {"name": JOB_NAME, "chdir": False},
+                "callbacks": {GUARD: {"_target_": "experimentstash.launch.callback.Guard"}},
+                "help": {
+                    "app_name": "experimentstash",
+                    "header": f"ExperimentStash runs experiments of foreign tools.\n\n{USAGE}\n",
+                },
+            },
+        },
+    )
+
+
+def set_up() -> None:
+    """Make Hydra ready to compose a stash's configuration without its application."""
+    register()
+    version.setbase(VERSION_BASE)
+    setup_globals()
+    Plugins.instance()  # they contribute to the search path
+    JobRuntime.instance().set("name", JOB_NAME)
+
+
+@contextlib.contextmanager
+def variables(stash: Stash) -> Iterator[None]:
+    """Set what the root config's interpolations read, and have Hydra raise its errors to us, not print them."""
+    ours = {ROOT_VARIABLE: str(stash.root), TOKEN_VARIABLE: new_token(), "HYDRA_FULL_ERROR": "1"}
+    saved = {name: os.environ.get(name) for name in ours}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name, value in saved.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,212 @@
+"""Composes many experiments fast, and exactly as Hydra does, because it is Hydra's own code that does it.
+
+Two things are not done again for each composition: reading a file, and merging what the defaults lists of two
+compositions have in common at their beginning (Hydra's own settings, the types, the root config, often the tool).
+Merging is a fold from the left, so the result of a common beginning can be kept and continued. Whatever isn't plain
+(another search path, an error) is left to Hydra's unchanged loader.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import functools
+import pickle
+from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+from hydra._internal import defaults_list
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_repository import CachingConfigRepository, IConfigRepository
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.default_element import InputDefault, ResultDefault
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.plugins.config_source import ConfigResult
+from omegaconf import Container, DictConfig, OmegaConf, flag_override, grammar_parser
+from omegaconf import base as omegaconf_base
+
+from experimentstash.base.errors import StashError
+from experimentstash.compose.stash_loader import StashLoader, read_ourselves, strip_defaults
+
+# The root config.
+CONFIG_NAME = "config"
+
+
+class Loader(StashLoader):
+    """The loader for a stash, faster at what it does for each composition."""
+
+    def __init__(self, search_path: ConfigSearchPath) -> None:
+        super().__init__(search_path)
+        self._plain = StashLoader(search_path)
+
+    def __reduce__(self) -> Any:
+        """Become the plain one where a launcher hands the loader to another process."""
+        return _the_same, (self._plain,)
+
+    def load_configuration(self, config_name: str | None, *arguments: Any, **options: Any) -> DictConfig:
+        try:
+            with _no_idle_maps():
+                return super().load_configuration(config_name, *arguments, **options)
+        except StashError:
+            raise
+        except Exception:  # whatever it is, Hydra shall say it, or show that it is none
+            return self._plain.load_configuration(config_name, *arguments, **options)
+
+
+class RememberingLoader(Loader):
+    """A loader with a memory. What is in ``conf`` is read once: make another one when it has changed."""
+
+    def __init__(self, search_path: ConfigSearchPath) -> None:
+        super().__init__(search_path)
+        self._remembered: _Memory | None = None
+        self._parser = OverridesParser.create()
+        self._merged: dict[tuple[_Step, ...], bytes] = {}
+        self._previous: tuple[_Step, ...] = ()
+
+    @property
+    def _memory(self) -> _Memory:
+        if self._remembered is None:
+            memory = _Memory(self.repository)
+            self._process_config_searchpath(CONFIG_NAME, [], memory)
+            read_ourselves(memory)  # the root config may have named further places to look in
+            self._remembered = memory
+        return self._remembered
+
+    def _parse_overrides_and_create_caching_repo(
+        self, config_name: str | None, overrides: list[str]
+    ) -> tuple[list[Override], CachingConfigRepository]:
+        parsed = self._parser.parse_overrides(overrides)
+        is_elsewhere = any(override.get_key_element().endswith("hydra.searchpath") for override in parsed)
+        if is_elsewhere or config_name != CONFIG_NAME:
+            return super()._parse_overrides_and_create_caching_repo(config_name, overrides)
+        return parsed, self._memory
+
+    def _compose_config_from_defaults_list(self, defaults: list[ResultDefault], repo: IConfigRepository) -> DictConfig:
+        if repo is not self._memory:
+            return super()._compose_config_from_defaults_list(defaults, repo)
+        steps = tuple(_step(default) for default in defaults)
+        known = next(length for length in range(len(steps), -1, -1) if not length or steps[:length] in self._merged)
+        shared = _length_in_common(steps, self._previous)
+        config = pickle.loads(self._merged[steps[:known]]) if known else OmegaConf.create()
+        config._set_flag("no_deepcopy_set_nodes", None)  # was set when what was merged so far was kept
+        with flag_override(config, "no_deepcopy_set_nodes", True):
+            for position in range(known, len(steps)):
+                if position == shared > known and (kept := pickled(config)) is not None:
+                    self._merged[steps[:position]] = kept
+                self._merge_next(config, defaults[position], repo)
+        if shared == len(steps) > known and (kept := pickled(config)) is not None:
+            self._merged[steps] = kept
+        self._previous = steps
+        strip_defaults(config)
+        assert isinstance(config, DictConfig)
+        return config
+
+    def _load_single_config(self, default: ResultDefault, repo: IConfigRepository) -> ConfigResult:
+        if repo is self._memory:
+            copies: Any = SimpleNamespace(load_config=self._memory.copy, get_schema_source=repo.get_schema_source)
+            return super()._load_single_config(default, copies)
+        return super()._load_single_config(default, repo)
+
+
+def _the_same(loader: ConfigLoaderImpl) -> ConfigLoaderImpl:
+    return loader
+
+
+# What decides what merging one entry of the final defaults list does.
+_Step = tuple[str | None, str | None, bool]
+
+
+def _length_in_common(first: Sequence[_Step], second: Sequence[_Step]) -> int:
+    return next(
+        (at for at, pair in enumerate(zip(first, second, strict=False)) if pair[0] != pair[1]),
+        min(len(first), len(second)),
+    )
+
+
+def _step(default: ResultDefault) -> _Step:
+    return default.config_path, default.package, default.primary
+
+
+class _Memory(CachingConfigRepository):
+    """Hydra's cache of what one composition reads, made to last for many.
+
+    A config is copied before it is merged: merging takes the nodes of what is merged.
+    """
+
+    def __init__(self, delegate: IConfigRepository) -> None:
+        super().__init__(delegate)
+        self._pickled: dict[str, bytes | None] = {}
+        self._existing: dict[tuple[str, str], bool] = {}
+
+    def copy(self, config_path: str) -> ConfigResult | None:
+        """Return a config of one's own."""
+        original = self.load_config(config_path)
+        if original is None:
+            return None
+        if config_path not in self._pickled:
+            self._pickled[config_path] = pickled(original.config)
+        kept = self._pickled[config_path]
+        result = copy.copy(original)
+        result.config = copy.deepcopy(original.config) if kept is None else pickle.loads(kept)
+        return result
+
+    def group_exists(self, config_path: str) -> bool:
+        return self._remembered("group", config_path)
+
+    def config_exists(self, config_path: str) -> bool:
+        return self._remembered("config", config_path)
+
+    def _remembered(self, kind: str, path: str) -> bool:
+        key = (kind, path)
+        if key not in self._existing:
+            ask = self.delegate.group_exists if kind == "group" else self.delegate.config_exists
+            self._existing[key] = ask(config_path=path)
+        return self._existing[key]
+
+
+@contextlib.contextmanager
+def parsing_once() -> Iterator[None]:
+    """Have OmegaConf parse each text with interpolations once, not each time that it is read."""
+    omegaconf: Any = omegaconf_base
+    original = omegaconf.parse
+    omegaconf.parse = _parse
+    try:
+        yield
+    finally:
+        omegaconf.parse = original
+
+
+_parse = functools.lru_cache(maxsize=1000)(grammar_parser.parse)
+
+
+@contextlib.contextmanager
+def _no_idle_maps() -> Iterator[None]:
+    """Spare Hydra the map of choices that it makes for each entry of the defaults tree, where nothing reads it.
+
+    Only an interpolation among a config's own defaults does; making the maps costs half of a composition.
+    """
+    hydra: Any = defaults_list
+    original = hydra._create_interpolation_map
+
+    def needed(overrides: Any, defaults: list[InputDefault], self_added: bool) -> Any:
+        is_read = any(not default.is_self() and default.is_interpolation() for default in defaults)
+        return original(overrides, defaults, self_added) if is_read else None
+
+    hydra._create_interpolation_map = needed
+    try:
+        yield
+    finally:
+        hydra._create_interpolation_map = original
+
+
+def pickled(config: Container) -> bytes | None:
+    """Return a config as bytes, from which a copy is made several times faster than by copying; None if it can't be.
+
+    (A launcher's types can't: Hydra executes plugin modules twice, so that pickle doesn't recognise their classes.)
+    """
+    try:
+        return pickle.dumps(config)
+    except pickle.PicklingError:
+        return None

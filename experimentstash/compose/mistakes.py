@@ -1,0 +1,321 @@
+"""Turns Hydra's and OmegaConf's errors into one message: what is wrong, in which file, and what is valid."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import traceback
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from hydra._internal.utils import create_config_search_path
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from experimentstash.base import yaml_files
+from experimentstash.base.errors import CommandLineError, StashError, did_you_mean
+from experimentstash.base.quoting import quoted
+from experimentstash.base.yaml_files import YamlError
+from experimentstash.compose.loader import CONFIG_NAME, RememberingLoader
+from experimentstash.stash import schema
+from experimentstash.stash.layout import Stash
+from experimentstash.stash.parameters import name_of, read
+
+_NOT_FOUND = re.compile(r"Could not find '(?P<group>.+)/(?P<name>[^']*)'")
+_WHILE_COMPOSING = re.compile(r"In '(?P<config>[^']+)': \w+ raised while composing config:")
+_UNKNOWN_KEY = re.compile(r"Key '(?P<key>[^']*)' (?:not in '(?P<type>\w+)'|is not in struct)")
+# So many experiments are looked through for a parameter that some of them lack, and so many are named.
+_MOST_COMPOSED, _MOST_NAMED = 200, 10
+# The libraries that compose a configuration.
+_COMPOSE = ("hydra", "omegaconf", "antlr4", "yaml")
+_FULL_KEY = re.compile(r"full_key: (?P<key>\S+)")
+
+
+def explain(error: BaseException, stash: Stash, overrides: Sequence[str]) -> StashError | None:
+    """Return what a user needs to know about a mistake in the configuration; None if ``error`` is none.
+
+    ``overrides`` are the command line's arguments.
+    """
+    if isinstance(error, MissingConfigException):
+        return _missing_config(error, stash, overrides)
+    if isinstance(error, ConfigCompositionException):
+        return _composition(error, stash, overrides)
+    if isinstance(error, OverrideParseException):
+        return StashError(
+            f"The override {error.override!r} can't be read: {_first_line(error)}.",
+            "quote values with special characters twice, once for the shell: 'params.name=\"a, b\"'",
+        )
+    if isinstance(error, MissingMandatoryValue):
+        key = _full_key(str(error))
+        return StashError(f"{_likely_file(stash, overrides, key)}: {key} must be given.")
+    if isinstance(error, OmegaConfBaseException):
+        key = _full_key(str(error))
+        return StashError(f"{_likely_file(stash, overrides, key)}: {key}: {_first_line(error)}.")
+    if isinstance(error, KeyError) and _is_of_environment(error):
+        return StashError(f"hydra.job.env_copy names {error.args[0]}, which isn't set.", f"export {error.args[0]}=…")
+    if isinstance(error, HydraException):
+        return StashError(str(error))
+    if isinstance(error, OSError) and error.errno is not None:
+        return None
+    return _stumbled(error, stash, overrides)
+
+
+def _stumbled(error: BaseException, stash: Stash, overrides: Sequence[str]) -> StashError | None:
+    """Return what to tell of an error of any type in Hydra or OmegaConf themselves; None if our own code has raised it.
+
+    They are given nothing but what the user has written, and look at much of it only where they use it.
+    """
+    frames = [str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(error.__traceback__)]
+    ours = [at for at, name in enumerate(frames) if name.partition(".")[0] == __name__.partition(".")[0]]
+    beyond = frames[ours[-1] + 1 :] if ours else frames
+    if not beyond or beyond[0].partition(".")[0] not in _COMPOSE:
+        return None
+    if any(name.startswith("hydra_plugins.") for name in beyond):  # a sweeper's or launcher's own
+        return None
+    place = _likely_file(stash, overrides, "")
+    if isinstance(error, RecursionError):
+        return StashError(
+            f"Something refers to itself, or is nested too deep, in {place}, what that builds on, or the command line.",
+            "look at its defaults list and its interpolations",
+        )
+    told = _first_line(error) or f"in {next(name for name in reversed(beyond) if name.partition('.')[0] in _COMPOSE)}"
+    return StashError(
+        f"Hydra can't do what {place} and the command line say: {told}.",
+        "look at what is set there; experimentstash --cfg all +exp=NAME shows what it makes of them",
+    )
+
+
+def _is_of_environment(error: BaseException) -> bool:
+    """Tell whether a look-up in os.environ has failed."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return frame is not None and frame.tb_frame.f_globals.get("__name__") == "os"
+
+
+def _missing_config(error: MissingConfigException, stash: Stash, overrides: Sequence[str]) -> StashError:
+    match = _NOT_FOUND.search(str(error))
+    if match is None:
+        return StashError(str(error))
+    group, name = match["group"], match["name"]
+    if group == "exp" or group.startswith("exp/"):
+        full = f"{group}/{name}".removeprefix("exp/")
+        return StashError(
+            f"There is no experiment {full!r}.{did_you_mean(full, stash.experiments())}\n{stash.inventory()}"
+        )
+    if group == "tool" or group.startswith("tool/"):
+        name = f"{group}/{name}".removeprefix("tool/")
+        valid = stash.tools()
+        return StashError(
+            f"{_who_says(name, stash, overrides)} chooses the tool {name!r}, but there is no conf/tool/{name}.yaml."
+            f"{did_you_mean(name, valid)}\nTools: {', '.join(valid) or 'none yet'}"
+        )
+    valid = [line.strip() for line in str(error).split("\nConfig search path")[0].splitlines() if line.startswith("\t")]
+    options = f"\nValid: {', '.join(valid)}" if valid else ""
+    return StashError(f"There is no {group}={name}.{did_you_mean(name, valid)}{options}")
+
+
+def _composition(error: ConfigCompositionException, stash: Stash, overrides: Sequence[str]) -> StashError:
+    text = str(error)
+    cause = str(error.__cause__ or "")
+    composing = _WHILE_COMPOSING.search(text)
+    if composing:
+        path = _shown(stash, stash.conf / f"{composing['config']}.yaml")
+        unknown = _UNKNOWN_KEY.search(text)
+        if unknown:
+            valid = _keys_of_type(unknown["type"])
+            key = _full_key(text) or unknown["key"]
+            return StashError(f"{path}: unknown key {key!r}.{did_you_mean(unknown['key'], valid)}{_listed(valid)}")
+        detail = next((line for line in text.splitlines()[1:] if line.strip()), "")
+        key = _full_key(text)
+        no_mapping = re.search(r"is not a subclass of (?P<type>\w+)\. value: (?P<value>.*)", detail)
+        if not key and no_mapping:
+            key, detail = _key_of_type(no_mapping["type"]), f"{no_mapping['value'].strip()[:100]} is not a mapping"
+        elif not key and "ListConfig" in detail:
+            key, detail = _list_or_mapping(stash.conf / f"{composing['config']}.yaml")
+        return StashError(f"{path}: {key}: {detail}.")
+    unpackaged = re.search(r"In '(?P<config>exp/[^']+)': Could not override '\S+@exp", text)
+    if unpackaged:
+        path = _shown(stash, stash.conf / f"{unpackaged['config']}.yaml")
+        return StashError(f"{path} is not in the global package.", "begin the file with the line `# @package _global_`")
+    if text.startswith("Multiple values for tool"):
+        chosen = text.rpartition("override tool: ")[2].strip("'. ")
+        return StashError(
+            f"{_likely_file(stash, overrides, '')} adds a second tool to the one (null) of conf/config.yaml.",
+            f"write `- override /tool: {chosen}` in its defaults",
+        )
+    unknown = _UNKNOWN_KEY.search(cause)
+    if unknown:
+        parent = _full_key(cause).rpartition(".")[0]
+        valid = _keys_of_type(unknown["type"]) or _composed_keys(parent, stash, overrides)
+        hint = re.search(r"use (\+\S.*)", text)
+        if _full_key(cause).startswith("params."):
+            other = f"+{hint[1]}" if hint else "++params.KEY=VALUE"
+            lacked = _lacked(_full_key(cause), stash, overrides, f"sweep them apart, or give it to all: {other}")
+            if lacked is not None:
+                return lacked
+        return CommandLineError(
+            f"command line: unknown key {_full_key(cause)!r}.{did_you_mean(unknown['key'], valid)}{_listed(valid)}",
+            f"to add a key, write {hint[1]}" if hint and not unknown["type"] else None,
+        )
+    deleted = re.match(r"Could not delete from config. '(params\.[^']*)' does not exist", text)
+    if deleted:
+        parent = deleted[1].rpartition(".")[0]
+        valid = _composed_keys(parent, stash, overrides)
+        lacked = _lacked(deleted[1], stash, overrides, "sweep them apart")
+        told = f"command line: there is no {deleted[1]} to remove."
+        return lacked or CommandLineError(f"{told}{did_you_mean(deleted[1].rpartition('.')[2], valid)}{_listed(valid)}")
+    if text.startswith("Error merging override"):
+        return CommandLineError(
+            f"command line: {text.removeprefix('Error merging override ')}: {_first_line(error.__cause__)}."
+        )
+    if text.startswith("Could not override 'exp'"):
+        return CommandLineError("command line: an experiment is added with a plus sign.", text.rpartition("use ")[2])
+    if text.startswith("Ambiguous value"):
+        value = re.search(r"argument '(.*)'\n", text)
+        return CommandLineError(
+            f"command line: {value[1] if value else 'a value'} has several values.",
+            "to run all of them add -m; to give a list write key=[a,b]; for a text with commas write 'key=\"a,b\"'",
+        )
+    key = _full_key(cause)
+    return StashError(text or f"{_likely_file(stash, overrides, key)}: {key}: {_first_line(error.__cause__)}.")
+
+
+def _list_or_mapping(path: Path) -> tuple[str, str]:
+    """Return which key of a file is a list where there must be a mapping, or the other way round, and what it is."""
+    try:
+        content = yaml_files.mapping(path)
+    except YamlError:
+        content = {}
+    kinds = {item.name: str(item.type) for item in dataclasses.fields(schema.StashConfig)}
+    for key, value in content.items():
+        if isinstance(value, dict) and kinds.get(str(key), "").startswith("List"):
+            return str(key), "is a mapping, not a list"
+        if isinstance(value, list) and not kinds.get(str(key), "List").startswith("List"):
+            return str(key), "is a list, not a mapping"
+    return "a key", "is a list where a mapping must be, or the other way round"
+
+
+def _key_of_type(name: str) -> str:
+    kinds = {str(item.type): item.name for item in dataclasses.fields(schema.StashConfig)}
+    return kinds.get(name, "hydra" if name == "HydraConf" else f"the key of the type {name}")
+
+
+def _keys_of_type(name: str | None) -> list[str]:
+    kind = getattr(schema, name or "", None)
+    return [item.name for item in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else []
+
+
+def _composed_keys(parent: str, stash: Stash, overrides: Sequence[str]) -> list[str]:
+    """Return the keys below ``parent`` in what the command line's group choices alone compose to."""
+    chosen = [word.split(",")[0] for word in overrides if re.match(r"(\+exp|tool)=[\w/.,-]+$", word)]
+    try:
+        found = OmegaConf.select(_loader(stash).load_configuration(CONFIG_NAME, chosen, RunMode.RUN), parent)
+    except Exception:  # it only helps to word a message
+        return []
+    return [str(key) for key in found] if isinstance(found, DictConfig) else []
+
+
+def _lacked(key: str, stash: Stash, overrides: Sequence[str], mend: str) -> StashError | None:
+    """Return the error for a parameter that only some experiments of a sweep have; None if that isn't so."""
+    having, lacking = _lacking(key, stash, overrides)
+    if not having or not lacking:
+        return None
+    return CommandLineError(
+        f"command line: {key} is no parameter of the experiment{'' if len(lacking) == 1 else 's'} {_some(lacking)};"
+        f" {_some(having)} {'has' if len(having) == 1 else 'have'} it.",
+        mend,
+    )
+
+
+def _lacking(key: str, stash: Stash, overrides: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the experiments of a sweep that have a parameter, and those that lack it."""
+    experiments = _swept_experiments(overrides)
+    name = name_of(key.split(".")[1:])
+    tools = [word for word in overrides if re.match(r"tool=[\w/.-]+$", word)]
+    having: list[str] = []
+    lacking: list[str] = []
+    loader = _loader(stash)
+    for experiment in experiments[:_MOST_COMPOSED]:
+        try:
+            config = loader.load_configuration(CONFIG_NAME, [f"+exp={quoted(experiment)}", *tools], RunMode.RUN)
+            content = OmegaConf.to_container(config.params, resolve=False)
+            found = any(each[: len(name)] == name for each in read(content)) if isinstance(content, dict) else False
+        except Exception:  # it only helps to word a message
+            continue
+        (having if found else lacking).append(experiment)
+    return having, lacking
+
+
+def _swept_experiments(overrides: Sequence[str]) -> list[str]:
+    for word in overrides:
+        if re.match(r"\+{0,2}exp=", word):
+            override = OverridesParser.create().parse_override(word)
+            if override.is_discrete_sweep() and "glob(" not in word:
+                return list(dict.fromkeys(override.sweep_string_iterator()))
+    return []
+
+
+def _loader(stash: Stash) -> RememberingLoader:
+    return RememberingLoader(create_config_search_path(str(stash.conf)))
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_MOST_NAMED])
+    return f"{shown} and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else shown
+
+
+def _listed(valid: Iterable[str]) -> str:
+    names = ", ".join(valid)
+    return f"\nValid: {names}" if names else ""
+
+
+def _who_says(word: str, stash: Stash, overrides: Sequence[str]) -> str:
+    for path in _organizer_files(stash, overrides):
+        if re.search(rf"\btool\s*:\s*['\"]?{re.escape(word)}\b", _text(path)):
+            return _shown(stash, path)
+    return "the command line"
+
+
+def _likely_file(stash: Stash, overrides: Sequence[str], key: str) -> str:
+    organizers = [_shown(stash, path) for path in _organizer_files(stash, overrides)]
+    if key.startswith("tool."):
+        chosen = {match[1] for path in _organizer_files(stash, overrides) for match in _tool_choices(path)}
+        chosen |= {word.partition("=")[2] for word in overrides if word.startswith("tool=")}
+        files = [_shown(stash, stash.registration(tool)) for tool in sorted(chosen)]
+        return " or ".join(files) or "conf/tool"
+    return " or ".join(organizers) or "conf"
+
+
+def _tool_choices(path: Path) -> Iterator[re.Match[str]]:
+    return re.finditer(r"\btool\s*:\s*['\"]?([\w./-]+)", _text(path))
+
+
+def _text(path: Path) -> str:
+    try:
+        return yaml_files.text_of(path)
+    except YamlError:
+        return ""
+
+
+def _organizer_files(stash: Stash, overrides: Sequence[str]) -> list[Path]:
+    chosen = [word.partition("=")[2] for word in overrides if word.partition("=")[0].lstrip("+") == "exp"]
+    paths = [stash.organizer(name.strip("'\" ")) for names in chosen for name in names.strip("[]").split(",")]
+    return [path for path in paths if os.path.isfile(path)]
+
+
+def _full_key(text: str) -> str:
+    match = _FULL_KEY.search(text)
+    return match["key"] if match else ""
+
+
+def _first_line(error: BaseException | None) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".") if error is not None and str(error).strip() else ""
+
+
+def _shown(stash: Stash, path: Path | str) -> str:
+    return os.path.relpath(path, stash.root)

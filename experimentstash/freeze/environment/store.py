@@ -1,0 +1,295 @@
+"""Everything about uv: each tool's own Python environment, made by its recipe.
+
+The ready mark, set last, keeps which versions were installed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shlex
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from subprocess import CompletedProcess
+
+from experimentstash.base import files
+from experimentstash.base.errors import StashError
+from experimentstash.base.output import is_terminal
+from experimentstash.base.process import clean_environment, run
+from experimentstash.freeze.environment import build_traces, declarations, poetry, uv_errors
+from experimentstash.freeze.environment.recipes import Recipe
+from experimentstash.record import records
+from experimentstash.stash.schema import EnvironmentKind
+
+READY_MARK = "experimentstash.json"
+
+# Settings of the user's uv that would change what is made; indexes, caches, proxies and the like are the user's to set.
+_UV_LEAKS = {"UV_FROZEN", "UV_LOCKED", "UV_NO_SYNC", "UV_NO_EDITABLE", "UV_NO_PROJECT", "UV_SYSTEM_PYTHON", "UV_TARGET"}
+_UV_LEAKS |= {"UV_PREFIX", "UV_WORKING_DIR", "UV_DEV", "UV_NO_DEV", "UV_NO_GROUP", "UV_NO_DEFAULT_GROUPS"}
+# What the user may have said about certificates: then we say nothing.
+_CERTIFICATES = ("UV_SYSTEM_CERTS", "UV_NATIVE_TLS", "SSL_CERT_FILE", "SSL_CERT_DIR")
+_CERTIFICATES_IN_FILE = re.compile(rb"(?m)^\s*(?:system-certs|native-tls)\s*=")
+
+
+class NotMade(StashError):
+    """An environment could not be made."""
+
+    exit_code = 1
+
+
+def is_ready(recipe: Recipe) -> bool:
+    """Tell whether the environment can be used as it is."""
+    if recipe.directory is None:
+        return True
+    return (recipe.directory / READY_MARK).exists() and (recipe.directory / "bin" / "python").exists()
+
+
+def interpreter(recipe: Recipe) -> Path | None:
+    """Return the Python to run the tool with; None if it needs none."""
+    return recipe.directory / "bin" / "python" if recipe.directory else recipe.file
+
+
+def is_apart(recipe: Recipe) -> bool:
+    """Tell whether the programs beside an environment's interpreter are its own, and not all that a system has."""
+    if recipe.directory is not None:
+        return True
+    prefix = None if recipe.file is None else recipe.file.parent.parent
+    return prefix is not None and ((prefix / "pyvenv.cfg").is_file() or (prefix / "conda-meta").is_dir())
+
+
+def record(recipe: Recipe) -> records.Environment:
+    """Return what a run's record says about the environment. Starts a process only for a Python outside any venv."""
+    python = interpreter(recipe)
+    return records.Environment(
+        kind=recipe.kind.value,
+        interpreter=str(python) if python else None,
+        version=_version(recipe),
+        lock=recipe.lock,
+        lock_file=recipe.lock_file,
+        key=recipe.key,
+    )
+
+
+def _version(recipe: Recipe) -> str | None:
+    """Return the version of a recipe's Python; None if it has none, or doesn't say."""
+    python = interpreter(recipe)
+    version = _venv_says("version(?:_info)?", python.parent.parent) if python else None
+    if python and version is None and recipe.kind is EnvironmentKind.interpreter:
+        asked = [str(python), "-c", "import platform; print(platform.python_version())"]
+        version = run(asked, env=clean_environment(), check=False, timeout=60).stdout.strip() or None
+    return version
+
+
+def refuse_other_python(recipe: Recipe) -> None:
+    """Raise StashError if a tool's interpreter is another Python than its `python_version` asks for."""
+    wanted = recipe.tool.python_version
+    if recipe.kind is not EnvironmentKind.interpreter or not wanted:
+        return
+    version = _version(recipe)
+    if version is not None and is_python(version, wanted):
+        return
+    raise StashError(
+        f"The tool {recipe.name!r} asks for python_version {wanted}, but its interpreter {recipe.file} is"
+        f" {f'Python {version}' if version else 'no Python that says its version'}.",
+        f"mend python_version or environment.interpreter in conf/tool/{recipe.name}.yaml",
+    )
+
+
+def is_python(version: str, wanted: str) -> bool:
+    """Tell whether a version of Python is one that uv takes for ``wanted``: `3.11`, `>=3.10,<3.13`, `cpython3.11`."""
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    plain = re.sub(r"^(?:cpython|python|cp|py)[@-]?(?=\d)", "", wanted.strip(), flags=re.IGNORECASE)
+    plain = re.sub(r"^3(\d{1,2})$", r"3.\1", plain)  # cp311
+    try:
+        return SpecifierSet(f"=={plain}.*" if plain[:1].isdigit() else plain).contains(version, prereleases=True)
+    except InvalidSpecifier:
+        return False
+
+
+def make(recipe: Recipe, *, offline: bool = False, announce: Callable[[str], None] = lambda line: None) -> None:
+    """Make the environment unless it is ready; of several processes at once, one makes it and the others wait.
+
+    Raises NotMade with uv's own words; nothing half-made stays behind.
+    """
+    if recipe.directory is None or is_ready(recipe):
+        return
+    title = f"the environment of {recipe.name!r}"
+    try:
+        _make_home(recipe.directory.parent)
+        with files.locked(
+            recipe.directory.with_name(f"{recipe.key}.lock"),
+            on_wait=lambda: announce(f"Waiting for another process that makes {title} …"),
+        ) as lock:
+            if is_ready(recipe):
+                return
+            announce(f"Making {title} from {recipe.origin} …")
+            started = time.monotonic()
+            with _gone_unless_finished(recipe.directory), build_traces.none_left(recipe.project, announce):
+                _install(recipe, recipe.directory, _Uv(recipe, offline, lock, announce))
+            announce(f"Made {title} in {time.monotonic() - started:.1f} s.")
+    except OSError as error:
+        raise NotMade(f"T{title[1:]} could not be made: {error}") from error
+
+
+def _make_home(home: Path) -> None:
+    """Make the directory of a tool's environments; Unfit if something else is there."""
+    files.make_directory(home)
+    if files.kind_at(home) not in ("a directory", None):
+        raise files.Unfit(home, f"it is {files.kind_at(home)}, where a directory must be")
+
+
+class _Uv:
+    """uv, set up to make one environment. It inherits the lock, and so keeps it if we are killed before it ends."""
+
+    def __init__(self, recipe: Recipe, offline: bool, lock: int, announce: Callable[[str], None]) -> None:
+        self.recipe = recipe
+        self.lock = lock
+        self.announce = announce
+        self.binary = _find_uv()
+        self.environment = {key: value for key, value in clean_environment().items() if key not in _UV_LEAKS}
+        if offline:
+            self.environment["UV_OFFLINE"] = "1"
+
+    def __call__(self, *words: str, **environment: str) -> str:
+        """Run uv to its end and return its stdout; raises NotMade."""
+        done = self._run(words, environment)
+        if done.returncode and uv_errors.is_about_certificates(done.stderr) and not self._says_which_certificates():
+            # As pip does. Not from the start: an old system's store may lack what uv's own has.
+            self.announce("A certificate isn't known to uv: once more with those that the system has …")
+            self.environment |= {"UV_SYSTEM_CERTS": "true", "UV_NATIVE_TLS": "true"}  # its name today, and before
+            done = self._run(words, environment)
+        if done.returncode == 0:
+            return done.stdout
+        recipe, said = self.recipe, done.stderr.strip()
+        error = re.search(r"(?m)^(?:error|  ×)", said)
+        last_words = said[error.start() if error else 0 :].splitlines()[-30:]
+        raise NotMade(
+            f"The environment of {recipe.name!r} could not be made from {recipe.origin}: "
+            f"`{shlex.join(['uv', *words])}` failed with exit code {done.returncode}.\n    "
+            + "\n    ".join(last_words),
+            self._advice(said),
+        )
+
+    def _run(self, words: Sequence[str], environment: Mapping[str, str]) -> CompletedProcess[str]:
+        return run(
+            [self.binary, *words],
+            cwd=self.recipe.project,
+            env={**self.environment, **environment},
+            check=False,
+            show_progress=is_terminal(),
+            pass_fds=[self.lock],
+        )
+
+    def _says_which_certificates(self) -> bool:
+        """Tell whether the user has decided which certificates uv trusts."""
+        if any(name in self.environment for name in _CERTIFICATES):
+            return True
+        home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+        project = self.recipe.project
+        places = [home / "uv/uv.toml", Path("/etc/uv/uv.toml"), project / "uv.toml", project / "pyproject.toml"]
+        places += [Path(given)] if (given := os.environ.get("UV_CONFIG_FILE")) else []
+        return any(_CERTIFICATES_IN_FILE.search(declarations.read(place) or b"") for place in places)
+
+    def _advice(self, said: str) -> str:
+        recipe = self.recipe
+        if "needs to be updated" in said:
+            is_script = recipe.kind is EnvironmentKind.script
+            which = ("--script", recipe.file) if is_script else ("--directory", recipe.project)
+            return f"bring the lock file up to date: {shlex.join(['uv', 'lock', *map(str, which)])}"
+        return uv_errors.advice(
+            said,
+            is_offline="UV_OFFLINE" in self.environment,
+            sync=f"experimentstash tool sync {shlex.quote(recipe.name)}",
+            registration=f"conf/tool/{recipe.name}.yaml",
+            origin=recipe.origin if recipe.file else "",
+            version=recipe.tool.python_version,
+        )
+
+
+def _find_uv() -> str:
+    try:
+        from uv import find_uv_bin  # here, because whoever finds the environment ready needs none of it
+
+        return find_uv_bin()
+    except (ImportError, FileNotFoundError) as error:
+        if found := shutil.which("uv"):
+            return found
+        raise StashError("uv, which makes the tools' environments, is not installed.", "pip install uv") from error
+
+
+def _install(recipe: Recipe, directory: Path, uv: _Uv) -> None:
+    """Run uv until the environment is complete, then set the ready mark."""
+    tool, wanted, place = recipe.tool, recipe.tool.environment, str(directory)
+    python = ["--python", str(directory / "bin" / "python")]
+    version = ["--python", tool.python_version] if tool.python_version else []
+    locked = ["--locked"] if recipe.lock_path else []
+    extras = [word for extra in wanted.extras for word in ("--extra", extra)]
+    groups = [word for group in wanted.groups for word in ("--group", group)]
+    what: list[str] = []
+    packages = list(tool.dependencies)
+    if recipe.kind is EnvironmentKind.script:
+        uv("sync", "--script", str(recipe.file), "--active", *locked, *version, VIRTUAL_ENV=place)
+    elif locked:
+        uv("sync", *locked, "--no-dev", *extras, *groups, *version, UV_PROJECT_ENVIRONMENT=place)
+    else:
+        # Without a pyproject.toml of its own a tool isn't part of the project (the stash, say) that it lies in.
+        alone = [] if (recipe.project / "pyproject.toml").exists() else ["--no-project"]
+        uv("venv", "--quiet", *alone, *version, place)
+        if recipe.kind is EnvironmentKind.pyproject:
+            what = [*_project(recipe, extras), *groups]
+            packages += _declared(recipe)
+        elif recipe.file:
+            what = ["-r", str(recipe.file)]
+    what += [word for each in recipe.requirements for word in ("-r", str(each))]
+    if what or packages:
+        uv("pip", "install", *python, *what, "--", *packages)
+    mark = {
+        "python": _venv_says("version_info", directory),
+        "uv": _venv_says("uv", directory),
+        "made": records.now(),
+        "tool": recipe.name,
+        "kind": recipe.kind.value,
+        "from": " ".join(map(str, filter(None, [recipe.lock_path or recipe.file, *recipe.requirements]))),
+        "packages": uv("pip", "freeze", *python).splitlines(),
+    }
+    files.write_atomically(directory / READY_MARK, json.dumps(mark, indent=2) + "\n")
+
+
+def _project(recipe: Recipe, extras: list[str]) -> list[str]:
+    """Return what tells `uv pip install` to install the project, editable, or what it declares if it is no package."""
+    if declarations.is_package(recipe.project):
+        chosen = ",".join(recipe.tool.environment.extras)
+        return ["--editable", f".[{chosen}]" if chosen else "."]
+    has_project = "project" in declarations.toml(recipe.project / "pyproject.toml")
+    return ["-r", "pyproject.toml", *extras] if has_project else []
+
+
+def _declared(recipe: Recipe) -> list[str]:
+    """Return what a project that is no package declares in ways that uv doesn't read."""
+    if declarations.is_package(recipe.project):
+        return []
+    data, extras = declarations.toml(recipe.project / "pyproject.toml"), recipe.tool.environment.extras
+    return [*poetry.requirements(data, extras), *declarations.of_setup_cfg(recipe.project, extras)]
+
+
+@contextlib.contextmanager
+def _gone_unless_finished(directory: Path) -> Iterator[None]:
+    """Begin without leftovers of an interrupted make, and leave none, whatever happens."""
+    try:
+        files.remove(directory)
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            files.remove(directory)
+        raise
+
+
+def _venv_says(key: str, directory: Path) -> str | None:
+    """Return the version number that a virtual environment's pyvenv.cfg gives for ``key``; None outside one."""
+    found = re.search(rf"(?m)^{key}\s*=\s*([\d.]*\d)".encode(), declarations.read(directory / "pyvenv.cfg") or b"")
+    return found[1].decode() if found else None

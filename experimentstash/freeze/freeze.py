@@ -1,0 +1,583 @@
+"""Turns a composed configuration into a run: exact argv, environment, working directory, limits, code identity.
+
+A frozen run is complete: executing it needs no Hydra, no conf/ and no network.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shlex
+import time
+from collections import ChainMap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from experimentstash.adapters import gpus
+from experimentstash.adapters.git import command as git
+from experimentstash.adapters.python import installed
+from experimentstash.adapters.python.installed import Installed
+from experimentstash.adapters.this_process import supervisor_here
+from experimentstash.adapters.wandb import variables as wandb_variables
+from experimentstash.base import limits, permissions
+from experimentstash.base.errors import StashError
+from experimentstash.base.files import write_atomically
+from experimentstash.base.process import LEAKS
+from experimentstash.base.redaction import (
+    contains_secret,
+    find_named_secret,
+    find_secret,
+    is_named_secret,
+    is_secret_variable,
+)
+from experimentstash.code import pins, written
+from experimentstash.code.pins import Pin
+from experimentstash.code.provenance import FRESH, Checkouts, Provenance, withheld_notes
+from experimentstash.freeze import calls
+from experimentstash.freeze.calling import arguments
+from experimentstash.freeze.calls import Calling
+from experimentstash.freeze.environment import recipes
+from experimentstash.freeze.environment import store as environments
+from experimentstash.freeze.environment.recipes import Recipe
+from experimentstash.freeze.toolpath import tool_directory
+from experimentstash.record import objective, records, run_places
+from experimentstash.record.records import Apart, Code, Command, Run, State
+from experimentstash.stash import entrypoints, parameters
+from experimentstash.stash.entrypoints import Entrypoint
+from experimentstash.stash.layout import Stash
+from experimentstash.stash.schema import CallStyle, StashConfig, ToolConfig
+
+if TYPE_CHECKING:
+    from experimentstash.code.apart import Plot
+    from experimentstash.code.worktrees import Frozen
+
+OF_LAUNCHER_VARIABLE = "EXPERIMENTSTASH_OF_LAUNCHER"  # what a launcher asks SLURM for, told to its jobs
+# What the application tells itself and its jobs is not for the tool.
+_OUR_VARIABLES = ("EXPERIMENTSTASH_ROOT", "EXPERIMENTSTASH_TOKEN", OF_LAUNCHER_VARIABLE, permissions.VARIABLE)
+_PACKAGES = "packages.txt"  # in the run directory of an installed package
+
+
+UNHEARD = "experiment={}: a mere name; the tool isn't told of it"
+TO_BE_HEARD = (
+    "say in the tool's registration how it is told: `call: {experiment: --name}`, say, or ${experiment} in `arguments`,"
+    " or leave it out"
+)
+NOT_HANDED_OVER = "recorded, but the style `arguments` hands over only what `arguments` or the tool's `env` name"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be frozen: a composed configuration, and where it comes from and goes to."""
+
+    stash: Stash
+    config: StashConfig
+    tool: str
+    organizer: str | None
+    overrides: Sequence[str]
+    directory: Path
+    id: str
+    sweep: Path | None = None
+    number: int | None = None  # in the sweep
+    for_slurm: bool = False  # it will be executed in a SLURM job
+    env_set: Mapping[str, str] = field(default_factory=dict)  # what Hydra sets; the tool's own `env` outranks it
+    unused: Sequence[str] = ()  # parameters that nothing hands to the tool
+    of_launcher: Mapping[str, Any] | None = None  # what its launcher asks SLURM for, in place of its `resources`
+    borrowed: Mapping[str, str] = field(default_factory=dict)  # variables that have filled gaps in that
+    is_heard: bool = True  # the tool is told of its `experiment`
+    frozen: Frozen | None = None  # the code to use; None: the tool's checkout itself
+    plot: Plot | None = None  # it gets a copy of the tool's code for itself
+    to_be_frozen: bool = False  # it will use frozen code, also where none is made because nothing is run
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run that is worked out and checked, but of which nothing is written yet."""
+
+    request: Request
+    directory: Path  # the tool's: its checkout, or its frozen code
+    recipe: Recipe
+    command: Command
+    secrets: Mapping[str, str]
+    calling: Calling
+    params: Mapping[str, Any] = field(default_factory=dict)  # as the record has them
+    files: Mapping[str, str] = field(default_factory=dict)
+    timeout: float | None = None
+    estimated_runtime: float | None = None
+    grace_signal: str = "TERM"
+    objective: objective.Spec | None = None
+    collected: Sequence[Path] = ()
+    apart: Apart | None = None
+    pin: Pin | None = None  # the commit that was asked for and is checked out; of frozen code its record tells
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What the runs of a tool have in common, as its files are now."""
+
+    tool: ToolConfig  # as it is for the code that is used
+    directory: Path
+    entry: Entrypoint
+    recipe: Recipe
+    interpreter: Path | None
+    program: Sequence[str]  # the start of the argv
+    pin: Pin | None
+    calling: Calling
+    search_path: Sequence[Path]  # where Python is to look before it looks into its environment
+
+
+class Bases:
+    """What the runs of each tool have in common, looked at once a second at most."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[float, Request, Basis]] = {}
+
+    def of(self, request: Request) -> Basis:
+        """Return what a run has in common with others of its tool; StashError for whatever can't work."""
+        now = time.monotonic()
+        moment, similar, basis = self._known.get(request.tool, (-FRESH, None, None))
+        is_same = similar and _what_counts(similar) == _what_counts(request)
+        if basis is None or not is_same or now - moment >= FRESH:
+            basis = _basis(request)
+            self._known[request.tool] = now, request, basis
+        return basis
+
+
+def _what_counts(request: Request) -> tuple[object, ...]:
+    return request.config.tool, request.frozen, request.to_be_frozen
+
+
+def plan(request: Request, bases: Bases | None = None) -> Plan:
+    """Work out what a run will execute. Touches nothing; StashError for whatever can't work.
+
+    Whoever plans many runs gives all of them the same ``bases``.
+    """
+    config, stash = request.config, request.stash
+    _refuse_secrets(request)
+    grace_signal = _looked_at_limits(config)
+    basis = (bases or Bases()).of(request)
+    tool, directory, recipe, interpreter = basis.tool, basis.directory, basis.recipe, basis.interpreter
+    calls.refuse_other_names(basis.calling, config.params)
+    calls.refuse_other_number(basis.calling, config.params)
+    calls.refuse_unused(request.unused, request.overrides)
+    calls.refuse_lack_of_subcommand(basis.calling, config.arguments, _where(request))
+    params = _parameters(config, request)
+    calls.refuse_other_type(basis.calling, params)
+    built = arguments.build(
+        basis.calling.call,
+        config.experiment,
+        params,
+        config.arguments,
+        run_directory=request.directory,
+        tool_directory=directory,
+        stash_root=stash.root,
+    )
+    argv = [*basis.program, *built.argv]
+    if request.sweep is not None and not request.is_heard and calls.is_asked_for(request.overrides):
+        raise StashError(UNHEARD.format(config.experiment), TO_BE_HEARD)
+    secrets, plain, unset = _split_environment({**request.env_set, **tool.env})
+    command = Command(
+        argv=argv,
+        cwd=str(request.directory if tool.working_directory == "run" or not tool.path else directory),
+        environment={**_environment(request, basis), **plain},
+        unset=sorted({*LEAKS, "PYTHONSAFEPATH", "HYDRA_FULL_ERROR", *_OUR_VARIABLES, *unset} - set(plain)),
+        path=None if interpreter is None or not environments.is_apart(recipe) else str(interpreter.parent),
+        umask=permissions.present(),
+        secrets=sorted(secrets),
+    )
+    if config.debug:
+        command.environment["HYDRA_FULL_ERROR"] = "1"
+    wandb_set, wandb_unset = wandb_variables.variables(
+        config.wandb,
+        run_directory=request.directory,
+        organizer=request.organizer,
+        experiment=config.experiment,
+        run_id=request.id,
+        tags=config.tags,
+        job_type=None,
+        inherited=ChainMap(plain, os.environ),
+        slurm=request.for_slurm,
+    )
+    command.environment = {**wandb_set, **command.environment}
+    command.unset = sorted({*command.unset, *wandb_unset} - set(command.environment))
+    kept = parameters.as_json(params)
+    texts = [*command.argv, *command.environment.values(), *built.files.values(), *_texts(kept)]
+    found = find_secret(texts, {**os.environ, **secrets})
+    if found is not None:
+        raise contains_secret(found)
+    _refuse_named_secrets(kept, "params")
+    _refuse_named_secrets(config.vars, "vars")
+    said = [shlex.join(command.argv), *_texts([config.description, config.tags, config.resources])]
+    if (name := find_named_secret(said)) is not None:
+        raise contains_secret("a secret", name)
+    collected = _collected(request, directory)
+    if tool.working_directory not in ("tool", "run"):
+        raise StashError(
+            f"{_where(request)}: working_directory: {tool.working_directory!r} is neither `tool` nor `run`."
+        )
+    apart = None
+    if request.plot is not None:
+        apart = request.plot.copy(request.id)
+        command = request.plot.moved(command, apart)
+        collected = []  # all that it writes there is
+    return Plan(
+        request=request,
+        directory=directory,
+        recipe=recipe,
+        command=command,
+        secrets=secrets,
+        calling=basis.calling,
+        params=kept,
+        files=built.files,
+        timeout=None if config.timeout is None else limits.duration(config.timeout, "timeout"),
+        estimated_runtime=(
+            None if config.estimated_runtime is None else limits.duration(config.estimated_runtime, "estimated_runtime")
+        ),
+        grace_signal=grace_signal,
+        objective=None if config.objective is None else objective.check(config.objective, request.directory),
+        collected=collected,
+        apart=apart,
+        pin=basis.pin,
+    )
+
+
+def _parameters(config: StashConfig, request: Request) -> Mapping[Any, Any]:
+    """Return the parameters, interpolations resolved, as one tree; StashError for what has no one meaning."""
+    where = f"conf/exp/{request.organizer}.yaml: " if request.organizer is not None else ""
+    try:
+        tree = parameters.canonical(config.params)
+    except parameters.ClashError as clash:
+        raise StashError(
+            f"{where}{clash.first.label} is {clash.first.value!r} and {clash.second.label} is {clash.second.value!r}:"
+            " the same parameter twice, or a value that can't have others inside.",
+            "keep one of them",
+        ) from clash
+    style = config.tool.call.style
+    if tree is config.params or style is CallStyle.hydra:
+        return tree
+    marked = next((leaf for leaf in parameters.read(tree).values() if leaf.mark), None)
+    if marked is not None:
+        raise StashError(
+            f"{where}{marked.label}: a {marked.mark} in front of a key is for Hydra tools, and {request.tool} is called"
+            f" in the style {style.value}.",
+            "leave it out",
+        )
+    return tree
+
+
+def _refuse_secrets(request: Request) -> None:
+    """Refuse a secret in whatever a job asks for: its record keeps all of it, and a script of SLURM's some."""
+    config = request.config
+    asked = {**vars(config), "tool": {**vars(config.tool), "env": None}}
+    where = [str(request.directory), *map(str, request.overrides), *_texts(dict(request.of_launcher or {}))]
+    found = find_secret([*where, *_texts(asked)], os.environ)
+    if found is not None:
+        raise contains_secret(found)
+
+
+def _refuse_named_secrets(tree: Mapping[str, Any], path: str) -> None:
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            _refuse_named_secrets(value, f"{path}.{name}")
+        elif isinstance(value, str | int) and not isinstance(value, bool) and is_named_secret(name, str(value)):
+            raise contains_secret("a secret", f"{path}.{name}")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield all texts in plain data and in settings, keys included."""
+    if isinstance(value, Mapping):
+        for key, each in value.items():
+            yield str(key)
+            yield from _texts(each)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _texts(each)
+    elif isinstance(value, str | Path):
+        yield str(value)
+    elif dataclasses.is_dataclass(value):
+        yield from _texts(vars(value))
+
+
+def _looked_at_limits(config: StashConfig) -> str:
+    """Return the name of the signal that is to warn the run; StashError for it, or a limit, that makes no sense."""
+    if config.grace.seconds is not None:
+        limits.seconds(config.grace.seconds, "grace.seconds")
+    limits.seconds(config.wandb.timeout, "wandb.timeout")
+    if config.resources.time is not None:
+        limits.duration(config.resources.time, "resources.time")
+    return limits.warning_signal(config.grace.signal)
+
+
+def freeze(planned: Plan, announce: Callable[[str], None], checkouts: Checkouts | None = None) -> Run:
+    """Make the tool's environment if needed and write the run's record and files into its directory.
+
+    Whoever freezes many runs gives all of them the same ``checkouts``.
+    """
+    environments.make(planned.recipe, announce=announce)
+    request, frozen, pin = planned.request, planned.request.frozen, planned.pin
+    checkouts = checkouts or Checkouts()
+    outputs = [Path(os.path.normpath(planned.directory / path)) for path in written_at(request)]
+    package = None
+    if not request.config.tool.path and planned.recipe.file is not None:
+        named = entrypoints.read(request.config.tool.entrypoint, planned.directory)
+        package = installed.look(planned.recipe.file, named)
+    origins = (
+        checkouts.identify(
+            request.stash.root,
+            "stash.patch",
+            is_stash=True,
+            code=(request.stash.conf, planned.directory),
+            results=(request.directory, *([request.sweep] if request.sweep is not None else [])),
+            outputs=outputs,
+        ),
+        _installed(checkouts, package, planned.directory)
+        if package is not None
+        else _live(checkouts, planned, outputs)
+        if frozen is None
+        else frozen.provenance,
+    )
+    run = draft(planned)
+    run.stash, run.code = origins[0].code, origins[1].code
+    packages = {}
+    if package is not None and run.environment is not None:
+        run.environment.package, run.environment.packages = package.shown, _PACKAGES
+        packages[_PACKAGES] = "".join(f"{each}\n" for each in package.packages)
+        if run.code.commit is None and package.unknown is not None:
+            run.notes.append(package.unknown)
+    run.notes += [] if frozen is None else frozen.notes
+    run.notes += withheld_notes([origin.code for origin in origins])
+    unknown = dict.fromkeys(code.unknown for code in (run.stash, run.code) if code.unknown is not None)
+    run.warnings += [f"which code it has run can't be known: {why}" for why in unknown]
+    if frozen is None and pin is not None:
+        if not pin.path and run.code.commit != pin.commit:  # somebody has been faster
+            pins.refuse_other(request.tool, request.config.tool, pin)
+        if run.code.dirty:
+            run.notes.append(f"the code is commit {pin.commit[:12]}, which is asked for, and what is changed since")
+    run_places.remember(request.stash, request.directory, request.sweep)
+    records.claim(run)
+    try:
+        for name, text in {**planned.files, **packages}.items():
+            write_atomically(run.path / name, text)
+        for origin in origins:
+            origin.write(run.path)
+    except BaseException as error:
+        run.state, run.exit_code, run.reason = State.FAILED, 1, f"it could not be prepared: {error}"
+        records.write(run)
+        raise
+    return run
+
+
+def written_at(request: Request) -> list[str]:
+    """Return where the tool of a run is known to write, relative to its directory."""
+    tool = request.config.tool
+    return written.outputs(request.stash.writes(request.tool), tool.collect, tool.shared)
+
+
+def _live(checkouts: Checkouts, planned: Plan, outputs: Sequence[Path]) -> Provenance:
+    """Return what the tool's checkout is now: all of it, where the tool has a repository of its own.
+
+    Of a run that gets a copy of it, what it was when that was secured.
+    """
+    directory, plot = planned.directory, planned.request.plot
+    pin = None if planned.pin is None else planned.pin.name
+    if plot is not None:
+        secured = plot.frozen.provenance
+        return Provenance(Code(**{**vars(secured.code), "pin": pin}), secured.patch)
+    root = git.toplevel(directory)
+    is_own = root is not None and root != git.toplevel(planned.request.stash.root)
+    whole = root if is_own and root is not None else directory
+    found = checkouts.identify(whole, "tool.patch", code=(directory,), outputs=outputs)
+    return Provenance(Code(**{**vars(found.code), "path": str(directory), "pin": pin}), found.patch)
+
+
+def _installed(checkouts: Checkouts, package: Installed, prefix: Path) -> Provenance:
+    """Return what is known of the code of an installed package: the checkout that it is used from, if there is one."""
+    if package.editable is not None and package.editable.is_dir():
+        return checkouts.identify(package.editable, "tool.patch", code=(package.editable,))
+    return Provenance(Code(path=str(package.source or prefix), commit=package.commit))
+
+
+def _asked(resources: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in resources.items() if value not in (None, [], {})}
+
+
+def unheeded(resources: Mapping[str, Any]) -> str | None:
+    """Return what is to be said of `resources` where submitit's launcher has settings of its own; None: nothing."""
+    names = [f"resources.{name}" for name in _asked(resources)]
+    if not names:
+        return None
+    return (
+        f"{', '.join(names)}: no effect with submitit_slurm, whose own settings count (hydra.launcher.timeout_min, …);"
+        " hydra/launcher=slurm asks for what experiments need"
+    )
+
+
+def lack_of_gpus(request: Request) -> list[str]:
+    """Return what is to be said of GPUs that a run here asks for and this machine doesn't have."""
+    resources = vars(request.config.resources)
+    setting = next((name for name in ("gpus", "gres") if resources[name]), None)
+    if setting is None or request.for_slurm or not (number := gpus.asked(resources)):
+        return []
+    lack = gpus.lacking(number, f"resources.{setting}={resources[setting]}")
+    return [] if lack is None else [lack]
+
+
+def draft(planned: Plan) -> Run:
+    """Return the record of a run as it will be frozen, but for the identity of the code. Touches nothing."""
+    request, config, stash = planned.request, planned.request.config, planned.request.stash
+    asked = _asked(vars(config.resources))
+    notes = [f"{', '.join(request.unused)}: {NOT_HANDED_OVER}"] if request.unused else []
+    notes += calls.untyped(planned.calling.call, config.params)
+    warnings = calls.doubtful(planned.calling, config.params)
+    if not request.is_heard:
+        # An organizer may give a name; who asks for an experiment means that it is run.
+        (warnings if calls.is_asked_for(request.overrides) else notes).append(UNHEARD.format(config.experiment))
+    if request.of_launcher is not None and (unheeded_ones := unheeded(asked)) is not None:
+        notes.append(unheeded_ones)
+    notes += lack_of_gpus(request)
+    return Run(
+        id=request.id,
+        directory=str(request.directory),
+        experiment=config.experiment,
+        organizer=request.organizer,
+        tool=request.tool,
+        command=planned.command,
+        registration=os.path.relpath(stash.registration(request.tool), stash.root),
+        description=config.description,
+        tags=list(config.tags),
+        params=dict(planned.params),
+        notes=notes,
+        warnings=warnings,
+        overrides=list(request.overrides),
+        sweep=None if request.sweep is None else str(request.sweep),
+        job=request.number,
+        estimated_runtime=planned.estimated_runtime,
+        timeout=planned.timeout,
+        grace=config.grace.seconds,
+        grace_signal=planned.grace_signal,
+        resources=asked if request.of_launcher is None else dict(request.of_launcher),
+        borrowed=dict(request.borrowed),
+        collect=[str(path) for path in planned.collected],
+        collect_lock=str(stash.lock(request.tool)) if planned.collected else None,
+        apart=planned.apart,
+        shared=list(config.tool.shared),
+        resume=config.tool.resume,
+        objective=planned.objective,
+        environment=environments.record(planned.recipe),
+        wandb={"timeout": config.wandb.timeout},
+        debug=config.debug,
+        created=records.now(),
+        supervisor=supervisor_here(),
+    )
+
+
+def explain(planned: Plan) -> list[str]:
+    """Say, line by line, what would be executed and why."""
+    request, command = planned.request, planned.command
+    tool = request.config.tool
+    python = planned.recipe.directory or environments.interpreter(planned.recipe) or "none"
+    where = f"{tool.entrypoint} in {tool.path or planned.directory}"
+    lines = [
+        f"organizer    {request.organizer or '(none)'}",
+        f"tool         {request.tool}: {where}, called in the style `{tool.call.style.value}`",
+        f"environment  {planned.recipe.shown}: {python}",
+        *([f"code         {request.frozen.directory}"] if request.frozen is not None else []),
+        f"directory    {request.directory}",
+        f"cwd          {command.cwd}",
+    ]
+    lines += [f"set          {name}={value}" for name, value in sorted(command.environment.items())]
+    lines += [f"set          {name} (a secret)" for name in command.secrets]
+    return [*lines, f"command      {shlex.join(command.argv)}"]
+
+
+def _basis(request: Request) -> Basis:
+    config = request.config.tool
+    tool = config if request.frozen is None else request.frozen.adapted(config)
+    directory = _code_directory(request)
+    pin = None if request.frozen is not None else pins.read(request.stash, request.tool, tool, directory)
+    if pin is not None and not request.to_be_frozen:
+        pins.refuse_other(request.tool, tool, pin)
+    entry = entrypoints.read(tool.entrypoint, directory)
+    recipe = recipes.plan(
+        request.tool,
+        tool,
+        directory,
+        entry.script,
+        request.stash.environments,
+        own_home=None if request.frozen is None else request.frozen.environments,
+        runs_python=entry.runs_python,
+        program=entry.program,
+    )
+    environments.refuse_other_python(recipe)
+    interpreter = environments.interpreter(recipe)
+    program = _program(entry, directory, interpreter, request)
+    where = directory if tool.path else installed.modules_of(directory)
+    calling = calls.complete(tool.call, where, entry.words)
+    search_path = [] if request.frozen is None else request.frozen.search_path(recipe.kind, interpreter)
+    return Basis(tool, directory, entry, recipe, interpreter, program, pin, calling, search_path)
+
+
+def _code_directory(request: Request) -> Path:
+    if request.frozen is not None:
+        return request.frozen.directory
+    return tool_directory(request.stash, request.tool, request.config.tool)
+
+
+def _program(entry: Entrypoint, directory: Path, interpreter: Path | None, request: Request) -> list[str]:
+    """Return the start of the argv: the interpreter with a module or file, or an executable."""
+    first, *others = entry.words
+    if entry.runs_python and interpreter is None:
+        raise StashError(f"{_where(request)}: the entrypoint {first!r} needs a Python, but environment.kind is `none`.")
+    if entry.is_module:
+        return [str(interpreter), *entry.words]
+    own = directory / first
+    if not own.is_file():
+        if entry.runs_python or "/" in first:
+            raise StashError(f"{_where(request)}: the entrypoint {first} does not exist in {directory}.")
+        return list(entry.words)  # found on PATH, where the tool's environment comes first
+    if entry.runs_python:
+        return [str(interpreter), str(own), *others]
+    entrypoints.refuse_unstartable(directory, first, _where(request))
+    return [str(own), *others]
+
+
+def _split_environment(declared: Mapping[str, str | None]) -> tuple[dict[str, str], dict[str, str], list[str]]:
+    """Sort a tool's `env` into secrets, plain variables, and names to unset."""
+    given = {name: value for name, value in declared.items() if value is not None}
+    secrets = {name: value for name, value in given.items() if is_secret_variable(name, value)}
+    plain = {name: value for name, value in given.items() if name not in secrets}
+    return secrets, plain, [name for name, value in declared.items() if value is None]
+
+
+def _environment(request: Request, basis: Basis) -> dict[str, str]:
+    changes = {
+        "EXPERIMENTSTASH_RUN_DIR": str(request.directory),
+        "EXPERIMENTSTASH_RUN_ID": request.id,
+        "PYTHONUNBUFFERED": "1",  # the log is written as the tool prints
+    }
+    # The tool's checkout stays clean. In an environment of ours the compiled files are kept, beside it.
+    if basis.recipe.directory is not None:
+        changes["PYTHONPYCACHEPREFIX"] = str(basis.recipe.directory / "pycache")
+    else:
+        changes["PYTHONDONTWRITEBYTECODE"] = "1"
+    search_path = [*basis.search_path]
+    tool = request.config.tool
+    is_away = tool.path and tool.working_directory == "run"
+    if basis.entry.is_module and is_away and basis.directory not in search_path:
+        search_path.append(basis.directory)
+    if search_path:
+        changes["PYTHONPATH"] = os.pathsep.join(map(str, search_path))
+    return changes
+
+
+def _collected(request: Request, directory: Path) -> list[Path]:
+    paths = [Path(os.path.normpath(directory / name)) for name in request.config.tool.collect]
+    for path in paths:
+        if not path.is_relative_to(directory) or path == directory:
+            raise StashError(f"{_where(request)}: collect: {path} is not below the tool's directory.")
+    return paths
+
+
+def _where(request: Request) -> str:
+    return os.path.relpath(request.stash.registration(request.tool), request.stash.root)

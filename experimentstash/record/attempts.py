@@ -1,0 +1,91 @@
+"""Further attempts at a run that was cut short, in the same directory."""
+
+from __future__ import annotations
+
+import os
+
+from experimentstash.base.errors import EXIT_TIMED_OUT
+from experimentstash.base.files import mark, remove
+from experimentstash.record.records import Attempt, JobEnd, Run, State
+
+# In a run's directory: somebody has asked for its end, so that what SLURM then does to it isn't mistaken for a
+# time-out, which would bring it back.
+CANCEL_MARK = "cancel"
+# Seconds for which a job that is to go back into the queue asks a silent SLURM on, after it should have been killed.
+ASKING_ON = 600.0
+# Ends that came from outside: a tool that can resume goes on where it was.
+_CUT_SHORT = {
+    State.TIMED_OUT,
+    State.PREEMPTED,
+    State.KILLED,
+    State.CANCELLED,
+    State.LOST,
+    State.OUT_OF_MEMORY,
+}
+# Why a run ended that carries the mark.
+CANCELLED = "asked to stop by `experimentstash cancel`"
+WHILE_QUEUED = "cancelled while it was queued"
+
+
+def open_next(run: Run, state: State) -> None:
+    """Turn a run that has ended into one that is ready for its next attempt; what the last one left is kept.
+
+    Also a request to cancel it, which may have come since.
+    """
+    run.attempts.append(
+        Attempt(
+            number=run.attempt,
+            started=run.started,
+            ended=run.ended,
+            state=run.state,
+            exit_code=run.exit_code,
+            reason=run.reason,
+            log=run.log,
+        )
+    )
+    run.attempt += 1
+    run.log = f"output.{run.attempt}.log"
+    run.state = state
+    run.started = run.ended = run.reason = run.advice = run.signal = run.result = None
+    run.job_end = run.exit_code = run.duration = run.peak_memory = run.cpu_time = run.process = None
+    run.notes, run.warnings = [], []
+
+
+def can_go_on(run: Run) -> bool:
+    """Tell whether a run that has ended could go on where it was when its tool was last at work."""
+    ends = [*((attempt.started, attempt.state) for attempt in run.attempts), (run.started, run.state)]
+    last = next((state for started, state in reversed(ends) if started is not None), run.state)
+    return run.resume is not None and last in _CUT_SHORT
+
+
+def forget_cancelled(run: Run) -> None:
+    """Take away the mark of a run that is to go on after all, because somebody has asked for that."""
+    remove(run.path / CANCEL_MARK)
+
+
+def was_cut_short(run: Run) -> bool:
+    """Tell whether a run was stopped because SLURM ended its job: for want of time, by a preemption, with its node."""
+    if run.job_end is not None:
+        return run.state in (State.TIMED_OUT, State.PREEMPTED, State.KILLED)
+    return run.state is State.PREEMPTED or (run.state is State.TIMED_OUT and run.exit_code != EXIT_TIMED_OUT)
+
+
+def put_right(run: Run, state: State, reason: str) -> None:
+    """Have the record of a run say why SLURM has ended its job, where that was only supposed."""
+    assert run.job_end is not None
+    run.reason = (run.reason or run.job_end.reason).replace(run.job_end.reason, reason)
+    run.state, run.job_end = state, JobEnd(state, reason, is_known=True)
+
+
+def is_cancelled(run: Run) -> bool:
+    """Tell whether somebody has asked for the end of the run."""
+    return os.path.lexists(run.path / CANCEL_MARK)
+
+
+def mark_cancelled(run: Run) -> None:
+    """Note that the run is to end for good.
+
+    To be done before looking at its record: then either it is seen there that the run has begun, or whoever begins it
+    sees the mark.
+    """
+    mark(run.path / CANCEL_MARK)

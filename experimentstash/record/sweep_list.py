@@ -1,0 +1,68 @@
+"""The list of a sweep's jobs, kept when it begins: what it is to do doesn't change while it is resumed.
+
+Hydra makes the list anew from the overrides each time. A shuffle, or a glob over other files, is another one then.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from experimentstash.base.errors import StashError
+from experimentstash.base.files import read_regular, write_atomically
+from experimentstash.record.records import JOBS_FILE
+
+# The overrides of each job, in the batches in which a sweeper hands them to its launcher.
+Batches = list[list[list[str]]]
+
+
+def keep(sweep: Path, batches: Sequence[Sequence[Sequence[str]]]) -> None:
+    """Write the list into a sweep's directory."""
+    sweep.mkdir(parents=True, exist_ok=True)
+    lines = [json.dumps([list(job) for job in batch]) for batch in batches]
+    write_atomically(sweep / JOBS_FILE, "[\n" + ",\n".join(lines) + "\n]\n")
+
+
+def read(sweep: Path) -> Batches:
+    """Return the list of a sweep; StashError if there is none."""
+    path = sweep / JOBS_FILE
+    try:
+        found = json.loads(read_regular(path))
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, str(error)) from error
+    if not _is_list(found, 3):
+        raise _unreadable(path, "it is no list of jobs")
+    batches: Batches = found
+    return batches
+
+
+def unbegun(sweep: Path, known: int) -> int:
+    """Return how many jobs a sweep has beside the ``known`` ones: none if its sweeper makes them as it goes."""
+    try:
+        return max(0, sum(map(len, read(sweep))) - known)
+    except StashError:
+        return 0
+
+
+def shared(sweep: Path) -> frozenset[str]:
+    """Return the overrides that all jobs of a sweep have; none if there is one job, or if it can't be told."""
+    try:
+        jobs = [frozenset(job) for batch in read(sweep) for job in batch]
+    except StashError:
+        return frozenset()
+    return frozenset.intersection(*jobs) if len(jobs) > 1 else frozenset()
+
+
+def _is_list(value: object, depth: int) -> bool:
+    """Tell whether it is texts in lists that are so deep."""
+    if depth == 0:
+        return isinstance(value, str)
+    return isinstance(value, list) and all(_is_list(each, depth - 1) for each in value)
+
+
+def _unreadable(path: Path, why: str) -> StashError:
+    return StashError(
+        f"{path}, which says which jobs the sweep has, can't be read: {why}",
+        "begin the sweep anew, or bring the file back",
+    )

@@ -1,0 +1,115 @@
+"""What a name on the command line stands for: a run, or a sweep with all its runs."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from experimentstash.adapters.slurm.query import Enquiry
+from experimentstash.base.errors import StashError
+from experimentstash.base.files import kind_at
+from experimentstash.base.output import say
+from experimentstash.record import records, run_places
+from experimentstash.record.records import FILE_NAME, Run
+from experimentstash.runs import runs
+from experimentstash.stash.layout import Stash, known_id, token_of
+
+# Names that an error lists at most.
+_LISTED = 10
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep: its directory, and what it is called."""
+
+    directory: Path
+    name: str
+
+
+def find(stash: Stash, name: str) -> Run | Sweep:
+    """Return the run or sweep called ``name``: `latest`, its directory, its id, or a unique beginning of that.
+
+    Raises StashError if there is none, or more than one.
+    """
+    as_path = Path(name)
+    if kind_at(as_path / FILE_NAME) not in (None, "a directory"):
+        return runs.look(stash, as_path.absolute())
+    if as_path.name == FILE_NAME and as_path.is_file():
+        return runs.look(stash, as_path.parent.absolute())
+    if name == "latest":
+        everything = runs.all_runs(stash)
+        if not everything:
+            raise StashError("There are no runs yet.", "python -m experimentstash +exp=NAME")
+        return everything[0]
+    if os.path.isdir(name) and next(records.directories(as_path), None) is not None:
+        return sweep_at(stash, Path(os.path.abspath(as_path)))
+    matching: dict[str, Path] = {}
+    sweeps: dict[str, Path] = {}
+    unread = ""
+    for directory in runs.directories(stash):
+        sweep = run_places.sweep_above(directory)
+        if sweep is not None and (token := token_of(sweep.name)) is not None and token.startswith(name):
+            sweeps[token] = sweep
+            continue
+        try:
+            run_id = known_id(directory) or records.read(directory).id
+        except StashError as error:  # it may have been meant
+            if not unread or name in directory.name:
+                unread = f"\n{error.message}"
+            continue
+        if run_id == name:
+            return runs.look(stash, directory)
+        if run_id.startswith(name):
+            matching[run_id] = directory
+    if name in sweeps or len(sweeps) + len(matching) == 1:
+        token = name if name in sweeps else next(iter(sweeps), None)
+        if token is not None:
+            return Sweep(sweeps[token], token)
+        return runs.look(stash, next(iter(matching.values())))
+    if sweeps or matching:
+        several = [*(f"the sweep {token}" for token in sorted(sweeps)), *sorted(matching)]
+        shown = ", ".join(several[:_LISTED]) + (", …" if len(several) > _LISTED else "")
+        kinds = "runs and sweeps" if sweeps and matching else "sweeps" if sweeps else "runs"
+        raise StashError(f"{name!r} may be any of {len(several)} {kinds}: {shown}.", "give more of the id")
+    raise StashError(f"There is no run {name!r}, and no sweep of that name.{unread}", "experimentstash runs")
+
+
+def find_sweep(stash: Stash, name: str) -> Sweep:
+    """Return the sweep called ``name``: its directory, its id or a unique beginning of that."""
+    if os.path.isdir(name):
+        return sweep_at(stash, Path(os.path.abspath(name)))
+    found = find(stash, name)
+    if isinstance(found, Sweep):
+        return found
+    raise StashError(f"{name} is a run, not a sweep.", "experimentstash runs")
+
+
+def sweep_at(stash: Stash, directory: Path) -> Sweep:
+    """Return the sweep in a directory, called by its id, if it has one, else by where it is."""
+    return Sweep(directory, token_of(directory.name) or stash.relative(directory))
+
+
+def runs_of(stash: Stash, sweep: Sweep, unread: list[Path] | None = None) -> list[Run]:
+    """Return the runs of a sweep, reconciled, in the order of their numbers; StashError if there is none.
+
+    Of a record that can't be read one line is said, and its directory is added to ``unread``.
+    """
+    real = sweep.directory.resolve()
+    found: list[Run] = []
+    missed: list[Path] = []
+    enquiry = Enquiry()
+    for directory in dict.fromkeys([*records.directories(sweep.directory), *runs.directories(stash)]):
+        try:
+            if runs.is_of_sweep(records.read(directory), real):
+                found.append(runs.look(stash, directory, enquiry))
+        except (StashError, OSError) as error:
+            if directory.resolve().is_relative_to(real):
+                say(str(error).partition("\n")[0])
+                missed.append(directory)
+    runs.tell(enquiry)
+    if not found and not missed:
+        raise StashError(f"{sweep.name} is not the directory of a sweep with runs.", "experimentstash runs")
+    if unread is not None:
+        unread += missed
+    return sorted(found, key=lambda run: (len(run.path.name), run.path.name))

@@ -1,0 +1,279 @@
+"""Runs in words: the line at the end of a run, and the table at the end of a sweep."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import re
+from collections import Counter
+from collections.abc import Container, Mapping, Sequence
+from pathlib import Path
+
+from experimentstash.adapters.gpus import asked
+from experimentstash.adapters.slurm.reasons import is_for_good
+from experimentstash.base import tables
+from experimentstash.base.durations import describe, parse
+from experimentstash.base.output import PLAIN, Paper, Style
+from experimentstash.base.tables import Column, Styled
+from experimentstash.base.text import filled, tame
+from experimentstash.record import sweep_list
+from experimentstash.record.records import Run, State
+from experimentstash.stash.layout import Stash
+
+# Rows that a table at the end of a sweep has at most.
+_SHOWN = 50
+# Warnings below a table at a terminal, where the table is not to scroll away.
+_SHOWN_AT_TERMINAL = 10
+# Runs that a line names at most.
+_NAMED = 5
+# Overrides that say how, not what.
+_NOT_TELLING = ("+exp=", "hydra/", "hydra.", "resources.", "code=", "dry_run=")
+_MOMENT = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d\b")
+_STYLES = {
+    State.FROZEN: Style.FAINT,
+    State.QUEUED: Style.FAINT,
+    State.RUNNING: Style.AT_WORK,
+    State.CANCELLED: Style.ODD,
+    State.PREEMPTED: Style.ODD,
+}
+_MARKS = {State.COMPLETED: "✓", State.FROZEN: "·", State.QUEUED: "·", State.RUNNING: "▶"}
+
+
+def ending_line(stash: Stash, run: Run, paper: Paper = PLAIN) -> str:
+    """Say how a run ended, why, what to do, and where its log is."""
+    took = f" in {describe(run.duration)}" if run.duration is not None else ""
+    lines = [f"{marked_state(run, paper)}{took}  {stash.relative(run.path)}"]
+    lines += outcome_lines(run)
+    if run.state is not State.COMPLETED:
+        lines += [f"  log: {log}"] if (log := log_of(stash, run)) else []
+    return "\n".join([*lines, *remarks(run)])
+
+
+def outcome_lines(run: Run) -> list[str]:
+    """Return why a run ended as it did, and what to do."""
+    return [tame(f"  {part}") for part in (run.reason, run.advice and f"→ {run.advice}") if part]
+
+
+def remarks(run: Run) -> list[str]:
+    """Return what else there is to be said of a run, its warnings first."""
+    warnings, notes = (f"  warning: {each}" for each in run.warnings), (f"  note: {each}" for each in run.notes)
+    return list(map(tame, (*warnings, *notes)))
+
+
+def sweep_table(
+    stash: Stash, runs: Sequence[Run], paper: Paper = PLAIN, *, most: int | None = _SHOWN, unbegun: int = 0
+) -> str:
+    """Return a table of a sweep's runs: which, state, result if there are any, time, and where its log is.
+
+    Of one with more than ``most`` runs it shows those that did not go well, or have a warning. How many there are in
+    each state stands below.
+    """
+    shown = runs
+    if most is not None and len(runs) > most:
+        shown = [run for run in runs if run.state not in _MARKS or run.warnings][:most]
+    columns = [_RUN, _EXPERIMENT, _STATE, Column("result", rank=1), Column("time", rank=2), _path("log")]
+    rows = [
+        (run.id, named, _cell_in_sweep(run), result(run), _took(run), log_of(stash, run) or "-")
+        for run, named in zip(shown, _titles(shown, paper), strict=True)
+    ]
+    lines = [tables.draw(columns, rows, paper)] if rows else []
+    return "\n".join([*lines, *_warnings(runs, paper), counts(runs, paper, unbegun)])
+
+
+def log_of(stash: Stash, run: Run) -> str | None:
+    """Return the path of a run's log as it is shown; None as long as there is none."""
+    path = run.path / run.log
+    return stash.relative(path) if os.path.lexists(path) else None
+
+
+def counts(runs: Sequence[Run], paper: Paper = PLAIN, unbegun: int = 0) -> str:
+    """Say how many runs there are in each state; ``unbegun`` are not among them.
+
+    Those that were frozen and then not started any more count as what they are, like those that were not yet frozen.
+    """
+    found = Counter(run.state for run in runs if not _was_called_off(run))
+    others = [state for state in found if not state.is_known]
+    each = [
+        paper.paint(f"{found[state]} {words(state)}", style_of(state)) for state in (*State, *others) if found[state]
+    ]
+    if not_started := unbegun + sum(map(_was_called_off, runs)):
+        each.append(paper.paint(f"{not_started} {_NOT_STARTED}", Style.ODD))
+    return f"{count(len(runs) + unbegun)}: {', '.join(each)}"
+
+
+_NOT_STARTED = "not started"
+
+
+def _was_called_off(run: Run) -> bool:
+    """Tell whether a run was cancelled before its tool has ever begun."""
+    has_begun = run.started or any(attempt.started for attempt in run.attempts)
+    return run.state is State.CANCELLED and not has_begun
+
+
+def _cell_in_sweep(run: Run) -> Styled:
+    cell = state_cell(run)
+    return Styled(f"{cell.text}, {_NOT_STARTED}", cell.style) if _was_called_off(run) else cell
+
+
+def runs_table(stash: Stash, runs: Sequence[Run], paper: Paper = PLAIN) -> str:
+    """Return a table of runs: which, state, experiment, tool, result if there are any, when, how long, and where."""
+    columns = [
+        _RUN,
+        _STATE,
+        _EXPERIMENT,
+        Column("tool", rank=4),
+        Column("result", rank=1),
+        Column("when", rank=2),
+        Column("time", rank=3),
+        _path("directory"),
+    ]
+    rows = [
+        (run.id, state_cell(run), named, run.tool, result(run), _when(run), _took(run), stash.relative(run.path))
+        for run, named in zip(runs, _titles(runs, paper), strict=True)
+    ]
+    return "\n".join([tables.draw(columns, rows, paper), *_warnings(runs, paper)])
+
+
+# What says which run a row is about.
+_RUN, _STATE, _EXPERIMENT = Column("run"), Column("state"), Column("experiment", least=28, keeps_end=True)
+
+
+def _path(heading: str) -> Column:
+    return Column(heading, rank=5, is_spare=True)
+
+
+def _warnings(runs: Sequence[Run], paper: Paper) -> list[str]:
+    """Return the lines below a table that say what is to be looked at in it."""
+    most = _SHOWN if paper.width is None else _SHOWN_AT_TERMINAL
+    lines = [tame(f"! {run.id}: {warning}") for run in runs for warning in run.warnings]
+    hidden = len(lines) - most
+    if hidden > 0:
+        lines[most:] = [f"! and {hidden} more warnings; experimentstash show RUN"]
+    return [paper.paint(filled(line, paper.width), Style.ODD) for line in lines]
+
+
+def waiting_lines(why: Mapping[str, str], paper: Paper = PLAIN) -> list[str]:
+    """Return the lines below a table that say what runs wait for; ``why`` has that by their ids."""
+    lines = []
+    for words, style in ((each, Style.ODD if is_for_good(each) else None) for each in dict.fromkeys(why.values())):
+        names = [name for name, own in why.items() if own == words]
+        named = ", ".join(names[:_NAMED]) + (" …" if len(names) > _NAMED else "")
+        line = f"{'!' if style else '·'} {named} wait{'s' if len(names) == 1 else ''}: {words}"
+        lines.append(filled(line, paper.width) if style is None else paper.paint(filled(line, paper.width), style))
+    return lines
+
+
+def with_warnings(runs: Sequence[Run]) -> str | None:
+    """Return the line that a sweep ends with if some of its runs have warnings."""
+    found = [run.id for run in runs if run.warnings]
+    if not found:
+        return None
+    named = ", ".join(found[:_NAMED]) + (" …" if len(found) > _NAMED else "")
+    return f"{len(found)} of {count(len(runs))} with a warning: look at {named}  (experimentstash show RUN)"
+
+
+def resources_table(runs: Sequence[Run], paper: Paper = PLAIN) -> str:
+    """Return a table of what runs ask for, and what that comes to."""
+    rows = [
+        (
+            title(run),
+            describe(seconds) if (seconds := _time(run)) is not None else "-",
+            *(str(run.resources.get(name, "-")) for name in ("cpus", "gpus", "mem", "partition")),
+        )
+        for run in runs[:_SHOWN]
+    ]
+    headings = ("time", "cpus", "gpus", "mem", "partition")
+    columns = [_EXPERIMENT, *(Column(heading) for heading in headings)]
+    lines = [tables.draw(columns, rows, paper)]
+    if len(runs) > _SHOWN:
+        lines.append(f"… and {len(runs) - _SHOWN} more")
+    hours = [(_time(run) or 0.0) / 3600 for run in runs]
+    cpus = sum(each * _number(run, "cpus", 1) * _number(run, "nodes", 1) for each, run in zip(hours, runs, strict=True))
+    gpus = sum(each * asked(run.resources) * _number(run, "nodes", 1) for each, run in zip(hours, runs, strict=True))
+    unknown = sum(_time(run) is None for run in runs)
+    total = f"{count(len(runs))}: {cpus:,.1f} CPU-hours, {gpus:,.1f} GPU-hours"
+    return "\n".join([*lines, total + (f", without {unknown} that give no estimated_runtime" if unknown else "")])
+
+
+def _time(run: Run) -> float | None:
+    """Return the seconds that a run asks for: the wall time, else what it is expected to take."""
+    limit = run.resources.get("time")
+    return run.estimated_runtime if limit is None else parse(str(limit), "resources.time")
+
+
+def _number(run: Run, name: str, default: int) -> int:
+    return int(run.resources.get(name, default))
+
+
+def count(number: int) -> str:
+    """Return so many runs in words."""
+    return f"{number} run{'' if number == 1 else 's'}"
+
+
+def words(state: State) -> str:
+    """Return a state as it is said."""
+    return state.value.replace("_", " ")
+
+
+def _titles(runs: Sequence[Run], paper: Paper) -> list[str]:
+    """Return the runs' titles; on a terminal, whose width is scarce, without what all runs of a sweep have."""
+    sweeps = {run.sweep for run in runs if run.sweep is not None and paper.width is not None}
+    shared = {sweep: sweep_list.shared(Path(sweep)) for sweep in sweeps}
+    return [title(run, shared.get(run.sweep or "", ())) for run in runs]
+
+
+def title(run: Run, shared: Container[str] = ()) -> str:
+    """Return what tells a run from the others of its sweep: its experiment and its own overrides, not the shared."""
+    own = [each for each in run.overrides if not each.startswith(_NOT_TELLING) and each not in shared]
+    return " ".join([run.organizer or run.tool, *own])
+
+
+def marked_state(run: Run, paper: Paper = PLAIN) -> str:
+    """Return a run's state in words, with a mark in front, and one behind if it has warnings."""
+    return paper.paint(state_cell(run).text, state_cell(run).style)
+
+
+def state_cell(run: Run) -> Styled:
+    """Return a run's marked state as a cell of a table."""
+    mark = _MARKS.get(run.state, "✗" if run.state.is_known else "?")
+    return Styled(f"{mark} {words(run.state)}{' !' if run.warnings else ''}", style_of(run.state, run.warnings))
+
+
+def style_of(state: State, warnings: Sequence[str] = ()) -> Style | None:
+    if state is State.COMPLETED:
+        return Style.ODD if warnings else Style.GOOD
+    return _STYLES.get(state, Style.BAD if state.is_known else None)
+
+
+def result(run: Run) -> str:
+    """Return the value of a run's objective, or values; nothing if it has none."""
+    numbers = run.result if isinstance(run.result, list) else [run.result]
+    return ", ".join(f"{number:.6g}" for number in numbers if number is not None)
+
+
+def _took(run: Run) -> str:
+    if run.duration is not None:
+        return describe(run.duration)
+    if run.state is State.RUNNING and run.started is not None:
+        since = datetime.datetime.now().astimezone() - datetime.datetime.fromisoformat(run.started)
+        return describe(since.total_seconds())
+    return "-"
+
+
+def _when(run: Run) -> str:
+    moment = run.started or run.created
+    return local(moment, seconds=False) if moment else "-"
+
+
+def local(moment: str, *, seconds: bool = True) -> str:
+    """Return a time of a record as a clock here shows it."""
+    return datetime.datetime.fromisoformat(moment).astimezone().strftime(f"%Y-%m-%d %H:%M{':%S' if seconds else ''}")
+
+
+def in_local_time(text: str) -> str:
+    """Return a text in which the times, as records keep them, are those of a clock here, with their zone."""
+    return _MOMENT.sub(lambda found: f"{local(found[0])} {_zone(found[0])}", text)
+
+
+def _zone(moment: str) -> str:
+    return datetime.datetime.fromisoformat(moment).astimezone().strftime("%Z")

@@ -1,0 +1,338 @@
+"""What `tool remove` keeps: everything of a tool that can't be had again from its remote, and how it was set up.
+
+backups/<tool>-<time>/
+  backup.json          what is here, and the pin
+  stash/               registration and organizers, at their paths
+  changes/             staged.patch and unstaged.patch of each repository, for people
+  repositories/<n>/    0 the tool itself, then its submodules: `state` is the git directory without objects,
+                       `objects.bundle` holds the commits and staged files that exist nowhere else
+  files/               what lies in the checkout and differs from the commit, ignored files included
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import shutil
+import stat
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from experimentstash.adapters.git import submodules
+from experimentstash.adapters.git.submodules import Entry, Superproject, bare, git
+from experimentstash.base.failpoints import step
+from experimentstash.base.names import remote_problem
+from experimentstash.code.results import REMAKEABLE
+from experimentstash.stash.layout import new_token
+
+MANIFEST = "backup.json"
+FORMAT = 1
+# Of a git directory: what a clone and the bundle bring again, or what lies in a directory of its own in the backup.
+_NOT_STATE = {
+    "objects",
+    "modules",
+    "worktrees",
+    "index.lock",
+    "HEAD.lock",
+    "config.lock",
+    "gc.pid",
+    "FETCH_HEAD",
+    "lfs",
+}
+# Seconds that a remote gets to say what it has.
+_PATIENCE = 20.0
+_KEPT = "refs/backup"
+
+
+@dataclass(frozen=True)
+class Repository:
+    """One of the repositories of a tool."""
+
+    path: str  # of its checkout below the tool's; "" for the tool itself
+    module: str  # of its git directory below the tool's; "" likewise
+    url: str | None
+    commit: str | None
+    has_bundle: bool
+    is_complete: bool  # the bundle holds everything: the remote could not be asked
+
+
+@dataclass(frozen=True)
+class Backup:
+    """What the manifest of a backup says."""
+
+    tool: str
+    created: str
+    path: str  # the submodule's, in the stash's repository; the tool may be a directory in it
+    module: str  # the submodule's name
+    url: str | None
+    commit: str | None
+    branch: str | None
+    registered: bool  # as a submodule; a leftover may not be
+    section: list[list[str]]  # its settings in the repository's configuration
+    index: list[list[str | None]]  # its entries of the index: path, mode, object
+    gitmodules_before: str | None
+    gitmodules_after: str | None
+    stash_files: list[str]
+    absent: list[str]  # tracked files that were deleted in the checkout
+    directories: list[str]  # empty ones
+    skipped: list[str]  # what can be made anew and was left out
+    repositories: list[Repository]
+    has_checkout: bool
+    format: int = FORMAT
+    is_installed: bool = False  # it lies nowhere here
+    is_registration_alone: bool = False  # the checkout has stayed, because other tools lie in it
+
+
+def folder_name(tool: str, what: str = "") -> str:
+    return f"{tool}{what}-{time.strftime('%Y%m%d-%H%M%S')}-{new_token()}"
+
+
+def save(
+    folder: Path,
+    project: Superproject,
+    *,
+    tool: str,
+    path: str,
+    tree: Path | None,
+    repository: Path | None,
+    module: str,
+    stash_files: list[tuple[str, Path]],
+    section: list[tuple[str, str]],
+    index: list[Entry],
+    gitmodules: tuple[bytes | None, bytes | None],
+    settings: dict[str, str],
+    is_registration_alone: bool = False,
+    is_installed: bool = False,
+) -> Backup:
+    """Write the backup of a tool into ``folder``, which is there and empty; the tool isn't touched.
+
+    ``path`` is where its submodule belongs in the stash's repository, ``tree`` the checkout of that, ``repository``
+    its git directory, either None if there is none.
+    """
+    for name, file in stash_files:
+        target = folder / "stash" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(file, target, follow_symlinks=False)
+    repositories: list[Repository] = []
+    absent: list[str] = []
+    directories: list[str] = []
+    skipped: list[str] = []
+    commit = branch = None
+    if tree is not None and repository is not None:
+        commit, branch = submodules.head(tree)
+        parts = [("", repository), *submodules.nested_repositories(tree)]
+        for number, (inner, place) in enumerate(parts):
+            step("backup of a repository")
+            repositories.append(
+                _save_repository(folder / "repositories" / str(number), inner, place, repository, tree / inner)
+            )
+        _save_files(folder / "files", tree, [inner for inner, _ in parts], absent, directories, skipped)
+        _save_patches(folder / "changes", tree, [inner for inner, _ in parts])
+    elif repository is not None:
+        repositories.append(_save_repository(folder / "repositories" / "0", "", repository, repository, None))
+    backup = Backup(
+        tool=tool,
+        created=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        path=path,
+        module=module,
+        url=settings.get("url"),
+        commit=commit,
+        branch=branch,
+        registered=bool(settings),
+        section=[list(pair) for pair in section],
+        index=[[each.path, each.mode, each.object] for each in index],
+        gitmodules_before=_decoded(gitmodules[0]),
+        gitmodules_after=_decoded(gitmodules[1]),
+        stash_files=[name for name, _ in stash_files],
+        absent=absent,
+        directories=directories,
+        skipped=skipped,
+        repositories=repositories,
+        has_checkout=tree is not None and repository is not None,
+        is_registration_alone=is_registration_alone,
+        is_installed=is_installed,
+    )
+    step("backup manifest")
+    text = json.dumps(dataclasses.asdict(backup), indent=2)
+    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    return backup
+
+
+def _decoded(content: bytes | None) -> str | None:
+    return None if content is None else content.decode("utf-8", "surrogateescape")
+
+
+# --- repositories ----------------------------------------------------------------------------------------------------
+
+
+def _save_repository(folder: Path, path: str, place: Path, top: Path, tree: Path | None) -> Repository:
+    state = folder / "state"
+    state.mkdir(parents=True)
+    for entry in sorted(place.iterdir()):
+        if entry.name in _NOT_STATE or entry.name.startswith("index.experimentstash"):
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            skip = shutil.ignore_patterns("*.sample") if entry.name == "hooks" else None
+            shutil.copytree(entry, state / entry.name, symlinks=True, ignore=skip)
+        else:
+            shutil.copy2(entry, state / entry.name, follow_symlinks=False)
+    url = git(folder, "config", "-f", place / "config", "remote.origin.url", check=False).text or None
+    commit = bare(place, "rev-parse", "--verify", "--quiet", "HEAD^{commit}", check=False).text or None
+    # From a place on this machine a nested one isn't cloned again: all of it is kept.
+    is_kept_whole = path != "" and url is not None and remote_problem(url) is not None
+    known = None if is_kept_whole else _on_the_remote(place, url, folder)
+    has_bundle = _bundle(folder, place, known or [])
+    if has_bundle and (place / "lfs" / "objects").is_dir():
+        shutil.copytree(place / "lfs", state / "lfs", symlinks=True, copy_function=_link)
+    module = "" if path == "" else os.path.relpath(place, top)
+    return Repository(path, module, url, commit, has_bundle, known is None)
+
+
+def _on_the_remote(place: Path, url: str | None, neutral: Path) -> list[str] | None:
+    """Return the commits that the remote has right now and that are known here; None if it can't be asked.
+
+    What was fetched once counts for nothing: it may have been overwritten there since.
+    """
+    if url is None:
+        return None
+    settings = {"protocol.file.allow": "always"} if remote_problem(url) else None
+    words = ["ls-remote", "--quiet", "--heads", "--tags", "--", url]
+    asked = git(neutral, *words, check=False, settings=settings, patience=_PATIENCE)
+    if asked.code:
+        return None
+    names = sorted({line.partition("\t")[0] for line in asked.text.splitlines()})
+    checked = bare(place, "cat-file", "--batch-check", stdin="".join(f"{name}\n" for name in names).encode()).text
+    return [line.split()[0] for line in checked.splitlines() if not line.endswith("missing")]
+
+
+def _bundle(folder: Path, place: Path, known: list[str]) -> bool:
+    """Bundle what can be reached from any reference, reflog or the index and isn't ``known``; False if nothing is.
+
+    The repository itself stays as it is: the references that a bundle needs are made in another one beside.
+    """
+    scratch = folder / "scratch"
+    git(folder, "init", "--quiet", "--bare", scratch)
+    (scratch / "objects" / "info").mkdir(exist_ok=True)
+    (scratch / "objects" / "info" / "alternates").write_text(f"{place / 'objects'}\n", "utf-8", "surrogateescape")
+    if (place / "shallow").exists():
+        shutil.copy2(place / "shallow", scratch / "shallow")
+    listed = bare(place, "for-each-ref", "--format=%(objectname)").text.split()
+    for name in ("HEAD", "ORIG_HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge/orig-head"):
+        listed += bare(place, "rev-parse", "--verify", "--quiet", name, check=False).text.split()
+    for log in (place / "logs").rglob("*") if (place / "logs").is_dir() else ():
+        if log.is_file():
+            for line in log.read_bytes().splitlines():
+                listed += [word.decode("ascii", "replace") for word in line.split(b" ")[:2]]
+    wanted = sorted({name for name in listed if re.fullmatch("[0-9a-f]{40,64}", name) and name.strip("0")} - {*known})
+    checked = git(scratch, "cat-file", "--batch-check", stdin="".join(f"{name}\n" for name in wanted).encode()).text
+    existing = [line.split()[0] for line in checked.splitlines() if not line.endswith("missing")]
+    tags = [line for line in checked.splitlines() if " tag " in line]
+    existing += _staged(place, scratch)
+    lines = "".join(f"create {_KEPT}/{number} {name}\n" for number, name in enumerate(existing))
+    git(scratch, "update-ref", "--stdin", stdin=lines.encode())
+    without = [f"^{name}" for name in known]
+    found = False
+    if existing:
+        arguments = "".join(f"{line}\n" for line in without).encode()
+        new = git(scratch, "rev-list", "--max-count=1", "--stdin", "--all", stdin=arguments)
+        found = bool(new.out or tags)
+        if found:
+            git(scratch, "bundle", "create", "--quiet", folder / "objects.bundle", "--stdin", "--all", stdin=arguments)
+    shutil.rmtree(scratch)
+    return found
+
+
+def _staged(place: Path, scratch: Path) -> list[str]:
+    """Return a commit that holds the staged files which are in no commit."""
+    if not (place / "index").exists():
+        return []
+    listed = bare(place, "ls-files", "--stage", "-z").out.decode("utf-8", "surrogateescape").split("\0")
+    staged = {item.split(" ")[1] for item in listed if item and not item.startswith(submodules.GITLINK)}
+    committed = bare(place, "ls-tree", "-r", "--full-tree", "HEAD", check=False).text.splitlines()
+    staged -= {line.partition("\t")[0].split(" ")[2] for line in committed}
+    if not staged:
+        return []
+    lines = "".join(f"100644 blob {name}\t{name}\0" for name in sorted(staged))
+    tree = git(scratch, "mktree", "-z", "--missing", stdin=lines.encode()).text
+    identity = {f"GIT_{who}_{what}": "experimentstash" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    return [git(scratch, "commit-tree", tree, "-m", "staged files", variables=identity).text]
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def _save_files(
+    target: Path, tree: Path, repositories: list[str], absent: list[str], directories: list[str], skipped: list[str]
+) -> None:
+    """Keep every file that a fresh checkout of the same commits wouldn't have, hard-linked where that is possible."""
+    as_committed: set[str] = set()
+    for path in repositories:
+        prefix = f"{path}/" if path else ""
+        work = submodules.work_in(tree / path)
+        tracked = git(tree / path, "ls-files", "-z").out.decode("utf-8", "surrogateescape").split("\0")
+        flagged = git(tree / path, "ls-files", "-v", "-z").out.decode("utf-8", "surrogateescape").split("\0")
+        # Lower case: assume-unchanged; S: skip-worktree. `git status` doesn't look at them.
+        unseen = {item[2:] for item in flagged if item[:1].islower() or item[:1] == "S"}
+        staged = set(_staged_paths(tree / path))
+        as_committed |= {prefix + name for name in tracked if name} - {
+            prefix + name for name in (*work.changed, *unseen, *staged)
+        }
+        absent += [
+            prefix + name for name in (*work.changed, *unseen, *staged) if not os.path.lexists(tree / path / name)
+        ]
+    for folder, folders, names in os.walk(tree):
+        relative = os.path.relpath(folder, tree)
+        prefix = "" if relative == "." else f"{relative}/"
+        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
+        left_out = [name for name in folders if name not in links and _is_remakeable(Path(folder, name))]
+        tracked_below = [name for name in left_out if any(p.startswith(f"{prefix}{name}/") for p in as_committed)]
+        left_out = [name for name in left_out if name not in tracked_below]
+        skipped += [prefix + name for name in left_out]
+        folders[:] = sorted(set(folders) - {*links, *left_out})
+        if prefix and not folders and not names and not links and ".git" not in relative.split("/"):
+            directories.append(relative)
+        for name in sorted([*names, *links]):
+            path = prefix + name
+            if path in as_committed or _is_git_file(tree, path, repositories):
+                continue
+            if stat.S_ISSOCK(mode := os.lstat(tree / path).st_mode) or stat.S_ISFIFO(mode):
+                continue
+            (target / prefix).mkdir(parents=True, exist_ok=True)
+            _link(str(tree / path), str(target / path))
+
+
+def _staged_paths(tree: Path) -> Iterator[str]:
+    listed = git(tree, "diff", "--cached", "--name-only", "--no-renames", "--ignore-submodules", "-z", check=False).out
+    yield from (name for name in listed.decode("utf-8", "surrogateescape").split("\0") if name)
+
+
+def _is_git_file(tree: Path, path: str, repositories: list[str]) -> bool:
+    return any(path == (f"{each}/.git" if each else ".git") for each in repositories)
+
+
+def _is_remakeable(directory: Path) -> bool:
+    is_environment = (directory / "pyvenv.cfg").is_file()
+    return directory.name in REMAKEABLE or directory.name.endswith(".egg-info") or is_environment
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError:  # another file system, or one without hard links
+        shutil.copy2(source, target, follow_symlinks=False)
+
+
+def _save_patches(folder: Path, tree: Path, repositories: list[str]) -> None:
+    for path in repositories:
+        for name, option in (("staged", ["--cached"]), ("unstaged", [])):
+            patch = git(
+                tree / path, "diff", "--binary", "--no-ext-diff", "--no-textconv", "--no-color", *option, check=False
+            ).out
+            if patch:
+                folder.mkdir(exist_ok=True)
+                label = f"{path.replace('/', '-')}-" if path else ""
+                (folder / f"{label}{name}.patch").write_bytes(patch)

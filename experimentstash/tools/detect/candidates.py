@@ -1,0 +1,329 @@
+"""What may be the entrypoint of a foreign repository, the likeliest first, and whether that is clear."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+from experimentstash.base import files
+from experimentstash.base.errors import StashError
+from experimentstash.freeze.declared import program
+from experimentstash.freeze.declared.option import Declared, Option
+from experimentstash.freeze.environment import declarations
+from experimentstash.stash import entrypoints
+from experimentstash.stash.schema import CallStyle
+from experimentstash.tools.detect import hydra_configs
+from experimentstash.tools.detect import sources as source_files
+from experimentstash.tools.detect.hydra_configs import Hydra
+from experimentstash.tools.detect.sources import Source
+
+_OUTPUT_OPTIONS: tuple[str, ...] = (
+    "output-dir",
+    "output_dir",
+    "out-dir",
+    "out_dir",
+    "outdir",
+    "output",
+    "out",
+    "save-dir",
+    "save_dir",
+)
+_OUTPUT_OPTIONS += ("results-dir", "results_dir", "log-dir", "logdir", "workdir", "work-dir", "work_dir")
+_MAIN_FILES = ("train.py", "main.py", "run.py")
+# Words in the name of a program, or of a directory above it, that tell of something before, beside or after the work.
+_MINOR = re.compile(
+    r"prep|prepare|preproc\w*|data|datasets?|dataloaders?|downloads?|evals?|evaluat\w+|tests?|testing|unittest|setup|install"
+    r"|build|make|convert|conversion|export|plots?|plotting|visuali[sz]\w+|vi[sz]|figures?|bench|benchmarks?|docs|lint"
+    r"|format|release|checks?|clean|utils?|helpers?|analy[sz]e|analysis|summari[sz]e|demos?|examples?"
+)
+_MAJOR = re.compile(r"(?:pre)?train(?:ing|er)?|finetun(?:e|ing)")
+_MOST_SHOWN = 100
+
+
+class Rank(IntEnum):
+    """Why a file may be what one starts, the surest reason first."""
+
+    SCRIPT_OF_PROJECT = 1  # [project.scripts]
+    PACKAGE_MAIN = 2  # package/__main__.py
+    MAIN_FILE = 3  # train.py, main.py or run.py
+    INNER_MAIN_FILE = 4  # … in src/ or in a package
+    HYDRA_MAIN = 5
+    COMMAND_LINE = 6  # parses arguments
+    PROGRAM = 7  # does something when it is started
+    EXECUTABLE = 8
+
+
+# Which reasons are as good as each other: between those that are, somebody has to choose.
+_CLASSES = {Rank.SCRIPT_OF_PROJECT: 1, Rank.PACKAGE_MAIN: 2, Rank.MAIN_FILE: 2, Rank.INNER_MAIN_FILE: 3}
+_USUAL_CLASS, _MINOR_CLASS = 4, 5
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Something that may be the tool's entrypoint."""
+
+    entrypoint: str
+    rank: Rank
+    file: str | None  # relative to the tool's directory
+    style: CallStyle  # what isn't Hydra has its own by `with_declared`
+    hydra: Hydra | None = None
+    declared: Declared = field(default_factory=Declared)
+    is_minor: bool = False  # prepares, tests or shows something, by its name
+
+    @property
+    def likeliness(self) -> int:
+        """The class that it is in, the likeliest being 1: within a class nothing tells which one is meant."""
+        usual = _CLASSES.get(self.rank, _USUAL_CLASS)
+        if not self.is_minor:
+            return usual
+        return _USUAL_CLASS if self.rank in (Rank.SCRIPT_OF_PROJECT, Rank.PACKAGE_MAIN) else _MINOR_CLASS
+
+    @property
+    def output_option(self) -> str | None:
+        """The option that says where to write."""
+        names = {each.name.lstrip("-") for each in self.options if not each.is_positional}
+        return next((f"--{name}" for name in _OUTPUT_OPTIONS if name in names), None)
+
+    @property
+    def options(self) -> tuple[Option, ...]:
+        return self.declared.options
+
+
+def is_clear(found: Sequence[Candidate]) -> bool:
+    """Tell whether the first of these has no equal."""
+    return len(found) == 1 or (len(found) > 1 and found[0].likeliness != found[1].likeliness)
+
+
+def describe(found: Iterable[Candidate], *, is_numbered: bool = False) -> str:
+    """Return the candidates as a list for people."""
+    reasons = {
+        Rank.SCRIPT_OF_PROJECT: "a script that its installation makes",
+        Rank.PACKAGE_MAIN: "a package that can be run",
+        Rank.MAIN_FILE: "by its name",
+        Rank.INNER_MAIN_FILE: "by its name",
+        Rank.HYDRA_MAIN: "a Hydra application",
+        Rank.COMMAND_LINE: "a command line",
+        Rank.PROGRAM: "does something when started",
+        Rank.EXECUTABLE: "an executable",
+    }
+    listed = list(found)
+    width = max((len(each.entrypoint) for each in listed[:_MOST_SHOWN]), default=0)
+    lines = [
+        f"{f'{number:>3}' if is_numbered else ''}  {each.entrypoint:<{width}}  {reasons[each.rank]}"
+        for number, each in enumerate(listed[:_MOST_SHOWN], 1)
+    ]
+    return "\n".join([*lines, *([f"  … and {len(listed) - len(lines)} more"] if len(listed) > len(lines) else [])])
+
+
+def find(directory: Path, project: Mapping[str, Any], sources: Mapping[str, Source]) -> list[Candidate]:
+    """Return what may start the tool in a directory, the likeliest first."""
+    found: dict[str, Candidate] = {}
+    taken: set[str] = set()
+    installed = _is_installed(directory)
+    imported = {each.path for source in sources.values() for each in source_files.imported(source, sources)}
+
+    def add(entrypoint: str, rank: Rank, source: Source | None, *, file: str | None = None, name: str = "") -> None:
+        if source is not None and source.path in taken:
+            return
+        candidate = _candidate(directory, entrypoint, rank, source, file)
+        path = file or (source.path if source else "")
+        is_minor = _is_minor(name or path.removesuffix("/__main__.py").removesuffix(".py"))
+        if source is not None and path in imported and rank is Rank.PROGRAM:
+            is_minor = True
+        found.setdefault(entrypoint, replace(candidate, is_minor=is_minor))
+        taken.update(filter(None, (path, source.path if source else "")))
+
+    for name, target in _scripts(project) if installed else ():
+        inner = target.partition(":")[0].strip()
+        is_named_so = _plain(name) == _plain(str(project.get("project", {}).get("name", "")))
+        add(
+            name,
+            Rank.SCRIPT_OF_PROJECT,
+            source_files.module(sources, inner),
+            name="main" if is_named_so else f"{name}/{inner.rpartition('.')[2]}",
+        )
+    for path, source in sources.items():
+        dotted = _as_module(path, directory, installed) if source.name == "__main__.py" else None
+        if dotted is not None:
+            # What `python -m package` does is mostly in another module, which it imports.
+            inside = next((each for each in source_files.imported(source, sources) if each.hydra or each.parses), None)
+            add(f"-m {dotted}", Rank.PACKAGE_MAIN, _either(source, inside), file=path)
+    for path, source in sources.items():
+        rank = _rank(source, directory)
+        if rank is not None:
+            add(_entrypoint(path, directory, installed), rank, source)
+    for name, target in _setuptools_scripts(directory) if installed else ():
+        add(name, Rank.SCRIPT_OF_PROJECT, source_files.module(sources, target.partition(":")[0].strip()))
+    if not found:
+        for file in sorted(directory.iterdir()):
+            if file.is_file() and not file.is_symlink() and not file.name.startswith(".") and os.access(file, os.X_OK):
+                found[file.name] = Candidate(file.name, Rank.EXECUTABLE, file.name, CallStyle.options)
+    return sorted(found.values(), key=_order)
+
+
+def _order(candidate: Candidate) -> tuple[int, int, bool, int]:
+    path = candidate.file or ""
+    return candidate.likeliness, candidate.rank, not _is_major(path.rpartition("/")[2]), path.count("/")
+
+
+def _rank(source: Source, directory: Path) -> Rank | None:
+    """Return why a file may be what one starts; None: it isn't."""
+    folder = source.path.rpartition("/")[0]
+    starts = source.is_guarded or source.is_script or source.name == "__main__.py"
+    starts = starts or (source.acts and (not folder or source.parses or source.hydra is not None))
+    if source.name in _MAIN_FILES and not folder:
+        return Rank.PROGRAM if source.only_defines else Rank.MAIN_FILE
+    if not starts:
+        return None
+    is_package = "/" not in folder and (directory / folder / "__init__.py").is_file()
+    if source.name in _MAIN_FILES and (folder == "src" or is_package or _is_package_below_src(folder, directory)):
+        return Rank.INNER_MAIN_FILE
+    if source.hydra is not None:
+        return Rank.HYDRA_MAIN
+    return Rank.COMMAND_LINE if source.parses or source.is_script else Rank.PROGRAM
+
+
+def _is_package_below_src(folder: str, directory: Path) -> bool:
+    return re.fullmatch("src/[^/]+", folder) is not None and (directory / folder / "__init__.py").is_file()
+
+
+def _is_minor(path: str) -> bool:
+    """Tell whether a program prepares, tests or shows something, by its name and those of the directories above it."""
+    return _has(_MINOR, path) and not _is_major(path.rpartition("/")[2])
+
+
+def _is_major(name: str) -> bool:
+    return _has(_MAJOR, name)
+
+
+def _has(words: re.Pattern[str], path: str) -> bool:
+    return any(words.fullmatch(word.lower()) for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", path))
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _scripts(project: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the scripts that a pyproject.toml declares, with what they call."""
+    for table in (project.get("project", {}), project.get("tool", {}).get("poetry", {})):
+        scripts = table.get("scripts", {}) if isinstance(table, dict) else {}
+        for name, target in scripts.items() if isinstance(scripts, dict) else ():
+            if isinstance(target, dict):  # poetry
+                target = target.get("reference", target.get("callable"))
+            if isinstance(target, str) and re.fullmatch(r"[\w.-]+", name):
+                yield name, target
+
+
+def _setuptools_scripts(directory: Path) -> Iterator[tuple[str, str]]:
+    """Yield the scripts that setup.cfg and setup.py declare, as far as that can be read."""
+    texts = []
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    try:
+        parser.read_string(text(directory / "setup.cfg"))
+        texts += parser.get("options.entry_points", "console_scripts", fallback="").splitlines()
+        tree = ast.parse(text(directory / "setup.py"))
+    except (configparser.Error, SyntaxError, ValueError, RecursionError, MemoryError):
+        tree = ast.Module([], [])
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Dict):
+            for key, value in zip(node.keys, node.values, strict=True):
+                if isinstance(key, ast.Constant) and key.value == "console_scripts":
+                    inside = [each.value for each in ast.walk(value) if isinstance(each, ast.Constant)]
+                    texts += [line for each in inside if isinstance(each, str) for line in each.splitlines()]
+    for line in texts:
+        declared = re.fullmatch(r"\s*([\w.-]+)\s*=\s*([\w.]+:[\w.]+).*", line)
+        if declared:
+            yield declared[1], declared[2]
+
+
+def _candidate(directory: Path, entrypoint: str, rank: Rank, source: Source | None, file: str | None) -> Candidate:
+    path = file or (source.path if source else None)
+    if source is not None and source.hydra is not None:
+        return Candidate(entrypoint, rank, path, CallStyle.hydra, hydra=hydra_configs.of(directory, source))
+    return Candidate(entrypoint, rank, path, CallStyle.options)
+
+
+def with_declared(candidate: Candidate, directory: Path) -> Candidate:
+    """Return a candidate with what it declares of its command line; for all of a large repository that takes long."""
+    if candidate.style is CallStyle.hydra:
+        return candidate
+    try:
+        found = program.read(directory, entrypoints.read(candidate.entrypoint, directory).words)
+    except StashError:  # it is refused elsewhere
+        return candidate
+    return replace(candidate, style=found.style or CallStyle.options, declared=found.declared)
+
+
+def named(directory: Path, entrypoint: str, project: Mapping[str, Any], sources: Mapping[str, Source]) -> Candidate:
+    """Return what is known of an entrypoint that the user has named."""
+    words = entrypoint.split()
+    source = None
+    if words[:1] == ["-m"] and len(words) > 1:
+        source = source_files.module(sources, words[1])
+        main = source_files.module(sources, f"{words[1]}.__main__")
+        if main is not None:
+            inside = (each for each in source_files.imported(main, sources) if each.hydra or each.parses)
+            source = _either(main, next(inside, None))
+    elif words and words[0].endswith(".py"):
+        source = sources.get(words[0]) or source_files.read(directory / words[0], words[0])
+    elif words:
+        target = dict(_scripts(project)).get(words[0])
+        source = source_files.module(sources, target.partition(":")[0]) if target is not None else None
+    return _candidate(directory, entrypoint, Rank.SCRIPT_OF_PROJECT, source, None)
+
+
+def _either(source: Source, inner: Source | None) -> Source:
+    return source if source.hydra or source.parses or inner is None else inner
+
+
+def _is_installed(directory: Path) -> bool:
+    """Tell whether the environment will have the project itself in it, as a package."""
+    try:
+        return declarations.is_package(directory)
+    except StashError:  # whoever makes the environment says what is wrong with it
+        return False
+
+
+def _as_module(path: str, directory: Path, installed: bool) -> str | None:
+    """Return the dotted name under which `python -m` finds a file from the tool's directory; None if it doesn't."""
+    parts = path.removesuffix(".py").split("/")
+    if parts[-1] == "__main__":
+        parts = parts[:-1]
+    if parts[:1] == ["src"] and not (directory / "src" / "__init__.py").exists():
+        if not installed:
+            return None
+        parts, base = parts[1:], directory / "src"
+    else:
+        base = directory
+    if not parts or not all(part.isidentifier() for part in parts):
+        return None
+    packages = parts if path.endswith("/__main__.py") else parts[:-1]
+    if not packages:
+        return None
+    for end in range(1, len(packages) + 1):
+        if not (base.joinpath(*packages[:end]) / "__init__.py").is_file():
+            return None
+    return ".".join(parts)
+
+
+def _entrypoint(path: str, directory: Path, installed: bool) -> str:
+    dotted = _as_module(path, directory, installed)
+    return f"-m {dotted}" if dotted else path
+
+
+def text(path: Path) -> str:
+    """Return the text of a file; nothing if it can't be read, or a link leads elsewhere."""
+    try:
+        if path.is_symlink() and not path.resolve().is_relative_to(path.parent.resolve()):
+            return ""
+        return files.read_text(path, errors="replace")
+    except (OSError, RuntimeError):
+        return ""

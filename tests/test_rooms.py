@@ -1,0 +1,94 @@
+"""Imports point down: from room to room by name, and never in a circle."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import graphlib
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / "experimentstash"
+
+# From the top down. A room may import from the lines below its own; rooms on one line don't import each other.
+ROOMS = (
+    ("cli",),
+    ("validate",),
+    ("launch", "tools"),
+    ("runs",),
+    ("compose", "freeze", "execute"),
+    ("code",),
+    ("adapters",),
+    ("record",),
+    ("stash",),
+    ("base",),
+)
+# Only these may import Hydra or OmegaConf: what a job executes needs neither.
+COMPOSERS = ("compose.", "launch.app", "launch.callback", "launch.preparing", "launch.jobs", "launch.submitit_jobs")
+COMPOSERS += ("launch.sweep", "validate.composition")
+# Modules that cost more than they are worth at start-up; whoever needs one imports it where it is used.
+HEAVY = {"wandb", "submitit", "git", "rich", "hydra", "omegaconf", "yaml", "uv"}
+
+
+@functools.cache
+def modules() -> dict[str, Path]:
+    return {
+        ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
+        for path in PACKAGE.rglob("*.py")
+        if path.name != "__init__.py"
+    }
+
+
+@functools.cache
+def imports(path: Path, *, at_top: bool) -> set[str]:
+    """Return the full names that a file imports, or only those that it imports when it is itself imported."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes = tree.body if at_top else list(ast.walk(tree))
+    found: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+    return found
+
+
+def own(names: set[str]) -> set[str]:
+    known = modules()
+    stripped = {name.removeprefix("experimentstash.") for name in names if name.startswith("experimentstash.")}
+    return {name for name in stripped if name in known}
+
+
+def room(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def test_every_room_is_on_a_line_of_its_own() -> None:
+    named = [each for line in ROOMS for each in line]
+    assert sorted(named) == sorted({room(name) for name in modules()} - {"__main__"})
+
+
+@pytest.mark.parametrize("name", sorted(set(modules()) - {"__main__"}))
+def test_a_room_imports_only_from_below(name: str) -> None:
+    level = {each: number for number, line in enumerate(ROOMS) for each in line}
+    found = own(imports(modules()[name], at_top=False))
+    wrong = {other for other in found if room(other) != room(name) and level[room(other)] <= level[room(name)]}
+    assert not wrong
+
+
+def test_no_imports_go_in_a_circle() -> None:
+    graph = {name: own(imports(path, at_top=False)) for name, path in modules().items()}
+    assert len(list(graphlib.TopologicalSorter(graph).static_order())) == len(graph)  # CycleError names the circle
+
+
+@pytest.mark.parametrize("name", sorted(name for name in modules() if not name.startswith(COMPOSERS)))
+def test_nothing_heavy_is_imported_at_start(name: str) -> None:
+    roots = {imported.partition(".")[0] for imported in imports(modules()[name], at_top=True)}
+    assert not roots & HEAVY
+
+
+@pytest.mark.parametrize("folder", sorted({path.parent for path in modules().values()} - {PACKAGE}))
+def test_rooms_have_nothing_at_their_door(folder: Path) -> None:
+    """Whoever imports one module of a room, a job on a thousand nodes among them, imports nothing else by that."""
+    assert (folder / "__init__.py").read_text() == ""
