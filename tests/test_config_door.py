@@ -8,12 +8,16 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+from omegaconf import OmegaConf
 
 from experimentstash.base import interrupts, yaml_files
 from experimentstash.base.quoting import in_quotes, quoted
 from experimentstash.compose import interpolations
+from experimentstash.compose.foreseen import Foreseen, place_of
 from experimentstash.stash.layout import Stash, find_stash
 from tests.conftest import PATIENCE, InProcess, StashUnderTest
 from tests.test_mistakes import OVERRIDE as HEAD
@@ -408,19 +412,20 @@ def _doubling(first: str, template: str) -> str:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (_doubling("x", "a{at}: '{before}{before}'") + "params: {say: '${vars.a39}'}\n", "more than 300 "),
-        (_doubling("[1]", "a{at}: ['{before}', '{before}']") + "params: {say: '${vars.a39}'}\n", "more than 300 "),
-        (_doubling("{p: 1}", "a{at}: {{p: '{before}', q: '{before}'}}"), "more than 300 "),
-        (_doubling("x", "a{at}: '{before}{before}'") + "tool: {env: {A: '${vars.a39}'}}\n", "more than 300 "),
-        (_doubling("x", "a{at}: '{before}{before}'") + "hydra: {run: {dir: '${vars.a39}'}}\n", "more than 300 "),
+        (_doubling("x", "a{at}: '{before}{before}'") + "params: {say: '${vars.a39}'}\n", " interpolations to resolve"),
+        (_doubling("[1]", "a{at}: ['{before}', '{before}']") + "params: {say: '${vars.a39}'}\n", "more than 10,000 "),
+        (_doubling("{p: 1}", "a{at}: {{p: '{before}', q: '{before}'}}"), "more than 10,000 "),
+        (
+            _doubling("x", "a{at}: '{before}{before}'") + "tool: {env: {A: '${vars.a39}'}}\n",
+            "interpolations to resolve",
+        ),
+        (_doubling("x", "a{at}: '{before}{before}'") + "hydra: {run: {dir: '${vars.a39}'}}\n", "to resolve (do some"),
         (f"vars: {{a: {'x' * 500}}}\nparams: {{say: '{'${vars.a}' * 9}'}}\n", "more than 4,000 characters"),
     ],
 )
 def test_interpolations_that_double_each_other(
     text: str, expected: str, plain: StashUnderTest, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(interpolations, "MOST", 300)  # the right values take seconds
-    monkeypatch.setattr(interpolations, "MOST_IN_ALL", 300)
     monkeypatch.setattr(interpolations, "LONGEST", 4000)
     plain.write("conf/exp/m.yaml", HEAD + text)
     refuses(told, ["+exp=m"], expected)
@@ -428,6 +433,32 @@ def test_interpolations_that_double_each_other(
     assert code == 1 and expected in stdout
     code, stdout, _ = told("-m", "+exp=m,fig/good")
     assert code == 1 and "2 runs: 1 completed, 1 failed" in stdout
+
+
+@pytest.mark.parametrize(
+    ("template", "behind_a_value", "behind_all"),
+    [
+        ("a{at}: '{before}{before}'", 2**3 - 1, sum(2**at - 1 for at in range(1, 4))),
+        ("a{at}: '${{.a{last}}}${{oc.select:vars.a{last}}}'", 2**3 - 1, sum(2**at - 1 for at in range(1, 4))),
+        ("a{at}: ['{before}', '{before}']", 0, sum(2 ** (at + 1) - 2 for at in range(1, 4))),
+        ("a{at}: '\\{before} ${{oc.env:HOME}}'", 1, 3),
+    ],
+)
+def test_how_many_there_will_be_is_told_as_omegaconf_counts(
+    template: str, behind_a_value: int, behind_all: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is foreseen is never more than what then is: nothing is refused that could be done."""
+    values: dict[str, Any] = {"a0": "x"}
+    for at in range(1, 4):
+        values |= yaml.safe_load(template.format(at=at, last=at - 1, before="${vars.a" + str(at - 1) + "}"))
+    foreseen = Foreseen({"vars": values})
+    assert foreseen.of(place_of("vars.a3")) == behind_a_value
+    assert foreseen.of((), is_whole=True) == behind_all
+    steps: list[None] = []
+    interpolations.bound()
+    monkeypatch.setattr(interpolations._under_way, "step", lambda: steps.append(None))
+    OmegaConf.to_container(OmegaConf.create({"vars": values}), resolve=True)
+    assert len(steps) == behind_all
 
 
 def test_many_interpolations_are_none_of_these(plain: StashUnderTest, told: Told) -> None:

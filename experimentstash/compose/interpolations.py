@@ -10,33 +10,59 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from omegaconf import Container
+from omegaconf import Container, Node, OmegaConf
 from omegaconf.basecontainer import BaseContainer
 from omegaconf.errors import InterpolationResolutionError
+
+from experimentstash.compose.foreseen import Foreseen, place_of
 
 # Interpolations that one leads to, and that a whole configuration does, each counted as often as it is resolved;
 # characters of the text that one stands for.
 MOST, MOST_IN_ALL, LONGEST = 1_000, 10_000, 1 << 20
+# After so many it is told beforehand how many there will be: each takes a good part of a millisecond.
+_ENOUGH_TO_ASK = 100
 _resolve_plainly = Container.resolve_parse_tree
 _convert_plainly = BaseContainer._to_content
 
 
 class _UnderWay(threading.local):
-    """How deep in a value, or in a conversion of a whole configuration, we are, and how much it has led to."""
+    """What is resolved, a value and a whole configuration around it (None: nothing), and how much it has led to."""
 
     def __init__(self) -> None:
-        self.depth = {"value": 0, "whole": 0}
+        self.first: dict[str, Any] = {"value": None, "whole": None}
         self.count = {"value": 0, "whole": 0}
 
     @contextlib.contextmanager
-    def within(self, what: str) -> Iterator[None]:
-        if self.depth[what] == 0:
-            self.count[what] = 0
-        self.depth[what] += 1
+    def within(self, what: str, node: Any) -> Iterator[None]:
+        is_first = self.first[what] is None
+        if is_first:
+            self.first[what], self.count[what] = node, 0
         try:
             yield
         finally:
-            self.depth[what] -= 1
+            if is_first:
+                self.first[what] = None
+
+    def step(self) -> None:
+        """Count one interpolation; InterpolationResolutionError if that is too many, or if there will be too many."""
+        for what, most in (("value", MOST), ("whole", MOST_IN_ALL)):
+            if (node := self.first[what]) is None:
+                continue
+            self.count[what] += 1
+            is_told = self.count[what] == _ENOUGH_TO_ASK and _foreseen(node, is_whole=what == "whole") > most
+            if is_told or self.count[what] > most:
+                raise InterpolationResolutionError(
+                    f"more than {most:,} interpolations to resolve (do some double others?)"
+                )
+
+
+def _foreseen(node: Any, *, is_whole: bool) -> int:
+    """Return how many interpolations a node will lead to, as far as that can be told."""
+    try:
+        data = OmegaConf.to_container(node._get_root(), resolve=False)
+        return Foreseen(data).of(place_of(node._get_full_key(None) or ""), is_whole=is_whole)
+    except RecursionError:  # we are deep in already
+        return 0
 
 
 _under_way = _UnderWay()
@@ -48,24 +74,17 @@ def bound() -> None:
     BaseContainer._to_content = staticmethod(_convert)  # type: ignore[method-assign]
 
 
-def _resolve(self: Container, *arguments: Any, **options: Any) -> Any:
+def _resolve(self: Container, parse_tree: Any, node: Node, *arguments: Any, **options: Any) -> Any:
     """Do what OmegaConf does for one interpolation."""
-    count = _under_way.count
-    with _under_way.within("value"):
-        count["value"] += 1
-        count["whole"] += 1
-        for what, most in (("value", MOST), ("whole", MOST_IN_ALL)):
-            if _under_way.depth[what] and count[what] > most:
-                raise InterpolationResolutionError(
-                    f"more than {most:,} interpolations to resolve (do some double others?)"
-                )
-        value = _resolve_plainly(self, *arguments, **options)
+    with _under_way.within("value", node):
+        _under_way.step()
+        value = _resolve_plainly(self, parse_tree, node, *arguments, **options)
         if isinstance(value, str) and len(value) > LONGEST:
             raise InterpolationResolutionError(f"interpolations make a text of more than {LONGEST:,} characters")
         return value
 
 
-def _convert(*arguments: Any, **options: Any) -> Any:
+def _convert(conf: Container, *arguments: Any, **options: Any) -> Any:
     """Do what OmegaConf does to make plain values of a configuration."""
-    with _under_way.within("whole"):
-        return _convert_plainly(*arguments, **options)
+    with _under_way.within("whole", conf):
+        return _convert_plainly(conf, *arguments, **options)
