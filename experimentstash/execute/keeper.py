@@ -6,6 +6,7 @@ however many tools it watches over. If the keeper itself is killed, all of that 
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
 import contextlib
 import gc
 import marshal
@@ -81,6 +82,7 @@ class Keeper:
 
     def start(
         self,
+        program: str,
         argv: Sequence[str],
         cwd: str,
         environment: Mapping[str, str],
@@ -90,10 +92,13 @@ class Keeper:
         grace: float,
         umask: int | None = None,
     ) -> int | None:
-        """Start a tool and return its process; None if the keeper has gone, OSError if the tool can't be started."""
+        """Start a tool and return its process; None if the keeper has gone, OSError if the tool can't be started.
+
+        ``program`` is the file to be executed, or a name to be looked for on PATH; ``argv`` is what it sees.
+        """
         try:
-            what = (list(argv), cwd, dict(environment), output, [int(number) for number in ignored], umask)
-            _send(self._requests, (what, grace))
+            what = (program, list(argv), cwd, dict(environment), output, umask)
+            _send(self._requests, (what, {int(number) for number in ignored}, grace))
         except BrokenPipeError:
             self._is_gone = True
             return None
@@ -222,6 +227,7 @@ def _serve(requests: int, reports: int, supervisor: int) -> None:
     _let_go_of_all_but({2, requests, reports, awake, wake})
     procfs.adopt_orphans()
     mains: dict[int, float] = {}
+    ignored: set[int] = set()
     with contextlib.suppress(BrokenPipeError):
         while True:
             ready = select.select([requests, awake], [], [])[0]
@@ -229,7 +235,8 @@ def _serve(requests: int, reports: int, supervisor: int) -> None:
                 request = _receive_one(requests)
                 if request is None:
                     break
-                what, grace = request
+                what, to_be_ignored, grace = request
+                ignored = _ignore(to_be_ignored, ignored)
                 pid, number, name = _start(*what)
                 if pid:
                     mains[pid] = grace
@@ -243,39 +250,56 @@ def _serve(requests: int, reports: int, supervisor: int) -> None:
 
 
 def _let_go_of_all_but(kept: set[int]) -> None:
-    null = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1):
-        os.dup2(null, stream)
+    for stream, access in ((0, os.O_RDONLY), (1, os.O_WRONLY)):  # the former is the tools', too
+        os.dup2(os.open(os.devnull, access), stream)
     for name in os.listdir("/proc/self/fd"):
         if int(name) > 2 and int(name) not in kept:
             with contextlib.suppress(OSError):
                 os.close(int(name))
 
 
+def _ignore(numbers: set[int], before: set[int]) -> set[int]:
+    """Ignore these signals, for the next tool to inherit that, in place of those ``before``; return them."""
+    for number in numbers ^ before:
+        signal.signal(number, signal.SIG_IGN if number in numbers else signal.SIG_DFL)
+    return numbers
+
+
+# A process between fork and exec pays for each page that it touches, twice: whatever can be done before the fork is.
+
+
 def _start(
-    argv: list[str], cwd: str, environment: dict[str, str], output: str, ignored: list[int], umask: int | None
+    program: str, argv: list[str], cwd: str, environment: dict[str, str], output: str, umask: int | None
 ) -> tuple[int, int, str]:
     """Return a new process of a program; or 0, with the error's number and the file that it is about."""
+    keeper, execute = os.getpid(), os.execve if "/" in program else os.execvpe
+    try:
+        log = open_regular(output, os.O_WRONLY | os.O_APPEND)
+    except OSError as error:
+        return 0, error.errno or 0, output
     reader, writer = os.pipe()
-    keeper = os.getpid()
     try:
         pid = os.fork()
     except OSError as error:
-        os.close(reader)
-        os.close(writer)
-        return 0, error.errno or 0, argv[0]
+        for descriptor in (log, reader, writer):
+            os.close(descriptor)
+        return 0, error.errno or 0, program
     if pid == 0:
         try:
             if umask is not None:
                 os.umask(umask)
-            _become(argv, cwd, environment, output, ignored, keeper)
+            _prepare(cwd, log, keeper)
+            execute(program, argv, environment)
         except OSError as error:
-            os.write(writer, f"{error.errno} {error.filename or argv[0]}".encode("utf-8", "surrogateescape"))
+            os.write(writer, f"{error.errno} {error.filename or program}".encode("utf-8", "surrogateescape"))
         finally:
             os._exit(127)
+    os.close(log)
     os.close(writer)
-    with open(reader, "rb") as stream:  # closed by the program's beginning
-        failure = stream.read()
+    failure = b""
+    while part := os.read(reader, select.PIPE_BUF):  # closed by the program's beginning
+        failure += part
+    os.close(reader)
     if not failure:
         return pid, 0, ""
     os.waitpid(pid, 0)
@@ -283,20 +307,14 @@ def _start(
     return 0, int(number), name
 
 
-def _become(
-    argv: list[str], cwd: str, environment: dict[str, str], output: str, ignored: list[int], keeper: int
-) -> None:
+def _prepare(cwd: str, log: int, keeper: int) -> None:
+    """Make of a new process what a tool's is to be."""
     os.setsid()
-    descriptor = open_regular(output, os.O_WRONLY | os.O_APPEND)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
+    os.dup2(log, 1)  # 0 is /dev/null already
+    os.dup2(log, 2)
     os.chdir(cwd)
-    for number in ignored:
-        signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    _signal.pthread_sigmask(signal.SIG_SETMASK, ())  # `signal`'s own makes an object of each signal that was blocked
     procfs.end_with_parent(keeper, signal.SIGTERM)
-    os.execvpe(argv[0], argv, environment)
 
 
 def _report_ended(reports: int, mains: dict[int, float]) -> bool:

@@ -172,7 +172,9 @@ class SupervisedTool:
 
         ``grace`` is what it has to end, should we be killed; ``umask`` None: it has ours.
         """
-        if which(argv[0], path=environment.get("PATH")) is None:
+        path = environment.get("PATH", os.defpath)
+        program = which(argv[0], path=path)
+        if program is None:
             number = errno.EACCES if Path(cwd, argv[0]).is_file() else errno.ENOENT
             raise OSError(number, os.strerror(number), argv[0])
         self._bystanders = set(procfs.descendants(os.getpid())) if self._siblings is None else set()
@@ -182,7 +184,9 @@ class SupervisedTool:
         ignored = {signal.SIGUSR1, signal.SIGUSR2, *_warnings_to_all()}
         pid = None
         if self._keeper is not None:
-            pid = self._keeper.start(argv, cwd, environment, output, ignored=ignored, grace=grace, umask=umask)
+            if not all(map(os.path.isabs, path.split(os.pathsep))):
+                program = argv[0]  # what it stands for where the tool begins may be another file
+            pid = self._keeper.start(program, argv, cwd, environment, output, ignored=ignored, grace=grace, umask=umask)
         if pid is None:
             self._keeper = None
             pid = _start(argv, cwd, environment, output, ignored, umask)
