@@ -250,7 +250,8 @@ def test_a_stash_by_another_of_its_names(stash: StashUnderTest, tmp_path: Path) 
     def add() -> None:
         adding.add(as_stash(stash), "x", str(upstream), make_environment=False, report=no_report)
 
-    assert killed_at(45, add) is None
+    assert killed_at(30, add) is None
+    assert (stash.root / ".git" / "experimentstash").exists() and (stash.root / "tools" / "x").exists()
     (tmp_path / "alias").symlink_to(stash.root)
     with transaction.exclusive(as_stash(StashUnderTest(tmp_path / "alias")), no_report):
         pass

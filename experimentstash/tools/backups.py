@@ -180,7 +180,7 @@ def _save_repository(folder: Path, path: str, place: Path, top: Path, tree: Path
             shutil.copytree(entry, state / entry.name, symlinks=True, ignore=skip)
         else:
             shutil.copy2(entry, state / entry.name, follow_symlinks=False)
-    url = git(folder, "config", "-f", place / "config", "remote.origin.url", check=False).text or None
+    url = git(folder, "config", "-f", place / "config", "--get", "remote.origin.url", check=False).text or None
     commit = bare(place, "rev-parse", "--verify", "--quiet", "HEAD^{commit}", check=False).text or None
     # From a place on this machine a nested one isn't cloned again: all of it is kept.
     is_kept_whole = path != "" and url is not None and remote_problem(url) is not None
@@ -221,8 +221,9 @@ def _bundle(folder: Path, place: Path, known: list[str]) -> bool:
     if (place / "shallow").exists():
         shutil.copy2(place / "shallow", scratch / "shallow")
     listed = bare(place, "for-each-ref", "--format=%(objectname)").text.split()
-    for name in ("HEAD", "ORIG_HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge/orig-head"):
-        listed += bare(place, "rev-parse", "--verify", "--quiet", name, check=False).text.split()
+    names = ("HEAD", "ORIG_HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge/orig-head")
+    asked = "".join(f"{name}\n" for name in names).encode()
+    listed += bare(place, "cat-file", "--batch-check=%(objectname)", stdin=asked, check=False).text.split()
     for log in (place / "logs").rglob("*") if (place / "logs").is_dir() else ():
         if log.is_file():
             for line in log.read_bytes().splitlines():

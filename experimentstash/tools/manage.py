@@ -119,7 +119,7 @@ def _show(stash: Stash, name: str, directories: Mapping[str, Path]) -> Tool:
         facts.update(checkout=None if root == directory else stash.relative(root), shares_with=others)
         try:
             commit, branch = submodules.head(root)
-            url = git(root, "config", "remote.origin.url", check=False).text or None
+            url = git(root, "config", "--get", "remote.origin.url", check=False).text or None
             facts.update(commit=commit, branch=branch, url=url, work=tuple(submodules.work_in(root).describe()))
         except CommandError as error:
             facts.update(problem=error.message)
@@ -200,7 +200,7 @@ def update(
         _refuse_dirty(tree, name)
         before, before_branch = submodules.head(tree)
         assert before is not None
-        url = git(tree, "config", "remote.origin.url", check=False).text
+        url = git(tree, "config", "--get", "remote.origin.url", check=False).text
         is_local = remote_problem(url) is not None
         with begin(stash, project, "update", name, report) as transaction:
             report(f"fetching {url} …")

@@ -350,9 +350,11 @@ def _encoded(text: str) -> bytes:
 def _existing(project: Superproject, entries: list[Entry]) -> list[Entry]:
     """Return the entries with objects that are there: git may have thrown away what was staged and never committed."""
     found = []
+    asked = "".join(f"{each.object}\n" for each in entries if _is_file(each)).encode()
+    said = submodules.git(project.root, "cat-file", "--batch-check", stdin=asked).text.splitlines()
+    missing = {line.split()[0] for line in said if line.endswith("missing")}
     for entry in entries:
-        is_file = entry.mode is not None and entry.mode != submodules.GITLINK and entry.object is not None
-        if is_file and submodules.git(project.root, "cat-file", "-e", str(entry.object), check=False).code:
+        if _is_file(entry) and entry.object in missing:
             path = project.root / entry.path
             if path.is_symlink():
                 content = os.fsencode(os.readlink(path))
@@ -363,6 +365,10 @@ def _existing(project: Superproject, entries: list[Entry]) -> list[Entry]:
             entry = Entry(entry.path, entry.mode, submodules.store(project, entry.path, content).object)
         found.append(entry)
     return found
+
+
+def _is_file(entry: Entry) -> bool:
+    return entry.mode is not None and entry.mode != submodules.GITLINK and entry.object is not None
 
 
 def find_backup(stash: Stash, wanted: str) -> Path:

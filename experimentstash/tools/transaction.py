@@ -86,7 +86,7 @@ class Transaction:
         before = submodules.config_section(self.project, name)
         if before != list(pairs):
             self._note(op="section", name=name, before=before)
-            submodules.set_config_section(self.project, name, pairs)
+            submodules.set_config_section(self.project, name, pairs, before=before)
 
     def index(self, entries: Iterable[Entry]) -> None:
         """Put entries into the index (without a mode: take them out), all at once."""
@@ -189,8 +189,9 @@ class Transaction:
                 remove_empty(path.parent, self.project)
         elif kind == "section":
             pairs = [(key, value) for key, value in done["before"]]
-            if submodules.config_section(self.project, done["name"]) != pairs:
-                submodules.set_config_section(self.project, done["name"], pairs)
+            present = submodules.config_section(self.project, done["name"])
+            if present != pairs:
+                submodules.set_config_section(self.project, done["name"], pairs, before=present)
         elif kind == "index":
             submodules.set_index(self.project, [Entry(*each) for each in done["before"]])
         elif kind == "create":

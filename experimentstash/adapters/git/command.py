@@ -44,6 +44,7 @@ _NOBODY = {
 }
 
 
+_IN_ENGLISH = {"LC_ALL": "C.UTF-8", "LANGUAGE": "C"}
 # What git says where a name stands for nothing; else it has an answer to nothing.
 _NO_OBJECT = re.compile(
     r"Needed a single revision|unknown revision|bad (?:revision|object)|[Nn]ot a valid object name|expected commit type"
@@ -125,7 +126,7 @@ def environment() -> dict[str, str]:
     """Return the environment for git."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name in _KEPT}
     # A commit is what its hash says, not what `git replace` puts in its place.
-    return {**kept, "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_REPLACE_OBJECTS": "1", "LC_ALL": "C.UTF-8"}
+    return {**kept, "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_REPLACE_OBJECTS": "1", **_IN_ENGLISH}
 
 
 def toplevel(directory: Path) -> Path | None:

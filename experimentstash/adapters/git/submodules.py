@@ -1,11 +1,10 @@
-"""Every act of git on a stash's submodules, through GitPython. What a run asks git is in command.py."""
+"""Every act of git on a stash's submodules. What a run asks git is in command.py."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import re
-import shutil
 import sys
 import tempfile
 import threading
@@ -13,8 +12,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from subprocess import Popen
-from typing import IO, BinaryIO, cast
+from subprocess import DEVNULL, PIPE, Popen
+from typing import IO
 
 from experimentstash.adapters import procfs
 from experimentstash.adapters.git.command import GitError, environment, explained, looking_everywhere, toplevel
@@ -23,7 +22,7 @@ from experimentstash.base import files
 from experimentstash.base.errors import EXIT_NOT_FOUND, StashError
 from experimentstash.base.failpoints import step
 from experimentstash.base.names import LinkMap, Url, inner_path_problem, remote_problem
-from experimentstash.base.process import CommandError, TooMuchError, keep_end, take
+from experimentstash.base.process import CommandError, TooMuchError, keep_end, take, which
 
 GITLINK = "160000"
 # All that an entry of an index can be.
@@ -44,6 +43,20 @@ _SETTINGS = {
     "core.quotePath": "false",
     "diff.autoRefreshIndex": "false",
 }
+_LOOKING = {
+    "cat-file",
+    "diff",
+    "diff-files",
+    "for-each-ref",
+    "log",
+    "ls-files",
+    "ls-tree",
+    "rev-list",
+    "rev-parse",
+    "status",
+    "symbolic-ref",  # nobody here gives it a second name
+}
+_LISTING = {"--list", "--get", "--get-regexp"}
 # Seconds that a git which we interrupt has to tidy up after itself.
 _PATIENCE = 10.0
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/v1"
@@ -139,35 +152,27 @@ def git(
 ) -> Done:
     """Run git in ``directory`` to its end, or for ``patience`` seconds. Raises CommandError, unless ``check`` is false.
 
-    If we are interrupted, git is told to stop and waited for; if we are killed, the kernel tells it.
+    If we are interrupted, git is told to stop and waited for; if we are killed, the kernel tells it, unless all that
+    it does is to look.
     """
-    if shutil.which("git") is None:
+    if which("git") is None:
         raise GitError(["git"], EXIT_NOT_FOUND, "", "", directory)
-    try:
-        from git import Git
-        from git.exc import GitCommandNotFound
-    except ImportError as error:  # it asks git for its version, and doesn't understand the answer
-        raise GitError(["git", "version"], 1, "", str(error), directory) from error
-
     step(f"git {next((str(word) for word in words if not str(word).startswith('-')), '')}")
     chosen = {**_SETTINGS, **(settings or {})}
     options = [word for key, value in chosen.items() for word in ("-c", f"{key}={value}")]
     command = ["git", "-C", str(directory), *options, *map(str, words)]
-    wanted = {**environment(), **({} if sys.stdin and sys.stdin.isatty() else _unasked()), **(variables or {})}
-    unset = [word for name in os.environ if name.startswith("GIT_") and name not in wanted for word in ("-u", name)]
-    guard = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
+    guard = [] if _only_looks(words) or which("setpriv") is None else ["setpriv", "--pdeathsig", "TERM"]
     with _spooled(stdin) as stream:
         try:
-            started = Git().execute(
-                ["env", *unset, *guard, *command],
-                istream=cast("BinaryIO", stream),
-                as_process=True,
-                env=wanted,
-                strip_newline_in_stdout=False,
+            process = Popen(
+                [*guard, *command],
+                stdin=stream or DEVNULL,
+                stdout=PIPE,
+                stderr=PIPE,
+                env={**environment(), **({} if sys.stdin and sys.stdin.isatty() else _unasked()), **(variables or {})},
             )
-        except GitCommandNotFound as error:
+        except OSError as error:
             raise CommandError(command, 127, "", str(error)) from error
-        process: Popen[bytes] = started.proc  # type: ignore[assignment]
         assert process.stdout is not None and process.stderr is not None
         out, shown = bytearray(), bytearray()
         copier = threading.Thread(target=_copy, args=(process.stderr, shown, show_progress), daemon=True)
@@ -192,6 +197,9 @@ def git(
             raise
         finally:
             watchdog.cancel()
+            process.stdout.close()
+            if not copier.is_alive():  # something that git has started may still hold it open
+                process.stderr.close()
     done = Done(code, bytes(out), shown.decode("utf-8", "replace"))
     if check and code != 0:
         brief = ["git", "-C", str(directory), *map(str, words)]
@@ -202,6 +210,12 @@ def git(
 def bare(place: Path, *words: str, stdin: bytes | None = None, check: bool = True) -> Done:
     """Ask a git directory whose checkout may be missing or elsewhere."""
     return git(place, f"--git-dir={place}", f"--work-tree={place}", *words, stdin=stdin, check=check)
+
+
+def _only_looks(words: Sequence[str | Path]) -> bool:
+    """Tell whether git writes nothing, and comes to its end by itself."""
+    verb = next((str(word) for word in words if not str(word).startswith("-")), "")
+    return verb in _LOOKING or (verb == "config" and not _LISTING.isdisjoint(map(str, words)))
 
 
 @contextlib.contextmanager
@@ -253,6 +267,8 @@ def sections(project: Superproject, text: bytes | None = None) -> dict[str, dict
     """Return the submodules that .gitmodules (or ``text``) declares: name → its settings."""
     if text is None:
         text = project.gitmodules.read_bytes() if project.gitmodules.is_file() else b""
+    if not text.strip():
+        return {}
     return _sections_of(git(project.root, "config", "-z", "-f", "-", "--list", stdin=text))
 
 
@@ -273,9 +289,11 @@ def is_used_elsewhere(project: Superproject, name: str) -> bool:
     return any((each / "modules" / name).is_dir() for each in (common, *common.glob("worktrees/*")) if each != own)
 
 
-def set_config_section(project: Superproject, name: str, pairs: Sequence[tuple[str, str]]) -> None:
-    """Make the settings of a submodule exactly these; without any, its section goes."""
-    if config_section(project, name):
+def set_config_section(
+    project: Superproject, name: str, pairs: Sequence[tuple[str, str]], *, before: Sequence[tuple[str, str]]
+) -> None:
+    """Make the settings of a submodule exactly these, in place of those ``before``; without any, its section goes."""
+    if before:
         git(project.root, "config", "--local", "--remove-section", f"submodule.{name}")
     for key, value in pairs:
         git(project.root, "config", "--local", "--add", f"submodule.{name}.{key}", value)
@@ -415,6 +433,10 @@ def resolve(directory: Path, reference: str, *, is_local: bool = False) -> str:
 
 def head(directory: Path) -> tuple[str | None, str | None]:
     """Return the commit (None: there is none yet) and the branch (None: detached) of a checkout."""
+    both = git(directory, "rev-parse", "--quiet", "HEAD^{commit}", "--symbolic-full-name", "HEAD", check=False)
+    name, _, reference = both.text.partition("\n")
+    if both.code == 0 and reference:
+        return name, None if reference == "HEAD" else reference.removeprefix("refs/heads/")
     commit = git(directory, "rev-parse", "--verify", "--quiet", "HEAD^{commit}", check=False)
     branch = git(directory, "symbolic-ref", "--quiet", "--short", "HEAD", check=False)
     return (commit.text if commit.code == 0 else None), (branch.text if branch.code == 0 else None)
@@ -539,10 +561,9 @@ def check_out_nested(
 
     Those ``without`` which it is to be aren't, and git is told so. StashError names one that can't be fetched.
     """
-    commit, _ = head(tree)
     listed = git(tree, "ls-files", "--stage", "-z").out.decode("utf-8", "surrogateescape")
     tracked = [item.partition("\t")[2] for item in listed.split("\0") if item.startswith(GITLINK)]
-    if not tracked or commit is None or not (tree / ".gitmodules").is_file():
+    if not tracked or not (tree / ".gitmodules").is_file() or head(tree)[0] is None:
         return
     git(tree, "submodule", "--quiet", "init")
     declared = _sections_of(git(tree, "config", "-z", "-f", ".gitmodules", "--list"))
@@ -661,15 +682,18 @@ def work_in(tree: Path, path: str = "") -> Work:
     unpushed = []
     elsewhere = ["--not", "--remotes", "--tags", f"--glob={PINS}/*"]
     commit, branch = head(tree)
+    references = git(tree, "for-each-ref", "--format=%(refname)", "refs/heads", "refs/stash").text.splitlines()
     if commit is not None:
-        names = git(tree, "for-each-ref", "--format=%(refname)", "refs/heads").text.splitlines()
+        names = [name for name in references if name != "refs/stash"]
         if git(tree, "rev-list", "--max-count=1", "HEAD", "--branches", *elsewhere).out:
             for name in [*names, *([] if branch else ["HEAD"])]:
                 count = int(git(tree, "rev-list", "--count", name, *elsewhere).text)
                 if count:
                     shown = "the detached HEAD" if name == "HEAD" else name.removeprefix("refs/heads/")
                     unpushed.append((shown, count))
-    stashes = len(git(tree, "stash", "list", "--format=%H", check=False).text.split())
+    stashes = 0
+    if "refs/stash" in references:
+        stashes = len(git(tree, "stash", "list", "--format=%H", check=False).text.split())
     place = Path(git(tree, "rev-parse", "--absolute-git-dir").text)
     operations = {
         "MERGE_HEAD": "merge",
