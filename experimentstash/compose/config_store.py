@@ -29,6 +29,8 @@ def register() -> None:
     """Tell Hydra the types and defaults on which a stash's root config builds (`defaults: [experimentstash]`)."""
     interpolations.bound()
     store = ConfigStore.instance()
+    if "experimentstash.yaml" in store.repo:
+        return
     store.store(name="experimentstash_types", node=StashConfig, provider="experimentstash")
     stamp = f"${{now:%Y-%m-%d}}/${{now:%H-%M-%S}}-${{oc.env:{TOKEN_VARIABLE}}}"
     store.store(
