@@ -140,7 +140,7 @@ def _prepare() -> None:
     from hydra.core.plugins import Plugins
     from omegaconf import grammar_parser
 
-    from experimentstash import config_store
+    from experimentstash.compose import config_store
 
     Plugins.instance()
     config_store.register()
