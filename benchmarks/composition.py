@@ -131,24 +131,21 @@ def main() -> None:
 
 
 def measure(root: Path, given: argparse.Namespace) -> None:
-    from hydra import version
-    from hydra._internal.config_loader_impl import ConfigLoaderImpl
-    from hydra._internal.hydra import Hydra
-    from hydra._internal.utils import create_config_search_path
     from hydra.types import RunMode
     from omegaconf import OmegaConf
 
     from experimentstash.compose import config_store
+    from experimentstash.compose.hydra_compat import ConfigLoaderImpl, Hydra, behaving, search_path
     from experimentstash.compose.loader import CONFIG_NAME
     from experimentstash.compose.variations import SweepLoader
 
     os.environ.update({config_store.ROOT_VARIABLE: str(root), config_store.TOKEN_VARIABLE: "token"})
     config_store.register()
-    version.setbase(config_store.VERSION_BASE)
+    behaving()
 
     def loading(kind: Any) -> Any:
         """Return what composes a job of a sweep, as in a process that has just begun with it."""
-        loader = kind(create_config_search_path(str(root / "conf")))
+        loader = kind(search_path(root / "conf"))
         hydra = Hydra(task_name=config_store.JOB_NAME, config_loader=loader)
         master = hydra.compose_config(CONFIG_NAME, ["hydra.mode=MULTIRUN"], RunMode.MULTIRUN)
         loader.is_shared = True

@@ -9,18 +9,15 @@ from typing import Any
 
 import pytest
 import yaml
-from hydra import version
-from hydra._internal.utils import create_config_search_path
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.plugins import Plugins
-from hydra.core.utils import JobRuntime, setup_globals
 from hydra.types import RunMode
 from hypothesis import given
 from hypothesis import strategies as some
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from experimentstash.compose import variations
-from experimentstash.compose.config_store import VERSION_BASE, register
+from experimentstash.compose.config_store import set_up
+from experimentstash.compose.hydra_compat import search_path
 from experimentstash.compose.job_config import HydraJob, as_job, own_directory, without_hydra
 from experimentstash.compose.loader import CONFIG_NAME
 from experimentstash.compose.stash_loader import StashLoader
@@ -100,11 +97,7 @@ SAMPLED = 8
 def master(varied: StashUnderTest) -> Iterator[tuple[StashUnderTest, DictConfig]]:
     for name, text in ORGANIZERS.items():
         varied.add_experiment(name, "first", text)
-    register()
-    version.setbase(VERSION_BASE)
-    setup_globals()
-    Plugins.instance()
-    JobRuntime.instance().set("name", "experimentstash")
+    set_up()
     overrides = ["hydra.mode=MULTIRUN", "hydra.sweep.dir=sweeps/here"]
     # What is cached is one value in a job, and another in the next one.
     OmegaConf.register_new_resolver("test_once", lambda: next(_counter[0]), use_cache=True)
@@ -116,7 +109,7 @@ _counter = [itertools.count()]
 
 
 def plain(stash: StashUnderTest) -> StashLoader:
-    return StashLoader(create_config_search_path(str(stash.root / "conf")))
+    return StashLoader(search_path(stash.root / "conf"))
 
 
 def batches(number: int) -> Iterator[list[list[str]]]:
@@ -187,7 +180,7 @@ def test_each_job_is_what_hydra_composes(
 ) -> None:
     stash, config = master
     monkeypatch.setattr(variations, "_KEPT", kept)
-    loader = Watched(create_config_search_path(str(stash.root / "conf")))
+    loader = Watched(search_path(stash.root / "conf"))
     loader.is_shared = True
     shared = failed = 0
     numbers = itertools.count()

@@ -8,12 +8,16 @@ from __future__ import annotations
 import functools
 import math
 import os
+import pathlib
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import Unfit, read_text
+
+if TYPE_CHECKING:
+    import yaml
 
 # Bytes of a configuration file, values in it once each alias stands for what it names, levels of nesting (OmegaConf
 # takes a dozen calls for each), characters of a number.
@@ -166,14 +170,10 @@ def _loader(for_omegaconf: bool, with_libyaml: bool) -> Any:
     """Return a loader of YAML that notes what it is at work on: OmegaConf's or the plain one, on either parser."""
     import yaml
 
-    base: Any = yaml.SafeLoader
-    if for_omegaconf:
-        from omegaconf._utils import get_yaml_loader
-
-        base = get_yaml_loader()
+    base = _omegaconfs() if for_omegaconf else yaml.SafeLoader
     if not (with_libyaml and yaml.__with_libyaml__):
 
-        class Plain(base):  # type: ignore[misc]
+        class Plain(base):  # type: ignore[misc, valid-type]
             def construct_object(self, node: Any, deep: bool = False) -> Any:
                 self.at_work_on = node
                 return super().construct_object(node, deep)
@@ -181,7 +181,7 @@ def _loader(for_omegaconf: bool, with_libyaml: bool) -> Any:
         return Plain
     from yaml._yaml import CParser
 
-    class Fast(CParser, base):  # type: ignore[misc]
+    class Fast(CParser, base):  # type: ignore[misc, valid-type]
         def __init__(self, stream: str) -> None:
             CParser.__init__(self, stream)
             yaml.constructor.SafeConstructor.__init__(self)
@@ -192,3 +192,51 @@ def _loader(for_omegaconf: bool, with_libyaml: bool) -> Any:
             return super().construct_object(node, deep)
 
     return Fast
+
+
+# What is a number to OmegaConf: YAML 1.1 has no `1e3`.
+_FLOAT = re.compile(
+    r"""(?:
+        [-+]?[0-9]+(?:_[0-9]+)*
+        (?: \.[0-9_]*(?:[eE][-+]?[0-9]+)? | [eE][-+]?[0-9]+ | (?::[0-5]?[0-9])+\.[0-9_]* )
+        | \.[0-9]+(?:_[0-9]+)*(?:[eE][-+][0-9]+)?
+        | [-+]?\.(?:inf|Inf|INF)
+        | \.(?:nan|NaN|NAN)
+    )\Z""",
+    re.VERBOSE,
+)
+_PATHS = "tag:yaml.org,2002:python/object/apply:pathlib."
+
+
+def _omegaconfs() -> type[yaml.SafeLoader]:
+    """Return a loader that takes YAML as OmegaConf does: more numbers, no dates, paths, and no key twice."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            known = set()
+            for key, _ in node.value:
+                if key.tag != yaml.resolver.BaseResolver.DEFAULT_SCALAR_TAG:
+                    continue
+                if key.value in known:
+                    raise yaml.constructor.ConstructorError(
+                        "while constructing a mapping",
+                        node.start_mark,
+                        f"found duplicate key {key.value}",
+                        key.start_mark,
+                    )
+                known.add(key.value)
+            return super().construct_mapping(node, deep=deep)
+
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
+    Loader.yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in Loader.yaml_implicit_resolvers.items()
+    }
+    for kind in (pathlib.Path, pathlib.PosixPath, pathlib.WindowsPath):
+        Loader.add_constructor(f"{_PATHS}{kind.__name__}", functools.partial(_path, kind))
+    return Loader
+
+
+def _path(kind: type[Path], loader: Any, node: Any) -> Path:
+    return kind(*loader.construct_sequence(node))

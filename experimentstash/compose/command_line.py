@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import kind_at
+from experimentstash.compose.hydra_compat import get_args_parser
 from experimentstash.stash.layout import Stash
 
 # The options that make a sweep of a command line.

@@ -6,18 +6,17 @@ import contextlib
 import os
 from collections.abc import Iterator
 
-from hydra import version
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
-from hydra.core.utils import JobRuntime, setup_globals
+from hydra.core.utils import setup_globals
 
 from experimentstash.base.output import USAGE
 from experimentstash.compose import interpolations
+from experimentstash.compose.hydra_compat import application_name, behaving
 from experimentstash.stash.layout import ROOT_VARIABLE, Stash, new_token
 from experimentstash.stash.schema import StashConfig
 
-# How Hydra is to behave, and what it is to call the application.
-VERSION_BASE = "1.3"
+# What Hydra is to call the application.
 JOB_NAME = "experimentstash"
 # Both variables reach the jobs of every launcher by inheritance, so that all see the same stash and name a sweep alike.
 TOKEN_VARIABLE = "EXPERIMENTSTASH_TOKEN"
@@ -55,10 +54,10 @@ def register() -> None:
 def set_up() -> None:
     """Make Hydra ready to compose a stash's configuration without its application."""
     register()
-    version.setbase(VERSION_BASE)
+    behaving()
     setup_globals()
     Plugins.instance()  # they contribute to the search path
-    JobRuntime.instance().set("name", JOB_NAME)
+    application_name(JOB_NAME)
 
 
 @contextlib.contextmanager

@@ -11,18 +11,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from omegaconf import Container, Node, OmegaConf
-from omegaconf.basecontainer import BaseContainer
 from omegaconf.errors import InterpolationResolutionError
 
 from experimentstash.compose.foreseen import Foreseen, place_of
+from experimentstash.compose.hydra_compat import bounding, convert_plainly, resolve_plainly
 
 # Interpolations that one leads to, and that a whole configuration does, each counted as often as it is resolved;
 # characters of the text that one stands for.
 MOST, MOST_IN_ALL, LONGEST = 1_000, 10_000, 1 << 20
 # After so many it is told beforehand how many there will be: each takes a good part of a millisecond.
 _ENOUGH_TO_ASK = 100
-_resolve_plainly = Container.resolve_parse_tree
-_convert_plainly = BaseContainer._to_content
 
 
 class _UnderWay(threading.local):
@@ -70,15 +68,14 @@ _under_way = _UnderWay()
 
 def bound() -> None:
     """Have OmegaConf refuse what grows beyond all bounds, in this process, from now on."""
-    Container.resolve_parse_tree = _resolve  # type: ignore[method-assign]
-    BaseContainer._to_content = staticmethod(_convert)  # type: ignore[method-assign]
+    bounding(_resolve, _convert)
 
 
 def _resolve(self: Container, parse_tree: Any, node: Node, *arguments: Any, **options: Any) -> Any:
     """Do what OmegaConf does for one interpolation."""
     with _under_way.within("value", node):
         _under_way.step()
-        value = _resolve_plainly(self, parse_tree, node, *arguments, **options)
+        value = resolve_plainly(self, parse_tree, node, *arguments, **options)
         if isinstance(value, str) and len(value) > LONGEST:
             raise InterpolationResolutionError(f"interpolations make a text of more than {LONGEST:,} characters")
         return value
@@ -87,4 +84,4 @@ def _resolve(self: Container, parse_tree: Any, node: Node, *arguments: Any, **op
 def _convert(conf: Container, *arguments: Any, **options: Any) -> Any:
     """Do what OmegaConf does to make plain values of a configuration."""
     with _under_way.within("whole", conf):
-        return _convert_plainly(conf, *arguments, **options)
+        return convert_plainly(conf, *arguments, **options)

@@ -8,26 +8,26 @@ Merging is a fold from the left, so the result of a common beginning can be kept
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import functools
 import pickle
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from hydra._internal import defaults_list
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.config_repository import CachingConfigRepository, IConfigRepository
-from hydra.core.config_search_path import ConfigSearchPath
-from hydra.core.default_element import InputDefault, ResultDefault
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.plugins.config_source import ConfigResult
-from omegaconf import Container, DictConfig, OmegaConf, flag_override, grammar_parser
-from omegaconf import base as omegaconf_base
+from omegaconf import Container, DictConfig, OmegaConf, flag_override
 
 from experimentstash.base.errors import StashError
+from experimentstash.compose.hydra_compat import (
+    CachingConfigRepository,
+    ConfigLoaderImpl,
+    ConfigResult,
+    ConfigSearchPath,
+    IConfigRepository,
+    ResultDefault,
+    no_idle_maps,
+)
 from experimentstash.compose.stash_loader import StashLoader, read_ourselves, strip_defaults
 
 # The root config.
@@ -47,7 +47,7 @@ class Loader(StashLoader):
 
     def load_configuration(self, config_name: str | None, *arguments: Any, **options: Any) -> DictConfig:
         try:
-            with _no_idle_maps():
+            with no_idle_maps():
                 return super().load_configuration(config_name, *arguments, **options)
         except StashError:
             raise
@@ -164,41 +164,6 @@ class _Memory(CachingConfigRepository):
             ask = self.delegate.group_exists if kind == "group" else self.delegate.config_exists
             self._existing[key] = ask(config_path=path)
         return self._existing[key]
-
-
-@contextlib.contextmanager
-def parsing_once() -> Iterator[None]:
-    """Have OmegaConf parse each text with interpolations once, not each time that it is read."""
-    omegaconf: Any = omegaconf_base
-    original = omegaconf.parse
-    omegaconf.parse = _parse
-    try:
-        yield
-    finally:
-        omegaconf.parse = original
-
-
-_parse = functools.lru_cache(maxsize=1000)(grammar_parser.parse)
-
-
-@contextlib.contextmanager
-def _no_idle_maps() -> Iterator[None]:
-    """Spare Hydra the map of choices that it makes for each entry of the defaults tree, where nothing reads it.
-
-    Only an interpolation among a config's own defaults does; making the maps costs half of a composition.
-    """
-    hydra: Any = defaults_list
-    original = hydra._create_interpolation_map
-
-    def needed(overrides: Any, defaults: list[InputDefault], self_added: bool) -> Any:
-        is_read = any(not default.is_self() and default.is_interpolation() for default in defaults)
-        return original(overrides, defaults, self_added) if is_read else None
-
-    hydra._create_interpolation_map = needed
-    try:
-        yield
-    finally:
-        hydra._create_interpolation_map = original
 
 
 def pickled(config: Container) -> bytes | None:

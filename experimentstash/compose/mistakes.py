@@ -9,7 +9,6 @@ import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from hydra._internal.utils import create_config_search_path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
@@ -20,6 +19,7 @@ from experimentstash.base import yaml_files
 from experimentstash.base.errors import CommandLineError, StashError, did_you_mean
 from experimentstash.base.quoting import quoted
 from experimentstash.base.yaml_files import YamlError
+from experimentstash.compose.hydra_compat import search_path
 from experimentstash.compose.loader import CONFIG_NAME, RememberingLoader
 from experimentstash.stash import schema
 from experimentstash.stash.layout import Stash
@@ -261,7 +261,7 @@ def _swept_experiments(overrides: Sequence[str]) -> list[str]:
 
 
 def _loader(stash: Stash) -> RememberingLoader:
-    return RememberingLoader(create_config_search_path(str(stash.conf)))
+    return RememberingLoader(search_path(stash.conf))
 
 
 def _some(names: Sequence[str]) -> str:

@@ -10,19 +10,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import yaml
-from hydra._internal import hydra as hydra_application
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.config_repository import CachingConfigRepository, IConfigRepository
-from hydra._internal.core_plugins.file_config_source import FileConfigSource
-from hydra.core.config_search_path import ConfigSearchPath
-from hydra.core.default_element import ResultDefault
 from hydra.core.override_parser.types import Override
 from hydra.errors import ConfigCompositionException
-from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf, flag_override
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
@@ -30,6 +24,17 @@ from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 from experimentstash.base import yaml_files
 from experimentstash.base.errors import CommandLineError, StashError, did_you_mean
 from experimentstash.base.yaml_files import YamlError
+from experimentstash.compose.hydra_compat import (
+    CachingConfigRepository,
+    ConfigLoaderImpl,
+    ConfigResult,
+    ConfigSearchPath,
+    ConfigSource,
+    FileConfigSource,
+    IConfigRepository,
+    ResultDefault,
+    overriding_with,
+)
 from experimentstash.compose.mistyped import refuse_mistyped
 from experimentstash.stash import parameters
 from experimentstash.stash.parameters import ClashError, Leaf, Leaves, Name
@@ -90,18 +95,6 @@ class StashLoader(ConfigLoaderImpl):
             raise ConfigCompositionException(
                 f"In '{default.config_path}': {type(error).__name__} raised while composing config:\n{error}"
             ).with_traceback(error.__traceback__) from None
-
-
-@contextlib.contextmanager
-def for_hydra_main() -> Iterator[None]:
-    """Let `hydra.main` compose with this loader."""
-    application: Any = hydra_application
-    original = application.ConfigLoaderImpl
-    application.ConfigLoaderImpl = StashLoader
-    try:
-        yield
-    finally:
-        application.ConfigLoaderImpl = original
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
@@ -239,26 +232,22 @@ def _place(path: str, keys: Sequence[Any]) -> str:
 # --- overrides -------------------------------------------------------------------------------------------------------
 
 
-@contextlib.contextmanager
-def _overriding(is_lenient: bool) -> Iterator[None]:
+def _overriding(is_lenient: bool) -> AbstractContextManager[None]:
     """Have overrides of parameters applied here, not by Hydra.
 
     ``is_lenient``: of a sweep as a whole, which knows nothing of what its jobs choose; each of them is looked at later.
     """
-    loader: Any = ConfigLoaderImpl
-    original = loader._apply_overrides_to_config
 
-    def apply(overrides: list[Override], config: DictConfig) -> None:
-        ours = [override for override in overrides if _is_of_params(override)] if PARAMS in config else []
-        original([override for override in overrides if override not in ours] if ours else overrides, config)
-        if ours:
-            _override(ours, config, is_lenient)
+    def make(original: Callable[[list[Override], DictConfig], None]) -> Callable[[list[Override], DictConfig], None]:
+        def apply(overrides: list[Override], config: DictConfig) -> None:
+            ours = [override for override in overrides if _is_of_params(override)] if PARAMS in config else []
+            original([override for override in overrides if override not in ours] if ours else overrides, config)
+            if ours:
+                _override(ours, config, is_lenient)
 
-    loader._apply_overrides_to_config = staticmethod(apply)
-    try:
-        yield
-    finally:
-        loader._apply_overrides_to_config = staticmethod(original)
+        return apply
+
+    return overriding_with(make)
 
 
 def _is_of_params(override: Override) -> bool:

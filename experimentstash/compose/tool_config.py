@@ -20,16 +20,16 @@ from experimentstash.stash.schema import MISSING, CallConfig, EnvironmentConfig,
 
 def composed(stash: Stash, name: str) -> ToolConfig:
     """Return the registration that a run without an experiment would get. Raises what composing raises."""
-    from hydra._internal.utils import create_config_search_path  # here: most registrations need no Hydra, which is slow
-    from hydra.types import RunMode
+    from hydra.types import RunMode  # here: most registrations need no Hydra, which is slow
 
     from experimentstash.compose import config_store
+    from experimentstash.compose.hydra_compat import search_path
     from experimentstash.compose.job_config import without_hydra
     from experimentstash.compose.loader import CONFIG_NAME, Loader
 
     config_store.set_up()
     with config_store.variables(stash):
-        loader = Loader(create_config_search_path(str(stash.conf)))
+        loader = Loader(search_path(stash.conf))
         config = loader.load_configuration(CONFIG_NAME, [f"tool={quoted(name)}"], RunMode.RUN)
         with _outside_a_run(config.hydra.runtime.choices):
             return _tool(without_hydra(config))

@@ -24,17 +24,15 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra._internal.config_loader_impl import get_overrides_dirname
-from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, ValueType
 from omegaconf import MISSING, Container, DictConfig, ListConfig, OmegaConf, ValueNode
-from omegaconf._utils import OmegaConfDumper
 from omegaconf.errors import OmegaConfBaseException
 
 from experimentstash.base import files
 from experimentstash.base.errors import StashError
 from experimentstash.base.output import Meter
+from experimentstash.compose.hydra_compat import ConfigSearchPath, directory_namer, represent_text
 from experimentstash.compose.job_config import (
     USUAL_NAME,
     Circumstances,
@@ -260,7 +258,7 @@ class Variation:
             if node is not None:
                 node._set_value(override.value())
         put(config, "runtime.output_dir", MISSING)  # each job's own
-        put(config, "job.override_dirname", self._dirname(list(overrides)))
+        put(config, "job.override_dirname", self._dirname(overrides))
 
     @functools.cached_property
     def _nodes(self) -> dict[str, Any]:
@@ -268,15 +266,9 @@ class Variation:
         return {key: raw(self.config, *path) for key, path in self.values.items()}
 
     @functools.cached_property
-    def _dirname(self) -> Callable[[list[Override]], str]:
+    def _dirname(self) -> Callable[[Sequence[Override]], str]:
         """How overrides make the name of a directory."""
-        style = self.config.hydra.job.config.override_dirname
-        return functools.partial(
-            get_overrides_dirname,
-            kv_sep=style.kv_sep,
-            item_sep=style.item_sep,
-            exclude_keys=list(style.exclude_keys),
-        )
+        return directory_namer(self.config.hydra.job.config.override_dirname)
 
     @functools.cached_property
     def is_plain(self) -> bool:
@@ -503,5 +495,5 @@ def _dumper() -> Any:
     class Dumper(getattr(yaml, "CDumper", yaml.Dumper)):  # type: ignore[misc]
         pass
 
-    Dumper.add_representer(str, OmegaConfDumper.str_representer)
+    Dumper.add_representer(str, represent_text)
     return Dumper

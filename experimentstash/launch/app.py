@@ -10,10 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hydra import main as hydra_main
-from hydra import version
-from hydra._internal.hydra import Hydra
-from hydra._internal.utils import create_config_search_path
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
@@ -23,11 +19,12 @@ from omegaconf import DictConfig
 from experimentstash.base.errors import StashError, explain_refusal
 from experimentstash.base.output import complain, paper_of, say
 from experimentstash.compose import command_line, sweepers
-from experimentstash.compose.config_store import JOB_NAME, VERSION_BASE, register
+from experimentstash.compose.config_store import JOB_NAME, register
+from experimentstash.compose.hydra_compat import Hydra, behaving, hydra_main, search_path
 from experimentstash.compose.job_config import HydraJob
 from experimentstash.compose.loader import CONFIG_NAME, Loader
 from experimentstash.compose.overrides import meant, refuse_secrets
-from experimentstash.compose.stash_loader import for_hydra_main
+from experimentstash.compose.stash_loader import StashLoader
 from experimentstash.compose.variations import SweepLoader
 from experimentstash.execute.execute import execute
 from experimentstash.launch import callback, continuing, preparing
@@ -71,8 +68,7 @@ def main(argv: Sequence[str], continuation: Continuation | None = None) -> int:
     try:
         with sessions.begun(session):
             if not _run(session, arguments):
-                with for_hydra_main():
-                    hydra_main(config_path=str(stash.conf), config_name=CONFIG_NAME, version_base=VERSION_BASE)(task)()
+                hydra_main(task, stash.conf, CONFIG_NAME, StashLoader)
         if session.bug is not None:
             raise session.bug
     except Shown:
@@ -143,13 +139,13 @@ def _run(session: Session, arguments: Sequence[str]) -> bool:
     is_sweep = len(overrides) < len(arguments)
     if any(word.startswith(("-", "hydra.mode=") if is_sweep else "-") for word in overrides):
         return False
-    version.setbase(VERSION_BASE)
-    search_path = create_config_search_path(str(session.stash.conf))
+    behaving()
+    places = search_path(session.stash.conf)
     loader: Loader
     if is_sweep:
-        loader = session.loader = SweepLoader(search_path)
+        loader = session.loader = SweepLoader(places)
     else:
-        loader = Loader(search_path)
+        loader = Loader(places)
     hydra = Hydra(task_name=JOB_NAME, config_loader=loader)
     GlobalHydra.instance().initialize(hydra)
     try:

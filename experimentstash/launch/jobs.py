@@ -17,8 +17,8 @@ from omegaconf import DictConfig, OmegaConf, read_write
 from experimentstash.base.errors import StashError
 from experimentstash.base.output import Meter
 from experimentstash.compose import sweepers
+from experimentstash.compose.hydra_compat import parsing_once
 from experimentstash.compose.job_config import as_job, put, raw, sweep_directory
-from experimentstash.compose.loader import parsing_once
 from experimentstash.compose.sweepers import NoResultError
 from experimentstash.compose.variations import SweepLoader, Variation
 from experimentstash.launch import app, preparing, session

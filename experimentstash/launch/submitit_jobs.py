@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus
 
 from experimentstash.adapters.slurm import client as slurm_client
@@ -26,6 +25,7 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.files import read_regular
 from experimentstash.base.output import complain, say
 from experimentstash.compose import sweepers
+from experimentstash.compose.hydra_compat import singletons
 from experimentstash.launch import jobs, session
 from experimentstash.launch.slurm.hopeless import Hopeless
 from experimentstash.record import records
@@ -106,7 +106,7 @@ def _submit(
         )
     except (ValueError, TypeError, NameError, RuntimeError, LookupError) as error:
         raise StashError(f"submitit can't make sense of hydra.launcher: {error}") from error
-    state = Singleton.get_state()
+    state = singletons()
     given = [
         (list(batch[index]), "hydra.sweep.dir", first_number + index, f"job_id_for_{first_number + index}", state)
         for index in part

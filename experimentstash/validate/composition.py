@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from hydra._internal.utils import create_config_search_path
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from experimentstash.base.errors import StashError
 from experimentstash.compose import config_store, mistakes
+from experimentstash.compose.hydra_compat import search_path
 from experimentstash.compose.job_config import HydraJob, as_job, own_directory, without_hydra
 from experimentstash.compose.loader import CONFIG_NAME, RememberingLoader
 from experimentstash.freeze.freeze import Request
@@ -24,7 +24,7 @@ class Composer:
     def __init__(self, stash: Stash) -> None:
         self.stash = stash
         config_store.set_up()
-        self._loader = RememberingLoader(create_config_search_path(str(stash.conf)))
+        self._loader = RememberingLoader(search_path(stash.conf))
 
     def compose(self, overrides: Sequence[str], directory: Path | None = None) -> Request:
         """Return what the command line ``overrides`` ask for, ready for `freeze.plan`; nothing is written or started.

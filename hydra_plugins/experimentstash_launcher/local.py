@@ -33,7 +33,7 @@ class LocalLauncher(Launcher):
             self._settings = local.Settings.of(**self._given)
             self._basic = None
             return
-        from hydra._internal.core_plugins.basic_launcher import BasicLauncher
+        from experimentstash.compose.hydra_compat import BasicLauncher
 
         self._basic = BasicLauncher()
         self._basic.setup(hydra_context=hydra_context, task_function=task_function, config=config)

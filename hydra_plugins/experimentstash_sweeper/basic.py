@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper as Stock
 from hydra.core.override_parser.types import Override
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
+
+from experimentstash.compose.hydra_compat import BasicSweeper as Stock
 
 
 class BasicSweeper(Stock):
