@@ -12,14 +12,17 @@ from typing import Any
 import pytest
 import yaml
 
+from experimentstash.base import failpoints
 from experimentstash.base.errors import StashError
 from experimentstash.compose import sweepers
 from experimentstash.launch import continuing
-from experimentstash.record import sweep_list
+from experimentstash.launch.continuing import Continuation
+from experimentstash.record import records, sweep_list
+from experimentstash.record.records import State
 from experimentstash.runs.runs import superseded
 from experimentstash.stash.layout import Stash
 from tests.conftest import PATIENCE, StashUnderTest, wait_until
-from tests.test_launch_local import Scripts, scripts
+from tests.test_launch_local import SHELL, Scripts, scripts
 
 __all__ = ["scripts"]
 
@@ -331,3 +334,46 @@ def test_whoever_comes_second_takes_nothing_away(scripts: Scripts) -> None:
     assert done.returncode == 2 and done.stdout == ""
     (scripts.here / "go").touch()
     assert process.wait(PATIENCE) == 0 and (scripts.root / "multirun/a/multirun.yaml").exists()
+
+
+def test_a_job_that_has_begun_is_never_without_a_record(scripts: Scripts) -> None:
+    scripts.script(TRIES)
+    scripts.cli("-m", "hydra/launcher=local", "+exp=script", "params.n=1")
+    sweep = sweep_directory(scripts)
+    left = {path.name for path in (sweep / "0").iterdir()}
+    found: list[State] = []
+
+    def look(_: str) -> None:
+        found.append(records.read(sweep / "0").state)
+        if len(found) == len(left):
+            raise KeyboardInterrupt
+
+    token = failpoints.observer.set(look)
+    try:
+        continuation = Continuation(Stash(scripts.root), sweep)
+        with pytest.raises(KeyboardInterrupt), continuation.superseding(0, sweep / "0"):
+            raise AssertionError
+        assert {path.name for path in (sweep / "0").iterdir()} == left and not list((sweep / ".superseded").iterdir())
+        with continuation.superseding(0, sweep / "0") as is_taken:
+            run = records.read(sweep / "0")
+            run.state = State.FROZEN
+            records.claim(run, replace=is_taken)
+    finally:
+        failpoints.observer.reset(token)
+    assert found == [State.FAILED] * 2 * len(left) and records.read(sweep / "0").state is State.FROZEN
+    assert {path.name for path in (sweep / ".superseded/0-1").iterdir()} == left
+    assert records.read(sweep / ".superseded/0-1").state is State.FAILED
+
+
+def test_a_try_that_could_not_begin_anew_leaves_the_earlier_one_as_it_is(scripts: Scripts) -> None:
+    scripts.script(TRIES)
+    scripts.cli("-m", "hydra/launcher=local", "+exp=script", "params.n=1")
+    sweep = sweep_directory(scripts)
+    kept = {path: path.read_bytes() for path in (sweep / "0").rglob("*") if path.is_file()}
+    registration = f"path: tools/sh\n{SHELL}".replace("none", "requirements")
+    scripts.write("conf/tool/sh.yaml", f"{registration}python_version: '3.99'\n")
+    scripts.write("tools/sh/requirements.txt", "")
+    done = scripts.cli("resume", str(sweep))
+    assert done.returncode == 1 and "3.99" in done.stderr
+    assert {path: path.read_bytes() for path in (sweep / "0").rglob("*") if path.is_file()} == kept
+    assert not (sweep / ".superseded").exists()

@@ -8,6 +8,7 @@ import math
 import re
 import sys
 import types
+import typing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from experimentstash.base.errors import StashError
 from experimentstash.freeze import calls
 from experimentstash.freeze.calling.arguments import build
 from experimentstash.stash.schema import CallConfig, CallStyle
-from tests.receivers.harness import NAMES, calling, declares, received, same, spelled
+from tests.receivers.harness import NAMES, calling, declares, received, same, shares_kept, spelled
 
 # What a field is annotated with, and its default.
 TYPES = {
@@ -198,7 +199,7 @@ def written(how: calls.Calling, params: dict[str, Any]) -> list[str]:
 
 
 def quietly(function: Callable[[list[str]], Any], argv: list[str]) -> Any:
-    with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()), shares_kept():
         return plain(function(list(argv)))
 
 
@@ -275,3 +276,9 @@ def test_a_value_of_any_type_for_any_option(name: str) -> None:
             if not is_same(got, value):
                 wrong.append((key, value, got, argv))
     assert not wrong
+
+
+@pytest.mark.parametrize("name", ["pyrallis", "draccus"])
+def test_a_library_writes_into_nothing_that_all_share(name: str) -> None:
+    assert received(name, ["--mapping", "{a: 1}"])["mapping"] == {"a": 1}
+    assert "__name__" not in vars(typing.Dict[str, int])

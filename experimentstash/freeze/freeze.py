@@ -309,10 +309,15 @@ def _looked_at_limits(config: StashConfig) -> str:
     return limits.warning_signal(config.grace.signal)
 
 
-def freeze(planned: Plan, announce: Callable[[str], None], checkouts: Checkouts | None = None) -> Run:
+def freeze(
+    planned: Plan,
+    announce: Callable[[str], None],
+    checkouts: Checkouts | None = None,
+    claim: Callable[[Run], None] = records.claim,
+) -> Run:
     """Make the tool's environment if needed and write the run's record and files into its directory.
 
-    Whoever freezes many runs gives all of them the same ``checkouts``.
+    Whoever freezes many runs gives all of them the same ``checkouts``. ``claim`` writes the record, before the files.
     """
     environments.make(planned.recipe, announce=announce)
     request, frozen, pin = planned.request, planned.request.frozen, planned.pin
@@ -355,7 +360,7 @@ def freeze(planned: Plan, announce: Callable[[str], None], checkouts: Checkouts 
         if run.code.dirty:
             run.notes.append(f"the code is commit {pin.commit[:12]}, which is asked for, and what is changed since")
     run_places.remember(request.stash, request.directory, request.sweep)
-    records.claim(run)
+    claim(run)
     try:
         for name, text in {**planned.files, **packages}.items():
             write_atomically(run.path / name, text)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +16,8 @@ from experimentstash.adapters.slurm.query import Enquiry
 from experimentstash.adapters.this_process import supervisor_here
 from experimentstash.base import typed, yaml_files
 from experimentstash.base.errors import StashError
-from experimentstash.base.files import kind_at, locked, read_regular
+from experimentstash.base.failpoints import step
+from experimentstash.base.files import kind_at, locked, read_regular, remove
 from experimentstash.base.output import say
 from experimentstash.base.quoting import in_quotes
 from experimentstash.code import worktrees
@@ -236,19 +238,34 @@ class Continuation:
         return run.path if run is not None and run.command.argv else None
 
     def take_up(self, planned: Plan) -> Run | None:
-        """Return the run of a job, ready for its next attempt; None if it is to be frozen and begun anew.
-
-        What an earlier try has left is then moved aside.
-        """
+        """Return the run of a job, ready for its next attempt; None if it is to be frozen and begun anew."""
         run = self._earlier.get(planned.request.number)
-        if run is None:
+        if run is None or not _goes_on(run):
             return None
-        if _goes_on(run):
-            reopened = reopen(self._stash, run)
-            fresh = draft(planned)
-            reopened.resources, reopened.timeout, reopened.grace = fresh.resources, fresh.timeout, fresh.grace
-            records.write(reopened)
-            return reopened
+        reopened = reopen(self._stash, run)
+        fresh = draft(planned)
+        reopened.resources, reopened.timeout, reopened.grace = fresh.resources, fresh.timeout, fresh.grace
+        records.write(reopened)
+        return reopened
+
+    @contextlib.contextmanager
+    def superseding(self, number: int | None, directory: Path) -> Iterator[bool]:
+        """Move aside what an earlier try of a job has left, while its next one begins in ``directory``.
+
+        Yields whether a record stands there, to be replaced: a job that has begun is never without one.
+        """
+        earlier = self._earlier.get(number)
+        if earlier is None:
+            yield False
+        elif os.path.samefile(earlier.path, directory):
+            _move_content(directory, self._aside(earlier))
+            yield True
+        else:
+            yield False
+            os.rename(earlier.path, self._aside(earlier))
+
+    def _aside(self, run: Run) -> Path:
+        """Return where an earlier try of a run goes."""
         aside = self.sweep / records.ASIDE
         if kind_at(aside) not in ("a directory", None):
             raise StashError(f"{aside} is {kind_at(aside)}, where a directory must be.", f"move it away: {aside}")
@@ -256,8 +273,26 @@ class Continuation:
         number = 1
         while os.path.lexists(target := aside / f"{run.path.name}-{number}"):
             number += 1
-        os.rename(run.path, target)
-        return None
+        return target
+
+
+def _move_content(directory: Path, target: Path) -> None:
+    """Move all that is in a run's directory to a new one; its record is there and here then."""
+    moved: list[str] = []
+    target.mkdir(directory.stat().st_mode & 0o777)
+    try:
+        os.link(directory / records.FILE_NAME, target / records.FILE_NAME)
+        for name in os.listdir(directory):
+            if name != records.FILE_NAME:
+                step(f"move {name} aside")
+                os.rename(directory / name, target / name)
+                moved.append(name)
+        step("moved aside")
+    except BaseException:
+        for name in moved:
+            os.rename(target / name, directory / name)
+        remove(target)
+        raise
 
 
 def _goes_on(run: Run) -> bool:

@@ -94,11 +94,12 @@ def prepare_job(job: Job) -> Prepared | None:
             return Prepared(taken_up, planned.secrets)
         with making(seen.directory):
             seen.directory.mkdir(parents=True, exist_ok=True)
-        job.keep(seen.directory)
         for line in set(lack_of_gpus(request)) - session.said:
             say(line)
             session.said.add(line)
-        run = freeze(planned, announce=say, checkouts=session.checkouts)
+        run = freeze(
+            planned, announce=say, checkouts=session.checkouts, claim=lambda run: _claim(session, job, seen, run)
+        )
         if session.sweep is not None and not run.path.is_relative_to(session.sweep):
             session.elsewhere.append(run.path)
         return Prepared(run, planned.secrets)
@@ -115,6 +116,15 @@ def prepare_job(job: Job) -> Prepared | None:
     if needs_result:
         raise mistake
     return None
+
+
+def _claim(session: Session, job: Job, seen: Circumstances, run: Run) -> None:
+    """Have a run's directory become its own, in place of an earlier try's."""
+    continuation = session.continuation
+    none = contextlib.nullcontext(False)
+    with none if continuation is None else continuation.superseding(seen.number, seen.directory) as is_taken:
+        job.keep(seen.directory)
+        records.claim(run, replace=is_taken)
 
 
 def _check_program(session: Session, planned: Plan) -> None:

@@ -286,14 +286,17 @@ def moment(text: str) -> float:
     return datetime.datetime.fromisoformat(text).timestamp()
 
 
-def claim(run: Run) -> None:
-    """Write the first record of a run; StashError if its directory already holds one."""
+def claim(run: Run, *, replace: bool = False) -> None:
+    """Write the first record of a run; StashError if its directory already holds one, unless that is to be replaced."""
     make_directory(run.path)
     run.inode = os.stat(run.directory).st_ino
     path = os.path.join(run.directory, FILE_NAME)
     try:
         if run.state.is_final:
-            write_atomically(path, _text(run), replace=False)
+            write_atomically(path, _text(run), replace=replace)
+        elif replace:
+            write_atomically(_room(run), _roomy(_text(run)))
+            write_atomically(path, _text(run))
         else:
             write_atomically(path, _roomy(_text(run)), replace=False, spare=_room(run))
     except FileExistsError as error:

@@ -6,10 +6,13 @@ import contextlib
 import importlib
 import io
 import math
-from collections.abc import Callable, Mapping
+import typing
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from experimentstash.freeze import calls
 from experimentstash.freeze.calls import Calling
@@ -140,9 +143,29 @@ def receiver(name: str) -> Callable[[list[str]], Mapping[str, Any]]:
     return found
 
 
+@contextlib.contextmanager
+def shares_kept() -> Iterator[None]:
+    """Keep typing's objects, of which all in this process have the same, from being named by a library.
+
+    pyrallis and draccus do that, for their help; it would be in OmegaConf's messages afterwards.
+    """
+    kind: Any = typing._BaseGenericAlias  # type: ignore[attr-defined]
+    plainly = kind.__setattr__
+
+    def write(self: Any, name: str, value: Any) -> None:
+        if name == "__name__":
+            raise AttributeError(name)
+        plainly(self, name, value)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kind, "__setattr__", write)
+        yield
+
+
 @cache
 def defaults(name: str) -> Mapping[str, Any]:
-    return dict(receiver(name)(["--required=True"] if name == "tyro" else []))
+    with shares_kept():
+        return dict(receiver(name)(["--required=True"] if name == "tyro" else []))
 
 
 def received(name: str, words: list[str]) -> Mapping[str, Any]:
@@ -151,7 +174,7 @@ def received(name: str, words: list[str]) -> Mapping[str, Any]:
         words = ["--required", "True", *words]
     said = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said), shares_kept():
             return receiver(name)(words)
     except (SystemExit, Exception) as error:
         raise AssertionError(f"{words} ended the tool: {error!r} {said.getvalue()[-300:]}") from error
