@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -254,6 +254,25 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     yield directory
     left = [path.name for path in directory.iterdir() if path.name not in (".cache", ".config", ".local")]
     assert not left, f"the test wrote into the home directory: {left}"
+
+
+@pytest.fixture(autouse=True)
+def composing_from_prepared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have `tool add` start the command line that checks its example from the prepared process, as ``cli`` does."""
+    adding = sys.modules.get("experimentstash.tools.adding")
+    if adding is None or sys.platform != "linux":
+        return
+    start = adding.run
+
+    def run(argv: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        if [*argv[:3]] != [sys.executable, "-m", "experimentstash"]:
+            return start(argv, **options)
+        done = prepared().run(argv[3:], options["cwd"], options["env"], options["timeout"])
+        if done.returncode != 0:
+            raise adding.CommandError(argv, done.returncode, done.stdout, done.stderr)
+        return done
+
+    monkeypatch.setattr(adding, "run", run)
 
 
 @pytest.fixture

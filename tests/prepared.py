@@ -28,6 +28,7 @@ from pathlib import Path
 
 # What is read when Python starts, or when packages are imported: with one of these a command is started anew.
 READ_AT_START = ("PYTHON", "LC_", "LANG", "TZ", "LD_")
+_OF_ONE_TEST = ("PYTEST_CURRENT_TEST", "EXPERIMENTSTASH_")
 
 
 class Prepared:
@@ -39,8 +40,8 @@ class Prepared:
             self._process = subprocess.Popen(
                 [sys.executable, __file__, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
-                # It isn't the first test's alone, and doesn't end with that.
-                env={name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"},
+                # It isn't the first test's alone, nor of what that is about, and doesn't end with that.
+                env={name: value for name, value in os.environ.items() if not name.startswith(_OF_ONE_TEST)},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 start_new_session=True,
