@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.output import PLAIN, Paper, Style
 from experimentstash.base.text import cells, clean, shorten
 

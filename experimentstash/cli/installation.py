@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from experimentstash import __version__
 from experimentstash.adapters.git import command as git
+from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.names import remote_problem
 from experimentstash.base.process import run
 

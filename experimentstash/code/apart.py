@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from experimentstash.adapters.git import command as git
+from experimentstash.base.dataclass_light import dataclass
 from experimentstash.code import copies, written
 from experimentstash.code.results import REMAKEABLE
 from experimentstash.record.records import Apart, Command

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from experimentstash.adapters.git import command as git
+from experimentstash.base.dataclass_light import dataclass, replace
 from experimentstash.base.files import write_atomically
 from experimentstash.code.patches import withhold
 from experimentstash.code.results import among, is_source
@@ -109,7 +108,7 @@ class Checkouts:
         clean = {
             path for path in status.littered if path in changed and not self._is_dirty(status.root / path, outputs)
         }
-        return dataclasses.replace(
+        return replace(
             status,
             changed=tuple(sorted(changed - left_by_runs - clean)),
             untracked=tuple(sorted(untracked - left_by_runs)),

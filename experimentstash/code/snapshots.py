@@ -8,10 +8,10 @@ from __future__ import annotations
 import shlex
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from experimentstash.adapters.git import command as git
+from experimentstash.base.dataclass_light import dataclass, field
 from experimentstash.base.errors import StashError
 from experimentstash.code import results, written
 from experimentstash.code.patches import withhold

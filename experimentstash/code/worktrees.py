@@ -12,13 +12,11 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import hashlib
 import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from experimentstash.adapters import procfs
@@ -27,6 +25,7 @@ from experimentstash.adapters.procfs import Identity
 from experimentstash.adapters.python import editable
 from experimentstash.adapters.this_process import supervisor_here
 from experimentstash.base import files, typed
+from experimentstash.base.dataclass_light import dataclass, replace
 from experimentstash.base.errors import StashError
 from experimentstash.base.failpoints import step
 from experimentstash.base.files import make_private
@@ -67,7 +66,7 @@ class Frozen:
 
     def adapted(self, tool: ToolConfig) -> ToolConfig:
         """Return the tool's registration with the paths that its runs are to use."""
-        call = dataclasses.replace(
+        call = replace(
             tool.call,
             config_dir=tool.call.config_dir and self.configs[tool.call.config_dir],
             config_path=tool.call.config_path and self.configs[tool.call.config_path],
@@ -76,8 +75,8 @@ class Frozen:
         if environment.interpreter and not (self.directory / environment.interpreter).exists():
             # A Python that exists is no code, and git ignores it.
             interpreter = str(self.live / Path(environment.interpreter).expanduser())
-            environment = dataclasses.replace(environment, interpreter=interpreter)
-        return dataclasses.replace(tool, call=call, environment=environment)
+            environment = replace(environment, interpreter=interpreter)
+        return replace(tool, call=call, environment=environment)
 
     def search_path(self, kind: EnvironmentKind, python: Path | None) -> list[Path]:
         """Return where Python must look before it looks into its environment.

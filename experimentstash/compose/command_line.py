@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
+from experimentstash.base.dataclass_light import dataclass, replace
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import kind_at
 from experimentstash.compose.hydra_compat import get_args_parser
@@ -114,4 +113,4 @@ def in_places(stash: Stash, line: CommandLine) -> Stash:
             searchpath = tuple(map(str, entries)) if isinstance(entries, list) else None
     if not more and searchpath is None:
         return stash
-    return dataclasses.replace(stash, more_dirs=more, searchpath=searchpath)
+    return replace(stash, more_dirs=more, searchpath=searchpath)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from experimentstash.base import files
+from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
 
 # In a run's directory, in the one that hydra.output_subdir names.

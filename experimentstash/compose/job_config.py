@@ -8,7 +8,6 @@ import os
 import pickle
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Protocol
@@ -18,6 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from experimentstash.base.dataclass_light import dataclass
 from experimentstash.compose.loader import pickled
 from experimentstash.stash import parameters
 from experimentstash.stash.schema import CallStyle, StashConfig

@@ -10,7 +10,6 @@ is composed anew.
 from __future__ import annotations
 
 import copy
-import dataclasses
 import functools
 import itertools
 import os
@@ -30,6 +29,7 @@ from omegaconf import MISSING, Container, DictConfig, ListConfig, OmegaConf, Val
 from omegaconf.errors import OmegaConfBaseException
 
 from experimentstash.base import files
+from experimentstash.base.dataclass_light import replace
 from experimentstash.base.errors import StashError
 from experimentstash.base.output import Meter
 from experimentstash.compose.hydra_compat import ConfigSearchPath, directory_namer, represent_text
@@ -208,7 +208,7 @@ class _Parser:
             self._known[key] = self._parser.parse_override(f"{key}=0")
         number = float if plain["part"] else int
         value = plain["word"] if plain["number"] is None else number(plain["number"])
-        return dataclasses.replace(self._known[key], _value=value, input_line=line)
+        return replace(self._known[key], _value=value, input_line=line)
 
 
 class Variation:
@@ -298,7 +298,7 @@ class Variation:
         if self._circumstances is None or self._sweep is None:
             self._circumstances = circumstances(hydra, self.config)
             return self._circumstances
-        return dataclasses.replace(
+        return replace(
             self._circumstances,
             directory=Path(raw(hydra, "runtime", "output_dir")._value()),
             number=number_of(hydra),

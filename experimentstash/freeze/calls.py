@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from experimentstash.base.dataclass_light import dataclass, field, replace
 from experimentstash.base.errors import StashError
 from experimentstash.freeze.calling import command_line, ways, words
 from experimentstash.freeze.declared import kinds, program

@@ -11,7 +11,6 @@ import shlex
 import time
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from experimentstash.adapters.python.installed import Installed
 from experimentstash.adapters.this_process import supervisor_here
 from experimentstash.adapters.wandb import variables as wandb_variables
 from experimentstash.base import limits, permissions
+from experimentstash.base.dataclass_light import dataclass, field
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import write_atomically
 from experimentstash.base.process import LEAKS

@@ -7,7 +7,6 @@ import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from experimentstash.adapters.slurm.query import Enquiry
 from experimentstash.adapters.this_process import supervisor_here
 from experimentstash.base import typed, yaml_files
+from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
 from experimentstash.base.failpoints import step
 from experimentstash.base.files import kind_at, locked, read_regular, remove

@@ -12,11 +12,11 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experimentstash.adapters import gpus, procfs
+from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
 from experimentstash.base.output import can_redraw, complain, say
 from experimentstash.base.signals import REQUESTS, SignalQueue

@@ -6,13 +6,13 @@ import contextlib
 import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from experimentstash.base.dataclass_light import dataclass, replace
 from experimentstash.base.errors import SecretError, StashError, explain_refusal, is_of_surroundings
 from experimentstash.base.output import complain, say
 from experimentstash.base.redaction import find_secret, is_secret_variable, literal_secret

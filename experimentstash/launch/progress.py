@@ -9,10 +9,10 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from experimentstash.base import tables
+from experimentstash.base.dataclass_light import dataclass, field
 from experimentstash.base.durations import describe
 from experimentstash.base.output import PREFIX, Paper, Style, as_prose, say
 from experimentstash.base.tables import Column, Styled

@@ -9,10 +9,10 @@ import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from experimentstash.base.dataclass_light import dataclass, field
 from experimentstash.base.errors import StashError
 from experimentstash.code.provenance import Checkouts
 from experimentstash.compose import config_store

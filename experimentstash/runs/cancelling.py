@@ -9,7 +9,6 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from experimentstash.adapters import procfs
@@ -18,6 +17,7 @@ from experimentstash.adapters.slurm import job as slurm
 from experimentstash.adapters.slurm import task_file
 from experimentstash.adapters.slurm.client import Job
 from experimentstash.adapters.slurm.query import Enquiry
+from experimentstash.base.dataclass_light import dataclass, field
 from experimentstash.base.durations import describe
 from experimentstash.base.errors import EXIT_INTERRUPTED, StashError
 from experimentstash.execute.execute import GRACE_HERE, GRACE_IN_JOB, Execution

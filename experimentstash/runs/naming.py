@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from experimentstash.adapters.slurm.query import Enquiry
+from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import kind_at
 from experimentstash.base.output import say

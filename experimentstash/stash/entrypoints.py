@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import shlex
-from dataclasses import dataclass
 from pathlib import Path
 
+from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
 
 

@@ -8,7 +8,6 @@ import shlex
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from experimentstash.adapters.git import command as git
@@ -16,6 +15,7 @@ from experimentstash.adapters.git import submodules
 from experimentstash.adapters.git.nested import LeftOut
 from experimentstash.adapters.git.submodules import Entry, Superproject
 from experimentstash.adapters.python import modules
+from experimentstash.base.dataclass_light import dataclass, replace
 from experimentstash.base.errors import StashError, did_you_mean
 from experimentstash.base.names import LinkMap, Url, check_reference, check_tool_name, check_url
 from experimentstash.base.process import CommandError, clean_environment, run

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from experimentstash.adapters.python import installed, modules
 from experimentstash.adapters.python.installed import Installed
+from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
 from experimentstash.base.names import check_tool_name
 from experimentstash.stash import entrypoints

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from experimentstash.adapters.git import command as git
 from experimentstash.adapters.git import submodules
 from experimentstash.adapters.git.submodules import Superproject
+from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import read_text
 from experimentstash.stash.layout import Stash

@@ -6,12 +6,12 @@ import os
 import re
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from experimentstash.adapters.git import submodules
 from experimentstash.adapters.git.submodules import Entry, Superproject, Work
 from experimentstash.base import files
+from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError, did_you_mean
 from experimentstash.base.files import make_private
 from experimentstash.base.names import check_tool_name, transport_problem

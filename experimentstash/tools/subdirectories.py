@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import shlex
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from urllib.parse import urlsplit
 
 from experimentstash.adapters.git import submodules
 from experimentstash.adapters.git.submodules import Superproject, git
+from experimentstash.base.dataclass_light import replace
 from experimentstash.base.errors import StashError, did_you_mean
 from experimentstash.base.names import Url, inner_path_problem
 from experimentstash.stash.layout import Stash
@@ -89,7 +89,7 @@ def with_environment_from_above(checkout: Path, inner: str, detected: Detection)
         found = detection.detect_environment(above)
         if found.file is not None:
             up = os.path.relpath(above, directory)
-            return dataclasses.replace(
+            return replace(
                 detected,
                 kind=found.kind,
                 file=f"{up}/{found.file}",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import re
 import shlex
@@ -11,10 +10,10 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from experimentstash.base import files
+from experimentstash.base.dataclass_light import dataclass, replace
 from experimentstash.base.errors import EXIT_NOT_FOUND, StashError
 from experimentstash.base.process import CommandError, run, which
 
@@ -167,7 +166,7 @@ def _with_nested(found: Status) -> Status:
         if _passed_over(place) or (place / ".gitmodules").is_file():
             inner = status(place)
             changed += [path] if inner is not None and inner.changed else []
-    return dataclasses.replace(found, changed=tuple(changed))
+    return replace(found, changed=tuple(changed))
 
 
 def known_status(directory: Path) -> Status | None:

@@ -10,7 +10,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen
 from typing import IO
@@ -19,6 +18,7 @@ from experimentstash.adapters import procfs
 from experimentstash.adapters.git.command import GitError, environment, explained, looking_everywhere, toplevel
 from experimentstash.adapters.git.nested import LeftOut, leaving_out
 from experimentstash.base import files
+from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import EXIT_NOT_FOUND, StashError
 from experimentstash.base.failpoints import step
 from experimentstash.base.names import LinkMap, Url, inner_path_problem, remote_problem

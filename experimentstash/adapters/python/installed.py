@@ -6,11 +6,11 @@ import json
 import os
 import shutil
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
 from experimentstash.base.process import CommandError, clean_environment, run
 from experimentstash.stash.entrypoints import Entrypoint

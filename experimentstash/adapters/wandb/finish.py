@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from experimentstash.adapters.wandb import runs as wandb_runs
 from experimentstash.adapters.wandb import sync as wandb_sync
 from experimentstash.adapters.wandb.runs import WandbRun
 from experimentstash.adapters.wandb.sync import Status
+from experimentstash.base.dataclass_light import dataclass
 
 # How long wandb may take to let go of its log after the tool's death (wandb-core: 0.1 s; wandb 0.17: 2.6 s), in
 # seconds, and the part of the time limit that this may use up.

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from experimentstash.base.dataclass_light import dataclass
 
 # Fields of Record: its number, a mark of ours, and the kinds of record.
 NUMBER = 1

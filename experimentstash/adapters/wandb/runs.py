@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from experimentstash.adapters.wandb import log as wandb_log
 from experimentstash.adapters.wandb import log_records as wandb_records
 from experimentstash.adapters.wandb import places as wandb_places
 from experimentstash.adapters.wandb.log_records import RunPath
+from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.files import kind_at, open_regular
 
 POLL = 0.02

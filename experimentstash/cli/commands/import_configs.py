@@ -7,9 +7,9 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import inside, make_private
 from experimentstash.stash.layout import Stash, find_stash

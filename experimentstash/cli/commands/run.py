@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
+from experimentstash.base.dataclass_light import replace
 from experimentstash.base.errors import StashError
 from experimentstash.base.quoting import quoted
 from experimentstash.compose import command_line

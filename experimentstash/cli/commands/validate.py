@@ -16,10 +16,10 @@ import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 from experimentstash.adapters.git import command as git
+from experimentstash.base.dataclass_light import dataclass, replace
 from experimentstash.base.errors import StashError, did_you_mean
 from experimentstash.base.output import PLAIN, PROSE_WIDTH, Paper, Style, as_prose, paper_of, say
 from experimentstash.base.process import CommandError
@@ -199,7 +199,7 @@ class _Findings:
         """Return a problem with the line that it is about, if that can be told."""
         if problem.line is not None or not problem.where.endswith(".yaml"):
             return problem
-        return dataclasses.replace(problem, line=line_of(self._root / problem.where, problem.what))
+        return replace(problem, line=line_of(self._root / problem.where, problem.what))
 
 
 def _chosen(stash: Stash, tool: str | None, pattern: str | None) -> tuple[list[str], list[Organizer]]:

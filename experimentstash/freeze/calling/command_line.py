@@ -7,11 +7,11 @@ import math
 import re
 import shlex
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from experimentstash.base.dataclass_light import dataclass, field
 from experimentstash.base.errors import StashError
 from experimentstash.freeze.calling import ways, words
 from experimentstash.freeze.calling.ways import Way

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from experimentstash.base.dataclass_light import replace
 from experimentstash.freeze.calling.command_line import Dialect
 from experimentstash.stash.schema import CallConfig, CallStyle
 
@@ -23,5 +23,5 @@ def arguments(
 ) -> list[str]:
     """Return the words after the entrypoint. A key that begins with a dash is a flag of the tool itself."""
     config = call.experiment or "--config"
-    named = dataclasses.replace(call, experiment=config)
+    named = replace(call, experiment=config)
     return DIALECT.arguments(named, experiment, params, extra, run_directory, prefix=f"{config.lstrip('-')}.")

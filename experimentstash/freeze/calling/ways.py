@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError, did_you_mean
 from experimentstash.stash.schema import CallConfig
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import replace
 
+from experimentstash.base.dataclass_light import replace
 from experimentstash.freeze.declared.kinds import BOOLEAN, FLOAT, INTEGER, TEXT, UNKNOWN, list_of
 from experimentstash.freeze.declared.option import (
     Declared,

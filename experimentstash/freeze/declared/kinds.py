@@ -6,10 +6,11 @@ import ast
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import PurePosixPath
 from typing import Any
+
+from experimentstash.base.dataclass_light import dataclass
 
 _NAMES = {
     **dict.fromkeys(("int", "PositiveInt", "NonNegativeInt"), "integer"),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
+from experimentstash.base.dataclass_light import dataclass
 from experimentstash.freeze.declared.kinds import UNKNOWN, Kind
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from experimentstash.base import files
+from experimentstash.base.dataclass_light import dataclass, replace
 from experimentstash.freeze.declared import click, library
 from experimentstash.freeze.declared.option import Declared, takes_unknown
 from experimentstash.stash.schema import CallStyle

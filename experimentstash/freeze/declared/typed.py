@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 
+from experimentstash.base.dataclass_light import dataclass, replace
 from experimentstash.freeze.declared import kinds, training_arguments
 from experimentstash.freeze.declared.kinds import BOOLEAN, NULL, TEXT, UNKNOWN, Kind
 from experimentstash.freeze.declared.option import (

@@ -9,10 +9,10 @@ import configparser
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
 from experimentstash.freeze.environment import poetry
 from experimentstash.stash.schema import EnvironmentKind

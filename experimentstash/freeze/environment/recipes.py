@@ -13,10 +13,10 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
 from experimentstash.freeze.environment import declarations
 from experimentstash.freeze.environment.declarations import PROJECT_FILES, is_package, read, script_block, workspace

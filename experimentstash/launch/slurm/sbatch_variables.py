@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+
+from experimentstash.base.dataclass_light import dataclass
 
 # The options that variables may fill; of two variables for one option the first.
 _FILLING = {

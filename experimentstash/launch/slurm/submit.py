@@ -12,7 +12,6 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,7 @@ from experimentstash.adapters.slurm import job_terms, task_file
 from experimentstash.adapters.slurm import query as slurm_query
 from experimentstash.adapters.slurm.client import Job as SlurmJob
 from experimentstash.adapters.slurm.job_terms import ClusterTerms
+from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import write_atomically
 from experimentstash.base.output import complain, say

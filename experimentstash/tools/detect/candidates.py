@@ -7,12 +7,12 @@ import configparser
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
 from experimentstash.base import files
+from experimentstash.base.dataclass_light import dataclass, field, replace
 from experimentstash.base.errors import StashError
 from experimentstash.freeze.declared import program
 from experimentstash.freeze.declared.option import Declared, Option

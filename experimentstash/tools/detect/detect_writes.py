@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+
+from experimentstash.base.dataclass_light import dataclass
 
 # Functions and methods that write to a path, by their last names: the position of that argument, and its names.
 _WRITERS: dict[str, tuple[int | None, tuple[str, ...]]] = {

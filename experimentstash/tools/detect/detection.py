@@ -9,10 +9,10 @@ import configparser
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from experimentstash.base.dataclass_light import dataclass
 from experimentstash.freeze.environment import declarations, poetry
 from experimentstash.stash.schema import EnvironmentKind
 from experimentstash.tools.detect import candidates, detect_writes
@@ -36,7 +36,7 @@ class Detection:
     python_is_read: bool  # uv reads that itself where it stands
     description: str
     candidates: tuple[Candidate, ...]  # the first with what it declares of its command line
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
     writes: tuple[Write, ...] = ()  # where the best candidate seems to write below its working directory
     lacking: tuple[str, ...] = ()  # what the best candidate imports though nothing says that it needs it
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from experimentstash.base import files
+from experimentstash.base.dataclass_light import dataclass
 from experimentstash.tools.detect.sources import Source
 
 _EXPERIMENT_GROUPS = ("experiment", "experiments", "exp")

@@ -6,10 +6,10 @@ import ast
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from experimentstash.base import files
+from experimentstash.base.dataclass_light import dataclass
 from experimentstash.freeze.declared import library, option, program
 from experimentstash.stash.schema import CallStyle
 

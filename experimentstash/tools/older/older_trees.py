@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from experimentstash.adapters.git import command as git
+from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.names import remote_problem
 
 _EXPERIMENTS = "experiment"
