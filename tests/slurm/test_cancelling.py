@@ -15,7 +15,7 @@ from experimentstash.runs import cancelling
 from experimentstash.stash.layout import find_stash
 from tests.conftest import StashUnderTest, bare_stash
 from tests.slurm.conftest import eventually
-from tests.slurm.test_launcher import LINKED, OPTIONS, Submission, slurm, submit
+from tests.slurm.test_launcher import LINKED, OPTIONS, Submission, slurm, start_now, submit
 
 EIGHT = "params.fail=0,0,0,0,0,0,0,0"
 HELD = "+resources.extra.hold=true"
@@ -143,8 +143,10 @@ def test_in_the_moment_after_a_requeue(plain: StashUnderTest) -> None:
 def test_a_request_that_comes_before_a_requeue_holds_for_the_next_attempt(plain: StashUnderTest) -> None:
     sweep = submit(plain, "+exp=linked", "resources.time=30m")
     directory = sweep.started()
-    slurm("scontrol", "requeue", f"{sweep.jobs[0]}_0")
+    job = f"{sweep.jobs[0]}_0"
+    slurm("scontrol", "requeue", job)
     (directory / "cancel").touch()  # as `cancel` does first
+    eventually(lambda: start_now(job))
     record = sweep.ended()[0]
     assert record["state"] == "cancelled"
     assert not (directory / "output.2.log").exists()

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import re
-import socket
 import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import PATIENCE, StashUnderTest
-from tests.slurm.conftest import eventually, instead_of
+from tests.conftest import PATIENCE, StashUnderTest, bare_stash
+from tests.slurm.conftest import eventually, instead_of, withdraw
 from tests.slurm.test_launcher import OPTIONS, Submission, slurm, start_now, submit
 
 # Says in its directory when it is at work, and what it saved, which takes --take seconds; continued, it completes.
@@ -93,6 +93,39 @@ def preempting(cpus: int = 8) -> Iterator[None]:
         slurm("scancel", job.strip())
 
 
+def is_gone(job: str) -> bool:
+    states = ("CANCELLED", "COMPLETED", "FAILED", "NODE_FAIL", "PREEMPTED", "TIMEOUT")
+    return slurm("squeue", "-h", "-r", "-t", "all", "-j", job, "-o", "%T").strip() in states
+
+
+@dataclass
+class Day:
+    """What takes as long as a job may, all of it going on at the same time while the other tests run."""
+
+    warned: Submission
+    unwarned: Submission
+    unanswered: Submission
+    stock: subprocess.Popen[str]
+    silence: Path
+
+
+@pytest.fixture(scope="module", autouse=True)
+def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
+    folder = tmp_path_factory.mktemp("day")
+    tools = with_tools(bare_stash(folder))
+    home = {"HOME": str(tmp_path_factory.mktemp("home"))}
+    minute = ("resources.time=1m", "grace.seconds=30", "grace.signal=USR1")
+    stock = ("hydra/launcher=submitit_slurm", "hydra.launcher.timeout_min=1", *minute[1:])
+    warned = submit(tools, "+exp=plain", *minute, **home)
+    unwarned = submit(tools, "+exp=plain", "resources.time=1m", "grace.seconds=0", **home)
+    unanswered = submit(tools, "+exp=able", *minute, **home, **silent(folder))
+    process = tools.start("-m", "+exp=plain", "params.catch=USR1", *stock, **home)
+    yield Day(warned, unwarned, unanswered, process, folder / "silent")
+    process.kill()
+    process.communicate()
+    withdraw(tools.root)
+
+
 SCAVENGING = ("resources.partition=scavenge", "resources.cpus=8")
 
 
@@ -120,6 +153,63 @@ def test_submitits_own_signal_is_ours(tools: StashUnderTest) -> None:
     record = tools.record(directory)
     assert record["state"] == "cancelled" and "SIGUSR2 came, from SLURM or by hand" in record["reason"]
     assert saved(record) == "SIGTERM"
+
+
+def test_a_log_is_followed_into_the_next_attempt(tools: StashUnderTest) -> None:
+    sweep = submit(tools, "+exp=able", "+resources.extra.hold=true")
+    (record,) = sweep.records()
+    follower = tools.start("logs", record["id"], "-f")
+    assert follower.stderr is not None
+    assert "is queued; waiting until SLURM starts it" in follower.stderr.readline()
+    slurm("scontrol", "release", sweep.jobs[0])
+    (record,) = at_work(sweep)
+    job = record["supervisor"]["slurm_job"]
+    slurm("scontrol", "requeue", job)
+    heard = []
+    while not any("waiting until SLURM starts it for attempt 2" in line for line in heard):
+        heard.append(follower.stderr.readline())
+        assert heard[-1], heard
+    eventually(lambda: start_now(job))
+    stdout, stderr = follower.communicate(timeout=PATIENCE)
+    assert follower.returncode == 0 and "Traceback" not in stderr
+    assert "attempt 2\n" in stderr and stderr.endswith(f"{record['id']}: completed\n")
+    assert stdout == "first\nresumed\n"
+
+
+def test_a_job_that_somebody_ends(tools: StashUnderTest) -> None:
+    sweep = submit(tools, "+exp=able", "params.take=0.5")
+    (record,) = at_work(sweep)
+    slurm("scancel", record["supervisor"]["slurm_job"])
+    (record,) = sweep.ended()
+    assert record["state"] == "cancelled" and "its SLURM job was cancelled" in record["reason"]
+    assert promised(record) <= 5 and record["job_end"]["is_known"]
+    eventually(lambda: is_gone(record["supervisor"]["slurm_job"]))
+    assert sweep.records()[0]["state"] == "cancelled"
+
+
+def test_at_the_wall_time(day: Day) -> None:
+    """Warned by another signal, in silence, not at all, and by submitit."""
+    for sweep in (day.warned, day.unwarned):
+        (record,) = sweep.ended()
+        assert record["state"] == "timed_out" and "wall time" in record["reason"], record["reason"]
+        assert record["exit_code"] == (138 if sweep is day.warned else 143) and record["job_end"]["is_known"]
+    assert saved(day.warned.records()[0]) == "SIGTERM" and promised(day.warned.records()[0]) == 22.5
+    tools = day.warned.stash
+    day.stock.communicate(timeout=PATIENCE)
+    directory = next(tools.root.glob("multirun/*/*/.submitit")).parent / "0"
+    stocks = tools.record(directory)
+    assert stocks["state"] == "timed_out" and "wall time" in stocks["reason"]
+    assert saved(stocks) == "SIGUSR1"  # from SLURM, as all processes of a step
+    (record,) = day.unanswered.ended()
+    assert record["state"] == "timed_out" and record["job_end"]["is_known"] is False
+    assert saved(record) == "SIGTERM"
+    eventually(lambda: is_gone(record["supervisor"]["slurm_job"]))
+    day.silence.unlink()
+    shown = tools.cli("show", record["id"]).stdout
+    assert "wall time" in shown and "SLURM says TIMEOUT" in shown
+    assert f"experimentstash resume {record['id']}" in shown
+    assert tools.cli("resume", record["id"]).returncode == 0
+    assert day.unanswered.records()[0]["state"] == "completed"
 
 
 def test_preempted_in_silence(tools: StashUnderTest, tmp_path: Path) -> None:
@@ -184,35 +274,9 @@ def test_also_one_whose_tool_takes_all_its_time_is_told_how_to_go_on(tools: Stas
     assert any(f"experimentstash resume {record['id']}" in note for note in record["notes"])
 
 
-def is_gone(job: str) -> bool:
-    states = ("CANCELLED", "COMPLETED", "FAILED", "NODE_FAIL", "PREEMPTED", "TIMEOUT")
-    return slurm("squeue", "-h", "-r", "-t", "all", "-j", job, "-o", "%T").strip() in states
-
-
-def test_a_log_is_followed_into_the_next_attempt(tools: StashUnderTest) -> None:
-    sweep = submit(tools, "+exp=able", "+resources.extra.hold=true")
-    (record,) = sweep.records()
-    follower = tools.start("logs", record["id"], "-f")
-    assert follower.stderr is not None
-    assert "is queued; waiting until SLURM starts it" in follower.stderr.readline()
-    slurm("scontrol", "release", sweep.jobs[0])
-    (record,) = at_work(sweep)
-    job = record["supervisor"]["slurm_job"]
-    slurm("scontrol", "requeue", job)
-    heard = []
-    while not any("waiting until SLURM starts it for attempt 2" in line for line in heard):
-        heard.append(follower.stderr.readline())
-        assert heard[-1], heard
-    eventually(lambda: start_now(job))
-    stdout, stderr = follower.communicate(timeout=PATIENCE)
-    assert follower.returncode == 0 and "Traceback" not in stderr
-    assert "attempt 2\n" in stderr and stderr.endswith(f"{record['id']}: completed\n")
-    assert stdout == "first\nresumed\n"
-
-
 @contextlib.contextmanager
 def node_down() -> Iterator[None]:
-    node = f"nodename={socket.gethostname().partition('.')[0]}"
+    node = f"nodename={slurm('sinfo', '-h', '-N', '-o', '%N').split()[0]}"
     slurm("scontrol", "update", node, "state=down", "reason=test")
     try:
         yield
@@ -233,47 +297,3 @@ def test_a_node_that_goes_down(tools: StashUnderTest) -> None:
     assert "· queued" in tools.cli("runs").stdout
     job = f"{sweep.jobs[0] if len(sweep.jobs) == 1 else sweep.jobs[1]}_0"
     eventually(lambda: start_now(job) and sweep.records()[1]["state"] == "completed")
-
-
-def test_a_job_that_somebody_ends(tools: StashUnderTest) -> None:
-    sweep = submit(tools, "+exp=able", "params.take=0.5")
-    (record,) = at_work(sweep)
-    slurm("scancel", record["supervisor"]["slurm_job"])
-    (record,) = sweep.ended()
-    assert record["state"] == "cancelled" and "its SLURM job was cancelled" in record["reason"]
-    assert promised(record) <= 5 and record["job_end"]["is_known"]
-    eventually(lambda: is_gone(record["supervisor"]["slurm_job"]))
-    assert sweep.records()[0]["state"] == "cancelled"
-
-
-def test_at_the_wall_time(tools: StashUnderTest, tmp_path: Path) -> None:
-    """Warned by another signal, in silence, not at all, and by submitit: at the same time, because it takes long."""
-    minute = ("resources.time=1m", "grace.seconds=30", "grace.signal=USR1")
-    warned = submit(tools, "+exp=plain", *minute)
-    unwarned = submit(tools, "+exp=plain", "resources.time=1m", "grace.seconds=0")
-    unanswered = submit(tools, "+exp=able", *minute, **silent(tmp_path))
-    stock = ("hydra/launcher=submitit_slurm", "hydra.launcher.timeout_min=1", *minute[1:])
-    process = tools.start("-m", "+exp=plain", "params.catch=USR1", *stock)
-    try:
-        for sweep in (warned, unwarned):
-            (record,) = sweep.ended()
-            assert record["state"] == "timed_out" and "wall time" in record["reason"], record["reason"]
-            assert record["exit_code"] == (138 if sweep is warned else 143) and record["job_end"]["is_known"]
-        assert saved(warned.records()[0]) == "SIGTERM" and promised(warned.records()[0]) == 22.5
-        process.communicate(timeout=PATIENCE)
-        directory = next(tools.root.glob("multirun/*/*/.submitit")).parent / "0"
-        stocks = tools.record(directory)
-        assert stocks["state"] == "timed_out" and "wall time" in stocks["reason"]
-        assert saved(stocks) == "SIGUSR1"  # from SLURM, as all processes of a step
-        (record,) = unanswered.ended()
-        assert record["state"] == "timed_out" and record["job_end"]["is_known"] is False
-        assert saved(record) == "SIGTERM"
-        eventually(lambda: is_gone(record["supervisor"]["slurm_job"]))
-    finally:
-        process.kill()
-        (tmp_path / "silent").unlink()
-    shown = tools.cli("show", record["id"]).stdout
-    assert "wall time" in shown and "SLURM says TIMEOUT" in shown
-    assert f"experimentstash resume {record['id']}" in shown
-    assert tools.cli("resume", record["id"]).returncode == 0
-    assert unanswered.records()[0]["state"] == "completed"

@@ -91,13 +91,13 @@ def failed_job() -> str:
 
 
 def start_now(job: str) -> bool:
-    """Have a job that is back in the queue begin now rather than after SLURM's two minutes; tell whether it has.
+    """Have a job that is back in the queue begin now rather than when SLURM has it begin; tell whether it has.
 
     But not in the second in which it has left its node, which would not take it again yet ("Job credential revoked").
     """
     shown = dict(word.split("=", 1) for word in slurm("scontrol", "-o", "show", "job", job).split() if "=" in word)
-    if shown["JobState"] != "PENDING":
-        return True
+    if shown["JobState"] != "PENDING":  # while its last attempt ends, it isn't back in the queue yet
+        return shown["JobState"] != "COMPLETING" and shown["Restarts"] != "0"
     if datetime.fromisoformat(shown["EligibleTime"]) > datetime.now() + timedelta(seconds=5):
         subprocess.run(["scontrol", "update", f"JobId={job}", "StartTime=now+2"], check=False, capture_output=True)
     return False
@@ -144,7 +144,7 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
 
 
 def started_again(submission: Submission) -> dict[str, Any]:
-    """Wait until a run is back in the queue, have it begin now rather than after SLURM's two minutes; await its end."""
+    """Wait until a run is back in the queue, have it begin now, and await its end."""
     eventually(lambda: submission.records()[0]["attempt"] == 2)
     job = f"{submission.jobs[0]}_0"
     eventually(lambda: slurm("squeue", "-h", "-r", "-j", job, "-o", "%T").strip() == "PENDING")

@@ -7,14 +7,16 @@ import os
 import re
 import signal
 import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import PATIENCE, StashUnderTest
+from tests.conftest import PATIENCE, StashUnderTest, bare_stash
 from tests.faults import is_alive, looking_away
-from tests.slurm.conftest import eventually
+from tests.slurm.conftest import eventually, withdraw
 from tests.slurm.test_launcher import failed_job, slurm
 
 SAVER = "entrypoint: main.py\ncall: {style: options, output: --out}"
@@ -23,14 +25,39 @@ SAVER = "entrypoint: main.py\ncall: {style: options, output: --out}"
 @pytest.fixture
 def saver(stash: StashUnderTest) -> StashUnderTest:
     """A stash with a tool that saves when it is told."""
+    return with_saver(stash)
+
+
+def with_saver(stash: StashUnderTest) -> StashUnderTest:
     stash.add_tool("saver", "saver", SAVER)
     stash.add_experiment("save", "saver")
     stash.commit()
     return stash
 
 
-def submit(stash: StashUnderTest, *overrides: str) -> subprocess.Popen[str]:
-    return stash.start("-m", "+exp=save", "hydra/launcher=submitit_slurm", "hydra.launcher.timeout_min=60", *overrides)
+def submit(stash: StashUnderTest, *overrides: str, **environment: str) -> subprocess.Popen[str]:
+    options = ("hydra/launcher=submitit_slurm", "hydra.launcher.timeout_min=60")
+    return stash.start("-m", "+exp=save", *options, *overrides, **environment)
+
+
+@dataclass
+class Day:
+    """A job that goes on to its wall time, which takes as long as all the other tests."""
+
+    stash: StashUnderTest
+    process: subprocess.Popen[str]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
+    stash = with_saver(bare_stash(tmp_path_factory.mktemp("day")))
+    home = {"HOME": str(tmp_path_factory.mktemp("home"))}
+    # SLURM's limits are whole minutes, and its warning may come up to a minute early.
+    process = submit(stash, "hydra.launcher.timeout_min=1", "grace.seconds=30", **home)
+    yield Day(stash, process)
+    process.kill()
+    process.communicate()
+    withdraw(stash.root)
 
 
 def started(stash: StashUnderTest) -> Path:
@@ -93,17 +120,6 @@ def test_a_warned_tool_saves_and_is_told_once(saver: StashUnderTest) -> None:
     assert "saved" in (directory / "output.log").read_text()
 
 
-def test_the_wall_time_is_a_time_out(saver: StashUnderTest) -> None:
-    # SLURM's limits are whole minutes, and its warning may come up to a minute early.
-    process = submit(saver, "hydra.launcher.timeout_min=1", "grace.seconds=30")
-    directory = started(saver)
-    finished(process)
-    record = final(saver, directory)
-    assert record["state"] == "timed_out"
-    assert "wall time" in record["reason"]
-    assert (directory / "saved.json").exists()
-
-
 def test_in_a_step_the_tool_is_told_too(stash: StashUnderTest) -> None:
     stash.add_tool("plain", "plain", SAVER)
     go = stash.root / "go"
@@ -147,9 +163,9 @@ def test_a_job_that_ignores_its_end_is_killed_and_its_record_closed(stash: Stash
 
 
 def test_a_preempted_job_is_preempted(saver: StashUnderTest) -> None:
-    process = submit(saver, "hydra.launcher.partition=scavenge", "hydra.launcher.cpus_per_task=8")
+    process = submit(saver, "hydra.launcher.partition=scavenge", "hydra.launcher.cpus_per_task=7")
     directory = started(saver)
-    slurm("sbatch", "--partition=main", "--cpus-per-task=8", "--output=/dev/null", "--wrap=true")
+    slurm("sbatch", "--partition=main", "--cpus-per-task=7", "--output=/dev/null", "--wrap=true")
     finished(process)
     record = eventually(lambda: (found := final(saver, directory))["state"] != "running" and found)
     assert record["state"] == "preempted"
@@ -287,3 +303,12 @@ def test_who_waits_hears_of_what_will_not_begin(plain: StashUnderTest) -> None:
     slurm("scancel", job)
     finished(process)
     assert [one["state"] for one in by_number(plain)] == ["cancelled"] * 2
+
+
+def test_the_wall_time_is_a_time_out(day: Day) -> None:
+    directory = started(day.stash)
+    finished(day.process)
+    record = final(day.stash, directory)
+    assert record["state"] == "timed_out"
+    assert "wall time" in record["reason"]
+    assert (directory / "saved.json").exists()
