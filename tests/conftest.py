@@ -41,25 +41,47 @@ GIT_IDENTITY = {
 ALONE = ("-c", "maintenance.auto=false")
 
 
+def clusters() -> list[str | None]:
+    """Return the configurations of the SLURMs for our tests; None: the one that its commands mean by themselves."""
+    if "SLURM_CONF" in os.environ:
+        return [os.environ["SLURM_CONF"]]
+    state = Path(os.environ.get("EXPERIMENTSTASH_SLURM_DIR", "/tmp/experimentstash-slurm"))
+    return [None, *sorted(map(str, state.glob("*/slurm.conf")))]
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Where tests run side by side, those of a file stay together, and so do all that share the one cluster.
+    """Where tests run side by side, those of a file stay together; those of SLURM have a worker for each cluster.
 
+    Its tests take longest together, so that they are begun first; the other workers have all the rest.
     Not by --dist=loadgroup: with pytest 9.2 pytest-xdist takes no notice of the groups (its issue 1386).
     """
     from xdist.scheduler import LoadFileScheduling
 
-    class OneCluster(LoadFileScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            return "tests/slurm" if nodeid.startswith("tests/slurm/") else str(super()._split_scope(nodeid))
+    class FilesAndClusters(LoadFileScheduling):
+        def _assign_work_unit(self, node: Any) -> None:
+            others = [units for other, units in self.assigned_work.items() if other is not node]
+            at_clusters = sum(any(map(_is_of_slurm, self._unfinished(units))) for units in others)
+            may = at_clusters < len(clusters())
+            fitting = next((scope for scope in self.workqueue if _is_of_slurm(scope) is may), None)
+            if fitting is not None:
+                self.workqueue.move_to_end(fitting, last=False)
+            super()._assign_work_unit(node)
 
-    return OneCluster(config, log)
+        def _unfinished(self, units: dict[str, dict[str, bool]]) -> list[str]:
+            return [scope for scope, tests in units.items() if not all(tests.values())]
+
+    return FilesAndClusters(config, log)
+
+
+def _is_of_slurm(scope: str) -> bool:
+    return scope.startswith("tests/slurm/")
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Have one more than there are cores: the one that has the tests on the cluster mostly waits for it."""
-    return (os.cpu_count() or 1) + 1
+    """Have one more for each cluster than there are cores: those that have its tests mostly wait."""
+    return (os.cpu_count() or 1) + len(clusters())
 
 
 LEFTOVERS = pytest.StashKey[Leftovers]()
@@ -249,7 +271,8 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     # uv's cache and Pythons are worth sharing; they are uv's, not ours.
     monkeypatch.setenv("UV_CACHE_DIR", os.environ.get("UV_CACHE_DIR", str(real / ".cache" / "uv")))
     for name in [name for name in os.environ if name.startswith(("SLURM_", "WANDB_", "HYDRA_", "EXPERIMENTSTASH_"))]:
-        monkeypatch.delenv(name)
+        if name != "SLURM_CONF":  # where the cluster is
+            monkeypatch.delenv(name)
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     yield directory
     left = [path.name for path in directory.iterdir() if path.name not in (".cache", ".config", ".local")]

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import subprocess
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+import urllib.parse
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import PATIENCE, wait_until
+from tests.conftest import PATIENCE, clusters, wait_until
 
 
 def _why_not() -> str | None:
-    try:
-        done = subprocess.run(["sinfo", "--noheader"], capture_output=True, text=True, timeout=20)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return f"no SLURM here ({error}); tests/slurm/up brings up one"
-    return None if done.returncode == 0 else f"SLURM doesn't answer: {done.stderr.strip()}"
+    for configuration in clusters():
+        try:
+            done = subprocess.run(
+                ["sinfo", "--noheader"], env=_environment(configuration), capture_output=True, text=True, timeout=20
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return f"no SLURM here ({error}); tests/slurm/up brings up one"
+        if done.returncode != 0:
+            return f"SLURM doesn't answer: {done.stderr.strip()}"
+    return None
+
+
+def _environment(configuration: str | None) -> dict[str, str]:
+    return {**os.environ, **({} if configuration is None else {"SLURM_CONF": configuration})}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -62,6 +75,22 @@ def instead_of(tmp_path: Path, name: str, *lines: str) -> dict[str, str]:
     return {"PATH": f"{program.parent}:{os.environ['PATH']}"}
 
 
+def setting(name: str) -> str:
+    """Return what the cluster's configuration says."""
+    shown = subprocess.run(["scontrol", "show", "config"], check=True, capture_output=True, text=True).stdout
+    return dict(line.split("=", 1) for line in shown.replace(" ", "").splitlines() if "=" in line)[name]
+
+
+def unreachable(tmp_path: Path, **settings: int) -> dict[str, str]:
+    """Return the environment in which nobody answers for SLURM."""
+    changed = {"SlurmctldPort": 9, "AccountingStoragePort": 9, **settings}
+    lines = Path(setting("SLURM_CONF")).read_text().splitlines()
+    kept = [line for line in lines if line.partition("=")[0] not in changed]
+    path = tmp_path / "slurm.conf"
+    path.write_text("\n".join([*kept, *(f"{name}={number}" for name, number in changed.items())]) + "\n")
+    return {"SLURM_CONF": str(path)}
+
+
 def _queued() -> list[tuple[str, Path]]:
     """Return our jobs that are queued, at work or about to leave, and where they were submitted."""
     argv = ["squeue", "--me", "--noheader", "--format", "%A|%Z"]
@@ -82,10 +111,35 @@ def withdraw(directory: Path) -> None:
     eventually(have_left)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def nothing_of_the_dead(tmp_path_factory: pytest.TempPathFactory) -> None:
+@contextlib.contextmanager
+def _one_of(configurations: Sequence[str | None]) -> Iterator[str | None]:
+    """Take a cluster that no other pytest process is at; wait until there is one."""
+    with contextlib.ExitStack() as ends:
+        locks = []
+        for configuration in configurations:
+            name = urllib.parse.quote(f"tests-of-experimentstash {os.getuid()} {configuration}.lock", safe="")
+            locks.append(ends.enter_context(open(os.path.join(tempfile.gettempdir(), name), "w")))
+        while True:
+            for lock, configuration in zip(locks, configurations, strict=True):
+                with contextlib.suppress(BlockingIOError):
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    yield configuration
+                    return
+            time.sleep(0.1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Have a cluster for the tests of a file alone: they fill it, ask for all of its queue, and take its node away."""
+    with _one_of(clusters()) as configuration, pytest.MonkeyPatch.context() as patch:
+        if configuration is not None:
+            patch.setenv("SLURM_CONF", configuration)
+        _end_those_of_the_dead(tmp_path_factory.getbasetemp())
+        yield
+
+
+def _end_those_of_the_dead(ours: Path) -> None:
     """End the jobs of pytest sessions that were killed: SLURM would start them again and again."""
-    ours = tmp_path_factory.getbasetemp()
     sessions = next((parent for parent in ours.parents if parent.name.startswith("pytest-of-")), None)
     for _, where in _queued():
         if sessions is not None and where.is_relative_to(sessions):
@@ -104,7 +158,7 @@ def _is_alive(session: Path) -> bool:
 
 
 @pytest.fixture(autouse=True)
-def nothing_left(nothing_of_the_dead: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def nothing_left(cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Leave the next test a queue without the jobs of this one, which all are submitted below its own directory."""
     monkeypatch.chdir(tmp_path)
     yield

@@ -19,7 +19,7 @@ from experimentstash.record.records import State, Supervisor
 from experimentstash.runs import runs
 from tests.conftest import PATIENCE, StashUnderTest
 from tests.faults import is_alive, looking_away
-from tests.slurm.conftest import eventually, instead_of
+from tests.slurm.conftest import eventually, instead_of, unreachable
 from tests.slurm.test_launcher import OPTIONS, Submission, slurm, start_now, submit
 
 # Leaves a line for each time that it is started. Held (--hold n01: the runs 0 and 1), it goes on until there is a file
@@ -101,15 +101,6 @@ def preempted(tmp_path: Path) -> dict[str, str]:
     """Return the environment in which SLURM says of each job that it has preempted it."""
     answer = "JobState=RUNNING Restarts=0 PreemptTime=2026-01-01T00:00:00"
     return instead_of(tmp_path, "scontrol", f'[[ "$*" == *"show job"* ]] && echo "{answer}" || exec "$real" "$@"')
-
-
-def unreachable(tmp_path: Path) -> dict[str, str]:
-    """Return the environment in which nobody answers for SLURM."""
-    shown = slurm("scontrol", "show", "config")
-    given = dict(line.split("=", 1) for line in shown.replace(" ", "").splitlines() if "=" in line)
-    text = Path(given["SLURM_CONF"]).read_text()
-    (tmp_path / "slurm.conf").write_text(f"{text}\nSlurmctldPort=9\nAccountingStoragePort=9\nMessageTimeout=2\n")
-    return {"SLURM_CONF": str(tmp_path / "slurm.conf")}
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -257,7 +248,7 @@ def test_interrupted_while_it_submits(tools: StashUnderTest, tmp_path: Path, num
 
 
 def test_nobody_answers(tools: StashUnderTest, tmp_path: Path) -> None:
-    nobody = unreachable(tmp_path)
+    nobody = unreachable(tmp_path, MessageTimeout=2)
     sweep = submit(tools, "+exp=plain", "params.n=0,1", HELD)
     before = sweep.records()
     assert "· queued" in tools.cli("runs", **nobody).stdout

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import StashUnderTest
-from tests.slurm.conftest import eventually
+from tests.slurm.conftest import eventually, setting, unreachable
 from tests.slurm.test_launcher import OPTIONS, slurm, submit
 from tests.test_slurm_questions import NASTY
 
@@ -161,9 +161,10 @@ def test_everything_works_in_a_nasty_environment(plain: StashUnderTest) -> None:
 
 
 def test_another_cluster_is_named_wherever_it_is_asked(plain: StashUnderTest) -> None:
-    sweep = submit(plain, "+exp=plain", "+resources.extra.hold=true", SLURM_CLUSTERS="test")
-    assert "#SBATCH --clusters=test\n" in sweep.scripts[0]
-    assert next(sweep.directory.glob(".slurm/*.job")).read_text().split() == [sweep.jobs[0], "test"]
+    name = setting("ClusterName")
+    sweep = submit(plain, "+exp=plain", "+resources.extra.hold=true", SLURM_CLUSTERS=name)
+    assert f"#SBATCH --clusters={name}\n" in sweep.scripts[0]
+    assert next(sweep.directory.glob(".slurm/*.job")).read_text().split() == [sweep.jobs[0], name]
     refused = submit(plain, "+exp=plain", code=1, SBATCH_CLUSTERS="nowhere")
     assert refused.records()[0]["state"] == "failed"
     # One that doesn't answer changes nothing.
@@ -176,30 +177,16 @@ def test_another_cluster_is_named_wherever_it_is_asked(plain: StashUnderTest) ->
     assert shown(f"{sweep.jobs[0]}_0")["JobState"] == "PENDING"
 
 
-@pytest.fixture
-def dead_controller(tmp_path: Path) -> str:
-    """Return a configuration that names a controller, and an accounting, where there is none."""
-    kept = [
-        line
-        for line in Path("/etc/slurm/slurm.conf").read_text().splitlines()
-        if not line.startswith(("SlurmctldPort", "AccountingStoragePort"))
-    ]
-    path = tmp_path / "slurm.conf"
-    path.write_text("\n".join([*kept, "SlurmctldPort=59999", "AccountingStoragePort=59998"]) + "\n")
-    return str(path)
-
-
-def test_while_the_controller_is_away_nothing_changes_and_that_is_said(
-    plain: StashUnderTest, dead_controller: str
-) -> None:
+def test_while_the_controller_is_away_nothing_changes_and_that_is_said(plain: StashUnderTest, tmp_path: Path) -> None:
+    nobody = unreachable(tmp_path)
     sweep = submit(plain, "+exp=plain", "params.fail=0,0", "+resources.extra.hold=true")
     before = [(sweep.directory / str(number) / "run.json").read_bytes() for number in range(2)]
-    looked = plain.cli("runs", SLURM_CONF=dead_controller)
+    looked = plain.cli("runs", **nobody)
     assert looked.returncode == 0 and "SLURM doesn't answer" in looked.stderr
     assert looked.stdout.count("queued") == 2
-    done = plain.cli("cancel", sweep.records()[0]["id"], SLURM_CONF=dead_controller)
+    done = plain.cli("cancel", sweep.records()[0]["id"], **nobody)
     assert done.returncode == 1 and f"scancel {sweep.jobs[0]}_0" in done.stderr
     assert "Traceback" not in done.stderr
     assert [(sweep.directory / str(number) / "run.json").read_bytes() for number in range(2)] == before
-    refused = submit(plain, "+exp=plain", code=1, SLURM_CONF=dead_controller)
+    refused = submit(plain, "+exp=plain", code=1, **nobody)
     assert refused.records()[0]["state"] == "failed" and "Unable to contact" in refused.records()[0]["reason"]
