@@ -81,9 +81,9 @@ def setting(name: str) -> str:
     return dict(line.split("=", 1) for line in shown.replace(" ", "").splitlines() if "=" in line)[name]
 
 
-def unreachable(tmp_path: Path, **settings: int) -> dict[str, str]:
-    """Return the environment in which nobody answers for SLURM."""
-    changed = {"SlurmctldPort": 9, "AccountingStoragePort": 9, **settings}
+def unreachable(tmp_path: Path) -> dict[str, str]:
+    """Return the environment in which nobody answers for SLURM, for which its commands don't wait long."""
+    changed = {"SlurmctldPort": 9, "AccountingStoragePort": 9, "MessageTimeout": 2}
     lines = Path(setting("SLURM_CONF")).read_text().splitlines()
     kept = [line for line in lines if line.partition("=")[0] not in changed]
     path = tmp_path / "slurm.conf"

@@ -248,7 +248,7 @@ def test_interrupted_while_it_submits(tools: StashUnderTest, tmp_path: Path, num
 
 
 def test_nobody_answers(tools: StashUnderTest, tmp_path: Path) -> None:
-    nobody = unreachable(tmp_path, MessageTimeout=2)
+    nobody = unreachable(tmp_path)
     sweep = submit(tools, "+exp=plain", "params.n=0,1", HELD)
     before = sweep.records()
     assert "· queued" in tools.cli("runs", **nobody).stdout
