@@ -10,22 +10,21 @@ from urllib.parse import urlsplit
 
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
+from experimentstash.base.patterns import regex
 from experimentstash.base.redaction import find_secret, redact
 
 _LONGEST_NAME = 64
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_NAME = regex(r"[a-z0-9][a-z0-9_-]*")
 # What Windows takes for a device, whatever the directory: such a stash could not be checked out there.
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{digit}" for port in ("com", "lpt") for digit in range(10))}
 # Words that mean something else in a Hydra override (`tool=null`) or in YAML.
 _RESERVED = {"null", "none", "true", "false", "yes", "no", "on", "off", "default", "all"}
 # https://git-scm.com/docs/git-clone#_git_urls; `git://` is neither encrypted nor authenticated, `ext::` runs commands.
 _REMOTE_SCHEMES = ("https", "http", "ssh")
-_SCP_LIKE = re.compile(
-    r"(?:(?P<user>[A-Za-z0-9._-]+)@)?(?P<host>[A-Za-z0-9][A-Za-z0-9.-]*):(?P<path>(?!:).+)", re.DOTALL
-)
+_SCP_LIKE = regex(r"(?:(?P<user>[A-Za-z0-9._-]+)@)?(?P<host>[A-Za-z0-9][A-Za-z0-9.-]*):(?P<path>(?!:).+)", re.DOTALL)
 _CREDENTIALS = "it holds credentials, which would be written into .gitmodules for everybody to read"
 _LOCAL = "it is a path on this machine"
-_REFERENCE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./@+#-]*")
+_REFERENCE = regex(r"[A-Za-z0-9_][A-Za-z0-9_./@+#-]*")
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+
+from experimentstash.base.patterns import regex
 
 # What the umask must have, by the setting.
 MASKS = {"private": 0o077, "group": 0o007, "umask": 0}
 # Tells our own processes, of a SLURM job too, the umask that the user has.
 VARIABLE = "EXPERIMENTSTASH_UMASK"
-_SETTING = re.compile(r"(?m)^permissions:[ \t]*['\"]?(\w+)")
+_SETTING = regex(r"(?m)^permissions:[ \t]*['\"]?(\w+)")
 
 
 def tighten(mask: int) -> None:

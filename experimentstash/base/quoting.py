@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 
+from experimentstash.base.patterns import regex
+
 # What Hydra's grammar (https://hydra.cc/docs/1.3/advanced/override_grammar/basic/) reads as a text without quotes.
-_PLAIN = re.compile(r"[A-Za-z_][\w./-]*", re.ASCII)
+_PLAIN = regex(r"[A-Za-z_][\w./-]*", re.ASCII)
 _NO_TEXTS = {"null", "true", "false", "inf", "nan"}
 
 

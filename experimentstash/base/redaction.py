@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from experimentstash.base.errors import SecretError
+from experimentstash.base.patterns import regex
 
 # --- names -----------------------------------------------------------------------------------------------------------
 
@@ -23,7 +24,7 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_WORD = regex(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 # A variable in whose name one of these is a word holds a secret,
 _SECRET_WORDS = _words(
     """
@@ -111,9 +112,9 @@ _ORDINARY = _words(
 )
 # Variables of everybody's, and of what a text may well name.
 _OF_EVERYBODY = ("USER", "LOGNAME", "HOME", "HOSTNAME", "SHELL", "PWD", "TERM", "LANG", "USERNAME")
-_PLACEHOLDER = re.compile(r"[*.x?]+|<.*>|\$.*|\{.*\}|%.?\w*|\[.*\]|…|your[-_ ].*", re.IGNORECASE)
+_PLACEHOLDER = regex(r"[*.x?]+|<.*>|\$.*|\{.*\}|%.?\w*|\[.*\]|…|your[-_ ].*", re.IGNORECASE)
 # A path with an ending, or one of small letters alone: of random ones, some are large.
-_FILE = re.compile(r"(?:~|\.{1,2})?/[\w./ -]*\.\w{1,10}|(?:~|\.{1,2})?(?:/[a-z0-9._-]+){2,}/?")
+_FILE = regex(r"(?:~|\.{1,2})?/[\w./ -]*\.\w{1,10}|(?:~|\.{1,2})?(?:/[a-z0-9._-]+){2,}/?")
 
 _START, _END = "(?<![A-Za-z0-9])", "(?![A-Za-z0-9])"
 # Well-known tokens: what each is called, what a text with one has in it, and its pattern, in which the group `secret`
@@ -462,13 +463,13 @@ def is_named_secret(name: str, value: str) -> bool:
 
 
 _SHORTEST_PASSWORD = 4
-_PASSWORD = re.compile(r"(?i)(?:^|[._\-/])(?:[a-z]*passw(?:or)?d|passphrase)$")
-_SECRET_PARAMETER = re.compile(
+_PASSWORD = regex(r"(?i)(?:^|[._\-/])(?:[a-z]*passw(?:or)?d|passphrase)$")
+_SECRET_PARAMETER = regex(
     r"(?i)(?:^|[._\-/])(?:pass|pwd?|secret(?:[_-]?key)?|client[_-]?secret|private[_-]?key"
     r"|(?:[a-z0-9]+[_-]?)?api[_-]?key|(?:auth|access|api|bearer|hf|github|wandb)[_-]?token|access[_-]?key|credentials?)$"
 )
 # A name and its value: assigned, in a mapping, or of an option. Looked for at each place: values have some inside.
-_PAIR = re.compile(
+_PAIR = regex(
     r"(?<![\w./-])(?=([\w./-]{1,200})['\"]?\s{0,9}[:=]\s{0,9}['\"]?([^\s,{}\[\]'\"]{1,200}))"
     r"|(?<![\w./-])(?=(--[\w.-]{1,200})['\"]?(?:\s{0,9},\s{0,9}|\s{1,9})['\"]?([^\s,{}\[\]'\"-][^\s,{}\[\]'\"]{0,200}))"
 )

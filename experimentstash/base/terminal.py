@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import re
+from experimentstash.base.patterns import regex
 
 # Control sequences (colours, cursor movements), strings (titles, links), and what else begins with an escape; see
 # ECMA-48. One that the end of a text has cut off goes too.
-_ESCAPE = re.compile(
+_ESCAPE = regex(
     r"\x1b\[[0-?]*[ -/]*(?:[@-~]|\Z)"
     r"|\x1b[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\|\Z)?"
     r"|\x1b[ -/]*(?:[0-~]|\Z)"
 )
 # What takes a terminal back to the beginning of a line, or nearly so (Keras counts the steps), to write over it.
-_BACK = re.compile(r"[\r\b]+(\n?)")
+_BACK = regex(r"[\r\b]+(\n?)")
 
 
 def plain(text: str) -> str:

@@ -5,26 +5,27 @@ A terminal's columns are counted, not characters: an ideograph takes two of them
 
 from __future__ import annotations
 
-import re
 import unicodedata
+
+from experimentstash.base.patterns import regex
 
 # What has a terminal show the symbol before it as a picture, which is wider.
 _AS_A_PICTURE = "\ufe0f"
 # From here on what Python's tables don't know yet is a picture more often than not.
 _PICTURES = 0x1F000
 # What joins letters or keeps them apart, and isn't seen.
-_NOTHING = re.compile("[\u200b-\u200d\u2060-\u2064\ufeff\U000e0000-\U000e007f]")
+_NOTHING = regex("[\u200b-\u200d\u2060-\u2064\ufeff\U000e0000-\U000e007f]")
 # What has been wide since Unicode 16, and the halves of flags.
-_WIDE_BY_NOW = re.compile("[\u2630-\u2637\u268a-\u268f\u4dc0-\u4dff\U0001d300-\U0001d376\U0001f1e6-\U0001f1ff]")
-_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_WIDE_BY_NOW = regex("[\u2630-\u2637\u268a-\u268f\u4dc0-\u4dff\U0001d300-\U0001d376\U0001f1e6-\U0001f1ff]")
+_COLOURS = regex(r"\x1b\[[0-9;]*m")
 _DIRECTIONS = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 # Lines with so large an indent were laid out by whoever wrote them.
 _LAID_OUT = 4
 # What is better kept in one piece: a word, or a command in the middle of a sentence.
-_PIECE = re.compile(r"\S*`[^`]+`\S*|\S+")
-_FRONT = re.compile(r" *(?:→ |! )?")
+_PIECE = regex(r"\S*`[^`]+`\S*|\S+")
+_FRONT = regex(r" *(?:→ |! )?")
 # What a hint begins with that is to be copied into a shell.
-_COMMAND = re.compile(
+_COMMAND = regex(
     r"→ (?:cd|chmod|conda|echo|experimentstash|export|git|ln|mkdir|module|mv|pip|python3?|rmdir|rm"
     r"|sbatch|scancel|scontrol|squeue|ssh|touch|unset|uv) "
 )

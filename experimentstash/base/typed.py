@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from collections.abc import Callable, Mapping
 
 from experimentstash.base.dataclass_light import TYPE_CHECKING
+from experimentstash.base.patterns import regex
 
 if TYPE_CHECKING:
     from typing import Any
@@ -23,7 +23,7 @@ _MOST_DIGITS = 40
 # Levels that what may be anything can have.
 _DEEPEST = 100
 _LONGEST_SHOWN = 40
-_TIME = re.compile(
+_TIME = regex(
     r"(?:19[7-9]\d|2\d{3})-(\d\d)-(\d\d)T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{3}(?:\d{3})?)?"
     r"[+-](?:[01]\d|2[0-3]):[0-5]\d"
 )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import Unfit, read_text
+from experimentstash.base.patterns import regex
 
 if TYPE_CHECKING:
     import yaml
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 # takes a dozen calls for each), characters of a number.
 MOST_BYTES, MOST_VALUES, DEEPEST, LONGEST_NUMBER = 1 << 20, 100_000, 50, 1000
 # libyaml takes some of these for white space or line breaks where PyYAML's own parser refuses them, or reads on.
-_PARSED_OTHERWISE = re.compile("[\t\r\x85\u2028\u2029\ufeff]")
+_PARSED_OTHERWISE = regex("[\t\r\x85\u2028\u2029\ufeff]")
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
@@ -195,7 +196,7 @@ def _loader(for_omegaconf: bool, with_libyaml: bool) -> Any:
 
 
 # What is a number to OmegaConf: YAML 1.1 has no `1e3`.
-_FLOAT = re.compile(
+_FLOAT = regex(
     r"""(?:
         [-+]?[0-9]+(?:_[0-9]+)*
         (?: \.[0-9_]*(?:[eE][-+]?[0-9]+)? | [eE][-+]?[0-9]+ | (?::[0-5]?[0-9])+\.[0-9_]* )

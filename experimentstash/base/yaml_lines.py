@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 from experimentstash.base.files import read_regular
+from experimentstash.base.patterns import regex
 
-_INDEX = re.compile(r"\[(\d+)\]")
+_INDEX = regex(r"\[(\d+)\]")
 # A problem that begins with the key that it is about, or names it.
-_KEY = re.compile(r"unknown key '(?P<unknown>[^'\n]+)'|(?P<key>[A-Za-z_][\w.\[\]-]*)(?:, [\w.]+)*: ")
-_TOOL = re.compile(r"(?:there is no|chooses the) tool '(?P<name>[^'\n]+)'")
+_KEY = regex(r"unknown key '(?P<unknown>[^'\n]+)'|(?P<key>[A-Za-z_][\w.\[\]-]*)(?:, [\w.]+)*: ")
+_TOOL = regex(r"(?:there is no|chooses the) tool '(?P<name>[^'\n]+)'")
 _LONGEST = 1 << 20
 _DEEPEST = 50
 

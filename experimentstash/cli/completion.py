@@ -6,14 +6,14 @@ the line so far in ``COMP_LINE``. Hydra itself doesn't complete a group that is 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
+from experimentstash.base.patterns import regex
 from experimentstash.base.quoting import quoted
 from experimentstash.stash.layout import Stash, known_id, token_of
 
 _TAKING_RUNS = ("runs", "show", "logs", "cancel", "resume", "sync")
-_GROUPS = re.compile(r"(?P<before>\+?(?P<group>exp|tool)=(?:[^,]*,)*)[^,]*")
+_GROUPS = regex(r"(?P<before>\+?(?P<group>exp|tool)=(?:[^,]*,)*)[^,]*")
 
 
 def candidates(line: str, stash: Stash, verbs: Iterable[str]) -> list[str] | None:

@@ -6,14 +6,14 @@ Light, and no process is started as long as nothing has moved.
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
 from experimentstash.base.files import read_text
+from experimentstash.base.patterns import regex
 from experimentstash.base.process import CommandError
 from experimentstash.record.records import Run
 
-_HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_HASH = regex(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 def elsewhere(run: Run) -> str | None:

@@ -10,10 +10,11 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from experimentstash.base.patterns import regex
 from experimentstash.code.secret_files import has_secret, holds_secret
 
-_FILE = re.compile(r"^(?=diff --git )", re.MULTILINE)
-_PATHS = re.compile(
+_FILE = regex(r"^(?=diff --git )", re.MULTILINE)
+_PATHS = regex(
     r"^(?:\+\+\+ b/|--- a/|rename to |rename from |copy to )(.*?)\t?$|^(?:\+\+\+|---) (\"[ab]/.*)$", re.MULTILINE
 )
 

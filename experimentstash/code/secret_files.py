@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from experimentstash.base.files import kind_at, read_regular
+from experimentstash.base.patterns import regex
 from experimentstash.base.redaction import is_distinctive, is_placeholder, is_random, is_secret_name, known
 
 # Bytes. What is larger is data, of which the name alone is looked at.
@@ -54,7 +55,7 @@ _STEMS = (
     *("*private_key*", "*private-key*", "*access_key*", "*accesskey*"),
 )
 # Names like these of what isn't secret at all: the token of a transformer's, and what has a longer word in its name.
-_IS_DATA = re.compile(
+_IS_DATA = regex(
     r"(?:^|[_-])(?:cls|class|mask|pad|bos|eos|sep|next|prev|hidden|multi|special|register|image|text)[_-]tokens?$"
     r"|secret(?:ar|ion|ome|or)"
 )
@@ -64,7 +65,7 @@ _HARMLESS = (
     *("*.template.*", "*_example.*", "*-example.*", "special_tokens*", "added_tokens*", "token.csv"),
 )
 # Of a copy the name without this counts.
-_COPY = re.compile(r"(?:~|\.(?:bak|backup|old|orig|save|sav|swp|swo|\d+))+$|^\.?#|#$")
+_COPY = regex(r"(?:~|\.(?:bak|backup|old|orig|save|sav|swp|swo|\d+))+$|^\.?#|#$")
 # What lies in these directories, and in files of these names there.
 _FOLDERS = frozenset((".ssh", ".gnupg", ".aws", ".azure", ".kube", ".docker", ".kaggle", ".secrets", "secrets"))
 _PLACES = ("*.config/gcloud/*", "*.dvc/config.local", "*huggingface/token", "*huggingface/stored_tokens")
@@ -80,37 +81,37 @@ _NAME = (
     r"(?=(?P<name>(?i:pass|pw|secret|token|key|auth|cred|jwt|pat|salt|sas|cookie|bearer|otp|webhook|mnemonic)"
     r"[\w-]{0,40})"
 )
-_QUOTED = re.compile(
+_QUOTED = regex(
     _NAME + r"(?P<index>\\?['\"]\])?\\?['\"]?\s{0,9}(?::\s{0,9}str\s{0,9})?(?::=|=>|[:=])\s{0,9}\\?"
     r"(?P<quote>['\"])(?P<value>[^'\"\\\s]{6,200})\\?(?P=quote))"
 )
-_PLAIN = re.compile(
+_PLAIN = regex(
     _NAME + r"['\"]?\s{0,9}(?::=|=>|[:=>])\s{0,9}(?:[|>]-?\s{1,99})?['\"]?(?P<value>[^\s'\"#,;{}<&]{6,200}))"
 )
-_WORD_CHARACTERS = re.compile(r"[\w-]*\Z")
+_WORD_CHARACTERS = regex(r"[\w-]*\Z")
 # Names that leave no doubt; of others (key, token) the value must look random, or the name be that of a variable.
-_CERTAIN = re.compile(
+_CERTAIN = regex(
     r"(?i)passw(?:or)?d|passphrase|secret|api[_-]?key|auth[_-]?token|access[_-]?token|access[_-]?key|private[_-]?key"
     r"|client[_-]?secret|_authtoken|bearer|api[_-]?token"
 )
-_VARIABLE = re.compile("[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
-_PASSWORD = re.compile("(?i)passw(?:or)?d|passphrase")
-_SHORT_PASSWORD = re.compile("(?i)(?:^|[_-])(?:pass|pwd?)$")
-_WANDB_KEY = re.compile("[0-9a-f]{40}")
-_LOGIN = re.compile(
+_VARIABLE = regex("[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
+_PASSWORD = regex("(?i)passw(?:or)?d|passphrase")
+_SHORT_PASSWORD = regex("(?i)(?:^|[_-])(?:pass|pwd?)$")
+_WANDB_KEY = regex("[0-9a-f]{40}")
+_LOGIN = regex(
     r"(?m)^[ \t]{0,40}(?:machine\s{1,40}\S+|default)(?:\s{1,40}login\s{1,40}\S+)?\s{1,40}password\s{1,40}\S"
     r"|^PuTTY-User-Key-File-|^# Netscape HTTP Cookie|\"auth\"\s*:\s*\"[A-Za-z0-9+/]{8,}={0,2}\""
     r"|\"username\"\s*:\s*\"[^\"]+\",\s*\"key\"\s*:\s*\"[0-9a-f]{32}\""
 )
-_KUBERNETES = re.compile(r"(?m)^[ \t]{0,40}(?:client-key-data|client-certificate-data) *: *\S{16}|^kind: *Secret *$")
-_KUBERNETES_TOKEN = re.compile(r"(?m)^[ \t]{0,40}(?:- *)?user: *\n[ \t]*token *: *\S{16}")
-_IN_A_COMMAND = re.compile(
+_KUBERNETES = regex(r"(?m)^[ \t]{0,40}(?:client-key-data|client-certificate-data) *: *\S{16}|^kind: *Secret *$")
+_KUBERNETES_TOKEN = regex(r"(?m)^[ \t]{0,40}(?:- *)?user: *\n[ \t]*token *: *\S{16}")
+_IN_A_COMMAND = regex(
     r"(?:--(?:password|passwd|api[-_]?key|auth[-_]?token|access[-_]?token|token|secret)(?:[ =]|['\"],\s?)"
     r"|\bwandb login (?:--relogin )?|\bsshpass -p ?|\bcurl\s[^\n]{0,99}?(?:-u|--user)[ =]?['\"]?[\w.@-]+:)"
     r"['\"]?(?P<value>[^\s'\"]{8,200})"
 )
 # What only says where a value comes from.
-_REFERENCE = re.compile(
+_REFERENCE = regex(
     r"[\w.]+[(\[].*|\$.*|.*\{.*|.*<.*|~?[./]*/.*|(?:os|self|args|cfg|config|env)\.[\w.]+|\w+\.\w+\.[\w.]+"
 )
 

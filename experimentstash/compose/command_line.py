@@ -15,6 +15,7 @@ from hydra.errors import HydraException
 from experimentstash.base.dataclass_light import dataclass, replace
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import kind_at
+from experimentstash.base.patterns import regex
 from experimentstash.compose.hydra_compat import get_args_parser
 from experimentstash.stash.layout import Stash
 
@@ -23,7 +24,7 @@ MULTIRUN = ("-m", "--multirun")
 SHELLS = ("bash", "fish", "zsh")
 # Options that say where configurations are, and nothing of what is to be done with them.
 _PLACES = ("config_dir", "config_name", "config_path")
-_COMPLETION = re.compile(rf"(?:(?:un)?install|query)=(?:{'|'.join(SHELLS)})")
+_COMPLETION = regex(rf"(?:(?:un)?install|query)=(?:{'|'.join(SHELLS)})")
 
 
 @dataclass(frozen=True)

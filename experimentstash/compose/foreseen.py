@@ -8,9 +8,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from experimentstash.base.patterns import regex
+
 # A reference to another value, by its place: `${a.b[0].c}`, `${..c}`, `${oc.select:a.b}`.
-_REFERENCE = re.compile(r"(?<!\\)\$\{\s*(?:oc\.select:\s*)?(\.*)([\w\-]+(?:\.[\w\-]+|\[[\w\-]+\])*)?")
-_WORD = re.compile(r"[\w\-]+")
+_REFERENCE = regex(r"(?<!\\)\$\{\s*(?:oc\.select:\s*)?(\.*)([\w\-]+(?:\.[\w\-]+|\[[\w\-]+\])*)?")
+_WORD = regex(r"[\w\-]+")
 # References that follow one another are followed so far.
 _DEEPEST = 200
 

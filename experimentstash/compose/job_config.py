@@ -18,6 +18,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from experimentstash.base.dataclass_light import dataclass
+from experimentstash.base.patterns import regex
 from experimentstash.compose.loader import pickled
 from experimentstash.stash import parameters
 from experimentstash.stash.schema import CallStyle, StashConfig
@@ -208,7 +209,7 @@ def _unused(config: DictConfig, hydra: Any) -> list[str]:
             ]
 
 
-_KEY = re.compile(r"(?<!\\)\$\{([^\s${}:]+)\}")
+_KEY = regex(r"(?<!\\)\$\{([^\s${}:]+)\}")
 
 
 _MISSING = object()

@@ -17,6 +17,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from experimentstash.base import yaml_files
 from experimentstash.base.errors import CommandLineError, StashError, did_you_mean
+from experimentstash.base.patterns import regex
 from experimentstash.base.quoting import quoted
 from experimentstash.base.yaml_files import YamlError
 from experimentstash.compose.hydra_compat import search_path
@@ -25,14 +26,14 @@ from experimentstash.stash import schema
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.parameters import name_of, read
 
-_NOT_FOUND = re.compile(r"Could not find '(?P<group>.+)/(?P<name>[^']*)'")
-_WHILE_COMPOSING = re.compile(r"In '(?P<config>[^']+)': \w+ raised while composing config:")
-_UNKNOWN_KEY = re.compile(r"Key '(?P<key>[^']*)' (?:not in '(?P<type>\w+)'|is not in struct)")
+_NOT_FOUND = regex(r"Could not find '(?P<group>.+)/(?P<name>[^']*)'")
+_WHILE_COMPOSING = regex(r"In '(?P<config>[^']+)': \w+ raised while composing config:")
+_UNKNOWN_KEY = regex(r"Key '(?P<key>[^']*)' (?:not in '(?P<type>\w+)'|is not in struct)")
 # So many experiments are looked through for a parameter that some of them lack, and so many are named.
 _MOST_COMPOSED, _MOST_NAMED = 200, 10
 # The libraries that compose a configuration.
 _COMPOSE = ("hydra", "omegaconf", "antlr4", "yaml")
-_FULL_KEY = re.compile(r"full_key: (?P<key>\S+)")
+_FULL_KEY = regex(r"full_key: (?P<key>\S+)")
 
 
 def explain(error: BaseException, stash: Stash, overrides: Sequence[str]) -> StashError | None:

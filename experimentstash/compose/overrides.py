@@ -12,6 +12,7 @@ from hydra.core.override_parser.types import Glob
 from hydra.errors import HydraException
 
 from experimentstash.base.errors import StashError
+from experimentstash.base.patterns import regex
 from experimentstash.base.quoting import quoted, why_unusable
 from experimentstash.base.redaction import (
     contains_secret,
@@ -24,10 +25,10 @@ from experimentstash.compose.command_line import CommandLine
 from experimentstash.stash.layout import Stash, usable
 from experimentstash.stash.parameters import CHOICE
 
-_CHOICE = re.compile(r"(?P<key>\+{0,2}(?P<group>exp|tool)(?:@[^=]*)?)=(?P<value>.+)", re.DOTALL)
-_PARAMETER = re.compile(r"(?:\+\+?|~)?params[./]")
+_CHOICE = regex(r"(?P<key>\+{0,2}(?P<group>exp|tool)(?:@[^=]*)?)=(?P<value>.+)", re.DOTALL)
+_PARAMETER = regex(r"(?:\+\+?|~)?params[./]")
 # What opens something in Hydra's grammar that isn't a name.
-_NO_NAME = re.compile(r"[\[\](){}'\"$]")
+_NO_NAME = regex(r"[\[\](){}'\"$]")
 
 
 def meant(stash: Stash, line: CommandLine) -> CommandLine:

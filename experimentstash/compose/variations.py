@@ -32,6 +32,7 @@ from experimentstash.base import files
 from experimentstash.base.dataclass_light import replace
 from experimentstash.base.errors import StashError
 from experimentstash.base.output import Meter
+from experimentstash.base.patterns import regex
 from experimentstash.compose.hydra_compat import ConfigSearchPath, directory_namer, represent_text
 from experimentstash.compose.job_config import (
     USUAL_NAME,
@@ -54,17 +55,17 @@ from experimentstash.stash.schema import StashConfig
 # Compositions that are kept, and those that are kept as bytes (20 KB each): a sweep over experiments may come back to
 # each of them for every seed.
 _KEPT, _PACKED = 64, 2000
-_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(?:\.[A-Za-z_][A-Za-z0-9_-]*)*")
+_KEY = regex(r"[A-Za-z_][A-Za-z0-9_-]*(?:\.[A-Za-z_][A-Za-z0-9_-]*)*")
 # What Hydra's grammar (https://hydra.cc/docs/1.3/advanced/override_grammar/basic/) reads as a number or a plain word.
-_PLAIN = re.compile(
+_PLAIN = regex(
     r"(?P<key>\+{0,2}[A-Za-z_][\w.-]*)=(?:(?P<number>-?(?:0|[1-9]\d*)(?P<part>\.\d+)?)|(?P<word>[a-z]\w*))", re.ASCII
 )
 _NO_WORDS = {"true", "false", "null", "inf", "nan"}
 # What YAML leaves as it is, and what of it means something else, or gets quotes from OmegaConf.
-_WORD = re.compile(r"(?:/|\+{0,2}(?=[A-Za-z]))[\w./+=,-]*", re.ASCII)
+_WORD = regex(r"(?:/|\+{0,2}(?=[A-Za-z]))[\w./+=,-]*", re.ASCII)
 _NO_YAML_WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null", "inf", "infinity", "nan"}
 # A directory's name that depends on nothing but the environment and the time at which the sweep began.
-_SAME_FOR_ALL = re.compile(r"(?:[^$]|\$(?!\{)|\$\{(?:oc\.env|now):[^${}]*\})*")
+_SAME_FOR_ALL = regex(r"(?:[^$]|\$(?!\{)|\$\{(?:oc\.env|now):[^${}]*\})*")
 # What decides whether Hydra does more for a job than to write its files, and where to.
 _SAME_FOR_PLAIN = (("hydra", "job", "env_set"), ("hydra", "job", "chdir"), ("hydra", "output_subdir"))
 # What of Hydra's own settings differs between the jobs of a sweep, besides the overrides.

@@ -6,12 +6,12 @@ Loaded only once such a tool has ended, or by ``validate --deep``: a job needs n
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from experimentstash.base.files import read_regular
+from experimentstash.base.patterns import regex
 from experimentstash.record.records import Run, State
 from experimentstash.stash import parameters
 from experimentstash.stash.parameters import Leaf, Name
@@ -22,9 +22,9 @@ FOLDER = ".hydra/tool"
 _MOST_BYTES = 20_000_000
 _MOST_NAMED = 5
 _ABSENT = object()
-_INTERPOLATION = re.compile(r"(?<!\\)(?:\\\\)*\$\{")
-_MEMBER = re.compile(r"[A-Za-z_]\w*\.[A-Za-z_]\w*")  # of an enumeration: Color.RED
-_ESCAPED = re.compile(r"(\\+)\$\{")
+_INTERPOLATION = regex(r"(?<!\\)(?:\\\\)*\$\{")
+_MEMBER = regex(r"[A-Za-z_]\w*\.[A-Za-z_]\w*")  # of an enumeration: Color.RED
+_ESCAPED = regex(r"(\\+)\$\{")
 
 
 def remarks(run: Run) -> tuple[list[str], list[str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 from pathlib import Path
 
@@ -12,11 +11,12 @@ from experimentstash.adapters.python import installed
 from experimentstash.base import files
 from experimentstash.base.errors import StashError
 from experimentstash.base.names import inner_path_problem
+from experimentstash.base.patterns import regex
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.schema import ToolConfig
 
 # A path in .gitmodules, without asking git: every run looks.
-_DECLARED = re.compile(r"(?m)^[ \t]*path[ \t]*=[ \t]*\"?(.*?)\"?[ \t]*$")
+_DECLARED = regex(r"(?m)^[ \t]*path[ \t]*=[ \t]*\"?(.*?)\"?[ \t]*$")
 
 
 def tool_directory(stash: Stash, name: str, tool: ToolConfig, *, is_needed: bool = True) -> Path:

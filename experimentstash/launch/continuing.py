@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -19,6 +18,7 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.failpoints import step
 from experimentstash.base.files import kind_at, locked, read_regular, remove
 from experimentstash.base.output import say
+from experimentstash.base.patterns import regex
 from experimentstash.base.quoting import in_quotes
 from experimentstash.code import worktrees
 from experimentstash.compose.sweepers import needs_results
@@ -38,7 +38,7 @@ _CIRCUMSTANCES = ("resources.", "+resources.", "++resources.", "timeout=", "grac
 _HOW = ("hydra/launcher=", "hydra.launcher.", "+hydra.launcher.", "++hydra.launcher.")
 _WORDS = typed.checker("list[str]", typed.BASIC)
 # An interpolation that may differ between the jobs of a sweep.
-_OWN = re.compile(r"\$\{(?!oc\.env:|now:)")
+_OWN = regex(r"\$\{(?!oc\.env:|now:)")
 
 
 def reopen(stash: Stash, earlier: Run) -> Run:

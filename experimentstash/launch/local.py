@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import signal
 import sys
 from collections import deque
@@ -19,6 +18,7 @@ from experimentstash.adapters import gpus, procfs
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
 from experimentstash.base.output import can_redraw, complain, say
+from experimentstash.base.patterns import regex
 from experimentstash.base.signals import REQUESTS, SignalQueue
 from experimentstash.execute import keeper
 from experimentstash.execute.crew import IDLE, TURN_INTERVAL, Crew
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 # Jobs that are frozen ahead of their turn, at least.
 _AHEAD = 2
 # How CUDA_VISIBLE_DEVICES names a device.
-_DEVICE = re.compile(r"\d+|(?:GPU|MIG)-[\w/-]+")
+_DEVICE = regex(r"\d+|(?:GPU|MIG)-[\w/-]+")
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,14 @@ from pathlib import Path
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import make_private, read_regular, read_text, write_atomically
 from experimentstash.base.output import say
+from experimentstash.base.patterns import regex
 from experimentstash.record import records
 from experimentstash.stash.layout import ROOT_VARIABLE, Stash, token_of
 
 _NAME_LENGTH = 16
 _LONGEST = 8192
 # What the environment decides in a path; all else that is interpolated differs from run to run, or is not known here.
-_VARIABLE = re.compile(r"\$\{oc\.env:\s*(?P<name>\w+)\s*(?:,(?P<default>[^{}]*))?\}")
+_VARIABLE = regex(r"\$\{oc\.env:\s*(?P<name>\w+)\s*(?:,(?P<default>[^{}]*))?\}")
 # Of a path outside the stash so many parts, or one after a variable, are somebody's runs; fewer are a whole disk.
 _FEWEST_PARTS = 4
 

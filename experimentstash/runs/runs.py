@@ -23,6 +23,7 @@ from experimentstash.adapters.slurm.query import Enquiry, Word
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import lock_if_free
 from experimentstash.base.output import say
+from experimentstash.base.patterns import regex
 from experimentstash.execute.execute import (
     GRACE_HERE,
     HEARTBEAT,
@@ -54,7 +55,7 @@ _LOOK_INTERVAL = 0.05
 _LOCK_PATIENCE = 60.0
 _QUIET = 2.0
 # Words of a command that starts one of us.
-_OURS = re.compile(rb"(?:-m|.*/)?experimentstash(?:\.[\w.]+|/__main__\.py|/launch/start\.py)?", re.DOTALL)
+_OURS = regex(rb"(?:-m|.*/)?experimentstash(?:\.[\w.]+|/__main__\.py|/launch/start\.py)?", re.DOTALL)
 
 
 def directories(stash: Stash) -> Iterator[Path]:

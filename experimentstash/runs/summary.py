@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import os
-import re
 from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from experimentstash.adapters.slurm.reasons import is_for_good
 from experimentstash.base import tables
 from experimentstash.base.durations import describe, parse
 from experimentstash.base.output import PLAIN, Paper, Style
+from experimentstash.base.patterns import regex
 from experimentstash.base.tables import Column, Styled
 from experimentstash.base.text import filled, tame
 from experimentstash.record import sweep_list
@@ -28,7 +28,7 @@ _SHOWN_AT_TERMINAL = 10
 _NAMED = 5
 # Overrides that say how, not what.
 _NOT_TELLING = ("+exp=", "hydra/", "hydra.", "resources.", "code=", "dry_run=")
-_MOMENT = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d\b")
+_MOMENT = regex(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d\b")
 _STYLES = {
     State.FROZEN: Style.FAINT,
     State.QUEUED: Style.FAINT,

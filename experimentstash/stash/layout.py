@@ -13,6 +13,7 @@ from pathlib import Path
 from experimentstash.base.errors import StashError, did_you_mean
 from experimentstash.base.files import kind_at, read_text
 from experimentstash.base.output import say
+from experimentstash.base.patterns import regex
 from experimentstash.base.quoting import why_unusable
 
 # Digits and letters that can't be taken for one another.
@@ -21,9 +22,9 @@ _ID_LENGTH = 7
 # Where interpolations, and the jobs of every launcher, read the stash's root.
 ROOT_VARIABLE = "EXPERIMENTSTASH_ROOT"
 # All that there may be in `.experimentstash`, an import that goes on included.
-_PRIVATE = re.compile(r"environments|code|clones|locks|bugs|places|writes|import-\w+|\.gitignore")
+_PRIVATE = regex(r"environments|code|clones|locks|bugs|places|writes|import-\w+|\.gitignore")
 # And in `backups`.
-_BACKUPS = re.compile(r".+-\d{8}-\d{6}-\w+|\.gitignore")
+_BACKUPS = regex(r".+-\d{8}-\d{6}-\w+|\.gitignore")
 
 
 @dataclass(frozen=True)

@@ -13,18 +13,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from experimentstash.base.dataclass_light import dataclass
+from experimentstash.base.patterns import regex
 
 CHOICE = "_choice_"
 MISSING = "???"
 
-_MARKED = re.compile(r"(\+\+|\+|~|)(.*)", re.DOTALL)
-_GROUP = re.compile(r"[A-Za-z_][\w-]*(?:/[A-Za-z_][\w-]*)+(?:@[^/]*)?", re.ASCII)
+_MARKED = regex(r"(\+\+|\+|~|)(.*)", re.DOTALL)
+_GROUP = regex(r"[A-Za-z_][\w-]*(?:/[A-Za-z_][\w-]*)+(?:@[^/]*)?", re.ASCII)
 # A key with a dot that doesn't stand between keys.
-_NUMBER = re.compile(r"[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?")
-_WORD = re.compile(r"[A-Za-z_][\w-]*", re.ASCII)
+_NUMBER = regex(r"[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?")
+_WORD = regex(r"[A-Za-z_][\w-]*", re.ASCII)
 # An interpolation that begins where it stands: ${.sibling}, ${..above}. A backslash takes its meaning away.
-_RELATIVE = re.compile(r"(?<!\\)((?:\\\\)*\$\{)(\.+)")
-_REFERENCE = re.compile(r"(?<!\\)((?:\\\\)*\$\{)(\.*)([^\s{}:.][^\s{}:]*)\}")
+_RELATIVE = regex(r"(?<!\\)((?:\\\\)*\$\{)(\.+)")
+_REFERENCE = regex(r"(?<!\\)((?:\\\\)*\$\{)(\.*)([^\s{}:.][^\s{}:]*)\}")
 
 # The name of a parameter: its keys without marks, as text. `model/optimizer` is what `model.optimizer` is.
 Name = tuple[str, ...]

@@ -11,17 +11,18 @@ from experimentstash.adapters.git.submodules import MODES, bare, git
 from experimentstash.base import files
 from experimentstash.base.errors import StashError
 from experimentstash.base.names import inner_path_problem, transport_problem
+from experimentstash.base.patterns import regex
 
 # Of a git directory: where its checkout stands, its references and what it had begun. Not among them: hooks, the
 # directories that `commondir`, `worktrees` and `objects/info/alternates` lead to, the sockets of a daemon.
-_FILES = re.compile(
+_FILES = regex(
     r"HEAD|packed-refs|description|shallow|index|sharedindex\.[0-9a-f]+|[A-Z_]+_HEAD|[A-Z]+_M(?:SG|ODE|ERGE)|COMMIT_EDITMSG"
     r"|BISECT_\w+|AUTO_MERGE|info/(?:exclude|attributes|sparse-checkout)"
     r"|(?:refs|logs|rebase-merge|rebase-apply|sequencer|lfs/objects|rr-cache)/.+"
 )
-_OBJECTS = re.compile(r"objects/(?:[0-9a-f]{2}/[0-9a-f]+|pack/[\w.-]+|info/(?:packs|commit-graph|commit-graphs/.+))")
+_OBJECTS = regex(r"objects/(?:[0-9a-f]{2}/[0-9a-f]+|pack/[\w.-]+|info/(?:packs|commit-graph|commit-graphs/.+))")
 # What is made anew, and so isn't missed.
-_REMADE = re.compile(
+_REMADE = regex(
     r"config|config\.worktree|gitdir|FETCH_HEAD|gc\.(?:pid|log)|.*\.lock|branches/.*|hooks/.*\.sample|lfs/.*|fsmonitor.*"
     r"|objects/(?:pack|info)/.*"
 )
@@ -30,7 +31,7 @@ _CONFIG = ("config", "config.worktree")
 _MOST_BYTES = 1 << 20
 _MOST_NAMES = 12
 
-_WORD = re.compile(r"[\w@.,:/ +*=-]*")
+_WORD = regex(r"[\w@.,:/ +*=-]*")
 # Keys whose values can do nothing but choose among git's own ways. Those of a section with a name in it: <name>.
 _HARMLESS = {
     *("core.repositoryformatversion", "core.filemode", "core.bare", "core.logallrefupdates", "core.worktree"),

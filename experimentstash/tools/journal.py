@@ -15,12 +15,13 @@ from experimentstash.adapters.git.submodules import MODES, Superproject
 from experimentstash.base import files, typed
 from experimentstash.base.errors import StashError
 from experimentstash.base.names import check_tool_name, inner_path_problem
+from experimentstash.base.patterns import regex
 
 FORMAT = 1
 FILE_NAME = "journal.json"
 _MOST_BYTES = 64 << 20
 _VERBS = ("add", "remove", "restore", "update")
-_OBJECT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_OBJECT = regex(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 def read(project: Superproject, folder: Path) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
 from experimentstash.adapters.git import command as git
@@ -12,11 +11,12 @@ from experimentstash.adapters.git.submodules import Superproject
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import read_text
+from experimentstash.base.patterns import regex
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.schema import Unresolved
 from experimentstash.tools import registrations
 
-_PATH = re.compile(r"(?m)^path[ \t]*:[ \t]*['\"]?([^'\"#\n]+?)['\"]?[ \t]*(?:#.*)?$")
+_PATH = regex(r"(?m)^path[ \t]*:[ \t]*['\"]?([^'\"#\n]+?)['\"]?[ \t]*(?:#.*)?$")
 
 
 @dataclass(frozen=True)

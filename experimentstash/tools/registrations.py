@@ -10,6 +10,7 @@ from typing import Any
 
 from experimentstash.base.errors import StashError, did_you_mean
 from experimentstash.base.files import read_text
+from experimentstash.base.patterns import regex
 from experimentstash.base.yaml_files import YamlError, text_of
 from experimentstash.freeze.environment import recipes
 from experimentstash.freeze.environment import store as environments
@@ -18,13 +19,13 @@ from experimentstash.stash import entrypoints
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.schema import MISSING, ToolConfig, Unresolved
 
-_PLAIN = re.compile(r"[A-Za-z_./][A-Za-z0-9_./-]*(?: [A-Za-z0-9_./-]+)*")
+_PLAIN = regex(r"[A-Za-z_./][A-Za-z0-9_./-]*(?: [A-Za-z0-9_./-]+)*")
 _NOT_PLAIN = {"null", "true", "false", "yes", "no", "on", "off", "none", "~", "y", "n"}
 # What makes a registration depend on other files, or on a run.
-_INHERITS = re.compile(r"@package|(?m:^defaults\b)")
-_REFERS = re.compile(rf"\$\{{|{_INHERITS.pattern}")
-_SETS_TOOL = re.compile(r"(?m)^[\"']?tool[\"']?[ \t]*:")
-_COMMIT = re.compile(r"(?m)^commit[ \t]*:.*?([ \t]+#.*)?$")
+_INHERITS = regex(r"@package|(?m:^defaults\b)")
+_REFERS = regex(rf"\$\{{|{_INHERITS.pattern}")
+_SETS_TOOL = regex(r"(?m)^[\"']?tool[\"']?[ \t]*:")
+_COMMIT = regex(r"(?m)^commit[ \t]*:.*?([ \t]+#.*)?$")
 
 
 def read(stash: Stash, name: str) -> ToolConfig:

@@ -25,13 +25,14 @@ from experimentstash.base.names import (
     is_git_directory,
     remote_problem,
 )
+from experimentstash.base.patterns import regex
 from experimentstash.base.process import CommandError
 from experimentstash.tools import git_state
 from experimentstash.tools.backups import FORMAT, MANIFEST, Backup, Repository
 
 _MOST_BYTES = 256 << 20  # of a manifest
 _DEEPEST = 256
-_OBJECT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_OBJECT = regex(r"[0-9a-f]{40}|[0-9a-f]{64}")
 # Where a backup may hold links: what the tool's own directory had, and organizers.
 _WITH_LINKS = ("files", "tree", "stash")
 

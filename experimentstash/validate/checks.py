@@ -16,6 +16,7 @@ from experimentstash.adapters.git import command as git
 from experimentstash.adapters.git import nested
 from experimentstash.base import durations, yaml_files
 from experimentstash.base.errors import StashError, did_you_mean
+from experimentstash.base.patterns import regex
 from experimentstash.base.yaml_files import YamlError
 from experimentstash.code.worktrees import shared_paths
 from experimentstash.freeze import calls
@@ -31,7 +32,7 @@ from experimentstash.tools import transaction
 
 # Seconds that an interpreter may take to say where it would find a module.
 _PATIENCE = 60.0
-_FILE_IN_FRONT = re.compile(
+_FILE_IN_FRONT = regex(
     r"(?P<where>conf/[^\n]+?\.yaml)(?:(?:, line (?P<line>\d+))?:| (?=adds|chooses|is)) ?(?P<what>.*)", re.DOTALL
 )
 

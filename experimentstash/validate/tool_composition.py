@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from experimentstash.base.errors import StashError
+from experimentstash.base.patterns import regex
 from experimentstash.base.process import CommandError, run
 from experimentstash.execute import arrived
 from experimentstash.execute.execute import tool_environment
@@ -27,7 +28,7 @@ from experimentstash.validate.checks import Problem, Severity, explained, organi
 PATIENCE = 300.0
 _MOST_LINES = 8
 # What Hydra prints begins with its own settings.
-_BEGINNING = re.compile(r"^hydra:$", re.MULTILINE)
+_BEGINNING = regex(r"^hydra:$", re.MULTILINE)
 # With these a Hydra application does something else than to run a job.
 _OTHER_MODES = {"-m", "--multirun", "-r", "--run", "-c", "--cfg", "-i", "--info", "-h", "--help", "--hydra-help"}
 _NOISE = ("Set the environment variable HYDRA_FULL_ERROR", "See https://hydra.cc", "This behavior is deprecated")

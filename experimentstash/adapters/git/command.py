@@ -15,6 +15,7 @@ from pathlib import Path
 from experimentstash.base import files
 from experimentstash.base.dataclass_light import dataclass, replace
 from experimentstash.base.errors import EXIT_NOT_FOUND, StashError
+from experimentstash.base.patterns import regex
 from experimentstash.base.process import CommandError, run, which
 
 # These say where git's own programs, settings and keys are; the others would point it at another repository.
@@ -45,16 +46,16 @@ _NOBODY = {
 
 _IN_ENGLISH = {"LC_ALL": "C.UTF-8", "LANGUAGE": "C"}
 # What git says where a name stands for nothing; else it has an answer to nothing.
-_NO_OBJECT = re.compile(
+_NO_OBJECT = regex(
     r"Needed a single revision|unknown revision|bad (?:revision|object)|[Nn]ot a valid object name|expected commit type"
     r"|log for .* only has|does not exist in|exists on disk, but not in"
 )
 _NO_CHECKOUT = "not a git repository (or any"
-_SAFE = re.compile(r"git config --global --add safe\.directory .+")
-_BAD_INDEX = re.compile(
+_SAFE = regex(r"git config --global --add safe\.directory .+")
+_BAD_INDEX = regex(
     r"index file (?:corrupt|smaller)|bad index|bad signature|unknown index|index uses .* extension|cache entry"
 )
-_FROM_GIT = re.compile(r"(?m)^(?:fatal|error): (.+)")
+_FROM_GIT = regex(r"(?m)^(?:fatal|error): (.+)")
 
 
 class GitError(CommandError):

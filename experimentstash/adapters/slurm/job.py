@@ -13,6 +13,7 @@ from experimentstash.adapters.slurm import client as slurm_client
 from experimentstash.adapters.slurm.client import Job
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import read_regular, write_atomically
+from experimentstash.base.patterns import regex
 from experimentstash.base.process import CommandError, which
 
 # Of the file that keeps SLURM's id of an array, beside the file that lists its tasks.
@@ -22,14 +23,14 @@ _UNSEEN_SUFFIX = ".unseen"
 # Jobs that one scancel is given: a command line has an end.
 _AT_ONCE = 500
 # What scancel says of a job that has ended by itself.
-_TOO_LATE = re.compile(r"Invalid job id|already completing or completed")
+_TOO_LATE = regex(r"Invalid job id|already completing or completed")
 # Seconds that a signal may take. scancel tries again for a minute and a half where a job is just leaving its node.
 _PATIENCE_WITH_SIGNALS = 20.0
 # Looks at the queue for what sbatch has left open, and seconds before each.
 _LOOKS = 8
 _LOOK_INTERVAL = 1.0
 # What sbatch --parsable prints, besides what the cluster's own plugins do.
-_ACCEPTED = re.compile(r"(?m)^(\d+)(?:;(\S+))?\s*$")
+_ACCEPTED = regex(r"(?m)^(\d+)(?:;(\S+))?\s*$")
 # What its commands say where the controller is away, or too busy; or nothing, because the end of the job ends them too.
 _SILENT = r"exit code -\d|no answer within|Unable to contact|[Tt]imed out|Zero Bytes|[Cc]onnection (refused|failure)"
 

@@ -11,6 +11,7 @@ from experimentstash.adapters.slurm import reasons as slurm_reasons
 from experimentstash.adapters.slurm.client import Job
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
+from experimentstash.base.patterns import regex
 from experimentstash.record.records import State
 
 # SLURM's default.
@@ -35,14 +36,14 @@ _OVER = {**_ENDED, "REQUEUED": State.PREEMPTED}
 _MAY_COME_BACK = ("PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "REQUEUED")
 # A line that squeue and sacct write of a job, or of several tasks of an array: JOB, JOB_3, JOB_[0-1,5-7%2].
 _JOB = r"(?P<job>\d+)(?:_(?:(?P<task>\d+)|\[(?P<tasks>[\d,:-]+)(?:%\d+)?\]))?"
-_LINE = re.compile(_JOB + r"\|(?P<state>[A-Z_]+)\b.*")
+_LINE = regex(_JOB + r"\|(?P<state>[A-Z_]+)\b.*")
 # The same of one that waits, with why.
-_WAITING = re.compile(_JOB + r"\|(?P<state>[A-Z_]+)\|(?P<reason>.*)")
-_RANGE = re.compile(r"(\d+)(?:-(\d+)(?::(\d+))?)?")
+_WAITING = regex(_JOB + r"\|(?P<state>[A-Z_]+)\|(?P<reason>.*)")
+_RANGE = regex(r"(\d+)(?:-(\d+)(?::(\d+))?)?")
 # A component of a job of several kinds of nodes, or a step: not what we ask for.
-_OTHER_LINE = re.compile(r"\d+(?:_\d+)?[+.][^|]*\|.*")
+_OTHER_LINE = regex(r"\d+(?:_\d+)?[+.][^|]*\|.*")
 # How slurmctld says that it holds no such job, and sacct that nobody keeps accounts.
-_UNKNOWN = re.compile(r"Invalid job id|Job \S+ not found")
+_UNKNOWN = regex(r"Invalid job id|Job \S+ not found")
 _NO_ACCOUNTS = "accounting storage is disabled"
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from experimentstash.base.patterns import regex
+
 _NEVER = "it will not begin like this; cancel it, and"
 
 # What squeue gives as the reason. {job} is the job's id.
@@ -41,9 +43,9 @@ _WORDS = {
     "NodesReserved": "the nodes that it needs are reserved",
 }
 # A limit of a QOS or an account; one on a single job will not be met by waiting.
-_LIMIT = re.compile(r"(?P<whose>QOS|Assoc|MaxSubmit|Max)\w*")
-_OF_A_JOB = re.compile(r"(Max|Min)\w*Per(Job|Node)|MaxWall|MinCpuNotSatisfied|QOSMin")
-_NODES = re.compile(r"Nodes? required for job|nodes? .*(DOWN|DRAINED)", re.IGNORECASE)
+_LIMIT = regex(r"(?P<whose>QOS|Assoc|MaxSubmit|Max)\w*")
+_OF_A_JOB = regex(r"(Max|Min)\w*Per(Job|Node)|MaxWall|MinCpuNotSatisfied|QOSMin")
+_NODES = regex(r"Nodes? required for job|nodes? .*(DOWN|DRAINED)", re.IGNORECASE)
 
 
 def in_words(reason: str, job: str) -> str:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from experimentstash.base.files import open_regular, read_regular, write
+from experimentstash.base.patterns import regex
 
 # Directories and files of a run that are looked at at most: a tool may write a million images.
 MOST_ENTRIES = 50_000
@@ -20,12 +20,12 @@ MOST_ENTRIES = 50_000
 _SAID = 1 << 20
 # In these there are no W&B runs.
 _SKIPPED = {".git", ".hydra", "__pycache__", "node_modules", "site-packages"}
-_FOLDER = re.compile(r"(?:offline-)?run-\d{8}_\d{6}-[^/]+")
+_FOLDER = regex(r"(?:offline-)?run-\d{8}_\d{6}-[^/]+")
 # As wandb prints it when a run begins, and when an offline run has ended; colours may be in between.
-_PRINTED = re.compile(rb"(?:saved locally in|wandb sync|logs at:)[ \t]+(?:\x1b\[[\d;]*m|['\"`])*([^\x1b\n\r]+)")
+_PRINTED = regex(rb"(?:saved locally in|wandb sync|logs at:)[ \t]+(?:\x1b\[[\d;]*m|['\"`])*([^\x1b\n\r]+)")
 
 # In wandb's account of a run, each line of which names the process.
-_PROCESS = re.compile(rb"MainThread:(\d+)")
+_PROCESS = regex(rb"MainThread:(\d+)")
 _ACCOUNT = 8192
 # In the directory of a W&B run outside its run's directory: whose it is.
 _CLAIM = "experimentstash-run"

@@ -13,12 +13,13 @@ from typing import Any
 
 from experimentstash.base.dataclass_light import dataclass, field
 from experimentstash.base.errors import StashError
+from experimentstash.base.patterns import regex
 from experimentstash.freeze.calling import ways, words
 from experimentstash.freeze.calling.ways import Way
 from experimentstash.freeze.declared import kinds
 from experimentstash.stash.schema import CallConfig, CallStyle
 
-OPTION_KEY = re.compile(r"-{0,2}[^-\s=\0][^\s=\0]*")
+OPTION_KEY = regex(r"-{0,2}[^-\s=\0][^\s=\0]*")
 
 
 def _no_dash(option: str) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from experimentstash.base.errors import StashError
+from experimentstash.base.patterns import regex
 from experimentstash.freeze.calling import literals, ways, words
 from experimentstash.freeze.calling.command_line import (
     OPTION_KEY,
@@ -22,7 +22,7 @@ from experimentstash.freeze.calling.command_line import (
 from experimentstash.stash.schema import CallConfig
 
 # Strings that fire reads as themselves.
-_BARE = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*")
+_BARE = regex(r"[A-Za-z_/][A-Za-z0-9_./-]*")
 
 
 def arguments(

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from experimentstash.base.errors import StashError
+from experimentstash.base.patterns import regex
 from experimentstash.freeze.calling import absl, literals, ways, words
 from experimentstash.freeze.calling.command_line import canonical, given_options, refuse_bare, refuse_twice, subcommand
 from experimentstash.freeze.calling.ways import Way
 from experimentstash.stash.schema import CallConfig, ListStyle
 
-_KEY = re.compile(r"(?:[A-Za-z_]\w*/)*[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*", re.ASCII)
+_KEY = regex(r"(?:[A-Za-z_]\w*/)*[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*", re.ASCII)
 
 
 def arguments(

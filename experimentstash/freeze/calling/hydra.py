@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from experimentstash.base.errors import StashError
+from experimentstash.base.patterns import regex
 from experimentstash.freeze.calling import words
 from experimentstash.stash import parameters
 from experimentstash.stash.schema import CallConfig
@@ -19,10 +20,10 @@ _INTEGER = r"(?:0|[1-9](?:_?[0-9])*)"
 _IDENTIFIER = r"[A-Za-z_][A-Za-z0-9_-]*"
 _SEGMENT = r"[A-Za-z_$][A-Za-z0-9_$-]*"
 _PACKAGE = rf"(?:{_SEGMENT}|(?:{_SEGMENT}|{_INTEGER})(?:\.(?:{_SEGMENT}|{_INTEGER}))+)"
-_HYDRA_KEY = re.compile(rf"(?:{_PACKAGE}|{_IDENTIFIER}(?:/{_IDENTIFIER})+)(?:@{_PACKAGE}?)?")
+_HYDRA_KEY = regex(rf"(?:{_PACKAGE}|{_IDENTIFIER}(?:/{_IDENTIFIER})+)(?:@{_PACKAGE}?)?")
 # Strings that need no quotes, unless Hydra reads them as something else.
-_BARE = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*")
-_NO_STRING = re.compile(
+_BARE = regex(r"[A-Za-z_/][A-Za-z0-9_./-]*")
+_NO_STRING = regex(
     rf"true|false|null|[+-]?(?:inf|nan|(?:{_INTEGER}(?:\.[0-9_]*)?|\.[0-9_]+)(?:e[+-]?[0-9_]+)?)", re.IGNORECASE
 )
 
@@ -63,7 +64,7 @@ def arguments(
 
 # What gives the tool its directory.
 _OURS = "ExperimentStash itself (where the run writes)"
-_OVERRIDE = re.compile(r"(?:\+\+?)?[A-Za-z_][^=\s]*=|~[A-Za-z_]")
+_OVERRIDE = regex(r"(?:\+\+?)?[A-Za-z_][^=\s]*=|~[A-Za-z_]")
 
 
 class _Once:

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from experimentstash.base.errors import StashError
+from experimentstash.base.patterns import regex
 from experimentstash.freeze.calling import literals, ways, words
 from experimentstash.freeze.calling.command_line import positional_experiment, subcommand
 from experimentstash.stash.schema import CallConfig
 
-_KEY = re.compile(r"[^\s=\[\].\0]+(?:\.[^\s=\[\].\0]+)*")
+_KEY = regex(r"[^\s=\[\].\0]+(?:\.[^\s=\[\].\0]+)*")
 
 
 def arguments(

@@ -9,14 +9,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from experimentstash.base.errors import StashError
+from experimentstash.base.patterns import regex
 
-PLAIN_NEGATIVE = re.compile(r"-\d+|-\d*\.\d+", re.ASCII)  # what every argparse takes for a number, not for an option
+PLAIN_NEGATIVE = regex(r"-\d+|-\d*\.\d+", re.ASCII)  # what every argparse takes for a number, not for an option
 # What YAML reads as it stands, in every version of it and with every prefix.
-_YAML_BARE = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*")
-_YAML_NO_STRING = re.compile(r"true|false|yes|no|on|off|y|n|null|none|[-+]?\.?(?:inf|nan)", re.IGNORECASE)
-_UNPRINTABLE = re.compile(
-    "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\x85\u2028\u2029\ufeff]"
-)
+_YAML_BARE = regex(r"[A-Za-z_/][A-Za-z0-9_./-]*")
+_YAML_NO_STRING = regex(r"true|false|yes|no|on|off|y|n|null|none|[-+]?\.?(?:inf|nan)", re.IGNORECASE)
+_UNPRINTABLE = regex("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\x85\u2028\u2029\ufeff]")
 
 
 def word(value: Any, name: str) -> str:

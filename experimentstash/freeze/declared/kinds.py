@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from experimentstash.base.dataclass_light import dataclass
+from experimentstash.base.patterns import regex
 
 _NAMES = {
     **dict.fromkeys(("int", "PositiveInt", "NonNegativeInt"), "integer"),
@@ -31,7 +32,7 @@ _WRAPPERS = {"Annotated", "Final", "Required", "Suppress", "UseAppendAction", "F
 _TRUTH = {"true", "false", "yes", "no", "on", "off", "t", "f", "y", "n", "1", "0"}
 _NULL = {"none", "null", "~"}
 # What every language of literals takes for a text.
-_BARE = re.compile(r"(?:-*[A-Za-z_/]|\.{1,2}/|~/)(?:[^\0-\x1f\x7f-\xa0\u2028\u2029\"'\[\]{}#:&*!|>%@`]|:(?=[^\s]))*")
+_BARE = regex(r"(?:-*[A-Za-z_/]|\.{1,2}/|~/)(?:[^\0-\x1f\x7f-\xa0\u2028\u2029\"'\[\]{}#:&*!|>%@`]|:(?=[^\s]))*")
 
 
 class Reading(Enum):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Callable
 
+from experimentstash.base.patterns import regex
 from experimentstash.freeze.declared import absl, argparse, click, typed
 from experimentstash.freeze.declared.option import Declared, calls
 from experimentstash.stash.schema import CallStyle
@@ -72,7 +72,7 @@ _BY_ROOT = {
 
 
 # Without one of these words a source reads no command line in a way that is known.
-_SIGNS = re.compile(
+_SIGNS = regex(
     r"LightningCLI|HfArgumentParser|TrlParser|H4ArgumentParser|config_flags|DEFINE_config_|from_cli"
     rf"|\b(?:gin|absl|click|argparse|{'|'.join(_BY_ROOT)})\b"
 )

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from experimentstash.adapters.git import command as git
 from experimentstash.base import files
+from experimentstash.base.patterns import regex
 
 # What setuptools tells itself about a project that it builds. Nobody needs it: the environment has its own.
 _NEEDLESS = (".egg-info", ".eggs")
-_METADATA = re.compile(r"((?:.*?/)?(?:[^/]*\.egg-info|\.eggs))/")
+_METADATA = regex(r"((?:.*?/)?(?:[^/]*\.egg-info|\.eggs))/")
 # What an installation may go on using: compiled modules, a version that was written, a directory that is built in.
-_NEEDED = re.compile(
+_NEEDED = regex(
     r"((?:.*/)?(?:build|dist|_skbuild|\.pdm-build|target|cmake-build-[^/]*)/|.*\.(?:so|pyd|dylib)|(?:.*/)?_?version\.py)"
 )
 

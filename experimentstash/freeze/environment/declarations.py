@@ -14,22 +14,23 @@ from typing import Any
 
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
+from experimentstash.base.patterns import regex
 from experimentstash.freeze.environment import poetry
 from experimentstash.stash.schema import EnvironmentKind
 
 # Project files, and what tells that they describe a project: many hold only the settings of linters.
 PROJECT_FILES = {
-    "pyproject.toml": re.compile(rb"(?m)^\s*\[\s*(?:project|build-system|dependency-groups|tool\.poetry)\b"),
-    "setup.py": re.compile(rb""),
-    "setup.cfg": re.compile(rb"(?m)^\[(?:metadata|options)\b"),
+    "pyproject.toml": regex(rb"(?m)^\s*\[\s*(?:project|build-system|dependency-groups|tool\.poetry)\b"),
+    "setup.py": regex(rb""),
+    "setup.cfg": regex(rb"(?m)^\[(?:metadata|options)\b"),
 }
 # PEP 723's own expression, for the type `script`.
-_SCRIPT_BLOCK = re.compile(rb"(?m)^# /// script$\s(?:^#(?:| .*)$\s)+^# ///$")
-_REQUIREMENTS = re.compile(r"(?:.*[-_.])?requirements(?:[-_.].*)?\.(?:txt|in)")
+_SCRIPT_BLOCK = regex(rb"(?m)^# /// script$\s(?:^#(?:| .*)$\s)+^# ///$")
+_REQUIREMENTS = regex(r"(?:.*[-_.])?requirements(?:[-_.].*)?\.(?:txt|in)")
 # Which of several requirements files are meant for those who only run the tool.
-_USUAL = re.compile(r"(?:requirements|base|main|prod|production|core|default)")
-_FOR_DEVELOPERS = re.compile(r"dev\w*|tests?|testing|docs?|lint|ci|build|style|extras?|optional")
-_NAME = re.compile(r"\s*([A-Za-z0-9][\w.-]*)\s*(?:\[[^\]]*\])?\s*(?:[<>=!~@;,(#\s]|$)")
+_USUAL = regex(r"(?:requirements|base|main|prod|production|core|default)")
+_FOR_DEVELOPERS = regex(r"dev\w*|tests?|testing|docs?|lint|ci|build|style|extras?|optional")
+_NAME = regex(r"\s*([A-Za-z0-9][\w.-]*)\s*(?:\[[^\]]*\])?\s*(?:[<>=!~@;,(#\s]|$)")
 _CONDA = ("environment.yml", "environment.yaml", "conda.yml", "conda.yaml", "env.yml", "env.yaml")
 _NOT_READ = {
     "Pipfile": "pipenv's files aren't read",

@@ -7,7 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-_VERSION = re.compile(r"\d+(?:\.\d+)*")
+from experimentstash.base.patterns import regex
+
+_VERSION = regex(r"\d+(?:\.\d+)*")
 
 
 def python(data: Mapping[str, Any]) -> str | None:

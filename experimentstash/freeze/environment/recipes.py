@@ -18,13 +18,14 @@ from typing import Any
 
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
+from experimentstash.base.patterns import regex
 from experimentstash.freeze.environment import declarations
 from experimentstash.freeze.environment.declarations import PROJECT_FILES, is_package, read, script_block, workspace
 from experimentstash.stash.schema import EnvironmentKind, ToolConfig
 
 _FORMAT = 2  # part of every key: raise it when the way environments are made changes
-_INCLUDE = re.compile(rb"(?m)^\s*(?:-r|-c|--requirement|--constraint)[ \t=]*([^\s#].*?)(?:\s+#.*)?\s*$")
-_REQUIREMENTS_NAME = re.compile(rb"[\w./-]*requirements[\w./-]*\.(?:txt|in)")
+_INCLUDE = regex(rb"(?m)^\s*(?:-r|-c|--requirement|--constraint)[ \t=]*([^\s#].*?)(?:\s+#.*)?\s*$")
+_REQUIREMENTS_NAME = regex(rb"[\w./-]*requirements[\w./-]*\.(?:txt|in)")
 
 
 @dataclass(frozen=True)
@@ -192,7 +193,7 @@ def _source(
 
 
 # A line of a requirements file that names no local path: an option that takes none, or a package, by name or URL.
-_REMOTE = re.compile(
+_REMOTE = regex(
     r"""--?(?:r|c|i|requirement|constraint|index-url|extra-index-url|pre|prefer-binary|require-hashes|no-binary
         |only-binary|hash)\b.*
     |   [a-z0-9][\w.-]*\s*(?:\[[^\]]*\]\s*)?(?:@\s*(?:https?|git\+https?|git\+ssh)://\S+|[^@/]*)(?:\s;.*)?""",

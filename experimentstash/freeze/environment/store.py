@@ -19,6 +19,7 @@ from subprocess import CompletedProcess
 from experimentstash.base import files
 from experimentstash.base.errors import StashError
 from experimentstash.base.output import is_terminal
+from experimentstash.base.patterns import regex
 from experimentstash.base.process import clean_environment, run
 from experimentstash.freeze.environment import build_traces, declarations, poetry, uv_errors
 from experimentstash.freeze.environment.recipes import Recipe
@@ -32,7 +33,7 @@ _UV_LEAKS = {"UV_FROZEN", "UV_LOCKED", "UV_NO_SYNC", "UV_NO_EDITABLE", "UV_NO_PR
 _UV_LEAKS |= {"UV_PREFIX", "UV_WORKING_DIR", "UV_DEV", "UV_NO_DEV", "UV_NO_GROUP", "UV_NO_DEFAULT_GROUPS"}
 # What the user may have said about certificates: then we say nothing.
 _CERTIFICATES = ("UV_SYSTEM_CERTS", "UV_NATIVE_TLS", "SSL_CERT_FILE", "SSL_CERT_DIR")
-_CERTIFICATES_IN_FILE = re.compile(rb"(?m)^\s*(?:system-certs|native-tls)\s*=")
+_CERTIFICATES_IN_FILE = regex(rb"(?m)^\s*(?:system-certs|native-tls)\s*=")
 
 
 class NotMade(StashError):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -18,6 +17,7 @@ from typing import Any, TypeVar
 from experimentstash.adapters.slurm.job_terms import ClusterTerms, clock
 from experimentstash.base import durations
 from experimentstash.base.errors import StashError
+from experimentstash.base.patterns import regex
 from experimentstash.launch.slurm import sbatch_variables
 from experimentstash.launch.slurm.sbatch_variables import Filling
 from experimentstash.record.records import Run
@@ -42,7 +42,7 @@ START = str(Path(__file__).with_name("start.py"))
 # Seconds before its end at which SLURM can warn a job, at most (sbatch(1), --signal).
 _LONGEST_WARNING = 65535
 # What SLURM takes for an amount of memory.
-_MEMORY = re.compile(r"(\d+)([A-Za-z]*)")
+_MEMORY = regex(r"(\d+)([A-Za-z]*)")
 
 
 @dataclass(frozen=True)

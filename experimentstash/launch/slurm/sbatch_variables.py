@@ -7,11 +7,11 @@ it runs (its warning, its output, whether it may be requeued …) have no effect
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Collection, Mapping
 
 from experimentstash.base.dataclass_light import dataclass
+from experimentstash.base.patterns import regex
 
 # The options that variables may fill; of two variables for one option the first.
 _FILLING = {
@@ -44,7 +44,7 @@ _ALIKE = (
 )
 # Kinds of --exclusive; anything else in its variable means the option alone.
 _EXCLUSIVE_FOR = ("user", "mcs", "topo")
-_TIME = re.compile(r"(?:(?P<days>\d+)-)?(?P<first>\d+)(?::(?P<second>\d+))?(?::(?P<third>\d+))?")
+_TIME = regex(r"(?:(?P<days>\d+)-)?(?P<first>\d+)(?::(?P<second>\d+))?(?::(?P<third>\d+))?")
 
 
 @dataclass(frozen=True)

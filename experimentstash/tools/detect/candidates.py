@@ -14,6 +14,7 @@ from typing import Any
 from experimentstash.base import files
 from experimentstash.base.dataclass_light import dataclass, field, replace
 from experimentstash.base.errors import StashError
+from experimentstash.base.patterns import regex
 from experimentstash.freeze.declared import program
 from experimentstash.freeze.declared.option import Declared, Option
 from experimentstash.freeze.environment import declarations
@@ -38,12 +39,12 @@ _OUTPUT_OPTIONS: tuple[str, ...] = (
 _OUTPUT_OPTIONS += ("results-dir", "results_dir", "log-dir", "logdir", "workdir", "work-dir", "work_dir")
 _MAIN_FILES = ("train.py", "main.py", "run.py")
 # Words in the name of a program, or of a directory above it, that tell of something before, beside or after the work.
-_MINOR = re.compile(
+_MINOR = regex(
     r"prep|prepare|preproc\w*|data|datasets?|dataloaders?|downloads?|evals?|evaluat\w+|tests?|testing|unittest|setup|install"
     r"|build|make|convert|conversion|export|plots?|plotting|visuali[sz]\w+|vi[sz]|figures?|bench|benchmarks?|docs|lint"
     r"|format|release|checks?|clean|utils?|helpers?|analy[sz]e|analysis|summari[sz]e|demos?|examples?"
 )
-_MAJOR = re.compile(r"(?:pre)?train(?:ing|er)?|finetun(?:e|ing)")
+_MAJOR = regex(r"(?:pre)?train(?:ing|er)?|finetun(?:e|ing)")
 _MOST_SHOWN = 100
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from experimentstash.base.dataclass_light import dataclass
+from experimentstash.base.patterns import regex
 
 # Functions and methods that write to a path, by their last names: the position of that argument, and its names.
 _WRITERS: dict[str, tuple[int | None, tuple[str, ...]]] = {
@@ -44,7 +45,7 @@ _SAVES = {"torch": 1, "joblib": 1, "pickle": 1, "np": 0, "numpy": 0, "jnp": 0}
 _DEFAULTS = {"SummaryWriter": "runs"}
 # Methods of a path.
 _OF_PATHS = {"write_text", "write_bytes", "mkdir", "touch"}
-_OUTPUT_OPTION = re.compile(
+_OUTPUT_OPTION = regex(
     r"(?:save|log|out|output|outputs|result|results|checkpoint|checkpoints|ckpt|model|tensorboard|tb)[-_]?"
     r"(?:dir|directory|path|folder|file|root)|logdir|outdir|savedir"
 )

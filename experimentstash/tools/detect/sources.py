@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ast
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from experimentstash.base import files
 from experimentstash.base.dataclass_light import dataclass
+from experimentstash.base.patterns import regex
 from experimentstash.freeze.declared import library, option, program
 from experimentstash.stash.schema import CallStyle
 
@@ -21,14 +21,14 @@ _NO_PROGRAMS = {"setup.py", "conftest.py", "noxfile.py", "hubconf.py", "versione
 _DEEPEST = 5
 _MOST_FILES = 3000
 _LARGEST_FILE = 1_000_000
-SCRIPT_BLOCK = re.compile(r"(?m)^# /// script$\s((?:^#(?:| .*)$\s)+)^# ///$")
+SCRIPT_BLOCK = regex(r"(?m)^# /// script$\s((?:^#(?:| .*)$\s)+)^# ///$")
 # Calls at the top of a module that only set something up for those who import it.
-_SETS_UP = re.compile(
+_SETS_UP = regex(
     r"(?:set_\w+|register\w*|add_\w+|DEFINE_\w+|load_dotenv|setup_root|manual_seed|seed|use|store|update|append|extend"
     r"|insert|setdefault|basicConfig|filterwarnings|simplefilter|captureWarnings|setLevel|chdir|disable\w*|enable\w*)"
 )
 # Calls that read the command line, or do the work.
-_STARTS = re.compile(r"parse_args\w*|parse_known_args|parse_intermixed_args|cli|Fire|main|run|train|app")
+_STARTS = regex(r"parse_args\w*|parse_known_args|parse_intermixed_args|cli|Fire|main|run|train|app")
 
 
 @dataclass(frozen=True)

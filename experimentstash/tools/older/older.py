@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import read_text
 from experimentstash.base.names import check_tool_name
+from experimentstash.base.patterns import regex
 from experimentstash.stash.schema import StashConfig, ToolConfig
 from experimentstash.tools.older import older_trees
 from experimentstash.tools.older.older_trees import Submodule, Tree
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from yaml import MappingNode, Node
 
 _PARAMETERS = ("params", "parameters", "overrides")
-_ORGANIZER_NAME = re.compile(r"[\w.-]+(?:/[\w.-]+)*")
-_COMMIT = re.compile(r"[0-9a-f]{7,40}")
-_OVERRIDE = re.compile(r"(?P<key>[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)*)=(?P<value>[^=(){}]*)")
+_ORGANIZER_NAME = regex(r"[\w.-]+(?:/[\w.-]+)*")
+_COMMIT = regex(r"[0-9a-f]{7,40}")
+_OVERRIDE = regex(r"(?P<key>[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)*)=(?P<value>[^=(){}]*)")
 # Keys that would do something else here than they did.
 _REFUSED = {"defaults", "hydra", "<<", "output_dir", "validate_only", "dry_run"}
 _MOST_SOURCES = 2000
