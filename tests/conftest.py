@@ -232,7 +232,7 @@ def stash(tmp_path: Path) -> StashUnderTest:
         bare_stash(tmp_path).write(".gitignore", "/outputs/\n/multirun/\n/.experimentstash/\n")
         under_test.commit()
 
-    made_once("stash", [under_test.root], make)
+    made_once([under_test.root], make)
     return under_test
 
 

@@ -7,7 +7,7 @@ import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from pathlib import Path
 
 _originals: dict[Hashable, Path] = {}
@@ -20,11 +20,12 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="made-once-")
 
 
-def made_once(key: Hashable, paths: Sequence[Path], make: Callable[[], object]) -> None:
-    """Have ``make`` make these paths; the next time that the key is the same, they are copies of what it made then.
+def made_once(paths: Sequence[Path], make: Callable[[], object], *what: Hashable) -> None:
+    """Have ``make`` make these paths; the next time for the same ``what`` they are copies of what it made then.
 
     What is made must not tell where it is, or be at the same place each time: see `same_place`.
     """
+    key = (make.__module__, make.__qualname__, *what)
     original = _originals.get(key)
     if original is None:
         make()
@@ -38,6 +39,14 @@ def made_once(key: Hashable, paths: Sequence[Path], make: Callable[[], object]) 
         if path.exists():
             shutil.rmtree(path)
         copy(original / str(number), path)
+
+
+def same_place(tmp_path: Path) -> Iterator[Path]:
+    """Yield a directory for a test that is at the same path for all of them; then it moves into the test's own."""
+    place = tmp_path.parent / "same-place"
+    place.mkdir()
+    yield place
+    place.rename(tmp_path / "was-at-the-same-place")
 
 
 def copy(source: Path, target: Path) -> None:

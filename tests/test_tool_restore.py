@@ -8,7 +8,7 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from experimentstash.stash.schema import ToolConfig
 from experimentstash.tools import adding, removing
 from experimentstash.tools import manage as tools
 from tests.conftest import GIT_IDENTITY, StashUnderTest, git
+from tests.made_once import made_once, same_place
 from tests.tool_support import as_stash, commit, differences, is_healthy, no_report, repository, snapshot
 
 SCRIPT = "import argparse\n\nif __name__ == '__main__':\n    argparse.ArgumentParser().parse_args()\n"
@@ -32,6 +33,11 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def tmp_path(tmp_path: Path) -> Iterator[Path]:
+    yield from same_place(tmp_path)
+
+
+@pytest.fixture
 def upstream(tmp_path: Path) -> Path:
     return repository(tmp_path / "upstream", {"main.py": SCRIPT})
 
@@ -39,13 +45,17 @@ def upstream(tmp_path: Path) -> Path:
 @pytest.fixture
 def tool(stash: StashUnderTest, upstream: Path) -> Path:
     """A tool that is called otherwise than its directory, and whose submodule has a name of its own."""
-    git(*FILE_ALLOWED, "submodule", "--quiet", "add", "--name", "own", str(upstream), "tools/xyz", cwd=stash.root)
-    for key, value in (("branch", "main"), ("shallow", "true"), ("update", "rebase"), ("ignore", "dirty")):
-        git("config", "-f", ".gitmodules", f"submodule.own.{key}", value, cwd=stash.root)
-    git("config", "submodule.own.update", "merge", cwd=stash.root)
-    stash.write("conf/tool/c.yaml", "# mine\npath: tools/xyz\nentrypoint: main.py\n")
-    stash.write("conf/exp/group/run.yaml", "# @package _global_\ndefaults:\n  - override /tool: c\n").chmod(0o600)
-    stash.commit()
+
+    def make() -> None:
+        git(*FILE_ALLOWED, "submodule", "--quiet", "add", "--name", "own", str(upstream), "tools/xyz", cwd=stash.root)
+        for key, value in (("branch", "main"), ("shallow", "true"), ("update", "rebase"), ("ignore", "dirty")):
+            git("config", "-f", ".gitmodules", f"submodule.own.{key}", value, cwd=stash.root)
+        git("config", "submodule.own.update", "merge", cwd=stash.root)
+        stash.write("conf/tool/c.yaml", "# mine\npath: tools/xyz\nentrypoint: main.py\n")
+        stash.write("conf/exp/group/run.yaml", "# @package _global_\ndefaults:\n  - override /tool: c\n").chmod(0o600)
+        stash.commit()
+
+    made_once([stash.root, upstream], make)
     return stash.root / "tools" / "xyz"
 
 
@@ -60,6 +70,17 @@ def remove(stash: StashUnderTest, *, force: bool = False) -> Path:
     removed = removing.remove(as_stash(stash), "c", force=force, report=no_report)
     assert removed is not None
     return removed.backup
+
+
+@pytest.fixture
+def removed(stash: StashUnderTest, tool: Path, upstream: Path) -> None:
+    """The tool is removed, and that is committed."""
+
+    def make() -> None:
+        remove(stash)
+        stash.commit()
+
+    made_once([stash.root, upstream], make)
 
 
 def restore(stash: StashUnderTest, wanted: str | Path = "c") -> list[str]:
@@ -204,10 +225,8 @@ OCCUPIED = [
 
 @pytest.mark.parametrize(("put", "said"), OCCUPIED, ids=lambda value: getattr(value, "__name__", ""))
 def test_what_stands_there_is_not_replaced(
-    stash: StashUnderTest, tool: Path, upstream: Path, put: Callable[[StashUnderTest, Path], None], said: str
+    stash: StashUnderTest, removed: None, upstream: Path, put: Callable[[StashUnderTest, Path], None], said: str
 ) -> None:
-    remove(stash)
-    stash.commit()
     put(stash, upstream)
     before = snapshot(stash.root)
     with pytest.raises(StashError) as caught:
@@ -246,10 +265,16 @@ def content_of(directory: Path) -> list[tuple[str, int, str]]:
 @pytest.fixture
 def backup(stash: StashUnderTest, tool: Path, upstream: Path, outside: Path) -> Path:
     """A backup of a tool in which a link leads out (which git allows), with work that isn't committed."""
-    (tool / "lnk").symlink_to(outside)
-    commit(tool, {"deep/file": "x\n"}, "a link")
-    (tool / "loose").write_text("loose\n")
-    return remove(stash, force=True)
+
+    def make() -> None:
+        (tool / "lnk").symlink_to(outside)
+        commit(tool, {"deep/file": "x\n"}, "a link")
+        (tool / "loose").write_text("loose\n")
+        remove(stash, force=True)
+
+    made_once([stash.root, upstream, outside], make)
+    (backup,) = (stash.root / "backups").glob("c-*")
+    return backup
 
 
 MANIFESTS: list[tuple[str, Any]] = [

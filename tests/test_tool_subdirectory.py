@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from experimentstash.stash.layout import Stash
 from experimentstash.tools import adding, removing, transaction
 from experimentstash.tools import manage as tools
 from tests.conftest import StashUnderTest, git
+from tests.made_once import made_once, same_place
 from tests.test_snapshots import FILE_PROTOCOL
 from tests.tool_support import (
     as_stash,
@@ -48,6 +49,11 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     monkeypatch.setenv("PATH", os.path.dirname(os.path.realpath(sys.executable)) + os.pathsep + os.environ["PATH"])
     monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
+
+
+@pytest.fixture
+def tmp_path(tmp_path: Path) -> Iterator[Path]:
+    yield from same_place(tmp_path)
 
 
 @pytest.fixture
@@ -86,12 +92,16 @@ def add(stash: StashUnderTest, upstream: Path, name: str, directory: str | None 
 @pytest.fixture
 def both(stash: StashUnderTest, upstream: Path) -> StashUnderTest:
     """A stash with both projects as tools, in one checkout."""
-    add(stash, upstream, "mnist")
-    add(stash, upstream, "vae")
-    for name in ("mnist", "vae"):
-        path = stash.root / "conf" / "tool" / f"{name}.yaml"
-        path.write_text(path.read_text() + INTERPRETER)
-    stash.commit()
+
+    def make() -> None:
+        add(stash, upstream, "mnist")
+        add(stash, upstream, "vae")
+        for name in ("mnist", "vae"):
+            path = stash.root / "conf" / "tool" / f"{name}.yaml"
+            path.write_text(path.read_text() + INTERPRETER)
+        stash.commit()
+
+    made_once([stash.root, upstream], make)
     return stash
 
 
@@ -173,19 +183,23 @@ def test_the_same_commit_by_another_name_is_the_same(stash: StashUnderTest, upst
 def test_a_subdirectory_that_is_none(
     stash: StashUnderTest, upstream: Path, tmp_path: Path, subdirectory: str, reason: str, is_second: bool
 ) -> None:
-    inner = repository(tmp_path / "inner", {"part.py": ""})
-    git(*FILE_PROTOCOL, "submodule", "add", "-q", str(inner), "inner", cwd=upstream)
-    git("config", "-f", ".gitmodules", "submodule.inner.url", "https://localhost/x.git", cwd=upstream)
-    (upstream / "link").symlink_to("mnist")
-    commit(upstream, {"twin/main.py": MAIN, "Twin/main.py": MAIN})
-    if is_second:
-        git("update-index", "--force-remove", "inner", cwd=upstream)
-        git("rm", "-q", "--cached", ".gitmodules", cwd=upstream)
-        git("commit", "-q", "-m", "without", cwd=upstream)
-        if subdirectory == "inner":
-            pytest.skip("its submodules are cloned as well")
-        add(stash, upstream, "mnist")
-        (stash.root / "tools/mnist/untracked").mkdir()
+
+    def make() -> None:
+        inner = repository(tmp_path / "inner", {"part.py": ""})
+        git(*FILE_PROTOCOL, "submodule", "add", "-q", str(inner), "inner", cwd=upstream)
+        git("config", "-f", ".gitmodules", "submodule.inner.url", "https://localhost/x.git", cwd=upstream)
+        (upstream / "link").symlink_to("mnist")
+        commit(upstream, {"twin/main.py": MAIN, "Twin/main.py": MAIN})
+        if is_second:
+            git("update-index", "--force-remove", "inner", cwd=upstream)
+            git("rm", "-q", "--cached", ".gitmodules", cwd=upstream)
+            git("commit", "-q", "-m", "without", cwd=upstream)
+            add(stash, upstream, "mnist")
+            (stash.root / "tools/mnist/untracked").mkdir()
+
+    if is_second and subdirectory == "inner":
+        pytest.skip("its submodules are cloned as well")
+    made_once([stash.root, upstream, tmp_path / "inner"], make, is_second)
     before = snapshot(stash.root)
     with pytest.raises(StashError) as caught:
         adding.add(as_stash(stash), "other", str(upstream), subdirectory=subdirectory, report=no_report)

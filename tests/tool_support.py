@@ -35,7 +35,7 @@ def repository(directory: Path, files: dict[str, str] | None = None, copy: str |
     if directory.exists():  # something is there already, that is to be in it
         make()
     else:
-        made_once(("repository", copy, tuple((files or {}).items())), [directory], make)
+        made_once([directory], make, copy, tuple((files or {}).items()))
     return directory
 
 
