@@ -203,10 +203,13 @@ def test_what_hydra_can_do_still_works(plain: StashUnderTest, in_process: InProc
     assert config.returncode == 0
     assert "description: The first\n" in config.stdout and "path: tools/plain\n" in config.stdout
     assert "\nhydra:" not in config.stdout
-    helped = in_process(plain, "--help")
-    assert helped.returncode == 0
-    assert "exp: told\n" in helped.stdout and "exp/fig: one, two\n" in helped.stdout
-    assert "+exp=NAME" in helped.stdout and "validate_only" in helped.stdout
+    for asking in (["--hydra-help"], ["run", "fig/one", "--hydra-help"], ["+exp=fig/one", "--help"]):
+        helped = in_process(plain, *asking)
+        assert helped.returncode == 0
+        assert "exp: told\n" in helped.stdout and "exp/fig: one, two\n" in helped.stdout
+        assert "+exp=NAME" in helped.stdout and "validate_only" in helped.stdout
+        assert "hydra/launcher: basic, " in helped.stdout and "--experimental-rerun : " in helped.stdout
+        assert ("description: The first\n" in helped.stdout) == (asking != ["--hydra-help"])
     info = in_process(plain, "+exp=fig/one", "--info", "defaults")
     assert info.returncode == 0 and re.search(r"\| exp/fig/one +\|", info.stdout)
     assert in_process(plain, "--version").stdout.startswith("experimentstash 0.")

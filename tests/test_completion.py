@@ -25,11 +25,29 @@ def filled(stash: StashUnderTest) -> Stash:
     return Stash(stash.root)
 
 
+OF_RUNS = ["--all", "--exp", "--help", "--json", "--most", "--state", "-h", "-n"]
+VERBS = [
+    "run",
+    "resume",
+    "list",
+    "runs",
+    "show",
+    "logs",
+    "cancel",
+    "sync",
+    "tool",
+    "init",
+    "import-configs",
+    "validate",
+]
+
+
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("experimentstash ", ["run", "show", "+exp=fig/one", "+exp=fig/two", "+exp=other"]),
-        ("experimentstash r", ["run"]),
+        ("experimentstash ", [*VERBS, "+exp=fig/one", "+exp=fig/two", "+exp=other"]),
+        ("experimentstash r", ["run", "resume", "runs"]),
+        ("experimentstash --h", ["--help", "--hydra-help"]),
         ("experimentstash +exp=", ["+exp=fig/one", "+exp=fig/two", "+exp=other"]),
         ("experimentstash +exp=fig/t", ["+exp=fig/two"]),
         ("experimentstash exp=o", ["exp=other"]),
@@ -40,22 +58,39 @@ def filled(stash: StashUnderTest) -> Stash:
         ("experimentstash run fig/", ["fig/one", "fig/two"]),
         ("experimentstash run fig/one o", ["other"]),
         ("experimentstash run other tool=", ["tool=alpha", "tool=beta"]),
-        ("experimentstash", ["run", "show", "+exp=fig/one", "+exp=fig/two", "+exp=other"]),
+        ("experimentstash run -m f", ["fig/one", "fig/two"]),
+        ("experimentstash run --cfg ", ["job", "hydra", "all"]),
         ("experimentstash show ", ["aaaaaa2", "aaaaaa3", "latest"]),
         ("experimentstash cancel aaaaaa2 aaaaaa3", ["aaaaaa3", "aaaaaa3-0", "aaaaaa3-11"]),
         ("experimentstash logs aaaaaa3-1", ["aaaaaa3-11"]),
         ("experimentstash resume l", ["latest"]),
-        ("experimentstash sync bb", None),
-        ("experimentstash runs --st", None),
+        ("experimentstash sync bb", []),
+        ("experimentstash runs --st", ["--state"]),
+        ("experimentstash runs --state f", ["frozen", "failed"]),
+        ("experimentstash runs --exp fig/o", ["fig/one"]),
+        ("experimentstash runs --all l", ["latest"]),
+        ("experimentstash runs -", OF_RUNS),
+        ("experimentstash cancel --sweep aaaaaa", ["aaaaaa2", "aaaaaa3"]),
+        ("experimentstash list --tool ", ["alpha", "beta"]),
+        ("experimentstash validate ", []),
+        ("experimentstash validate --qu", ["--quick"]),
+        ("experimentstash tool ", ["add", "list", "show", "update", "sync", "remove", "restore"]),
+        ("experimentstash tool s", ["show", "sync"]),
+        ("experimentstash tool show ", ["alpha", "beta"]),
+        ("experimentstash tool update --all-in-checkout b", ["beta"]),
+        ("experimentstash tool add --no-s", ["--no-submodules", "--no-sync"]),
+        ("experimentstash tool nonsense ", []),
+        ("experimentstash nonsense a", []),
         # The rest is Hydra's.
+        ("experimentstash", None),  # the program's own name, just before the space
         ("experimentstash +exp=other params.", None),
         ("experimentstash run other debug=", None),
+        ("experimentstash resume latest timeout=", None),
         ("experimentstash +exp=other ", None),
         ("experimentstash +exp=nothing", None),
         ("experimentstash hydra/launcher=sub", None),
     ],
 )
 def test_candidates(filled: Stash, line: str, expected: list[str] | None) -> None:
-    if line == "experimentstash":  # the program's own name, just before the space
-        expected = None
-    assert candidates(line, filled, ("run", "show")) == expected
+    found = candidates(line, filled)
+    assert (sorted(found) if found and line.endswith("-") else found) == expected

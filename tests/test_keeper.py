@@ -120,7 +120,8 @@ def test_it_goes_with_the_supervisor_and_costs_the_tool_nothing(here: Stash) -> 
 
 def test_what_the_program_around_has_started_is_left_alone(here: Stash) -> None:
     program = (
-        "import subprocess, sys; from pathlib import Path; from experimentstash.record import records, execute\n"
+        "import subprocess, sys; from pathlib import Path; from experimentstash.execute import execute\n"
+        "from experimentstash.record import records\n"
         "own = subprocess.Popen(['sleep', '100'], start_new_session=True, stdout=subprocess.DEVNULL)\n"
         "Path(sys.argv[1], 'own').write_text(str(own.pid))\n"
         "execute.execute(records.read(Path(sys.argv[1])), show_output=False)\n"

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from experimentstash.base.errors import StashError
-from experimentstash.cli.commands.list_experiments import list_experiments
+from experimentstash.cli.commands.list import list_experiments
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.organizers import Organizers
 from tests.conftest import StashUnderTest

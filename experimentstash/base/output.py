@@ -28,7 +28,7 @@ Run one:      python -m experimentstash +exp=NAME [params.KEY=VALUE …]
 Run many:     python -m experimentstash -m +exp=NAME,NAME [params.KEY=A,B …]
 In short:     experimentstash run NAME, or experimentstash run 'figure1/*'
 Look and act: experimentstash runs | show | logs | cancel | resume | sync
-What's in it: python -m experimentstash --help, or +exp=NAME --cfg job"""
+All verbs:    experimentstash --help (Hydra's own help: --hydra-help)"""
 
 
 # What stands for a character that an encoding lacks; any other one is written as its number.

@@ -1,4 +1,4 @@
-"""Tab completion of verbs, experiments, tools, runs and sweeps; what else there is, Hydra's own completion knows.
+"""Tab completion of verbs, their options, experiments, tools, runs and sweeps; what else there is, Hydra's own knows.
 
 Hydra's shell functions (``eval "$(experimentstash -sc install=bash)"``) ask ``experimentstash -sc query=SHELL`` with
 the line so far in ``COMP_LINE``. Hydra itself doesn't complete a group that is added with a plus sign.
@@ -6,17 +6,20 @@ the line so far in ``COMP_LINE``. Hydra itself doesn't complete a group that is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
+from experimentstash.base.errors import StashError
 from experimentstash.base.patterns import regex
 from experimentstash.base.quoting import quoted
+from experimentstash.cli import verbs
 from experimentstash.stash.layout import Stash, known_id, token_of
 
-_TAKING_RUNS = ("runs", "show", "logs", "cancel", "resume", "sync")
+_OPTIONS = ("--help", "--hydra-help", "--version")
 _GROUPS = regex(r"(?P<before>\+?(?P<group>exp|tool)=(?:[^,]*,)*)[^,]*")
+_KIND = regex("[A-Z]+")
 
 
-def candidates(line: str, stash: Stash, verbs: Iterable[str]) -> list[str] | None:
+def candidates(line: str, stash: Stash) -> list[str] | None:
     """Return what the last word of ``line`` may become; None if that is for Hydra to say."""
     words = line.split()
     current = "" if not words or line[-1:].isspace() else words.pop()
@@ -25,15 +28,51 @@ def candidates(line: str, stash: Stash, verbs: Iterable[str]) -> list[str] | Non
         names = stash.experiments() if match["group"] == "exp" else stash.known_tools()
         found = [match["before"] + quoted(name) for name in names]
     elif len(words) == 1:
-        found = [*verbs, *(f"+exp={quoted(name)}" for name in stash.experiments())]
-    elif words[1:2] and words[1] in _TAKING_RUNS and not current.startswith("-"):
-        found = _runs(stash, current)
-    elif words[1:2] == ["run"] and "=" not in current:
-        found = stash.experiments()
-    else:
+        found = [*dict.fromkeys(verb.partition(" ")[0] for verb in verbs.VERBS), *(_OPTIONS if current else ())]
+        found += [f"+exp={quoted(name)}" for name in stash.experiments()]
+    elif "=" in current or not words:
         return None
-    found = [candidate for candidate in found if candidate.startswith(current)]
-    return found or None
+    elif len(words) == 2 and words[1] in verbs.FAMILIES:
+        found = [verb.partition(" ")[2] for verb in verbs.family(words[1])]
+    else:
+        return _of_verb(stash, words[1:], current)
+    return [candidate for candidate in found if candidate.startswith(current)] or None
+
+
+def _of_verb(stash: Stash, words: Sequence[str], current: str) -> list[str] | None:
+    """Return what the word after some others may become, if they begin with a verb."""
+    try:
+        verb, given = verbs.split(words)
+    except StashError:
+        return []
+    if verb is None:
+        return None
+    kind = next(iter(_KIND.findall(verbs.VERBS[verb][0])), "")
+    found: Sequence[str] = ()
+    if current.startswith("-") or (given and given[-1].startswith("-")):
+        from experimentstash.cli import parsing  # here, because most words don't need what a verb imports
+
+        options = parsing.parser(verb).options
+        if given and given[-1] in options and (option := options[given[-1]]).nargs != 0:  # it takes a value
+            found, kind = list(option.choices or ()), str(option.metavar or option.dest.upper())
+        elif current.startswith("-"):
+            found, kind = list(options), ""
+    return [candidate for candidate in found or _values(stash, kind, current) if candidate.startswith(current)]
+
+
+def _values(stash: Stash, kind: str, current: str) -> Sequence[str]:
+    """Return what there is of a kind, as the verbs' usages name it."""
+    if kind in ("EXPERIMENT", "GLOB"):
+        return stash.experiments()
+    if kind == "TOOL":
+        return stash.known_tools()
+    if kind in ("RUN", "SWEEP"):
+        return _runs(stash, current)
+    if kind == "STATE":
+        from experimentstash.record.records import State
+
+        return [state.value for state in State]
+    return ()
 
 
 def _runs(stash: Stash, current: str) -> list[str]:

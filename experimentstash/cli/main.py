@@ -13,29 +13,19 @@ from experimentstash.base import permissions
 from experimentstash.base.errors import EXIT_INTERRUPTED, StashError, is_of_place, is_of_surroundings
 from experimentstash.base.interrupts import ending_at_once
 from experimentstash.base.output import COLOUR_WISHES, USAGE, as_prose, complain, fit_streams, guarded, wish_for_colour
+from experimentstash.cli import verbs
 from experimentstash.stash.layout import Stash, find_stash
-
-# Each verb's module in `commands`, with `configure(parser)` and `main(given)`, and what it does.
-VERBS = {
-    "runs": ("runs", "list the runs"),
-    "show": ("show", "show everything about a run"),
-    "logs": ("logs", "print what a run's tool has written"),
-    "cancel": ("cancel", "end runs; their tools may save their work first"),
-    "resume": ("resume", "continue a run that was cut short, in the same directory"),
-    "sync": ("sync", "send W&B runs that were recorded offline"),
-    "list": ("list_experiments", "list the experiments"),
-    "tool": ("tool", "add, remove, restore, update, list, show or sync tools"),
-    "validate": ("validate", "check the set-up, and say what to mend"),
-    "init": ("init", "make a new stash"),
-    "import-configs": ("import_configs", "bring the configuration of an older stash over"),
-}
 
 
 def executes(arguments: Sequence[str]) -> bool:
     """Tell whether these arguments may lead to a run that is executed in this process."""
     if not arguments or "COMP_LINE" in os.environ or set(arguments) & {"--help", "-h", "help", "--version"}:
         return False
-    return arguments[0] not in VERBS or arguments[0] == "resume"
+    try:
+        verb, _ = verbs.split(arguments)
+    except StashError:
+        return False
+    return verb is None or verb in verbs.GROUPS["Run"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -85,7 +75,7 @@ def _without_colour_wish(arguments: list[str]) -> list[str]:
 
 
 def _dispatch(arguments: list[str]) -> int:
-    """Import and call what the first argument asks for; nothing that it doesn't need is imported."""
+    """Import and call what the arguments ask for; nothing that it doesn't need is imported."""
     if not arguments:
         print(as_prose(_overview(find_stash()), sys.stdout))
         return 0
@@ -93,67 +83,35 @@ def _dispatch(arguments: list[str]) -> int:
     if first == "--version":
         print(f"experimentstash {__version__}")
         return 0
-    if first in ("--help", "-h", "help") and not _is_in_stash():
-        print(USAGE)
-        return 0
     if first in ("-sc", "--shell-completion") and "COMP_LINE" in os.environ:
         from experimentstash.cli import completion
 
-        if not _is_in_stash():
-            return 0
-        found = completion.candidates(os.environ["COMP_LINE"], find_stash(), ["run", *VERBS])
+        found = completion.candidates(os.environ["COMP_LINE"], find_stash()) if _is_in_stash() else []
         if found is not None:
-            print("\n".join(found))
+            print(*found, sep="\n", end="\n" if found else "")
             return 0
-    if first in VERBS:
-        return _verb(arguments)
+    if arguments[0] == "help" or {"-h", "--help"} & set(arguments):
+        from experimentstash.cli import overview
+
+        told = overview.asked(arguments)
+        if told is not None:
+            print(told)
+            return 0
+    verb, words = verbs.split(arguments)
+    if verb not in (None, "run"):
+        from experimentstash.cli import parsing
+
+        return int(parsing.command(verb).main(parsing.read(verb, words)))
+    words = ["--help" if word == "--hydra-help" else word for word in words]  # its first screen is ours
     with ending_at_once():
         from experimentstash.launch import app
 
         app.import_plugins()
-    if first == "run" and arguments[1:2] not in (["--help"], ["-h"]):
-        from experimentstash.cli.commands.run import hydra_arguments
+    if verb == "run":
+        from experimentstash.cli.commands import run
 
-        arguments = hydra_arguments(find_stash(), arguments[1:])
-    elif first == "run":
-        print(_RUN_HELP)
-        return 0
-    return app.main(arguments)
-
-
-_RUN_HELP = """\
-usage: experimentstash run EXPERIMENT… [OVERRIDE…] [Hydra's options]
-
-Runs an experiment; several, or a glob such as 'figure1/*', make a sweep. Overrides are Hydra's: params.seed=1,
-timeout=2h, debug=true, hydra/launcher=submitit_slurm; with -m also params.seed=1,2,3."""
-
-
-def _verb(arguments: list[str]) -> int:
-    import argparse
-    import importlib
-
-    verb = arguments[0]
-    module, summary = VERBS[verb]
-    with ending_at_once():
-        command = importlib.import_module(f"experimentstash.cli.commands.{module}")
-    parser = argparse.ArgumentParser(
-        prog=f"experimentstash {verb}",
-        description=f"{summary[0].upper()}{summary[1:]}.",
-        epilog="Every command heeds NO_COLOR and --color=always, auto or never.",
-    )
-    command.configure(parser)
-    return int(command.main(parser.parse_args(_with_modules(arguments[1:]))))
-
-
-def _with_modules(arguments: list[str]) -> list[str]:
-    """Join `--entrypoint` with a value such as `-m package.module`: argparse would take that for the option -m."""
-    joined: list[str] = []
-    for argument in arguments:
-        if argument.startswith("-m ") and joined and joined[-1].startswith("--") and "=" not in joined[-1]:
-            joined[-1] += f"={argument}"
-        else:
-            joined.append(argument)
-    return joined
+        words = run.hydra_arguments(find_stash(), words)
+    return app.main(words)
 
 
 def _is_in_stash() -> bool:

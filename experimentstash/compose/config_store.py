@@ -22,6 +22,24 @@ JOB_NAME = "experimentstash"
 TOKEN_VARIABLE = "EXPERIMENTSTASH_TOKEN"
 # The callback that looks after each job (see `guard`).
 GUARD = "experimentstash"
+# What Hydra has to tell when it is asked for help: all of it, on one page.
+_HELP = """\
+${hydra.help.header}
+== Flags ==
+$FLAGS_HELP
+== Configuration groups ==
+Compose your configuration from those groups (group=option)
+
+$APP_CONFIG_GROUPS
+
+$HYDRA_CONFIG_GROUPS
+
+== Config ==
+Override anything in the config (foo.bar=value); --cfg hydra shows Hydra's own part
+
+$CONFIG
+Powered by Hydra ${hydra.runtime.version} (https://hydra.cc)
+"""
 
 
 def register() -> None:
@@ -45,6 +63,7 @@ def register() -> None:
                 "help": {
                     "app_name": "experimentstash",
                     "header": f"ExperimentStash runs experiments of foreign tools.\n\n{USAGE}\n",
+                    "template": _HELP,
                 },
             },
         },

@@ -17,6 +17,12 @@ from experimentstash.runs.runs import all_runs, unknowable
 from experimentstash.runs.summary import count, ending_line
 from experimentstash.stash.layout import Stash, find_stash
 
+EXAMPLES = (
+    ("cancel k3f9a2b", "a run, or all of a sweep"),
+    ("cancel latest", "what was started last"),
+    ("cancel --all", "everything that goes on or waits"),
+)
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""

@@ -20,6 +20,9 @@ from experimentstash.tools.older.older_trees import Submodule
 _MOST_ALIKE = 5
 
 
+EXAMPLES = (("import-configs ../old-stash", "all of it, or nothing"),)
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("directory", type=Path, metavar="DIR", help="an older stash: it has configs/meta.yaml in it")
 

@@ -25,6 +25,12 @@ _REQUIREMENTS = "requirements.txt"
 _TEMPLATES = {"conf/config.yaml": "config.yaml", ".gitignore": "gitignore", "README.md": "README.md"}
 
 
+EXAMPLES = (
+    ("init my-paper", "in a new directory"),
+    ("init", "here"),
+)
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("directory", type=Path, nargs="?", default=Path(), metavar="DIR", help="where (default: here)")
 

@@ -31,6 +31,13 @@ _INTERVAL = 0.5
 _DISTANT_INTERVAL = 5.0
 
 
+EXAMPLES = (
+    ("logs", "of the latest run"),
+    ("logs k3f9a2b-7 -f", "of a run of a sweep, until it ends"),
+    ("logs k3f9a2b --attempt 1", "of its first attempt"),
+)
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
     choosing.add_one(parser)

@@ -20,6 +20,12 @@ from experimentstash.runs.naming import Sweep
 from experimentstash.runs.summary import ending_line
 from experimentstash.stash.layout import Stash, find_stash
 
+EXAMPLES = (
+    ("resume latest", "a further attempt"),
+    ("resume k3f9a2b", "what a sweep still lacks"),
+    ("resume k3f9a2b resources.mem=32G", "the same, with more memory"),
+)
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""

@@ -23,6 +23,14 @@ from experimentstash.stash.layout import Stash, find_stash
 _SHOWN = 30
 
 
+EXAMPLES = (
+    ("runs -n 5", "the newest five"),
+    ("runs --state failed --exp 'figure1/*'", "some that failed"),
+    ("runs k3f9a2b", "those of a sweep"),
+    ("runs --json", "their records"),
+)
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
     parser.add_argument("runs", nargs="*", metavar="RUN", help=f"only these: {choosing.NAME}")

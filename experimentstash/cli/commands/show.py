@@ -29,6 +29,13 @@ from experimentstash.stash.layout import Stash, find_stash
 _PROSE = ("warning", "why", "supposed", "advice", "description", "note", "waits", "can't go on")
 
 
+EXAMPLES = (
+    ("show", "the latest run"),
+    ("show k3f9a2b", "a run, or what a sweep has come to"),
+    ("show k3f9a2b-7 --json", "the record of a run of a sweep"),
+)
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
     choosing.add_one(parser)

@@ -14,6 +14,11 @@ from experimentstash.record.records import Run
 from experimentstash.runs.runs import superseded
 from experimentstash.stash.layout import find_stash
 
+EXAMPLES = (
+    ("sync latest", "what the latest run recorded offline"),
+    ("sync --all --timeout 60", "everything, for a minute at most"),
+)
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""

@@ -42,6 +42,14 @@ _MARGIN = "    "
 _STYLES = {Severity.error: Style.BAD, Severity.warning: Style.ODD}
 
 
+EXAMPLES = (
+    ("validate", "exits with 1 on an error"),
+    ("validate --strict", "and on a warning, too"),
+    ("validate --exp 'figure1/*' --deep", "with the tools' own configs"),
+    ("validate --quick", "without composing anything"),
+)
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tool", metavar="TOOL", help="only this tool and its experiments")
     parser.add_argument("--exp", metavar="GLOB", help="only these experiments and their tools: 'figure1/*'")

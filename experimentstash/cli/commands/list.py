@@ -14,6 +14,11 @@ from experimentstash.base.tables import Column
 from experimentstash.stash.layout import Stash, find_stash
 from experimentstash.stash.organizers import Organizer, Organizers
 
+EXAMPLES = (
+    ("list", "all of them"),
+    ("list --tool umap --tag baseline", "those of a tool, with a tag"),
+)
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tool", metavar="TOOL", help="only the experiments of this tool")

@@ -1,0 +1,74 @@
+"""The one parser of the command line: all verbs in groups, each with what it is given and its line.
+
+A further verb is one line here and one file in `commands`, which has the verb's words as its name: `EXAMPLES`,
+`configure(parser)` and `main(given)`. Only the file of the verb that is asked for is imported; the overview needs none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from experimentstash.base.errors import StashError, did_you_mean
+
+# What a verb is given, as in its usage, says what Tab completes there.
+GROUPS = {
+    "Run": {
+        "run": ("EXPERIMENT… [OVERRIDE…]", "run an experiment, or several as a sweep"),
+        "resume": ("RUN [OVERRIDE…]", "go on with a run or a sweep that was cut short"),
+    },
+    "Look": {
+        "list": ("", "list the experiments"),
+        "runs": ("[RUN…]", "list the runs"),
+        "show": ("[RUN]", "show everything about a run or a sweep"),
+        "logs": ("[RUN]", "print what a run's tool has written"),
+    },
+    "Act": {
+        "cancel": ("RUN…", "end runs; their tools may save their work first"),
+        "sync": ("RUN…", "send W&B runs that were recorded offline"),
+    },
+    "Tools": {
+        "tool add": ("NAME [URL]", "make a foreign repository a tool"),
+        "tool list": ("", "list the tools"),
+        "tool show": ("TOOL", "show everything about a tool"),
+        "tool update": ("TOOL", "move a tool to another commit"),
+        "tool sync": ("TOOL…", "make the tools' environments now"),
+        "tool remove": ("TOOL", "take a tool out, with a backup"),
+        "tool restore": ("BACKUP", "bring a removed tool back"),
+    },
+    "Set-up": {
+        "init": ("[DIR]", "make a new stash"),
+        "import-configs": ("DIR", "bring the configuration of an older stash over"),
+        "validate": ("", "check the set-up, and say what to mend"),
+    },
+}
+VERBS = {verb: about for group in GROUPS.values() for verb, about in group.items()}
+# First words that several verbs have in common.
+FAMILIES = {verb.partition(" ")[0] for verb in VERBS if " " in verb}
+
+
+def split(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
+    """Return the verb that these arguments begin with, and the rest; no verb if they are a command line of Hydra's.
+
+    StashError for what is neither.
+    """
+    for count in (2, 1):
+        verb = " ".join(arguments[:count])
+        if len(arguments) >= count and verb in VERBS:
+            return verb, list(arguments[count:])
+    first, *rest = arguments
+    if first in FAMILIES:
+        known = [verb.partition(" ")[2] for verb in family(first)]
+        said = f"There is no verb `{first} {rest[0]}`.{did_you_mean(rest[0], known)}" if rest else "Which verb?"
+        raise StashError(f"{said}\nVerbs: {', '.join(known)}", f"experimentstash {first} --help")
+    if first.startswith(("-", "+", "~")) or "=" in first:
+        return None, list(arguments)
+    meant = did_you_mean(first, [*VERBS, *FAMILIES])
+    raise StashError(
+        f"There is no verb {first!r}.{meant}",
+        f"experimentstash --help lists them{'' if meant else '; an experiment runs by  experimentstash run NAME'}",
+    )
+
+
+def family(first: str) -> list[str]:
+    """Return the verbs that begin with this word, if they have two."""
+    return [verb for verb in VERBS if verb.startswith(f"{first} ")]
