@@ -42,19 +42,24 @@ def _complete(kind: type[_Kind], frozen: bool) -> type[_Kind]:
     names = tuple(kind.__annotations__)
     defaults = {name: getattr(kind, name) for name in names if hasattr(kind, name)}
 
+    factories = [(name, default.make) for name, default in defaults.items() if isinstance(default, _Factory)]
+    needed = {name for name in names if name not in defaults}
+    usual = {name: defaults.get(name) for name in names}
+
     def __init__(self: _Kind, *given: object, **named: object) -> None:
+        number = len(given) + len(named)
+        if given:
+            named.update(zip(names, given, strict=False))
         values = vars(self)
-        values.update(zip(names, given, strict=False))
-        for name in names[len(given) :]:
-            if name in named:
-                values[name] = named.pop(name)
-            elif name in defaults:
-                default = defaults[name]
-                values[name] = default.make() if isinstance(default, _Factory) else default
-            else:
-                raise TypeError(f"{kind.__name__} needs {name}")
-        if named or len(given) > len(names):
-            raise TypeError(f"{kind.__name__} has only {', '.join(names)}")
+        values.update(usual)
+        values.update(named)
+        for name, make in factories:
+            if name not in named:
+                values[name] = make()
+        if not needed <= named.keys():
+            raise TypeError(f"{kind.__name__} needs {', '.join(sorted(needed - named.keys()))}")
+        if len(named) != number or len(values) != len(names):
+            raise TypeError(f"{kind.__name__} has only {', '.join(names)}, each once")
 
     def _values(self: _Kind) -> tuple[object, ...]:
         values = vars(self)  # a cached property may be among them

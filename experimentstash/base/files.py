@@ -94,7 +94,11 @@ def read_regular(path: Path | str, limit: int = MOST_BYTES) -> bytes:
 
 def read_text(path: Path | str, limit: int = MOST_BYTES, errors: str = "strict") -> str:
     """Return a text that a user wrote, which links may lead to. Unfit if it is no regular file, or too large."""
-    text = read_regular(os.path.realpath(path), limit).decode("utf-8", errors)
+    try:
+        content = read_regular(path, limit)
+    except Unfit:
+        content = read_regular(os.path.realpath(path), limit)
+    text = content.decode("utf-8", errors)
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -273,6 +277,8 @@ def make_directory(path: Path) -> None:
 
     Each is no more open to others than the one it is in, and our own in a stash than the stash's settings say.
     """
+    if os.path.isdir(path):
+        return
     try:
         for each in [*(above for above in reversed(path.parents) if not os.path.lexists(above)), path]:
             if not os.path.lexists(each):

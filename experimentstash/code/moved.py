@@ -21,32 +21,42 @@ def elsewhere(run: Run) -> str | None:
     code = run.code
     if code is None or code.commit is None or code.snapshot is not None:
         return None
-    directory = Path(code.path)
-    root = next((each for each in (directory, *directory.parents) if (each / ".git").exists()), None)
+    root = _root(code.path)
     now = None if root is None else _head(root)
     if root is None or now in (None, code.commit):
         return None
     is_stashs = run.stash is not None and Path(run.stash.path).is_relative_to(root)
-    if is_stashs and _is_same(root, code.commit, str(now), os.path.relpath(directory, root)):
+    if is_stashs and _is_same(Path(root), code.commit, str(now), os.path.relpath(code.path, root)):
         return None
     return now
 
 
-def _head(root: Path) -> str | None:
+def _root(directory: str) -> str | None:
+    while not os.path.exists(os.path.join(directory, ".git")):
+        directory, before = os.path.dirname(directory), directory
+        if directory == before:
+            return None
+    return directory
+
+
+def _head(root: str) -> str | None:
     """Return the commit that a checkout is at, read from git's files; None where they don't tell."""
+    join = os.path.join
     try:
-        dot_git = root / ".git"
-        place = dot_git if dot_git.is_dir() else root / _read(dot_git).removeprefix("gitdir:").strip()
-        head = _read(place / "HEAD").strip()
+        place = join(root, ".git")
+        if not os.path.isdir(place):
+            place = join(root, _read(place).removeprefix("gitdir:").strip())
+        head = _read(join(place, "HEAD")).strip()
         if not head.startswith("ref:"):
             return head if _HASH.fullmatch(head) else None
         name = head.removeprefix("ref:").strip()
-        common = place / _read(place / "commondir").strip() if (place / "commondir").is_file() else place
+        is_worktree = os.path.isfile(join(place, "commondir"))
+        common = join(place, _read(join(place, "commondir")).strip()) if is_worktree else place
         for home in (place, common):
-            if (home / name).is_file():
-                found = _read(home / name).strip()
+            if os.path.isfile(join(home, name)):
+                found = _read(join(home, name)).strip()
                 return found if _HASH.fullmatch(found) else None
-        for line in _read(common / "packed-refs").splitlines():
+        for line in _read(join(common, "packed-refs")).splitlines():
             commit, _, packed = line.partition(" ")
             if packed == name and _HASH.fullmatch(commit):
                 return commit
@@ -55,7 +65,7 @@ def _head(root: Path) -> str | None:
     return None
 
 
-def _read(path: Path) -> str:
+def _read(path: str) -> str:
     return read_text(path, errors="surrogateescape")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from experimentstash.adapters.git import command as git
@@ -53,7 +53,7 @@ class Checkouts:
         is_stash: bool = False,
         code: Sequence[Path] = (),
         results: Sequence[Path] = (),
-        outputs: Sequence[Path] = (),
+        outputs: Callable[[], Sequence[Path]] = tuple,
     ) -> Provenance:
         """Return what the checkout with this directory is now; only changes below the directory count as its own.
 
@@ -69,7 +69,7 @@ class Checkouts:
                 if status is None:
                     known = Provenance(Code(path=str(directory)))
                 else:
-                    cleaned = self._cleaned(directory, status, is_stash, code, results, outputs)
+                    cleaned = self._cleaned(directory, status, is_stash, code, results, outputs())
                     passed_over = set(status.changed) - set(cleaned.changed)
                     known = _identity(directory, cleaned, patch_name, passed_over, is_stash)
             except git.GitError as error:

@@ -10,7 +10,7 @@ import os
 import shlex
 import time
 from collections import ChainMap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -203,7 +203,7 @@ def plan(request: Request, bases: Bases | None = None) -> Plan:
     command.unset = sorted({*command.unset, *wandb_unset} - set(command.environment))
     kept = parameters.as_json(params)
     texts = [*command.argv, *command.environment.values(), *built.files.values(), *_texts(kept)]
-    found = find_secret(texts, {**os.environ, **secrets})
+    found = find_secret(texts, {**os.environ, **secrets} if secrets else os.environ)
     if found is not None:
         raise contains_secret(found)
     _refuse_named_secrets(kept, "params")
@@ -284,19 +284,30 @@ def _refuse_named_secrets(tree: Mapping[str, Any], path: str) -> None:
             raise contains_secret("a secret", f"{path}.{name}")
 
 
-def _texts(value: Any) -> Iterator[str]:
-    """Yield all texts in plain data and in settings, keys included."""
-    if isinstance(value, Mapping):
+def _texts(value: Any) -> list[str]:
+    """Return all texts in plain data and in settings, keys included."""
+    found: list[str] = []
+    _gather(value, found)
+    return found
+
+
+def _gather(value: Any, found: list[str]) -> None:
+    kind = type(value)
+    if kind is str:
+        found.append(value)
+    elif value is None or kind is bool or kind is int or kind is float:
+        pass
+    elif isinstance(value, Mapping):
         for key, each in value.items():
-            yield str(key)
-            yield from _texts(each)
+            found.append(str(key))
+            _gather(each, found)
     elif isinstance(value, list | tuple):
         for each in value:
-            yield from _texts(each)
+            _gather(each, found)
     elif isinstance(value, str | Path):
-        yield str(value)
+        found.append(str(value))
     elif dataclasses.is_dataclass(value):
-        yield from _texts(vars(value))
+        _gather(vars(value), found)
 
 
 def _looked_at_limits(config: StashConfig) -> str:
@@ -322,7 +333,10 @@ def freeze(
     environments.make(planned.recipe, announce=announce)
     request, frozen, pin = planned.request, planned.request.frozen, planned.pin
     checkouts = checkouts or Checkouts()
-    outputs = [Path(os.path.normpath(planned.directory / path)) for path in written_at(request)]
+
+    def outputs() -> list[Path]:
+        return [Path(os.path.normpath(planned.directory / path)) for path in written_at(request)]
+
     package = None
     if not request.config.tool.path and planned.recipe.file is not None:
         named = entrypoints.read(request.config.tool.entrypoint, planned.directory)
@@ -379,7 +393,7 @@ def written_at(request: Request) -> list[str]:
     return written.outputs(request.stash.writes(request.tool), tool.collect, tool.shared)
 
 
-def _live(checkouts: Checkouts, planned: Plan, outputs: Sequence[Path]) -> Provenance:
+def _live(checkouts: Checkouts, planned: Plan, outputs: Callable[[], Sequence[Path]]) -> Provenance:
     """Return what the tool's checkout is now: all of it, where the tool has a repository of its own.
 
     Of a run that gets a copy of it, what it was when that was secured.

@@ -29,7 +29,6 @@ from experimentstash.freeze import freeze
 from experimentstash.launch import session as sessions
 from experimentstash.launch.continuing import BASIC_LAUNCHER, launcher_instead, way_on
 from experimentstash.launch.preparing import refuse_secret_variables
-from experimentstash.launch.slurm import batch, sbatch_variables
 from experimentstash.record import records
 from experimentstash.stash.schema import LocalLauncherConfig, SlurmLauncherConfig
 
@@ -176,6 +175,8 @@ def _fill_what_nobody_asked(config: DictConfig) -> dict[str, str]:
     parameters = dict(launcher.get("additional_parameters") or {})
     set_ones = [str(name) for name, value in launcher.items() if value is not None]
     asked = {_ITS_OPTIONS.get(name, name).replace("_", "-") for name in [*set_ones, *map(str, parameters)]}
+    from experimentstash.launch.slurm import sbatch_variables  # here, as below: most runs need nothing of it
+
     filling = sbatch_variables.fill(os.environ, asked)
     for remark in sbatch_variables.remarks(os.environ, filling):
         say(remark)
@@ -191,6 +192,8 @@ def _fill_what_nobody_asked(config: DictConfig) -> dict[str, str]:
 
 def _have_submitit_warn(config: DictConfig) -> None:
     """Have submitit's SLURM launcher ask for the warning that `grace` describes; StashError if that makes no sense."""
+    from experimentstash.launch.slurm import batch
+
     launcher = config.hydra.launcher
     grace = GRACE_IN_JOB if config.grace.seconds is None else limits.seconds(config.grace.seconds, "grace.seconds")
     name = limits.warning_signal(str(config.grace.signal))

@@ -79,7 +79,7 @@ def put_right(run: Run, state: State, reason: str) -> None:
 
 def is_cancelled(run: Run) -> bool:
     """Tell whether somebody has asked for the end of the run."""
-    return os.path.lexists(run.path / CANCEL_MARK)
+    return os.path.lexists(os.path.join(run.directory, CANCEL_MARK))
 
 
 def mark_cancelled(run: Run) -> None:

@@ -14,10 +14,10 @@ import re
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TextIO
 
+from experimentstash.base.dataclass_light import dataclass, replace
 from experimentstash.base.errors import StashError, did_you_mean
 from experimentstash.base.terminal import plain, states
 
@@ -152,10 +152,10 @@ def check(given: Any, directory: Path) -> Spec:
     ``directory`` is the run's, in which all files must be.
     """
     if not isinstance(given, list):
-        return asdict(_source(given, directory))
+        return dict(vars(_source(given, directory)))
     if not given:
         raise StashError("objective: the list is empty.", _FORMS)
-    return [asdict(_source(one, directory)) for one in given]
+    return [dict(vars(_source(one, directory))) for one in given]
 
 
 def read(spec: Spec, directory: Path, log: str, offset: int) -> tuple[Result | None, list[str]]:
@@ -197,7 +197,7 @@ def _source(given: Any, directory: Path) -> _Source:
         raise StashError(f"objective: {given!r} names no number of the tool's.", _FORMS)
     kinds = [name for name in _KINDS if name in given]
     kind = _KINDS[kinds[0]] if kinds else None
-    valid = [item.name for item in fields(kind)] if kind else list(_KINDS)
+    valid = list(kind.__annotations__) if kind else list(_KINDS)
     unknown = next((str(name) for name in given if name not in valid), None)
     if unknown is not None:
         raise StashError(
@@ -213,7 +213,7 @@ def _source(given: Any, directory: Path) -> _Source:
         raise StashError(f"objective: take: {source.take!r} is none of {', '.join(_TAKE)}.")
     if isinstance(source, Pattern):
         _check_pattern(source.pattern)
-    return source if source.file is None else kind(**{**asdict(source), "file": _inside(source.file, directory)})
+    return source if source.file is None else replace(source, file=_inside(source.file, directory))
 
 
 def _check_pattern(pattern: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import json
 import os
 import time
@@ -265,7 +266,11 @@ class Run:
 
     @property
     def path(self) -> Path:
-        return Path(self.directory)
+        return _as_path(self.directory)
+
+
+# A run's directory is asked for dozens of times: pathlib takes most of the time that this takes.
+_as_path = functools.lru_cache(maxsize=256)(Path)
 
 
 def now() -> str:
@@ -455,10 +460,21 @@ _ENCODER = json.JSONEncoder(default=_plain)
 
 
 def _text(run: Run) -> str:
-    # A line for each key: json's own indentation takes several times as long.
-    fields = ((name, _redacted(value) if value and name in _SAID else value) for name, value in vars(run).items())
-    lines = (f'  "{name}": {"null" if value is None else _ENCODER.encode(value)}' for name, value in fields)
+    # A line for each key: json's own indentation takes several times as long. And most keys have nothing to tell.
+    lines = [f'  "{name}": {_encoded(name, value)}' for name, value in vars(run).items()]
     return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _encoded(name: str, value: Any) -> str:
+    kind = type(value)
+    if not value and kind in _NOTHING:
+        return _NOTHING[kind]
+    if kind is int:
+        return str(value)
+    return _ENCODER.encode(_redacted(value) if name in _SAID else value)
+
+
+_NOTHING = {type(None): "null", list: "[]", dict: "{}"}
 
 
 # What is said in words that may be those of a tool, or of another program. The rest is checked when it is frozen: it

@@ -131,10 +131,12 @@ def environment() -> dict[str, str]:
 
 def toplevel(directory: Path) -> Path | None:
     """Return the root of the checkout that ``directory`` is in, without asking git; None outside one."""
-    for candidate in (directory, *directory.parents):
-        if (candidate / ".git").exists():
-            return candidate
-    return None
+    place = str(directory)  # a sweep asks for each of its jobs: without making a path of each directory above
+    while not os.path.exists(os.path.join(place, ".git")):
+        place, before = os.path.dirname(place), place
+        if place == before:
+            return None
+    return Path(place)
 
 
 def status(directory: Path) -> Status | None:

@@ -5,7 +5,6 @@ One answer for `tool add`, for every run and for the checks. What isn't used is 
 
 from __future__ import annotations
 
-import configparser
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -175,6 +174,8 @@ def is_package(project: Path) -> bool:
 
 def of_setup_cfg(project: Path, extras: Iterable[str] = ()) -> list[str]:
     """Return the packages that a setup.cfg declares, as far as it isn't read with a project that is installed."""
+    import configparser  # here, because hardly a tool has a setup.cfg
+
     parser = configparser.ConfigParser(interpolation=None, strict=False)
     try:
         parser.read_string((read(project / "setup.cfg") or b"").decode("utf-8", "replace"))
