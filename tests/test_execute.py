@@ -27,7 +27,8 @@ from tests.faults import EXECUTE, INT, KILL, TERM, freeze, is_alive, marked, new
 # Shows the tool's output, as the application does.
 SHOW = (
     "-c",
-    "import sys; from pathlib import Path; from experimentstash.execute import execute, records\n"
+    "import sys; from pathlib import Path; from experimentstash.execute import execute\n"
+    "from experimentstash.record import records\n"
     "executed = execute.execute(records.read(Path(sys.argv[1])), show_output=True)\n"
     "sys.exit(executed.run.exit_code)",
 )
@@ -332,7 +333,8 @@ def test_a_tool_that_closes_its_output_goes_on(here: Stash) -> None:
 def test_a_supervisor_that_cannot_go_on_leaves_nothing_unwatched(here: Stash) -> None:
     """A handler of the program around it raises something, as those of schedulers' libraries may."""
     program = (
-        "import signal, sys; from pathlib import Path; from experimentstash.execute import execute, records\n"
+        "import signal, sys; from pathlib import Path; from experimentstash.execute import execute\n"
+        "from experimentstash.record import records\n"
         "def give_up(number, frame): raise RuntimeError('the program around it gives up')\n"
         "signal.signal(signal.SIGPROF, give_up)\n"
         "execute.execute(records.read(Path(sys.argv[1])), show_output=False)"

@@ -403,7 +403,8 @@ def test_a_tool_that_changes_its_session(here: Stash) -> None:
 def test_what_was_there_before_is_left_alone(here: Stash) -> None:
     """A process that runs its supervision as one task among others keeps its own children."""
     program = (
-        "import subprocess, sys; from pathlib import Path; from experimentstash.record import records, execute\n"
+        "import subprocess, sys; from pathlib import Path; from experimentstash.execute import execute\n"
+        "from experimentstash.record import records\n"
         "own = subprocess.Popen(['sleep', '100'])\n"
         "execute.execute(records.read(Path(sys.argv[1])), show_output=False)\n"
         "print(own.poll()); own.kill(); own.wait()"
@@ -436,7 +437,8 @@ def test_what_it_measures_is_of_the_whole_tree(here: Stash) -> None:
 HANDLERS = """
 import os, signal, sys
 from pathlib import Path
-from experimentstash.execute import execute, records
+from experimentstash.execute import execute
+from experimentstash.record import records
 from experimentstash.base.signals import WATCHED
 
 def own(number, frame):
@@ -473,7 +475,8 @@ def test_handlers_are_put_back(here: Stash, is_stopped: bool) -> None:
 THREAD = """
 import sys, threading
 from pathlib import Path
-from experimentstash.execute import execute, records
+from experimentstash.execute import execute
+from experimentstash.record import records
 
 def task():
     execute.execute(records.read(Path(sys.argv[1])), show_output=False)
