@@ -39,6 +39,30 @@ GIT_IDENTITY = {
 }
 # No program that looks whether there is something to tidy up is started after a commit.
 ALONE = ("-c", "maintenance.auto=false")
+# The files that take longest, which are begun first: for one that is begun last all workers but its own would wait.
+LONGEST = (
+    "wandb_guard",
+    "environments",
+    "continuing",
+    "validate",
+    "fuzz",
+    "config_door",
+    "app",
+    "tool_restore",
+    "tool_subdirectory",
+    "pinned_commits",
+    "parameters",
+    "dialect_table",
+    "dialects",
+    "worktrees",
+    "supervision",
+    "launch_local",
+    "hydra_launchers",
+    "faults",
+    "execute",
+    "run_places",
+    "composition",
+)
 
 
 def clusters() -> list[str | None]:
@@ -53,7 +77,8 @@ def clusters() -> list[str | None]:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Where tests run side by side, those of a file stay together; those of SLURM have a worker for each cluster.
 
-    Its tests take longest together, so that they are begun first; the other workers have all the rest.
+    Its tests take longest together, so that they are begun first; the other workers have all the rest, in the order
+    of collection: how many tests a file has says little of how long it takes.
     Not by --dist=loadgroup: with pytest 9.2 pytest-xdist takes no notice of the groups (its issue 1386).
     """
     from xdist.scheduler import LoadFileScheduling
@@ -71,11 +96,17 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
         def _unfinished(self, units: dict[str, dict[str, bool]]) -> list[str]:
             return [scope for scope, tests in units.items() if not all(tests.values())]
 
+    config.option.loadscopereorder = False
     return FilesAndClusters(config, log)
 
 
 def _is_of_slurm(scope: str) -> bool:
     return scope.startswith("tests/slurm/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem.removeprefix("test_"), len(places)))
 
 
 @pytest.hookimpl(optionalhook=True)

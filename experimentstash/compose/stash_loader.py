@@ -152,6 +152,9 @@ def read_ourselves(repository: IConfigRepository) -> None:
     """Have the files in all places of a repository read by our reader."""
     sources = repository.get_sources()
     sources[:] = [_FileSource.of(source) if _is_file_source(source) else source for source in sources]
+    # Hydra copies a repository before each composition, and with it all types that it knows, which never change.
+    schemas: Any = repository.get_schema_source()
+    schemas.__deepcopy__ = lambda _: schemas
 
 
 def _is_file_source(source: ConfigSource) -> bool:
