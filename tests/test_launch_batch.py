@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from experimentstash.adapters.slurm.job_output import last_words
 from experimentstash.base.errors import StashError
 from experimentstash.launch.slurm import batch
 from experimentstash.launch.slurm.batch import Packing, Piece, Terms
@@ -117,9 +118,10 @@ def test_the_script_says_it_all_and_ends_in_our_supervisor() -> None:
         "#SBATCH --time=2",
         "stash_here=$PWD",
         "echo 'stash: setup'",
+        batch.SAYS_ITS_END,
         batch.stop_at_failure(f'cd "$stash_here"; {START} $stash_code $LINENO'),
         "module load cuda",
-        "trap - ERR",
+        "trap - ERR EXIT",
         f'cd "$stash_here"; {START}',
     ]
 
@@ -127,15 +129,15 @@ def test_the_script_says_it_all_and_ends_in_our_supervisor() -> None:
 @pytest.mark.parametrize(
     ("lines", "failed"),
     [
-        (["module load nosuch"], "5 3"),
-        (["echo fine", "false"], "6 1"),
+        (["module load nosuch"], "6 3"),
+        (["echo fine", "false"], "7 1"),
         (["source has_failures.sh", "false || true", "if false; then :; fi", "! true", "[ -e no ] && echo no"], None),
-        (["for i in 1 2; do", "  false", "done"], "6 1"),
-        (["source nowhere.sh"], "5 1"),
-        (["(exit 4)"], "5 4"),
-        (["echo a | grep -q b"], "5 1"),
+        (["for i in 1 2; do", "  false", "done"], "7 1"),
+        (["source nowhere.sh"], "6 1"),
+        (["(exit 4)"], "6 4"),
+        (["echo a | grep -q b"], "6 1"),
         (["has_failures"], None),
-        (["set -e", "false"], "6 1"),
+        (["set -e", "false"], "7 1"),
     ],
 )
 def test_a_line_of_setup_that_fails_ends_the_job(tmp_path: Path, lines: list[str], failed: str | None) -> None:
@@ -144,12 +146,52 @@ def test_a_line_of_setup_that_fails_ends_the_job(tmp_path: Path, lines: list[str
     stop = batch.stop_at_failure("exec echo failed $stash_code $LINENO")
     script = tmp_path / "script.sh"
     script.write_text(
-        "\n".join(["#!/bin/bash", *before, stop, *lines, batch.ENDS_STOPPING, "false", "exec echo began"])
+        "\n".join(
+            ["#!/bin/bash", *before, batch.SAYS_ITS_END, stop, *lines, batch.ENDS_STOPPING, "false", "exec echo began"]
+        )
     )
     done = subprocess.run(["bash", script], cwd=tmp_path, capture_output=True, text=True)
     line, _, code = (failed or "").partition(" ")
     assert done.stdout.splitlines()[-1] == (f"failed {code} {line}" if failed else "began")
-    assert done.returncode == 0
+    assert done.returncode == 0 and "its setup ended" not in done.stderr
+
+
+@pytest.mark.parametrize("may_fail", [False, True])
+@pytest.mark.parametrize(
+    ("lines", "code", "at", "said"),
+    [
+        (["exit 3"], 3, "exit 3", None),
+        (["exit 0"], 0, "exit 0", None),
+        (["die() { echo 'no data'; exit 4; }", "[ -e no ] || die"], 4, "exit 4", "no data"),
+        ([". ends.sh"], 9, ". ends.sh", "on its way"),
+        (["set -u", "echo $nosuch"], 1, "echo $nosuch", "line {last}: nosuch: unbound variable"),
+        (["echo a", "fi"], 2, "echo a", "line {last}: syntax error near unexpected token `fi'"),
+        (["exec nosuchprogram"], 127, "exec nosuchprogram", "line {last}: exec: nosuchprogram: not found"),
+    ],
+)
+def test_lines_of_setup_that_end_the_job_themselves(
+    tmp_path: Path, lines: list[str], code: int, at: str, said: str | None, may_fail: bool
+) -> None:
+    (tmp_path / "ends.sh").write_text("echo on its way\nexit 9\n")
+    script = batch.script(
+        Piece(batch.terms({"setup": lines}, {}, warning=None, may_requeue=False, grace=0), ((run(),),)),
+        name="k3f9a2b",
+        python="/my env/bin/python",
+        tasks_file=".slurm/0-0.json",
+        parallelism=None,
+        after=None,
+        setup_may_fail=may_fail,
+    )
+    (tmp_path / "job1").mkdir()
+    (tmp_path / "job1/slurm_script").write_text(script)
+    with (tmp_path / "out").open("w") as output:
+        ended = subprocess.run(["bash", tmp_path / "job1/slurm_script"], cwd=tmp_path, stdout=output, stderr=output)
+    assert ended.returncode == code
+    words = last_words([tmp_path / "out"])
+    assert words[-1] == f"stash: its setup ended the batch script with exit code {code}, at or after: {at}"
+    if said is not None:
+        last = 1 + script.splitlines().index(lines[-1])
+        assert said.format(last=last) in words[:-1]
 
 
 def test_setup_may_be_let_fail() -> None:
@@ -163,7 +205,8 @@ def test_setup_may_be_let_fail() -> None:
         after=None,
         setup_may_fail=True,
     )
-    assert script.splitlines()[-2:] == ["false", f'cd "$stash_here"; {START}']
+    assert script.splitlines()[-3:] == ["false", "trap - ERR EXIT", f'cd "$stash_here"; {START}']
+    assert not [line for line in script.splitlines() if line.endswith(" ERR")]
 
 
 @pytest.mark.parametrize("last", ["true", "false"])

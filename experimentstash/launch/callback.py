@@ -220,7 +220,8 @@ def _have_submitit_warn(config: DictConfig) -> None:
     with read_write(config), open_dict(config):
         launcher.setup = [told]
         if setup:
-            launcher.setup = [told, batch.stop_at_failure(_SAY_AND_END), *setup, batch.ENDS_STOPPING]
+            watched = [batch.SAYS_ITS_END, batch.stop_at_failure(_SAY_AND_END), *setup, batch.ENDS_STOPPING]
+            launcher.setup = [told, *watched]
         launcher.signal_delay_s = max(1, math.ceil(grace))
         launcher.additional_parameters = parameters
 

@@ -20,9 +20,9 @@ from experimentstash.adapters.slurm import client as slurm_client
 from experimentstash.adapters.slurm import job as slurm
 from experimentstash.adapters.slurm import query as slurm_query
 from experimentstash.adapters.slurm.client import Job
+from experimentstash.adapters.slurm.job_output import last_words
 from experimentstash.adapters.slurm.query import GONE, LEFT, Enquiry, Word
 from experimentstash.base.errors import StashError
-from experimentstash.base.files import read_regular
 from experimentstash.base.output import complain, say
 from experimentstash.compose import sweepers
 from experimentstash.compose.hydra_compat import singletons
@@ -46,8 +46,6 @@ _LAST_QUESTION = 15.0
 # Seconds for which SLURM must say that a job is over before what it hasn't left is missed: file systems are slow, and a
 # job that is preempted may go back into the queue.
 _SETTLED = 10.0
-# The longest log that is looked through, in bytes.
-_LONGEST_LOG = 10_000_000
 # Of the settings of submitit's executors, those with which they are made.
 _OF_THE_EXECUTOR = {"submitit_folder", "max_num_timeout"}
 
@@ -275,15 +273,10 @@ def _last_words(log: Path) -> str:
     """Return what to say of the file to which a job has written its errors; nothing if there is none."""
     if not log.is_file():
         return ""
-    ours = [line for line in _text(log).splitlines() if line.startswith("stash: line ")]
-    return "".join(f": {line.removeprefix('stash: ')}" for line in ours[-1:]) + f"; see {log}"
-
-
-def _text(log: Path) -> str:
-    try:
-        return read_regular(log, _LONGEST_LOG).decode(errors="replace")
-    except (OSError, ValueError):
-        return ""
+    words = last_words([log])
+    ours = [line for line in words if line.startswith(("stash: line ", "stash: its setup "))][-1:]
+    others = [f"\n  {line}" for line in words if line not in ours]
+    return "".join([*(f": {line.removeprefix('stash: ')}" for line in ours), f"; see {log}", *others])
 
 
 def _has_left_results(job: Any) -> bool:

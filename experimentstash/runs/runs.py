@@ -19,6 +19,7 @@ from experimentstash.adapters.slurm import job as slurm
 from experimentstash.adapters.slurm import query as slurm_query
 from experimentstash.adapters.slurm import task_file
 from experimentstash.adapters.slurm.client import Job
+from experimentstash.adapters.slurm.job_output import last_words
 from experimentstash.adapters.slurm.query import Enquiry, Word
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import lock_if_free
@@ -415,7 +416,8 @@ def _true_state(run: Run, word: Word | None) -> tuple[State, str]:
         if others := _others(run):
             return _never_its_turn(word, others, output)
         if word.state in (State.FAILED, State.COMPLETED, State.LOST):
-            return State.FAILED, f"its SLURM job ended before it had started the tool{_see(output)}"
+            said = [f"\n  {line}" for line in last_words([] if output is None else [output])]
+            return State.FAILED, f"its SLURM job ended before it had started the tool{_see(output)}{''.join(said)}"
     if word in (slurm_query.GONE, slurm_query.LEFT):
         word = None
     if word is not None and word.state is not None and word.state not in (State.COMPLETED, State.FAILED):

@@ -240,10 +240,13 @@ def test_a_time_that_is_all_grace_is_a_mistake(plain: StashUnderTest) -> None:
 
 
 def test_a_job_that_fails_before_the_tool_starts_is_noticed(plain: StashUnderTest) -> None:
-    sweep = submit(plain, "+exp=plain", "resources.setup=[exit 3]", "hydra.launcher.wait=true", code=1)
+    lines = "resources.setup=[echo made ready,exit 3]"
+    sweep = submit(plain, "+exp=plain", lines, "hydra.launcher.wait=true", code=1)
     (record,) = sweep.records()
     assert record["state"] == "failed"
     assert "before it had started the tool" in record["reason"]
+    said = "  made ready\n  stash: its setup ended the batch script with exit code 3, at or after: exit 3"
+    assert record["reason"].endswith(said)
 
 
 def test_a_line_of_setup_that_fails_is_why_nothing_began(plain: StashUnderTest) -> None:

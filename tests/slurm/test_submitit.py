@@ -243,7 +243,8 @@ def test_one_that_dies_before_its_tool_starts_has_a_record(plain: StashUnderTest
     done = plain.cli("-m", "+exp=plain", "params.fail=0,0,0", "hydra/launcher=submitit_slurm", setup)
     assert done.returncode == 1 and "Traceback" not in done.stdout + done.stderr
     assert [one["state"] for one in by_number(plain)] == ["completed", "failed", "completed"]
-    assert "SLURM says FAILED" in by_number(plain)[1]["reason"]
+    reason = by_number(plain)[1]["reason"]
+    assert "SLURM says FAILED" in reason and "with exit code 3, at or after: exit 3; see " in reason
 
 
 def test_what_is_asked_for_beats_the_environment(plain: StashUnderTest) -> None:

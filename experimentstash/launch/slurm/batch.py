@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from experimentstash.adapters.slurm.job_output import SETUP_BEGINS
 from experimentstash.adapters.slurm.job_terms import ClusterTerms, clock
 from experimentstash.base import durations
 from experimentstash.base.errors import StashError
@@ -34,9 +35,12 @@ _OURS = {
     "wait": "hydra.launcher.wait=true",
     "wrap": "leave it out: resources.setup is for lines of bash",
 }
-# What a job's output says before the lines of `setup`.
-SETUP_BEGINS = "stash: setup"
-ENDS_STOPPING = "trap - ERR"
+ENDS_STOPPING = "trap - ERR EXIT"
+# Where the lines of setup themselves end the script (`exit`, a mistake of syntax, `set -u`), it says at what.
+SAYS_ITS_END = (
+    "trap 'stash_code=$?; echo \"stash: its setup ended the batch script with exit code $stash_code, at or after:"
+    " $BASH_COMMAND\" >&2' EXIT"
+)
 # What a job executes.
 START = str(Path(__file__).with_name("start.py"))
 # Seconds before its end at which SLURM can warn a job, at most (sbatch(1), --signal).
@@ -311,7 +315,7 @@ def stop_at_failure(command: str) -> str:
     `$stash_code` is the exit code.
     """
     # Without braces after a dollar, which the settings of submitit's launcher take for an interpolation.
-    action = f'stash_code=$?; [ "$BASH_SOURCE" != "$0" ] || {{ {command}; }}'
+    action = f'stash_code=$?; [ "$BASH_SOURCE" != "$0" ] || {{ trap - EXIT; {command}; }}'
     return f"trap {shlex.quote(action)} ERR"
 
 
@@ -352,11 +356,9 @@ def script(
     if piece.terms.setup:  # which may go elsewhere
         lines.append("stash_here=$PWD")
         start = f'cd "$stash_here"; {start}'
-    if piece.terms.setup and not setup_may_fail:
-        lines += [f"echo {shlex.quote(SETUP_BEGINS)}", stop_at_failure(f"{start} $stash_code $LINENO")]
+        lines += [f"echo {shlex.quote(SETUP_BEGINS)}", SAYS_ITS_END]
+        lines += [] if setup_may_fail else [stop_at_failure(f"{start} $stash_code $LINENO")]
         lines += [*piece.terms.setup, ENDS_STOPPING]
-    else:
-        lines += piece.terms.setup
     at_once = f" {piece.at_once}" if piece.at_once > 1 else ""
     lines.append(f"{start}{at_once}")
     return "\n".join(lines) + "\n"

@@ -7,14 +7,11 @@ import os
 from pathlib import Path
 
 from experimentstash.adapters.slurm import job as slurm
+from experimentstash.adapters.slurm.job_output import last_words
 from experimentstash.base.files import read_regular
 
-# What a batch script says before the lines of `setup`: see `batch`, which a job doesn't import.
-_BEGINS = "stash: setup\n"
-# How much of what it has written is kept.
-_LINES, _CHARACTERS = 12, 1500
 ADVICE = "mend it in resources.setup; `… || true` lets a line fail, hydra.launcher.setup_may_fail=true all of them"
-# The longest batch script and output that are looked at, in bytes.
+# The longest batch script that is looked at, in bytes.
 _LONGEST = 10_000_000
 
 
@@ -22,23 +19,12 @@ def told(tasks_file: Path, *, code: int, line: int) -> str:
     """Return what is to be said of the batch script's line of that number, which has failed with that exit code."""
     lines = _text(slurm.script_of(tasks_file)).splitlines()
     shown = lines[line - 1].strip() if 0 < line <= len(lines) else f"line {line} of the batch script"
-    said = "\n".join(f"  {each}" for each in _said())
+    places = dict.fromkeys(_place_of(descriptor) for descriptor in (1, 2))
+    said = "\n".join(f"  {each}" for each in last_words(place for place in places if place is not None))
     return (
         f"its SLURM job ended before it had started the tool: this line of its setup failed with exit code {code}:"
         f" {shown}" + (f"\n{said}" if said else ", without a word")
     )
-
-
-def _said() -> list[str]:
-    """Return the end of what the lines of setup have written, to stdout and stderr, without secrets."""
-    from experimentstash.base.redaction import redact
-
-    texts = []
-    for place in dict.fromkeys(_place_of(descriptor) for descriptor in (1, 2)):
-        if place is not None:
-            texts.append(_text(place).rpartition(_BEGINS)[2])
-    said = redact("\n".join(texts)[-_CHARACTERS:], os.environ)
-    return [each.rstrip() for each in said.splitlines() if each.strip()][-_LINES:]
 
 
 def _place_of(descriptor: int) -> Path | None:
