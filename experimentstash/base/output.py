@@ -128,21 +128,24 @@ def guarded() -> Iterator[None]:
 
 
 class Meter:
-    """Says from time to time, to whoever waits at a terminal, how many jobs of a sweep something is done with."""
+    """Says from time to time, to whoever waits at a terminal, how many jobs of a sweep something is done with.
 
-    def __init__(self, what: str, total: int | None = None) -> None:
-        self._what = what
+    Or whatever else the ``noun`` says that there are many of.
+    """
+
+    def __init__(self, what: str, total: int | None = None, *, noun: str = "jobs") -> None:
+        self._what, self._noun = what, noun
         self._of = "" if total is None else f" of {total:,}"
         self._count = 0
         self._due = time.monotonic() + _LONG
 
     def step(self) -> None:
-        """Count one more job."""
+        """Count one more."""
         self._count += 1
         now = time.monotonic()
         if now >= self._due and is_terminal():
             self._due = now + _INTERVAL
-            say(f"{self._count:,}{self._of} jobs are {self._what} …")
+            say(f"{self._count:,}{self._of} {self._noun} are {self._what} …")
 
 
 def is_terminal() -> bool:

@@ -37,6 +37,7 @@ _PROGRAMS = {
     ".pl": "perl",
     ".js": "node",
 }
+UNKNOWN_RUNNER = "PROGRAM"
 # How a file begins that the kernel can start by itself: a script, ELF, Mach-O.
 _STARTABLE = (b"#!", b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
 
@@ -64,7 +65,7 @@ def refuse_unstartable(directory: Path, name: str, where: str) -> None:
 
 def runner(name: str) -> str:
     """Return what runs a file that can't be started by itself, by its name, or a word in its place."""
-    return _PROGRAMS.get(Path(name).suffix.lower(), "PROGRAM")
+    return _PROGRAMS.get(Path(name).suffix.lower(), UNKNOWN_RUNNER)
 
 
 def read(entrypoint: str, directory: Path) -> Entrypoint:

@@ -7,7 +7,7 @@ import re
 import shlex
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from experimentstash.adapters.git import command as git
@@ -24,8 +24,8 @@ from experimentstash.stash import entrypoints
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.schema import CallStyle, EnvironmentKind
 from experimentstash.tools import kept_clones, leftovers, places, registrations, subdirectories
-from experimentstash.tools.detect import candidates, detection
-from experimentstash.tools.detect.candidates import Candidate
+from experimentstash.tools.detect import candidates, detection, sources
+from experimentstash.tools.detect.candidates import Candidate, Rank
 from experimentstash.tools.detect.detection import Detection, Survey
 from experimentstash.tools.transaction import MARKER, Report, Transaction, begin, exclusive
 
@@ -34,8 +34,12 @@ _PATIENCE = 120.0
 # Words in the name of an experiment that promise something small.
 _SMALL = ("example", "debug", "smoke", "test", "small", "default", "quick", "demo")
 
+_MOST_NOTEBOOKS = 10
+
 # Asks for one of several entrypoints; the second function says what is wrong with an answer.
 Choose = Callable[[Detection, Callable[[str], StashError | None]], str]
+# Asks for one of several subcommands.
+ChooseSubcommand = Callable[[Sequence[str]], str]
 
 
 class Unclear(StashError):
@@ -76,9 +80,11 @@ def add(
     is_separate: bool = False,
     without: LeftOut | None = None,
     entrypoint: str | None = None,
+    subcommand: str | None = None,
     interpreter: Path | None = None,
     make_environment: bool = True,
     choose: Choose | None = None,
+    choose_subcommand: ChooseSubcommand | None = None,
     show_progress: bool = False,
     current: Path | None = None,
     report: Report,
@@ -86,7 +92,8 @@ def add(
     """Add the repository at ``url``, or a ``subdirectory`` of it, as the tool ``name``; all of it or nothing.
 
     A subdirectory of a repository that is a submodule already, at the commit that is asked for, lies in that one's
-    checkout, unless it ``is_separate``. ``choose`` is asked for the entrypoint when the files don't tell. Submodules
+    checkout, unless it ``is_separate``. ``choose`` is asked for the entrypoint when the files don't tell, and
+    ``choose_subcommand`` for the subcommand. Submodules
     that it is to be ``without`` aren't fetched. With an ``interpreter`` no environment is made. Raises
     StashError for whatever can't work, before anything is changed where that is possible.
     """
@@ -100,7 +107,19 @@ def add(
         submodules.refuse_unstaged_gitmodules(project)
         refuse_existing(stash, name)
         request = _Request(
-            stash, project, name, source, branch, commit, inner, without or LeftOut(), entrypoint, choose, interpreter
+            stash,
+            project,
+            name,
+            source,
+            branch,
+            commit,
+            inner,
+            without or LeftOut(),
+            entrypoint,
+            choose,
+            interpreter,
+            subcommand,
+            choose_subcommand,
         )
         existing = None
         if inner and not is_separate:
@@ -168,6 +187,13 @@ class _Request:
     entrypoint: str | None
     choose: Choose | None
     interpreter: Path | None  # one that is there already; None: an environment is made
+    subcommand: str | None
+    choose_subcommand: ChooseSubcommand | None
+
+    def again(self, words: str) -> str:
+        """Return the command that adds it with further words, for a shell."""
+        where = f" --subdirectory {shlex.quote(self.inner)}" if self.inner else ""
+        return f"experimentstash tool add {self.name} {shlex.quote(self.source.text)}{where} {words}"
 
 
 @dataclass(frozen=True)
@@ -243,10 +269,12 @@ def _in_checkout(request: _Request, checkout: Path, report: Report) -> _Made:
 
 def _detected(tree: Path, request: _Request, report: Report) -> tuple[Detection, Candidate]:
     """Return what the tool's directory in a checkout is, and how it is started."""
+    report("looking for how it is started …")
     survey = detection.look(tree / request.inner)
     detected = survey.detect(_chosen(survey, request, report))
-    chosen = detected.best
-    assert chosen is not None
+    assert detected.best is not None
+    again = request.again(f"--entrypoint {shlex.quote(detected.best.entrypoint)} --subcommand")
+    chosen = with_subcommand(detected.best, survey.directory, request.subcommand, request.choose_subcommand, again)
     if request.interpreter is not None:
         detected = replace(
             detected, kind=EnvironmentKind.interpreter, file=None, requirements=(), left=(), lacking=(), python=None
@@ -304,20 +332,71 @@ def _chosen(survey: Survey, request: _Request, report: Report) -> str:
     elif detected.is_clear and detected.best is not None:
         return detected.best.entrypoint
     if request.choose is not None:
+        for line in _of_notebooks(survey, detected):
+            report(line)
         return request.choose(detected, problem)
+    raise _unclear(survey, detected, request.again("--entrypoint"))
+
+
+def _unclear(survey: Survey, detected: Detection, command: str) -> Unclear:
+    """Return the error for a repository that doesn't tell how it is started; ``command`` is to be given an answer."""
+    lines = [_listed(detected), *_of_notebooks(survey, detected)]
     if not detected.candidates:
-        raise Unclear(
-            "Nothing in the repository tells how it is started.",
-            "--entrypoint '-m package.module', --entrypoint file.py or --entrypoint executable",
+        ways = "--entrypoint '-m package.module', --entrypoint file.py or --entrypoint executable"
+        if notebooks := sources.notebooks(survey.directory):
+            script = shlex.quote(str(Path(notebooks[0]).with_suffix(".py")))
+            made = f"jupyter nbconvert --to script {shlex.quote(notebooks[0])}"
+            ways = f"{made}, commit and push that, then: {command} {script}"
+        return Unclear("\n".join(lines), ways)
+    said = f"say it: {command} {shlex.quote(detected.candidates[0].entrypoint)} (or another one)"
+    if detected.candidates[0].rank is Rank.OTHER_LANGUAGE:
+        said += (
+            "\n  → parameters reach it as `--key value`; for another order write `call: {style: arguments}` into its"
+            " registration then, and `arguments:` into its experiments"
         )
-    where = f" --subdirectory {shlex.quote(request.inner)}" if request.inner else ""
-    command = f"experimentstash tool add {request.name} {shlex.quote(request.source.text)}{where} --entrypoint"
     parts = {(each.file or "").partition("/")[0] for each in detected.candidates if "/" in (each.file or "")}
     parts = {each for each in parts if detection.detect_environment(survey.directory / each).file is not None}
-    apart = f"\n  → one project of many in it: --subdirectory, such as {min(parts)}" if len(parts) > 1 else ""
+    if len(parts) > 1:
+        said += f"\n  → one project of many in it: --subdirectory, such as {min(parts)}"
+    return Unclear("\n".join([*lines, "Nothing tells which of them is meant."]), said)
+
+
+def _of_notebooks(survey: Survey, detected: Detection) -> list[str]:
+    """Return what is to be said of the notebooks in a repository where nothing else of Python's can be started."""
+    if any(each.rank < Rank.EXECUTABLE for each in detected.candidates):
+        return []
+    found = sources.notebooks(survey.directory)
+    more = f" and {len(found) - _MOST_NOTEBOOKS} more" if len(found) > _MOST_NOTEBOOKS else ""
+    shown = ", ".join(found[:_MOST_NOTEBOOKS]) + more
+    return [f"Notebooks can't be tools, since they get no parameters: {shown}"] if found else []
+
+
+def with_subcommand(
+    chosen: Candidate, directory: Path, given: str | None, choose: ChooseSubcommand | None, again: str
+) -> Candidate:
+    """Return a candidate with its subcommand: the one that was given, the only likely one, or what is answered.
+
+    ``again`` is the command that is to be given one. Raises Unclear if nobody can tell.
+    """
+    names = chosen.declared.subcommands
+    if given is not None:
+        if names and given not in names:
+            raise Unclear(
+                f"{chosen.entrypoint} has no subcommand {given!r}.{did_you_mean(given, names)}",
+                f"one of: {', '.join(names)}",
+            )
+        return replace(chosen, subcommand=given)
+    entry = entrypoints.read(chosen.entrypoint, directory)
+    is_given = len(entry.words) > (2 if entry.is_module else 1)
+    if not chosen.declared.needs_subcommand or not names or is_given:
+        return chosen
+    if (likely := chosen.likely_subcommand) is not None:
+        return replace(chosen, subcommand=likely)
+    if choose is not None:
+        return replace(chosen, subcommand=choose(names))
     raise Unclear(
-        f"{_listed(detected)}\nNothing tells which of them is meant.",
-        f"say it: {command} {shlex.quote(detected.candidates[0].entrypoint)} (or another one){apart}",
+        f"{chosen.entrypoint} has subcommands, and nothing tells which one is meant: {', '.join(names)}.",
+        f"say it: {again} {shlex.quote(names[0])} (or another one)",
     )
 
 
@@ -460,11 +539,12 @@ def call_settings(chosen: Candidate) -> dict[str, str | None]:
     """Return the settings of `call` that the tool's own declarations tell."""
     scalar = registrations.scalar
     call: dict[str, str | None] = {}
-    if chosen.declared.subcommands and chosen.declared.needs_subcommand:
-        first, *others = chosen.declared.subcommands
-        call["subcommand"] = scalar(first) + (f"  # or: {', '.join(others)}" if others else "")
+    if chosen.subcommand is not None:
+        others = [each for each in chosen.declared.subcommands if each != chosen.subcommand]
+        call["subcommand"] = scalar(chosen.subcommand) + (f"  # or: {', '.join(others)}" if others else "")
     if chosen.output_option is not None:
         call["output"] = scalar(chosen.output_option)
+    call |= chosen.settings
     ways = chosen.declared.ways
     if ways:
         listed = {name: ", ".join(map(scalar, said)) for name, said in ways.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from experimentstash.adapters.python import installed, modules
@@ -34,14 +35,26 @@ class AddedPackage:
     to_commit: tuple[str, ...]
 
 
-def add(stash: Stash, name: str, python: Path, entrypoint: str, *, report: Report) -> AddedPackage:
+def add(
+    stash: Stash,
+    name: str,
+    python: Path,
+    entrypoint: str,
+    *,
+    subcommand: str | None = None,
+    choose_subcommand: adding.ChooseSubcommand | None = None,
+    report: Report,
+) -> AddedPackage:
     """Register what ``entrypoint`` names in the environment of ``python`` as a tool; nothing is installed."""
     check_tool_name(name)
     directory = installed.prefix(python)
     entry = entrypoints.read(entrypoint, directory)
     package = installed.look(python, entry)
     _refuse_lacking(python, entry, package)
-    chosen = _read(package, entrypoint)
+    again = ["experimentstash", "tool", "add", name, "--interpreter", str(python), "--entrypoint", entrypoint]
+    chosen = adding.with_subcommand(
+        _read(package, entrypoint), directory, subcommand, choose_subcommand, f"{shlex.join(again)} --subcommand"
+    )
     with exclusive(stash, report) as project:
         adding.refuse_existing(stash, name)
         with begin(stash, project, "add", name, report) as transaction:

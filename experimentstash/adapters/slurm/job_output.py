@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from experimentstash.base.files import read_regular
+from experimentstash.base.patterns import regex
 
 # What its output says before the lines of `setup`.
 SETUP_BEGINS = "stash: setup"
 # How much of it is told, and the longest output that is looked at, in bytes.
 _LINES, _CHARACTERS, _LONGEST = 12, 1500, 10_000_000
 # How bash names the script: a copy on the node, which goes with the job.
-_COPY = re.compile(r"(?m)^\S*/slurm_script: ")
+_COPY = regex(r"(?m)^\S*/slurm_script: ")
 
 
 def last_words(files: Iterable[Path]) -> list[str]:

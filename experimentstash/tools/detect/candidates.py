@@ -6,6 +6,7 @@ import ast
 import configparser
 import os
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import IntEnum
 from pathlib import Path
@@ -15,12 +16,12 @@ from experimentstash.base import files
 from experimentstash.base.dataclass_light import dataclass, field, replace
 from experimentstash.base.errors import StashError
 from experimentstash.base.patterns import regex
-from experimentstash.freeze.declared import program
+from experimentstash.freeze.declared import program as programs
 from experimentstash.freeze.declared.option import Declared, Option
 from experimentstash.freeze.environment import declarations
 from experimentstash.stash import entrypoints
 from experimentstash.stash.schema import CallStyle
-from experimentstash.tools.detect import hydra_configs
+from experimentstash.tools.detect import configurator, hydra_configs
 from experimentstash.tools.detect import sources as source_files
 from experimentstash.tools.detect.hydra_configs import Hydra
 from experimentstash.tools.detect.sources import Source
@@ -59,11 +60,14 @@ class Rank(IntEnum):
     COMMAND_LINE = 6  # parses arguments
     PROGRAM = 7  # does something when it is started
     EXECUTABLE = 8
+    OTHER_LANGUAGE = 9  # a script that another program runs
 
 
 # Which reasons are as good as each other: between those that are, somebody has to choose.
 _CLASSES = {Rank.SCRIPT_OF_PROJECT: 1, Rank.PACKAGE_MAIN: 2, Rank.MAIN_FILE: 2, Rank.INNER_MAIN_FILE: 3}
-_USUAL_CLASS, _MINOR_CLASS = 4, 5
+_USUAL_CLASS, _MINOR_CLASS, _OTHER_CLASS = 4, 5, 6
+# Of a tool's subcommands those that do what a run is for.
+_USUAL_SUBCOMMANDS = ("train", "fit", "run", "main")
 
 
 @dataclass(frozen=True)
@@ -77,11 +81,22 @@ class Candidate:
     hydra: Hydra | None = None
     declared: Declared = field(default_factory=Declared)
     is_minor: bool = False  # prepares, tests or shows something, by its name
+    subcommand: str | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)  # of `call`, that its source tells
+
+    @property
+    def likely_subcommand(self) -> str | None:
+        """The one subcommand that nothing equals; None: there are several, or there is no need of one."""
+        names = self.declared.subcommands if self.declared.needs_subcommand else ()
+        usual = [name for name in names if name in _USUAL_SUBCOMMANDS] if len(names) > 1 else names
+        return usual[0] if len(usual) == 1 else None
 
     @property
     def likeliness(self) -> int:
         """The class that it is in, the likeliest being 1: within a class nothing tells which one is meant."""
         usual = _CLASSES.get(self.rank, _USUAL_CLASS)
+        if self.rank is Rank.OTHER_LANGUAGE:
+            return _OTHER_CLASS
         if not self.is_minor:
             return usual
         return _USUAL_CLASS if self.rank in (Rank.SCRIPT_OF_PROJECT, Rank.PACKAGE_MAIN) else _MINOR_CLASS
@@ -99,7 +114,9 @@ class Candidate:
 
 def is_clear(found: Sequence[Candidate]) -> bool:
     """Tell whether the first of these has no equal."""
-    return len(found) == 1 or (len(found) > 1 and found[0].likeliness != found[1].likeliness)
+    if not found or found[0].rank is Rank.OTHER_LANGUAGE:
+        return False
+    return len(found) == 1 or found[0].likeliness != found[1].likeliness
 
 
 def describe(found: Iterable[Candidate], *, is_numbered: bool = False) -> str:
@@ -113,6 +130,7 @@ def describe(found: Iterable[Candidate], *, is_numbered: bool = False) -> str:
         Rank.COMMAND_LINE: "a command line",
         Rank.PROGRAM: "does something when started",
         Rank.EXECUTABLE: "an executable",
+        Rank.OTHER_LANGUAGE: "a script",
     }
     listed = list(found)
     width = max((len(each.entrypoint) for each in listed[:_MOST_SHOWN]), default=0)
@@ -166,6 +184,10 @@ def find(directory: Path, project: Mapping[str, Any], sources: Mapping[str, Sour
         for file in sorted(directory.iterdir()):
             if file.is_file() and not file.is_symlink() and not file.name.startswith(".") and os.access(file, os.X_OK):
                 found[file.name] = Candidate(file.name, Rank.EXECUTABLE, file.name, CallStyle.options)
+        for path in source_files.in_other_languages(directory):
+            if path not in found and (program := entrypoints.runner(path)) != entrypoints.UNKNOWN_RUNNER:
+                entrypoint = shlex.join([program, path])
+                found[entrypoint] = Candidate(entrypoint, Rank.OTHER_LANGUAGE, path, CallStyle.options)
     return sorted(found.values(), key=_order)
 
 
@@ -257,10 +279,23 @@ def with_declared(candidate: Candidate, directory: Path) -> Candidate:
     if candidate.style is CallStyle.hydra:
         return candidate
     try:
-        found = program.read(directory, entrypoints.read(candidate.entrypoint, directory).words)
+        found = programs.read(directory, entrypoints.read(candidate.entrypoint, directory).words)
     except StashError:  # it is refused elsewhere
         return candidate
+    if found.style is None and (candidate.file or "").endswith(".py"):
+        return _with_configurator(candidate, directory)
     return replace(candidate, style=found.style or CallStyle.options, declared=found.declared)
+
+
+def _with_configurator(candidate: Candidate, directory: Path) -> Candidate:
+    """Return a candidate that may read its command line itself."""
+    found = configurator.read(directory, candidate.file or "")
+    if found is None:
+        return candidate
+    if not found.has_dashes:
+        return replace(candidate, style=CallStyle.key_value)
+    settings = {"joined": "true", **({"booleans": "python"} if found.evaluates else {})}
+    return replace(candidate, declared=Declared(found.variables), settings=settings)
 
 
 def named(directory: Path, entrypoint: str, project: Mapping[str, Any], sources: Mapping[str, Source]) -> Candidate:

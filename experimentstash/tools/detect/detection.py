@@ -74,7 +74,7 @@ class Survey:
             if (file := (best.file if best is not None else None) or "").endswith(".py")
             else None,
             is_script=best is not None and best.entrypoint.split(" ")[0].endswith(".py"),
-            runs_python=best.rank is not Rank.EXECUTABLE if best is not None else bool(self.sources),
+            runs_python=best.rank < Rank.EXECUTABLE if best is not None else bool(self.sources),
         )
         python, is_read = _python(self.directory, self.project, best)
         lacking = _imports(best, self.sources) if choice.kind is EnvironmentKind.empty and best is not None else []
@@ -123,6 +123,7 @@ def _writes(best: Candidate, sources: Mapping[str, Source]) -> tuple[Write, ...]
     if source is None or (source.hydra is not None and source.hydra[2] in (None, "1.1")):
         return ()  # Hydra changes into the run's directory, or may do so
     said = {best.output_option.lstrip("-")} if best.output_option else set()
+    usual = {option.example.strip("'\"") for option in best.options if option.example and option.name in said}
     options = {
         option.name: option.example.strip("'\"")
         for option in best.options
@@ -130,6 +131,7 @@ def _writes(best: Candidate, sources: Mapping[str, Source]) -> tuple[Write, ...]
     }
     reached = _reached(source, sources)
     found = [write for each in reached for write in detect_writes.found(each.tree, each.path, options)]
+    found = [write for write in found if write.path not in usual]  # the run's directory takes its place
     return detect_writes.merged([*found, *detect_writes.of_options(options, source.path)])
 
 

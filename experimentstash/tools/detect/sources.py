@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from experimentstash.base import files
 from experimentstash.base.dataclass_light import dataclass
+from experimentstash.base.output import Meter
 from experimentstash.base.patterns import regex
 from experimentstash.freeze.declared import library, option, program
 from experimentstash.stash.schema import CallStyle
@@ -82,33 +83,45 @@ def find(directory: Path) -> dict[str, Source]:
 
 
 def _found(directory: Path) -> Iterator[Source]:
+    meter = Meter("read", noun="Python files")
     count = 0
+    for name in _files(directory, _SKIPPED):
+        file = name.rpartition("/")[2]
+        if not file.endswith(".py") or file in _NO_PROGRAMS or file.startswith("test_") or file.endswith("_test.py"):
+            continue
+        count += 1
+        if count > _MOST_FILES:
+            return
+        source = read(directory / name, name)
+        if source is not None:
+            yield source
+        meter.step()
+
+
+def in_other_languages(directory: Path) -> list[str]:
+    """Return the files below a directory that look like programs, but not of Python's."""
+    return [name for name in _files(directory, _SKIPPED - {"notebooks"}) if not name.endswith(".py")][:_MOST_FILES]
+
+
+def notebooks(directory: Path) -> list[str]:
+    """Return the notebooks below a directory."""
+    return [name for name in in_other_languages(directory) if name.endswith(".ipynb")]
+
+
+def _files(directory: Path, skipped: Container[str]) -> Iterator[str]:
+    """Yield the files below a directory, relative to it, but for those in places where no program of the tool's is."""
     for folder, folders, names in os.walk(directory):
-        depth = len(Path(folder).relative_to(directory).parts)
+        inside = Path(folder).relative_to(directory)
         folders[:] = sorted(
             name
             for name in folders
             if not name.startswith(".")
-            and name not in _SKIPPED
+            and name not in skipped
             and not name.endswith(".egg-info")
             and not (Path(folder, name) / "pyvenv.cfg").exists()
-            and depth < _DEEPEST
+            and len(inside.parts) < _DEEPEST
         )
-        for name in sorted(names):
-            if (
-                not name.endswith(".py")
-                or name in _NO_PROGRAMS
-                or name.startswith("test_")
-                or name.endswith("_test.py")
-            ):
-                continue
-            count += 1
-            if count > _MOST_FILES:
-                return
-            path = Path(folder, name)
-            source = read(path, path.relative_to(directory).as_posix())
-            if source is not None:
-                yield source
+        yield from ((inside / name).as_posix() for name in sorted(names) if not name.startswith("."))
 
 
 def read(path: Path, name: str) -> Source | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from experimentstash.adapters.git.nested import LeftOut
@@ -46,6 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-submodules", action="store_true", help="leave out all submodules of it")
     parser.add_argument("--entrypoint", metavar="E", help="how it is started: '-m package.module', file.py, executable")
     parser.add_argument("-m", dest="module", metavar="MODULE", help="the same as --entrypoint '-m MODULE'")
+    parser.add_argument("--subcommand", metavar="S", help="which of its subcommands its runs are for: train")
     parser.add_argument(
         "--interpreter",
         metavar="PY",
@@ -76,9 +77,11 @@ def main(given: argparse.Namespace) -> int:
         is_separate=given.separate,
         without=LeftOut(given.without_submodule, is_all=given.no_submodules),
         entrypoint=entrypoint,
+        subcommand=given.subcommand,
         interpreter=interpreter,
         make_environment=not given.no_sync,
         choose=_ask_entrypoint if can_ask() and not given.yes else None,
+        choose_subcommand=_ask_subcommand if can_ask() and not given.yes else None,
         show_progress=is_terminal(),
         report=say,
     )
@@ -125,7 +128,15 @@ def _add_installed(stash: Stash, given: argparse.Namespace, interpreter: Path | 
         raise StashError(
             "Nothing says what of that environment is started.", "-m PACKAGE.MODULE, or --entrypoint PROGRAM"
         )
-    added = adding_installed.add(stash, given.name, interpreter, entrypoint, report=say)
+    added = adding_installed.add(
+        stash,
+        given.name,
+        interpreter,
+        entrypoint,
+        subcommand=given.subcommand,
+        choose_subcommand=_ask_subcommand if can_ask() and not given.yes else None,
+        report=say,
+    )
     print(f"{added.name}: {added.package.shown}")
     print(f"  started by    {added.entrypoint}, in the run directory")
     print(f"  Python        {added.package.python_version}, used as it is")
@@ -158,6 +169,18 @@ def _ask_entrypoint(detected: Detection, problem: Callable[[str], StashError | N
     raise adding.Unclear(
         "No entrypoint was given.", f"--entrypoint {shlex.quote(known[0] if known else '-m package.module')}"
     )
+
+
+def _ask_subcommand(names: Sequence[str]) -> str:
+    """Ask until one of the subcommands is named."""
+    say("it has these subcommands:\n" + "\n".join(f"{number:>3}  {name}" for number, name in enumerate(names, 1)))
+    while answer := ask("Which one are its runs for (a number, or a name)?"):
+        if answer.isdecimal() and 1 <= int(answer) <= len(names):
+            return names[int(answer) - 1]
+        if answer in names:
+            return answer
+        say(f"There is no subcommand {answer}.")
+    raise adding.Unclear("No subcommand was given.", f"--subcommand {shlex.quote(names[0])}")
 
 
 def _show_steps() -> None:
