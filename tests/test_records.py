@@ -97,7 +97,13 @@ def test_other_formats(tmp_path: Path) -> None:
     newer = {**data, "format": 99, "novelty": 1, "code": {**data["code"], "novelty": 2}}
     newer["attempts"] = [{**data["attempts"][0], "novelty": 3}]
     (tmp_path / "run.json").write_text(json.dumps(newer))
-    assert records.read(tmp_path) == Run(**{**vars(full(tmp_path)), "format": 99})
+    assert records.read(tmp_path) == Run(**{**vars(full(tmp_path)), "format": 99, "others": {"novelty": 1}})
+    with pytest.raises(StashError, match=r"another version of ExperimentStash.*with that one"):
+        records.write(records.read(tmp_path))
+    assert json.loads((tmp_path / "run.json").read_text()) == newer
+    (tmp_path / "run.json").write_text(json.dumps({**data, "state": "running", "novelty": {"a": [1]}}))
+    records.write(records.read(tmp_path))
+    assert json.loads((tmp_path / "run.json").read_text())["novelty"] == {"a": [1]}  # another version's, kept
     (tmp_path / "run.json").write_text(json.dumps({**data, "state": "resting"}))
     resting = records.read(tmp_path).state
     assert (resting.value, resting.is_final, resting.is_known) == ("resting", True, False) and resting != State.FAILED

@@ -40,7 +40,7 @@ from experimentstash.code import copies, moved, written
 from experimentstash.code.written import Looks
 from experimentstash.execute import collect, keeper, outcome
 from experimentstash.execute.supervision import Ending, Siblings, StopRequest, SupervisedTool
-from experimentstash.record import attempts, records
+from experimentstash.record import attempts, records, transitions
 from experimentstash.record.records import Run, State
 
 SUPERVISOR_LOG = "supervisor.log"
@@ -179,13 +179,11 @@ class Execution:
         if run.apart is not None:
             copies.make(run)
         self._before = collect.snapshot([Path(directory) for directory in run.collect])
-        run.state = State.RUNNING
-        run.started = records.now()
         self._began = time.time()
-        run.supervisor = supervisor_here()
+        supervisor = supervisor_here()
         if (ours := keeper.present()) is not None:
-            run.supervisor.keeper = records.Process(ours.identity.pid, ours.identity.start_time)
-        run.host = run.supervisor.host
+            supervisor.keeper = records.Process(ours.identity.pid, ours.identity.start_time)
+        transitions.begin(run, supervisor)
         records.write(run, reserve=True)
         if attempts.is_cancelled(run):  # not before the record says that it runs: see mark_cancelled
             self.give_up(State.CANCELLED, "cancelled just before it started", EXIT_INTERRUPTED)
@@ -373,9 +371,7 @@ class Execution:
 
     def give_up(self, state: State, reason: str, exit_code: int, job_end: records.JobEnd | None = None) -> None:
         """Close the record of a run that has not begun, and is not to."""
-        self.run.job_end = job_end
-        self.run.state, self.run.exit_code, self.run.reason = state, exit_code, reason
-        self.run.ended = records.now()
+        transitions.end(self.run, state, reason, exit_code, job_end=job_end)
         self._log(reason)
         records.write(self.run)
 
@@ -430,14 +426,14 @@ class Execution:
 
     def _could_not_start(self, error: OSError) -> None:
         run = self.run
-        run.state = State.FAILED
-        run.exit_code = EXIT_NOT_FOUND if isinstance(error, FileNotFoundError) else EXIT_NOT_EXECUTABLE
-        run.reason = f"{run.command.argv[0]} could not be started: {error.strerror}"
+        reason = f"{run.command.argv[0]} could not be started: {error.strerror}"
         if str(error.filename) == run.command.cwd:
-            run.reason += f" ({run.command.cwd}, where it should start)"
-        run.ended = records.now()
-        self._log(run.reason)
-        records.write(run)
+            reason += f" ({run.command.cwd}, where it should start)"
+        self.give_up(
+            State.FAILED,
+            reason,
+            EXIT_NOT_FOUND if isinstance(error, FileNotFoundError) else EXIT_NOT_EXECUTABLE,
+        )
 
     def _write_if_possible(self) -> None:
         """Write the record of a tool that runs: a disk that is full just now is no reason to end it."""
@@ -597,14 +593,13 @@ def asked_by(number: signal.Signals, signals: SignalQueue) -> StopRequest:
 
 def _conclude(run: Run, ending: Ending, log: _Log, log_offset: int) -> None:
     why = _why_it_was_to_end(run, ending)
-    run.job_end = None if why is None else why.recorded
     if why is not None:
         asked = ending.stop or ending.missed
         number = signal.SIGTERM if asked is None else asked.number
         ending = Ending(**{**vars(ending), "stop": StopRequest(why.state, why.reason, number)})
     verdict = outcome.judge(run, ending)
-    run.state, run.exit_code, run.signal, run.reason = verdict.state, verdict.exit_code, verdict.signal, verdict.reason
-    run.ended = records.now()
+    by_slurm = None if why is None else why.recorded
+    transitions.end(run, verdict.state, verdict.reason, verdict.exit_code, job_end=by_slurm, signal=verdict.signal)
     run.duration = round(ending.duration, 3)
     run.cpu_time = round(ending.cpu_time, 3)
     run.peak_memory = ending.peak_memory
@@ -658,13 +653,12 @@ def _why_it_was_to_end(run: Run, ending: Ending) -> job_end.Why | None:
 def _abandon(run: Run, error: BaseException, log: _Log) -> None:
     """Close the record of a run whose tool was never started, or that we could not go on watching."""
     is_asked = isinstance(error, (KeyboardInterrupt, SystemExit))
-    run.state = State.CANCELLED if is_asked else State.FAILED
-    run.exit_code = 1
+    state, reason, exit_code = State.FAILED, _in_words(error), 1
     if is_asked:
-        run.exit_code = EXIT_INTERRUPTED if isinstance(error, KeyboardInterrupt) else int(str(error))
-    run.reason = "asked to stop before the tool started" if is_asked else _in_words(error)
-    run.ended = records.now()
-    log(run.reason)
+        state, reason = State.CANCELLED, "asked to stop before the tool started"
+        exit_code = EXIT_INTERRUPTED if isinstance(error, KeyboardInterrupt) else int(str(error))
+    transitions.end(run, state, reason, exit_code, job_end=run.job_end)
+    log(reason)
     records.write(run)
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from experimentstash import __version__
 from experimentstash.adapters import gpus
 from experimentstash.adapters.git import command as git
 from experimentstash.adapters.python import installed
@@ -42,7 +43,7 @@ from experimentstash.freeze.environment import recipes
 from experimentstash.freeze.environment import store as environments
 from experimentstash.freeze.environment.recipes import Recipe
 from experimentstash.freeze.toolpath import tool_directory
-from experimentstash.record import objective, records, run_places
+from experimentstash.record import objective, records, run_places, transitions
 from experimentstash.record.records import Apart, Code, Command, Run, State
 from experimentstash.stash import entrypoints, parameters
 from experimentstash.stash.entrypoints import Entrypoint
@@ -381,7 +382,7 @@ def freeze(
         for origin in origins:
             origin.write(run.path)
     except BaseException as error:
-        run.state, run.exit_code, run.reason = State.FAILED, 1, f"it could not be prepared: {error}"
+        transitions.end(run, State.FAILED, f"it could not be prepared: {error}", 1)
         records.write(run)
         raise
     return run
@@ -488,6 +489,7 @@ def draft(planned: Plan) -> Run:
         debug=config.debug,
         created=records.now(),
         supervisor=supervisor_here(),
+        version=__version__,
     )
 
 

@@ -23,8 +23,8 @@ from experimentstash.base.quoting import in_quotes
 from experimentstash.code import worktrees
 from experimentstash.compose.sweepers import needs_results
 from experimentstash.freeze.freeze import Plan, draft
-from experimentstash.record import records, sweep_list
-from experimentstash.record.attempts import can_go_on, forget_cancelled, open_next
+from experimentstash.record import records, sweep_list, transitions
+from experimentstash.record.attempts import can_go_on, forget_cancelled
 from experimentstash.record.records import Run, State
 from experimentstash.runs import runs
 from experimentstash.stash.layout import Stash
@@ -64,7 +64,7 @@ def reopen(stash: Stash, earlier: Run) -> Run:
             )
         worktrees.keep_for(stash, run)
         forget_cancelled(run)
-        open_next(run, State.FROZEN)
+        transitions.open_next_attempt(run, State.FROZEN)
         run.queued = None
         run.supervisor = supervisor_here()
         records.write(run)

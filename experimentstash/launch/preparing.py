@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from experimentstash import __version__
 from experimentstash.base.dataclass_light import dataclass, replace
 from experimentstash.base.errors import SecretError, StashError, explain_refusal, is_of_surroundings
 from experimentstash.base.output import complain, say
@@ -23,7 +24,7 @@ from experimentstash.freeze.freeze import Plan, Request, draft, explain, freeze,
 from experimentstash.freeze.toolpath import tool_directory
 from experimentstash.launch import session as sessions
 from experimentstash.launch.session import Session
-from experimentstash.record import records, run_places
+from experimentstash.record import records, run_places, transitions
 from experimentstash.record.records import Command, Run, State
 from experimentstash.stash.layout import Stash, run_id
 from experimentstash.stash.schema import CodeMode, SlurmLauncherConfig
@@ -292,11 +293,10 @@ def _reject(session: Session, seen: Circumstances, error: Exception) -> StashErr
         overrides=overrides,
         sweep=str(seen.sweep),
         job=seen.number,
-        state=State.FAILED,
         created=records.now(),
-        exit_code=mistake.exit_code,
-        reason=str(mistake),
+        version=__version__,
     )
+    transitions.end(rejected, State.FAILED, str(mistake), mistake.exit_code)
     if not _is_recorded(session, rejected, seen.sweep):
         session.unrecorded.append(rejected)
         _discard(session, seen)

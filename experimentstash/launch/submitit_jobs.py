@@ -28,7 +28,7 @@ from experimentstash.compose import sweepers
 from experimentstash.compose.hydra_compat import singletons
 from experimentstash.launch import jobs, session
 from experimentstash.launch.slurm.hopeless import Hopeless
-from experimentstash.record import records
+from experimentstash.record import records, transitions
 from experimentstash.record.records import Run, State
 from experimentstash.runs import runs
 from experimentstash.runs.summary import count
@@ -265,7 +265,7 @@ class _Sweep:
             if job.prepared is None:  # its configuration is wrong, too, which is recorded
                 continue
             run = job.prepared.run
-            run.state, run.reason, run.exit_code, run.ended = state, why, 1, records.now()
+            transitions.end(run, state, why, 1)
             records.write(run)
 
 

@@ -6,7 +6,7 @@ import os
 
 from experimentstash.base.errors import EXIT_TIMED_OUT
 from experimentstash.base.files import mark, remove
-from experimentstash.record.records import Attempt, JobEnd, Run, State
+from experimentstash.record.records import Run, State
 
 # In a run's directory: somebody has asked for its end, so that what SLURM then does to it isn't mistaken for a
 # time-out, which would bring it back.
@@ -27,30 +27,6 @@ CANCELLED = "asked to stop by `experimentstash cancel`"
 WHILE_QUEUED = "cancelled while it was queued"
 
 
-def open_next(run: Run, state: State) -> None:
-    """Turn a run that has ended into one that is ready for its next attempt; what the last one left is kept.
-
-    Also a request to cancel it, which may have come since.
-    """
-    run.attempts.append(
-        Attempt(
-            number=run.attempt,
-            started=run.started,
-            ended=run.ended,
-            state=run.state,
-            exit_code=run.exit_code,
-            reason=run.reason,
-            log=run.log,
-        )
-    )
-    run.attempt += 1
-    run.log = f"output.{run.attempt}.log"
-    run.state = state
-    run.started = run.ended = run.reason = run.advice = run.signal = run.result = None
-    run.job_end = run.exit_code = run.duration = run.peak_memory = run.cpu_time = run.process = None
-    run.notes, run.warnings = [], []
-
-
 def can_go_on(run: Run) -> bool:
     """Tell whether a run that has ended could go on where it was when its tool was last at work."""
     ends = [*((attempt.started, attempt.state) for attempt in run.attempts), (run.started, run.state)]
@@ -68,13 +44,6 @@ def was_cut_short(run: Run) -> bool:
     if run.job_end is not None:
         return run.state in (State.TIMED_OUT, State.PREEMPTED, State.KILLED)
     return run.state is State.PREEMPTED or (run.state is State.TIMED_OUT and run.exit_code != EXIT_TIMED_OUT)
-
-
-def put_right(run: Run, state: State, reason: str) -> None:
-    """Have the record of a run say why SLURM has ended its job, where that was only supposed."""
-    assert run.job_end is not None
-    run.reason = (run.reason or run.job_end.reason).replace(run.job_end.reason, reason)
-    run.state, run.job_end = state, JobEnd(state, reason, is_known=True)
 
 
 def is_cancelled(run: Run) -> bool:

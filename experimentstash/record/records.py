@@ -1,6 +1,7 @@
 """run.json: the only truth about a run. Plain data, replaced atomically at each change of state.
 
-A reader of a newer or older format ignores the keys that it doesn't know and fills the missing ones with defaults.
+What an older version has left out is filled with defaults; keys that only another version knows are kept as they are,
+and a record of a newer format is read, and never written.
 Times are ISO 8601 in UTC, with that offset; durations are seconds; memory is bytes.
 """
 
@@ -16,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from enum import Enum
 from pathlib import Path
 
+from experimentstash import __version__
 from experimentstash.base import typed
 from experimentstash.base.dataclass_light import TYPE_CHECKING, dataclass, field
 from experimentstash.base.errors import StashError
@@ -187,7 +189,7 @@ class Apart:
 
 @dataclass
 class Attempt:
-    """How one attempt at a run went; the latest is the run's own."""
+    """How an earlier attempt at a run went, in full; the latest is the run's own."""
 
     number: int
     started: Time | None
@@ -196,6 +198,19 @@ class Attempt:
     exit_code: int | None
     reason: str | None
     log: FileName
+    job_end: JobEnd | None = None
+    duration: Seconds | None = None
+    signal: str | None = None
+    advice: str | None = None
+    result: float | list[float] | None = None
+    peak_memory: int | None = None
+    cpu_time: float | None = None
+    host: str | None = None
+    collected: list[str] = field(default_factory=list)
+    wrote: list[str] | None = None
+    deleted: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -263,6 +278,8 @@ class Run:
     warnings: list[str] = field(default_factory=list)  # what a person has to look at, though the run has completed
     inode: int | None = None  # of its directory: tells a copy of it from itself
     format: int = FORMAT
+    version: str | None = None  # the ExperimentStash that has made it
+    others: dict[str, Any] = field(default_factory=dict)  # what the record says besides, in words of another version
 
     @property
     def path(self) -> Path:
@@ -317,6 +334,14 @@ def already_taken(directory: Path, go_on: str | None = None) -> StashError:
     )
 
 
+def of_another_version(run: Run) -> str:
+    """Say, to go on after "it" or a file's name, who has written a record that we can only read."""
+    who = f"version {run.version}" if run.version not in (None, __version__) else "another version"
+    return (
+        f"was written by {who} of ExperimentStash, and is left as it is: act on it with that one (here: {__version__})"
+    )
+
+
 class UnrecordedError(OSError):
     """The end of a run could not be recorded where it belongs; ``kept`` is the file that keeps it, if any does."""
 
@@ -329,6 +354,8 @@ def write(run: Run, *, reserve: bool = False) -> None:
     The last one finds room on a full disk too, or another place. UnrecordedError if that place isn't the run's own,
     OSError if an earlier record can't be written.
     """
+    if run.format > FORMAT:
+        raise StashError(f"{run.path / FILE_NAME} {of_another_version(run)}.")
     path = os.path.join(run.directory, FILE_NAME)
     if not run.state.is_final:
         text = _text(run)
@@ -449,7 +476,9 @@ def record_kept_end(run: Run) -> None:
 
 
 def _plain(value: Any) -> dict[str, Any]:
-    """Return a part of a record for JSON; of a checkout, names that somebody may have given after a secret."""
+    """Return a record, or a part of one, for JSON; names in a checkout, which may be given after a secret, redacted."""
+    if isinstance(value, Run):
+        return dict(_fields(value))
     if isinstance(value, Code):
         return {name: _redacted(each) if name in _NAMES else each for name, each in vars(value).items()}
     return dict(vars(value))
@@ -459,9 +488,14 @@ _NAMES = ("branch", "omitted", "withheld", "unknown")
 _ENCODER = json.JSONEncoder(default=_plain)
 
 
+def as_json(found: Run | list[Run]) -> str:
+    """Return records as they are printed."""
+    return json.dumps(found, indent=2, default=_plain)
+
+
 def _text(run: Run) -> str:
     # A line for each key: json's own indentation takes several times as long. And most keys have nothing to tell.
-    lines = [f'  "{name}": {_encoded(name, value)}' for name, value in vars(run).items()]
+    lines = [f'  "{name}": {_encoded(name, value)}' for name, value in _fields(run)]
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
@@ -475,6 +509,13 @@ def _encoded(name: str, value: Any) -> str:
 
 
 _NOTHING = {type(None): "null", list: "[]", dict: "{}"}
+
+
+def _fields(run: Run) -> Iterator[tuple[str, Any]]:
+    for name, value in vars(run).items():
+        if name != "others":
+            yield name, value
+    yield from run.others.items()
 
 
 # What is said in words that may be those of a tool, or of another program. The rest is checked when it is frozen: it
@@ -651,4 +692,8 @@ def supervisor(data: Any) -> Supervisor:
 def _build(data: Any) -> Run:
     """Return the run that a record tells of; ValueError where it says what makes no sense."""
     run: Run = _KNOWN["Run"](data, "")
+    run.others = {name: value for name, value in data.items() if name not in _FIELDS}
     return run
+
+
+_FIELDS = frozenset(Run.__annotations__)

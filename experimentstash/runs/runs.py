@@ -37,7 +37,7 @@ from experimentstash.execute.execute import (
     recover_copy,
 )
 from experimentstash.execute.supervision import KILL_PATIENCE
-from experimentstash.record import attempts, records, run_places
+from experimentstash.record import attempts, records, run_places, transitions
 from experimentstash.record.records import FILE_NAME, Run, State, Supervisor
 from experimentstash.stash.layout import ROOT_VARIABLE, Stash
 
@@ -177,9 +177,8 @@ def reconcile(stash: Stash, run: Run, enquiry: Enquiry | None = None) -> Run:
         _end_leftovers(run)
         job = slurm_job(run)
         was_queued = run.state is State.QUEUED
-        run.state, run.reason = _true_state(run, enquiry.ask(job) if job else None)
-        run.exit_code = run.exit_code if run.exit_code is not None else _EXIT_KILLED
-        run.ended = _last_sign_of_life(run)
+        state, reason = _true_state(run, enquiry.ask(job) if job else None)
+        transitions.end_unseen(run, state, reason, _EXIT_KILLED, _last_sign_of_life(run))
         if not was_queued:
             run.notes.append(f"closed at {records.now()} because its supervisor was gone")
         recover_copy(run)
@@ -201,11 +200,11 @@ def _put_right(stash: Stash, run: Run, enquiry: Enquiry) -> Run:
         if not run.state.is_final or run.job_end is None or run.job_end.is_known:
             return run
         if word in (slurm_query.GONE, slurm_query.LEFT):
-            attempts.put_right(run, run.state, f"{run.job_end.reason}, and no longer knows")
+            transitions.correct_end(run, run.state, f"{run.job_end.reason}, and no longer knows")
         elif word.state in (State.COMPLETED, State.FAILED, State.LOST):  # it ended by itself, before SLURM ended it
-            attempts.put_right(run, run.state, run.job_end.reason)
+            transitions.correct_end(run, run.state, run.job_end.reason)
         else:
-            attempts.put_right(run, word.state, f"{run.job_end.reason}; SLURM says {word.text}")
+            transitions.correct_end(run, word.state, f"{run.job_end.reason}; SLURM says {word.text}")
         records.write(run)
         return run
 
@@ -380,7 +379,7 @@ def _living(marker: str, known: set[Identity]) -> set[Identity]:
 def unknowable(run: Run) -> str | None:
     """Return why nothing can be known from here of a run that isn't over by its record, and is left as it is."""
     if run.format > records.FORMAT or not run.state.is_known:
-        return "its record was written by another version of ExperimentStash, and is left as it is"
+        return f"its record {records.of_another_version(run)}"
     if run.inode is None or run.supervisor is None:
         return None
     try:

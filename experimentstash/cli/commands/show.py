@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shlex
 import sys
@@ -49,7 +48,7 @@ def main(given: argparse.Namespace) -> int:
     unread: list[Path] = []
     shown = [found] if isinstance(found, Run) else naming.runs_of(stash, found, unread)
     if given.json:
-        print(json.dumps(shown[0] if isinstance(found, Run) else shown, indent=2, default=vars))
+        print(records.as_json(shown[0] if isinstance(found, Run) else shown))
     elif isinstance(found, Run):
         _print(show(stash, found), state=found.state)
     else:

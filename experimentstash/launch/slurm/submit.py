@@ -33,7 +33,7 @@ from experimentstash.launch import jobs, session
 from experimentstash.launch.jobs import Job
 from experimentstash.launch.slurm import batch, sbatch_variables, waiting
 from experimentstash.launch.slurm.batch import Packing, Piece, Terms
-from experimentstash.record import attempts, records
+from experimentstash.record import attempts, records, transitions
 from experimentstash.record.records import Queued, Run, State
 from experimentstash.runs import runs
 from experimentstash.runs.summary import count
@@ -246,7 +246,7 @@ def _submit(array: _Array, predecessor: str | None, usual_cluster: str | None) -
     task_file.write(tasks, piece.tasks)
     for task, together in enumerate(piece.tasks):
         for run in together:
-            run.state, run.queued = State.QUEUED, Queued(str(tasks), task)
+            transitions.submit(run, Queued(str(tasks), task))
             records.write(run)
     script = slurm.script_of(tasks)
     write_atomically(script, array.script(predecessor))
@@ -331,5 +331,5 @@ def _none_left_behind(prepared: Sequence[tuple[Run, Terms]]) -> Iterator[None]:
 
 
 def _close(run: Run, state: State, reason: str) -> None:
-    run.state, run.reason, run.exit_code, run.ended = state, reason, 1, records.now()
+    transitions.end(run, state, reason, 1)
     records.write(run)

@@ -24,7 +24,7 @@ from experimentstash.execute import keeper
 from experimentstash.execute.crew import IDLE, TURN_INTERVAL, Crew
 from experimentstash.execute.execute import Execution, asked_by
 from experimentstash.execute.supervision import end_strays
-from experimentstash.record import attempts, records
+from experimentstash.record import attempts, records, transitions
 from experimentstash.record.records import Run, State
 
 
@@ -123,7 +123,7 @@ class _Pack:
             run = self._read(path)
             if run is not None and run.state is not State.QUEUED and self._may_be_brought_back(run):
                 self._say_why_it_went_back(run)
-                attempts.open_next(run, State.QUEUED)
+                transitions.open_next_attempt(run, State.QUEUED)
                 records.write(run)
 
     def _say_why_it_went_back(self, run: Run) -> None:
@@ -136,9 +136,9 @@ class _Pack:
             why = job_end.why_it_went_back(job, _ASKING) if job is not None else None
             self._why = why or job_end.Why(State.PREEMPTED, "its SLURM job was ended without a word and started again")
         if is_open:
-            run.state, run.reason = self._why.state, self._why.reason
+            transitions.end_unseen(run, self._why.state, self._why.reason)
         else:
-            attempts.put_right(run, self._why.state, self._why.reason)
+            transitions.correct_end(run, self._why.state, self._why.reason)
 
     def _may_be_brought_back(self, run: Run) -> bool:
         is_ours = run.supervisor is not None and run.supervisor.slurm_job == slurm.current_job()
@@ -182,9 +182,7 @@ class _Pack:
         return is_unbegun and is_before_us and not attempts.is_cancelled(run)
 
     def _take_up_again(self, run: Run) -> None:
-        why = f"it was taken for {run.state.value} ({run.reason}), but SLURM has started its job"
-        run.state, run.reason, run.exit_code, run.ended = State.QUEUED, None, None, None
-        run.notes.append(why)
+        why = transitions.take_up_again(run)
         records.write(run)
         say(f"{run.id}: {why}")
 
@@ -330,7 +328,7 @@ def _goes_back(watch: job_end.Watch, cut_short: Sequence[Run]) -> bool:
         time.sleep(1.0)
     # SLURM ends us now: the next attempt can't begin before we are gone.
     for run in cut_short:
-        attempts.open_next(run, State.QUEUED)
+        transitions.open_next_attempt(run, State.QUEUED)
         run.supervisor = supervisor_here()
         records.write(run)
     return True
@@ -339,7 +337,7 @@ def _goes_back(watch: job_end.Watch, cut_short: Sequence[Run]) -> bool:
 def _put_right(why: job_end.Why, cut_short: Sequence[Run]) -> None:
     for run in cut_short:
         if run.job_end is not None and not run.job_end.is_known:
-            attempts.put_right(run, why.state, why.reason)
+            transitions.correct_end(run, why.state, why.reason)
             records.write(run)
 
 

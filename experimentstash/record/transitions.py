@@ -1,0 +1,107 @@
+"""Every change of a run's state: from where it may come, and what changes with it. docs/records.md has the diagram.
+
+A transition changes the run in memory; whoever makes it writes the record. One that can't be is a bug of ours, and is
+refused before anything has changed.
+"""
+
+from __future__ import annotations
+
+from experimentstash.base.dataclass_light import TYPE_CHECKING
+from experimentstash.record import records
+from experimentstash.record.records import Attempt, JobEnd, Queued, Run, State, Supervisor
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+_UNBEGUN = (State.FROZEN, State.QUEUED)
+_OPEN = (State.FROZEN, State.QUEUED, State.RUNNING)
+
+
+class TransitionError(RuntimeError):
+    """A run was to change its state in a way in which no run does."""
+
+
+def submit(run: Run, queued: Queued) -> None:
+    """A frozen run is SLURM's to start, by this task; or by this other one, if it is submitted once more."""
+    _expect(run, _UNBEGUN, "be submitted")
+    run.state, run.queued = State.QUEUED, queued
+
+
+def begin(run: Run, supervisor: Supervisor) -> None:
+    """A run that is frozen or queued is at work, from now on."""
+    _expect(run, _UNBEGUN, "begin")
+    run.state, run.started = State.RUNNING, records.now()
+    run.supervisor, run.host = supervisor, supervisor.host
+
+
+def end(
+    run: Run,
+    state: State,
+    reason: str | None,
+    exit_code: int,
+    *,
+    job_end: JobEnd | None = None,
+    signal: str | None = None,
+) -> None:
+    """A run that was open is over now, whether it had begun or not.
+
+    ``job_end`` is what is known of the end of its SLURM job, if that is why.
+    """
+    _expect_end(run, state)
+    run.state, run.reason, run.exit_code, run.signal = state, reason, exit_code, signal
+    run.job_end, run.ended = job_end, records.now()
+
+
+def end_unseen(run: Run, state: State, reason: str, exit_code: int | None = None, ended: str | None = None) -> None:
+    """A run that was open by its record has ended, and nobody saw it: since when is told by ``ended``, if known."""
+    _expect_end(run, state)
+    run.state, run.reason, run.ended = state, reason, ended
+    run.exit_code = exit_code if run.exit_code is None else run.exit_code
+
+
+def correct_end(run: Run, state: State, reason: str) -> None:
+    """SLURM says why it has ended the job of a run that is over, where that was only supposed."""
+    if not run.state.is_final or run.job_end is None or run.job_end.is_known:
+        raise TransitionError(f"{run.id} ({run.state.value}): nothing about its end was supposed")
+    run.reason = (run.reason or run.job_end.reason).replace(run.job_end.reason, reason)
+    run.state, run.job_end = state, JobEnd(state, reason, is_known=True)
+
+
+def take_up_again(run: Run) -> str:
+    """A run that was given up in the queue is queued after all, because SLURM starts it; return why, which is noted."""
+    if not run.state.is_final or run.started is not None:
+        raise TransitionError(f"{run.id} ({run.state.value}) was not given up while it was queued")
+    why = f"it was taken for {run.state.value} ({run.reason}), but SLURM has started its job"
+    run.state, run.reason, run.exit_code, run.ended = State.QUEUED, None, None, None
+    run.notes.append(why)
+    return why
+
+
+def open_next_attempt(run: Run, state: State) -> None:
+    """A run that is over is ready for its next attempt: frozen, or queued; all of the last one is kept."""
+    _expect(run, [each for each in State if each.is_final and each is not State.COMPLETED], "have another attempt")
+    if state not in _UNBEGUN:
+        raise TransitionError(f"{run.id}: no attempt begins {state.value}")
+    last = {name: getattr(run, name) for name in _OF_AN_ATTEMPT}
+    run.attempts.append(Attempt(number=run.attempt, **last))
+    run.attempt += 1
+    unbegun = Run(run.id, run.directory, None, None, run.tool, run.command)
+    for name in _OF_AN_ATTEMPT:
+        setattr(run, name, getattr(unbegun, name))
+    run.process = None
+    run.log = f"output.{run.attempt}.log"
+    run.state = state
+
+
+_OF_AN_ATTEMPT = tuple(name for name in Attempt.__annotations__ if name != "number")
+
+
+def _expect_end(run: Run, state: State) -> None:
+    _expect(run, _OPEN, f"become {state.value}")
+    if not state.is_final:
+        raise TransitionError(f"{run.id}: {state.value} is no end")
+
+
+def _expect(run: Run, states: Collection[State], what: str) -> None:
+    if run.state not in states:
+        raise TransitionError(f"{run.id}: a run that is {run.state.value} can't {what}")
