@@ -1,0 +1,49 @@
+"""What a contributor types, and CI calls: ``nox -s tests``, ``slurm``, ``hydra-next`` or ``lint``.
+
+Each makes an environment of its own. In one that has everything already: ``nox --no-venv --no-install -s lint``.
+"""
+
+import nox
+
+nox.needs_version = ">=2024.10.9"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["lint", "tests"]
+
+EVERYTHING = ("-e", ".[dev]")
+# What hangs on Hydra: how a configuration is composed, and how runs are launched.
+ON_HYDRA = """
+    app composition config_door dry_run hydra_compat hydra_launchers hydra_settings launch_local mistakes objective
+    one_bad_job optuna sweep_size variations zip_sweeps
+"""
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests side by side; those on SLURM are skipped where there is no cluster."""
+    session.install(*EVERYTHING)
+    session.run("pytest", "-n", "auto", *session.posargs)
+
+
+@nox.session
+def slurm(session: nox.Session) -> None:
+    """Bring up real SLURM clusters (on Debian, as root), and run the tests on them."""
+    session.install(*EVERYTHING)
+    session.run("tests/slurm/up", external=True)
+    session.run("pytest", "-n", "auto", "tests/slurm", *session.posargs, env={"EXPERIMENTSTASH_REQUIRE_SLURM": "1"})
+
+
+@nox.session(name="hydra-next")
+def hydra_next(session: nox.Session) -> None:
+    """Run what hangs on Hydra with the next one, which is the only one for Python 3.14."""
+    session.install(*EVERYTHING, "hydra-core>=1.4.0rc3")
+    session.run("pytest", "-n", "auto", *(session.posargs or [f"tests/test_{name}.py" for name in ON_HYDRA.split()]))
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check how the code is written, and its types."""
+    session.install(*EVERYTHING)
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy")
