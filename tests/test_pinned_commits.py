@@ -6,33 +6,46 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from experimentstash.cli.commands.validate import validate
 from experimentstash.stash.layout import Stash
-from tests.conftest import StashUnderTest, git
+from tests.conftest import InProcess, StashUnderTest, git
+from tests.made_once import made_once, same_place
 from tests.test_snapshots import FILE_PROTOCOL, user_sees
-from tests.tool_support import commit, repository
+from tests.tool_support import commit, refresh, repository
 
 INTERPRETER = f"environment: {{kind: interpreter, interpreter: {json.dumps(sys.executable)}}}\n"
 EXPERIMENT = "# @package _global_\ndefaults:\n  - override /tool: sub\n"
 
 
 @pytest.fixture
+def tmp_path(tmp_path: Path) -> Iterator[Path]:
+    yield from same_place(tmp_path)
+
+
+@pytest.fixture
 def commits(stash: StashUnderTest, tmp_path: Path) -> dict[str, str]:
     """A stash with a submodule that has two commits, `old` and `new`; the new one is checked out."""
-    upstream = repository(tmp_path / "upstream", {"main.py": "import part\nprint('old', part.name)\n"})
-    commit(upstream, {"part.py": "name = 'old part'\n"})
-    old = git("rev-parse", "HEAD", cwd=upstream).strip()
-    git("tag", "v1", cwd=upstream)
-    git("branch", "side", cwd=upstream)
-    new = commit(upstream, {"main.py": "import part\nprint('new', part.name)\n", "part.py": "name = 'new part'\n"})
-    git(*FILE_PROTOCOL, "submodule", "add", "-q", str(upstream), "tools/sub", cwd=stash.root)
-    stash.write("conf/tool/sub.yaml", f"path: tools/sub\nentrypoint: main.py\n{INTERPRETER}")
-    stash.write("conf/exp/one.yaml", EXPERIMENT)
-    stash.commit()
+    upstream = tmp_path / "upstream"
+
+    def make() -> None:
+        repository(upstream, {"main.py": "import part\nprint('old', part.name)\n"})
+        commit(upstream, {"part.py": "name = 'old part'\n"})
+        git("tag", "v1", cwd=upstream)
+        git("branch", "side", cwd=upstream)
+        commit(upstream, {"main.py": "import part\nprint('new', part.name)\n", "part.py": "name = 'new part'\n"})
+        git(*FILE_PROTOCOL, "submodule", "add", "-q", str(upstream), "tools/sub", cwd=stash.root)
+        stash.write("conf/tool/sub.yaml", f"path: tools/sub\nentrypoint: main.py\n{INTERPRETER}")
+        stash.write("conf/exp/one.yaml", EXPERIMENT)
+        stash.commit()
+
+    made_once([stash.root, upstream], make)
+    refresh(stash.root, stash.root / "tools" / "sub")
+    old, new = git("rev-parse", "v1", "main", cwd=upstream).split()
     return {"old": old, "new": new, "upstream": str(upstream)}
 
 
@@ -54,11 +67,11 @@ def test_frozen_code_is_the_commit_that_is_asked_for(stash: StashUnderTest, comm
 
 @pytest.mark.parametrize("code", ["live", "auto"])
 def test_live_code_at_another_commit_is_refused_with_the_two_ways_out(
-    stash: StashUnderTest, commits: dict[str, str], code: str
+    stash: StashUnderTest, commits: dict[str, str], in_process: InProcess, code: str
 ) -> None:
     tool = stash.root / "tools" / "sub"
     for words in (["run", "one"], ["run", "one", "dry_run=true"], ["run", "one", "validate_only=true"]):
-        done = stash.cli(*words, f"code={code}", f"tool.commit={commits['old'][:9]}")
+        done = in_process(stash, *words, f"code={code}", f"tool.commit={commits['old'][:9]}")
         assert done.returncode == 2 and done.stdout == "", done.stdout
         assert commits["old"][:9] in done.stderr and f"tools/sub is at {commits['new'][:12]}" in done.stderr
         assert "code=frozen" in done.stderr
@@ -97,10 +110,10 @@ def test_a_branch_is_what_git_means_by_it(stash: StashUnderTest, commits: dict[s
     "name", ["nowhere", "0" * 40, "deadbeef", "-x", "--all", "A..B", "HEAD:main.py", ":/first", "12345678", "''", "' '"]
 )
 def test_what_is_no_commit_here_is_refused(
-    stash: StashUnderTest, commits: dict[str, str], code: str, name: str
+    stash: StashUnderTest, commits: dict[str, str], in_process: InProcess, code: str, name: str
 ) -> None:
     quoted = name if name.startswith("'") else f"'{name}'"
-    done = stash.cli("run", "one", f"code={code}", f"tool.commit={quoted}")
+    done = in_process(stash, "run", "one", f"code={code}", f"tool.commit={quoted}")
     assert done.returncode == 2 and done.stdout == "", done.stderr
     assert f"to run commit {name.strip(chr(39))!r}" in done.stderr and "no such commit" in done.stderr
     assert stash.run_directories() == [] and not (stash.root / ".experimentstash" / "code").exists()

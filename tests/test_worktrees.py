@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import venv
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,10 @@ from experimentstash.record import records
 from experimentstash.record.records import Command, Run, State
 from experimentstash.stash.schema import CallConfig, EnvironmentKind, ToolConfig
 from tests.conftest import PATIENCE, StashUnderTest, git, wait_until
+from tests.made_once import made_once, same_place
 from tests.test_provenance import files
 from tests.test_snapshots import FILE_PROTOCOL, user_sees
-from tests.tool_support import as_stash, commit, killed_at, no_report, repository
+from tests.tool_support import as_stash, commit, killed_at, no_report, refresh, repository
 
 MAIN = "print(1)\n"
 
@@ -34,16 +36,27 @@ def no_refresh(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def tmp_path(tmp_path: Path) -> Iterator[Path]:
+    yield from same_place(tmp_path)
+
+
+@pytest.fixture
 def tool(stash: StashUnderTest, tmp_path: Path) -> Path:
     """A tool that is a submodule with a submodule."""
-    inner = repository(tmp_path / "inner", {"part.py": "part = 1\n"})
-    upstream = repository(tmp_path / "upstream", {"main.py": MAIN, ".gitignore": "data/\n"})
-    git(*FILE_PROTOCOL, "submodule", "add", "-q", str(inner), "inner", cwd=upstream)
-    commit(upstream, {})
-    git(*FILE_PROTOCOL, "submodule", "add", "-q", str(upstream), "tools/sub", cwd=stash.root)
-    git(*FILE_PROTOCOL, "submodule", "update", "-q", "--init", "--recursive", cwd=stash.root)
-    stash.commit()
-    return stash.root / "tools" / "sub"
+    inner, upstream, tool = tmp_path / "inner", tmp_path / "upstream", stash.root / "tools" / "sub"
+
+    def make() -> None:
+        repository(inner, {"part.py": "part = 1\n"})
+        repository(upstream, {"main.py": MAIN, ".gitignore": "data/\n"})
+        git(*FILE_PROTOCOL, "submodule", "add", "-q", str(inner), "inner", cwd=upstream)
+        commit(upstream, {})
+        git(*FILE_PROTOCOL, "submodule", "add", "-q", str(upstream), "tools/sub", cwd=stash.root)
+        git(*FILE_PROTOCOL, "submodule", "update", "-q", "--init", "--recursive", cwd=stash.root)
+        stash.commit()
+
+    made_once([stash.root, inner, upstream], make)
+    refresh(stash.root, tool, tool / "inner")
+    return tool
 
 
 def secured(

@@ -49,6 +49,12 @@ def commit(directory: Path, files: dict[str, str], message: str = "more") -> str
     return git("rev-parse", "HEAD", cwd=directory).strip()
 
 
+def refresh(*checkouts: Path) -> None:
+    """Have git see that files which were copied are as its index says: until then it looks closer at each."""
+    for checkout in checkouts:
+        git("update-index", "-q", "--refresh", cwd=checkout)
+
+
 def snapshot(root: Path, *, without: tuple[str, ...] = ()) -> dict[str, bytes | str]:
     """Return everything that makes a stash: each file with its content and mode, and what git's index holds."""
     found: dict[str, bytes | str] = {"(index)": git("ls-files", "--stage", cwd=root)}
