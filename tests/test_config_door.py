@@ -106,7 +106,10 @@ MISTAKEN: list[tuple[list[str], str]] = [
     (["--config-dir", "/nope", GOOD], "'/nope' not found"),
     (["--experimental-rerun", "/nonexistent"], "/nonexistent does not exist"),
     (["--experimental-rerun", "."], ". is a directory"),
-    (["--experimental-rerun", "conf/config.yaml"], "error: "),
+    (["--experimental-rerun", "conf/config.yaml"], "conf/config.yaml is no config.pickle of Hydra's"),
+    (["--experimental-rerun", "/etc/passwd"], "/etc/passwd is no config.pickle of Hydra's"),
+    ([f"{GOOD},"], f"{GOOD}, has a comma too many: there is no experiment without a name.\n  → {GOOD}\n"),
+    (["-m", f"{GOOD},,fig/good"], "has a comma too many: there is no experiment without a name"),
     (["--experimental-rerun", "conf/config.yaml", GOOD], "takes nothing besides"),
     (["-sc", "install=csh"], "there is completion for bash, fish, zsh"),
     (["-sc"], "there is completion for bash, fish, zsh"),
@@ -114,6 +117,18 @@ MISTAKEN: list[tuple[list[str], str]] = [
     (["tool", "show", "/etc"], "error: "),
     (["tool", "show", "../../etc/passwd"], "error: "),
 ]
+
+
+def test_a_place_to_look_in_that_is_not_there_is_told_in_a_line(plain: StashUnderTest, told: Told) -> None:
+    code, _, stderr = told(GOOD, SHOWN, "hydra.searchpath=[file:///nowhere,pkg://nope]")
+    assert code == 0 and "UserWarning" not in stderr and "warnings.warn" not in stderr
+    assert "stash: warning: command line: there is no directory /nowhere to look for configurations in\n" in stderr
+    assert "stash: warning: command line: there is no package, or directory in one, nope to look" in stderr
+    root = plain.root / "conf" / "config.yaml"
+    root.write_text(f"{root.read_text()}\nhydra: {{searchpath: [file:///nowhere]}}\n")
+    code, stdout, stderr = told("validate")
+    assert code == 0 and "line 8: hydra.searchpath: there is no directory /nowhere" in stdout, stdout
+    assert "UserWarning" not in stderr
 
 
 def test_mistakes_on_the_command_line(plain: StashUnderTest, told: Told) -> None:

@@ -14,7 +14,7 @@ from hydra.errors import HydraException
 
 from experimentstash.base.dataclass_light import dataclass, replace
 from experimentstash.base.errors import StashError
-from experimentstash.base.files import kind_at
+from experimentstash.base.files import kind_at, read_regular
 from experimentstash.base.patterns import regex
 from experimentstash.compose.hydra_compat import get_args_parser
 from experimentstash.stash.layout import Stash
@@ -24,6 +24,7 @@ MULTIRUN = ("-m", "--multirun")
 SHELLS = ("bash", "fish", "zsh")
 # Options that say where configurations are, and nothing of what is to be done with them.
 _PLACES = ("config_dir", "config_name", "config_path")
+_LONGEST_PICKLE = 100_000_000
 _COMPLETION = regex(rf"(?:(?:un)?install|query)=(?:{'|'.join(SHELLS)})")
 
 
@@ -94,11 +95,26 @@ def _check(given: dict[str, object], overrides: Sequence[str], is_sweep: bool) -
     if rerun is not None:
         if overrides or is_sweep:
             raise StashError("command line: --experimental-rerun takes nothing besides: it does what is in its file.")
-        if (kind := kind_at(os.path.realpath(str(rerun)))) != "a file":
+        kind = kind_at(os.path.realpath(str(rerun)))
+        what = f"is {kind}" if kind else "does not exist"
+        if kind == "a file":
+            what = "" if _is_of_hydra(str(rerun)) else "is no config.pickle of Hydra's"
+        if what:
             raise StashError(
-                f"--experimental-rerun: {rerun} {f'is {kind}' if kind else 'does not exist'}.",
+                f"--experimental-rerun: {rerun} {what}.",
                 "name the config.pickle of an earlier run; or resume the run: experimentstash resume RUN",
             )
+
+
+def _is_of_hydra(path: str) -> bool:
+    """Tell whether a file is a pickle that has a configuration in it; nothing of it is executed."""
+    import pickletools
+
+    try:
+        found = pickletools.genops(read_regular(path, _LONGEST_PICKLE))
+        return any(str(value).startswith("omegaconf.dictconfig") for _, value, _ in found)
+    except (OSError, ValueError):
+        return False
 
 
 def in_places(stash: Stash, line: CommandLine) -> Stash:

@@ -11,7 +11,7 @@ from hydra.core.plugins import Plugins
 from hydra.core.utils import setup_globals
 
 from experimentstash.base.output import USAGE
-from experimentstash.compose import interpolations
+from experimentstash.compose import hydra_warnings, interpolations
 from experimentstash.compose.hydra_compat import application_name, behaving
 from experimentstash.stash.layout import ROOT_VARIABLE, Stash, new_token
 from experimentstash.stash.schema import StashConfig
@@ -45,6 +45,7 @@ Powered by Hydra ${hydra.runtime.version} (https://hydra.cc)
 def register() -> None:
     """Tell Hydra the types and defaults on which a stash's root config builds (`defaults: [experimentstash]`)."""
     interpolations.bound()
+    hydra_warnings.told()
     store = ConfigStore.instance()
     if "experimentstash.yaml" in store.repo:
         return

@@ -11,7 +11,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob
 from hydra.errors import HydraException
 
-from experimentstash.base.errors import StashError
+from experimentstash.base.errors import CommandLineError, StashError
 from experimentstash.base.patterns import regex
 from experimentstash.base.quoting import quoted, why_unusable
 from experimentstash.base.redaction import (
@@ -27,6 +27,7 @@ from experimentstash.stash.parameters import CHOICE
 
 _CHOICE = regex(r"(?P<key>\+{0,2}(?P<group>exp|tool)(?:@[^=]*)?)=(?P<value>.+)", re.DOTALL)
 _PARAMETER = regex(r"(?:\+\+?|~)?params[./]")
+_WHAT = {"exp": "experiment", "tool": "tool"}
 # What opens something in Hydra's grammar that isn't a name.
 _NO_NAME = regex(r"[\[\](){}'\"$]")
 
@@ -51,6 +52,13 @@ def named(stash: Stash, word: str) -> str:
     match = _CHOICE.fullmatch(word)
     if match is None:
         return word
+    pieces = list(_pieces(match["value"]))
+    if "" in pieces and len(pieces) > 1:
+        listed = ",".join(filter(None, pieces))
+        raise CommandLineError(
+            f"command line: {word} has a comma too many: there is no {_WHAT[match['group']]} without a name.",
+            f"{match['key']}={listed}" if listed else None,
+        )
     known = stash.experiments() if match["group"] == "exp" else stash.known_tools()
     value = match["value"]
     names = [value] if value in known else _names(stash, value, known, match["group"])

@@ -109,6 +109,9 @@ def _root_config(stash: Stash) -> Iterator[Problem]:
         yield Problem("layout", what, where, "write `defaults: [experimentstash, tool: null, _self_]` there")
     elif "tool" not in groups:
         yield Problem("layout", "its defaults have no `tool`, for experiments to override", where, "add `- tool: null`")
+    for place in stash.config_dirs[1 + len(stash.more_dirs) :]:
+        if not place.is_dir():
+            yield _warning("layout", f"hydra.searchpath: there is no directory {place}", where, "mend it there")
 
 
 def check_repository(stash: Stash, status: git.Status | None) -> list[Problem]:
