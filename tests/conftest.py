@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from hypothesis import HealthCheck
 
 from tests.leftovers import Leftovers
 from tests.made_once import made_once
-from tests.prepared import READ_AT_START, Prepared
+from tests.prepared import READ_AT_START, Prepared, checking_from
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TOOLS = Path(__file__).resolve().parent / "tools"
@@ -143,7 +143,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
 @functools.cache
 def prepared() -> Prepared:
     """Return the process of this worker that commands are started from."""
-    return Prepared()
+    return Prepared.start()
 
 
 @dataclass(frozen=True)
@@ -316,17 +316,7 @@ def composing_from_prepared(monkeypatch: pytest.MonkeyPatch) -> None:
     adding = sys.modules.get("experimentstash.tools.adding")
     if adding is None or sys.platform != "linux":
         return
-    start = adding.run
-
-    def run(argv: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
-        if [*argv[:3]] != [sys.executable, "-m", "experimentstash"]:
-            return start(argv, **options)
-        done = prepared().run(argv[3:], options["cwd"], options["env"], options["timeout"])
-        if done.returncode != 0:
-            raise adding.CommandError(argv, done.returncode, done.stdout, done.stderr)
-        return done
-
-    monkeypatch.setattr(adding, "run", run)
+    monkeypatch.setattr(adding, "run", checking_from(prepared, adding.run))
 
 
 @pytest.fixture

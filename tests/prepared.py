@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import gc
 import importlib
 import json
@@ -23,8 +24,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 # What is read when Python starts, or when packages are imported: with one of these a command is started anew.
 READ_AT_START = ("PYTHON", "LC_", "LANG", "TZ", "LD_")
@@ -32,12 +34,17 @@ _OF_ONE_TEST = ("PYTEST_CURRENT_TEST", "EXPERIMENTSTASH_")
 
 
 class Prepared:
-    """A process that commands are started from; it ends when nobody can ask it any more."""
+    """A process that commands are started from; it ends when nobody but itself can ask it any more."""
 
-    def __init__(self) -> None:
-        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    def __init__(self, connection: socket.socket, process: subprocess.Popen[bytes] | None = None) -> None:
+        self._socket = connection
+        self._process = process
+
+    @classmethod
+    def start(cls) -> Prepared:
+        ours, theirs = _pair()
         with theirs:
-            self._process = subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, __file__, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 # It isn't the first test's alone, nor of what that is about, and doesn't end with that.
@@ -46,6 +53,7 @@ class Prepared:
                 stdout=subprocess.DEVNULL,
                 start_new_session=True,
             )
+        return cls(ours, process)
 
     def run(
         self, arguments: Sequence[str], cwd: Path, environment: Mapping[str, str], timeout: float
@@ -64,6 +72,28 @@ class Prepared:
                 status = _answered(answers.fileno(), arguments, timeout)
             said = [stream.seek(0) or stream.read().decode(errors="replace") for stream in (out, err)]
         return subprocess.CompletedProcess(arguments, os.waitstatus_to_exitcode(status), *said)
+
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def checking_from(prepared: Callable[[], Prepared], run: Run) -> Run:
+    """Return what `tool add` shall ``run`` programs with: the command line, which checks its example, is prepared."""
+    from experimentstash.base.process import CommandError
+
+    def checking(argv: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        if [*argv[:3]] != [sys.executable, "-m", "experimentstash"]:
+            return run(argv, **options)
+        done = prepared().run(argv[3:], options["cwd"], options["env"], options["timeout"])
+        if done.returncode != 0:
+            raise CommandError(argv, done.returncode, done.stdout, done.stderr)
+        return done
+
+    return checking
+
+
+def _pair() -> tuple[socket.socket, socket.socket]:
+    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
 
 def _umask() -> int:
@@ -87,16 +117,21 @@ def _answered(answers: int, arguments: Sequence[str], timeout: float) -> int:
     return int(received.split()[1])
 
 
-def _next_command(connection: socket.socket) -> None:
-    """Return in the process of a command, everything being as it was asked for; leave when there are no more."""
+def _next_command(connection: socket.socket, of_commands: socket.socket) -> None:
+    """Return in the process of a command, everything being as it was asked for; leave when there are no more.
+
+    Commands ask for what they start themselves at the other end of ``of_commands``.
+    """
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody here waits for those below
     while True:
-        message, descriptors, _, _ = socket.recv_fds(connection, 16, 4)
+        asked = select.select([connection, of_commands], [], [])[0][0]
+        message, descriptors, _, _ = socket.recv_fds(asked, 16, 4)
         if not message:
             os._exit(0)
         if os.fork() == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             connection.close()
+            of_commands.close()
             if _wait_for_child(descriptors[3]):
                 break
         for descriptor in descriptors:
@@ -162,7 +197,10 @@ def _leave(code: int) -> None:
 
 if __name__ == "__main__":
     _prepare()
-    _next_command(socket.socket(fileno=int(sys.argv[1])))
+    ask, asked = _pair()
+    _next_command(socket.socket(fileno=int(sys.argv[1])), asked)
+    adding = importlib.import_module("experimentstash.tools.adding")
+    adding.run = checking_from(functools.partial(Prepared, ask), adding.run)
     try:
         runpy.run_module("experimentstash", run_name="__main__", alter_sys=True)
     except SystemExit as end:
