@@ -145,6 +145,20 @@ SHAPES = (
     "Bearer abcdefghij1234567890",
     "xai-" + "aB1" * 27,
     "DefaultEndpointsProtocol=https;AccountName=x;AccountKey=" + "a1B2" * 21 + "ab==",
+    "mysql -h db -u bob -pswordfish shop",
+    "mysqldump --all -p'swordfish' > x",
+    "mariadb -pswordfish",
+    "mongosh --host h -u bob -p swordfish",
+    "redis-cli -h h -a swordfish ping",
+    "redis-server --requirepass swordfish",
+    "requirepass swordfish",
+    "masterauth swordfish",
+    "curl -s -u bob:swordfish https://h",
+    'curl --user "bob:swordfish" https://h',
+    "sshpass -p swordfish ssh h",
+    "sshpass -pswordfish ssh h",
+    "docker login -u bob -p swordfish registry",
+    "ldapsearch -x -w swordfish",
 )
 PLAIN = (
     "params.tokenizer=gpt2 params.max_tokens=512 key=label",
@@ -155,6 +169,12 @@ PLAIN = (
     "docker://ubuntu:22.04@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
     "https://organisation.of.ours@dev.azure.com/org/_git/repo",
     "ce013625030ba8dba906f756967f9e9ca394464a 3f2504e0-4f89-11d3-9a0c-0305e82c3301 /home/bob/secret/token/x.txt",
+    "mysql -h db -u bob -p shop",
+    "mysql -u bob -p$MYSQL_PWD shop; mysql -p${X} y; mysql --protocol=tcp",
+    "curl -u bob https://h; curl -u $USER:$TOKEN https://h; curl -u {user}:{password} h; curl -u user:pass https://h",
+    'sshpass -p "$SSHPASS" ssh h; sshpass -e ssh h; sshpass -f file ssh h',
+    "redis-cli -a $REDIS_PASSWORD; requirepass <password>; redis-cli -n 3",
+    "docker login -u bob --password-stdin; docker run -p 8080:80 x; python train.py -p 3 -u bob:sub",
     "sk-learn sk-image hf_hub_download hf_transformers_model ghost_town glow-v1 xoxo",
 )
 
@@ -179,6 +199,10 @@ def test_parameters_that_are_named_like_a_secret() -> None:
         ("db.passwd", "swordfish"),
         ("--password", "1234"),
         ("token", "abcdef1234567890"),
+        ("pass", "hunter2"),
+        ("pw", "tr0ub4dor"),
+        ("pwd", "step12345"),
+        ("password", "step12"),
     ):
         assert is_named_secret(name, value), name
     for name, value in (
@@ -191,6 +215,11 @@ def test_parameters_that_are_named_like_a_secret() -> None:
         ("token", "wordpiece-v2"),
         ("key", "ce013625030ba8dba906f756967f9e9ca394464a"),
         ("pad_token", "abcdef1234567890"),
+        ("pass", "step12"),
+        ("pw", "l2_norm"),
+        ("model.pass", "epoch_100"),
+        ("pass", "fold3/seed42"),
+        ("pw", "resnet50-v2"),
     ):
         assert not is_named_secret(name, value), name
 
@@ -263,6 +292,12 @@ CONTENTS = (
     ("PuTTY-User-Key-File-2: ssh-rsa\nEncryption: none\n", "mine", True),
     ("abcd1234efgh\n", "openai_key.txt", True),
     ("hunter2", "pw.txt", True),
+    ("mysql -u bob -pswordfish shop", "run.sh", True),
+    ("port 6379\nrequirepass swordfish\n", "redis.conf", True),
+    ("redis-cli -a swordfish ping", "run.sh", True),
+    ("sshpass -p swordfish ssh h", "run.sh", True),
+    ("curl -u bob:swordfish https://h", "run.sh", True),
+    ("pass: step12\npw: l2_norm\n", "x.yaml", False),
     ("ce013625030ba8dba906f756967f9e9ca394464a", "version.txt", False),
     ("commit: ce013625030ba8dba906f756967f9e9ca394464a", "x.yaml", False),
     ("model:\n  token: wordpiece-bert-base-uncased1\n", "x.yaml", False),
@@ -294,6 +329,28 @@ def test_a_file_that_windows_has_written(tmp_path: Path) -> None:
     assert holds_secret(tmp_path, "notes.txt")
     os.mkfifo(tmp_path / "pipe")  # never waited for
     assert not holds_secret(tmp_path, "pipe") and not holds_secret(tmp_path, "missing")
+
+
+CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIBszCCAVmgAwIBAgIU\n-----END CERTIFICATE-----\n"
+KEY = "-----BEGIN PRIVATE KEY-----\nMIIEvgIBADANBgkqhkiG\n-----END PRIVATE KEY-----\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "is_secret"),
+    [
+        (CERTIFICATE, False),
+        (f"# the authority of ours\n{CERTIFICATE}\n{CERTIFICATE}", False),
+        (CERTIFICATE.replace("CERTIFICATE", "RSA PUBLIC KEY"), False),
+        (CERTIFICATE + KEY, True),
+        (f"{CERTIFICATE}password: swordfish\n", True),
+        ("MIIEvgIBADANBgkqhkiG\n", True),
+        ("", True),
+    ],
+)
+def test_a_file_of_certificates_is_none(tmp_path: Path, text: str, is_secret: bool) -> None:
+    (tmp_path / "ca.pem").write_text(text)
+    assert holds_secret(tmp_path, "ca.pem") == is_secret
+    assert holds_secret(tmp_path, "missing.pem")
 
 
 def test_a_patch_without_what_is_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

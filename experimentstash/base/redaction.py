@@ -107,7 +107,7 @@ _ORDINARY = _words(
     """
     password passwords passw0rd passwd username postgres postgresql localhost changeme default disabled
     enabled required optional anonymous undefined database disabled notebook root guest admin user test
-    secret token none null true false
+    secret token none null true false pass passwort mypassword yourpassword
     """
 )
 # Variables of everybody's, and of what a text may well name.
@@ -117,6 +117,28 @@ _PLACEHOLDER = regex(r"[*.x?]+|<.*>|\$.*|\{.*\}|%.?\w*|\[.*\]|…|your[-_ ].*", 
 _FILE = regex(r"(?:~|\.{1,2})?/[\w./ -]*\.\w{1,10}|(?:~|\.{1,2})?(?:/[a-z0-9._-]+){2,}/?")
 
 _START, _END = "(?<![A-Za-z0-9])", "(?![A-Za-z0-9])"
+# How a command is given a password: what has the command in it, its options until then, and the option, or the word.
+_COMMANDS = (
+    *(
+        (mark, rf"{mark}[\w-]*\b[^\n|;]{{0,200}}?\s{option}")
+        for mark, option in (
+            ("mysql", "-p"),
+            ("mariadb", "-p"),
+            ("mongo", r"-p\s{0,3}"),
+            ("redis-cli", r"(?:-a|--pass)[ =]\s{0,3}"),
+            ("curl", r"(?:-u|--user|-U|--proxy-user)[ =]?['\"]?[^\s:'\"]{1,100}:"),
+            ("sqlcmd", r"-P\s{0,3}"),
+            ("ldapsearch", r"-w\s{1,3}"),
+            ("ldapmodify", r"-w\s{1,3}"),
+            ("smbclient", r"(?:-U|--user)[ =]?['\"]?[^\s%'\"]{1,100}%"),
+            ("docker login", r"-p[ =]?"),
+            ("podman login", r"-p[ =]?"),
+        )
+    ),
+    ("sshpass", r"sshpass\s{1,3}(?:-\w\s{1,3})?-p\s{0,3}"),
+    ("requirepass", r"requirepass\s{1,9}"),
+    ("masterauth", r"masterauth\s{1,9}"),
+)
 # Well-known tokens: what each is called, what a text with one has in it, and its pattern, in which the group `secret`
 # is what is secret, if that isn't all of it. Strict, because what is taken for one is refused.
 _SHAPES = (
@@ -174,6 +196,10 @@ _SHAPES = (
         r"[Aa]uthorization['\"]?\s*[:=]\s*['\"]?(?i:basic|bearer|token)\s+(?P<secret>[\w+/=.~-]{8,})",
     ),
     ("an authorization", "earer ", rf"{_START}[Bb]earer (?P<secret>(?=[\w+/=.~-]*\d)[\w+/=.~-]{{20,}})"),
+    *(
+        ("a password in a command", mark, rf"{_START}{before}['\"]?(?P<secret>[^\s'\"|;&\\-][^\s'\"|;&\\]{{3,200}})")
+        for mark, before in _COMMANDS
+    ),
     ("a key of xAI's", "xai-", rf"{_START}xai-[A-Za-z0-9]{{60,}}"),
     ("a key of LangSmith's", "lsv2_", r"lsv2_(?:pt|sk)_[a-f0-9]{32}_[a-f0-9]{10}"),
     ("a key of Langfuse's", "sk-lf-", r"sk-lf-[a-f0-9]{8}-[a-f0-9-]{27}"),
@@ -456,13 +482,35 @@ def is_named_secret(name: str, value: str) -> bool:
         return False
     if _PASSWORD.search(name):
         return len(value) >= _SHORTEST_PASSWORD
+    if _PASS.search(name) and is_of_settings(value):
+        return False
     if _SECRET_PARAMETER.search(name):
         return is_distinctive(value, _SHORTEST_WORD)
     last = re.split(r"[./]", name)[-1].strip("-+")
     return last.lower() not in ("key", "keys") and is_secret_name(last) and is_random(value)
 
 
+# Words of which the values of settings are made: `pass: step12` and `pw: l2_norm` are none of passwords.
+_OF_SETTINGS = _words(
+    """
+    adam adamw avg base batch bert beta bf bit bits block bn class cls conv cos cv d data decay depth dim dp eval epoch
+    exp fc fold fp freq gamma gpt grad head init int iter k l large last layer lin linear ln log loss lp lr max mean
+    medium min mlp model n net norm p part phase pool pre pretrain q rank relu res resnet rms round run sample seed sgd
+    size small split stage std step sum t test tiny top train trial unet v val valid var version vit vgg warmup x xl y z
+    """
+)
+_PARTS = regex(r"[A-Za-z]+|\d+|.")
+
+
+def is_of_settings(value: str) -> bool:
+    """Tell whether a value is made of words that settings have, and of short numbers."""
+    parts = [part for part in _PARTS.findall(value) if part not in "_-.,:+/@"]
+    return all(part.lower() in _OF_SETTINGS or (part.isdigit() and len(part) <= 4) for part in parts)
+
+
 _SHORTEST_PASSWORD = 4
+# Of parameters a name that may mean something else: then the value tells.
+_PASS = regex(r"(?i)(?:^|[._\-/])(?:pass|pwd?)$")
 _PASSWORD = regex(r"(?i)(?:^|[._\-/])(?:[a-z]*passw(?:or)?d|passphrase)$")
 _SECRET_PARAMETER = regex(
     r"(?i)(?:^|[._\-/])(?:pass|pwd?|secret(?:[_-]?key)?|client[_-]?secret|private[_-]?key"

@@ -15,7 +15,14 @@ from pathlib import Path
 
 from experimentstash.base.files import kind_at, read_regular
 from experimentstash.base.patterns import regex
-from experimentstash.base.redaction import is_distinctive, is_placeholder, is_random, is_secret_name, known
+from experimentstash.base.redaction import (
+    is_distinctive,
+    is_of_settings,
+    is_placeholder,
+    is_random,
+    is_secret_name,
+    known,
+)
 
 # Bytes. What is larger is data, of which the name alone is looked at.
 LARGEST_LOOKED_INTO = 1024 * 1024
@@ -64,6 +71,10 @@ _HARMLESS = (
     *("*.pub", "*.example", "*.sample", "*.template", "*.dist", "*.tmpl", "*.j2", "*.example.*", "*.sample.*"),
     *("*.template.*", "*_example.*", "*-example.*", "special_tokens*", "added_tokens*", "token.csv"),
 )
+# Files of this ending hold keys, or certificates and what else everybody may read: blocks that say which.
+_MAY_BE_PUBLIC = ".pem"
+_BLOCK = regex("-----BEGIN ([A-Z0-9 ]{1,60})-----")
+_PUBLIC = ("CERTIFICATE", "CERTIFICATE REQUEST", "PUBLIC KEY", "X509 CRL", "DH PARAMETERS", "EC PARAMETERS")
 # Of a copy the name without this counts.
 _COPY = regex(r"(?:~|\.(?:bak|backup|old|orig|save|sav|swp|swo|\d+))+$|^\.?#|#$")
 # What lies in these directories, and in files of these names there.
@@ -107,7 +118,7 @@ _KUBERNETES = regex(r"(?m)^[ \t]{0,40}(?:client-key-data|client-certificate-data
 _KUBERNETES_TOKEN = regex(r"(?m)^[ \t]{0,40}(?:- *)?user: *\n[ \t]*token *: *\S{16}")
 _IN_A_COMMAND = regex(
     r"(?:--(?:password|passwd|api[-_]?key|auth[-_]?token|access[-_]?token|token|secret)(?:[ =]|['\"],\s?)"
-    r"|\bwandb login (?:--relogin )?|\bsshpass -p ?|\bcurl\s[^\n]{0,99}?(?:-u|--user)[ =]?['\"]?[\w.@-]+:)"
+    r"|\bwandb login (?:--relogin )?)"
     r"['\"]?(?P<value>[^\s'\"]{8,200})"
 )
 # What only says where a value comes from.
@@ -166,6 +177,8 @@ def _is_given(name: str, value: str, is_code: bool) -> bool:
         return False
     if _PASSWORD.search(name) and not is_code:
         return _is_one(value, lambda text: not is_placeholder(text))
+    if _SHORT_PASSWORD.search(name) and is_of_settings(value):
+        return False
     if _PASSWORD.search(name) or _SHORT_PASSWORD.search(name):
         return _is_one(value, lambda text: is_distinctive(text, _SHORTEST_PASSWORD))
     if name.lower() in ("key", "keys"):  # anything may be called that
@@ -180,15 +193,24 @@ def _is_one(value: str, is_like_it: Callable[[str], bool]) -> bool:
 
 def holds_secret(root: Path, path: str) -> bool:
     """Tell whether the file at ``path`` below ``root`` looks like a secret, by its name or by what is in it."""
-    if is_secret_file(path):
+    is_named_so = is_secret_file(path)
+    if is_named_so and not path.lower().endswith(_MAY_BE_PUBLIC):
         return True
     place = root / path
     if kind_at(place) != "a file":
-        return False
+        return is_named_so
     content = b""
     with contextlib.suppress(OSError):
         content = read_regular(place, LARGEST_LOOKED_INTO)
+    if is_named_so and not _is_public(content):
+        return True
     return any(has_secret(text, path) for text in _as_text(content))
+
+
+def _is_public(content: bytes) -> bool:
+    """Tell whether there are only certificates, and what else everybody may read, in a file of this format."""
+    blocks = _BLOCK.findall(content.decode("utf-8", "replace"))
+    return bool(blocks) and all(block.endswith(_PUBLIC) for block in blocks)
 
 
 def _as_text(content: bytes) -> list[str]:
