@@ -56,7 +56,7 @@ _LOOK_INTERVAL = 0.05
 _LOCK_PATIENCE = 60.0
 _QUIET = 2.0
 # Words of a command that starts one of us.
-_OURS = regex(rb"(?:-m|.*/)?experimentstash(?:\.[\w.]+|/__main__\.py|/launch/start\.py)?", re.DOTALL)
+_OURS = regex(rb"(?:-m|.*/)?experimentstash(?:\.[\w.]+|(?:/\w+)+\.py)?", re.DOTALL)
 
 
 def directories(stash: Stash) -> Iterator[Path]:
