@@ -11,7 +11,7 @@ import time
 import urllib.parse
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -115,17 +115,24 @@ def withdraw(directory: Path) -> None:
 def _one_of(configurations: Sequence[str | None]) -> Iterator[str | None]:
     """Take a cluster that no other pytest process is at; wait until there is one."""
     with contextlib.ExitStack() as ends:
-        locks = []
-        for configuration in configurations:
-            name = urllib.parse.quote(f"tests-of-experimentstash {os.getuid()} {configuration}.lock", safe="")
-            locks.append(ends.enter_context(open(os.path.join(tempfile.gettempdir(), name), "w")))
-        while True:
-            for lock, configuration in zip(locks, configurations, strict=True):
-                with contextlib.suppress(BlockingIOError):
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    yield configuration
-                    return
+        locks = [ends.enter_context(_lock_of(each).open("w")) for each in configurations]
+        while (taken := next((number for number, lock in enumerate(locks) if _takes(lock)), None)) is None:
             time.sleep(0.1)
+        yield configurations[taken]
+
+
+def _takes(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _lock_of(configuration: str | None) -> Path:
+    place = "" if configuration is None else os.path.realpath(configuration)
+    name = f"experimentstash-tests-{os.getuid()}-{urllib.parse.quote(place, safe='')}.lock"
+    return Path(tempfile.gettempdir(), name)
 
 
 @pytest.fixture(scope="module", autouse=True)
