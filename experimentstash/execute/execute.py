@@ -65,6 +65,8 @@ _WANDB_INTERVAL = 1.0
 _WANDB_SLACK = 2.0
 # Of what SLURM leaves us when the tool has ended, the share that its W&B runs may take.
 _WANDB_SHARE = 0.6
+# Seconds by which SLURM tells us later than the tool, where it tells all processes of a step.
+_TOLD_LATE = 0.3
 # Seconds between two looks for SLURM's answer.
 _ANSWER_INTERVAL = 0.1
 
@@ -129,8 +131,11 @@ def _execute(execution: Execution, secrets: Mapping[str, str], *, show_output: b
                 # What has come is seen before what the tool has made of it: both may have been told at once.
                 for number in signals.wait(0.0) or signals.wait(execution.tick()):
                     _react(execution, number, signals)
-            for number in signals.wait(0.0):  # the tool may have died of what has come for us too
-                _react(execution, number, signals)
+            # The tool may have ended of what comes for us too: at once, or under srun one process after the other.
+            until = time.monotonic() + (_TOLD_LATE if slurm.in_step() else 0.0)
+            while came := signals.wait(until - time.monotonic()):
+                for number in came:
+                    _react(execution, number, signals)
             execution.conclude()
             finish_wandb(run)
         return relay
