@@ -114,11 +114,12 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
     folder = tmp_path_factory.mktemp("day")
     tools = with_tools(bare_stash(folder))
     home = {"HOME": str(tmp_path_factory.mktemp("home"))}
-    minute = ("resources.time=1m", "grace.seconds=30", "grace.signal=USR1")
-    stock = ("hydra/launcher=submitit_slurm", "hydra.launcher.timeout_min=1", *minute[1:])
-    warned = submit(tools, "+exp=plain", *minute, **home)
+    # SLURM's warning may come up to a minute early, but not before there is anybody to hear it.
+    grace = ("grace.seconds=30", "grace.signal=USR1")
+    stock = ("hydra/launcher=submitit_slurm", "hydra.launcher.timeout_min=2", *grace)
+    warned = submit(tools, "+exp=plain", "resources.time=2m", *grace, **home)
     unwarned = submit(tools, "+exp=plain", "resources.time=1m", "grace.seconds=0", **home)
-    unanswered = submit(tools, "+exp=able", *minute, **home, **silent(folder))
+    unanswered = submit(tools, "+exp=able", "resources.time=2m", *grace, **home, **silent(folder))
     process = tools.start("-m", "+exp=plain", "params.catch=USR1", *stock, **home)
     yield Day(warned, unwarned, unanswered, process, folder / "silent")
     process.kill()

@@ -132,12 +132,13 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
         stash.add_experiment(name, name)
     stash.commit()
     home = {"HOME": str(tmp_path_factory.mktemp("home"))}
-    minute = ("resources.time=1m", "grace.seconds=30")
+    # SLURM's warning may come up to a minute early, but not before the job has begun.
+    short = ("resources.time=2m", "grace.seconds=30")
     scavenging = ("resources.partition=scavenge", "resources.cpus=3", "resources.time=10m")
     submissions = Day(
-        at_limit=submit(stash, "+exp=linked", *minute, **home),
+        at_limit=submit(stash, "+exp=linked", *short, **home),
         preempted=submit(stash, "+exp=linked", *scavenging, **home),
-        not_resumable=submit(stash, "+exp=alone", *minute, "hydra.launcher.max_requeues=9", **home),
+        not_resumable=submit(stash, "+exp=alone", *short, "hydra.launcher.max_requeues=9", **home),
     )
     yield submissions
     withdraw(stash.root)

@@ -70,10 +70,11 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
     home = {"HOME": str(tmp_path_factory.mktemp("home"))}
     # The first completes, the second is at work until it is told, two more wait for their turn.
     common = ("params.n=0,1,2,3", "params.hold=n1", "hydra.launcher.runs_per_job=4")
-    minute = ("resources.time=31s", "grace.seconds=30")
+    # SLURM's warning may come up to a minute early, but not before the second has begun.
+    short = ("resources.time=46s", "grace.seconds=30")
     submissions = Day(
-        resumable=submit(stash, "+exp=resumable", *common, *minute, **home),
-        not_resumable=submit(stash, "+exp=held", *common, *minute, **home),
+        resumable=submit(stash, "+exp=resumable", *common, *short, **home),
+        not_resumable=submit(stash, "+exp=held", *common, *short, **home),
     )
     yield submissions
     withdraw(stash.root)
@@ -254,7 +255,7 @@ def test_a_packing_that_makes_no_sense_is_a_mistake(packs: StashUnderTest) -> No
 
 def test_a_job_at_its_wall_time_is_brought_back_for_the_rest(day: Day) -> None:
     sweep = day.resumable
-    assert "#SBATCH --time=1\n" in sweep.scripts[0]  # 4 · 1 s + 30 s
+    assert "#SBATCH --time=2\n" in sweep.scripts[0]  # 4 · 16 s + 30 s
     eventually(lambda: sweep.records()[1]["attempt"] == 2)
     assert states(sweep) == ["completed", "queued", "queued", "queued"]
     assert (sweep.directory / "1" / "saved").exists()

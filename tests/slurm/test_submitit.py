@@ -52,8 +52,8 @@ class Day:
 def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
     stash = with_saver(bare_stash(tmp_path_factory.mktemp("day")))
     home = {"HOME": str(tmp_path_factory.mktemp("home"))}
-    # SLURM's limits are whole minutes, and its warning may come up to a minute early.
-    process = submit(stash, "hydra.launcher.timeout_min=1", "grace.seconds=30", **home)
+    # SLURM's warning may come up to a minute early, but not before the job has begun.
+    process = submit(stash, "hydra.launcher.timeout_min=2", "grace.seconds=30", **home)
     yield Day(stash, process)
     process.kill()
     process.communicate()
