@@ -41,6 +41,16 @@ GIT_IDENTITY = {
 ALONE = ("-c", "maintenance.auto=false")
 # The files that take longest, which are begun first: for one that is begun last all workers but its own would wait.
 LONGEST = (
+    "slurm/submitit",
+    "slurm/ends",
+    "slurm/continuing",
+    "slurm/hydra_suite",
+    "slurm/optuna",
+    "slurm/launcher",
+    "slurm/variables",
+    "slurm/cancelling",
+    "slurm/large_sweep",
+    "slurm/packing",
     "wandb_guard",
     "environments",
     "continuing",
@@ -106,7 +116,12 @@ def _is_of_slurm(scope: str) -> bool:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     places = {name: place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: places.get(item.path.stem.removeprefix("test_"), len(places)))
+    items.sort(key=lambda item: places.get(_short_name(item.path), len(places)))
+
+
+def _short_name(path: Path) -> str:
+    place = path.relative_to(Path(__file__).parent)
+    return place.with_name(place.stem.removeprefix("test_")).as_posix()
 
 
 @pytest.hookimpl(optionalhook=True)
