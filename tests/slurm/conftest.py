@@ -1,4 +1,7 @@
-"""These tests need a SLURM cluster (tests/slurm/up brings up one on Debian); elsewhere they are skipped."""
+"""These tests need a SLURM cluster (tests/slurm/up brings up two on Debian); elsewhere they are skipped.
+
+A file of them has a cluster for itself, whatever other pytest processes are at work: it waits until there is one.
+"""
 
 from __future__ import annotations
 
@@ -20,19 +23,15 @@ from tests.conftest import PATIENCE, clusters, wait_until
 
 def _why_not() -> str | None:
     for configuration in clusters():
+        environment = {**os.environ, **({} if configuration is None else {"SLURM_CONF": configuration})}
+        argv = ["sinfo", "--noheader"]
         try:
-            done = subprocess.run(
-                ["sinfo", "--noheader"], env=_environment(configuration), capture_output=True, text=True, timeout=20
-            )
+            done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=PATIENCE)
         except (OSError, subprocess.TimeoutExpired) as error:
-            return f"no SLURM here ({error}); tests/slurm/up brings up one"
+            return f"no SLURM here ({error}); tests/slurm/up brings it up"
         if done.returncode != 0:
             return f"SLURM doesn't answer: {done.stderr.strip()}"
     return None
-
-
-def _environment(configuration: str | None) -> dict[str, str]:
-    return {**os.environ, **({} if configuration is None else {"SLURM_CONF": configuration})}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
