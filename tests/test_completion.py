@@ -22,6 +22,8 @@ def filled(stash: StashUnderTest) -> Stash:
         stash.write(f"{place}/run.json", "{}")
     stash.write("conf/tool/alpha.yaml", "")
     stash.write("conf/tool/beta.yaml", "")
+    stash.write("backups/.gitignore", "*\n")
+    stash.write("backups/beta-20260131-120000-k3f9a2b/tool.json", "{}")
     return Stash(stash.root)
 
 
@@ -79,7 +81,9 @@ VERBS = [
         ("experimentstash tool show ", ["alpha", "beta"]),
         ("experimentstash tool update --all-in-checkout b", ["beta"]),
         ("experimentstash tool add --no-s", ["--no-submodules", "--no-sync"]),
+        ("experimentstash tool restore ", ["beta-20260131-120000-k3f9a2b"]),
         ("experimentstash tool nonsense ", []),
+        ("experimentstash runs --exp=fig", []),
         ("experimentstash nonsense a", []),
         # The rest is Hydra's.
         ("experimentstash", None),  # the program's own name, just before the space

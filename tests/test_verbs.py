@@ -31,7 +31,7 @@ def test_all_verbs_are_listed_in_groups_in_a_stash_and_elsewhere(
         assert all(line.endswith(about) for line, (_, about) in zip(listed, group.values(), strict=True))
     assert "--hydra-help" in told.stdout and "+exp=NAME" in told.stdout
     assert max(map(len, told.stdout.splitlines())) <= 80
-    for asking in (["-h"], ["help"], ["-m", "--help"], ["--help", "--cfg"]):
+    for asking in (["-h"], ["help"], ["-m", "--help"], ["--help", "--cfg"], ["-m", "", "-h"]):
         assert in_process(stash, *asking, cwd=tmp_path).stdout == told.stdout
 
 

@@ -30,7 +30,7 @@ def candidates(line: str, stash: Stash) -> list[str] | None:
     elif len(words) == 1:
         found = [*dict.fromkeys(verb.partition(" ")[0] for verb in verbs.VERBS), *(_OPTIONS if current else ())]
         found += [f"+exp={quoted(name)}" for name in stash.experiments()]
-    elif "=" in current or not words:
+    elif not words:
         return None
     elif len(words) == 2 and words[1] in verbs.FAMILIES:
         found = [verb.partition(" ")[2] for verb in verbs.family(words[1])]
@@ -45,7 +45,7 @@ def _of_verb(stash: Stash, words: Sequence[str], current: str) -> list[str] | No
         verb, given = verbs.split(words)
     except StashError:
         return []
-    if verb is None:
+    if verb is None or ("=" in current and verb in verbs.GROUPS["Run"]):
         return None
     kind = next(iter(_KIND.findall(verbs.VERBS[verb][0])), "")
     found: Sequence[str] = ()
@@ -72,6 +72,8 @@ def _values(stash: Stash, kind: str, current: str) -> Sequence[str]:
         from experimentstash.record.records import State
 
         return [state.value for state in State]
+    if kind == "BACKUP":
+        return sorted(path.name for path in stash.backups.glob("[!.]*"))
     return ()
 
 

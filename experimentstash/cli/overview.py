@@ -30,7 +30,7 @@ def asked(arguments: Sequence[str]) -> str | None:
     words = [word for word in arguments[:end] if word not in _HELP]
     if len(words) == end:
         return None
-    if not words or (words[0].startswith("-") and not any("=" in word or word[0] == "~" for word in words)):
+    if not words or (words[0].startswith("-") and not any("=" in word or word.startswith("~") for word in words)):
         return f"{_OVERVIEW}\n{_listed(verbs.GROUPS)}\n{_FURTHER}"
     if words == [words[0]] and words[0] in verbs.FAMILIES:
         family = {verb: verbs.VERBS[verb] for verb in verbs.family(words[0])}
