@@ -20,8 +20,8 @@ import hypothesis
 import pytest
 from hypothesis import HealthCheck
 
+from tests import made_once
 from tests.leftovers import Leftovers
-from tests.made_once import made_once
 from tests.prepared import READ_AT_START, Prepared, checking_from
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -278,7 +278,7 @@ def stash(tmp_path: Path) -> StashUnderTest:
         bare_stash(tmp_path).write(".gitignore", "/outputs/\n/multirun/\n/.experimentstash/\n")
         under_test.commit()
 
-    made_once([under_test.root], make)
+    made_once.made_once([under_test.root], make)
     return under_test
 
 
@@ -306,6 +306,12 @@ def in_process(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str
     yield call
     # Hydra's handlers hold the streams of this test.
     root.handlers[:], root.level = handlers, level
+
+
+@pytest.fixture(scope="session", autouse=True)
+def originals(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep what is made once among what pytest removes by and by."""
+    made_once.FOLDER = tmp_path_factory.mktemp("made-once")
 
 
 @pytest.fixture(autouse=True)

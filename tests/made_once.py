@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import functools
-import itertools
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from pathlib import Path
 
+# Where the originals are, set when the tests begin.
+FOLDER = Path()
 _originals: dict[Hashable, Path] = {}
-_numbers = itertools.count()
-
-
-@functools.cache
-def _folder() -> tempfile.TemporaryDirectory[str]:
-    """Return a folder that is removed when this process ends."""
-    return tempfile.TemporaryDirectory(prefix="made-once-")
 
 
 def made_once(paths: Sequence[Path], make: Callable[[], object], *what: Hashable) -> None:
@@ -29,8 +21,7 @@ def made_once(paths: Sequence[Path], make: Callable[[], object], *what: Hashable
     original = _originals.get(key)
     if original is None:
         make()
-        original = Path(_folder().name, str(next(_numbers)))
-        original.mkdir()
+        original = FOLDER / str(len(_originals))
         for number, path in enumerate(paths):
             copy(path, original / str(number))
         _originals[key] = original
