@@ -171,8 +171,7 @@ def test_hydra_gets_every_value(value: Any) -> None:
     assert same(parsed(overrides), [value])
 
 
-@settings(few, max_examples=50)
-@given(
+compositions = given(
     hydra_scalar | st.lists(hydra_scalar, max_size=3),
     st.dictionaries(
         st.sampled_from(["a", "b-c", "$d", "0", "10", "01", "e f", 5, True, 1.5, "g/h", "nan_"]),
@@ -181,7 +180,22 @@ def test_hydra_gets_every_value(value: Any) -> None:
     ),
     text.filter(lambda value: value != "???"),
 )
+
+
+@settings(few, max_examples=20)
+@compositions
 def test_a_real_composition_gets_what_the_experiment_says(value: Any, box: dict[Any, Any], experiment: str) -> None:
+    check_composition(value, box, experiment)
+
+
+@pytest.mark.slow
+@settings(few, max_examples=500)
+@compositions
+def test_many_real_compositions_get_what_the_experiment_says(value: Any, box: dict[Any, Any], experiment: str) -> None:
+    check_composition(value, box, experiment)
+
+
+def check_composition(value: Any, box: dict[Any, Any], experiment: str) -> None:
     try:
         overrides = argv(HYDRA, {"x": value, "++box": box, "~gone": None}, experiment=experiment)
     except StashError as error:

@@ -142,8 +142,9 @@ def described(node: Any) -> Any:
     return facts, [described(value) for value in content] if isinstance(content, list) else content
 
 
-def test_it_gives_what_hydra_gives(varied: StashUnderTest) -> None:
-    wanted = list(write_organizers(varied, 80))
+@pytest.mark.parametrize("number", [24, pytest.param(160, marks=pytest.mark.slow)])
+def test_it_gives_what_hydra_gives(varied: StashUnderTest, number: int) -> None:
+    wanted = list(write_organizers(varied, number))
     composer = Composer(Stash(varied.root))
     failed = 0
     for name, overrides in wanted:
@@ -151,14 +152,15 @@ def test_it_gives_what_hydra_gives(varied: StashUnderTest) -> None:
         expected = outcome(lambda asked=asked: hydras_own(varied, asked))
         assert outcome(lambda asked=asked: composer.load(asked)) == expected, asked
         failed += isinstance(expected[0], str)
-    assert 0 < failed < 40  # some combinations are mistakes, and most are none
+    assert 0 < failed < number / 2  # some combinations are mistakes, and most are none
 
 
-def test_the_order_leaves_no_trace(varied: StashUnderTest) -> None:
-    names = [name for name, _ in write_organizers(varied, 12)]
+@pytest.mark.parametrize(("number", "before"), [(6, 3), pytest.param(24, 8, marks=pytest.mark.slow)])
+def test_the_order_leaves_no_trace(varied: StashUnderTest, number: int, before: int) -> None:
+    names = [name for name, _ in write_organizers(varied, number)]
     composer = Composer(Stash(varied.root))
     once = {name: outcome(lambda name=name: composer.load([f"+exp={name}"])) for name in names}
-    for name, other in itertools.product(names, names[:4]):
+    for name, other in itertools.product(names, names[:before]):
         outcome(lambda other=other: composer.load([f"+exp={other}", "++params.seed=9", "+hydra.job.env_set.A=b"]))
         assert outcome(lambda name=name: composer.load([f"+exp={name}"])) == once[name]
 

@@ -16,8 +16,10 @@ from omegaconf import OmegaConf
 
 from experimentstash.base import interrupts, yaml_files
 from experimentstash.base.quoting import in_quotes, quoted
-from experimentstash.compose import interpolations
+from experimentstash.cli.commands.run import hydra_arguments
+from experimentstash.compose import command_line, interpolations
 from experimentstash.compose.foreseen import Foreseen, place_of
+from experimentstash.compose.overrides import meant
 from experimentstash.stash.layout import Stash, find_stash
 from tests.conftest import PATIENCE, InProcess, StashUnderTest
 from tests.test_mistakes import OVERRIDE as HEAD
@@ -293,10 +295,14 @@ UNUSABLE = ["${x}", "a.yaml", "???"]
 def test_odd_names(plain: StashUnderTest, told: Told) -> None:
     for name in [*ODD, *UNUSABLE]:
         plain.write(f"conf/exp/odd/{name}.yaml", f"{HEAD}description: odd\n")
+    stash = Stash(plain.root)
     for name in ODD:
-        for arguments in (["run", f"odd/{name}"], [f"+exp=odd/{name}"], [f"+exp={quoted(f'odd/{name}')}"]):
-            code, stdout, stderr = told(*arguments, SHOWN)
-            assert code == 0 and stdout.count("main.py") == 1, (arguments, stderr)
+        # In each way of saying it, it is the same to Hydra.
+        said = [hydra_arguments(stash, [f"odd/{name}"]), [f"+exp=odd/{name}"], [f"+exp={quoted(f'odd/{name}')}"]]
+        words = [meant(stash, command_line.read(arguments)).words for arguments in said]
+        assert words[0] == words[1] == words[2]
+        code, stdout, stderr = told(*said[1], SHOWN)
+        assert code == 0 and stdout.count("main.py") == 1, (name, stderr)
     for name in UNUSABLE:
         refuses(told, [f"+exp=odd/{name}", SHOWN], "rename the file")
     for arguments in (["run", "odd/*"], ["-m", "+exp=glob(odd/*)"]):

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from experimentstash.base.errors import StashError
-from experimentstash.freeze import calls
+from experimentstash.freeze import calls, freeze
 from experimentstash.freeze.calling import arguments
 from experimentstash.freeze.freeze import Bases, Plan, plan
 from experimentstash.stash import parameters
@@ -104,7 +104,10 @@ def _is_completed(library: str, key: str) -> bool:
 
 
 @pytest.mark.parametrize(("library", "style"), PAIRS)
-def test_what_is_received_is_what_the_record_says(stash: StashUnderTest, library: str, style: str) -> None:
+def test_what_is_received_is_what_the_record_says(
+    stash: StashUnderTest, library: str, style: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(freeze, "FRESH", 3600.0)  # the tool doesn't change meanwhile
     tool = Receiver(stash, library, style)
     cells, refused = [], []
     for number in NUMBERS:

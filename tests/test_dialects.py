@@ -26,6 +26,8 @@ RUN = Path("/runs/a b'c")
 few = settings(deadline=None, max_examples=25, database=None, suppress_health_check=list(HealthCheck))
 
 CELLS = [(name, key) for name in NAMES for key in VALUES]
+# Of what has all the texts that `name` has, too, the ordinary tests take the first ones and every fourth of the others.
+ALIKE = ("maybe", "names")
 
 
 def call(name: str) -> CallConfig:
@@ -46,6 +48,15 @@ def argv(config: CallConfig, params: Any, *extra: str, experiment: str | None = 
 
 @pytest.mark.parametrize(("name", "key"), CELLS)
 def test_what_is_received_is_what_was_asked_for(name: str, key: str) -> None:
+    values = [*VALUES[key][:5], *VALUES[key][5::4]] if key in ALIKE else VALUES[key]
+    for value in values if declares(name, key) else ():
+        check(name, key, value)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("key", ALIKE)
+@pytest.mark.parametrize("name", NAMES)
+def test_every_text_is_received_in_every_place(name: str, key: str) -> None:
     for value in VALUES[key] if declares(name, key) else ():
         check(name, key, value)
 
