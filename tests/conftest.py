@@ -323,7 +323,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     # uv's cache and Pythons are worth sharing; they are uv's, not ours.
     monkeypatch.setenv("UV_CACHE_DIR", os.environ.get("UV_CACHE_DIR", str(real / ".cache" / "uv")))
     for name in [name for name in os.environ if name.startswith(("SLURM_", "WANDB_", "HYDRA_", "EXPERIMENTSTASH_"))]:
-        if name != "SLURM_CONF":  # where the cluster is
+        if name not in ("SLURM_CONF", "EXPERIMENTSTASH_PLAIN_HYDRA"):  # where the cluster is, and how to compose here
             monkeypatch.delenv(name)
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     yield directory

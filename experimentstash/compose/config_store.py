@@ -20,8 +20,6 @@ from experimentstash.stash.schema import StashConfig
 JOB_NAME = "experimentstash"
 # Both variables reach the jobs of every launcher by inheritance, so that all see the same stash and name a sweep alike.
 TOKEN_VARIABLE = "EXPERIMENTSTASH_TOKEN"
-# The callback that looks after each job (see `guard`).
-GUARD = "experimentstash"
 # What Hydra has to tell when it is asked for help: all of it, on one page.
 _HELP = """\
 ${hydra.help.header}
@@ -60,7 +58,6 @@ def register() -> None:
                 "run": {"dir": f"${{oc.env:{ROOT_VARIABLE}}}/outputs/{stamp}"},
                 "sweep": {"dir": f"${{oc.env:{ROOT_VARIABLE}}}/multirun/{stamp}"},
                 "job": {"name": JOB_NAME, "chdir": False},
-                "callbacks": {GUARD: {"_target_": "experimentstash.launch.callback.Guard"}},
                 "help": {
                     "app_name": "experimentstash",
                     "header": f"ExperimentStash runs experiments of foreign tools.\n\n{USAGE}\n",

@@ -1,36 +1,46 @@
 """The one door to what Hydra and OmegaConf don't promise to keep: all private imports, and all patches of their code.
 
-Everything else imports only what they document. What a version of theirs has renamed or dropped is made good here.
+Everything else imports only what they document. What Hydra 1.3 with OmegaConf 2.3 and Hydra 1.4 with OmegaConf 2.4 do
+differently is made one here. What only makes composing fast is left to Hydra's own way in versions that it isn't tested
+on, and where EXPERIMENTSTASH_PLAIN_HYDRA is set.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
+import os
+import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hydra
 from hydra import main, version
-from hydra._internal import defaults_list
+from hydra._internal import config_loader_impl, defaults_list
 from hydra._internal import hydra as application
-from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import CachingConfigRepository, IConfigRepository
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path, get_args_parser
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.default_element import InputDefault, ResultDefault
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobRuntime
 from hydra.plugins.config_source import ConfigResult, ConfigSource
-from hydra.types import TaskFunction
-from omegaconf import Container, DictConfig, grammar_parser
+from hydra.types import RunMode, TaskFunction
+from omegaconf import Container, DictConfig, OmegaConf, grammar_parser
 from omegaconf import base as omegaconf_base
 from omegaconf._utils import OmegaConfDumper
 from omegaconf.basecontainer import BaseContainer
+
+from experimentstash.base.errors import StashError
 
 if TYPE_CHECKING:
     from hydra._internal.core_plugins.basic_launcher import BasicLauncher
@@ -46,6 +56,7 @@ __all__ = [
     "ConfigSource",
     "FileConfigSource",
     "Hydra",
+    "HydraLoader",
     "IConfigRepository",
     "ResultDefault",
     "application_name",
@@ -55,6 +66,7 @@ __all__ = [
     "directory_namer",
     "get_args_parser",
     "hydra_main",
+    "is_fast",
     "no_idle_maps",
     "overriding_with",
     "parsing_once",
@@ -62,10 +74,20 @@ __all__ = [
     "resolve_plainly",
     "search_path",
     "singletons",
+    "trusting",
 ]
 
-# How Hydra 1.3 is to behave.
-VERSION_BASE = "1.3"
+# Set: nothing of what only makes composing fast is used.
+PLAIN_VARIABLE = "EXPERIMENTSTASH_PLAIN_HYDRA"
+_VERSION = tuple(map(int, re.findall(r"\d+", hydra.__version__)[:2]))
+_IS_1_3 = _VERSION < (1, 4)
+if _IS_1_3 and sys.version_info >= (3, 14):
+    raise StashError(
+        f"hydra-core {hydra.__version__} can't start on Python {sys.version_info[0]}.{sys.version_info[1]}.",
+        "pip install --pre 'hydra-core>=1.4.0rc3'",
+    )
+# How Hydra 1.3 is to behave; 1.4 knows but one way.
+_VERSION_BASE = {"version_base": "1.3"} if _IS_1_3 else {}
 # Hydra's own plugins. Its scan executes their modules a second time: a class from before that is another one.
 _PLUGINS = {
     "BasicLauncher": "hydra._internal.core_plugins.basic_launcher",
@@ -79,9 +101,24 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(_PLUGINS[name]), name)
 
 
+def is_fast() -> bool:
+    """Tell whether what makes composing fast is used: it is tested on these versions."""
+    return (1, 3) <= _VERSION <= (1, 4) and not os.environ.get(PLAIN_VARIABLE)
+
+
 def behaving() -> None:
     """Have Hydra behave as this package expects it, where `hydra.main` doesn't see to it."""
-    version.setbase(VERSION_BASE)
+    if _IS_1_3:
+        version.setbase(*_VERSION_BASE.values())
+
+
+def trusting() -> contextlib.AbstractContextManager[Any]:
+    """Let a configuration name what is executed (callbacks, handlers of logs): here it names whole programs anyway."""
+    if _IS_1_3:
+        return contextlib.nullcontext()
+    policy: Any = import_module("hydra.utils")
+    trusted: contextlib.AbstractContextManager[Any] = policy.execution_whitelist(policy.UNSAFE_DISABLE_EXECUTION_CHECKS)
+    return trusted
 
 
 def application_name(name: str) -> None:
@@ -102,15 +139,54 @@ def singletons() -> Any:
 # --- loading ---------------------------------------------------------------------------------------------------------
 
 
-def hydra_main(task: TaskFunction, conf: Path, name: str, loader: type[ConfigLoaderImpl]) -> None:
-    """Do what `hydra.main` does, with another loader."""
-    hydra: Any = application
-    original = hydra.ConfigLoaderImpl
-    hydra.ConfigLoaderImpl = loader
+class HydraLoader(ConfigLoaderImpl):
+    """Hydra's loader, with one method that whatever is composed goes through."""
+
+    def loaded(self, **given: Any) -> DictConfig:
+        """Compose a configuration. ``given`` are the arguments of `load_configuration`, by name, and maybe more."""
+        hydras: Any = super()
+        made: DictConfig = (hydras.load_configuration if _IS_1_3 else hydras._load_configuration)(**given)
+        return made
+
+    if _IS_1_3:
+
+        def load_configuration(self, *arguments: Any, **options: Any) -> DictConfig:
+            names = ("config_name", "overrides", "run_mode", "from_shell", "validate_sweep_overrides")
+            return self.loaded(**dict(zip(names, arguments, strict=False)), **options)
+
+    else:
+
+        def _load_configuration(self, **given: Any) -> DictConfig:
+            return self.loaded(**given)
+
+    def loaded_for_sweep(self, master: DictConfig, overrides: Sequence[str]) -> DictConfig:
+        """Compose a job of a sweep, as `load_sweep_config` does.
+
+        That of 1.4 refuses a job that would have its sweep launched otherwise than ``master`` says, which may have been
+        changed since it was composed.
+        """
+        words = [*map(str, OmegaConf.to_container(master.hydra.overrides.hydra) or ()), *overrides]
+        given = {"config_name": master.hydra.job.config_name, "overrides": words, "run_mode": RunMode.RUN}
+        if not _IS_1_3:  # by their aliases they have been replaced already
+            usual = inspect.signature(ConfigLoaderImpl.load_configuration).parameters.values()
+            given = {each.name: each.default for each in usual if each.name != "self"} | given
+            given["activate_config_repository"] = False
+            given["parsed_overrides"] = OverridesParser.create().parse_overrides(words)
+        config = self.loaded(**given)
+        OmegaConf.copy_cache(from_config=master, to_config=config)
+        return config
+
+
+def hydra_main(task: TaskFunction, conf: Path, name: str, kind: type[Hydra], loader: type[ConfigLoaderImpl]) -> None:
+    """Do what `hydra.main` does, with another application and another loader."""
+    hydras: Any = application
+    original = hydras.Hydra, hydras.ConfigLoaderImpl
+    hydras.Hydra, hydras.ConfigLoaderImpl = kind, loader
     try:
-        main(config_path=str(conf), config_name=name, version_base=VERSION_BASE)(task)()
+        with trusting():
+            main(config_path=str(conf), config_name=name, **_VERSION_BASE)(task)()
     finally:
-        hydra.ConfigLoaderImpl = original
+        hydras.Hydra, hydras.ConfigLoaderImpl = original
 
 
 @contextlib.contextmanager
@@ -133,18 +209,21 @@ def no_idle_maps() -> Iterator[None]:
 
     Only an interpolation among a config's own defaults does; making the maps costs half of a composition.
     """
-    hydra: Any = defaults_list
-    original = hydra._create_interpolation_map
+    hydras: Any = defaults_list
+    original = getattr(hydras, "_create_interpolation_map", None)
+    if original is None:  # Hydra 1.4 makes none
+        yield
+        return
 
     def needed(overrides: Any, defaults: list[InputDefault], self_added: bool) -> Any:
         is_read = any(not default.is_self() and default.is_interpolation() for default in defaults)
         return original(overrides, defaults, self_added) if is_read else None
 
-    hydra._create_interpolation_map = needed
+    hydras._create_interpolation_map = needed
     try:
         yield
     finally:
-        hydra._create_interpolation_map = original
+        hydras._create_interpolation_map = original
 
 
 # --- interpolations --------------------------------------------------------------------------------------------------
@@ -177,15 +256,17 @@ _parse = functools.lru_cache(maxsize=1000)(grammar_parser.parse)
 # --- what Hydra writes -----------------------------------------------------------------------------------------------
 
 
-def directory_namer(style: Any) -> Callable[[Sequence[Override]], str]:
-    """Return how overrides make the name of a directory (hydra.job.override_dirname), as ``style`` has it."""
-    namer = functools.partial(
-        get_overrides_dirname,
-        kv_sep=style.kv_sep,
-        item_sep=style.item_sep,
-        exclude_keys=list(style.exclude_keys),
-    )
-    return lambda overrides: namer(list(overrides))
+def directory_namer(style: Any) -> Callable[[Sequence[Override]], str] | None:
+    """Return how overrides make the name of a directory (hydra.job.override_dirname), as ``style`` has it.
+
+    None: that is an interpolation, which Hydra resolves where it is used.
+    """
+    original = getattr(config_loader_impl, "get_overrides_dirname", None)
+    if original is None:
+        return None
+    exclude = list(style.exclude_keys)
+    namer = functools.partial(original, kv_sep=style.kv_sep, item_sep=style.item_sep, exclude_keys=exclude)
+    return lambda overrides: str(namer(list(overrides)))
 
 
 def represent_text(dumper: Any, text: str) -> Any:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,7 +27,9 @@ from experimentstash.compose.hydra_compat import (
     ConfigSearchPath,
     IConfigRepository,
     ResultDefault,
+    is_fast,
     no_idle_maps,
+    search_path,
 )
 from experimentstash.compose.stash_loader import StashLoader, read_ourselves, strip_defaults
 
@@ -40,19 +43,22 @@ class Loader(StashLoader):
     def __init__(self, search_path: ConfigSearchPath) -> None:
         super().__init__(search_path)
         self._plain = StashLoader(search_path)
+        self.left_to_hydra = 0  # compositions that were not plain
 
     def __reduce__(self) -> Any:
         """Become the plain one where a launcher hands the loader to another process."""
+        self._plain.begun_with = self.begun_with
         return _the_same, (self._plain,)
 
-    def load_configuration(self, config_name: str | None, *arguments: Any, **options: Any) -> DictConfig:
+    def loaded(self, **given: Any) -> DictConfig:
         try:
             with no_idle_maps():
-                return super().load_configuration(config_name, *arguments, **options)
+                return super().loaded(**given)
         except StashError:
             raise
         except Exception:  # whatever it is, Hydra shall say it, or show that it is none
-            return self._plain.load_configuration(config_name, *arguments, **options)
+            self.left_to_hydra += 1
+            return self._plain.loaded(**given)
 
 
 class RememberingLoader(Loader):
@@ -75,12 +81,12 @@ class RememberingLoader(Loader):
         return self._remembered
 
     def _parse_overrides_and_create_caching_repo(
-        self, config_name: str | None, overrides: list[str]
+        self, config_name: str | None, overrides: list[str], *known: Any
     ) -> tuple[list[Override], CachingConfigRepository]:
-        parsed = self._parser.parse_overrides(overrides)
+        parsed = known[0] if known and known[0] is not None else self._parser.parse_overrides(overrides)
         is_elsewhere = any(override.get_key_element().endswith("hydra.searchpath") for override in parsed)
         if is_elsewhere or config_name != CONFIG_NAME:
-            return super()._parse_overrides_and_create_caching_repo(config_name, overrides)
+            return super()._parse_overrides_and_create_caching_repo(config_name, overrides, *known)
         return parsed, self._memory
 
     def _compose_config_from_defaults_list(self, defaults: list[ResultDefault], repo: IConfigRepository) -> DictConfig:
@@ -108,6 +114,11 @@ class RememberingLoader(Loader):
             copies: Any = SimpleNamespace(load_config=self._memory.copy, get_schema_source=repo.get_schema_source)
             return super()._load_single_config(default, copies)
         return super()._load_single_config(default, repo)
+
+
+def loader_for(conf: Path, kind: type[Loader]) -> StashLoader:
+    """Return a loader for the configs of a directory: of this kind, unless all is left to plain Hydra."""
+    return (kind if is_fast() else StashLoader)(search_path(conf))
 
 
 def _the_same(loader: ConfigLoaderImpl) -> ConfigLoaderImpl:

@@ -20,8 +20,8 @@ from experimentstash.base.errors import CommandLineError, StashError, did_you_me
 from experimentstash.base.patterns import regex
 from experimentstash.base.quoting import quoted
 from experimentstash.base.yaml_files import YamlError
-from experimentstash.compose.hydra_compat import search_path
-from experimentstash.compose.loader import CONFIG_NAME, RememberingLoader
+from experimentstash.compose.loader import CONFIG_NAME, RememberingLoader, loader_for
+from experimentstash.compose.stash_loader import StashLoader
 from experimentstash.stash import schema
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.parameters import name_of, read
@@ -136,8 +136,8 @@ def _composition(error: ConfigCompositionException, stash: Stash, overrides: Seq
         no_mapping = re.search(r"is not a subclass of (?P<type>\w+)\. value: (?P<value>.*)", detail)
         if not key and no_mapping:
             key, detail = _key_of_type(no_mapping["type"]), f"{no_mapping['value'].strip()[:100]} is not a mapping"
-        elif not key and "ListConfig" in detail:
-            key, detail = _list_or_mapping(stash.conf / f"{composing['config']}.yaml")
+        elif not key:  # which one it is, neither Hydra nor OmegaConf says
+            key, detail = _list_or_mapping(stash.conf / f"{composing['config']}.yaml", detail)
         return StashError(f"{path}: {key}: {detail}.")
     unpackaged = re.search(r"In '(?P<config>exp/[^']+)': Could not override '\S+@exp", text)
     if unpackaged:
@@ -186,8 +186,11 @@ def _composition(error: ConfigCompositionException, stash: Stash, overrides: Seq
     return StashError(text or f"{_likely_file(stash, overrides, key)}: {key}: {_first_line(error.__cause__)}.")
 
 
-def _list_or_mapping(path: Path) -> tuple[str, str]:
-    """Return which key of a file is a list where there must be a mapping, or the other way round, and what it is."""
+def _list_or_mapping(path: Path, detail: str) -> tuple[str, str]:
+    """Return which key of a file is a list where there must be a mapping, or the other way round, and what it is.
+
+    If none is, the ``detail`` that is known already.
+    """
     try:
         content = yaml_files.mapping(path)
     except YamlError:
@@ -198,7 +201,8 @@ def _list_or_mapping(path: Path) -> tuple[str, str]:
             return str(key), "is a mapping, not a list"
         if isinstance(value, list) and not kinds.get(str(key), "List").startswith("List"):
             return str(key), "is a list, not a mapping"
-    return "a key", "is a list where a mapping must be, or the other way round"
+    is_known = "ListConfig" not in detail
+    return "a key", detail if is_known else "is a list where a mapping must be, or the other way round"
 
 
 def _key_of_type(name: str) -> str:
@@ -261,8 +265,8 @@ def _swept_experiments(overrides: Sequence[str]) -> list[str]:
     return []
 
 
-def _loader(stash: Stash) -> RememberingLoader:
-    return RememberingLoader(search_path(stash.conf))
+def _loader(stash: Stash) -> StashLoader:
+    return loader_for(stash.conf, RememberingLoader)
 
 
 def _some(names: Sequence[str]) -> str:

@@ -24,13 +24,14 @@ from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 from experimentstash.base import yaml_files
 from experimentstash.base.errors import CommandLineError, StashError, did_you_mean
 from experimentstash.base.yaml_files import YamlError
+from experimentstash.compose import interpolations
 from experimentstash.compose.hydra_compat import (
     CachingConfigRepository,
-    ConfigLoaderImpl,
     ConfigResult,
     ConfigSearchPath,
     ConfigSource,
     FileConfigSource,
+    HydraLoader,
     IConfigRepository,
     ResultDefault,
     overriding_with,
@@ -46,28 +47,41 @@ VARIABLES = "vars"
 _HYDRAS_OWN = {("hydra",), ("hydra", "env")}
 
 
-class StashLoader(ConfigLoaderImpl):
+class StashLoader(HydraLoader):
     """Hydra's loader, but for how files are read, for parameters, and for unknown settings."""
 
     def __init__(self, config_search_path: ConfigSearchPath) -> None:
         super().__init__(config_search_path)
+        # What launches the sweep, as it was configured; None: not known yet.
+        self.begun_with: dict[str, Any] | None = None
         read_ourselves(self.repository)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Come to the process that another package's launcher has started."""
+        interpolations.bound()
+        self.__dict__.update(state)
+
     def _parse_overrides_and_create_caching_repo(
-        self, config_name: str | None, overrides: list[str]
+        self, config_name: str | None, overrides: list[str], *parsed: Any
     ) -> tuple[list[Override], CachingConfigRepository]:
-        found = super()._parse_overrides_and_create_caching_repo(config_name, overrides)
+        found = super()._parse_overrides_and_create_caching_repo(config_name, overrides, *parsed)
         read_ourselves(found[1])  # the root config, or an override, may have named further places to look in
         return found
 
-    def load_configuration(
-        self, config_name: str | None, overrides: list[str], run_mode: RunMode, *arguments: Any, **options: Any
-    ) -> DictConfig:
-        with _overriding(is_lenient=run_mode is RunMode.MULTIRUN):
-            config = super().load_configuration(config_name, overrides, run_mode, *arguments, **options)
+    def loaded(self, **given: Any) -> DictConfig:
+        with _overriding(is_lenient=given["run_mode"] is RunMode.MULTIRUN):
+            config = super().loaded(**given)
         _point_at_choices(config)
-        refuse_unknown(config, overrides)
+        refuse_unknown(config, given["overrides"])
         _refuse_unusable(config)
+        return config
+
+    def load_sweep_config(self, master_config: DictConfig, sweep_overrides: Sequence[str]) -> DictConfig:
+        """Return a job's configuration as Hydra composes it. StashError if it asks for what is decided already."""
+        config = self.loaded_for_sweep(master_config, sweep_overrides)
+        for name, begun in (self.begun_with or {}).items():
+            if (asked := launching(config)[name]) != begun:
+                raise _too_late(config, name, begun, asked)
         return config
 
     def _compose_config_from_defaults_list(self, defaults: list[ResultDefault], repo: IConfigRepository) -> DictConfig:
@@ -95,6 +109,31 @@ class StashLoader(ConfigLoaderImpl):
             raise ConfigCompositionException(
                 f"In '{default.config_path}': {type(error).__name__} raised while composing config:\n{error}"
             ).with_traceback(error.__traceback__) from None
+
+
+# --- the jobs of a sweep ---------------------------------------------------------------------------------------------
+
+
+def launching(config: DictConfig) -> dict[str, Any]:
+    """Return what a configuration says of how a sweep is launched."""
+    nodes = config.__dict__["_content"]["hydra"].__dict__["_content"]
+    return {name: OmegaConf.to_container(nodes[name], resolve=False) for name in ("launcher", "sweeper")}
+
+
+def _too_late(config: DictConfig, name: str, begun: Any, asked: Any) -> StashError:
+    """Return the error for a job that would have its sweep launched otherwise than it is."""
+    organizer = config.hydra.runtime.choices.get("exp")
+    who = "what is swept" if organizer is None else f"conf/exp/{organizer}.yaml, or what else is swept,"
+    chosen = config.hydra.runtime.choices.get(f"hydra/{name}")
+    if asked.get("_target_") != begun.get("_target_"):
+        what, mend = f"hydra/{name}={chosen}", f"hydra/{name}={chosen}"
+    else:
+        other = [key for key in {**begun, **asked} if asked.get(key) != begun.get(key)]
+        what, mend = f"hydra.{name}.{other[0]}", f"hydra.{name}.{other[0]}={asked.get(other[0])}"
+    return StashError(
+        f"{who} sets {what}, which comes too late: by then the sweep has begun, and it is launched as a whole.",
+        f"give it on the command line, for all runs: {mend}",
+    )
 
 
 # --- files -----------------------------------------------------------------------------------------------------------

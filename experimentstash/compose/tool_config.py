@@ -23,13 +23,12 @@ def composed(stash: Stash, name: str) -> ToolConfig:
     from hydra.types import RunMode  # here: most registrations need no Hydra, which is slow
 
     from experimentstash.compose import config_store
-    from experimentstash.compose.hydra_compat import search_path
     from experimentstash.compose.job_config import without_hydra
-    from experimentstash.compose.loader import CONFIG_NAME, Loader
+    from experimentstash.compose.loader import CONFIG_NAME, Loader, loader_for
 
     config_store.set_up()
     with config_store.variables(stash):
-        loader = Loader(search_path(stash.conf))
+        loader = loader_for(stash.conf, Loader)
         config = loader.load_configuration(CONFIG_NAME, [f"tool={quoted(name)}"], RunMode.RUN)
         with _outside_a_run(config.hydra.runtime.choices):
             return _tool(without_hydra(config))

@@ -30,7 +30,6 @@ from omegaconf.errors import OmegaConfBaseException
 
 from experimentstash.base import files
 from experimentstash.base.dataclass_light import replace
-from experimentstash.base.errors import StashError
 from experimentstash.base.output import Meter
 from experimentstash.base.patterns import regex
 from experimentstash.compose.hydra_compat import ConfigSearchPath, directory_namer, represent_text
@@ -81,18 +80,16 @@ class SweepLoader(RememberingLoader):
         self.is_shared = False
         # Counts the jobs that a sweeper looks through before any of them is launched.
         self.meter: Meter | None = None
-        # What launches the sweep, as it was configured; None: not known yet.
-        self.begun_with: dict[str, Any] | None = None
         self._known: OrderedDict[tuple[str | None, ...], Variation] = OrderedDict()
         self._packed: OrderedDict[tuple[str | None, ...], tuple[bytes, dict[str, _Path]]] = OrderedDict()
         self._master: DictConfig | None = None
         self._parse = functools.lru_cache(maxsize=1000)(_Parser())
 
-    def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
+    def load_sweep_config(self, master_config: DictConfig, sweep_overrides: Sequence[str]) -> DictConfig:
         if self.meter is not None:
             self.meter.step()
         if not self.is_shared:
-            return self._job(master_config, sweep_overrides)
+            return super().load_sweep_config(master_config, sweep_overrides)
         return self.variation(master_config, sweep_overrides).config
 
     def variation(self, master_config: DictConfig, sweep_overrides: Sequence[str]) -> Variation:
@@ -104,7 +101,7 @@ class SweepLoader(RememberingLoader):
         try:
             parsed = [self._parse(line) for line in sweep_overrides]
         except Exception:  # Hydra says it better
-            return Variation(self._job(master_config, sweep_overrides))
+            return Variation(super().load_sweep_config(master_config, sweep_overrides))
         are_values = [self._is_value(override) for override in parsed]
         shape = tuple(
             _shape(override) if is_value else override.input_line
@@ -119,20 +116,12 @@ class SweepLoader(RememberingLoader):
                 return known
             except OmegaConfBaseException:
                 pass  # a value of the wrong type: Hydra says it better
-        made = Variation(self._job(master_config, sweep_overrides))
+        made = Variation(super().load_sweep_config(master_config, sweep_overrides))
         settings = [override for override in parsed if not self._is_choice(override)]
         values = [override for override, is_value in zip(parsed, are_values, strict=True) if is_value]
         if not any(override.is_hydra_override() for override in parsed) and made.can_vary(settings, values):
             self._keep(shape, made)
         return made
-
-    def _job(self, master_config: DictConfig, sweep_overrides: Sequence[str]) -> DictConfig:
-        """Return a job's configuration as Hydra composes it. StashError if it asks for what is decided already."""
-        config = super().load_sweep_config(master_config, list(sweep_overrides))
-        for name, begun in (self.begun_with or {}).items():
-            if (asked := launching(config)[name]) != begun:
-                raise _too_late(config, name, begun, asked)
-        return config
 
     def _keep(self, shape: tuple[str | None, ...], variation: Variation) -> None:
         self._known[shape] = variation
@@ -156,33 +145,13 @@ class SweepLoader(RememberingLoader):
         return (
             not override.is_delete()
             and override.package is None
+            and not getattr(override, "is_value_path", False)
             and override.value_type is ValueType.ELEMENT
             and (isinstance(value, (bool, int, float)) or (isinstance(value, str) and "${" not in value != "???"))
             and _KEY.fullmatch(override.key_or_group) is not None
             and override.key_or_group.partition(".")[0] not in ("hydra", "tool")
             and not self._memory.group_exists(override.key_or_group)
         )
-
-
-def launching(config: DictConfig) -> dict[str, Any]:
-    """Return what a configuration says of how a sweep is launched."""
-    return {name: OmegaConf.to_container(raw(config, "hydra", name), resolve=False) for name in ("launcher", "sweeper")}
-
-
-def _too_late(config: DictConfig, name: str, begun: Any, asked: Any) -> StashError:
-    """Return the error for a job that would have its sweep launched otherwise than it is."""
-    organizer = config.hydra.runtime.choices.get("exp")
-    who = "what is swept" if organizer is None else f"conf/exp/{organizer}.yaml, or what else is swept,"
-    chosen = config.hydra.runtime.choices.get(f"hydra/{name}")
-    if asked.get("_target_") != begun.get("_target_"):
-        what, mend = f"hydra/{name}={chosen}", f"hydra/{name}={chosen}"
-    else:
-        other = [key for key in {**begun, **asked} if asked.get(key) != begun.get(key)]
-        what, mend = f"hydra.{name}.{other[0]}", f"hydra.{name}.{other[0]}={asked.get(other[0])}"
-    return StashError(
-        f"{who} sets {what}, which comes too late: by then the sweep has begun, and it is launched as a whole.",
-        f"give it on the command line, for all runs: {mend}",
-    )
 
 
 def _shape(override: Override) -> str:
@@ -259,7 +228,8 @@ class Variation:
             if node is not None:
                 node._set_value(override.value())
         put(config, "runtime.output_dir", MISSING)  # each job's own
-        put(config, "job.override_dirname", self._dirname(overrides))
+        if self._dirname is not None:
+            put(config, "job.override_dirname", self._dirname(overrides))
 
     @functools.cached_property
     def _nodes(self) -> dict[str, Any]:
@@ -267,7 +237,7 @@ class Variation:
         return {key: raw(self.config, *path) for key, path in self.values.items()}
 
     @functools.cached_property
-    def _dirname(self) -> Callable[[Sequence[Override]], str]:
+    def _dirname(self) -> Callable[[Sequence[Override]], str] | None:
         """How overrides make the name of a directory."""
         return directory_namer(self.config.hydra.job.config.override_dirname)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from omegaconf import DictConfig
@@ -20,16 +21,16 @@ from experimentstash.base.errors import StashError, explain_refusal
 from experimentstash.base.output import complain, paper_of, say
 from experimentstash.compose import command_line, sweepers
 from experimentstash.compose.config_store import JOB_NAME, register
-from experimentstash.compose.hydra_compat import Hydra, behaving, hydra_main, search_path
+from experimentstash.compose.hydra_compat import behaving, hydra_main, is_fast, search_path, trusting
 from experimentstash.compose.job_config import HydraJob
 from experimentstash.compose.loader import CONFIG_NAME, Loader
 from experimentstash.compose.overrides import meant, refuse_secrets
 from experimentstash.compose.stash_loader import StashLoader
 from experimentstash.compose.variations import SweepLoader
 from experimentstash.execute.execute import execute
-from experimentstash.launch import callback, continuing, preparing
+from experimentstash.launch import begin, continuing, preparing
 from experimentstash.launch import session as sessions
-from experimentstash.launch.callback import Refusal
+from experimentstash.launch.begin import Application, OtherMode
 from experimentstash.launch.preparing import Prepared, Shown
 from experimentstash.launch.session import Session
 from experimentstash.record import records, sweep_list
@@ -68,7 +69,7 @@ def main(argv: Sequence[str], continuation: Continuation | None = None) -> int:
     try:
         with sessions.begun(session):
             if not _run(session, arguments):
-                hydra_main(task, stash.conf, CONFIG_NAME, StashLoader)
+                hydra_main(task, stash.conf, CONFIG_NAME, Application, StashLoader)
         if session.bug is not None:
             raise session.bug
     except Shown:
@@ -76,9 +77,7 @@ def main(argv: Sequence[str], continuation: Continuation | None = None) -> int:
     except (KeyboardInterrupt, SystemExit):
         session.is_interrupted = True
         raise
-    except (Exception, Refusal) as raised:
-        error = raised.__cause__ if isinstance(raised, Refusal) else raised
-        assert error is not None
+    except Exception as error:
         told = _told(error, session, arguments)
         raise told from error.__cause__ if told is error else error
     finally:
@@ -137,7 +136,8 @@ def _run(session: Session, arguments: Sequence[str]) -> bool:
     """
     overrides = [word for word in arguments if word not in command_line.MULTIRUN]
     is_sweep = len(overrides) < len(arguments)
-    if any(word.startswith(("-", "hydra.mode=") if is_sweep else "-") for word in overrides):
+    is_more = any(word.startswith(("-", "hydra.mode=") if is_sweep else "-") for word in overrides)
+    if is_more or not is_fast():
         return False
     behaving()
     places = search_path(session.stash.conf)
@@ -146,22 +146,31 @@ def _run(session: Session, arguments: Sequence[str]) -> bool:
         loader = session.loader = SweepLoader(places)
     else:
         loader = Loader(places)
-    hydra = Hydra(task_name=JOB_NAME, config_loader=loader)
+    hydra = Application(task_name=JOB_NAME, config_loader=loader)
     GlobalHydra.instance().initialize(hydra)
     try:
-        if is_sweep:
-            hydra.multirun(CONFIG_NAME, task_function=task, overrides=[*overrides, "hydra.mode=MULTIRUN"])
-        else:
-            hydra.run(CONFIG_NAME, task_function=task, overrides=overrides)
-    except (AssertionError, HydraException) as error:
-        # How Hydra.run says, before it does anything, that hydra.mode isn't RUN, or that this would have to be so.
-        is_for_mode = isinstance(error, AssertionError) or str(error).startswith("Ambiguous value")
-        if session.has_begun or is_sweep or not is_for_mode:
+        with trusting():
+            if is_sweep:
+                hydra.multirun(CONFIG_NAME, task_function=task, overrides=[*overrides, "hydra.mode=MULTIRUN"])
+            else:
+                hydra.run(CONFIG_NAME, task_function=task, overrides=overrides)
+    except OtherMode:
+        return False
+    except HydraException:
+        # It may be a sweep by what the configuration says, and what is wrong with a run right for that.
+        if session.has_begun or is_sweep or not any(map(_sweeps, overrides)):
             raise
         return False
     finally:
         GlobalHydra.instance().clear()
     return True
+
+
+def _sweeps(word: str) -> bool:
+    try:
+        return OverridesParser.create().parse_override(word).is_sweep_override()
+    except (HydraException, ValueError, RecursionError):
+        return False
 
 
 def _exit_code(session: Session) -> int:
@@ -220,7 +229,7 @@ def _discard_sweep(session: Session, directory: Path) -> None:
     before = session.before
     with contextlib.suppress(OSError):
         added = {path.name for path in directory.iterdir() if before is None or path not in before.entries}
-        if before is not None and added <= {records.SWEEP_FILE, records.JOBS_FILE, callback.LOCK}:
+        if before is not None and added <= {records.SWEEP_FILE, records.JOBS_FILE, begin.LOCK}:
             before.put_back()
 
 

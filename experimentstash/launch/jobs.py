@@ -103,7 +103,7 @@ def can_begin(
     """
     try:
         composed = context.config_loader.load_sweep_config(config, list(overrides))
-        put(composed, "job.id", number)
+        put(composed, "job.id", str(number))
         put(composed, "job.num", number)
         with as_job(composed) as directory:
             OmegaConf.to_container(composed.hydra.job.env_set, resolve=True)
@@ -158,7 +158,7 @@ def _prepare(
     if isinstance(loader, SweepLoader) and loader.is_shared:
         variation = loader.variation(config, overrides)
     composed = loader.load_sweep_config(config, list(overrides)) if variation is None else variation.config
-    put(composed, "job.id", number)
+    put(composed, "job.id", str(number))
     put(composed, "job.num", number)
     place = None if continuation is None else continuation.place(number)
     with contextlib.nullcontext() if place is None else _placed(composed, place):

@@ -10,9 +10,8 @@ from omegaconf import DictConfig
 
 from experimentstash.base.errors import StashError
 from experimentstash.compose import config_store, mistakes
-from experimentstash.compose.hydra_compat import search_path
 from experimentstash.compose.job_config import HydraJob, as_job, own_directory, without_hydra
-from experimentstash.compose.loader import CONFIG_NAME, RememberingLoader
+from experimentstash.compose.loader import CONFIG_NAME, RememberingLoader, loader_for
 from experimentstash.freeze.freeze import Request
 from experimentstash.launch import preparing
 from experimentstash.stash.layout import Stash
@@ -24,7 +23,7 @@ class Composer:
     def __init__(self, stash: Stash) -> None:
         self.stash = stash
         config_store.set_up()
-        self._loader = RememberingLoader(search_path(stash.conf))
+        self._loader = loader_for(stash.conf, RememberingLoader)
 
     def compose(self, overrides: Sequence[str], directory: Path | None = None) -> Request:
         """Return what the command line ``overrides`` ask for, ready for `freeze.plan`; nothing is written or started.

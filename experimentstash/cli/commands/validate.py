@@ -32,6 +32,7 @@ from experimentstash.stash.organizers import Organizer, Organizers
 from experimentstash.validate import checks
 from experimentstash.validate.checks import Problem, Severity, explained, organizer_file
 from experimentstash.validate.composition import Composer
+from experimentstash.validate.hydra_version import check_hydra
 from experimentstash.validate.tool_composition import PATIENCE, can_compose, check_deep
 
 # So many experiments take long enough to compose that one wants to know what is going on.
@@ -262,7 +263,8 @@ def _check_tools(
         problems += checks.check_call(stash, name, request.config.tool.call)
         found.add("registration", name, problems)
         if planned is not None:
-            found.add("environment", name, checks.check_environment(stash, planned.recipe))
+            environment = [*checks.check_environment(stash, planned.recipe), *check_hydra(planned.recipe)]
+            found.add("environment", name, environment)
             found.add("entrypoint", name, checks.check_entrypoint(planned))
     return requests
 

@@ -1,17 +1,17 @@
-"""What is looked at before a run or a sweep begins: the application's callback for Hydra."""
+"""What is looked at between composing and the first job: the application of Hydra's that we run."""
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from hydra.experimental.callback import Callback
+from hydra.core.utils import JobReturn
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from experimentstash.adapters.slurm import job_terms
@@ -20,10 +20,11 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.files import lock_if_free
 from experimentstash.base.output import Meter, say
 from experimentstash.base.redaction import contains_secret, find_secret
-from experimentstash.compose import hydra_files, interpolations, sweep_size, sweepers
-from experimentstash.compose.config_store import GUARD
+from experimentstash.compose import hydra_files, sweep_size, sweepers
+from experimentstash.compose.hydra_compat import Hydra
 from experimentstash.compose.job_config import SUBMITIT_SLURM, asked_by_submitit, is_dry
-from experimentstash.compose.variations import launching
+from experimentstash.compose.stash_loader import StashLoader, launching
+from experimentstash.compose.variations import SweepLoader
 from experimentstash.execute.execute import GRACE_IN_JOB
 from experimentstash.freeze import freeze
 from experimentstash.launch import session as sessions
@@ -53,16 +54,34 @@ _SAY_AND_END = (
 )
 
 
-class Refusal(BaseException):
-    """Ends Hydra's work from a callback, where Hydra would turn any Exception into a warning."""
+class Application(Hydra):
+    """Hydra's application, which looks once more before a run or a sweep begins.
+
+    It is no callback's work: how a sweep is launched may be changed only before Hydra looks at it, and whatever is
+    wrong is to end it.
+    """
+
+    _begin: Callable[[DictConfig, StashLoader], None] | None = None
+
+    def run(self, *arguments: Any, **options: Any) -> JobReturn:
+        self._begin = _begin_run
+        return super().run(*arguments, **options)
+
+    def multirun(self, *arguments: Any, **options: Any) -> Any:
+        self._begin = _begin_sweep
+        return super().multirun(*arguments, **options)
+
+    def compose_config(self, *arguments: Any, **options: Any) -> DictConfig:
+        config = super().compose_config(*arguments, **options)
+        begin, self._begin = self._begin, None
+        if begin is not None:
+            assert isinstance(self.config_loader, StashLoader)
+            begin(config, self.config_loader)
+        return config
 
 
-@contextlib.contextmanager
-def _refusing() -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        raise Refusal from error
+class OtherMode(Exception):
+    """The configuration itself says that it is of a sweep."""
 
 
 def _launch_by(config: DictConfig, launcher: str) -> None:
@@ -76,86 +95,82 @@ def _launch_with(config: DictConfig, launcher: LocalLauncherConfig) -> None:
         config.hydra.launcher = asdict(launcher)
 
 
-class Guard(Callback):
-    """Refuses what can't work before it begins, and hands the grace signal to submitit's SLURM launcher."""
+def _begin_run(config: DictConfig, loader: StashLoader) -> None:
+    """Refuse a run that can't work, before it begins."""
+    if config.hydra.mode not in (None, RunMode.RUN):
+        raise OtherMode
+    directory = Path(config.hydra.run.dir)
+    permissions.tighten(permissions.MASKS[config.permissions.value])
+    refuse_secret_variables(config.hydra.job.env_set)
+    _refuse_secrets(config, directory)
+    if (directory / records.FILE_NAME).exists():
+        raise records.already_taken(directory)
+    if config.hydra.launcher._target_ != BASIC_LAUNCHER and not is_dry(config):
+        chosen = config.hydra.runtime.choices.get("hydra/launcher")
+        say(f"hydra/launcher={chosen} is for sweeps: a single run goes on right here (with -m it is launched)")
+    if (session := sessions.present()) is not None:
+        subdirectory = config.hydra.output_subdir
+        names = [] if subdirectory is None else [f"{subdirectory}/{name}" for name in hydra_files.KEPT]
+        session.before = hydra_files.look(directory.absolute(), names)
 
-    def __init__(self) -> None:
-        interpolations.bound()  # also in the processes that launchers of other packages start
 
-    @_refusing()
-    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        directory = Path(config.hydra.run.dir)
-        permissions.tighten(permissions.MASKS[config.permissions.value])
-        refuse_secret_variables(config.hydra.job.env_set)
-        _refuse_secrets(config, directory)
-        if (directory / records.FILE_NAME).exists():
-            raise records.already_taken(directory)
-        if config.hydra.launcher._target_ != BASIC_LAUNCHER and not is_dry(config):
-            chosen = config.hydra.runtime.choices.get("hydra/launcher")
-            say(f"hydra/launcher={chosen} is for sweeps: a single run goes on right here (with -m it is launched)")
-        if (session := sessions.present()) is not None:
-            subdirectory = config.hydra.output_subdir
-            names = [] if subdirectory is None else [f"{subdirectory}/{name}" for name in hydra_files.KEPT]
-            session.before = hydra_files.look(directory.absolute(), names)
-
-    @_refusing()
-    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        directory = Path(config.hydra.sweep.dir).absolute()
-        permissions.tighten(permissions.MASKS[config.permissions.value])
-        refuse_secret_variables(config.hydra.job.env_set)
-        _refuse_secrets(config, directory)
-        session = sessions.present()
-        is_new = session is None or session.continuation is None
-        if is_new and next(records.directories(directory), None) is not None:
-            raise records.already_taken(directory, _way_on(directory))
-        sweeper = str(config.hydra.sweeper._target_)
-        organizer = config.hydra.runtime.choices.get("exp")
-        if organizer is not None and config.objective is None and sweepers.needs_results(sweeper):
-            raise sweepers.no_objective(organizer)  # one that is swept over is looked at when it is frozen
-        launcher = str(config.hydra.launcher._target_)
-        if not is_new and (instead := launcher_instead(launcher)) is not None:
-            raise StashError(
-                f"The launcher {launcher} can't leave out what is done.",
-                f"experimentstash resume {shlex.quote(str(directory))} hydra/launcher={instead}",
-            )
+def _begin_sweep(config: DictConfig, loader: StashLoader) -> None:
+    """Refuse a sweep that can't work, before it begins, and have it launched by what serves it best."""
+    directory = Path(config.hydra.sweep.dir).absolute()
+    permissions.tighten(permissions.MASKS[config.permissions.value])
+    refuse_secret_variables(config.hydra.job.env_set)
+    _refuse_secrets(config, directory)
+    session = sessions.present()
+    is_new = session is None or session.continuation is None
+    if is_new and next(records.directories(directory), None) is not None:
+        raise records.already_taken(directory, _way_on(directory))
+    sweeper = str(config.hydra.sweeper._target_)
+    organizer = config.hydra.runtime.choices.get("exp")
+    if organizer is not None and config.objective is None and sweepers.needs_results(sweeper):
+        raise sweepers.no_objective(organizer)  # one that is swept over is looked at when it is frozen
+    launcher = str(config.hydra.launcher._target_)
+    if not is_new and (instead := launcher_instead(launcher)) is not None:
+        raise StashError(
+            f"The launcher {launcher} can't leave out what is done.",
+            f"experimentstash resume {shlex.quote(str(directory))} hydra/launcher={instead}",
+        )
+    if session is not None:
+        session.before = hydra_files.look(directory, [records.SWEEP_FILE, records.JOBS_FILE, LOCK])
+        session.lock = lock_if_free(directory / LOCK)
+        if session.lock is None:
+            raise StashError(f"Another command is at work on {directory}.", "wait until it has ended")
+        session.sweep, session.sweeper = directory, sweeper
+    loader.begun_with = launching(config)
+    remark = sweep_size.remark(config) if is_new else None
+    if sweeper == sweepers.BASIC:
+        with read_write(config), open_dict(config):
+            config.hydra.sweeper._target_ = sweepers.INSTEAD_OF_BASIC
+    if remark is not None:
+        say(remark if is_dry(config) else f"{remark}; dry_run=true shows what they would ask for")
+    is_shown_here = config.dry_run and launcher != SlurmLauncherConfig._target_
+    if launcher.endswith(SUBMITIT_SLURM) and not config.validate_only:
+        borrowed = _fill_what_nobody_asked(config)
         if session is not None:
-            session.before = hydra_files.look(directory, [records.SWEEP_FILE, records.JOBS_FILE, LOCK])
-            session.lock = lock_if_free(directory / LOCK)
-            if session.lock is None:
-                raise StashError(f"Another command is at work on {directory}.", "wait until it has ended")
-            session.sweep, session.sweeper = directory, sweeper
-        if session is not None and session.loader is not None:
-            session.loader.begun_with = launching(config)
-        remark = sweep_size.remark(config) if is_new else None
-        if sweeper == sweepers.BASIC:
+            session.borrowed = borrowed
+            session.of_launcher = asked_by_submitit(config.hydra.launcher)
+        if (unheeded := freeze.unheeded(config.resources)) is not None:
+            say(unheeded)
+    if config.validate_only or is_shown_here:  # nothing runs, so nothing needs to be launched elsewhere
+        _launch_with(config, LocalLauncherConfig())
+    elif not is_new and launcher == BASIC_LAUNCHER:  # as it does it, and able to leave out what is done
+        _launch_with(config, LocalLauncherConfig(n_jobs=1))
+    elif launcher.endswith(SUBMITIT_SLURM):
+        _have_submitit_warn(config)
+        if session is not None:
             with read_write(config), open_dict(config):
-                config.hydra.sweeper._target_ = sweepers.INSTEAD_OF_BASIC
-        if remark is not None:
-            say(remark if is_dry(config) else f"{remark}; dry_run=true shows what they would ask for")
-        is_shown_here = config.dry_run and launcher != SlurmLauncherConfig._target_
-        if launcher.endswith(SUBMITIT_SLURM) and not config.validate_only:
-            borrowed = _fill_what_nobody_asked(config)
-            if session is not None:
-                session.borrowed = borrowed
-                session.of_launcher = asked_by_submitit(config.hydra.launcher)
-            if (unheeded := freeze.unheeded(config.resources)) is not None:
-                say(unheeded)
-        if config.validate_only or is_shown_here:  # nothing runs, so nothing needs to be launched elsewhere
-            _launch_with(config, LocalLauncherConfig())
-        elif not is_new and launcher == BASIC_LAUNCHER:  # as it does it, and able to leave out what is done
-            _launch_with(config, LocalLauncherConfig(n_jobs=1))
-        elif launcher.endswith(SUBMITIT_SLURM):
-            _have_submitit_warn(config)
-            if session is not None:
-                with read_write(config), open_dict(config):
-                    config.hydra.launcher.setup = [sessions.to_tell(session), *config.hydra.launcher.setup]
-            _launch_by(config, f"{_INSTEAD_OF_STOCK}SlurmLauncher")
-        elif launcher.endswith(_SUBMITIT_LOCAL):
-            _launch_by(config, f"{_INSTEAD_OF_STOCK}LocalLauncher")
-        if session is not None and session.loader is not None:
-            one_by_one = launcher_instead(config.hydra.launcher._target_) is None
-            session.loader.meter = Meter("checked")
-            session.loader.is_shared = one_by_one and list(config.hydra.callbacks) == [GUARD]
+                config.hydra.launcher.setup = [sessions.to_tell(session), *config.hydra.launcher.setup]
+        _launch_by(config, f"{_INSTEAD_OF_STOCK}SlurmLauncher")
+    elif launcher.endswith(_SUBMITIT_LOCAL):
+        _launch_by(config, f"{_INSTEAD_OF_STOCK}LocalLauncher")
+    if isinstance(loader, SweepLoader):
+        one_by_one = launcher_instead(config.hydra.launcher._target_) is None
+        loader.meter = Meter("checked")
+        loader.is_shared = one_by_one and not config.hydra.callbacks
 
 
 def _refuse_secrets(config: DictConfig, directory: Path) -> None:
