@@ -811,7 +811,7 @@ def notes(chance: random.Random, place: Place) -> None:
             sweep = place.root / "multirun" / "2026-01-31" / "12-00-00-hjkmnpq"
             (sweep / "multirun.yaml").write_bytes(odd_yaml(chance, _MULTIRUN.encode()))
             with contextlib.suppress(StashError):
-                command_line(Stash(place.root), sweep, [odd_word(chance)] if chance.random() < 0.3 else [])
+                command_line(sweep, [odd_word(chance)] if chance.random() < 0.3 else [])
         case _:
             users = place.root / ".experimentstash" / "code" / "t" / "key" / "users"
             users.mkdir(parents=True, exist_ok=True)
