@@ -1,9 +1,13 @@
 """``python -m experimentstash``, and the program ``experimentstash``."""
 
 import contextlib
+import gc
 import sys
 
 from experimentstash.base.interrupts import ending_at_once
+
+# Objects that may come before Python looks for cycles among them: what is imported stays, and a look takes time.
+_UNLOOKED_AT = 50_000
 
 
 def start() -> int:
@@ -16,6 +20,7 @@ def start() -> int:
         output.begin_in_unicode()
     try:
         with keeper.kept() if executes(sys.argv[1:]) else contextlib.nullcontext():
+            gc.set_threshold(_UNLOOKED_AT)
             return main()
     except KeyboardInterrupt:  # before anything has begun, or after everything is over
         output.complain("interrupted")

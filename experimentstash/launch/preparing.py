@@ -182,10 +182,11 @@ def _secured(session: Session, request: Request) -> tuple[Frozen | None, bool]:
     """Return the code of a run's tool, secured once in this process, and whether this was the first time."""
     from experimentstash.code import pins, worktrees
 
-    stash, name, tool = request.stash, request.tool, request.config.tool
-    directory, key = tool_directory(stash, name, tool, is_needed=tool.commit is None), _code_key(request)
+    key = _code_key(request)
     is_first = key not in session.frozen
     if is_first:
+        stash, name, tool = request.stash, request.tool, request.config.tool
+        directory = tool_directory(stash, name, tool, is_needed=tool.commit is None)
         # Copies of a checkout have what is changed and not committed, as the checkout itself.
         pin = pins.read(stash, name, tool, directory) if request.to_be_frozen else None
         user, outputs = request.sweep or request.directory, written_at(request)
