@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +15,31 @@ from experimentstash.code import written
 from experimentstash.code.written import Looks, Written
 from experimentstash.record.records import Code, Command, Run, write
 from tests.conftest import PATIENCE, StashUnderTest, git, wait_until
+from tests.made_once import made_once, same_place
 from tests.test_launch_local import WAIT
-from tests.tool_support import as_stash, repository
+from tests.tool_support import as_stash, refresh, repository
 
 SHELL = "entrypoint: sh\ncall: {style: arguments}\nenvironment: {kind: none}\n"
 
 
 @pytest.fixture
-def shell(stash: StashUnderTest) -> StashUnderTest:
+def tmp_path(tmp_path: Path) -> Iterator[Path]:
+    yield from same_place(tmp_path)
+
+
+@pytest.fixture
+def shell(stash: StashUnderTest, tmp_path: Path) -> StashUnderTest:
     """A stash whose tool is a shell in a submodule of its own."""
-    upstream = repository(
-        stash.root.parent / "upstream", {"main.py": "x = 1\n", "params.yaml": "a: 1\n", ".gitignore": "ignored/\n"}
-    )
-    git("-c", "protocol.file.allow=always", "submodule", "add", "-q", str(upstream), "tools/sh", cwd=stash.root)
-    stash.write("conf/tool/sh.yaml", f"path: tools/sh\n{SHELL}")
-    stash.commit()
+    upstream = tmp_path / "upstream"
+
+    def make() -> None:
+        repository(upstream, {"main.py": "x = 1\n", "params.yaml": "a: 1\n", ".gitignore": "ignored/\n"})
+        git("-c", "protocol.file.allow=always", "submodule", "add", "-q", str(upstream), "tools/sh", cwd=stash.root)
+        stash.write("conf/tool/sh.yaml", f"path: tools/sh\n{SHELL}")
+        stash.commit()
+
+    made_once([stash.root, upstream], make)
+    refresh(stash.root, stash.root / "tools" / "sh")
     return stash
 
 
