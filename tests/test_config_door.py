@@ -463,12 +463,14 @@ def test_interpolations_that_double_each_other(
         ("a{at}: '${{.a{last}}}${{oc.select:vars.a{last}}}'", 2**3 - 1, sum(2**at - 1 for at in range(1, 4))),
         ("a{at}: ['{before}', '{before}']", 0, sum(2 ** (at + 1) - 2 for at in range(1, 4))),
         ("a{at}: '\\{before} ${{oc.env:HOME}}'", 1, 3),
+        ("a{at}: '${{oc.env:NOWHERE,x}}${{oc.select:nowhere,vars}}${{vars.${{oc.env:ONE}}}}'", 1, 3),
     ],
 )
 def test_how_many_there_will_be_is_told_as_omegaconf_counts(
     template: str, behind_a_value: int, behind_all: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is foreseen is never more than what then is: nothing is refused that could be done."""
+    monkeypatch.setenv("ONE", "a0")
     values: dict[str, Any] = {"a0": "x"}
     for at in range(1, 4):
         values |= yaml.safe_load(template.format(at=at, last=at - 1, before="${vars.a" + str(at - 1) + "}"))

@@ -199,6 +199,8 @@ def test_defaults_that_are_no_list(plain: StashUnderTest, in_process: InProcess)
 def test_an_organizer_without_its_package(plain: StashUnderTest, in_process: InProcess) -> None:
     plain.write("conf/exp/m.yaml", OVERRIDE.partition("\n")[2])
     check(plain, in_process, ["+exp=m"], "conf/exp/m.yaml", "# @package _global_")
+    plain.write("conf/exp/m.yaml", "params: {a: 1}\n")
+    check(plain, in_process, ["+exp=m"], "conf/exp/m.yaml is not in the global package", "# @package _global_")
 
 
 def test_params_that_are_a_list(plain: StashUnderTest, in_process: InProcess) -> None:

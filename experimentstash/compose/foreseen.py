@@ -11,7 +11,9 @@ from typing import Any
 from experimentstash.base.patterns import regex
 
 # A reference to another value, by its place: `${a.b[0].c}`, `${..c}`, `${oc.select:a.b}`.
-_REFERENCE = regex(r"(?<!\\)\$\{\s*(?:oc\.select:\s*)?(\.*)([\w\-]+(?:\.[\w\-]+|\[[\w\-]+\])*)?")
+_REFERENCE = regex(
+    r"(?<!\\)\$\{(?:\s*(?:oc\.select:\s*)?(?P<dots>\.*)(?P<path>[\w\-]+(?:\.[\w\-]+|\[[\w\-]+\])*)(?=\s*[},]))?"
+)
 _WORD = regex(r"[\w\-]+")
 # References that follow one another are followed so far.
 _DEEPEST = 200
@@ -48,9 +50,11 @@ class Foreseen:
         return sum(self.of((*place, str(key)), depth + 1, is_whole=True) for key in inside)
 
     def _behind(self, reference: re.Match[str], place: Place, depth: int, is_whole: bool) -> int:
-        dots, path = len(reference[1]), _WORD.findall(reference[2] or "")
+        if reference["path"] is None:  # of a resolver, or of what others make its name
+            return 0
+        dots = len(reference["dots"])
         start = place[: max(0, len(place) - dots)] if dots else ()
-        return self.of((*start, *path), depth + 1, is_whole=is_whole)
+        return self.of((*start, *_WORD.findall(reference["path"])), depth + 1, is_whole=is_whole)
 
     def _at(self, place: Place) -> Any:
         value = self._data

@@ -120,6 +120,10 @@ def _missing_config(error: MissingConfigException, stash: Stash, overrides: Sequ
     return StashError(f"There is no {group}={name}.{did_you_mean(name, valid)}{options}")
 
 
+def _not_global(path: str) -> StashError:
+    return StashError(f"{path} is not in the global package.", "begin the file with the line `# @package _global_`")
+
+
 def _composition(error: ConfigCompositionException, stash: Stash, overrides: Sequence[str]) -> StashError:
     text = str(error)
     cause = str(error.__cause__ or "")
@@ -130,6 +134,8 @@ def _composition(error: ConfigCompositionException, stash: Stash, overrides: Seq
         if unknown:
             valid = _keys_of_type(unknown["type"])
             key = _full_key(text) or unknown["key"]
+            if key == "exp":  # below this Hydra puts what is in conf/exp, unless the file says otherwise
+                return _not_global(path)
             return StashError(f"{path}: unknown key {key!r}.{did_you_mean(unknown['key'], valid)}{_listed(valid)}")
         detail = next((line for line in text.splitlines()[1:] if line.strip()), "")
         key = _full_key(text)
@@ -142,7 +148,7 @@ def _composition(error: ConfigCompositionException, stash: Stash, overrides: Seq
     unpackaged = re.search(r"In '(?P<config>exp/[^']+)': Could not override '\S+@exp", text)
     if unpackaged:
         path = _shown(stash, stash.conf / f"{unpackaged['config']}.yaml")
-        return StashError(f"{path} is not in the global package.", "begin the file with the line `# @package _global_`")
+        return _not_global(path)
     if text.startswith("Multiple values for tool"):
         chosen = text.rpartition("override tool: ")[2].strip("'. ")
         return StashError(
