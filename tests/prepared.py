@@ -1,8 +1,7 @@
 """Start the command line from a process that has imported what a command imports: that is most of what it costs.
 
-Nothing of it has run there, and Hydra has yet to look for its plugins. A command is a fork of it, in a session of its
-own, with the arguments, environment, directory and streams that were asked for; from there on it is as
-``python -m experimentstash`` has it.
+No command has run there. A command is a fork of it, in a session of its own, with the arguments, environment,
+directory and streams that were asked for; from there on it is as ``python -m experimentstash`` has it.
 """
 
 from __future__ import annotations
@@ -163,8 +162,8 @@ def _wait_for_child(answers: int) -> bool:
 
 
 def _prepare() -> None:
-    """Import Hydra, its plugins and all of ours; have its parsers learn what each command would teach them anew."""
-    for package in ("hydra._internal.hydra", "hydra.main", "omegaconf"):
+    """Import Hydra, its plugins, submitit and all of ours; have its parsers learn what they otherwise learn each time."""
+    for package in ("hydra._internal.hydra", "hydra.main", "omegaconf", "submitit"):
         importlib.import_module(package)
     import experimentstash
 
