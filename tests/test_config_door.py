@@ -19,6 +19,7 @@ from experimentstash.base.quoting import in_quotes, quoted
 from experimentstash.cli.commands.run import hydra_arguments
 from experimentstash.compose import command_line, interpolations
 from experimentstash.compose.foreseen import Foreseen, place_of
+from experimentstash.compose.hydra_compat import IS_1_3
 from experimentstash.compose.overrides import meant
 from experimentstash.stash.layout import Stash, find_stash
 from tests.conftest import PATIENCE, InProcess, StashUnderTest
@@ -283,12 +284,13 @@ ODD = [
     "a b",
     "it's",
     'a"b',
-    "a\\",
     "a,b",
     "a@b",
     "#a",
     "(a)",
 ]
+if IS_1_3:  # Hydra 1.4 takes no backslash in a name
+    ODD.append("a\\")
 UNUSABLE = ["${x}", "a.yaml", "???"]
 
 
@@ -449,6 +451,8 @@ def test_interpolations_that_double_each_other(
 ) -> None:
     monkeypatch.setattr(interpolations, "LONGEST", 4000)
     plain.write("conf/exp/m.yaml", HEAD + text)
+    if not IS_1_3 and expected == " interpolations to resolve":
+        expected = "more than 4,000 characters"  # OmegaConf 2.4 resolves once what is named twice
     refuses(told, ["+exp=m"], expected)
     code, stdout, _ = told("validate")
     assert code == 1 and expected in stdout

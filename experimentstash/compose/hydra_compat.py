@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
 __all__ = [
+    "IS_1_3",
     "BasicLauncher",
     "BasicSweeper",
     "CachingConfigRepository",
@@ -80,14 +81,14 @@ __all__ = [
 # Set: nothing of what only makes composing fast is used.
 PLAIN_VARIABLE = "EXPERIMENTSTASH_PLAIN_HYDRA"
 _VERSION = tuple(map(int, re.findall(r"\d+", hydra.__version__)[:2]))
-_IS_1_3 = _VERSION < (1, 4)
-if _IS_1_3 and sys.version_info >= (3, 14):
+IS_1_3 = _VERSION < (1, 4)
+if IS_1_3 and sys.version_info >= (3, 14):
     raise StashError(
         f"hydra-core {hydra.__version__} can't start on Python {sys.version_info[0]}.{sys.version_info[1]}.",
         "pip install --pre 'hydra-core>=1.4.0rc3'",
     )
 # How Hydra 1.3 is to behave; 1.4 knows but one way.
-_VERSION_BASE = {"version_base": "1.3"} if _IS_1_3 else {}
+_VERSION_BASE = {"version_base": "1.3"} if IS_1_3 else {}
 # Hydra's own plugins. Its scan executes their modules a second time: a class from before that is another one.
 _PLUGINS = {
     "BasicLauncher": "hydra._internal.core_plugins.basic_launcher",
@@ -108,13 +109,13 @@ def is_fast() -> bool:
 
 def behaving() -> None:
     """Have Hydra behave as this package expects it, where `hydra.main` doesn't see to it."""
-    if _IS_1_3:
+    if IS_1_3:
         version.setbase(*_VERSION_BASE.values())
 
 
 def trusting() -> contextlib.AbstractContextManager[Any]:
     """Let a configuration name what is executed (callbacks, handlers of logs): here it names whole programs anyway."""
-    if _IS_1_3:
+    if IS_1_3:
         return contextlib.nullcontext()
     policy: Any = import_module("hydra.utils")
     trusted: contextlib.AbstractContextManager[Any] = policy.execution_whitelist(policy.UNSAFE_DISABLE_EXECUTION_CHECKS)
@@ -145,10 +146,10 @@ class HydraLoader(ConfigLoaderImpl):
     def loaded(self, **given: Any) -> DictConfig:
         """Compose a configuration. ``given`` are the arguments of `load_configuration`, by name, and maybe more."""
         hydras: Any = super()
-        made: DictConfig = (hydras.load_configuration if _IS_1_3 else hydras._load_configuration)(**given)
+        made: DictConfig = (hydras.load_configuration if IS_1_3 else hydras._load_configuration)(**given)
         return made
 
-    if _IS_1_3:
+    if IS_1_3:
 
         def load_configuration(self, *arguments: Any, **options: Any) -> DictConfig:
             names = ("config_name", "overrides", "run_mode", "from_shell", "validate_sweep_overrides")
@@ -167,7 +168,7 @@ class HydraLoader(ConfigLoaderImpl):
         """
         words = [*map(str, OmegaConf.to_container(master.hydra.overrides.hydra) or ()), *overrides]
         given = {"config_name": master.hydra.job.config_name, "overrides": words, "run_mode": RunMode.RUN}
-        if not _IS_1_3:  # by their aliases they have been replaced already
+        if not IS_1_3:  # by their aliases they have been replaced already
             usual = inspect.signature(ConfigLoaderImpl.load_configuration).parameters.values()
             given = {each.name: each.default for each in usual if each.name != "self"} | given
             given["activate_config_repository"] = False

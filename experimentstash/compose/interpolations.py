@@ -21,6 +21,7 @@ from experimentstash.compose.hydra_compat import bounding, convert_plainly, reso
 MOST, MOST_IN_ALL, LONGEST = 1_000, 10_000, 1 << 20
 # After so many it is told beforehand how many there will be: each takes a good part of a millisecond.
 _ENOUGH_TO_ASK = 100
+_MANY_CONTAINERS, _MOST_CONTAINERS = 1_000, 200_000
 
 
 class _UnderWay(threading.local):
@@ -29,6 +30,7 @@ class _UnderWay(threading.local):
     def __init__(self) -> None:
         self.first: dict[str, Any] = {"value": None, "whole": None}
         self.count = {"value": 0, "whole": 0}
+        self.containers = 0  # of the whole
 
     @contextlib.contextmanager
     def within(self, what: str, node: Any) -> Iterator[None]:
@@ -41,6 +43,15 @@ class _UnderWay(threading.local):
             if is_first:
                 self.first[what] = None
 
+    def enter(self) -> None:
+        """Count one container that is converted, as OmegaConf 2.4 does it again and again where it resolves once."""
+        if self.first["whole"] is None:
+            self.containers = 0
+        self.containers += 1
+        is_told = self.containers == _MANY_CONTAINERS and _foreseen(self.first["whole"], is_whole=True) > MOST_IN_ALL
+        if is_told or self.containers > _MOST_CONTAINERS:
+            raise _too_many(MOST_IN_ALL)
+
     def step(self) -> None:
         """Count one interpolation; InterpolationResolutionError if that is too many, or if there will be too many."""
         for what, most in (("value", MOST), ("whole", MOST_IN_ALL)):
@@ -49,9 +60,11 @@ class _UnderWay(threading.local):
             self.count[what] += 1
             is_told = self.count[what] == _ENOUGH_TO_ASK and _foreseen(node, is_whole=what == "whole") > most
             if is_told or self.count[what] > most:
-                raise InterpolationResolutionError(
-                    f"more than {most:,} interpolations to resolve (do some double others?)"
-                )
+                raise _too_many(most)
+
+
+def _too_many(most: int) -> InterpolationResolutionError:
+    return InterpolationResolutionError(f"more than {most:,} interpolations to resolve (do some double others?)")
 
 
 def _foreseen(node: Any, *, is_whole: bool) -> int:
@@ -83,5 +96,6 @@ def _resolve(self: Container, parse_tree: Any, node: Node, *arguments: Any, **op
 
 def _convert(conf: Container, *arguments: Any, **options: Any) -> Any:
     """Do what OmegaConf does to make plain values of a configuration."""
+    _under_way.enter()
     with _under_way.within("whole", conf):
         return convert_plainly(conf, *arguments, **options)
