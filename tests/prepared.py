@@ -162,7 +162,7 @@ def _wait_for_child(answers: int) -> bool:
 
 
 def _prepare() -> None:
-    """Import Hydra, its plugins, submitit and all of ours; have its parsers learn what they otherwise learn each time."""
+    """Import Hydra, its plugins, submitit and all of ours; have the parsers learn what they learn in each command."""
     for package in ("hydra._internal.hydra", "hydra.main", "omegaconf", "submitit"):
         importlib.import_module(package)
     import experimentstash
