@@ -15,7 +15,9 @@ EVERYTHING = ("-e", ".[dev]")
 NEXT_HYDRA = ("hydra-core>=1.4.0rc3", "omegaconf>=2.4.1rc1", "hydra-submitit-launcher>=1.4.0rc3")
 NEXT_HYDRA += ("hydra-joblib-launcher>=1.4.0rc3", "hydra-optuna-sweeper>=1.4.0rc3")
 # What hangs on Hydra: how a configuration is composed, and how runs are launched.
-ON_HYDRA = "composition config_door hydra_compat hydra_launchers sweep_size zip_sweeps"
+ON_HYDRA = """
+    composition config_door hydra_compat hydra_launchers sweep_size zip_sweeps
+"""
 # The same without what only makes composing fast.
 PLAINLY = "sweep_size zip_sweeps"
 
