@@ -171,3 +171,18 @@ def test_a_hydra_that_this_python_is_too_new_for_is_told() -> None:
     assert done.stderr == (
         "error: hydra-core 1.3.8 can't start on Python 3.14.\n  → pip install --pre 'hydra-core>=1.4.0rc3'\n"
     )
+
+
+@pytest.mark.parametrize(("hydra", "python", "is_told"), [("1.3.8", "3.14", True), ("1.4.0rc3", "3.14", False)])
+def test_a_tool_whose_hydra_its_python_is_too_new_for(
+    stash: StashUnderTest, in_process: InProcess, hydra: str, python: str, is_told: bool
+) -> None:
+    prefix = stash.root.parent / "made"
+    (prefix / "lib" / f"python{python}" / "site-packages" / f"hydra_core-{hydra}.dist-info").mkdir(parents=True)
+    (prefix / "bin").mkdir()
+    (prefix / "bin" / "python").symlink_to(sys.executable)
+    environment = f"environment: {{kind: interpreter, interpreter: {str(prefix / 'bin' / 'python')!r}}}\n"
+    program = stash.add_tool("old", None, f"entrypoint: main.py\ncall: {{style: hydra}}\n{environment}") / "main.py"
+    program.write_text("")
+    told = in_process(stash, "validate").stdout
+    assert (f"its hydra-core {hydra} can't start on its Python {python}" in told) is is_told
