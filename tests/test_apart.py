@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import StashUnderTest, git, wait_until
+from tests.conftest import PATIENCE, StashUnderTest, git, wait_until
 from tests.test_launch_local import WAIT
 from tests.tool_support import repository
 
@@ -189,11 +189,14 @@ def test_a_run_that_goes_on_finds_what_it_left(shell: StashUnderTest) -> None:
     registration = shell.root / "conf/tool/sh.yaml"
     registration.write_text(registration.read_text() + "resume: [again]\n")
     text = 'mkdir -p out; echo $n $2 >> out/log; [ "$2" = again ] || { touch $here/at-$n; sleep 600; }'
-    script(shell, text, "timeout: 0.5s\ngrace: {seconds: 1}\n")
-    done = shell.cli(*TWO)
-    assert done.returncode == 1
+    script(shell, text, "grace: {seconds: 1}\n")
+    process = shell.start(*TWO)
+    for n in (1, 2):
+        wait_until((shell.root.parent / f"here/at-{n}").exists)
+    assert shell.cli("cancel", "--all").returncode == 0
+    assert process.wait(PATIENCE) == 143
     first = shell.record(shell.run_directories()[0])
-    assert first["state"] == "timed_out" and first["collected"] == ["out/log"]
+    assert first["state"] == "cancelled" and first["collected"] == ["out/log"]
     assert Path(first["apart"]["path"]).is_dir()
     log = Path(first["directory"]) / "out/log"
     before = log.read_text()
