@@ -40,11 +40,12 @@ class Prepared:
         self._process = process
 
     @classmethod
-    def start(cls) -> Prepared:
+    def start(cls, package: str = "experimentstash") -> Prepared:
+        """Start one. Of another package than ours it has imported that alone, and runs programs as ``python -c``."""
         ours, theirs = _pair()
         with theirs:
             process = subprocess.Popen(
-                [sys.executable, __file__, str(theirs.fileno())],
+                [sys.executable, __file__, str(theirs.fileno()), package],
                 pass_fds=[theirs.fileno()],
                 # It isn't the first test's alone, nor of what that is about, and doesn't end with that.
                 env={name: value for name, value in os.environ.items() if not name.startswith(_OF_ONE_TEST)},
@@ -181,8 +182,6 @@ def _prepare() -> None:
     config_store.register()
     OverridesParser.create().parse_overrides(["+exp=a/b", "a.b=1,2.5", "~c", "d='${e}'", "f=[1,g]", "h={i: true}"])
     grammar_parser.parse("${a.b}/${oc.env:C,null}-${now:%Y-%m-%d}")
-    gc.collect()
-    gc.freeze()
 
 
 def _leave(code: int) -> None:
@@ -194,10 +193,14 @@ def _leave(code: int) -> None:
     os._exit(code)
 
 
-if __name__ == "__main__":
-    _prepare()
-    ask, asked = _pair()
-    _next_command(socket.socket(fileno=int(sys.argv[1])), asked)
+def _run_program(program: str) -> None:
+    """Do what ``python -c`` does."""
+    sys.argv[:2] = ["-c"]
+    exec(program, {"__name__": "__main__"})
+
+
+def _run_command(ask: socket.socket) -> None:
+    """Do what ``python -m experimentstash`` does, and have what it starts of its own started from here."""
     adding = importlib.import_module("experimentstash.tools.adding")
     adding.run = checking_from(functools.partial(Prepared, ask), adding.run)
     try:
@@ -206,3 +209,19 @@ if __name__ == "__main__":
         if not isinstance(end.code, int):
             raise
         _leave(end.code)
+
+
+if __name__ == "__main__":
+    _, descriptor, package = sys.argv
+    if package == "experimentstash":
+        _prepare()
+    else:
+        importlib.import_module(package)
+    gc.collect()
+    gc.freeze()
+    ask, asked = _pair()
+    _next_command(socket.socket(fileno=int(descriptor)), asked)
+    if package == "experimentstash":
+        _run_command(ask)
+    else:
+        _run_program(sys.argv[1])

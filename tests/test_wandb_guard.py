@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import functools
 import os
 import shutil
 import signal
@@ -27,6 +28,7 @@ from experimentstash.adapters.wandb.sync import Status
 from experimentstash.record import records
 from experimentstash.stash.schema import WandbConfig, WandbMode
 from tests.conftest import PATIENCE
+from tests.prepared import Prepared
 from tests.wandb_server import API_KEY, ServerRun, WandbServer
 
 TOOL = """
@@ -90,6 +92,12 @@ def environment(server: WandbServer, home: Path, **more: str) -> dict[str, str]:
     return {**plain, **server.environment(), "HOME": str(home), **more}
 
 
+@functools.cache
+def tools() -> Prepared:
+    """Return a process that has imported wandb, which is most of what these tools cost."""
+    return Prepared.start("wandb")
+
+
 def run_tool(how: str, directory: Path, variables: dict[str, str], python: str = sys.executable) -> int:
     """Run the tool as our own supervisor would, and return the exit code as a shell has it."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -106,9 +114,13 @@ def run_tool(how: str, directory: Path, variables: dict[str, str], python: str =
         slurm=False,
     )
     process_environment = {name: value for name, value in {**variables, **added}.items() if name not in removed}
+    if python == sys.executable:
+        done = tools().run([TOOL, how], directory, process_environment, PATIENCE)
+        (directory / "output.log").write_text(done.stdout + done.stderr)
+        return 128 - done.returncode if done.returncode < 0 else done.returncode
     with open(directory / "output.log", "wb") as log:
         code = subprocess.run(
-            [python, "-c", TOOL, how], env=process_environment, stdout=log, stderr=log, cwd=directory, timeout=90
+            [python, "-c", TOOL, how], env=process_environment, stdout=log, stderr=log, cwd=directory, timeout=PATIENCE
         ).returncode
     return 128 - code if code < 0 else code
 
@@ -132,6 +144,7 @@ class World:
 def world(base: Path, mode: str, python: str = sys.executable) -> Iterator[World]:
     home = base / "home"
     home.mkdir(parents=True)
+    tools()  # one for all threads
     with WandbServer() as server, concurrent.futures.ThreadPoolExecutor(5) as pool:
         # The server gets a part of the history before the tool ends, and not the rest.
         variables = environment(server, home, TEST_MODE=mode, WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL="1.2")
@@ -145,7 +158,7 @@ def world(base: Path, mode: str, python: str = sys.executable) -> Iterator[World
                     base / ending.how,
                     exit_code=code,
                     preempted=ending.preempted,
-                    timeout=30,
+                    timeout=PATIENCE,
                     environment=variables,
                 )
                 for _ in range(2)
@@ -157,7 +170,7 @@ def world(base: Path, mode: str, python: str = sys.executable) -> Iterator[World
         synced = []
         for _ in range(2):
             server.operations.clear()
-            synced.append(wandb_sync.sync(directories.values(), timeout=60, environment=variables))
+            synced.append(wandb_sync.sync(directories.values(), timeout=PATIENCE, environment=variables))
         yield World(
             server,
             directories,
@@ -277,7 +290,7 @@ def faulty(killed_online: tuple[Path, WandbServer], tmp_path_factory: pytest.Tem
             left = uploaders(base)
         ending, was_marked = wandb_runs.ending(run), run.is_synced
         with WandbServer() as server:
-            (result,) = wandb_sync.sync([directory], timeout=30, environment=environment(server, base))
+            (result,) = wandb_sync.sync([directory], timeout=PATIENCE, environment=environment(server, base))
             sent = server.only_run()
         return Faulty(outcome, seconds, left, ending, was_marked, result, sent)
 
@@ -323,7 +336,7 @@ def test_what_has_arrived_is_not_sent_again(
     (run,) = wandb_runs.find(directory)
     with WandbServer() as server:
         deliver(server, run, 5)
-        assert finish(directory, environment(server, home), timeout=30).delivered
+        assert finish(directory, environment(server, home), timeout=PATIENCE).delivered
         sent = server.only_run()
     assert (sent.state, sent.exit_code, sent.steps(), sent.duplicates) == ("failed", 137, list(range(8)), 0)
 
@@ -342,7 +355,7 @@ def test_a_sync_that_was_cut_off_goes_on_where_it_stopped(tmp_path: Path, offlin
     run.mark.unlink()  # wandb's note of a sync that has begun is still there
     with WandbServer() as server:
         deliver(server, run, 3)
-        (result,) = wandb_sync.sync([directory], timeout=30, environment=environment(server, home))
+        (result,) = wandb_sync.sync([directory], timeout=PATIENCE, environment=environment(server, home))
         assert (result.status, result.reason) == (Status.SENT, None)
         sent = server.only_run()
     assert (sent.state, sent.exit_code, sent.steps(), sent.duplicates) == ("failed", 137, list(range(8)), 0)
@@ -365,7 +378,7 @@ def test_a_damaged_log_is_uploaded_but_for_its_damage(tmp_path: Path, offline: W
     content[middle.start + 10] ^= 0xFF
     run.log.write_bytes(content)
     with WandbServer() as server:
-        (result,) = wandb_sync.sync([directory], timeout=30, environment=environment(server, home))
+        (result,) = wandb_sync.sync([directory], timeout=PATIENCE, environment=environment(server, home))
         assert (result.status, result.reason) == (Status.SENT, None)
         sent = server.only_run()
     assert (sent.state, sent.exit_code, sent.steps(), sent.duplicates) == ("finished", 0, list(range(8)), 0)
@@ -380,7 +393,7 @@ def test_a_run_whose_log_never_reached_the_disk_still_ends(
     run.log.write_bytes(b"")  # as wandb before 0.31 leaves it; where the run is stands only in the tool's output
     with WandbServer() as server:
         deliver(server, run, 2)
-        outcome = finish(directory, environment(server, home), timeout=30)
+        outcome = finish(directory, environment(server, home), timeout=PATIENCE)
         assert outcome.delivered, outcome.note
         sent = server.only_run()
         assert wandb_finish.finish(directory, exit_code=1, preempted=False, timeout=1) == []
@@ -400,7 +413,7 @@ def test_a_run_that_is_still_going_is_left_alone(tmp_path: Path, home: Path) -> 
         (run,) = wandb_runs.find(tmp_path / "run")
         (outcome,) = wandb_finish.finish(tmp_path / "run", exit_code=1, preempted=False, timeout=2)
         assert outcome.exit_code is None and outcome.note and "still writes" in outcome.note
-        (result,) = wandb_sync.sync([tmp_path / "run"], timeout=30, environment=variables)
+        (result,) = wandb_sync.sync([tmp_path / "run"], timeout=PATIENCE, environment=variables)
         assert result.status is Status.UNFINISHED
         assert server.operations == []
         kill_writer(run.log)
@@ -418,7 +431,7 @@ def test_a_run_that_is_still_going_is_left_alone(tmp_path: Path, home: Path) -> 
         )
         records.write(recorded)
         wandb_runs.wait_until_closed([run], 5)
-        (result,) = wandb_sync.sync([tmp_path / "run"], timeout=30, environment=variables)
+        (result,) = wandb_sync.sync([tmp_path / "run"], timeout=PATIENCE, environment=variables)
         assert (result.status, result.reason) == (Status.SENT, None)
         assert (server.only_run().state, server.only_run().exit_code) == ("failed", 1)
 
@@ -452,7 +465,10 @@ def test_twenty_runs_are_one_process_and_one_bad_log_spoils_none(tmp_path: Path,
     lines: list[str] = []
     with WandbServer() as server:
         results = wandb_sync.sync(
-            [*directories, tmp_path / "none"], timeout=60, report=lines.append, environment=environment(server, home)
+            [*directories, tmp_path / "none"],
+            timeout=PATIENCE,
+            report=lines.append,
+            environment=environment(server, home),
         )
     assert [result.directory for result in results] == directories
     statuses = [result.status for result in results]
@@ -466,7 +482,7 @@ def test_twenty_runs_are_one_process_and_one_bad_log_spoils_none(tmp_path: Path,
 def test_no_wandb_starts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for owner, name in ((subprocess, "Popen"), (os, "posix_spawn"), (os, "fork")):
         monkeypatch.delattr(owner, name)
-    assert wandb_finish.finish(tmp_path, exit_code=1, preempted=False, timeout=30) == []
+    assert wandb_finish.finish(tmp_path, exit_code=1, preempted=False, timeout=PATIENCE) == []
 
 
 def test_nothing_raises(tmp_path: Path) -> None:
