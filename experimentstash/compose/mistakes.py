@@ -145,7 +145,7 @@ def _composition(error: ConfigCompositionException, stash: Stash, overrides: Seq
         elif not key:  # which one it is, neither Hydra nor OmegaConf says
             key, detail = _list_or_mapping(stash.conf / f"{composing['config']}.yaml", detail)
         return StashError(f"{path}: {key}: {detail}.")
-    unpackaged = re.search(r"In '(?P<config>exp/[^']+)': Could not override '\S+@exp", text)
+    unpackaged = re.search(r"In '(?P<config>exp/[^']+)': .*'\S+@exp\b", text, re.DOTALL)
     if unpackaged:
         path = _shown(stash, stash.conf / f"{unpackaged['config']}.yaml")
         return _not_global(path)
