@@ -118,7 +118,7 @@ def test_in_a_registration(plain: StashUnderTest, in_process: InProcess, text: s
             ["command line: tool.call.style=option: ", "[hydra, options, argparse, click, "],
         ),
         (["+exp=fig/good", "params.say=[a"], ["The override 'params.say=[a' can't be read", "quote values"]),
-        (["fig/good"], ["'fig/good' can't be read"]),
+        (["fig/good"], ["There is no verb 'fig/good'"]),
         (["+exp=fig/good", "params.sleep=1,2"], ["params.sleep=1,2 has several values", "add -m"]),
         (["+exp=fig/good,other"], ["+exp=fig/good,other has several values", "add -m"]),
         (["+exp=fig/good", "+params.a=${nokey}"], ["params.a: Interpolation key 'nokey' not found"]),
