@@ -334,7 +334,8 @@ def _discard(session: Session, seen: Circumstances, *, whatever_was_there: bool 
             (folders[0] / name).unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         for folder in folders:
-            folder.rmdir()
+            with contextlib.suppress(FileNotFoundError):  # so far it has not come
+                folder.rmdir()
 
 
 def as_request(stash: Stash, job: Job, seen: Circumstances) -> Request:
