@@ -339,12 +339,12 @@ def test_a_supervisor_that_cannot_go_on_leaves_nothing_unwatched(here: Stash) ->
         "signal.signal(signal.SIGPROF, give_up)\n"
         "execute.execute(records.read(Path(sys.argv[1])), show_output=False)"
     )
-    run = steady(here, "--ignore", "--children", 1, "--stubborn-children", grace=60.0)
+    run = steady(here, "--ignore", "--children", 1, "--stubborn-children", grace=2 * PATIENCE)
     with running(run, program=("-c", program)) as one:
         wait_until(lambda: is_ready(run))
         tree = wait_until(lambda: len(found := procfs.descendants(one.process.pid)) == 4 and found)
         one.process.send_signal(signal.SIGPROF)
-        data = one.end(10)
+        data = one.end()
     assert not any(is_alive(pid) for pid in tree)
     assert one.process.returncode == 1 and one.stderr.endswith("RuntimeError: the program around it gives up\n")
     assert (data["state"], data["reason"]) == ("failed", "the program around it gives up")

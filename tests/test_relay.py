@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from experimentstash.base.tail import Relay
-from tests.conftest import wait_until
+from tests.conftest import PATIENCE, wait_until
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_everything_is_shown_however_slow_the_reader(tmp_path: Path, pipe: tuple
     consumer = threading.Thread(target=lambda: found.append(read(reader, len(content))))
     consumer.start()
     relay.finish()
-    consumer.join(10)
+    consumer.join(PATIENCE)
     assert found == [content]
 
 
@@ -73,7 +73,7 @@ def test_a_reader_that_stops_does_not_stop_the_writer(tmp_path: Path, pipe: tupl
     consumer = threading.Thread(target=read, args=(reader, 1_000_000))
     consumer.start()
     relay.finish()
-    consumer.join(10)
+    consumer.join(PATIENCE)
     assert not consumer.is_alive()
 
 

@@ -517,7 +517,7 @@ def test_cancel_reaches_a_suspended_run(here: Stash) -> None:
         ready(one)
         one.process.send_signal(signal.SIGTSTP)
         wait_until(lambda: Path(f"/proc/{one.process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T")
-        done = command_line(here).cli("cancel", run.id, timeout=20)
+        done = command_line(here).cli("cancel", run.id)
         assert done.returncode == 0 and one.end()["state"] == "cancelled"
     assert (run.path / "saved").read_text() == "SIGTERM\n"
 

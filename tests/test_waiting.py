@@ -50,7 +50,7 @@ def test_ctrl_c_while_an_environment_is_made(slow: StashUnderTest, how: list[str
 
 def test_what_takes_long_is_told_at_a_terminal(tmp_path: Path) -> None:
     reader, terminal = pty.openpty()
-    done = subprocess.run([sys.executable, "-c", COUNTING], stdout=subprocess.PIPE, stderr=terminal, timeout=30)
+    done = subprocess.run([sys.executable, "-c", COUNTING], stdout=subprocess.PIPE, stderr=terminal, timeout=PATIENCE)
     os.close(terminal)
     os.close(reader)
     assert done.stdout == b"2,000 jobs are frozen \xe2\x80\xa6\n"

@@ -15,6 +15,7 @@ from experimentstash.adapters.wandb import log as wandb_log
 from experimentstash.adapters.wandb import log_records as wandb_records
 from experimentstash.adapters.wandb import runs as wandb_runs
 from experimentstash.adapters.wandb.runs import WandbRun
+from tests.conftest import PATIENCE
 
 BLOCK = wandb_log.BLOCK
 # Sizes around the edges of a block are where mistakes would be.
@@ -179,7 +180,7 @@ EXIT_CODES = [0, 1, 3, 127, 128, 137, 255, 256, -1, -9, 2**31 - 1, -(2**31)]
 PROTOBUF = """
 import sys
 from wandb.proto.wandb_internal_pb2 import Record
-from experimentstash import wandb_records as ours
+from experimentstash.adapters.wandb import log_records as ours
 
 for code in eval(sys.argv[1]):
     for number in (0, 1, 127, 128, 2**40):
@@ -230,7 +231,7 @@ print("agreed")
 
 def test_real_protobuf_agrees_in_both_directions() -> None:
     command = [sys.executable, "-c", PROTOBUF, repr(EXIT_CODES)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert done.stdout.strip() == "agreed", done.stderr
 
 

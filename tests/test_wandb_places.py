@@ -40,7 +40,10 @@ if "quiet" in how:
 run = wandb.init(project="stash", config={"n": n}, **options)
 run.log({"loss": float(n)})
 if "killed" in how:
-    time.sleep(2.5)  # wandb has put its records on disk by then
+    log = os.path.join(os.path.dirname(run.dir), f"run-{run.id}.wandb")
+    until = time.monotonic() + 300
+    while b"loss" not in open(log, "rb").read() and time.monotonic() < until:  # wandb has yet to write it
+        time.sleep(0.02)
     os.kill(os.getpid(), signal.SIGKILL)
 if "waits" in how:
     open(os.path.join(run_directory, "at work"), "w").close()

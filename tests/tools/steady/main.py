@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -76,7 +77,9 @@ if arguments.wandb:
 
     history = wandb.init()
     history.log({"line": -1})
-    time.sleep(1.2)  # wandb writes to its log once a second
+    log = pathlib.Path(history.dir).parent / f"run-{history.id}.wandb"
+    while b"line" not in log.read_bytes():  # wandb writes to it once a second
+        time.sleep(0.02)
 try:
     if arguments.ready:
         with open(arguments.ready + ".part", "w") as stream:
