@@ -46,8 +46,9 @@ _LAST_QUESTION = 15.0
 # Seconds for which SLURM must say that a job is over before what it hasn't left is missed: file systems are slow, and a
 # job that is preempted may go back into the queue.
 _SETTLED = 10.0
-# Of the settings of submitit's executors, those with which they are made.
-_OF_THE_EXECUTOR = {"submitit_folder", "max_num_timeout"}
+# Of the settings of submitit's executors, those with which they are made; `python` is one since Hydra 1.4.
+_OF_EACH_EXECUTOR = ("max_num_timeout", "python")
+_OF_THE_EXECUTOR = {"submitit_folder", *_OF_EACH_EXECUTOR}
 
 
 def launch(
@@ -93,7 +94,11 @@ def _submit(
         executor = submitit.AutoExecutor(
             folder=settings["submitit_folder"],
             cluster=stock._EXECUTOR,
-            **{f"{stock._EXECUTOR}_{name}": settings[name] for name in ("max_num_timeout",) if name in settings},
+            **{
+                f"{stock._EXECUTOR}_{name}": settings[name]
+                for name in _OF_EACH_EXECUTOR
+                if settings.get(name) is not None
+            },
         )
         executor.update_parameters(
             **{
