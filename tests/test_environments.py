@@ -202,8 +202,9 @@ def test_making_an_environment_leaves_no_trace(tool: Path, home: Path, ignored: 
     git(stash, "add", "-A")
     git(stash, "commit", "-qm", "x")
     before = files_in(tool)
-    assert imports(made(recipe_of(tool, home)), "tool")
+    recipe = made(recipe_of(tool, home))
     assert files_in(tool) == before
+    assert imports(recipe, "tool")
     assert "egg-info" not in (stash / ".git" / "info" / "exclude").read_text()
 
 
