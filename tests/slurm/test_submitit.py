@@ -268,8 +268,9 @@ def test_what_is_asked_for_beats_the_environment(plain: StashUnderTest) -> None:
     for line in ("--partition=main\n", "--time=60\n", "--signal=TERM@90\n", "--account=root\n"):
         assert f"#SBATCH {line}" in text
     job = script.name.partition("_")[0]
-    shown = slurm("sacct", "-n", "-X", "-P", "-j", job, "-o", "Partition,Timelimit,Account")
-    assert set(shown.split()) == {"main|01:00:00|root"}
+    asking = ("sacct", "-n", "-X", "-P", "-j", job, "-o", "Partition,Timelimit,Account")
+    # Its database hears of a job's end before it hears of all that the job was.
+    eventually(lambda: set(slurm(*asking).split()) == {"main|01:00:00|root"})
 
 
 def test_what_is_recorded_is_what_its_jobs_ask_for(plain: StashUnderTest) -> None:
