@@ -34,7 +34,7 @@ class Receiver:
     """A tool that reads its command line with a library. Many runs of it are planned in this process."""
 
     def __init__(self, stash: StashUnderTest, library: str, style: str) -> None:
-        self.stash, self.library = stash, library
+        self.stash, self.reader = stash, library
         self.place = "train" if library == "gin" else ""
         self.entrypoint = f"with_{library}.py"
         self.directory = stash.add_tool("tool", None, f"entrypoint: {self.entrypoint}\ncall: {{style: {style}}}")
@@ -82,11 +82,11 @@ class Receiver:
         recorded = recorded[self.place] if self.place else recorded
         argv = planned.command.argv
         start = next(number for number, word in enumerate(argv) if word.endswith(self.entrypoint))
-        got = received(self.library, argv[start + 1 :])
+        got = received(self.reader, argv[start + 1 :])
         wrong = [] if recorded.keys() == {key.partition(".")[0] for key in asked} else [("keys", list(recorded))]
         for key, value in asked.items():
-            said, arrived = _inside(recorded, key), got[spelled(self.library, key)]
-            expected = {**defaults(self.library)[key], **said} if _is_completed(self.library, key) else said
+            said, arrived = _inside(recorded, key), got[spelled(self.reader, key)]
+            expected = {**defaults(self.reader)[key], **said} if _is_completed(self.reader, key) else said
             if not (same(said, value) and same(arrived, expected)):
                 wrong.append((key, value, said, arrived))
         return wrong

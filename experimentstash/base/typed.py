@@ -1,4 +1,4 @@
-"""Plain data from outside, as our dataclasses of `light` say that it is; what isn't is refused, with its place.
+"""Plain data from outside, as our light dataclasses say that it is; what isn't is refused, with its place.
 
 Standard library only, and light: every job reads records through this door.
 """
@@ -222,7 +222,7 @@ BASIC: dict[str, Callable[[Any, str], Any]] = {
 
 
 def builder(kind: type[Any], known: Mapping[str, Callable[[Any, str], Any]]) -> Callable[[Any, str], Any]:
-    """Return what makes an object of a class of `light` of plain data; keys that it doesn't know are passed over."""
+    """Return what makes an object of a light dataclass of plain data; keys that it doesn't know are passed over."""
     checks = [
         (field, checker(annotation, known), _as_they_are(annotation))
         for field, annotation in kind.__annotations__.items()

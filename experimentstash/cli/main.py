@@ -90,7 +90,7 @@ def _dispatch(arguments: list[str]) -> int:
         if found is not None:
             print(*found, sep="\n", end="\n" if found else "")
             return 0
-    if arguments[0] == "help" or {"-h", "--help"} & set(arguments):
+    if first == "help" or {"-h", "--help"} & set(arguments):
         from experimentstash.cli import overview
 
         told = overview.asked(arguments)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from experimentstash.adapters.git.root import root_of
 from experimentstash.base.files import read_text
 from experimentstash.base.patterns import regex
 from experimentstash.base.process import CommandError
@@ -21,7 +22,7 @@ def elsewhere(run: Run) -> str | None:
     code = run.code
     if code is None or code.commit is None or code.snapshot is not None:
         return None
-    root = _root(code.path)
+    root = root_of(code.path)
     now = None if root is None else _head(root)
     if root is None or now in (None, code.commit):
         return None
@@ -29,14 +30,6 @@ def elsewhere(run: Run) -> str | None:
     if is_stashs and _is_same(Path(root), code.commit, str(now), os.path.relpath(code.path, root)):
         return None
     return now
-
-
-def _root(directory: str) -> str | None:
-    while not os.path.exists(os.path.join(directory, ".git")):
-        directory, before = os.path.dirname(directory), directory
-        if directory == before:
-            return None
-    return directory
 
 
 def _head(root: str) -> str | None:

@@ -30,8 +30,6 @@ from experimentstash.stash.organizers import Organizer
 from experimentstash.stash.schema import CallConfig, CallStyle, ToolConfig
 from experimentstash.tools import transaction
 
-# Seconds that an interpreter may take to say where it would find a module.
-_PATIENCE = 60.0
 _FILE_IN_FRONT = regex(
     r"(?P<where>conf/[^\n]+?\.yaml)(?:(?:, line (?P<line>\d+))?:| (?=adds|chooses|is)) ?(?P<what>.*)", re.DOTALL
 )

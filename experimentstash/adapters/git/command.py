@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from experimentstash.adapters.git.root import root_of
 from experimentstash.base import files
 from experimentstash.base.dataclass_light import dataclass, replace
 from experimentstash.base.errors import EXIT_NOT_FOUND, StashError
@@ -131,12 +132,8 @@ def environment() -> dict[str, str]:
 
 def toplevel(directory: Path) -> Path | None:
     """Return the root of the checkout that ``directory`` is in, without asking git; None outside one."""
-    place = str(directory)  # a sweep asks for each of its jobs: without making a path of each directory above
-    while not os.path.exists(os.path.join(place, ".git")):
-        place, before = os.path.dirname(place), place
-        if place == before:
-            return None
-    return Path(place)
+    root = root_of(str(directory))
+    return None if root is None else Path(root)
 
 
 def status(directory: Path) -> Status | None:

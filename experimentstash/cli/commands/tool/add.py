@@ -107,9 +107,7 @@ def main(given: argparse.Namespace) -> int:
     if others:
         more = f" and {len(others) - _MOST_OTHERS} more" if len(others) > _MOST_OTHERS else ""
         say(f"note: --entrypoint could also be: {', '.join(others[:_MOST_OTHERS])}{more}")
-    values = "".join(f" {each}=…" for each in added.needs)
-    print(f"Run it:    python -m experimentstash +exp={added.experiment}{values}")
-    print(f"Commit it: {commit_command(f'Add the tool {added.name}', added.to_commit)}")
+    _print_what_is_next(added)
     return 0
 
 
@@ -145,10 +143,14 @@ def _add_installed(stash: Stash, given: argparse.Namespace, interpreter: Path | 
     print(f"  would execute {added.command}" if added.command else f"  needs         {', '.join(added.needs)}")
     if added.package.editable is None and added.package.unknown is not None:
         say(f"note: {added.package.unknown}; each run records which packages there are")
+    _print_what_is_next(added)
+    return 0
+
+
+def _print_what_is_next(added: adding.Added | adding_installed.AddedPackage) -> None:
     values = "".join(f" {each}=…" for each in added.needs)
     print(f"Run it:    python -m experimentstash +exp={added.experiment}{values}")
     print(f"Commit it: {commit_command(f'Add the tool {added.name}', added.to_commit)}")
-    return 0
 
 
 def _ask_entrypoint(detected: Detection, problem: Callable[[str], StashError | None]) -> str:

@@ -1,0 +1,14 @@
+"""Where a checkout begins, told without asking git: light, because every job asks."""
+
+from __future__ import annotations
+
+import os
+
+
+def root_of(directory: str) -> str | None:
+    """Return the root of the checkout that ``directory`` is in; None outside one."""
+    while not os.path.exists(os.path.join(directory, ".git")):
+        directory, before = os.path.dirname(directory), directory
+        if directory == before:
+            return None
+    return directory
