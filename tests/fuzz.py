@@ -32,8 +32,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # when it is ru
 
 from experimentstash.adapters.git import submodules
 from experimentstash.adapters.slurm import query as slurm_query
-from experimentstash.adapters.slurm import task_file
-from experimentstash.adapters.slurm.client import Job
 from experimentstash.adapters.wandb import finish as wandb_finish
 from experimentstash.adapters.wandb import log as wandb_log
 from experimentstash.adapters.wandb import log_records as wandb_records
@@ -43,7 +41,8 @@ from experimentstash.cli import main as cli
 from experimentstash.code import worktrees
 from experimentstash.execute.execute import MARKER
 from experimentstash.launch.continuing import command_line
-from experimentstash.record import records
+from experimentstash.record import job_array, records
+from experimentstash.record.job_array import Job
 from experimentstash.record.records import Code, Command, Process, Queued, Run, State, Supervisor
 from experimentstash.stash.layout import Stash
 from experimentstash.tools import journal, unpacking
@@ -801,7 +800,7 @@ def notes(chance: random.Random, place: Place) -> None:
             tasks.parent.mkdir(exist_ok=True)
             tasks.write_bytes(odd_json(chance, [[str(place.run.path)], ["/x", "/y"]]))
             with contextlib.suppress(StashError):
-                task_file.read(tasks, chance.choice((0, 1, 2, 99)))
+                job_array.read(tasks, chance.choice((0, 1, 2, 99)))
         case 1:
             folder = place.root / ".experimentstash" / "places"
             folder.mkdir(parents=True, exist_ok=True)

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from experimentstash.adapters.slurm import client as slurm_client
-from experimentstash.adapters.slurm.client import Job
 from experimentstash.base.errors import StashError
 from experimentstash.launch.slurm import submit as launch_slurm
 from experimentstash.record import attempts, records
+from experimentstash.record.job_array import Job
 from experimentstash.record.records import Run, State
 from experimentstash.runs.cancelling import cancel
 from experimentstash.stash.layout import Stash

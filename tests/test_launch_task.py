@@ -14,10 +14,9 @@ from pathlib import Path
 import pytest
 
 from experimentstash.adapters import procfs
-from experimentstash.adapters.slurm import task_file
 from experimentstash.base.errors import StashError
 from experimentstash.launch.slurm import batch
-from experimentstash.record import attempts, records
+from experimentstash.record import attempts, job_array, records
 from experimentstash.record.records import Queued, Run, State
 from experimentstash.stash.layout import Stash
 from tests.conftest import PATIENCE, wait_until
@@ -40,7 +39,7 @@ def queued(stash: Stash, *scripts: str, array: str = "array.json") -> list[Run]:
     for run in found:
         run.command.cwd = run.directory
         records.write(run)
-    task_file.write(path, [found])
+    job_array.write(path, [found])
     return found
 
 
@@ -238,7 +237,7 @@ def test_a_tasks_file_that_says_nothing(here: Stash) -> None:
         assert process.returncode == 2
     assert states(runs) == ["queued"]
     with pytest.raises(StashError):  # whoever cancels one of them must not take it for alone
-        task_file.others(runs[0])
+        job_array.others(runs[0])
 
 
 @pytest.mark.parametrize("state", [State.LOST, State.CANCELLED, State.FAILED])

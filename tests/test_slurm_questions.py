@@ -14,15 +14,15 @@ import pytest
 
 from experimentstash.adapters.slurm import client as slurm_client
 from experimentstash.adapters.slurm import job as slurm
-from experimentstash.adapters.slurm import job_terms, task_file
+from experimentstash.adapters.slurm import job_terms
 from experimentstash.adapters.slurm import query as slurm_query
 from experimentstash.adapters.slurm import reasons as slurm_reasons
-from experimentstash.adapters.slurm.client import Job
 from experimentstash.adapters.slurm.job_end import Watch
 from experimentstash.adapters.slurm.query import GONE, LEFT, Enquiry, Word
 from experimentstash.adapters.this_process import supervisor_here
 from experimentstash.base.errors import StashError
-from experimentstash.record import attempts, records
+from experimentstash.record import attempts, job_array, records
+from experimentstash.record.job_array import Job
 from experimentstash.record.records import Queued, Run, State
 from experimentstash.runs import runs
 from experimentstash.stash.layout import Stash
@@ -300,8 +300,8 @@ def queued(stash: Stash, number: int = 2, *, cluster: str | None = "test") -> li
     found = [freeze(stash, ["true"]) for _ in range(number)]
     array = stash.root / ".slurm" / "0-0.json"
     array.parent.mkdir()
-    task_file.write(array, [[run] for run in found])
-    slurm.note_submitted(array, Job("5", cluster))
+    job_array.write(array, [[run] for run in found])
+    job_array.note_submitted(array, Job("5", cluster))
     for task, run in enumerate(found):
         run.state, run.queued, run.supervisor = State.QUEUED, Queued(str(array), task), supervisor_here()
         run.supervisor.pid, run.supervisor.start_time = 1, 1  # who submitted it has gone

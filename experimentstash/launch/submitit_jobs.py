@@ -19,7 +19,6 @@ from hydra.core.utils import JobReturn, JobStatus
 from experimentstash.adapters.slurm import client as slurm_client
 from experimentstash.adapters.slurm import job as slurm
 from experimentstash.adapters.slurm import query as slurm_query
-from experimentstash.adapters.slurm.client import Job
 from experimentstash.adapters.slurm.job_output import last_words
 from experimentstash.adapters.slurm.query import GONE, LEFT, Enquiry, Word
 from experimentstash.base.errors import StashError
@@ -29,6 +28,7 @@ from experimentstash.compose.hydra_compat import singletons
 from experimentstash.launch import jobs, session
 from experimentstash.launch.slurm.hopeless import Hopeless
 from experimentstash.record import records, transitions
+from experimentstash.record.job_array import Job
 from experimentstash.record.records import Run, State
 from experimentstash.runs import runs
 from experimentstash.runs.summary import count

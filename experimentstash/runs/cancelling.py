@@ -14,15 +14,14 @@ from pathlib import Path
 from experimentstash.adapters import procfs
 from experimentstash.adapters.procfs import Identity
 from experimentstash.adapters.slurm import job as slurm
-from experimentstash.adapters.slurm import task_file
-from experimentstash.adapters.slurm.client import Job
 from experimentstash.adapters.slurm.query import Enquiry
 from experimentstash.base.dataclass_light import dataclass, field
 from experimentstash.base.durations import describe
 from experimentstash.base.errors import EXIT_INTERRUPTED, StashError
 from experimentstash.execute.execute import GRACE_HERE, GRACE_IN_JOB, Execution
 from experimentstash.execute.supervision import KILL_PATIENCE
-from experimentstash.record import attempts, records
+from experimentstash.record import attempts, job_array, records
+from experimentstash.record.job_array import Job
 from experimentstash.record.records import Run, State
 from experimentstash.runs.runs import is_local, is_supervised_by, look, slurm_job, unknowable
 from experimentstash.stash.layout import Stash
@@ -133,7 +132,7 @@ class _Asking:
         by_cluster: dict[str | None, list[Job]] = {}
         for job, together in by_job.items():
             try:
-                if any(_is_to_go_on(path, together[0]) for path in task_file.others(together[0])):
+                if any(_is_to_go_on(path, together[0]) for path in job_array.others(together[0])):
                     self._close(together, BEFORE_ITS_TURN)
                 else:
                     by_cluster.setdefault(job.cluster, []).append(job)
@@ -158,7 +157,7 @@ class _Asking:
     def _without_strangers(self, together: Sequence[Run], where: str | None) -> list[Run]:
         """Return the runs whose jobs are theirs, or no longer known; of the others it is said."""
         scripts = {
-            job.id: slurm.script_of(Path(run.queued.array))
+            job.id: job_array.script_of(Path(run.queued.array))
             for run in together
             if run.queued is not None and (job := slurm_job(run)) is not None
         }
@@ -187,7 +186,7 @@ class _Asking:
                 )
                 continue
             try:
-                way = "shared" if task_file.others(run) else "own"
+                way = "shared" if job_array.others(run) else "own"
             except StashError as error:
                 self._refuse([run], error)
                 continue

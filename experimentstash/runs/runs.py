@@ -15,10 +15,7 @@ from pathlib import Path
 
 from experimentstash.adapters import procfs
 from experimentstash.adapters.procfs import Identity
-from experimentstash.adapters.slurm import job as slurm
 from experimentstash.adapters.slurm import query as slurm_query
-from experimentstash.adapters.slurm import task_file
-from experimentstash.adapters.slurm.client import Job
 from experimentstash.adapters.slurm.job_output import last_words
 from experimentstash.adapters.slurm.query import Enquiry, Word
 from experimentstash.base.errors import StashError
@@ -37,7 +34,8 @@ from experimentstash.execute.execute import (
     recover_copy,
 )
 from experimentstash.execute.supervision import KILL_PATIENCE
-from experimentstash.record import attempts, records, run_places, transitions
+from experimentstash.record import attempts, job_array, records, run_places, transitions
+from experimentstash.record.job_array import Job
 from experimentstash.record.records import FILE_NAME, Run, State, Supervisor
 from experimentstash.stash.layout import ROOT_VARIABLE, Stash
 
@@ -229,7 +227,7 @@ def slurm_job(run: Run) -> Job | None:
     """Return the SLURM job that a run is, was or will be executed in; None if there is none, or not yet."""
     if run.state is State.QUEUED and run.queued is not None:
         path = Path(run.queued.array)
-        array = slurm.submitted(path) if task_file.is_of(run, path) else None
+        array = job_array.submitted(path) if job_array.is_of(run, path) else None
         return None if array is None else Job(f"{array.id}_{run.queued.task}", array.cluster)
     supervisor = run.supervisor
     if supervisor is None or supervisor.slurm_job is None:
@@ -299,9 +297,9 @@ def _has_left_the_queue(run: Run, job: Job, enquiry: Enquiry) -> bool:
     if word is None:
         return False
     if word is not slurm_query.GONE or attempts.is_cancelled(run):
-        slurm.note_seen(_array(run))
+        job_array.note_seen(_array(run))
         return word.state is not None
-    if slurm.unseen_for(_array(run)) > UNSEEN_PATIENCE:
+    if job_array.unseen_for(_array(run)) > UNSEEN_PATIENCE:
         return True
     enquiry.missing.append(job.id)
     return False
@@ -437,7 +435,7 @@ def _true_state(run: Run, word: Word | None) -> tuple[State, str]:
 def _others(run: Run) -> int:
     """Return how many runs share its job, as far as that is known."""
     try:
-        return len(task_file.others(run))
+        return len(job_array.others(run))
     except StashError:  # somebody has removed what says so
         return 0
 

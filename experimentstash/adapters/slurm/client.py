@@ -40,14 +40,6 @@ _OF_A_SUBMISSION = ("SLURM_", "SBATCH_")
 
 
 @dataclass(frozen=True)
-class Job:
-    """A job of SLURM's: its id (of a task of an array ARRAY_TASK), and the cluster that it was given to, if known."""
-
-    id: str
-    cluster: str | None = None
-
-
-@dataclass(frozen=True)
 class Answer:
     """What a command of SLURM's has said, or why it has said nothing."""
 

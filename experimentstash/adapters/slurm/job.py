@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import time
@@ -10,16 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from experimentstash.adapters.slurm import client as slurm_client
-from experimentstash.adapters.slurm.client import Job
 from experimentstash.base.errors import StashError
-from experimentstash.base.files import read_regular, write_atomically
 from experimentstash.base.patterns import regex
 from experimentstash.base.process import CommandError, which
+from experimentstash.record.job_array import Job
 
-# Of the file that keeps SLURM's id of an array, beside the file that lists its tasks.
-_JOB_SUFFIX = ".job"
-# Of the file that keeps since when SLURM has had no sign of it.
-_UNSEEN_SUFFIX = ".unseen"
 # Jobs that one scancel is given: a command line has an end.
 _AT_ONCE = 500
 # What scancel says of a job that has ended by itself.
@@ -58,43 +52,6 @@ def current_cluster(environment: Mapping[str, str] = os.environ) -> str | None:
     return environment.get("SLURM_CLUSTER_NAME") if current_job(environment) is not None else None
 
 
-def submitted(array: Path) -> Job | None:
-    """Return the job array whose tasks the file ``array`` lists; None until SLURM has accepted it."""
-    try:
-        known = read_regular(array.with_suffix(_JOB_SUFFIX)).decode()
-    except (OSError, ValueError):
-        return None
-    job, _, cluster_name = known.strip().partition(" ")
-    return Job(job, cluster_name or None) if job.isdecimal() else None
-
-
-def note_submitted(array: Path, job: Job) -> None:
-    """Keep what ``submitted`` returns."""
-    write_atomically(array.with_suffix(_JOB_SUFFIX), f"{job.id} {job.cluster or ''}\n")
-
-
-def unseen_for(array: Path) -> float:
-    """Return for how many seconds whoever looked has found no sign of an accepted array, this time included.
-
-    Always 0 for who isn't its owner: some clusters show their jobs to nobody else.
-    """
-    note = array.with_suffix(_UNSEEN_SUFFIX)
-    try:
-        if os.getuid() not in (0, array.with_suffix(_JOB_SUFFIX).stat().st_uid):
-            return 0.0
-        return max(0.0, time.time() - float(read_regular(note)))
-    except (OSError, ValueError):
-        with contextlib.suppress(OSError):
-            write_atomically(note, f"{time.time()}\n")
-        return 0.0
-
-
-def note_seen(array: Path) -> None:
-    """Forget that there was no sign of an array."""
-    with contextlib.suppress(OSError):
-        array.with_suffix(_UNSEEN_SUFFIX).unlink()
-
-
 def submit(script: Path, environment: Mapping[str, str], *, usual_cluster: str | None) -> Job:
     """Submit a batch script from the directory it is to run in, its parent's parent; return the job.
 
@@ -131,11 +88,6 @@ def strangers(scripts: Mapping[str, Path], cluster: str | None) -> dict[str, str
         if job in scripts and Path(command).parts[-3:] != scripts[job].parts[-3:]:
             found[job] = command
     return found
-
-
-def script_of(array: Path) -> Path:
-    """Return the batch script that an array was submitted with."""
-    return array.with_suffix(".sh")
 
 
 def look_for(script: Path, usual_cluster: str | None, looks: int = 1) -> Job | None:

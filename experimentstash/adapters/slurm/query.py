@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 from experimentstash.adapters.slurm import client as slurm_client
 from experimentstash.adapters.slurm import reasons as slurm_reasons
-from experimentstash.adapters.slurm.client import Job
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
 from experimentstash.base.patterns import regex
+from experimentstash.record.job_array import Job
 from experimentstash.record.records import State
 
 # SLURM's default.

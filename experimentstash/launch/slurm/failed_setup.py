@@ -6,9 +6,9 @@ import contextlib
 import os
 from pathlib import Path
 
-from experimentstash.adapters.slurm import job as slurm
 from experimentstash.adapters.slurm.job_output import last_words
 from experimentstash.base.files import read_regular
+from experimentstash.record import job_array
 
 ADVICE = "mend it in resources.setup; `… || true` lets a line fail, hydra.launcher.setup_may_fail=true all of them"
 # The longest batch script that is looked at, in bytes.
@@ -17,7 +17,7 @@ _LONGEST = 10_000_000
 
 def told(tasks_file: Path, *, code: int, line: int) -> str:
     """Return what is to be said of the batch script's line of that number, which has failed with that exit code."""
-    lines = _text(slurm.script_of(tasks_file)).splitlines()
+    lines = _text(job_array.script_of(tasks_file)).splitlines()
     shown = lines[line - 1].strip() if 0 < line <= len(lines) else f"line {line} of the batch script"
     places = dict.fromkeys(_place_of(descriptor) for descriptor in (1, 2))
     said = "\n".join(f"  {each}" for each in last_words(place for place in places if place is not None))

@@ -6,8 +6,8 @@ import time
 from collections.abc import Mapping
 
 from experimentstash.adapters.slurm import query as slurm_query
-from experimentstash.adapters.slurm.client import Job
 from experimentstash.adapters.slurm.reasons import is_for_good
+from experimentstash.record.job_array import Job
 from experimentstash.runs.summary import waiting_lines
 
 # Seconds after which SLURM is first asked for its reasons, which it has once it has looked at a job, and then again.

@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from experimentstash.adapters.slurm import job as slurm
-from experimentstash.adapters.slurm import job_terms, task_file
+from experimentstash.adapters.slurm import job_terms
 from experimentstash.adapters.slurm import query as slurm_query
-from experimentstash.adapters.slurm.client import Job as SlurmJob
 from experimentstash.adapters.slurm.job_terms import ClusterTerms
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
@@ -33,7 +32,8 @@ from experimentstash.launch import jobs, session
 from experimentstash.launch.jobs import Job
 from experimentstash.launch.slurm import batch, sbatch_variables, waiting
 from experimentstash.launch.slurm.batch import Packing, Piece, Terms
-from experimentstash.record import attempts, records, transitions
+from experimentstash.record import attempts, job_array, records, transitions
+from experimentstash.record.job_array import Job as SlurmJob
 from experimentstash.record.records import Queued, Run, State
 from experimentstash.runs import runs
 from experimentstash.runs.summary import count
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from hydra.types import HydraContext
     from omegaconf import DictConfig
 
-FOLDER = task_file.FOLDER
+FOLDER = job_array.FOLDER
 
 # Seconds between two looks at the queue.
 _FIRST_INTERVAL = 1.0
@@ -243,23 +243,23 @@ def _submit(array: _Array, predecessor: str | None, usual_cluster: str | None) -
     """Submit one array and return SLURM's id of it; None if SLURM refuses, which each of its runs then says."""
     piece, tasks = array.piece, array.tasks_file
     tasks.parent.mkdir(exist_ok=True)
-    task_file.write(tasks, piece.tasks)
+    job_array.write(tasks, piece.tasks)
     for task, together in enumerate(piece.tasks):
         for run in together:
             transitions.submit(run, Queued(str(tasks), task))
             records.write(run)
-    script = slurm.script_of(tasks)
+    script = job_array.script_of(tasks)
     write_atomically(script, array.script(predecessor))
     try:
         job = slurm.submit(script, dict(piece.terms.secrets), usual_cluster=usual_cluster)
-        slurm.note_submitted(tasks, job)
+        job_array.note_submitted(tasks, job)
     except CommandError as error:
         _refuse(array, f"SLURM did not take it: {error.stderr.strip() or error}")
         return None
     except BaseException:  # Ctrl-C, or the like: what SLURM has accepted and nobody knows of could not be taken back
         found = slurm.look_for(script, usual_cluster)
         if found is not None:
-            slurm.note_submitted(tasks, found)
+            job_array.note_submitted(tasks, found)
         raise
     # The records stay as they are from here on: the first tasks may have started.
     return job
@@ -269,7 +269,7 @@ def _refuse(array: _Array, why: str) -> None:
     for run in array.piece.runs:
         _close(run, State.FAILED, why)
     tasks = array.tasks_file
-    script = slurm.script_of(tasks)
+    script = job_array.script_of(tasks)
     shown = f" ({script.relative_to(tasks.parent.parent)})" if script.exists() else ""
     complain(f"{count(len(array.piece.runs))}{shown}: {why}")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from experimentstash.adapters import procfs
 from experimentstash.adapters.slurm import job as slurm
-from experimentstash.adapters.slurm import job_end, task_file
+from experimentstash.adapters.slurm import job_end
 from experimentstash.adapters.this_process import supervisor_here
 from experimentstash.base import permissions
 from experimentstash.base.errors import EXIT_USER_MISTAKE, StashError
@@ -24,7 +24,7 @@ from experimentstash.execute import keeper
 from experimentstash.execute.crew import IDLE, TURN_INTERVAL, Crew
 from experimentstash.execute.execute import Execution, asked_by
 from experimentstash.execute.supervision import end_strays
-from experimentstash.record import attempts, records, transitions
+from experimentstash.record import attempts, job_array, records, transitions
 from experimentstash.record.records import Run, State
 
 
@@ -66,7 +66,7 @@ class _Pack:
 
     def __init__(self, array: Path, task: int, *, at_once: int) -> None:
         self._array, self._task = array, task
-        self._waiting = deque(task_file.read(array, task))
+        self._waiting = deque(job_array.read(array, task))
         self._size = len(self._waiting)
         self._is_in_turn = at_once == 1
         self._crew = Crew(

@@ -7,12 +7,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from experimentstash.adapters.slurm.client import Job
 from experimentstash.adapters.slurm.query import Enquiry
 from experimentstash.base.errors import StashError
 from experimentstash.base.output import can_redraw, say
 from experimentstash.launch.progress import Progress
 from experimentstash.launch.slurm.hopeless import Hopeless
+from experimentstash.record.job_array import Job
 from experimentstash.record.records import Run, State
 from experimentstash.runs import runs
 from experimentstash.runs.summary import count
