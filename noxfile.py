@@ -16,10 +16,11 @@ NEXT_HYDRA = ("hydra-core>=1.4.0rc3", "omegaconf>=2.4.1rc1", "hydra-submitit-lau
 NEXT_HYDRA += ("hydra-joblib-launcher>=1.4.0rc3", "hydra-optuna-sweeper>=1.4.0rc3")
 # What hangs on Hydra: how a configuration is composed, and how runs are launched.
 ON_HYDRA = """
-    composition config_door hydra_compat hydra_launchers sweep_size zip_sweeps
+    compose/test_composition compose/test_config_door compose/test_hydra_compat compose/test_sweep_size
+    compose/test_zip_sweeps launch/test_hydra_launchers
 """
 # The same without what only makes composing fast.
-PLAINLY = "sweep_size zip_sweeps"
+PLAINLY = "compose/test_sweep_size compose/test_zip_sweeps"
 
 
 @nox.session
@@ -41,9 +42,9 @@ def slurm(session: nox.Session) -> None:
 def hydra_next(session: nox.Session) -> None:
     """Run what hangs on Hydra with the next one, which is the only one for Python 3.14."""
     session.install(*EVERYTHING, *NEXT_HYDRA)
-    session.run("pytest", "-n", "auto", *(session.posargs or [f"tests/test_{name}.py" for name in ON_HYDRA.split()]))
+    session.run("pytest", "-n", "auto", *(session.posargs or [f"tests/{name}.py" for name in ON_HYDRA.split()]))
     if not session.posargs:
-        plain = [f"tests/test_{name}.py" for name in PLAINLY.split()]
+        plain = [f"tests/{name}.py" for name in PLAINLY.split()]
         session.run("pytest", "-n", "auto", *plain, env={"EXPERIMENTSTASH_PLAIN_HYDRA": "1"})
 
 

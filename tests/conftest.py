@@ -1,18 +1,13 @@
-"""A real stash in a temporary directory with an odd name, and the real command line run in it."""
+"""What every test has: a home of its own, an end to whatever it starts, and its place in the order of tests."""
 
 from __future__ import annotations
 
-import functools
-import json
 import logging
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,25 +15,12 @@ import hypothesis
 import pytest
 from hypothesis import HealthCheck
 
-from tests import made_once
-from tests.leftovers import Leftovers
-from tests.prepared import READ_AT_START, Prepared, checking_from
+from tests.testing import made_once
+from tests.testing.leftovers import Leftovers
+from tests.testing.prepared import checking_from
+from tests.testing.slurm import clusters
+from tests.testing.stash import ODD_NAME, InProcess, StashUnderTest, bare_stash, prepared
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-TOOLS = Path(__file__).resolve().parent / "tools"
-# Seconds to wait for what takes as long as a busy machine, or a busy cluster, wants; only what fails takes so long.
-PATIENCE = 300.0
-ODD_NAME = "my stäsh's"
-GIT_IDENTITY = {
-    "GIT_AUTHOR_NAME": "Test",
-    "GIT_AUTHOR_EMAIL": "test@example.org",
-    "GIT_COMMITTER_NAME": "Test",
-    "GIT_COMMITTER_EMAIL": "test@example.org",
-    "GIT_CONFIG_GLOBAL": os.devnull,
-    "GIT_CONFIG_SYSTEM": os.devnull,
-}
-# No program that looks whether there is something to tidy up is started after a commit.
-ALONE = ("-c", "maintenance.auto=false")
 # The files that take longest, which are begun first: for one that is begun last all workers but its own would wait.
 LONGEST = (
     "slurm/submitit",
@@ -51,41 +33,33 @@ LONGEST = (
     "slurm/cancelling",
     "slurm/large_sweep",
     "slurm/packing",
-    "wandb_guard",
-    "environments",
-    "continuing",
-    "validate",
+    "adapters/wandb_guard",
+    "freeze/environments",
+    "launch/continuing",
+    "validate/validate",
     "fuzz",
-    "config_door",
-    "app",
-    "optuna",
-    "tool_subdirectory",
-    "pinned_commits",
-    "tool_workflow",
-    "parameters",
-    "dialect_table",
-    "dialects",
-    "worktrees",
-    "launch_local",
-    "run_places",
-    "terminal",
-    "hydra_launchers",
-    "faults",
-    "tool_restore",
-    "execute",
-    "parameter_table",
-    "registrations",
-    "supervision",
-    "composition",
+    "compose/config_door",
+    "launch/app",
+    "launch/optuna",
+    "tools/tool_subdirectory",
+    "tools/pinned_commits",
+    "tools/tool_workflow",
+    "compose/parameters",
+    "freeze/dialect_table",
+    "freeze/dialects",
+    "code/worktrees",
+    "launch/launch_local",
+    "record/run_places",
+    "base/terminal",
+    "launch/hydra_launchers",
+    "execute/faults",
+    "tools/tool_restore",
+    "execute/execute",
+    "freeze/parameter_table",
+    "stash/registrations",
+    "execute/supervision",
+    "compose/composition",
 )
-
-
-def clusters() -> list[str | None]:
-    """Return the configurations of the SLURMs for our tests; None: the one that its commands mean by themselves."""
-    if "SLURM_CONF" in os.environ:
-        return [os.environ["SLURM_CONF"]]
-    state = Path(os.environ.get("EXPERIMENTSTASH_SLURM_DIR", "/tmp/experimentstash-slurm"))
-    return [None, *sorted(map(str, state.glob("*/slurm.conf")))]
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -160,120 +134,6 @@ def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
         item.config.stash[LEFTOVERS].end_those_of(item.nodeid)
 
 
-@functools.cache
-def prepared() -> Prepared:
-    """Return the process of this worker that commands are started from."""
-    return Prepared.start()
-
-
-@dataclass(frozen=True)
-class StashUnderTest:
-    """A stash on disk; ``cli`` runs the real program in it."""
-
-    root: Path
-
-    def write(self, name: str, text: str) -> Path:
-        path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    def add_tool(self, name: str, source: str | None = None, registration: str = "") -> Path:
-        """Copy tests/tools/<source> to tools/<name> and register it with this Python as its interpreter."""
-        directory = self.root / "tools" / name
-        if source is not None:
-            shutil.copytree(TOOLS / source, directory, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            directory.mkdir(parents=True, exist_ok=True)
-        if "call:" not in registration:  # our tools read lists so
-            registration += "\ncall: {style: argparse, lists: spread, booleans: flag, nulls: omit}\n"
-        if "environment:" not in registration:
-            registration += f"\nenvironment: {{kind: interpreter, interpreter: {json.dumps(sys.executable)}}}\n"
-        self.write(f"conf/tool/{name}.yaml", f"path: tools/{name}\n{registration}")
-        return directory
-
-    def add_experiment(self, name: str, tool: str, text: str = "") -> Path:
-        return self.write(
-            f"conf/exp/{name}.yaml", f"# @package _global_\ndefaults:\n  - override /tool: {tool}\n{text}"
-        )
-
-    def commit(self) -> str:
-        """Commit everything and return the commit."""
-        git("add", "-A", cwd=self.root)
-        git(*ALONE, "commit", "-q", "-m", "state", cwd=self.root)
-        return git("rev-parse", "HEAD", cwd=self.root).strip()
-
-    def start(self, *arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.Popen[str]:
-        """Start the command line, in a session of its own so that signals reach nobody else."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "experimentstash", *arguments],
-            cwd=cwd or self.root,
-            env={**os.environ, **GIT_IDENTITY, **environment},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
-
-    def cli(
-        self, *arguments: str, cwd: Path | None = None, timeout: float = PATIENCE, **environment: str
-    ) -> subprocess.CompletedProcess[str]:
-        """Run it to its end; from a process that has imported Hydra, where that makes no difference."""
-        if sys.platform == "linux" and not any(name.startswith(READ_AT_START) for name in environment):
-            settings = {**os.environ, **GIT_IDENTITY, **environment}
-            return prepared().run(arguments, cwd or self.root, settings, timeout)
-        process = self.start(*arguments, cwd=cwd, **environment)
-        try:
-            stdout, stderr = process.communicate(timeout=timeout)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise
-        return subprocess.CompletedProcess(arguments, process.returncode, stdout, stderr)
-
-    def run_directories(self) -> list[Path]:
-        """Return all run directories, oldest first."""
-        found = [*self.root.glob("outputs/*/*/run.json"), *self.root.glob("multirun/*/*/*/run.json")]
-        return [path.parent for path in sorted(found, key=lambda path: path.stat().st_ctime_ns)]
-
-    def record(self, directory: Path | None = None) -> dict[str, Any]:
-        """Return the record of a run (default: the only one there is)."""
-        if directory is None:
-            (directory,) = self.run_directories()
-        data = json.loads((directory / "run.json").read_text())
-        assert isinstance(data, dict)
-        return data
-
-
-def git(*arguments: str, cwd: Path) -> str:
-    done = subprocess.run(
-        ["git", *arguments], cwd=cwd, env={**os.environ, **GIT_IDENTITY}, capture_output=True, text=True, check=True
-    )
-    return done.stdout
-
-
-def wait_until(condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
-    """Return the first true value of ``condition``; fail after so many seconds."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.01)
-    raise AssertionError(f"not true within {seconds} s")
-
-
-def bare_stash(folder: Path) -> StashUnderTest:
-    """Make a stash with nothing in it, at a path with a space, a quote and an umlaut in it; nothing is committed."""
-    root = folder / ODD_NAME
-    for name in ("conf/tool", "conf/exp", "tools"):
-        (root / name).mkdir(parents=True)
-    shutil.copy(REPOSITORY / "conf" / "config.yaml", root / "conf" / "config.yaml")
-    git("init", "-q", "-b", "main", cwd=root)
-    return StashUnderTest(root)
-
-
 @pytest.fixture
 def stash(tmp_path: Path) -> StashUnderTest:
     """An empty stash, committed, at a path with a space, a quote and an umlaut in it."""
@@ -285,9 +145,6 @@ def stash(tmp_path: Path) -> StashUnderTest:
 
     made_once.made_once([under_test.root], make)
     return under_test
-
-
-InProcess = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from experimentstash.adapters.git.command import difference
-from tests.conftest import PATIENCE, InProcess, StashUnderTest, bare_stash, git, wait_until
-from tests.footprints import changes, footprint, processes, unexpected
-from tests.tool_support import commit, repository
+from tests.testing.footprints import changes, footprint, processes, unexpected
+from tests.testing.stash import PATIENCE, InProcess, StashUnderTest, bare_stash, git, wait_until
+from tests.testing.tool_support import commit, repository
 
 SCRIPT = "import argparse\n\nif __name__ == '__main__':\n    argparse.ArgumentParser().parse_args()\n"
 FILE_ALLOWED = ("-c", "protocol.file.allow=always")

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests import fuzz
-from tests.fuzz import DOORS, Place, put_through
+from tests.testing import fuzz
+from tests.testing.fuzz import DOORS, Place, put_through
 
 SEED = 20261126
 

@@ -40,7 +40,7 @@ def test_what_is_to_be_typed_exists() -> None:
         for words in re.findall(r"nox -s ([\w -]+)", (ROOT / name).read_text(encoding="utf-8")):
             assert set(words.split(" -- ")[0].split()) <= SESSIONS, name
     for name in re.search(r'ON_HYDRA = """([^"]+)"""', NOXFILE)[1].split():  # type: ignore[index]
-        assert (ROOT / f"tests/test_{name}.py").is_file()
+        assert (ROOT / f"tests/{name}.py").is_file()
     assert all(
         hook["entry"].split()[0] in ("ruff", "mypy") for hook in read(".pre-commit-config.yaml")["repos"][0]["hooks"]
     )

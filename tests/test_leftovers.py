@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from tests.conftest import PATIENCE, REPOSITORY, wait_until
-from tests.faults import is_alive
-from tests.leftovers import Leftovers
+from tests.testing.faults import is_alive
+from tests.testing.leftovers import Leftovers
+from tests.testing.stash import PATIENCE, REPOSITORY, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are known by what /proc tells of them")
 HIDDEN = "setsid sleep 600 & echo $!; wait"
@@ -40,7 +40,7 @@ def test_what_a_test_leaves_ends_and_what_its_fixtures_need_stays(monkeypatch: p
 
 def test_what_is_left_by_a_pytest_that_was_killed_ends() -> None:
     program = (
-        "import os, signal, subprocess; from tests.leftovers import Leftovers; Leftovers();"
+        "import os, signal, subprocess; from tests.testing.leftovers import Leftovers; Leftovers();"
         f"process = subprocess.Popen(['sh', '-c', {HIDDEN!r}], stdout=subprocess.PIPE, text=True);"
         "print(process.pid, process.stdout.readline(), flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     )

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import PATIENCE, StashUnderTest, wait_until
-from tests.test_launch_local import Scripts, scripts
+from tests.launch.test_launch_local import Scripts, scripts
+from tests.testing.stash import PATIENCE, StashUnderTest, wait_until
 
 __all__ = ["scripts"]
 

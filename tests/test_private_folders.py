@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from experimentstash.adapters.this_process import supervisor_here
-from tests.conftest import InProcess, StashUnderTest, bare_stash
+from tests.testing.stash import InProcess, StashUnderTest, bare_stash
 
 # Seconds after which a command is taken for hanging; no command waits so long by itself.
 HANGING = 120

@@ -23,7 +23,7 @@ from experimentstash.base.redaction import (
 )
 from experimentstash.code.patches import withhold
 from experimentstash.code.secret_files import has_secret, holds_secret, is_secret_file
-from tests.conftest import InProcess, StashUnderTest, git
+from tests.testing.stash import InProcess, StashUnderTest, git
 
 NAMES = (
     "GH_PAT MY_PASS SECRETKEY AWS_SECRET_ACCESS_KEY AWS_ACCESS_KEY_ID AWS_SESSION_TOKEN PGPASSWORD MYSQL_PWD HF_TOKEN"

@@ -12,13 +12,14 @@ import subprocess
 import tempfile
 import time
 import urllib.parse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import pytest
 
-from tests.conftest import PATIENCE, clusters, wait_until
+from tests.testing.slurm import clusters, queued_jobs, withdraw
+from tests.testing.stash import PATIENCE
 
 
 def _why_not() -> str | None:
@@ -59,57 +60,6 @@ def pytest_runtest_makereport() -> Iterator[None]:
     return report
 
 
-def eventually(condition: Callable[[], Any]) -> Any:
-    """Return the first true value of a condition that depends on when SLURM gets to it."""
-    return wait_until(condition, PATIENCE)
-
-
-def instead_of(tmp_path: Path, name: str, *lines: str) -> dict[str, str]:
-    """Return the environment in which a program does what these lines of bash say; `$real` is the real one."""
-    program = tmp_path / "bin" / name
-    program.parent.mkdir(exist_ok=True)
-    real = subprocess.run(["which", name], check=True, capture_output=True, text=True).stdout.strip()
-    program.write_text("\n".join(["#!/bin/bash", f"real={real}", *lines, ""]))
-    program.chmod(0o755)
-    return {"PATH": f"{program.parent}:{os.environ['PATH']}"}
-
-
-def setting(name: str) -> str:
-    """Return what the cluster's configuration says."""
-    shown = subprocess.run(["scontrol", "show", "config"], check=True, capture_output=True, text=True).stdout
-    return dict(line.split("=", 1) for line in shown.replace(" ", "").splitlines() if "=" in line)[name]
-
-
-def unreachable(tmp_path: Path) -> dict[str, str]:
-    """Return the environment in which nobody answers for SLURM, for which its commands don't wait long."""
-    changed = {"SlurmctldPort": 9, "AccountingStoragePort": 9, "MessageTimeout": 2}
-    lines = Path(setting("SLURM_CONF")).read_text().splitlines()
-    kept = [line for line in lines if line.partition("=")[0] not in changed]
-    path = tmp_path / "slurm.conf"
-    path.write_text("\n".join([*kept, *(f"{name}={number}" for name, number in changed.items())]) + "\n")
-    return {"SLURM_CONF": str(path)}
-
-
-def _queued() -> list[tuple[str, Path]]:
-    """Return our jobs that are queued, at work or about to leave, and where they were submitted."""
-    argv = ["squeue", "--me", "--noheader", "--format", "%A|%Z"]
-    listed = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
-    return [(job, Path(directory)) for job, _, directory in (line.partition("|") for line in listed.splitlines())]
-
-
-def withdraw(directory: Path) -> None:
-    """End the jobs that were submitted below a directory; return when they have left the queue."""
-
-    def have_left() -> bool:
-        jobs = [job for job, where in _queued() if where.is_relative_to(directory)]
-        if jobs:  # once more each time: one at work may put itself back into the queue
-            subprocess.run(["scancel", *jobs], check=False, capture_output=True)
-            time.sleep(0.2)
-        return not jobs
-
-    eventually(have_left)
-
-
 @contextlib.contextmanager
 def _one_of(configurations: Sequence[str | None]) -> Iterator[str | None]:
     """Take a cluster that no other pytest process is at; wait until there is one."""
@@ -147,7 +97,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def _end_those_of_the_dead(ours: Path) -> None:
     """End the jobs of pytest sessions that were killed: SLURM would start them again and again."""
     sessions = next((parent for parent in ours.parents if parent.name.startswith("pytest-of-")), None)
-    for _, where in _queued():
+    for _, where in queued_jobs():
         if sessions is not None and where.is_relative_to(sessions):
             session = sessions / where.relative_to(sessions).parts[0]
             if not _is_alive(session):

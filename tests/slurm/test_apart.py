@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import StashUnderTest, git
-from tests.slurm.conftest import eventually, withdraw
 from tests.slurm.test_launcher import submit
+from tests.testing.slurm import eventually, withdraw
+from tests.testing.stash import StashUnderTest, git
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from experimentstash.record import records
 from experimentstash.record.records import State
 from experimentstash.runs import cancelling
 from experimentstash.stash.layout import find_stash
-from tests.conftest import StashUnderTest, bare_stash
-from tests.slurm.conftest import eventually
 from tests.slurm.test_launcher import LINKED, OPTIONS, Submission, slurm, start_now, submit
+from tests.testing.slurm import eventually
+from tests.testing.stash import StashUnderTest, bare_stash
 
 EIGHT = "params.fail=0,0,0,0,0,0,0,0"
 HELD = "+resources.extra.hold=true"

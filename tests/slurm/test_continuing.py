@@ -17,10 +17,10 @@ from experimentstash.base.errors import EXIT_TIMED_OUT
 from experimentstash.record import records
 from experimentstash.record.records import State, Supervisor
 from experimentstash.runs import runs
-from tests.conftest import PATIENCE, StashUnderTest
-from tests.faults import is_alive, looking_away
-from tests.slurm.conftest import eventually, instead_of, unreachable
 from tests.slurm.test_launcher import OPTIONS, Submission, slurm, start_now, submit
+from tests.testing.faults import is_alive, looking_away
+from tests.testing.slurm import eventually, instead_of, unreachable
+from tests.testing.stash import PATIENCE, StashUnderTest
 
 # Leaves a line for each time that it is started. Held (--hold n01: the runs 0 and 1), it goes on until there is a file
 # `go` in its directory.

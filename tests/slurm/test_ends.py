@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import PATIENCE, StashUnderTest, bare_stash
-from tests.slurm.conftest import eventually, instead_of, withdraw
 from tests.slurm.test_launcher import OPTIONS, Submission, slurm, start_now, submit
+from tests.testing.slurm import eventually, instead_of, withdraw
+from tests.testing.stash import PATIENCE, StashUnderTest, bare_stash
 
 # Says in its directory when it is at work, and what it saved, which takes --take seconds; continued, it completes.
 TOOL = """\

@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import StashUnderTest
-from tests.faults import is_alive
-from tests.slurm.conftest import eventually
 from tests.slurm.test_ends import is_gone, with_tools
 from tests.slurm.test_launcher import Submission, slurm, start_now, submit
+from tests.testing.faults import is_alive
+from tests.testing.slurm import eventually
+from tests.testing.stash import StashUnderTest
 
 RUNS = int(os.environ.get("EXPERIMENTSTASH_FAULTS", "14"))
 SEED = int(os.environ.get("EXPERIMENTSTASH_SEED", "0"))

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import StashUnderTest, git
+from tests.code.test_snapshots import FILE_PROTOCOL
 from tests.slurm.test_launcher import slurm, submit
-from tests.test_snapshots import FILE_PROTOCOL
-from tests.tool_support import commit, repository
+from tests.testing.stash import StashUnderTest, git
+from tests.testing.tool_support import commit, repository
 
 HOLD = "+resources.extra.hold=true"
 MAIN = """\

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from experimentstash.adapters.slurm import query as questions
-from tests.conftest import PATIENCE, StashUnderTest
-from tests.slurm.conftest import eventually
 from tests.slurm.test_launcher import slurm, submit
+from tests.testing.slurm import eventually
+from tests.testing.stash import PATIENCE, StashUnderTest
 
 RUNS = 1500
 

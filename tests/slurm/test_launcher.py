@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import PATIENCE, StashUnderTest, bare_stash
-from tests.slurm.conftest import eventually, withdraw
+from tests.testing.slurm import eventually, withdraw
+from tests.testing.stash import PATIENCE, StashUnderTest, bare_stash
 
 OPTIONS = "entrypoint: main.py\ncall: {style: options, output: --out}\n"
 # Notes whom SLURM tells to stop: itself, a child, or both. Continued, it completes.

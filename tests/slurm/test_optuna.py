@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conftest import PATIENCE, StashUnderTest
-from tests.slurm.conftest import eventually
+from tests.testing.slurm import eventually
+from tests.testing.stash import PATIENCE, StashUnderTest
 
 OPTUNA = ("-m", "+exp=parabola", "hydra/sweeper=optuna", "hydra.sweeper.sampler.seed=1", "params.x=interval(-5.0,5.0)")
 TRIALS = ("hydra.sweeper.n_trials=5", "hydra.sweeper.n_jobs=2")

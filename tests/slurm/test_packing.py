@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import StashUnderTest, bare_stash
-from tests.slurm.conftest import eventually, withdraw
 from tests.slurm.test_launcher import OPTIONS, Submission, slurm, start_now, submit
+from tests.testing.slurm import eventually, withdraw
+from tests.testing.stash import StashUnderTest, bare_stash
 
 # Held (--hold n01: the runs 0 and 1) it goes on until it is told to stop, or there is a file `go`.
 HELD = """\

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import PATIENCE, StashUnderTest, bare_stash
-from tests.faults import is_alive, looking_away
-from tests.slurm.conftest import eventually, withdraw
 from tests.slurm.test_launcher import failed_job, slurm
+from tests.testing.faults import is_alive, looking_away
+from tests.testing.slurm import eventually, withdraw
+from tests.testing.stash import PATIENCE, StashUnderTest, bare_stash
 
 SAVER = "entrypoint: main.py\ncall: {style: options, output: --out}"
 

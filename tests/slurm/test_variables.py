@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import StashUnderTest
-from tests.slurm.conftest import eventually, setting, unreachable
+from tests.adapters.test_slurm_questions import NASTY
 from tests.slurm.test_launcher import OPTIONS, slurm, submit
-from tests.test_slurm_questions import NASTY
+from tests.testing.slurm import eventually, setting, unreachable
+from tests.testing.stash import StashUnderTest
 
 # What sbatch would do with each of these instead of what a batch script says.
 BEATING = {

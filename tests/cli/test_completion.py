@@ -1,0 +1,100 @@
+"""Tab completion: what we complete ourselves, and what is left to Hydra."""
+
+from __future__ import annotations
+
+import pytest
+
+from experimentstash.cli.completion import candidates
+from experimentstash.stash.layout import Stash
+from tests.testing.stash import StashUnderTest
+
+EXPERIMENTS = ["fig/one", "fig/two", "other"]
+
+
+@pytest.fixture
+def filled(stash: StashUnderTest) -> Stash:
+    for name in EXPERIMENTS:
+        stash.add_experiment(name, "t")
+    for place in (
+        "outputs/2026-01-31/12-00-00-aaaaaa2",
+        *(f"multirun/2026-01-31/12-00-00-aaaaaa3/{n}" for n in (0, 11)),
+    ):
+        stash.write(f"{place}/run.json", "{}")
+    stash.write("conf/tool/alpha.yaml", "")
+    stash.write("conf/tool/beta.yaml", "")
+    stash.write("backups/.gitignore", "*\n")
+    stash.write("backups/beta-20260131-120000-k3f9a2b/tool.json", "{}")
+    return Stash(stash.root)
+
+
+OF_RUNS = ["--all", "--exp", "--help", "--json", "--most", "--state", "-h", "-n"]
+VERBS = [
+    "run",
+    "resume",
+    "list",
+    "runs",
+    "show",
+    "logs",
+    "cancel",
+    "sync",
+    "tool",
+    "init",
+    "import-configs",
+    "validate",
+]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("experimentstash ", [*VERBS, "+exp=fig/one", "+exp=fig/two", "+exp=other"]),
+        ("experimentstash r", ["run", "resume", "runs"]),
+        ("experimentstash --h", ["--help", "--hydra-help"]),
+        ("experimentstash +exp=", ["+exp=fig/one", "+exp=fig/two", "+exp=other"]),
+        ("experimentstash +exp=fig/t", ["+exp=fig/two"]),
+        ("experimentstash exp=o", ["exp=other"]),
+        ("experimentstash -m +exp=fig/one,f", ["+exp=fig/one,fig/one", "+exp=fig/one,fig/two"]),
+        ("experimentstash -m debug=true +exp=o", ["+exp=other"]),
+        ("experimentstash +exp=other tool=b", ["tool=beta"]),
+        ("experimentstash run ", EXPERIMENTS),
+        ("experimentstash run fig/", ["fig/one", "fig/two"]),
+        ("experimentstash run fig/one o", ["other"]),
+        ("experimentstash run other tool=", ["tool=alpha", "tool=beta"]),
+        ("experimentstash run -m f", ["fig/one", "fig/two"]),
+        ("experimentstash run --cfg ", ["job", "hydra", "all"]),
+        ("experimentstash show ", ["aaaaaa2", "aaaaaa3", "latest"]),
+        ("experimentstash cancel aaaaaa2 aaaaaa3", ["aaaaaa3", "aaaaaa3-0", "aaaaaa3-11"]),
+        ("experimentstash logs aaaaaa3-1", ["aaaaaa3-11"]),
+        ("experimentstash resume l", ["latest"]),
+        ("experimentstash sync bb", []),
+        ("experimentstash runs --st", ["--state"]),
+        ("experimentstash runs --state f", ["frozen", "failed"]),
+        ("experimentstash runs --exp fig/o", ["fig/one"]),
+        ("experimentstash runs --all l", ["latest"]),
+        ("experimentstash runs -", OF_RUNS),
+        ("experimentstash cancel --sweep aaaaaa", ["aaaaaa2", "aaaaaa3"]),
+        ("experimentstash list --tool ", ["alpha", "beta"]),
+        ("experimentstash validate ", []),
+        ("experimentstash validate --qu", ["--quick"]),
+        ("experimentstash tool ", ["add", "list", "show", "update", "sync", "remove", "restore"]),
+        ("experimentstash tool s", ["show", "sync"]),
+        ("experimentstash tool show ", ["alpha", "beta"]),
+        ("experimentstash tool update --all-in-checkout b", ["beta"]),
+        ("experimentstash tool add --no-s", ["--no-submodules", "--no-sync"]),
+        ("experimentstash tool restore ", ["beta-20260131-120000-k3f9a2b"]),
+        ("experimentstash tool nonsense ", []),
+        ("experimentstash runs --exp=fig", []),
+        ("experimentstash nonsense a", []),
+        # The rest is Hydra's.
+        ("experimentstash", None),  # the program's own name, just before the space
+        ("experimentstash +exp=other params.", None),
+        ("experimentstash run other debug=", None),
+        ("experimentstash resume latest timeout=", None),
+        ("experimentstash +exp=other ", None),
+        ("experimentstash +exp=nothing", None),
+        ("experimentstash hydra/launcher=sub", None),
+    ],
+)
+def test_candidates(filled: Stash, line: str, expected: list[str] | None) -> None:
+    found = candidates(line, filled)
+    assert (sorted(found) if found and line.endswith("-") else found) == expected
