@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash.adapters.git.command import difference
+from experimentstash.adapters.git.status import difference
 from tests.testing.footprints import changes, footprint, processes, unexpected
 from tests.testing.stash import PATIENCE, InProcess, StashUnderTest, bare_stash, git, wait_until
 from tests.testing.tool_support import commit, repository

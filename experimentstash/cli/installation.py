@@ -9,7 +9,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from experimentstash import __version__
-from experimentstash.adapters.git import command as git
+from experimentstash.adapters.git import command
+from experimentstash.adapters.git.root import toplevel
+from experimentstash.adapters.git.status import status_of
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.names import remote_problem
 from experimentstash.base.process import run
@@ -38,7 +40,7 @@ def here() -> Installation:
     if url:
         return Installation(f"{_NAME} @ {_plain(url)}")
     source = Path(__file__).resolve().parents[2]
-    if not told and git.toplevel(source) == source and (source / "pyproject.toml").is_file():
+    if not told and toplevel(source) == source and (source / "pyproject.toml").is_file():
         return _of_directory(source)  # started from a clone that nobody has installed
     return Installation(f"{_NAME}=={__version__}")
 
@@ -53,7 +55,7 @@ def _direct_url() -> dict[str, object]:
 
 
 def _of_directory(directory: Path) -> Installation:
-    status = git.status(directory)
+    status = status_of(directory)
     if status is None or status.commit is None:
         what = f"version {__version__} from {directory}, where no commit says what it is"
         return Installation(f"{_NAME} @ {directory.as_uri()}", f"{what}: on other machines it isn't there")
@@ -73,7 +75,7 @@ def _of_directory(directory: Path) -> Installation:
 def _remote(directory: Path) -> str | None:
     """Return where others get a repository from; None if that is nowhere."""
     asked = ["git", "config", "--get", "remote.origin.url"]
-    url = _plain(run(asked, cwd=directory, env=git.environment(), check=False).stdout.strip())
+    url = _plain(run(asked, cwd=directory, env=command.environment(), check=False).stdout.strip())
     return url if url and remote_problem(url) is None else None
 
 

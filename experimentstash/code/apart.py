@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experimentstash.adapters.git import command as git
+from experimentstash.adapters.git.root import toplevel
+from experimentstash.adapters.git.status import unseen
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.code import copies, written
 from experimentstash.code.results import REMAKEABLE
@@ -85,20 +86,20 @@ def plot(
 
     ``is_frozen``: they are planned for the frozen code, not for the checkout.
     """
-    root = git.toplevel(live)
-    is_own = root is not None and root != git.toplevel(stash.root)
+    root = toplevel(live)
+    is_own = root is not None and root != toplevel(stash.root)
     own, source = (root, frozen.tree) if is_own and root is not None else (live, frozen.directory)
     if sum(len(names) for _, _, names in os.walk(source)) > MOST_FILES:
         return None
     real = own.resolve()
-    top = git.toplevel(real) or real
+    top = toplevel(real) or real
     inside = "" if top == real else real.relative_to(top).as_posix()
     within = os.path.relpath(live, own)
     outputs = [os.path.normpath(os.path.join(within, path)) for path in wrote]
     fresh = {os.path.normpath(os.path.join(within, path)) for path in tool.collect}
     links = [
         name
-        for each in (*git.unseen(top, inside), *frozen.provenance.code.omitted)
+        for each in (*unseen(top, inside), *frozen.provenance.code.omitted)
         if not _NO_INPUT & {*(name := os.path.relpath(top / each, real)).split("/")}
         and not name.endswith((".egg-info", ".pyc"))
         and not written.is_within(name, outputs)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from experimentstash.adapters.git import objects
 from experimentstash.adapters.git.root import root_of
 from experimentstash.base.files import read_text
 from experimentstash.base.patterns import regex
@@ -64,9 +65,8 @@ def _read(path: str) -> str:
 
 def _is_same(root: Path, before: str, now: str, path: str) -> bool:
     """Tell whether the files at ``path`` are the same in both commits."""
-    from experimentstash.adapters.git import command as git
 
     try:
-        return git.object_at(root, f"{before}:{path}") == git.object_at(root, f"{now}:{path}")
+        return objects.object_at(root, f"{before}:{path}") == objects.object_at(root, f"{now}:{path}")
     except (CommandError, OSError):  # no git on this machine
         return False

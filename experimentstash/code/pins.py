@@ -6,7 +6,8 @@ import re
 import shlex
 from pathlib import Path
 
-from experimentstash.adapters.git import command as git
+from experimentstash.adapters.git import objects
+from experimentstash.adapters.git.root import toplevel
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
 from experimentstash.stash.layout import Stash
@@ -25,10 +26,12 @@ class Pin:
     @property
     def is_checked_out(self) -> bool:
         """Whether the committed files of the checkout are those of the commit."""
-        head = git.object_at(self.root, "HEAD^{commit}")
+        head = objects.object_at(self.root, "HEAD^{commit}")
         if head == self.commit or not self.path:
             return head == self.commit
-        return git.object_at(self.root, f"HEAD:{self.path}") == git.object_at(self.root, f"{self.commit}:{self.path}")
+        return objects.object_at(self.root, f"HEAD:{self.path}") == objects.object_at(
+            self.root, f"{self.commit}:{self.path}"
+        )
 
 
 def read(stash: Stash, name: str, tool: ToolConfig, directory: Path) -> Pin | None:
@@ -39,14 +42,14 @@ def read(stash: Stash, name: str, tool: ToolConfig, directory: Path) -> Pin | No
     if tool.commit is None:
         return None
     real = directory.resolve()
-    root = git.toplevel(real)
+    root = toplevel(real)
     if root is None:
         raise StashError(
             f"The tool {name!r} is to run commit {tool.commit!r}, but {tool.path} is in no git repository: nothing"
             " tells what it is.",
             "leave out `commit:` (or tool.commit=null), or make the tool a repository",
         )
-    commit = git.commit_named(root, tool.commit)
+    commit = objects.commit_named(root, tool.commit)
     if commit is None:
         raise StashError(
             f"The tool {name!r} is to run commit {tool.commit!r}, but the repository of {tool.path} has no such"
@@ -54,12 +57,12 @@ def read(stash: Stash, name: str, tool: ToolConfig, directory: Path) -> Pin | No
             _fetch_command(root, tool.commit),
         )
     inner = "" if real == root else real.relative_to(root).as_posix()
-    if inner and git.object_type(root, f"{commit}:{inner}") != "tree":
+    if inner and objects.object_type(root, f"{commit}:{inner}") != "tree":
         raise StashError(
             f"The tool {name!r} is to run commit {_named(tool.commit, commit)}, which has no directory {inner}.",
             f"git -C {shlex.quote(str(root))} ls-tree --name-only {commit} shows what it has",
         )
-    is_own = root == git.toplevel(stash.root.resolve())
+    is_own = root == toplevel(stash.root.resolve())
     return Pin(tool.commit, commit, root, inner if is_own else "")
 
 
@@ -67,7 +70,7 @@ def refuse_other(name: str, tool: ToolConfig, pin: Pin) -> None:
     """Raise StashError if something else is checked out than the commit that is asked for."""
     if pin.is_checked_out:
         return
-    head = git.object_at(pin.root, "HEAD^{commit}") or "no commit"
+    head = objects.object_at(pin.root, "HEAD^{commit}") or "no commit"
     target = pin.commit if re.fullmatch("[0-9a-fA-F]{4,40}", pin.name) else pin.name
     raise StashError(
         f"The tool {name!r} is to run commit {_named(pin.name, pin.commit)}, but {tool.path} is at {head[:12]}.",
@@ -89,7 +92,7 @@ def _hint(name: str) -> str:
 
 def _fetch_command(root: Path, name: str) -> str:
     place = shlex.quote(str(root))
-    known = git.commit_named(root, f"refs/remotes/origin/{name}") if re.fullmatch(r"\w[\w./-]*", name) else None
+    known = objects.commit_named(root, f"refs/remotes/origin/{name}") if re.fullmatch(r"\w[\w./-]*", name) else None
     if known is not None:
         return f"write origin/{name}, which is a branch of the remote (or: git -C {place} branch {name} origin/{name})"
     if re.fullmatch("[0-9a-f]{40}", name):

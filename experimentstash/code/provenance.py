@@ -7,7 +7,10 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from experimentstash.adapters.git import command as git
+from experimentstash.adapters.git import gitindex
+from experimentstash.adapters.git.command import GitError
+from experimentstash.adapters.git.root import toplevel
+from experimentstash.adapters.git.status import Status, difference, status_of
 from experimentstash.base.dataclass_light import dataclass, replace
 from experimentstash.base.files import write_atomically
 from experimentstash.code.patches import withhold
@@ -42,7 +45,7 @@ class Checkouts:
     """The identities of checkouts, each looked at once a second at most."""
 
     def __init__(self) -> None:
-        self._known: dict[Path, tuple[float, git.Status | None]] = {}
+        self._known: dict[Path, tuple[float, Status | None]] = {}
         self._identified: dict[tuple[Path, str], tuple[float, Provenance]] = {}
 
     def identify(
@@ -72,7 +75,7 @@ class Checkouts:
                     cleaned = self._cleaned(directory, status, is_stash, code, results, outputs())
                     passed_over = set(status.changed) - set(cleaned.changed)
                     known = _identity(directory, cleaned, patch_name, passed_over, is_stash)
-            except git.GitError as error:
+            except GitError as error:
                 moment, known = time.monotonic(), Provenance(Code(path=str(directory), unknown=str(error)))
             self._identified[directory, patch_name] = moment, known
         return known
@@ -80,12 +83,12 @@ class Checkouts:
     def _cleaned(
         self,
         directory: Path,
-        status: git.Status,
+        status: Status,
         is_stash: bool,
         code: Sequence[Path],
         results: Sequence[Path],
         outputs: Sequence[Path],
-    ) -> git.Status:
+    ) -> Status:
         """Return a status without what isn't the directory's, and without results."""
         prefix = "" if directory == status.root else f"{os.path.relpath(directory, status.root)}/"
         own_output = tuple(f"{prefix}{name}" for name in OWN_OUTPUT)
@@ -102,7 +105,7 @@ class Checkouts:
             (*changed, *untracked),
             code=(directory, *code),
             known=results,
-            tracked=lambda: git.tracked(status.root, ["."]),
+            tracked=lambda: gitindex.tracked(status.root, ["."]),
         )
         # A submodule in which nothing but results lies about is as committed.
         clean = {
@@ -121,21 +124,19 @@ class Checkouts:
         cleaned = self._cleaned(submodule, status, False, (), (), outputs)
         return bool(cleaned.changed or cleaned.untracked)
 
-    def _status(self, directory: Path) -> tuple[float, git.Status | None]:
+    def _status(self, directory: Path) -> tuple[float, Status | None]:
         """Return the state of a checkout, and when it was looked at."""
-        root = git.toplevel(directory)
+        root = toplevel(directory)
         if root is None:
             return time.monotonic(), None
         moment, status = self._known.get(root, (-FRESH, None))
         if time.monotonic() - moment >= FRESH:
-            moment, status = time.monotonic(), git.status(root)
+            moment, status = time.monotonic(), status_of(root)
             self._known[root] = moment, status
         return moment, status
 
 
-def _identity(
-    directory: Path, status: git.Status, patch_name: str, passed_over: set[str], is_stash: bool
-) -> Provenance:
+def _identity(directory: Path, status: Status, patch_name: str, passed_over: set[str], is_stash: bool) -> Provenance:
     is_dirty = bool(status.changed or status.untracked)
     code = Code(path=str(directory), commit=status.commit, branch=status.branch, dirty=is_dirty)
     if not code.dirty or status.commit is None:
@@ -150,7 +151,7 @@ def _identity(
         without = tuple(
             sorted(path for path in passed_over if is_whole or (status.root / path).is_relative_to(directory))
         )
-        patch, withheld = withhold(git.difference(directory, status.commit, limits, kept, without), status.root)
+        patch, withheld = withhold(difference(directory, status.commit, limits, kept, without), status.root)
         code.withheld = sorted({*code.withheld, *withheld})
     if patch:  # of a submodule with nothing but untracked files there is nothing to say here
         code.patch = patch_name

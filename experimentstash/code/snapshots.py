@@ -10,7 +10,9 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from experimentstash.adapters.git import command as git
+from experimentstash.adapters.git import gitindex, objects, trees
+from experimentstash.adapters.git.gitindex import gitlinks
+from experimentstash.adapters.git.status import changes, status_of
 from experimentstash.base.dataclass_light import dataclass, field
 from experimentstash.base.errors import StashError
 from experimentstash.code import results, written
@@ -42,7 +44,7 @@ def take(
     elsewhere. ``without`` are untracked paths to leave out, and
     so are ``outputs``, but for source files there. ``below`` is where a submodule lies in its superproject.
     """
-    status = git.status(root)
+    status = status_of(root)
     if status is None or status.commit is None:
         return None
     prefix = f"{path}/" if path else ""
@@ -51,34 +53,32 @@ def take(
     untracked = [name for name in status.untracked if name.startswith(prefix) and not f"{name}/".startswith(left_out)]
     untracked = [name for name in untracked if not name.startswith(OWN_OUTPUT) or results.is_source(name)]
     untracked = [name for name in untracked if not written.is_within(name, outputs) or results.is_source(name)]
-    left_by_runs = results.among(root, untracked, code=[root / path], tracked=lambda: git.tracked(root, ["."]))
+    left_by_runs = results.among(root, untracked, code=[root / path], tracked=lambda: gitindex.tracked(root, ["."]))
     untracked = [name for name in untracked if name not in left_by_runs]
     kept = [name for name in untracked if belongs_in_patch(root, name)]
-    links = {name: commit for name, commit in git.gitlinks(root).items() if name.startswith(prefix)}
+    links = {name: commit for name, commit in gitlinks(root).items() if name.startswith(prefix)}
     nested = {
         name: taken
         for name in links
         if (root / name / ".git").exists() and (taken := take(root / name, below=f"{below}{name}/"))
     }
-    committed = git.object_at(root, "HEAD^{tree}")
+    committed = objects.object_at(root, "HEAD^{tree}")
     assert committed is not None
     tree = plain = committed
     if changed or kept or any(inner.commit != links[name] for name, inner in nested.items()):
         with tempfile.TemporaryDirectory(prefix="experimentstash-") as scratch:
             index = Path(scratch, "index")
             # First as the user would commit it: for a submodule that is another commit, but no changes inside.
-            plain = git.write_tree(root, index, path, kept, {name: inner.base for name, inner in nested.items()})
-            tree = git.write_tree(root, index, path, (), {name: inner.commit for name, inner in nested.items()})
+            plain = trees.write_tree(root, index, path, kept, {name: inner.base for name, inner in nested.items()})
+            tree = trees.write_tree(root, index, path, (), {name: inner.commit for name, inner in nested.items()})
     if path:
-        own = git.object_at(root, f"{tree}:{path}")
+        own = objects.object_at(root, f"{tree}:{path}")
         if own is None:
             return None
-        commit = git.commit_tree(root, git.put_below(root, own, path), None)
+        commit = trees.commit_tree(root, trees.put_below(root, own, path), None)
     else:
-        commit = status.commit if tree == committed else git.commit_tree(root, tree, status.commit)
-    patch, withheld = withhold(
-        "" if plain == committed else git.changes(root, committed, plain, path, below), root, below
-    )
+        commit = status.commit if tree == committed else trees.commit_tree(root, tree, status.commit)
+    patch, withheld = withhold("" if plain == committed else changes(root, committed, plain, path, below), root, below)
     withheld += [f"{below}{name}" for name in untracked if name not in kept and holds_secret(root, name)]
     return Snapshot(
         commit=commit,
@@ -99,22 +99,22 @@ def of_commit(root: Path, commit: str, path: str = "") -> Snapshot:
 
     StashError if something of it isn't in the repositories that are here: nothing is fetched.
     """
-    if git.is_incomplete(root, commit):
+    if objects.is_incomplete(root, commit):
         raise StashError(
             f"Some files of commit {commit[:12]} are not in {root}, which is a partial clone.",
             f"git -C {shlex.quote(str(root))} fetch --refetch --no-filter origin",
         )
     nested = {}
-    for name, wanted in git.links_in(root, commit, path).items():
+    for name, wanted in objects.links_in(root, commit, path).items():
         inner = root / name
         if (inner / ".git").exists():
-            if git.object_at(inner, f"{wanted}^{{commit}}") is None:
+            if objects.object_at(inner, f"{wanted}^{{commit}}") is None:
                 raise StashError(
                     f"Commit {commit[:12]} has its submodule {name} at {wanted[:12]}, which {inner} doesn't have.",
                     f"git -C {shlex.quote(str(inner))} fetch origin {wanted}",
                 )
             nested[name] = of_commit(inner, wanted)
-        elif name not in git.gitlinks(root):  # one that the checkout lacks as well, nobody has missed yet
+        elif name not in gitlinks(root):  # one that the checkout lacks as well, nobody has missed yet
             raise StashError(
                 f"Commit {commit[:12]} has a submodule {name}, which is not checked out in {root}.",
                 f"git -C {shlex.quote(str(root))} checkout {commit} && git -C {shlex.quote(str(root))} submodule update"
@@ -122,7 +122,7 @@ def of_commit(root: Path, commit: str, path: str = "") -> Snapshot:
             )
     snapshot = commit
     if path:
-        own = git.object_at(root, f"{commit}:{path}")
+        own = objects.object_at(root, f"{commit}:{path}")
         assert own is not None
-        snapshot = git.commit_tree(root, git.put_below(root, own, path), None)
+        snapshot = trees.commit_tree(root, trees.put_below(root, own, path), None)
     return Snapshot(snapshot, commit, None, False, "", (), (), nested)

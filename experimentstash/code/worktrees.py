@@ -20,7 +20,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from experimentstash.adapters import procfs
-from experimentstash.adapters.git import command as git
+from experimentstash.adapters.git import gitindex, objects, worktree
+from experimentstash.adapters.git.command import GitError
+from experimentstash.adapters.git.root import toplevel
+from experimentstash.adapters.git.status import known_status, status_of, unseen
 from experimentstash.adapters.procfs import Identity
 from experimentstash.adapters.python import editable
 from experimentstash.adapters.this_process import supervisor_here
@@ -86,7 +89,7 @@ class Frozen:
         """
         if kind is not EnvironmentKind.interpreter or python is None:
             return []
-        root = git.toplevel(self.live) or self.live
+        root = toplevel(self.live) or self.live
         inside, others = editable.places(python, root)
         if others:
             raise StashError(
@@ -115,10 +118,10 @@ def secure(
     It stays as long as this process lives, or a run below the directory ``user`` isn't over or can be resumed.
     """
     real = live.resolve()
-    root = git.toplevel(real)
+    root = toplevel(real)
     if root is None:
         return None
-    path = "" if root != git.toplevel(stash.root.resolve()) else real.relative_to(root).as_posix()
+    path = "" if root != toplevel(stash.root.resolve()) else real.relative_to(root).as_posix()
     shared = shared_paths(stash, name, tool, real, pin)
     try:
         below = [Path(os.path.normpath(real / each)).relative_to(root).as_posix() for each in shared]
@@ -144,10 +147,10 @@ def secure(
                 _make(place, root, taken, {Path(link): Path(target) for link, target in links.items()}, lock)
                 _tell_what_is_missing(stash, name, taken, real, root, path, shared, announce)
                 _clean(stash, place, lock)
-            held = (live, directory) if path else (git.toplevel(live) or live, place / _TREE)
+            held = (live, directory) if path else (toplevel(live) or live, place / _TREE)
             configs = {given: _frozen_configs(stash, *held, place, given) for given in _given(tool)}
             _note_user(stash, place, user.absolute())
-    except git.GitError as error:
+    except GitError as error:
         raise StashError(
             f"The code of {name!r} can't be frozen: {error.message}",
             f"{error.mend}; or use the checkout as it is: code=live",
@@ -223,13 +226,13 @@ def _make(place: Path, root: Path, taken: Snapshot, links: Mapping[Path, Path], 
     files.write_atomically(place / _REPOSITORIES, json.dumps(known, indent=2) + "\n")
     for checkout, directory, commit in worktrees:
         step("before a worktree")
-        git.add_worktree(checkout, directory, commit, lock)
+        worktree.add_worktree(checkout, directory, commit, lock)
     step("worktrees are there")
     for link, target in links.items():
         files.make_directory(files.inside(tree, link).parent)
         link.symlink_to(target)
     step("before ready")
-    found = git.status(tree)  # what a filter makes of a file may never be as committed
+    found = status_of(tree)  # what a filter makes of a file may never be as committed
     files.write_atomically(place / _READY, "\0".join(found.changed if found else ()))
 
 
@@ -252,7 +255,7 @@ def _place_for(stash: Stash, usual: Path, announce: Callable[[str], None]) -> tu
 
 def _changed(place: Path) -> list[str]:
     """Return the files of frozen code that aren't as they were when it was made, and code that has come into it."""
-    found = git.status(place / _TREE) if (place / _TREE / ".git").exists() else None
+    found = status_of(place / _TREE) if (place / _TREE / ".git").exists() else None
     with contextlib.suppress(OSError):
         made = {*files.read_regular(place / _READY).decode().split("\0")}
         if found is not None:
@@ -275,22 +278,22 @@ def shared_paths(stash: Stash, name: str, tool: ToolConfig, directory: Path, pin
     """
     where = f"{stash.registration(name).relative_to(stash.root)}: shared"
     paths = sorted({os.path.normpath(path) for path in tool.shared})
-    root = git.toplevel(directory)
-    held = directory if root is None or root == git.toplevel(stash.root.resolve()) else root
+    root = toplevel(directory)
+    held = directory if root is None or root == toplevel(stash.root.resolve()) else root
     for path in paths:
         place = Path(os.path.normpath(directory / path))
         if os.path.isabs(path) or not place.is_relative_to(held) or directory.is_relative_to(place):
             raise StashError(f"{where}: {path} is not below the tool's directory, nor beside it in its repository.")
         if not (directory / path).exists():
             raise StashError(f"{where}: {path} does not exist in {tool.path}.", f"make it, or mend {where}")
-        known = git.tracked(directory, [path])
+        known = gitindex.tracked(directory, [path])
         if known:
             raise StashError(
                 f"{where}: {path} is code: git tracks {known[0]}{' and others' if len(known) > 1 else ''}.",
                 "name only what git ignores",
             )
         inner = place.relative_to(root).as_posix() if root is not None else path
-        if pin is not None and git.object_at(pin.root, f"{pin.commit}:{inner}") is not None:
+        if pin is not None and objects.object_at(pin.root, f"{pin.commit}:{inner}") is not None:
             raise StashError(f"{where}: {path} is code at commit {pin.commit[:12]}: git tracks it there.")
     return paths
 
@@ -343,7 +346,7 @@ def _tell_what_is_missing(
     useless = {*REMAKEABLE, *_NO_INPUT}
     lacking = [
         each
-        for each in (os.path.relpath(root / one, directory) for one in (*git.unseen(root, path), *taken.omitted))
+        for each in (os.path.relpath(root / one, directory) for one in (*unseen(root, path), *taken.omitted))
         if not useless & {*each.split("/")} and not each.endswith((".egg-info", ".pyc"))
         if not any(f"{each}/".startswith(f"{one}/") for one in shared)
     ]
@@ -360,7 +363,7 @@ def _tell_what_is_missing(
 def _left_behind(root: Path, path: str, pin: Pin) -> tuple[str, ...]:
     """Return what to say of a checkout that isn't what a run uses: exactly the commit that is asked for."""
     named, notes = f"commit {pin.commit[:12]}{f' ({pin.name})' if not pin.commit.startswith(pin.name) else ''}", []
-    status = git.known_status(root)
+    status = known_status(root)
     if status is not None and not pin.is_checked_out:
         notes.append(f"the run uses {named}, which is asked for; the checkout is at {(status.commit or 'none')[:12]}")
     prefix = f"{path}/" if path else ""
@@ -450,7 +453,7 @@ def _remove(place: Path, lock: int) -> None:
     files.remove(place / _READY)
     for checkout, directory in reversed(_known(place)):
         if (checkout / ".git").exists():
-            git.remove_worktree(checkout, directory, lock)
+            worktree.remove_worktree(checkout, directory, lock)
             step("a worktree is forgotten")
     for directory in (place / _TREE, place / _ENVIRONMENTS, place):  # what tells the repositories goes last
         files.remove(directory)

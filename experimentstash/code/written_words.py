@@ -9,7 +9,9 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from experimentstash.adapters.git import command as git
+from experimentstash.adapters.git import gitindex, objects
+from experimentstash.adapters.git.command import GitError
+from experimentstash.adapters.git.root import toplevel
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import make_private
 from experimentstash.code import written
@@ -68,7 +70,7 @@ def say_gone(run: Run, seen: Written) -> tuple[list[str], list[str]]:
     assert run.code is not None
     warnings, notes = [], []
     directory = Path(run.code.path)
-    root = git.toplevel(directory)
+    root = toplevel(directory)
     deleted = _deleted(run, root, seen.stirred) if root is not None and seen.stirred else []
     run.deleted = deleted[: written.MOST_NAMES]
     if deleted:
@@ -85,7 +87,7 @@ def say_gone(run: Run, seen: Written) -> tuple[list[str], list[str]]:
             f"{' …' if len(thinned) > 5 else ''}; what it was isn't known"
         )
     before = run.code.snapshot or run.code.commit
-    now = git.commit_named(root, "HEAD") if root is not None and seen.is_head_moved else None
+    now = objects.commit_named(root, "HEAD") if root is not None and seen.is_head_moved else None
     if now is not None and before is not None and now != before:
         notes.append(
             f"its tool's checkout was at commit {before[:12]} when it began and is at {now[:12]}: it, or somebody,"
@@ -102,7 +104,7 @@ def _deleted(run: Run, root: Path, stirred: Sequence[str]) -> list[str]:
         with contextlib.suppress(OSError):
             before = (run.path / run.code.patch).read_text(encoding="utf-8", errors="replace")
     gone = set(re.findall(r"(?m)^diff --git a/(.*) b/\1\ndeleted file mode", before))
-    paths = [(path, os.path.relpath(root / path, run.code.path)) for path in git.deleted(root) if path not in gone]
+    paths = [(path, os.path.relpath(root / path, run.code.path)) for path in gitindex.deleted(root) if path not in gone]
     inside = [os.path.normpath(name) for name in stirred]
     return sorted(name for _, name in paths if any(written.is_within(name, [each]) or each == "." for each in inside))
 
@@ -114,13 +116,13 @@ def _note(edited: Sequence[str]) -> str:
 
 def _tracked(directory: Path, names: Sequence[str]) -> set[str]:
     """Return which of these files git tracks."""
-    root = git.toplevel(directory)
+    root = toplevel(directory)
     if root is None:
         return set()
     paths = {os.path.relpath(os.path.join(directory, name), root): name for name in names[: written.MOST_NAMES]}
     try:
-        known = set(git.tracked(root, [path for path in paths if not path.startswith("../")]))
-    except git.GitError:
+        known = set(gitindex.tracked(root, [path for path in paths if not path.startswith("../")]))
+    except GitError:
         return set()
     return {name for path, name in paths.items() if path in known}
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from experimentstash import __version__
 from experimentstash.adapters import gpus
-from experimentstash.adapters.git import command as git
+from experimentstash.adapters.git.root import toplevel
 from experimentstash.adapters.python import installed
 from experimentstash.adapters.python.installed import Installed
 from experimentstash.adapters.this_process import supervisor_here
@@ -404,8 +404,8 @@ def _live(checkouts: Checkouts, planned: Plan, outputs: Callable[[], Sequence[Pa
     if plot is not None:
         secured = plot.frozen.provenance
         return Provenance(Code(**{**vars(secured.code), "pin": pin}), secured.patch)
-    root = git.toplevel(directory)
-    is_own = root is not None and root != git.toplevel(planned.request.stash.root)
+    root = toplevel(directory)
+    is_own = root is not None and root != toplevel(planned.request.stash.root)
     whole = root if is_own and root is not None else directory
     found = checkouts.identify(whole, "tool.patch", code=(directory,), outputs=outputs)
     return Provenance(Code(**{**vars(found.code), "path": str(directory), "pin": pin}), found.patch)

@@ -6,7 +6,8 @@ import os
 import shlex
 from pathlib import Path
 
-from experimentstash.adapters.git import command as git
+from experimentstash.adapters.git.gitindex import gitlinks
+from experimentstash.adapters.git.root import toplevel
 from experimentstash.adapters.python import installed
 from experimentstash.base import files
 from experimentstash.base.errors import StashError
@@ -35,12 +36,12 @@ def tool_directory(stash: Stash, name: str, tool: ToolConfig, *, is_needed: bool
         raise StashError(f"{registration}: path: {tool.path!r} goes up again, which links make uncertain.", mend)
     _refuse_links(stash, registration, tool.path, directory)
     _refuse_missing_submodule(stash, registration, directory)
-    if not is_needed and git.toplevel(directory) != git.toplevel(stash.root):
+    if not is_needed and toplevel(directory) != toplevel(stash.root):
         return directory
     mend = "mend `path:` there, or put the tool where it says"
     if not directory.is_dir():
         raise StashError(f"{registration}: the tool's directory {tool.path} does not exist.", mend)
-    if git.toplevel(directory) == git.toplevel(stash.root) and (stash.root / ".gitmodules").exists():
+    if toplevel(directory) == toplevel(stash.root) and (stash.root / ".gitmodules").exists():
         mend = f"git submodule update --init {shlex.quote(tool.path)}"
     if not any(directory.iterdir()):
         raise StashError(f"{registration}: the tool's directory {tool.path} is empty.", mend)
@@ -79,7 +80,7 @@ def _refuse_links(stash: Stash, registration: str, path: str, directory: Path) -
             "put the tool inside the stash",
         )
     if real != root / directory.relative_to(stash.root):
-        seeming, true = git.toplevel(directory), git.toplevel(real)
+        seeming, true = toplevel(directory), toplevel(real)
         if seeming is not None and seeming.resolve() != true:
             raise StashError(
                 f"{registration}: path: {path} leads into another repository, by a symbolic link.",
@@ -89,12 +90,12 @@ def _refuse_links(stash: Stash, registration: str, path: str, directory: Path) -
 
 def _refuse_missing_submodule(stash: Stash, registration: str, directory: Path) -> None:
     """Refuse a directory in a submodule, or in one of that, which isn't checked out: git knows nothing of it there."""
-    root = git.toplevel(stash.root)
+    root = toplevel(stash.root)
     while root is not None:
         path = next((each for each in declared(root) if directory.is_relative_to(root / each)), None)
         if path is None:
             return
-        if not (root / path / ".git").exists() and path in git.gitlinks(root):
+        if not (root / path / ".git").exists() and path in gitlinks(root):
             inside = [] if directory == root / path else [f", in which {os.path.relpath(directory, stash.root)} lies,"]
             raise StashError(
                 f"{registration}: the submodule {os.path.relpath(root / path, stash.root)}{''.join(inside)}"

@@ -10,10 +10,11 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from experimentstash.adapters.git import command as git
-from experimentstash.adapters.git import submodules
+from experimentstash.adapters.git import checkouts, gitconfig, gitindex, submodules, untrusted
+from experimentstash.adapters.git.gitindex import GITLINK, Entry, gitlinks
 from experimentstash.adapters.git.nested import LeftOut
-from experimentstash.adapters.git.submodules import Entry, Superproject
+from experimentstash.adapters.git.superproject import Superproject
+from experimentstash.adapters.git.work import work_in
 from experimentstash.adapters.python import modules
 from experimentstash.base.dataclass_light import dataclass, replace
 from experimentstash.base.errors import StashError, did_you_mean
@@ -104,7 +105,7 @@ def add(
             check_reference(reference)
     inner = "" if subdirectory is None else subdirectories.check_name(subdirectory)
     with exclusive(stash, report) as project:
-        submodules.refuse_unstaged_gitmodules(project)
+        gitindex.refuse_unstaged_gitmodules(project)
         refuse_existing(stash, name)
         request = _Request(
             stash,
@@ -213,22 +214,22 @@ def _new_submodule(transaction: Transaction, request: _Request, show_progress: b
     stash, project, source, name = request.stash, request.project, request.source, request.name
     _refuse_clash(stash, project, name)
     report(f"cloning {source.text} …")
-    bare, tree = submodules.clone(
+    bare, tree = checkouts.clone(
         source,
         transaction.folder,
         reference=request.branch,
         known=kept_clones.of(stash, source),
         show_progress=show_progress,
     )
-    head, on_branch = submodules.head(tree)
+    head, on_branch = checkouts.head(tree)
     if request.commit is not None:
-        head, on_branch = submodules.resolve(tree, request.commit, is_local=source.is_local), None
+        head, on_branch = checkouts.resolve(tree, request.commit, is_local=source.is_local), None
     if head is None:
         raise StashError(f"{source.text} has no commit yet.", "commit something there first")
     subdirectories.refuse_missing(tree, head, request.inner)
     links = LinkMap()
-    submodules.inspect(tree, head, "", links, request.without)
-    submodules.check_out(tree, head, on_branch, force=True)
+    untrusted.inspect(tree, head, "", links, request.without)
+    checkouts.check_out(tree, head, on_branch, force=True)
     submodules.check_out_nested(tree, links, request.without, show_progress=show_progress)
     request.without.refuse_unknown(tree)
     subdirectories.refuse_links(tree, request.inner)
@@ -242,27 +243,27 @@ def _new_submodule(transaction: Transaction, request: _Request, show_progress: b
     path = project.path(name)
     final = stash.root / "tools" / name
     module = project.module(path)
-    submodules.settle(bare, tree, module, final, nested)
+    checkouts.settle(bare, tree, module, final, nested)
     old = leftovers.clear(transaction, stash, project, name, report)
     _refuse_inside(project, path)
     transaction.move(bare, module)
     transaction.move(tree, final)
-    follows = request.branch if request.branch and submodules.is_branch(final, request.branch) else None
+    follows = request.branch if request.branch and checkouts.is_branch(final, request.branch) else None
     settings = {"path": path, "url": source.text, **({"branch": follows} if follows else {})}
     _register_submodule(transaction, project, path, old, settings)
-    entries = [Entry(path, submodules.GITLINK, head)]
+    entries = [Entry(path, GITLINK, head)]
     return _Made(final / request.inner, head, on_branch, detected, chosen, notes, entries)
 
 
 def _in_checkout(request: _Request, checkout: Path, report: Report) -> _Made:
     """Return the tool in a checkout that is there already, which is left as it is."""
-    head, branch = submodules.head(checkout)
+    head, branch = checkouts.head(checkout)
     assert head is not None
     subdirectories.refuse_missing(checkout, head, request.inner)
     subdirectories.refuse_links(checkout, request.inner)
     detected, chosen = _detected(checkout, request, report)
     notes = _notes(checkout, detected, request.source.is_local)
-    if submodules.work_in(checkout).changed:
+    if work_in(checkout).changed:
         notes.append("the checkout has changes that are not committed; the tool has them too")
     return _Made(checkout / request.inner, head, branch, detected, chosen, notes, [])
 
@@ -285,7 +286,7 @@ def _detected(tree: Path, request: _Request, report: Report) -> tuple[Detection,
 def _refuse_clash(stash: Stash, project: Superproject, name: str) -> None:
     """Refuse a place whose name differs from another one's in upper and lower case only: elsewhere they are one."""
     path = project.path(name)
-    known = [*git.gitlinks(project.root), *(each.get("path", "") for each in submodules.sections(project).values())]
+    known = [*gitlinks(project.root), *(each.get("path", "") for each in gitconfig.sections(project).values())]
     tools = stash.root / "tools"
     known += [f"{project.prefix}tools/{each}" for each in (os.listdir(tools) if tools.is_dir() else [])]
     for other in known:
@@ -309,7 +310,7 @@ def refuse_existing(stash: Stash, name: str) -> None:
 
 def _refuse_inside(project: Superproject, path: str) -> None:
     """Refuse a tool inside another submodule, or around one."""
-    for settings in submodules.sections(project).values():
+    for settings in gitconfig.sections(project).values():
         other = settings.get("path", "")
         if other != path and other and (f"{path}/".startswith(f"{other}/") or f"{other}/".startswith(f"{path}/")):
             raise StashError(f"{path} and the submodule {other} would lie in each other.", "take another name")
@@ -447,7 +448,7 @@ def _unstartable(tree: Path, words: tuple[str, ...]) -> StashError | None:
 
 def _notes(tree: Path, detected: Detection, is_local: bool) -> list[str]:
     notes = list(detected.notes)
-    pointers = submodules.lfs_pointers(tree)
+    pointers = checkouts.lfs_pointers(tree)
     if pointers:
         notes.append(
             f"{pointers} file{'s are Git LFS pointers' if pointers > 1 else ' is a Git LFS pointer'}, not the content:"
@@ -483,14 +484,14 @@ def _notes(tree: Path, detected: Detection, is_local: bool) -> list[str]:
 def _register_submodule(
     transaction: Transaction, project: Superproject, path: str, old: list[str], settings: dict[str, str]
 ) -> None:
-    text = submodules.gitmodules_text(project, transaction.folder, without=old, new={path: settings})
+    text = gitconfig.gitmodules_text(project, transaction.folder, without=old, new={path: settings})
     transaction.replace(project.gitmodules, text)
     transaction.section(path, [("active", "true"), ("url", settings["url"])])
 
 
 def entries_of(project: Superproject, files: list[Path]) -> list[Entry]:
     return [
-        submodules.store(project, path.relative_to(project.root).as_posix(), path.read_bytes())
+        gitindex.store(project, path.relative_to(project.root).as_posix(), path.read_bytes())
         for path in files
         if path.exists()
     ]

@@ -22,8 +22,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from experimentstash.adapters.git import submodules
-from experimentstash.adapters.git.submodules import Entry, Superproject, bare, git
+from experimentstash.adapters.git import checkouts, submodules
+from experimentstash.adapters.git.command import bare, git
+from experimentstash.adapters.git.gitindex import GITLINK, Entry
+from experimentstash.adapters.git.superproject import Superproject
+from experimentstash.adapters.git.work import work_in
 from experimentstash.base.failpoints import step
 from experimentstash.base.names import remote_problem
 from experimentstash.code.results import REMAKEABLE
@@ -123,7 +126,7 @@ def save(
     skipped: list[str] = []
     commit = branch = None
     if tree is not None and repository is not None:
-        commit, branch = submodules.head(tree)
+        commit, branch = checkouts.head(tree)
         parts = [("", repository), *submodules.nested_repositories(tree)]
         for number, (inner, place) in enumerate(parts):
             step("backup of a repository")
@@ -252,7 +255,7 @@ def _staged(place: Path, scratch: Path) -> list[str]:
     if not (place / "index").exists():
         return []
     listed = bare(place, "ls-files", "--stage", "-z").out.decode("utf-8", "surrogateescape").split("\0")
-    staged = {item.split(" ")[1] for item in listed if item and not item.startswith(submodules.GITLINK)}
+    staged = {item.split(" ")[1] for item in listed if item and not item.startswith(GITLINK)}
     committed = bare(place, "ls-tree", "-r", "--full-tree", "HEAD", check=False).text.splitlines()
     staged -= {line.partition("\t")[0].split(" ")[2] for line in committed}
     if not staged:
@@ -273,7 +276,7 @@ def _save_files(
     as_committed: set[str] = set()
     for path in repositories:
         prefix = f"{path}/" if path else ""
-        work = submodules.work_in(tree / path)
+        work = work_in(tree / path)
         tracked = git(tree / path, "ls-files", "-z").out.decode("utf-8", "surrogateescape").split("\0")
         flagged = git(tree / path, "ls-files", "-v", "-z").out.decode("utf-8", "surrogateescape").split("\0")
         # Lower case: assume-unchanged; S: skip-worktree. `git status` doesn't look at them.

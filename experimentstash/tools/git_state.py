@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from experimentstash.adapters.git.submodules import MODES, bare, git
+from experimentstash.adapters.git.command import bare, git
+from experimentstash.adapters.git.gitindex import MODES
 from experimentstash.base import files
 from experimentstash.base.errors import StashError
 from experimentstash.base.names import inner_path_problem, transport_problem

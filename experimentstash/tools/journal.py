@@ -11,7 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from experimentstash.adapters.git.submodules import MODES, Superproject
+from experimentstash.adapters.git.gitindex import MODES
+from experimentstash.adapters.git.superproject import Superproject
 from experimentstash.base import files, typed
 from experimentstash.base.errors import StashError
 from experimentstash.base.names import check_tool_name, inner_path_problem

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from experimentstash.adapters.git import submodules
-from experimentstash.adapters.git.submodules import Superproject
+from experimentstash.adapters.git import gitconfig, gitindex, worktree
+from experimentstash.adapters.git.command import git
+from experimentstash.adapters.git.gitindex import GITLINK
+from experimentstash.adapters.git.superproject import Superproject
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import make_private
 from experimentstash.base.process import CommandError
@@ -27,19 +29,19 @@ def clear(transaction: Transaction, stash: Stash, project: Superproject, tool: s
             f"{stash.relative(tree)} is no leftover: {', '.join(tenants)} lies in it.",
             "take another name, or first remove what lies there",
         )
-    declared = submodules.sections(project)
+    declared = gitconfig.sections(project)
     names = [name for name, settings in declared.items() if name == path or settings.get("path") == path]
     _refuse_others(project, path, names, declared)
     modules = dict.fromkeys([path, *names])
-    entries = submodules.index_entries(project, [path])
-    if any(each.mode != submodules.GITLINK or each.path != path for each in entries):
+    entries = gitindex.index_entries(project, [path])
+    if any(each.mode != GITLINK or each.path != path for each in entries):
         raise StashError(
             f"{path} holds files that belong to the stash's own repository.", f"take another name, or git rm -r {path}"
         )
     if entries:
         report(f"found {path} in the index, from an earlier attempt: replaced")
     for name in modules:
-        if submodules.config_section(project, name):
+        if gitconfig.config_section(project, name):
             report(f"found the section submodule.{name} in {project.git_directory.name}/config: replaced")
             transaction.section(name, [])
         if name in names:
@@ -54,7 +56,7 @@ def clear(transaction: Transaction, stash: Stash, project: Superproject, tool: s
 def _refuse_others(project: Superproject, path: str, names: list[str], declared: dict[str, dict[str, str]]) -> None:
     for name in names:
         elsewhere = declared[name].get("path", path)
-        if elsewhere != path and submodules.index_entries(project, [elsewhere]):
+        if elsewhere != path and gitindex.index_entries(project, [elsewhere]):
             raise StashError(
                 f"The submodule {name!r} lives in {elsewhere}: its repository has the place that {path} would need.",
                 "take another name",
@@ -73,7 +75,7 @@ def _clear_repository(
 ) -> None:
     """Clear away a leftover repository; its commits, stashes and changes that exist nowhere else go to backups/."""
     shown = os.path.relpath(place, project.root)
-    if others := submodules.further_worktrees(place):
+    if others := worktree.further_worktrees(place):
         raise StashError(
             f"{shown} is the repository of {', '.join(map(str, others))} too, which can't be used without it.",
             "take another name, or first: git worktree remove … there",
@@ -93,10 +95,10 @@ def _clear_repository(
             repository=place,
             module=name,
             stash_files=[],
-            section=submodules.config_section(project, name),
-            index=submodules.index_entries(project, [project.path(tool)]),
+            section=gitconfig.config_section(project, name),
+            index=gitindex.index_entries(project, [project.path(tool)]),
             gitmodules=(project.gitmodules.read_bytes() if project.gitmodules.is_file() else None, None),
-            settings=submodules.sections(project).get(name, {}),
+            settings=gitconfig.sections(project).get(name, {}),
         )
     except (CommandError, OSError, ValueError):
         # It is damaged: nobody can tell what is in it, so all of it is kept.
@@ -121,7 +123,7 @@ def _belongs_to(tree: Path, place: Path) -> bool:
     """Tell whether ``tree`` is a checkout of the repository in ``place``."""
     if not (tree / ".git").is_file() or tree.is_symlink():
         return False
-    done = submodules.git(tree, "rev-parse", "--absolute-git-dir", check=False)
+    done = git(tree, "rev-parse", "--absolute-git-dir", check=False)
     return done.code == 0 and Path(done.text).resolve() == place.resolve()
 
 

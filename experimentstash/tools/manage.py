@@ -9,9 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from experimentstash.adapters.git import submodules
-from experimentstash.adapters.git.command import commit_named, toplevel
-from experimentstash.adapters.git.submodules import Entry, Superproject, git
+from experimentstash.adapters.git import checkouts, gitconfig, gitindex, submodules, untrusted
+from experimentstash.adapters.git.command import git
+from experimentstash.adapters.git.gitindex import GITLINK, Entry
+from experimentstash.adapters.git.objects import commit_named
+from experimentstash.adapters.git.root import toplevel
+from experimentstash.adapters.git.superproject import Superproject
+from experimentstash.adapters.git.work import work_in
 from experimentstash.base.errors import StashError
 from experimentstash.base.names import LinkMap, check_reference, check_tool_name, remote_problem
 from experimentstash.base.process import CommandError
@@ -118,9 +122,9 @@ def _show(stash: Stash, name: str, directories: Mapping[str, Path]) -> Tool:
         others = tuple(each for each, place in directories.items() if each != name and places.lies_in(place, root))
         facts.update(checkout=None if root == directory else stash.relative(root), shares_with=others)
         try:
-            commit, branch = submodules.head(root)
+            commit, branch = checkouts.head(root)
             url = git(root, "config", "--get", "remote.origin.url", check=False).text or None
-            facts.update(commit=commit, branch=branch, url=url, work=tuple(submodules.work_in(root).describe()))
+            facts.update(commit=commit, branch=branch, url=url, work=tuple(work_in(root).describe()))
         except CommandError as error:
             facts.update(problem=error.message)
     try:
@@ -198,7 +202,7 @@ def update(
                 f"git -C {tree} submodule update --remote …, and commit that there",
             )
         _refuse_dirty(tree, name)
-        before, before_branch = submodules.head(tree)
+        before, before_branch = checkouts.head(tree)
         assert before is not None
         url = git(tree, "config", "--get", "remote.origin.url", check=False).text
         is_local = remote_problem(url) is not None
@@ -208,7 +212,7 @@ def update(
             after, branch = _target(tree, project, path, to, before_branch, is_local)
             if after == before:
                 is_pinned = config.commit is None or after.startswith(config.commit)
-                if is_pinned and [each.object for each in submodules.index_entries(project, [path])] == [after]:
+                if is_pinned and [each.object for each in gitindex.index_entries(project, [path])] == [after]:
                     return None
             if after != before and not is_for_all:
                 _refuse_for_others(stash, place, after, to)
@@ -219,10 +223,10 @@ def update(
             were_ready = [each for each in place.others if _is_ready(stash, each)]
             links = LinkMap()
             without = submodules.left_out(tree)
-            submodules.inspect(tree, after, "", links, without)
+            untrusted.inspect(tree, after, "", links, without)
             transaction.check_out(tree, after, branch)
             submodules.check_out_nested(tree, links, without, show_progress=show_progress)
-            entries = [Entry(path, submodules.GITLINK, after)] if _is_submodule(project, path) else []
+            entries = [Entry(path, GITLINK, after)] if _is_submodule(project, path) else []
             pinned_there = [each for each in place.others if _pinned(stash, each, before)]
             changed = [stash.registration(each) for each in (name, *pinned_there)]
             for registration in changed:
@@ -292,7 +296,7 @@ def _write_pin(transaction: Transaction, project: Superproject, registration: Pa
     was_staged = _is_staged(project, registration)
     if content != before:
         transaction.replace(registration, content)
-    return [submodules.store(project, registration.relative_to(project.root).as_posix(), content)] if was_staged else []
+    return [gitindex.store(project, registration.relative_to(project.root).as_posix(), content)] if was_staged else []
 
 
 def _is_ready(stash: Stash, name: str) -> bool:
@@ -305,20 +309,20 @@ def _is_ready(stash: Stash, name: str) -> bool:
 
 
 def _is_submodule(project: Superproject, path: str) -> bool:
-    return any(each.mode == submodules.GITLINK for each in submodules.index_entries(project, [path]))
+    return any(each.mode == GITLINK for each in gitindex.index_entries(project, [path]))
 
 
 def _is_staged(project: Superproject, registration: Path) -> bool:
     """Tell whether the index has the registration just as the file is: then it is staged again."""
     path = registration.relative_to(project.root).as_posix()
-    entries = submodules.index_entries(project, [path])
+    entries = gitindex.index_entries(project, [path])
     now = git(project.root, "hash-object", "--path", path, "--", registration).text
     return [each.object for each in entries] == [now]
 
 
 def _refuse_dirty(tree: Path, name: str) -> None:
     for path in ("", *(inner for inner, _ in submodules.nested_repositories(tree))):
-        work = submodules.work_in(tree / path, path)
+        work = work_in(tree / path, path)
         if work.changed or work.operation:
             lines = [line for line in work.describe() if "unpushed" not in line and "stash" not in line]
             raise StashError(
@@ -328,7 +332,7 @@ def _refuse_dirty(tree: Path, name: str) -> None:
 
 
 def _fetch(tree: Path, project: Superproject, path: str, url: str, is_local: bool, show_progress: bool) -> None:
-    declared = [each.get("url") for each in submodules.sections(project).values() if each.get("path") == path]
+    declared = [each.get("url") for each in gitconfig.sections(project).values() if each.get("path") == path]
     # A path on this machine is read only if it is the one that was typed for this tool.
     settings = {"protocol.file.allow": "always"} if is_local and url in declared else None
     words = ["fetch", "--tags", "--prune", *(["--progress"] if show_progress else ["--quiet"]), "origin"]
@@ -342,15 +346,15 @@ def _target(
     """Return the commit to go to, and the local branch to move there (None: detached)."""
     wanted = to
     if wanted is None:
-        declared = next((each for each in submodules.sections(project).values() if each.get("path") == path), {})
+        declared = next((each for each in gitconfig.sections(project).values() if each.get("path") == path), {})
         wanted = declared.get("branch") or current
-        if wanted is None or not submodules.is_branch(tree, wanted):
+        if wanted is None or not checkouts.is_branch(tree, wanted):
             remote_head = git(tree, "symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD", check=False)
             wanted = remote_head.text.removeprefix("origin/")
         if not wanted:
             raise StashError("Nothing says which branch to follow.", "--to BRANCH, --to TAG or --to COMMIT")
-    commit = submodules.resolve(tree, wanted, is_local=is_local)
-    if not submodules.is_branch(tree, wanted):
+    commit = checkouts.resolve(tree, wanted, is_local=is_local)
+    if not checkouts.is_branch(tree, wanted):
         return commit, None
     local = git(tree, "rev-parse", "--verify", "--quiet", f"refs/heads/{wanted}", check=False)
     if local.code == 0:

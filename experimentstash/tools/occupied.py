@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from experimentstash.adapters.git import submodules
-from experimentstash.adapters.git.submodules import Superproject
+from experimentstash.adapters.git import gitconfig, gitindex
+from experimentstash.adapters.git.gitindex import GITLINK
+from experimentstash.adapters.git.superproject import Superproject
 from experimentstash.base import files
 from experimentstash.base.errors import StashError
 from experimentstash.stash.layout import Stash
@@ -77,13 +78,13 @@ def _in_modules(project: Superproject, module: Path) -> list[str]:
 
 def _sections(project: Superproject, backup: Backup) -> list[str]:
     found = []
-    for name, settings in submodules.sections(project).items():
+    for name, settings in gitconfig.sections(project).items():
         path = settings.get("path", "")
         if name == backup.module:
             found.append(f"the section [submodule {name!r}] in .gitmodules ({path})")
         elif f"{path}/".startswith(f"{backup.path}/") or (path and f"{backup.path}/".startswith(f"{path}/")):
             found.append(f"the submodule {name!r} in .gitmodules, which lies in {path}")
-    section = submodules.config_section(project, backup.module)
+    section = gitconfig.config_section(project, backup.module)
     if section and section != [(key, value) for key, value in backup.section]:
         found.append(
             f"the section submodule.{backup.module} in {project.git_directory.name}/config"
@@ -97,12 +98,12 @@ def _entries(project: Superproject, backup: Backup, conf: list[str]) -> list[str
     known = {path: (mode, name) for path, mode, name in backup.index}
     own = [] if backup.is_registration_alone else [backup.path]
     strangers = [path for path in known if path not in own and path not in conf]
-    is_link = {path: mode == submodules.GITLINK for path, (mode, _) in known.items()}
+    is_link = {path: mode == GITLINK for path, (mode, _) in known.items()}
     if strangers or any(is_link[path] != (path == backup.path) for path in known):
         raise StashError(f"The backup is refused: its entries of the index don't belong to it ({[*known]}).")
     parents = {parent.as_posix() for path in (*own, *conf) for parent in Path(path).parents} - {"."}
-    around = [each for each in submodules.index_entries(project, sorted(parents)) if each.path in parents]
-    entries = [*around, *submodules.index_entries(project, [*own, *conf])]
+    around = [each for each in gitindex.index_entries(project, sorted(parents)) if each.path in parents]
+    entries = [*around, *gitindex.index_entries(project, [*own, *conf])]
     return [f"{each.path} in the index" for each in entries if known.get(each.path) != (each.mode, each.object)]
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from experimentstash.adapters.git import command as git
-from experimentstash.adapters.git import submodules
-from experimentstash.adapters.git.submodules import Superproject
+from experimentstash.adapters.git import gitconfig
+from experimentstash.adapters.git.gitindex import gitlinks
+from experimentstash.adapters.git.root import toplevel
+from experimentstash.adapters.git.superproject import Superproject
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import read_text
@@ -53,12 +54,12 @@ def find(stash: Stash, project: Superproject, name: str) -> Place:
     directory = Path(os.path.normpath(stash.root / tool.path))
     if not directory.is_relative_to(stash.root / "tools") or directory == stash.root / "tools":
         raise StashError(f"{where}: path: {tool.path!r} is not below tools/.", f"mend `path:` in {where}")
-    names = {settings.get("path", each): each for each, settings in submodules.sections(project).items()}
-    known = [*git.gitlinks(project.root), *names]
+    names = {settings.get("path", each): each for each, settings in gitconfig.sections(project).items()}
+    known = [*gitlinks(project.root), *names]
     checkout = next((project.root / each for each in known if directory.is_relative_to(project.root / each)), None)
     is_submodule = checkout is not None
     if checkout is None:
-        repository = git.toplevel(directory)
+        repository = toplevel(directory)
         is_own = repository is not None and repository != stash.root and repository.is_relative_to(stash.root)
         checkout = repository if is_own else directory
     assert checkout is not None

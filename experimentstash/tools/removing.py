@@ -8,8 +8,11 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 
-from experimentstash.adapters.git import submodules
-from experimentstash.adapters.git.submodules import Entry, Superproject, Work
+from experimentstash.adapters.git import checkouts, gitconfig, gitindex, submodules, superproject, worktree
+from experimentstash.adapters.git.command import git
+from experimentstash.adapters.git.gitindex import GITLINK, Entry
+from experimentstash.adapters.git.superproject import Superproject
+from experimentstash.adapters.git.work import Work, work_in
 from experimentstash.base import files
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError, did_you_mean
@@ -72,10 +75,10 @@ def remove(
     """
     check_tool_name(name)
     with exclusive(stash, report) as project:
-        submodules.refuse_unstaged_gitmodules(project)
+        gitindex.refuse_unstaged_gitmodules(project)
         place = places.find(stash, project, name)
         tree, path, module = place.checkout, place.path(project), project.module(place.module)
-        declared = submodules.sections(project)
+        declared = gitconfig.sections(project)
         if not place.is_installed:
             _refuse_foreign(stash, project, place)
         repository = module if module.is_dir() else None
@@ -96,12 +99,12 @@ def remove(
             conf = [stash.registration(name), *(stash.organizer(each) for each in experiments)]
             names = [path_.relative_to(stash.root).as_posix() for path_ in conf]
             in_project = [path_.relative_to(project.root).as_posix() for path_ in conf]
-            listed = submodules.index_entries(project, [*([] if stays else [path]), *in_project])
+            listed = gitindex.index_entries(project, [*([] if stays else [path]), *in_project])
             before = project.gitmodules.read_bytes() if project.gitmodules.is_file() else None
             gone = [place.module] if place.module in declared and not stays else []
             after = before
             if not stays:
-                after = submodules.gitmodules_text(project, transaction.folder, without=gone)
+                after = gitconfig.gitmodules_text(project, transaction.folder, without=gone)
             draft = transaction.folder / "backup"
             draft.mkdir()
             saved = backups.save(
@@ -113,7 +116,7 @@ def remove(
                 repository=None if stays else repository,
                 module=place.module,
                 stash_files=list(zip(names, conf, strict=True)),
-                section=[] if stays else submodules.config_section(project, place.module),
+                section=[] if stays else gitconfig.config_section(project, place.module),
                 index=listed,
                 gitmodules=(before, after),
                 settings={} if stays else declared.get(place.module, {}),
@@ -146,7 +149,7 @@ def _take_out_submodule(
         transaction.drop(tree)
     if repository is not None:
         transaction.drop(repository)
-    if not submodules.is_used_elsewhere(project, module):
+    if not superproject.is_used_elsewhere(project, module):
         transaction.section(module, [])
 
 
@@ -162,19 +165,19 @@ def _take_out(
         transaction.replace(project.gitmodules, after)
     for path in conf:
         transaction.drop(path)
-    gitmodules = [Entry(".gitmodules")] if after is None else [submodules.store(project, ".gitmodules", after)]
+    gitmodules = [Entry(".gitmodules")] if after is None else [gitindex.store(project, ".gitmodules", after)]
     transaction.index([*(Entry(each.path) for each in listed), *(gitmodules if after != before else [])])
 
 
 def _refuse_foreign(stash: Stash, project: Superproject, place: Place) -> None:
     path = place.path(project)
-    entries = submodules.index_entries(project, [path])
-    if any(each.mode != submodules.GITLINK or each.path != path for each in entries):
+    entries = gitindex.index_entries(project, [path])
+    if any(each.mode != GITLINK or each.path != path for each in entries):
         raise StashError(
             f"{path} is no submodule: its files belong to the stash's own repository, where git keeps them.",
             f"git rm -r {path} {stash.registration(place.tool).relative_to(stash.root)}",
         )
-    if (other := submodules.led_elsewhere(place.checkout, project.module(place.module))) is not None:
+    if (other := checkouts.led_elsewhere(place.checkout, project.module(place.module))) is not None:
         raise StashError(
             f"{path} is a checkout of the repository {other}, which isn't the tool's own: git worktree list shows it.",
             f"git -C {place.checkout} worktree remove {place.checkout}",
@@ -198,7 +201,7 @@ def _refuse_worktrees(stash: Stash, tree: Path, repository: Path | None) -> None
     places = [repository or tree / ".git"]
     if (tree / ".git").exists():
         places += [inner for _, inner in submodules.nested_repositories(tree)]
-    for each in (found for inner in places for found in submodules.further_worktrees(inner)):
+    for each in (found for inner in places for found in worktree.further_worktrees(inner)):
         if not each.resolve().is_relative_to((stash.private / "code").resolve()):  # frozen code goes with the tool
             raise StashError(
                 f"{each} is a worktree of the repository of {stash.relative(tree)}, and can't be used without it.",
@@ -208,7 +211,7 @@ def _refuse_worktrees(stash: Stash, tree: Path, repository: Path | None) -> None
 
 def _work(tree: Path) -> list[Work]:
     places = ["", *(path for path, _ in submodules.nested_repositories(tree))]
-    found = [submodules.work_in(tree / path, path) for path in places]
+    found = [work_in(tree / path, path) for path in places]
     return [each for each in found if not each.nothing]
 
 
@@ -255,7 +258,7 @@ def restore(stash: Stash, wanted: str, *, show_progress: bool = False, report: R
     backup = unpacking.load(folder)
     name = backup.tool
     with exclusive(stash, report) as project:
-        submodules.refuse_unstaged_gitmodules(project)
+        gitindex.refuse_unstaged_gitmodules(project)
         tree = project.root / backup.path
         module = project.module(backup.module)
         settings = {} if backup.is_registration_alone else _settings(project, folder, backup)
@@ -272,7 +275,7 @@ def restore(stash: Stash, wanted: str, *, show_progress: bool = False, report: R
                     folder, backup, staged, show_progress=show_progress, report=report
                 )
                 if backup.has_checkout:
-                    submodules.settle(bare, made, module, tree, nested)
+                    checkouts.settle(bare, made, module, tree, nested)
                 transaction.move(bare, module)
                 if backup.has_checkout:
                     transaction.move(made, tree)
@@ -289,7 +292,7 @@ def restore(stash: Stash, wanted: str, *, show_progress: bool = False, report: R
             if settings:
                 content = _gitmodules(project, backup, staged, settings)
                 transaction.replace(project.gitmodules, content)
-                entries.append(submodules.store(project, ".gitmodules", content))
+                entries.append(gitindex.store(project, ".gitmodules", content))
             if not backup.is_registration_alone:
                 _restore_section(transaction, backup, folder, report)
             for path in backup.stash_files:
@@ -310,7 +313,7 @@ def _settings(project: Superproject, folder: Path, backup: Backup) -> dict[str, 
     """Return the tool's section of .gitmodules as it was, none if it had none. StashError if it makes no sense."""
     if backup.gitmodules_before is None:
         return {}
-    settings = submodules.sections(project, _encoded(backup.gitmodules_before)).get(backup.module, {})
+    settings = gitconfig.sections(project, _encoded(backup.gitmodules_before)).get(backup.module, {})
     problem = None
     if settings.get("path", backup.path) != backup.path:
         problem = f"the path {settings['path']!a}, but the tool was in {backup.path!a}"
@@ -329,10 +332,10 @@ def _gitmodules(project: Superproject, backup: Backup, staged: Path, settings: d
     """Return .gitmodules with the tool's section in it again: as it was to the byte if nothing else has changed."""
     current = project.gitmodules.read_bytes() if project.gitmodules.is_file() else None
     before = _encoded(backup.gitmodules_before or "")
-    without = submodules.gitmodules_text(project, staged, without=[backup.module], text=before)
+    without = gitconfig.gitmodules_text(project, staged, without=[backup.module], text=before)
     if without == current:
         return before
-    return submodules.gitmodules_text(project, staged, new={backup.module: settings}) or b""
+    return gitconfig.gitmodules_text(project, staged, new={backup.module: settings}) or b""
 
 
 def _restore_section(transaction: Transaction, backup: Backup, folder: Path, report: Report) -> None:
@@ -351,7 +354,7 @@ def _existing(project: Superproject, entries: list[Entry]) -> list[Entry]:
     """Return the entries with objects that are there: git may have thrown away what was staged and never committed."""
     found = []
     asked = "".join(f"{each.object}\n" for each in entries if _is_file(each)).encode()
-    said = submodules.git(project.root, "cat-file", "--batch-check", stdin=asked).text.splitlines()
+    said = git(project.root, "cat-file", "--batch-check", stdin=asked).text.splitlines()
     missing = {line.split()[0] for line in said if line.endswith("missing")}
     for entry in entries:
         if _is_file(entry) and entry.object in missing:
@@ -362,13 +365,13 @@ def _existing(project: Superproject, entries: list[Entry]) -> list[Entry]:
                 content = path.read_bytes()
             else:
                 continue
-            entry = Entry(entry.path, entry.mode, submodules.store(project, entry.path, content).object)
+            entry = Entry(entry.path, entry.mode, gitindex.store(project, entry.path, content).object)
         found.append(entry)
     return found
 
 
 def _is_file(entry: Entry) -> bool:
-    return entry.mode is not None and entry.mode != submodules.GITLINK and entry.object is not None
+    return entry.mode is not None and entry.mode != GITLINK and entry.object is not None
 
 
 def find_backup(stash: Stash, wanted: str) -> Path:

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from experimentstash.adapters.git import submodules
-from experimentstash.adapters.git.submodules import Superproject, git
+from experimentstash.adapters.git import checkouts, gitconfig, gitindex
+from experimentstash.adapters.git.command import git
+from experimentstash.adapters.git.gitindex import GITLINK
+from experimentstash.adapters.git.superproject import Superproject
 from experimentstash.base.dataclass_light import replace
 from experimentstash.base.errors import StashError, did_you_mean
 from experimentstash.base.names import Url, inner_path_problem
@@ -109,7 +111,7 @@ def existing_checkout(
     stash: Stash, project: Superproject, source: Url, branch: str | None, commit: str | None, report: Report
 ) -> Path | None:
     """Return the checkout of a submodule below tools/ with the same URL, at the commit that is asked for."""
-    for settings in submodules.sections(project).values():
+    for settings in gitconfig.sections(project).values():
         path = settings.get("path", "")
         checkout = project.root / path
         if not path or not checkout.is_relative_to(stash.root / "tools") or not _is_same(settings.get("url"), source):
@@ -117,14 +119,14 @@ def existing_checkout(
         if checkout.resolve() != project.root.resolve() / path:
             continue  # a link leads there
         shown = stash.relative(checkout)
-        if not any(each.mode == submodules.GITLINK for each in submodules.index_entries(project, [path])):
+        if not any(each.mode == GITLINK for each in gitindex.index_entries(project, [path])):
             continue
         if not (checkout / ".git").exists():
             raise StashError(
                 f"{shown} is a submodule with this URL, and not checked out.",
                 f"git submodule update --init --recursive {shlex.quote(shown)}, or --separate for another checkout",
             )
-        head, _ = submodules.head(checkout)
+        head, _ = checkouts.head(checkout)
         wanted = _asked(checkout, source, branch, commit)
         if head is not None and wanted in (None, head):
             report(f"{shown} is a checkout of it already: it is used, at {head[:12]} (--separate makes another one)")

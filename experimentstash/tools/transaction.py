@@ -21,9 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from experimentstash.adapters import procfs
-from experimentstash.adapters.git import submodules
-from experimentstash.adapters.git.command import toplevel
-from experimentstash.adapters.git.submodules import Entry, Superproject
+from experimentstash.adapters.git import checkouts, gitconfig, gitindex, objects
+from experimentstash.adapters.git.command import git
+from experimentstash.adapters.git.gitindex import Entry
+from experimentstash.adapters.git.locks import clear_stale_lock
+from experimentstash.adapters.git.root import toplevel
+from experimentstash.adapters.git.superproject import Superproject, superproject
+from experimentstash.adapters.git.work import work_in
 from experimentstash.adapters.procfs import Identity
 from experimentstash.base import files, permissions
 from experimentstash.base.errors import StashError
@@ -83,19 +87,19 @@ class Transaction:
 
     def section(self, name: str, pairs: Sequence[tuple[str, str]]) -> None:
         """Make the section of a submodule in the repository's configuration exactly this; without any pair it goes."""
-        before = submodules.config_section(self.project, name)
+        before = gitconfig.config_section(self.project, name)
         if before != list(pairs):
             self._note(op="section", name=name, before=before)
-            submodules.set_config_section(self.project, name, pairs, before=before)
+            gitconfig.set_config_section(self.project, name, pairs, before=before)
 
     def index(self, entries: Iterable[Entry]) -> None:
         """Put entries into the index (without a mode: take them out), all at once."""
         wanted = list(entries)
-        before = {each.path: each for each in submodules.index_entries(self.project, [each.path for each in wanted])}
+        before = {each.path: each for each in gitindex.index_entries(self.project, [each.path for each in wanted])}
         entries_before = [before.get(each.path, Entry(each.path)) for each in wanted]
         if wanted != entries_before:
             self._note(op="index", before=[[each.path, each.mode, each.object] for each in entries_before])
-            submodules.set_index(self.project, wanted)
+            gitindex.set_index(self.project, wanted)
 
     def create(self, path: Path) -> None:
         """Announce that ``path`` will appear, by whatever means: undoing removes it."""
@@ -104,9 +108,9 @@ class Transaction:
 
     def check_out(self, tree: Path, commit: str, branch: str | None) -> None:
         """Check out another commit in a clean checkout, on ``branch`` (which is moved there) or detached."""
-        before, before_branch = submodules.head(tree)
+        before, before_branch = checkouts.head(tree)
         self._note(op="checkout", tree=str(tree), commit=before, branch=before_branch, new=commit)
-        submodules.check_out(tree, commit, branch, force=False)
+        checkouts.check_out(tree, commit, branch, force=False)
 
     def discard(self, path: Path) -> None:
         """Have ``path`` removed once all is done, and the directories above it that are then empty."""
@@ -142,7 +146,7 @@ class Transaction:
         What somebody has changed in the meantime in what is undone goes to ``backups``.
         """
         for lock in (self.project.git_directory / "index.lock", self.project.git_directory / "config.lock"):
-            submodules.clear_stale_lock(lock, float(self.data["started"]), report)
+            clear_stale_lock(lock, float(self.data["started"]), report)
         while self.data["steps"]:
             self._undo(self.data["steps"][-1], report, backups)
             step("undone")
@@ -189,11 +193,11 @@ class Transaction:
                 remove_empty(path.parent, self.project)
         elif kind == "section":
             pairs = [(key, value) for key, value in done["before"]]
-            present = submodules.config_section(self.project, done["name"])
+            present = gitconfig.config_section(self.project, done["name"])
             if present != pairs:
-                submodules.set_config_section(self.project, done["name"], pairs, before=present)
+                gitconfig.set_config_section(self.project, done["name"], pairs, before=present)
         elif kind == "index":
-            submodules.set_index(self.project, [Entry(*each) for each in done["before"]])
+            gitindex.set_index(self.project, [Entry(*each) for each in done["before"]])
         elif kind == "create":
             files.remove(Path(done["path"]))
             remove_empty(Path(done["path"]).parent, self.project)
@@ -210,22 +214,22 @@ class Transaction:
 
     def _undo_checkout(self, done: dict[str, Any], report: Report, backups: Path) -> None:
         tree = Path(done["tree"])
-        asked = submodules.git(tree, "rev-parse", "--absolute-git-dir", check=False)
+        asked = git(tree, "rev-parse", "--absolute-git-dir", check=False)
         place = Path(asked.text)
         if asked.code or place.resolve() == self.project.git_directory.resolve():
             report(f"{tree} is no longer a checkout of its own: it is left as it is")
             return
         for name in ("index.lock", "HEAD.lock"):
-            submodules.clear_stale_lock(place / name, float(self.data["started"]), report)
-        old, new = (submodules.files_of(tree, str(commit)) for commit in (done["commit"], done["new"]))
+            clear_stale_lock(place / name, float(self.data["started"]), report)
+        old, new = (objects.files_of(tree, str(commit)) for commit in (done["commit"], done["new"]))
         known = {*old.values(), *new.values()}
-        work = submodules.work_in(tree)
+        work = work_in(tree)
         saved = backups / f"{self.tool}-changed-{time.strftime('%Y%m%d-%H%M%S')}-{new_token()}"
         for path in (*work.changed, *(path for path in work.untracked if path in {*old, *new})):
             file = tree / path
             if not file.is_file() or file.is_symlink():
                 continue
-            if submodules.git(tree, "hash-object", "--", path).text not in known:
+            if git(tree, "hash-object", "--", path).text not in known:
                 make_private(backups)
                 (saved / path).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(file, saved / path)
@@ -233,9 +237,9 @@ class Transaction:
                 file.unlink()  # the interrupted checkout has just put it there
         if saved.exists():
             report(f"files in {tree} had been changed since; copies are in {saved}")
-        submodules.check_out(tree, str(done["commit"]), done["branch"], force=True)
+        checkouts.check_out(tree, str(done["commit"]), done["branch"], force=True)
         if (tree / ".gitmodules").is_file():
-            submodules.git(tree, "submodule", "--quiet", "update", "--checkout", "--force", "--recursive", check=False)
+            git(tree, "submodule", "--quiet", "update", "--checkout", "--force", "--recursive", check=False)
 
     # --- the journal ---
 
@@ -272,7 +276,7 @@ class Transaction:
 @contextlib.contextmanager
 def exclusive(stash: Stash, report: Report) -> Iterator[Superproject]:
     """Hold the lock of all tool commands, what an earlier one left unfinished put in order first."""
-    project = submodules.superproject(stash.root)
+    project = superproject(stash.root)
     make_private(stash.private)
     lock = stash.lock("tools")
     with locked(lock, on_wait=lambda: report("waiting for another `experimentstash tool` to end …")):
@@ -359,7 +363,7 @@ def recover(stash: Stash, project: Superproject, report: Report) -> None:
 def pending(stash: Stash) -> list[str]:
     """Return what tool commands that didn't end have left, for people; the next tool command puts it in order."""
     found = []
-    project = submodules.superproject(stash.root)
+    project = superproject(stash.root)
     for path in sorted(_home(project).glob(f"*/{journal.FILE_NAME}")):
         with contextlib.suppress(StashError):
             data = journal.read(project, path.parent)

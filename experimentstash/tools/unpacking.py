@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from experimentstash.adapters.git.submodules import MODES, bare, git
+from experimentstash.adapters.git.command import bare, git
+from experimentstash.adapters.git.gitindex import MODES
 from experimentstash.base import files, typed
 from experimentstash.base.errors import StashError
 from experimentstash.base.failpoints import step

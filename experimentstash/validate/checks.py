@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from experimentstash.adapters.git import command as git
-from experimentstash.adapters.git import nested
+from experimentstash.adapters.git import gitconfig, nested
+from experimentstash.adapters.git.command import GitError
+from experimentstash.adapters.git.gitindex import gitlinks
+from experimentstash.adapters.git.root import toplevel
+from experimentstash.adapters.git.status import Status, ignored, status_of
 from experimentstash.base import durations, yaml_files
 from experimentstash.base.errors import StashError, did_you_mean
 from experimentstash.base.patterns import regex
@@ -112,7 +115,7 @@ def _root_config(stash: Stash) -> Iterator[Problem]:
             yield _warning("layout", f"hydra.searchpath: there is no directory {place}", where, "mend it there")
 
 
-def check_repository(stash: Stash, status: git.Status | None) -> list[Problem]:
+def check_repository(stash: Stash, status: Status | None) -> list[Problem]:
     """Look whether git can tell which code runs use, and leaves alone what they write."""
     if status is None:
         return [_warning("git", "this is no git repository: runs can't record which code they used", ".", "git init")]
@@ -122,8 +125,8 @@ def check_repository(stash: Stash, status: git.Status | None) -> list[Problem]:
         found.append(_warning("git", "nothing is committed yet: runs can't record which code they used", ".", mend))
     inside = os.path.relpath(stash.root, status.root)
     written = {f"{name}/": os.path.normpath(os.path.join(inside, name, "a-run")) for name in _WRITTEN}
-    ignored = git.ignored(status.root, tuple(written.values()))
-    for name in (name for name, example in written.items() if example not in ignored):
+    unwritten = ignored(status.root, tuple(written.values()))
+    for name in (name for name, example in written.items() if example not in unwritten):
         found.append(_warning("git", "git doesn't ignore it", name, f"echo /{name} >> .gitignore"))
     if status.commit is not None:
         found += _untracked(stash, status)
@@ -132,7 +135,7 @@ def check_repository(stash: Stash, status: git.Status | None) -> list[Problem]:
 
 def check_unfinished(stash: Stash) -> list[Problem]:
     """Find tool commands that were killed before they ended."""
-    if git.toplevel(stash.root) is None:
+    if toplevel(stash.root) is None:
         return []
     return [
         Problem(
@@ -145,7 +148,7 @@ def check_unfinished(stash: Stash) -> list[Problem]:
     ]
 
 
-def _untracked(stash: Stash, status: git.Status) -> list[Problem]:
+def _untracked(stash: Stash, status: Status) -> list[Problem]:
     shown = (os.path.relpath(status.root / path, stash.root) for path in status.untracked)
     paths = [path for path in shown if path.startswith(("conf/tool/", "conf/exp/")) and path.endswith(".yaml")]
     if len(paths) > _MOST_UNTRACKED:
@@ -173,11 +176,11 @@ class Submodules:
     pinned: Mapping[str, str]  # path → commit
 
 
-def submodules(status: git.Status | None) -> Submodules | None:
+def submodules(status: Status | None) -> Submodules | None:
     """Return what a repository says about its submodules; None outside one."""
     if status is None:
         return None
-    return Submodules(status.root, git.submodules(status.root), git.gitlinks(status.root))
+    return Submodules(status.root, gitconfig.declared_submodules(status.root), gitlinks(status.root))
 
 
 def check_submodule(stash: Stash, name: str, tool: ToolConfig, known: Submodules | None) -> list[Problem]:
@@ -204,8 +207,8 @@ def check_submodule(stash: Stash, name: str, tool: ToolConfig, known: Submodules
         return [Problem("submodule", what, where, f"git submodule update --init --recursive {quoted}")]
     found = []
     try:
-        status = git.status(checkout)
-    except git.GitError as error:
+        status = status_of(checkout)
+    except GitError as error:
         return [Problem("submodule", error.message, where, error.mend)]
     if status is None or status.commit is None:
         return [Problem("submodule", "git can't tell its commit", where, f"git -C {quoted} status")]
@@ -226,22 +229,22 @@ def check_submodule(stash: Stash, name: str, tool: ToolConfig, known: Submodules
 
 
 def _check_no_submodule(stash: Stash, directory: Path, known: Submodules) -> list[Problem]:
-    repository = git.toplevel(directory)
+    repository = toplevel(directory)
     if repository is None or repository == known.root:
         return []
     where = os.path.relpath(repository, stash.root)
     what = "it is a repository of its own, but no submodule: a clone of the stash will lack it"
     found = [_warning("submodule", what, where, f"git submodule add URL {shlex.quote(where)}")]
     try:
-        status = git.status(repository)
-    except git.GitError as error:
+        status = status_of(repository)
+    except GitError as error:
         return [*found, Problem("submodule", error.message, where, error.mend)]
     if status is None or status.commit is None:
         return [*found, Problem("submodule", "git can't tell its commit", where, f"git -C {shlex.quote(where)} status")]
     return [*found, *_uncommitted(status, where)]
 
 
-def _uncommitted(status: git.Status, where: str) -> list[Problem]:
+def _uncommitted(status: Status, where: str) -> list[Problem]:
     changed = len(status.changed) + len(status.untracked)
     what = f"it has uncommitted changes ({changed} file{'s' if changed > 1 else ''})"
     return [_warning("submodule", what, where, f"git -C {shlex.quote(where)} status")] if changed else []
@@ -263,7 +266,7 @@ def check_unregistered(stash: Stash, tools: Iterable[ToolConfig], known: Submodu
 
 def check_nesting(stash: Stash, tools: Mapping[str, ToolConfig]) -> list[Problem]:
     """Look for tools of the stash's own repository that lie inside another one: neither has its files to itself."""
-    own = git.toplevel(stash.root)
+    own = toplevel(stash.root)
     places = {name: Path(os.path.normpath(stash.root / tool.path)) for name, tool in tools.items() if tool.path}
     return [
         Problem(
@@ -274,7 +277,7 @@ def check_nesting(stash: Stash, tools: Mapping[str, ToolConfig]) -> list[Problem
         )
         for name, place in places.items()
         for other, outer in places.items()
-        if place != outer and place.is_relative_to(outer) and git.toplevel(place) == own
+        if place != outer and place.is_relative_to(outer) and toplevel(place) == own
     ]
 
 
@@ -294,7 +297,7 @@ def check_path(stash: Stash, name: str, tool: ToolConfig) -> list[Problem]:
     if tool.call.configs is not None and not (directory / tool.call.configs).is_dir():
         what = f"call.configs: there is no directory {tool.call.configs} in {tool.path}"
         return [Problem("registration", what, registration)]
-    if tool.shared and git.toplevel(directory) is not None:
+    if tool.shared and toplevel(directory) is not None:
         try:
             shared_paths(stash, name, tool, directory.resolve())
         except StashError as error:

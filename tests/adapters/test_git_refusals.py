@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash.adapters.git import command as git
+from experimentstash.adapters.git import gitconfig, objects
+from experimentstash.adapters.git.command import GitError
+from experimentstash.adapters.git.status import status_of
 from experimentstash.base import process
 from tests.testing.stash import InProcess, StashUnderTest, bare_stash
 from tests.testing.stash import git as ask_git
@@ -168,21 +170,21 @@ def test_a_new_stash_without_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_folder_called_like_a_repository_is_none(stash: StashUnderTest) -> None:
     shutil.rmtree(stash.root / ".git")
     (stash.root / ".git").mkdir()
-    assert git.status(stash.root) is None
+    assert status_of(stash.root) is None
 
 
 def test_a_name_that_stands_for_nothing_is_no_refusal(stash: StashUnderTest) -> None:
     for name in ("nowhere", "a..b", "deadbeef", "0" * 40, "HEAD~99", ":/x", "main:nothing", "@{5}"):
-        assert git.commit_named(stash.root, name) is None, name
-        assert git.object_at(stash.root, f"{name}^{{commit}}") is None, name
-    assert git.object_type(stash.root, "HEAD:nothing") is None
-    assert git.object_type(stash.root, "HEAD:tools") == "tree"
+        assert objects.commit_named(stash.root, name) is None, name
+        assert objects.object_at(stash.root, f"{name}^{{commit}}") is None, name
+    assert objects.object_type(stash.root, "HEAD:nothing") is None
+    assert objects.object_type(stash.root, "HEAD:tools") == "tree"
 
 
 def test_a_submodule_s_settings_that_cannot_be_read(stash: StashUnderTest) -> None:
     stash.write(".gitmodules", "[submodule\n")
-    with pytest.raises(git.GitError, match="bad config"):
-        git.submodules(stash.root)
+    with pytest.raises(GitError, match="bad config"):
+        gitconfig.declared_submodules(stash.root)
 
 
 def test_runs_of_a_sweep_are_recorded_alike(stash: StashUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:

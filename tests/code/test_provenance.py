@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash.adapters.git import command as git_module
+from experimentstash.adapters.git import command
+from experimentstash.adapters.git.status import status_of
 from experimentstash.code import provenance
 from experimentstash.record.records import Code
 from tests.testing.stash import StashUnderTest, git
@@ -229,9 +230,9 @@ def test_the_git_of_a_calling_hook_is_not_ours(checkout: Path, tmp_path: Path, m
     monkeypatch.setenv("GIT_WORK_TREE", str(elsewhere))
     monkeypatch.setenv("GIT_INDEX_FILE", str(elsewhere / "index"))
     monkeypatch.setenv("GIT_SSH_COMMAND", "ssh -x")
-    status = git_module.status(checkout / "dir")
+    status = status_of(checkout / "dir")
     assert status is not None and (status.root, status.branch) == (checkout, "main")
-    environment = git_module.environment()
+    environment = command.environment()
     assert environment["GIT_SSH_COMMAND"] == "ssh -x"
     assert not {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"} & set(environment)
 
@@ -240,7 +241,7 @@ def test_asking_for_the_status_writes_nothing(checkout: Path) -> None:
     path = checkout / "text"
     os.utime(path, ns=(1, 1))  # git would like to note in its index that the file is unchanged
     before = git_files(checkout)
-    status = git_module.status(checkout)
+    status = status_of(checkout)
     assert status is not None and (status.changed, status.untracked) == ((), ())
     assert git_files(checkout) == before
 
@@ -254,5 +255,5 @@ def test_conflicts_count_as_changes(checkout: Path) -> None:
     git("commit", "-qam", "ours", cwd=checkout)
     with pytest.raises(Exception, match="merge"):
         git("merge", "-q", "theirs", cwd=checkout)
-    status = git_module.status(checkout)
+    status = status_of(checkout)
     assert status is not None and status.changed == ("text",)

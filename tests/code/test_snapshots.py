@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash.adapters.git import command as git_module
+from experimentstash.adapters.git import worktree
 from experimentstash.base.files import locked
 from experimentstash.code.snapshots import Snapshot, take
 from tests.code.test_provenance import LINES, change_everything, files
@@ -40,9 +40,9 @@ def user_sees(root: Path) -> dict[str, str | bytes]:
 def checked_out(root: Path, taken: Snapshot, place: Path) -> dict[str, tuple[str, bytes]]:
     """Check a snapshot out and return its files."""
     with locked(place.with_name("lock")) as lock:
-        git_module.add_worktree(root, place, taken.commit, lock)
+        worktree.add_worktree(root, place, taken.commit, lock)
         found = files(place)
-        git_module.remove_worktree(root, place, lock)
+        worktree.remove_worktree(root, place, lock)
     assert not place.exists() and git("worktree", "list", cwd=root).count("\n") == 1
     return found
 

@@ -30,7 +30,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # when it is run as a script
 
-from experimentstash.adapters.git import submodules
+from experimentstash.adapters.git.superproject import superproject
 from experimentstash.adapters.slurm import query as slurm_query
 from experimentstash.adapters.wandb import finish as wandb_finish
 from experimentstash.adapters.wandb import log as wandb_log
@@ -723,7 +723,7 @@ def _ask_slurm(chance: random.Random, place: Place) -> None:
 
 def journals(chance: random.Random, place: Place) -> None:
     """What a killed tool command has left."""
-    project = submodules.superproject(place.root)
+    project = superproject(place.root)
     folder = project.git_directory / "experimentstash" / "left"
     folder.mkdir(parents=True, exist_ok=True)
     valid = {

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from experimentstash.adapters.git.submodules import Entry, superproject
+from experimentstash.adapters.git.gitindex import Entry
+from experimentstash.adapters.git.superproject import superproject
 from experimentstash.base.errors import StashError
 from experimentstash.tools import adding, removing, transaction
 from tests.testing.stash import StashUnderTest, git

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
-from experimentstash.adapters.git.command import gitlinks
+from experimentstash.adapters.git.gitindex import gitlinks
 from experimentstash.base.errors import StashError
 
 

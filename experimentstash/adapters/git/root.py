@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 
 def root_of(directory: str) -> str | None:
@@ -12,3 +13,9 @@ def root_of(directory: str) -> str | None:
         if directory == before:
             return None
     return directory
+
+
+def toplevel(directory: Path) -> Path | None:
+    """Return the root of the checkout that ``directory`` is in, without asking git; None outside one."""
+    root = root_of(str(directory))
+    return None if root is None else Path(root)

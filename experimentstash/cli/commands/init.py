@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
-from experimentstash.adapters.git import command as git
+from experimentstash.adapters.git import command
+from experimentstash.adapters.git.root import toplevel
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import Unfit, inside
@@ -71,7 +72,7 @@ def init(directory: Path) -> NewStash:
     if os.path.lexists(root / _REQUIREMENTS):
         del files[_REQUIREMENTS]  # it is somebody's own
     _refuse_what_collides(root, files)
-    is_new_repository = git.toplevel(root) is None
+    is_new_repository = toplevel(root) is None
     try:
         with _undoing() as undo:
             for path, text in files.items():
@@ -81,7 +82,7 @@ def init(directory: Path) -> NewStash:
                     stream.write(text)
             if is_new_repository:
                 undo(lambda: shutil.rmtree(root / ".git", ignore_errors=True))
-                git.initialise(root)
+                command.initialise(root)
     except OSError as error:
         raise StashError(f"No stash is made in {root}: {error.strerror or error}") from error
     return NewStash(root, tuple(files), is_new_repository)

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from experimentstash.adapters.git import command as git
+from experimentstash.adapters.git.status import status_of
 from experimentstash.base.dataclass_light import dataclass, replace
 from experimentstash.base.errors import StashError, did_you_mean
 from experimentstash.base.output import PLAIN, PROSE_WIDTH, Paper, Style, as_prose, paper_of, say
@@ -114,7 +114,7 @@ def validate(
     found.add("layout", _EVERYTHING, checks.check_layout(stash))
     known = None
     try:
-        status = git.status(stash.root)
+        status = status_of(stash.root)
         known = checks.submodules(status)
         found.add("git", _EVERYTHING, checks.check_repository(stash, status))
         found.add("unfinished", _EVERYTHING, checks.check_unfinished(stash))

@@ -8,7 +8,8 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from experimentstash.adapters.git import command as git
+from experimentstash.adapters.git import command
+from experimentstash.adapters.git.status import known_status
 from experimentstash.base import files
 from experimentstash.base.patterns import regex
 
@@ -24,7 +25,7 @@ _NEEDED = regex(
 @contextlib.contextmanager
 def none_left(directory: Path, announce: Callable[[str], None]) -> Iterator[None]:
     """Leave no trace of what happens inside in a checkout; what must stay is made unknown to git, and announced."""
-    before, known = git.known_status(directory), {place: _content(place) for place in _metadata(directory)}
+    before, known = known_status(directory), {place: _content(place) for place in _metadata(directory)}
     has_build = os.path.lexists(directory / "build")
     try:
         yield
@@ -34,7 +35,7 @@ def none_left(directory: Path, announce: Callable[[str], None]) -> Iterator[None
                 _put_back(place, known.get(place))
             if not has_build:
                 _remove_empty(directory / "build")
-        after = git.known_status(directory) if before else None
+        after = known_status(directory) if before else None
         new = sorted(set(after.untracked) - set(before.untracked)) if before and after else []
         for elsewhere in {match[1] for path in new if (match := _METADATA.match(path))}:  # of what else is installed
             assert after is not None
@@ -93,7 +94,7 @@ def _remove_empty(directory: Path) -> None:
 
 
 def _exclude(directory: Path, paths: list[str]) -> None:
-    exclude = directory / git.path_of(directory, "info/exclude")
+    exclude = directory / command.path_of(directory, "info/exclude")
     exclude.parent.mkdir(parents=True, exist_ok=True)
     with open(exclude, "a", encoding="utf-8", errors="surrogateescape", opener=files.open_regular) as stream:
         stream.writelines("\n/" + re.sub(r"([\\*?\[])", r"\\\1", path) for path in paths)

@@ -11,7 +11,8 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-from experimentstash.adapters.git import command as git
+from experimentstash.adapters.git import gitconfig
+from experimentstash.adapters.git.gitindex import gitlinks
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.names import remote_problem
 
@@ -79,5 +80,5 @@ def submodules(root: Path) -> list[Submodule]:
     """Return what .gitmodules of an older stash says, with the commits that its index has."""
     if not (root / ".gitmodules").is_file():
         return []
-    commits = git.gitlinks(root) if (root / ".git").exists() else {}
-    return [Submodule(path, url, commits.get(path)) for path, url in git.submodules(root).items()]
+    commits = gitlinks(root) if (root / ".git").exists() else {}
+    return [Submodule(path, url, commits.get(path)) for path, url in gitconfig.declared_submodules(root).items()]

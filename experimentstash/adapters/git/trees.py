@@ -1,0 +1,51 @@
+"""Objects made on the side: without touching the checkout, its index, its HEAD or any reference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from experimentstash.adapters.git.command import quietly
+from experimentstash.adapters.git.gitindex import copy_index, look_at, passed_over
+
+# The same content shall be the same commit, whoever makes it and whenever.
+_NOBODY = {
+    f"GIT_{who}_{what}": value
+    for who in ("AUTHOR", "COMMITTER")
+    for what, value in (("NAME", "ExperimentStash"), ("EMAIL", "experimentstash@localhost"), ("DATE", "@0 +0000"))
+}
+
+
+def write_tree(
+    root: Path, index: Path, path: str, untracked: Sequence[str] = (), submodules: Mapping[str, str] | None = None
+) -> str:
+    """Return the tree of the checkout at ``root`` as it is, but for what is changed outside ``path`` ("": nothing is).
+
+    ``index`` is a scratch file, made from the checkout's own index if it isn't there yet. ``untracked`` files are
+    included, ``submodules`` (path → commit) are at these commits.
+    """
+    if not index.exists():
+        copy_index(root, index)
+        if unseen := passed_over(root):
+            look_at(root, index, unseen)
+    ours = {"GIT_INDEX_FILE": str(index)}
+    quietly(root, "add", "--update", "--", f":(top,literal){path}", variables=ours)
+    if untracked:
+        quietly(root, "update-index", "--add", "--remove", "-z", "--stdin", stdin="\0".join(untracked), variables=ours)
+    if submodules:
+        entries = "".join(f"160000 {commit}\t{name}\0" for name, commit in submodules.items())
+        quietly(root, "update-index", "-z", "--index-info", stdin=entries, variables=ours)
+    return quietly(root, "write-tree", variables=ours)
+
+
+def put_below(root: Path, tree: str, path: str) -> str:
+    """Return the tree in which there is nothing but ``tree``, at ``path``."""
+    for name in reversed(path.split("/")):
+        tree = quietly(root, "mktree", "-z", stdin=f"040000 tree {tree}\t{name}\0")
+    return tree
+
+
+def commit_tree(root: Path, tree: str, parent: str | None) -> str:
+    """Return the commit of a tree, by nobody and at no time, which no reference knows."""
+    parents = ["-p", parent] if parent else []
+    return quietly(root, "commit-tree", tree, *parents, "-m", "Code as it was submitted", variables=_NOBODY)

@@ -1,0 +1,38 @@
+"""Worktrees: further checkouts of a repository."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from experimentstash.adapters.git.command import ON_THE_SIDE, environment, quietly
+from experimentstash.base import files
+from experimentstash.base.process import run
+
+
+def add_worktree(root: Path, directory: Path, commit: str, lock: int) -> None:
+    """Check out a commit, detached, in a new worktree of the repository of ``root``.
+
+    git inherits the descriptor ``lock``, and so keeps the lock if we are killed before it ends.
+    """
+    # Forced, because of one that was there before and of which somebody has removed the directory alone.
+    quietly(root, "worktree", "add", "--force", "--detach", str(directory), commit, pass_fds=[lock])
+
+
+def remove_worktree(root: Path, directory: Path, lock: int) -> None:
+    """Have the repository of ``root`` forget a worktree, and remove its directory if it is there; ``lock`` as above."""
+    words = ["worktree", "remove", "--force", "--force", str(directory)]
+    run(["git", *ON_THE_SIDE, *words], cwd=root, env=environment(), check=False, pass_fds=[lock])
+
+
+def further_worktrees(repository: Path) -> list[Path]:
+    """Return the other checkouts of a repository (`git worktree add`) that are there, or may come back."""
+    found = []
+    for entry in sorted(repository.glob("worktrees/*")):
+        with contextlib.suppress(OSError):
+            text = os.fsdecode(files.read_regular(entry / "gitdir")).rstrip("\n")
+            place = Path(os.path.normpath(entry / text)).parent
+            if os.path.lexists(place) or os.path.lexists(entry / "locked"):
+                found.append(place)
+    return found
