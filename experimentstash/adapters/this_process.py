@@ -5,22 +5,23 @@ from __future__ import annotations
 import functools
 import os
 
-from experimentstash.adapters import procfs
-from experimentstash.adapters.slurm import job as slurm
+from experimentstash.adapters import procfs, schedulers
 from experimentstash.record.records import Supervisor
 
 
 def supervisor_here() -> Supervisor:
     """Return who this process is, as records keep it."""
     pid = os.getpid()
+    job_here = schedulers.here()
+    job = None if job_here is None else job_here.job
     return Supervisor(
         host=procfs.hostname(),
         pid=pid,
         start_time=_start_time(pid),
         boot_id=procfs.boot_id(),
-        slurm_job=slurm.current_job(),
-        slurm_cluster=slurm.current_cluster(),
-        slurm_step=slurm.in_step(),
+        slurm_job=None if job is None else job.id,
+        slurm_cluster=None if job is None else job.cluster,
+        slurm_step=job_here is not None and job_here.tells_all,
     )
 
 

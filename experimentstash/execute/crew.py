@@ -153,7 +153,7 @@ class Crew:
         return [grace for execution in ending if (grace := execution.stop(request))]
 
     def regrant(self) -> None:
-        """Let all tools that were asked to stop have what SLURM leaves them by now."""
+        """Let all tools that were asked to stop have what their job leaves them by now."""
         for execution in self.executions:
             execution.regrant()
 

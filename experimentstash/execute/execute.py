@@ -16,9 +16,8 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from experimentstash.adapters import procfs
-from experimentstash.adapters.slurm import job as slurm
-from experimentstash.adapters.slurm import job_end
+from experimentstash.adapters import procfs, schedulers
+from experimentstash.adapters.scheduler import Why
 from experimentstash.adapters.this_process import supervisor_here
 from experimentstash.adapters.wandb import places as wandb_places
 from experimentstash.base import files, permissions
@@ -48,7 +47,7 @@ MARKER = "EXPERIMENTSTASH_RUN_DIR"
 # Seconds from telling a tool to stop to killing it.
 GRACE_HERE = 10.0
 GRACE_IN_JOB = 90.0
-# Of the grace that SLURM gives, so much is kept for closing the record and the W&B run (seconds, share at most).
+# Of the grace that a job gives, so much is kept for closing the record and the W&B run (seconds, share at most).
 _RESERVE = 10.0
 _RESERVE_SHARE = 0.25
 # Seconds between two touches of the supervisor's log, by which other machines see that it lives.
@@ -63,11 +62,11 @@ _HYDRAS_WORD = "hydra.output_subdir=.hydra/tool"
 _WANDB_INTERVAL = 1.0
 # Seconds by which the clock of a file system may be behind ours.
 _WANDB_SLACK = 2.0
-# Of what SLURM leaves us when the tool has ended, the share that its W&B runs may take.
+# Of what our job leaves us when the tool has ended, the share that its W&B runs may take.
 _WANDB_SHARE = 0.6
-# Seconds by which SLURM tells us later than the tool, where it tells all processes of a step.
+# Seconds by which we may be told later than the tool, where a scheduler tells all processes of its job.
 _TOLD_LATE = 0.3
-# Seconds between two looks for SLURM's answer.
+# Seconds between two looks for a scheduler's answer.
 _ANSWER_INTERVAL = 0.1
 
 
@@ -132,7 +131,8 @@ def _execute(execution: Execution, secrets: Mapping[str, str], *, show_output: b
                 for number in signals.wait(0.0) or signals.wait(execution.tick()):
                     _react(execution, number, signals)
             # The tool may have ended of what comes for us too: at once, or under srun one process after the other.
-            until = time.monotonic() + (_TOLD_LATE if slurm.in_step() else 0.0)
+            job = schedulers.here()
+            until = time.monotonic() + (_TOLD_LATE if job is not None and job.tells_all else 0.0)
             while came := signals.wait(until - time.monotonic()):
                 for number in came:
                     _react(execution, number, signals)
@@ -170,7 +170,7 @@ class Execution:
         self._began = 0.0
         self._next_wandb_look = math.inf
         self._wandb_interval = _WANDB_INTERVAL
-        self._why: job_end.Why | None = None  # why SLURM had us ask the tool to stop, as it was last recorded
+        self._why: Why | None = None  # why our job had us ask the tool to stop, as it was last recorded
         self._has_reserve = False
         self._asked_at = 0.0
 
@@ -273,10 +273,10 @@ class Execution:
 
     def stop(self, request: StopRequest) -> float:
         """Ask the tool to stop and return how many seconds it has to save its work: none if it has just ended."""
-        watch = job_end.present() if request.may_be_slurms else None
-        if watch is not None and attempts.is_cancelled(self.run):
-            request = StopRequest(State.CANCELLED, attempts.CANCELLED, request.number, may_be_slurms=True)
-            watch = None
+        job = schedulers.here() if request.may_be_jobs else None
+        if job is not None and attempts.is_cancelled(self.run):
+            request = StopRequest(State.CANCELLED, attempts.CANCELLED, request.number, may_be_jobs=True)
+            job = None
         self._has_reserve = request.number is not None and _in_job()
         grace = self._granted()
         self._look_for_wandb()  # wandb-core may go with the tool
@@ -285,8 +285,8 @@ class Execution:
         self._asked_at = time.monotonic()
         # Kept in the record at once: if we are killed before the tool ends, it still tells why.
         self.run.reason = request.reason
-        if watch is not None:
-            self._why = watch.why
+        if job is not None:
+            self._why = job.why
             self.run.job_end = None if self._why is None else self._why.recorded
         self._write_if_possible()
         return grace
@@ -297,35 +297,35 @@ class Execution:
             self.stop(StopRequest(State.CANCELLED, attempts.CANCELLED, signal.SIGTERM))
 
     def _granted(self) -> float:
-        """Return how many seconds from now on the tool may have to save its work: never more than SLURM leaves."""
+        """Return how many seconds from now on the tool may have to save its work: never more than our job leaves."""
         grace = self._grace
-        watch = job_end.present()
-        if watch is None:
+        job = schedulers.here()
+        if job is None:
             return grace
         if self._has_reserve:
             grace -= min(_RESERVE, grace * _RESERVE_SHARE)
         if self._asked_at:
             grace = max(0.0, grace - (time.monotonic() - self._asked_at))
-        left = watch.left_for_tool()
+        left = job.left_for_tool()
         return round(grace if left is None else min(grace, left - min(_RESERVE, left * _RESERVE_SHARE)), 1)
 
     def regrant(self) -> None:
-        """Let a tool that was asked to stop have what SLURM leaves it: that may have changed since."""
+        """Let a tool that was asked to stop have what our job leaves it: that may have changed since."""
         if self._asked_at and not self.is_over:
             self._tool.regrant(self._granted())
 
     def _look_for_an_answer(self) -> float:
-        """Note in the record what SLURM says of the end of its job; return after how many seconds to look again."""
-        watch = job_end.present()
-        assert watch is not None
-        watch.look()
-        if watch.why is not None and watch.why is not self._why:
-            self._why = watch.why
-            self.run.reason, self.run.job_end = watch.why.reason, watch.why.recorded
+        """Note in the record what is said of the end of its job; return after how many seconds to look again."""
+        job = schedulers.here()
+        assert job is not None
+        job.look()
+        if job.why is not None and job.why is not self._why:
+            self._why = job.why
+            self.run.reason, self.run.job_end = job.why.reason, job.why.recorded
             self.regrant()
-            self._log(f"{watch.why.reason}; the tool has {self._granted():g} s to end")
+            self._log(f"{job.why.reason}; the tool has {self._granted():g} s to end")
             self._write_if_possible()
-        return _ANSWER_INTERVAL if watch.is_asking else HEARTBEAT
+        return _ANSWER_INTERVAL if job.is_asking else HEARTBEAT
 
     def hasten(self) -> None:
         """Shorten what is left of the grace."""
@@ -530,10 +530,10 @@ def finish_wandb(run: Run) -> None:
 
 
 def _wandb_timeout(run: Run) -> float:
-    """Return how many seconds the W&B runs of an ended run may take: less than SLURM leaves us."""
+    """Return how many seconds the W&B runs of an ended run may take: less than our job leaves us."""
     timeout = float(run.wandb.get("timeout", _WANDB_TIMEOUT))
-    watch = job_end.present()
-    left = None if watch is None else watch.left()
+    job = schedulers.here()
+    left = None if job is None else job.left()
     return timeout if left is None else min(timeout, left * _WANDB_SHARE)
 
 
@@ -588,12 +588,12 @@ def _react(execution: Execution, number: signal.Signals, signals: SignalQueue) -
 
 
 def asked_by(number: signal.Signals, signals: SignalQueue) -> StopRequest:
-    """Return the request to stop that a signal to us makes; in a SLURM job, as SLURM explains it."""
-    watch = job_end.present()
-    if watch is None or not watch.is_meant(number):
+    """Return the request to stop that a signal to us makes; in a job, as its scheduler explains it."""
+    job = schedulers.here()
+    if job is None or not job.is_meant(number):
         return StopRequest(State.CANCELLED, f"asked to stop by {REQUESTS[number]}", number)
-    why = watch.warned(number, was_continued=signals.was_just_continued)
-    return StopRequest(why.state, why.reason, number, may_be_slurms=True)
+    why = job.warned(number, was_continued=signals.was_just_continued)
+    return StopRequest(why.state, why.reason, number, may_be_jobs=True)
 
 
 def _conclude(run: Run, ending: Ending, log: _Log, log_offset: int) -> None:
@@ -603,8 +603,8 @@ def _conclude(run: Run, ending: Ending, log: _Log, log_offset: int) -> None:
         number = signal.SIGTERM if asked is None else asked.number
         ending = Ending(**{**vars(ending), "stop": StopRequest(why.state, why.reason, number)})
     verdict = outcome.judge(run, ending)
-    by_slurm = None if why is None else why.recorded
-    transitions.end(run, verdict.state, verdict.reason, verdict.exit_code, job_end=by_slurm, signal=verdict.signal)
+    by_scheduler = None if why is None else why.recorded
+    transitions.end(run, verdict.state, verdict.reason, verdict.exit_code, job_end=by_scheduler, signal=verdict.signal)
     run.duration = round(ending.duration, 3)
     run.cpu_time = round(ending.cpu_time, 3)
     run.peak_memory = ending.peak_memory
@@ -628,31 +628,31 @@ def _conclude(run: Run, ending: Ending, log: _Log, log_offset: int) -> None:
     records.write(run)
 
 
-def _why_it_was_to_end(run: Run, ending: Ending) -> job_end.Why | None:
-    """Return why a run in a SLURM job was to end, as SLURM sees it; None if it ended for itself, or here is no job.
+def _why_it_was_to_end(run: Run, ending: Ending) -> Why | None:
+    """Return why a run in a job was to end, as its scheduler sees it; None if it ended for itself, or here is no job.
 
-    SLURM may tell every process of a job at once, and a tool that dies of it does so before we are told. Or it saves
-    and ends with a code of its own: one that had just ended when we were told, in a job that SLURM is ending, counts as
-    told too, whatever its code. If it had come to its end after all, another attempt costs a moment; but half a run
+    Every process of a job may be told at once, and a tool that dies of it does so before we are told. Or it saves and
+    ends with a code of its own: one that had just ended when we were told, in a job that is being ended, counts as told
+    too, whatever its code. If it had come to its end after all, another attempt costs a moment; but half a run
     that counts as completed, or as failed, would never be continued. Of a warning before the end of the wall time, and
-    of `experimentstash cancel`, only we are told, unless srun has started us: there its end was its own.
+    of `experimentstash cancel`, only we are told, unless signals reach all (under srun): there its end was its own.
     """
-    watch = job_end.present()
+    job = schedulers.here()
     asked = ending.stop or ending.missed
     has_died_of_it = ending.stop is None and ending.returncode == -signal.SIGTERM
-    if watch is None or not (has_died_of_it or (watch.is_warned if asked is None else asked.may_be_slurms)):
+    if job is None or not (has_died_of_it or (job.is_warned if asked is None else asked.may_be_jobs)):
         return None
     is_told = ending.stop is not None
-    is_surely_told = is_told or has_died_of_it or watch.has_told_all or slurm.in_step()
+    is_surely_told = is_told or has_died_of_it or job.has_told_all or job.tells_all
     if is_surely_told and attempts.is_cancelled(run):
-        return job_end.Why(State.CANCELLED, attempts.CANCELLED, is_slurms=False)
-    watch.settle()
-    why = watch.why or watch.died()
-    if is_told or (has_died_of_it and why.is_slurms):
+        return Why(State.CANCELLED, attempts.CANCELLED, is_schedulers=False)
+    job.settle()
+    why = job.why or job.died()
+    if is_told or (has_died_of_it and why.is_schedulers):
         return why
-    is_surely_told = is_surely_told or watch.has_told_all  # as SLURM has said meanwhile
-    is_slurms = why.is_slurms and (is_surely_told or why.state is not State.TIMED_OUT)
-    return why if is_slurms else None
+    is_surely_told = is_surely_told or job.has_told_all  # as was said meanwhile
+    is_schedulers = why.is_schedulers and (is_surely_told or why.state is not State.TIMED_OUT)
+    return why if is_schedulers else None
 
 
 def _abandon(run: Run, error: BaseException, log: _Log) -> None:
@@ -733,7 +733,7 @@ class _Log:
 
 
 def _in_job() -> bool:
-    return slurm.current_job() is not None
+    return schedulers.here() is not None
 
 
 def main(argv: Sequence[str]) -> int:

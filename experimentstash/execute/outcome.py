@@ -6,8 +6,7 @@ import re
 import signal
 from pathlib import Path
 
-from experimentstash.adapters import procfs
-from experimentstash.adapters.slurm import job as slurm
+from experimentstash.adapters import procfs, schedulers
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.durations import describe
 from experimentstash.base.errors import EXIT_TIMED_OUT
@@ -63,7 +62,8 @@ def judge(run: Run, ending: Ending) -> Verdict:
     if ending.returncode == 0:
         return Verdict(State.COMPLETED, 0, None, None)
     if is_out_of_memory(ending):  # a shell between us and what was killed hands on the code only
-        asked = slurm.memory_asked()
+        job = schedulers.here()
+        asked = None if job is None else job.memory
         limit = f"asked {asked / 1e9:.1f} GB, " if asked else ""
         peak = f"peak {ending.peak_memory / 1e9:.1f} GB"
         reason = f"out of memory: {limit}{peak}; the kernel killed it: give it more, or make it need less"

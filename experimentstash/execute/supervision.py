@@ -18,10 +18,8 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
-from experimentstash.adapters import procfs
+from experimentstash.adapters import procfs, schedulers
 from experimentstash.adapters.procfs import Identity
-from experimentstash.adapters.slurm import job as slurm
-from experimentstash.adapters.slurm import job_end
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.files import open_regular
 from experimentstash.base.process import which
@@ -85,7 +83,7 @@ class StopRequest:
     state: State
     reason: str
     number: signal.Signals | None = None
-    may_be_slurms: bool = False  # by a signal that SLURM may have sent: state and reason are what is known so far
+    may_be_jobs: bool = False  # by a signal that our job's scheduler may have sent: state and reason as known so far
 
 
 @dataclass(frozen=True)
@@ -114,12 +112,12 @@ def _parent_death_prefix() -> tuple[str, ...]:
 
 
 def _warnings_to_all() -> list[signal.Signals]:
-    """Return the signal by which SLURM will warn all processes here, if it would only end those that don't expect it.
+    """Return the signal by which all processes of our job are warned, if it would only end those that don't expect it.
 
     Not SIGTERM and SIGINT, by which tools are told to stop, and which Python handles only if it isn't ignored.
     """
-    watch = job_end.present() if slurm.in_step() else None
-    warning = None if watch is None else watch.terms.warning
+    job = schedulers.here()
+    warning = job.warning if job is not None and job.tells_all else None
     return [] if warning in (None, signal.SIGTERM, signal.SIGINT) else [warning]
 
 
@@ -232,11 +230,11 @@ class SupervisedTool:
 
     def _has_been_told(self, request: StopRequest) -> bool:
         """Tell whether a signal to us has reached the tool too, and means something to it."""
-        watch = job_end.present()
-        if request.number is None or not request.may_be_slurms or watch is None:
+        job = schedulers.here()
+        if request.number is None or not request.may_be_jobs or job is None:
             return False
-        if not slurm.in_step():
-            return watch.has_told_all
+        if not job.tells_all:
+            return job.has_told_all
         return request.number is signal.SIGTERM or procfs.catches(self._identity.pid, request.number)
 
     def regrant(self, seconds: float) -> None:

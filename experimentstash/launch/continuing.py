@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from experimentstash.adapters.slurm.query import Enquiry
+from experimentstash.adapters.schedulers import JobQueries
 from experimentstash.adapters.this_process import supervisor_here
 from experimentstash.base import typed, yaml_files
 from experimentstash.base.dataclass_light import dataclass
@@ -50,7 +50,7 @@ def reopen(stash: Stash, earlier: Run) -> Run:
         run = records.read(earlier.path)
         if (why := runs.unknowable(run)) is not None:
             raise StashError(f"The run {run.id} can't be resumed: {why}.")
-        if not run.state.is_final or runs.may_go_back(run, Enquiry()):
+        if not run.state.is_final or runs.may_go_back(run, JobQueries()):
             raise StashError(f"The run {run.id} has not ended.", f"experimentstash cancel {run.id}")
         if run.state is State.COMPLETED:
             raise StashError(f"The run {run.id} has completed; there is nothing to resume.")
@@ -182,7 +182,7 @@ class Continuation:
         self._stash = stash
         self.sweep = sweep
         self._changes = [word for word in changes if word.startswith(_CIRCUMSTANCES)]
-        self._enquiry = Enquiry()
+        self._queries = JobQueries()
         self._unread: set[Path] = set()  # directories whose records say nothing that makes sense
 
     def batches(self) -> sweep_list.Batches:
@@ -198,11 +198,11 @@ class Continuation:
         found = []
         for directory in records.directories(self.sweep):
             try:
-                found.append(runs.look(self._stash, directory, self._enquiry))
+                found.append(runs.look(self._stash, directory, self._queries))
             except StashError as error:
                 self._unread.add(directory)
                 say(f"{error.message}; it is left as it is")
-        runs.tell(self._enquiry)
+        runs.tell(self._queries)
         return found
 
     @cached_property
@@ -212,7 +212,7 @@ class Continuation:
     @cached_property
     def at_large(self) -> list[Run]:
         """The runs that still go on or wait in the queue, or are just about to."""
-        return [run for run in self._runs if not run.state.is_final or runs.may_go_back(run, self._enquiry)]
+        return [run for run in self._runs if not run.state.is_final or runs.may_go_back(run, self._queries)]
 
     @cached_property
     def _settled(self) -> set[int | None]:

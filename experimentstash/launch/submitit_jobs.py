@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.core.utils import JobReturn, JobStatus
 
+from experimentstash.adapters.scheduler import GONE, LEFT
+from experimentstash.adapters.scheduler import JobStatus as SlurmStatus
 from experimentstash.adapters.slurm import client as slurm_client
 from experimentstash.adapters.slurm import job as slurm
 from experimentstash.adapters.slurm import query as slurm_query
 from experimentstash.adapters.slurm.job_output import last_words
-from experimentstash.adapters.slurm.query import GONE, LEFT, Enquiry, Word
+from experimentstash.adapters.slurm.query import JobQuery
 from experimentstash.base.errors import StashError
 from experimentstash.base.output import complain, say
 from experimentstash.compose import sweepers
@@ -194,10 +196,10 @@ class _Sweep:
                 time.sleep(_LOCAL_INTERVAL if self._is_local else _INTERVAL)
                 if time.monotonic() < next_question and not self._is_local:
                     continue
-                enquiry = Enquiry()
+                query = JobQuery()
                 alive: dict[str, Job] = {}
                 for index, job in list(self._waiting.items()):
-                    word = self._word(job, enquiry)
+                    word = self._word(job, query)
                     if word is not None and word.state is None and not self._is_local:
                         alive[f"SLURM's job {job.job_id}"] = Job(str(job.job_id), self._cluster)
                     if word is None or word.state is None:
@@ -207,9 +209,9 @@ class _Sweep:
                     patience = runs.UNSEEN_PATIENCE if word is GONE else 0.0 if self._is_local else _SETTLED
                     if time.monotonic() - since >= patience:
                         self._conclude(index, word)
-                if enquiry.silence is not None and not is_silence_said:
+                if query.silence is not None and not is_silence_said:
                     is_silence_said = True
-                    say(f"SLURM doesn't answer ({enquiry.silence}); waiting for what the jobs themselves leave …")
+                    say(f"SLURM doesn't answer ({query.silence}); waiting for what the jobs themselves leave …")
                 for line in hopeless.lines(alive):
                     say(line)
                 interval = min(interval * 1.5, _LAST_QUESTION)
@@ -218,14 +220,14 @@ class _Sweep:
             say(f"{count(len(self._waiting))} {'not waited for' if self._is_local else 'left to SLURM'}")
             raise
 
-    def _word(self, job: Any, enquiry: Enquiry) -> Word | None:
+    def _word(self, job: Any, query: JobQuery) -> SlurmStatus | None:
         """Return what is known of a job: SLURM's word, or whether its process is there."""
         if not self._is_local:
-            return enquiry.ask(Job(str(job.job_id), self._cluster))
+            return query.ask(Job(str(job.job_id), self._cluster))
         state = str(job.state) if job._process is None else "RUNNING" if job._process.poll() is None else "ended"
-        return Word(state, None if state == "RUNNING" else State.FAILED)
+        return SlurmStatus(state, None if state == "RUNNING" else State.FAILED)
 
-    def _conclude(self, index: int, word: Word | None) -> None:
+    def _conclude(self, index: int, word: SlurmStatus | None) -> None:
         """Give Hydra what has become of a job; ``word`` is SLURM's of one that has left nothing."""
         job = self._waiting.pop(index)
         returned = _result(job)

@@ -32,10 +32,11 @@ _UNSEEN_SUFFIX = ".unseen"
 
 @dataclass(frozen=True)
 class Job:
-    """A job of SLURM's: its id (of a task of an array ARRAY_TASK), and the cluster that it was given to, if known."""
+    """A job of a scheduler's: its id (of a task of an array ARRAY_TASK), and the cluster that has it, if known."""
 
     id: str
     cluster: str | None = None
+    scheduler: str = "slurm"
 
 
 def write(array: Path, tasks: Sequence[Sequence[Run]]) -> None:

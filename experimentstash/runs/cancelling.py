@@ -1,7 +1,7 @@
 """Cancelling runs: each that was named, gently, and nothing else, however many share a job, an array or a supervisor.
 
 The mark in a run's directory (``attempts.mark_cancelled``) comes first. From then on nobody begins the run, so that it
-can be taken out of SLURM's hands without a look at whether its job has just started.
+can be taken back from its scheduler without a look at whether its job has just started.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from experimentstash.adapters import procfs
+from experimentstash.adapters import procfs, schedulers
 from experimentstash.adapters.procfs import Identity
-from experimentstash.adapters.slurm import job as slurm
-from experimentstash.adapters.slurm.query import Enquiry
+from experimentstash.adapters.scheduler import Scheduler
+from experimentstash.adapters.schedulers import JobQueries
 from experimentstash.base.dataclass_light import dataclass, field
 from experimentstash.base.durations import describe
 from experimentstash.base.errors import EXIT_INTERRUPTED, StashError
@@ -23,13 +23,13 @@ from experimentstash.execute.supervision import KILL_PATIENCE
 from experimentstash.record import attempts, job_array, records
 from experimentstash.record.job_array import Job
 from experimentstash.record.records import Run, State
-from experimentstash.runs.runs import is_local, is_supervised_by, look, slurm_job, unknowable
+from experimentstash.runs.runs import is_local, is_supervised_by, job_of, look, unknowable
 from experimentstash.stash.layout import Stash
 
 # How often a run is asked that begins, or goes back into the queue, while it is asked; seconds in between.
 _TRIES = 4
 _RETRY_INTERVAL = 1.0
-# Seconds after which a request that didn't get through isn't tried once more: SLURM is busy, or away.
+# Seconds after which a request that didn't get through isn't tried once more: a scheduler is busy, or away.
 _QUICK = 5.0
 # Seconds between two looks at runs that have been asked, and what closing a record may take besides the grace.
 _INTERVAL = 0.1
@@ -71,9 +71,9 @@ def cancel(stash: Stash, chosen: Sequence[Run], report: _Report, *, whole_sweeps
     failed = [f"{run.id}: {asking.refusals[run.id]}" for run in left]
     failed += [*asking.unreachable.values(), *(f"{name}: {why}" for name, why in asking.lost.items())]
     failed += _wait([run for run in chosen if run.id in asking.asked - set(asking.refusals)], report, stash)
-    enquiry = Enquiry()
+    queries = JobQueries()
     return Cancelled(
-        [look(stash, run.path, enquiry) for run in chosen if run.id not in {*asking.unreachable, *asking.lost}], failed
+        [look(stash, run.path, queries) for run in chosen if run.id not in {*asking.unreachable, *asking.lost}], failed
     )
 
 
@@ -82,7 +82,7 @@ class _Asking:
 
     def __init__(self, *, whole_sweeps: bool) -> None:
         self._whole_sweeps = whole_sweeps
-        self._enquiry = Enquiry()
+        self._queries = JobQueries()
         # A sweep's runs share a supervisor: told once more, when it has ended them all, it might be killed.
         self._told: dict[Identity, bool] = {}
         self.asked: set[str] = set()
@@ -104,7 +104,7 @@ class _Asking:
                 self.lost[run.id] = str(error)
         self._withdraw([run for run in now if run.state is State.QUEUED])
         at_work = [run for run in now if run.state in (State.FROZEN, State.RUNNING)]
-        in_jobs = [run for run in at_work if self._is_reached_by_slurm(run)]
+        in_jobs = [run for run in at_work if self._is_reached_by_scheduler(run)]
         self._tell_jobs(in_jobs)
         for run in at_work:
             if run not in in_jobs:
@@ -113,76 +113,76 @@ class _Asking:
 
     def _is_alone(self, run: Run) -> bool:
         """Tell whether nobody but runs that are meant too hears of it if its supervisor is told to end."""
-        return run.state is not State.QUEUED and slurm_job(run) is None and (run.sweep is None or self._whole_sweeps)
+        return run.state is not State.QUEUED and job_of(run) is None and (run.sweep is None or self._whole_sweeps)
 
-    def _is_reached_by_slurm(self, run: Run) -> bool:
-        """Tell whether the supervisor is told by SLURM: it is a job's own, or elsewhere."""
+    def _is_reached_by_scheduler(self, run: Run) -> bool:
+        """Tell whether the supervisor is told by a scheduler: it is a job's own, or elsewhere."""
         is_own = run.queued is not None or (run.supervisor is not None and run.supervisor.slurm_step)
-        return slurm_job(run) is not None and run.state is State.RUNNING and (is_own or not is_local(run))
+        return job_of(run) is not None and run.state is State.RUNNING and (is_own or not is_local(run))
 
     def _withdraw(self, queued: Sequence[Run]) -> None:
-        """Take runs out of SLURM's hands; a job that several share goes with the last of them."""
+        """Take runs back from their schedulers; a job that several share goes with the last of them."""
         by_job: dict[Job, list[Run]] = {}
         for run in queued:
-            job = slurm_job(run)
+            job = job_of(run)
             if job is None:
                 self.refusals[run.id] = "it is being submitted to SLURM just now: try again"
             else:
                 by_job.setdefault(job, []).append(run)
-        by_cluster: dict[str | None, list[Job]] = {}
+        by_cluster: dict[tuple[str, str | None], list[Job]] = {}
         for job, together in by_job.items():
             try:
                 if any(_is_to_go_on(path, together[0]) for path in job_array.others(together[0])):
                     self._close(together, BEFORE_ITS_TURN)
                 else:
-                    by_cluster.setdefault(job.cluster, []).append(job)
+                    by_cluster.setdefault((job.scheduler, job.cluster), []).append(job)
             except StashError as error:  # who shares its job isn't known
                 self._refuse(together, error)
-        for cluster, jobs in by_cluster.items():
+        for jobs in by_cluster.values():
+            scheduler = schedulers.of(jobs[0])
             together = [run for job in jobs for run in by_job[job]]
             try:
-                where = self._enquiry.where(cluster)
-                together = self._without_strangers(together, where)
+                where = self._queries.where(jobs[0])
+                together = self._without_strangers(scheduler, together, where)
                 kept = {run.id for run in together}
                 jobs = [job for job in jobs if kept & {run.id for run in by_job[job]}]
-                slurm.withdraw([job.id for job in jobs], where)
+                scheduler.withdraw([job.id for job in jobs], where)
             except StashError as error:
-                ids = " ".join(job.id for job in jobs)
-                self._refuse(
-                    together, f"{error}; none of it will begin any more, but the queue holds it: scancel {ids}"
-                )
+                end = scheduler.command_to_end([job.id for job in jobs])
+                self._refuse(together, f"{error}; none of it will begin any more, but the queue holds it: {end}")
             else:
                 self._close(together, attempts.WHILE_QUEUED)
 
-    def _without_strangers(self, together: Sequence[Run], where: str | None) -> list[Run]:
+    def _without_strangers(self, scheduler: Scheduler, together: Sequence[Run], where: str | None) -> list[Run]:
         """Return the runs whose jobs are theirs, or no longer known; of the others it is said."""
         scripts = {
             job.id: job_array.script_of(Path(run.queued.array))
             for run in together
-            if run.queued is not None and (job := slurm_job(run)) is not None
+            if run.queued is not None and (job := job_of(run)) is not None
         }
-        strangers = slurm.strangers(scripts, where) if scripts else {}
+        strangers = scheduler.strangers(scripts, where) if scripts else {}
         kept = []
         for run in together:
-            job = slurm_job(run)
+            job = job_of(run)
             if job is not None and job.id in strangers:
-                self._refuse([run], f"SLURM's job {job.id} is another one by now ({strangers[job.id]})")
+                self._refuse([run], f"{scheduler.title}'s job {job.id} is another one by now ({strangers[job.id]})")
             else:
                 kept.append(run)
         return kept
 
     def _tell_jobs(self, running: Sequence[Run]) -> None:
-        """Have SLURM tell the supervisors of runs that are at work in its jobs."""
-        by_way: dict[tuple[str | None, str], list[Run]] = {}
+        """Have their schedulers tell the supervisors of runs that are at work in jobs."""
+        by_way: dict[tuple[str, str | None, str], list[tuple[Run, Job]]] = {}
         for run in running:
-            assert run.supervisor is not None
-            job = slurm_job(run)
-            word = None if job is None else self._enquiry.ask(job)
-            if job is not None and word is not None and word.text == "SUSPENDED":  # no signal gets through to it
+            job = job_of(run)
+            assert run.supervisor is not None and job is not None
+            status = self._queries.ask(job)
+            if status is not None and status.is_suspended:
+                title, end = schedulers.of(job).title, schedulers.of(job).command_to_end([job.id])
                 self._refuse(
                     [run],
-                    f"SLURM has suspended its job {job.id}, which can be told nothing: it ends as soon as it goes on;"
-                    f" to end it at once, without its saving anything: scancel {job.id}",
+                    f"{title} has suspended its job {job.id}, which can be told nothing: it ends as soon as it goes on;"
+                    f" to end it at once, without its saving anything: {end}",
                 )
                 continue
             try:
@@ -192,16 +192,17 @@ class _Asking:
                 continue
             if run.queued is None:
                 way = "step" if run.supervisor.slurm_step else "foreign"
-            by_way.setdefault((run.supervisor.slurm_cluster, way), []).append(run)
-        for (cluster, way), together in by_way.items():
+            by_way.setdefault((job.scheduler, job.cluster, way), []).append((run, job))
+        for (_, _, way), pairs in by_way.items():
+            scheduler, together = schedulers.of(pairs[0][1]), [run for run, _ in pairs]
             try:
-                where = self._enquiry.where(cluster)
-                together = self._without_strangers(together, where)
-                jobs = sorted({job.id for run in together if (job := slurm_job(run)) is not None})
+                where = self._queries.where(pairs[0][1])
+                together = self._without_strangers(scheduler, together, where)
+                jobs = sorted({job.id for run in together if (job := job_of(run)) is not None})
                 if way in ("shared", "foreign"):
-                    slurm.nudge(jobs, where, is_ours=way == "shared")
+                    scheduler.nudge(jobs, where, is_ours=way == "shared")
                 else:
-                    slurm.warn(jobs, where, in_step=way == "step")
+                    scheduler.warn(jobs, where, in_step=way == "step")
             except StashError as error:
                 self._refuse(together, error)
             else:
@@ -271,12 +272,12 @@ def _wait(asked: Sequence[Run], report: _Report, stash: Stash) -> list[str]:
     while waiting and time.monotonic() < deadline:
         time.sleep(interval)
         began = time.monotonic()
-        enquiry = Enquiry()
-        gone = {run.id for run in waiting if slurm_job(run) is None and not _is_watched(run)}
-        waiting = [run for run in waiting if not look(stash, run.path, enquiry).state.is_final]
+        queries = JobQueries()
+        gone = {run.id for run in waiting if job_of(run) is None and not _is_watched(run)}
+        waiting = [run for run in waiting if not look(stash, run.path, queries).state.is_final]
         stuck += [run for run in waiting if run.id in gone]
         waiting = [run for run in waiting if run.id not in gone]
-        # Where each look has to ask SLURM, the looks shall not be all that it is busy with.
+        # Where each look has to ask a scheduler, the looks shall not be all that it is busy with.
         interval = max(_INTERVAL, 2 * (time.monotonic() - began))
     return [
         f"{run.id} has been asked to stop, but has not ended within {describe(patience)}; its supervisor is process"
@@ -291,4 +292,4 @@ def _is_watched(run: Run) -> bool:
 
 
 def _grace(run: Run) -> float:
-    return run.grace if run.grace is not None else (GRACE_IN_JOB if slurm_job(run) is not None else GRACE_HERE)
+    return run.grace if run.grace is not None else (GRACE_IN_JOB if job_of(run) is not None else GRACE_HERE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from experimentstash.adapters.slurm.query import Enquiry
+from experimentstash.adapters.schedulers import JobQueries
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import kind_at
@@ -98,16 +98,16 @@ def runs_of(stash: Stash, sweep: Sweep, unread: list[Path] | None = None) -> lis
     real = sweep.directory.resolve()
     found: list[Run] = []
     missed: list[Path] = []
-    enquiry = Enquiry()
+    queries = JobQueries()
     for directory in dict.fromkeys([*records.directories(sweep.directory), *runs.directories(stash)]):
         try:
             if runs.is_of_sweep(records.read(directory), real):
-                found.append(runs.look(stash, directory, enquiry))
+                found.append(runs.look(stash, directory, queries))
         except (StashError, OSError) as error:
             if directory.resolve().is_relative_to(real):
                 say(str(error).partition("\n")[0])
                 missed.append(directory)
-    runs.tell(enquiry)
+    runs.tell(queries)
     if not found and not missed:
         raise StashError(f"{sweep.name} is not the directory of a sweep with runs.", "experimentstash runs")
     if unread is not None:

@@ -13,11 +13,10 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from experimentstash.adapters import procfs
+from experimentstash.adapters import procfs, schedulers
 from experimentstash.adapters.procfs import Identity
-from experimentstash.adapters.slurm import query as slurm_query
-from experimentstash.adapters.slurm.job_output import last_words
-from experimentstash.adapters.slurm.query import Enquiry, Word
+from experimentstash.adapters.scheduler import GONE, LEFT, JobStatus
+from experimentstash.adapters.schedulers import JobQueries
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import lock_if_free
 from experimentstash.base.output import say
@@ -39,7 +38,7 @@ from experimentstash.record.job_array import Job
 from experimentstash.record.records import FILE_NAME, Run, State, Supervisor
 from experimentstash.stash.layout import ROOT_VARIABLE, Stash
 
-# Seconds for which neither of SLURM's two sources may have had a sign of a queued run's job before it counts as lost.
+# Seconds for which none of a scheduler's sources may have had a sign of a queued run's job before it counts as lost.
 # The controller keeps ended jobs for MinJobAge, 300 s by default.
 UNSEEN_PATIENCE = 600.0
 _PATIENCE_IN_WORDS = f"{UNSEEN_PATIENCE / 60:g} minutes"
@@ -68,15 +67,15 @@ def all_runs(stash: Stash, unread: list[Path] | None = None) -> list[Run]:
     The directories with such records are added to ``unread``.
     """
     found = []
-    enquiry = Enquiry()
+    queries = JobQueries()
     for directory in directories(stash):
         try:
-            found.append(look(stash, directory, enquiry))
+            found.append(look(stash, directory, queries))
         except (StashError, OSError) as error:
             say(str(error).partition("\n")[0])
             if unread is not None:
                 unread.append(directory)
-    tell(enquiry)
+    tell(queries)
     return newest_first(found)
 
 
@@ -89,15 +88,17 @@ def newest_first(found: Iterable[Run]) -> list[Run]:
     return sorted(found, key=age, reverse=True)
 
 
-def tell(enquiry: Enquiry) -> None:
-    """Say what SLURM has left unsaid: then the states of its runs are only what their records say."""
-    if enquiry.silence is not None:
-        say(f"SLURM doesn't answer ({enquiry.silence}): what it holds is shown as it was last recorded")
-    if enquiry.missing:
+def tell(queries: JobQueries) -> None:
+    """Say what schedulers have left unsaid: then the states of their runs are only what their records say."""
+    for silence in queries.silences:
+        say(f"{silence}: what it holds is shown as it was last recorded")
+    for name in dict.fromkeys(job.scheduler for job in queries.missing):
+        missing = [job.id for job in queries.missing if job.scheduler == name]
+        scheduler = schedulers.named(name)
         say(
-            f"SLURM has no sign of the {'jobs' if len(enquiry.missing) > 1 else 'job'} {', '.join(enquiry.missing[:5])}"
-            f"{', …' if len(enquiry.missing) > 5 else ''}, neither in squeue nor in sacct: once that has been so for"
-            f" {_PATIENCE_IN_WORDS}, the runs count as lost"
+            f"{scheduler.title} has no sign of the {'jobs' if len(missing) > 1 else 'job'} {', '.join(missing[:5])}"
+            f"{', …' if len(missing) > 5 else ''}, neither in {' nor in '.join(scheduler.sources)}: once that has been"
+            f" so for {_PATIENCE_IN_WORDS}, the runs count as lost"
         )
 
 
@@ -107,17 +108,17 @@ def superseded(stash: Stash) -> list[Run]:
     return list(records.readable(path for path in below if records.ASIDE in path.parts))
 
 
-def look(stash: Stash, directory: Path, enquiry: Enquiry | None = None) -> Run:
+def look(stash: Stash, directory: Path, queries: JobQueries | None = None) -> Run:
     """Return the run in ``directory``, its record closed first if its supervisor is gone.
 
-    Whoever looks at many runs gives all of them the same ``enquiry``.
+    Whoever looks at many runs gives all of them the same ``queries``.
     """
     run = records.read(directory)
     if run.state.is_final and run.state.is_known:
         if run.job_end is None or run.job_end.is_known or run.format > records.FORMAT:
             return run
         try:
-            return _put_right(stash, run, enquiry or Enquiry())
+            return _put_right(stash, run, queries or JobQueries())
         except (OSError, StashError) as error:
             say(f"the record of {run.id} can't be put right: {error}")
             return run
@@ -131,9 +132,9 @@ def look(stash: Stash, directory: Path, enquiry: Enquiry | None = None) -> Run:
             if not current.state.is_final and current.attempt == ended.attempt:
                 records.record_kept_end(ended)
         return ended
-    asked = enquiry or Enquiry()
+    asked = queries or JobQueries()
     is_abandoned = _is_abandoned(run, asked)
-    if enquiry is None:
+    if queries is None:
         tell(asked)
     if not is_abandoned:
         return run
@@ -161,21 +162,21 @@ def _reconciling(stash: Stash) -> Iterator[None]:
         os.close(held)
 
 
-def reconcile(stash: Stash, run: Run, enquiry: Enquiry | None = None) -> Run:
+def reconcile(stash: Stash, run: Run, queries: JobQueries | None = None) -> Run:
     """Close the record of a run whose supervisor is gone, end what it left behind, and finish its W&B runs.
 
     Doing it twice, or two doing it at once, is the same as doing it once.
     """
-    enquiry = enquiry or Enquiry()
+    queries = queries or JobQueries()
     with _reconciling(stash):
-        # Read after SLURM was asked: what SLURM says has ended has also written its record by now.
+        # Read after the scheduler was asked: what that says has ended has also written its record by now.
         run = records.read(run.path)
-        if run.state.is_final or not _is_abandoned(run, enquiry):
+        if run.state.is_final or not _is_abandoned(run, queries):
             return run
         _end_leftovers(run)
-        job = slurm_job(run)
+        job = job_of(run)
         was_queued = run.state is State.QUEUED
-        state, reason = _true_state(run, enquiry.ask(job) if job else None)
+        state, reason = _true_state(run, job, queries.ask(job) if job else None)
         transitions.end_unseen(run, state, reason, _EXIT_KILLED, _last_sign_of_life(run))
         if not was_queued:
             run.notes.append(f"closed at {records.now()} because its supervisor was gone")
@@ -187,35 +188,35 @@ def reconcile(stash: Stash, run: Run, enquiry: Enquiry | None = None) -> Run:
         return run
 
 
-def _put_right(stash: Stash, run: Run, enquiry: Enquiry) -> Run:
-    """Return a run that has ended with its job, once SLURM has said why, where that was only supposed."""
-    job = slurm_job(run)
-    word = enquiry.ask(job) if job is not None else None
-    if word is None or word.state is None:  # it doesn't answer, or hasn't done with the job
+def _put_right(stash: Stash, run: Run, queries: JobQueries) -> Run:
+    """Return a run that has ended with its job, once its scheduler has said why, where that was only supposed."""
+    job = job_of(run)
+    status = queries.ask(job) if job is not None else None
+    if job is None or status is None or status.state is None:  # it doesn't answer, or hasn't done with the job
         return run
     with _reconciling(stash):
         run = records.read(run.path)
         if not run.state.is_final or run.job_end is None or run.job_end.is_known:
             return run
-        if word in (slurm_query.GONE, slurm_query.LEFT):
+        if status in (GONE, LEFT):
             transitions.correct_end(run, run.state, f"{run.job_end.reason}, and no longer knows")
-        elif word.state in (State.COMPLETED, State.FAILED, State.LOST):  # it ended by itself, before SLURM ended it
+        elif status.state in (State.COMPLETED, State.FAILED, State.LOST):  # it ended by itself, before it was ended
             transitions.correct_end(run, run.state, run.job_end.reason)
         else:
-            transitions.correct_end(run, word.state, f"{run.job_end.reason}; SLURM says {word.text}")
+            transitions.correct_end(run, status.state, f"{run.job_end.reason}; {_says(job, status)}")
         records.write(run)
         return run
 
 
-def may_go_back(run: Run, enquiry: Enquiry) -> bool:
-    """Tell whether a run whose job has cut it short may be just about to go back into SLURM's queue."""
+def may_go_back(run: Run, queries: JobQueries) -> bool:
+    """Tell whether a run whose job has cut it short may be just about to go back into the queue."""
     if not attempts.was_cut_short(run) or run.resume is None or run.max_requeues == 0:
         return False
-    job = slurm_job(run)
-    word = enquiry.ask(job) if job is not None else None
-    if word is None:  # while SLURM doesn't answer, the job may ask it for a while whether it may go back
+    job = job_of(run)
+    status = queries.ask(job) if job is not None else None
+    if status is None:  # while the scheduler doesn't answer, the job may ask it for a while whether it may go back
         return run.job_end is not None and time.time() - records.moment(run.ended or records.now()) < attempts.ASKING_ON
-    return word.state is None
+    return status.state is None
 
 
 def is_of_sweep(run: Run, sweep: Path) -> bool:
@@ -223,8 +224,8 @@ def is_of_sweep(run: Run, sweep: Path) -> bool:
     return run.sweep is not None and Path(run.sweep).resolve() == sweep
 
 
-def slurm_job(run: Run) -> Job | None:
-    """Return the SLURM job that a run is, was or will be executed in; None if there is none, or not yet."""
+def job_of(run: Run) -> Job | None:
+    """Return the job of a scheduler's that a run is, was or will be executed in; None if there is none, or not yet."""
     if run.state is State.QUEUED and run.queued is not None:
         path = Path(run.queued.array)
         array = job_array.submitted(path) if job_array.is_of(run, path) else None
@@ -236,10 +237,12 @@ def slurm_job(run: Run) -> Job | None:
 
 
 def why_waiting(shown: Sequence[Run]) -> dict[str, str]:
-    """Return why SLURM lets runs wait, by their ids, as far as it says so."""
-    jobs = {run.id: slurm_job(run) for run in shown if run.state in (State.QUEUED, State.RUNNING)}
+    """Return why schedulers let runs wait, by their ids, as far as they say so."""
+    jobs = {run.id: job_of(run) for run in shown if run.state in (State.QUEUED, State.RUNNING)}
     asked = [job for job in jobs.values() if job is not None]
-    found = slurm_query.reasons(asked) if asked else {}
+    found: dict[Job, str] = {}
+    for name in dict.fromkeys(job.scheduler for job in asked):
+        found |= schedulers.named(name).why_waiting([job for job in asked if job.scheduler == name])
     return {name: found[job] for name, job in jobs.items() if job is not None and job in found}
 
 
@@ -263,25 +266,25 @@ def _is_one_of_us(pid: int) -> bool:
     )
 
 
-def _is_abandoned(run: Run, enquiry: Enquiry) -> bool:
-    """Tell whether nobody watches over a run that isn't over. While SLURM doesn't answer, its jobs are not."""
+def _is_abandoned(run: Run, queries: JobQueries) -> bool:
+    """Tell whether nobody watches over a run that isn't over. While a scheduler doesn't answer, its jobs are not."""
     supervisor = run.supervisor
     if supervisor is None:
         return False
-    job = slurm_job(run)
+    job = job_of(run)
     if run.state is State.QUEUED and run.queued is not None and job is not None:
-        return _has_left_the_queue(run, job, enquiry)
+        return _has_left_the_queue(run, job, queries)
     is_here = supervisor.host == procfs.hostname()
     if is_local(run) and procfs.is_alive(Identity(supervisor.pid, supervisor.start_time)):
         return False
-    word = enquiry.ask(job) if job is not None else None
-    if job is not None and word is None:
+    status = queries.ask(job) if job is not None else None
+    if job is not None and status is None:
         return False
-    if word is not None and word is not slurm_query.GONE:
-        # Its own job ends with its supervisor, in a moment, unless SLURM starts it again: then that is for the job to
+    if status is not None and status is not GONE:
+        # Its own job ends with its supervisor, in a moment, unless it is started again: then that is for the job to
         # say. One that somebody else has submitted may have more to do.
         is_own = run.queued is not None or not is_here
-        return word.state is not None or (not is_own and word.text != "PENDING")
+        return status.state is not None or (not is_own and not status.is_waiting)
     if is_local(run):
         return True
     try:
@@ -292,16 +295,16 @@ def _is_abandoned(run: Run, enquiry: Enquiry) -> bool:
     return (is_here and last < procfs.boot_time()) or time.time() - last > _MISSED_HEARTBEATS * HEARTBEAT
 
 
-def _has_left_the_queue(run: Run, job: Job, enquiry: Enquiry) -> bool:
-    word = enquiry.ask(job)
-    if word is None:
+def _has_left_the_queue(run: Run, job: Job, queries: JobQueries) -> bool:
+    status = queries.ask(job)
+    if status is None:
         return False
-    if word is not slurm_query.GONE or attempts.is_cancelled(run):
+    if status is not GONE or attempts.is_cancelled(run):
         job_array.note_seen(_array(run))
-        return word.state is not None
+        return status.state is not None
     if job_array.unseen_for(_array(run)) > UNSEEN_PATIENCE:
         return True
-    enquiry.missing.append(job.id)
+    queries.missing.append(job)
     return False
 
 
@@ -395,30 +398,37 @@ def unknowable(run: Run) -> str | None:
     )
 
 
-def _true_state(run: Run, word: Word | None) -> tuple[State, str]:
+def _says(job: Job, status: JobStatus) -> str:
+    title = schedulers.of(job).title
+    return f"{title} no longer knows how" if status is LEFT else f"{title} says {status.text}"
+
+
+def _true_state(run: Run, job: Job | None, status: JobStatus | None) -> tuple[State, str]:
     asked = f"{run.reason}; " if run.reason else ""
     if run.state is State.QUEUED and attempts.is_cancelled(run):
         return State.CANCELLED, attempts.WHILE_QUEUED
-    if run.state is State.QUEUED and word is not None:
-        output = _job_output(run)
+    if run.state is State.QUEUED and job is not None and status is not None:
+        scheduler = schedulers.of(job)
+        its_job = f"its {scheduler.title} job"
+        output = None if run.queued is None else scheduler.output_of(Path(run.queued.array), job)
         has_begun = output is not None and output.exists()
-        if word is slurm_query.LEFT and not has_begun:
-            return State.CANCELLED, "its SLURM job was cancelled while it was queued"
-        if word is slurm_query.GONE:
+        if status is LEFT and not has_begun:
+            return State.CANCELLED, f"{its_job} was cancelled while it was queued"
+        if status is GONE:
             see = _see(output) or "; run it again"
             return (
                 State.LOST,
-                f"neither squeue nor sacct has had a sign of its SLURM job for {_PATIENCE_IN_WORDS}{see}",
+                f"neither {' nor '.join(scheduler.sources)} has had a sign of {its_job} for {_PATIENCE_IN_WORDS}{see}",
             )
         if others := _others(run):
-            return _never_its_turn(word, others, output)
-        if word.state in (State.FAILED, State.COMPLETED, State.LOST):
-            said = [f"\n  {line}" for line in last_words([] if output is None else [output])]
-            return State.FAILED, f"its SLURM job ended before it had started the tool{_see(output)}{''.join(said)}"
-    if word in (slurm_query.GONE, slurm_query.LEFT):
-        word = None
-    if word is not None and word.state is not None and word.state not in (State.COMPLETED, State.FAILED):
-        return word.state, f"{asked}SLURM says {word.text}"
+            return _never_its_turn(job, status, others, output)
+        if status.state in (State.FAILED, State.COMPLETED, State.LOST):
+            said = [f"\n  {line}" for line in scheduler.last_words([] if output is None else [output])]
+            return State.FAILED, f"{its_job} ended before it had started the tool{_see(output)}{''.join(said)}"
+    if status in (GONE, LEFT):
+        status = None
+    if job is not None and status is not None and status.state not in (None, State.COMPLETED, State.FAILED):
+        return status.state, f"{asked}{_says(job, status)}"
     if run.state in (State.FROZEN, State.QUEUED):
         return State.LOST, "whoever was to start it has gone before it started; run it again"
     if asked:
@@ -440,19 +450,13 @@ def _others(run: Run) -> int:
         return 0
 
 
-def _never_its_turn(word: Word, others: int, output: Path | None) -> tuple[State, str]:
+def _never_its_turn(job: Job, status: JobStatus, others: int, output: Path | None) -> tuple[State, str]:
     """Return the true state of a run whose job has ended while others that share it were at work."""
-    as_slurm_says = (State.CANCELLED, State.TIMED_OUT, State.PREEMPTED, State.KILLED)
-    state = word.state if word.state in as_slurm_says else State.FAILED
-    how = "SLURM no longer knows how" if word is slurm_query.LEFT else f"SLURM says {word.text}"
+    as_it_says = (State.CANCELLED, State.TIMED_OUT, State.PREEMPTED, State.KILLED)
+    state = status.state if status.state in as_it_says else State.FAILED
     shared = f"it shared the job with {others} other{'s' if others > 1 else ''}"
-    return state, f"its turn had not come when its SLURM job ended ({how}; {shared}){_see(output)}"
-
-
-def _job_output(run: Run) -> Path | None:
-    """Return the file with what the job of a queued run says besides the tool."""
-    job = slurm_job(run)
-    return None if run.queued is None or job is None else Path(run.queued.array).with_name(f"slurm-{job.id}.out")
+    its_job = f"its {schedulers.of(job).title} job"
+    return state, f"its turn had not come when {its_job} ended ({_says(job, status)}; {shared}){_see(output)}"
 
 
 def _see(output: Path | None) -> str:

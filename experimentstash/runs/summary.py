@@ -9,7 +9,7 @@ from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
 from experimentstash.adapters.gpus import asked
-from experimentstash.adapters.slurm.reasons import is_for_good
+from experimentstash.adapters.scheduler import is_hopeless
 from experimentstash.base import tables
 from experimentstash.base.durations import describe, parse
 from experimentstash.base.output import PLAIN, Paper, Style
@@ -155,7 +155,7 @@ def _warnings(runs: Sequence[Run], paper: Paper) -> list[str]:
 def waiting_lines(why: Mapping[str, str], paper: Paper = PLAIN) -> list[str]:
     """Return the lines below a table that say what runs wait for; ``why`` has that by their ids."""
     lines = []
-    for words, style in ((each, Style.ODD if is_for_good(each) else None) for each in dict.fromkeys(why.values())):
+    for words, style in ((each, Style.ODD if is_hopeless(each) else None) for each in dict.fromkeys(why.values())):
         names = [name for name, own in why.items() if own == words]
         named = ", ".join(names[:_NAMED]) + (" …" if len(names) > _NAMED else "")
         line = f"{'!' if style else '·'} {named} wait{'s' if len(names) == 1 else ''}: {words}"

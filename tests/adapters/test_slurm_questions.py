@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 
+from experimentstash.adapters.scheduler import GONE, LEFT, JobStatus, is_hopeless
 from experimentstash.adapters.slurm import client as slurm_client
 from experimentstash.adapters.slurm import job as slurm
 from experimentstash.adapters.slurm import job_terms
 from experimentstash.adapters.slurm import query as slurm_query
 from experimentstash.adapters.slurm import reasons as slurm_reasons
 from experimentstash.adapters.slurm.job_end import Watch
-from experimentstash.adapters.slurm.query import GONE, LEFT, Enquiry, Word
+from experimentstash.adapters.slurm.query import JobQuery
 from experimentstash.adapters.this_process import supervisor_here
 from experimentstash.base.errors import StashError
 from experimentstash.record import attempts, job_array, records
@@ -119,7 +120,7 @@ def test_no_variable_of_the_user_s_reaches_them(
     for name in ("squeue", "sacct", "scancel"):
         programs.says(name)
     programs.says("sbatch", "4711\n")
-    Enquiry().ask(Job("1_2", "test"))
+    JobQuery().ask(Job("1_2", "test"))
     slurm_query.cluster()
     slurm_query.own_jobs()
     slurm.withdraw(["1_2"], None)
@@ -149,7 +150,7 @@ def test_no_variable_of_the_user_s_reaches_them(
 @pytest.mark.parametrize(("given_to", "named"), [("test", None), (None, None), ("other", "--clusters=other")])
 def test_a_job_is_asked_for_where_it_was_given_to(programs: Programs, given_to: str | None, named: str | None) -> None:
     programs.says("squeue", "5_0|RUNNING\n")
-    assert Enquiry().ask(Job("5_0", given_to)) == Word("RUNNING", None)
+    assert JobQuery().ask(Job("5_0", given_to)) == JobStatus("RUNNING", None)
     ((argv, _),) = programs.calls("squeue")
     assert [word for word in argv if word.startswith("--clusters")] == ([named] if named else [])
 
@@ -157,25 +158,25 @@ def test_a_job_is_asked_for_where_it_was_given_to(programs: Programs, given_to: 
 def test_of_a_job_of_another_cluster_nothing_is_believed_here(programs: Programs) -> None:
     programs.says("squeue", "5_0|CANCELLED\n")
     programs.says("scontrol", error=AWAY, code=1)  # then nobody knows which cluster answers
-    enquiry = Enquiry()
-    assert enquiry.ask(Job("5_0", "other")) is None
-    assert "other" in str(enquiry.silence) and programs.calls("squeue") == []
+    query = JobQuery()
+    assert query.ask(Job("5_0", "other")) is None
+    assert "other" in str(query.silence) and programs.calls("squeue") == []
     with pytest.raises(StashError, match="other"):
-        enquiry.where("other")
+        query.where("other")
 
 
 def test_who_does_not_answer_is_asked_once(programs: Programs) -> None:
-    enquiry = Enquiry()
+    query = JobQuery()
     for number in range(20):
-        assert enquiry.ask(Job(f"{number}_0")) is None
+        assert query.ask(Job(f"{number}_0")) is None
     assert len(programs.calls("squeue")) == len(programs.calls("sacct")) == 1
-    assert "Unable to contact slurm controller" in str(enquiry.silence)
+    assert "Unable to contact slurm controller" in str(query.silence)
 
 
 def test_an_array_is_asked_for_once(programs: Programs) -> None:
     programs.says("squeue", "".join(f"7_{number}|PENDING\n" for number in range(100)))
-    enquiry = Enquiry()
-    assert {enquiry.ask(Job(f"7_{number}")) for number in range(100)} == {Word("PENDING", None)}
+    query = JobQuery()
+    assert {query.ask(Job(f"7_{number}")) for number in range(100)} == {JobStatus("PENDING", None, is_waiting=True)}
     assert len(programs.calls("squeue")) == 1
 
 
@@ -183,9 +184,9 @@ def test_a_command_that_hangs_is_no_answer(programs: Programs, monkeypatch: pyte
     monkeypatch.setattr(slurm_client, "PATIENCE", 0.5)
     programs.says("squeue", "5_0|COMPLETED\n", then="time.sleep(60)")
     programs.says("sacct", "5_0|COMPLETED\n", then="time.sleep(60)")
-    enquiry = Enquiry()
-    assert enquiry.ask(Job("5_0")) is None
-    assert "no answer within 0.5 s" in str(enquiry.silence)
+    query = JobQuery()
+    assert query.ask(Job("5_0")) is None
+    assert "no answer within 0.5 s" in str(query.silence)
     with pytest.raises(StashError, match=r"no answer within 0.1 s"):
         programs.says("scancel", then="time.sleep(60)")
         slurm_client.order("scancel", "5_0", timeout=0.1)
@@ -263,11 +264,11 @@ def test_what_an_answer_means(programs: Programs, squeue: str, sacct: str, expec
         is_known = squeue == AWAY
         says = CONFIG if is_known else ""
         programs.says("scontrol", says, error="" if is_known else DENIED, code=0 if is_known else 1)
-    word = Enquiry().ask(Job("5_3"))
+    word = JobQuery().ask(Job("5_3"))
     if isinstance(expected, State):
         assert word is not None and word.state is expected and word not in (LEFT, GONE)
     elif isinstance(expected, str):
-        assert word == Word(expected, None)
+        assert word == JobStatus(expected, None, is_waiting=expected == "PENDING", is_suspended=expected == "SUSPENDED")
     else:
         assert word is expected
 
@@ -275,16 +276,16 @@ def test_what_an_answer_means(programs: Programs, squeue: str, sacct: str, expec
 def test_a_failure_in_the_middle_of_an_answer_is_none(programs: Programs) -> None:
     programs.says("squeue", "5_0|RUNNING\n", error="Socket timed out", code=1)
     programs.says("sacct", "", error="Connection refused", code=1)
-    assert Enquiry().ask(Job("5_3")) is None
-    assert Enquiry().ask(Job("5_0")) is None
+    assert JobQuery().ask(Job("5_3")) is None
+    assert JobQuery().ask(Job("5_0")) is None
 
 
 def test_a_job_that_is_no_array(programs: Programs) -> None:
     programs.says("squeue", "5|PENDING\n")
-    assert Enquiry().ask(Job("5")) == Word("PENDING", None)
+    assert JobQuery().ask(Job("5")) == JobStatus("PENDING", None, is_waiting=True)
     programs.says("squeue", error=DENIED, code=1)
     programs.says("sacct", "5|OUT_OF_MEMORY\n")
-    assert Enquiry().ask(Job("5")) == Word("OUT_OF_MEMORY", State.OUT_OF_MEMORY)
+    assert JobQuery().ask(Job("5")) == JobStatus("OUT_OF_MEMORY", State.OUT_OF_MEMORY)
 
 
 # --- what that does to a record --------------------------------------------------------------------------------------
@@ -420,7 +421,7 @@ def test_one_that_was_cancelled_here_needs_no_sign(here: Stash, programs: Progra
 def test_a_listing_of_nonsense_does_not_fill_the_memory(programs: Programs) -> None:
     programs.says("squeue", "5_[0-99999999999]|PENDING\n")
     programs.says("sacct", error=AWAY, code=1)
-    Enquiry().ask(Job("5_3"))
+    JobQuery().ask(Job("5_3"))
 
 
 @pytest.mark.parametrize(
@@ -475,7 +476,7 @@ def test_a_command_that_is_ended_in_the_middle_has_refused_nothing(
 )
 def test_the_reason_in_plain_words(reason: str, words: str, is_for_good: bool) -> None:
     said = slurm_reasons.in_words(reason, "7_1")
-    assert words in said and slurm_reasons.is_for_good(said) is is_for_good
+    assert words in said and is_hopeless(said) is is_for_good
     assert reason.partition(",")[0] in said or reason == "None"
 
 

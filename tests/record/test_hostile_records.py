@@ -308,9 +308,9 @@ def test_another_array_s_job_is_not_a_run_s(here: Stash, tmp_path: Path) -> None
     tasks.write_text(json.dumps([[str(tmp_path / "another")]]))
     tasks.with_suffix(".job").write_text("77\n")
     run.queued = Queued(str(tasks), 0)
-    assert runs.slurm_job(run) is None
+    assert runs.job_of(run) is None
     tasks.write_text(json.dumps([[run.directory]]))  # one whose directory isn't the sweep's
-    assert runs.slurm_job(run) is not None
+    assert runs.job_of(run) is not None
 
 
 def test_paths_that_another_process_wrote_in_another_locale() -> None:

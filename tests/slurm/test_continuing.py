@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from experimentstash.adapters.schedulers import JobQueries
 from experimentstash.adapters.slurm import job as asked
-from experimentstash.adapters.slurm.query import Enquiry
 from experimentstash.base.errors import EXIT_TIMED_OUT
 from experimentstash.record import records
 from experimentstash.record.records import State, Supervisor
@@ -287,16 +287,16 @@ def test_what_may_go_back_into_the_queue_has_not_ended(tools: StashUnderTest) ->
     run = records.read(sweep.directory / "0")
     run.state, run.exit_code, run.supervisor = State.TIMED_OUT, 143, Supervisor("host", 1, 2, "boot", job)
     records.write(run)  # as its supervisor leaves it while it brings the W&B run to its end
-    assert runs.may_go_back(run, Enquiry())
+    assert runs.may_go_back(run, JobQueries())
     resume(sweep, "hydra.launcher.wait=false", code=1)
     refused = tools.cli("resume", run.id)
     assert refused.returncode == 2 and "has not ended" in refused.stderr
     assert records.read(run.path) == run and len(sweep.jobs) == 1
     run.exit_code = EXIT_TIMED_OUT  # of our own timeout
-    assert not runs.may_go_back(run, Enquiry())
+    assert not runs.may_go_back(run, JobQueries())
     slurm("scancel", job)
     run.exit_code = 143
-    eventually(lambda: not runs.may_go_back(run, Enquiry()))
+    eventually(lambda: not runs.may_go_back(run, JobQueries()))
 
 
 def test_secrets_are_in_the_jobs_environment_alone(tools: StashUnderTest) -> None:

@@ -715,7 +715,7 @@ def _ask_slurm(chance: random.Random, place: Place) -> None:
     run.state, run.exit_code, run.ended, run.queued = State.QUEUED, None, None, Queued(str(tasks), 0)
     records.write(run)
     if chance.random() < 0.3:
-        slurm_query.Enquiry().ask(Job("77_0"))
+        slurm_query.JobQuery().ask(Job("77_0"))
         slurm_query.own_jobs()
     else:
         call(place, *chance.choice((["runs"], ["show", run.id], ["cancel", run.id])))

@@ -15,13 +15,14 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 
+from experimentstash.adapters.scheduler import Why
 from experimentstash.adapters.slurm import client as slurm_client
 from experimentstash.adapters.slurm import job as slurm
 from experimentstash.adapters.slurm import job_terms
 from experimentstash.adapters.slurm.job_terms import clock, seconds
-from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.process import which
-from experimentstash.record.records import JobEnd, State
+from experimentstash.record.job_array import Job
+from experimentstash.record.records import State
 
 # Seconds that SLURM's warning may come early (a minute, says scontrol(1)).
 _EARLY = 75.0
@@ -48,23 +49,8 @@ PUT_BACK = "SLURM put its job back into the queue"
 UNKNOWN = "asked to stop by SLURM, which didn't answer why"
 
 
-@dataclass(frozen=True)
-class Why:
-    """Why a job, or what runs in it, was asked to stop."""
-
-    state: State
-    reason: str
-    is_known: bool = True  # SLURM has said so; else we suppose it
-    is_slurms: bool = True  # SLURM ends the job; else somebody has sent us a signal
-
-    @property
-    def recorded(self) -> JobEnd | None:
-        """What a record keeps of it; None if SLURM doesn't end the job."""
-        return JobEnd(self.state, self.reason, self.is_known) if self.is_slurms else None
-
-
 class Watch:
-    """What becomes of the job that we run in. Only what says so waits for SLURM, and not for long."""
+    """The job that we run in, as a `JobHere`."""
 
     def __init__(self, job: str, environment: Mapping[str, str] = os.environ) -> None:
         self._job = job
@@ -84,6 +70,22 @@ class Watch:
         self._has_told_all = False
         self._question: _Question | None = None
         self._asked_until = 0.0
+
+    @property
+    def job(self) -> Job:
+        return Job(self._job, slurm.current_cluster())
+
+    @property
+    def tells_all(self) -> bool:
+        return slurm.in_step()
+
+    @property
+    def memory(self) -> int | None:
+        return slurm.memory_asked()
+
+    @property
+    def warning(self) -> signal.Signals | None:
+        return self.terms.warning
 
     def is_meant(self, number: signal.Signals) -> bool:
         """Tell whether a signal may be SLURM's."""
@@ -206,7 +208,7 @@ class Watch:
             return Why(State.PREEMPTED, PREEMPTED, is_known=False), terms.kill_wait, terms.kill_wait
         if was_continued and number is terms.warning:  # its wall time isn't the one that we know of
             return Why(State.TIMED_OUT, WALL_TIME, is_known=False), terms.grace, terms.grace + terms.kill_wait
-        return Why(State.CANCELLED, _by_hand(number), is_known=False, is_slurms=False), _left(ends, now), None
+        return Why(State.CANCELLED, _by_hand(number), is_known=False, is_schedulers=False), _left(ends, now), None
 
     def _understand(self, text: str) -> bool:
         """Take SLURM's description of the job for what has become of it; False if it says nothing."""
@@ -224,7 +226,7 @@ class Watch:
             ends = _span(shown.get("StartTime"), shown.get("EndTime"))  # a preemption with a grace brings it forward
             left = left if ends is None or running is None else min(left, ends - running)
             self._stops = time.time() + left
-            self._killed = self._stops + self.terms.kill_wait if why.is_slurms else None
+            self._killed = self._stops + self.terms.kill_wait if why.is_schedulers else None
         return True
 
     def _said(self, state: str, shown: Mapping[str, str], left: float | None) -> Why:
@@ -243,14 +245,18 @@ class Watch:
             return Why(State.CANCELLED, CANCELLED)
         if state == "TIMEOUT" or (left is not None and left <= self.terms.grace + _EARLY):
             return Why(State.TIMED_OUT, WALL_TIME)
-        return Why(State.CANCELLED, _by_hand(self._number), is_slurms=False)
+        return Why(State.CANCELLED, _by_hand(self._number), is_schedulers=False)
 
 
-@functools.cache  # a process is in one job
-def present() -> Watch | None:
+def here() -> Watch | None:
     """Return the watch over the job that we run in; None if we run in none."""
     job = slurm.current_job()
-    return None if job is None else Watch(job)
+    return None if job is None else _watch(job)
+
+
+@functools.cache  # what has come for us is known to one
+def _watch(job: str) -> Watch:
+    return Watch(job)
 
 
 def why_it_went_back(job: str, patience: float) -> Why | None:

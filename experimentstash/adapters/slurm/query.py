@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Sequence
 
+from experimentstash.adapters.scheduler import GONE, LEFT, JobStatus
 from experimentstash.adapters.slurm import client as slurm_client
 from experimentstash.adapters.slurm import reasons as slurm_reasons
 from experimentstash.base.dataclass_light import dataclass
@@ -45,21 +46,6 @@ _OTHER_LINE = regex(r"\d+(?:_\d+)?[+.][^|]*\|.*")
 # How slurmctld says that it holds no such job, and sacct that nobody keeps accounts.
 _UNKNOWN = regex(r"Invalid job id|Job \S+ not found")
 _NO_ACCOUNTS = "accounting storage is disabled"
-
-
-@dataclass(frozen=True)
-class Word:
-    """What SLURM says of a job: its own word for the state, and ours (None: it is still alive)."""
-
-    text: str
-    state: State | None
-
-
-# Of a task whose array SLURM shows, and no longer this task: it has left the queue. That is all that is left of one
-# that was cancelled before it was split off (accounting never hears of it).
-LEFT = Word("no longer in the queue", State.LOST)
-# SLURM answers, from two sources, and neither has a sign of the job. That alone closes nothing, unless it stays so.
-GONE = Word("unknown", State.LOST)
 
 
 class _Listing:
@@ -106,28 +92,24 @@ def _numbers(spec: str) -> list[str]:
     return found
 
 
-class Enquiry:
-    """SLURM's word on many jobs with one question for each array. For one look at the runs: its answers get old.
-
-    What hasn't answered isn't asked again.
-    """
+class JobQuery:
+    """SLURM's word on many jobs, with one question for each array. What hasn't answered isn't asked again."""
 
     def __init__(self) -> None:
         self.silence: str | None = None  # why there was no word on a job
-        self.missing: list[str] = []  # jobs of which there was no sign, though they may not be over
         self._troubles: list[str] = []
-        self._words: dict[Job, Word | None] = {}
+        self._statuses: dict[Job, JobStatus | None] = {}
         self._listings: dict[tuple[str, str | None, str], _Listing | None] = {}
         self._unheard: set[tuple[str, str | None]] = set()  # which program, about which cluster
         self._usual: Cluster | None = None
 
-    def ask(self, job: Job) -> Word | None:
-        """Return SLURM's word on a job: LEFT and GONE are said above. None: it doesn't answer."""
-        if job not in self._words:
-            self._words[job] = self._ask(job)
-            if self._words[job] is None:
+    def ask(self, job: Job) -> JobStatus | None:
+        """Return SLURM's word on a job: LEFT and GONE are among them. None: it doesn't answer."""
+        if job not in self._statuses:
+            self._statuses[job] = self._ask(job)
+            if self._statuses[job] is None:
                 self.silence = self.silence or next(iter(self._troubles), "it says nothing of its queue")
-        return self._words[job]
+        return self._statuses[job]
 
     def where(self, cluster_name: str | None) -> str | None:
         """Return the cluster to name in a command, None if it is the usual one; StashError if nobody can tell."""
@@ -139,7 +121,7 @@ class Enquiry:
             raise StashError(f"SLURM doesn't say whether it is {cluster_name}, where the job was submitted.")
         return None if self._usual.name == cluster_name else cluster_name
 
-    def _ask(self, job: Job) -> Word | None:
+    def _ask(self, job: Job) -> JobStatus | None:
         try:
             where = self.where(job.cluster)
         except StashError as error:
@@ -148,19 +130,19 @@ class Enquiry:
         array, _, task = job.id.partition("_")
         queue = self._queue(array, where)
         if queue is not None and (text := queue.named(task)) is not None:
-            return _word(text)
+            return _status(text)
         accounts = self._accounts(array, where)
         text = None if accounts is None else accounts.named(task) or accounts.rest
         if queue is None:
             # Accounting may not have heard yet that it goes back into the queue.
-            return None if text is None or text in _MAY_COME_BACK else _word(text)
+            return None if text is None or text in _MAY_COME_BACK else _status(text)
         says_nothing = queue.is_empty and not queue.is_denied  # as if something kept it from us
         if text in _OVER and not (says_nothing and text in _MAY_COME_BACK):
-            return Word(text, _OVER[text])
+            return JobStatus(text, _OVER[text])
         if queue.rest is not None:
-            return _word(queue.rest)
+            return _status(queue.rest)
         if says_nothing and text is not None and text not in _OVER:
-            return _word(text)
+            return _status(text)
         is_only_denied = queue.is_denied and accounts is not None and not accounts.is_empty and text is None
         if not queue.is_empty or is_only_denied:
             return LEFT
@@ -200,9 +182,9 @@ class Enquiry:
         return None
 
 
-def _word(text: str) -> Word:
+def _status(text: str) -> JobStatus:
     """Return SLURM's word with ours; one that we don't know is none of those in which a job is over."""
-    return Word(text, _ENDED.get(text))
+    return JobStatus(text, _ENDED.get(text), text == "PENDING", text == "SUSPENDED")
 
 
 def _keeps_no_accounts(answer: slurm_client.Answer) -> bool:
@@ -236,13 +218,13 @@ def reasons(jobs: Sequence[Job]) -> dict[Job, str]:
 
     Those at work aren't there, unless it has suspended them.
     """
-    enquiry, found = Enquiry(), {}
+    query, found = JobQuery(), {}
     for name in dict.fromkeys(job.cluster for job in jobs):
         own = {job.id: job for job in jobs if job.cluster == name}
         arrays = ",".join(dict.fromkeys(job.partition("_")[0] for job in own))
         options = ["--noheader", "--all", "--states=PENDING,SUSPENDED", f"--jobs={arrays}", "--format=%i|%T|%r"]
         try:
-            shown = slurm_client.ask("squeue", *options, cluster=enquiry.where(name)).text
+            shown = slurm_client.ask("squeue", *options, cluster=query.where(name)).text
         except StashError:  # nobody can tell which cluster it is
             continue
         for line in shown.splitlines():

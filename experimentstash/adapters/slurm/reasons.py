@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 
+from experimentstash.adapters.scheduler import NEVER_BEGINS
 from experimentstash.base.patterns import regex
-
-_NEVER = "it will not begin like this; cancel it, and"
 
 # What squeue gives as the reason. {job} is the job's id.
 _WORDS = {
@@ -14,28 +13,28 @@ _WORDS = {
     "Priority": "others come before it",
     "Resources": "what it asks for isn't free yet",
     "Dependency": "another job must end first",
-    "DependencyNeverSatisfied": f"the job that it waits for has not ended as it should: {_NEVER} submit it again",
+    "DependencyNeverSatisfied": f"the job that it waits for has not ended as it should: {NEVER_BEGINS} submit it again",
     "BeginTime": "it is to begin later",
     "JobHeldUser": "it is held: scontrol release {job} lets it go",
     "JobHeldAdmin": "an administrator holds it",
     "launch failed requeued held": "it could not be started, and is held: scontrol release {job} tries again",
     "JobHoldMaxRequeue": "it was put back too often, and is held: scontrol release {job} tries again",
-    "PartitionTimeLimit": f"it asks for more time than its partition gives: {_NEVER} give it less resources.time"
+    "PartitionTimeLimit": f"it asks for more time than its partition gives: {NEVER_BEGINS} give it less resources.time"
     " (with submitit, hydra.launcher.timeout_min)",
-    "PartitionNodeLimit": f"it asks for more nodes than its partition gives: {_NEVER} ask for fewer",
+    "PartitionNodeLimit": f"it asks for more nodes than its partition gives: {NEVER_BEGINS} ask for fewer",
     "PartitionDown": "its partition takes no jobs just now",
     "PartitionInactive": "its partition starts no jobs just now",
-    "PartitionConfig": f"its partition can't give what it asks for: {_NEVER} ask for something else",
-    "BadConstraints": f"no node has what it asks for: {_NEVER} ask for something else",
+    "PartitionConfig": f"its partition can't give what it asks for: {NEVER_BEGINS} ask for something else",
+    "BadConstraints": f"no node has what it asks for: {NEVER_BEGINS} ask for something else",
     "ReqNodeNotAvail": "a node that it needs is down, drained or reserved (maintenance?)",
     "NodeDown": "a node that it needs is down",
     "Reservation": "its reservation has not begun, or is in use",
-    "ReservationDeleted": f"its reservation is gone: {_NEVER} submit it without one",
+    "ReservationDeleted": f"its reservation is gone: {NEVER_BEGINS} submit it without one",
     "Licenses": "a licence that it needs is in use",
-    "InvalidAccount": f"its account is not valid: {_NEVER} mend resources.account",
-    "InvalidQOS": f"its QOS is not valid: {_NEVER} mend resources.qos",
-    "AccountNotAllowed": f"its account may not use this partition: {_NEVER} mend resources.account",
-    "QOSNotAllowed": f"its QOS may not be used in this partition: {_NEVER} mend resources.qos",
+    "InvalidAccount": f"its account is not valid: {NEVER_BEGINS} mend resources.account",
+    "InvalidQOS": f"its QOS is not valid: {NEVER_BEGINS} mend resources.qos",
+    "AccountNotAllowed": f"its account may not use this partition: {NEVER_BEGINS} mend resources.account",
+    "QOSNotAllowed": f"its QOS may not be used in this partition: {NEVER_BEGINS} mend resources.qos",
     "JobArrayTaskLimit": "as many of its array are at work as may be (hydra.launcher.array_parallelism)",
     "Cleaning": "what is left of its last try is being cleared away",
     "Prolog": "its node is being made ready",
@@ -61,10 +60,5 @@ def in_words(reason: str, job: str) -> str:
         return f"SLURM says {reason.strip()}"
     whose = "its QOS" if limit["whose"] == "QOS" else "its account"
     if _OF_A_JOB.search(name):
-        return f"it asks for more than {whose} gives a job: {_NEVER} ask for less ({name})"
+        return f"it asks for more than {whose} gives a job: {NEVER_BEGINS} ask for less ({name})"
     return f"a limit of {whose} is reached ({name})"
-
-
-def is_for_good(words: str) -> bool:
-    """Tell whether a job that waits for this will not begin by waiting."""
-    return _NEVER in words

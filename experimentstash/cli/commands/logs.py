@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import BinaryIO
 
-from experimentstash.adapters.slurm.query import Enquiry
+from experimentstash.adapters.schedulers import JobQueries
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import Unfit, open_regular
 from experimentstash.base.masking import Mask
@@ -99,7 +99,7 @@ def _follow(stash: Stash, run: Run, destination: BinaryIO, *, only: bool) -> Non
 
     ``only`` the latest attempt, if that is what was asked for.
     """
-    was_over = run.state.is_final and not may_go_back(run, Enquiry())
+    was_over = run.state.is_final and not may_go_back(run, JobQueries())
     first = number = run.attempt  # the next one to be shown
     while True:
         run = _begun(stash, run)
@@ -147,12 +147,12 @@ def _await_the_end(stash: Stash, run: Run, relay: Relay) -> Run | None:
     """
     has_said = False
     while not relay.is_broken:
-        enquiry = Enquiry()
-        now = _looked_at(stash, run, enquiry)
+        queries = JobQueries()
+        now = _looked_at(stash, run, queries)
         if now.attempt != run.attempt:
             return now
         if now.state.is_final:
-            if not may_go_back(now, enquiry):
+            if not may_go_back(now, queries):
                 return now
             if not has_said:
                 say(f"{now.id}: {words(now.state)}; it may go back into SLURM's queue, waiting for that …")
@@ -171,7 +171,7 @@ def _begun(stash: Stash, run: Run) -> Run:
             say(f"{run.id} is {where}{again} …")
             has_said = True
         time.sleep(_DISTANT_INTERVAL if run.state is State.QUEUED else _INTERVAL)
-        run = _looked_at(stash, run, Enquiry())
+        run = _looked_at(stash, run, JobQueries())
     return run
 
 
@@ -179,13 +179,13 @@ def _has_log(run: Run) -> bool:
     return os.path.lexists(run.path / run.log)
 
 
-def _looked_at(stash: Stash, run: Run, enquiry: Enquiry) -> Run:
+def _looked_at(stash: Stash, run: Run, queries: JobQueries) -> Run:
     if not os.path.lexists(run.path / records.FILE_NAME):
         raise StashError(
             f"The run {run.id} is no longer in {run.path}: it was moved or removed while it was followed.",
             "experimentstash runs",
         )
-    return look(stash, run.path, enquiry)
+    return look(stash, run.path, queries)
 
 
 def _log_name(run: Run, attempt: int | None) -> str:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from experimentstash.adapters import schedulers
 from experimentstash.base.durations import describe
 from experimentstash.base.errors import StashError
 from experimentstash.base.output import as_prose, paper_of
@@ -20,7 +21,7 @@ from experimentstash.record import objective, records, sweep_list
 from experimentstash.record.records import Attempt, Code, Run, State
 from experimentstash.runs import naming
 from experimentstash.runs.naming import Sweep
-from experimentstash.runs.runs import slurm_job, why_waiting
+from experimentstash.runs.runs import job_of, why_waiting
 from experimentstash.runs.summary import in_local_time, log_of, result, style_of, sweep_table, waiting_lines, words
 from experimentstash.stash.layout import Stash, find_stash
 
@@ -126,7 +127,7 @@ def show(stash: Stash, run: Run) -> list[tuple[str, str]]:
         ("exit code", None if run.exit_code is None else str(run.exit_code)),
         ("signal", run.signal),
         ("host", run.host),
-        ("SLURM job", job.id if (job := slurm_job(run)) is not None else None),
+        *_job(run),
         ("asked for", _asked(run)),
         ("of these", _borrowed(run)),
         ("attempt", str(run.attempt) if run.attempt > 1 else None),
@@ -179,6 +180,11 @@ def _borrowed(run: Run) -> str | None:
     """Return which of what it was submitted with nobody had asked for."""
     given = ", ".join(f"{name}={value}" for name, value in run.borrowed.items())
     return f"from the environment: {given}" if given else None
+
+
+def _job(run: Run) -> list[tuple[str, str]]:
+    job = job_of(run)
+    return [] if job is None else [(f"{schedulers.of(job).title} job", job.id)]
 
 
 def _asked(run: Run) -> str | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
+from experimentstash.adapters.scheduler import is_hopeless
 from experimentstash.adapters.slurm import query as slurm_query
-from experimentstash.adapters.slurm.reasons import is_for_good
 from experimentstash.record.job_array import Job
 from experimentstash.runs.summary import waiting_lines
 
@@ -28,7 +28,7 @@ class Hopeless:
             return []
         found = slurm_query.reasons(list(queued.values()))
         self._next_question = time.monotonic() + _INTERVAL
-        why = {name: found[job] for name, job in queued.items() if is_for_good(found.get(job, ""))}
+        why = {name: found[job] for name, job in queued.items() if is_hopeless(found.get(job, ""))}
         new = {name: words for name, words in why.items() if name not in self._said}
         self._said |= set(new)
         return waiting_lines(new)

@@ -323,7 +323,7 @@ def _none_left_behind(prepared: Sequence[tuple[Run, Terms]]) -> Iterator[None]:
         yield
     except BaseException:
         for run, _ in prepared:
-            is_submitted = run.state is State.QUEUED and runs.slurm_job(run) is not None
+            is_submitted = run.state is State.QUEUED and runs.job_of(run) is not None
             if not is_submitted and not run.state.is_final:
                 attempts.mark_cancelled(run)
                 _close(run, State.CANCELLED, "the sweep was interrupted before it was submitted")

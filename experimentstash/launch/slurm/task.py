@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experimentstash.adapters import procfs
+from experimentstash.adapters.scheduler import Why
 from experimentstash.adapters.slurm import job as slurm
 from experimentstash.adapters.slurm import job_end
 from experimentstash.adapters.this_process import supervisor_here
@@ -74,7 +75,7 @@ class _Pack:
         )
         self._cut_short: list[Run] = []
         self._stopped: signal.Signals | None = None  # by what; no further runs are begun
-        self._why: job_end.Why | None = None  # it was started again
+        self._why: Why | None = None  # it was started again
         self._turned_away: Path | None = None  # whose tool's checkout another run writes into just now
         self.exit_code = 0
 
@@ -134,7 +135,7 @@ class _Pack:
         if self._why is None:
             job = slurm.current_job()
             why = job_end.why_it_went_back(job, _ASKING) if job is not None else None
-            self._why = why or job_end.Why(State.PREEMPTED, "its SLURM job was ended without a word and started again")
+            self._why = why or Why(State.PREEMPTED, "its SLURM job was ended without a word and started again")
         if is_open:
             transitions.end_unseen(run, self._why.state, self._why.reason)
         else:
@@ -228,7 +229,7 @@ class _Pack:
         waiting = [run for path in self._waiting if (run := self._read(path)) and self._is_queued_here(run)]
         if not cut_short and not waiting:
             return
-        watch = job_end.present()
+        watch = job_end.here()
         if watch is not None and (cut_short or any(_may_go_on(run) for run in waiting)):
             try:
                 if _goes_back(watch, cut_short):
@@ -310,7 +311,7 @@ def _goes_back(watch: job_end.Watch, cut_short: Sequence[Run]) -> bool:
         why = watch.why
         if why is not None and why.is_known:
             _put_right(why, cut_short)
-        if why is None or not why.is_slurms or why.state is State.CANCELLED:
+        if why is None or not why.is_schedulers or why.state is State.CANCELLED:
             return False
         refusal: StashError | None = None
         if why.is_known or why.state is not State.KILLED:
@@ -334,7 +335,7 @@ def _goes_back(watch: job_end.Watch, cut_short: Sequence[Run]) -> bool:
     return True
 
 
-def _put_right(why: job_end.Why, cut_short: Sequence[Run]) -> None:
+def _put_right(why: Why, cut_short: Sequence[Run]) -> None:
     for run in cut_short:
         if run.job_end is not None and not run.job_end.is_known:
             transitions.correct_end(run, why.state, why.reason)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from experimentstash.adapters.slurm.query import Enquiry
+from experimentstash.adapters.schedulers import JobQueries
 from experimentstash.base.errors import StashError
 from experimentstash.base.output import can_redraw, say
 from experimentstash.launch.progress import Progress
@@ -62,28 +62,28 @@ class _Watch:
 
     def is_over(self) -> bool:
         """Look at all that have not ended; tell whether that is none."""
-        enquiry = Enquiry()
+        queries = JobQueries()
         self._queued.clear()
-        self._unfinished = [path for path in self._unfinished if not self._has_ended(path, enquiry)]
-        if enquiry.silence is not None and not self._is_silence_told:
-            self._progress.say(f"SLURM doesn't answer ({enquiry.silence}); waiting for what the runs themselves record")
-        self._is_silence_told = enquiry.silence is not None
+        self._unfinished = [path for path in self._unfinished if not self._has_ended(path, queries)]
+        for silence in queries.silences if not self._is_silence_told else ():
+            self._progress.say(f"{silence}; waiting for what the runs themselves record")
+        self._is_silence_told = bool(queries.silences)
         for line in self._hopeless.lines(self._queued):
             self._progress.say(line)
         return not self._unfinished
 
-    def _has_ended(self, path: Path, enquiry: Enquiry) -> bool:
+    def _has_ended(self, path: Path, queries: JobQueries) -> bool:
         try:
-            run = runs.look(self._stash, path, enquiry)
+            run = runs.look(self._stash, path, queries)
         except StashError as error:  # whatever has become of its record, the others are waited for
             self._progress.say(error.message)
             return True
         if run.state.is_final:
-            if runs.may_go_back(run, enquiry):
+            if runs.may_go_back(run, queries):
                 return False
             self._progress.ended(run)
             return True
-        if run.state is State.QUEUED and (job := runs.slurm_job(run)) is not None:
+        if run.state is State.QUEUED and (job := runs.job_of(run)) is not None:
             self._queued[run.id] = job
         if run.state is State.RUNNING and path not in self._at_work:
             self._at_work.add(path)
