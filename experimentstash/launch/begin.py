@@ -25,7 +25,7 @@ from experimentstash.compose.hydra_compat import Hydra
 from experimentstash.compose.job_config import SUBMITIT_SLURM, asked_by_submitit, is_dry
 from experimentstash.compose.stash_loader import StashLoader, launching
 from experimentstash.compose.variations import SweepLoader
-from experimentstash.execute.execute import GRACE_IN_JOB
+from experimentstash.execute.execution import GRACE_IN_JOB
 from experimentstash.freeze import freeze
 from experimentstash.launch import session as sessions
 from experimentstash.launch.continuing import BASIC_LAUNCHER, launcher_instead, way_on

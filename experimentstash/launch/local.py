@@ -14,16 +14,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experimentstash.adapters import gpus, procfs
+from experimentstash.adapters import gpus
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
 from experimentstash.base.output import can_redraw, complain, say
 from experimentstash.base.patterns import regex
-from experimentstash.base.signals import REQUESTS, SignalQueue
-from experimentstash.execute import keeper
-from experimentstash.execute.crew import IDLE, TURN_INTERVAL, Crew
-from experimentstash.execute.execute import Execution, asked_by
-from experimentstash.execute.supervision import StopRequest, end_strays
+from experimentstash.execute.execution import Execution
+from experimentstash.execute.pool import IDLE, TURN_INTERVAL, RunPool
+from experimentstash.execute.supervision import StopRequest
 from experimentstash.launch import jobs, session
 from experimentstash.launch.jobs import Job
 from experimentstash.launch.preparing import Prepared
@@ -127,31 +125,26 @@ def launch(
 def supervise(prepared: Iterator[Job], total: int, settings: Settings) -> dict[int, JobReturn]:
     """Run ``total`` jobs, each taken when its turn comes near, and return Hydra's view of those that were taken."""
     stash = find_stash(Path(os.environ[ROOT_VARIABLE]))
-    spared = set(procfs.children(os.getpid()))
-    procfs.adopt_orphans()
     is_live = len(settings.slots) > 1 and can_redraw(sys.stderr)
     progress = Progress(stash, total=total, slots=len(settings.slots), is_live=is_live)
     sweep = _Sweep(prepared, settings, progress)
     try:
-        with SignalQueue() as signals, keeper.kept():
-            sweep.run(signals)
-            strays = end_strays(spared)
+        sweep.run()
         if sweep.stopped is not None:
             progress.say(f"{sweep.stopped}: {total - sweep.begun} of {total} runs were not started")
     finally:
         progress.close()
-    if strays:
-        complain(f"runs had left {strays} processes behind in disguise; they were ended")
-    if sweep.interrupted_by is not None:
-        is_ctrl_c = sweep.interrupted_by is signal.SIGINT
-        raise KeyboardInterrupt if is_ctrl_c else SystemExit(128 + sweep.interrupted_by)
+    if sweep.pool.strays:
+        complain(f"runs had left {sweep.pool.strays} processes behind in disguise; they were ended")
+    if (number := sweep.pool.interrupted_by) is not None:
+        raise KeyboardInterrupt if number is signal.SIGINT else SystemExit(128 + number)
     if sweep.error is not None:
         raise sweep.error
     return sweep.returned
 
 
 class _Sweep:
-    """The state of a sweep: jobs to be frozen, runs that wait, and the crew at work."""
+    """The source of a pool's runs: jobs to be frozen, and runs that wait for a slot."""
 
     def __init__(self, prepared: Iterator[Job], settings: Settings, progress: Progress) -> None:
         self._jobs: Iterator[Job] | None = prepared  # None: there are no more
@@ -159,31 +152,31 @@ class _Sweep:
         self._progress = progress
         self._waiting: deque[tuple[Job, Prepared]] = deque()
         self._begun: dict[str, Job] = {}  # by their runs' directories
-        self._crew = Crew(settings.slots, begun=progress.started, left=self._has_left, ended=progress.ended)
+        self.pool = RunPool(settings.slots, self, paused=progress.hidden)
         self.returned: dict[int, JobReturn] = {}
         self.begun = 0
         self.stopped: str | None = None  # why no further runs are started
-        self.interrupted_by: signal.Signals | None = None
         self.error: BaseException | None = None
 
-    def run(self, signals: SignalQueue) -> None:
+    def run(self) -> None:
         """Go on until nothing is left to do."""
-        try:
-            while self._jobs is not None or self._waiting or not self._crew.is_idle:
-                for number in signals.wait(0.0):  # before what the tools have made of it
-                    self._react(number, signals)
-                seconds = min(self._crew.tick(), self._start_what_can())
-                if self._jobs is not None and len(self._waiting) < max(_AHEAD, len(self._settings.slots)):
-                    self._prepare_one()
-                    seconds = 0.0
-                for number in signals.wait(seconds):
-                    self._react(number, signals)
-        except BaseException as error:
-            self._crew.abandon(error)
-            self._cancel_waiting(f"not started: {error}", 1)
-            raise
-        finally:
-            self._crew.close()
+        with self.pool:
+            try:
+                self.pool.run()
+            except BaseException as error:
+                self._cancel_waiting(f"not started: {error}", 1)
+                raise
+
+    @property
+    def has_more(self) -> bool:
+        return self._jobs is not None or bool(self._waiting)
+
+    def begin_what_can(self) -> float:
+        seconds = self._start_what_can()
+        if self._jobs is not None and len(self._waiting) < max(_AHEAD, len(self._settings.slots)):
+            self._prepare_one()
+            seconds = 0.0
+        return seconds
 
     def _prepare_one(self) -> None:
         assert self._jobs is not None
@@ -196,7 +189,7 @@ class _Sweep:
             # No further jobs come after it, but what is frozen already runs before the error is raised.
             self.error = error
             self._jobs = None
-            if self._waiting or not self._crew.is_idle:  # told in full when they have ended
+            if self._waiting or not self.pool.is_idle:  # told in full when they have ended
                 self._progress.say("a job can't be composed, nor those after it; the runs before it go on")
             return
         if job is None:
@@ -208,16 +201,16 @@ class _Sweep:
             return
         self.begun += 1
         self._progress.rejected(job.number, job.overrides, job.why_rejected())
-        self._has_failed(f"job {job.number}")
+        self._fail_fast(f"job {job.number}")
 
     def _start_what_can(self) -> float:
-        """Start the runs for which there is a place; return after how many seconds to try again."""
+        """Start the runs for which there is a slot; return after how many seconds to try again."""
         seconds = IDLE
         for job, prepared in list(self._waiting):
-            if not self._crew.has_place or self.stopped is not None:
+            if not self.pool.has_slot or self.stopped is not None:
                 break
             self._begun[prepared.run.directory] = job
-            if not self._crew.begin(prepared.run, prepared.secrets, show_output=len(self._settings.slots) == 1):
+            if not self.pool.begin(prepared.run, prepared.secrets, show_output=len(self._settings.slots) == 1):
                 seconds = TURN_INTERVAL
                 continue
             self._waiting.remove((job, prepared))
@@ -225,35 +218,38 @@ class _Sweep:
             seconds = 0.0
         return seconds
 
-    def _has_left(self, run: Run) -> None:
+    def has_begun(self, run: Run) -> None:
+        self._progress.started(run)
+
+    def has_left(self, run: Run) -> None:
         self._begun.pop(run.directory).conclude(run)
         if run.state is not State.COMPLETED:
-            self._has_failed(run.id)
+            self._fail_fast(run.id)
 
-    def _react(self, number: signal.Signals, signals: SignalQueue) -> None:
-        with self._progress.hidden() if number is signal.SIGTSTP else contextlib.nullcontext():
-            is_followed = self._crew.follow(number, signals)
-        if not is_followed and number in REQUESTS:
-            if number is signal.SIGINT and self.stopped is not None:
-                self._crew.hasten()
-            self.interrupted_by = self.interrupted_by or number
-            if self.stopped is None:
-                self._stop(asked_by(number, signals), "the sweep was interrupted")
+    def has_ended(self, run: Run) -> None:
+        self._progress.ended(run)
 
-    def _has_failed(self, name: str) -> None:
+    def has_failed(self, run: Run, error: StashError) -> None:
+        complain(str(error))
+
+    def was_interrupted(self, request: StopRequest, graces: Sequence[float]) -> None:
+        if self.stopped is None:
+            self._leave_off(request, "the sweep was interrupted", graces)
+
+    def _fail_fast(self, name: str) -> None:
         if self._settings.fail_fast and self.stopped is None:
             why = f"{name} did not complete, and fail_fast is on"
-            self._stop(StopRequest(State.CANCELLED, f"stopped because {why}"), why)
+            request = StopRequest(State.CANCELLED, f"stopped because {why}")
+            self._leave_off(request, why, self.pool.stop(request))
 
-    def _stop(self, request: StopRequest, why: str) -> None:
-        """Start nothing further and stop what is at work, gently."""
-        seconds = self._crew.stop(request)
+    def _leave_off(self, request: StopRequest, why: str, graces: Sequence[float]) -> None:
+        """Start nothing further; what is at work was asked to stop."""
         self._jobs = None
         self.stopped = why
         self._cancel_waiting(f"not started: {why}", 128 + (request.number or signal.SIGTERM))
-        if seconds:
+        if graces:
             self._progress.say(
-                f"{request.reason}: {len(seconds)} tools have up to {max(seconds):g} s to save their work;"
+                f"{request.reason}: {len(graces)} tools have up to {max(graces):g} s to save their work;"
                 " Ctrl-C again shortens that"
             )
 

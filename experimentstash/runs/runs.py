@@ -21,7 +21,7 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.files import lock_if_free
 from experimentstash.base.output import say
 from experimentstash.base.patterns import regex
-from experimentstash.execute.execute import (
+from experimentstash.execute.execution import (
     GRACE_HERE,
     HEARTBEAT,
     MARKER,

@@ -13,7 +13,7 @@ import pytest
 
 from experimentstash.base.errors import StashError
 from experimentstash.base.process import clean_environment
-from experimentstash.execute.execute import tool_environment
+from experimentstash.execute.execution import tool_environment
 from experimentstash.freeze.freeze import Plan, Request, explain, freeze, plan
 from experimentstash.record import records
 from experimentstash.stash.layout import Stash

@@ -114,7 +114,7 @@ def test_it_is_started_from_wherever_it_is_installed(here: Stash, tmp_path: Path
     environment = {**os.environ, "SLURM_ARRAY_TASK_ID": "0", "PYTHONDONTWRITEBYTECODE": ""}
     done = subprocess.run(command, cwd=here.root, env=environment, capture_output=True, text=True)
     assert (done.returncode, states([run])) == (0, ["completed"]), done.stderr
-    assert list(package.glob("execute/__pycache__/execute.*"))  # it was this one
+    assert list(package.glob("execute/__pycache__/execution.*"))  # it was this one
 
 
 def test_its_own_environment_is_kept_from_the_tool(here: Stash) -> None:

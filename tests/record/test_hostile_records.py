@@ -16,7 +16,7 @@ import pytest
 from experimentstash.adapters import procfs
 from experimentstash.base import typed
 from experimentstash.base.errors import StashError
-from experimentstash.execute.execute import MARKER
+from experimentstash.execute.execution import MARKER
 from experimentstash.record import records
 from experimentstash.record.records import Apart, Process, Queued, State, Supervisor
 from experimentstash.runs import runs

@@ -29,7 +29,7 @@ from experimentstash.adapters.procfs import Identity, identity
 from experimentstash.adapters.wandb import runs as wandb_runs
 from experimentstash.adapters.wandb import variables as wandb_variables
 from experimentstash.adapters.wandb.sync import Status, sync
-from experimentstash.execute.execute import MARKER, SUPERVISOR_LOG
+from experimentstash.execute.execution import MARKER, SUPERVISOR_LOG
 from experimentstash.record import records
 from experimentstash.record.records import Command, Run, State
 from experimentstash.runs import runs

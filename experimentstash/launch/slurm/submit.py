@@ -27,7 +27,7 @@ from experimentstash.base.process import CommandError
 from experimentstash.base.redaction import contains_secret, find_secret
 from experimentstash.base.signals import ends_on_request
 from experimentstash.compose import sweepers
-from experimentstash.execute.execute import GRACE_IN_JOB
+from experimentstash.execute.execution import GRACE_IN_JOB
 from experimentstash.launch import jobs, session
 from experimentstash.launch.jobs import Job
 from experimentstash.launch.slurm import batch, sbatch_variables, waiting

@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
-from experimentstash.adapters import procfs
 from experimentstash.adapters.scheduler import Why
 from experimentstash.adapters.slurm import job as slurm
 from experimentstash.adapters.slurm import job_end
@@ -20,11 +19,9 @@ from experimentstash.adapters.this_process import supervisor_here
 from experimentstash.base import permissions
 from experimentstash.base.errors import EXIT_USER_MISTAKE, StashError
 from experimentstash.base.output import complain, fit_streams, say
-from experimentstash.base.signals import REQUESTS, SignalQueue
-from experimentstash.execute import keeper
-from experimentstash.execute.crew import IDLE, TURN_INTERVAL, Crew
-from experimentstash.execute.execute import Execution, asked_by
-from experimentstash.execute.supervision import end_strays
+from experimentstash.execute.execution import Execution, RecordError
+from experimentstash.execute.pool import IDLE, TURN_INTERVAL, RunPool
+from experimentstash.execute.supervision import StopRequest
 from experimentstash.record import attempts, job_array, records, transitions
 from experimentstash.record.records import Run, State
 
@@ -63,16 +60,13 @@ _SHORTEST, _SHARE = 0.1, 0.25
 
 
 class _Pack:
-    """The runs that share this job: those whose turn has not come, the crew at work, and those that were cut short."""
+    """The runs that share this job, the source of its pool: whose turn has not come, and which were cut short."""
 
     def __init__(self, array: Path, task: int, *, at_once: int) -> None:
         self._array, self._task = array, task
         self._waiting = deque(job_array.read(array, task))
         self._size = len(self._waiting)
-        self._is_in_turn = at_once == 1
-        self._crew = Crew(
-            (None,) * at_once, begun=_has_begun, left=self._has_left, ended=_has_ended, in_turn=self._is_in_turn
-        )
+        self._pool = RunPool((None,) * at_once, self, in_turn=at_once == 1)
         self._cut_short: list[Run] = []
         self._stopped: signal.Signals | None = None  # by what; no further runs are begun
         self._why: Why | None = None  # it was started again
@@ -93,28 +87,10 @@ class _Pack:
 
     def execute(self) -> None:
         """Go on until nothing is left to do for them in this job."""
-        spared = set(procfs.children(os.getpid()))
-        procfs.adopt_orphans()
-        with SignalQueue() as signals, keeper.kept():
-            try:
-                if slurm.restarts() > 0:
-                    self._bring_back()
-                while (self._waiting and self._stopped is None) or not self._crew.is_idle:
-                    # What has come is seen before what the tools have made of it: all may have been told at once.
-                    for number in signals.wait(0.0):
-                        self._react(number, signals)
-                    seconds = min(self._crew.tick(), self._begin_what_can())
-                    for number in signals.wait(seconds):
-                        self._react(number, signals)
-            except BaseException as error:
-                self._crew.abandon(error)
-                raise
-            finally:
-                self._crew.close()
-            if not self._is_in_turn:
-                end_strays(spared)
-            if self._crew.has_unrecorded:
-                self._count(1)
+        with self._pool:
+            if slurm.restarts() > 0:
+                self._bring_back()
+            self._pool.run()
             if self._stopped is not None or self._cut_short:
                 self._leave_off()
 
@@ -150,10 +126,13 @@ class _Pack:
             is_over = True  # it came to its own end, and the job was started again for the sake of the others
         return is_ours and not is_over and run.resume is not None and slurm.restarts() <= run.max_requeues
 
-    def _begin_what_can(self) -> float:
-        """Begin the runs whose turn has come; return after how many seconds to try again."""
+    @property
+    def has_more(self) -> bool:
+        return bool(self._waiting) and self._stopped is None
+
+    def begin_what_can(self) -> float:
         seconds = IDLE
-        while self._waiting and self._crew.has_place and self._stopped is None:
+        while self._waiting and self._pool.has_slot and self._stopped is None:
             path = self._waiting[0]
             run = self._read(path)
             if run is not None and self._was_given_up(run):
@@ -189,13 +168,7 @@ class _Pack:
 
     def _begin(self, run: Run) -> bool:
         """Begin a run; False if it has to wait until another one has left its tool's checkout."""
-        try:
-            has_begun = self._crew.begin(run, {})
-        except StashError as error:
-            Execution(run).give_up(State.FAILED, str(error), 1)
-            complain(str(error))
-            self._count(error.exit_code)
-            return True
+        has_begun = self._pool.begin(run, {})
         if not has_begun and self._turned_away != run.path:
             self._turned_away = run.path
             waiting = f"waiting for another run that writes into {run.collect[0]} …"
@@ -203,25 +176,26 @@ class _Pack:
             say(waiting)
         return has_begun
 
-    def _has_left(self, run: Run) -> None:
+    def has_begun(self, run: Run) -> None:
+        say(f"{run.id}: {run.organizer or run.tool}, attempt {run.attempt}  →  {run.path / run.log}")
+
+    def has_left(self, run: Run) -> None:
         self._count(run.exit_code)
         if attempts.was_cut_short(run):
             self._cut_short.append(run)
 
-    def _react(self, number: signal.Signals, signals: SignalQueue) -> None:
-        if self._crew.follow(number, signals):
-            return
-        if number in REQUESTS:
-            request = asked_by(number, signals)
-            if self._stopped is None:
-                self._stopped = number
-                self._crew.stop(request)
-                at_work, waiting = len(self._crew.executions), len(self._waiting)
-                say(f"{request.reason}: {at_work} at work, {waiting} whose turn has not come")
-            elif number is signal.SIGINT:
-                self._crew.hasten()
-            else:
-                self._crew.regrant()
+    def has_ended(self, run: Run) -> None:
+        remarks = [f"{run.id}: warning: {warning}" for warning in run.warnings]
+        say(f"{run.id}: {run.state.value}{f': {run.reason}' if run.reason else ''}", *remarks)
+
+    def has_failed(self, run: Run, error: StashError) -> None:
+        complain(str(error))
+        if isinstance(error, RecordError):
+            self._count(error.exit_code)
+
+    def was_interrupted(self, request: StopRequest, graces: Sequence[float]) -> None:
+        self._stopped = request.number
+        say(f"{request.reason}: {self._pool.at_work} at work, {len(self._waiting)} whose turn has not come")
 
     def _leave_off(self) -> None:
         """Go back into the queue for those that are not done with, or close the records of those that never began."""
@@ -243,7 +217,7 @@ class _Pack:
         for run in waiting:
             state, reason, code = self._never_began(run, State.CANCELLED if ended is None else ended.state)
             Execution(run).give_up(state, reason, code, None if attempts.is_cancelled(run) else ended)
-            _has_ended(run)
+            self.has_ended(run)
             self._count(run.exit_code)
 
     def _never_began(self, run: Run, state: State) -> tuple[State, str, int]:
@@ -275,15 +249,6 @@ class _Pack:
 
     def _count(self, exit_code: int | None) -> None:
         self.exit_code = self.exit_code or exit_code or 0
-
-
-def _has_begun(run: Run) -> None:
-    say(f"{run.id}: {run.organizer or run.tool}, attempt {run.attempt}  →  {run.path / run.log}")
-
-
-def _has_ended(run: Run) -> None:
-    remarks = [f"{run.id}: warning: {warning}" for warning in run.warnings]
-    say(f"{run.id}: {run.state.value}{f': {run.reason}' if run.reason else ''}", *remarks)
 
 
 def _may_go_on(run: Run) -> bool:

@@ -1,0 +1,624 @@
+"""One run on its way from frozen to recorded: its tool is started, watched over to its end, and the end recorded."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from experimentstash.adapters import procfs, schedulers
+from experimentstash.adapters.scheduler import Why
+from experimentstash.adapters.this_process import supervisor_here
+from experimentstash.adapters.wandb import places as wandb_places
+from experimentstash.base import files, permissions
+from experimentstash.base.errors import (
+    EXIT_INTERRUPTED,
+    EXIT_NOT_EXECUTABLE,
+    EXIT_NOT_FOUND,
+    EXIT_USER_MISTAKE,
+    StashError,
+)
+from experimentstash.base.masking import Mask
+from experimentstash.base.output import complain
+from experimentstash.base.process import clean_environment
+from experimentstash.base.redaction import redact
+from experimentstash.base.signals import REQUESTS, SignalQueue
+from experimentstash.base.tail import Relay
+from experimentstash.code import copies, moved, written
+from experimentstash.code.written import Looks
+from experimentstash.execute import collect, keeper, outcome
+from experimentstash.execute.supervision import Ending, Siblings, StopRequest, SupervisedTool
+from experimentstash.record import attempts, records, transitions
+from experimentstash.record.records import Run, State
+
+SUPERVISOR_LOG = "supervisor.log"
+MARKER = "EXPERIMENTSTASH_RUN_DIR"
+# Seconds from telling a tool to stop to killing it.
+GRACE_HERE = 10.0
+GRACE_IN_JOB = 90.0
+# Of the grace that a job gives, so much is kept for closing the record and the W&B run (seconds, share at most).
+_RESERVE = 10.0
+_RESERVE_SHARE = 0.25
+# Seconds between two touches of the supervisor's log, by which other machines see that it lives.
+HEARTBEAT = 60.0
+# Seconds after which the record of a run names the tool's process. Until then its marker is enough to find it, and a
+# tool that has ended by then is spared a write.
+_SHORT = 0.1
+_WANDB_TIMEOUT = 30.0
+# With this word a Hydra tool keeps its configuration in the run's directory: see `arrived`.
+_HYDRAS_WORD = "hydra.output_subdir=.hydra/tool"
+# Seconds until the first look at where the tool's processes write W&B logs; after each one, twice as long to the next.
+_WANDB_INTERVAL = 1.0
+# Seconds by which the clock of a file system may be behind ours.
+_WANDB_SLACK = 2.0
+# Of what our job leaves us when the tool has ended, the share that its W&B runs may take.
+_WANDB_SHARE = 0.6
+# Seconds between two looks for a scheduler's answer.
+_ANSWER_INTERVAL = 0.1
+
+
+class RecordError(StashError):
+    """What became of a run could not be written down."""
+
+    exit_code = 1
+
+
+def is_unrecorded(run: Run, error: OSError) -> bool:
+    """Tell whether the record doesn't tell of a run's end, after this error; if it does, the error is its reason."""
+    return isinstance(error, records.UnrecordedError) or not run.state.is_final
+
+
+def cannot_record(run: Run, error: OSError) -> RecordError:
+    """Return the error for a record that can't be written, with what it would have said."""
+    how = f"; the run itself: {run.state.value}, exit code {run.exit_code}" if run.state.is_final else ""
+    message = f"The record of {run.path} can't be written: {error.strerror}{how}."
+    if isinstance(error, records.UnrecordedError) and error.kept is not None:
+        return RecordError(f"{message}\nUntil it can be, {error.kept} keeps it.", f"experimentstash show {run.id}")
+    return RecordError(message)
+
+
+class Execution:
+    """One run on its way from frozen to recorded: its record, its tool, and the account of what was done to it.
+
+    Like the tool it has no loop of its own: whoever drives it calls ``begin`` once, then ``tick`` until it ``is_over``,
+    then ``conclude``; and ``abandon`` if that can't go on. OSError from any of them: its record can't be written.
+    ``siblings`` are as in SupervisedTool; executions of one process share their ``looks``.
+    """
+
+    def __init__(self, run: Run, siblings: Siblings | None = None, looks: Looks | None = None) -> None:
+        self.run = run
+        self._looks = looks or Looks()
+        self._over_at = 0.0
+        self.log_offset = 0  # where in the log this attempt begins
+        self.environment: Mapping[str, str] = {}  # the tool's
+        self._log = _Log(run.path / SUPERVISOR_LOG)
+        self._grace = run.grace if run.grace is not None else (GRACE_IN_JOB if _in_job() else GRACE_HERE)
+        self._tool = SupervisedTool(marker=marker_of(run), timeout=run.timeout, log=self._log, siblings=siblings)
+        self._has_started = False
+        self._before: collect.Snapshot = {}
+        self._next_heartbeat = 0.0
+        self._unwritten_until = math.inf
+        self._is_alone = siblings is None
+        self._began = 0.0
+        self._next_wandb_look = math.inf
+        self._wandb_interval = _WANDB_INTERVAL
+        self._why: Why | None = None  # why our job had us ask the tool to stop, as it was last recorded
+        self._has_reserve = False
+        self._asked_at = 0.0
+
+    def begin(self, environment: Mapping[str, str]) -> None:
+        """Start the tool, in this environment; one that can't be started is recorded as failed, or as cancelled.
+
+        Where it writes into its checkout, its turn must have come: see ``collect_lock``.
+        """
+        run, log = self.run, self._log
+        self.environment = environment
+        if run.apart is not None:
+            copies.make(run)
+        self._before = collect.snapshot([Path(directory) for directory in run.collect])
+        self._began = time.time()
+        supervisor = supervisor_here()
+        if (ours := keeper.present()) is not None:
+            supervisor.keeper = records.Process(ours.identity.pid, ours.identity.start_time)
+        transitions.begin(run, supervisor)
+        records.write(run, reserve=True)
+        if attempts.is_cancelled(run):  # not before the record says that it runs: see mark_cancelled
+            self.give_up(State.CANCELLED, "cancelled just before it started", EXIT_INTERRUPTED)
+            return
+        if (commit := moved.elsewhere(run)) is not None and not self._may_run_at(commit):
+            return
+        try:
+            descriptor = files.open_regular(run.path / run.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            self.log_offset = os.lseek(descriptor, 0, os.SEEK_END)
+            os.close(descriptor)
+        except OSError as error:
+            self.give_up(State.FAILED, f"{run.path / run.log}, its log, can't be opened: {error.strerror}", 1)
+            return
+        argv = [*run.command.argv, *((run.resume or []) if run.attempt > 1 else [])]
+        output = str(run.path / run.log)
+        try:
+            process = self._tool.start(
+                argv,
+                cwd=run.command.cwd,
+                environment=environment,
+                output=output,
+                grace=self._grace,
+                umask=permissions.parsed(run.command.umask),
+            )
+        except OSError as error:
+            self._could_not_start(error)
+            return
+        self._has_started = True
+        self._next_heartbeat = time.monotonic() + HEARTBEAT
+        self._next_wandb_look = time.monotonic() + self._wandb_interval
+        self._looks.begins(run)
+        log(f"started process {process.pid}: {shlex.join(argv)}")
+        run.process = records.Process(process.pid, process.start_time)
+        self._unwritten_until = time.monotonic() + _SHORT
+
+    def _may_run_at(self, commit: str) -> bool:
+        """Tell whether a run may use another commit than it was submitted with, and note it; else close its record."""
+        code = self.run.code
+        assert code is not None and code.commit is not None
+        how = f"since this run was submitted, {code.path} has moved from {code.commit[:12]} to {commit[:12]}"
+        if code.pin is None:
+            self.run.warnings.append(f"{how}: which code it has run isn't certain (code=frozen would have kept it)")
+            return True
+        reason = f"{how}, and it is to run commit {code.pin}; submit it anew, or with code=frozen"
+        self.give_up(State.FAILED, reason, EXIT_USER_MISTAKE)
+        return False
+
+    @property
+    def has_started(self) -> bool:
+        """Whether its tool could be started."""
+        return self._has_started
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left of the tool, or it could not be started."""
+        return self.run.state.is_final or self._tool.is_over
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether it is too late to ask the tool to stop, or it has been asked already."""
+        return self.is_over or self._tool.is_ending
+
+    def tick(self) -> float:
+        """Do what is due and return after how many seconds to call again at the latest, or when a child has ended."""
+        now = time.monotonic()
+        if now >= self._next_heartbeat:
+            self._next_heartbeat = now + HEARTBEAT
+            with contextlib.suppress(OSError):
+                os.utime(self.run.path / SUPERVISOR_LOG, follow_symlinks=False)
+        seconds = self._tool.tick(self._granted())
+        if self._tool.is_over and not self._over_at:
+            self._over_at = time.monotonic()
+        if now >= self._next_wandb_look and not self.is_ending:
+            self._next_wandb_look = now + self._wandb_interval
+            self._wandb_interval = min(2 * self._wandb_interval, HEARTBEAT)
+            self._look_for_wandb()
+        if self._why is not None and not self.is_over:
+            seconds = min(seconds, self._look_for_an_answer())
+        if now >= self._unwritten_until and not self.is_over:
+            self._write_if_possible()
+        return max(0.0, min(seconds, HEARTBEAT, self._unwritten_until - now, self._next_wandb_look - now))
+
+    def stop(self, request: StopRequest) -> float:
+        """Ask the tool to stop and return how many seconds it has to save its work: none if it has just ended."""
+        job = schedulers.here() if request.may_be_jobs else None
+        if job is not None and attempts.is_cancelled(self.run):
+            request = StopRequest(State.CANCELLED, attempts.CANCELLED, request.number, may_be_jobs=True)
+            job = None
+        self._has_reserve = request.number is not None and _in_job()
+        grace = self._granted()
+        self._look_for_wandb()  # wandb-core may go with the tool
+        if not self._tool.request_stop(request, grace):
+            return 0.0
+        self._asked_at = time.monotonic()
+        # Kept in the record at once: if we are killed before the tool ends, it still tells why.
+        self.run.reason = request.reason
+        if job is not None:
+            self._why = job.why
+            self.run.job_end = None if self._why is None else self._why.recorded
+        self._write_if_possible()
+        return grace
+
+    def stop_if_cancelled(self) -> None:
+        """Ask the tool to stop if somebody wants to end this run; others that share its supervisor go on."""
+        if not self.is_ending and attempts.is_cancelled(self.run):
+            self.stop(StopRequest(State.CANCELLED, attempts.CANCELLED, signal.SIGTERM))
+
+    def _granted(self) -> float:
+        """Return how many seconds from now on the tool may have to save its work: never more than our job leaves."""
+        grace = self._grace
+        job = schedulers.here()
+        if job is None:
+            return grace
+        if self._has_reserve:
+            grace -= min(_RESERVE, grace * _RESERVE_SHARE)
+        if self._asked_at:
+            grace = max(0.0, grace - (time.monotonic() - self._asked_at))
+        left = job.left_for_tool()
+        return round(grace if left is None else min(grace, left - min(_RESERVE, left * _RESERVE_SHARE)), 1)
+
+    def regrant(self) -> None:
+        """Let a tool that was asked to stop have what our job leaves it: that may have changed since."""
+        if self._asked_at and not self.is_over and schedulers.here() is not None:
+            self._tool.regrant(self._granted())
+
+    def _look_for_an_answer(self) -> float:
+        """Note in the record what is said of the end of its job; return after how many seconds to look again."""
+        job = schedulers.here()
+        assert job is not None
+        job.look()
+        if job.why is not None and job.why is not self._why:
+            self._why = job.why
+            self.run.reason, self.run.job_end = job.why.reason, job.why.recorded
+            self.regrant()
+            self._log(f"{job.why.reason}; the tool has {self._granted():g} s to end")
+            self._write_if_possible()
+        return _ANSWER_INTERVAL if job.is_asking else HEARTBEAT
+
+    def hasten(self) -> None:
+        """Shorten what is left of the grace."""
+        if not self.is_over:
+            self._tool.hasten()
+
+    def suspend(self) -> None:
+        """Stop the clock and the tool (Ctrl-Z)."""
+        if not self.is_over:
+            self._tool.suspend()
+
+    def resume(self) -> None:
+        """Undo ``suspend``."""
+        if not self.is_over:
+            self._tool.resume()
+
+    def conclude(self) -> None:
+        """Bring together what the tool has written and close the record."""
+        if not self._has_started:
+            return
+        run, ending = self.run, self._tool.ending()
+        self._mask_log()
+        _note_wandb(run, self._wandb_beside_the_tool())
+        find_wandb(run, self.log_offset, self._began)
+        _bring_together(run, self._before, may_go_on=run.resume is not None and ending.returncode != 0)
+        self._note_written()
+        _conclude(run, ending, self._log, self.log_offset)
+        close_copy(run)
+
+    def _mask_log(self) -> None:
+        """Have no secret in the log that the tool was given and has printed; what was shown of it hasn't any either."""
+        try:
+            Mask(self.environment).file(self.run.path / self.run.log, self.log_offset)
+        except OSError as error:
+            self.run.notes.append(f"its log was not looked through for secrets: {error.strerror}")
+
+    def abandon(self, error: BaseException) -> None:
+        """End what is left of the tool, now, and close the record of a run that can't be watched any longer."""
+        if self._has_started and not self._tool.is_over:
+            self._tool.kill()  # nothing may go on unwatched
+        if self._has_started:
+            self._mask_log()
+        self._looks.leaves(self.run)
+        if not self.run.state.is_final:
+            recover_copy(self.run)
+            _abandon(self.run, error, self._log)
+            close_copy(self.run)
+
+    def give_up(self, state: State, reason: str, exit_code: int, job_end: records.JobEnd | None = None) -> None:
+        """Close the record of a run that has not begun, and is not to."""
+        transitions.end(self.run, state, reason, exit_code, job_end=job_end)
+        self._log(reason)
+        records.write(self.run)
+
+    def note(self, line: str) -> None:
+        """Write a line into the account."""
+        self._log(line)
+
+    def _note_written(self) -> None:
+        """Say what appeared or changed in the tool's checkout while it was at work, and stays there."""
+        run = self.run
+        seen = self._looks.ends(run, self._over_at)
+        if seen is None or run.code is None:
+            return
+        if isinstance(seen, str):
+            run.notes.append(f"what the tool wrote into its checkout was not looked at: {seen}")
+            self._log(run.notes[-1])
+            return
+        directory = run.code.path
+        collected = [os.path.relpath(path, directory) for path in run.collect]
+        stays = [*map(os.path.normpath, run.shared), os.path.relpath(run.directory, directory)]
+        names = [name for name in seen.names if not written.is_within(name, stays)]
+        # What it collects from there is here by now; but what was there before has changed there, too.
+        changed = [name for name in names if written.is_within(name, collected)]
+        names = [name for name in names if name not in changed]
+        run.wrote = names[: written.MOST_NAMES]
+        if names or changed or seen.stirred or seen.is_head_moved:
+            from experimentstash.code import written_words  # here, because most runs need nothing of it
+
+            warnings, notes = written_words.say(run, names, changed, seen.others)
+            gone, lost = written_words.say_gone(run, seen)
+            run.warnings += [*warnings, *gone]
+            run.notes += [*notes, *lost]
+
+    def _look_for_wandb(self) -> None:
+        """Note where the tool's processes write W&B logs outside the run directory: nothing else may tell later."""
+        process = self.run.process
+        if process is None or self.is_ending:
+            return
+        if _note_wandb(self.run, wandb_places.opened([process.pid, *procfs.descendants(process.pid)])):
+            self._write_if_possible()
+
+    def _wandb_beside_the_tool(self) -> list[str]:
+        """Return the W&B runs in the tool's working directory and checkout that are surely of this run."""
+        run = self.run
+        folders = {run.command.cwd, *([run.code.path] if run.code is not None else [])} - {run.directory}
+        return [
+            found
+            for folder in folders
+            for found, process in wandb_places.begun_in(Path(folder), self._began - _WANDB_SLACK).items()
+            if self._is_alone or (run.process is not None and process == run.process.pid)
+        ]
+
+    def _could_not_start(self, error: OSError) -> None:
+        run = self.run
+        reason = f"{run.command.argv[0]} could not be started: {error.strerror}"
+        if str(error.filename) == run.command.cwd:
+            reason += f" ({run.command.cwd}, where it should start)"
+        self.give_up(
+            State.FAILED,
+            reason,
+            EXIT_NOT_FOUND if isinstance(error, FileNotFoundError) else EXIT_NOT_EXECUTABLE,
+        )
+
+    def _write_if_possible(self) -> None:
+        """Write the record of a tool that runs: a disk that is full just now is no reason to end it."""
+        self._unwritten_until = math.inf
+        try:
+            records.write(self.run)
+        except OSError as error:
+            self._unwritten_until = time.monotonic() + HEARTBEAT
+            self._log(f"the record could not be written: {error.strerror}")
+
+
+def marker_of(run: Run) -> str:
+    """Return the entry of the environment by which the processes of a run are recognised, wherever it lies by now."""
+    return f"{MARKER}={run.command.environment.get(MARKER, run.directory)}"
+
+
+def tool_environment(run: Run, secrets: Mapping[str, str]) -> dict[str, str]:
+    """Return the complete environment of the tool: ours, cleaned, with the run's own changes."""
+    command = run.command
+    environment = {name: value for name, value in clean_environment().items() if name not in command.unset}
+    environment.update(command.environment)
+    environment.update(secrets)
+    missing = [name for name in command.secrets if name not in environment]
+    if missing:
+        raise StashError(
+            f"The tool {run.tool!r} needs {', '.join(missing)} in its environment; a record never keeps such values.",
+            f"export {missing[0]}=…",
+        )
+    if command.path is not None:
+        environment["PATH"] = os.pathsep.join(filter(None, (command.path, environment.get("PATH", os.defpath))))
+    return environment
+
+
+def _note_wandb(run: Run, folders: Iterable[str]) -> bool:
+    """Keep in a record where W&B runs are that aren't in its directory; tell whether there is a new one."""
+    folders = set(folders)
+    if not folders:
+        return False
+    known = run.wandb.get("elsewhere", [])
+    inside = os.path.realpath(run.path)
+    found = {folder for folder in map(os.path.realpath, folders) if not f"{folder}/".startswith(f"{inside}/")}
+    if found <= set(known):
+        return False
+    for folder in sorted(found - set(known)):
+        try:
+            wandb_places.claim(folder, run.id)
+        except OSError as error:
+            run.notes.append(f"the W&B run in {folder} can't be marked as its own, and is left alone: {error.strerror}")
+    run.wandb["elsewhere"] = sorted({*known, *found})
+    return True
+
+
+def find_wandb(run: Run, log_offset: int, began: float) -> None:
+    """Note the W&B runs outside the run directory of which the tool's output tells, since it ``began``."""
+    since = began - _WANDB_SLACK
+    _note_wandb(run, wandb_places.printed(run.path / run.log, log_offset, cwd=run.command.cwd, since=since))
+
+
+def has_wandb(run: Run) -> bool:
+    """Tell whether a run that has ended has W&B runs, wherever they are."""
+    return bool(_wandb_elsewhere(run)) or bool(wandb_places.below(run.path))
+
+
+def _wandb_elsewhere(run: Run) -> list[str]:
+    return wandb_places.claimed(run.wandb.get("elsewhere", []), run.id)
+
+
+def finish_wandb(run: Run) -> None:
+    """Bring the W&B runs of an ended run to their final state; whatever comes of that, the run's outcome stays."""
+    if not has_wandb(run):
+        return
+    from experimentstash.adapters.wandb import finish as wandb_finish  # here, because most runs need nothing of it
+
+    outcomes = wandb_finish.finish(
+        run.path,
+        exit_code=run.exit_code if run.exit_code is not None else 1,
+        preempted=run.state is State.PREEMPTED,
+        timeout=_wandb_timeout(run),
+        environment={**os.environ, **run.command.environment},
+        elsewhere=_wandb_elsewhere(run),
+    )
+    if outcomes:
+        run.wandb["runs"] = [vars(outcome) for outcome in outcomes]
+        run.notes += [f"W&B run {outcome.id}: {outcome.note}" for outcome in outcomes if outcome.note]
+        try:
+            records.write(run)
+        except OSError as error:  # its end is recorded, and `experimentstash sync` looks for W&B runs itself
+            complain(f"{run.id}: what became of its W&B runs can't be recorded: {error.strerror}")
+
+
+def _wandb_timeout(run: Run) -> float:
+    """Return how many seconds the W&B runs of an ended run may take: less than our job leaves us."""
+    timeout = float(run.wandb.get("timeout", _WANDB_TIMEOUT))
+    job = schedulers.here()
+    left = None if job is None else job.left()
+    return timeout if left is None else min(timeout, left * _WANDB_SHARE)
+
+
+def relay_output(execution: Execution) -> Relay | None:
+    """Begin to show on our stdout what the tool writes; None if it could not be started, or there is no stdout."""
+    destination = _stdout() if execution.has_started else None
+    if destination is None:
+        return None
+    log = execution.run.path / execution.run.log
+    relay = Relay(log, execution.log_offset, destination, Mask(execution.environment))
+    relay.start()
+    return relay
+
+
+def _stdout() -> int | None:
+    """Return the descriptor of our stdout; None if it was closed when we were started, or isn't a file."""
+    try:
+        return sys.stdout.fileno()
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def asked_by(number: signal.Signals, signals: SignalQueue) -> StopRequest:
+    """Return the request to stop that a signal to us makes; in a job, as its scheduler explains it."""
+    job = schedulers.here()
+    if job is None or not job.is_meant(number):
+        return StopRequest(State.CANCELLED, f"asked to stop by {REQUESTS[number]}", number)
+    why = job.warned(number, was_continued=signals.was_just_continued)
+    return StopRequest(why.state, why.reason, number, may_be_jobs=True)
+
+
+def _conclude(run: Run, ending: Ending, log: _Log, log_offset: int) -> None:
+    why = _why_it_was_to_end(run, ending)
+    if why is not None:
+        asked = ending.stop or ending.missed
+        number = signal.SIGTERM if asked is None else asked.number
+        ending = Ending(**{**vars(ending), "stop": StopRequest(why.state, why.reason, number)})
+    verdict = outcome.judge(run, ending)
+    by_scheduler = None if why is None else why.recorded
+    transitions.end(run, verdict.state, verdict.reason, verdict.exit_code, job_end=by_scheduler, signal=verdict.signal)
+    run.duration = round(ending.duration, 3)
+    run.cpu_time = round(ending.cpu_time, 3)
+    run.peak_memory = ending.peak_memory
+    warnings, notes = outcome.remarks(ending, run.state)
+    run.warnings += warnings
+    run.notes += notes
+    if _HYDRAS_WORD in run.command.argv:
+        from experimentstash.execute import arrived  # here, because only Hydra tools tell, and only at their end
+
+        warnings, notes = arrived.remarks(run)
+        run.warnings += warnings
+        run.notes += notes
+    if run.state is State.COMPLETED and run.objective is not None:
+        from experimentstash.record import objective  # here, because most runs need nothing of it
+
+        run.result, missing = objective.read(run.objective, run.path, run.log, log_offset)
+        run.notes += missing
+    if run.state is State.FAILED:
+        run.advice = outcome.advise(run, run.path / run.log)
+    log(f"{run.state.value}, exit code {run.exit_code}" + (f": {run.reason}" if run.reason else ""))
+    records.write(run)
+
+
+def _why_it_was_to_end(run: Run, ending: Ending) -> Why | None:
+    """Return why a run in a job was to end, as its scheduler sees it; None if it ended for itself, or here is no job.
+
+    Every process of a job may be told at once, and a tool that dies of it does so before we are told. Or it saves and
+    ends with a code of its own: one that had just ended when we were told, in a job that is being ended, counts as told
+    too, whatever its code. If it had come to its end after all, another attempt costs a moment; but half a run
+    that counts as completed, or as failed, would never be continued. Of a warning before the end of the wall time, and
+    of `experimentstash cancel`, only we are told, unless signals reach all (under srun): there its end was its own.
+    """
+    job = schedulers.here()
+    asked = ending.stop or ending.missed
+    has_died_of_it = ending.stop is None and ending.returncode == -signal.SIGTERM
+    if job is None or not (has_died_of_it or (job.is_warned if asked is None else asked.may_be_jobs)):
+        return None
+    is_told = ending.stop is not None
+    is_surely_told = is_told or has_died_of_it or job.has_told_all or job.tells_all
+    if is_surely_told and attempts.is_cancelled(run):
+        return Why(State.CANCELLED, attempts.CANCELLED, is_schedulers=False)
+    job.settle()
+    why = job.why or job.died()
+    if is_told or (has_died_of_it and why.is_schedulers):
+        return why
+    is_surely_told = is_surely_told or job.has_told_all  # as was said meanwhile
+    is_schedulers = why.is_schedulers and (is_surely_told or why.state is not State.TIMED_OUT)
+    return why if is_schedulers else None
+
+
+def _abandon(run: Run, error: BaseException, log: _Log) -> None:
+    """Close the record of a run whose tool was never started, or that we could not go on watching."""
+    is_asked = isinstance(error, (KeyboardInterrupt, SystemExit))
+    state, reason, exit_code = State.FAILED, _in_words(error), 1
+    if is_asked:
+        state, reason = State.CANCELLED, "asked to stop before the tool started"
+        exit_code = EXIT_INTERRUPTED if isinstance(error, KeyboardInterrupt) else int(str(error))
+    transitions.end(run, state, reason, exit_code, job_end=run.job_end)
+    log(reason)
+    records.write(run)
+
+
+def _in_words(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"its files can't be written: {error.strerror} ({error.filename or 'no file is named'})"
+    return str(error)
+
+
+def _bring_together(run: Run, before: collect.Snapshot, *, may_go_on: bool) -> None:
+    try:
+        if run.apart is not None:
+            run.collected = copies.keep(run, may_go_on=may_go_on)
+        if run.collect:
+            base = None if run.code is None else Path(run.code.path)
+            run.collected = collect.bring_together([Path(path) for path in run.collect], before, run.path, base)
+    except OSError as error:
+        where = "in its checkout" if run.apart is None else f"in {run.apart.path}, where it still is,"
+        run.notes.append(f"what the tool wrote {where} could not all be moved here: {error}")
+        run.apart = None  # nothing may remove it
+
+
+def recover_copy(run: Run) -> None:
+    """Keep what the tool wrote into the copy of its code that a run had, and on which nobody works any more."""
+    if run.apart is not None:
+        _bring_together(run, {}, may_go_on=attempts.can_go_on(run))
+
+
+def close_copy(run: Run) -> None:
+    """Remove the copy of the code that a run had for itself, unless it may go on there."""
+    if run.apart is not None and not attempts.can_go_on(run):
+        copies.remove(run)
+
+
+class _Log:
+    """A line-by-line account, with times, of what the supervisor did. A full disk doesn't stop it.
+
+    It isn't kept open: whoever watches over a thousand runs may have only so many files.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __call__(self, line: str) -> None:
+        text = redact(f"{records.now()} {line}\n", os.environ).encode("utf-8", "surrogateescape")
+        with contextlib.suppress(OSError):
+            files.write(self._path, text, os.O_APPEND)
+
+
+def _in_job() -> bool:
+    return schedulers.here() is not None
