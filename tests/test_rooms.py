@@ -25,7 +25,15 @@ ROOMS = (
     ("base",),
 )
 # Only these may import Hydra or OmegaConf: what a job executes needs neither.
-COMPOSERS = ("compose.", "launch.app", "launch.begin", "launch.preparing", "launch.jobs", "launch.submitit_jobs")
+COMPOSERS = (
+    "compose.",
+    "launch.app",
+    "launch.begin",
+    "launch.preparing",
+    "launch.jobs",
+    "launch.slurm.submitit_jobs",
+    "launch.slurm.submitit_settings",
+)
 COMPOSERS += ("launch.sweep", "validate.composition")
 # Modules that cost more than they are worth at start-up; whoever needs one imports it where it is used.
 HEAVY = {"wandb", "submitit", "git", "rich", "hydra", "omegaconf", "yaml", "uv"}

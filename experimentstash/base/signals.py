@@ -40,15 +40,19 @@ _FREE = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
 
 
 def _is_anothers(number: signal.Signals) -> bool:
-    """Tell whether a signal means something to the program around us; in a SLURM job (submitit's) it may warn us."""
-    return number in _FREE and callable(signal.getsignal(number)) and "SLURM_JOB_ID" not in os.environ
+    """Tell whether a signal means something to the program around us."""
+    return number in _FREE and callable(signal.getsignal(number))
 
 
 class SignalQueue:
     """A context in which the watched signals are queued instead of acted upon.
 
-    In a thread that isn't the main one Python can't handle signals: there the queue only waits.
+    In a thread that isn't the main one Python can't handle signals: there the queue only waits. ``in_job``: any of them
+    may warn us of our job's end, whatever the program around us has made of it.
     """
+
+    def __init__(self, *, in_job: bool = False) -> None:
+        self._is_in_job = in_job
 
     def __enter__(self) -> SignalQueue:
         self._reader, self._writer = os.pipe()
@@ -59,7 +63,7 @@ class SignalQueue:
         if self._is_active:
             self._wakeup = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
             for number in WATCHED:
-                if _is_anothers(number):
+                if not self._is_in_job and _is_anothers(number):
                     continue
                 # Those that were ignored too: what we start is to have the defaults.
                 self._handlers[number] = signal.signal(number, _note)

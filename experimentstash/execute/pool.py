@@ -120,7 +120,7 @@ class RunPool:
         self._spared = set() if self._siblings is None else set(procfs.children(os.getpid()))
         procfs.adopt_orphans()
         with contextlib.ExitStack() as stack:
-            self._signals = stack.enter_context(SignalQueue())
+            self._signals = stack.enter_context(SignalQueue(in_job=schedulers.here() is not None))
             stack.enter_context(keeper.kept())
             self._contexts = stack.pop_all()
         return self

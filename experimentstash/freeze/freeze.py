@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from experimentstash.code.apart import Plot
     from experimentstash.code.worktrees import Frozen
 
-OF_LAUNCHER_VARIABLE = "EXPERIMENTSTASH_OF_LAUNCHER"  # what a launcher asks SLURM for, told to its jobs
+OF_LAUNCHER_VARIABLE = "EXPERIMENTSTASH_OF_LAUNCHER"  # what a launcher asks a scheduler for, told to its jobs
 # What the application tells itself and its jobs is not for the tool.
 _OUR_VARIABLES = ("EXPERIMENTSTASH_ROOT", "EXPERIMENTSTASH_TOKEN", OF_LAUNCHER_VARIABLE, permissions.VARIABLE)
 _PACKAGES = "packages.txt"  # in the run directory of an installed package
@@ -81,10 +81,10 @@ class Request:
     id: str
     sweep: Path | None = None
     number: int | None = None  # in the sweep
-    for_slurm: bool = False  # it will be executed in a SLURM job
+    for_job: bool = False  # it will be executed in a scheduler's job
     env_set: Mapping[str, str] = field(default_factory=dict)  # what Hydra sets; the tool's own `env` outranks it
     unused: Sequence[str] = ()  # parameters that nothing hands to the tool
-    of_launcher: Mapping[str, Any] | None = None  # what its launcher asks SLURM for, in place of its `resources`
+    of_launcher: Mapping[str, Any] | None = None  # what its launcher asks a scheduler for, in place of its `resources`
     borrowed: Mapping[str, str] = field(default_factory=dict)  # variables that have filled gaps in that
     is_heard: bool = True  # the tool is told of its `experiment`
     frozen: Frozen | None = None  # the code to use; None: the tool's checkout itself
@@ -198,7 +198,7 @@ def plan(request: Request, bases: Bases | None = None) -> Plan:
         tags=config.tags,
         job_type=None,
         inherited=ChainMap(plain, os.environ),
-        slurm=request.for_slurm,
+        in_job=request.for_job,
     )
     command.environment = {**wandb_set, **command.environment}
     command.unset = sorted({*command.unset, *wandb_unset} - set(command.environment))
@@ -268,7 +268,7 @@ def _parameters(config: StashConfig, request: Request) -> Mapping[Any, Any]:
 
 
 def _refuse_secrets(request: Request) -> None:
-    """Refuse a secret in whatever a job asks for: its record keeps all of it, and a script of SLURM's some."""
+    """Refuse a secret in whatever a job asks for: its record keeps all of it, and a batch script some."""
     config = request.config
     asked = {**vars(config), "tool": {**vars(config.tool), "env": None}}
     where = [str(request.directory), *map(str, request.overrides), *_texts(dict(request.of_launcher or {}))]
@@ -437,7 +437,7 @@ def lack_of_gpus(request: Request) -> list[str]:
     """Return what is to be said of GPUs that a run here asks for and this machine doesn't have."""
     resources = vars(request.config.resources)
     setting = next((name for name in ("gpus", "gres") if resources[name]), None)
-    if setting is None or request.for_slurm or not (number := gpus.asked(resources)):
+    if setting is None or request.for_job or not (number := gpus.asked(resources)):
         return []
     lack = gpus.lacking(number, f"resources.{setting}={resources[setting]}")
     return [] if lack is None else [lack]

@@ -188,7 +188,7 @@ def _exit_code(session: Session) -> int:
 
 
 def _is_well(run: Run) -> bool:
-    # What SLURM has yet to start, or is at, is not for this command to wait for.
+    # What a scheduler has yet to start, or is at, is not for this command to wait for.
     return run.state is State.COMPLETED or (run.queued is not None and not run.state.is_final)
 
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from experimentstash.adapters.schedulers import JobQueries
+from experimentstash.adapters.schedulers import SCHEDULERS, JobQueries
 from experimentstash.adapters.this_process import supervisor_here
 from experimentstash.base import typed, yaml_files
 from experimentstash.base.dataclass_light import dataclass
@@ -28,11 +28,11 @@ from experimentstash.record.attempts import can_go_on, forget_cancelled
 from experimentstash.record.records import Run, State
 from experimentstash.runs import runs
 from experimentstash.stash.layout import Stash
-from experimentstash.stash.schema import LocalLauncherConfig, SlurmLauncherConfig
+from experimentstash.stash.schema import SCHEDULER_LAUNCHERS, LocalLauncherConfig
 
 BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 # The launchers that leave out what is done (when a sweep goes on, ours does the basic one's work).
-_SPARING = (LocalLauncherConfig._target_, SlurmLauncherConfig._target_, BASIC_LAUNCHER)
+_SPARING = (LocalLauncherConfig._target_, *SCHEDULER_LAUNCHERS, BASIC_LAUNCHER)
 # What a further try may do otherwise and still be the same run.
 _CIRCUMSTANCES = ("resources.", "+resources.", "++resources.", "timeout=", "grace.")
 _HOW = ("hydra/launcher=", "hydra.launcher.", "+hydra.launcher.", "++hydra.launcher.")
@@ -128,7 +128,7 @@ def launcher_instead(launcher: str) -> str | None:
     """Return the hydra/launcher that goes on with a sweep begun by this one, named by its class; None: itself can."""
     if launcher in _SPARING:
         return None
-    return "slurm" if "slurm" in launcher.lower() else "local"
+    return next((each.name for each in SCHEDULERS if each.name in launcher.lower()), "local")
 
 
 def way_on(sweep: Path, name: str) -> str:

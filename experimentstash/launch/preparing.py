@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from experimentstash import __version__
+from experimentstash.adapters import schedulers
 from experimentstash.base.dataclass_light import dataclass, replace
 from experimentstash.base.errors import SecretError, StashError, explain_refusal, is_of_surroundings
 from experimentstash.base.output import complain, say
@@ -27,7 +28,7 @@ from experimentstash.launch.session import Session
 from experimentstash.record import records, run_places, transitions
 from experimentstash.record.records import Command, Run, State
 from experimentstash.stash.layout import Stash, run_id
-from experimentstash.stash.schema import CodeMode, SlurmLauncherConfig
+from experimentstash.stash.schema import SCHEDULER_LAUNCHERS, CodeMode
 
 if TYPE_CHECKING:
     from experimentstash.code.apart import Plot
@@ -367,9 +368,9 @@ def as_request(stash: Stash, job: Job, seen: Circumstances) -> Request:
         of_launcher=seen.of_launcher if sessions.anyway().of_launcher is None else sessions.anyway().of_launcher,
         borrowed=sessions.anyway().borrowed,
         is_heard=seen.is_heard,
-        for_slurm="SLURM_JOB_ID" in os.environ or seen.launcher == SlurmLauncherConfig._target_,
+        for_job=schedulers.here() is not None or seen.launcher in SCHEDULER_LAUNCHERS,
         to_be_frozen=config.code is CodeMode.frozen
-        or (config.code is CodeMode.auto and seen.launcher == SlurmLauncherConfig._target_),
+        or (config.code is CodeMode.auto and seen.launcher in SCHEDULER_LAUNCHERS),
     )
 
 

@@ -52,7 +52,7 @@ class Session:
     drafts: list[Run] = field(default_factory=list)  # what would be run
     has_begun: bool = False  # a task has started
     failure: StashError | None = None
-    of_launcher: Mapping[str, Any] | None = None  # what the launcher asks SLURM for, whatever the experiments say
+    of_launcher: Mapping[str, Any] | None = None  # what the launcher asks a scheduler for, whatever the experiments say
     borrowed: Mapping[str, str] = field(default_factory=dict)  # variables that have filled gaps in that
     loader: SweepLoader | None = None
     checkouts: Checkouts = field(default_factory=Checkouts)
@@ -103,7 +103,7 @@ def anyway() -> Session:
 
 
 def to_tell(session: Session) -> str:
-    """Return the line of bash with which a launcher's jobs are told what it asks SLURM for."""
+    """Return the line of bash with which a launcher's jobs are told what it asks a scheduler for."""
     told = {"of_launcher": session.of_launcher, "borrowed": session.borrowed}
     return f"export {OF_LAUNCHER_VARIABLE}={shlex.quote(json.dumps(told))}"
 

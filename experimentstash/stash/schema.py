@@ -310,6 +310,10 @@ class SlurmLauncherConfig:
     )
 
 
+# Those of our launchers that give runs to a scheduler.
+SCHEDULER_LAUNCHERS = (SlurmLauncherConfig._target_,)
+
+
 @dataclass
 class ZipSweeperConfig:
     """The settings of hydra/sweeper=zip."""

@@ -25,7 +25,7 @@ class SubmititSlurmLauncher(Launcher):
         self._config = config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from experimentstash.launch import submitit_jobs
+        from experimentstash.launch.slurm import submitit_jobs
 
         stock = self._stock()(**self._settings)
         stock.setup(hydra_context=self._context, task_function=self._task_function, config=self._config)

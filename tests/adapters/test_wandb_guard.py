@@ -115,7 +115,7 @@ def run_tool(how: str, directory: Path, variables: dict[str, str], python: str =
         tags=["swissroll", "a, b"],
         job_type=None,
         inherited=variables,
-        slurm=False,
+        in_job=False,
     )
     process_environment = {name: value for name, value in {**variables, **added}.items() if name not in removed}
     if python == sys.executable:
@@ -503,7 +503,7 @@ def test_nothing_raises(tmp_path: Path) -> None:
 
 
 def variables_for(
-    config: WandbConfig, inherited: dict[str, str], *, slurm: bool = False
+    config: WandbConfig, inherited: dict[str, str], *, in_job: bool = False
 ) -> tuple[dict[str, str], list[str]]:
     return wandb_variables.variables(
         config,
@@ -514,7 +514,7 @@ def variables_for(
         tags=["one", "two", " ", "x" * 100],
         job_type=None,
         inherited=inherited,
-        slurm=slurm,
+        in_job=in_job,
     )
 
 
@@ -536,12 +536,12 @@ def test_the_variables_without_any_of_the_user() -> None:
 def test_what_the_user_has_set_stays() -> None:
     names = ("ENTITY", "PROJECT", "RUN_GROUP", "NAME", "TAGS", "JOB_TYPE", "X_TRANSACTION_LOG_FLUSH_INTERVAL", "MODE")
     inherited = {f"WANDB_{name}": "mine" for name in names} | {"WANDB_API_KEY": API_KEY, "WANDB_DIR": "/elsewhere"}
-    variables, _ = variables_for(WandbConfig(entity="lab", project="paper", group="g"), inherited, slurm=True)
+    variables, _ = variables_for(WandbConfig(entity="lab", project="paper", group="g"), inherited, in_job=True)
     assert variables == {"WANDB_DIR": "/run"}
 
 
 @pytest.mark.parametrize(
-    ("mode", "inherited", "slurm", "expected"),
+    ("mode", "inherited", "in_job", "expected"),
     [
         (WandbMode.auto, {}, False, None),
         (WandbMode.auto, {}, True, "offline"),
@@ -550,8 +550,8 @@ def test_what_the_user_has_set_stays() -> None:
         (WandbMode.disabled, {"WANDB_MODE": "online"}, False, "disabled"),
     ],
 )
-def test_the_mode(mode: WandbMode, inherited: dict[str, str], slurm: bool, expected: str | None) -> None:
-    variables, _ = variables_for(WandbConfig(mode=mode), inherited, slurm=slurm)
+def test_the_mode(mode: WandbMode, inherited: dict[str, str], in_job: bool, expected: str | None) -> None:
+    variables, _ = variables_for(WandbConfig(mode=mode), inherited, in_job=in_job)
     assert variables.get("WANDB_MODE") == expected
 
 

@@ -385,7 +385,7 @@ def _wandb_environment(run: Run, root: Path) -> dict[str, str]:
         tags=[],
         job_type=None,
         inherited={},
-        slurm=False,
+        in_job=False,
     )
     return {
         **variables,

@@ -24,7 +24,7 @@ def variables(
     tags: Sequence[str],
     job_type: str | None,
     inherited: Mapping[str, str],
-    slurm: bool,
+    in_job: bool,
 ) -> tuple[dict[str, str], list[str]]:
     """Return the variables to set for a tool, and those to remove from what it inherits.
 
@@ -37,7 +37,7 @@ def variables(
         "WANDB_NAME": run_id,
         "WANDB_TAGS": ",".join(tag.replace(",", " ")[:TAG_LENGTH] for tag in tags if tag.strip()),
         "WANDB_JOB_TYPE": job_type or experiment,
-        "WANDB_MODE": "offline" if slurm and config.mode is WandbMode.auto else None,
+        "WANDB_MODE": "offline" if in_job and config.mode is WandbMode.auto else None,
         # Limits what is lost with a killed tool to one second (wandb 0.31 and later).
         "WANDB_X_TRANSACTION_LOG_FLUSH_INTERVAL": "1",
     }
