@@ -114,7 +114,7 @@ def at_work(total: int) -> None:
     from hydra.core.utils import JobReturn
 
     from experimentstash.launch import local, preparing, session
-    from experimentstash.launch.jobs import Job
+    from experimentstash.launch.sweep_jobs import Job
     from experimentstash.record import records
 
     root = Path.cwd()

@@ -35,7 +35,7 @@ LONGEST = (
     "slurm/packing",
     "adapters/wandb_guard",
     "freeze/environments",
-    "launch/continuing",
+    "launch/resume",
     "validate/validate",
     "fuzz",
     "compose/config_door",

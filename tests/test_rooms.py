@@ -29,8 +29,8 @@ COMPOSERS = (
     "compose.",
     "launch.app",
     "launch.begin",
-    "launch.preparing",
-    "launch.jobs",
+    "launch.prepare",
+    "launch.sweep_jobs",
     "launch.slurm.submitit_jobs",
     "launch.slurm.submitit_settings",
 )

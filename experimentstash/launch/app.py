@@ -28,10 +28,10 @@ from experimentstash.compose.overrides import meant, refuse_secrets
 from experimentstash.compose.stash_loader import StashLoader
 from experimentstash.compose.variations import SweepLoader
 from experimentstash.execute.execute import execute
-from experimentstash.launch import begin, continuing, preparing
+from experimentstash.launch import begin, resume
 from experimentstash.launch import session as sessions
 from experimentstash.launch.begin import Application, OtherMode
-from experimentstash.launch.preparing import Prepared, Shown
+from experimentstash.launch.prepare import Prepared, Shown, prepare_job
 from experimentstash.launch.session import Session
 from experimentstash.record import records, sweep_list
 from experimentstash.record.objective import Result
@@ -41,7 +41,7 @@ from experimentstash.runs.summary import ending_line, resources_table, sweep_tab
 from experimentstash.stash.layout import find_stash
 
 if TYPE_CHECKING:
-    from experimentstash.launch.continuing import Continuation
+    from experimentstash.launch.resume import Continuation
 
 # Runs that could not start and are told of one by one.
 _MISTAKES_SHOWN = 20
@@ -125,7 +125,7 @@ def _sum_up(session: Session, sweep: Path) -> None:
         complain(f"and {len(mistaken) - _MISTAKES_SHOWN} more runs did not start; experimentstash show RUN says why")
     if session.is_interrupted:
         with contextlib.suppress(StashError):  # its sweeper chose the runs as it went
-            command = continuing.way_on(sweep, naming.sweep_at(session.stash, sweep).name)
+            command = resume.way_on(sweep, naming.sweep_at(session.stash, sweep).name)
             say(f"the sweep was interrupted; what has not completed is done by\n  → {command}")
 
 
@@ -195,7 +195,7 @@ def _is_well(run: Run) -> bool:
 def prepare(config: DictConfig) -> Prepared | None:
     """Freeze one composed experiment: a task function for Hydra's launchers that leaves executing to others."""
     sessions.as_usual()
-    return preparing.prepare_job(HydraJob(config))
+    return prepare_job(HydraJob(config))
 
 
 def task(config: DictConfig) -> Result | None:
@@ -215,7 +215,7 @@ def task(config: DictConfig) -> Result | None:
     session.executed = executed
     # Where a launcher runs all jobs in this process, asking one of them to stop means the whole sweep.
     launcher = HydraConfig.get().launcher._target_
-    if executed.interrupted_by is not None and run.sweep is not None and launcher == continuing.BASIC_LAUNCHER:
+    if executed.interrupted_by is not None and run.sweep is not None and launcher == resume.BASIC_LAUNCHER:
         raise (
             KeyboardInterrupt if executed.interrupted_by is signal.SIGINT else SystemExit(128 + executed.interrupted_by)
         )

@@ -25,8 +25,8 @@ from experimentstash.compose.stash_loader import StashLoader, launching
 from experimentstash.compose.variations import SweepLoader
 from experimentstash.freeze import freeze
 from experimentstash.launch import session as sessions
-from experimentstash.launch.continuing import BASIC_LAUNCHER, launcher_instead, way_on
-from experimentstash.launch.preparing import refuse_secret_variables
+from experimentstash.launch.prepare import refuse_secret_variables
+from experimentstash.launch.resume import BASIC_LAUNCHER, launcher_instead, way_on
 from experimentstash.record import records
 from experimentstash.stash.schema import SCHEDULER_LAUNCHERS, LocalLauncherConfig
 

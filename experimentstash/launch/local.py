@@ -22,10 +22,10 @@ from experimentstash.base.patterns import regex
 from experimentstash.execute.execution import Execution
 from experimentstash.execute.pool import IDLE, TURN_INTERVAL, RunPool
 from experimentstash.execute.supervision import StopRequest
-from experimentstash.launch import jobs, session
-from experimentstash.launch.jobs import Job
-from experimentstash.launch.preparing import Prepared
+from experimentstash.launch import session, sweep_jobs
+from experimentstash.launch.prepare import Prepared
 from experimentstash.launch.progress import Progress
+from experimentstash.launch.sweep_jobs import Job
 from experimentstash.record.records import Run, State
 from experimentstash.stash.layout import ROOT_VARIABLE, find_stash
 
@@ -107,9 +107,9 @@ def launch(
     A tool that fails is an error here only if the sweeper needs its result: its run's record tells. Asked to stop, it
     raises KeyboardInterrupt or SystemExit once all has ended.
     """
-    prepared = jobs.prepare(context, config, batch, first_number)
+    prepared = sweep_jobs.freeze_all(context, config, batch, first_number)
     if config.validate_only or config.dry_run:
-        return [job.returned for job in jobs.counted(prepared, len(batch), "looked at")]
+        return [job.returned for job in sweep_jobs.counted(prepared, len(batch), "looked at")]
     devices = sorted({each for slot in settings.slots if slot for each in slot.split(",")})
     number = max([len(devices), *(int(each) + 1 for each in devices if each.isdecimal())])
     if (lack := gpus.lacking(number, f"hydra.launcher.gpus hands out {', '.join(devices)}")) is not None:
@@ -119,7 +119,7 @@ def launch(
     settled = 0 if continuation is None else continuation.settled(numbers)
     returned = supervise(prepared, len(batch) - settled, settings)
     numbered = zip(numbers, batch, strict=True)
-    return [returned.get(number) or jobs.not_begun(config, overrides) for number, overrides in numbered]
+    return [returned.get(number) or sweep_jobs.not_begun(config, overrides) for number, overrides in numbered]
 
 
 def supervise(prepared: Iterator[Job], total: int, settings: Settings) -> dict[int, JobReturn]:

@@ -26,7 +26,7 @@ from experimentstash.stash.layout import ROOT_VARIABLE, Stash, find_stash
 if TYPE_CHECKING:
     from experimentstash.code.apart import Plot
     from experimentstash.code.worktrees import Frozen
-    from experimentstash.launch.continuing import Continuation
+    from experimentstash.launch.resume import Continuation
 
 
 @dataclass

@@ -18,7 +18,7 @@ from hydra.plugins.launcher import Launcher
 from experimentstash.base.errors import CommandLineError, StashError
 from experimentstash.base.output import complain, say
 from experimentstash.compose.job_config import is_dry, sweep_directory
-from experimentstash.launch import jobs, preparing, session
+from experimentstash.launch import prepare, session, sweep_jobs
 from experimentstash.record import records, sweep_list
 from experimentstash.runs import runs
 
@@ -62,7 +62,7 @@ def look_through(
         try:
             context.config_loader.load_sweep_config(config, list(overrides))
         except Exception as error:
-            mistake = preparing.explained(error, overrides, Path(str(number)))
+            mistake = prepare.explained(error, overrides, Path(str(number)))
             if mistake is None or isinstance(mistake, CommandLineError):
                 raise  # what is said of the whole sweep is explained with all of its words
             refused[number] = mistake
@@ -94,12 +94,12 @@ class Careful(Launcher):
         together: dict[int, Sequence[str]] = {}
         taken: set[Path] = set()
         for number, overrides in enumerate(job_overrides, initial_job_idx):
-            if jobs.can_begin(self._context, self._config, number, overrides, taken):
+            if sweep_jobs.can_begin(self._context, self._config, number, overrides, taken):
                 together[number] = overrides
                 continue
             returned += self._launch(together, taken)
             together = {}
-            returned.append(jobs.not_begun(self._config, overrides))
+            returned.append(sweep_jobs.not_begun(self._config, overrides))
         return [*returned, *self._launch(together, taken)]
 
     def _launch(self, together: Mapping[int, Sequence[str]], taken: set[Path]) -> Sequence[JobReturn]:
@@ -110,8 +110,8 @@ class Careful(Launcher):
             with session.in_unicode_elsewhere():
                 returned = self._launcher.launch(list(together.values()), min(together))
         except Exception as error:
-            left = jobs.missing(self._config, together, taken)
-            if preparing.explained(error, [], sweep_directory(self._config.hydra)) is not None:
+            left = sweep_jobs.missing(self._config, together, taken)
+            if prepare.explained(error, [], sweep_directory(self._config.hydra)) is not None:
                 raise  # a mistake of the user's, or a full disk
             if len(left) == len(together):
                 gave_up = f"The launcher {name} gave up: {type(error).__name__}: {_first_line(error)}"
@@ -121,9 +121,9 @@ class Careful(Launcher):
             self._close_lost()
             for group in _in_a_row(left):
                 self._launch(group, taken)
-            returned = [jobs.not_begun(self._config, overrides) for overrides in together.values()]
+            returned = [sweep_jobs.not_begun(self._config, overrides) for overrides in together.values()]
         if not is_dry(self._config):
-            jobs.note_missing(self._config, together, taken, f"the launcher {name} has left no sign of it")
+            sweep_jobs.note_missing(self._config, together, taken, f"the launcher {name} has left no sign of it")
         return returned
 
     def _close_lost(self) -> None:
@@ -150,6 +150,6 @@ def _first_line(error: Exception) -> str:
 
 def careful(launcher: Launcher, context: HydraContext, task_function: Any, config: DictConfig) -> Launcher:
     """Return the launcher, or what keeps it from giving up all jobs for one."""
-    if not jobs.is_ours(task_function) or type(launcher).__module__.startswith(_OURS):
+    if not sweep_jobs.is_ours(task_function) or type(launcher).__module__.startswith(_OURS):
         return launcher
     return Careful(launcher, context, config)

@@ -13,7 +13,7 @@ from experimentstash.compose import config_store, mistakes
 from experimentstash.compose.job_config import HydraJob, as_job, own_directory, without_hydra
 from experimentstash.compose.loader import CONFIG_NAME, RememberingLoader, loader_for
 from experimentstash.freeze.freeze import Request
-from experimentstash.launch import preparing
+from experimentstash.launch.prepare import as_request
 from experimentstash.stash.layout import Stash
 
 
@@ -35,7 +35,7 @@ class Composer:
                 config = self.load(overrides)
                 with as_job(config, own_directory if directory is None else lambda _: directory):
                     job = HydraJob(without_hydra(config))
-                    return preparing.as_request(self.stash, job, job.circumstances())
+                    return as_request(self.stash, job, job.circumstances())
             except Exception as error:
                 explained = self.explain(error, overrides)
                 if explained is error:

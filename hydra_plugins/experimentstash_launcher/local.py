@@ -25,11 +25,11 @@ class LocalLauncher(Launcher):
         self._given = settings
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        from experimentstash.launch import jobs, local
+        from experimentstash.launch import local, sweep_jobs
 
         self._context = hydra_context
         self._config = config
-        if jobs.is_ours(task_function):
+        if sweep_jobs.is_ours(task_function):
             self._settings = local.Settings.of(**self._given)
             self._basic = None
             return

@@ -33,9 +33,9 @@ class SlurmLauncher(Launcher):
         self._config = config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from experimentstash.launch import jobs
+        from experimentstash.launch import sweep_jobs
 
-        if not jobs.is_ours(self._task_function):
+        if not sweep_jobs.is_ours(self._task_function):
             return self._stock(job_overrides, initial_job_idx)
         from omegaconf import OmegaConf
 

@@ -15,10 +15,10 @@ class BasicSweeper(Stock):
     """Hydra's basic sweeper; for another application it does nothing else."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        from experimentstash.launch import jobs, sweep
+        from experimentstash.launch import sweep, sweep_jobs
 
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
-        self._is_ours = jobs.is_ours(task_function)
+        self._is_ours = sweep_jobs.is_ours(task_function)
         self._first_number = 0
         assert self.launcher is not None
         self.launcher = sweep.careful(self.launcher, hydra_context, task_function, config)

@@ -16,7 +16,7 @@ import pytest
 from experimentstash.base.errors import StashError
 from experimentstash.code import worktrees
 from experimentstash.code.worktrees import Frozen
-from experimentstash.launch.continuing import reopen
+from experimentstash.launch.resume import reopen
 from experimentstash.record import records
 from experimentstash.record.records import Command, Run, State
 from experimentstash.stash.schema import CallConfig, EnvironmentKind, ToolConfig

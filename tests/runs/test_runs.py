@@ -19,7 +19,7 @@ import pytest
 from experimentstash.adapters import procfs
 from experimentstash.base.errors import StashError
 from experimentstash.execute.execution import SUPERVISOR_LOG
-from experimentstash.launch.continuing import reopen
+from experimentstash.launch.resume import reopen
 from experimentstash.record import records
 from experimentstash.record.records import Code, Run, State, Supervisor
 from experimentstash.runs import runs

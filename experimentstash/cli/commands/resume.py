@@ -11,8 +11,8 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.output import paper_of, say
 from experimentstash.cli.commands.choosing import NAME
 from experimentstash.execute.execute import execute
-from experimentstash.launch import continuing
-from experimentstash.launch.continuing import Continuation
+from experimentstash.launch import resume
+from experimentstash.launch.resume import Continuation
 from experimentstash.record import records
 from experimentstash.record.records import Run
 from experimentstash.runs import naming
@@ -46,7 +46,7 @@ def main(given: argparse.Namespace) -> int:
         from experimentstash.launch import app
 
         sweep = _continuable(found)
-        arguments = continuing.command_line(sweep, given.changes)
+        arguments = resume.command_line(sweep, given.changes)
         return app.main(arguments, continuation=Continuation(stash, sweep, given.changes))
     if given.changes:
         raise StashError(f"A run goes on as it was frozen: {given.changes[0]!r} is for a sweep.")
@@ -65,7 +65,7 @@ def _continuable(sweep: Sweep) -> Path:
 
 def _resume(stash: Stash, earlier: Run) -> int:
     permissions.follow(earlier.path / records.FILE_NAME)
-    run = continuing.reopen(stash, earlier)
+    run = resume.reopen(stash, earlier)
     say(f"attempt {run.attempt} at {run.organizer or run.tool}  →  {stash.relative(run.path)}")
     executed = execute(run, show_output=True)
     say(ending_line(stash, executed.run, paper_of(sys.stderr)))

@@ -28,10 +28,10 @@ from experimentstash.base.redaction import contains_secret, find_secret
 from experimentstash.base.signals import ends_on_request
 from experimentstash.compose import sweepers
 from experimentstash.execute.execution import GRACE_IN_JOB
-from experimentstash.launch import jobs, session
-from experimentstash.launch.jobs import Job
+from experimentstash.launch import session, sweep_jobs
 from experimentstash.launch.slurm import batch, sbatch_variables, waiting
 from experimentstash.launch.slurm.batch import Packing, Piece, Terms
+from experimentstash.launch.sweep_jobs import Job
 from experimentstash.record import attempts, job_array, records, transitions
 from experimentstash.record.job_array import Job as SlurmJob
 from experimentstash.record.records import Queued, Run, State
@@ -79,8 +79,8 @@ def launch(
     prepared: list[tuple[Run, Terms]] = []
     taken: list[Job] = []
     with ends_on_request(), _none_left_behind(prepared):
-        frozen = jobs.prepare(context, config, batch_of_overrides, first_number)
-        for job in jobs.counted(frozen, len(batch_of_overrides), "frozen"):
+        frozen = sweep_jobs.freeze_all(context, config, batch_of_overrides, first_number)
+        for job in sweep_jobs.counted(frozen, len(batch_of_overrides), "frozen"):
             taken.append(job)
             if job.prepared is None:
                 continue

@@ -27,7 +27,7 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.output import complain, say
 from experimentstash.compose import sweepers
 from experimentstash.compose.hydra_compat import singletons
-from experimentstash.launch import jobs, session
+from experimentstash.launch import session, sweep_jobs
 from experimentstash.launch.slurm.hopeless import Hopeless
 from experimentstash.record import records, transitions
 from experimentstash.record.job_array import Job
@@ -156,17 +156,17 @@ class _Sweep:
         """
         able = []
         for index, overrides in enumerate(self._batch):
-            if jobs.can_begin(self._context, self._config, self._first_number + index, overrides, self._taken):
+            if sweep_jobs.can_begin(self._context, self._config, self._first_number + index, overrides, self._taken):
                 able.append(index)
             else:
-                self.returned[index] = jobs.not_begun(self._config, overrides)
+                self.returned[index] = sweep_jobs.not_begun(self._config, overrides)
         for first in range(0, len(able), self._most):
             yield able[first : first + self._most]
 
     def note_missing(self) -> None:
         """Record those jobs as failed that say that all is well, and have left no record."""
         numbered = dict(enumerate(self._batch, self._first_number))
-        jobs.note_missing(self._config, numbered, self._taken, "submitit has left no sign of it")
+        sweep_jobs.note_missing(self._config, numbered, self._taken, "submitit has left no sign of it")
 
     def refuse(self, part: Sequence[int], why: str) -> None:
         """Record that jobs could not be submitted."""
@@ -250,7 +250,7 @@ class _Sweep:
             self._close_unbegun(index, state, f"{why}{_last_words(job.paths.stderr)}")
             return
         run = runs.look(self._stash, run.path)  # its supervisor may have left no word
-        returned = jobs.not_begun(self._config, self._batch[index])
+        returned = sweep_jobs.not_begun(self._config, self._batch[index])
         if run.result is not None:
             returned.status, returned.return_value = JobStatus.COMPLETED, run.result
         elif returned.status is JobStatus.FAILED:
@@ -267,8 +267,8 @@ class _Sweep:
     def _close_unbegun(self, index: int, state: State, why: str) -> None:
         """Record the end of a run whose job has not come so far as to do it."""
         number, overrides = self._first_number + index, self._batch[index]
-        self.returned[index] = jobs.not_begun(self._config, overrides)
-        for job in jobs.prepare(self._context, self._config, [overrides], number):
+        self.returned[index] = sweep_jobs.not_begun(self._config, overrides)
+        for job in sweep_jobs.freeze_all(self._context, self._config, [overrides], number):
             if job.prepared is None:  # its configuration is wrong, too, which is recorded
                 continue
             run = job.prepared.run

@@ -21,8 +21,8 @@ from experimentstash.compose.hydra_compat import parsing_once
 from experimentstash.compose.job_config import as_job, put, raw, sweep_directory
 from experimentstash.compose.sweepers import NoResultError
 from experimentstash.compose.variations import SweepLoader, Variation
-from experimentstash.launch import app, preparing, session
-from experimentstash.launch.preparing import Prepared
+from experimentstash.launch import app, session
+from experimentstash.launch.prepare import Prepared, making, prepare_job, refuse
 from experimentstash.record import records
 from experimentstash.record.records import Run
 
@@ -57,7 +57,7 @@ def is_ours(task_function: Any) -> bool:
     return task_function is app.task
 
 
-def prepare(
+def freeze_all(
     context: HydraContext, config: DictConfig, batch: Sequence[Sequence[str]], first_number: int
 ) -> Iterator[Job]:
     """Compose and freeze the jobs of a batch, each when the iterator is advanced to it.
@@ -78,7 +78,7 @@ def prepare(
             prepared, returned = _prepare(context, config, number, overrides)
         except Exception as error:
             prepared, returned = None, JobReturn(overrides=list(overrides), status=JobStatus.COMPLETED)
-            mistake = preparing.refuse(config, number, overrides, error)
+            mistake = refuse(config, number, overrides, error)
             if needs_result:
                 _fail(returned, mistake)
         # A mistake stays in there: sweepers that need results raise it when they look for the job's.
@@ -112,7 +112,7 @@ def can_begin(
             _try(directory, str(composed.hydra.output_subdir or ""))
             taken.add(directory)
     except Exception as error:
-        preparing.refuse(config, number, overrides, error)
+        refuse(config, number, overrides, error)
         return False
     return True
 
@@ -129,13 +129,13 @@ def missing(config: DictConfig, jobs: Mapping[int, Sequence[str]], taken: set[Pa
 def note_missing(config: DictConfig, jobs: Mapping[int, Sequence[str]], taken: set[Path], why: str) -> None:
     """Record those jobs as failed that have left no record, though all have ended."""
     for number, overrides in missing(config, jobs, taken).items():
-        preparing.refuse(config, number, overrides, StashError(why))
+        refuse(config, number, overrides, StashError(why))
 
 
 def _try(directory: Path, subdirectory: str) -> None:
     """Raise what keeps a job's directory from being made and written to. Leaves nothing behind."""
     folder, made = directory / subdirectory, []
-    with preparing.making(directory):
+    with making(directory):
         try:
             made = [each for each in (folder, *folder.parents) if not os.path.lexists(each)]
             folder.mkdir(parents=True, exist_ok=True)
@@ -198,7 +198,7 @@ def _prepare_plain(variation: Variation, overrides: Sequence[str]) -> tuple[Prep
     returned = JobReturn(overrides=list(overrides), status=JobStatus.COMPLETED)
     with parsing_once(), as_job(config, variation.directory):
         try:
-            return preparing.prepare_job(variation), returned
+            return prepare_job(variation), returned
         except Exception as error:  # it is noted, and the sweeper is to hear of it
             _fail(returned, error)
             return None, returned
