@@ -11,12 +11,11 @@ import math
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from experimentstash.base.dataclass_light import dataclass
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-_PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _CHUNK = 65536
 
@@ -249,29 +248,11 @@ def _oom_events() -> str | None:
 
 def adopt_orphans() -> bool:
     """Make this process the parent of its descendants' orphans (Linux; see PR_SET_CHILD_SUBREAPER in prctl(2))."""
-    return _control_process(_PR_SET_CHILD_SUBREAPER, 1)
-
-
-def end_with_parent(parent: int, number: signal.Signals) -> None:
-    """Have the kernel send us a signal when our parent ends (Linux)."""
-    _control_process(_PR_SET_PDEATHSIG, number)
-    if os.getppid() != parent:  # it has ended already
-        os.kill(os.getpid(), number)
-
-
-def _control_process(option: int, value: int) -> bool:
-    prctl = _prctl()
-    return prctl is not None and prctl(option, value, 0, 0, 0) == 0
-
-
-@functools.cache  # found once: a process between fork and exec has better things to do
-def _prctl() -> Callable[..., int] | None:
     import ctypes  # here, because only supervisors need it
 
     with contextlib.suppress(OSError, AttributeError):
-        found: Callable[..., int] = ctypes.CDLL(None).prctl
-        return found
-    return None
+        return bool(ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
+    return False
 
 
 def send(process: Identity, number: signal.Signals) -> bool:

@@ -6,8 +6,8 @@ however many tools it watches over. If the keeper itself is killed, all of that 
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found]
 import contextlib
+import errno
 import gc
 import marshal
 import os
@@ -21,7 +21,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from experimentstash.adapters import procfs
 from experimentstash.adapters.procfs import Identity
 from experimentstash.base.dataclass_light import TYPE_CHECKING, dataclass
-from experimentstash.base.files import open_regular
+from experimentstash.execute import start
 
 if TYPE_CHECKING:
     from typing import Any
@@ -49,6 +49,18 @@ _DEFAULTS = (
     signal.SIGPIPE,
     signal.SIGXFSZ,
 )
+# Those that can't be caught, and those by which a bug of a program ends it.
+_DEADLY = {
+    signal.SIGKILL,
+    signal.SIGSTOP,
+    signal.SIGSEGV,
+    signal.SIGBUS,
+    signal.SIGFPE,
+    signal.SIGILL,
+    signal.SIGTRAP,
+    signal.SIGSYS,
+    signal.SIGABRT,
+}
 
 
 @dataclass(frozen=True)
@@ -218,12 +230,13 @@ def _serve(requests: int, reports: int, supervisor: int) -> None:
     awake, wake = os.pipe()
     for descriptor in (awake, wake):
         os.set_blocking(descriptor, False)
-    for each in _DEFAULTS:  # once for all the tools
-        signal.signal(each, signal.SIG_DFL)
     gc.freeze()  # what we share with the supervisor stays shared
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda number, frame: None)  # which a program's beginning takes back
-    signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals() - {signal.SIGCHLD})
+    # Caught, they mean nothing to us, and to a tool what they mean to any program: its beginning takes that back.
+    for each in signal.valid_signals() - _DEADLY:
+        if each in _DEFAULTS or signal.getsignal(each) is not signal.SIG_IGN:
+            signal.signal(each, _nothing)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     _let_go_of_all_but({2, requests, reports, awake, wake})
     procfs.adopt_orphans()
     mains: dict[int, float] = {}
@@ -261,60 +274,23 @@ def _let_go_of_all_but(kept: set[int]) -> None:
 def _ignore(numbers: set[int], before: set[int]) -> set[int]:
     """Ignore these signals, for the next tool to inherit that, in place of those ``before``; return them."""
     for number in numbers ^ before:
-        signal.signal(number, signal.SIG_IGN if number in numbers else signal.SIG_DFL)
+        signal.signal(number, signal.SIG_IGN if number in numbers else _nothing)
     return numbers
 
 
-# A process between fork and exec pays for each page that it touches, twice: whatever can be done before the fork is.
+def _nothing(number: int, frame: object) -> None:
+    pass
 
 
 def _start(
     program: str, argv: list[str], cwd: str, environment: dict[str, str], output: str, umask: int | None
 ) -> tuple[int, int, str]:
     """Return a new process of a program; or 0, with the error's number and the file that it is about."""
-    keeper, execute = os.getpid(), os.execve if "/" in program else os.execvpe
     try:
-        log = open_regular(output, os.O_WRONLY | os.O_APPEND)
-    except OSError as error:
-        return 0, error.errno or 0, output
-    reader, writer = os.pipe()
-    try:
-        pid = os.fork()
-    except OSError as error:
-        for descriptor in (log, reader, writer):
-            os.close(descriptor)
-        return 0, error.errno or 0, program
-    if pid == 0:
-        try:
-            if umask is not None:
-                os.umask(umask)
-            _prepare(cwd, log, keeper)
-            execute(program, argv, environment)
-        except OSError as error:
-            os.write(writer, f"{error.errno} {error.filename or program}".encode("utf-8", "surrogateescape"))
-        finally:
-            os._exit(127)
-    os.close(log)
-    os.close(writer)
-    failure = b""
-    while part := os.read(reader, select.PIPE_BUF):  # closed by the program's beginning
-        failure += part
-    os.close(reader)
-    if not failure:
-        return pid, 0, ""
-    os.waitpid(pid, 0)
-    number, _, name = failure.decode("utf-8", "surrogateescape").partition(" ")
-    return 0, int(number), name
-
-
-def _prepare(cwd: str, log: int, keeper: int) -> None:
-    """Make of a new process what a tool's is to be."""
-    os.setsid()
-    os.dup2(log, 1)  # 0 is /dev/null already
-    os.dup2(log, 2)
-    os.chdir(cwd)
-    _signal.pthread_sigmask(signal.SIG_SETMASK, ())  # `signal`'s own makes an object of each signal that was blocked
-    procfs.end_with_parent(keeper, signal.SIGTERM)
+        return start.start(program, argv, cwd, environment, output, umask), 0, ""
+    except (OSError, ValueError) as error:  # ValueError: a NUL, which no program can be told
+        number, name = (error.errno, error.filename) if isinstance(error, OSError) else (None, None)
+        return 0, number or errno.EINVAL, str(name or program)
 
 
 def _report_ended(reports: int, mains: dict[int, float]) -> bool:

@@ -9,21 +9,18 @@ from __future__ import annotations
 import contextlib
 import enum
 import errno
-import functools
 import os
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from experimentstash.adapters import procfs, schedulers
 from experimentstash.adapters.procfs import Identity
 from experimentstash.base.dataclass_light import dataclass
-from experimentstash.base.files import open_regular
 from experimentstash.base.process import which
-from experimentstash.execute import keeper
+from experimentstash.execute import keeper, start
 from experimentstash.execute.keeper import Ended
 from experimentstash.record.records import State
 
@@ -105,12 +102,6 @@ class Ending:
     missed: StopRequest | None = None  # came when the main process had ended, before its end was noticed
 
 
-@functools.cache
-def _parent_death_prefix() -> tuple[str, ...]:
-    setpriv = which("setpriv") if sys.platform == "linux" else None
-    return (setpriv, "--pdeathsig", "TERM", "--") if setpriv else ()
-
-
 def _warnings_to_all() -> list[signal.Signals]:
     """Return the signal by which all processes of our job are warned, if it would only end those that don't expect it.
 
@@ -180,14 +171,15 @@ class SupervisedTool:
         self._keeper = keeper.present()
         # A scheduler's warning to the whole job must not kill the tool.
         ignored = {signal.SIGUSR1, signal.SIGUSR2, *_warnings_to_all()}
+        if not all(map(os.path.isabs, path.split(os.pathsep))):
+            program = argv[0]  # what it stands for where the tool begins may be another file
         pid = None
         if self._keeper is not None:
-            if not all(map(os.path.isabs, path.split(os.pathsep))):
-                program = argv[0]  # what it stands for where the tool begins may be another file
             pid = self._keeper.start(program, argv, cwd, environment, output, ignored=ignored, grace=grace, umask=umask)
         if pid is None:
             self._keeper = None
-            pid = _start(argv, cwd, environment, output, ignored, umask)
+            with _ignoring(ignored):
+                pid = start.start(program, argv, cwd, environment, output, umask)
         if self._siblings is not None:
             self._siblings.add(pid)
         self._started = time.monotonic()
@@ -470,40 +462,20 @@ class SupervisedTool:
             self._crashed.append(signal.Signals(os.WTERMSIG(status)).name)
 
 
-def _start(
-    argv: Sequence[str],
-    cwd: str,
-    environment: Mapping[str, str],
-    output: str,
-    ignored: Collection[signal.Signals],
-    umask: int | None,
-) -> int:
-    """Start a tool as a child of our own, where there is no keeper; return its process."""
-    # Ignored signals stay ignored in a child.
-    saved = {number: signal.getsignal(number) for number in ignored}
-    descriptor = open_regular(output, os.O_WRONLY | os.O_APPEND)
+@contextlib.contextmanager
+def _ignoring(numbers: Collection[signal.Signals]) -> Iterator[None]:
+    """Ignore signals for a while: what is started then goes on ignoring them."""
+    saved = {number: signal.getsignal(number) for number in numbers}
     try:
         for number in saved:
             signal.signal(number, signal.SIG_IGN)
     except ValueError:  # not in the main thread
         saved = {}
     try:
-        process = subprocess.Popen(
-            [*_parent_death_prefix(), *argv],
-            cwd=cwd,
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=descriptor,
-            stderr=descriptor,
-            start_new_session=True,
-            umask=-1 if umask is None else umask,
-        )
+        yield
     finally:
-        os.close(descriptor)
         for number, handler in saved.items():
             signal.signal(number, handler)
-    process.returncode = 0  # what has become of it is asked by its pid
-    return process.pid
 
 
 def _reap(pid: int) -> Ended | None:

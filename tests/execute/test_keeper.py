@@ -108,6 +108,18 @@ def test_if_the_keeper_is_killed_all_falls_to_the_supervisor(here: Stash) -> Non
     assert (run.path / "saved").read_text() == "SIGTERM\n"
 
 
+def test_if_both_are_killed_the_kernel_tells_the_tool(here: Stash) -> None:
+    run = steady(here, "--catch", grace=20.0)
+    with running(run) as one:
+        family = ready(one)
+        one.process.send_signal(signal.SIGSTOP)  # it is to do nothing any more
+        os.kill(keeper_of(run), KILL)
+        one.process.send_signal(KILL)
+        one.process.wait()
+        wait_until(lambda: not left(family))
+    assert (run.path / "saved").read_text() == "SIGTERM\n"
+
+
 def test_it_goes_with_the_supervisor_and_costs_the_tool_nothing(here: Stash) -> None:
     run = freeze(here, ["sh", "-c", "echo $PPID; cat /proc/$PPID/stat; ls -l /proc/$$/fd; exit 7"])
     with running(run, pass_fds=[1]) as one:
@@ -115,7 +127,11 @@ def test_it_goes_with_the_supervisor_and_costs_the_tool_nothing(here: Stash) -> 
     keeper = data["supervisor"]["keeper"]["pid"]
     assert one.process.returncode == 7 and data["exit_code"] == 7
     assert one.log.split()[0] == str(keeper).encode() and not is_alive(keeper)
-    assert [line.split()[-3] for line in one.log.decode().splitlines()[-3:]] == ["0", "1", "2"]
+    held = {line.split()[-3]: line.split()[-1] for line in one.log.decode().splitlines()[-4:]}
+    # Of ours it holds only that by which the kernel tells it if we end.
+    (tie,) = held.keys() - {"0", "1", "2"}
+    assert held["0"] == os.devnull and held["1"] == held["2"] == str(run.path / run.log)
+    assert held[tie].startswith("pipe:")
 
 
 def test_what_the_program_around_has_started_is_left_alone(here: Stash) -> None:
