@@ -255,15 +255,16 @@ def _is_to_go_on(directory: Path, beside: Run) -> bool:
 
 def _wait(asked: Sequence[Run], report: _Report, stash: Stash) -> list[str]:
     """Wait for runs that this machine can see end; return what is to be said of those that take too long."""
-    waiting = [
-        current for run in asked if not (current := records.read_ended(run.path)).state.is_final and is_local(current)
-    ]
-    if not waiting:
+    now = [(run.state, records.read_ended(run.path)) for run in asked]
+    # However fast one is that was at work, it is said that it was asked.
+    told = [run for before, run in now if (before is State.RUNNING or not run.state.is_final) and is_local(run)]
+    if not told:
         return []
-    longest = max(map(_grace, waiting))
+    waiting = [run for run in told if not run.state.is_final]
+    longest = max(map(_grace, told))
     patience = longest + KILL_PATIENCE + _CLOSING_PATIENCE
     report(
-        f"asked {len(waiting)} run{'s' if len(waiting) > 1 else ''} to stop; waiting for the end"
+        f"asked {len(told)} run{'s' if len(told) > 1 else ''} to stop; waiting for the end"
         f" (saving may take {describe(longest)}; Ctrl-C ends the waiting only) …"
     )
     deadline = time.monotonic() + patience

@@ -17,8 +17,6 @@ from experimentstash.record.records import State
 
 # SLURM's default.
 _MAX_ARRAY_SIZE = 1001
-# The most that SLURM may be configured for; so that an answer of nonsense doesn't fill our memory.
-_LARGEST_ARRAY = 4_000_001
 
 _ENDED = {
     "COMPLETED": State.COMPLETED,
@@ -54,7 +52,8 @@ class _Listing:
     def __init__(self, job: str, text: str, *, is_denied: bool = False) -> None:
         """Read lines of JOB|STATE; ValueError for anything else. ``is_denied``: it said that there is no such job."""
         self.is_denied = is_denied
-        self.tasks: dict[str, str] = {}
+        self._tasks: dict[str, str] = {}
+        self._ranges: list[tuple[range, str]] = []
         self.rest: str | None = None  # of a job that is no array, and of all tasks that aren't named
         for line in filter(None, map(str.strip, text.splitlines())):
             found = _LINE.fullmatch(line)
@@ -65,31 +64,35 @@ class _Listing:
             if found["job"] != job:
                 continue
             if found["task"]:
-                self.tasks[found["task"]] = found["state"]
+                self._tasks[found["task"]] = found["state"]
             elif found["tasks"]:
-                self.tasks.update(dict.fromkeys(_numbers(found["tasks"]), found["state"]))
+                self._ranges += [(numbers, found["state"]) for numbers in _ranges(found["tasks"])]
             else:
                 self.rest = found["state"]
 
     @property
     def is_empty(self) -> bool:
-        return not self.tasks and self.rest is None
+        return not self._tasks and not self._ranges and self.rest is None
 
     def named(self, task: str) -> str | None:
         """Return the state of a task that is named; empty: of a job that is no array."""
-        return self.tasks.get(task) if task else self.rest
+        if not task:
+            return self.rest
+        if task in self._tasks:
+            return self._tasks[task]
+        return next((state for numbers, state in self._ranges if int(task) in numbers), None)
 
 
-def _numbers(spec: str) -> list[str]:
+def _ranges(spec: str) -> list[range]:
     """Return the tasks that a list such as 0-3,7,9-15:2 stands for; ValueError if it is none."""
-    found: list[str] = []
+    found = []
     for part in spec.split(","):
         match = _RANGE.fullmatch(part)
         if match is None:
             raise ValueError(spec)
         first, last, step = int(match[1]), int(match[2] or match[1]), int(match[3] or 1)
-        found += map(str, range(first, min(last, first + _LARGEST_ARRAY) + 1, max(1, step)))
-    return found
+        found.append(range(first, last + 1, max(1, step)))
+    return [numbers for numbers in found if numbers]
 
 
 class JobQuery:
@@ -231,23 +234,27 @@ def reasons(jobs: Sequence[Job]) -> dict[Job, str]:
             told = _WAITING.fullmatch(line.strip())
             if told is None:
                 continue
-            tasks = [told["task"]] if told["task"] else _tasks(told["tasks"])
-            for task in tasks:
-                job = own.get(told["job"] if task is None else f"{told['job']}_{task}")
-                if job is not None:
-                    found[job] = (
-                        f"SLURM has suspended its job {job.id}"
-                        if told["state"] == "SUSPENDED"
-                        else slurm_reasons.in_words(told["reason"], job.id)
-                    )
+            for job in _told_of(told, own):
+                found[job] = (
+                    f"SLURM has suspended its job {job.id}"
+                    if told["state"] == "SUSPENDED"
+                    else slurm_reasons.in_words(told["reason"], job.id)
+                )
     return found
 
 
-def _tasks(spec: str | None) -> Sequence[str | None]:
-    """Return the tasks that a list stands for; of a job that is no array the one without a number."""
-    if spec is None:
-        return [None]
+def _told_of(told: re.Match[str], own: dict[str, Job]) -> list[Job]:
+    """Return those of our jobs that a line is of."""
+    if told["tasks"] is None:
+        name = f"{told['job']}_{told['task']}" if told["task"] else told["job"]
+        return [own[name]] if name in own else []
     try:
-        return _numbers(spec)
+        ranges = _ranges(told["tasks"])
     except ValueError:
         return []
+    found = []
+    for name, job in own.items():
+        array, _, task = name.partition("_")
+        if array == told["job"] and task and any(int(task) in numbers for numbers in ranges):
+            found.append(job)
+    return found

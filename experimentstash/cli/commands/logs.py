@@ -180,12 +180,15 @@ def _has_log(run: Run) -> bool:
 
 
 def _looked_at(stash: Stash, run: Run, queries: JobQueries) -> Run:
-    if not os.path.lexists(run.path / records.FILE_NAME):
+    try:
+        return look(stash, run.path, queries)
+    except StashError as error:
+        if os.path.lexists(run.path / records.FILE_NAME):
+            raise
         raise StashError(
             f"The run {run.id} is no longer in {run.path}: it was moved or removed while it was followed.",
             "experimentstash runs",
-        )
-    return look(stash, run.path, queries)
+        ) from error
 
 
 def _log_name(run: Run, attempt: int | None) -> str:
