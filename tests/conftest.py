@@ -18,8 +18,11 @@ from hypothesis import HealthCheck
 from tests.testing import made_once
 from tests.testing.leftovers import Leftovers
 from tests.testing.prepared import checking_from
-from tests.testing.slurm import clusters
+from tests.testing.slurm import clusters, without_slurm
 from tests.testing.stash import ODD_NAME, InProcess, StashUnderTest, bare_stash, prepared
+
+# However Python is set here: neither a second run nor a further worker compiles all tests, and all they import, anew.
+sys.dont_write_bytecode = False
 
 # The files that take longest, which are begun first: for one that is begun last all workers but its own would wait.
 LONGEST = (
@@ -94,6 +97,9 @@ def _is_of_slurm(scope: str) -> bool:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("exhaustive"):
+            item.add_marker(pytest.mark.slow)
     places = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(_short_name(item.path), len(places)))
 
@@ -191,6 +197,18 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     yield directory
     left = [path.name for path in directory.iterdir() if path.name not in (".cache", ".config", ".local")]
     assert not left, f"the test wrote into the home directory: {left}"
+
+
+@pytest.fixture(scope="session")
+def path_without_slurm(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return without_slurm(os.environ["PATH"], tmp_path_factory.mktemp("programs"))
+
+
+@pytest.fixture(autouse=True)
+def no_cluster(request: pytest.FixtureRequest, path_without_slurm: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have SLURM only where it is needed: what isn't marked so is the same where there is none, or one that is down."""
+    if request.node.get_closest_marker("slurm") is None:
+        monkeypatch.setenv("PATH", path_without_slurm)
 
 
 @pytest.fixture(autouse=True)

@@ -148,7 +148,7 @@ def state_of(outside: Path) -> list[tuple[str, int, int, str]]:
     )
 
 
-@pytest.mark.parametrize("is_short", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("is_short", [True, pytest.param(False, marks=pytest.mark.exhaustive)])
 @pytest.mark.parametrize("place", [place for place, _ in PLACES])
 def test_nothing_outside_is_touched_and_nothing_hangs(
     place: str, is_short: bool, pristine: Path, tmp_path: Path, in_process: InProcess, limit: None

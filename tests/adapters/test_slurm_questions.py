@@ -15,7 +15,7 @@ import pytest
 from experimentstash.adapters.scheduler import GONE, LEFT, JobStatus, is_hopeless
 from experimentstash.adapters.slurm import client as slurm_client
 from experimentstash.adapters.slurm import job as slurm
-from experimentstash.adapters.slurm import job_terms
+from experimentstash.adapters.slurm import job_end, job_terms
 from experimentstash.adapters.slurm import query as slurm_query
 from experimentstash.adapters.slurm import reasons as slurm_reasons
 from experimentstash.adapters.slurm.job_end import Watch
@@ -115,6 +115,8 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
 def test_no_variable_of_the_user_s_reaches_them(
     programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(slurm, "_LOOK_INTERVAL", 0.05)
+    monkeypatch.setattr(job_end, "_PATIENCE", 0.5)
     for name, value in {**NASTY, "SLURM_CONF": "/etc/slurm.conf", "SLURM_JWT": "token", "MINE": "1"}.items():
         monkeypatch.setenv(name, value)
     for name in ("squeue", "sacct", "scancel"):

@@ -569,7 +569,7 @@ def python_with(version: str, cache: Path) -> str:
     return str(python)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("mode", ["offline", "online"])
 @pytest.mark.parametrize("version", ["0.21.4", "0.17.9"])
 def test_older_versions_of_wandb(tmp_path: Path, version: str, mode: str, request: pytest.FixtureRequest) -> None:

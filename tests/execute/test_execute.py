@@ -296,7 +296,7 @@ def test_a_run_is_executed_once(here: Stash) -> None:
 # --- the tool's output -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("megabytes", [200, pytest.param(1024, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("megabytes", [200, pytest.param(1024, marks=pytest.mark.exhaustive)])
 def test_much_output_is_complete(here: Stash, megabytes: int) -> None:
     with running(odd(here, "flood", megabytes)) as one:
         data = one.end(120)

@@ -188,7 +188,7 @@ def test_a_real_composition_gets_what_the_experiment_says(value: Any, box: dict[
     check_composition(value, box, experiment)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @settings(few, max_examples=500)
 @compositions
 def test_many_real_compositions_get_what_the_experiment_says(value: Any, box: dict[Any, Any], experiment: str) -> None:

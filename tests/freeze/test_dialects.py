@@ -63,7 +63,7 @@ def test_what_is_received_is_what_was_asked_for(name: str, key: str) -> None:
         check(name, key, value)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("key", ALIKE)
 @pytest.mark.parametrize("name", NAMES)
 def test_every_text_is_received_in_every_place(name: str, key: str) -> None:

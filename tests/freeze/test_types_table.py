@@ -223,7 +223,7 @@ def is_same(got: Any, asked: Any) -> bool:
     return (type(got) is float and type(asked) is int and got == asked) or same(got, asked)
 
 
-SLOW = pytest.param("jsonargparse of a class", marks=pytest.mark.slow)  # nearly the same as of a function
+SLOW = pytest.param("jsonargparse of a class", marks=pytest.mark.exhaustive)  # nearly the same as of a function
 
 
 @pytest.mark.parametrize("library", [SLOW if "class" in name else name for name in LIBRARIES])

@@ -137,7 +137,7 @@ def test_a_tool_that_cannot_be_started(scripts: Scripts) -> None:
     assert [(run["state"], run["exit_code"]) for run in scripts.runs()] == [("completed", 0), ("failed", 127)]
 
 
-@pytest.mark.parametrize("count", [20, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [20, pytest.param(200, marks=pytest.mark.exhaustive)])
 def test_many_runs(scripts: Scripts, count: int) -> None:
     scripts.script("true")
     code, stdout, _ = ended(scripts.sweep(f"params.n=range({count})"), 120)

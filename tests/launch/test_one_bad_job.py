@@ -14,7 +14,7 @@ from tests.testing.stash import StashUnderTest
 __all__ = ["scripts"]
 
 LONG = "x" * 300
-ELSEWHERE = pytest.mark.slow  # launchers that start a process of their own for every job
+ELSEWHERE = pytest.mark.exhaustive  # launchers that start a process of their own for every job
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_names_that_no_file_system_takes(tool: Scripts) -> None:
     assert "NUL" in runs[0][1] and "conf/exp/half.yaml, line 4" in runs[1][1]
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("launcher", ["submitit_local", "joblib"])
 def test_a_job_that_takes_its_worker_with_it(scripts: Scripts, launcher: str) -> None:
     (scripts.root.parent / "kill.py").write_text(

@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from experimentstash.adapters.slurm import client as slurm_client
+from experimentstash.adapters.slurm import job as slurm_job
 from experimentstash.base.errors import StashError
 from experimentstash.launch.slurm import submit as launch_slurm
 from experimentstash.record import attempts, records
 from experimentstash.record.job_array import Job
 from experimentstash.record.records import Run, State
+from experimentstash.runs import cancelling
 from experimentstash.runs.cancelling import cancel
 from experimentstash.stash.layout import Stash
 from tests.adapters.test_slurm_questions import AWAY, Programs, programs, queued, states
@@ -36,6 +38,13 @@ while not told and not os.path.exists(go):
 open(os.path.join(out, "saved" if told else "done"), "w").close()
 sys.exit(1 if told else 0)
 """
+
+
+@pytest.fixture(autouse=True)
+def in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have little time between two tries: it is not what these tests are about."""
+    monkeypatch.setattr(cancelling, "_RETRY_INTERVAL", 0.05)
+    monkeypatch.setattr(slurm_job, "_LOOK_INTERVAL", 0.05)
 
 
 @pytest.fixture
@@ -185,19 +194,17 @@ def test_a_record_that_cannot_be_read_keeps_its_job(here: Stash, programs: Progr
 def test_an_interrupted_submission_leaves_no_job_that_nobody_knows_of(
     here: Stash, programs: Programs, tmp_path: Path
 ) -> None:
-    from experimentstash.adapters.slurm import job as slurm
-
     script = tmp_path / "sweep" / ".slurm" / "0-0.sh"
     script.parent.mkdir(parents=True)
     programs.says("squeue", f"17|{script}\n18|{script}2\n16|{script}\n")
-    assert slurm.look_for(script, "test") == Job("17", "test")
+    assert slurm_job.look_for(script, "test") == Job("17", "test")
     programs.says("squeue", error=AWAY, code=1)
-    assert slurm.look_for(script, "test") is None
+    assert slurm_job.look_for(script, "test") is None
     programs.says("sbatch", "Submitted batch job 17\n")
     with pytest.raises(StashError):
-        slurm.submit(script, {}, usual_cluster="test")
+        slurm_job.submit(script, {}, usual_cluster="test")
     programs.says("sbatch", "17;far\n")
-    assert slurm.submit(script, {}, usual_cluster="test") == Job("17", "far")
+    assert slurm_job.submit(script, {}, usual_cluster="test") == Job("17", "far")
 
 
 def test_the_door_is_the_only_one() -> None:

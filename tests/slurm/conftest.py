@@ -36,14 +36,24 @@ def _why_not() -> str | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = [item for item in items if Path(__file__).parent in item.path.parents]
+    for item in _of_slurm(items):
+        item.add_marker(pytest.mark.slurm)
+
+
+@pytest.hookimpl(trylast=True, specname="pytest_collection_modifyitems")
+def skip_without_a_cluster(items: list[pytest.Item]) -> None:
+    """Ask whether there is one only for tests that were chosen: one that is down takes long to say nothing."""
+    here = _of_slurm(items)
     why = _why_not() if here else None
     if why is not None and os.environ.get("EXPERIMENTSTASH_REQUIRE_SLURM"):
         raise pytest.UsageError(f"the SLURM tests are required, but: {why}")
     for item in here:
-        item.add_marker(pytest.mark.slurm)
         if why is not None:
             item.add_marker(pytest.mark.skip(reason=why))
+
+
+def _of_slurm(items: list[pytest.Item]) -> list[pytest.Item]:
+    return [item for item in items if Path(__file__).parent in item.path.parents]
 
 
 @pytest.hookimpl(wrapper=True)

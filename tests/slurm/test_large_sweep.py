@@ -34,7 +34,7 @@ def accounted(jobs: list[str]) -> dict[str, str]:
     return dict(line.split("|") for line in shown.splitlines())
 
 
-@pytest.mark.parametrize("per_job", [10, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("per_job", [10, pytest.param(1, marks=pytest.mark.exhaustive)])
 def test_each_run_of_a_sweep_over_the_largest_array_is_executed_once(nothing: StashUnderTest, per_job: int) -> None:
     largest = questions.cluster().max_array_size
     jobs = RUNS // per_job

@@ -44,6 +44,7 @@ from experimentstash.launch.resume import command_line
 from experimentstash.record import job_array, records
 from experimentstash.record.job_array import Job
 from experimentstash.record.records import Code, Command, Process, Queued, Run, State, Supervisor
+from experimentstash.runs import cancelling
 from experimentstash.stash.layout import Stash
 from experimentstash.tools import journal, unpacking
 from tests.testing.stash import GIT_IDENTITY, StashUnderTest, bare_stash
@@ -1018,14 +1019,16 @@ def put_through(door: Callable[[random.Random, Place], None], seed: int, number:
 
 @contextlib.contextmanager
 def surroundings() -> Iterator[None]:
-    """Have git know who we are, and nobody be asked."""
-    saved = dict(os.environ)
+    """Have git know who we are, nobody be asked, and little time between two tries."""
+    saved, interval = dict(os.environ), cancelling._RETRY_INTERVAL
+    cancelling._RETRY_INTERVAL = 0.01
     os.environ.update({**GIT_IDENTITY, "GIT_TERMINAL_PROMPT": "0"})
     try:
         yield
     finally:
         os.environ.clear()
         os.environ.update(saved)
+        cancelling._RETRY_INTERVAL = interval
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""The clusters that tests/slurm/up brings up: which there are, and what stands in their queues."""
+"""The clusters that tests/slurm/up brings up: which there are, what stands in their queues, and a PATH without them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Any
 
 from tests.testing.stash import PATIENCE, wait_until
 
+COMMANDS = ("sacct", "salloc", "sbatch", "scancel", "scontrol", "sinfo", "squeue", "srun")
+
 
 def clusters() -> list[str | None]:
     """Return the configurations of the SLURMs for our tests; None: the one that its commands mean by themselves."""
@@ -18,6 +20,22 @@ def clusters() -> list[str | None]:
         return [os.environ["SLURM_CONF"]]
     state = Path(os.environ.get("EXPERIMENTSTASH_SLURM_DIR", "/tmp/experimentstash-slurm"))
     return [None, *sorted(map(str, state.glob("*/slurm.conf")))]
+
+
+def without_slurm(path: str, folder: Path) -> str:
+    """Return a PATH with all programs but SLURM's: a directory that has these becomes one of links to the others."""
+    places = []
+    for place in path.split(os.pathsep):
+        if any(os.path.lexists(os.path.join(place, name)) for name in COMMANDS):
+            links = folder / os.path.realpath(place).replace(os.sep, "_")
+            if not links.exists():
+                links.mkdir()
+                for program in os.scandir(place):
+                    if program.name not in COMMANDS:
+                        (links / program.name).symlink_to(os.path.join(place, program.name))
+            place = str(links)
+        places.append(place)
+    return os.pathsep.join(places)
 
 
 def eventually(condition: Callable[[], Any]) -> Any:

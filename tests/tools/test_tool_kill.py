@@ -54,7 +54,7 @@ def numbers(total: int, is_short: bool) -> list[int]:
     return sorted({*range(1, total + 1, 13), *range(total - 2, total + 1)}) if is_short else list(range(1, total + 1))
 
 
-@pytest.mark.parametrize("is_short", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("is_short", [True, pytest.param(False, marks=pytest.mark.exhaustive)])
 def test_a_killed_add_leaves_all_or_nothing(
     stash: StashUnderTest, upstream: Path, tmp_path: Path, is_short: bool
 ) -> None:
@@ -93,7 +93,7 @@ def test_a_killed_add_leaves_all_or_nothing(
     assert outcomes["nothing"] and outcomes["all"]
 
 
-@pytest.mark.parametrize("is_short", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("is_short", [True, pytest.param(False, marks=pytest.mark.exhaustive)])
 def test_a_killed_remove_loses_nothing(stash: StashUnderTest, upstream: Path, tmp_path: Path, is_short: bool) -> None:
     adding.add(as_stash(stash), "plain", str(upstream), make_environment=False, report=no_report)
     tool = stash.root / "tools" / "plain"
@@ -143,7 +143,7 @@ def test_a_killed_remove_loses_nothing(stash: StashUnderTest, upstream: Path, tm
     assert outcomes["nothing"] and outcomes["all"]
 
 
-@pytest.mark.parametrize("is_short", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("is_short", [True, pytest.param(False, marks=pytest.mark.exhaustive)])
 def test_a_killed_restore_leaves_all_or_nothing(
     stash: StashUnderTest, upstream: Path, tmp_path: Path, is_short: bool
 ) -> None:
@@ -179,7 +179,7 @@ def test_a_killed_restore_leaves_all_or_nothing(
     assert outcomes["nothing"] and outcomes["all"]
 
 
-@pytest.mark.parametrize("is_short", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("is_short", [True, pytest.param(False, marks=pytest.mark.exhaustive)])
 def test_a_killed_update_leaves_all_or_nothing(
     stash: StashUnderTest, upstream: Path, tmp_path: Path, is_short: bool
 ) -> None:
@@ -217,7 +217,7 @@ def test_a_killed_update_leaves_all_or_nothing(
     assert outcomes["nothing"] and outcomes["all"]
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_kills_while_the_killed_is_undone(stash: StashUnderTest, upstream: Path, tmp_path: Path) -> None:
     def add() -> None:
         adding.add(as_stash(stash), "plain", str(upstream), make_environment=False, report=no_report)
@@ -252,7 +252,7 @@ def is_of_no_matter(key: str) -> bool:
     return key != inner and (inner.startswith(("objects/", "hooks/")) or inner in ("FETCH_HEAD",))
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("whole_group", [False, True], ids=["one process", "its whole group"])
 def test_kills_at_random_moments(stash: StashUnderTest, upstream: Path, tmp_path: Path, whole_group: bool) -> None:
     chance = random.Random(4)

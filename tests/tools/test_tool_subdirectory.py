@@ -551,7 +551,7 @@ def update_of_all(stash: StashUnderTest, upstream: Path) -> None:
 
 
 @pytest.mark.parametrize("act", [in_checkout, new, registration_alone, update_of_all])
-@pytest.mark.parametrize("is_short", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("is_short", [True, pytest.param(False, marks=pytest.mark.exhaustive)])
 def test_killed_at_any_moment(
     both: StashUnderTest,
     upstream: Path,
