@@ -42,7 +42,7 @@ from experimentstash.code.snapshots import Snapshot
 from experimentstash.record import attempts, records
 from experimentstash.record.records import Code, Supervisor
 from experimentstash.stash.layout import Stash, new_token
-from experimentstash.stash.schema import EnvironmentKind, ToolConfig
+from experimentstash.stash.schema import ToolConfig
 
 PATCH = "tool.patch"
 _TREE, _ENVIRONMENTS, _CONFIGS, _USERS = "tree", "environments", "configs", "users"
@@ -81,13 +81,13 @@ class Frozen:
             environment = replace(environment, interpreter=interpreter)
         return replace(tool, call=call, environment=environment)
 
-    def search_path(self, kind: EnvironmentKind, python: Path | None) -> list[Path]:
+    def search_path(self, python: Path | None, *, is_foreign: bool) -> list[Path]:
         """Return where Python must look before it looks into its environment.
 
-        In one that somebody else has made, the tool may be installed in editable mode: that is the live code.
-        StashError if it is in a way that no search path goes before.
+        In one that somebody else has made (``is_foreign``), the tool may be installed in editable mode: that is the
+        live code. StashError if it is in a way that no search path goes before.
         """
-        if kind is not EnvironmentKind.interpreter or python is None:
+        if not is_foreign or python is None:
             return []
         root = toplevel(self.live) or self.live
         inside, others = editable.places(python, root)

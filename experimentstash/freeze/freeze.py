@@ -41,7 +41,7 @@ from experimentstash.freeze.calling import arguments
 from experimentstash.freeze.calls import Calling
 from experimentstash.freeze.environment import recipes
 from experimentstash.freeze.environment import store as environments
-from experimentstash.freeze.environment.recipes import Recipe
+from experimentstash.freeze.environment.kinds.kind import Recipe
 from experimentstash.freeze.toolpath import tool_directory
 from experimentstash.record import objective, records, run_places, transitions
 from experimentstash.record.records import Apart, Code, Command, Run, State
@@ -535,7 +535,9 @@ def _basis(request: Request) -> Basis:
     program = _program(entry, directory, interpreter, request)
     where = directory if tool.path else installed.modules_of(directory)
     calling = calls.complete(tool.call, where, entry.words)
-    search_path = [] if request.frozen is None else request.frozen.search_path(recipe.kind, interpreter)
+    search_path = (
+        [] if request.frozen is None else request.frozen.search_path(interpreter, is_foreign=recipe.is_foreign)
+    )
     return Basis(tool, directory, entry, recipe, interpreter, program, pin, calling, search_path)
 
 

@@ -612,7 +612,7 @@ def _make_environment(
 ) -> Path | None:
     """Make the tool's environment, and return its interpreter; None if it has none."""
     recipe = registrations.recipe(stash, name, registrations.read(stash, name), directory)
-    if recipe.kind in (EnvironmentKind.none, EnvironmentKind.interpreter):
+    if recipe.directory is None:
         return environments.interpreter(recipe)
     transaction.create(stash.environments / name)
     try:

@@ -23,7 +23,6 @@ from experimentstash.code import pins
 from experimentstash.freeze.environment import store as environments
 from experimentstash.freeze.toolpath import tool_directory
 from experimentstash.stash.layout import Stash
-from experimentstash.stash.schema import EnvironmentKind
 from experimentstash.tools import places, registrations, subdirectories
 from experimentstash.tools.places import Place
 from experimentstash.tools.transaction import Report, Transaction, begin, exclusive
@@ -384,7 +383,7 @@ def _changed(before: dict[str, str | None], after: dict[str, str | None]) -> lis
 def _sync_environment(transaction: Transaction, stash: Stash, name: str, report: Report) -> bool:
     config = registrations.read(stash, name)
     recipe = registrations.recipe(stash, name, config, tool_directory(stash, name, config))
-    if recipe.kind in (EnvironmentKind.none, EnvironmentKind.interpreter) or environments.is_ready(recipe):
+    if recipe.directory is None or environments.is_ready(recipe):
         return False
     assert recipe.directory is not None
     transaction.create(recipe.directory)

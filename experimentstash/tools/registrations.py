@@ -14,7 +14,7 @@ from experimentstash.base.patterns import regex
 from experimentstash.base.yaml_files import YamlError, text_of
 from experimentstash.freeze.environment import recipes
 from experimentstash.freeze.environment import store as environments
-from experimentstash.freeze.environment.recipes import Recipe
+from experimentstash.freeze.environment.kinds.kind import Recipe
 from experimentstash.stash import entrypoints
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.schema import MISSING, ToolConfig, Unresolved

@@ -24,7 +24,7 @@ from experimentstash.base.yaml_files import YamlError
 from experimentstash.code.worktrees import shared_paths
 from experimentstash.freeze import calls
 from experimentstash.freeze.environment import store as environments
-from experimentstash.freeze.environment.recipes import Recipe
+from experimentstash.freeze.environment.kinds.kind import Recipe
 from experimentstash.freeze.freeze import NOT_HANDED_OVER, Plan, Request
 from experimentstash.freeze.program import missing_program
 from experimentstash.freeze.toolpath import tool_directory

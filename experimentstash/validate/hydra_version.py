@@ -7,8 +7,8 @@ import re
 import shlex
 from pathlib import Path
 
-from experimentstash.freeze.environment.recipes import Recipe
-from experimentstash.stash.schema import CallStyle, EnvironmentKind
+from experimentstash.freeze.environment.kinds.kind import Recipe
+from experimentstash.stash.schema import CallStyle
 from experimentstash.validate.checks import Problem, Severity
 
 _FIRST_WITHOUT = (3, 14)
@@ -40,7 +40,7 @@ def check_hydra(recipe: Recipe) -> list[Problem]:
 def _packages(recipe: Recipe) -> list[Path]:
     """Return the folders of packages of a tool's environment, as far as it has been made."""
     prefix = recipe.directory
-    if recipe.kind is EnvironmentKind.interpreter and recipe.file is not None:
+    if recipe.is_foreign and recipe.file is not None:
         prefix = Path(os.path.abspath(recipe.file)).parent.parent
     return [] if prefix is None else sorted(prefix.glob("lib/python3*/site-packages"))
 

@@ -19,7 +19,7 @@ from experimentstash.code.worktrees import Frozen
 from experimentstash.launch.resume import reopen
 from experimentstash.record import records
 from experimentstash.record.records import Command, Run, State
-from experimentstash.stash.schema import CallConfig, EnvironmentKind, ToolConfig
+from experimentstash.stash.schema import CallConfig, ToolConfig
 from tests.code.test_provenance import files
 from tests.code.test_snapshots import FILE_PROTOCOL, user_sees
 from tests.testing.made_once import made_once, same_place
@@ -202,8 +202,8 @@ def test_a_foreign_interpreter_is_the_checkouts_own_and_looks_into_the_frozen_co
     settings.environment.interpreter = sys.executable
     assert frozen.adapted(settings).environment.interpreter == sys.executable
     python = Path(sys.executable)
-    assert frozen.search_path(EnvironmentKind.pyproject, python) == []
-    assert frozen.search_path(EnvironmentKind.interpreter, python) == [frozen.directory]
+    assert frozen.search_path(python, is_foreign=False) == []
+    assert frozen.search_path(python, is_foreign=True) == [frozen.directory]
 
 
 def test_killed_at_any_moment_it_is_made_again(stash: StashUnderTest, tool: Path) -> None:

@@ -21,10 +21,9 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.output import is_terminal
 from experimentstash.base.patterns import regex
 from experimentstash.base.process import clean_environment, run
-from experimentstash.freeze.environment import build_traces, declarations, poetry, uv_errors
-from experimentstash.freeze.environment.recipes import Recipe
+from experimentstash.freeze.environment import build_traces, declarations, uv_errors
+from experimentstash.freeze.environment.kinds.kind import Recipe
 from experimentstash.record import records
-from experimentstash.stash.schema import EnvironmentKind
 
 READY_MARK = "experimentstash.json"
 
@@ -79,7 +78,7 @@ def _version(recipe: Recipe) -> str | None:
     """Return the version of a recipe's Python; None if it has none, or doesn't say."""
     python = interpreter(recipe)
     version = _venv_says("version(?:_info)?", python.parent.parent) if python else None
-    if python and version is None and recipe.kind is EnvironmentKind.interpreter:
+    if python and version is None and recipe.is_foreign:
         asked = [str(python), "-c", "import platform; print(platform.python_version())"]
         version = run(asked, env=clean_environment(), check=False, timeout=60).stdout.strip() or None
     return version
@@ -88,7 +87,7 @@ def _version(recipe: Recipe) -> str | None:
 def refuse_other_python(recipe: Recipe) -> None:
     """Raise StashError if a tool's interpreter is another Python than its `python_version` asks for."""
     wanted = recipe.tool.python_version
-    if recipe.kind is not EnvironmentKind.interpreter or not wanted:
+    if not recipe.is_foreign or not wanted:
         return
     version = _version(recipe)
     if version is not None and is_python(version, wanted):
@@ -199,9 +198,7 @@ class _Uv:
     def _advice(self, said: str) -> str:
         recipe = self.recipe
         if "needs to be updated" in said:
-            is_script = recipe.kind is EnvironmentKind.script
-            which = ("--script", recipe.file) if is_script else ("--directory", recipe.project)
-            return f"bring the lock file up to date: {shlex.join(['uv', 'lock', *map(str, which)])}"
+            return f"bring the lock file up to date: {shlex.join(['uv', 'lock', *recipe.way.words_to_lock(recipe)])}"
         return uv_errors.advice(
             said,
             is_offline="UV_OFFLINE" in self.environment,
@@ -225,30 +222,11 @@ def _find_uv() -> str:
 
 def _install(recipe: Recipe, directory: Path, uv: _Uv) -> None:
     """Run uv until the environment is complete, then set the ready mark."""
-    tool, wanted, place = recipe.tool, recipe.tool.environment, str(directory)
     python = ["--python", str(directory / "bin" / "python")]
-    version = ["--python", tool.python_version] if tool.python_version else []
-    locked = ["--locked"] if recipe.lock_path else []
-    extras = [word for extra in wanted.extras for word in ("--extra", extra)]
-    groups = [word for group in wanted.groups for word in ("--group", group)]
-    what: list[str] = []
-    packages = list(tool.dependencies)
-    if recipe.kind is EnvironmentKind.script:
-        uv("sync", "--script", str(recipe.file), "--active", *locked, *version, VIRTUAL_ENV=place)
-    elif locked:
-        uv("sync", *locked, "--no-dev", *extras, *groups, *version, UV_PROJECT_ENVIRONMENT=place)
-    else:
-        # Without a pyproject.toml of its own a tool isn't part of the project (the stash, say) that it lies in.
-        alone = [] if (recipe.project / "pyproject.toml").exists() else ["--no-project"]
-        uv("venv", "--quiet", *alone, *version, place)
-        if recipe.kind is EnvironmentKind.pyproject:
-            what = [*_project(recipe, extras), *groups]
-            packages += _declared(recipe)
-        elif recipe.file:
-            what = ["-r", str(recipe.file)]
+    what, packages = recipe.way.make(recipe, directory, uv)
     what += [word for each in recipe.requirements for word in ("-r", str(each))]
-    if what or packages:
-        uv("pip", "install", *python, *what, "--", *packages)
+    if what or packages or recipe.tool.dependencies:
+        uv("pip", "install", *python, *what, "--", *recipe.tool.dependencies, *packages)
     mark = {
         "python": _venv_says("version_info", directory),
         "uv": _venv_says("uv", directory),
@@ -259,23 +237,6 @@ def _install(recipe: Recipe, directory: Path, uv: _Uv) -> None:
         "packages": uv("pip", "freeze", *python).splitlines(),
     }
     files.write_atomically(directory / READY_MARK, json.dumps(mark, indent=2) + "\n")
-
-
-def _project(recipe: Recipe, extras: list[str]) -> list[str]:
-    """Return what tells `uv pip install` to install the project, editable, or what it declares if it is no package."""
-    if declarations.is_package(recipe.project):
-        chosen = ",".join(recipe.tool.environment.extras)
-        return ["--editable", f".[{chosen}]" if chosen else "."]
-    has_project = "project" in declarations.toml(recipe.project / "pyproject.toml")
-    return ["-r", "pyproject.toml", *extras] if has_project else []
-
-
-def _declared(recipe: Recipe) -> list[str]:
-    """Return what a project that is no package declares in ways that uv doesn't read."""
-    if declarations.is_package(recipe.project):
-        return []
-    data, extras = declarations.toml(recipe.project / "pyproject.toml"), recipe.tool.environment.extras
-    return [*poetry.requirements(data, extras), *declarations.of_setup_cfg(recipe.project, extras)]
 
 
 @contextlib.contextmanager
