@@ -41,6 +41,8 @@ MOST_OUTPUT = 1 << 28
 _END = 1 << 20
 # Seconds that a command has for its own end once we are interrupted: one that is apart, and any other.
 _A_MOMENT, _A_BLINK = 2.0, 0.25
+# Seconds to wait for the rest of what is said once a command has ended: what it left behind may go on for hours.
+_A_REST = 1.0
 
 
 class CommandError(StashError):
@@ -73,12 +75,14 @@ def run(
     pass_fds: Sequence[int] = (),
     is_apart: bool = False,
     is_ours: bool = False,
+    grace: float | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end; ``timeout`` in seconds.
 
     With ``show_progress`` its stderr also goes to ours as it comes, and is a terminal if ours is one (for slow commands
     that draw a progress bar). ``pass_fds`` are file descriptors that it inherits. One that ``is_apart`` doesn't
-    hear of Ctrl-C at our terminal, and has a moment to come to its own end when we are interrupted. What it makes is as
+    hear of Ctrl-C at our terminal, and has a moment to come to its own end when we are interrupted. With ``grace``, in
+    seconds, it is told to end when we are interrupted or its time is over, and has so long for it. What it makes is as
     open to others as the user wants it, or if ``is_ours`` as `permissions` says.
     Raises CommandError for a non-zero exit code (if ``check``) or a command that can't be started, KeyboardInterrupt if
     Ctrl-C ended it.
@@ -92,6 +96,7 @@ def run(
                 given=None if stdin is None else stdin.encode("utf-8", "surrogateescape"),
                 timeout=timeout,
                 is_apart=is_apart,
+                grace=grace,
                 cwd=cwd,
                 env=None if env is None else dict(env),
                 stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
@@ -121,16 +126,27 @@ def run(
 
 
 def _run(
-    argv: list[str], *, given: bytes | None, timeout: float | None, is_apart: bool, **options: Any
+    argv: list[str],
+    *,
+    given: bytes | None,
+    timeout: float | None,
+    is_apart: bool,
+    grace: float | None,
+    **options: Any,
 ) -> subprocess.CompletedProcess[bytes]:
     """Do what subprocess.run does, with a bound on the output; what is apart isn't cut off in the middle."""
     with subprocess.Popen(argv, start_new_session=is_apart, **options) as process:
         try:
             stdout, stderr = _exchange(process, given, timeout)
         except BaseException as error:
-            if not isinstance(error, (subprocess.TimeoutExpired, TooMuchError)):
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(_A_MOMENT if is_apart else _A_BLINK)
+            if grace is not None:
+                process.terminate()
+            elif isinstance(error, (subprocess.TimeoutExpired, TooMuchError)):
+                grace = 0.0
+            else:
+                grace = _A_MOMENT if is_apart else _A_BLINK
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(grace)
             process.kill()
             raise
     return subprocess.CompletedProcess(argv, process.returncode, stdout, stderr)
@@ -147,10 +163,17 @@ def _exchange(process: subprocess.Popen[bytes], given: bytes | None, timeout: fl
         if process.stdin is not None:
             selector.register(process.stdin, selectors.EVENT_WRITE, (process.stdin, None))
         rest = memoryview(given or b"")
+        ended = None
         while selector.get_map():
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
                 raise subprocess.TimeoutExpired(process.args, timeout or 0)
+            if process.stdout is not None and process.stdout.closed:  # so it has ended, or is about to
+                if process.poll() is not None:
+                    ended = ended or time.monotonic()
+                    if time.monotonic() - ended > _A_REST:
+                        break  # something that it has started holds its stderr open
+                left = min(_A_BLINK, _A_BLINK if left is None else left)
             for key, _ in selector.select(left):
                 stream, kept = key.data
                 if kept is None:

@@ -9,12 +9,11 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from experimentstash import __version__
-from experimentstash.adapters.git import command
+from experimentstash.adapters.git.gitconfig import origin
 from experimentstash.adapters.git.root import toplevel
 from experimentstash.adapters.git.status import status_of
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.names import remote_problem
-from experimentstash.base.process import run
 
 _NAME = "experimentstash"
 
@@ -74,8 +73,7 @@ def _of_directory(directory: Path) -> Installation:
 
 def _remote(directory: Path) -> str | None:
     """Return where others get a repository from; None if that is nowhere."""
-    asked = ["git", "config", "--get", "remote.origin.url"]
-    url = _plain(run(asked, cwd=directory, env=command.environment(), check=False).stdout.strip())
+    url = _plain(origin(directory) or "")
     return url if url and remote_problem(url) is None else None
 
 

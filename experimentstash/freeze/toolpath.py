@@ -6,18 +6,13 @@ import os
 import shlex
 from pathlib import Path
 
+from experimentstash.adapters.git.gitconfig import paths_seen
 from experimentstash.adapters.git.gitindex import gitlinks
 from experimentstash.adapters.git.root import toplevel
 from experimentstash.adapters.python import installed
-from experimentstash.base import files
 from experimentstash.base.errors import StashError
-from experimentstash.base.names import inner_path_problem
-from experimentstash.base.patterns import regex
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.schema import ToolConfig
-
-# A path in .gitmodules, without asking git: every run looks.
-_DECLARED = regex(r"(?m)^[ \t]*path[ \t]*=[ \t]*\"?(.*?)\"?[ \t]*$")
 
 
 def tool_directory(stash: Stash, name: str, tool: ToolConfig, *, is_needed: bool = True) -> Path:
@@ -92,7 +87,7 @@ def _refuse_missing_submodule(stash: Stash, registration: str, directory: Path) 
     """Refuse a directory in a submodule, or in one of that, which isn't checked out: git knows nothing of it there."""
     root = toplevel(stash.root)
     while root is not None:
-        path = next((each for each in declared(root) if directory.is_relative_to(root / each)), None)
+        path = next((each for each in paths_seen(root) if directory.is_relative_to(root / each)), None)
         if path is None:
             return
         if not (root / path / ".git").exists() and path in gitlinks(root):
@@ -111,12 +106,3 @@ def update_command(stash: Stash, root: Path, path: str) -> str:
         return f"git submodule update --init --recursive {shlex.quote(os.path.relpath(root / path, stash.root))}"
     inside = shlex.quote(os.path.relpath(root, stash.root))
     return f"git -C {inside} submodule update --init --recursive {shlex.quote(path)}"
-
-
-def declared(root: Path) -> list[str]:
-    """Return the paths that .gitmodules of the checkout at ``root`` declares, as it is written there."""
-    try:
-        text = files.read_text(root / ".gitmodules", errors="surrogateescape")
-    except OSError:
-        return []
-    return [path for path in _DECLARED.findall(text) if inner_path_problem(path) is None]

@@ -18,11 +18,10 @@ import re
 import shutil
 import stat
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from experimentstash.adapters.git import checkouts, submodules
+from experimentstash.adapters.git import checkouts, gitindex, objects, submodules
 from experimentstash.adapters.git.command import bare, git
 from experimentstash.adapters.git.gitindex import GITLINK, Entry
 from experimentstash.adapters.git.superproject import Superproject
@@ -208,8 +207,7 @@ def _on_the_remote(place: Path, url: str | None, neutral: Path) -> list[str] | N
     if asked.code:
         return None
     names = sorted({line.partition("\t")[0] for line in asked.text.splitlines()})
-    checked = bare(place, "cat-file", "--batch-check", stdin="".join(f"{name}\n" for name in names).encode()).text
-    return [line.split()[0] for line in checked.splitlines() if not line.endswith("missing")]
+    return [name for name, kind in objects.kinds(place, names, is_bare=True).items() if kind is not None]
 
 
 def _bundle(folder: Path, place: Path, known: list[str]) -> bool:
@@ -225,25 +223,23 @@ def _bundle(folder: Path, place: Path, known: list[str]) -> bool:
         shutil.copy2(place / "shallow", scratch / "shallow")
     listed = bare(place, "for-each-ref", "--format=%(objectname)").text.split()
     names = ("HEAD", "ORIG_HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge/orig-head")
-    asked = "".join(f"{name}\n" for name in names).encode()
+    asked = "".join(f"{name}\n" for name in names)
     listed += bare(place, "cat-file", "--batch-check=%(objectname)", stdin=asked, check=False).text.split()
     for log in (place / "logs").rglob("*") if (place / "logs").is_dir() else ():
         if log.is_file():
             for line in log.read_bytes().splitlines():
                 listed += [word.decode("ascii", "replace") for word in line.split(b" ")[:2]]
     wanted = sorted({name for name in listed if re.fullmatch("[0-9a-f]{40,64}", name) and name.strip("0")} - {*known})
-    checked = git(scratch, "cat-file", "--batch-check", stdin="".join(f"{name}\n" for name in wanted).encode()).text
-    existing = [line.split()[0] for line in checked.splitlines() if not line.endswith("missing")]
-    tags = [line for line in checked.splitlines() if " tag " in line]
+    kinds = objects.kinds(scratch, wanted)
+    existing = [name for name, kind in kinds.items() if kind is not None]
     existing += _staged(place, scratch)
     lines = "".join(f"create {_KEPT}/{number} {name}\n" for number, name in enumerate(existing))
-    git(scratch, "update-ref", "--stdin", stdin=lines.encode())
-    without = [f"^{name}" for name in known]
+    git(scratch, "update-ref", "--stdin", stdin=lines)
     found = False
     if existing:
-        arguments = "".join(f"{line}\n" for line in without).encode()
+        arguments = "".join(f"^{name}\n" for name in known)
         new = git(scratch, "rev-list", "--max-count=1", "--stdin", "--all", stdin=arguments)
-        found = bool(new.out or tags)
+        found = bool(new.out) or "tag" in kinds.values()
         if found:
             git(scratch, "bundle", "create", "--quiet", folder / "objects.bundle", "--stdin", "--all", stdin=arguments)
     shutil.rmtree(scratch)
@@ -254,14 +250,14 @@ def _staged(place: Path, scratch: Path) -> list[str]:
     """Return a commit that holds the staged files which are in no commit."""
     if not (place / "index").exists():
         return []
-    listed = bare(place, "ls-files", "--stage", "-z").out.decode("utf-8", "surrogateescape").split("\0")
-    staged = {item.split(" ")[1] for item in listed if item and not item.startswith(GITLINK)}
-    committed = bare(place, "ls-tree", "-r", "--full-tree", "HEAD", check=False).text.splitlines()
-    staged -= {line.partition("\t")[0].split(" ")[2] for line in committed}
+    listed = gitindex.entries_in(bare(place, "ls-files", "--stage", "-z"))
+    staged = {name for _, mode, name in listed if mode != GITLINK}
+    committed = bare(place, "ls-tree", "-r", "-z", "--full-tree", "HEAD", check=False)
+    staged -= {name for _, _, _, name in objects.tree_in(committed)}
     if not staged:
         return []
     lines = "".join(f"100644 blob {name}\t{name}\0" for name in sorted(staged))
-    tree = git(scratch, "mktree", "-z", "--missing", stdin=lines.encode()).text
+    tree = git(scratch, "mktree", "-z", "--missing", stdin=lines).text
     identity = {f"GIT_{who}_{what}": "experimentstash" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
     return [git(scratch, "commit-tree", tree, "-m", "staged files", variables=identity).text]
 
@@ -277,12 +273,12 @@ def _save_files(
     for path in repositories:
         prefix = f"{path}/" if path else ""
         work = work_in(tree / path)
-        tracked = git(tree / path, "ls-files", "-z").out.decode("utf-8", "surrogateescape").split("\0")
-        flagged = git(tree / path, "ls-files", "-v", "-z").out.decode("utf-8", "surrogateescape").split("\0")
+        tracked = git(tree / path, "ls-files", "-z").items
+        flagged = git(tree / path, "ls-files", "-v", "-z").items
         # Lower case: assume-unchanged; S: skip-worktree. `git status` doesn't look at them.
         unseen = {item[2:] for item in flagged if item[:1].islower() or item[:1] == "S"}
         staged = set(_staged_paths(tree / path))
-        as_committed |= {prefix + name for name in tracked if name} - {
+        as_committed |= {prefix + name for name in tracked} - {
             prefix + name for name in (*work.changed, *unseen, *staged)
         }
         absent += [
@@ -309,9 +305,9 @@ def _save_files(
             _link(str(tree / path), str(target / path))
 
 
-def _staged_paths(tree: Path) -> Iterator[str]:
-    listed = git(tree, "diff", "--cached", "--name-only", "--no-renames", "--ignore-submodules", "-z", check=False).out
-    yield from (name for name in listed.decode("utf-8", "surrogateescape").split("\0") if name)
+def _staged_paths(tree: Path) -> list[str]:
+    words = ["--cached", "--name-only", "--no-renames", "--ignore-submodules", "-z"]
+    return git(tree, "diff", *words, check=False).items
 
 
 def _is_git_file(tree: Path, path: str, repositories: list[str]) -> bool:
@@ -339,4 +335,4 @@ def _save_patches(folder: Path, tree: Path, repositories: list[str]) -> None:
             if patch:
                 folder.mkdir(exist_ok=True)
                 label = f"{path.replace('/', '-')}-" if path else ""
-                (folder / f"{label}{name}.patch").write_bytes(patch)
+                (folder / f"{label}{name}.patch").write_bytes(patch.encode("utf-8", "surrogateescape"))

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from experimentstash.adapters.git.command import bare, git
-from experimentstash.adapters.git.gitindex import MODES
+from experimentstash.adapters.git.gitconfig import settings_in
+from experimentstash.adapters.git.gitindex import MODES, entries_in
 from experimentstash.base import files
 from experimentstash.base.errors import StashError
 from experimentstash.base.names import inner_path_problem, transport_problem
@@ -116,12 +117,11 @@ def copy_file(source: Path, target: Path) -> None:
 
 def check_index(place: Path) -> None:
     """Refuse an index whose paths would lead out of the checkout."""
-    for item in bare(place, "ls-files", "--stage", "-z").out.split(b"\0"):
-        head, _, path = item.decode("utf-8", "surrogateescape").partition("\t")
-        if item and (problem := inner_path_problem(path)):
+    for path, mode, _ in entries_in(bare(place, "ls-files", "--stage", "-z")):
+        if problem := inner_path_problem(path):
             raise StashError(f"The index in the backup holds the path {path!a}: {problem}.")
-        if item and head.split(" ")[0] not in MODES:
-            raise StashError(f"The index in the backup holds {path!a} with the mode {head.split(' ')[0]}.")
+        if mode not in MODES:
+            raise StashError(f"The index in the backup holds {path!a} with the mode {mode}.")
 
 
 # --- configuration ---------------------------------------------------------------------------------------------------
@@ -164,11 +164,9 @@ def _general(key: str) -> str:
 def _listed(file: Path) -> Pairs:
     if not os.path.lexists(file):
         return []
-    content = files.read_regular(file, _MOST_BYTES)
-    done = git(file.parent, "config", "-z", "--no-includes", "-f", "-", "--list", stdin=content)
-    found = done.out.decode("utf-8", "surrogateescape").split("\0")
-    pairs = (item.partition("\n") for item in found if item)
-    return [(key, value if separator else "true") for key, separator, value in pairs]
+    text = files.read_regular(file, _MOST_BYTES).decode("utf-8", "surrogateescape")
+    listed = git(file.parent, "config", "-z", "--no-includes", "-f", "-", "--list", stdin=text)
+    return [(key, "true" if value is None else value) for key, value in settings_in(listed)]
 
 
 def _take_config(source: Path, target: Path, *, keep_worktree: bool) -> list[str]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from experimentstash.adapters.git import gitconfig, gitindex, worktree
-from experimentstash.adapters.git.command import git
+from experimentstash.adapters.git import checkouts, gitconfig, gitindex, worktree
 from experimentstash.adapters.git.gitindex import GITLINK
 from experimentstash.adapters.git.superproject import Superproject
 from experimentstash.base.errors import StashError
@@ -123,8 +122,8 @@ def _belongs_to(tree: Path, place: Path) -> bool:
     """Tell whether ``tree`` is a checkout of the repository in ``place``."""
     if not (tree / ".git").is_file() or tree.is_symlink():
         return False
-    done = git(tree, "rev-parse", "--absolute-git-dir", check=False)
-    return done.code == 0 and Path(done.text).resolve() == place.resolve()
+    repository = checkouts.repository_of(tree)
+    return repository is not None and repository.resolve() == place.resolve()
 
 
 def _clear_directory(transaction: Transaction, stash: Stash, tool: str, tree: Path, report: Report) -> None:

@@ -122,7 +122,7 @@ def _show(stash: Stash, name: str, directories: Mapping[str, Path]) -> Tool:
         facts.update(checkout=None if root == directory else stash.relative(root), shares_with=others)
         try:
             commit, branch = checkouts.head(root)
-            url = git(root, "config", "--get", "remote.origin.url", check=False).text or None
+            url = gitconfig.origin(root)
             facts.update(commit=commit, branch=branch, url=url, work=tuple(work_in(root).describe()))
         except CommandError as error:
             facts.update(problem=error.message)
@@ -203,7 +203,7 @@ def update(
         _refuse_dirty(tree, name)
         before, before_branch = checkouts.head(tree)
         assert before is not None
-        url = git(tree, "config", "--get", "remote.origin.url", check=False).text
+        url = gitconfig.origin(tree) or ""
         is_local = remote_problem(url) is not None
         with begin(stash, project, "update", name, report) as transaction:
             report(f"fetching {url} …")

@@ -8,8 +8,7 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 
-from experimentstash.adapters.git import checkouts, gitconfig, gitindex, submodules, superproject, worktree
-from experimentstash.adapters.git.command import git
+from experimentstash.adapters.git import checkouts, gitconfig, gitindex, objects, submodules, superproject, worktree
 from experimentstash.adapters.git.gitindex import GITLINK, Entry
 from experimentstash.adapters.git.superproject import Superproject
 from experimentstash.adapters.git.work import Work, work_in
@@ -313,7 +312,7 @@ def _settings(project: Superproject, folder: Path, backup: Backup) -> dict[str, 
     """Return the tool's section of .gitmodules as it was, none if it had none. StashError if it makes no sense."""
     if backup.gitmodules_before is None:
         return {}
-    settings = gitconfig.sections(project, _encoded(backup.gitmodules_before)).get(backup.module, {})
+    settings = gitconfig.sections(project, backup.gitmodules_before).get(backup.module, {})
     problem = None
     if settings.get("path", backup.path) != backup.path:
         problem = f"the path {settings['path']!a}, but the tool was in {backup.path!a}"
@@ -353,11 +352,9 @@ def _encoded(text: str) -> bytes:
 def _existing(project: Superproject, entries: list[Entry]) -> list[Entry]:
     """Return the entries with objects that are there: git may have thrown away what was staged and never committed."""
     found = []
-    asked = "".join(f"{each.object}\n" for each in entries if _is_file(each)).encode()
-    said = git(project.root, "cat-file", "--batch-check", stdin=asked).text.splitlines()
-    missing = {line.split()[0] for line in said if line.endswith("missing")}
+    kinds = objects.kinds(project.root, [str(each.object) for each in entries if _is_file(each)])
     for entry in entries:
-        if _is_file(entry) and entry.object in missing:
+        if _is_file(entry) and kinds[str(entry.object)] is None:
             path = project.root / entry.path
             if path.is_symlink():
                 content = os.fsencode(os.readlink(path))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from experimentstash.adapters.git import checkouts, gitconfig, gitindex
+from experimentstash.adapters.git import checkouts, gitconfig, gitindex, objects
 from experimentstash.adapters.git.command import git
 from experimentstash.adapters.git.gitindex import GITLINK
 from experimentstash.adapters.git.superproject import Superproject
@@ -65,11 +65,8 @@ def refuse_missing(repository: Path, commit: str, inner: str) -> None:
 
 
 def _entries(repository: Path, commit: str, above: str) -> Iterator[tuple[str, str]]:
-    listed = git(repository, "ls-tree", "-z", "--full-tree", f"{commit}:{above}").out
-    for item in listed.decode("utf-8", "surrogateescape").split("\0"):
-        if item:
-            fields, _, name = item.partition("\t")
-            yield name, fields.split(" ")[1]
+    listed = git(repository, "ls-tree", "-z", "--full-tree", f"{commit}:{above}")
+    return ((name, kind) for name, _, kind, _ in objects.tree_in(listed))
 
 
 def refuse_links(checkout: Path, inner: str) -> None:

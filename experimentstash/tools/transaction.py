@@ -214,9 +214,8 @@ class Transaction:
 
     def _undo_checkout(self, done: dict[str, Any], report: Report, backups: Path) -> None:
         tree = Path(done["tree"])
-        asked = git(tree, "rev-parse", "--absolute-git-dir", check=False)
-        place = Path(asked.text)
-        if asked.code or place.resolve() == self.project.git_directory.resolve():
+        place = checkouts.repository_of(tree)
+        if place is None or place.resolve() == self.project.git_directory.resolve():
             report(f"{tree} is no longer a checkout of its own: it is left as it is")
             return
         for name in ("index.lock", "HEAD.lock"):

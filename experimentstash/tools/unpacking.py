@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from experimentstash.adapters.git import objects
 from experimentstash.adapters.git.command import bare, git
 from experimentstash.adapters.git.gitindex import MODES
 from experimentstash.base import files, typed
@@ -357,8 +358,7 @@ def _mend_references(place: Path, repository: Repository) -> None:
     listed = bare(place, "for-each-ref", "--format=%(objectname) %(refname)", check=False).text.splitlines()
     names = [line.split(" ", 1) for line in listed]
     wanted = [name for name, _ in names] + ([repository.commit] if repository.commit else [])
-    checked = bare(place, "cat-file", "--batch-check", stdin="".join(f"{name}\n" for name in wanted).encode()).text
-    missing = {line.split()[0] for line in checked.splitlines() if line.endswith("missing")}
+    missing = {name for name, kind in objects.kinds(place, wanted, is_bare=True).items() if kind is None}
     for name, reference in names:
         if name in missing and reference.startswith("refs/remotes/"):
             bare(place, "update-ref", "--no-deref", "-d", reference)

@@ -103,8 +103,14 @@ def led_elsewhere(tree: Path, module: Path) -> Path | None:
     """Return the repository of a checkout that lies neither in it nor where the submodule's is kept; None otherwise."""
     if not (tree / ".git").is_file() or tree.is_symlink():
         return None
+    repository = repository_of(tree)
+    return None if repository is None or repository.resolve() == module.resolve() else repository
+
+
+def repository_of(tree: Path) -> Path | None:
+    """Return the repository that git finds from a checkout; None if it finds none."""
     done = git(tree, "rev-parse", "--absolute-git-dir", check=False)
-    return None if done.code or Path(done.text).resolve() == module.resolve() else Path(done.text)
+    return None if done.code else Path(done.text)
 
 
 def lfs_pointers(tree: Path) -> int:
@@ -112,10 +118,10 @@ def lfs_pointers(tree: Path) -> int:
     if not any((tree / name).exists() for name in (".gitattributes", ".lfsconfig")):
         return 0
     count = 0
-    for path in git(tree, "ls-files", "-z").out.split(b"\0"):
+    for path in git(tree, "ls-files", "-z").items:
         with contextlib.suppress(OSError):
-            file = os.path.join(os.fsencode(tree), path)
-            if path and os.path.isfile(file) and os.path.getsize(file) < 1024:
+            file = os.path.join(tree, path)
+            if os.path.isfile(file) and os.path.getsize(file) < 1024:
                 with open(file, "rb") as stream:
                     count += stream.read(len(_LFS_POINTER)) == _LFS_POINTER
     return count

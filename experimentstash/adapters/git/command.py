@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
-import subprocess
 import sys
-import tempfile
-import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from subprocess import DEVNULL, PIPE, Popen
-from typing import IO
 
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import EXIT_NOT_FOUND
 from experimentstash.base.failpoints import step
 from experimentstash.base.patterns import regex
-from experimentstash.base.process import CommandError, TooMuchError, keep_end, run, take, which
+from experimentstash.base.process import CommandError, run, which
 
 # These say where git's own programs, settings and keys are; the others would point it at another repository.
 _KEPT = ("GIT_EXEC_PATH", "GIT_SSH", "GIT_SSH_COMMAND", "GIT_SSL_CAINFO", "GIT_SSL_NO_VERIFY", "GIT_ASKPASS")
@@ -59,7 +53,7 @@ _LISTING = {"--list", "--get", "--get-regexp"}
 _PATIENCE = 10.0
 
 # A snapshot is taken on the side: no program of the user's is started for it, and no background work outlives it.
-ON_THE_SIDE = tuple(
+_ON_THE_SIDE = tuple(
     word
     for setting in (
         "core.hooksPath=/dev/null",
@@ -112,25 +106,45 @@ def environment() -> dict[str, str]:
     return {**kept, "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_REPLACE_OBJECTS": "1", **_IN_ENGLISH}
 
 
+@dataclass(frozen=True)
+class Done:
+    """What a git command said."""
+
+    code: int
+    out: str
+    error: str
+
+    @property
+    def text(self) -> str:
+        """What it said, without the line ends after it."""
+        return self.out.rstrip("\n")
+
+    @property
+    def items(self) -> list[str]:
+        """What it listed with ``-z``."""
+        return [item for item in self.out.split("\0") if item]
+
+
 def ask(
     words: Sequence[str],
     root: Path,
     *,
     variables: Mapping[str, str] | None = None,
     stdin: str | None = None,
+    check: bool = True,
     also: Collection[int] = (),
     pass_fds: Sequence[int] = (),
-) -> subprocess.CompletedProcess[str]:
-    """Ask git in ``root``. GitError for any exit code but 0 and those in ``also``, which say no."""
+) -> Done:
+    """Ask git in ``root``. GitError for any exit code but 0 and those in ``also``, which say no, if ``check``."""
     argv = ["git", *words]
     env = {**environment(), **(variables or {})}
     try:
         done = run(argv, cwd=root, env=env, stdin=stdin, check=False, pass_fds=pass_fds)
     except CommandError as error:
         raise GitError(argv, error.returncode, error.stdout, error.stderr, root) from error
-    if done.returncode not in (0, *also):
+    if check and done.returncode not in (0, *also):
         raise GitError(argv, done.returncode, done.stdout, done.stderr, root)
-    return done
+    return Done(done.returncode, done.stdout, done.stderr)
 
 
 def quietly(
@@ -138,127 +152,70 @@ def quietly(
     *words: str,
     stdin: str | None = None,
     variables: Mapping[str, str] | None = None,
+    check: bool = True,
     pass_fds: Sequence[int] = (),
 ) -> str:
     """Have git do something on the side in the repository of ``root``; return what it says."""
-    words = (*ON_THE_SIDE, *words)
-    return ask(words, root, variables=variables, stdin=stdin, pass_fds=pass_fds).stdout.strip()
-
-
-@dataclass(frozen=True)
-class Done:
-    """What a git command said."""
-
-    code: int
-    out: bytes
-    error: str
-
-    @property
-    def text(self) -> str:
-        return self.out.decode("utf-8", "surrogateescape").rstrip("\n")
+    words = (*_ON_THE_SIDE, *words)
+    return ask(words, root, variables=variables, stdin=stdin, check=check, pass_fds=pass_fds).out.strip()
 
 
 def git(
     directory: Path,
     *words: str | Path,
-    stdin: bytes | None = None,
+    stdin: str | None = None,
     check: bool = True,
-    variables: dict[str, str] | None = None,
-    settings: dict[str, str] | None = None,
+    variables: Mapping[str, str] | None = None,
+    settings: Mapping[str, str] | None = None,
     show_progress: bool = False,
     patience: float | None = None,
     mend: str | None = None,
 ) -> Done:
     """Run git in ``directory`` to its end, or for ``patience`` seconds. Raises CommandError, unless ``check`` is false.
 
-    If we are interrupted, git is told to stop and waited for; if we are killed, the kernel tells it, unless all that
-    it does is to look.
+    No setting of a foreign repository has it start a program. If we are interrupted, git is told to stop and waited
+    for; if we are killed, the kernel tells it, unless all that it does is to look.
     """
     if which("git") is None:
         raise GitError(["git"], EXIT_NOT_FOUND, "", "", directory)
-    step(f"git {next((str(word) for word in words if not str(word).startswith('-')), '')}")
+    step(f"git {_verb(words)}")
     chosen = {**_SETTINGS, **(settings or {})}
     options = [word for key, value in chosen.items() for word in ("-c", f"{key}={value}")]
-    command = ["git", "-C", str(directory), *options, *map(str, words)]
     guard = [] if _only_looks(words) or which("setpriv") is None else ["setpriv", "--pdeathsig", "TERM"]
-    with _spooled(stdin) as stream:
-        try:
-            process = Popen(
-                [*guard, *command],
-                stdin=stream or DEVNULL,
-                stdout=PIPE,
-                stderr=PIPE,
-                env={**environment(), **({} if sys.stdin and sys.stdin.isatty() else _unasked()), **(variables or {})},
-            )
-        except OSError as error:
-            raise CommandError(command, 127, "", str(error)) from error
-        assert process.stdout is not None and process.stderr is not None
-        out, shown = bytearray(), bytearray()
-        copier = threading.Thread(target=_copy, args=(process.stderr, shown, show_progress), daemon=True)
-        copier.start()
-        watchdog = threading.Timer(patience or 0, process.terminate)
-        if patience is not None:
-            watchdog.start()
-        try:
-            while take(process.stdout.fileno(), out):
-                pass
-            code = process.wait()
-            copier.join(_PATIENCE)
-        except BaseException as error:
-            process.terminate()
-            with contextlib.suppress(Exception):
-                process.wait(_PATIENCE)
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-            if isinstance(error, TooMuchError):
-                raise CommandError(command, 1, "", str(error)) from error
+    try:
+        done = run(
+            [*guard, "git", "-C", str(directory), *options, *map(str, words)],
+            env={**environment(), **({} if sys.stdin and sys.stdin.isatty() else _unasked()), **(variables or {})},
+            stdin=stdin,
+            check=False,
+            show_progress=show_progress,
+            timeout=patience,
+            grace=_PATIENCE,
+            is_ours=True,
+        )
+    except CommandError as error:
+        if check or not error.is_without_answer:
             raise
-        finally:
-            watchdog.cancel()
-            process.stdout.close()
-            if not copier.is_alive():  # something that git has started may still hold it open
-                process.stderr.close()
-    done = Done(code, bytes(out), shown.decode("utf-8", "replace"))
-    if check and code != 0:
+        return Done(error.returncode, error.stdout, error.stderr)
+    if check and done.returncode != 0:
         brief = ["git", "-C", str(directory), *map(str, words)]
-        raise explained(CommandError(brief, code, done.text, _last_states(done.error), mend), directory)
-    return done
+        raise explained(CommandError(brief, done.returncode, done.stdout, done.stderr, mend), directory)
+    return Done(done.returncode, done.stdout, done.stderr)
 
 
-def bare(place: Path, *words: str, stdin: bytes | None = None, check: bool = True) -> Done:
+def bare(place: Path, *words: str, stdin: str | None = None, check: bool = True) -> Done:
     """Ask a git directory whose checkout may be missing or elsewhere."""
     return git(place, f"--git-dir={place}", f"--work-tree={place}", *words, stdin=stdin, check=check)
 
 
 def _only_looks(words: Sequence[str | Path]) -> bool:
     """Tell whether git writes nothing, and comes to its end by itself."""
-    verb = next((str(word) for word in words if not str(word).startswith("-")), "")
+    verb = _verb(words)
     return verb in _LOOKING or (verb == "config" and not _LISTING.isdisjoint(map(str, words)))
 
 
-@contextlib.contextmanager
-def _spooled(stdin: bytes | None) -> Iterator[IO[bytes] | None]:
-    if stdin is None:
-        yield None
-        return
-    with tempfile.TemporaryFile() as stream:
-        stream.write(stdin)
-        stream.seek(0)
-        yield stream
-
-
-def _copy(source: IO[bytes], kept: bytearray, is_shown: bool) -> None:
-    with contextlib.suppress(OSError, ValueError):
-        while chunk := os.read(source.fileno(), 65536):
-            keep_end(kept, chunk)
-            if is_shown:
-                os.write(2, chunk)
-
-
-def _last_states(text: str) -> str:
-    """Return what is left of a progress display in the end."""
-    return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
+def _verb(words: Sequence[str | Path]) -> str:
+    return next((str(word) for word in words if not str(word).startswith("-")), "")
 
 
 def _unasked() -> dict[str, str]:
@@ -269,7 +226,7 @@ def _unasked() -> dict[str, str]:
 
 def path_of(root: Path, name: str) -> str:
     """Return where a file of git's own lies, relative to ``root`` if it isn't absolute."""
-    return ask(["rev-parse", "--git-path", name], root).stdout.rstrip("\n")
+    return ask(["rev-parse", "--git-path", name], root).text
 
 
 def initialise(root: Path) -> None:

@@ -9,12 +9,11 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from experimentstash.adapters.git.command import ask, environment, git
+from experimentstash.adapters.git.command import Done, ask, git
 from experimentstash.adapters.git.superproject import Superproject
 from experimentstash.base import files
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
-from experimentstash.base.process import run
 
 GITLINK = "160000"
 # All that an entry of an index can be.
@@ -33,21 +32,18 @@ class Entry:
 
 def gitlinks(root: Path) -> dict[str, str]:
     """Return the submodules in the index of the checkout at ``root``: path → commit."""
-    listed = ask(["ls-files", "--stage", "-z"], root).stdout
-    entries = (entry.partition("\t") for entry in listed.split("\0") if entry.startswith("160000 "))
-    return {path: fields.split(" ")[1] for fields, _, path in entries}
+    listed = entries_in(ask(["ls-files", "--stage", "-z"], root))
+    return {path: name for path, mode, name in listed if mode == GITLINK}
 
 
 def tracked(root: Path, paths: Sequence[str]) -> list[str]:
     """Return the files in the index at these paths and below them."""
-    listed = ask(["--literal-pathspecs", "ls-files", "-z", "--", *paths], root).stdout
-    return [path for path in listed.split("\0") if path]
+    return ask(["--literal-pathspecs", "ls-files", "-z", "--", *paths], root).items
 
 
 def deleted(root: Path) -> list[str]:
     """Return the tracked files that aren't there."""
-    listed = run(["git", "ls-files", "-z", "--deleted"], cwd=root, env=environment(), check=False).stdout
-    return list(dict.fromkeys(path for path in listed.split("\0") if path))
+    return list(dict.fromkeys(ask(["ls-files", "-z", "--deleted"], root, check=False).items))
 
 
 def index_entries(project: Superproject, paths: Iterable[str]) -> list[Entry]:
@@ -55,27 +51,30 @@ def index_entries(project: Superproject, paths: Iterable[str]) -> list[Entry]:
     wanted = list(paths)
     if not wanted:
         return []
-    listed = git(project.root, "--literal-pathspecs", "ls-files", "--stage", "-z", "--", *wanted).out
-    found = []
-    for item in listed.decode("utf-8", "surrogateescape").split("\0"):
-        if item:
-            head, _, path = item.partition("\t")
-            mode, name, _ = head.split(" ")
-            found.append(Entry(path, mode, name))
-    return found
+    listed = git(project.root, "--literal-pathspecs", "ls-files", "--stage", "-z", "--", *wanted)
+    return [Entry(path, mode, name) for path, mode, name in entries_in(listed)]
+
+
+def entries_in(listed: Done) -> Iterator[tuple[str, str, str]]:
+    """Yield path, mode and object of what `ls-files --stage -z` lists."""
+    for item in listed.items:
+        fields, _, path = item.partition("\t")
+        mode, name, _ = fields.split(" ")
+        yield path, mode, name
 
 
 def set_index(project: Superproject, entries: Iterable[Entry]) -> None:
     """Put these entries into the index, all at once."""
     lines = [f"{each.mode or '0'} {each.object or _NO_OBJECT}\t{each.path}\0" for each in entries]
     if lines:
-        text = "".join(lines).encode("utf-8", "surrogateescape")
-        git(project.root, "update-index", "-z", "--index-info", stdin=text)
+        git(project.root, "update-index", "-z", "--index-info", stdin="".join(lines))
 
 
 def store(project: Superproject, path: str, content: bytes) -> Entry:
     """Put a file's content into the object store and return the entry for the index."""
-    stored = git(project.root, "hash-object", "-w", "--stdin", "--path", path, stdin=content).text
+    stored = git(
+        project.root, "hash-object", "-w", "--stdin", "--path", path, stdin=content.decode("utf-8", "surrogateescape")
+    ).text
     return Entry(path, "100644", stored)
 
 
@@ -109,10 +108,9 @@ def looking_everywhere(root: Path) -> Iterator[dict[str, str]]:
 
 def passed_over(root: Path) -> list[str]:
     """Return the files that git doesn't look at; a sparse checkout's, which aren't there, are not among them."""
-    listed = ask(["ls-files", "-v", "-z"], root).stdout.split("\0")
     return [
         item[2:]
-        for item in listed
+        for item in ask(["ls-files", "-v", "-z"], root).items
         if item[:1].islower() or (item[:1] == "S" and os.path.lexists(os.path.join(root, item[2:])))
     ]
 

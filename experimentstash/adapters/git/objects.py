@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from experimentstash.adapters.git.command import GitError, ask, environment, git
+from experimentstash.adapters.git.command import Done, GitError, ask, bare, git
 from experimentstash.base.errors import StashError
 from experimentstash.base.patterns import regex
-from experimentstash.base.process import run
 
 # What git says where a name stands for nothing; else it has an answer to nothing.
 _NO_OBJECT = regex(
@@ -32,9 +31,9 @@ def object_type(root: Path, name: str) -> str | None:
 def _named(words: Sequence[str], root: Path) -> str | None:
     """Return what git says of a name; None if it stands for nothing."""
     done = ask(words, root, also=[1, 128])
-    if done.returncode == 128 and done.stderr.strip() and not _NO_OBJECT.search(done.stderr):
-        raise GitError(["git", *words], done.returncode, done.stdout, done.stderr, root)
-    return done.stdout.strip() if done.returncode == 0 else None
+    if done.code == 128 and done.error.strip() and not _NO_OBJECT.search(done.error):
+        raise GitError(["git", *words], done.code, done.out, done.error, root)
+    return done.out.strip() if done.code == 0 else None
 
 
 def commit_named(root: Path, name: str) -> str | None:
@@ -48,20 +47,20 @@ def commit_named(root: Path, name: str) -> str | None:
     ours = ("-c", "core.warnAmbiguousRefs=true", "-c", "protocol.allow=never")
     words = [*ours, "rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}"]
     done = ask(words, root, variables={"LANGUAGE": ""}, also=[1, 128])
-    if done.returncode == 128 and not _NO_OBJECT.search(done.stderr) and "is ambiguous" not in done.stderr:
-        raise GitError(["git", *words], done.returncode, done.stdout, done.stderr, root)
-    commit = done.stdout.strip()
-    others = "is ambiguous" in done.stderr
+    others = "is ambiguous" in done.error
+    if done.code == 128 and not _NO_OBJECT.search(done.error) and not others:
+        raise GitError(["git", *words], done.code, done.out, done.error, root)
+    commit = done.out.strip()
     if commit and re.fullmatch("[0-9a-f]{4,39}", name.lower()) and not commit.startswith(name.lower()):
         # A reference that is called like the beginning of a hash.
-        listed = ask(["rev-parse", f"--disambiguate={name}"], root).stdout
+        listed = ask(["rev-parse", f"--disambiguate={name}"], root).out
         others = any(object_at(root, f"{each}^{{commit}}") for each in listed.split())
     if others:
         raise StashError(
             f"{name!r} stands for several commits in {root}.",
             f"write the whole hash (git -C {shlex.quote(str(root))} log --all), or refs/heads/… or refs/tags/…",
         )
-    return commit if done.returncode == 0 and commit else None
+    return commit if done.code == 0 and commit else None
 
 
 def links_in(root: Path, commit: str, path: str = "") -> dict[str, str]:
@@ -75,36 +74,50 @@ def links_in(root: Path, commit: str, path: str = "") -> dict[str, str]:
         commit,
         *(["--", path] if path else []),
     ]
-    listed = ask(words, root).stdout
-    entries = (entry.partition("\t") for entry in listed.split("\0") if entry.startswith("160000 "))
-    return {name: fields.split(" ")[2] for fields, _, name in entries}
+    return {name: found for name, _, kind, found in tree_in(ask(words, root)) if kind == "commit"}
 
 
 def is_incomplete(root: Path, commit: str) -> bool:
     """Tell whether a partial clone lacks files of a commit, which git would fetch when it checks it out."""
     asked = ["config", "--get-regexp", r"^(extensions\.partialclone|remote\..*\.promisor)$"]
-    if not ask(asked, root, also=[1]).stdout:
+    if not ask(asked, root, also=[1]).out:
         return False
-    words = ["git", "-c", "protocol.allow=never", "rev-list", "--objects", "--missing=print", "--no-walk", commit]
-    done = run(words, cwd=root, env=environment(), check=False)
-    return done.returncode != 0 or any(line.startswith("?") for line in done.stdout.splitlines())
+    words = ["-c", "protocol.allow=never", "rev-list", "--objects", "--missing=print", "--no-walk", commit]
+    done = ask(words, root, check=False)
+    return done.code != 0 or any(line.startswith("?") for line in done.out.splitlines())
 
 
 def files_of(directory: Path, commit: str) -> dict[str, str]:
     """Return the files of a commit: path → object."""
-    listed = git(directory, "ls-tree", "-r", "-z", "--full-tree", commit).out.decode("utf-8", "surrogateescape")
-    items = [item.partition("\t") for item in listed.split("\0") if item]
-    return {path: description.split(" ")[2] for description, _, path in items}
+    listed = git(directory, "ls-tree", "-r", "-z", "--full-tree", commit)
+    return {path: found for path, _, _, found in tree_in(listed)}
 
 
-def blobs(directory: Path, names: Sequence[str]) -> list[bytes]:
+def tree_in(listed: Done) -> Iterator[tuple[str, str, str, str]]:
+    """Yield path, mode, kind and object of what `ls-tree -z` lists."""
+    for item in listed.items:
+        fields, _, path = item.partition("\t")
+        mode, kind, name = fields.split(" ")
+        yield path, mode, kind, name
+
+
+def blobs(directory: Path, names: Sequence[str]) -> list[str]:
+    """Return the contents of these objects."""
     if not names:
         return []
-    out = git(directory, "cat-file", "--batch", stdin="".join(f"{name}\n" for name in names).encode()).out
-    found, position = [], 0
+    said = git(directory, "cat-file", "--batch", stdin="".join(f"{name}\n" for name in names)).out
+    out, found, position = said.encode("utf-8", "surrogateescape"), [], 0
     for _ in names:
         end = out.index(b"\n", position)
         size = int(out[position:end].split()[-1])
-        found.append(out[end + 1 : end + 1 + size])
+        found.append(out[end + 1 : end + 1 + size].decode("utf-8", "surrogateescape"))
         position = end + 1 + size + 1
     return found
+
+
+def kinds(directory: Path, names: Iterable[str], *, is_bare: bool = False) -> dict[str, str | None]:
+    """Return what kind of object each of these is, by its name; None: there is none. ``is_bare``: a git directory."""
+    asked = "".join(f"{name}\n" for name in names)
+    done = (bare if is_bare else git)(directory, "cat-file", "--batch-check", stdin=asked)
+    lines = [line.split(" ") for line in done.text.splitlines()]
+    return {words[0]: None if words[-1] == "missing" else words[1] for words in lines}

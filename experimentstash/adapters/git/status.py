@@ -6,7 +6,7 @@ import contextlib
 import tempfile
 from pathlib import Path
 
-from experimentstash.adapters.git.command import GitError, ask
+from experimentstash.adapters.git.command import Done, GitError, ask
 from experimentstash.adapters.git.gitindex import copy_index, gitlinks, looking_everywhere, passed_over
 from experimentstash.adapters.git.root import toplevel
 from experimentstash.base.dataclass_light import dataclass, replace
@@ -38,12 +38,12 @@ def status_of(directory: Path) -> Status | None:
     words += ["--ignore-submodules=none"]
     try:
         with looking_everywhere(root) as variables:
-            said = ask(words, root, variables=variables).stdout
+            said = ask(words, root, variables=variables)
     except GitError as error:
         if _NO_CHECKOUT in error.stderr:  # what is called .git there is nothing of the kind
             return None
         raise
-    return _with_nested(_parse_status(root, said))
+    return _with_nested(parsed(root, said))
 
 
 def _with_nested(found: Status) -> Status:
@@ -69,7 +69,8 @@ def known_status(directory: Path) -> Status | None:
         return None
 
 
-def _parse_status(root: Path, text: str) -> Status:
+def parsed(root: Path, said: Done) -> Status:
+    """Return what `status --porcelain=v2 --branch -z` says of the checkout at ``root``."""
     commit: str | None = None
     branch: str | None = None
     changed: list[str] = []
@@ -77,7 +78,7 @@ def _parse_status(root: Path, text: str) -> Status:
     littered: list[str] = []
     # The number of space-separated fields before the path, by the kind of an entry (git-status_of(1), porcelain v2).
     fields_before_path = {"1": 8, "u": 10}
-    for entry in text.split("\0"):
+    for entry in said.items:
         kind, _, rest = entry.partition(" ")
         if entry.startswith("# branch.oid "):
             commit = None if rest.endswith("(initial)") else entry.rpartition(" ")[2]
@@ -121,7 +122,7 @@ def difference(
         limits = (*(f":(top,literal){path}" for path in paths), *(f":(top,exclude,literal){path}" for path in without))
         pathspecs = ["--", *limits] if limits else []
         options = ["--binary", "--ignore-submodules=untracked", *_PLAIN, "--src-prefix=a/", "--dst-prefix=b/"]
-        return ask(["diff", *options, commit, *pathspecs], root, variables=variables).stdout
+        return ask(["diff", *options, commit, *pathspecs], root, variables=variables).out
 
 
 def changes(root: Path, old: str, new: str, path: str, shown_below: str = "") -> str:
@@ -131,18 +132,17 @@ def changes(root: Path, old: str, new: str, path: str, shown_below: str = "") ->
     """
     prefixes = (f"--src-prefix=a/{shown_below}", f"--dst-prefix=b/{shown_below}")
     options = ["--binary", "--ignore-submodules=none", *_PLAIN, *prefixes]
-    return ask(["diff", *options, old, new, "--", f":(top,literal){path}"], root).stdout
+    return ask(["diff", *options, old, new, "--", f":(top,literal){path}"], root).out
 
 
 def ignored(root: Path, paths: tuple[str, ...]) -> set[str]:
     """Return which of these paths git ignores, whether they exist or not."""
     asked = ["check-ignore", "-z", "--no-index", "--stdin"]
-    said = ask(asked, root, stdin="\0".join(paths), also=[1]).stdout
-    return {path for path in said.split("\0") if path}
+    return {*ask(asked, root, stdin="\0".join(paths), also=[1]).items}
 
 
 def unseen(root: Path, path: str) -> list[str]:
     """Return what git ignores at ``path`` and below; of a directory all of which is ignored only its name, with /."""
     words = ["ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z"]
-    listed = ask([*words, "--", f":(top,literal){path}"], root).stdout
+    listed = ask([*words, "--", f":(top,literal){path}"], root).out
     return [name for name in listed.split("\0") if name]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from experimentstash.adapters.git.checkouts import head
 from experimentstash.adapters.git.command import git
-from experimentstash.adapters.git.gitconfig import sections_of
-from experimentstash.adapters.git.gitindex import GITLINK
+from experimentstash.adapters.git.gitconfig import sections_in, settings_in
+from experimentstash.adapters.git.gitindex import GITLINK, entries_in
 from experimentstash.adapters.git.nested import LeftOut, leaving_out
 from experimentstash.adapters.git.untrusted import hostile, inspect
 from experimentstash.base.errors import StashError
@@ -25,8 +26,8 @@ def left_out(tree: Path) -> LeftOut:
 def _passed_over(tree: Path) -> list[str]:
     """Return the paths of the submodules that a checkout's own settings tell git not to fetch."""
     listed = git(tree, "config", "--local", "-z", "--get-regexp", r"^submodule\..*\.update$", check=False)
-    names = [name for name, settings in sections_of(listed).items() if settings.get("update") == "none"]
-    declared = sections_of(git(tree, "config", "-z", "-f", ".gitmodules", "--list", check=False)) if names else {}
+    names = [name for name, settings in sections_in(listed).items() if settings.get("update") == "none"]
+    declared = sections_in(git(tree, "config", "-z", "-f", ".gitmodules", "--list", check=False)) if names else {}
     return [declared.get(name, {}).get("path", name) for name in names]
 
 
@@ -37,22 +38,20 @@ def check_out_nested(
 
     Those ``without`` which it is to be aren't, and git is told so. StashError names one that can't be fetched.
     """
-    listed = git(tree, "ls-files", "--stage", "-z").out.decode("utf-8", "surrogateescape")
-    tracked = [item.partition("\t")[2] for item in listed.split("\0") if item.startswith(GITLINK)]
+    tracked = [*_links(tree)]
     if not tracked or not (tree / ".gitmodules").is_file() or head(tree)[0] is None:
         return
     git(tree, "submodule", "--quiet", "init")
-    declared = sections_of(git(tree, "config", "-z", "-f", ".gitmodules", "--list"))
+    declared = sections_in(git(tree, "config", "-z", "-f", ".gitmodules", "--list"))
     names = {settings.get("path", name): name for name, settings in declared.items()}
     skipped = [path for path in tracked if prefix + path in without]
     for path in skipped:
         git(tree, "config", f"submodule.{names.get(path, path)}.update", "none")
         without.found.append(prefix + path)
     ignored = {f"submodule.{names.get(path, path)}.url" for path in skipped}
-    for item in git(tree, "config", "--local", "-z", "--list").out.decode("utf-8", "surrogateescape").split("\0"):
-        key, _, value = item.partition("\n")
+    for key, value in settings_in(git(tree, "config", "--local", "-z", "--list")):
         if re.fullmatch(r"submodule\..*\.url", key, re.DOTALL) and key not in ignored:  # relative ones are resolved now
-            problem = remote_problem(value)
+            problem = remote_problem(value or "")
             if problem:
                 raise hostile(f"its submodule {key[10:-4]!a} has the URL {value!a}: {problem}")
     options = ["--progress"] if show_progress else ["--quiet"]
@@ -83,13 +82,15 @@ def nested_repositories(tree: Path) -> list[tuple[str, Path]]:
     found: list[tuple[str, Path]] = []
 
     def look(directory: Path, prefix: str) -> None:
-        listed = git(directory, "ls-files", "--stage", "-z").out.decode("utf-8", "surrogateescape")
-        for item in listed.split("\0"):
-            path = item.partition("\t")[2]
-            if item.startswith(GITLINK) and (directory / path / ".git").exists():
-                place = Path(git(directory / path, "rev-parse", "--absolute-git-dir").text)
-                found.append((prefix + path, place))
+        for path in _links(directory):
+            if (directory / path / ".git").exists():
+                place = git(directory / path, "rev-parse", "--absolute-git-dir").text
+                found.append((prefix + path, Path(place)))
                 look(directory / path, f"{prefix}{path}/")
 
     look(tree, "")
     return found
+
+
+def _links(tree: Path) -> Iterator[str]:
+    return (path for path, mode, _ in entries_in(git(tree, "ls-files", "--stage", "-z")) if mode == GITLINK)

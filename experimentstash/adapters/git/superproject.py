@@ -39,9 +39,9 @@ def superproject(stash_root: Path) -> Superproject:
         raise StashError(
             f"The stash {stash_root} is not a git repository, and a tool is a git submodule.", f"git init {stash_root}"
         )
-    done = git(root, "rev-parse", "--absolute-git-dir")
+    place = git(root, "rev-parse", "--absolute-git-dir").text
     prefix = os.path.relpath(stash_root, root)
-    return Superproject(root, Path(done.text), "" if prefix == "." else f"{prefix}/")
+    return Superproject(root, Path(place), "" if prefix == "." else f"{prefix}/")
 
 
 def is_used_elsewhere(project: Superproject, name: str) -> bool:

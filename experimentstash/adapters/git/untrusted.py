@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from experimentstash.adapters.git.command import git
-from experimentstash.adapters.git.gitconfig import sections_of
+from experimentstash.adapters.git.gitconfig import sections_from
 from experimentstash.adapters.git.gitindex import GITLINK
 from experimentstash.adapters.git.nested import LeftOut, leaving_out
-from experimentstash.adapters.git.objects import blobs
+from experimentstash.adapters.git.objects import blobs, tree_in
 from experimentstash.base.errors import StashError
 from experimentstash.base.names import LinkMap, inner_path_problem, remote_problem
 
@@ -19,14 +19,9 @@ def inspect(directory: Path, commit: str, prefix: str, links: LinkMap, without: 
     ``prefix`` is where this repository lies inside the tool, ``links`` collects the links of all of them. Where a
     submodule that is left out comes from doesn't matter.
     """
-    listed = git(directory, "ls-tree", "-r", "-z", "--full-tree", commit).out
     symbolic: list[tuple[str, str]] = []
     gitlinks: set[str] = set()
-    for item in listed.decode("utf-8", "surrogateescape").split("\0"):
-        if not item:
-            continue
-        description, _, path = item.partition("\t")
-        mode, _, name = description.split(" ")
+    for path, mode, _, name in tree_in(git(directory, "ls-tree", "-r", "-z", "--full-tree", commit)):
         problem = inner_path_problem(path)
         if problem:
             raise hostile(f"it holds the path {prefix + path!a}: {problem}")
@@ -37,15 +32,14 @@ def inspect(directory: Path, commit: str, prefix: str, links: LinkMap, without: 
         elif mode == GITLINK:
             gitlinks.add(path)
     for (path, _), content in zip(symbolic, blobs(directory, [name for _, name in symbolic]), strict=True):
-        links.add(prefix + path, content.decode("utf-8", "surrogateescape"))
+        links.add(prefix + path, content)
     out = links.leading_out()
     if out:
         path, target = out[0]
         raise hostile(f"its symbolic link {path!a} leads out of it, to {target!a}")
     text = git(directory, "cat-file", "blob", f"{commit}:.gitmodules", check=False)
     if text.code == 0:
-        declared = sections_of(git(directory, "config", "-z", "-f", "-", "--list", stdin=text.out))
-        for name, settings in declared.items():
+        for name, settings in sections_from(directory, text.out).items():
             place = settings.get("path", "")
             _check_nested(name, settings, place in gitlinks and prefix + place not in without)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from experimentstash.adapters.git.checkouts import PINS, head
+from experimentstash.adapters.git.checkouts import PINS
 from experimentstash.adapters.git.command import git
 from experimentstash.adapters.git.gitindex import looking_everywhere
+from experimentstash.adapters.git.status import parsed
 from experimentstash.base.dataclass_light import dataclass
 
 
@@ -46,25 +47,16 @@ def _number(count: int, one: str, many: str | None = None) -> str:
 
 def work_in(tree: Path, path: str = "") -> Work:
     """Return what the repository of a checkout has that isn't on its remote, as far as it knows."""
-    words = ["status", "--porcelain=v2", "-z", "--untracked-files=all", "--no-renames", "--ignore-submodules=dirty"]
+    words = ["status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all", "--no-renames"]
     with looking_everywhere(tree) as variables:
-        out = git(tree, *words, variables=variables).out.decode("utf-8", "surrogateescape")
-    changed, untracked = [], []
-    fields = {"1": 8, "u": 10}
-    for entry in out.split("\0"):
-        kind = entry[:1]
-        if kind == "?":
-            untracked.append(entry[2:])
-        elif kind in fields:
-            changed.append(entry.split(" ", fields[kind])[-1])
+        found = parsed(tree, git(tree, *words, "--ignore-submodules=dirty", variables=variables))
     unpushed = []
     elsewhere = ["--not", "--remotes", "--tags", f"--glob={PINS}/*"]
-    commit, branch = head(tree)
     references = git(tree, "for-each-ref", "--format=%(refname)", "refs/heads", "refs/stash").text.splitlines()
-    if commit is not None:
+    if found.commit is not None:
         names = [name for name in references if name != "refs/stash"]
         if git(tree, "rev-list", "--max-count=1", "HEAD", "--branches", *elsewhere).out:
-            for name in [*names, *([] if branch else ["HEAD"])]:
+            for name in [*names, *([] if found.branch else ["HEAD"])]:
                 count = int(git(tree, "rev-list", "--count", name, *elsewhere).text)
                 if count:
                     shown = "the detached HEAD" if name == "HEAD" else name.removeprefix("refs/heads/")
@@ -82,4 +74,4 @@ def work_in(tree: Path, path: str = "") -> Work:
         "BISECT_LOG": "bisection",
     }
     operation = next((word for name, word in operations.items() if (place / name).exists()), None)
-    return Work(path, tuple(changed), tuple(untracked), tuple(unpushed), stashes, operation)
+    return Work(path, found.changed, found.untracked, tuple(unpushed), stashes, operation)

@@ -6,9 +6,8 @@ import contextlib
 import os
 from pathlib import Path
 
-from experimentstash.adapters.git.command import ON_THE_SIDE, environment, quietly
+from experimentstash.adapters.git.command import quietly
 from experimentstash.base import files
-from experimentstash.base.process import run
 
 
 def add_worktree(root: Path, directory: Path, commit: str, lock: int) -> None:
@@ -22,8 +21,7 @@ def add_worktree(root: Path, directory: Path, commit: str, lock: int) -> None:
 
 def remove_worktree(root: Path, directory: Path, lock: int) -> None:
     """Have the repository of ``root`` forget a worktree, and remove its directory if it is there; ``lock`` as above."""
-    words = ["worktree", "remove", "--force", "--force", str(directory)]
-    run(["git", *ON_THE_SIDE, *words], cwd=root, env=environment(), check=False, pass_fds=[lock])
+    quietly(root, "worktree", "remove", "--force", "--force", str(directory), check=False, pass_fds=[lock])
 
 
 def further_worktrees(repository: Path) -> list[Path]:
