@@ -21,7 +21,7 @@ from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.patterns import regex
 from experimentstash.compose.loader import pickled
 from experimentstash.stash import parameters
-from experimentstash.stash.schema import CallStyle, StashConfig
+from experimentstash.stash.schema import TOLD_THE_EXPERIMENT, CallStyle, StashConfig
 
 # submitit's launcher for SLURM, by the end of its name, and what its settings are called in `resources`.
 SUBMITIT_SLURM = ".submitit_launcher.SlurmLauncher"
@@ -166,14 +166,10 @@ def number_of(hydra: Any) -> int | None:
     return number if isinstance(number, int) else None
 
 
-# The styles that hand the experiment over without being told how.
-_HAND_OVER = (CallStyle.hydra, CallStyle.gin, CallStyle.sacred, CallStyle.ml_collections)
-
-
 def _is_heard(config: DictConfig, hydra: Any) -> bool:
     """Tell whether the tool is told of its experiment: by how it is called, or where an interpolation names it."""
     node = config._get_node("experiment")
-    if node is None or node._is_none() or config.tool.call.style in _HAND_OVER:
+    if node is None or node._is_none() or config.tool.call.style in TOLD_THE_EXPERIMENT:
         return True
     if config.tool.call.experiment is not None and config.tool.call.style is not CallStyle.arguments:
         return True

@@ -9,15 +9,11 @@ from typing import Any
 from experimentstash.base.dataclass_light import dataclass, field, replace
 from experimentstash.base.errors import StashError
 from experimentstash.freeze.calling import command_line, ways, words
+from experimentstash.freeze.calling.arguments import STYLES
 from experimentstash.freeze.declared import kinds, program
 from experimentstash.freeze.declared.kinds import Kind, Reading
 from experimentstash.freeze.declared.program import Program
 from experimentstash.stash.schema import CallConfig, CallStyle
-
-# Styles in which nothing of the tool's declarations is needed.
-_OWN_WORDS = (CallStyle.hydra, CallStyle.file, CallStyle.arguments)
-# What `options` writes is read by these, too.
-_ALIKE = (CallStyle.argparse, CallStyle.click)
 
 
 @dataclass(frozen=True)
@@ -33,10 +29,11 @@ class Calling:
 def complete(call: CallConfig, directory: Path, entrypoint: Sequence[str]) -> Calling:
     """Return how a tool is called, with the ways that its source declares where the registration says nothing."""
     has_words = len(entrypoint) > (2 if entrypoint[0] == "-m" else 1)
-    if call.style in _OWN_WORDS:
+    style = STYLES[call.style]
+    if not style.asks_the_source:
         return Calling(call, program.NOTHING, has_words)
     found = program.read(directory, entrypoint)
-    if found.style is not call.style and not (call.style is CallStyle.options and found.style in _ALIKE):
+    if found.style not in (call.style, *style.also_reads):
         return Calling(call, found, has_words)
     declared = {**{option.name: option.ways for option in found.declared.of_library}, **found.declared.ways}
     said = {command_line.canonical(str(key)): _names(way) for key, way in call.ways.items()}
@@ -58,8 +55,7 @@ def complete(call: CallConfig, directory: Path, entrypoint: Sequence[str]) -> Ca
 
 def _by(style: CallStyle, key: str) -> str:
     """Return the name under which a parameter is given for an option."""
-    is_own = style in (CallStyle.ml_collections, CallStyle.gin)  # its flags aren't what is in its configuration
-    return key if is_own else command_line.canonical(key)
+    return command_line.canonical(key) if STYLES[style].is_of_options else key
 
 
 def _left(call: CallConfig, said: Sequence[str]) -> list[str]:
@@ -107,7 +103,7 @@ def refuse_other_number(calling: Calling, params: Mapping[str, Any]) -> None:
 
 def refuse_other_type(calling: Calling, params: Mapping[str, Any]) -> None:
     """Refuse values that the tool would read as something else than they are, by the types that it declares."""
-    reading = _READINGS.get(calling.call.style, Reading.words)
+    reading = STYLES[calling.call.style].reading
     for key, value in _nodes(words.nested(params), ""):
         kind = calling.kinds.get(_by(calling.call.style, key))
         if kind is None or _is_said(calling.call, key, value):
@@ -153,9 +149,6 @@ def _can_be_said(way: Sequence[Any], value: Any) -> bool:
     if isinstance(value, Mapping):
         return bool({*way} & {*ways.WHOLE, *ways.MAPPING})
     return value != [] or "repeat" not in way
-
-
-_READINGS = {CallStyle.jsonargparse: Reading.yaml, CallStyle.pyrallis: Reading.exact}
 
 
 def _nodes(params: Mapping[Any, Any], path: str) -> Iterator[tuple[str, Any]]:
@@ -239,7 +232,7 @@ def doubtful(calling: Calling, params: Mapping[str, Any]) -> list[str]:
 
 def untyped(call: CallConfig, params: Mapping[str, Any]) -> list[str]:
     """Say which parameters the tool's own configuration file gives their type, which isn't read here."""
-    if call.style is not CallStyle.ml_collections:
+    if STYLES[call.style].knows_types:
         return []
     keys = [key for key, value in words.flat(params) if isinstance(value, (bool, list)) and not key.startswith("-")]
     unsure = [key for key in keys if key not in call.ways]

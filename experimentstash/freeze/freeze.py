@@ -48,7 +48,7 @@ from experimentstash.record.records import Apart, Code, Command, Run, State
 from experimentstash.stash import entrypoints, parameters
 from experimentstash.stash.entrypoints import Entrypoint
 from experimentstash.stash.layout import Stash
-from experimentstash.stash.schema import CallStyle, StashConfig, ToolConfig
+from experimentstash.stash.schema import StashConfig, ToolConfig
 
 if TYPE_CHECKING:
     from experimentstash.code.apart import Plot
@@ -255,7 +255,7 @@ def _parameters(config: StashConfig, request: Request) -> Mapping[Any, Any]:
             "keep one of them",
         ) from clash
     style = config.tool.call.style
-    if tree is config.params or style is CallStyle.hydra:
+    if tree is config.params or arguments.STYLES[style].has_marks:
         return tree
     marked = next((leaf for leaf in parameters.read(tree).values() if leaf.mark), None)
     if marked is not None:

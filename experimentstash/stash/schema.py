@@ -40,6 +40,10 @@ class CallStyle(Enum):
     arguments = "arguments"  # nothing but the organizer's `arguments`
 
 
+# The styles that hand the experiment over without being told how.
+TOLD_THE_EXPERIMENT = (CallStyle.hydra, CallStyle.gin, CallStyle.sacred, CallStyle.ml_collections)
+
+
 class ListStyle(Enum):
     """How lists reach a command line."""
 

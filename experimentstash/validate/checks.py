@@ -23,6 +23,7 @@ from experimentstash.base.patterns import regex
 from experimentstash.base.yaml_files import YamlError
 from experimentstash.code.worktrees import shared_paths
 from experimentstash.freeze import calls
+from experimentstash.freeze.calling.arguments import STYLES
 from experimentstash.freeze.environment import store as environments
 from experimentstash.freeze.environment.kinds.kind import Recipe
 from experimentstash.freeze.freeze import NOT_HANDED_OVER, Plan, Request
@@ -36,16 +37,6 @@ from experimentstash.tools import transaction
 _FILE_IN_FRONT = regex(
     r"(?P<where>conf/[^\n]+?\.yaml)(?:(?:, line (?P<line>\d+))?:| (?=adds|chooses|is)) ?(?P<what>.*)", re.DOTALL
 )
-
-
-_READ_BY_OPTIONS = {"subcommand", "experiment", "output", "ways", "lists", "booleans", "mappings", "nulls", "joined"}
-# What the other styles read of how a tool is called.
-_READ_BY = {
-    CallStyle.hydra: {"subcommand", "experiment", "output", "configs", "config_dir", "config_path"},
-    CallStyle.file: {"subcommand", "experiment", "output", "option", "format"},
-    CallStyle.gin: _READ_BY_OPTIONS | {"option"},
-    CallStyle.arguments: {"subcommand"},
-}
 
 
 class Severity(Enum):
@@ -400,7 +391,7 @@ def check_call(stash: Stash, name: str, call: CallConfig) -> list[Problem]:
     """Look for settings of how a tool is called that its style takes no notice of."""
     usual, where = CallConfig(), _registration(stash, name)
     given = {each for each, value in vars(call).items() if value != getattr(usual, each)}
-    idle = sorted(given - {"style"} - _READ_BY.get(call.style, _READ_BY_OPTIONS))
+    idle = sorted(given - {"style"} - {*STYLES[call.style].settings})
     what = "call.{}: it has no effect in the style " + call.style.value
     return [_warning("registration", what.format(each), where, f"remove `{each}:`") for each in idle]
 

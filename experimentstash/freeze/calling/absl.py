@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from experimentstash.base.errors import StashError
 from experimentstash.freeze.calling.command_line import Dialect
+from experimentstash.freeze.calling.style import Style, of_words
 from experimentstash.stash.schema import CallStyle
 
 
@@ -35,4 +36,4 @@ DIALECT = Dialect(
     negation=_negation,
     comma=comma,
 )
-arguments = DIALECT.arguments
+STYLE = Style(CallStyle.absl, of_words(DIALECT.arguments))

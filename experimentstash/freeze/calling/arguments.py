@@ -1,4 +1,4 @@
-"""From an experiment's parameters to the command-line arguments of its tool, in the dialect that the tool reads."""
+"""From an experiment's parameters to the command-line arguments of its tool, in the style that the tool reads."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experimentstash.base.dataclass_light import dataclass, field
 from experimentstash.freeze.calling import (
     absl,
     argparse,
+    bare,
     click,
     file,
     fire,
@@ -18,7 +18,6 @@ from experimentstash.freeze.calling import (
     hydra,
     jsonargparse,
     key_value,
-    literals,
     ml_collections,
     options,
     pyrallis,
@@ -28,36 +27,32 @@ from experimentstash.freeze.calling import (
     tyro,
     words,
 )
-from experimentstash.freeze.calling.command_line import subcommand
-from experimentstash.stash import parameters
+from experimentstash.freeze.calling.style import Arguments as Arguments
+from experimentstash.freeze.calling.style import Given, Style
 from experimentstash.stash.schema import CallConfig, CallStyle
 
-# Those that write words alone. The next one is a file more, and a line here.
-_COMMAND_LINES = {
-    CallStyle.options: options.arguments,
-    CallStyle.argparse: argparse.arguments,
-    CallStyle.click: click.arguments,
-    CallStyle.typer: typer.arguments,
-    CallStyle.tyro: tyro.arguments,
-    CallStyle.absl: absl.arguments,
-    CallStyle.ml_collections: ml_collections.arguments,
-    CallStyle.gin: gin.arguments,
-    CallStyle.fire: fire.arguments,
-    CallStyle.hf: hf.arguments,
-    CallStyle.jsonargparse: jsonargparse.arguments,
-    CallStyle.simple_parsing: simple_parsing.arguments,
-    CallStyle.pyrallis: pyrallis.arguments,
-    CallStyle.sacred: sacred.arguments,
-    CallStyle.key_value: key_value.arguments,
-}
-
-
-@dataclass(frozen=True)
-class Arguments:
-    """What a tool is called with."""
-
-    argv: tuple[str, ...]  # after the entrypoint
-    files: Mapping[str, str] = field(default_factory=dict)  # name in the run directory → text
+# The next one is a file more, and a line here.
+_EVERY = (
+    hydra.STYLE,
+    options.STYLE,
+    argparse.STYLE,
+    click.STYLE,
+    typer.STYLE,
+    tyro.STYLE,
+    absl.STYLE,
+    ml_collections.STYLE,
+    gin.STYLE,
+    fire.STYLE,
+    hf.STYLE,
+    jsonargparse.STYLE,
+    simple_parsing.STYLE,
+    pyrallis.STYLE,
+    sacred.STYLE,
+    key_value.STYLE,
+    file.STYLE,
+    bare.STYLE,
+)
+STYLES: Mapping[CallStyle, Style] = {each.name: each for each in _EVERY}
 
 
 def build(
@@ -79,16 +74,5 @@ def build(
     words.reject_nul("experiment", experiment or "")
     for text in extra:
         words.reject_nul("arguments", text)
-    if call.style in (CallStyle.hydra, CallStyle.arguments):
-        literals.refuse_settings(call)
-        literals.refuse_ways(call)
-    if call.style is CallStyle.hydra:
-        argv = hydra.arguments(call, experiment, params, run_directory, tool_directory, stash_root, extra)
-        return Arguments((*subcommand(call), *argv, *extra))
-    params = parameters.apart(params)
-    if call.style is CallStyle.file:
-        words_given, files = file.arguments(call, experiment, params, extra, run_directory)
-        return Arguments(tuple(words_given), files)
-    if call.style is CallStyle.arguments:
-        return Arguments((*subcommand(call), *extra))
-    return Arguments(tuple(_COMMAND_LINES[call.style](call, experiment, params, extra, run_directory)))
+    given = Given(call, experiment, params, extra, run_directory, tool_directory, stash_root)
+    return STYLES[call.style].write(given)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from experimentstash.freeze.calling import ways
 from experimentstash.freeze.calling.command_line import Dialect
+from experimentstash.freeze.calling.style import Style, of_words
 from experimentstash.stash.schema import CallStyle
 
 DIALECT = Dialect(style=CallStyle.click, possible=frozenset(ways.EVERY) - {"nonempty"}, has_short=True)
-arguments = DIALECT.arguments
+STYLE = Style(CallStyle.click, of_words(DIALECT.arguments))

@@ -9,7 +9,9 @@ from typing import Any
 
 from experimentstash.freeze.calling import literals, words
 from experimentstash.freeze.calling.command_line import subcommand
-from experimentstash.stash.schema import CallConfig, FileFormat
+from experimentstash.freeze.calling.style import Arguments, Given, Style
+from experimentstash.stash import parameters
+from experimentstash.stash.schema import CallConfig, CallStyle, FileFormat
 
 
 def arguments(
@@ -48,3 +50,17 @@ def _yaml(content: Mapping[str, Any]) -> str:
     number = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+\.?[0-9]*)(?:[eE][-+]?[0-9]+)?|0o[0-7]+")
     Dumper.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+.0123456789"))
     return str(yaml.dump(dict(content), Dumper=Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False))
+
+
+def _write(given: Given) -> Arguments:
+    params = parameters.apart(given.params)
+    argv, files = arguments(given.call, given.experiment, params, given.extra, given.run_directory)
+    return Arguments(tuple(argv), files)
+
+
+STYLE = Style(
+    CallStyle.file,
+    _write,
+    settings=("subcommand", "experiment", "output", "option", "format"),
+    asks_the_source=False,
+)

@@ -19,7 +19,8 @@ from experimentstash.freeze.calling.command_line import (
     refuse_twice,
     subcommand,
 )
-from experimentstash.stash.schema import CallConfig
+from experimentstash.freeze.calling.style import Style, of_words
+from experimentstash.stash.schema import CallConfig, CallStyle
 
 # Strings that fire reads as themselves.
 _BARE = regex(r"[A-Za-z_/][A-Za-z0-9_./-]*")
@@ -62,3 +63,6 @@ def _literal(value: Any, name: str) -> str:
     if isinstance(value, str) and _BARE.fullmatch(value) and value not in ("True", "False", "None"):
         return value
     return words.python_text(value, name)
+
+
+STYLE = Style(CallStyle.fire, of_words(arguments))

@@ -11,8 +11,9 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.patterns import regex
 from experimentstash.freeze.calling import absl, literals, ways, words
 from experimentstash.freeze.calling.command_line import canonical, given_options, refuse_bare, refuse_twice, subcommand
+from experimentstash.freeze.calling.style import OF_OPTIONS, Style, of_words
 from experimentstash.freeze.calling.ways import Way
-from experimentstash.stash.schema import CallConfig, ListStyle
+from experimentstash.stash.schema import CallConfig, CallStyle, ListStyle
 
 _KEY = regex(r"(?:[A-Za-z_]\w*/)*[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*", re.ASCII)
 
@@ -67,3 +68,6 @@ def _leaves(params: Mapping[Any, Any], given: Mapping[str, Way]) -> Iterator[tup
 
 def _own(call: CallConfig, key: str) -> dict[str, Any]:
     return {name: way for name, way in call.ways.items() if name == key}
+
+
+STYLE = Style(CallStyle.gin, of_words(arguments), settings=(*OF_OPTIONS, "option"), is_of_options=False)

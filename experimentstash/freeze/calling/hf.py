@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from experimentstash.freeze.calling.command_line import Dialect, only_text
+from experimentstash.freeze.calling.style import Style, of_words
 from experimentstash.stash.schema import CallStyle
 
 DIALECT = Dialect(
@@ -14,4 +15,4 @@ DIALECT = Dialect(
     separator="_",
     check_text=only_text,
 )
-arguments = DIALECT.arguments
+STYLE = Style(CallStyle.hf, of_words(DIALECT.arguments))

@@ -10,9 +10,11 @@ from typing import Any
 
 from experimentstash.base.errors import StashError
 from experimentstash.base.patterns import regex
-from experimentstash.freeze.calling import words
+from experimentstash.freeze.calling import literals, words
+from experimentstash.freeze.calling.command_line import subcommand
+from experimentstash.freeze.calling.style import Arguments, Given, Style
 from experimentstash.stash import parameters
-from experimentstash.stash.schema import CallConfig
+from experimentstash.stash.schema import CallConfig, CallStyle
 
 # Hydra's override grammar: https://hydra.cc/docs/1.3/advanced/override_grammar/basic/
 
@@ -192,3 +194,20 @@ def _hydra_key(key: Any, name: str) -> str:
             "rename it, or put it into a config file of the tool",
         )
     return re.sub(r"[\\()\[\]{}:=, \t]", r"\\\g<0>", key)
+
+
+def _write(given: Given) -> Arguments:
+    literals.refuse_settings(given.call)
+    literals.refuse_ways(given.call)
+    places = given.run_directory, given.tool_directory, given.stash_root
+    argv = arguments(given.call, given.experiment, given.params, *places, given.extra)
+    return Arguments((*subcommand(given.call), *argv, *given.extra))
+
+
+STYLE = Style(
+    CallStyle.hydra,
+    _write,
+    settings=("subcommand", "experiment", "output", "configs", "config_dir", "config_path"),
+    asks_the_source=False,
+    has_marks=True,
+)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from experimentstash.freeze.calling.command_line import Dialect, only_text
+from experimentstash.freeze.calling.style import Style, of_words
+from experimentstash.freeze.declared.kinds import Reading
 from experimentstash.stash.schema import CallStyle
 
 DIALECT = Dialect(
@@ -15,4 +17,4 @@ DIALECT = Dialect(
     abbreviates=True,
     check_text=only_text,
 )
-arguments = DIALECT.arguments
+STYLE = Style(CallStyle.jsonargparse, of_words(DIALECT.arguments), reading=Reading.yaml)

@@ -11,7 +11,8 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.patterns import regex
 from experimentstash.freeze.calling import literals, ways, words
 from experimentstash.freeze.calling.command_line import positional_experiment, subcommand
-from experimentstash.stash.schema import CallConfig
+from experimentstash.freeze.calling.style import Style, of_words
+from experimentstash.stash.schema import CallConfig, CallStyle
 
 _KEY = regex(r"[^\s=\[\].\0]+(?:\.[^\s=\[\].\0]+)*")
 
@@ -62,3 +63,6 @@ def _escaped(value: Any, name: str) -> Any:
     if value == "???":
         raise StashError(f"{name} is '???', which to OmegaConf means that it is still to be given.", "give it a value")
     return re.sub(r"(\\*)\$\{", r"\1\1\\${", value) if isinstance(value, str) else value
+
+
+STYLE = Style(CallStyle.key_value, of_words(arguments))

@@ -8,6 +8,7 @@ from typing import Any
 
 from experimentstash.base.dataclass_light import replace
 from experimentstash.freeze.calling.command_line import Dialect
+from experimentstash.freeze.calling.style import Style, of_words
 from experimentstash.stash.schema import CallConfig, CallStyle
 
 DIALECT = Dialect(
@@ -25,3 +26,6 @@ def arguments(
     config = call.experiment or "--config"
     named = replace(call, experiment=config)
     return DIALECT.arguments(named, experiment, params, extra, run_directory, prefix=f"{config.lstrip('-')}.")
+
+
+STYLE = Style(CallStyle.ml_collections, of_words(arguments), is_of_options=False, knows_types=False)

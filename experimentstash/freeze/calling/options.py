@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from experimentstash.freeze.calling import ways
 from experimentstash.freeze.calling.command_line import Dialect
+from experimentstash.freeze.calling.style import Style, of_words
 from experimentstash.stash.schema import CallStyle
 
 DIALECT = Dialect(
@@ -14,4 +15,4 @@ DIALECT = Dialect(
     abbreviates=True,
     has_short=True,
 )
-arguments = DIALECT.arguments
+STYLE = Style(CallStyle.options, of_words(DIALECT.arguments), also_reads=(CallStyle.argparse, CallStyle.click))

@@ -9,7 +9,8 @@ from typing import Any
 from experimentstash.base.errors import StashError
 from experimentstash.freeze.calling import literals, ways, words
 from experimentstash.freeze.calling.command_line import subcommand
-from experimentstash.stash.schema import CallConfig
+from experimentstash.freeze.calling.style import Style, of_words
+from experimentstash.stash.schema import CallConfig, CallStyle
 
 
 def arguments(
@@ -49,3 +50,6 @@ def arguments(
             raise StashError(f"{word!r} of `arguments` says again what the parameters say.", "keep one of them")
     written = [f"{key}={text}" for key, text in updates.items()]
     return [*subcommand(call), *output, *(["with", *named, *written] if named or written else []), *extra]
+
+
+STYLE = Style(CallStyle.sacred, of_words(arguments))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from experimentstash.freeze.calling.command_line import Dialect, only_text
+from experimentstash.freeze.calling.style import Style, of_words
 from experimentstash.stash.schema import CallStyle
 
 
@@ -20,4 +21,4 @@ DIALECT = Dialect(
     check_text=only_text,
     negation=_negation,
 )
-arguments = DIALECT.arguments
+STYLE = Style(CallStyle.simple_parsing, of_words(DIALECT.arguments))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from experimentstash.freeze.calling import ways
 from experimentstash.freeze.calling.command_line import Dialect
+from experimentstash.freeze.calling.style import Style, of_words
 from experimentstash.stash.schema import CallStyle
 
 DIALECT = Dialect(
@@ -11,4 +12,4 @@ DIALECT = Dialect(
     possible=frozenset(ways.EVERY) - {"nonempty"},
     separator="-",
 )
-arguments = DIALECT.arguments
+STYLE = Style(CallStyle.typer, of_words(DIALECT.arguments))

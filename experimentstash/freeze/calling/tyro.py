@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from experimentstash.freeze.calling.command_line import Dialect, only_text
+from experimentstash.freeze.calling.style import Style, of_words
 from experimentstash.stash.schema import CallStyle
 
 
@@ -21,4 +22,4 @@ DIALECT = Dialect(
     negation=_negation,
     check_text=only_text,
 )
-arguments = DIALECT.arguments
+STYLE = Style(CallStyle.tyro, of_words(DIALECT.arguments))
