@@ -30,6 +30,8 @@ COMPOSERS = (
     "launch.app",
     "launch.begin",
     "launch.prepare",
+    "launch.refuse",
+    "launch.tasks",
     "launch.sweep_jobs",
     "launch.slurm.submitit_jobs",
     "launch.slurm.submitit_settings",

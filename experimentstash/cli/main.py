@@ -104,6 +104,7 @@ def _dispatch(arguments: list[str]) -> int:
         return int(parsing.command(verb).main(parsing.read(verb, words)))
     words = ["--help" if word == "--hydra-help" else word for word in words]  # its first screen is ours
     with ending_at_once():
+        from experimentstash.cli.launching import launch
         from experimentstash.launch import app
 
         app.import_plugins()
@@ -111,7 +112,7 @@ def _dispatch(arguments: list[str]) -> int:
         from experimentstash.cli.commands import run
 
         words = run.hydra_arguments(find_stash(), words)
-    return app.main(words)
+    return launch(words)
 
 
 def _is_in_stash() -> bool:

@@ -30,7 +30,6 @@ from omegaconf.errors import OmegaConfBaseException
 
 from experimentstash.base import files
 from experimentstash.base.dataclass_light import replace
-from experimentstash.base.output import Meter
 from experimentstash.base.patterns import regex
 from experimentstash.compose.hydra_compat import ConfigSearchPath, directory_namer, represent_text
 from experimentstash.compose.job_config import (
@@ -78,16 +77,12 @@ class SweepLoader(RememberingLoader):
         super().__init__(search_path)
         # Whether whoever asks for a job's configuration is done with it before asking for the next one.
         self.is_shared = False
-        # Counts the jobs that a sweeper looks through before any of them is launched.
-        self.meter: Meter | None = None
         self._known: OrderedDict[tuple[str | None, ...], Variation] = OrderedDict()
         self._packed: OrderedDict[tuple[str | None, ...], tuple[bytes, dict[str, _Path]]] = OrderedDict()
         self._master: DictConfig | None = None
         self._parse = functools.lru_cache(maxsize=1000)(_Parser())
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: Sequence[str]) -> DictConfig:
-        if self.meter is not None:
-            self.meter.step()
         if not self.is_shared:
             return super().load_sweep_config(master_config, sweep_overrides)
         return self.variation(master_config, sweep_overrides).config

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from experimentstash.base import permissions
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import lock_if_free
-from experimentstash.base.output import Meter, say
+from experimentstash.base.output import say
 from experimentstash.base.redaction import contains_secret, find_secret
 from experimentstash.compose import hydra_files, sweep_size, sweepers
 from experimentstash.compose.hydra_compat import Hydra
@@ -24,7 +24,8 @@ from experimentstash.compose.job_config import SUBMITIT_SLURM, asked_by_submitit
 from experimentstash.compose.stash_loader import StashLoader, launching
 from experimentstash.compose.variations import SweepLoader
 from experimentstash.freeze import freeze
-from experimentstash.launch import session as sessions
+from experimentstash.launch import context as contexts
+from experimentstash.launch.context import Begun, LauncherTerms
 from experimentstash.launch.prepare import refuse_secret_variables
 from experimentstash.launch.resume import BASIC_LAUNCHER, launcher_instead, way_on
 from experimentstash.record import records
@@ -91,10 +92,9 @@ def _begin_run(config: DictConfig, loader: StashLoader) -> None:
     if config.hydra.launcher._target_ != BASIC_LAUNCHER and not is_dry(config):
         chosen = config.hydra.runtime.choices.get("hydra/launcher")
         say(f"hydra/launcher={chosen} is for sweeps: a single run goes on right here (with -m it is launched)")
-    if (session := sessions.present()) is not None:
-        subdirectory = config.hydra.output_subdir
-        names = [] if subdirectory is None else [f"{subdirectory}/{name}" for name in hydra_files.KEPT]
-        session.before = hydra_files.look(directory.absolute(), names)
+    subdirectory = config.hydra.output_subdir
+    names = [] if subdirectory is None else [f"{subdirectory}/{name}" for name in hydra_files.KEPT]
+    contexts.set_begun(Begun(hydra_files.look(directory.absolute(), names)))
 
 
 def _begin_sweep(config: DictConfig, loader: StashLoader) -> None:
@@ -103,8 +103,7 @@ def _begin_sweep(config: DictConfig, loader: StashLoader) -> None:
     permissions.tighten(permissions.MASKS[config.permissions.value])
     refuse_secret_variables(config.hydra.job.env_set)
     _refuse_secrets(config, directory)
-    session = sessions.present()
-    is_new = session is None or session.continuation is None
+    is_new = contexts.here().continuation is None
     if is_new and next(records.directories(directory), None) is not None:
         raise records.already_taken(directory, _way_on(directory))
     sweeper = str(config.hydra.sweeper._target_)
@@ -117,12 +116,11 @@ def _begin_sweep(config: DictConfig, loader: StashLoader) -> None:
             f"The launcher {launcher} can't leave out what is done.",
             f"experimentstash resume {shlex.quote(str(directory))} hydra/launcher={instead}",
         )
-    if session is not None:
-        session.before = hydra_files.look(directory, [records.SWEEP_FILE, records.JOBS_FILE, LOCK])
-        session.lock = lock_if_free(directory / LOCK)
-        if session.lock is None:
-            raise StashError(f"Another command is at work on {directory}.", "wait until it has ended")
-        session.sweep, session.sweeper = directory, sweeper
+    before = hydra_files.look(directory, [records.SWEEP_FILE, records.JOBS_FILE, LOCK])
+    lock = lock_if_free(directory / LOCK)
+    if lock is None:
+        raise StashError(f"Another command is at work on {directory}.", "wait until it has ended")
+    contexts.set_begun(Begun(before, directory, sweeper, lock))
     loader.begun_with = launching(config)
     remark = sweep_size.remark(config) if is_new else None
     if sweeper == sweepers.BASIC:
@@ -135,9 +133,7 @@ def _begin_sweep(config: DictConfig, loader: StashLoader) -> None:
         from experimentstash.launch.slurm import submitit_settings  # here, because most runs need nothing of it
 
         borrowed = submitit_settings.fill_what_nobody_asked(config)
-        if session is not None:
-            session.borrowed = borrowed
-            session.of_launcher = asked_by_submitit(config.hydra.launcher)
+        contexts.set_terms(LauncherTerms(asked_by_submitit(config.hydra.launcher), borrowed))
         if (unheeded := freeze.unheeded(config.resources)) is not None:
             say(unheeded)
     if config.validate_only or is_shown_here:  # nothing runs, so nothing needs to be launched elsewhere
@@ -146,15 +142,13 @@ def _begin_sweep(config: DictConfig, loader: StashLoader) -> None:
         _launch_with(config, LocalLauncherConfig(n_jobs=1))
     elif launcher.endswith(SUBMITIT_SLURM):
         submitit_settings.have_it_warn(config)
-        if session is not None:
-            with read_write(config), open_dict(config):
-                config.hydra.launcher.setup = [sessions.to_tell(session), *config.hydra.launcher.setup]
+        with read_write(config), open_dict(config):
+            config.hydra.launcher.setup = [contexts.here().terms.to_tell(), *config.hydra.launcher.setup]
         _launch_by(config, f"{_INSTEAD_OF_STOCK}SlurmLauncher")
     elif launcher.endswith(_SUBMITIT_LOCAL):
         _launch_by(config, f"{_INSTEAD_OF_STOCK}LocalLauncher")
     if isinstance(loader, SweepLoader):
         one_by_one = launcher_instead(config.hydra.launcher._target_) is None
-        loader.meter = Meter("checked")
         loader.is_shared = one_by_one and not config.hydra.callbacks
 
 

@@ -22,7 +22,8 @@ from experimentstash.base.patterns import regex
 from experimentstash.execute.execution import Execution
 from experimentstash.execute.pool import IDLE, TURN_INTERVAL, RunPool
 from experimentstash.execute.supervision import StopRequest
-from experimentstash.launch import session, sweep_jobs
+from experimentstash.launch import context as contexts
+from experimentstash.launch import sweep_jobs
 from experimentstash.launch.prepare import Prepared
 from experimentstash.launch.progress import Progress
 from experimentstash.launch.sweep_jobs import Job
@@ -114,7 +115,7 @@ def launch(
     number = max([len(devices), *(int(each) + 1 for each in devices if each.isdecimal())])
     if (lack := gpus.lacking(number, f"hydra.launcher.gpus hands out {', '.join(devices)}")) is not None:
         say(lack)
-    continuation = session.continuation()
+    continuation = contexts.here().continuation
     numbers = range(first_number, first_number + len(batch))
     settled = 0 if continuation is None else continuation.settled(numbers)
     returned = supervise(prepared, len(batch) - settled, settings)

@@ -16,9 +16,12 @@ from typing import TYPE_CHECKING, Any
 from hydra.plugins.launcher import Launcher
 
 from experimentstash.base.errors import CommandLineError, StashError
-from experimentstash.base.output import complain, say
+from experimentstash.base.output import Meter, complain, say
 from experimentstash.compose.job_config import is_dry, sweep_directory
-from experimentstash.launch import prepare, session, sweep_jobs
+from experimentstash.launch import context as contexts
+from experimentstash.launch import sweep_jobs
+from experimentstash.launch.refuse import explained
+from experimentstash.launch.unicode_elsewhere import in_unicode_elsewhere
 from experimentstash.record import records, sweep_list
 from experimentstash.runs import runs
 
@@ -35,13 +38,13 @@ _SHOWN = 20
 
 def listed(config: DictConfig, batches: sweep_list.Batches) -> sweep_list.Batches:
     """Keep the list of the sweep's jobs and return it: of a sweep that is continued, as it was when that began."""
-    present = session.present()
-    if present is None or present.sweep is None:
+    context = contexts.here()
+    if context.sweep is None:
         return batches
-    if present.continuation is not None:
-        return present.continuation.batches()
+    if context.continuation is not None:
+        return context.continuation.batches()
     if not is_dry(config):
-        sweep_list.keep(present.sweep, batches)
+        sweep_list.keep(context.sweep, batches)
     return batches
 
 
@@ -52,17 +55,19 @@ def look_through(
 
     Raises StashError if that are all of the sweep, and alike, and whatever is wrong with the command line.
     """
-    continuation = session.continuation()
+    continuation = contexts.here().continuation
     left = 0
     refused: dict[int, StashError] = {}
+    meter = Meter("checked")
     for number, overrides in enumerate(batch, first_number):
+        meter.step()
         if continuation is not None and continuation.is_settled(number):
             continue
         left += 1
         try:
             context.config_loader.load_sweep_config(config, list(overrides))
         except Exception as error:
-            mistake = prepare.explained(error, overrides, Path(str(number)))
+            mistake = explained(error, overrides, Path(str(number)))
             if mistake is None or isinstance(mistake, CommandLineError):
                 raise  # what is said of the whole sweep is explained with all of its words
             refused[number] = mistake
@@ -107,11 +112,11 @@ class Careful(Launcher):
             return []
         name = type(self._launcher).__name__
         try:
-            with session.in_unicode_elsewhere():
+            with in_unicode_elsewhere():
                 returned = self._launcher.launch(list(together.values()), min(together))
         except Exception as error:
             left = sweep_jobs.missing(self._config, together, taken)
-            if prepare.explained(error, [], sweep_directory(self._config.hydra)) is not None:
+            if explained(error, [], sweep_directory(self._config.hydra)) is not None:
                 raise  # a mistake of the user's, or a full disk
             if len(left) == len(together):
                 gave_up = f"The launcher {name} gave up: {type(error).__name__}: {_first_line(error)}"
@@ -129,7 +134,7 @@ class Careful(Launcher):
     def _close_lost(self) -> None:
         """Close the records of those runs whose supervisors have gone."""
         sweep = sweep_directory(self._config.hydra)
-        stash = session.anyway().stash
+        stash = contexts.here().stash
         for directory in records.directories(sweep):
             runs.look(stash, directory)
 

@@ -21,8 +21,10 @@ from experimentstash.compose.hydra_compat import parsing_once
 from experimentstash.compose.job_config import as_job, put, raw, sweep_directory
 from experimentstash.compose.sweepers import NoResultError
 from experimentstash.compose.variations import SweepLoader, Variation
-from experimentstash.launch import app, session
-from experimentstash.launch.prepare import Prepared, making, prepare_job, refuse
+from experimentstash.launch import context as contexts
+from experimentstash.launch import tasks
+from experimentstash.launch.prepare import Prepared, Rejected, prepare_job
+from experimentstash.launch.refuse import making, refuse
 from experimentstash.record import records
 from experimentstash.record.records import Run
 
@@ -36,13 +38,13 @@ class Job:
     prepared: Prepared | None
     returned: JobReturn
     needs_result: bool = False
+    rejected: StashError | None = None
 
     def why_rejected(self) -> str:
         """Return why there is no frozen run."""
         if self.returned.status is JobStatus.FAILED:
             return str(self.returned._return_value)
-        failure = session.anyway().failure
-        return str(failure) if failure is not None else "its configuration is wrong"
+        return str(self.rejected or "its configuration is wrong")
 
     def conclude(self, run: Run) -> None:
         """Give Hydra the result of the run, which has ended; or what is missing, if the sweeper needs one."""
@@ -54,7 +56,7 @@ class Job:
 
 def is_ours(task_function: Any) -> bool:
     """Tell whether a launcher works for ExperimentStash: another application's task can't be frozen."""
-    return task_function is app.task
+    return task_function is tasks.task
 
 
 def freeze_all(
@@ -67,22 +69,22 @@ def freeze_all(
     """
     setup_globals()
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
-    continuation = session.continuation()
+    continuation = contexts.here().continuation
     needs_result = sweepers.needs_results(str(config.hydra.sweeper._target_))
-    if isinstance(context.config_loader, SweepLoader):
-        context.config_loader.meter = None  # Hydra has looked through the batch
     for number, overrides in enumerate(batch, first_number):
         if continuation is not None and continuation.is_settled(number):
             continue
         try:
-            prepared, returned = _prepare(context, config, number, overrides)
+            outcome, returned = _prepare(context, config, number, overrides)
         except Exception as error:
-            prepared, returned = None, JobReturn(overrides=list(overrides), status=JobStatus.COMPLETED)
-            mistake = refuse(config, number, overrides, error)
+            outcome = Rejected(refuse(config, number, overrides, error))
+            returned = JobReturn(overrides=list(overrides), status=JobStatus.COMPLETED)
             if needs_result:
-                _fail(returned, mistake)
+                _fail(returned, outcome.why)
+        prepared = outcome if isinstance(outcome, Prepared) else None
+        rejected = outcome.why if isinstance(outcome, Rejected) else None
         # A mistake stays in there: sweepers that need results raise it when they look for the job's.
-        yield Job(number, overrides, prepared, returned, needs_result)
+        yield Job(number, overrides, prepared, returned, needs_result, rejected)
 
 
 def counted(prepared: Iterator[Job], total: int, what: str) -> Iterator[Job]:
@@ -151,9 +153,9 @@ def _try(directory: Path, subdirectory: str) -> None:
 
 def _prepare(
     context: HydraContext, config: DictConfig, number: int, overrides: Sequence[str]
-) -> tuple[Prepared | None, JobReturn]:
+) -> tuple[Prepared | Rejected | None, JobReturn]:
     """Compose and freeze a job. Raises whatever keeps it from being composed, or its directory from being made."""
-    loader, continuation = context.config_loader, session.continuation()
+    loader, continuation = context.config_loader, contexts.here().continuation
     variation: Variation | None = None
     if isinstance(loader, SweepLoader) and loader.is_shared:
         variation = loader.variation(config, overrides)
@@ -169,7 +171,7 @@ def _prepare(
                 _try(directory, str(composed.hydra.output_subdir or ""))
         returned = run_job(
             hydra_context=context,
-            task_function=app.prepare,
+            task_function=tasks.prepare,
             config=composed,
             job_dir_key="hydra.sweep.dir",
             job_subdir_key="hydra.sweep.subdir",
@@ -192,7 +194,7 @@ def _placed(config: DictConfig, place: Path) -> Iterator[None]:
             put(config, "sweep.subdir", usual)
 
 
-def _prepare_plain(variation: Variation, overrides: Sequence[str]) -> tuple[Prepared | None, JobReturn]:
+def _prepare_plain(variation: Variation, overrides: Sequence[str]) -> tuple[Prepared | Rejected | None, JobReturn]:
     """Do what Hydra does for a job, without its copies."""
     config = variation.config
     returned = JobReturn(overrides=list(overrides), status=JobStatus.COMPLETED)

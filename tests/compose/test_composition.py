@@ -17,8 +17,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from experimentstash.base import yaml_files
 from experimentstash.base.errors import StashError
 from experimentstash.base.yaml_files import YamlError
-from experimentstash.compose.config_store import ROOT_VARIABLE, TOKEN_VARIABLE
-from experimentstash.launch.app import register
+from experimentstash.compose.config_store import ROOT_VARIABLE, TOKEN_VARIABLE, register
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.schema import CallStyle
 from experimentstash.validate.composition import Composer

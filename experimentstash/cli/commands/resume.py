@@ -43,11 +43,11 @@ def main(given: argparse.Namespace) -> int:
     stash = find_stash()
     found = naming.find(stash, given.run)
     if isinstance(found, Sweep):
-        from experimentstash.launch import app
+        from experimentstash.cli.launching import launch
 
         sweep = _continuable(found)
         arguments = resume.command_line(sweep, given.changes)
-        return app.main(arguments, continuation=Continuation(stash, sweep, given.changes))
+        return launch(arguments, continuation=Continuation(stash, sweep, given.changes))
     if given.changes:
         raise StashError(f"A run goes on as it was frozen: {given.changes[0]!r} is for a sweep.")
     return _resume(stash, found)

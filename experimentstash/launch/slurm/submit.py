@@ -28,7 +28,8 @@ from experimentstash.base.redaction import contains_secret, find_secret
 from experimentstash.base.signals import ends_on_request
 from experimentstash.compose import sweepers
 from experimentstash.execute.execution import GRACE_IN_JOB
-from experimentstash.launch import session, sweep_jobs
+from experimentstash.launch import context as contexts
+from experimentstash.launch import sweep_jobs
 from experimentstash.launch.slurm import batch, sbatch_variables, waiting
 from experimentstash.launch.slurm.batch import Packing, Piece, Terms
 from experimentstash.launch.sweep_jobs import Job
@@ -63,7 +64,7 @@ def launch(
 ) -> Sequence[JobReturn]:
     """Freeze the jobs of a batch and submit them; Hydra gets their results back, if that is waited for.
 
-    In a dry run it prints what sbatch would get.
+    In a dry run it shows what sbatch would get.
     """
     if not slurm.is_here() and not config.dry_run:
         raise StashError("There is no SLURM here: sbatch is not on PATH.", "hydra/launcher=local, or log in elsewhere")
@@ -100,7 +101,7 @@ def launch(
             _submit_all(arrays, settings.submit_limit)
     if needs_results or settings.wait:
         awaited = [run for run, _ in prepared if not run.state.is_final]
-        if (continuation := session.continuation()) is not None:
+        if (continuation := contexts.here().continuation) is not None:
             awaited += continuation.at_large
         waiting.wait(find_stash(sweep), awaited, must=needs_results)
         for job in taken:
@@ -190,12 +191,12 @@ def _free(tasks_file: Path) -> Path:
 
 
 def _show(arrays: Sequence[_Array]) -> None:
-    """Print what sbatch would get."""
-    for remark in _remarks(arrays):
-        print(f"# {remark}")
+    """Have shown what sbatch would get."""
+    account = contexts.here().account
+    account.shows(*(f"# {remark}" for remark in _remarks(arrays)))
     for array in arrays:
-        print(f"# what sbatch would get for {count(len(array.piece.runs))}:")
-        print(array.script(None if array.predecessor is None else f"ID_OF_ARRAY_{array.predecessor + 1}"))
+        account.shows(f"# what sbatch would get for {count(len(array.piece.runs))}:")
+        account.shows(array.script(None if array.predecessor is None else f"ID_OF_ARRAY_{array.predecessor + 1}"))
 
 
 def _cluster_asked(prepared: Sequence[tuple[Run, Terms]]) -> str | None:

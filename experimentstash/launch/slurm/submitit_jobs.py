@@ -27,8 +27,9 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.output import complain, say
 from experimentstash.compose import sweepers
 from experimentstash.compose.hydra_compat import singletons
-from experimentstash.launch import session, sweep_jobs
+from experimentstash.launch import sweep_jobs
 from experimentstash.launch.slurm.hopeless import Hopeless
+from experimentstash.launch.unicode_elsewhere import in_unicode_elsewhere
 from experimentstash.record import records, transitions
 from experimentstash.record.job_array import Job
 from experimentstash.record.records import Run, State
@@ -63,7 +64,7 @@ def launch(
         sweep = _Sweep(context, config, batch, first_number, is_local=stock._EXECUTOR == "local")
         for part in sweep.parts():
             try:
-                with session.in_unicode_elsewhere():
+                with in_unicode_elsewhere():
                     submitted = _submit(stock, config, batch, first_number, part)
             except _Refused as error:
                 sweep.refuse(part, str(error))

@@ -1,0 +1,59 @@
+"""What a launch came to, told to the user: where the Hydra app meets the command line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from experimentstash.base.output import complain, paper_of, say
+from experimentstash.launch import app
+from experimentstash.record.records import State
+from experimentstash.runs.summary import ending_line, resources_table, sweep_table, with_warnings
+
+if TYPE_CHECKING:
+    from experimentstash.launch.result import LaunchResult, SweepResult
+    from experimentstash.launch.resume import Continuation
+    from experimentstash.stash.layout import Stash
+
+# Runs that could not start and are told of one by one.
+_MISTAKES_SHOWN = 20
+
+
+def launch(argv: Sequence[str], continuation: Continuation | None = None) -> int:
+    """Run the Hydra app, tell what came of it, and return the exit code; raises what has ended it.
+
+    A single run's exit code is the tool's own; a sweep's is 0 if all its runs completed, else 1.
+    """
+    result = app.launch(argv, continuation)
+    try:
+        _tell(result)
+    finally:  # what goes wrong with telling doesn't hide it
+        if result.error is not None:
+            raise result.error
+    return result.exit_code
+
+
+def _tell(result: LaunchResult) -> None:
+    if result.shown:
+        print(*result.shown, sep="\n", flush=True)
+    if result.planned:
+        print(resources_table(result.planned, paper_of(sys.stdout)), flush=True)
+    if result.single is not None:
+        say(ending_line(result.stash, result.single, paper_of(sys.stderr)))
+    if result.sweep is not None and result.sweep.runs:
+        _tell_of_sweep(result.stash, result.sweep)
+
+
+def _tell_of_sweep(stash: Stash, sweep: SweepResult) -> None:
+    """Print a sweep's table and the mistakes that kept runs from starting."""
+    print(sweep_table(stash, sweep.runs, paper_of(sys.stdout), unbegun=sweep.unbegun), flush=True)
+    if (line := with_warnings(sweep.runs)) is not None:
+        say(line)
+    mistaken = [run for run in sweep.runs if run.state is State.FAILED and run.started is None]
+    for run in mistaken[:_MISTAKES_SHOWN]:
+        complain(f"{run.id}: {run.reason}")
+    if len(mistaken) > _MISTAKES_SHOWN:
+        complain(f"and {len(mistaken) - _MISTAKES_SHOWN} more runs did not start; experimentstash show RUN says why")
+    if sweep.way_on is not None:
+        say(f"the sweep was interrupted; what has not completed is done by\n  → {sweep.way_on}")
