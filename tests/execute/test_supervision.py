@@ -279,6 +279,38 @@ def test_a_tool_that_died_of_the_signal_that_we_got_too(here: Stash) -> None:
     assert data["reason"].startswith("asked to stop by SIGTERM") and sent(one) == []
 
 
+# The supervisor of a step. For what it may be told late it waits longer than usual, so that a machine may be slow.
+IN_STEP = (
+    "import sys\n"
+    "from experimentstash.execute import execute, pool\n"
+    "pool._TOLD_LATE *= 5\n"
+    "sys.exit(execute.main(sys.argv[1:]))"
+)
+
+
+def test_in_a_step_the_tool_may_be_told_a_moment_earlier(here: Stash, tmp_path: Path) -> None:
+    """What srun tells first has saved and ended, and looks as if it had come to its end, when we are told."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    says = programs / "scontrol"
+    says.write_text("#!/bin/sh\necho JobId=4711 JobState=CANCELLED RunTime=00:01:00 TimeLimit=01:00:00\n")
+    says.chmod(0o755)
+    environment = {"SLURM_JOB_ID": "4711", "SLURM_STEP_ID": "0", "PATH": f"{programs}:{os.environ['PATH']}"}
+    run = freeze(here, ["sh", "-c", "trap 'echo saved; exit 0' TERM; touch ready; while :; do sleep 0.02; done"])
+    run.command.cwd = run.directory
+    records.write(run)
+    with running(run, program=["-c", IN_STEP], env={**os.environ, **environment}) as one:
+        wait_until((run.path / "ready").exists)
+        pid = wait_until(lambda: record(run)["process"])["pid"]
+        os.kill(pid, TERM)
+        wait_until(lambda: not Path(f"/proc/{pid}").exists())  # its supervisor knows of its end by then
+        one.process.send_signal(signal.SIGCONT)
+        one.process.send_signal(TERM)
+        data = one.end()
+    assert one.log == b"saved\n"
+    assert data["state"] == "cancelled" and "its SLURM job was cancelled" in data["reason"]
+
+
 def test_sigterm_twice_is_once(here: Stash) -> None:
     run = steady(here, "--catch", "--saving-takes", 0.5, grace=20.0)
     with running(run) as one:
