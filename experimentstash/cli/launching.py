@@ -12,8 +12,8 @@ from experimentstash.record.records import State
 from experimentstash.runs.summary import ending_line, resources_table, sweep_table, with_warnings
 
 if TYPE_CHECKING:
+    from experimentstash.launch.continuation import Continuation
     from experimentstash.launch.result import LaunchResult, SweepResult
-    from experimentstash.launch.resume import Continuation
     from experimentstash.stash.layout import Stash
 
 # Runs that could not start and are told of one by one.

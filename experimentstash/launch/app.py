@@ -31,7 +31,7 @@ from experimentstash.launch.tasks import task
 from experimentstash.stash.layout import find_stash
 
 if TYPE_CHECKING:
-    from experimentstash.launch.resume import Continuation
+    from experimentstash.launch.continuation import Continuation
 
 
 def import_plugins() -> None:

@@ -27,7 +27,7 @@ from experimentstash.freeze import freeze
 from experimentstash.launch import context as contexts
 from experimentstash.launch.context import Begun, LauncherTerms
 from experimentstash.launch.prepare import refuse_secret_variables
-from experimentstash.launch.resume import BASIC_LAUNCHER, launcher_instead, way_on
+from experimentstash.launch.sweep_asked import BASIC_LAUNCHER, launcher_instead, way_on
 from experimentstash.record import records
 from experimentstash.stash.schema import SCHEDULER_LAUNCHERS, LocalLauncherConfig
 

@@ -26,7 +26,7 @@ from experimentstash.launch.shared import SharedByRuns
 from experimentstash.stash.layout import ROOT_VARIABLE, Stash, find_stash
 
 if TYPE_CHECKING:
-    from experimentstash.launch.resume import Continuation
+    from experimentstash.launch.continuation import Continuation
 
 
 @dataclass(frozen=True)

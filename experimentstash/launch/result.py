@@ -9,7 +9,7 @@ from pathlib import Path
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
 from experimentstash.base.output import complain
-from experimentstash.launch import begin, resume
+from experimentstash.launch import begin, sweep_asked
 from experimentstash.launch.context import LaunchContext
 from experimentstash.record import records, sweep_list
 from experimentstash.record.records import Run, State
@@ -79,7 +79,7 @@ def _of_sweep(context: LaunchContext, directory: Path, *, is_interrupted: bool) 
     way_on = None
     if is_interrupted and found:
         with contextlib.suppress(StashError):  # its sweeper chose the runs as it went
-            way_on = resume.way_on(directory, naming.sweep_at(context.stash, directory).name)
+            way_on = sweep_asked.way_on(directory, naming.sweep_at(context.stash, directory).name)
     return SweepResult(
         runs=sorted(found, key=lambda run: -1 if run.job is None else run.job),
         unbegun=sweep_list.unbegun(directory, known) if found else 0,

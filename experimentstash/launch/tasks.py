@@ -15,7 +15,7 @@ from experimentstash.compose.job_config import HydraJob
 from experimentstash.execute.execute import execute
 from experimentstash.launch import context as contexts
 from experimentstash.launch.prepare import Prepared, Rejected, prepare_job
-from experimentstash.launch.resume import BASIC_LAUNCHER
+from experimentstash.launch.sweep_asked import BASIC_LAUNCHER
 from experimentstash.launch.unicode_elsewhere import as_usual
 from experimentstash.record.objective import Result
 from experimentstash.runs.summary import ending_line

@@ -15,8 +15,8 @@ import yaml
 from experimentstash.base import failpoints
 from experimentstash.base.errors import StashError
 from experimentstash.compose import sweepers
-from experimentstash.launch import resume
-from experimentstash.launch.resume import Continuation
+from experimentstash.launch import sweep_asked
+from experimentstash.launch.continuation import Continuation
 from experimentstash.record import records, sweep_list
 from experimentstash.record.records import State
 from experimentstash.runs.runs import superseded
@@ -258,18 +258,18 @@ def test_the_way_on_that_is_named_is_one(tmp_path: Path, changes: dict[str, str]
         },
         "job": {"config_name": "config"},
         "runtime": {"config_sources": []},
-        "launcher": {"_target_": changes.get("launcher", resume.BASIC_LAUNCHER)},
+        "launcher": {"_target_": changes.get("launcher", sweep_asked.BASIC_LAUNCHER)},
         "sweeper": {"_target_": changes.get("sweeper", sweepers.BASIC), "storage": changes.get("storage")},
         "sweep": {"dir": changes.get("dir", str(sweep))},
     }
     (sweep / "multirun.yaml").write_text(yaml.safe_dump({"hydra": hydra}))
     try:
-        named = resume.way_on(sweep, "NAME")
+        named = sweep_asked.way_on(sweep, "NAME")
     except StashError as error:
         named = str(error)
         assert "begin it again" in named
         with pytest.raises(StashError):
-            resume.command_line(sweep, [])
+            sweep_asked.command_line(sweep, [])
     assert way_on in named
     if "storage" in changes:
         assert named == "experimentstash --multirun +exp=script params.n=1,2"

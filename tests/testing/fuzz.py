@@ -40,7 +40,7 @@ from experimentstash.base.errors import StashError
 from experimentstash.cli import main as cli
 from experimentstash.code import worktrees
 from experimentstash.execute.execution import MARKER
-from experimentstash.launch.resume import command_line
+from experimentstash.launch.sweep_asked import command_line
 from experimentstash.record import job_array, records
 from experimentstash.record.job_array import Job
 from experimentstash.record.records import Code, Command, Process, Queued, Run, State, Supervisor

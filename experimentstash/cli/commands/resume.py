@@ -11,8 +11,8 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.output import paper_of, say
 from experimentstash.cli.commands.choosing import NAME
 from experimentstash.execute.execute import execute
-from experimentstash.launch import resume
-from experimentstash.launch.resume import Continuation
+from experimentstash.launch import resume, sweep_asked
+from experimentstash.launch.continuation import Continuation
 from experimentstash.record import records
 from experimentstash.record.records import Run
 from experimentstash.runs import naming
@@ -46,7 +46,7 @@ def main(given: argparse.Namespace) -> int:
         from experimentstash.cli.launching import launch
 
         sweep = _continuable(found)
-        arguments = resume.command_line(sweep, given.changes)
+        arguments = sweep_asked.command_line(sweep, given.changes)
         return launch(arguments, continuation=Continuation(stash, sweep, given.changes))
     if given.changes:
         raise StashError(f"A run goes on as it was frozen: {given.changes[0]!r} is for a sweep.")

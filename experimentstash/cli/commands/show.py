@@ -16,7 +16,7 @@ from experimentstash.base.output import as_prose, paper_of
 from experimentstash.base.text import tame
 from experimentstash.cli.commands import choosing
 from experimentstash.code.written import in_words
-from experimentstash.launch import resume
+from experimentstash.launch import sweep_asked
 from experimentstash.record import objective, records, sweep_list
 from experimentstash.record.records import Attempt, Code, Run, State
 from experimentstash.runs import naming
@@ -92,7 +92,7 @@ def show_sweep(stash: Stash, sweep: Sweep, runs: Sequence[Run]) -> list[tuple[st
 
 def _way_on(sweep: Sweep) -> tuple[str, str]:
     try:
-        return "go on", resume.way_on(sweep.directory, sweep.name)
+        return "go on", sweep_asked.way_on(sweep.directory, sweep.name)
     except StashError as error:
         return "can't go on", str(error)
 
