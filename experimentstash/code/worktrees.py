@@ -15,44 +15,45 @@ import contextlib
 import hashlib
 import json
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from experimentstash.adapters import procfs
-from experimentstash.adapters.git import gitindex, objects, worktree
+from experimentstash.adapters.git import worktree
 from experimentstash.adapters.git.command import GitError
 from experimentstash.adapters.git.root import toplevel
-from experimentstash.adapters.git.status import known_status, status_of, unseen
-from experimentstash.adapters.procfs import Identity
+from experimentstash.adapters.git.status import status_of
 from experimentstash.adapters.python import editable
-from experimentstash.adapters.this_process import supervisor_here
-from experimentstash.base import files, typed
+from experimentstash.base import files
 from experimentstash.base.dataclass_light import dataclass, replace
 from experimentstash.base.errors import StashError
 from experimentstash.base.failpoints import step
 from experimentstash.base.files import make_private
 from experimentstash.base.process import CommandError
 from experimentstash.code import snapshots
+from experimentstash.code.left_out import given_by, left_behind, shared_paths, tell_what_is_missing
 from experimentstash.code.pins import Pin
-from experimentstash.code.provenance import OWN_OUTPUT, Provenance
-from experimentstash.code.results import REMAKEABLE, is_source
+from experimentstash.code.provenance import Provenance
+from experimentstash.code.results import is_source
 from experimentstash.code.secret_files import is_secret_file
 from experimentstash.code.snapshots import Snapshot
-from experimentstash.record import attempts, records
-from experimentstash.record.records import Code, Supervisor
-from experimentstash.stash.layout import Stash, new_token
+from experimentstash.code.worktree_place import (
+    CONFIGS,
+    ENVIRONMENTS,
+    READY,
+    REPOSITORIES,
+    TREE,
+    USERS,
+    exclusive,
+    folder_of,
+    remove,
+)
+from experimentstash.code.worktree_users import clean, note_user, users_of
+from experimentstash.record.records import Code
+from experimentstash.stash.layout import Stash
 from experimentstash.stash.schema import ToolConfig
 
 PATCH = "tool.patch"
-_TREE, _ENVIRONMENTS, _CONFIGS, _USERS = "tree", "environments", "configs", "users"
-_REPOSITORIES, _READY = "repositories.json", "ready"
 _KEY_LENGTH = 16
-# Seconds for which a process of another machine, which can't be looked at, is believed to be submitting.
-_FOREIGN_PATIENCE = 24 * 3600.0
-# Ignored by git and of no use to a run, besides what is REMAKEABLE: its environment is made anew.
-_NO_INPUT = (".venv", "venv", "build", "dist", ".git", ".idea", ".vscode", ".DS_Store")
-_MOST_NAMES = 5
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class Frozen:
         return [path for path in dict.fromkeys(own) if path.is_dir()]
 
 
-def secure(
+def ensure_worktree(
     stash: Stash,
     name: str,
     live: Path,
@@ -135,21 +136,21 @@ def secure(
         if taken is None:
             return None
         marks = hashlib.sha256(json.dumps([str(live), *shared]).encode()).hexdigest()[:_KEY_LENGTH] if shared else ""
-        usual = _home(stash, name) / "-".join(filter(None, (taken.commit[:_KEY_LENGTH], marks)))
-        with _exclusive(stash, name, announce) as lock:
-            files.inside(stash.code, usual / _TREE)
+        usual = folder_of(stash, name) / "-".join(filter(None, (taken.commit[:_KEY_LENGTH], marks)))
+        with exclusive(stash, name, announce) as lock:
+            files.inside(stash.code, usual / TREE)
             place, is_ready = _place_for(stash, usual, announce)
-            directory = place / _TREE / real.relative_to(root)
+            directory = place / TREE / real.relative_to(root)
             files.inside(stash.code, directory)
             if not (is_ready and directory.is_dir()):
                 announce(f"Freezing the code of {name!r}: {_describe(taken)}")
                 links = {os.path.normpath(directory / each): os.path.normpath(live / each) for each in shared}
                 _make(place, root, taken, {Path(link): Path(target) for link, target in links.items()}, lock)
-                _tell_what_is_missing(stash, name, taken, real, root, path, shared, announce)
-                _clean(stash, place, lock)
-            held = (live, directory) if path else (toplevel(live) or live, place / _TREE)
-            configs = {given: _frozen_configs(stash, *held, place, given) for given in _given(tool)}
-            _note_user(stash, place, user.absolute())
+                tell_what_is_missing(stash, name, taken, real, root, path, shared, announce)
+                clean(stash, place, lock)
+            held = (live, directory) if path else (toplevel(live) or live, place / TREE)
+            configs = {given: _frozen_configs(stash, *held, place, given) for given in given_by(tool)}
+            note_user(stash, place, user.absolute())
     except GitError as error:
         raise StashError(
             f"The code of {name!r} can't be frozen: {error.message}",
@@ -159,7 +160,7 @@ def secure(
         raise StashError(
             f"The code of {name!r} could not be frozen: {error}", "code=live uses the checkout as it is"
         ) from error
-    notes = () if pin is None else _left_behind(root, path, pin)
+    notes = () if pin is None else left_behind(root, path, pin)
     for note in notes:
         announce(note)
     code = Code(
@@ -174,56 +175,21 @@ def secure(
         pin=None if pin is None else pin.name,
     )
     provenance = Provenance(code, taken.patch)
-    return Frozen(live, directory, place / _ENVIRONMENTS, configs, provenance, place / _TREE, notes)
-
-
-def submitters(stash: Stash, name: str) -> list[Supervisor]:
-    """Return the processes that are submitting runs of a tool's frozen code, or executing them."""
-    users = [user for place in _places(_home(stash, name)) for user in _users(stash, place)]
-    return [user.submitter for user in users if user.is_submitting]
-
-
-def remove_all(stash: Stash, name: str, announce: Callable[[str], None]) -> None:
-    """Remove all the frozen code of a tool, and what its repositories know of it."""
-    with _exclusive(stash, name, announce) as lock:
-        for place in _places(_home(stash, name)):
-            _remove(place, lock)
-        files.remove(_home(stash, name))
-
-
-def is_gone(run: records.Run) -> bool:
-    """Tell whether the frozen code of a run has been removed since."""
-    return run.code is not None and run.code.snapshot is not None and not Path(run.code.path).is_dir()
-
-
-def keep_for(stash: Stash, run: records.Run) -> None:
-    """Have the frozen code of a run stay for a further attempt at it; StashError if it has been removed since."""
-    if run.code is None or run.code.snapshot is None:
-        return
-    with _exclusive(stash, run.tool, lambda _: None):
-        if is_gone(run):
-            raise StashError(
-                f"The code of the run {run.id} as it was submitted ({run.code.path}) has been removed.",
-                f"run it anew; its code is commit {(run.code.commit or '')[:12]}"
-                + (f" with {run.path / run.code.patch}" if run.code.patch else ""),
-            )
-        for place in _places(_home(stash, run.tool)):
-            if place.name in Path(run.code.path).parts:
-                _note_user(stash, place, run.path)
+    return Frozen(live, directory, place / ENVIRONMENTS, configs, provenance, place / TREE, notes)
 
 
 # --- making ----------------------------------------------------------------------------------------------------------
 
 
 def _make(place: Path, root: Path, taken: Snapshot, links: Mapping[Path, Path], lock: int) -> None:
-    """Make the worktrees. Whenever that ends, what `_remove` needs to know is written down by then."""
-    _remove(place, lock)  # what an interrupted one has left
+    """Make the worktrees. Whenever that ends, what `remove` needs to know is written down by then."""
+    remove(place, lock)  # what an interrupted one has left
     make_private(place.parent.parent)
-    (place / _USERS).mkdir(parents=True)
-    tree = place / _TREE
+    (place / USERS).mkdir(parents=True)
+    tree = place / TREE
     worktrees = [(checkout, tree / path, commit) for checkout, path, commit in _parts(root, "", taken)]
     known = [[str(checkout), str(directory)] for checkout, directory, _ in worktrees]
-    files.write_atomically(place / _REPOSITORIES, json.dumps(known, indent=2) + "\n")
+    files.write_atomically(place / REPOSITORIES, json.dumps(known, indent=2) + "\n")
     for checkout, directory, commit in worktrees:
         step("before a worktree")
         worktree.add_worktree(checkout, directory, commit, lock)
@@ -233,7 +199,7 @@ def _make(place: Path, root: Path, taken: Snapshot, links: Mapping[Path, Path], 
         link.symlink_to(target)
     step("before ready")
     found = status_of(tree)  # what a filter makes of a file may never be as committed
-    files.write_atomically(place / _READY, "\0".join(found.changed if found else ()))
+    files.write_atomically(place / READY, "\0".join(found.changed if found else ()))
 
 
 def _place_for(stash: Stash, usual: Path, announce: Callable[[str], None]) -> tuple[Path, bool]:
@@ -242,12 +208,12 @@ def _place_for(stash: Stash, usual: Path, announce: Callable[[str], None]) -> tu
     Where a run has written into them, runs to come get it anew; those that still need what there is keep that.
     """
     place, number = usual, 2
-    while (place / _READY).exists():
+    while (place / READY).exists():
         changed = _changed(place)
         if not changed:
             return place, True
         announce(f"{stash.relative(place)} has been changed ({', '.join(changed[:3])}): the code is frozen anew")
-        if not any(user.needs(place) for user in _users(stash, place)):
+        if not any(user.needs(place) for user in users_of(stash, place)):
             break
         place, number = usual.with_name(f"{usual.name}-{number}"), number + 1
     return place, False
@@ -255,11 +221,11 @@ def _place_for(stash: Stash, usual: Path, announce: Callable[[str], None]) -> tu
 
 def _changed(place: Path) -> list[str]:
     """Return the files of frozen code that aren't as they were when it was made, and code that has come into it."""
-    found = status_of(place / _TREE) if (place / _TREE / ".git").exists() else None
+    found = status_of(place / TREE) if (place / TREE / ".git").exists() else None
     with contextlib.suppress(OSError):
-        made = {*files.read_regular(place / _READY).decode().split("\0")}
+        made = {*files.read_regular(place / READY).decode().split("\0")}
         if found is not None:
-            new = {each for each in found.untracked if is_source(each) and not (place / _TREE / each).is_symlink()}
+            new = {each for each in found.untracked if is_source(each) and not (place / TREE / each).is_symlink()}
             return sorted({*found.changed} - {*found.littered} - made | new)
     return []
 
@@ -269,37 +235,6 @@ def _parts(root: Path, path: str, taken: Snapshot) -> Iterator[tuple[Path, str, 
     yield root, path, taken.commit
     for inner, snapshot in taken.nested.items():
         yield from _parts(root / inner, f"{path}/{inner}" if path else inner, snapshot)
-
-
-def shared_paths(stash: Stash, name: str, tool: ToolConfig, directory: Path, pin: Pin | None = None) -> list[str]:
-    """Return the paths that a tool shares with its checkout, normalized; StashError if one can't be.
-
-    They may lie beside the tool in a repository of its own, which is frozen as a whole.
-    """
-    where = f"{stash.registration(name).relative_to(stash.root)}: shared"
-    paths = sorted({os.path.normpath(path) for path in tool.shared})
-    root = toplevel(directory)
-    held = directory if root is None or root == toplevel(stash.root.resolve()) else root
-    for path in paths:
-        place = Path(os.path.normpath(directory / path))
-        if os.path.isabs(path) or not place.is_relative_to(held) or directory.is_relative_to(place):
-            raise StashError(f"{where}: {path} is not below the tool's directory, nor beside it in its repository.")
-        if not (directory / path).exists():
-            raise StashError(f"{where}: {path} does not exist in {tool.path}.", f"make it, or mend {where}")
-        known = gitindex.tracked(directory, [path])
-        if known:
-            raise StashError(
-                f"{where}: {path} is code: git tracks {known[0]}{' and others' if len(known) > 1 else ''}.",
-                "name only what git ignores",
-            )
-        inner = place.relative_to(root).as_posix() if root is not None else path
-        if pin is not None and objects.object_at(pin.root, f"{pin.commit}:{inner}") is not None:
-            raise StashError(f"{where}: {path} is code at commit {pin.commit[:12]}: git tracks it there.")
-    return paths
-
-
-def _given(tool: ToolConfig) -> list[str]:
-    return [path for path in (tool.call.config_dir, tool.call.config_path) if path]
 
 
 def _frozen_configs(stash: Stash, live: Path, directory: Path, place: Path, given: str) -> str:
@@ -316,7 +251,7 @@ def _frozen_configs(stash: Stash, live: Path, directory: Path, place: Path, give
     digest = hashlib.sha256()
     for name, content in sorted(found.items()):
         digest.update(f"{name!a} {len(content)}\n".encode() + content)
-    target = place / _CONFIGS / digest.hexdigest()[:_KEY_LENGTH]
+    target = place / CONFIGS / digest.hexdigest()[:_KEY_LENGTH]
     if not target.is_dir():
         draft = target.with_suffix(".part")
         files.remove(draft)
@@ -330,166 +265,3 @@ def _frozen_configs(stash: Stash, live: Path, directory: Path, place: Path, give
 
 def _describe(taken: Snapshot) -> str:
     return f"commit {taken.base[:12]}{', with what is changed and not committed' if taken.is_dirty else ''}"
-
-
-def _tell_what_is_missing(
-    stash: Stash,
-    name: str,
-    taken: Snapshot,
-    directory: Path,
-    root: Path,
-    path: str,
-    shared: list[str],
-    announce: Callable[[str], None],
-) -> None:
-    """Say what the checkout has at ``path`` and the frozen code lacks, if a run might want it."""
-    useless = {*REMAKEABLE, *_NO_INPUT}
-    lacking = [
-        each
-        for each in (os.path.relpath(root / one, directory) for one in (*unseen(root, path), *taken.omitted))
-        if not useless & {*each.split("/")} and not each.endswith((".egg-info", ".pyc"))
-        if not any(f"{each}/".startswith(f"{one}/") for one in shared)
-    ]
-    lacking.sort(key=lambda each: each.startswith("../"))  # first what is the tool's own
-    if lacking:
-        shown = ", ".join(lacking[:_MOST_NAMES]) + (" …" if len(lacking) > _MOST_NAMES else "")
-        announce(
-            f"Not part of it, because git ignores it, or it is large, or it may be secret: {shown}\n"
-            f"  → what of it the tool reads or keeps: `shared: [{lacking[0]}]` in"
-            f" {stash.registration(name).relative_to(stash.root)}"
-        )
-
-
-def _left_behind(root: Path, path: str, pin: Pin) -> tuple[str, ...]:
-    """Return what to say of a checkout that isn't what a run uses: exactly the commit that is asked for."""
-    named, notes = f"commit {pin.commit[:12]}{f' ({pin.name})' if not pin.commit.startswith(pin.name) else ''}", []
-    status = known_status(root)
-    if status is not None and not pin.is_checked_out:
-        notes.append(f"the run uses {named}, which is asked for; the checkout is at {(status.commit or 'none')[:12]}")
-    prefix = f"{path}/" if path else ""
-    changed = [] if status is None else [*status.changed, *status.untracked]
-    changed = [each for each in changed if each.startswith(prefix) and not each.startswith(OWN_OUTPUT)]
-    if changed:
-        shown = ", ".join(changed[:_MOST_NAMES]) + (" …" if len(changed) > _MOST_NAMES else "")
-        notes.append(
-            f"what is changed in the checkout and not committed is no part of {named}, which is asked for: {shown}"
-            " (with tool.commit=null it would be)"
-        )
-    return tuple(notes)
-
-
-# --- who needs it ----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _User:
-    """Who needs frozen code: the runs of one submission, and until they are all submitted its process."""
-
-    note: Path
-    runs: Path
-    submitter: Supervisor
-
-    @property
-    def is_submitting(self) -> bool:
-        if self.submitter.host != procfs.hostname():
-            return time.time() - self.note.stat().st_mtime < _FOREIGN_PATIENCE
-        process = Identity(self.submitter.pid, self.submitter.start_time)
-        return self.submitter.boot_id == procfs.boot_id() and procfs.is_alive(process)
-
-    def needs(self, place: Path) -> bool:
-        return self.is_submitting or any(_will_use(directory, place) for directory in records.directories(self.runs))
-
-
-def _note_user(stash: Stash, place: Path, runs: Path) -> None:
-    # Relative, because a stash may have several absolute paths.
-    shown = os.path.relpath(runs, stash.root) if runs.is_relative_to(stash.root) else str(runs)
-    note = {"runs": shown, "submitter": vars(supervisor_here())}
-    if files.kind_at(place / _USERS) != "a directory":  # a link, or garbage
-        files.remove(place / _USERS)
-        (place / _USERS).mkdir()
-    files.write_atomically(place / _USERS / f"{new_token()}.json", json.dumps(note, indent=2) + "\n")
-
-
-def _users(stash: Stash, place: Path) -> list[_User]:
-    found = []
-    for path in _listed(place / _USERS) if files.kind_at(place / _USERS) == "a directory" else ():
-        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-            note = typed.loads(files.read_regular(path))
-            runs, submitter = typed.path(note["runs"], "runs"), records.supervisor(note["submitter"])
-            found.append(_User(path, stash.root / runs, submitter))
-    return found
-
-
-def _will_use(directory: Path, place: Path) -> bool:
-    """Tell whether a run will still use the code in ``place``; if its record can't be read, it may."""
-    try:
-        run = records.read(directory)
-    except StashError:
-        return True
-    if run.code is None or place.name not in Path(run.code.path).parts:
-        return False
-    return not run.state.is_final or attempts.can_go_on(run)
-
-
-# --- removing --------------------------------------------------------------------------------------------------------
-
-
-def _clean(stash: Stash, new: Path, lock: int) -> None:
-    """Remove the other frozen code of a tool that nobody needs any more."""
-    for place in _places(new.parent):
-        users = _users(stash, place)
-        needing = [user for user in users if user.needs(place)]
-        for user in users:
-            if user not in needing:
-                user.note.unlink()
-        if not needing and place != new:
-            _remove(place, lock)
-
-
-def _remove(place: Path, lock: int) -> None:
-    """Remove frozen code, made or half-made; interrupted, it can be called again."""
-    if files.kind_at(place) != "a directory":
-        files.remove(place)
-    files.remove(place / _READY)
-    for checkout, directory in reversed(_known(place)):
-        if (checkout / ".git").exists():
-            worktree.remove_worktree(checkout, directory, lock)
-            step("a worktree is forgotten")
-    for directory in (place / _TREE, place / _ENVIRONMENTS, place):  # what tells the repositories goes last
-        files.remove(directory)
-        step("removed")
-
-
-def _known(place: Path) -> list[tuple[Path, Path]]:
-    """Return the checkouts that know of a worktree here, each with that; what lies elsewhere isn't ours to remove."""
-    try:
-        noted = typed.loads(files.read_regular(place / _REPOSITORIES))
-        known = [(Path(checkout), Path(directory)) for checkout, directory in noted]
-        real = place.resolve()
-        return [(checkout, directory) for checkout, directory in known if directory.resolve().is_relative_to(real)]
-    except (OSError, ValueError, TypeError):
-        return []
-
-
-def _home(stash: Stash, name: str) -> Path:
-    return stash.code / name
-
-
-def _places(home: Path) -> list[Path]:
-    if files.kind_at(home) != "a directory":
-        return []
-    return [path for path in _listed(home) if (path / _REPOSITORIES).exists() or (path / _USERS).is_dir()]
-
-
-def _listed(directory: Path) -> list[Path]:
-    try:
-        return sorted(directory.iterdir())
-    except OSError:
-        return []
-
-
-def _exclusive(stash: Stash, name: str, announce: Callable[[str], None]) -> contextlib.AbstractContextManager[int]:
-    return files.locked(
-        stash.lock(f"code-{name}"),
-        on_wait=lambda: announce(f"Waiting for another process that freezes the code of {name!r} …"),
-    )

@@ -18,9 +18,9 @@ from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import EXIT_USER_MISTAKE, StashError
 from experimentstash.base.output import complain, fit_streams, guarded, is_terminal, say
 from experimentstash.execute import keeper
+from experimentstash.execute.ending import StopRequest
 from experimentstash.execute.execution import Execution
 from experimentstash.execute.pool import IDLE, TURN_INTERVAL, RunPool
-from experimentstash.execute.supervision import StopRequest
 from experimentstash.record import records
 from experimentstash.record.records import Run, State
 

@@ -32,8 +32,9 @@ from experimentstash.base.signals import REQUESTS, SignalQueue
 from experimentstash.base.tail import Relay
 from experimentstash.code import copies, moved, written
 from experimentstash.code.written import Looks
-from experimentstash.execute import collect, keeper, outcome
-from experimentstash.execute.supervision import Ending, Siblings, StopRequest, SupervisedTool
+from experimentstash.execute import advice, collect, keeper, outcome
+from experimentstash.execute.ending import Ending, StopRequest
+from experimentstash.execute.supervisor import Siblings, SupervisedTool
 from experimentstash.record import attempts, records, transitions
 from experimentstash.record.records import Run, State
 
@@ -525,12 +526,12 @@ def _conclude(run: Run, ending: Ending, log: _Log, log_offset: int) -> None:
         run.warnings += warnings
         run.notes += notes
     if run.state is State.COMPLETED and run.objective is not None:
-        from experimentstash.record import objective  # here, because most runs need nothing of it
+        from experimentstash.record import objective
 
         run.result, missing = objective.read(run.objective, run.path, run.log, log_offset)
         run.notes += missing
     if run.state is State.FAILED:
-        run.advice = outcome.advise(run, run.path / run.log)
+        run.advice = advice.advise(run, run.path / run.log)
     log(f"{run.state.value}, exit code {run.exit_code}" + (f": {run.reason}" if run.reason else ""))
     records.write(run)
 

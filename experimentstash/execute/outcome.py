@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import signal
-from pathlib import Path
 
 from experimentstash.adapters import procfs, schedulers
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.durations import describe
 from experimentstash.base.errors import EXIT_TIMED_OUT
-from experimentstash.base.files import open_regular
-from experimentstash.base.terminal import plain
-from experimentstash.execute.supervision import Ending
+from experimentstash.execute.ending import Ending
 from experimentstash.record.records import Run, State
 
-# Bytes of the end of a log that are searched for the cause of a failure.
-_TAIL = 65536
 _EXIT_KILLED = 128 + signal.SIGKILL
-
 _CRASHES = {
     signal.SIGSEGV: "a segmentation fault: usually a bug in compiled code, or packages that don't fit each other",
     signal.SIGABRT: "abort(): usually a failed assertion in compiled code; its message is at the end of the log",
@@ -123,46 +116,6 @@ def remarks(ending: Ending, state: State) -> tuple[list[str], list[str]]:
     return warnings, notes
 
 
-def advise(run: Run, log: Path) -> str | None:
-    """Return what to change, and in which file, if the log of a failed run ends with a mistake that is known."""
-    return diagnose(run, _tail(log))
-
-
-def diagnose(run: Run, text: str) -> str | None:
-    """Return what to change, and in which file, if what the tool of a run has said tells a mistake that is known."""
-    registration = run.registration or "the tool's registration"
-    script = next((word for word in run.command.argv if word.endswith(".py")), None)
-    missing = list(re.finditer(r"(?:ModuleNotFoundError|ImportError): No module named '?([\w.]+)'?", text))
-    relative = "attempted relative import with no known parent package" in text
-    if (missing or relative) and script is not None and run.code is not None:
-        tool = Path(run.code.path)
-        package = missing[-1][1].partition(".")[0] if missing else Path(script).parent.name
-        if relative or (tool / package).is_dir() or (tool / f"{package}.py").is_file():
-            try:
-                module = ".".join(Path(script).relative_to(tool).with_suffix("").parts)
-            except ValueError:
-                module = Path(script).stem
-            return f"run it as a module: in {registration} change the entrypoint to `entrypoint: -m {module}`"
-    if missing:
-        package = missing[-1][1].partition(".")[0]
-        kind = run.environment.kind if run.environment else ""
-        if kind == "interpreter":
-            return f"install {package!r} for {run.command.argv[0]}: that interpreter is used as it is"
-        return f"its environment lacks {package!r}: add it to `dependencies:` in {registration}, or to the tool's own"
-    if "error: unrecognized arguments:" in text or "No such option" in text:
-        return "the tool doesn't know one of the arguments: compare `params` in the organizer with the tool's --help"
-    if re.search(r"Could not override '.*'|Key '.*' is not in struct", text):
-        return (
-            "the tool's configuration doesn't have one of these keys: mend it in the organizer's `params`,"
-            " or write `+key` there to add it"
-        )
-    if re.search(r"MissingConfigException|Could not find '[^']+/|Could not load '", text):
-        return "the tool has no config of that name: mend `experiment:` or `params:` in the organizer"
-    if re.search(r"^MemoryError|CUDA out of memory|OutOfMemoryError", text, re.MULTILINE):
-        return f"it ran out of memory (peak {(run.peak_memory or 0) / 1e9:.1f} GB): give it more, or make it need less"
-    return None
-
-
 def _signal(returncode: int) -> signal.Signals | None:
     try:
         return signal.Signals(-returncode) if returncode < 0 else None
@@ -181,13 +134,3 @@ def _how(ending: Ending, name: str | None) -> str:
 def _shell_code(code: int) -> str:
     number = _signal(128 - code) if code > 128 else None
     return f" (as a shell reports {number.name})" if number else ""
-
-
-def _tail(log: Path) -> str:
-    try:
-        with open(log, "rb", opener=open_regular) as stream:
-            size = stream.seek(0, 2)
-            stream.seek(max(0, size - _TAIL))
-            return plain(stream.read().decode(errors="replace"))
-    except OSError:
-        return ""

@@ -22,6 +22,8 @@ from experimentstash.base.signals import REQUESTS, SignalQueue
 from experimentstash.base.tail import Relay
 from experimentstash.code.written import Looks
 from experimentstash.execute import keeper
+from experimentstash.execute.children import end_strays
+from experimentstash.execute.ending import StopRequest
 from experimentstash.execute.execution import (
     Execution,
     asked_by,
@@ -32,7 +34,7 @@ from experimentstash.execute.execution import (
     relay_output,
     tool_environment,
 )
-from experimentstash.execute.supervision import Siblings, StopRequest, end_strays
+from experimentstash.execute.supervisor import Siblings
 from experimentstash.record.records import Run
 
 if TYPE_CHECKING:

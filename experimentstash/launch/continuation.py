@@ -13,7 +13,7 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.failpoints import step
 from experimentstash.base.files import kind_at, remove
 from experimentstash.base.output import say
-from experimentstash.code import worktrees
+from experimentstash.code import worktree_users
 from experimentstash.freeze.freeze import Plan, draft
 from experimentstash.launch.resume import reopen
 from experimentstash.launch.sweep_asked import CIRCUMSTANCES, key_of
@@ -151,4 +151,4 @@ def _goes_on(run: Run) -> bool:
     Not after an error of the tool's own: what mends that may be in the code of now.
     """
     has_begun = run.started is not None or any(attempt.started for attempt in run.attempts)
-    return has_begun and can_go_on(run) and not worktrees.is_gone(run)
+    return has_begun and can_go_on(run) and not worktree_users.is_gone(run)

@@ -19,9 +19,9 @@ from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
 from experimentstash.base.output import can_redraw, complain, say
 from experimentstash.base.patterns import regex
+from experimentstash.execute.ending import StopRequest
 from experimentstash.execute.execution import Execution
 from experimentstash.execute.pool import IDLE, TURN_INTERVAL, RunPool
-from experimentstash.execute.supervision import StopRequest
 from experimentstash.launch import context as contexts
 from experimentstash.launch import sweep_jobs
 from experimentstash.launch.prepare import Prepared

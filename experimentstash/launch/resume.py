@@ -6,7 +6,7 @@ from experimentstash.adapters.schedulers import JobQueries
 from experimentstash.adapters.this_process import supervisor_here
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import locked
-from experimentstash.code import worktrees
+from experimentstash.code import worktree_users
 from experimentstash.record import records, transitions
 from experimentstash.record.attempts import forget_cancelled
 from experimentstash.record.records import Run, State
@@ -35,7 +35,7 @@ def reopen(stash: Stash, earlier: Run) -> Run:
                 f"if it does, write `resume: [--its, --arguments]` (or `resume: []`) in {run.registration}; that holds"
                 " for runs from then on",
             )
-        worktrees.keep_for(stash, run)
+        worktree_users.keep_for(stash, run)
         forget_cancelled(run)
         transitions.open_next_attempt(run, State.FROZEN)
         run.queued = None

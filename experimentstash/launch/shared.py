@@ -120,7 +120,7 @@ class SharedByRuns:
             # Copies of a checkout have what is changed and not committed, as the checkout itself.
             pin = pins.read(stash, name, tool, directory) if request.to_be_frozen else None
             user, outputs = request.sweep or request.directory, written_at(request)
-            self._frozen[key] = worktrees.secure(stash, name, directory, tool, user, say, pin, outputs)
+            self._frozen[key] = worktrees.ensure_worktree(stash, name, directory, tool, user, say, pin, outputs)
         return self._frozen[key]
 
 

@@ -18,8 +18,8 @@ from experimentstash.adapters.schedulers import JobQueries
 from experimentstash.base.dataclass_light import dataclass, field
 from experimentstash.base.durations import describe
 from experimentstash.base.errors import EXIT_INTERRUPTED, StashError
+from experimentstash.execute.children import KILL_PATIENCE
 from experimentstash.execute.execution import GRACE_HERE, GRACE_IN_JOB, Execution
-from experimentstash.execute.supervision import KILL_PATIENCE
 from experimentstash.record import attempts, job_array, records
 from experimentstash.record.job_array import Job
 from experimentstash.record.records import Run, State

@@ -21,6 +21,7 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.files import lock_if_free
 from experimentstash.base.output import say
 from experimentstash.base.patterns import regex
+from experimentstash.execute.children import KILL_PATIENCE
 from experimentstash.execute.execution import (
     GRACE_HERE,
     HEARTBEAT,
@@ -32,7 +33,6 @@ from experimentstash.execute.execution import (
     marker_of,
     recover_copy,
 )
-from experimentstash.execute.supervision import KILL_PATIENCE
 from experimentstash.record import attempts, job_array, records, run_places, transitions
 from experimentstash.record.job_array import Job
 from experimentstash.record.records import FILE_NAME, Run, State, Supervisor

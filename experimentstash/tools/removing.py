@@ -17,7 +17,7 @@ from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError, did_you_mean
 from experimentstash.base.files import make_private
 from experimentstash.base.names import check_tool_name, transport_problem
-from experimentstash.code import worktrees
+from experimentstash.code import worktree_users
 from experimentstash.record import records
 from experimentstash.runs import runs as all_runs
 from experimentstash.stash.layout import Stash
@@ -91,7 +91,7 @@ def remove(
         lines = tuple(line for each in work for line in each.describe())
         removal = Removal(name, tuple(experiments), made, lines, stash.relative(tree), place.others)
         if not force:
-            _refuse(removal, active, len(worktrees.submitters(stash, name)))
+            _refuse(removal, active, len(worktree_users.submitters(stash, name)))
         if agree is not None and not agree(removal):
             return None
         with begin(stash, project, "remove", name, report) as transaction:
@@ -134,7 +134,7 @@ def remove(
             transaction.commit()
         # Only now: if the tool had stayed, its runs that wait or can be resumed would still need it.
         try:
-            worktrees.remove_all(stash, name, report)
+            worktree_users.remove_all(stash, name, report)
         except (StashError, OSError) as error:
             report(f"the frozen code of {name} could not all be removed: {error}")
     to_commit = [*(each.path for each in listed), *([] if stays else [".gitmodules"])]

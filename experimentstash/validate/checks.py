@@ -21,7 +21,7 @@ from experimentstash.base import durations, yaml_files
 from experimentstash.base.errors import StashError, did_you_mean
 from experimentstash.base.patterns import regex
 from experimentstash.base.yaml_files import YamlError
-from experimentstash.code.worktrees import shared_paths
+from experimentstash.code.left_out import shared_paths
 from experimentstash.freeze import calls
 from experimentstash.freeze.calling.arguments import STYLES
 from experimentstash.freeze.environment import store as environments

@@ -16,8 +16,8 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.patterns import regex
 from experimentstash.base.process import CommandError, run
 from experimentstash.execute import arrived
+from experimentstash.execute.advice import diagnose
 from experimentstash.execute.execution import tool_environment
-from experimentstash.execute.outcome import diagnose
 from experimentstash.freeze.environment import store as environments
 from experimentstash.freeze.freeze import Plan, draft
 from experimentstash.record.records import Code

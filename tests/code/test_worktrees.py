@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from experimentstash.base.errors import StashError
-from experimentstash.code import worktrees
+from experimentstash.code import worktree_users, worktrees
 from experimentstash.code.worktrees import Frozen
 from experimentstash.launch.resume import reopen
 from experimentstash.record import records
@@ -64,7 +64,7 @@ def secured(
 ) -> Frozen:
     config = ToolConfig(path=f"tools/{tool.name}", entrypoint="main.py", **settings)
     announce = no_report if said is None else said.append
-    found = worktrees.secure(as_stash(stash), tool.name, tool, config, stash.root / user, announce)
+    found = worktrees.ensure_worktree(as_stash(stash), tool.name, tool, config, stash.root / user, announce)
     assert found is not None
     return found
 
@@ -158,7 +158,7 @@ def test_what_is_shared_is_a_link_to_the_checkouts_own(stash: StashUnderTest, to
     assert plain.directory != frozen.directory and not (plain.directory / "data").exists()
     assert "data" in said[2] and "shared: [data]" in said[2]
     # Removing the code leaves the data where they are.
-    worktrees.remove_all(as_stash(stash), "sub", no_report)
+    worktree_users.remove_all(as_stash(stash), "sub", no_report)
     assert (tool / "data" / "big.bin").read_text() == "data\n" and not frozen.directory.exists()
 
 
@@ -218,7 +218,7 @@ def test_killed_at_any_moment_it_is_made_again(stash: StashUnderTest, tool: Path
         assert files(frozen.directory) == expected
         assert [user_sees(place) for place in (tool, tool / "inner")] == before
         assert (len(worktrees_of(tool)), len(worktrees_of(tool / "inner"))) == (1, 1)
-        worktrees.remove_all(as_stash(stash), "sub", no_report)
+        worktree_users.remove_all(as_stash(stash), "sub", no_report)
     assert number > 5
 
 
@@ -227,8 +227,8 @@ def test_removing_can_be_interrupted(stash: StashUnderTest, tool: Path) -> None:
     while ended is None:
         number += 1
         secured(stash, tool)
-        ended = killed_at(number, lambda: worktrees.remove_all(as_stash(stash), "sub", no_report))
-        worktrees.remove_all(as_stash(stash), "sub", no_report)
+        ended = killed_at(number, lambda: worktree_users.remove_all(as_stash(stash), "sub", no_report))
+        worktree_users.remove_all(as_stash(stash), "sub", no_report)
         assert worktrees_of(tool) == worktrees_of(tool / "inner") == []
         assert not (stash.root / ".experimentstash" / "code" / "sub").exists()
     assert number > 4
@@ -260,7 +260,7 @@ def test_the_users_own_worktrees_stay(stash: StashUnderTest, tool: Path, tmp_pat
     secured(stash, tool)
     (tool / "main.py").write_text("2\n")
     secured(stash, tool)
-    worktrees.remove_all(as_stash(stash), "sub", no_report)
+    worktree_users.remove_all(as_stash(stash), "sub", no_report)
     assert worktrees_of(tool) == before
 
 
@@ -324,7 +324,7 @@ def test_it_stays_while_somebody_submits(stash: StashUnderTest, tool: Path) -> N
     there = json.loads(note.read_text())
     there["submitter"] |= {"host": "another", "start_time": 0}
     note.write_text(json.dumps(there))
-    assert [each.host for each in worktrees.submitters(as_stash(stash), "sub")] == ["another"]
+    assert [each.host for each in worktree_users.submitters(as_stash(stash), "sub")] == ["another"]
     (tool / "main.py").write_text("2\n")
     secured(stash, tool)
     assert frozen.directory.exists()

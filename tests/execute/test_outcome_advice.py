@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from experimentstash.cli.commands.validate import validate
-from experimentstash.execute.outcome import advise
+from experimentstash.execute.advice import advise
 from experimentstash.record.records import Code, Command, Environment, Run
 from tests.testing.stash import InProcess, StashUnderTest
 from tests.testing.tool_support import as_stash

@@ -38,7 +38,7 @@ from experimentstash.adapters.wandb import log_records as wandb_records
 from experimentstash.adapters.wandb import runs as wandb_runs
 from experimentstash.base.errors import StashError
 from experimentstash.cli import main as cli
-from experimentstash.code import worktrees
+from experimentstash.code import worktree_users
 from experimentstash.execute.execution import MARKER
 from experimentstash.launch.sweep_asked import command_line
 from experimentstash.record import job_array, records
@@ -817,7 +817,7 @@ def notes(chance: random.Random, place: Place) -> None:
             users.mkdir(parents=True, exist_ok=True)
             note = {"runs": "outputs", "submitter": {"host": "h", "pid": 5, "start_time": 1, "boot_id": "b"}}
             (users / "x.json").write_bytes(odd_json(chance, note))
-            worktrees.submitters(Stash(place.root), "t")
+            worktree_users.submitters(Stash(place.root), "t")
 
 
 def kinds(chance: random.Random, place: Place) -> None:

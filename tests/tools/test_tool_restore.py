@@ -665,7 +665,7 @@ def test_a_worktree_of_another_repository_is_not_taken_for_the_tool_s_own(
 
 def test_frozen_code_stays_if_the_tool_does(stash: StashUnderTest, tool: Path) -> None:
     config = ToolConfig(path="tools/xyz", entrypoint="main.py")
-    frozen = worktrees.secure(as_stash(stash), "c", tool, config, stash.root / "outputs" / "a", no_report)
+    frozen = worktrees.ensure_worktree(as_stash(stash), "c", tool, config, stash.root / "outputs" / "a", no_report)
     assert frozen is not None
     (stash.root / "backups").write_text("in the way\n")
     with pytest.raises(StashError):

@@ -19,9 +19,9 @@ from experimentstash.adapters.this_process import supervisor_here
 from experimentstash.base import permissions
 from experimentstash.base.errors import EXIT_USER_MISTAKE, StashError
 from experimentstash.base.output import complain, fit_streams, say
+from experimentstash.execute.ending import StopRequest
 from experimentstash.execute.execution import Execution, RecordError
 from experimentstash.execute.pool import IDLE, TURN_INTERVAL, RunPool
-from experimentstash.execute.supervision import StopRequest
 from experimentstash.record import attempts, job_array, records, transitions
 from experimentstash.record.records import Run, State
 

@@ -13,35 +13,35 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from experimentstash.adapters import procfs, schedulers
 from experimentstash.adapters.procfs import Identity
-from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.process import which
 from experimentstash.execute import keeper, start
+from experimentstash.execute.children import (
+    ENDING_INTERVAL,
+    KILL_PATIENCE,
+    LEFTOVER_GRACE,
+    fallen_to_us,
+    ignoring,
+    reap,
+)
+from experimentstash.execute.ending import Ending, StopRequest
 from experimentstash.execute.keeper import Ended
 from experimentstash.record.records import State
 
 # Seconds. A tool that has ended may leave helpers that are about to end too (W&B's service takes 0.1 s).
 LINGER = 2.0
-# Seconds between SIGTERM and SIGKILL for what a tool has left behind.
-LEFTOVER_GRACE = 3.0
 # Seconds that a second Ctrl-C leaves of the grace.
 HASTENED_GRACE = 2.0
-# Seconds after which processes that survive SIGKILL (stuck in the kernel, on a dead file system) are given up.
-KILL_PATIENCE = 10.0
 # Seconds between two measurements of memory, and between two looks at what is ending.
 SAMPLING_INTERVAL = 1.0
 _FIRST_SAMPLE = 0.1
 # Of our time, what measuring may take.
 _SAMPLING_SHARE = 0.02
-_ENDING_INTERVAL = 0.05
-
 _SHELLS = ("sh", "bash", "dash", "zsh", "ksh", "ash", "busybox")
-
-
 # Clock ticks of CPU time by which a process that was left behind shows that it is still at work.
 _AT_WORK = 20
 # By which signals a process ends that has crashed, or was killed.
@@ -71,35 +71,6 @@ class _Phase(enum.Enum):
     LEFTOVERS_TOLD = enum.auto()
     KILLING = enum.auto()
     OVER = enum.auto()
-
-
-@dataclass(frozen=True)
-class StopRequest:
-    """Why a tool was stopped, and by which signal to its supervisor (None: by our own timeout)."""
-
-    state: State
-    reason: str
-    number: signal.Signals | None = None
-    may_be_jobs: bool = False  # by a signal that our job's scheduler may have sent: state and reason as known so far
-
-
-@dataclass(frozen=True)
-class Ending:
-    """How a tool ended. Memory in bytes, times in seconds."""
-
-    returncode: int  # negative: the signal
-    stop: StopRequest | None
-    duration: float
-    cpu_time: float
-    peak_memory: int
-    oom_kills: int  # processes that the kernel killed for lack of memory meanwhile, but not another tool's main process
-    left_behind: int  # processes that had to be ended after the tool's main process
-    at_work: int  # how many of these were still computing
-    survivors: int  # processes that even SIGKILL did not end
-    outlived_grace: bool = False  # the main process had to be killed
-    has_company: bool = False  # other tools were at work under the same supervisor
-    crashed: Sequence[str] = ()  # the signals that ended processes of it whose parents had gone
-    missed: StopRequest | None = None  # came when the main process had ended, before its end was noticed
 
 
 def _warnings_to_all() -> list[signal.Signals]:
@@ -178,7 +149,7 @@ class SupervisedTool:
             pid = self._keeper.start(program, argv, cwd, environment, output, ignored=ignored, grace=grace, umask=umask)
         if pid is None:
             self._keeper = None
-            with _ignoring(ignored):
+            with ignoring(ignored):
                 pid = start.start(program, argv, cwd, environment, output, umask)
         if self._siblings is not None:
             self._siblings.add(pid)
@@ -284,7 +255,7 @@ class SupervisedTool:
         if self._phase is _Phase.RUNNING:
             if self._end_by is not None and now >= self._end_by:
                 self.request_stop(StopRequest(State.TIMED_OUT, f"timeout of {self._timeout:g} s reached"), grace)
-                return _ENDING_INTERVAL
+                return ENDING_INTERVAL
             self._sample(now)
             due = self._next_sample if self._end_by is None else min(self._next_sample, self._end_by)
             return max(0.0, due - now)
@@ -331,7 +302,7 @@ class SupervisedTool:
         if now < self._deadline:
             for member in members - self._ticks.keys():
                 self._ticks[member] = procfs.cpu_ticks(member.pid)
-            return _ENDING_INTERVAL
+            return ENDING_INTERVAL
         if self._phase is _Phase.LEFTOVERS:
             self._at_work = sum(procfs.cpu_ticks(one.pid) - self._ticks.get(one, 0) >= _AT_WORK for one in members)
             untold = members - self._told
@@ -342,7 +313,7 @@ class SupervisedTool:
             self._phase = _Phase.LEFTOVERS_TOLD
             # After a stop they have the rest of the grace: what a shell ran may be what is saving.
             self._deadline = self._grace_ends if self._stop or self._missed else now + LEFTOVER_GRACE
-            return _ENDING_INTERVAL
+            return ENDING_INTERVAL
         self._log(f"SIGKILL to the {len(members)} processes that the tool has left behind")
         self._begin_killing(now)
         return self._kill(now)
@@ -361,7 +332,7 @@ class SupervisedTool:
                     os.killpg(self._identity.pid, signal.SIGKILL)
             for member in members:
                 procfs.send(member, signal.SIGKILL)
-            return _ENDING_INTERVAL / 5
+            return ENDING_INTERVAL / 5
         self._survivors = len(members)
         if members:
             self._log(f"{len(members)} processes survive SIGKILL: {sorted(member.pid for member in members)}")
@@ -403,7 +374,7 @@ class SupervisedTool:
             return {member for member in found if member is not None}
         # What isn't below a main process has lost its parents and fallen to us or our keeper, the subreapers. So
         # however many tools there are, a look at one costs no more than its own processes and the orphans.
-        among = _fallen_to_us() - self._siblings | {self._identity.pid}
+        among = fallen_to_us() - self._siblings | {self._identity.pid}
         return procfs.members(self._marker, among, session=self._identity.pid)
 
     def _sample(self, now: float) -> None:
@@ -421,7 +392,7 @@ class SupervisedTool:
         ended = self._keeper.reap(self._identity.pid, surely=surely) if self._keeper is not None else None
         if ended is None and (self._keeper is None or self._keeper.is_gone):
             try:
-                ended = _reap(self._identity.pid)
+                ended = reap(self._identity.pid)
             except ChildProcessError:  # somebody else in this process has waited for it: its end is not known
                 ended = Ended(self._identity.pid, signal.SIGKILL, 0.0, 0, None)
         if ended is None:
@@ -445,7 +416,7 @@ class SupervisedTool:
             if session == os.getsid(0) or (self._siblings is not None and session in self._siblings):
                 continue  # another tool's, or a program that we run for ourselves
             with contextlib.suppress(ChildProcessError):
-                ended = _reap(pid)
+                ended = reap(pid)
                 if ended is not None and (self._siblings is None or session == self._identity.pid):
                     dead.append(ended)
         for each in dead:
@@ -460,57 +431,3 @@ class SupervisedTool:
     def _note_crash(self, status: int) -> None:
         if os.WIFSIGNALED(status) and not self._has_killed and os.WTERMSIG(status) in _VIOLENT:
             self._crashed.append(signal.Signals(os.WTERMSIG(status)).name)
-
-
-@contextlib.contextmanager
-def _ignoring(numbers: Collection[signal.Signals]) -> Iterator[None]:
-    """Ignore signals for a while: what is started then goes on ignoring them."""
-    saved = {number: signal.getsignal(number) for number in numbers}
-    try:
-        for number in saved:
-            signal.signal(number, signal.SIG_IGN)
-    except ValueError:  # not in the main thread
-        saved = {}
-    try:
-        yield
-    finally:
-        for number, handler in saved.items():
-            signal.signal(number, handler)
-
-
-def _reap(pid: int) -> Ended | None:
-    """Return how a child of ours has ended; None if it hasn't."""
-    found, status, usage = os.wait4(pid, os.WNOHANG)
-    return Ended(pid, status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss, None) if found else None
-
-
-def _fallen_to_us() -> set[int]:
-    """Return our children and those of our keeper."""
-    found = set(procfs.children(os.getpid()))
-    ours = keeper.present()
-    return found if ours is None else found - {ours.identity.pid} | set(procfs.children(ours.identity.pid))
-
-
-def end_strays(spared: Collection[int]) -> int:
-    """End what tools left behind in disguise: our living children in foreign sessions, but for those ``spared``.
-
-    To be called when none of the tools that were supervised side by side is left; returns how many there were.
-    """
-    told: set[Identity] = set()
-    deadline = time.monotonic() + LEFTOVER_GRACE
-    while True:
-        strays = {pid for pid in _fallen_to_us() if pid not in spared}
-        members = {
-            member
-            for stray in strays
-            if procfs.session(stray) != os.getsid(0)
-            for pid in (stray, *procfs.descendants(stray))
-            if (member := procfs.identity(pid)) is not None
-        }
-        now = time.monotonic()
-        if not members or now > deadline + KILL_PATIENCE:
-            return len(told)
-        for member in members - told if now < deadline else members:
-            procfs.send(member, signal.SIGTERM if now < deadline else signal.SIGKILL)
-        told |= members
-        time.sleep(_ENDING_INTERVAL)

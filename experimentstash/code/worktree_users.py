@@ -1,0 +1,127 @@
+"""Who needs the frozen code of a tool; what nobody needs goes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from experimentstash.adapters import procfs
+from experimentstash.adapters.procfs import Identity
+from experimentstash.adapters.this_process import supervisor_here
+from experimentstash.base import files, typed
+from experimentstash.base.dataclass_light import dataclass
+from experimentstash.base.errors import StashError
+from experimentstash.code.worktree_place import USERS, exclusive, folder_of, listed, remove, worktrees_in
+from experimentstash.record import attempts, records
+from experimentstash.record.records import Supervisor
+from experimentstash.stash.layout import Stash, new_token
+
+# Seconds for which a process of another machine, which can't be looked at, is believed to be submitting.
+_FOREIGN_PATIENCE = 24 * 3600.0
+
+
+def submitters(stash: Stash, name: str) -> list[Supervisor]:
+    """Return the processes that are submitting runs of a tool's frozen code, or executing them."""
+    users = [user for place in worktrees_in(folder_of(stash, name)) for user in users_of(stash, place)]
+    return [user.submitter for user in users if user.is_submitting]
+
+
+def remove_all(stash: Stash, name: str, announce: Callable[[str], None]) -> None:
+    """Remove all the frozen code of a tool, and what its repositories know of it."""
+    with exclusive(stash, name, announce) as lock:
+        for place in worktrees_in(folder_of(stash, name)):
+            remove(place, lock)
+        files.remove(folder_of(stash, name))
+
+
+def is_gone(run: records.Run) -> bool:
+    """Tell whether the frozen code of a run has been removed since."""
+    return run.code is not None and run.code.snapshot is not None and not Path(run.code.path).is_dir()
+
+
+def keep_for(stash: Stash, run: records.Run) -> None:
+    """Have the frozen code of a run stay for a further attempt at it; StashError if it has been removed since."""
+    if run.code is None or run.code.snapshot is None:
+        return
+    with exclusive(stash, run.tool, lambda _: None):
+        if is_gone(run):
+            raise StashError(
+                f"The code of the run {run.id} as it was submitted ({run.code.path}) has been removed.",
+                f"run it anew; its code is commit {(run.code.commit or '')[:12]}"
+                + (f" with {run.path / run.code.patch}" if run.code.patch else ""),
+            )
+        for place in worktrees_in(folder_of(stash, run.tool)):
+            if place.name in Path(run.code.path).parts:
+                note_user(stash, place, run.path)
+
+
+# --- who needs it ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _User:
+    """Who needs frozen code: the runs of one submission, and until they are all submitted its process."""
+
+    note: Path
+    runs: Path
+    submitter: Supervisor
+
+    @property
+    def is_submitting(self) -> bool:
+        if self.submitter.host != procfs.hostname():
+            return time.time() - self.note.stat().st_mtime < _FOREIGN_PATIENCE
+        process = Identity(self.submitter.pid, self.submitter.start_time)
+        return self.submitter.boot_id == procfs.boot_id() and procfs.is_alive(process)
+
+    def needs(self, place: Path) -> bool:
+        return self.is_submitting or any(_will_use(directory, place) for directory in records.directories(self.runs))
+
+
+def note_user(stash: Stash, place: Path, runs: Path) -> None:
+    # Relative, because a stash may have several absolute paths.
+    shown = os.path.relpath(runs, stash.root) if runs.is_relative_to(stash.root) else str(runs)
+    note = {"runs": shown, "submitter": vars(supervisor_here())}
+    if files.kind_at(place / USERS) != "a directory":  # a link, or garbage
+        files.remove(place / USERS)
+        (place / USERS).mkdir()
+    files.write_atomically(place / USERS / f"{new_token()}.json", json.dumps(note, indent=2) + "\n")
+
+
+def users_of(stash: Stash, place: Path) -> list[_User]:
+    found = []
+    for path in listed(place / USERS) if files.kind_at(place / USERS) == "a directory" else ():
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+            note = typed.loads(files.read_regular(path))
+            runs, submitter = typed.path(note["runs"], "runs"), records.supervisor(note["submitter"])
+            found.append(_User(path, stash.root / runs, submitter))
+    return found
+
+
+def _will_use(directory: Path, place: Path) -> bool:
+    """Tell whether a run will still use the code in ``place``; if its record can't be read, it may."""
+    try:
+        run = records.read(directory)
+    except StashError:
+        return True
+    if run.code is None or place.name not in Path(run.code.path).parts:
+        return False
+    return not run.state.is_final or attempts.can_go_on(run)
+
+
+# --- removing --------------------------------------------------------------------------------------------------------
+
+
+def clean(stash: Stash, new: Path, lock: int) -> None:
+    """Remove the other frozen code of a tool that nobody needs any more."""
+    for place in worktrees_in(new.parent):
+        users = users_of(stash, place)
+        needing = [user for user in users if user.needs(place)]
+        for user in users:
+            if user not in needing:
+                user.note.unlink()
+        if not needing and place != new:
+            remove(place, lock)
