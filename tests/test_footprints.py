@@ -296,6 +296,7 @@ REFUSED: list[tuple[str, ...]] = [
 ]
 
 
+@pytest.mark.slow
 def test_a_verb_that_is_refused_changes_nothing(stash: StashUnderTest, world: Path, in_process: InProcess) -> None:
     before = footprint(world)
     wrong = []
@@ -384,6 +385,7 @@ def test_cancel_ends_what_was_named(way: str, stash: StashUnderTest, world: Path
             one.communicate(timeout=PATIENCE)
 
 
+@pytest.mark.slow
 def test_a_dry_run_leaves_what_is_in_its_directory(stash: StashUnderTest, world: Path) -> None:
     (first,) = stash.run_directories()
     for name in ("empty", "mine/.hydra"):

@@ -524,6 +524,7 @@ REFUSED = (
 )
 
 
+@pytest.mark.slow
 def test_what_would_be_written_is_refused(watched: StashUnderTest, in_process: InProcess) -> None:
     stash = watched
     for words in REFUSED:

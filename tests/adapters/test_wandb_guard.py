@@ -195,6 +195,7 @@ def online(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     yield from world(tmp_path_factory.mktemp("online ü"), "online")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["offline", "online"])
 @pytest.mark.parametrize("ending", ENDINGS, ids=lambda ending: ending.how)
 def test_the_server_learns_the_true_end(request: pytest.FixtureRequest, mode: str, ending: Ending) -> None:
@@ -303,6 +304,7 @@ def faulty(killed_online: tuple[Path, WandbServer], tmp_path_factory: pytest.Tem
         return dict(zip(FAULTS, pool.map(live, FAULTS), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_of_the_server_costs_little_and_nothing_is_lost(faulty: dict[str, Faulty], fault: str) -> None:
     lived = faulty[fault]
@@ -332,6 +334,7 @@ def uploaders(home: Path) -> list[str]:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_what_has_arrived_is_not_sent_again(
     tmp_path: Path, killed_online: tuple[Path, WandbServer], home: Path
 ) -> None:
@@ -404,6 +407,7 @@ def test_a_run_whose_log_never_reached_the_disk_still_ends(
     assert (sent.state, sent.exit_code, sent.steps(), sent.duplicates) == ("failed", 137, [0, 1], 0)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_still_going_is_left_alone(tmp_path: Path, home: Path) -> None:
     with WandbServer() as server:
         variables = environment(server, home, PAUSE="60")
@@ -454,6 +458,7 @@ def kill_writer(log: Path) -> None:
     raise AssertionError("nobody has the log open")
 
 
+@pytest.mark.slow
 def test_twenty_runs_are_one_process_and_one_bad_log_spoils_none(tmp_path: Path, offline: World, home: Path) -> None:
     directories = []
     for number in range(20):

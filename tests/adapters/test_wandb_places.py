@@ -90,11 +90,17 @@ def ended(stash: StashUnderTest, server: WandbServer, tmp_path: Path, record: di
 @pytest.mark.parametrize(
     ("where", "how"),
     [
-        *(("below", how) for how in ("killed", "fails")),
-        *(("checkout", how) for how in ("killed", "killed-quiet", "fails-quiet", "ends")),
-        ("hidden", "killed-quiet"),
-        *(("elsewhere", how) for how in ("killed", "killed-quiet", "fails")),
-        ("variable", "killed-quiet"),
+        ("elsewhere", "fails"),
+        *(
+            pytest.param(where, how, marks=pytest.mark.slow)
+            for where, how in (
+                *(("below", how) for how in ("killed", "fails")),
+                *(("checkout", how) for how in ("killed", "killed-quiet", "fails-quiet", "ends")),
+                ("hidden", "killed-quiet"),
+                *(("elsewhere", how) for how in ("killed", "killed-quiet")),
+                ("variable", "killed-quiet"),
+            )
+        ),
     ],
 )
 def test_it_is_found_where_the_tool_put_it(
@@ -109,6 +115,7 @@ def test_it_is_found_where_the_tool_put_it(
     ended(tool, server, tmp_path, record, code)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("are_apart", [False, True])
 def test_runs_side_by_side_have_each_their_own(
     tool: StashUnderTest, server: WandbServer, tmp_path: Path, are_apart: bool
@@ -130,6 +137,7 @@ def test_runs_side_by_side_have_each_their_own(
         assert json.loads(server.runs[outcome["id"]].config)["n"]["value"] == n
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["elsewhere", "below"])
 def test_a_lost_run_is_found_as_well(tool: StashUnderTest, server: WandbServer, tmp_path: Path, where: str) -> None:
     """The supervisor is killed with its tool: what it has seen until then stands in the record."""

@@ -189,6 +189,7 @@ def test_a_clone_is_told_by_its_commit_and_where_others_get_it(
     assert "not committed" in str(installation.here().note)
 
 
+@pytest.mark.slow
 def test_what_a_new_stash_pins_can_be_installed(tmp_path: Path) -> None:
     stash = init(tmp_path / "new").root
     uv = environments._find_uv()

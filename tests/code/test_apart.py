@@ -206,6 +206,7 @@ def test_a_run_that_goes_on_finds_what_it_left(shell: StashUnderTest) -> None:
     assert again["collected"] == ["out/log"] and not Path(first["apart"]["path"]).exists()
 
 
+@pytest.mark.slow
 def test_what_a_lost_run_wrote_is_not_lost(shell: StashUnderTest) -> None:
     script(shell, "mkdir -p out; echo $n > out/x; touch $here/at-$n; sleep 600")
     process = shell.start(*TWO)

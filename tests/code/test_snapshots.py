@@ -107,6 +107,7 @@ def test_whatever_is_changed_is_in_it(checkout: Path, tmp_path: Path, settings: 
     for name in (".env", "large", "ignored/data"):
         del expected[name]
     for name in ("post-checkout", "post-index-change", "reference-transaction"):
+        (checkout / ".git" / "hooks").mkdir(exist_ok=True)
         (checkout / ".git" / "hooks" / name).write_text(f"#!/bin/sh\ntouch '{tmp_path}/hook'\n")
         (checkout / ".git" / "hooks" / name).chmod(0o755)
     before = user_sees(checkout)

@@ -206,6 +206,7 @@ def test_a_foreign_interpreter_is_the_checkouts_own_and_looks_into_the_frozen_co
     assert frozen.search_path(python, is_foreign=True) == [frozen.directory]
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_is_made_again(stash: StashUnderTest, tool: Path) -> None:
     (tool / "main.py").write_text("changed\n")
     (tool / "inner" / "part.py").write_text("part = 2\n")
@@ -391,6 +392,7 @@ def test_a_run_with_frozen_code(project: StashUnderTest) -> None:
     assert stash.record(stash.run_directories()[-1])["code"]["snapshot"] is None
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_make_one(project: StashUnderTest) -> None:
     processes = [project.start("run", "one", "code=frozen", "+params.sleep=1") for _ in range(3)]
     ended = [process.communicate(timeout=PATIENCE) for process in processes]
@@ -527,6 +529,7 @@ def test_what_git_does_not_know(stash: StashUnderTest) -> None:
     assert stash.cli("run", "one").returncode == 0
 
 
+@pytest.mark.slow
 def test_resuming_needs_the_code(stash: StashUnderTest) -> None:
     stash.add_tool("saver", "saver", "entrypoint: main.py\ncall: {output: --out}\nresume: []")
     stash.add_experiment("one", "saver")
@@ -549,6 +552,7 @@ def test_resuming_needs_the_code(stash: StashUnderTest) -> None:
 WAITS = "import os, time\nwhile not os.path.exists('go'):\n    time.sleep(0.01)\n"
 
 
+@pytest.mark.slow
 def test_a_tool_with_frozen_code_is_updated_removed_and_restored(stash: StashUnderTest, tmp_path: Path) -> None:
     upstream = repository(tmp_path / "upstream", {"main.py": "print('first')\n"})
     arguments = ("--entrypoint", "main.py", "--yes", "--no-sync")

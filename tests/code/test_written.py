@@ -312,6 +312,7 @@ def test_a_file_beside_the_tool_is_seen(shell: StashUnderTest) -> None:
     assert run["wrote"] == ["../left.txt"] and "../left.txt" in run["warnings"][0]
 
 
+@pytest.mark.slow
 def test_a_checkout_that_is_too_large_is_said(shell: StashUnderTest) -> None:
     folder = shell.root / "tools" / "sh" / "ignored"
     folder.mkdir()

@@ -141,7 +141,9 @@ def described(node: Any) -> Any:
     return facts, [described(value) for value in content] if isinstance(content, list) else content
 
 
-@pytest.mark.parametrize("number", [24, pytest.param(160, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize(
+    "number", [8, pytest.param(24, marks=pytest.mark.slow), pytest.param(160, marks=pytest.mark.exhaustive)]
+)
 def test_it_gives_what_hydra_gives(varied: StashUnderTest, number: int) -> None:
     wanted = list(write_organizers(varied, number))
     composer = Composer(Stash(varied.root))
@@ -154,7 +156,10 @@ def test_it_gives_what_hydra_gives(varied: StashUnderTest, number: int) -> None:
     assert 0 < failed < number / 2  # some combinations are mistakes, and most are none
 
 
-@pytest.mark.parametrize(("number", "before"), [(6, 3), pytest.param(24, 8, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize(
+    ("number", "before"),
+    [(3, 1), pytest.param(6, 3, marks=pytest.mark.slow), pytest.param(24, 8, marks=pytest.mark.exhaustive)],
+)
 def test_the_order_leaves_no_trace(varied: StashUnderTest, number: int, before: int) -> None:
     names = [name for name, _ in write_organizers(varied, number)]
     composer = Composer(Stash(varied.root))

@@ -134,6 +134,7 @@ def test_a_place_to_look_in_that_is_not_there_is_told_in_a_line(plain: StashUnde
     assert "UserWarning" not in stderr
 
 
+@pytest.mark.slow
 def test_mistakes_on_the_command_line(plain: StashUnderTest, told: Told) -> None:
     for arguments, expected in MISTAKEN:
         refuses(told, arguments, expected)
@@ -211,6 +212,7 @@ ORGANIZERS: list[tuple[str | bytes, str]] = [
 ]
 
 
+@pytest.mark.slow
 def test_mistakes_in_an_organizer(plain: StashUnderTest, told: Told) -> None:
     path = plain.root / "conf" / "exp" / "m.yaml"
     for text, expected in ORGANIZERS:
@@ -231,6 +233,7 @@ def test_the_same_in_a_sweep_and_in_the_root_config(plain: StashUnderTest, told:
         assert told("validate")[0] == 1 and told("list")[0] == 0
 
 
+@pytest.mark.slow
 def test_mistakes_in_a_registration(plain: StashUnderTest, told: Told) -> None:
     path = plain.root / "conf" / "tool" / "t.yaml"
     plain.add_experiment("t", "t")
@@ -294,6 +297,7 @@ if IS_1_3:  # Hydra 1.4 takes no backslash in a name
 UNUSABLE = ["${x}", "a.yaml", "???"]
 
 
+@pytest.mark.slow
 def test_odd_names(plain: StashUnderTest, told: Told) -> None:
     for name in [*ODD, *UNUSABLE]:
         plain.write(f"conf/exp/odd/{name}.yaml", f"{HEAD}description: odd\n")
@@ -438,11 +442,16 @@ def _doubling(first: str, template: str) -> str:
         (_doubling("x", "a{at}: '{before}{before}'") + "params: {say: '${vars.a39}'}\n", " interpolations to resolve"),
         (_doubling("[1]", "a{at}: ['{before}', '{before}']") + "params: {say: '${vars.a39}'}\n", "more than 10,000 "),
         (_doubling("{p: 1}", "a{at}: {{p: '{before}', q: '{before}'}}"), "more than 10,000 "),
-        (
+        pytest.param(
             _doubling("x", "a{at}: '{before}{before}'") + "tool: {env: {A: '${vars.a39}'}}\n",
             "interpolations to resolve",
+            marks=pytest.mark.slow,
         ),
-        (_doubling("x", "a{at}: '{before}{before}'") + "hydra: {run: {dir: '${vars.a39}'}}\n", "to resolve (do some"),
+        pytest.param(
+            _doubling("x", "a{at}: '{before}{before}'") + "hydra: {run: {dir: '${vars.a39}'}}\n",
+            "to resolve (do some",
+            marks=pytest.mark.slow,
+        ),
         (f"vars: {{a: {'x' * 500}}}\nparams: {{say: '{'${vars.a}' * 9}'}}\n", "more than 4,000 characters"),
     ],
 )

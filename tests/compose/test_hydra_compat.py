@@ -117,7 +117,10 @@ def varied(stash: StashUnderTest, in_process: InProcess, monkeypatch: pytest.Mon
     return do
 
 
-@pytest.mark.parametrize("line", LINES, ids=" ".join)
+@pytest.mark.parametrize(
+    "line",
+    [pytest.param(line, id=" ".join(line), marks=pytest.mark.slow if _SWEPT in line[3:] else []) for line in LINES],
+)
 def test_plain_hydra_comes_to_the_same(varied: Doing, line: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     fast = varied(*line)
     monkeypatch.setenv(PLAIN_VARIABLE, "1")
@@ -128,6 +131,7 @@ def test_plain_hydra_comes_to_the_same(varied: Doing, line: list[str], monkeypat
         assert kept == fast[2][name], name
 
 
+@pytest.mark.slow
 def test_the_fast_way_is_taken_and_the_plain_one_where_it_is_asked_for(
     varied: Doing, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -222,6 +222,7 @@ def test_settings_that_do_not_exist_are_refused(
         assert text in said, said
 
 
+@pytest.mark.slow
 def test_it_is_recorded_and_checked_after_the_run(tool: StashUnderTest) -> None:
     main = tool.root / "tools" / "hydra" / "main.py"
     done = tool.cli("-m", "+exp=dotted", "params.model.n=50,100", "+params={+x: '\\${a}', +f: nan, +l: [1, [a]]}")

@@ -177,7 +177,11 @@ class Watched(SweepLoader):
 @pytest.mark.parametrize(
     ("kept", "drawn"),
     # Of one that is kept, the others are kept as bytes.
-    [(64, 40), (1, 10), *(pytest.param(kept, 80, marks=pytest.mark.exhaustive) for kept in (64, 1))],
+    [
+        (64, 4),
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in ((64, 40), (1, 10))),
+        *(pytest.param(kept, 80, marks=pytest.mark.exhaustive) for kept in (64, 1)),
+    ],
 )
 def test_each_job_is_what_hydra_composes(
     master: tuple[StashUnderTest, DictConfig], monkeypatch: pytest.MonkeyPatch, kept: int, drawn: int

@@ -183,6 +183,7 @@ def test_a_worker_that_was_killed_for_memory_is_said(here: Stash, memory_group: 
     assert warning.startswith(f"{killed}; what it computed may be incomplete")
 
 
+@pytest.mark.slow
 def test_a_sweep_tells_of_workers_that_were_killed(stash: StashUnderTest, memory_group: Path) -> None:
     """By how its tool ends, a run whose main process was killed has taken one of the kernel's kills for itself."""
     stash.add_tool("odd", "odd", "entrypoint: main.py\ncall: {style: arguments}")
@@ -373,6 +374,7 @@ def test_no_output_at_all(here: Stash) -> None:
     assert one.log == b"0\n1\n2\n"
 
 
+@pytest.mark.slow
 def test_a_terminal_whose_reader_has_stopped_reading(here: Stash) -> None:
     terminal, end = pty.openpty()
     run = steady(here, "--pause", 0, "--ignore", grace=0.5)

@@ -19,7 +19,9 @@ from experimentstash.runs import runs
 from tests.testing import faults
 
 
-@pytest.mark.parametrize("kills", [16, pytest.param(300, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize(
+    "kills", [pytest.param(16, marks=pytest.mark.slow), pytest.param(300, marks=pytest.mark.exhaustive)]
+)
 def test_no_run_is_lost(tmp_path: Path, kills: int) -> None:
     seed = random.randrange(10**6)
     cases = faults.run_all(faults.plan(kills, seed), tmp_path, parallel=4)

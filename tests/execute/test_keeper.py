@@ -96,6 +96,7 @@ def test_one_that_was_stopped_is_ended_too(here: Stash) -> None:
     assert (run.path / "saved").read_text() == "SIGTERM\n"
 
 
+@pytest.mark.slow
 def test_if_the_keeper_is_killed_all_falls_to_the_supervisor(here: Stash) -> None:
     run = steady(here, "--hidden-child", "--catch", "--fail", 3, grace=20.0)
     with running(run) as one:
@@ -153,7 +154,9 @@ def test_what_the_program_around_has_started_is_left_alone(here: Stash) -> None:
         os.kill(own, KILL)
 
 
-@pytest.mark.parametrize("launcher", [None, "basic", "local", "submitit_local"])
+@pytest.mark.parametrize(
+    "launcher", ["local", *(pytest.param(other, marks=pytest.mark.slow) for other in (None, "basic", "submitit_local"))]
+)
 def test_under_every_launcher(stash: StashUnderTest, launcher: str | None) -> None:
     stash.add_tool("steady", "steady", "entrypoint: main.py")
     sign = stash.root.parent / "ready"

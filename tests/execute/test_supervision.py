@@ -208,6 +208,7 @@ def test_the_grace_is_waited_out_and_then_everything_is_killed(here: Stash) -> N
     assert re.search(rf"^{TIME} the grace is over: SIGKILL to everything that is left$", one.account, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_shortens_the_grace(here: Stash) -> None:
     for limit in limits(0.5):
         told = steady(here, "--ignore", grace=2 * PATIENCE)
@@ -361,6 +362,7 @@ def test_a_script_may_have_ignored_ctrl_c(here: Stash) -> None:
 # --- Ctrl-Z ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_ctrl_z_stops_both_and_the_clock(here: Stash) -> None:
     with running(steady(here, "--lines", 100)) as one:
         limit = 3 * lasted(one.end())  # what it needs for itself now, and more

@@ -182,6 +182,7 @@ compositions = given(
 )
 
 
+@pytest.mark.slow
 @settings(few, max_examples=20)
 @compositions
 def test_a_real_composition_gets_what_the_experiment_says(value: Any, box: dict[Any, Any], experiment: str) -> None:

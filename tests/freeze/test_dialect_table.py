@@ -28,6 +28,7 @@ NUMBERS = (35, 48)
 # The library that reads, and the dialect that is written: `options` is for a parser of which nothing is known.
 LIBRARIES = (*NAMES, "ml_collections")
 PAIRS = [*((name, "pyrallis" if name == "draccus" else name) for name in LIBRARIES), ("argparse", "options")]
+QUICK = ("click", "draccus", "fire", "gin", "ml_collections", "simple_parsing")
 
 
 class Receiver:
@@ -103,7 +104,10 @@ def _is_completed(library: str, key: str) -> bool:
     return key == "section" and library not in ("gin", "fire", "key_value")
 
 
-@pytest.mark.parametrize(("library", "style"), PAIRS)
+@pytest.mark.parametrize(
+    ("library", "style"),
+    [pytest.param(*pair, marks=[] if pair[0] in QUICK else pytest.mark.slow) for pair in PAIRS],
+)
 def test_what_is_received_is_what_the_record_says(
     stash: StashUnderTest, library: str, style: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

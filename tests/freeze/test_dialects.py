@@ -56,7 +56,12 @@ def argv(config: CallConfig, params: Any, *extra: str, experiment: str | None = 
     return list(build(config, experiment, params, list(extra), **places).argv)
 
 
-@pytest.mark.parametrize(("name", "key"), CELLS)
+COSTLY = (("hf", "count"), ("pyrallis", "name"))
+
+
+@pytest.mark.parametrize(
+    ("name", "key"), [pytest.param(*cell, marks=pytest.mark.slow if cell in COSTLY else []) for cell in CELLS]
+)
 def test_what_is_received_is_what_was_asked_for(name: str, key: str) -> None:
     values = [*VALUES[key][:5], *VALUES[key][5::4]] if key in ALIKE else VALUES[key]
     for value in values if declares(name, key) else ():
@@ -123,7 +128,10 @@ strings = st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_char
 strings |= st.text(alphabet=" ,'\"\\${}[]():=+~#%\n\t@/.-?!&|*<>;`^a1", max_size=6)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow) if name in ("jsonargparse", "pyrallis") else name for name in NAMES],
+)
 def test_every_string_and_number(name: str) -> None:
     """A string, numbers and lists: each is received as it is, or refused."""
 

@@ -168,7 +168,11 @@ def test_requirements(tool: Path, home: Path) -> None:
 
 
 @pytest.mark.parametrize("locked", [True, False], ids=["locked", "unlocked"])
-@pytest.mark.parametrize("backend", [HATCHLING, SETUPTOOLS], ids=["hatchling", "setuptools"])
+@pytest.mark.parametrize(
+    "backend",
+    [pytest.param(HATCHLING, marks=pytest.mark.slow), SETUPTOOLS],
+    ids=["hatchling", "setuptools"],
+)
 def test_package_is_live_and_its_checkout_stays_clean(tool: Path, home: Path, backend: str, locked: bool) -> None:
     write_package(tool, backend, EXTRAS)
     git(tool, "init", "-q")
@@ -192,6 +196,7 @@ def files_in(directory: Path) -> dict[str, bytes]:
     return {str(path.relative_to(directory)): path.read_bytes() if path.is_file() else b"" for path in found}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ignored", ["", "*.egg-info\nbuild\n"], ids=["unknown to git", "ignored"])
 def test_making_an_environment_leaves_no_trace(tool: Path, home: Path, ignored: str) -> None:
     write_package(tool, SETUPTOOLS)
@@ -237,6 +242,7 @@ version = "1"
 """
 
 
+@pytest.mark.slow
 def test_another_project_that_is_installed_too_stays_clean(tool: Path, home: Path) -> None:
     (tool / "requirements.txt").write_text("-e ./parts/one/lib\n")
     lib = tool / "parts" / "one" / "lib"
@@ -306,6 +312,7 @@ def test_groups_without_a_project(tool: Path, home: Path) -> None:
     assert imports(made(recipe_of(tool, home, environment={"groups": ["g"]})), "idna")
 
 
+@pytest.mark.slow
 def test_setup_py_that_reads_its_requirements(tool: Path, home: Path) -> None:
     (tool / "setup.py").write_text(
         "import pathlib, setuptools\n"
@@ -423,6 +430,7 @@ def test_python_version(tool: Path, home: Path) -> None:
     assert "3.99" in error.message and "experimentstash tool sync tool" in str(error.mend)
 
 
+@pytest.mark.slow
 def test_the_tool_says_which_python(tool: Path, home: Path) -> None:
     (tool / "requirements.txt").write_text("six\n")
     (tool / ".python-version").write_text("3.99\n")
@@ -730,6 +738,7 @@ def test_two_at_once_make_it_once(tool: Path, home: Path) -> None:
     assert "".join(said).count("Making") == 1
 
 
+@pytest.mark.slow
 def test_killed_maker_leaves_the_lock_to_uv_until_it_ends(tool: Path, home: Path) -> None:
     (tool / "setup.py").write_text(SLOW_SETUP)
     first = maker(tool, home)
@@ -821,6 +830,7 @@ def test_copies_of_a_tool_share_what_holds_none_of_its_code(tool: Path, home: Pa
     assert plan("tool", ToolConfig(), copy, None, home).key != recipes_of[1].key or file == "readme"
 
 
+@pytest.mark.slow
 def test_a_project_and_its_requirements_are_installed_together(tool: Path, home: Path) -> None:
     (tool / "setup.py").write_text(
         "from setuptools import setup\nsetup(name='tool', version='1', py_modules=['tool'])\n"

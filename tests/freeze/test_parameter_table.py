@@ -106,7 +106,7 @@ def same(one: Any, other: Any) -> bool:
     return parameters.same(parameters.as_json(one), parameters.as_json(other))
 
 
-@pytest.mark.parametrize("style", ["hydra", "json", "yaml"])
+@pytest.mark.parametrize("style", [pytest.param("hydra", marks=pytest.mark.slow), "json", "yaml"])
 def test_the_receiver_gets_what_the_record_says(table: StashUnderTest, app: Path, style: str) -> None:
     composer, wrong = Composer(Stash(table.root)), []
     for number, (way, (_, _, overrides)) in enumerate(WAYS.items()):
@@ -141,6 +141,7 @@ CHOICES: dict[str, tuple[str, list[str]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "path", "nested"),
     [

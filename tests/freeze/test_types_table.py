@@ -223,10 +223,15 @@ def is_same(got: Any, asked: Any) -> bool:
     return (type(got) is float and type(asked) is int and got == asked) or same(got, asked)
 
 
-SLOW = pytest.param("jsonargparse of a class", marks=pytest.mark.exhaustive)  # nearly the same as of a function
+def marked(name: str) -> Any:
+    """Return a parameter; that of a class is nearly the same as that of a function."""
+    costly = ("draccus", "fire", "jsonargparse", "key_value", "sacred", "simple_parsing")
+    if "class" in name:
+        return pytest.param(name, marks=pytest.mark.exhaustive)
+    return pytest.param(name, marks=pytest.mark.slow) if name in costly else name
 
 
-@pytest.mark.parametrize("library", [SLOW if "class" in name else name for name in LIBRARIES])
+@pytest.mark.parametrize("library", [marked(name) for name in LIBRARIES])
 def test_a_value_of_any_type_arrives_or_is_refused(library: str, tmp_path: Path) -> None:
     wrong, said = [], 0
     for annotation, default in TYPES.items():
@@ -253,7 +258,7 @@ def test_a_value_of_any_type_arrives_or_is_refused(library: str, tmp_path: Path)
     assert said > 100  # refusing everything would be of no use
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in LIBRARIES or name == "typer"])
+@pytest.mark.parametrize("name", [marked(name) for name in NAMES if name not in LIBRARIES or name == "typer"])
 def test_a_value_of_any_type_for_any_option(name: str) -> None:
     """The same for the receivers, and for libraries in which declarations are no annotations."""
     from tests.testing.receivers.harness import VALUES as OPTIONS

@@ -211,6 +211,7 @@ def test_asked_to_stop_together_with_a_tools_own_end(scripts: Scripts) -> None:
     assert scripts.runs()[0]["state"] == "completed"
 
 
+@pytest.mark.slow
 def test_ctrl_c_twice_shortens_the_grace_of_all(scripts: Scripts) -> None:
     scripts.script("trap '' TERM INT; touch $here/at-$n; while true; do sleep 0.01; done")
     sweep = scripts.sweep("params.n=0,1,2")
@@ -271,6 +272,7 @@ def test_ctrl_z_stops_them_all(scripts: Scripts) -> None:
     assert [run["state"] for run in scripts.runs()] == ["completed", "completed"]
 
 
+@pytest.mark.slow
 def test_a_killed_launcher_leaves_records_that_one_look_closes(scripts: Scripts) -> None:
     scripts.script("setsid sleep 100 & touch $here/at-$n; while true; do sleep 0.01; done")
     sweep = scripts.sweep("params.n=range(20)", "grace.seconds=0.5")
@@ -287,6 +289,7 @@ def test_a_killed_launcher_leaves_records_that_one_look_closes(scripts: Scripts)
 # --- what tools leave behind -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_only_its_own_daemons_are_ended(scripts: Scripts) -> None:
     daemon = "setsid sh -c 'echo $$ > '\"$here\"'/pid-'$n'; exec sleep 100' & wait_for $here/pid-$n;"
     scripts.script(f"{daemon} wait_for $here/pid-0 && wait_for $here/pid-1 && [ $n = 0 ] || wait_for $here/go")

@@ -210,6 +210,7 @@ def test_runs_that_write_into_one_checkout_take_turns(here: Stash) -> None:
     assert "waiting for another run that writes into" in (runs[1].path / "supervisor.log").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at_once", ["1", "2"])
 def test_their_wandb_runs_are_finished(here: Stash, at_once: str) -> None:
     runs = queued(here, "true", "true")

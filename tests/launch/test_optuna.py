@@ -60,6 +60,7 @@ def test_which_sweepers_need_results() -> None:
     assert sweepers.needs_results("hydra_plugins.hydra_optuna_sweeper.optuna_sweeper.OptunaSweeper")
 
 
+@pytest.mark.slow
 def test_a_parabola(parabola: StashUnderTest) -> None:
     optimise(parabola, "hydra/launcher=local", trials=5)
     found = records(parabola)
@@ -72,6 +73,7 @@ def test_a_parabola(parabola: StashUnderTest) -> None:
     assert best(parabola)["best_params"] == {"params.x": written(least)["x"]}
 
 
+@pytest.mark.slow
 def test_a_log_scale_and_negative_exponents_reach_the_tool(parabola: StashUnderTest) -> None:
     given = ("hydra/launcher=local", "params.x=choice(-1e-05,-2e-17)", "+params.y=tag(log,interval(1e-9,1e-6))")
     optimise(parabola, *given, trials=2)
@@ -79,6 +81,7 @@ def test_a_log_scale_and_negative_exponents_reach_the_tool(parabola: StashUnderT
     assert sampled <= {("params.x=-1e-05", -1e-05), ("params.x=-2e-17", -2e-17)}
 
 
+@pytest.mark.slow
 def test_several_objectives(parabola: StashUnderTest) -> None:
     objectives = "objective=[loss,{column: loss,take: max},{pattern: 'loss=(.+)',take: max}]"
     optimise(parabola, objectives, "hydra.sweeper.direction=[minimize,maximize,maximize]", "hydra/launcher=local")
@@ -87,7 +90,9 @@ def test_several_objectives(parabola: StashUnderTest) -> None:
     assert all(solution["values"] in values for solution in best(parabola)["solutions"])
 
 
-@pytest.mark.parametrize("launcher", ["basic", "local", "submitit_local"])
+@pytest.mark.parametrize(
+    "launcher", ["local", *(pytest.param(other, marks=pytest.mark.slow) for other in ("basic", "submitit_local"))]
+)
 def test_failures_are_tolerated_as_far_as_asked(parabola: StashUnderTest, launcher: str) -> None:
     # Of the first two trials (x = -0.83 and 2.2) one fails or has no metrics; all others are below 0.
     given = (f"hydra/launcher={launcher}", "+params.fail-above=1", "+params.silent-below=-4.5")
@@ -111,6 +116,7 @@ def test_more_failures_end_the_sweep_with_one_message(parabola: StashUnderTest) 
     assert "✗ failed" in done.stdout
 
 
+@pytest.mark.slow
 def test_without_any_result_the_sweeper_gives_up(parabola: StashUnderTest) -> None:
     given = ("+params.fail-above=-9", "hydra.sweeper.max_failure_rate=1.0", "hydra/launcher=local")
     done = optimise(parabola, *given, trials=2, code=1)
@@ -126,6 +132,7 @@ def test_without_an_objective_nothing_begins(parabola: StashUnderTest, in_proces
     assert not (parabola.root / "multirun").exists()
 
 
+@pytest.mark.slow
 def test_a_swept_experiment_without_an_objective(parabola: StashUnderTest, in_process: InProcess) -> None:
     done = in_process(parabola, *OPTUNA[:1], "+exp=choice(aimless)", *OPTUNA[2:])
     assert done.returncode == 2
@@ -146,6 +153,7 @@ def test_validate_only_shows_the_first_command(parabola: StashUnderTest, in_proc
     assert list(parabola.root.glob("multirun/*/*")) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["basic", "local"])
 def test_ctrl_c_ends_it(stash: StashUnderTest, launcher: str) -> None:
     stash.add_tool("sleepy", "plain", "entrypoint: main.py\n")

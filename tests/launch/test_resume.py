@@ -60,6 +60,7 @@ def test_only_what_has_not_completed_runs_again(scripts: Scripts, launcher: str)
     assert third.returncode == 0 and tries(scripts) == [1, 2, 1, 1]
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_goes_on_where_it_was(scripts: Scripts) -> None:
     scripts.script('echo try >> "$here/tries-$n"; [ -e "$here/go" ] || sleep 60')
     process = scripts.sweep("params.n=range(6)")
@@ -140,6 +141,7 @@ def test_what_is_on_record_is_done_whatever_the_sweep_would_be_now(scripts: Scri
     assert sorted(numbers) == list(range(12)) and [str(number) for number in numbers] == list(before.values())
 
 
+@pytest.mark.slow
 def test_jobs_that_had_not_begun_are_those_that_were_meant(scripts: Scripts) -> None:
     """A sweep in batches that is killed has no record of those to come."""
     scripts.script('echo try >> "$here/tries-$n"; [ -e "$here/go" ] || sleep 60')
@@ -208,6 +210,7 @@ def test_a_launcher_that_would_do_it_all_again_is_refused(scripts: Scripts) -> N
     assert scripts.runs() == records
 
 
+@pytest.mark.slow
 def test_the_basic_launcher_leaves_out_what_is_done(scripts: Scripts) -> None:
     scripts.script(TRIES)
     scripts.cli("-m", "hydra/launcher=submitit_local", "+exp=script", "params.n=0,1,2")
@@ -275,6 +278,7 @@ def test_the_way_on_that_is_named_is_one(tmp_path: Path, changes: dict[str, str]
         assert named == "experimentstash --multirun +exp=script params.n=1,2"
 
 
+@pytest.mark.slow
 def test_what_show_names_goes_on_where_the_launcher_could_not(scripts: Scripts) -> None:
     scripts.script(TRIES)
     assert scripts.cli("-m", "hydra/launcher=submitit_local", "+exp=script", "params.n=0,1").returncode == 1

@@ -36,6 +36,7 @@ def slow(stash: StashUnderTest) -> StashUnderTest:
     return stash
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [[], ["-m", "params.sleep=0,1"], ["-m", "params.sleep=0,1", "hydra/launcher=local"]])
 def test_ctrl_c_while_an_environment_is_made(slow: StashUnderTest, how: list[str]) -> None:
     process = slow.start(*how, "+exp=one")

@@ -244,7 +244,7 @@ def test_a_sweep_says_that_the_disk_is_full(small_disk: Path) -> None:
     said(done)
 
 
-@pytest.mark.parametrize("launcher", ["local", "basic", "submitit_local"])
+@pytest.mark.parametrize("launcher", ["local", "basic", pytest.param("submitit_local", marks=pytest.mark.slow)])
 def test_a_sweep_whose_tools_fill_the_disk(small_disk: Path, launcher: str) -> None:
     stash = on(small_disk)
     done = stash.cli("-m", "+exp=fill", "params.n=1,2,3", f"hydra/launcher={launcher}")

@@ -289,6 +289,7 @@ def test_half_a_number_is_none(tmp_path: Path) -> None:
         assert result(tmp_path, {"pattern": r"loss=(\d+)"}) in (1.0, 234567.0)
 
 
+@pytest.mark.slow
 def test_a_large_log_needs_little_memory(tmp_path: Path) -> None:
     with (tmp_path / LOG).open("w") as stream:
         for step in range(100_000):

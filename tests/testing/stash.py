@@ -122,9 +122,9 @@ class StashUnderTest:
 
 
 def git(*arguments: str, cwd: Path) -> str:
-    done = subprocess.run(
-        ["git", *arguments], cwd=cwd, env={**os.environ, **GIT_IDENTITY}, capture_output=True, text=True, check=True
-    )
+    # Without the examples of hooks: most of the files of a small repository, which would be copied with it.
+    environment = {**os.environ, **GIT_IDENTITY, "GIT_TEMPLATE_DIR": ""}
+    done = subprocess.run(["git", *arguments], cwd=cwd, env=environment, capture_output=True, text=True, check=True)
     return done.stdout
 
 

@@ -273,6 +273,7 @@ def with_tree(tmp_path: Path) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_a_tools_own_configuration_comes_over_and_runs(
     stash: StashUnderTest, with_tree: Path, in_process: InProcess
 ) -> None:

@@ -52,6 +52,7 @@ def make_environment(place: Path, *, editable: Path | None = None) -> Path:
     return place / "bin" / "python"
 
 
+@pytest.mark.slow
 def test_the_life_of_an_installed_package(stash: StashUnderTest, tmp_path: Path) -> None:
     python = make_environment(tmp_path / "an environment")
     stash_ = as_stash(stash)

@@ -208,6 +208,7 @@ def test_in_a_sweep_only_the_run_of_another_commit_is_refused(stash: StashUnderT
     assert commits["old"][:12] in failed["reason"] and "code=frozen" in failed["reason"]
 
 
+@pytest.mark.slow
 def test_the_environment_is_that_of_the_commit(
     stash: StashUnderTest, commits: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

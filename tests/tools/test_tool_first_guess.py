@@ -135,6 +135,7 @@ def test_which_subcommand_is_clear(tmp_path: Path, names: tuple[str, ...], taken
     assert adding.with_subcommand(said, tmp_path, None, None, "").subcommand is None
 
 
+@pytest.mark.slow
 def test_a_subcommand_is_asked_for_and_its_run_has_it(stash: StashUnderTest, tmp_path: Path) -> None:
     upstream = repository(tmp_path / "u", {"main.py": SUBCOMMANDS})
     words = ["tool", "add", "x", str(upstream), "--interpreter", sys.executable]

@@ -195,6 +195,7 @@ def served(directory: Path) -> Iterator[str]:
         server.server_close()
 
 
+@pytest.mark.slow
 def test_a_tool_with_submodules_over_http(stash: StashUnderTest, tmp_path: Path) -> None:
     web = tmp_path / "web"
 

@@ -54,6 +54,7 @@ def numbers(total: int, is_short: bool) -> list[int]:
     return sorted({*range(1, total + 1, 13), *range(total - 2, total + 1)}) if is_short else list(range(1, total + 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_short", [True, pytest.param(False, marks=pytest.mark.exhaustive)])
 def test_a_killed_add_leaves_all_or_nothing(
     stash: StashUnderTest, upstream: Path, tmp_path: Path, is_short: bool
@@ -93,6 +94,7 @@ def test_a_killed_add_leaves_all_or_nothing(
     assert outcomes["nothing"] and outcomes["all"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_short", [True, pytest.param(False, marks=pytest.mark.exhaustive)])
 def test_a_killed_remove_loses_nothing(stash: StashUnderTest, upstream: Path, tmp_path: Path, is_short: bool) -> None:
     adding.add(as_stash(stash), "plain", str(upstream), make_environment=False, report=no_report)
@@ -143,6 +145,7 @@ def test_a_killed_remove_loses_nothing(stash: StashUnderTest, upstream: Path, tm
     assert outcomes["nothing"] and outcomes["all"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_short", [True, pytest.param(False, marks=pytest.mark.exhaustive)])
 def test_a_killed_restore_leaves_all_or_nothing(
     stash: StashUnderTest, upstream: Path, tmp_path: Path, is_short: bool
@@ -179,6 +182,7 @@ def test_a_killed_restore_leaves_all_or_nothing(
     assert outcomes["nothing"] and outcomes["all"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_short", [True, pytest.param(False, marks=pytest.mark.exhaustive)])
 def test_a_killed_update_leaves_all_or_nothing(
     stash: StashUnderTest, upstream: Path, tmp_path: Path, is_short: bool

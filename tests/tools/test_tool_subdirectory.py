@@ -112,6 +112,7 @@ def whole(stash: StashUnderTest) -> dict[str, bytes | str]:
 # --- adding ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_one_repository_two_tools(stash: StashUnderTest, upstream: Path) -> None:
     said = done(stash, "tool", "add", "mnist", str(upstream), "--subdirectory", "mnist/")
     assert "directory     tools/mnist/mnist" in said and "requirements (requirements.txt)" in said
@@ -149,6 +150,7 @@ def test_a_checkout_of_its_own(stash: StashUnderTest, upstream: Path, how: str) 
     assert "path: tools/vae/vae\n" in (stash.root / "conf/tool/vae.yaml").read_text()
 
 
+@pytest.mark.slow
 def test_the_same_commit_by_another_name_is_the_same(stash: StashUnderTest, upstream: Path) -> None:
     git("tag", "-a", "v1", "-m", "one", cwd=upstream)
     add(stash, upstream, "mnist")
@@ -231,6 +233,7 @@ def test_names_that_differ_in_case_only(stash: StashUnderTest, upstream: Path) -
         add(stash, upstream, "mnist", is_separate=True)
 
 
+@pytest.mark.slow
 def test_its_environment(stash: StashUnderTest, upstream: Path) -> None:
     project = '[project]\nname = "all"\nversion = "1"\nrequires-python = ">=3.10"\ndependencies = ["six"]\n'
     show = "import importlib.metadata as m\n\nif __name__ == '__main__':\n"
@@ -353,6 +356,7 @@ def test_an_uninitialised_submodule_is_named_not_the_tool(both: StashUnderTest) 
     assert hint in refused(both, "run", "vae/example", "code=frozen")
 
 
+@pytest.mark.slow
 def test_a_submodule_of_the_submodule(stash: StashUnderTest, upstream: Path, tmp_path: Path) -> None:
     inner = repository(tmp_path / "inner", {"tool/main.py": "print('inner')\n", "part.py": ""})
     git(*FILE_PROTOCOL, "submodule", "add", "-q", str(inner), "third/inner", cwd=upstream)
@@ -418,6 +422,7 @@ def test_a_tool_inside_another_one_of_the_stash_itself(stash: StashUnderTest) ->
 # --- removing and restoring ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_checkout_goes_with_the_last_tool(both: StashUnderTest) -> None:
     before, index = whole(both), git("ls-files", "--stage", cwd=both.root)
     checkout = both.root / "tools/mnist"
@@ -498,6 +503,7 @@ def test_a_registration_that_is_broken_keeps_its_checkout(both: StashUnderTest) 
 # --- updating --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_an_update_moves_all_or_none(both: StashUnderTest, upstream: Path) -> None:
     before = whole(both)
     old = git("rev-parse", "HEAD", cwd=upstream).strip()
@@ -550,7 +556,10 @@ def update_of_all(stash: StashUnderTest, upstream: Path) -> None:
     tools.update(as_stash(stash), "vae", to="new", is_for_all=True, report=no_report)
 
 
-@pytest.mark.parametrize("act", [in_checkout, new, registration_alone, update_of_all])
+@pytest.mark.parametrize(
+    "act",
+    [registration_alone, *(pytest.param(act, marks=pytest.mark.slow) for act in (in_checkout, new, update_of_all))],
+)
 @pytest.mark.parametrize("is_short", [True, pytest.param(False, marks=pytest.mark.exhaustive)])
 def test_killed_at_any_moment(
     both: StashUnderTest,

@@ -65,6 +65,7 @@ def test_an_example_asks_for_nothing_that_only_some_subcommands_need(stash: Stas
     assert needs == () and "# Some of its subcommands insist on these: rate, file" in text and "???" not in text
 
 
+@pytest.mark.slow
 def test_the_life_of_three_tools(stash: StashUnderTest, tmp_path: Path) -> None:
     project = '[project]\nname = "t"\nversion = "1"\ndependencies = ["six"]\nrequires-python = ">=3.10"\n'
     upstreams = {
@@ -127,6 +128,7 @@ def test_without_a_terminal_nothing_is_asked(stash: StashUnderTest, tmp_path: Pa
     assert (stash.root / "tools" / "x").exists()
 
 
+@pytest.mark.slow
 def test_at_a_terminal_one_is_asked(stash: StashUnderTest, tmp_path: Path) -> None:
     upstream = repository(tmp_path / "u", {"a.py": PLAIN, "b.py": PLAIN})
     add = ("add", "x", str(upstream), "--no-sync")
@@ -174,6 +176,7 @@ def test_the_next_try_fetches_only_what_is_new(stash: StashUnderTest, tmp_path: 
     is_healthy(stash)
 
 
+@pytest.mark.slow
 def test_a_kept_clone_that_is_broken_is_no_obstacle(stash: StashUnderTest, tmp_path: Path) -> None:
     upstream = repository(tmp_path / "u", {"a.py": PLAIN, "b.py": PLAIN})
     stash_ = as_stash(stash)
@@ -205,6 +208,7 @@ def test_what_neither_the_repository_nor_its_environment_has(stash: StashUnderTe
     assert added.entrypoint == "-m timeit"
 
 
+@pytest.mark.slow
 def test_a_tag_a_commit_a_branch(stash: StashUnderTest, tmp_path: Path) -> None:
     upstream = repository(tmp_path / "u", {"main.py": PLAIN})
     first = git("rev-parse", "HEAD", cwd=upstream).strip()
@@ -234,6 +238,7 @@ def test_a_tag_a_commit_a_branch(stash: StashUnderTest, tmp_path: Path) -> None:
     is_healthy(stash)
 
 
+@pytest.mark.slow
 def test_an_update_that_fails_leaves_all_as_it_was(stash: StashUnderTest, tmp_path: Path) -> None:
     upstream = repository(tmp_path / "u", {"main.py": PLAIN, "requirements.txt": "six\n"})
     stash_ = as_stash(stash)
@@ -360,6 +365,7 @@ def test_a_stash_that_is_no_repository(stash: StashUnderTest, tmp_path: Path) ->
     assert stash.cli("tool", "list").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_stash_below_the_root_of_its_repository_or_in_a_worktree(stash: StashUnderTest, tmp_path: Path) -> None:
     upstream = repository(tmp_path / "u", {"main.py": PLAIN})
     outer = tmp_path / "outer"

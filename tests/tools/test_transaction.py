@@ -290,6 +290,7 @@ def elsewhere() -> Iterator[Path]:
         yield Path(name)
 
 
+@pytest.mark.slow
 def test_a_git_directory_on_another_file_system(stash: StashUnderTest, tmp_path: Path, elsewhere: Path) -> None:
     if elsewhere.stat().st_dev == stash.root.stat().st_dev:
         pytest.skip("there is only one file system here")

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,19 +16,32 @@ from experimentstash.base.output import Paper
 from experimentstash.cli.commands.validate import Report, describe, validate
 from experimentstash.stash.layout import Stash
 from experimentstash.validate.checks import Problem, Severity
+from tests.testing.made_once import made_once, same_place
 from tests.testing.stash import StashUnderTest, git
+from tests.testing.tool_support import refresh
 
 HYDRA_TOOL = "entrypoint: main.py\ncall: {style: hydra, configs: configs}"
 
 
 @pytest.fixture
+def tmp_path(tmp_path: Path) -> Iterator[Path]:
+    yield from same_place(tmp_path)
+
+
+@pytest.fixture
 def sound(stash: StashUnderTest) -> StashUnderTest:
     """A stash in which everything is in order: a Hydra tool, another one, and an experiment of each."""
-    stash.add_tool("hydra_tool", "hydra_tool", HYDRA_TOOL)
-    stash.add_tool("plain", "plain", "entrypoint: main.py")
-    stash.add_experiment("fig/tuned", "hydra_tool", "experiment: tuned\nparams: {seed: 3}\nestimated_runtime: 5m\n")
-    stash.add_experiment("fig/plain", "plain", "params: {say: [hello]}\ntimeout: 2h\n")
-    stash.commit()
+
+    def make() -> None:
+        stash.add_tool("hydra_tool", "hydra_tool", HYDRA_TOOL)
+        stash.add_tool("plain", "plain", "entrypoint: main.py")
+        more = "experiment: tuned\nparams: {seed: 3}\nestimated_runtime: 5m\n"
+        stash.add_experiment("fig/tuned", "hydra_tool", more)
+        stash.add_experiment("fig/plain", "plain", "params: {say: [hello]}\ntimeout: 2h\n")
+        stash.commit()
+
+    made_once([stash.root], make)
+    refresh(stash.root)
     return stash
 
 
@@ -242,16 +256,21 @@ def test_an_environment_that_is_not_made(sound: StashUnderTest) -> None:
 @pytest.fixture
 def with_submodule(sound: StashUnderTest, tmp_path: Path) -> StashUnderTest:
     upstream = tmp_path / "upstream"
-    upstream.mkdir()
-    git("init", "-q", "-b", "main", cwd=upstream)
-    (upstream / "main.py").write_text("print('hello')\n")
-    git("add", "-A", cwd=upstream)
-    git("commit", "-q", "-m", "one", cwd=upstream)
-    git("-c", "protocol.file.allow=always", "submodule", "add", "-q", str(upstream), "tools/sub", cwd=sound.root)
-    interpreter = f"environment: {{kind: interpreter, interpreter: {json.dumps(sys.executable)}}}\n"
-    sound.write("conf/tool/sub.yaml", f"path: tools/sub\nentrypoint: main.py\n{interpreter}")
-    sound.commit()
-    assert check(sound) == []
+
+    def make() -> None:
+        upstream.mkdir()
+        git("init", "-q", "-b", "main", cwd=upstream)
+        (upstream / "main.py").write_text("print('hello')\n")
+        git("add", "-A", cwd=upstream)
+        git("commit", "-q", "-m", "one", cwd=upstream)
+        git("-c", "protocol.file.allow=always", "submodule", "add", "-q", str(upstream), "tools/sub", cwd=sound.root)
+        interpreter = f"environment: {{kind: interpreter, interpreter: {json.dumps(sys.executable)}}}\n"
+        sound.write("conf/tool/sub.yaml", f"path: tools/sub\nentrypoint: main.py\n{interpreter}")
+        sound.commit()
+        assert check(sound) == []
+
+    made_once([sound.root, upstream], make)
+    refresh(sound.root, sound.root / "tools" / "sub")
     return sound
 
 
@@ -379,6 +398,7 @@ def test_a_name_that_the_command_line_carries_only_in_quotes(sound: StashUnderTe
 # --- deep ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_deep_finds_what_only_the_tool_knows(sound: StashUnderTest) -> None:
     assert check(sound, is_deep=True) == []
     sound.add_experiment("typo", "hydra_tool", "experiment: tuned\nparams: {sede: 3}\ndebug: true\n")
