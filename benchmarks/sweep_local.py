@@ -69,7 +69,7 @@ def sweep_by_phases(arguments: list[str]) -> None:
     these settings to the written record and Hydra's three files. Executing: from the record to the final one.
     """
     from experimentstash.cli import main as cli
-    from experimentstash.compose.variations import SweepLoader, Variation
+    from experimentstash.compose.variations import SharedComposition, SweepLoader
     from experimentstash.launch import local
 
     seconds = {"composing": 0.0, "freezing": 0.0, "executing": 0.0}
@@ -89,7 +89,7 @@ def sweep_by_phases(arguments: list[str]) -> None:
 
         return call
 
-    for owner, name in ((SweepLoader, "load_sweep_config"), (SweepLoader, "variation"), (Variation, "typed")):
+    for owner, name in ((SweepLoader, "load_sweep_config"), (SweepLoader, "variation"), (SharedComposition, "typed")):
         setattr(owner, name, composing(getattr(owner, name)))
     supervise = local.supervise
 

@@ -42,7 +42,7 @@ USUAL_NAME = "${hydra.job.num}"
 
 
 @dataclass(frozen=True)
-class Circumstances:
+class HydraJobInfo:
     """What Hydra's own settings say of a job."""
 
     directory: Path  # the run's
@@ -67,7 +67,7 @@ class Circumstances:
 class Job(Protocol):
     """One composed job, looked at while HydraConfig is set as in it."""
 
-    def circumstances(self) -> Circumstances: ...
+    def job_info(self) -> HydraJobInfo: ...
 
     def typed(self) -> StashConfig:
         """Return its settings. Raises OmegaConf's errors."""
@@ -82,8 +82,8 @@ class HydraJob:
 
     config: DictConfig
 
-    def circumstances(self) -> Circumstances:
-        return circumstances(HydraConfig.get(), self.config)
+    def job_info(self) -> HydraJobInfo:
+        return job_info(HydraConfig.get(), self.config)
 
     def typed(self) -> StashConfig:
         made = OmegaConf.to_object(self.config)
@@ -101,13 +101,13 @@ class HydraJob:
             OmegaConf.save(content, directory / hydra.output_subdir / f"{name}.yaml")
 
 
-def circumstances(hydra: Any, config: DictConfig) -> Circumstances:
+def job_info(hydra: Any, config: DictConfig) -> HydraJobInfo:
     """Return what the node `hydra` of a job's configuration says, and that itself."""
     choices = hydra.runtime.choices
     unresolved = OmegaConf.to_container(config.tool.env, resolve=False)
     assert isinstance(unresolved, dict)
     tool = choices.get("tool")
-    return Circumstances(
+    return HydraJobInfo(
         directory=Path(hydra.runtime.output_dir),
         output_subdir=hydra.output_subdir,
         sweep=sweep_directory(hydra) if hydra.mode == RunMode.MULTIRUN else None,
@@ -128,13 +128,13 @@ def circumstances(hydra: Any, config: DictConfig) -> Circumstances:
     )
 
 
-def uncomposed(config: DictConfig, number: int, overrides: Sequence[str]) -> Circumstances:
+def uncomposed(config: DictConfig, number: int, overrides: Sequence[str]) -> HydraJobInfo:
     """Return what is known of a job of a sweep that can't be composed; ``config`` is what all of them share."""
     hydra = config.hydra
     sweep = sweep_directory(hydra)
     chosen = [word.partition("=")[2] for word in overrides if word.lstrip("+").startswith("exp=")]
     is_usual = raw(hydra, "sweep", "subdir")._value() == USUAL_NAME
-    return Circumstances(
+    return HydraJobInfo(
         directory=sweep / (str(number) if is_usual else refused_name(number)),
         output_subdir=None,
         sweep=sweep,

@@ -34,10 +34,10 @@ from experimentstash.base.patterns import regex
 from experimentstash.compose.hydra_compat import ConfigSearchPath, directory_namer, represent_text
 from experimentstash.compose.job_config import (
     USUAL_NAME,
-    Circumstances,
-    circumstances,
+    HydraJobInfo,
     hydra_hidden,
     is_dry,
+    job_info,
     number_of,
     override_nodes,
     put,
@@ -77,7 +77,7 @@ class SweepLoader(RememberingLoader):
         super().__init__(search_path)
         # Whether whoever asks for a job's configuration is done with it before asking for the next one.
         self.is_shared = False
-        self._known: OrderedDict[tuple[str | None, ...], Variation] = OrderedDict()
+        self._known: OrderedDict[tuple[str | None, ...], SharedComposition] = OrderedDict()
         self._packed: OrderedDict[tuple[str | None, ...], tuple[bytes, dict[str, _Path]]] = OrderedDict()
         self._master: DictConfig | None = None
         self._parse = functools.lru_cache(maxsize=1000)(_Parser())
@@ -87,7 +87,7 @@ class SweepLoader(RememberingLoader):
             return super().load_sweep_config(master_config, sweep_overrides)
         return self.variation(master_config, sweep_overrides).config
 
-    def variation(self, master_config: DictConfig, sweep_overrides: Sequence[str]) -> Variation:
+    def variation(self, master_config: DictConfig, sweep_overrides: Sequence[str]) -> SharedComposition:
         """Return the job with these overrides, valid until the next one is asked for. Raises what Hydra raises."""
         if master_config is not self._master:
             self._master = master_config
@@ -96,7 +96,7 @@ class SweepLoader(RememberingLoader):
         try:
             parsed = [self._parse(line) for line in sweep_overrides]
         except Exception:  # Hydra says it better
-            return Variation(super().load_sweep_config(master_config, sweep_overrides))
+            return SharedComposition(super().load_sweep_config(master_config, sweep_overrides))
         are_values = [self._is_value(override) for override in parsed]
         shape = tuple(
             _shape(override) if is_value else override.input_line
@@ -111,14 +111,14 @@ class SweepLoader(RememberingLoader):
                 return known
             except OmegaConfBaseException:
                 pass  # a value of the wrong type: Hydra says it better
-        made = Variation(super().load_sweep_config(master_config, sweep_overrides))
+        made = SharedComposition(super().load_sweep_config(master_config, sweep_overrides))
         settings = [override for override in parsed if not self._is_choice(override)]
         values = [override for override, is_value in zip(parsed, are_values, strict=True) if is_value]
         if not any(override.is_hydra_override() for override in parsed) and made.can_vary(settings, values):
             self._keep(shape, made)
         return made
 
-    def _keep(self, shape: tuple[str | None, ...], variation: Variation) -> None:
+    def _keep(self, shape: tuple[str | None, ...], variation: SharedComposition) -> None:
         self._known[shape] = variation
         if len(self._known) > _KEPT:
             oldest, least_used = self._known.popitem(last=False)
@@ -127,9 +127,9 @@ class SweepLoader(RememberingLoader):
                 if len(self._packed) > _PACKED:
                     self._packed.popitem(last=False)
 
-    def _unpacked(self, shape: tuple[str | None, ...]) -> Variation | None:
+    def _unpacked(self, shape: tuple[str | None, ...]) -> SharedComposition | None:
         kept, values = self._packed.pop(shape, (None, {}))
-        return None if kept is None else Variation(pickle.loads(kept), values)
+        return None if kept is None else SharedComposition(pickle.loads(kept), values)
 
     def _is_choice(self, override: Override) -> bool:
         return self._memory.group_exists(override.key_or_group) and not isinstance(override.value(), dict)
@@ -176,7 +176,7 @@ class _Parser:
         return replace(self._known[key], _value=value, input_line=line)
 
 
-class Variation:
+class SharedComposition:
     """A job of a sweep: its configuration, the node `hydra` included, and what is derived from it."""
 
     def __init__(self, config: DictConfig, values: dict[str, _Path] | None = None) -> None:
@@ -184,7 +184,7 @@ class Variation:
         self.values = values or {}  # where the values are that differ between jobs, by the keys of their overrides
         self._interpolations: list[_Path] = []
         self._typed: StashConfig | None = None
-        self._circumstances: Circumstances | None = None
+        self._job_info: HydraJobInfo | None = None
         self._sweep: str | None = None  # its directory, where that is the same for all jobs
         self._files: tuple[_Yaml, _Yaml] | None = None
 
@@ -258,14 +258,14 @@ class Variation:
         is_usual = raw(settings, "subdir")._value() == USUAL_NAME
         return Path(place, str(raw(config, "hydra", "job", "num")._value() if is_usual else settings.subdir))
 
-    def circumstances(self) -> Circumstances:
+    def job_info(self) -> HydraJobInfo:
         """Return what Hydra's settings say of the job, with HydraConfig set as in it."""
         hydra = raw(self.config, "hydra")
-        if self._circumstances is None or self._sweep is None:
-            self._circumstances = circumstances(hydra, self.config)
-            return self._circumstances
+        if self._job_info is None or self._sweep is None:
+            self._job_info = job_info(hydra, self.config)
+            return self._job_info
         return replace(
-            self._circumstances,
+            self._job_info,
             directory=Path(raw(hydra, "runtime", "output_dir")._value()),
             number=number_of(hydra),
             overrides=typed_overrides(hydra),

@@ -114,7 +114,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Basis:
+class ToolPlan:
     """What the runs of a tool have in common, as its files are now."""
 
     tool: ToolConfig  # as it is for the code that is used
@@ -128,45 +128,45 @@ class Basis:
     search_path: Sequence[Path]  # where Python is to look before it looks into its environment
 
 
-class Bases:
+class ToolPlanCache:
     """What the runs of each tool have in common, looked at once a second at most."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[float, Request, Basis]] = {}
+        self._known: dict[str, tuple[float, Request, ToolPlan]] = {}
 
-    def of(self, request: Request) -> Basis:
+    def of(self, request: Request) -> ToolPlan:
         """Return what a run has in common with others of its tool; StashError for whatever can't work."""
         now = time.monotonic()
-        moment, similar, basis = self._known.get(request.tool, (-FRESH, None, None))
+        moment, similar, tool_plan = self._known.get(request.tool, (-FRESH, None, None))
         is_same = similar and _what_counts(similar) == _what_counts(request)
-        if basis is None or not is_same or now - moment >= FRESH:
-            basis = _basis(request)
-            self._known[request.tool] = now, request, basis
-        return basis
+        if tool_plan is None or not is_same or now - moment >= FRESH:
+            tool_plan = _tool_plan(request)
+            self._known[request.tool] = now, request, tool_plan
+        return tool_plan
 
 
 def _what_counts(request: Request) -> tuple[object, ...]:
     return request.config.tool, request.frozen, request.to_be_frozen
 
 
-def plan(request: Request, bases: Bases | None = None) -> Plan:
+def plan(request: Request, tool_plans: ToolPlanCache | None = None) -> Plan:
     """Work out what a run will execute. Touches nothing; StashError for whatever can't work.
 
-    Whoever plans many runs gives all of them the same ``bases``.
+    Whoever plans many runs gives all of them the same ``tool_plans``.
     """
     config, stash = request.config, request.stash
     _refuse_secrets(request)
     grace_signal = _looked_at_limits(config)
-    basis = (bases or Bases()).of(request)
-    tool, directory, recipe, interpreter = basis.tool, basis.directory, basis.recipe, basis.interpreter
-    calls.refuse_other_names(basis.calling, config.params)
-    calls.refuse_other_number(basis.calling, config.params)
+    tool_plan = (tool_plans or ToolPlanCache()).of(request)
+    tool, directory, recipe, interpreter = tool_plan.tool, tool_plan.directory, tool_plan.recipe, tool_plan.interpreter
+    calls.refuse_other_names(tool_plan.calling, config.params)
+    calls.refuse_other_number(tool_plan.calling, config.params)
     calls.refuse_unused(request.unused, request.overrides)
-    calls.refuse_lack_of_subcommand(basis.calling, config.arguments, _where(request))
+    calls.refuse_lack_of_subcommand(tool_plan.calling, config.arguments, _where(request))
     params = _parameters(config, request)
-    calls.refuse_other_type(basis.calling, params)
+    calls.refuse_other_type(tool_plan.calling, params)
     built = arguments.build(
-        basis.calling.call,
+        tool_plan.calling.call,
         config.experiment,
         params,
         config.arguments,
@@ -174,14 +174,14 @@ def plan(request: Request, bases: Bases | None = None) -> Plan:
         tool_directory=directory,
         stash_root=stash.root,
     )
-    argv = [*basis.program, *built.argv]
+    argv = [*tool_plan.program, *built.argv]
     if request.sweep is not None and not request.is_heard and calls.is_asked_for(request.overrides):
         raise StashError(UNHEARD.format(config.experiment), TO_BE_HEARD)
     secrets, plain, unset = _split_environment({**request.env_set, **tool.env})
     command = Command(
         argv=argv,
         cwd=str(request.directory if tool.working_directory == "run" or not tool.path else directory),
-        environment={**_environment(request, basis), **plain},
+        environment={**_environment(request, tool_plan), **plain},
         unset=sorted({*LEAKS, "PYTHONSAFEPATH", "HYDRA_FULL_ERROR", *_OUR_VARIABLES, *unset} - set(plain)),
         path=None if interpreter is None or not environments.is_apart(recipe) else str(interpreter.parent),
         umask=permissions.present(),
@@ -228,7 +228,7 @@ def plan(request: Request, bases: Bases | None = None) -> Plan:
         recipe=recipe,
         command=command,
         secrets=secrets,
-        calling=basis.calling,
+        calling=tool_plan.calling,
         params=kept,
         files=built.files,
         timeout=None if config.timeout is None else limits.duration(config.timeout, "timeout"),
@@ -239,7 +239,7 @@ def plan(request: Request, bases: Bases | None = None) -> Plan:
         objective=None if config.objective is None else objective.check(config.objective, request.directory),
         collected=collected,
         apart=apart,
-        pin=basis.pin,
+        pin=tool_plan.pin,
     )
 
 
@@ -512,7 +512,7 @@ def explain(planned: Plan) -> list[str]:
     return [*lines, f"command      {shlex.join(command.argv)}"]
 
 
-def _basis(request: Request) -> Basis:
+def _tool_plan(request: Request) -> ToolPlan:
     config = request.config.tool
     tool = config if request.frozen is None else request.frozen.adapted(config)
     directory = _code_directory(request)
@@ -538,7 +538,7 @@ def _basis(request: Request) -> Basis:
     search_path = (
         [] if request.frozen is None else request.frozen.search_path(interpreter, is_foreign=recipe.is_foreign)
     )
-    return Basis(tool, directory, entry, recipe, interpreter, program, pin, calling, search_path)
+    return ToolPlan(tool, directory, entry, recipe, interpreter, program, pin, calling, search_path)
 
 
 def _code_directory(request: Request) -> Path:
@@ -573,22 +573,22 @@ def _split_environment(declared: Mapping[str, str | None]) -> tuple[dict[str, st
     return secrets, plain, [name for name, value in declared.items() if value is None]
 
 
-def _environment(request: Request, basis: Basis) -> dict[str, str]:
+def _environment(request: Request, tool_plan: ToolPlan) -> dict[str, str]:
     changes = {
         "EXPERIMENTSTASH_RUN_DIR": str(request.directory),
         "EXPERIMENTSTASH_RUN_ID": request.id,
         "PYTHONUNBUFFERED": "1",  # the log is written as the tool prints
     }
     # The tool's checkout stays clean. In an environment of ours the compiled files are kept, beside it.
-    if basis.recipe.directory is not None:
-        changes["PYTHONPYCACHEPREFIX"] = str(basis.recipe.directory / "pycache")
+    if tool_plan.recipe.directory is not None:
+        changes["PYTHONPYCACHEPREFIX"] = str(tool_plan.recipe.directory / "pycache")
     else:
         changes["PYTHONDONTWRITEBYTECODE"] = "1"
-    search_path = [*basis.search_path]
+    search_path = [*tool_plan.search_path]
     tool = request.config.tool
     is_away = tool.path and tool.working_directory == "run"
-    if basis.entry.is_module and is_away and basis.directory not in search_path:
-        search_path.append(basis.directory)
+    if tool_plan.entry.is_module and is_away and tool_plan.directory not in search_path:
+        search_path.append(tool_plan.directory)
     if search_path:
         changes["PYTHONPATH"] = os.pathsep.join(map(str, search_path))
     return changes

@@ -15,7 +15,7 @@ from experimentstash.base.errors import SecretError, StashError
 from experimentstash.base.output import say
 from experimentstash.base.redaction import find_secret, is_secret_variable, literal_secret
 from experimentstash.compose import sweepers
-from experimentstash.compose.job_config import Circumstances, Job
+from experimentstash.compose.job_config import HydraJobInfo, Job
 from experimentstash.freeze import calls
 from experimentstash.freeze.freeze import Request, draft, explain, freeze, lack_of_gpus, plan
 from experimentstash.launch import context as contexts
@@ -56,7 +56,7 @@ def prepare_job(job: Job) -> Prepared | Rejected | None:
     context = contexts.here()
     account, shared = context.account, context.shared
     account.begins()
-    seen = job.circumstances()
+    seen = job.job_info()
     needs_result = seen.sweep is not None and sweepers.needs_results(seen.sweeper)
     try:
         request = as_request(context.stash, job, seen)
@@ -66,7 +66,7 @@ def prepare_job(job: Job) -> Prepared | Rejected | None:
         if not seen.is_dry:
             request = replace(request, frozen=shared.frozen_code(request))
             request = replace(request, plot=shared.plot(request, is_parallel=seen.is_parallel))
-        planned = plan(request, shared.bases)
+        planned = plan(request, shared.tool_plans)
         if settings.debug:
             for line in explain(planned):
                 say(line)
@@ -111,7 +111,7 @@ def prepare_job(job: Job) -> Prepared | Rejected | None:
     return Rejected(mistake)
 
 
-def _claim(context: LaunchContext, job: Job, seen: Circumstances, run: Run) -> None:
+def _claim(context: LaunchContext, job: Job, seen: HydraJobInfo, run: Run) -> None:
     """Have a run's directory become its own, in place of an earlier try's."""
     continuation = context.continuation
     none = contextlib.nullcontext(False)
@@ -120,8 +120,8 @@ def _claim(context: LaunchContext, job: Job, seen: Circumstances, run: Run) -> N
         records.claim(run, replace=is_taken)
 
 
-def as_request(stash: Stash, job: Job, seen: Circumstances) -> Request:
-    """Return what a job asks for in its circumstances, with HydraConfig set as in it; StashError for a mistake."""
+def as_request(stash: Stash, job: Job, seen: HydraJobInfo) -> Request:
+    """Return what a job asks for, with HydraConfig set as in it; StashError for a mistake."""
     if seen.tool is None:
         raise StashError(
             "Nothing says which tool to run; an experiment organizer does, by `override /tool: NAME` in its defaults."

@@ -7,15 +7,14 @@ import queue
 import sys
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from experimentstash.base import tables
-from experimentstash.base.dataclass_light import dataclass, field
 from experimentstash.base.durations import describe
 from experimentstash.base.output import PREFIX, Paper, Style, as_prose, say
 from experimentstash.base.tables import Column, Styled
+from experimentstash.launch.expectation import Tally
 from experimentstash.launch.live import Aside, Picture
 from experimentstash.record import records, sweep_list
 from experimentstash.record.records import Run, State
@@ -33,89 +32,6 @@ _SHOWN = 12
 
 # Takes note of what has come, and returns what is to be said of it.
 _Note = Callable[[], "str | None"]
-
-
-@dataclass
-class _Mean:
-    total: float = 0.0
-    count: int = 0
-
-    def add(self, value: float) -> None:
-        self.total += value
-        self.count += 1
-
-    @property
-    def value(self) -> float | None:
-        return self.total / self.count if self.count else None
-
-
-class Expectation:
-    """How long runs take: as long as those of the same experiment that have completed, else as their estimate says."""
-
-    def __init__(self) -> None:
-        self._measured: dict[str | None, _Mean] = defaultdict(_Mean)
-        self._all = _Mean()
-        self._estimated = _Mean()
-
-    def meet(self, run: Run) -> None:
-        """Take note of what a run that begins says of itself."""
-        if run.estimated_runtime is not None:
-            self._estimated.add(run.estimated_runtime)
-
-    def learn(self, run: Run) -> None:
-        """Take note of how long a run has taken."""
-        if run.state is State.COMPLETED and run.duration is not None:
-            self._measured[run.organizer].add(run.duration)
-            self._all.add(run.duration)
-
-    def of(self, run: Run | None) -> float | None:
-        """Return how many seconds a run will take, or one of which nothing is known yet; None: nobody can tell."""
-        if run is not None:
-            measured = self._measured[run.organizer].value
-            if measured is not None or run.estimated_runtime is not None:
-                return measured if measured is not None else run.estimated_runtime
-        return self._all.value if self._all.count else self._estimated.value
-
-
-@dataclass
-class _Tally:
-    """What is known of a sweep at one moment."""
-
-    total: int
-    slots: int | None  # runs that may be at work at the same time; None: as many as there just are
-    began: float = field(default_factory=time.monotonic)
-    running: dict[str, tuple[Run, float]] = field(default_factory=dict)  # by id, with the moment of the start
-    done: int = 0
-    failed: int = 0
-    cancelled: int = 0
-    shared: frozenset[str] = frozenset()  # the overrides that all runs of the sweep have
-    expectation: Expectation = field(default_factory=Expectation)
-
-    @property
-    def ended(self) -> int:
-        return self.done + self.failed + self.cancelled
-
-    @property
-    def waiting(self) -> int:
-        return self.total - self.ended - len(self.running)
-
-    def remaining(self, now: float) -> float | None:
-        """Return how many seconds the rest will take; None if nobody can tell."""
-        waiting = self.waiting
-        usual = self.expectation.of(None)
-        slots = len(self.running) if self.slots is None else self.slots
-        if waiting and (usual is None or not slots):
-            return None
-        work = waiting * (usual or 0.0)
-        longest = 0.0
-        for run, start in self.running.values():
-            expected = self.expectation.of(run)
-            if expected is None:
-                return None
-            left = max(0.0, expected - (now - start))
-            work += left
-            longest = max(longest, left)
-        return max(longest, work / max(1, slots))
 
 
 # What a row of the live table, and the one of a run that has ended, has.
@@ -139,7 +55,7 @@ class Progress:
 
     def __init__(self, stash: Stash, *, total: int, slots: int | None, is_live: bool) -> None:
         self._stash = stash
-        self._tally = _Tally(total, slots)
+        self._tally = Tally(total, slots)
         self._found: frozenset[str] | None = None
         self._is_live = is_live
         self._picture = Picture(sys.stderr)
@@ -311,7 +227,7 @@ class Progress:
         return lines, None in notes
 
 
-def _table(tally: _Tally, now: float, paper: Paper) -> list[str]:
+def _table(tally: Tally, now: float, paper: Paper) -> list[str]:
     """Return the live table: a row for each run at work, and how many there are of which kind."""
     rows = []
     for run, start in list(tally.running.values())[:_SHOWN]:

@@ -14,7 +14,7 @@ from experimentstash.base.errors import SecretError, StashError, explain_refusal
 from experimentstash.base.output import complain
 from experimentstash.base.redaction import find_secret
 from experimentstash.compose import hydra_files
-from experimentstash.compose.job_config import Circumstances, refused_name, uncomposed
+from experimentstash.compose.job_config import HydraJobInfo, refused_name, uncomposed
 from experimentstash.launch import context as contexts
 from experimentstash.launch.context import LaunchContext
 from experimentstash.record import records, run_places, transitions
@@ -60,7 +60,7 @@ def making(directory: Path) -> Iterator[None]:
         raise StashError(f"The run's directory {shown} can't be made: {why}.", _NAME_OTHERWISE) from error
 
 
-def reject(seen: Circumstances, error: Exception) -> StashError:
+def reject(seen: HydraJobInfo, error: Exception) -> StashError:
     """Note that a job can't be prepared: in a sweep as a failed run of its own, so that the others go on."""
     context = contexts.here()
     overrides, directory = list(seen.overrides), seen.directory
@@ -115,7 +115,7 @@ def _is_recorded(context: LaunchContext, rejected: Run, sweep: Path) -> bool:
     return False
 
 
-def discard(context: LaunchContext, seen: Circumstances, *, whatever_was_there: bool = False) -> None:
+def discard(context: LaunchContext, seen: HydraJobInfo, *, whatever_was_there: bool = False) -> None:
     """Undo what Hydra has written for a run that isn't made, and remove the directories that are empty then."""
     before = None if context.begun is None else context.begun.before
     if seen.sweep is None and before is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from experimentstash.base.errors import StashError
 from experimentstash.base.output import say
 from experimentstash.code.provenance import Checkouts
-from experimentstash.freeze.freeze import Bases, Plan, Request, written_at
+from experimentstash.freeze.freeze import Plan, Request, ToolPlanCache, written_at
 from experimentstash.freeze.toolpath import tool_directory
 from experimentstash.stash.schema import CodeMode
 
@@ -23,7 +23,7 @@ class SharedByRuns:
 
     def __init__(self) -> None:
         self.checkouts = Checkouts()
-        self.bases = Bases()
+        self.tool_plans = ToolPlanCache()
         self._frozen: dict[tuple[object, ...], Frozen | None] = {}  # None: git doesn't know the tool
         self._plots: dict[tuple[object, ...], Plot | None] = {}
         self._programs: dict[tuple[str, ...], StashError | None] = {}  # those that were looked for

@@ -20,7 +20,7 @@ from experimentstash.compose import sweepers
 from experimentstash.compose.hydra_compat import parsing_once
 from experimentstash.compose.job_config import as_job, put, raw, sweep_directory
 from experimentstash.compose.sweepers import NoResultError
-from experimentstash.compose.variations import SweepLoader, Variation
+from experimentstash.compose.variations import SharedComposition, SweepLoader
 from experimentstash.launch import context as contexts
 from experimentstash.launch import tasks
 from experimentstash.launch.prepare import Prepared, Rejected, prepare_job
@@ -156,7 +156,7 @@ def _prepare(
 ) -> tuple[Prepared | Rejected | None, JobReturn]:
     """Compose and freeze a job. Raises whatever keeps it from being composed, or its directory from being made."""
     loader, continuation = context.config_loader, contexts.here().continuation
-    variation: Variation | None = None
+    variation: SharedComposition | None = None
     if isinstance(loader, SweepLoader) and loader.is_shared:
         variation = loader.variation(config, overrides)
     composed = loader.load_sweep_config(config, list(overrides)) if variation is None else variation.config
@@ -194,7 +194,9 @@ def _placed(config: DictConfig, place: Path) -> Iterator[None]:
             put(config, "sweep.subdir", usual)
 
 
-def _prepare_plain(variation: Variation, overrides: Sequence[str]) -> tuple[Prepared | Rejected | None, JobReturn]:
+def _prepare_plain(
+    variation: SharedComposition, overrides: Sequence[str]
+) -> tuple[Prepared | Rejected | None, JobReturn]:
     """Do what Hydra does for a job, without its copies."""
     config = variation.config
     returned = JobReturn(overrides=list(overrides), status=JobStatus.COMPLETED)

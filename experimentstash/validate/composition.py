@@ -35,7 +35,7 @@ class Composer:
                 config = self.load(overrides)
                 with as_job(config, own_directory if directory is None else lambda _: directory):
                     job = HydraJob(without_hydra(config))
-                    return as_request(self.stash, job, job.circumstances())
+                    return as_request(self.stash, job, job.job_info())
             except Exception as error:
                 explained = self.explain(error, overrides)
                 if explained is error:

@@ -25,12 +25,13 @@ class LocalLauncher(Launcher):
         self._given = settings
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        from experimentstash.launch import local, sweep_jobs
+        from experimentstash.launch import sweep_jobs
+        from experimentstash.launch.local_settings import Settings
 
         self._context = hydra_context
         self._config = config
         if sweep_jobs.is_ours(task_function):
-            self._settings = local.Settings.of(**self._given)
+            self._settings = Settings.of(**self._given)
             self._basic = None
             return
         from experimentstash.compose.hydra_compat import BasicLauncher

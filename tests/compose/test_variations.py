@@ -21,7 +21,7 @@ from experimentstash.compose.hydra_compat import search_path
 from experimentstash.compose.job_config import HydraJob, as_job, own_directory, without_hydra
 from experimentstash.compose.loader import CONFIG_NAME
 from experimentstash.compose.stash_loader import StashLoader
-from experimentstash.compose.variations import SweepLoader, Variation, _entry, _list, _Parser, _yaml
+from experimentstash.compose.variations import SharedComposition, SweepLoader, _entry, _list, _Parser, _yaml
 from tests.compose.test_composition import described, varied
 from tests.testing.stash import StashUnderTest
 
@@ -147,7 +147,7 @@ def outcome(composing: Any, number: int) -> Any:
         return nodes, type(error).__name__, str(error).splitlines()[0]
 
 
-def looked_at(config: DictConfig, variation: Variation | None) -> tuple[Any, ...]:
+def looked_at(config: DictConfig, variation: SharedComposition | None) -> tuple[Any, ...]:
     try:
         settings: Any = repr(variation.typed() if variation else OmegaConf.to_object(without_hydra(config)))
     except Exception as error:
@@ -160,7 +160,7 @@ def looked_at(config: DictConfig, variation: Variation | None) -> tuple[Any, ...
             "hydra.yaml": OmegaConf.to_yaml({"hydra": config.hydra}),
             "overrides.yaml": OmegaConf.to_yaml(config.hydra.overrides.task),
         }
-    seen = variation.circumstances() if variation else HydraJob(without_hydra(config)).circumstances()
+    seen = variation.job_info() if variation else HydraJob(without_hydra(config)).job_info()
     return settings, seen, {name: yaml.safe_load(text) for name, text in files.items()}
 
 
@@ -217,7 +217,7 @@ def hydras_own(stash: StashUnderTest, master: DictConfig, overrides: list[str]) 
     return plain(stash).load_sweep_config(master, overrides), None
 
 
-def given_or_raised(made: Variation | None, error: Exception | None) -> tuple[DictConfig, Variation]:
+def given_or_raised(made: SharedComposition | None, error: Exception | None) -> tuple[DictConfig, SharedComposition]:
     if made is None:
         assert error is not None
         raise error

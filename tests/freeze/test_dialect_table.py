@@ -14,7 +14,7 @@ import pytest
 from experimentstash.base.errors import StashError
 from experimentstash.freeze import calls, freeze
 from experimentstash.freeze.calling import arguments
-from experimentstash.freeze.freeze import Bases, Plan, plan
+from experimentstash.freeze.freeze import Plan, ToolPlanCache, plan
 from experimentstash.stash import parameters
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.schema import CallConfig, CallStyle
@@ -43,7 +43,7 @@ class Receiver:
             shutil.copy(RECEIVERS / source, self.directory)
         self.calling = calls.complete(CallConfig(style=CallStyle(style)), self.directory, [self.entrypoint])
         self._written = 0
-        self._bases = Bases()
+        self._tool_plans = ToolPlanCache()
 
     def can_be_told(self, key: str, value: Any) -> bool:
         """Tell whether the dialect can say a value, by itself and not in a run."""
@@ -75,7 +75,7 @@ class Receiver:
 
     def plan(self, composer: Composer, experiment: str, overrides: list[str]) -> Plan:
         request = composer.compose([f"+exp={experiment}", *overrides], self.stash.root / "outputs" / "x")
-        return plan(request, self._bases)
+        return plan(request, self._tool_plans)
 
     def differences(self, planned: Plan, asked: Mapping[str, Any]) -> list[Any]:
         """Return what was received otherwise than the record says, or recorded otherwise than it was asked for."""

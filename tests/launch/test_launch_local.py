@@ -17,8 +17,8 @@ import pytest
 
 from experimentstash.base.errors import StashError
 from experimentstash.base.terminal import plain
-from experimentstash.launch.local import Settings
-from experimentstash.launch.progress import Expectation
+from experimentstash.launch.expectation import Expectation
+from experimentstash.launch.local_settings import Settings
 from experimentstash.record.records import Command, Run, State
 from tests.testing.faults import below, is_alive, looking_away
 from tests.testing.stash import PATIENCE, StashUnderTest, wait_until

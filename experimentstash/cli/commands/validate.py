@@ -26,7 +26,7 @@ from experimentstash.base.process import CommandError
 from experimentstash.base.quoting import quoted
 from experimentstash.base.text import filled
 from experimentstash.base.yaml_lines import line_of
-from experimentstash.freeze.freeze import Bases, Plan, Request, plan
+from experimentstash.freeze.freeze import Plan, Request, ToolPlanCache, plan
 from experimentstash.stash.layout import Stash, find_stash
 from experimentstash.stash.organizers import Organizer, Organizers
 from experimentstash.validate import checks
@@ -292,7 +292,7 @@ def _check_experiments(
 
     What is wrong is said as a run would say it; ``files``, what the file alone tells, comes in where a run would go.
     """
-    plans, bases = [], Bases()
+    plans, tool_plans = [], ToolPlanCache()
     for organizer in sorted(organizers, key=lambda each: each.tool or ""):  # what one tool's have in common is kept
         name, where = organizer.name, organizer_file(composer.stash, organizer.name)
         try:
@@ -300,7 +300,7 @@ def _check_experiments(
         except Exception as error:
             found.add("composition", name, [explained("composition", error, where)])
             continue
-        planned, problems = _planned(request, "composition", where, bases)
+        planned, problems = _planned(request, "composition", where, tool_plans)
         problems = [each for each in problems if not found.has(f"conf/tool/{request.tool}.yaml", each.what)]
         found.add("composition", name, problems)
         found.add("organizer", name, [] if problems else files[name])
@@ -314,9 +314,11 @@ def _check_experiments(
     return plans
 
 
-def _planned(request: Request, check: str, where: str, bases: Bases | None = None) -> tuple[Plan | None, list[Problem]]:
+def _planned(
+    request: Request, check: str, where: str, tool_plans: ToolPlanCache | None = None
+) -> tuple[Plan | None, list[Problem]]:
     try:
-        return plan(request, bases), []
+        return plan(request, tool_plans), []
     except Exception as error:
         return None, [explained(check, error, where)]
 
