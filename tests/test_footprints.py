@@ -358,6 +358,7 @@ def test_cancel_ends_one_run_and_no_other(stash: StashUnderTest, world: Path) ->
             one.communicate(timeout=PATIENCE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["--all", "--sweep"])
 def test_cancel_ends_what_was_named(way: str, stash: StashUnderTest, world: Path) -> None:
     """All runs, or those of one sweep: no other process, and no other file."""

@@ -70,6 +70,7 @@ def test_whoever_follows_a_run_whose_record_becomes_a_pipe_ends_at_a_signal(
     assert code == 0 and scripts.record(directory)["state"] == "completed"  # its supervisor has put the record back
 
 
+@pytest.mark.slow
 def test_every_verb_comes_to_its_end_or_ends_at_a_signal(scripts: Scripts) -> None:
     process = at_work(scripts, MAKES_LOG)
     (scripts.here / "go").touch()

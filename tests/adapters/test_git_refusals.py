@@ -106,7 +106,7 @@ REFUSALS: list[Callable[[StashUnderTest, pytest.MonkeyPatch], str]] = [
 
 
 @pytest.mark.parametrize(
-    "refuse", [pytest.param(each, marks=pytest.mark.slow if each is _killed else []) for each in REFUSALS]
+    "refuse", [pytest.param(each, marks=pytest.mark.slow if each in (_killed, _not_here) else []) for each in REFUSALS]
 )
 def test_it_is_said_and_recorded(
     refuse: Callable[[StashUnderTest, pytest.MonkeyPatch], str],

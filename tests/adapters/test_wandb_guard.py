@@ -355,6 +355,7 @@ def deliver(server: WandbServer, run: wandb_runs.WandbRun, lines: int) -> None:
     server.file_stream("someone", "stash", run.id, chunk)
 
 
+@pytest.mark.slow
 def test_a_sync_that_was_cut_off_goes_on_where_it_stopped(tmp_path: Path, offline: World, home: Path) -> None:
     directory = tmp_path / "run"
     shutil.copytree(offline.directories["SIGKILL"], directory, symlinks=True)
@@ -391,6 +392,7 @@ def test_a_damaged_log_is_uploaded_but_for_its_damage(tmp_path: Path, offline: W
     assert (sent.state, sent.exit_code, sent.steps(), sent.duplicates) == ("finished", 0, list(range(8)), 0)
 
 
+@pytest.mark.slow
 def test_a_run_whose_log_never_reached_the_disk_still_ends(
     tmp_path: Path, killed_online: tuple[Path, WandbServer], home: Path
 ) -> None:

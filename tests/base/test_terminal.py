@@ -313,6 +313,7 @@ def test_no_colours_in_a_file(here: Stash, in_process: InProcess) -> None:
     assert refused.returncode == 2 and "always, auto or never" in refused.stderr
 
 
+@pytest.mark.slow
 def test_an_error_fits_the_terminal(here: Stash) -> None:
     for columns in (50, 80, 200):
         terminal = shown(here, "show", "no-such-run-of-a-name-that-is-so-long", "--color=never", columns=columns)
@@ -367,6 +368,7 @@ def letting_go(shell: StashUnderTest, terminal: Terminal, number: int) -> None:
     (shell.root / f"go-{number}").touch()
 
 
+@pytest.mark.slow
 def test_what_all_runs_of_a_sweep_have_takes_no_room(shell: StashUnderTest) -> None:
     argv = program(*TWO_AT_ONCE, "+exp=figure1/long", "params.n=0,1,2,3", "description=the_same_value_in_all_of_them")
     with Terminal(argv, cwd=shell.root, columns=60) as terminal:
@@ -478,6 +480,7 @@ def test_a_terminal_that_cannot_draw_gets_lines(shell: StashUnderTest) -> None:
     assert len([line for line in lines if "▶ running" in line]) == 2 and len(lines) == 4
 
 
+@pytest.mark.slow
 def test_ctrl_z_takes_the_live_table_away(shell: StashUnderTest) -> None:
     argv = program(*TWO_AT_ONCE, "+exp=figure1/long", "params.n=0,1")
     with Terminal(["bash", "--norc", "--noprofile", "-i"], cwd=shell.root, PS1="ready> ", HISTFILE="") as terminal:

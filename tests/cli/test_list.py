@@ -115,6 +115,7 @@ def test_the_command_line(listed: StashUnderTest) -> None:
     assert json.loads(listed.cli("list", "--tag", "z", "--json").stdout) == []
 
 
+@pytest.mark.slow
 def test_a_thousand_need_no_hydra(listed: StashUnderTest) -> None:
     for number in range(1000):
         listed.add_experiment(

@@ -393,6 +393,7 @@ def test_organizers_in_further_places(plain: StashUnderTest, told: Told, tmp_pat
         del os.environ["ELSEWHERE"]
 
 
+@pytest.mark.slow
 def test_what_launches_a_sweep_is_not_for_what_is_swept(plain: StashUnderTest, told: Told) -> None:
     plain.write("conf/exp/l.yaml", f"{HEAD}  - override /hydra/launcher: local\nhydra: {{launcher: {{n_jobs: 2}}}}\n")
     late = "conf/exp/l.yaml, or what else is swept, sets hydra/launcher=local, which comes too late"

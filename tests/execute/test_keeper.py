@@ -64,6 +64,7 @@ def test_what_hides_is_ended_with_the_supervisor(here: Stash) -> None:
     assert runs.look(here, run.path).state is State.LOST
 
 
+@pytest.mark.slow
 def test_a_look_waits_for_it(here: Stash) -> None:
     run = steady(here, "--hidden-child", "--catch", "--saving-takes", 1.0, grace=20.0)
     with running(run) as one:

@@ -228,6 +228,7 @@ def test_a_second_ctrl_c_shortens_the_grace(here: Stash) -> None:
         assert found["reason"].startswith({"cancelled": "asked to stop by Ctrl-C", "timed_out": "timeout"}[state])
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_leftovers_are_awaited(here: Stash) -> None:
     run = steady(here, "--lines", 1, "--children", 1)
     with running(run) as one:
@@ -437,6 +438,7 @@ def test_leftovers_are_ended_and_noted(here: Stash) -> None:
     assert not is_alive(daemon) and not is_alive(int((children.path / "daemon").read_text()))
 
 
+@pytest.mark.slow
 def test_a_tool_with_200_children(here: Stash) -> None:
     with running(odd(here, "many_children", 200, "READY", grace=0.5)) as one:
         pid = ready(one)
@@ -475,6 +477,7 @@ def test_what_was_there_before_is_left_alone(here: Stash) -> None:
 # --- what it measures ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_what_it_measures_is_of_the_whole_tree(here: Stash) -> None:
     with (
         running(odd(here, "hold", 50, 2, 1.7)) as own,
@@ -544,6 +547,7 @@ thread.join()
 """
 
 
+@pytest.mark.slow
 def test_in_a_thread_it_can_hear_nothing_but_does_the_rest(here: Stash) -> None:
     for limit in limits(0.6):
         run = steady(here, "--children", 1, timeout=limit, grace=0.5)

@@ -160,6 +160,7 @@ def test_hydra_gets_every_string(value: str) -> None:
     assert result == value
 
 
+@pytest.mark.slow
 @many
 @given(hydra_value)
 def test_hydra_gets_every_value(value: Any) -> None:

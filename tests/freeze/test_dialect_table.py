@@ -28,7 +28,7 @@ NUMBERS = (35, 48)
 # The library that reads, and the dialect that is written: `options` is for a parser of which nothing is known.
 LIBRARIES = (*NAMES, "ml_collections")
 PAIRS = [*((name, "pyrallis" if name == "draccus" else name) for name in LIBRARIES), ("argparse", "options")]
-QUICK = ("click", "draccus", "fire", "gin", "ml_collections", "simple_parsing")
+QUICK = ("fire", "gin", "ml_collections")
 
 
 class Receiver:

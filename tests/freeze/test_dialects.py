@@ -130,7 +130,10 @@ strings |= st.text(alphabet=" ,'\"\\${}[]():=+~#%\n\t@/.-?!&|*<>;`^a1", max_size
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=pytest.mark.slow) if name in ("jsonargparse", "pyrallis") else name for name in NAMES],
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name in ("jsonargparse", "pyrallis", "tyro") else name
+        for name in NAMES
+    ],
 )
 def test_every_string_and_number(name: str) -> None:
     """A string, numbers and lists: each is received as it is, or refused."""

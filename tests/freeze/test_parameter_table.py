@@ -106,7 +106,9 @@ def same(one: Any, other: Any) -> bool:
     return parameters.same(parameters.as_json(one), parameters.as_json(other))
 
 
-@pytest.mark.parametrize("style", [pytest.param("hydra", marks=pytest.mark.slow), "json", "yaml"])
+@pytest.mark.parametrize(
+    "style", [*(pytest.param(style, marks=pytest.mark.slow) for style in ("hydra", "json")), "yaml"]
+)
 def test_the_receiver_gets_what_the_record_says(table: StashUnderTest, app: Path, style: str) -> None:
     composer, wrong = Composer(Stash(table.root)), []
     for number, (way, (_, _, overrides)) in enumerate(WAYS.items()):
@@ -170,7 +172,7 @@ def test_a_choice_and_values_inside_it(stash: StashUnderTest, app: Path, key: st
         assert sorted(given) == sorted([f"{key}=svm", f"{path}.v=5"]), way
 
 
-@pytest.mark.parametrize("launcher", ["basic", "local", "submitit_local"])
+@pytest.mark.parametrize("launcher", ["basic", "local", pytest.param("submitit_local", marks=pytest.mark.slow)])
 def test_whichever_way_it_is_run(stash: StashUnderTest, launcher: str) -> None:
     stash.add_tool("file", "file_reader", "entrypoint: main.py\ncall: {style: file}")
     stash.add_experiment("base", "file", "params: {optim: {lr: 0.1}, note: a}\n")

@@ -225,7 +225,7 @@ def is_same(got: Any, asked: Any) -> bool:
 
 def marked(name: str) -> Any:
     """Return a parameter; that of a class is nearly the same as that of a function."""
-    costly = ("draccus", "fire", "jsonargparse", "key_value", "sacred", "simple_parsing")
+    costly = ("draccus", "fire", "jsonargparse", "key_value", "pyrallis", "sacred", "simple_parsing", "tyro")
     if "class" in name:
         return pytest.param(name, marks=pytest.mark.exhaustive)
     return pytest.param(name, marks=pytest.mark.slow) if name in costly else name

@@ -246,6 +246,7 @@ def test_fail_fast(scripts: Scripts) -> None:
     assert "18 of 20 runs were not started" in stderr
 
 
+@pytest.mark.slow
 def test_ctrl_z_stops_them_all(scripts: Scripts) -> None:
     # It starts nothing: a shell whose child is stopped before it has executed its program waits for that, as "D".
     scripts.script("touch $here/at-$n; until [ -e $here/go ]; do :; done")

@@ -107,6 +107,7 @@ def test_failures_are_tolerated_as_far_as_asked(parabola: StashUnderTest, launch
     assert best(parabola)["best_value"] == found[0]["result"]
 
 
+@pytest.mark.slow
 def test_more_failures_end_the_sweep_with_one_message(parabola: StashUnderTest) -> None:
     done = optimise(parabola, "hydra/launcher=local", "+params.fail-above=1", code=1)
     found = records(parabola)

@@ -116,6 +116,7 @@ def test_what_would_be_another_sweep_is_refused(scripts: Scripts, words: list[st
     assert scripts.runs() == records and not list(sweep_directory(scripts).glob(".superseded"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["local", "basic"])
 def test_what_is_on_record_is_done_whatever_the_sweep_would_be_now(scripts: Scripts, launcher: str) -> None:
     """A shuffle comes out otherwise, a list in conf/ and a glob have changed, and directories bear the time."""

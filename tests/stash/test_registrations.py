@@ -69,6 +69,7 @@ def test_what_a_run_can_use_every_verb_can_read(stash: StashUnderTest, case: str
     assert plan(Composer(as_stash(stash)).compose(["+exp=e"], stash.root / "run")).command.argv
 
 
+@pytest.mark.slow
 def test_a_tool_whose_registration_needs_a_run_moves_goes_and_comes_back(
     stash: StashUnderTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,6 +62,7 @@ def test_a_submodule_can_be_left_out_wherever_it_comes_from(
     assert f"its submodule {place} is not checked out" in problem.what and "submodule update" in str(problem.mend)
 
 
+@pytest.mark.slow
 def test_it_stays_left_out(stash: StashUnderTest, tmp_path: Path) -> None:
     upstream = with_submodules(tmp_path / "upstream", {"big": "https://127.0.0.1:9/big.git"})
     without = LeftOut(["big"])

@@ -224,6 +224,7 @@ def test_the_environment_is_that_of_the_commit(
     assert stash.cli("run", "one", "tool.commit=main").stdout == "['iniconfig']\n"
 
 
+@pytest.mark.slow
 def test_a_submodule_of_the_tool_is_at_the_commit_that_belongs_to_it(
     stash: StashUnderTest, commits: dict[str, str], tmp_path: Path
 ) -> None:

@@ -203,6 +203,7 @@ def test_files_in_the_way_are_moved(stash: StashUnderTest, upstream: Path) -> No
     assert git("log", "--format=%s", cwd=kept) == "first\n"
 
 
+@pytest.mark.slow
 def test_a_failure_puts_the_leftovers_back(stash: StashUnderTest, upstream: Path, tmp_path: Path) -> None:
     tool = by_hand(stash, upstream)
     commit(tool, {"mine.py": "only here\n"}, "unpushed")

@@ -101,6 +101,7 @@ def test_it_comes_back_to_where_it_was(stash: StashUnderTest, tool: Path) -> Non
     is_healthy(stash)
 
 
+@pytest.mark.slow
 def test_other_sections_that_came_meanwhile_stay(stash: StashUnderTest, tool: Path, tmp_path: Path) -> None:
     remove(stash)
     stash.commit()

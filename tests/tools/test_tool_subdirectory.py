@@ -261,6 +261,7 @@ def test_its_environment(stash: StashUnderTest, upstream: Path) -> None:
         assert done(stash, "run", f"{name}/example", "code=frozen") == names
 
 
+@pytest.mark.slow
 def test_a_hydra_tool_in_a_subdirectory(stash: StashUnderTest, tmp_path: Path) -> None:
     upstream = repository(tmp_path / "mono", {"README.md": "x\n"})
     shutil.copytree(TOOLS / "hydra_tool", upstream / "projects" / "hydra")

@@ -114,6 +114,7 @@ def test_the_life_of_three_tools(stash: StashUnderTest, tmp_path: Path) -> None:
     assert json.loads(done(stash, "tool", "show", "hydra", "--json"))["is_ready"]
 
 
+@pytest.mark.slow
 def test_without_a_terminal_nothing_is_asked(stash: StashUnderTest, tmp_path: Path) -> None:
     upstream = repository(tmp_path / "u", {"a.py": PLAIN, "b.py": PLAIN})
     before = snapshot(stash.root)
