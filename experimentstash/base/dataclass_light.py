@@ -87,5 +87,12 @@ def _complete(kind: type[_Kind], frozen: bool) -> type[_Kind]:
 def replace(original: _Kind, **changes: Any) -> _Kind:
     """Do what `dataclasses.replace` does, for one of ours or one of theirs."""
     kind = type(original)
-    names = getattr(kind, "__dataclass_fields__", kind.__annotations__)
-    return kind(**{**{name: getattr(original, name) for name in names}, **changes})
+    theirs = getattr(kind, "__dataclass_fields__", None)
+    if theirs is not None:
+        return kind(**{**{name: getattr(original, name) for name in theirs}, **changes})
+    names, values = kind.__annotations__, vars(original)
+    if not changes.keys() <= names.keys():
+        raise TypeError(f"{kind.__name__} has only {', '.join(names)}")
+    made = object.__new__(kind)
+    vars(made).update({name: values[name] for name in names}, **changes)
+    return made

@@ -51,6 +51,8 @@ def open_regular(path: Path | str, flags: int = os.O_RDONLY, mode: int = 0o666) 
     try:
         if flags & os.O_CREAT:
             mode &= _openness(os.path.dirname(path) or ".")
+            if flags & os.O_EXCL:
+                return os.open(path, flags | os.O_NOFOLLOW, mode)  # what is made is a regular file, and empty
         descriptor = os.open(path, flags & ~os.O_TRUNC | _ITSELF, mode)
     except FileExistsError:
         raise

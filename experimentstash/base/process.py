@@ -260,8 +260,19 @@ def which(program: str, path: str | None = None) -> str | None:
     return None
 
 
+_cleaned: list[tuple[dict[object, object], dict[str, str]]] = []  # at most one
+
+
 def clean_environment() -> dict[str, str]:
     """Return our environment without what our own virtual environment put there, ``UV_*`` project leaks included."""
+    # What os.environ keeps inside: a sweep asks hundreds of times, and decoding all of it takes longer than the rest.
+    present = dict(getattr(os.environ, "_data", os.environ))
+    if not _cleaned or _cleaned[0][0] != present:
+        _cleaned[:] = [(present, _without_leaks(os.environ))]
+    return dict(_cleaned[0][1])
+
+
+def _without_leaks(environment: Mapping[str, str]) -> dict[str, str]:
     leaks = {
         *LEAKS,
         "UV_PROJECT_ENVIRONMENT",
@@ -270,10 +281,10 @@ def clean_environment() -> dict[str, str]:
         "UV_RUN_RECURSION_DEPTH",
         "UV_WORKING_DIRECTORY",
     }
-    environment = {name: value for name, value in os.environ.items() if name not in leaks}
-    if "PATH" in environment:
-        environment["PATH"] = _without_ours(environment["PATH"])
-    return environment
+    kept = {name: value for name, value in environment.items() if name not in leaks}
+    if "PATH" in kept:
+        kept["PATH"] = _without_ours(kept["PATH"])
+    return kept
 
 
 @functools.cache

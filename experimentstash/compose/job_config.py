@@ -264,7 +264,12 @@ def asked_by_submitit(launcher: Any) -> dict[str, Any] | None:
 
 def is_dry(config: DictConfig) -> bool:
     """Tell whether nothing is to be executed."""
-    return bool(config.dry_run or config.validate_only)
+    return _flag(config, "dry_run") or _flag(config, "validate_only")
+
+
+def _flag(config: DictConfig, name: str) -> bool:
+    value = raw(config, name)._value()
+    return bool(value if isinstance(value, bool) else config[name])
 
 
 def typed_overrides(hydra: DictConfig) -> list[str]:

@@ -296,9 +296,14 @@ class SharedComposition:
     def keep(self, directory: Path) -> None:
         """Write the files that Hydra keeps of a job, with HydraConfig set as in it."""
         folder = os.path.join(directory, self._output_subdir)
-        os.makedirs(folder, exist_ok=True)
+        try:
+            os.mkdir(folder)
+            flags = os.O_EXCL
+        except (FileExistsError, FileNotFoundError):  # an earlier try's, or deeper
+            os.makedirs(folder, exist_ok=True)
+            flags = os.O_TRUNC
         for name, text in self.files().items():
-            files.write(os.path.join(folder, name), text.encode())
+            files.write(os.path.join(folder, name), text.encode(), flags)
 
     def files(self) -> dict[str, str]:
         """Return the files that Hydra keeps of a job in its output_subdir."""
@@ -415,14 +420,14 @@ class _Yaml:
 
     def text(self) -> str:
         if self._whole is None:
-            self._whole = "".join(self._entry(key, value) for key, value in self.values.items())
+            for key in self.values.keys() - self._texts.keys():
+                shown = _yaml({key: None}).replace(" null", "") if key in self._inner else _entry(key, self.values[key])
+                self._texts[key] = textwrap.indent(shown, self._margin) if self._margin else shown
+            inner, texts = self._inner, self._texts
+            self._whole = "".join(
+                [texts[key] + inner[key].text() if key in inner else texts[key] for key in self.values]
+            )
         return self._whole
-
-    def _entry(self, key: Any, value: Any) -> str:
-        if key not in self._texts:
-            shown = _yaml({key: None}).replace(" null", "") if key in self._inner else _entry(key, value)
-            self._texts[key] = textwrap.indent(shown, self._margin) if self._margin else shown
-        return self._texts[key] + (self._inner[key].text() if key in self._inner else "")
 
 
 def _entry(key: Any, value: Any) -> str:

@@ -397,7 +397,9 @@ def marker_of(run: Run) -> str:
 def tool_environment(run: Run, secrets: Mapping[str, str]) -> dict[str, str]:
     """Return the complete environment of the tool: ours, cleaned, with the run's own changes."""
     command = run.command
-    environment = {name: value for name, value in clean_environment().items() if name not in command.unset}
+    environment = clean_environment()
+    for name in command.unset:
+        environment.pop(name, None)
     environment.update(command.environment)
     environment.update(secrets)
     missing = [name for name in command.secrets if name not in environment]

@@ -27,11 +27,13 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.files import write_atomically
 from experimentstash.base.process import LEAKS
 from experimentstash.base.redaction import (
+    Known,
     contains_secret,
     find_named_secret,
     find_secret,
     is_named_secret,
     is_secret_variable,
+    known,
 )
 from experimentstash.code import pins, written
 from experimentstash.code.pins import Pin
@@ -133,6 +135,8 @@ class ToolPlanCache:
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[float, Request, ToolPlan]] = {}
+        self._clean: dict[str, object] = {}  # settings without a secret, as far as ``_known_secrets`` tell
+        self._known_secrets: Known | None = None
 
     def of(self, request: Request) -> ToolPlan:
         """Return what a run has in common with others of its tool; StashError for whatever can't work."""
@@ -144,6 +148,18 @@ class ToolPlanCache:
             self._known[request.tool] = now, request, tool_plan
         return tool_plan
 
+    def refuse_secrets(self, config: StashConfig, others: Sequence[str]) -> None:
+        """Raise SecretError if there is one in settings or other texts; what jobs share is looked through once."""
+        secrets = known(os.environ)
+        if secrets is not self._known_secrets:
+            self._clean, self._known_secrets = {}, secrets
+        new = {name: value for name, value in vars(config).items() if self._clean.get(name, self) is not value}
+        without = {**new, "tool": {**vars(config.tool), "env": None}} if "tool" in new else new
+        found = find_secret([*others, *_texts(without)], os.environ)
+        if found is not None:
+            raise contains_secret(found)
+        self._clean.update(new)
+
 
 def _what_counts(request: Request) -> tuple[object, ...]:
     return request.config.tool, request.frozen, request.to_be_frozen
@@ -154,10 +170,10 @@ def plan(request: Request, tool_plans: ToolPlanCache | None = None) -> Plan:
 
     Whoever plans many runs gives all of them the same ``tool_plans``.
     """
-    config, stash = request.config, request.stash
-    _refuse_secrets(request)
+    config, stash, tool_plans = request.config, request.stash, tool_plans or ToolPlanCache()
+    _refuse_secrets(request, tool_plans)
     grace_signal = _looked_at_limits(config)
-    tool_plan = (tool_plans or ToolPlanCache()).of(request)
+    tool_plan = tool_plans.of(request)
     tool, directory, recipe, interpreter = tool_plan.tool, tool_plan.directory, tool_plan.recipe, tool_plan.interpreter
     calls.refuse_other_names(tool_plan.calling, config.params)
     calls.refuse_other_number(tool_plan.calling, config.params)
@@ -267,14 +283,10 @@ def _parameters(config: StashConfig, request: Request) -> Mapping[Any, Any]:
     return tree
 
 
-def _refuse_secrets(request: Request) -> None:
+def _refuse_secrets(request: Request, tool_plans: ToolPlanCache) -> None:
     """Refuse a secret in whatever a job asks for: its record keeps all of it, and a batch script some."""
-    config = request.config
-    asked = {**vars(config), "tool": {**vars(config.tool), "env": None}}
-    where = [str(request.directory), *map(str, request.overrides), *_texts(dict(request.of_launcher or {}))]
-    found = find_secret([*where, *_texts(asked)], os.environ)
-    if found is not None:
-        raise contains_secret(found)
+    of_launcher = _texts(dict(request.of_launcher or {}))
+    tool_plans.refuse_secrets(request.config, [str(request.directory), *map(str, request.overrides), *of_launcher])
 
 
 def _refuse_named_secrets(tree: Mapping[str, Any], path: str) -> None:

@@ -163,10 +163,8 @@ class Stash:
 
     def relative(self, path: Path | str) -> str:
         """Return a path as it is shown: relative to the current directory where it is inside the stash."""
-        absolute = Path(path)
-        if absolute.is_relative_to(self.root):
-            return os.path.relpath(absolute, self.here)
-        return str(absolute)
+        absolute, root = str(Path(path)), str(self.root)
+        return os.path.relpath(absolute, self.here) if f"{absolute}/".startswith(f"{root.rstrip('/')}/") else absolute
 
 
 def usable(names: Iterable[str], group: str) -> list[str]:
