@@ -129,3 +129,8 @@ def _filled(line: str, width: int, least: int) -> str:
             current += blanks + piece[0]
         end = piece.end()
     return "\n".join([*lines, current])
+
+
+def counted(count: int, word: str) -> str:
+    """Return so many of what a word names: ``1 run``, ``2 runs``."""
+    return f"{count} {word}{'' if count == 1 else 's'}"

@@ -22,7 +22,7 @@ from experimentstash.freeze.environment import store as environments
 from experimentstash.freeze.freeze import Plan, draft
 from experimentstash.record.records import Code
 from experimentstash.stash.schema import CallStyle
-from experimentstash.validate.checks import Problem, Severity, explained, organizer_file
+from experimentstash.validate.problem import Problem, Severity, explained, organizer_file
 
 # Seconds that a tool may take to compose: what it imports can be large, and on a network file system.
 PATIENCE = 300.0

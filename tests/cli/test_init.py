@@ -15,9 +15,9 @@ from experimentstash import __version__
 from experimentstash.base.errors import StashError
 from experimentstash.cli import installation
 from experimentstash.cli.commands.init import init, main
-from experimentstash.cli.commands.validate import validate
 from experimentstash.freeze.environment import store as environments
 from experimentstash.stash.layout import Stash
+from experimentstash.validate.engine import validate
 from tests.testing.stash import GIT_IDENTITY, REPOSITORY, StashUnderTest, git
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash.cli.commands.validate import validate
 from experimentstash.execute.advice import advise
 from experimentstash.record.records import Code, Command, Environment, Run
+from experimentstash.validate.engine import validate
 from tests.testing.stash import InProcess, StashUnderTest
 from tests.testing.tool_support import as_stash
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from experimentstash.base.errors import StashError
-from experimentstash.cli.commands.validate import validate
 from experimentstash.freeze import calls
 from experimentstash.freeze.calling.arguments import build
 from experimentstash.stash.schema import CallConfig, CallStyle, FileFormat
 from experimentstash.tools import adding, registrations
+from experimentstash.validate.engine import validate
 from tests.testing import receivers
 from tests.testing.stash import InProcess, StashUnderTest
 from tests.testing.tool_support import as_stash, no_report, repository

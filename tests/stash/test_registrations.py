@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from experimentstash.base.errors import StashError
-from experimentstash.cli.commands.validate import validate
 from experimentstash.freeze.freeze import plan
 from experimentstash.stash.schema import Unresolved
 from experimentstash.tools import adding, registrations, removing
 from experimentstash.tools import manage as tools
-from experimentstash.validate.checks import Severity
 from experimentstash.validate.composition import Composer
+from experimentstash.validate.engine import validate
+from experimentstash.validate.problem import Severity
 from tests.testing.stash import StashUnderTest
 from tests.testing.tool_support import as_stash, commit, no_report, repository
 

@@ -10,9 +10,9 @@ import pytest
 from experimentstash.adapters.git import nested
 from experimentstash.adapters.git.nested import LeftOut
 from experimentstash.base.errors import StashError
-from experimentstash.cli.commands.validate import validate
 from experimentstash.tools import adding, removing
 from experimentstash.tools import manage as tools
+from experimentstash.validate.engine import validate
 from tests.testing.stash import StashUnderTest, git
 from tests.testing.tool_support import as_stash, no_report, repository
 

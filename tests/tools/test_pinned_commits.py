@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash.cli.commands.validate import validate
 from experimentstash.stash.layout import Stash
+from experimentstash.validate.engine import validate
 from tests.code.test_snapshots import FILE_PROTOCOL, user_sees
 from tests.testing.made_once import made_once, same_place
 from tests.testing.stash import InProcess, StashUnderTest, git

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from experimentstash.base.errors import StashError
-from experimentstash.cli.commands.validate import validate
 from experimentstash.stash.layout import Stash
 from experimentstash.tools import adding, removing, transaction
 from experimentstash.tools import manage as tools
+from experimentstash.validate.engine import validate
 from tests.code.test_snapshots import FILE_PROTOCOL
 from tests.testing.made_once import made_once, same_place
 from tests.testing.stash import TOOLS, StashUnderTest, git

@@ -13,9 +13,10 @@ import pytest
 
 from experimentstash.base.errors import StashError
 from experimentstash.base.output import Paper
-from experimentstash.cli.commands.validate import Report, describe, validate
+from experimentstash.cli.commands.validate import describe
 from experimentstash.stash.layout import Stash
-from experimentstash.validate.checks import Problem, Severity
+from experimentstash.validate.engine import Report, validate
+from experimentstash.validate.problem import Problem, Severity
 from tests.testing.made_once import made_once, same_place
 from tests.testing.stash import StashUnderTest, git
 from tests.testing.tool_support import refresh

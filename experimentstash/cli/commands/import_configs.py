@@ -12,6 +12,7 @@ from pathlib import Path
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import inside, make_private
+from experimentstash.base.text import counted
 from experimentstash.stash.layout import Stash, find_stash
 from experimentstash.tools.older.older import Left, translate
 from experimentstash.tools.older.older_trees import Submodule
@@ -33,7 +34,7 @@ def main(given: argparse.Namespace) -> int:
     for path in imported.files:
         print(path)
     for tree, count in imported.copied.items():
-        print(f"{tree}/ ({count} file{'' if count == 1 else 's'}, as they were)")
+        print(f"{tree}/ ({counted(count, 'file')}, as they were)")
     if imported.left:
         print("\nNot carried over, or to be looked at:")
         shown = list(_shown(imported.left))
@@ -45,10 +46,7 @@ def main(given: argparse.Namespace) -> int:
         print("\nThe tools' code, as the older stash had it:")
         for each in missing:
             print(f"  {each.command}")
-    counts = " and ".join(
-        f"{count} {word}{'' if count == 1 else 's'}"
-        for count, word in ((imported.tools, "tool"), (imported.experiments, "experiment"))
-    )
+    counts = f"{counted(imported.tools, 'tool')} and {counted(imported.experiments, 'experiment')}"
     print(f"\nImported: {counts}. Next: experimentstash validate")
     return 0
 

@@ -1,4 +1,4 @@
-"""A tool whose Hydra can't start on its Python: hydra-core before 1.4, on Python 3.14 and later."""
+"""Checks of tools' environments: whether one is made, and whether its Hydra can start on its Python."""
 
 from __future__ import annotations
 
@@ -7,12 +7,28 @@ import re
 import shlex
 from pathlib import Path
 
+from experimentstash.freeze.environment import store as environments
 from experimentstash.freeze.environment.kinds.kind import Recipe
+from experimentstash.stash.layout import Stash
 from experimentstash.stash.schema import CallStyle
-from experimentstash.validate.checks import Problem, Severity
+from experimentstash.validate.problem import Problem, Severity, registration_file, warning
 
+# hydra-core before 1.4 can't start on Python 3.14 and later.
 _FIRST_WITHOUT = (3, 14)
 _FIRST_ABLE = (1, 4)
+
+
+def check_environment(stash: Stash, recipe: Recipe) -> list[Problem]:
+    """Look whether a tool's environment is made, from what the tool asks for now."""
+    if environments.is_ready(recipe) or recipe.directory is None:
+        return []
+    had_one = recipe.directory.parent.is_dir() and any(
+        (path / environments.READY_MARK).exists() for path in recipe.directory.parent.iterdir()
+    )
+    others = f": the one that is here was made from another {recipe.origin}, or in another place" if had_one else ""
+    what = f"the environment of the tool as it is now is not made yet{others}"
+    mend = f"experimentstash tool sync {shlex.quote(recipe.name)}"
+    return [warning("environment", what, registration_file(stash, recipe.name), mend)]
 
 
 def check_hydra(recipe: Recipe) -> list[Problem]:

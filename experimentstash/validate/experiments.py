@@ -1,0 +1,98 @@
+"""Checks of experiments: of their files, and of what they hand over to their tools."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from experimentstash.base import durations
+from experimentstash.base.errors import StashError, did_you_mean
+from experimentstash.freeze import calls
+from experimentstash.freeze.freeze import NOT_HANDED_OVER, Plan, Request
+from experimentstash.stash.layout import Stash
+from experimentstash.stash.organizers import Organizer
+from experimentstash.stash.schema import CallStyle
+from experimentstash.validate.problem import Problem, explained, organizer_file, warning
+
+
+def check_organizer(stash: Stash, organizer: Organizer, tools: Sequence[str]) -> list[Problem]:
+    """Look at what an organizer's file alone tells: a tool that is registered, a runtime that is one."""
+    where = organizer_file(stash, organizer.name)
+    if organizer.problem is not None:
+        return [Problem("organizer", organizer.problem, where)]
+    if organizer.tool is None:
+        mend = "write `- override /tool: NAME` in its `defaults:`"
+        return [Problem("organizer", "it doesn't say which tool to run", where, mend)]
+    if organizer.tool not in tools and "${" not in organizer.tool:
+        what = f"there is no tool {organizer.tool!r}.{did_you_mean(organizer.tool, tools)}"
+        return [Problem("organizer", what, where, f"experimentstash tool add {shlex.quote(organizer.tool)} URL")]
+    if organizer.estimated_runtime is not None and "${" not in organizer.estimated_runtime:
+        try:
+            durations.parse(organizer.estimated_runtime, "estimated_runtime")
+        except StashError as error:
+            return [explained("organizer", error, where)]
+    return []
+
+
+def check_inner_experiment(request: Request) -> list[Problem]:
+    """Look whether the experiment that an organizer names exists inside its Hydra tool, by its files alone."""
+    name, call, stash = request.config.experiment, request.config.tool.call, request.stash
+    if name is None or call.style is not CallStyle.hydra or request.organizer is None:
+        return []
+    ours = [stash.root / given for given in (call.config_path, call.config_dir) if given]
+    own = [Path(os.path.normpath(stash.root / (request.config.tool.path or ""))) / call.configs] if call.configs else []
+    if ours and call.experiment is None:
+        groups = [*ours, *own]
+    else:
+        group = (call.experiment or "experiment").lstrip("+~").partition("@")[0]
+        groups = [directory / group for directory in (*own, *ours) if (directory / group).is_dir()]
+    if not groups or any((directory / f"{name}.yaml").is_file() for directory in groups):
+        return []
+    valid = sorted(
+        {path.relative_to(group).with_suffix("").as_posix() for group in groups for path in group.rglob("*.yaml")}
+    )
+    places = " or ".join(os.path.relpath(group, stash.root) for group in groups)
+    listed = ", ".join(difflib.get_close_matches(name, valid, n=10, cutoff=0.0) if len(valid) > 10 else valid)
+    what = f"experiment: {request.tool} has no {name!r} in {places}.{did_you_mean(name, valid)}"
+    return [
+        Problem("experiment", what, organizer_file(stash, request.organizer), f"valid: {listed}" if listed else None)
+    ]
+
+
+def check_experiment_is_handed_over(request: Request) -> list[Problem]:
+    """Look whether the experiment that an organizer names, and its parameters, reach the tool at all."""
+    config = request.config
+    name, call = config.experiment, config.tool.call
+    if request.unused and request.organizer is not None:
+        where, mend = (
+            organizer_file(request.stash, request.organizer),
+            f"use ${{{request.unused[0]}}} there, or leave it out",
+        )
+        return [warning("experiment", f"{', '.join(request.unused)}: {NOT_HANDED_OVER}", where, mend)]
+    if request.is_heard or request.organizer is None:
+        return []
+    mend = "use ${experiment} in `arguments`" if call.style is CallStyle.arguments else "set `call: {experiment: …}`"
+    what = f"experiment: {name!r} doesn't reach {request.tool}: the style {call.style.value} hands none over"
+    return [warning("experiment", what, organizer_file(request.stash, request.organizer), f"{mend}, or leave it out")]
+
+
+def check_parameters(planned: Plan) -> list[Problem]:
+    """Look for parameters that the tool's own source doesn't declare; it may declare more than can be read."""
+    request = planned.request
+    if request.organizer is None:
+        return []
+    names = calls.undeclared(planned.calling, request.config.params)
+    declared = [option.name for option in planned.calling.program.declared.options if not option.is_positional]
+    where = organizer_file(request.stash, request.organizer)
+    return [
+        warning(
+            "parameters",
+            f"params.{name}: {request.tool} doesn't seem to know it.{did_you_mean(name, declared)}",
+            where,
+            f"mend its name, or if the tool takes it: `call: {{ways: {{{name}: word}}}}` in the registration",
+        )
+        for name in names
+    ]

@@ -1,0 +1,60 @@
+"""Checks of what is registered of a tool: its place, how it is called and started."""
+
+from __future__ import annotations
+
+import os
+
+from experimentstash.adapters.git.root import toplevel
+from experimentstash.base.errors import StashError
+from experimentstash.code.left_out import shared_paths
+from experimentstash.freeze.calling.arguments import STYLES
+from experimentstash.freeze.freeze import Plan
+from experimentstash.freeze.program import missing_program
+from experimentstash.freeze.toolpath import tool_directory
+from experimentstash.stash.layout import Stash
+from experimentstash.stash.schema import CallConfig, ToolConfig
+from experimentstash.validate.problem import Problem, explained, registration_file, warning
+
+
+def check_path(stash: Stash, name: str, tool: ToolConfig) -> list[Problem]:
+    """Look whether a tool's directory stays inside the stash, symbolic links and all, and has what is named in it."""
+    registration = registration_file(stash, name)
+    try:
+        directory = tool_directory(stash, name, tool)
+    except StashError as error:
+        return [explained("registration", error, registration)]
+    if tool.path and os.path.isabs(tool.path):
+        mend = f"path: {os.path.relpath(directory, stash.root)}"
+        return [warning("registration", "path: is absolute, which holds on this machine alone", registration, mend)]
+    if tool.call.configs is not None and not (directory / tool.call.configs).is_dir():
+        what = f"call.configs: there is no directory {tool.call.configs} in {tool.path}"
+        return [Problem("registration", what, registration)]
+    if tool.shared and toplevel(directory) is not None:
+        try:
+            shared_paths(stash, name, tool, directory.resolve())
+        except StashError as error:
+            return [explained("registration", error, registration)]
+    missing = [given for given in (tool.call.config_dir, tool.call.config_path) if given]
+    missing = [given for given in missing if not (stash.root / given).is_dir()]
+    return [Problem("registration", f"there is no directory {given} in the stash", registration) for given in missing]
+
+
+def check_call(stash: Stash, name: str, call: CallConfig) -> list[Problem]:
+    """Look for settings of how a tool is called that its style takes no notice of."""
+    usual, where = CallConfig(), registration_file(stash, name)
+    given = {each for each, value in vars(call).items() if value != getattr(usual, each)}
+    idle = sorted(given - {"style"} - {*STYLES[call.style].settings})
+    what = "call.{}: it has no effect in the style " + call.style.value
+    return [warning("registration", what.format(each), where, f"remove `{each}:`") for each in idle]
+
+
+def check_entrypoint(planned: Plan) -> list[Problem]:
+    """Look whether the module or program that a tool is started by exists, without importing the tool."""
+    missing = missing_program(planned)
+    if missing is None:
+        return []
+    return [
+        Problem(
+            "entrypoint", missing.message, registration_file(planned.request.stash, planned.request.tool), missing.mend
+        )
+    ]
