@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from experimentstash.adapters.git.status import status_of
 from experimentstash.base.dataclass_light import dataclass, replace
@@ -28,7 +29,7 @@ from experimentstash.validate.experiments import (
     check_organizer,
     check_parameters,
 )
-from experimentstash.validate.problem import Problem, Severity, explained, organizer_file
+from experimentstash.validate.problem import Problem, Severity, explained, found_by, organizer_file, registration_file
 from experimentstash.validate.registrations import check_call, check_entrypoint, check_path
 from experimentstash.validate.stash import check_layout, check_repository, check_unfinished
 from experimentstash.validate.submodules import check_submodule, check_unregistered, known_submodules
@@ -71,17 +72,21 @@ def validate(
     """
     found = _Findings(stash.root, announce if show_all else lambda line: None)
     tools, organizers = _chosen(stash, tool, experiments)
-    found.add("layout", _EVERYTHING, check_layout(stash))
+    found.look("layout", _EVERYTHING, ".", check_layout, stash)
     known = None
     try:
         status = status_of(stash.root)
         known = known_submodules(status)
-        found.add("git", _EVERYTHING, check_repository(stash, status))
-        found.add("unfinished", _EVERYTHING, check_unfinished(stash))
     except CommandError as error:
-        found.add("git", _EVERYTHING, [Problem("git", error.message, ".", error.mend)])
+        found.add("git", _EVERYTHING, [explained("git", error, ".")])
+    else:
+        found.look("git", _EVERYTHING, ".", check_repository, stash, status)
+        found.look("unfinished", _EVERYTHING, ".", check_unfinished, stash)
     registered = stash.known_tools()
-    files = {each.name: check_organizer(stash, each, registered) for each in organizers}
+    files = {
+        each.name: found_by("organizer", organizer_file(stash, each.name), check_organizer, stash, each, registered)
+        for each in organizers
+    }
     every = tool is None and experiments is None
     duplicates = check_duplicates(stash, organizers) + check_tool_names(stash, tools)
     found.add("duplicates", _EVERYTHING, duplicates)
@@ -91,18 +96,19 @@ def validate(
         composer = _composer(stash, found)
         if composer is not None:
             requests = _check_tools(composer, tools, organizers, directory, found)
+            registered_as = {request.tool: request.config.tool for request in requests}
             with ThreadPoolExecutor() as pool:
-                jobs = [
-                    (request, pool.submit(check_submodule, stash, request.tool, request.config.tool, known))
-                    for request in requests
-                ]
-                for request, job in jobs:
-                    found.add("submodule", request.tool, job.result())
+                jobs = {
+                    name: pool.submit(
+                        found_by, "submodule", registration_file(stash, name), check_submodule, stash, config, known
+                    )
+                    for name, config in registered_as.items()
+                }
+                for name, job in jobs.items():
+                    found.add("submodule", name, job.result())
             if every:
-                configs = [request.config.tool for request in requests]
-                found.add("submodule", _EVERYTHING, check_unregistered(stash, configs, known))
-                named = {request.tool: request.config.tool for request in requests}
-                found.add("duplicates", "tools", check_nesting(stash, named))
+                found.look("submodule", _EVERYTHING, ".", check_unregistered, stash, registered_as.values(), known)
+                found.look("duplicates", "tools", ".", check_nesting, stash, registered_as)
         if composer is None or is_quick:
             for name, problems in files.items():
                 found.add("organizer", name, problems)
@@ -132,6 +138,14 @@ class _Findings:
         for problem in problems:
             self._problems.setdefault((problem.where, problem.what), problem)
         self._announce(f"{check:<12} {subject}: {counted(len(problems), 'problem') if problems else 'ok'}")
+
+    def look(
+        self, name: str, subject: str, where: str, check: Callable[..., list[Problem]], *given: Any
+    ) -> list[Problem]:
+        """Make a check, and return what it finds. ``where`` is the file at hand."""
+        problems = found_by(name, where, check, *given)
+        self.add(name, subject, problems)
+        return problems
 
     def has(self, where: str, what: str) -> bool:
         return (where, what) in self._problems
@@ -183,14 +197,14 @@ def _check_tools(
     """Check each registration by itself, and return those that compose."""
     stash, requests = composer.stash, []
     for name in tools:
-        registration = f"conf/tool/{name}.yaml"
+        registration = registration_file(stash, name)
         try:
             request = _with_tool(composer, name, organizers, directory)
         except Exception as error:
             found.add("registration", name, [explained("registration", error, registration)])
             continue
         requests.append(request)
-        problems = check_path(stash, name, request.config.tool)
+        problems = found_by("registration", registration, check_path, stash, name, request.config.tool)
         planned = None
         if not any(problem.severity is Severity.error for problem in problems):
             planned, more = _planned(request, "registration", registration)
@@ -198,9 +212,9 @@ def _check_tools(
         problems += check_call(stash, name, request.config.tool.call)
         found.add("registration", name, problems)
         if planned is not None:
-            environment = [*check_environment(stash, planned.recipe), *check_hydra(planned.recipe)]
-            found.add("environment", name, environment)
-            found.add("entrypoint", name, check_entrypoint(planned))
+            found.look("environment", name, registration, check_environment, stash, planned.recipe)
+            found.look("environment", name, registration, check_hydra, stash, planned.recipe)
+            found.look("entrypoint", name, registration, check_entrypoint, planned)
     return requests
 
 
@@ -236,14 +250,14 @@ def _check_experiments(
             found.add("composition", name, [explained("composition", error, where)])
             continue
         planned, problems = _planned(request, "composition", where, tool_plans)
-        problems = [each for each in problems if not found.has(f"conf/tool/{request.tool}.yaml", each.what)]
+        registration = registration_file(request.stash, request.tool)
+        problems = [each for each in problems if not found.has(registration, each.what)]
         found.add("composition", name, problems)
         found.add("organizer", name, [] if problems else files[name])
-        inner = check_inner_experiment(request)
-        found.add("experiment", name, inner)
-        found.add("experiment", name, check_experiment_is_handed_over(request))
+        inner = found.look("experiment", name, where, check_inner_experiment, request)
+        found.look("experiment", name, where, check_experiment_is_handed_over, request)
         if planned is not None:
-            found.add("parameters", name, check_parameters(planned))
+            found.look("parameters", name, where, check_parameters, planned)
         if planned is not None and not inner:
             plans.append(planned)
     return plans

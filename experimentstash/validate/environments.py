@@ -31,7 +31,7 @@ def check_environment(stash: Stash, recipe: Recipe) -> list[Problem]:
     return [warning("environment", what, registration_file(stash, recipe.name), mend)]
 
 
-def check_hydra(recipe: Recipe) -> list[Problem]:
+def check_hydra(stash: Stash, recipe: Recipe) -> list[Problem]:
     """Look at what is in the environment of a tool that is called as a Hydra application; it isn't started."""
     if recipe.tool.call.style is not CallStyle.hydra:
         return []
@@ -44,7 +44,7 @@ def check_hydra(recipe: Recipe) -> list[Problem]:
                     Problem(
                         "environment",
                         f"its hydra-core {hydra} can't start on its Python {'.'.join(map(str, python))}",
-                        f"conf/tool/{recipe.name}.yaml",
+                        registration_file(stash, recipe.name),
                         f"let it ask for 'hydra-core>=1.4.0rc3', or for an older Python (python_version: '3.13'); then"
                         f" experimentstash tool sync {shlex.quote(recipe.name)}",
                         Severity.warning,

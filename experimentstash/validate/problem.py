@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 from experimentstash.base.errors import StashError
 from experimentstash.base.patterns import regex
@@ -48,6 +50,14 @@ def explained(check: str, error: Exception, where: str) -> Problem:
 
 def warning(check: str, what: str, where: str, mend: str | None = None) -> Problem:
     return Problem(check, what, where, mend, Severity.warning)
+
+
+def found_by(name: str, where: str, check: Callable[..., list[Problem]], *given: Any) -> list[Problem]:
+    """Return what a check finds: what it stumbles over is a problem like others, and the next check has its turn."""
+    try:
+        return check(*given)
+    except (StashError, OSError) as error:
+        return [explained(name, error, where)]
 
 
 def organizer_file(stash: Stash, name: str) -> str:

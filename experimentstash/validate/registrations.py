@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 from experimentstash.adapters.git.root import toplevel
-from experimentstash.base.errors import StashError
 from experimentstash.code.left_out import shared_paths
 from experimentstash.freeze.calling.arguments import STYLES
 from experimentstash.freeze.freeze import Plan
@@ -13,16 +12,13 @@ from experimentstash.freeze.program import missing_program
 from experimentstash.freeze.toolpath import tool_directory
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.schema import CallConfig, ToolConfig
-from experimentstash.validate.problem import Problem, explained, registration_file, warning
+from experimentstash.validate.problem import Problem, registration_file, warning
 
 
 def check_path(stash: Stash, name: str, tool: ToolConfig) -> list[Problem]:
     """Look whether a tool's directory stays inside the stash, symbolic links and all, and has what is named in it."""
     registration = registration_file(stash, name)
-    try:
-        directory = tool_directory(stash, name, tool)
-    except StashError as error:
-        return [explained("registration", error, registration)]
+    directory = tool_directory(stash, name, tool)
     if tool.path and os.path.isabs(tool.path):
         mend = f"path: {os.path.relpath(directory, stash.root)}"
         return [warning("registration", "path: is absolute, which holds on this machine alone", registration, mend)]
@@ -30,10 +26,7 @@ def check_path(stash: Stash, name: str, tool: ToolConfig) -> list[Problem]:
         what = f"call.configs: there is no directory {tool.call.configs} in {tool.path}"
         return [Problem("registration", what, registration)]
     if tool.shared and toplevel(directory) is not None:
-        try:
-            shared_paths(stash, name, tool, directory.resolve())
-        except StashError as error:
-            return [explained("registration", error, registration)]
+        shared_paths(stash, name, tool, directory.resolve())
     missing = [given for given in (tool.call.config_dir, tool.call.config_path) if given]
     missing = [given for given in missing if not (stash.root / given).is_dir()]
     return [Problem("registration", f"there is no directory {given} in the stash", registration) for given in missing]

@@ -35,7 +35,7 @@ def known_submodules(status: Status | None) -> Submodules | None:
     return Submodules(status.root, gitconfig.declared_submodules(status.root), gitlinks(status.root))
 
 
-def check_submodule(stash: Stash, name: str, tool: ToolConfig, known: Submodules | None) -> list[Problem]:
+def check_submodule(stash: Stash, tool: ToolConfig, known: Submodules | None) -> list[Problem]:
     """Look whether the checkout that a tool lies in is there, and at the commit that the stash names."""
     directory = Path(os.path.normpath(stash.root / (tool.path or "")))
     if known is None or not directory.is_relative_to(stash.root) or directory == stash.root:

@@ -16,7 +16,7 @@ from experimentstash.base.output import Paper
 from experimentstash.cli.commands.validate import describe
 from experimentstash.stash.layout import Stash
 from experimentstash.validate.engine import Report, validate
-from experimentstash.validate.problem import Problem, Severity
+from experimentstash.validate.problem import Problem, Severity, found_by
 from tests.testing.made_once import made_once, same_place
 from tests.testing.stash import StashUnderTest, git
 from tests.testing.tool_support import refresh
@@ -115,6 +115,24 @@ def test_a_file_that_hydra_does_not_read(sound: StashUnderTest) -> None:
         "only *.yaml",
         "mv conf/exp/fig/other.yml conf/exp/fig/other.yaml",
     )
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            StashError("conf/tool/a.yaml: path: is odd.", "look there"),
+            ("conf/tool/a.yaml", "path: is odd.", "look there"),
+        ),
+        (PermissionError(13, "Permission denied", "x"), ("conf", "PermissionError: [Errno 13] Permission denied: 'x'")),
+    ],
+)
+def test_what_a_check_stumbles_over_is_a_problem(error: Exception, told: tuple[str, ...]) -> None:
+    def stumble(said: Exception) -> list[Problem]:
+        raise said
+
+    (problem,) = found_by("layout", "conf", stumble, error)
+    assert (problem.where, problem.what, problem.mend)[: len(told)] == told
 
 
 def test_outputs_that_git_does_not_ignore(sound: StashUnderTest) -> None:

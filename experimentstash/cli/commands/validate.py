@@ -11,12 +11,15 @@ import dataclasses
 import json
 import sys
 import textwrap
+from typing import TYPE_CHECKING
 
 from experimentstash.base.output import PLAIN, PROSE_WIDTH, Paper, Style, as_prose, paper_of, say
 from experimentstash.base.text import counted, filled
 from experimentstash.stash.layout import find_stash
-from experimentstash.validate.engine import Report, validate
 from experimentstash.validate.problem import Problem, Severity
+
+if TYPE_CHECKING:
+    from experimentstash.validate.engine import Report
 
 # Before the lines that a problem has besides its first.
 _MARGIN = "    "
@@ -43,6 +46,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(given: argparse.Namespace) -> int:
     """Print the problems; 0 if there is no error and, with --strict, no warning."""
+    from experimentstash.validate.engine import validate  # here: help needs no Hydra, which is slow
+
     report = validate(
         find_stash(),
         tool=given.tool,
