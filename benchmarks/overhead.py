@@ -77,7 +77,7 @@ def main() -> None:
         (bare / "conf").mkdir(parents=True)
         (bare / "app.py").write_text(BARE_APP)
         (bare / "conf" / "config.yaml").write_text(
-            json.dumps({"argv": record["command"]["argv"], "cwd": record["command"]["cwd"]})
+            json.dumps({name: record["spec"]["command"][name] for name in ("argv", "cwd")})
         )
         theirs = [sys.executable, "app.py"]
         timed(theirs, bare, environment)

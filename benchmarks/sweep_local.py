@@ -126,7 +126,9 @@ def at_work(total: int) -> None:
     def frozen(number: int) -> Job:
         directory = root / "multirun" / "at-work" / str(os.getpid()) / str(number)
         command = records.Command(argv, str(root / "tools" / "nothing"), {"EXPERIMENTSTASH_RUN_DIR": str(directory)})
-        run = records.Run(f"at-work-{number}", str(directory), None, "nothing", "nothing", command)
+        spec = records.Specification("nothing", command, organizer="nothing")
+        attempt = records.Attempt(1, records.State.FROZEN)
+        run = records.Run(f"at-work-{number}", str(directory), spec, attempt)
         records.claim(run)
         return Job(number, [], preparing.Prepared(run, {}), JobReturn())
 

@@ -129,7 +129,7 @@ def added_inside(stash: StashUnderTest) -> None:
 
 def failed_sweep(stash: StashUnderTest) -> None:
     stash.cli("-m", "+exp=plain/one", "params.fail=0,143")
-    (record,) = (path for path in stash.run_directories() if stash.record(path)["state"] == "failed")
+    (record,) = (path for path in stash.run_directories() if stash.record(path)["attempt"]["state"] == "failed")
     path = record / "run.json"
     path.write_text(path.read_text().replace('"state": "failed"', '"state": "killed"'))
 
@@ -336,9 +336,11 @@ def test_cancel_ends_one_run_and_no_other(stash: StashUnderTest, world: Path) ->
     never = world / "never"
     started = [stash.start("+exp=plain/one", f"+params.until={never}") for _ in range(2)]
     try:
-        wait_until(lambda: [stash.record(each)["process"] for each in stash.run_directories()[1:]].count(None) == 0)
+        wait_until(
+            lambda: [stash.record(each)["attempt"]["process"] for each in stash.run_directories()[1:]].count(None) == 0
+        )
         wait_until(lambda: len(stash.run_directories()) == 3)
-        wait_until(lambda: all(stash.record(each)["process"] for each in stash.run_directories()[1:]))
+        wait_until(lambda: all(stash.record(each)["attempt"]["process"] for each in stash.run_directories()[1:]))
         first, second = stash.run_directories()[1:]
         before, alive = footprint(world), processes(world)
         done("cancel", stash.record(first)["id"])(stash)
@@ -349,9 +351,12 @@ def test_cancel_ends_one_run_and_no_other(stash: StashUnderTest, world: Path) ->
         assert unexpected(found, [rf"[+~-] {mine}/.*", r"- \(process \d+\)"]) == []
         left = processes(world)
         assert left <= alive
-        supervisor, tool = (stash.record(second)[name]["pid"] for name in ("supervisor", "process"))
+        supervisor, tool = (stash.record(second)["attempt"][name]["pid"] for name in ("supervisor", "process"))
         assert {supervisor, tool} <= {one.pid for one in left}
-        assert stash.record(first)["state"] == "cancelled" and stash.record(second)["state"] == "running"
+        assert (
+            stash.record(first)["attempt"]["state"] == "cancelled"
+            and stash.record(second)["attempt"]["state"] == "running"
+        )
     finally:
         for one in started:
             one.terminate()
@@ -367,8 +372,8 @@ def test_cancel_ends_what_was_named(way: str, stash: StashUnderTest, world: Path
     single = stash.start("+exp=plain/one", f"+params.until={never}")
     try:
         wait_until(lambda: len(stash.run_directories()) == 4)
-        begun = [each for each in stash.run_directories() if stash.record(each)["state"] != "completed"]
-        wait_until(lambda: all(stash.record(each)["process"] for each in begun))
+        begun = [each for each in stash.run_directories() if stash.record(each)["attempt"]["state"] != "completed"]
+        wait_until(lambda: all(stash.record(each)["attempt"]["process"] for each in begun))
         mine = [each for each in begun if way == "--all" or "multirun" in each.parts]
         before, alive = footprint(world), processes(world)
         (directory,) = {each.parent for each in begun if "multirun" in each.parts}
@@ -377,7 +382,7 @@ def test_cancel_ends_what_was_named(way: str, stash: StashUnderTest, world: Path
         found = in_stash(changes(before, footprint(world)))
         places = "|".join(re.escape(str(each.relative_to(stash.root))) for each in [*mine, directory])
         assert unexpected(found, [rf"[+~-] ({places})/.*", r"- \(process \d+\)", PRESENCE]) == []
-        assert {each for each in begun if stash.record(each)["state"] == "cancelled"} == {*mine}
+        assert {each for each in begun if stash.record(each)["attempt"]["state"] == "cancelled"} == {*mine}
         assert processes(world) <= alive
         assert (single.poll() is None) or way == "--all"
     finally:

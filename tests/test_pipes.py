@@ -49,7 +49,7 @@ def test_a_run_whose_wandb_log_is_a_pipe_ends_at_a_signal(scripts: Scripts, numb
     process = at_work(scripts, MAKES_LOG)
     process.send_signal(number)
     assert ended(process)[0] == code
-    assert scripts.record()["state"] == "cancelled"
+    assert scripts.record()["attempt"]["state"] == "cancelled"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -67,7 +67,9 @@ def test_whoever_follows_a_run_whose_record_becomes_a_pipe_ends_at_a_signal(
     finally:
         (scripts.here / "go").touch()
         code, _ = ended(process)
-    assert code == 0 and scripts.record(directory)["state"] == "completed"  # its supervisor has put the record back
+    assert (
+        code == 0 and scripts.record(directory)["attempt"]["state"] == "completed"
+    )  # its supervisor has put the record back
 
 
 @pytest.mark.slow

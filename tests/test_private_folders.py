@@ -200,8 +200,8 @@ def test_a_record_moves_and_removes_nothing_elsewhere(
     place = (outside if inner == "plain/x" else stash.root) / inner
     _, still_open = (stash.root / name for name in json.loads((folder / "names").read_text()))
     record = json.loads((still_open / "run.json").read_text())
-    record["apart"] = {"source": str(stash.root / "tools/plain"), "path": str(place), "live": str(outside)}
-    record["resume"] = None
+    record["spec"]["apart"] = {"source": str(stash.root / "tools/plain"), "path": str(place), "live": str(outside)}
+    record["spec"]["resume"] = None
     record["inode"] = still_open.stat().st_ino  # the run itself, not a copy of it
     (still_open / "run.json").write_text(json.dumps(record))
     before = state_of(outside)

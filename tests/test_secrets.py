@@ -477,8 +477,10 @@ def test_no_canary_is_left(watched: StashUnderTest, in_process: InProcess) -> No
     assert [done.returncode for done in said] == [0, 1]
     for run in stash.run_directories():
         record = json.loads((run / "run.json").read_text())
-        assert sorted(record["code"]["withheld"]) == sorted(f"tools/t/{name}" for name in (*FILES, "settings.yaml"))
-        assert any("settings.yaml: left out of the patch" in note for note in record["notes"])
+        assert sorted(record["spec"]["code"]["withheld"]) == sorted(
+            f"tools/t/{name}" for name in (*FILES, "settings.yaml")
+        )
+        assert any("settings.yaml: left out of the patch" in note for note in record["attempt"]["notes"])
         assert "+2" in (run / "tool.patch").read_text()
         log = (run / "output.log").read_text()
         assert "*" * len(CANARIES["HF_TOKEN"]) in log and "postgres://bob:***" in log

@@ -27,6 +27,8 @@ _TIME = regex(
     r"(?:19[7-9]\d|2\d{3})-(\d\d)-(\d\d)T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{3}(?:\d{3})?)?"
     r"[+-](?:[01]\d|2[0-3]):[0-5]\d"
 )
+# The field of what data says besides.
+OTHERS = "others"
 _DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
@@ -222,11 +224,16 @@ BASIC: dict[str, Callable[[Any, str], Any]] = {
 
 
 def builder(kind: type[Any], known: Mapping[str, Callable[[Any, str], Any]]) -> Callable[[Any, str], Any]:
-    """Return what makes an object of a light dataclass of plain data; keys that it doesn't know are passed over."""
-    checks = [
-        (field, checker(annotation, known), _as_they_are(annotation))
+    """Return what makes an object of a light dataclass of plain data.
+
+    Keys that it doesn't know are kept in its field `others`, if it has that, and else passed over.
+    """
+    checks = {
+        field: (checker(annotation, known), _as_they_are(annotation))
         for field, annotation in kind.__annotations__.items()
-    ]
+        if field != OTHERS
+    }
+    keeps_others = OTHERS in kind.__annotations__
     needed = [field for field in kind.__annotations__ if not hasattr(kind, field)]
 
     def build(data: Any, where: str) -> Any:
@@ -236,11 +243,16 @@ def builder(kind: type[Any], known: Mapping[str, Callable[[Any, str], Any]]) -> 
         for field in needed:
             if field not in data:
                 raise ValueError(f"{prefix}{field} is missing")
-        given = {}
-        for field, check, as_they_are in checks:
-            if field in data:
-                value = data[field]
+        given: dict[str, Any] = {}
+        others: dict[str, Any] = {}
+        for field, value in data.items():
+            if field in checks:
+                check, as_they_are = checks[field]
                 given[field] = value if type(value) in as_they_are else check(value, prefix + field)
+            else:
+                others[field] = value
+        if keeps_others:
+            given[OTHERS] = anything(others, prefix + OTHERS)
         return kind(**given)
 
     return build

@@ -50,9 +50,9 @@ def _tell_of_sweep(stash: Stash, sweep: SweepResult) -> None:
     print(sweep_table(stash, sweep.runs, paper_of(sys.stdout), unbegun=sweep.unbegun), flush=True)
     if (line := with_warnings(sweep.runs)) is not None:
         say(line)
-    mistaken = [run for run in sweep.runs if run.state is State.FAILED and run.started is None]
+    mistaken = [run for run in sweep.runs if run.attempt.state is State.FAILED and run.attempt.started is None]
     for run in mistaken[:_MISTAKES_SHOWN]:
-        complain(f"{run.id}: {run.reason}")
+        complain(f"{run.id}: {run.attempt.reason}")
     if len(mistaken) > _MISTAKES_SHOWN:
         complain(f"and {len(mistaken) - _MISTAKES_SHOWN} more runs did not start; experimentstash show RUN says why")
     if sweep.way_on is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from experimentstash.adapters.git.root import toplevel
 from experimentstash.adapters.git.status import unseen
-from experimentstash.base.dataclass_light import dataclass
+from experimentstash.base.dataclass_light import dataclass, replace
 from experimentstash.code import copies, written
 from experimentstash.code.results import REMAKEABLE
 from experimentstash.record.records import Apart, Command
@@ -61,14 +61,9 @@ class Plot:
             source = [os.path.join(directory, "src")] if (self.frozen.directory / "src").is_dir() else []
             places = list(dict.fromkeys([*source, directory, *places]))
         environment = {**command.environment, **({"PYTHONPATH": os.pathsep.join(places)} if places else {})}
-        return Command(
-            argv=argv,
-            cwd=_moved(command.cwd, origin, path),
-            environment=environment,
-            unset=[name for name in command.unset if name not in environment],
-            path=command.path,
-            secrets=command.secrets,
-        )
+        unset = [name for name in command.unset if name not in environment]
+        cwd = _moved(command.cwd, origin, path)
+        return replace(command, argv=argv, cwd=cwd, environment=environment, unset=unset)
 
 
 def _moved(word: str, origin: str, path: str) -> str:

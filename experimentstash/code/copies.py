@@ -78,11 +78,11 @@ def keep(run: Run, *, may_go_on: bool) -> list[str]:
 
     _home(run)
     assert run.apart is not None
-    if run.code is None:
+    if run.spec.code is None:
         raise files.Unfit(run.apart.path, "nobody knows whose code it is a copy of")
     copy, source = Path(run.apart.path), Path(run.apart.source)
-    tool = os.path.relpath(run.code.path, run.apart.source)  # where the tool's directory is in the copy
-    earlier = {*run.collected, *(name for attempt in run.attempts for name in attempt.collected)}
+    tool = os.path.relpath(run.spec.code.path, run.apart.source)  # where the tool's directory is in the copy
+    earlier = {name for attempt in run.every_attempt for name in attempt.collected}
     brought: list[str] = []
     for path in _changed(run.apart):
         inside = os.path.relpath(path, os.path.join(copy, tool))

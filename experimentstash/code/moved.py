@@ -20,14 +20,14 @@ _HASH = regex(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 def elsewhere(run: Run) -> str | None:
     """Return the commit at which the live code of a run is now, if it is another than recorded and so may differ."""
-    code = run.code
+    code = run.spec.code
     if code is None or code.commit is None or code.snapshot is not None:
         return None
     root = root_of(code.path)
     now = None if root is None else _head(root)
     if root is None or now in (None, code.commit):
         return None
-    is_stashs = run.stash is not None and Path(run.stash.path).is_relative_to(root)
+    is_stashs = run.spec.stash is not None and Path(run.spec.stash.path).is_relative_to(root)
     if is_stashs and _is_same(Path(root), code.commit, str(now), os.path.relpath(code.path, root)):
         return None
     return now

@@ -142,8 +142,8 @@ def _identity(directory: Path, status: Status, patch_name: str, passed_over: set
     if not code.dirty or status.commit is None:
         return Provenance(code)
     kept = tuple(path for path in status.untracked if belongs_in_patch(status.root, path))
-    code.omitted = sorted({*status.untracked} - {*kept})
-    code.withheld = [path for path in code.omitted if holds_secret(status.root, path)]
+    omitted = sorted({*status.untracked} - {*kept})
+    withheld = {path for path in omitted if holds_secret(status.root, path)}
     patch = ""
     if status.changed or kept:
         is_whole = is_stash or directory == status.root
@@ -151,11 +151,11 @@ def _identity(directory: Path, status: Status, patch_name: str, passed_over: set
         without = tuple(
             sorted(path for path in passed_over if is_whole or (status.root / path).is_relative_to(directory))
         )
-        patch, withheld = withhold(difference(directory, status.commit, limits, kept, without), status.root)
-        code.withheld = sorted({*code.withheld, *withheld})
-    if patch:  # of a submodule with nothing but untracked files there is nothing to say here
-        code.patch = patch_name
-    return Provenance(code, patch)
+        patch, in_patch = withhold(difference(directory, status.commit, limits, kept, without), status.root)
+        withheld.update(in_patch)
+    # Of a submodule with nothing but untracked files there is nothing to say in a patch here.
+    name = patch_name if patch else None
+    return Provenance(replace(code, omitted=omitted, withheld=sorted(withheld), patch=name), patch)
 
 
 def belongs_in_patch(root: Path, name: str) -> bool:

@@ -40,22 +40,22 @@ def remove_all(stash: Stash, name: str, announce: Callable[[str], None]) -> None
 
 def is_gone(run: records.Run) -> bool:
     """Tell whether the frozen code of a run has been removed since."""
-    return run.code is not None and run.code.snapshot is not None and not Path(run.code.path).is_dir()
+    return run.spec.code is not None and run.spec.code.snapshot is not None and not Path(run.spec.code.path).is_dir()
 
 
 def keep_for(stash: Stash, run: records.Run) -> None:
     """Have the frozen code of a run stay for a further attempt at it; StashError if it has been removed since."""
-    if run.code is None or run.code.snapshot is None:
+    if run.spec.code is None or run.spec.code.snapshot is None:
         return
-    with exclusive(stash, run.tool, lambda _: None):
+    with exclusive(stash, run.spec.tool, lambda _: None):
         if is_gone(run):
             raise StashError(
-                f"The code of the run {run.id} as it was submitted ({run.code.path}) has been removed.",
-                f"run it anew; its code is commit {(run.code.commit or '')[:12]}"
-                + (f" with {run.path / run.code.patch}" if run.code.patch else ""),
+                f"The code of the run {run.id} as it was submitted ({run.spec.code.path}) has been removed.",
+                f"run it anew; its code is commit {(run.spec.code.commit or '')[:12]}"
+                + (f" with {run.path / run.spec.code.patch}" if run.spec.code.patch else ""),
             )
-        for place in worktrees_in(folder_of(stash, run.tool)):
-            if place.name in Path(run.code.path).parts:
+        for place in worktrees_in(folder_of(stash, run.spec.tool)):
+            if place.name in Path(run.spec.code.path).parts:
                 note_user(stash, place, run.path)
 
 
@@ -107,9 +107,9 @@ def _will_use(directory: Path, place: Path) -> bool:
         run = records.read(directory)
     except StashError:
         return True
-    if run.code is None or place.name not in Path(run.code.path).parts:
+    if run.spec.code is None or place.name not in Path(run.spec.code.path).parts:
         return False
-    return not run.state.is_final or attempts.can_go_on(run)
+    return not run.attempt.state.is_final or attempts.can_go_on(run)
 
 
 # --- removing --------------------------------------------------------------------------------------------------------

@@ -66,11 +66,11 @@ def _is_record(path: str) -> bool:
 
 def checkout(run: Run) -> Path | None:
     """Return where a run's tool may write though it isn't asked to: its repository, or its directory in the stash's."""
-    if run.code is None or not os.path.isdir(run.code.path):
+    if run.spec.code is None or not os.path.isdir(run.spec.code.path):
         return None
-    directory = Path(run.code.path)
+    directory = Path(run.spec.code.path)
     root = next((path for path in (directory, *directory.parents) if (path / ".git").exists()), None)
-    is_own = root is not None and not (run.stash is not None and Path(run.stash.path).is_relative_to(root))
+    is_own = root is not None and not (run.spec.stash is not None and Path(run.spec.stash.path).is_relative_to(root))
     return root if is_own else directory
 
 
@@ -120,7 +120,7 @@ class Looks:
         if root is None:
             return
         if root not in self._checkouts:
-            private = None if run.stash is None else Path(run.stash.path) / ".experimentstash"
+            private = None if run.spec.stash is None else Path(run.spec.stash.path) / ".experimentstash"
             known = private is not None and (private.parent / "conf").is_dir()
             above = root.parent
             is_inside = private is not None and private.parent in above.parents
@@ -136,7 +136,7 @@ class Looks:
         place.stays.append(_Stay(run.id, _clock(root, run.path / FILE_NAME), place.looks))
 
     def _root(self, run: Run) -> Path | None:
-        directory = "" if run.code is None else run.code.path
+        directory = "" if run.spec.code is None else run.spec.code.path
         if directory not in self._roots:
             self._roots[directory] = checkout(run)
         return self._roots[directory]
@@ -157,12 +157,12 @@ class Looks:
         root = self._root(run)
         place = None if root is None else self._checkouts.get(root)
         stay = None if place is None else next((each for each in place.stays if each.run == run.id), None)
-        if root is None or place is None or stay is None or run.code is None:
+        if root is None or place is None or stay is None or run.spec.code is None:
             return None
         stay.until = time.time_ns()
         if place.why_not is None and place.looked <= ended:
             self._look(root, place, min(each.since for each in place.stays))
-        written = self._of(root, place, stay, Path(run.code.path))
+        written = self._of(root, place, stay, Path(run.spec.code.path))
         if place.presence is not None:
             if written.names:  # else nobody asks who it was
                 written.others = sorted({*written.others, *place.presence.others(stay.since)})

@@ -26,10 +26,10 @@ def say(run: Run, names: Sequence[str], collected: Sequence[str], others: Sequen
 
     ``collected`` has been copied into the run directory, and has changed in the checkout as well.
     """
-    assert run.code is not None
-    tracked = _tracked(Path(run.code.path), [*names, *collected])
+    assert run.spec.code is not None
+    tracked = _tracked(Path(run.spec.code.path), [*names, *collected])
     # While a run uses the checkout itself somebody may go on working there.
-    edited = [name for name in names if run.code.snapshot is None and name in tracked and is_source(name)]
+    edited = [name for name in names if run.spec.code.snapshot is None and name in tracked and is_source(name)]
     made = [name for name in names if name not in edited]
     warnings = [_warning(run, made, tracked, others)] if made else []
     changed = [name for name in collected if name in tracked]
@@ -37,7 +37,7 @@ def say(run: Run, names: Sequence[str], collected: Sequence[str], others: Sequen
         warnings.append(
             f"it has changed what git tracks in its tool's checkout, so that the code counts as changed from now on:"
             f" {written.in_words(changed)}; the run's own version is kept with it"
-            f"\n  → git -C {shlex.quote(run.code.path)} checkout -- {shlex.quote(changed[0])} puts it back"
+            f"\n  → git -C {shlex.quote(run.spec.code.path)} checkout -- {shlex.quote(changed[0])} puts it back"
         )
     return warnings, [_note(edited)] if edited else []
 
@@ -57,9 +57,9 @@ def _warning(run: Run, made: Sequence[str], tracked: set[str], others: Sequence[
     if changed:
         text += f"; git tracks {changed[0]}{' and others' if len(changed) > 1 else ''}: from now on the code is changed"
     inside = [head for head in heads if not head.startswith("../") and not os.path.isabs(head)]
-    registration = run.registration or "the tool's registration"
+    registration = run.spec.registration or "the tool's registration"
     mends = [f"`collect: [{', '.join(inside)}]` keeps it with the run"] if inside else []
-    if os.path.realpath(run.command.cwd) != os.path.realpath(run.path):
+    if os.path.realpath(run.spec.command.cwd) != os.path.realpath(run.path):
         mends.append("`working_directory: run` starts the tool where its run is kept")
     mends += [f"`shared: [{', '.join(inside)}]` if it is to stay there"] if inside else []
     return f"{text}\n  → in {registration}: {'; '.join(mends)}" if mends else text
@@ -67,26 +67,26 @@ def _warning(run: Run, made: Sequence[str], tracked: set[str], others: Sequence[
 
 def say_gone(run: Run, seen: Written) -> tuple[list[str], list[str]]:
     """Return the warnings and notes of what was deleted from the checkout, and of another commit in it."""
-    assert run.code is not None
+    assert run.spec.code is not None
     warnings, notes = [], []
-    directory = Path(run.code.path)
+    directory = Path(run.spec.code.path)
     root = toplevel(directory)
     deleted = _deleted(run, root, seen.stirred) if root is not None and seen.stirred else []
-    run.deleted = deleted[: written.MOST_NAMES]
+    run.attempt.deleted = deleted[: written.MOST_NAMES]
     if deleted:
         warnings.append(
             f"while it was at work, what git tracks was deleted from its tool's checkout: {written.in_words(deleted)};"
             f" from now on the code is changed"
-            f"\n  → git -C {shlex.quote(run.code.path)} checkout -- {shlex.quote(deleted[0])} puts it back"
+            f"\n  → git -C {shlex.quote(run.spec.code.path)} checkout -- {shlex.quote(deleted[0])} puts it back"
         )
     known = {os.path.dirname(name) or "." for name in deleted}
-    thinned = [name for name in seen.thinned if name not in known and not run.collect]
+    thinned = [name for name in seen.thinned if name not in known and not run.spec.collect]
     if thinned:
         notes.append(
             f"while it was at work, something was deleted from its tool's checkout, in {', '.join(thinned[:5])}"
             f"{' …' if len(thinned) > 5 else ''}; what it was isn't known"
         )
-    before = run.code.snapshot or run.code.commit
+    before = run.spec.code.snapshot or run.spec.code.commit
     now = objects.commit_named(root, "HEAD") if root is not None and seen.is_head_moved else None
     if now is not None and before is not None and now != before:
         notes.append(
@@ -98,13 +98,15 @@ def say_gone(run: Run, seen: Written) -> tuple[list[str], list[str]]:
 
 def _deleted(run: Run, root: Path, stirred: Sequence[str]) -> list[str]:
     """Return what git tracks and misses, in directories from which something has gone; relative to the tool's."""
-    assert run.code is not None
+    assert run.spec.code is not None
     before = ""
-    if run.code.patch is not None:
+    if run.spec.code.patch is not None:
         with contextlib.suppress(OSError):
-            before = (run.path / run.code.patch).read_text(encoding="utf-8", errors="replace")
+            before = (run.path / run.spec.code.patch).read_text(encoding="utf-8", errors="replace")
     gone = set(re.findall(r"(?m)^diff --git a/(.*) b/\1\ndeleted file mode", before))
-    paths = [(path, os.path.relpath(root / path, run.code.path)) for path in gitindex.deleted(root) if path not in gone]
+    paths = [
+        (path, os.path.relpath(root / path, run.spec.code.path)) for path in gitindex.deleted(root) if path not in gone
+    ]
     inside = [os.path.normpath(name) for name in stirred]
     return sorted(name for _, name in paths if any(written.is_within(name, [each]) or each == "." for each in inside))
 
@@ -128,9 +130,9 @@ def _tracked(directory: Path, names: Sequence[str]) -> set[str]:
 
 
 def _remember(run: Run, names: Sequence[str]) -> None:
-    if run.stash is not None and names:
-        stash = Stash(Path(run.stash.path))
+    if run.spec.stash is not None and names:
+        stash = Stash(Path(run.spec.stash.path))
         with contextlib.suppress(StashError, OSError):  # a hint is not worth more than the run
             if stash.conf.is_dir():
                 make_private(stash.private)
-                written.remember(stash.writes(run.tool), names)
+                written.remember(stash.writes(run.spec.tool), names)

@@ -36,9 +36,10 @@ def no_objective(organizer: str | None) -> StashError:
 
 def no_result(run: Run) -> NoResultError:
     """Return the error for a run that has no result, with the reason."""
-    missing = "; ".join(run.notes) if run.state is State.COMPLETED else run.reason
+    attempt = run.attempt
+    missing = "; ".join(attempt.notes) if attempt.state is State.COMPLETED else attempt.reason
     return NoResultError(
-        f"The run {run.id} ({run.state.value}) has no result for the sweeper{f': {missing}' if missing else '.'}",
+        f"The run {run.id} ({attempt.state.value}) has no result for the sweeper{f': {missing}' if missing else '.'}",
         f"experimentstash show {run.id}",
     )
 

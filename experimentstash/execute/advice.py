@@ -20,12 +20,12 @@ def advise(run: Run, log: Path) -> str | None:
 
 def diagnose(run: Run, text: str) -> str | None:
     """Return what to change, and in which file, if what the tool of a run has said tells a mistake that is known."""
-    registration = run.registration or "the tool's registration"
-    script = next((word for word in run.command.argv if word.endswith(".py")), None)
+    registration = run.spec.registration or "the tool's registration"
+    script = next((word for word in run.spec.command.argv if word.endswith(".py")), None)
     missing = list(re.finditer(r"(?:ModuleNotFoundError|ImportError): No module named '?([\w.]+)'?", text))
     relative = "attempted relative import with no known parent package" in text
-    if (missing or relative) and script is not None and run.code is not None:
-        tool = Path(run.code.path)
+    if (missing or relative) and script is not None and run.spec.code is not None:
+        tool = Path(run.spec.code.path)
         package = missing[-1][1].partition(".")[0] if missing else Path(script).parent.name
         if relative or (tool / package).is_dir() or (tool / f"{package}.py").is_file():
             try:
@@ -35,9 +35,9 @@ def diagnose(run: Run, text: str) -> str | None:
             return f"run it as a module: in {registration} change the entrypoint to `entrypoint: -m {module}`"
     if missing:
         package = missing[-1][1].partition(".")[0]
-        kind = run.environment.kind if run.environment else ""
+        kind = run.spec.environment.kind if run.spec.environment else ""
         if kind == "interpreter":
-            return f"install {package!r} for {run.command.argv[0]}: that interpreter is used as it is"
+            return f"install {package!r} for {run.spec.command.argv[0]}: that interpreter is used as it is"
         return f"its environment lacks {package!r}: add it to `dependencies:` in {registration}, or to the tool's own"
     if "error: unrecognized arguments:" in text or "No such option" in text:
         return "the tool doesn't know one of the arguments: compare `params` in the organizer with the tool's --help"
@@ -49,7 +49,8 @@ def diagnose(run: Run, text: str) -> str | None:
     if re.search(r"MissingConfigException|Could not find '[^']+/|Could not load '", text):
         return "the tool has no config of that name: mend `experiment:` or `params:` in the organizer"
     if re.search(r"^MemoryError|CUDA out of memory|OutOfMemoryError", text, re.MULTILINE):
-        return f"it ran out of memory (peak {(run.peak_memory or 0) / 1e9:.1f} GB): give it more, or make it need less"
+        peak = (run.attempt.peak_memory or 0) / 1e9
+        return f"it ran out of memory (peak {peak:.1f} GB): give it more, or make it need less"
     return None
 
 

@@ -29,17 +29,17 @@ _ESCAPED = regex(r"(\\+)\$\{")
 
 def remarks(run: Run) -> tuple[list[str], list[str]]:
     """Return warnings, for parameters that arrived otherwise than recorded, and notes, for what can't be known."""
-    if not run.params:
+    if not run.spec.params:
         return [], []
     folder = Path(run.directory) / FOLDER
     try:
         config, own = (_load(folder / name) for name in ("config.yaml", "hydra.yaml"))
     except OSError:
         what = f"whether the parameters arrived isn't known: the tool left no {FOLDER}/config.yaml"
-        return [], [what] if run.state is State.COMPLETED else []
+        return [], [what] if run.attempt.state is State.COMPLETED else []
     if not isinstance(config, Mapping):
         return [], [f"whether the parameters arrived isn't known: {FOLDER}/config.yaml can't be read"]
-    found = differences(run.params, config, choices(own))
+    found = differences(run.spec.params, config, choices(own))
     return [f"{each} ({FOLDER}/config.yaml)" for each in found], []
 
 

@@ -65,7 +65,7 @@ class _Single:
             return 0.0
         if not self._is_said:
             self._is_said = True
-            waiting = f"waiting for another run that writes into {self._run.collect[0]} …"
+            waiting = f"waiting for another run that writes into {self._run.spec.collect[0]} …"
             Execution(self._run).note(waiting)
             say(waiting)
         return TURN_INTERVAL
@@ -109,9 +109,11 @@ def main(argv: Sequence[str]) -> int:
     try:
         run = records.read(Path(argv[0]))
         permissions.follow(run.path / records.FILE_NAME)
-        if run.state is not State.FROZEN:
-            raise StashError(f"The run {run.id} has been started already ({run.state.value}).", "experimentstash runs")
-        run.supervisor = supervisor_here()
+        if run.attempt.state is not State.FROZEN:
+            raise StashError(
+                f"The run {run.id} has been started already ({run.attempt.state.value}).", "experimentstash runs"
+            )
+        run.attempt.supervisor = supervisor_here()
         records.write(run)
         executed = execute(run, show_output=sys.stdout is not None and sys.stdout.isatty())
     except StashError as error:
@@ -120,7 +122,7 @@ def main(argv: Sequence[str]) -> int:
     except OSError as error:
         complain(f"The record of {argv[0]} can't be written: {error.strerror}.")
         return 1
-    return executed.run.exit_code or 0
+    return executed.run.attempt.exit_code or 0
 
 
 if __name__ == "__main__":

@@ -72,12 +72,16 @@ class RecordError(StashError):
 
 def is_unrecorded(run: Run, error: OSError) -> bool:
     """Tell whether the record doesn't tell of a run's end, after this error; if it does, the error is its reason."""
-    return isinstance(error, records.UnrecordedError) or not run.state.is_final
+    return isinstance(error, records.UnrecordedError) or not run.attempt.state.is_final
 
 
 def cannot_record(run: Run, error: OSError) -> RecordError:
     """Return the error for a record that can't be written, with what it would have said."""
-    how = f"; the run itself: {run.state.value}, exit code {run.exit_code}" if run.state.is_final else ""
+    how = (
+        f"; the run itself: {run.attempt.state.value}, exit code {run.attempt.exit_code}"
+        if run.attempt.state.is_final
+        else ""
+    )
     message = f"The record of {run.path} can't be written: {error.strerror}{how}."
     if isinstance(error, records.UnrecordedError) and error.kept is not None:
         return RecordError(f"{message}\nUntil it can be, {error.kept} keeps it.", f"experimentstash show {run.id}")
@@ -99,8 +103,9 @@ class Execution:
         self.log_offset = 0  # where in the log this attempt begins
         self.environment: Mapping[str, str] = {}  # the tool's
         self._log = _Log(run.path / SUPERVISOR_LOG)
-        self._grace = run.grace if run.grace is not None else (GRACE_IN_JOB if _in_job() else GRACE_HERE)
-        self._tool = SupervisedTool(marker=marker_of(run), timeout=run.timeout, log=self._log, siblings=siblings)
+        terms = run.attempt.terms
+        self._grace = terms.grace if terms.grace is not None else (GRACE_IN_JOB if _in_job() else GRACE_HERE)
+        self._tool = SupervisedTool(marker=marker_of(run), timeout=terms.timeout, log=self._log, siblings=siblings)
         self._has_started = False
         self._before: collect.Snapshot = {}
         self._next_heartbeat = 0.0
@@ -122,7 +127,7 @@ class Execution:
         self.environment = environment
         if run.apart is not None:
             copies.make(run)
-        self._before = collect.snapshot([Path(directory) for directory in run.collect])
+        self._before = collect.snapshot([Path(directory) for directory in run.spec.collect])
         self._began = time.time()
         supervisor = supervisor_here()
         if (ours := keeper.present()) is not None:
@@ -135,22 +140,22 @@ class Execution:
         if (commit := moved.elsewhere(run)) is not None and not self._may_run_at(commit):
             return
         try:
-            descriptor = files.open_regular(run.path / run.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            descriptor = files.open_regular(run.path / run.attempt.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             self.log_offset = os.lseek(descriptor, 0, os.SEEK_END)
             os.close(descriptor)
         except OSError as error:
-            self.give_up(State.FAILED, f"{run.path / run.log}, its log, can't be opened: {error.strerror}", 1)
+            self.give_up(State.FAILED, f"{run.path / run.attempt.log}, its log, can't be opened: {error.strerror}", 1)
             return
-        argv = [*run.command.argv, *((run.resume or []) if run.attempt > 1 else [])]
-        output = str(run.path / run.log)
+        argv = [*run.spec.command.argv, *((run.spec.resume or []) if run.attempt.number > 1 else [])]
+        output = str(run.path / run.attempt.log)
         try:
             process = self._tool.start(
                 argv,
-                cwd=run.command.cwd,
+                cwd=run.spec.command.cwd,
                 environment=environment,
                 output=output,
                 grace=self._grace,
-                umask=permissions.parsed(run.command.umask),
+                umask=permissions.parsed(run.spec.command.umask),
             )
         except OSError as error:
             self._could_not_start(error)
@@ -160,16 +165,18 @@ class Execution:
         self._next_wandb_look = time.monotonic() + self._wandb_interval
         self._looks.begins(run)
         log(f"started process {process.pid}: {shlex.join(argv)}")
-        run.process = records.Process(process.pid, process.start_time)
+        run.attempt.process = records.Process(process.pid, process.start_time)
         self._unwritten_until = time.monotonic() + _SHORT
 
     def _may_run_at(self, commit: str) -> bool:
         """Tell whether a run may use another commit than it was submitted with, and note it; else close its record."""
-        code = self.run.code
+        code = self.run.spec.code
         assert code is not None and code.commit is not None
         how = f"since this run was submitted, {code.path} has moved from {code.commit[:12]} to {commit[:12]}"
         if code.pin is None:
-            self.run.warnings.append(f"{how}: which code it has run isn't certain (code=frozen would have kept it)")
+            self.run.attempt.warnings.append(
+                f"{how}: which code it has run isn't certain (code=frozen would have kept it)"
+            )
             return True
         reason = f"{how}, and it is to run commit {code.pin}; submit it anew, or with code=frozen"
         self.give_up(State.FAILED, reason, EXIT_USER_MISTAKE)
@@ -183,7 +190,7 @@ class Execution:
     @property
     def is_over(self) -> bool:
         """Whether nothing is left of the tool, or it could not be started."""
-        return self.run.state.is_final or self._tool.is_over
+        return self.run.attempt.state.is_final or self._tool.is_over
 
     @property
     def is_ending(self) -> bool:
@@ -223,10 +230,10 @@ class Execution:
             return 0.0
         self._asked_at = time.monotonic()
         # Kept in the record at once: if we are killed before the tool ends, it still tells why.
-        self.run.reason = request.reason
+        self.run.attempt.reason = request.reason
         if job is not None:
             self._why = job.why
-            self.run.job_end = None if self._why is None else self._why.recorded
+            self.run.attempt.job_end = None if self._why is None else self._why.recorded
         self._write_if_possible()
         return grace
 
@@ -260,7 +267,7 @@ class Execution:
         job.look()
         if job.why is not None and job.why is not self._why:
             self._why = job.why
-            self.run.reason, self.run.job_end = job.why.reason, job.why.recorded
+            self.run.attempt.reason, self.run.attempt.job_end = job.why.reason, job.why.recorded
             self.regrant()
             self._log(f"{job.why.reason}; the tool has {self._granted():g} s to end")
             self._write_if_possible()
@@ -289,7 +296,7 @@ class Execution:
         self._mask_log()
         _note_wandb(run, self._wandb_beside_the_tool())
         find_wandb(run, self.log_offset, self._began)
-        _bring_together(run, self._before, may_go_on=run.resume is not None and ending.returncode != 0)
+        _bring_together(run, self._before, may_go_on=run.spec.resume is not None and ending.returncode != 0)
         self._note_written()
         _conclude(run, ending, self._log, self.log_offset)
         close_copy(run)
@@ -297,9 +304,9 @@ class Execution:
     def _mask_log(self) -> None:
         """Have no secret in the log that the tool was given and has printed; what was shown of it hasn't any either."""
         try:
-            Mask(self.environment).file(self.run.path / self.run.log, self.log_offset)
+            Mask(self.environment).file(self.run.path / self.run.attempt.log, self.log_offset)
         except OSError as error:
-            self.run.notes.append(f"its log was not looked through for secrets: {error.strerror}")
+            self.run.attempt.notes.append(f"its log was not looked through for secrets: {error.strerror}")
 
     def abandon(self, error: BaseException) -> None:
         """End what is left of the tool, now, and close the record of a run that can't be watched any longer."""
@@ -308,7 +315,7 @@ class Execution:
         if self._has_started:
             self._mask_log()
         self._looks.leaves(self.run)
-        if not self.run.state.is_final:
+        if not self.run.attempt.state.is_final:
             recover_copy(self.run)
             _abandon(self.run, error, self._log)
             close_copy(self.run)
@@ -327,31 +334,31 @@ class Execution:
         """Say what appeared or changed in the tool's checkout while it was at work, and stays there."""
         run = self.run
         seen = self._looks.ends(run, self._over_at)
-        if seen is None or run.code is None:
+        if seen is None or run.spec.code is None:
             return
         if isinstance(seen, str):
-            run.notes.append(f"what the tool wrote into its checkout was not looked at: {seen}")
-            self._log(run.notes[-1])
+            run.attempt.notes.append(f"what the tool wrote into its checkout was not looked at: {seen}")
+            self._log(run.attempt.notes[-1])
             return
-        directory = run.code.path
-        collected = [os.path.relpath(path, directory) for path in run.collect]
-        stays = [*map(os.path.normpath, run.shared), os.path.relpath(run.directory, directory)]
+        directory = run.spec.code.path
+        collected = [os.path.relpath(path, directory) for path in run.spec.collect]
+        stays = [*map(os.path.normpath, run.spec.shared), os.path.relpath(run.directory, directory)]
         names = [name for name in seen.names if not written.is_within(name, stays)]
         # What it collects from there is here by now; but what was there before has changed there, too.
         changed = [name for name in names if written.is_within(name, collected)]
         names = [name for name in names if name not in changed]
-        run.wrote = names[: written.MOST_NAMES]
+        run.attempt.wrote = names[: written.MOST_NAMES]
         if names or changed or seen.stirred or seen.is_head_moved:
             from experimentstash.code import written_words  # here, because most runs need nothing of it
 
             warnings, notes = written_words.say(run, names, changed, seen.others)
             gone, lost = written_words.say_gone(run, seen)
-            run.warnings += [*warnings, *gone]
-            run.notes += [*notes, *lost]
+            run.attempt.warnings += [*warnings, *gone]
+            run.attempt.notes += [*notes, *lost]
 
     def _look_for_wandb(self) -> None:
         """Note where the tool's processes write W&B logs outside the run directory: nothing else may tell later."""
-        process = self.run.process
+        process = self.run.attempt.process
         if process is None or self.is_ending:
             return
         if _note_wandb(self.run, wandb_places.opened([process.pid, *procfs.descendants(process.pid)])):
@@ -360,19 +367,19 @@ class Execution:
     def _wandb_beside_the_tool(self) -> list[str]:
         """Return the W&B runs in the tool's working directory and checkout that are surely of this run."""
         run = self.run
-        folders = {run.command.cwd, *([run.code.path] if run.code is not None else [])} - {run.directory}
+        folders = {run.spec.command.cwd, *([run.spec.code.path] if run.spec.code is not None else [])} - {run.directory}
         return [
             found
             for folder in folders
             for found, process in wandb_places.begun_in(Path(folder), self._began - _WANDB_SLACK).items()
-            if self._is_alone or (run.process is not None and process == run.process.pid)
+            if self._is_alone or (run.attempt.process is not None and process == run.attempt.process.pid)
         ]
 
     def _could_not_start(self, error: OSError) -> None:
         run = self.run
-        reason = f"{run.command.argv[0]} could not be started: {error.strerror}"
-        if str(error.filename) == run.command.cwd:
-            reason += f" ({run.command.cwd}, where it should start)"
+        reason = f"{run.spec.command.argv[0]} could not be started: {error.strerror}"
+        if str(error.filename) == run.spec.command.cwd:
+            reason += f" ({run.spec.command.cwd}, where it should start)"
         self.give_up(
             State.FAILED,
             reason,
@@ -391,21 +398,22 @@ class Execution:
 
 def marker_of(run: Run) -> str:
     """Return the entry of the environment by which the processes of a run are recognised, wherever it lies by now."""
-    return f"{MARKER}={run.command.environment.get(MARKER, run.directory)}"
+    return f"{MARKER}={run.spec.command.environment.get(MARKER, run.directory)}"
 
 
 def tool_environment(run: Run, secrets: Mapping[str, str]) -> dict[str, str]:
     """Return the complete environment of the tool: ours, cleaned, with the run's own changes."""
-    command = run.command
+    command = run.spec.command
     environment = clean_environment()
-    for name in command.unset:
+    for name in (*command.unset, *run.attempt.terms.hidden):
         environment.pop(name, None)
     environment.update(command.environment)
     environment.update(secrets)
     missing = [name for name in command.secrets if name not in environment]
     if missing:
         raise StashError(
-            f"The tool {run.tool!r} needs {', '.join(missing)} in its environment; a record never keeps such values.",
+            f"The tool {run.spec.tool!r} needs {', '.join(missing)} in its environment; a record never keeps such"
+            " values.",
             f"export {missing[0]}=…",
         )
     if command.path is not None:
@@ -418,7 +426,7 @@ def _note_wandb(run: Run, folders: Iterable[str]) -> bool:
     folders = set(folders)
     if not folders:
         return False
-    known = run.wandb.get("elsewhere", [])
+    known = run.attempt.wandb_elsewhere
     inside = os.path.realpath(run.path)
     found = {folder for folder in map(os.path.realpath, folders) if not f"{folder}/".startswith(f"{inside}/")}
     if found <= set(known):
@@ -427,24 +435,24 @@ def _note_wandb(run: Run, folders: Iterable[str]) -> bool:
         try:
             wandb_places.claim(folder, run.id)
         except OSError as error:
-            run.notes.append(f"the W&B run in {folder} can't be marked as its own, and is left alone: {error.strerror}")
-    run.wandb["elsewhere"] = sorted({*known, *found})
+            run.attempt.notes.append(
+                f"the W&B run in {folder} can't be marked as its own, and is left alone: {error.strerror}"
+            )
+    run.attempt.wandb_elsewhere = sorted({*known, *found})
     return True
 
 
 def find_wandb(run: Run, log_offset: int, began: float) -> None:
     """Note the W&B runs outside the run directory of which the tool's output tells, since it ``began``."""
     since = began - _WANDB_SLACK
-    _note_wandb(run, wandb_places.printed(run.path / run.log, log_offset, cwd=run.command.cwd, since=since))
+    _note_wandb(
+        run, wandb_places.printed(run.path / run.attempt.log, log_offset, cwd=run.spec.command.cwd, since=since)
+    )
 
 
 def has_wandb(run: Run) -> bool:
     """Tell whether a run that has ended has W&B runs, wherever they are."""
-    return bool(_wandb_elsewhere(run)) or bool(wandb_places.below(run.path))
-
-
-def _wandb_elsewhere(run: Run) -> list[str]:
-    return wandb_places.claimed(run.wandb.get("elsewhere", []), run.id)
+    return bool(wandb_places.claimed(run.wandb_elsewhere, run.id)) or bool(wandb_places.below(run.path))
 
 
 def finish_wandb(run: Run) -> None:
@@ -455,15 +463,15 @@ def finish_wandb(run: Run) -> None:
 
     outcomes = wandb_finish.finish(
         run.path,
-        exit_code=run.exit_code if run.exit_code is not None else 1,
-        preempted=run.state is State.PREEMPTED,
+        exit_code=run.attempt.exit_code if run.attempt.exit_code is not None else 1,
+        preempted=run.attempt.state is State.PREEMPTED,
         timeout=_wandb_timeout(run),
-        environment={**os.environ, **run.command.environment},
-        elsewhere=_wandb_elsewhere(run),
+        environment={**os.environ, **run.spec.command.environment},
+        elsewhere=wandb_places.claimed(run.wandb_elsewhere, run.id),
     )
     if outcomes:
-        run.wandb["runs"] = [vars(outcome) for outcome in outcomes]
-        run.notes += [f"W&B run {outcome.id}: {outcome.note}" for outcome in outcomes if outcome.note]
+        run.attempt.wandb = [vars(outcome) for outcome in outcomes]
+        run.attempt.notes += [f"W&B run {outcome.id}: {outcome.note}" for outcome in outcomes if outcome.note]
         try:
             records.write(run)
         except OSError as error:  # its end is recorded, and `experimentstash sync` looks for W&B runs itself
@@ -472,7 +480,7 @@ def finish_wandb(run: Run) -> None:
 
 def _wandb_timeout(run: Run) -> float:
     """Return how many seconds the W&B runs of an ended run may take: less than our job leaves us."""
-    timeout = float(run.wandb.get("timeout", _WANDB_TIMEOUT))
+    timeout = _WANDB_TIMEOUT if run.spec.wandb_timeout is None else run.spec.wandb_timeout
     job = schedulers.here()
     left = None if job is None else job.left()
     return timeout if left is None else min(timeout, left * _WANDB_SHARE)
@@ -483,7 +491,7 @@ def relay_output(execution: Execution) -> Relay | None:
     destination = _stdout() if execution.has_started else None
     if destination is None:
         return None
-    log = execution.run.path / execution.run.log
+    log = execution.run.path / execution.run.attempt.log
     relay = Relay(log, execution.log_offset, destination, Mask(execution.environment))
     relay.start()
     return relay
@@ -515,26 +523,29 @@ def _conclude(run: Run, ending: Ending, log: _Log, log_offset: int) -> None:
     verdict = outcome.judge(run, ending)
     by_scheduler = None if why is None else why.recorded
     transitions.end(run, verdict.state, verdict.reason, verdict.exit_code, job_end=by_scheduler, signal=verdict.signal)
-    run.duration = round(ending.duration, 3)
-    run.cpu_time = round(ending.cpu_time, 3)
-    run.peak_memory = ending.peak_memory
-    warnings, notes = outcome.remarks(ending, run.state)
-    run.warnings += warnings
-    run.notes += notes
-    if _HYDRAS_WORD in run.command.argv:
+    run.attempt.duration = round(ending.duration, 3)
+    run.attempt.cpu_time = round(ending.cpu_time, 3)
+    run.attempt.peak_memory = ending.peak_memory
+    warnings, notes = outcome.remarks(ending, run.attempt.state)
+    run.attempt.warnings += warnings
+    run.attempt.notes += notes
+    if _HYDRAS_WORD in run.spec.command.argv:
         from experimentstash.execute import arrived  # here, because only Hydra tools tell, and only at their end
 
         warnings, notes = arrived.remarks(run)
-        run.warnings += warnings
-        run.notes += notes
-    if run.state is State.COMPLETED and run.objective is not None:
+        run.attempt.warnings += warnings
+        run.attempt.notes += notes
+    if run.attempt.state is State.COMPLETED and run.spec.objective is not None:
         from experimentstash.record import objective
 
-        run.result, missing = objective.read(run.objective, run.path, run.log, log_offset)
-        run.notes += missing
-    if run.state is State.FAILED:
-        run.advice = advice.advise(run, run.path / run.log)
-    log(f"{run.state.value}, exit code {run.exit_code}" + (f": {run.reason}" if run.reason else ""))
+        run.attempt.result, missing = objective.read(run.spec.objective, run.path, run.attempt.log, log_offset)
+        run.attempt.notes += missing
+    if run.attempt.state is State.FAILED:
+        run.attempt.advice = advice.advise(run, run.path / run.attempt.log)
+    log(
+        f"{run.attempt.state.value}, exit code {run.attempt.exit_code}"
+        + (f": {run.attempt.reason}" if run.attempt.reason else "")
+    )
     records.write(run)
 
 
@@ -572,7 +583,7 @@ def _abandon(run: Run, error: BaseException, log: _Log) -> None:
     if is_asked:
         state, reason = State.CANCELLED, "asked to stop before the tool started"
         exit_code = EXIT_INTERRUPTED if isinstance(error, KeyboardInterrupt) else int(str(error))
-    transitions.end(run, state, reason, exit_code, job_end=run.job_end)
+    transitions.end(run, state, reason, exit_code, job_end=run.attempt.job_end)
     log(reason)
     records.write(run)
 
@@ -586,14 +597,16 @@ def _in_words(error: BaseException) -> str:
 def _bring_together(run: Run, before: collect.Snapshot, *, may_go_on: bool) -> None:
     try:
         if run.apart is not None:
-            run.collected = copies.keep(run, may_go_on=may_go_on)
-        if run.collect:
-            base = None if run.code is None else Path(run.code.path)
-            run.collected = collect.bring_together([Path(path) for path in run.collect], before, run.path, base)
+            run.attempt.collected = copies.keep(run, may_go_on=may_go_on)
+        if run.spec.collect:
+            base = None if run.spec.code is None else Path(run.spec.code.path)
+            run.attempt.collected = collect.bring_together(
+                [Path(path) for path in run.spec.collect], before, run.path, base
+            )
     except OSError as error:
         where = "in its checkout" if run.apart is None else f"in {run.apart.path}, where it still is,"
-        run.notes.append(f"what the tool wrote {where} could not all be moved here: {error}")
-        run.apart = None  # nothing may remove it
+        run.attempt.notes.append(f"what the tool wrote {where} could not all be moved here: {error}")
+        run.attempt.is_stranded = True
 
 
 def recover_copy(run: Run) -> None:

@@ -171,8 +171,8 @@ class RunPool:
         member = _Member(Execution(run, self._siblings, self._looks), self._slots.pop())
         self._at_work.append(member)
         with self._kept_from_the_others(member):
-            if run.collect_lock is not None:
-                member.lock = lock_if_free(Path(run.collect_lock))
+            if run.spec.collect_lock is not None:
+                member.lock = lock_if_free(Path(run.spec.collect_lock))
                 if member.lock is None:
                     self._at_work.remove(member)
                     self._slots.append(member.slot)

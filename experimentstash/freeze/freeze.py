@@ -22,7 +22,7 @@ from experimentstash.adapters.python.installed import Installed
 from experimentstash.adapters.this_process import supervisor_here
 from experimentstash.adapters.wandb import variables as wandb_variables
 from experimentstash.base import limits, permissions
-from experimentstash.base.dataclass_light import dataclass, field
+from experimentstash.base.dataclass_light import dataclass, field, replace
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import write_atomically
 from experimentstash.base.process import LEAKS
@@ -46,7 +46,7 @@ from experimentstash.freeze.environment import store as environments
 from experimentstash.freeze.environment.kinds.kind import Recipe
 from experimentstash.freeze.toolpath import tool_directory
 from experimentstash.record import objective, records, run_places, transitions
-from experimentstash.record.records import Apart, Code, Command, Run, State
+from experimentstash.record.records import Apart, Attempt, Code, Command, Run, Specification, State, Terms
 from experimentstash.stash import entrypoints, parameters
 from experimentstash.stash.entrypoints import Entrypoint
 from experimentstash.stash.layout import Stash
@@ -194,17 +194,6 @@ def plan(request: Request, tool_plans: ToolPlanCache | None = None) -> Plan:
     if request.sweep is not None and not request.is_heard and calls.is_asked_for(request.overrides):
         raise StashError(UNHEARD.format(config.experiment), TO_BE_HEARD)
     secrets, plain, unset = _split_environment({**request.env_set, **tool.env})
-    command = Command(
-        argv=argv,
-        cwd=str(request.directory if tool.working_directory == "run" or not tool.path else directory),
-        environment={**_environment(request, tool_plan), **plain},
-        unset=sorted({*LEAKS, "PYTHONSAFEPATH", "HYDRA_FULL_ERROR", *_OUR_VARIABLES, *unset} - set(plain)),
-        path=None if interpreter is None or not environments.is_apart(recipe) else str(interpreter.parent),
-        umask=permissions.present(),
-        secrets=sorted(secrets),
-    )
-    if config.debug:
-        command.environment["HYDRA_FULL_ERROR"] = "1"
     wandb_set, wandb_unset = wandb_variables.variables(
         config.wandb,
         run_directory=request.directory,
@@ -216,8 +205,20 @@ def plan(request: Request, tool_plans: ToolPlanCache | None = None) -> Plan:
         inherited=ChainMap(plain, os.environ),
         in_job=request.for_job,
     )
-    command.environment = {**wandb_set, **command.environment}
-    command.unset = sorted({*command.unset, *wandb_unset} - set(command.environment))
+    environment = {**wandb_set, **_environment(request, tool_plan), **plain}
+    if config.debug:
+        environment["HYDRA_FULL_ERROR"] = "1"
+    command = Command(
+        argv=argv,
+        cwd=str(request.directory if tool.working_directory == "run" or not tool.path else directory),
+        environment=environment,
+        unset=sorted(
+            {*LEAKS, "PYTHONSAFEPATH", "HYDRA_FULL_ERROR", *_OUR_VARIABLES, *unset, *wandb_unset} - set(environment)
+        ),
+        path=None if interpreter is None or not environments.is_apart(recipe) else str(interpreter.parent),
+        umask=permissions.present(),
+        secrets=sorted(secrets),
+    )
     kept = parameters.as_json(params)
     texts = [*command.argv, *command.environment.values(), *built.files.values(), *_texts(kept)]
     found = find_secret(texts, {**os.environ, **secrets} if secrets else os.environ)
@@ -370,22 +371,25 @@ def freeze(
         else frozen.provenance,
     )
     run = draft(planned)
-    run.stash, run.code = origins[0].code, origins[1].code
-    packages = {}
-    if package is not None and run.environment is not None:
-        run.environment.package, run.environment.packages = package.shown, _PACKAGES
+    ours, code = (origin.code for origin in origins)
+    environment, packages = run.spec.environment, {}
+    if package is not None and environment is not None:
+        environment = replace(environment, package=package.shown, packages=_PACKAGES)
         packages[_PACKAGES] = "".join(f"{each}\n" for each in package.packages)
-        if run.code.commit is None and package.unknown is not None:
-            run.notes.append(package.unknown)
-    run.notes += [] if frozen is None else frozen.notes
-    run.notes += withheld_notes([origin.code for origin in origins])
-    unknown = dict.fromkeys(code.unknown for code in (run.stash, run.code) if code.unknown is not None)
-    run.warnings += [f"which code it has run can't be known: {why}" for why in unknown]
+        if code.commit is None and package.unknown is not None:
+            run.attempt.notes.append(package.unknown)
+    run.spec = replace(run.spec, stash=ours, code=code, environment=environment)
+    run.attempt.notes += [] if frozen is None else frozen.notes
+    run.attempt.notes += withheld_notes([ours, code])
+    unknown = dict.fromkeys(each.unknown for each in (ours, code) if each.unknown is not None)
+    run.attempt.warnings += [f"which code it has run can't be known: {why}" for why in unknown]
     if frozen is None and pin is not None:
-        if not pin.path and run.code.commit != pin.commit:  # somebody has been faster
+        if not pin.path and code.commit != pin.commit:  # somebody has been faster
             pins.refuse_other(request.tool, request.config.tool, pin)
-        if run.code.dirty:
-            run.notes.append(f"the code is commit {pin.commit[:12]}, which is asked for, and what is changed since")
+        if code.dirty:
+            run.attempt.notes.append(
+                f"the code is commit {pin.commit[:12]}, which is asked for, and what is changed since"
+            )
     run_places.remember(request.stash, request.directory, request.sweep)
     claim(run)
     try:
@@ -420,7 +424,7 @@ def _live(checkouts: Checkouts, planned: Plan, outputs: Callable[[], Sequence[Pa
     is_own = root is not None and root != toplevel(planned.request.stash.root)
     whole = root if is_own and root is not None else directory
     found = checkouts.identify(whole, "tool.patch", code=(directory,), outputs=outputs)
-    return Provenance(Code(**{**vars(found.code), "path": str(directory), "pin": pin}), found.patch)
+    return Provenance(replace(found.code, path=str(directory), pin=pin), found.patch)
 
 
 def _installed(checkouts: Checkouts, package: Installed, prefix: Path) -> Provenance:
@@ -471,37 +475,45 @@ def draft(planned: Plan) -> Run:
     return Run(
         id=request.id,
         directory=str(request.directory),
-        experiment=config.experiment,
-        organizer=request.organizer,
-        tool=request.tool,
-        command=planned.command,
-        registration=os.path.relpath(stash.registration(request.tool), stash.root),
-        description=config.description,
-        tags=list(config.tags),
-        params=dict(planned.params),
-        notes=notes,
-        warnings=warnings,
-        overrides=list(request.overrides),
         sweep=None if request.sweep is None else str(request.sweep),
-        job=request.number,
-        estimated_runtime=planned.estimated_runtime,
-        timeout=planned.timeout,
-        grace=config.grace.seconds,
-        grace_signal=planned.grace_signal,
-        resources=asked if request.of_launcher is None else dict(request.of_launcher),
-        borrowed=dict(request.borrowed),
-        collect=[str(path) for path in planned.collected],
-        collect_lock=str(stash.lock(request.tool)) if planned.collected else None,
-        apart=planned.apart,
-        shared=list(config.tool.shared),
-        resume=config.tool.resume,
-        objective=planned.objective,
-        environment=environments.record(planned.recipe),
-        wandb={"timeout": config.wandb.timeout},
-        debug=config.debug,
         created=records.now(),
-        supervisor=supervisor_here(),
-        version=__version__,
+        spec=Specification(
+            tool=request.tool,
+            command=planned.command,
+            experiment=config.experiment,
+            organizer=request.organizer,
+            registration=os.path.relpath(stash.registration(request.tool), stash.root),
+            description=config.description,
+            tags=list(config.tags),
+            params=dict(planned.params),
+            overrides=list(request.overrides),
+            job=request.number,
+            estimated_runtime=planned.estimated_runtime,
+            collect=[str(path) for path in planned.collected],
+            collect_lock=str(stash.lock(request.tool)) if planned.collected else None,
+            apart=planned.apart,
+            shared=list(config.tool.shared),
+            resume=config.tool.resume,
+            objective=planned.objective,
+            environment=environments.record(planned.recipe),
+            wandb_timeout=config.wandb.timeout,
+            debug=config.debug,
+            version=__version__,
+        ),
+        attempt=Attempt(
+            1,
+            State.FROZEN,
+            terms=Terms(
+                timeout=planned.timeout,
+                grace=config.grace.seconds,
+                grace_signal=planned.grace_signal,
+                resources=asked if request.of_launcher is None else dict(request.of_launcher),
+                borrowed=dict(request.borrowed),
+            ),
+            supervisor=supervisor_here(),
+            notes=notes,
+            warnings=warnings,
+        ),
     )
 
 

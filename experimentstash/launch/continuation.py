@@ -57,18 +57,18 @@ class Continuation:
 
     @cached_property
     def _earlier(self) -> dict[int | None, Run]:
-        return {run.job: run for run in self._runs}
+        return {run.spec.job: run for run in self._runs}
 
     @cached_property
     def at_large(self) -> list[Run]:
         """The runs that still go on or wait in the queue, or are just about to."""
-        return [run for run in self._runs if not run.state.is_final or runs.may_go_back(run, self._queries)]
+        return [run for run in self._runs if not run.attempt.state.is_final or runs.may_go_back(run, self._queries)]
 
     @cached_property
     def _settled(self) -> set[int | None]:
-        completed = [run for run in self._runs if run.state is State.COMPLETED]
+        completed = [run for run in self._runs if run.attempt.state is State.COMPLETED]
         unread = [int(path.name) for path in self._unread if path.parent == self.sweep and path.name.isdecimal()]
-        return {*unread, *(run.job for run in (*completed, *self.at_large))}
+        return {*unread, *(run.spec.job for run in (*completed, *self.at_large))}
 
     def settled(self, numbers: range) -> int:
         """Return how many of the jobs with these numbers are left as they are."""
@@ -85,7 +85,7 @@ class Continuation:
     def place(self, number: int) -> Path | None:
         """Return where the run of a job was begun, and where it goes on, whatever its name would be now."""
         run = self._earlier.get(number)
-        return run.path if run is not None and run.command.argv else None
+        return run.path if run is not None and run.spec.command.argv else None
 
     def take_up(self, planned: Plan) -> Run | None:
         """Return the run of a job, ready for its next attempt; None if it is to be frozen and begun anew."""
@@ -93,8 +93,7 @@ class Continuation:
         if run is None or not _goes_on(run):
             return None
         reopened = reopen(self._stash, run)
-        fresh = draft(planned)
-        reopened.resources, reopened.timeout, reopened.grace = fresh.resources, fresh.timeout, fresh.grace
+        reopened.attempt.terms = draft(planned).attempt.terms
         records.write(reopened)
         return reopened
 
@@ -150,5 +149,5 @@ def _goes_on(run: Run) -> bool:
 
     Not after an error of the tool's own: what mends that may be in the code of now.
     """
-    has_begun = run.started is not None or any(attempt.started for attempt in run.attempts)
+    has_begun = run.attempt.started is not None or any(attempt.started for attempt in run.earlier)
     return has_begun and can_go_on(run) and not worktree_users.is_gone(run)

@@ -33,21 +33,21 @@ class Expectation:
 
     def meet(self, run: Run) -> None:
         """Take note of what a run that begins says of itself."""
-        if run.estimated_runtime is not None:
-            self._estimated.add(run.estimated_runtime)
+        if run.spec.estimated_runtime is not None:
+            self._estimated.add(run.spec.estimated_runtime)
 
     def learn(self, run: Run) -> None:
         """Take note of how long a run has taken."""
-        if run.state is State.COMPLETED and run.duration is not None:
-            self._measured[run.organizer].add(run.duration)
-            self._all.add(run.duration)
+        if run.attempt.state is State.COMPLETED and run.attempt.duration is not None:
+            self._measured[run.spec.organizer].add(run.attempt.duration)
+            self._all.add(run.attempt.duration)
 
     def of(self, run: Run | None) -> float | None:
         """Return how many seconds a run will take, or one of which nothing is known yet; None: nobody can tell."""
         if run is not None:
-            measured = self._measured[run.organizer].value
-            if measured is not None or run.estimated_runtime is not None:
-                return measured if measured is not None else run.estimated_runtime
+            measured = self._measured[run.spec.organizer].value
+            if measured is not None or run.spec.estimated_runtime is not None:
+                return measured if measured is not None else run.spec.estimated_runtime
         return self._all.value if self._all.count else self._estimated.value
 
 

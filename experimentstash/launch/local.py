@@ -166,7 +166,7 @@ class _Sweep:
 
     def has_left(self, run: Run) -> None:
         self._begun.pop(run.directory).conclude(run)
-        if run.state is not State.COMPLETED:
+        if run.attempt.state is not State.COMPLETED:
             self._fail_fast(run.id)
 
     def has_ended(self, run: Run) -> None:

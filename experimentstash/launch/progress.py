@@ -74,7 +74,9 @@ class Progress:
     def started(self, run: Run) -> None:
         """Tell that a run has begun."""
         # It may have begun before anybody looked.
-        start = time.monotonic() - (0.0 if run.started is None else max(0.0, time.time() - records.moment(run.started)))
+        start = time.monotonic() - (
+            0.0 if run.attempt.started is None else max(0.0, time.time() - records.moment(run.attempt.started))
+        )
         line = None if self._is_live else self._line(run)
         shared = self._shared(run) if self._is_live else frozenset()
 
@@ -88,7 +90,7 @@ class Progress:
 
     def went_back(self, run: Run) -> None:
         """Tell that a run was cut short and waits in the queue for its next attempt."""
-        line = self._line(run, f" for attempt {run.attempt}")
+        line = self._line(run, f" for attempt {run.attempt.number}")
 
         def note() -> str:
             self._tally.running.pop(run.id, None)
@@ -98,11 +100,11 @@ class Progress:
 
     def ended(self, run: Run) -> None:
         """Tell that a run has ended, or that its configuration was wrong and it never began."""
-        took = describe(run.duration) if run.duration is not None else ""
+        took = describe(run.attempt.duration) if run.attempt.duration is not None else ""
         details = [*outcome_lines(run), *remarks(run)]
-        if self._paper.width is not None and run.state is not State.COMPLETED:
+        if self._paper.width is not None and run.attempt.state is not State.COMPLETED:
             details.append(f"  log: {self._log(run)}")
-        state = run.state
+        state = run.attempt.state
 
         def note() -> str:
             tally = self._tally

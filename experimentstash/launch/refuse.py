@@ -18,7 +18,7 @@ from experimentstash.compose.job_config import HydraJobInfo, refused_name, uncom
 from experimentstash.launch import context as contexts
 from experimentstash.launch.context import LaunchContext
 from experimentstash.record import records, run_places, transitions
-from experimentstash.record.records import Command, Run, State
+from experimentstash.record.records import Attempt, Command, Run, Specification, State
 from experimentstash.stash.layout import run_id
 
 # Of a run that couldn't be composed.
@@ -86,15 +86,17 @@ def reject(seen: HydraJobInfo, error: Exception) -> StashError:
     rejected = Run(
         id=run_id(directory),
         directory=str(directory),
-        experiment=None,
-        organizer=seen.organizer,
-        tool=seen.tool or UNKNOWN_TOOL,
-        command=Command(argv=[], cwd=str(context.stash.root)),
-        overrides=overrides,
+        spec=Specification(
+            tool=seen.tool or UNKNOWN_TOOL,
+            command=Command(argv=[], cwd=str(context.stash.root)),
+            organizer=seen.organizer,
+            overrides=overrides,
+            job=seen.number,
+            version=__version__,
+        ),
+        attempt=Attempt(1, State.FROZEN),
         sweep=str(seen.sweep),
-        job=seen.number,
         created=records.now(),
-        version=__version__,
     )
     transitions.end(rejected, State.FAILED, str(mistake), mistake.exit_code)
     if not _is_recorded(context, rejected, seen.sweep):
@@ -105,7 +107,7 @@ def reject(seen: HydraJobInfo, error: Exception) -> StashError:
 
 def _is_recorded(context: LaunchContext, rejected: Run, sweep: Path) -> bool:
     """Record a run in its directory, or in another one if that is taken, or can't be made."""
-    for place in (rejected.directory, str(sweep / refused_name(rejected.job))):
+    for place in (rejected.directory, str(sweep / refused_name(rejected.spec.job))):
         rejected.directory, rejected.id = place, run_id(Path(place))
         with contextlib.suppress(OSError, ValueError, StashError):
             run_places.remember(context.stash, rejected.path, sweep)

@@ -81,7 +81,7 @@ def _of_sweep(context: LaunchContext, directory: Path, *, is_interrupted: bool) 
         with contextlib.suppress(StashError):  # its sweeper chose the runs as it went
             way_on = sweep_asked.way_on(directory, naming.sweep_at(context.stash, directory).name)
     return SweepResult(
-        runs=sorted(found, key=lambda run: -1 if run.job is None else run.job),
+        runs=sorted(found, key=lambda run: -1 if run.spec.job is None else run.spec.job),
         unbegun=sweep_list.unbegun(directory, known) if found else 0,
         has_unread=len(found) < known,
         way_on=way_on,
@@ -104,9 +104,9 @@ def _exit_code(single: Run | None, sweep: SweepResult | None, *, has_failure: bo
     if sweep is not None:
         is_well = all(map(_is_well, sweep.runs)) and not sweep.has_unread
         return 0 if is_well and not has_failure else 1
-    return 0 if single is None else single.exit_code or 0
+    return 0 if single is None else single.attempt.exit_code or 0
 
 
 def _is_well(run: Run) -> bool:
     # What a scheduler has yet to start, or is at, is not for this command to wait for.
-    return run.state is State.COMPLETED or (run.queued is not None and not run.state.is_final)
+    return run.attempt.state is State.COMPLETED or (run.attempt.queued is not None and not run.attempt.state.is_final)

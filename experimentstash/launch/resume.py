@@ -23,22 +23,21 @@ def reopen(stash: Stash, earlier: Run) -> Run:
         run = records.read(earlier.path)
         if (why := runs.unknowable(run)) is not None:
             raise StashError(f"The run {run.id} can't be resumed: {why}.")
-        if not run.state.is_final or runs.may_go_back(run, JobQueries()):
+        if not run.attempt.state.is_final or runs.may_go_back(run, JobQueries()):
             raise StashError(f"The run {run.id} has not ended.", f"experimentstash cancel {run.id}")
-        if run.state is State.COMPLETED:
+        if run.attempt.state is State.COMPLETED:
             raise StashError(f"The run {run.id} has completed; there is nothing to resume.")
-        if not run.command.argv:
-            raise StashError(f"The run {run.id} never started: {run.reason}")
-        if run.resume is None:
+        if not run.spec.command.argv:
+            raise StashError(f"The run {run.id} never started: {run.attempt.reason}")
+        if run.spec.resume is None:
             raise StashError(
-                f"The tool {run.tool!r} doesn't say how it resumes.",
-                f"if it does, write `resume: [--its, --arguments]` (or `resume: []`) in {run.registration}; that holds"
-                " for runs from then on",
+                f"The tool {run.spec.tool!r} doesn't say how it resumes.",
+                f"if it does, write `resume: [--its, --arguments]` (or `resume: []`) in {run.spec.registration}; that"
+                " holds for runs from then on",
             )
         worktree_users.keep_for(stash, run)
         forget_cancelled(run)
         transitions.open_next_attempt(run, State.FROZEN)
-        run.queued = None
-        run.supervisor = supervisor_here()
+        run.attempt.supervisor = supervisor_here()
         records.write(run)
         return run

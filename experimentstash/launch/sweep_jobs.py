@@ -48,10 +48,10 @@ class Job:
 
     def conclude(self, run: Run) -> None:
         """Give Hydra the result of the run, which has ended; or what is missing, if the sweeper needs one."""
-        if run.result is None and self.needs_result:
+        if run.attempt.result is None and self.needs_result:
             _fail(self.returned, sweepers.no_result(run))
         else:
-            self.returned.return_value = run.result
+            self.returned.return_value = run.attempt.result
 
 
 def is_ours(task_function: Any) -> bool:
@@ -124,7 +124,7 @@ def missing(config: DictConfig, jobs: Mapping[int, Sequence[str]], taken: set[Pa
     sweep = sweep_directory(config.hydra)
     if not all(directory.is_relative_to(sweep) for directory in taken):
         return {}
-    on_record = {run.job for run in records.read_all(sweep)}
+    on_record = {run.spec.job for run in records.read_all(sweep)}
     return {number: overrides for number, overrides in jobs.items() if number not in on_record}
 
 

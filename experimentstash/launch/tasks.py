@@ -38,19 +38,19 @@ def task(config: DictConfig) -> Result | None:
         return None
     context = contexts.here()
     stash, run = context.stash, prepared.run
-    say(f"{run.organizer or run.experiment or run.tool}  →  {stash.relative(run.path)}")
+    say(f"{run.spec.organizer or run.spec.experiment or run.spec.tool}  →  {stash.relative(run.path)}")
     executed = execute(run, show_output=_shows_output(), secrets=prepared.secrets)
     context.account.has_executed(executed)
     if run.sweep is None:
-        return run.result
+        return run.attempt.result
     say(ending_line(stash, run, paper_of(sys.stderr)))  # its sweep may go on for long
     # Where a launcher runs all jobs in this process, asking one of them to stop means the whole sweep.
     launcher, number = HydraConfig.get().launcher._target_, executed.interrupted_by
     if number is not None and launcher == BASIC_LAUNCHER:
         raise KeyboardInterrupt if number is signal.SIGINT else SystemExit(128 + number)
-    if run.result is None and sweepers.needs_results(str(HydraConfig.get().sweeper._target_)):
+    if run.attempt.result is None and sweepers.needs_results(str(HydraConfig.get().sweeper._target_)):
         raise sweepers.no_result(run)
-    return run.result
+    return run.attempt.result
 
 
 def _shows_output() -> bool:

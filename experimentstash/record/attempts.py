@@ -29,9 +29,8 @@ WHILE_QUEUED = "cancelled while it was queued"
 
 def can_go_on(run: Run) -> bool:
     """Tell whether a run that has ended could go on where it was when its tool was last at work."""
-    ends = [*((attempt.started, attempt.state) for attempt in run.attempts), (run.started, run.state)]
-    last = next((state for started, state in reversed(ends) if started is not None), run.state)
-    return run.resume is not None and last in _CUT_SHORT
+    last = next((each.state for each in reversed(run.every_attempt) if each.started is not None), run.attempt.state)
+    return run.spec.resume is not None and last in _CUT_SHORT
 
 
 def forget_cancelled(run: Run) -> None:
@@ -41,9 +40,11 @@ def forget_cancelled(run: Run) -> None:
 
 def was_cut_short(run: Run) -> bool:
     """Tell whether a run was stopped because SLURM ended its job: for want of time, by a preemption, with its node."""
-    if run.job_end is not None:
-        return run.state in (State.TIMED_OUT, State.PREEMPTED, State.KILLED)
-    return run.state is State.PREEMPTED or (run.state is State.TIMED_OUT and run.exit_code != EXIT_TIMED_OUT)
+    if run.attempt.job_end is not None:
+        return run.attempt.state in (State.TIMED_OUT, State.PREEMPTED, State.KILLED)
+    return run.attempt.state is State.PREEMPTED or (
+        run.attempt.state is State.TIMED_OUT and run.attempt.exit_code != EXIT_TIMED_OUT
+    )
 
 
 def is_cancelled(run: Run) -> bool:

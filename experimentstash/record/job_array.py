@@ -63,16 +63,18 @@ def is_of(run: Run, array: Path) -> bool:
         return True
     try:
         here = run.path.resolve()  # it may have been submitted by another of its names
-        return run.queued is not None and any(each.resolve() == here for each in read(array, run.queued.task))
+        return run.attempt.queued is not None and any(
+            each.resolve() == here for each in read(array, run.attempt.queued.task)
+        )
     except StashError:
         return False
 
 
 def others(run: Run) -> list[Path]:
     """Return the directories of the runs that share the job of one that was given to SLURM; StashError as ``read``."""
-    if run.queued is None:
+    if run.attempt.queued is None:
         return []
-    together = read(Path(run.queued.array), run.queued.task)
+    together = read(Path(run.attempt.queued.array), run.attempt.queued.task)
     here = run.path.resolve()  # it may have been submitted by another of its names
     return [directory for directory in together if directory.resolve() != here]
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from experimentstash import __version__
 from experimentstash.base import typed
-from experimentstash.base.dataclass_light import TYPE_CHECKING, dataclass, field
+from experimentstash.base.dataclass_light import TYPE_CHECKING, dataclass, field, replace
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import make_directory, open_regular, read_regular, write_atomically
 from experimentstash.base.output import say
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     Objective = Any
-    Wandb = dict[str, Any]
+    WandbRuns = list[dict[str, Any]]
 
 # What a text or a number of a record is besides: reading refuses what isn't (see `typed`).
 PathText = str
@@ -42,7 +42,7 @@ Id = str
 JobId = str  # SLURM's
 Name = str  # which as a path leads nowhere else
 
-FORMAT = 1
+FORMAT = 2
 FILE_NAME = "run.json"
 # Beside the record of a run that isn't over: room for its last record, should the disk be full by then. It is the file
 # of the first one, kept under this name and somewhat larger than it had to be.
@@ -91,7 +91,7 @@ class State(str, Enum):
         return state
 
 
-@dataclass
+@dataclass(frozen=True)
 class Command:
     """What is executed: never through a shell."""
 
@@ -104,7 +104,7 @@ class Command:
     secrets: list[str] = field(default_factory=list)  # names that must be in the environment; values are not kept
 
 
-@dataclass
+@dataclass(frozen=True)
 class Code:
     """The identity of a checkout."""
 
@@ -120,7 +120,7 @@ class Code:
     unknown: str | None = None  # why nothing is known of it, though it is one
 
 
-@dataclass
+@dataclass(frozen=True)
 class Environment:
     """The Python that the tool runs in."""
 
@@ -134,7 +134,7 @@ class Environment:
     packages: str | None = None  # … and a file in the run directory: all that was installed beside it
 
 
-@dataclass
+@dataclass(frozen=True)
 class Process:
     """A process, as long as the machine that it is on isn't restarted."""
 
@@ -156,7 +156,7 @@ class Supervisor:
     slurm_step: bool = False  # started by srun: SLURM signals the tool as well as its supervisor
 
 
-@dataclass
+@dataclass(frozen=True)
 class Queued:
     """Which task of which job array was to execute the run."""
 
@@ -166,7 +166,7 @@ class Queued:
     task: int
 
 
-@dataclass
+@dataclass(frozen=True)
 class JobEnd:
     """That SLURM has ended a run's job, or is about to: noted at once, in case that nobody can say more later."""
 
@@ -175,7 +175,7 @@ class JobEnd:
     is_known: bool  # SLURM has said so; else it is supposed, and put right once SLURM answers
 
 
-@dataclass
+@dataclass(frozen=True)
 class Apart:
     """A copy of the tool's code that a run has for itself while it is at work, because the tool writes into it."""
 
@@ -187,59 +187,22 @@ class Apart:
     folders: list[str] = field(default_factory=list)  # and what is made anew, empty
 
 
-@dataclass
-class Attempt:
-    """How an earlier attempt at a run went, in full; the latest is the run's own."""
+@dataclass(frozen=True)
+class Specification:
+    """What a run is, worked out when it is frozen: nothing of it changes, however often the run is tried."""
 
-    number: int
-    started: Time | None
-    ended: Time | None
-    state: State
-    exit_code: int | None
-    reason: str | None
-    log: FileName
-    job_end: JobEnd | None = None
-    duration: Seconds | None = None
-    signal: str | None = None
-    advice: str | None = None
-    result: float | list[float] | None = None
-    peak_memory: int | None = None
-    cpu_time: float | None = None
-    host: str | None = None
-    collected: list[str] = field(default_factory=list)
-    wrote: list[str] | None = None
-    deleted: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-
-
-@dataclass
-class Run:
-    """Everything about one run, and everything that is needed to execute it."""
-
-    id: Id
-    directory: PathText
-    experiment: str | None  # the experiment inside the tool
-    organizer: str | None  # the experiment organizer: figure1/pca_swissroll
     tool: Name
     command: Command
+    experiment: str | None = None  # the experiment inside the tool
+    organizer: str | None = None  # the experiment organizer: figure1/pca_swissroll
     registration: PathText | None = None  # the file that describes the tool
     description: str = ""
     tags: list[str] = field(default_factory=list)
     # The parameters that it was handed, as docs/parameters.md has them.
     params: dict[str, Any] = field(default_factory=dict)
     overrides: list[str] = field(default_factory=list)
-    sweep: PathText | None = None  # the sweep's directory
     job: int | None = None  # its number in the sweep
     estimated_runtime: Seconds | None = None
-    timeout: Seconds | None = None
-    grace: Seconds | None = None  # None: 90 s in a SLURM job, else 10 s
-    grace_signal: str = "TERM"  # by which SLURM warns it, so long before its wall time
-    resources: dict[str, Any] = field(default_factory=dict)  # what it asks SLURM for; once submitted, all of it
-    borrowed: dict[str, str] = field(default_factory=dict)  # variables of sbatch's that filled gaps in `resources`
-    max_requeues: int = 0  # how often it may go back into SLURM's queue when it was cut short
-    queued: Queued | None = None
-    job_end: JobEnd | None = None  # of its present attempt
     collect: list[PathText] = field(default_factory=list)  # absolute paths in the tool's checkout
     collect_lock: PathText | None = None  # held while the tool may write there
     apart: Apart | None = None
@@ -249,11 +212,36 @@ class Run:
     stash: Code | None = None
     code: Code | None = None  # the tool's
     environment: Environment | None = None
-    wandb: Wandb = field(default_factory=dict)
+    wandb_timeout: Seconds | None = None  # for which its W&B runs are waited for at its end
     debug: bool = False
+    version: str | None = None  # the ExperimentStash that has made it
+    others: dict[str, Any] = field(default_factory=dict)
 
-    state: State = State.FROZEN
-    created: Time | None = None
+
+@dataclass(frozen=True)
+class Terms:
+    """What an attempt may take, and what SLURM is asked for: a further attempt may have other terms."""
+
+    timeout: Seconds | None = None
+    grace: Seconds | None = None  # None: 90 s in a SLURM job, else 10 s
+    grace_signal: str = "TERM"  # by which SLURM warns it, so long before its wall time
+    resources: dict[str, Any] = field(default_factory=dict)  # what it asks SLURM for; once submitted, all of it
+    borrowed: dict[str, str] = field(default_factory=dict)  # variables of sbatch's that filled gaps in `resources`
+    hidden: list[str] = field(default_factory=list)  # variables of the job's that the tool doesn't get
+    max_requeues: int = 0  # how often it may go back into SLURM's queue when it was cut short
+
+
+@dataclass
+class Attempt:
+    """How an attempt at a run stands, or how it went."""
+
+    number: int
+    state: State
+    terms: Terms = field(default_factory=Terms)
+    queued: Queued | None = None
+    supervisor: Supervisor | None = None
+    process: Process | None = None  # the tool's main one
+    host: str | None = None
     started: Time | None = None
     ended: Time | None = None
     duration: Seconds | None = None
@@ -261,29 +249,60 @@ class Run:
     signal: str | None = None
     reason: str | None = None
     advice: str | None = None  # what to change, and in which file
+    job_end: JobEnd | None = None
     result: float | list[float] | None = None  # the objective's value
     peak_memory: int | None = None
     cpu_time: float | None = None
-    host: str | None = None
-    supervisor: Supervisor | None = None
-    process: Process | None = None  # the tool's main one
     log: FileName = "output.log"
     collected: list[str] = field(default_factory=list)
+    is_stranded: bool = False  # what it wrote into its copy of the code could not all be moved away from there
     # What appeared or changed in the tool's checkout meanwhile and stayed there, relative to the tool's directory.
     wrote: list[str] | None = None  # None: it was not looked at
     deleted: list[str] = field(default_factory=list)  # of what git tracks there
-    attempt: int = 1
-    attempts: list[Attempt] = field(default_factory=list)
+    wandb: WandbRuns = field(default_factory=list)  # what became of its W&B runs
+    wandb_elsewhere: list[PathText] = field(default_factory=list)  # where else than in its directory they were seen
     notes: list[str] = field(default_factory=list)  # what went wrong without changing the outcome
     warnings: list[str] = field(default_factory=list)  # what a person has to look at, though the run has completed
+    others: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Run:
+    """A run: which one it is and where, what it is, how its present attempt stands, and how the earlier ones went.
+
+    ``others``, here and in its parts, is what the record says besides, in words of another version.
+    """
+
+    id: Id
+    directory: PathText
+    spec: Specification
+    attempt: Attempt
+    earlier: list[Attempt] = field(default_factory=list)
+    sweep: PathText | None = None  # the sweep's directory
+    created: Time | None = None
     inode: int | None = None  # of its directory: tells a copy of it from itself
     format: int = FORMAT
-    version: str | None = None  # the ExperimentStash that has made it
-    others: dict[str, Any] = field(default_factory=dict)  # what the record says besides, in words of another version
+    version: str | None = __version__  # the ExperimentStash that has written the record
+    others: dict[str, Any] = field(default_factory=dict)
 
     @property
     def path(self) -> Path:
         return _as_path(self.directory)
+
+    @property
+    def every_attempt(self) -> list[Attempt]:
+        """All attempts, the present one last."""
+        return [*self.earlier, self.attempt]
+
+    @property
+    def wandb_elsewhere(self) -> list[str]:
+        """Where else than in its directory its W&B runs are."""
+        return sorted({folder for each in self.every_attempt for folder in each.wandb_elsewhere})
+
+    @property
+    def apart(self) -> Apart | None:
+        """The copy of the code that is the run's own to use and to remove: none that holds what it could not move."""
+        return None if any(each.is_stranded for each in self.every_attempt) else self.spec.apart
 
 
 # A run's directory is asked for dozens of times: pathlib takes most of the time that this takes.
@@ -314,7 +333,7 @@ def claim(run: Run, *, replace: bool = False) -> None:
     run.inode = os.stat(run.directory).st_ino
     path = os.path.join(run.directory, FILE_NAME)
     try:
-        if run.state.is_final:
+        if run.attempt.state.is_final:
             write_atomically(path, _text(run), replace=replace)
         elif replace:
             write_atomically(_room(run), _roomy(_text(run)))
@@ -357,7 +376,7 @@ def write(run: Run, *, reserve: bool = False) -> None:
     if run.format > FORMAT:
         raise StashError(f"{run.path / FILE_NAME} {of_another_version(run)}.")
     path = os.path.join(run.directory, FILE_NAME)
-    if not run.state.is_final:
+    if not run.attempt.state.is_final:
         text = _text(run)
         _refuse_anothers(run, path)
         write_atomically(path, text)
@@ -410,7 +429,7 @@ def _roomy(text: str) -> str:
 def _write_last(run: Run, path: str, why: OSError) -> None:
     """Write the last record of a run where nothing can be written any more."""
     said = f"{why.strerror} when its end was recorded: what it wrote last may be incomplete"
-    (run.warnings if run.state is State.COMPLETED else run.notes).append(said)
+    (run.attempt.warnings if run.attempt.state is State.COMPLETED else run.attempt.notes).append(said)
     room = _room(run)
     try:
         if isinstance(why, _TakenError):  # and so has the room
@@ -431,9 +450,9 @@ def _overwrite(room: str, run: Run) -> None:
     try:
         content = _text(run).encode()
         if len(content) > os.fstat(descriptor).st_size:
-            run.notes = [note[: _BLOCK // 8] for note in run.notes[-2:]]
-            run.notes.append("other notes, and what was collected, are left out: the disk was full")
-            run.collected = []
+            run.attempt.notes = [note[: _BLOCK // 8] for note in run.attempt.notes[-2:]]
+            run.attempt.notes.append("other notes, and what was collected, are left out: the disk was full")
+            run.attempt.collected = []
             content = _text(run).encode()
         if len(content) > os.fstat(descriptor).st_size:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), room)
@@ -444,13 +463,13 @@ def _overwrite(room: str, run: Run) -> None:
 
 
 def _kept_name(run: Run) -> str:
-    return f"{os.path.basename(run.id)}-{run.attempt}.json"
+    return f"{os.path.basename(run.id)}-{run.attempt.number}.json"
 
 
 def read_ended(directory: Path) -> Run:
     """Return the run recorded in ``directory`` as ``read`` does, with its end if only another place knows of that."""
     run = read(directory)
-    return run if run.state.is_final else _kept_end(run) or run
+    return run if run.attempt.state.is_final else _kept_end(run) or run
 
 
 def _kept_end(run: Run) -> Run | None:
@@ -464,7 +483,7 @@ def _kept_end(run: Run) -> Run | None:
     except ValueError:
         return None
     kept.directory, kept.inode = run.directory, run.inode
-    return kept if (kept.id, kept.created, kept.attempt) == (run.id, run.created, run.attempt) else None
+    return kept if (kept.id, kept.created, kept.attempt.number) == (run.id, run.created, run.attempt.number) else None
 
 
 def record_kept_end(run: Run) -> None:
@@ -477,11 +496,9 @@ def record_kept_end(run: Run) -> None:
 
 def _plain(value: Any) -> dict[str, Any]:
     """Return a record, or a part of one, for JSON; names in a checkout, which may be given after a secret, redacted."""
-    if isinstance(value, Run):
-        return dict(_fields(value))
     if isinstance(value, Code):
         return {name: _redacted(each) if name in _NAMES else each for name, each in vars(value).items()}
-    return dict(vars(value))
+    return dict(_fields(value))
 
 
 _NAMES = ("branch", "omitted", "withheld", "unknown")
@@ -494,33 +511,48 @@ def as_json(found: Run | list[Run]) -> str:
 
 
 def _text(run: Run) -> str:
-    # A line for each key: json's own indentation takes several times as long. And most keys have nothing to tell.
-    lines = [f'  "{name}": {_encoded(name, value)}' for name, value in _fields(run)]
-    return "{\n" + ",\n".join(lines) + "\n}\n"
+    """Return the record of a run as we write it."""
+    run.format, run.version = FORMAT, __version__
+    return f"{_block(run)}\n"
 
 
-def _encoded(name: str, value: Any) -> str:
+def _block(part: Run | Specification | Attempt, indent: str = "") -> str:
+    """Return a part of a record as JSON, a line for each key: json's own indentation takes several times as long."""
+    inner = f"{indent}  "
+    said = _SAID if isinstance(part, Attempt) else ()
+    lines = [
+        f"{inner}{json.dumps(name)}: {_encoded(value, inner, is_said=name in said)}" for name, value in _fields(part)
+    ]
+    return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
+
+
+def _encoded(value: Any, indent: str, *, is_said: bool) -> str:
     kind = type(value)
-    if not value and kind in _NOTHING:
+    if not value and kind in _NOTHING:  # as most keys have
         return _NOTHING[kind]
     if kind is int:
         return str(value)
-    return _ENCODER.encode(_redacted(value) if name in _SAID else value)
+    if kind is Specification or kind is Attempt:
+        return _block(value, indent)
+    if kind is list and type(value[0]) is Attempt:
+        return f"[{', '.join(_block(each, indent) for each in value)}]"
+    return _ENCODER.encode(_redacted(value) if is_said else value)
 
 
 _NOTHING = {type(None): "null", list: "[]", dict: "{}"}
 
 
-def _fields(run: Run) -> Iterator[tuple[str, Any]]:
-    for name, value in vars(run).items():
-        if name != "others":
+def _fields(part: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what a part of a record says, that in words of another version last."""
+    for name, value in vars(part).items():
+        if name != typed.OTHERS:
             yield name, value
-    yield from run.others.items()
+    yield from vars(part).get(typed.OTHERS, {}).items()
 
 
-# What is said in words that may be those of a tool, or of another program. The rest is checked when it is frozen: it
-# must stay as it is, because it is what is executed.
-_SAID = ("reason", "advice", "notes", "warnings", "attempts", "job_end", "wandb", "collected", "wrote")
+# What an attempt says in words that may be those of a tool, or of another program. The rest is checked when it is
+# frozen: it must stay as it is, because it is what is executed.
+_SAID = ("reason", "advice", "notes", "warnings", "job_end", "wandb", "wandb_elsewhere", "collected", "wrote")
 
 
 def _redacted(value: Any) -> Any:
@@ -564,8 +596,9 @@ def _follow(run: Run, earlier: str) -> None:
     if inside.startswith("..") or not f"{run.directory}/".endswith(f"/{inside}/"):
         return
     before, run.sweep = run.sweep, run.directory[: -len(inside) - 1]
-    if run.queued is not None and run.queued.array.startswith(f"{before}/"):
-        run.queued.array = run.sweep + run.queued.array[len(before) :]
+    if run.attempt.queued is not None and run.attempt.queued.array.startswith(f"{before}/"):
+        array = run.sweep + run.attempt.queued.array[len(before) :]
+        run.attempt.queued = replace(run.attempt.queued, array=array)
 
 
 def readable(paths: Iterable[Path]) -> Iterator[Run]:
@@ -646,16 +679,10 @@ def _objective(value: Any, where: str) -> Any:
     return value
 
 
-def _wandb(value: Any, where: str) -> dict[str, Any]:
-    found = dict(_MAPPING(value, where))
-    if "timeout" in found:
-        found["timeout"] = typed.duration(found["timeout"], f"{where}.timeout")
-    if "elsewhere" in found:
-        found["elsewhere"] = _PATHS(found["elsewhere"], f"{where}.elsewhere")
-    if "runs" in found:
-        found["runs"] = _MAPPINGS(found["runs"], f"{where}.runs")
-        for number, each in enumerate(found["runs"]):
-            typed.text(each.get("id"), f"{where}.runs[{number}].id")
+def _wandb_runs(value: Any, where: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = _MAPPINGS(value, where)
+    for number, each in enumerate(found):
+        typed.text(each.get("id"), f"{where}[{number}].id")
     return found
 
 
@@ -676,10 +703,22 @@ _KNOWN = {
     "Name": typed.name,
     "State": _state,
     "Objective": lambda value, where: None if value is None else _objective(value, where),
-    "Wandb": _wandb,
+    "WandbRuns": _wandb_runs,
 }
-_PATHS = typed.checker("list[PathText]", _KNOWN)
-for _kind in (Command, Code, Environment, Process, Supervisor, Queued, JobEnd, Apart, Attempt, Run):
+for _kind in (
+    Command,
+    Code,
+    Environment,
+    Process,
+    Supervisor,
+    Queued,
+    JobEnd,
+    Apart,
+    Specification,
+    Terms,
+    Attempt,
+    Run,
+):
     _KNOWN[_kind.__name__] = typed.builder(_kind, _KNOWN)
 
 
@@ -691,9 +730,9 @@ def supervisor(data: Any) -> Supervisor:
 
 def _build(data: Any) -> Run:
     """Return the run that a record tells of; ValueError where it says what makes no sense."""
+    if isinstance(data, dict) and data.get("format", 1) == 1:
+        from experimentstash.record import format_1  # here, because hardly any record is so old
+
+        data = format_1.as_format_2(data)
     run: Run = _KNOWN["Run"](data, "")
-    run.others = {name: value for name, value in data.items() if name not in _FIELDS}
     return run
-
-
-_FIELDS = frozenset(Run.__annotations__)

@@ -24,14 +24,15 @@ class TransitionError(RuntimeError):
 def submit(run: Run, queued: Queued) -> None:
     """A frozen run is SLURM's to start, by this task; or by this other one, if it is submitted once more."""
     _expect(run, _UNBEGUN, "be submitted")
-    run.state, run.queued = State.QUEUED, queued
+    run.attempt.state, run.attempt.queued = State.QUEUED, queued
 
 
 def begin(run: Run, supervisor: Supervisor) -> None:
     """A run that is frozen or queued is at work, from now on."""
     _expect(run, _UNBEGUN, "begin")
-    run.state, run.started = State.RUNNING, records.now()
-    run.supervisor, run.host = supervisor, supervisor.host
+    attempt = run.attempt
+    attempt.state, attempt.started = State.RUNNING, records.now()
+    attempt.supervisor, attempt.host = supervisor, supervisor.host
 
 
 def end(
@@ -48,52 +49,50 @@ def end(
     ``job_end`` is what is known of the end of its SLURM job, if that is why.
     """
     _expect_end(run, state)
-    run.state, run.reason, run.exit_code, run.signal = state, reason, exit_code, signal
-    run.job_end, run.ended = job_end, records.now()
+    attempt = run.attempt
+    attempt.state, attempt.reason, attempt.exit_code, attempt.signal = state, reason, exit_code, signal
+    attempt.job_end, attempt.ended = job_end, records.now()
 
 
 def end_unseen(run: Run, state: State, reason: str, exit_code: int | None = None, ended: str | None = None) -> None:
     """A run that was open by its record has ended, and nobody saw it: since when is told by ``ended``, if known."""
     _expect_end(run, state)
-    run.state, run.reason, run.ended = state, reason, ended
-    run.exit_code = exit_code if run.exit_code is None else run.exit_code
+    attempt = run.attempt
+    attempt.state, attempt.reason, attempt.ended = state, reason, ended
+    attempt.exit_code = exit_code if attempt.exit_code is None else attempt.exit_code
 
 
 def correct_end(run: Run, state: State, reason: str) -> None:
     """SLURM says why it has ended the job of a run that is over, where that was only supposed."""
-    if not run.state.is_final or run.job_end is None or run.job_end.is_known:
-        raise TransitionError(f"{run.id} ({run.state.value}): nothing about its end was supposed")
-    run.reason = (run.reason or run.job_end.reason).replace(run.job_end.reason, reason)
-    run.state, run.job_end = state, JobEnd(state, reason, is_known=True)
+    attempt, supposed = run.attempt, run.attempt.job_end
+    if not attempt.state.is_final or supposed is None or supposed.is_known:
+        raise TransitionError(f"{run.id} ({attempt.state.value}): nothing about its end was supposed")
+    attempt.reason = (attempt.reason or supposed.reason).replace(supposed.reason, reason)
+    attempt.state, attempt.job_end = state, JobEnd(state, reason, is_known=True)
 
 
 def take_up_again(run: Run) -> str:
     """A run that was given up in the queue is queued after all, because SLURM starts it; return why, which is noted."""
-    if not run.state.is_final or run.started is not None:
-        raise TransitionError(f"{run.id} ({run.state.value}) was not given up while it was queued")
-    why = f"it was taken for {run.state.value} ({run.reason}), but SLURM has started its job"
-    run.state, run.reason, run.exit_code, run.ended = State.QUEUED, None, None, None
-    run.notes.append(why)
+    attempt = run.attempt
+    if not attempt.state.is_final or attempt.started is not None:
+        raise TransitionError(f"{run.id} ({attempt.state.value}) was not given up while it was queued")
+    why = f"it was taken for {attempt.state.value} ({attempt.reason}), but SLURM has started its job"
+    attempt.state, attempt.reason, attempt.exit_code, attempt.ended = State.QUEUED, None, None, None
+    attempt.notes.append(why)
     return why
 
 
 def open_next_attempt(run: Run, state: State) -> None:
-    """A run that is over is ready for its next attempt: frozen, or queued; all of the last one is kept."""
+    """A run that is over is ready for its next attempt, frozen or queued, on the terms of the last one."""
     _expect(run, [each for each in State if each.is_final and each is not State.COMPLETED], "have another attempt")
     if state not in _UNBEGUN:
         raise TransitionError(f"{run.id}: no attempt begins {state.value}")
-    last = {name: getattr(run, name) for name in _OF_AN_ATTEMPT}
-    run.attempts.append(Attempt(number=run.attempt, **last))
-    run.attempt += 1
-    unbegun = Run(run.id, run.directory, None, None, run.tool, run.command)
-    for name in _OF_AN_ATTEMPT:
-        setattr(run, name, getattr(unbegun, name))
-    run.process = None
-    run.log = f"output.{run.attempt}.log"
-    run.state = state
-
-
-_OF_AN_ATTEMPT = tuple(name for name in Attempt.__annotations__ if name != "number")
+    last = run.attempt
+    run.earlier.append(last)
+    number = last.number + 1
+    run.attempt = Attempt(number, state, last.terms, supervisor=last.supervisor, log=f"output.{number}.log")
+    if state is State.QUEUED:
+        run.attempt.queued = last.queued
 
 
 def _expect_end(run: Run, state: State) -> None:
@@ -103,5 +102,5 @@ def _expect_end(run: Run, state: State) -> None:
 
 
 def _expect(run: Run, states: Collection[State], what: str) -> None:
-    if run.state not in states:
-        raise TransitionError(f"{run.id}: a run that is {run.state.value} can't {what}")
+    if run.attempt.state not in states:
+        raise TransitionError(f"{run.id}: a run that is {run.attempt.state.value} can't {what}")

@@ -22,7 +22,7 @@ from experimentstash.execute.children import KILL_PATIENCE
 from experimentstash.execute.execution import GRACE_HERE, GRACE_IN_JOB, Execution
 from experimentstash.record import attempts, job_array, records
 from experimentstash.record.job_array import Job
-from experimentstash.record.records import Run, State
+from experimentstash.record.records import Run, State, Supervisor
 from experimentstash.runs.runs import is_local, is_supervised_by, job_of, look, unknowable
 from experimentstash.stash.layout import Stash
 
@@ -102,23 +102,29 @@ class _Asking:
                 now.append(records.read_ended(run.path))
             except (StashError, OSError) as error:
                 self.lost[run.id] = str(error)
-        self._withdraw([run for run in now if run.state is State.QUEUED])
-        at_work = [run for run in now if run.state in (State.FROZEN, State.RUNNING)]
+        self._withdraw([run for run in now if run.attempt.state is State.QUEUED])
+        at_work = [run for run in now if run.attempt.state in (State.FROZEN, State.RUNNING)]
         in_jobs = [run for run in at_work if self._is_reached_by_scheduler(run)]
         self._tell_jobs(in_jobs)
         for run in at_work:
             if run not in in_jobs:
                 self._tell_supervisor(run)
-        return [run for run in now if run.id in self.refusals and not records.read_ended(run.path).state.is_final]
+        return [
+            run for run in now if run.id in self.refusals and not records.read_ended(run.path).attempt.state.is_final
+        ]
 
     def _is_alone(self, run: Run) -> bool:
         """Tell whether nobody but runs that are meant too hears of it if its supervisor is told to end."""
-        return run.state is not State.QUEUED and job_of(run) is None and (run.sweep is None or self._whole_sweeps)
+        return (
+            run.attempt.state is not State.QUEUED and job_of(run) is None and (run.sweep is None or self._whole_sweeps)
+        )
 
     def _is_reached_by_scheduler(self, run: Run) -> bool:
         """Tell whether the supervisor is told by a scheduler: it is a job's own, or elsewhere."""
-        is_own = run.queued is not None or (run.supervisor is not None and run.supervisor.slurm_step)
-        return job_of(run) is not None and run.state is State.RUNNING and (is_own or not is_local(run))
+        is_own = run.attempt.queued is not None or (
+            run.attempt.supervisor is not None and run.attempt.supervisor.slurm_step
+        )
+        return job_of(run) is not None and run.attempt.state is State.RUNNING and (is_own or not is_local(run))
 
     def _withdraw(self, queued: Sequence[Run]) -> None:
         """Take runs back from their schedulers; a job that several share goes with the last of them."""
@@ -156,9 +162,9 @@ class _Asking:
     def _without_strangers(self, scheduler: Scheduler, together: Sequence[Run], where: str | None) -> list[Run]:
         """Return the runs whose jobs are theirs, or no longer known; of the others it is said."""
         scripts = {
-            job.id: job_array.script_of(Path(run.queued.array))
+            job.id: job_array.script_of(Path(run.attempt.queued.array))
             for run in together
-            if run.queued is not None and (job := job_of(run)) is not None
+            if run.attempt.queued is not None and (job := job_of(run)) is not None
         }
         strangers = scheduler.strangers(scripts, where) if scripts else {}
         kept = []
@@ -175,7 +181,7 @@ class _Asking:
         by_way: dict[tuple[str, str | None, str], list[tuple[Run, Job]]] = {}
         for run in running:
             job = job_of(run)
-            assert run.supervisor is not None and job is not None
+            assert run.attempt.supervisor is not None and job is not None
             status = self._queries.ask(job)
             if status is not None and status.is_suspended:
                 title, end = schedulers.of(job).title, schedulers.of(job).command_to_end([job.id])
@@ -190,8 +196,8 @@ class _Asking:
             except StashError as error:
                 self._refuse([run], error)
                 continue
-            if run.queued is None:
-                way = "step" if run.supervisor.slurm_step else "foreign"
+            if run.attempt.queued is None:
+                way = "step" if run.attempt.supervisor.slurm_step else "foreign"
             by_way.setdefault((job.scheduler, job.cluster, way), []).append((run, job))
         for (_, _, way), pairs in by_way.items():
             scheduler, together = schedulers.of(pairs[0][1]), [run for run, _ in pairs]
@@ -209,7 +215,7 @@ class _Asking:
                 self.asked |= {run.id for run in together}
 
     def _tell_supervisor(self, run: Run) -> None:
-        supervisor = run.supervisor
+        supervisor = run.attempt.supervisor
         if supervisor is None or not is_local(run):
             where = f"runs on {supervisor.host}: cancel it from there" if supervisor else "has no supervisor"
             self.unreachable[run.id] = f"{run.id} {where}"
@@ -222,7 +228,7 @@ class _Asking:
         self.asked.add(run.id)
         if not self._is_alone(run) and not self._whole_sweeps:
             procfs.send(process, signal.SIGCONT)  # it looks then which of its runs are to end
-            if run.state is State.FROZEN:
+            if run.attempt.state is State.FROZEN:
                 self._close([run], BEFORE_ITS_TURN)
         elif process not in self._told:
             self._told[process] = procfs.send(process, signal.SIGTERM)
@@ -233,7 +239,7 @@ class _Asking:
         for run in marked:
             self.asked.add(run.id)
             current = records.read_ended(run.path)
-            if current.state in (State.QUEUED, State.FROZEN):
+            if current.attempt.state in (State.QUEUED, State.FROZEN):
                 Execution(current).give_up(State.CANCELLED, reason, EXIT_INTERRUPTED)
 
     def _refuse(self, together: Sequence[Run], why: object) -> None:
@@ -248,19 +254,20 @@ def _is_to_go_on(directory: Path, beside: Run) -> bool:
         run = records.read_ended(directory)
     except StashError:
         return True
-    if run.state is State.QUEUED and run.queued != beside.queued:  # it was submitted once more since
+    attempt = run.attempt
+    if attempt.state is State.QUEUED and attempt.queued != beside.attempt.queued:  # it was submitted once more since
         return False
-    return not run.state.is_final and not (run.state is State.QUEUED and attempts.is_cancelled(run))
+    return not attempt.state.is_final and not (attempt.state is State.QUEUED and attempts.is_cancelled(run))
 
 
 def _wait(asked: Sequence[Run], report: _Report, stash: Stash) -> list[str]:
     """Wait for runs that this machine can see end; return what is to be said of those that take too long."""
-    now = [(run.state, records.read_ended(run.path)) for run in asked]
+    now = [(run.attempt.state, records.read_ended(run.path)) for run in asked]
     # However fast one is that was at work, it is said that it was asked.
-    told = [run for before, run in now if (before is State.RUNNING or not run.state.is_final) and is_local(run)]
+    told = [run for before, run in now if (before is State.RUNNING or not run.attempt.state.is_final) and is_local(run)]
     if not told:
         return []
-    waiting = [run for run in told if not run.state.is_final]
+    waiting = [run for run in told if not run.attempt.state.is_final]
     longest = max(map(_grace, told))
     patience = longest + KILL_PATIENCE + _CLOSING_PATIENCE
     report(
@@ -275,22 +282,27 @@ def _wait(asked: Sequence[Run], report: _Report, stash: Stash) -> list[str]:
         began = time.monotonic()
         queries = JobQueries()
         gone = {run.id for run in waiting if job_of(run) is None and not _is_watched(run)}
-        waiting = [run for run in waiting if not look(stash, run.path, queries).state.is_final]
+        waiting = [run for run in waiting if not look(stash, run.path, queries).attempt.state.is_final]
         stuck += [run for run in waiting if run.id in gone]
         waiting = [run for run in waiting if run.id not in gone]
         # Where each look has to ask a scheduler, the looks shall not be all that it is busy with.
         interval = max(_INTERVAL, 2 * (time.monotonic() - began))
     return [
-        f"{run.id} has been asked to stop, but has not ended within {describe(patience)}; its supervisor is process"
-        f" {run.supervisor.pid if run.supervisor else '?'} on {run.supervisor.host if run.supervisor else '?'}"
+        f"{run.id} has been asked to stop, but has not ended within {describe(patience)}; its supervisor is"
+        f" {_whereabouts(run.attempt.supervisor)}"
         for run in waiting
     ] + [f"{run.id} has ended, but its record can't be closed" for run in stuck]
 
 
+def _whereabouts(supervisor: Supervisor | None) -> str:
+    return "unknown" if supervisor is None else f"process {supervisor.pid} on {supervisor.host}"
+
+
 def _is_watched(run: Run) -> bool:
-    supervisor = run.supervisor
+    supervisor = run.attempt.supervisor
     return supervisor is not None and procfs.is_alive(Identity(supervisor.pid, supervisor.start_time))
 
 
 def _grace(run: Run) -> float:
-    return run.grace if run.grace is not None else (GRACE_IN_JOB if job_of(run) is not None else GRACE_HERE)
+    grace = run.attempt.terms.grace
+    return grace if grace is not None else (GRACE_IN_JOB if job_of(run) is not None else GRACE_HERE)

@@ -114,8 +114,8 @@ def look(stash: Stash, directory: Path, queries: JobQueries | None = None) -> Ru
     Whoever looks at many runs gives all of them the same ``queries``.
     """
     run = records.read(directory)
-    if run.state.is_final and run.state.is_known:
-        if run.job_end is None or run.job_end.is_known or run.format > records.FORMAT:
+    if run.attempt.state.is_final and run.attempt.state.is_known:
+        if run.attempt.job_end is None or run.attempt.job_end.is_known or run.format > records.FORMAT:
             return run
         try:
             return _put_right(stash, run, queries or JobQueries())
@@ -123,13 +123,13 @@ def look(stash: Stash, directory: Path, queries: JobQueries | None = None) -> Ru
             say(f"the record of {run.id} can't be put right: {error}")
             return run
     if (why := unknowable(run)) is not None:
-        run.warnings.append(why)  # said, and never written
+        run.attempt.warnings.append(why)  # said, and never written
         return run
     ended = records.read_ended(directory)
-    if ended.state.is_final:
+    if ended.attempt.state.is_final:
         with contextlib.suppress(OSError, StashError), _reconciling(stash):
             current = records.read(directory)
-            if not current.state.is_final and current.attempt == ended.attempt:
+            if not current.attempt.state.is_final and current.attempt.number == ended.attempt.number:
                 records.record_kept_end(ended)
         return ended
     asked = queries or JobQueries()
@@ -171,19 +171,19 @@ def reconcile(stash: Stash, run: Run, queries: JobQueries | None = None) -> Run:
     with _reconciling(stash):
         # Read after the scheduler was asked: what that says has ended has also written its record by now.
         run = records.read(run.path)
-        if run.state.is_final or not _is_abandoned(run, queries):
+        if run.attempt.state.is_final or not _is_abandoned(run, queries):
             return run
         _end_leftovers(run)
         job = job_of(run)
-        was_queued = run.state is State.QUEUED
+        was_queued = run.attempt.state is State.QUEUED
         state, reason = _true_state(run, job, queries.ask(job) if job else None)
         transitions.end_unseen(run, state, reason, _EXIT_KILLED, _last_sign_of_life(run))
         if not was_queued:
-            run.notes.append(f"closed at {records.now()} because its supervisor was gone")
+            run.attempt.notes.append(f"closed at {records.now()} because its supervisor was gone")
         recover_copy(run)
         records.write(run)
         close_copy(run)
-        find_wandb(run, 0, 0.0 if run.started is None else records.moment(run.started))
+        find_wandb(run, 0, 0.0 if run.attempt.started is None else records.moment(run.attempt.started))
         finish_wandb(run)
         return run
 
@@ -196,26 +196,29 @@ def _put_right(stash: Stash, run: Run, queries: JobQueries) -> Run:
         return run
     with _reconciling(stash):
         run = records.read(run.path)
-        if not run.state.is_final or run.job_end is None or run.job_end.is_known:
+        if not run.attempt.state.is_final or run.attempt.job_end is None or run.attempt.job_end.is_known:
             return run
         if status in (GONE, LEFT):
-            transitions.correct_end(run, run.state, f"{run.job_end.reason}, and no longer knows")
+            transitions.correct_end(run, run.attempt.state, f"{run.attempt.job_end.reason}, and no longer knows")
         elif status.state in (State.COMPLETED, State.FAILED, State.LOST):  # it ended by itself, before it was ended
-            transitions.correct_end(run, run.state, run.job_end.reason)
+            transitions.correct_end(run, run.attempt.state, run.attempt.job_end.reason)
         else:
-            transitions.correct_end(run, status.state, f"{run.job_end.reason}; {_says(job, status)}")
+            transitions.correct_end(run, status.state, f"{run.attempt.job_end.reason}; {_says(job, status)}")
         records.write(run)
         return run
 
 
 def may_go_back(run: Run, queries: JobQueries) -> bool:
     """Tell whether a run whose job has cut it short may be just about to go back into the queue."""
-    if not attempts.was_cut_short(run) or run.resume is None or run.max_requeues == 0:
+    if not attempts.was_cut_short(run) or run.spec.resume is None or run.attempt.terms.max_requeues == 0:
         return False
     job = job_of(run)
     status = queries.ask(job) if job is not None else None
     if status is None:  # while the scheduler doesn't answer, the job may ask it for a while whether it may go back
-        return run.job_end is not None and time.time() - records.moment(run.ended or records.now()) < attempts.ASKING_ON
+        return (
+            run.attempt.job_end is not None
+            and time.time() - records.moment(run.attempt.ended or records.now()) < attempts.ASKING_ON
+        )
     return status.state is None
 
 
@@ -226,11 +229,11 @@ def is_of_sweep(run: Run, sweep: Path) -> bool:
 
 def job_of(run: Run) -> Job | None:
     """Return the job of a scheduler's that a run is, was or will be executed in; None if there is none, or not yet."""
-    if run.state is State.QUEUED and run.queued is not None:
-        path = Path(run.queued.array)
+    if run.attempt.state is State.QUEUED and run.attempt.queued is not None:
+        path = Path(run.attempt.queued.array)
         array = job_array.submitted(path) if job_array.is_of(run, path) else None
-        return None if array is None else Job(f"{array.id}_{run.queued.task}", array.cluster)
-    supervisor = run.supervisor
+        return None if array is None else Job(f"{array.id}_{run.attempt.queued.task}", array.cluster)
+    supervisor = run.attempt.supervisor
     if supervisor is None or supervisor.slurm_job is None:
         return None
     return Job(supervisor.slurm_job, supervisor.slurm_cluster)
@@ -238,7 +241,7 @@ def job_of(run: Run) -> Job | None:
 
 def why_waiting(shown: Sequence[Run]) -> dict[str, str]:
     """Return why schedulers let runs wait, by their ids, as far as they say so."""
-    jobs = {run.id: job_of(run) for run in shown if run.state in (State.QUEUED, State.RUNNING)}
+    jobs = {run.id: job_of(run) for run in shown if run.attempt.state in (State.QUEUED, State.RUNNING)}
     asked = [job for job in jobs.values() if job is not None]
     found: dict[Job, str] = {}
     for name in dict.fromkeys(job.scheduler for job in asked):
@@ -248,7 +251,7 @@ def why_waiting(shown: Sequence[Run]) -> dict[str, str]:
 
 def is_local(run: Run) -> bool:
     """Tell whether the supervisor of a run is, or was, a process of this machine since its last start."""
-    supervisor = run.supervisor
+    supervisor = run.attempt.supervisor
     return supervisor is not None and (supervisor.host, supervisor.boot_id) == (procfs.hostname(), procfs.boot_id())
 
 
@@ -268,11 +271,11 @@ def _is_one_of_us(pid: int) -> bool:
 
 def _is_abandoned(run: Run, queries: JobQueries) -> bool:
     """Tell whether nobody watches over a run that isn't over. While a scheduler doesn't answer, its jobs are not."""
-    supervisor = run.supervisor
+    supervisor = run.attempt.supervisor
     if supervisor is None:
         return False
     job = job_of(run)
-    if run.state is State.QUEUED and run.queued is not None and job is not None:
+    if run.attempt.state is State.QUEUED and run.attempt.queued is not None and job is not None:
         return _has_left_the_queue(run, job, queries)
     is_here = supervisor.host == procfs.hostname()
     if is_local(run) and procfs.is_alive(Identity(supervisor.pid, supervisor.start_time)):
@@ -283,7 +286,7 @@ def _is_abandoned(run: Run, queries: JobQueries) -> bool:
     if status is not None and status is not GONE:
         # Its own job ends with its supervisor, in a moment, unless it is started again: then that is for the job to
         # say. One that somebody else has submitted may have more to do.
-        is_own = run.queued is not None or not is_here
+        is_own = run.attempt.queued is not None or not is_here
         return status.state is not None or (not is_own and not status.is_waiting)
     if is_local(run):
         return True
@@ -309,34 +312,36 @@ def _has_left_the_queue(run: Run, job: Job, queries: JobQueries) -> bool:
 
 
 def _array(run: Run) -> Path:
-    assert run.queued is not None
-    return Path(run.queued.array)
+    assert run.attempt.queued is not None
+    return Path(run.attempt.queued.array)
 
 
 def _end_leftovers(run: Run) -> None:
     """Wait for what a dead supervisor's tool has been told to do, for its grace at most; then kill it."""
-    if run.supervisor is None or not is_local(run) or run.state is State.QUEUED:
+    if run.attempt.supervisor is None or not is_local(run) or run.attempt.state is State.QUEUED:
         return
     marker = marker_of(run)
-    recorded = Path(run.command.environment.get(MARKER, run.directory))
+    recorded = Path(run.spec.command.environment.get(MARKER, run.directory))
     if (recorded / FILE_NAME).exists() and not recorded.samefile(run.path):  # the processes are another run's
         return
-    _wait_for_keeper(run, run.supervisor)
-    deadline = time.monotonic() + (GRACE_HERE if run.grace is None else run.grace)
+    _wait_for_keeper(run, run.attempt.supervisor)
+    deadline = time.monotonic() + (GRACE_HERE if run.attempt.terms.grace is None else run.attempt.terms.grace)
     main = set()
-    if run.process is not None:
-        entries = procfs.environment(run.process.pid)
+    if run.attempt.process is not None:
+        entries = procfs.environment(run.attempt.process.pid)
         if entries is None or os.fsencode(marker) in entries:  # whatever a record says: no other process is ended
-            main = {Identity(run.process.pid, run.process.start_time)}
+            main = {Identity(run.attempt.process.pid, run.attempt.process.start_time)}
     # A tool that is just being started shows whose it is only once its program is executed.
-    settled = time.monotonic() + (_STARTING if run.state is State.RUNNING and run.process is None else 0.0)
+    settled = time.monotonic() + (
+        _STARTING if run.attempt.state is State.RUNNING and run.attempt.process is None else 0.0
+    )
     while not (members := _living(marker, main)) and time.monotonic() < settled:
         time.sleep(_LOOK_INTERVAL)
     if members:
         say(f"the supervisor of {run.id} is gone; ending the {len(members)} processes it left …")
         for member in members:
             # The kernel has told the main process already; what it started in sessions of their own knows nothing yet.
-            if run.process is None or member.pid != run.process.pid:
+            if run.attempt.process is None or member.pid != run.attempt.process.pid:
                 procfs.send(member, signal.SIGTERM)
             procfs.send(member, signal.SIGCONT)  # stopped by Ctrl-Z, it couldn't even end
     while members:
@@ -344,7 +349,7 @@ def _end_leftovers(run: Run) -> None:
             for member in members:
                 procfs.send(member, signal.SIGKILL)
         if time.monotonic() > deadline + KILL_PATIENCE:
-            run.notes.append(f"{len(members)} processes of the tool survive SIGKILL (a dead file system?)")
+            run.attempt.notes.append(f"{len(members)} processes of the tool survive SIGKILL (a dead file system?)")
             return
         time.sleep(_LOOK_INTERVAL)
         members = _living(marker, members | main)
@@ -352,7 +357,7 @@ def _end_leftovers(run: Run) -> None:
 
 def _wait_for_keeper(run: Run, supervisor: Supervisor) -> None:
     """Wait until the keeper of a dead supervisor has ended what that left, hidden processes among it."""
-    grace = GRACE_HERE if run.grace is None else run.grace
+    grace = GRACE_HERE if run.attempt.terms.grace is None else run.attempt.terms.grace
     patience = time.monotonic() + grace + 2 * KILL_PATIENCE
     has_said = False
     keeper = supervisor.keeper
@@ -379,22 +384,22 @@ def _living(marker: str, known: set[Identity]) -> set[Identity]:
 
 def unknowable(run: Run) -> str | None:
     """Return why nothing can be known from here of a run that isn't over by its record, and is left as it is."""
-    if run.format > records.FORMAT or not run.state.is_known:
+    if run.format > records.FORMAT or not run.attempt.state.is_known:
         return f"its record {records.of_another_version(run)}"
-    if run.inode is None or run.supervisor is None:
+    if run.inode is None or run.attempt.supervisor is None:
         return None
     try:
         if os.stat(run.path).st_ino == run.inode:
             return None
     except OSError:
         return None
-    recorded, host = run.command.environment.get(MARKER), run.supervisor.host
+    recorded, host = run.spec.command.environment.get(MARKER), run.attempt.supervisor.host
     where = f" in {recorded}" if recorded not in (None, run.directory) else ""
     if is_local(run) and recorded is not None and not (Path(recorded) / FILE_NAME).exists():
         return None  # moved to another disk of this machine, which knows of its supervisor
     return (
-        f"this is a copy of a run that was {run.state.value} on {host}{where}: what has become of it can't be known"
-        " from here"
+        f"this is a copy of a run that was {run.attempt.state.value} on {host}{where}: what has become of it can't be"
+        " known from here"
     )
 
 
@@ -404,13 +409,13 @@ def _says(job: Job, status: JobStatus) -> str:
 
 
 def _true_state(run: Run, job: Job | None, status: JobStatus | None) -> tuple[State, str]:
-    asked = f"{run.reason}; " if run.reason else ""
-    if run.state is State.QUEUED and attempts.is_cancelled(run):
+    asked = f"{run.attempt.reason}; " if run.attempt.reason else ""
+    if run.attempt.state is State.QUEUED and attempts.is_cancelled(run):
         return State.CANCELLED, attempts.WHILE_QUEUED
-    if run.state is State.QUEUED and job is not None and status is not None:
+    if run.attempt.state is State.QUEUED and job is not None and status is not None:
         scheduler = schedulers.of(job)
         its_job = f"its {scheduler.title} job"
-        output = None if run.queued is None else scheduler.output_of(Path(run.queued.array), job)
+        output = None if run.attempt.queued is None else scheduler.output_of(Path(run.attempt.queued.array), job)
         has_begun = output is not None and output.exists()
         if status is LEFT and not has_begun:
             return State.CANCELLED, f"{its_job} was cancelled while it was queued"
@@ -429,15 +434,15 @@ def _true_state(run: Run, job: Job | None, status: JobStatus | None) -> tuple[St
         status = None
     if job is not None and status is not None and status.state not in (None, State.COMPLETED, State.FAILED):
         return status.state, f"{asked}{_says(job, status)}"
-    if run.state in (State.FROZEN, State.QUEUED):
+    if run.attempt.state in (State.FROZEN, State.QUEUED):
         return State.LOST, "whoever was to start it has gone before it started; run it again"
     if asked:
-        state = State.CANCELLED if run.job_end is None else run.job_end.state
+        state = State.CANCELLED if run.attempt.job_end is None else run.attempt.job_end.state
         return state, f"{asked}its supervisor was killed before the tool had ended"
-    assert run.supervisor is not None
-    where = f"process {run.supervisor.pid} on {run.supervisor.host}"
-    kept = "; the log holds what the tool wrote until then" if os.path.lexists(run.path / run.log) else ""
-    restarted = run.supervisor.host == procfs.hostname() and not is_local(run)
+    assert run.attempt.supervisor is not None
+    where = f"process {run.attempt.supervisor.pid} on {run.attempt.supervisor.host}"
+    kept = "; the log holds what the tool wrote until then" if os.path.lexists(run.path / run.attempt.log) else ""
+    restarted = run.attempt.supervisor.host == procfs.hostname() and not is_local(run)
     how = "the machine was restarted" if restarted else "it was killed, or its machine went down"
     return State.LOST, f"its supervisor ({where}) left no word: {how}{kept}"
 
@@ -467,7 +472,7 @@ def _see(output: Path | None) -> str:
 def _last_sign_of_life(run: Run) -> str:
     """Return when the run last wrote something, as the time of its end."""
     moments = []
-    for name in (run.log, SUPERVISOR_LOG):
+    for name in (run.attempt.log, SUPERVISOR_LOG):
         with contextlib.suppress(OSError):
             moments.append((run.path / name).stat().st_mtime)
     return records.as_text(max(moments)) if moments else records.now()

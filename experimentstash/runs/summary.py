@@ -41,22 +41,27 @@ _MARKS = {State.COMPLETED: "✓", State.FROZEN: "·", State.QUEUED: "·", State.
 
 def ending_line(stash: Stash, run: Run, paper: Paper = PLAIN) -> str:
     """Say how a run ended, why, what to do, and where its log is."""
-    took = f" in {describe(run.duration)}" if run.duration is not None else ""
+    took = f" in {describe(run.attempt.duration)}" if run.attempt.duration is not None else ""
     lines = [f"{marked_state(run, paper)}{took}  {stash.relative(run.path)}"]
     lines += outcome_lines(run)
-    if run.state is not State.COMPLETED:
+    if run.attempt.state is not State.COMPLETED:
         lines += [f"  log: {log}"] if (log := log_of(stash, run)) else []
     return "\n".join([*lines, *remarks(run)])
 
 
 def outcome_lines(run: Run) -> list[str]:
     """Return why a run ended as it did, and what to do."""
-    return [tame(f"  {part}") for part in (run.reason, run.advice and f"→ {run.advice}") if part]
+    return [
+        tame(f"  {part}") for part in (run.attempt.reason, run.attempt.advice and f"→ {run.attempt.advice}") if part
+    ]
 
 
 def remarks(run: Run) -> list[str]:
     """Return what else there is to be said of a run, its warnings first."""
-    warnings, notes = (f"  warning: {each}" for each in run.warnings), (f"  note: {each}" for each in run.notes)
+    warnings, notes = (
+        (f"  warning: {each}" for each in run.attempt.warnings),
+        (f"  note: {each}" for each in run.attempt.notes),
+    )
     return list(map(tame, (*warnings, *notes)))
 
 
@@ -70,7 +75,7 @@ def sweep_table(
     """
     shown = runs
     if most is not None and len(runs) > most:
-        shown = [run for run in runs if run.state not in _MARKS or run.warnings][:most]
+        shown = [run for run in runs if run.attempt.state not in _MARKS or run.attempt.warnings][:most]
     columns = [_RUN, _EXPERIMENT, _STATE, Column("result", rank=1), Column("time", rank=2), _path("log")]
     rows = [
         (run.id, named, _cell_in_sweep(run), result(run), _took(run), log_of(stash, run) or "-")
@@ -82,7 +87,7 @@ def sweep_table(
 
 def log_of(stash: Stash, run: Run) -> str | None:
     """Return the path of a run's log as it is shown; None as long as there is none."""
-    path = run.path / run.log
+    path = run.path / run.attempt.log
     return stash.relative(path) if os.path.lexists(path) else None
 
 
@@ -91,7 +96,7 @@ def counts(runs: Sequence[Run], paper: Paper = PLAIN, unbegun: int = 0) -> str:
 
     Those that were frozen and then not started any more count as what they are, like those that were not yet frozen.
     """
-    found = Counter(run.state for run in runs if not _was_called_off(run))
+    found = Counter(run.attempt.state for run in runs if not _was_called_off(run))
     others = [state for state in found if not state.is_known]
     each = [
         paper.paint(f"{found[state]} {words(state)}", style_of(state)) for state in (*State, *others) if found[state]
@@ -106,8 +111,8 @@ _NOT_STARTED = "not started"
 
 def _was_called_off(run: Run) -> bool:
     """Tell whether a run was cancelled before its tool has ever begun."""
-    has_begun = run.started or any(attempt.started for attempt in run.attempts)
-    return run.state is State.CANCELLED and not has_begun
+    has_begun = any(attempt.started for attempt in run.every_attempt)
+    return run.attempt.state is State.CANCELLED and not has_begun
 
 
 def _cell_in_sweep(run: Run) -> Styled:
@@ -128,7 +133,7 @@ def runs_table(stash: Stash, runs: Sequence[Run], paper: Paper = PLAIN) -> str:
         _path("directory"),
     ]
     rows = [
-        (run.id, state_cell(run), named, run.tool, result(run), _when(run), _took(run), stash.relative(run.path))
+        (run.id, state_cell(run), named, run.spec.tool, result(run), _when(run), _took(run), stash.relative(run.path))
         for run, named in zip(runs, _titles(runs, paper), strict=True)
     ]
     return "\n".join([tables.draw(columns, rows, paper), *_warnings(runs, paper)])
@@ -145,7 +150,7 @@ def _path(heading: str) -> Column:
 def _warnings(runs: Sequence[Run], paper: Paper) -> list[str]:
     """Return the lines below a table that say what is to be looked at in it."""
     most = _SHOWN if paper.width is None else _SHOWN_AT_TERMINAL
-    lines = [tame(f"! {run.id}: {warning}") for run in runs for warning in run.warnings]
+    lines = [tame(f"! {run.id}: {warning}") for run in runs for warning in run.attempt.warnings]
     hidden = len(lines) - most
     if hidden > 0:
         lines[most:] = [f"! and {hidden} more warnings; experimentstash show RUN"]
@@ -165,7 +170,7 @@ def waiting_lines(why: Mapping[str, str], paper: Paper = PLAIN) -> list[str]:
 
 def with_warnings(runs: Sequence[Run]) -> str | None:
     """Return the line that a sweep ends with if some of its runs have warnings."""
-    found = [run.id for run in runs if run.warnings]
+    found = [run.id for run in runs if run.attempt.warnings]
     if not found:
         return None
     named = ", ".join(found[:_NAMED]) + (" …" if len(found) > _NAMED else "")
@@ -178,7 +183,7 @@ def resources_table(runs: Sequence[Run], paper: Paper = PLAIN) -> str:
         (
             title(run),
             describe(seconds) if (seconds := _time(run)) is not None else "-",
-            *(str(run.resources.get(name, "-")) for name in ("cpus", "gpus", "mem", "partition")),
+            *(str(run.attempt.terms.resources.get(name, "-")) for name in ("cpus", "gpus", "mem", "partition")),
         )
         for run in runs[:_SHOWN]
     ]
@@ -189,7 +194,10 @@ def resources_table(runs: Sequence[Run], paper: Paper = PLAIN) -> str:
         lines.append(f"… and {len(runs) - _SHOWN} more")
     hours = [(_time(run) or 0.0) / 3600 for run in runs]
     cpus = sum(each * _number(run, "cpus", 1) * _number(run, "nodes", 1) for each, run in zip(hours, runs, strict=True))
-    gpus = sum(each * asked(run.resources) * _number(run, "nodes", 1) for each, run in zip(hours, runs, strict=True))
+    gpus = sum(
+        each * asked(run.attempt.terms.resources) * _number(run, "nodes", 1)
+        for each, run in zip(hours, runs, strict=True)
+    )
     unknown = sum(_time(run) is None for run in runs)
     total = f"{count(len(runs))}: {cpus:,.1f} CPU-hours, {gpus:,.1f} GPU-hours"
     return "\n".join([*lines, total + (f", without {unknown} that give no estimated_runtime" if unknown else "")])
@@ -197,12 +205,12 @@ def resources_table(runs: Sequence[Run], paper: Paper = PLAIN) -> str:
 
 def _time(run: Run) -> float | None:
     """Return the seconds that a run asks for: the wall time, else what it is expected to take."""
-    limit = run.resources.get("time")
-    return run.estimated_runtime if limit is None else parse(str(limit), "resources.time")
+    limit = run.attempt.terms.resources.get("time")
+    return run.spec.estimated_runtime if limit is None else parse(str(limit), "resources.time")
 
 
 def _number(run: Run, name: str, default: int) -> int:
-    return int(run.resources.get(name, default))
+    return int(run.attempt.terms.resources.get(name, default))
 
 
 def count(number: int) -> str:
@@ -224,8 +232,8 @@ def _titles(runs: Sequence[Run], paper: Paper) -> list[str]:
 
 def title(run: Run, shared: Container[str] = ()) -> str:
     """Return what tells a run from the others of its sweep: its experiment and its own overrides, not the shared."""
-    own = [each for each in run.overrides if not each.startswith(_NOT_TELLING) and each not in shared]
-    return " ".join([run.organizer or run.tool, *own])
+    own = [each for each in run.spec.overrides if not each.startswith(_NOT_TELLING) and each not in shared]
+    return " ".join([run.spec.organizer or run.spec.tool, *own])
 
 
 def marked_state(run: Run, paper: Paper = PLAIN) -> str:
@@ -235,8 +243,11 @@ def marked_state(run: Run, paper: Paper = PLAIN) -> str:
 
 def state_cell(run: Run) -> Styled:
     """Return a run's marked state as a cell of a table."""
-    mark = _MARKS.get(run.state, "✗" if run.state.is_known else "?")
-    return Styled(f"{mark} {words(run.state)}{' !' if run.warnings else ''}", style_of(run.state, run.warnings))
+    mark = _MARKS.get(run.attempt.state, "✗" if run.attempt.state.is_known else "?")
+    return Styled(
+        f"{mark} {words(run.attempt.state)}{' !' if run.attempt.warnings else ''}",
+        style_of(run.attempt.state, run.attempt.warnings),
+    )
 
 
 def style_of(state: State, warnings: Sequence[str] = ()) -> Style | None:
@@ -247,21 +258,21 @@ def style_of(state: State, warnings: Sequence[str] = ()) -> Style | None:
 
 def result(run: Run) -> str:
     """Return the value of a run's objective, or values; nothing if it has none."""
-    numbers = run.result if isinstance(run.result, list) else [run.result]
+    numbers = run.attempt.result if isinstance(run.attempt.result, list) else [run.attempt.result]
     return ", ".join(f"{number:.6g}" for number in numbers if number is not None)
 
 
 def _took(run: Run) -> str:
-    if run.duration is not None:
-        return describe(run.duration)
-    if run.state is State.RUNNING and run.started is not None:
-        since = datetime.datetime.now().astimezone() - datetime.datetime.fromisoformat(run.started)
+    if run.attempt.duration is not None:
+        return describe(run.attempt.duration)
+    if run.attempt.state is State.RUNNING and run.attempt.started is not None:
+        since = datetime.datetime.now().astimezone() - datetime.datetime.fromisoformat(run.attempt.started)
         return describe(since.total_seconds())
     return "-"
 
 
 def _when(run: Run) -> str:
-    moment = run.started or run.created
+    moment = run.attempt.started or run.created
     return local(moment, seconds=False) if moment else "-"
 
 

@@ -220,9 +220,9 @@ def _runs(stash: Stash, name: str) -> tuple[int, list[str]]:
     for directory in all_runs.directories(stash):
         try:
             run = records.read(directory)
-            if run.tool == name:
+            if run.spec.tool == name:
                 made += 1
-                if not run.state.is_final and not all_runs.look(stash, directory).state.is_final:
+                if not run.attempt.state.is_final and not all_runs.look(stash, directory).attempt.state.is_final:
                     active.append(run.id)
         except StashError:
             continue

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from experimentstash.base.dataclass_light import replace
 from experimentstash.base.errors import StashError
 from experimentstash.base.patterns import regex
 from experimentstash.base.process import CommandError, run
@@ -58,7 +59,7 @@ def _check(planned: Plan, scratch: Path, patience: float) -> list[Problem]:
         what = "its tool could not compose it, because the tool's environment is not made yet"
         return [Problem("deep", what, where, f"experimentstash tool sync {request.tool}", Severity.warning)]
     named = draft(planned)
-    named.code = Code(path=str(planned.directory))
+    named.spec = replace(named.spec, code=Code(path=str(planned.directory)))
     try:
         environment = tool_environment(named, planned.secrets)
         environment.pop("HYDRA_FULL_ERROR", None)

@@ -123,7 +123,7 @@ def test_it_is_said_and_recorded(
     record = stash.record()
     for which in ("stash", "code"):
         assert helps in record[which]["unknown"] and record[which]["commit"] is None and record[which]["dirty"] is None
-    (warning,) = record["warnings"]
+    (warning,) = record["attempt"]["warnings"]
     assert helps in warning
     shown = in_process(stash, "show")
     assert "unknown: " in shown.stdout
@@ -195,7 +195,7 @@ def test_runs_of_a_sweep_are_recorded_alike(stash: StashUnderTest, monkeypatch: 
     done = stash.cli("-m", "+exp=one", "+params.a=1,2", "hydra/launcher=local")
     assert done.returncode == 0, done.stderr
     records = [json.loads((path / "run.json").read_text()) for path in stash.run_directories()]
-    assert len(records) == 2 and all(record["code"]["unknown"] for record in records), sys.version
+    assert len(records) == 2 and all(record["spec"]["code"]["unknown"] for record in records), sys.version
 
 
 def test_one_that_speaks_without_end(

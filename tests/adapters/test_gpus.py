@@ -51,7 +51,7 @@ def test_it_is_said_of_a_run_and_of_a_sweep(stash: StashUnderTest, in_process: I
     stash.add_experiment("e", "t", "resources: {gpus: a100:2}\nparams: {x: 1}\n")
     lack = "resources.gpus=a100:2: this machine has no GPU that can be seen"
     assert lack in in_process(stash, "run", "e").stderr
-    assert lack in stash.record()["notes"]
+    assert lack in stash.record()["attempt"]["notes"]
     swept = in_process(
         stash, "-m", "+exp=e", "params.x=1,2", "hydra/launcher=local", "hydra.launcher.gpus=2", "resources.gpus=null"
     )

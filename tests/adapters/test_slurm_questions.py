@@ -306,14 +306,18 @@ def queued(stash: Stash, number: int = 2, *, cluster: str | None = "test") -> li
     job_array.write(array, [[run] for run in found])
     job_array.note_submitted(array, Job("5", cluster))
     for task, run in enumerate(found):
-        run.state, run.queued, run.supervisor = State.QUEUED, Queued(str(array), task), supervisor_here()
-        run.supervisor.pid, run.supervisor.start_time = 1, 1  # who submitted it has gone
+        run.attempt.state, run.attempt.queued, run.attempt.supervisor = (
+            State.QUEUED,
+            Queued(str(array), task),
+            supervisor_here(),
+        )
+        run.attempt.supervisor.pid, run.attempt.supervisor.start_time = 1, 1  # who submitted it has gone
         records.write(run)
     return found
 
 
 def states(found: list[Run]) -> list[str]:
-    return [records.read(run.path).state.value for run in found]
+    return [records.read(run.path).attempt.state.value for run in found]
 
 
 @pytest.mark.parametrize(
@@ -336,7 +340,7 @@ def test_what_is_no_evidence_changes_no_record(
         is_error = said in (DENIED, AWAY, NO_ACCOUNTS)
         programs.says(name, "" if is_error else said, error=said if is_error else "", code=int(is_error))
     before = [(run.path / "run.json").read_bytes() for run in found]
-    assert [run.state for run in runs.all_runs(here)] == [State.QUEUED] * 2
+    assert [run.attempt.state for run in runs.all_runs(here)] == [State.QUEUED] * 2
     assert [(run.path / "run.json").read_bytes() for run in found] == before
     said = capfd.readouterr().err
     assert ("SLURM doesn't answer" in said) != ("SLURM has no sign of the jobs 5_" in said)
@@ -380,8 +384,8 @@ def test_what_nobody_has_a_sign_of_for_long_is_lost(
     assert states(found) == ["queued"] * 2 and note.exists()
     note.write_text(f"{time.time() - runs.UNSEEN_PATIENCE - 1}")
     lost = runs.all_runs(here)
-    assert [run.state for run in lost] == [State.LOST] * 2
-    assert "neither squeue nor sacct has had a sign of its SLURM job for 10 minutes" in str(lost[0].reason)
+    assert [run.attempt.state for run in lost] == [State.LOST] * 2
+    assert "neither squeue nor sacct has had a sign of its SLURM job for 10 minutes" in str(lost[0].attempt.reason)
 
 
 @pytest.mark.parametrize("note", ["", "nonsense", "9" * 400])
@@ -398,17 +402,17 @@ def test_a_run_at_work_whose_supervisor_has_gone_is_not_closed_while_slurm_is_si
     here: Stash, programs: Programs
 ) -> None:
     run, _ = queued(here)
-    run.state = State.RUNNING
-    assert run.supervisor is not None
-    run.supervisor.slurm_job, run.supervisor.slurm_cluster = "5_0", "test"
+    run.attempt.state = State.RUNNING
+    assert run.attempt.supervisor is not None
+    run.attempt.supervisor.slurm_job, run.attempt.supervisor.slurm_cluster = "5_0", "test"
     records.write(run)
     runs.all_runs(here)
     assert states([run]) == ["running"]
     for alive in ("PENDING", "COMPLETING", "RUNNING"):  # SLURM puts it back, or will say in a moment how it ended
         programs.says("squeue", f"5_0|{alive}\n")
-        assert runs.look(here, run.path).state is State.RUNNING
+        assert runs.look(here, run.path).attempt.state is State.RUNNING
     programs.says("squeue", "5_0|NODE_FAIL\n")
-    assert runs.look(here, run.path).state is not State.RUNNING
+    assert runs.look(here, run.path).attempt.state is not State.RUNNING
 
 
 def test_one_that_was_cancelled_here_needs_no_sign(here: Stash, programs: Programs) -> None:

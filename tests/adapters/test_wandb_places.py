@@ -109,7 +109,7 @@ def test_it_is_found_where_the_tool_put_it(
     done = tool.cli("run", "log", f"params.where={where}", f"params.how={how}", **variables(server, tmp_path))
     code = 137 if "killed" in how else 3 if "fails" in how else 0
     record = tool.record()
-    assert record["exit_code"] == code, done.stderr
+    assert record["attempt"]["exit_code"] == code, done.stderr
     if where != "below":
         assert len(record["wandb"]["elsewhere"]) == 1
     ended(tool, server, tmp_path, record, code)
@@ -126,14 +126,14 @@ def test_runs_side_by_side_have_each_their_own(
     words = ("params.where=checkout", "params.n=1,2", "params.how=killed-quiet,fails-quiet", "hydra.launcher.n_jobs=4")
     tool.cli("-m", "+exp=log", "hydra/launcher=local", *words, **variables(server, tmp_path))
     records = [tool.record(path) for path in tool.run_directories()]
-    assert sorted(record["exit_code"] for record in records) == [3, 3, 137, 137]
+    assert sorted(record["attempt"]["exit_code"] for record in records) == [3, 3, 137, 137]
     ids = {record["wandb"]["runs"][0]["id"] for record in records}
     assert len(ids) == 4
-    assert [record["apart"] is not None for record in records] == [are_apart] * 4
+    assert [record["spec"]["apart"] is not None for record in records] == [are_apart] * 4
     for record in records:
-        ended(tool, server, tmp_path, record, record["exit_code"])
+        ended(tool, server, tmp_path, record, record["attempt"]["exit_code"])
         (outcome,) = record["wandb"]["runs"]
-        n = next(word for word in record["overrides"] if word.startswith("params.n="))[-1]
+        n = next(word for word in record["spec"]["overrides"] if word.startswith("params.n="))[-1]
         assert json.loads(server.runs[outcome["id"]].config)["n"]["value"] == n
 
 
@@ -152,8 +152,8 @@ def test_a_lost_run_is_found_as_well(tool: StashUnderTest, server: WandbServer, 
     process.communicate()
     assert tool.cli("runs", **variables(server, tmp_path)).returncode == 0
     record = tool.record(directory)
-    assert record["state"] == "lost"
-    ended(tool, server, tmp_path, record, record["exit_code"])
+    assert record["attempt"]["state"] == "lost"
+    ended(tool, server, tmp_path, record, record["attempt"]["exit_code"])
 
 
 def test_a_cancelled_run_that_was_just_begun(tool: StashUnderTest, server: WandbServer, tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_a_cancelled_run_that_was_just_begun(tool: StashUnderTest, server: Wandb
     os.kill(process.pid, signal.SIGTERM)
     process.communicate()
     record = tool.record(directory)
-    assert record["state"] == "cancelled"
+    assert record["attempt"]["state"] == "cancelled"
     (outcome,) = record["wandb"]["runs"]
     assert outcome["exit_code"] is not None and outcome["note"] is None
 

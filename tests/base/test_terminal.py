@@ -184,7 +184,7 @@ def test_states_have_colours_where_there_are_colours(here: Stash) -> None:
 
 def test_counts_name_every_state_there_is(here: Stash) -> None:
     strange = ended(here)
-    strange.state = State("resting")
+    strange.attempt.state = State("resting")
     assert counts([ended(here), ended(here), strange, ended(here, State.TIMED_OUT)]) == (
         "4 runs: 2 completed, 1 timed out, 1 resting"
     )

@@ -94,10 +94,10 @@ def test_what_the_registration_says(trainer: StashUnderTest, code: str) -> None:
         found = content(run["directory"])
         assert found.pop("collected/data/set", "") == ""
         assert found == {"mnist_cnn.pt": str(n), f"runs/{n}/events": str(n)}
-        assert (Path(run["directory"]) / run["log"]).read_text() == f"{n} committed True\n"
-        assert run["code"]["commit"] == git("rev-parse", "HEAD", cwd=checkout).strip()
-        assert (run["code"]["dirty"], run["warnings"]) == (False, [])
-        assert not Path(run["apart"]["path"]).parent.exists()
+        assert (Path(run["directory"]) / run["attempt"]["log"]).read_text() == f"{n} committed True\n"
+        assert run["spec"]["code"]["commit"] == git("rev-parse", "HEAD", cwd=checkout).strip()
+        assert (run["spec"]["code"]["dirty"], run["attempt"]["warnings"]) == (False, [])
+        assert not Path(run["spec"]["apart"]["path"]).parent.exists()
     assert git("status", "--porcelain", "--ignored", cwd=checkout).split() == ["!!", "mnist/cache/"]
     # And nothing is left but the frozen code.
     assert not list((trainer.root / ".experimentstash/code").rglob("copies"))
@@ -108,11 +108,15 @@ def test_what_was_seen_before(trainer: StashUnderTest) -> None:
     (here / "at-2").touch()
     assert trainer.cli("run", "one").returncode == 0
     single = trainer.record()
-    assert single["wrote"] == ["../data/set", "mnist_cnn.pt", "runs/1/events"]
+    assert single["attempt"]["wrote"] == ["../data/set", "mnist_cnn.pt", "runs/1/events"]
     (here / "at-1").unlink()
     (here / "at-2").unlink()
     for n, run in enumerate(two(trainer), 1):
-        assert (run["code"]["dirty"], run["stash"]["dirty"], run["warnings"]) == (False, False, [])
+        assert (run["spec"]["code"]["dirty"], run["spec"]["stash"]["dirty"], run["attempt"]["warnings"]) == (
+            False,
+            False,
+            [],
+        )
         found = content(run["directory"])
         # The data were there, and are read where they are; what runs leave is each one's own.
         assert found == {"mnist_cnn.pt": str(n), f"runs/{n}/events": str(n)}
@@ -123,8 +127,8 @@ def test_code_that_is_changed_is_what_runs(trainer: StashUnderTest) -> None:
     with_registration(trainer, "collect: [runs, mnist_cnn.pt]\n")
     trainer.write("tools/examples/mnist/helpers/lib.py", "NAME = 'changed'\n")
     for n, run in enumerate(two(trainer), 1):
-        assert (Path(run["directory"]) / run["log"]).read_text() == f"{n} changed True\n"
-        assert run["code"]["dirty"] is True
+        assert (Path(run["directory"]) / run["attempt"]["log"]).read_text() == f"{n} changed True\n"
+        assert run["spec"]["code"]["dirty"] is True
         assert "+NAME = 'changed'" in (Path(run["directory"]) / "tool.patch").read_text()
 
 
@@ -134,8 +138,8 @@ def test_live_code_takes_turns(trainer: StashUnderTest) -> None:
     for name in ("at-1", "at-2"):
         (trainer.root.parent / "here" / name).touch()
     for n, run in enumerate(two(trainer, "code=live"), 1):
-        assert run["apart"] is None
-        assert sorted(run["collected"]) == ["mnist_cnn.pt", f"runs/{n}/events"]
+        assert run["spec"]["apart"] is None
+        assert sorted(run["attempt"]["collected"]) == ["mnist_cnn.pt", f"runs/{n}/events"]
 
 
 @pytest.fixture
@@ -181,7 +185,7 @@ def test_a_tool_that_git_does_not_know_takes_turns(shell: StashUnderTest) -> Non
     git("rm", "-rq", "--cached", "tools", cwd=shell.root)
     script(shell, "mkdir busy || exit 9; mkdir -p out; echo $n > out/x; sleep 0.1; rmdir busy")
     for n, run in enumerate(two(shell), 1):
-        assert run["apart"] is None and run["collected"] == ["out/x"]
+        assert run["spec"]["apart"] is None and run["attempt"]["collected"] == ["out/x"]
         assert (Path(run["directory"]) / "out/x").read_text() == f"{n}\n"
 
 
@@ -196,14 +200,14 @@ def test_a_run_that_goes_on_finds_what_it_left(shell: StashUnderTest) -> None:
     assert shell.cli("cancel", "--all").returncode == 0
     assert process.wait(PATIENCE) == 143
     first = shell.record(shell.run_directories()[0])
-    assert first["state"] == "cancelled" and first["collected"] == ["out/log"]
-    assert Path(first["apart"]["path"]).is_dir()
+    assert first["attempt"]["state"] == "cancelled" and first["attempt"]["collected"] == ["out/log"]
+    assert Path(first["spec"]["apart"]["path"]).is_dir()
     log = Path(first["directory"]) / "out/log"
     before = log.read_text()
     assert shell.cli("resume", first["id"]).returncode == 0
     assert log.read_text() == before + f"{before.strip()} again\n"
     again = shell.record(Path(first["directory"]))
-    assert again["collected"] == ["out/log"] and not Path(first["apart"]["path"]).exists()
+    assert again["attempt"]["collected"] == ["out/log"] and not Path(first["spec"]["apart"]["path"]).exists()
 
 
 @pytest.mark.slow
@@ -217,13 +221,13 @@ def test_what_a_lost_run_wrote_is_not_lost(shell: StashUnderTest) -> None:
     assert shell.cli("runs").returncode == 0
     for n, path in enumerate(sorted(shell.run_directories(), key=lambda path: path.name), 1):
         run = shell.record(path)
-        assert (run["state"], run["collected"]) == ("lost", ["out/x"])
+        assert (run["attempt"]["state"], run["attempt"]["collected"]) == ("lost", ["out/x"])
         assert (path / "out/x").read_text() == f"{n}\n"
-        assert not Path(run["apart"]["path"]).exists()
+        assert not Path(run["spec"]["apart"]["path"]).exists()
 
 
 def test_one_after_the_other_needs_no_copies(shell: StashUnderTest) -> None:
     script(shell, "mkdir -p out; echo $n > out/x; pwd")
     for words in (("+exp=one",), ("-m", "+exp=one", "params.n=1,2"), (*TWO[:4], "hydra.launcher.n_jobs=1")):
         assert shell.cli(*words).returncode == 0
-    assert [shell.record(path)["apart"] for path in shell.run_directories()] == [None] * 5
+    assert [shell.record(path)["spec"]["apart"] for path in shell.run_directories()] == [None] * 5

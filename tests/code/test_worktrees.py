@@ -18,11 +18,12 @@ from experimentstash.code import worktree_users, worktrees
 from experimentstash.code.worktrees import Frozen
 from experimentstash.launch.resume import reopen
 from experimentstash.record import records
-from experimentstash.record.records import Command, Run, State
+from experimentstash.record.records import State
 from experimentstash.stash.schema import CallConfig, ToolConfig
 from tests.code.test_provenance import files
 from tests.code.test_snapshots import FILE_PROTOCOL, user_sees
 from tests.testing.made_once import made_once, same_place
+from tests.testing.run_parts import put, run_with
 from tests.testing.stash import PATIENCE, StashUnderTest, git, wait_until
 from tests.testing.tool_support import as_stash, commit, killed_at, no_report, refresh, repository
 
@@ -78,17 +79,7 @@ def worktrees_of(root: Path) -> list[str]:
 def record(stash: StashUnderTest, frozen: Frozen, place: str, state: State, resume: list[str] | None = None) -> Path:
     directory = stash.root / place
     directory.mkdir(parents=True)
-    run = Run(
-        "a",
-        str(directory),
-        None,
-        None,
-        "sub",
-        Command([], "."),
-        state=state,
-        resume=resume,
-        code=frozen.provenance.code,
-    )
+    run = run_with("a", directory, tool="sub", state=state, resume=resume, code=frozen.provenance.code)
     records.write(run)
     return directory
 
@@ -305,7 +296,7 @@ def test_it_stays_for_a_further_attempt_at_a_run_that_had_no_claim_to_it(stash: 
     (tool / "main.py").write_text("2\n")
     secured(stash, tool, "outputs/b")
     run = records.read(failed)
-    run.command.argv = ["true"]
+    put(run, argv=["true"])
     records.write(run)
     reopen(as_stash(stash), run)
     elsewhere(frozen)  # whoever has asked for it has gone
@@ -377,19 +368,27 @@ def test_a_run_with_frozen_code(project: StashUnderTest) -> None:
     (place,) = (stash.root / ".experimentstash" / "code" / "plain").iterdir()
     directory = place / "tree" / "tools" / "plain"
     seen = json.loads((Path(run["directory"]) / "result.json").read_text())
-    assert seen["cwd"] == run["command"]["cwd"] == run["code"]["path"] == str(directory)
+    assert seen["cwd"] == run["spec"]["command"]["cwd"] == run["spec"]["code"]["path"] == str(directory)
     assert seen["argv"][0] == str(directory / "main.py")
     # Nothing of the tool is installed in its environment, so that one is shared with the live code.
-    assert run["environment"]["interpreter"].startswith(str(stash.root / ".experimentstash" / "environments"))
-    assert (run["code"]["dirty"], run["code"]["patch"], run["stash"]["dirty"]) == (True, "tool.patch", True)
-    assert run["code"]["commit"] == git("rev-parse", "HEAD", cwd=stash.root).strip() != run["code"]["snapshot"]
+    assert run["spec"]["environment"]["interpreter"].startswith(str(stash.root / ".experimentstash" / "environments"))
+    assert (run["spec"]["code"]["dirty"], run["spec"]["code"]["patch"], run["spec"]["stash"]["dirty"]) == (
+        True,
+        "tool.patch",
+        True,
+    )
+    assert (
+        run["spec"]["code"]["commit"]
+        == git("rev-parse", "HEAD", cwd=stash.root).strip()
+        != run["spec"]["code"]["snapshot"]
+    )
     assert "+# changed" in (Path(run["directory"]) / "tool.patch").read_text()
     assert "frozen in" in stash.cli("show", "latest").stdout
     again = stash.cli("run", "one", "code=frozen")
     assert again.returncode == 0 and "Freezing" not in again.stderr and "Making" not in again.stderr
     live = stash.cli("run", "one")
     assert live.returncode == 0
-    assert stash.record(stash.run_directories()[-1])["code"]["snapshot"] is None
+    assert stash.record(stash.run_directories()[-1])["spec"]["code"]["snapshot"] is None
 
 
 @pytest.mark.slow
@@ -399,7 +398,7 @@ def test_two_processes_at_once_make_one(project: StashUnderTest) -> None:
     assert [process.returncode for process in processes] == [0, 0, 0], ended
     assert "".join(stderr for _, stderr in ended).count("Freezing the code") == 1
     assert len(worktrees_of(project.root)) == 1
-    assert len({project.record(each)["code"]["path"] for each in project.run_directories()}) == 1
+    assert len({project.record(each)["spec"]["code"]["path"] for each in project.run_directories()}) == 1
 
 
 def test_a_git_that_outlives_us_is_waited_for(project: StashUnderTest, tmp_path: Path) -> None:
@@ -421,7 +420,7 @@ def test_a_git_that_outlives_us_is_waited_for(project: StashUnderTest, tmp_path:
     _, stderr = following.communicate(timeout=PATIENCE)
     assert following.returncode == 0, stderr
     assert len(worktrees_of(stash.root)) == 1
-    code = stash.record(stash.run_directories()[-1])["code"]["path"]
+    code = stash.record(stash.run_directories()[-1])["spec"]["code"]["path"]
     assert git("status", "--porcelain", cwd=Path(code)) == "" and Path(code, "slow").read_text() == "slow\n"
 
 
@@ -436,7 +435,7 @@ def test_a_sweep_uses_one_state_of_the_code(project: StashUnderTest, launcher: s
     done = stash.cli("-m", "+exp=one", "+params.fail=0,0", "code=frozen", f"hydra/launcher={launcher}", *one_by_one)
     assert done.returncode == 0, done.stderr
     first, second = (stash.record(each) for each in stash.run_directories())
-    assert first["code"] == second["code"] and "edited" in main.read_text()
+    assert first["spec"]["code"] == second["spec"]["code"] and "edited" in main.read_text()
     for each in (first, second):
         assert "+sys.exit(9)" not in (Path(each["directory"]) / "tool.patch").read_text()
 
@@ -456,7 +455,7 @@ def test_an_environment_of_the_users_own_with_the_tool_installed_in_it(stash: St
     done = stash.cli("run", "one", "code=frozen")
     assert done.returncode == 0 and done.stdout == "frozen\n", done.stderr
     assert "Not part of it" not in done.stderr
-    assert stash.record()["environment"]["interpreter"] == str(tool / ".venv/bin/python")
+    assert stash.record()["spec"]["environment"]["interpreter"] == str(tool / ".venv/bin/python")
 
 
 @pytest.mark.parametrize("how", ["a path", "a finder", "a finder that maps"])
@@ -536,17 +535,17 @@ def test_resuming_needs_the_code(stash: StashUnderTest) -> None:
     stash.commit()
     stash.cli("run", "one", "code=frozen", "timeout=1")
     record = stash.record()
-    assert record["state"] == "timed_out"
+    assert record["attempt"]["state"] == "timed_out"
     stash.write("tools/saver/main.py", "print('live')\n")
     resumed = stash.start("resume", "latest")
-    wait_until(lambda: stash.record()["state"] == "running" and stash.record()["process"])
+    wait_until(lambda: stash.record()["attempt"]["state"] == "running" and stash.record()["attempt"]["process"])
     assert stash.cli("cancel", "latest").returncode == 0
     resumed.communicate(timeout=PATIENCE)
     assert "live" not in (stash.run_directories()[0] / "output.2.log").read_text()
     shutil.rmtree(stash.root / ".experimentstash" / "code")
     refused = stash.cli("resume", "latest")
     assert refused.returncode == 2 and "has been removed" in refused.stderr
-    assert record["code"]["commit"][:12] in refused.stderr
+    assert record["spec"]["code"]["commit"][:12] in refused.stderr
 
 
 WAITS = "import os, time\nwhile not os.path.exists('go'):\n    time.sleep(0.01)\n"
@@ -572,7 +571,7 @@ def test_a_tool_with_frozen_code_is_updated_removed_and_restored(stash: StashUnd
     waiting = stash.start(*frozen)
     places = stash.root / ".experimentstash" / "code" / "sub"
     tool = stash.root / "tools" / "sub"
-    wait_until(lambda: len(runs := stash.run_directories()) == 2 and stash.record(runs[-1])["process"])
+    wait_until(lambda: len(runs := stash.run_directories()) == 2 and stash.record(runs[-1])["attempt"]["process"])
     (place,) = places.iterdir()  # that of the first commit has gone
     assert worktrees_of(tool) == [str(place / "tree")]
     refused = stash.cli("tool", "remove", "sub", "--yes")
@@ -585,7 +584,7 @@ def test_a_tool_with_frozen_code_is_updated_removed_and_restored(stash: StashUnd
     assert restored.returncode == 0, restored.stderr
     assert worktrees_of(tool) == []
     waiting = stash.start(*frozen)
-    wait_until(lambda: len(runs := stash.run_directories()) == 3 and stash.record(runs[-1])["process"])
+    wait_until(lambda: len(runs := stash.run_directories()) == 3 and stash.record(runs[-1])["attempt"]["process"])
     (place / "tree" / "go").touch()
     assert "second" in waiting.communicate(timeout=PATIENCE)[0]
 

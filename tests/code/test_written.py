@@ -16,6 +16,7 @@ from experimentstash.code.written import Looks, Written
 from experimentstash.record.records import Code, Command, Run, write
 from tests.launch.test_launch_local import WAIT
 from tests.testing.made_once import made_once, same_place
+from tests.testing.run_parts import run_with
 from tests.testing.stash import PATIENCE, StashUnderTest, git, wait_until
 from tests.testing.tool_support import as_stash, refresh, repository
 
@@ -58,8 +59,8 @@ def record(stash: StashUnderTest, *words: str) -> dict[str, Any]:
 def test_what_appeared_is_named_with_what_to_write(shell: StashUnderTest) -> None:
     script(shell, "echo model > mnist_cnn.pt; mkdir -p runs/a ignored; echo 1 > runs/a/x; echo 2 > ignored/y")
     run = record(shell)
-    assert run["wrote"] == ["ignored/y", "mnist_cnn.pt", "runs/a/x"]
-    (warning,) = run["warnings"]
+    assert run["attempt"]["wrote"] == ["ignored/y", "mnist_cnn.pt", "runs/a/x"]
+    (warning,) = run["attempt"]["warnings"]
     assert warning.startswith("it wrote into its tool's checkout, where other runs would write over it: ")
     for word in ("runs/ (1 file)", "mnist_cnn.pt", "ignored/ (1 file)", "conf/tool/sh.yaml", "working_directory: run"):
         assert word in warning
@@ -69,33 +70,38 @@ def test_what_appeared_is_named_with_what_to_write(shell: StashUnderTest) -> Non
     # The next run finds them there, and writes nothing itself; nor are they its code.
     script(shell, "true")
     run = record(shell)
-    assert (run["wrote"], run["warnings"]) == ([], [])
+    assert (run["attempt"]["wrote"], run["attempt"]["warnings"]) == ([], [])
     # With what is proposed there is nothing to be said.
     script(shell, "echo again > mnist_cnn.pt; echo 3 > runs/z; echo 4 > ignored/y")
     shell.write("conf/tool/sh.yaml", f"path: tools/sh\n{SHELL}collect: [mnist_cnn.pt, runs]\nshared: [ignored]\n")
     run = record(shell)
-    assert (run["wrote"], run["warnings"]) == ([], [])
-    assert sorted(run["collected"]) == ["mnist_cnn.pt", "runs/z"]
+    assert (run["attempt"]["wrote"], run["attempt"]["warnings"]) == ([], [])
+    assert sorted(run["attempt"]["collected"]) == ["mnist_cnn.pt", "runs/z"]
 
 
 def test_a_file_that_git_tracks(shell: StashUnderTest) -> None:
     script(shell, "echo b: 2 >> params.yaml")
     run = record(shell)
-    assert run["wrote"] == ["params.yaml"]
-    assert "git tracks params.yaml: from now on the code is changed" in run["warnings"][0]
+    assert run["attempt"]["wrote"] == ["params.yaml"]
+    assert "git tracks params.yaml: from now on the code is changed" in run["attempt"]["warnings"][0]
     # A change of the code itself may be somebody's work.
     script(shell, "echo y = 1 >> main.py")
     run = record(shell)
-    assert run["wrote"] == ["main.py"] and run["warnings"] == []
-    assert any("code was changed while it was at work" in note and "main.py" in note for note in run["notes"])
+    assert run["attempt"]["wrote"] == ["main.py"] and run["attempt"]["warnings"] == []
+    assert any(
+        "code was changed while it was at work" in note and "main.py" in note for note in run["attempt"]["notes"]
+    )
 
 
 def test_a_tracked_file_that_is_collected(shell: StashUnderTest) -> None:
     shell.write("conf/tool/sh.yaml", f"path: tools/sh\n{SHELL}collect: [params.yaml]\n")
     script(shell, "echo b: 2 >> params.yaml")
     run = record(shell)
-    assert (run["wrote"], run["collected"]) == ([], ["params.yaml"])
-    assert "changed what git tracks" in run["warnings"][0] and "checkout -- params.yaml" in run["warnings"][0]
+    assert (run["attempt"]["wrote"], run["attempt"]["collected"]) == ([], ["params.yaml"])
+    assert (
+        "changed what git tracks" in run["attempt"]["warnings"][0]
+        and "checkout -- params.yaml" in run["attempt"]["warnings"][0]
+    )
     assert (shell.root / "tools/sh/params.yaml").read_text() == "a: 1\nb: 2\n"  # perhaps it is somebody's work, too
 
 
@@ -103,13 +109,15 @@ def test_patterns(shell: StashUnderTest) -> None:
     shell.write("conf/tool/sh.yaml", f"path: tools/sh\n{SHELL}collect: ['*.pt', 'runs/*/best']\n")
     script(shell, "mkdir -p runs/a; for name in x.pt y.pt z.txt runs/a/best runs/a/last; do echo 1 > $name; done")
     run = record(shell)
-    assert run["collected"] == ["runs/a/best", "x.pt", "y.pt"]
-    assert run["wrote"] == ["runs/a/last", "z.txt"]
+    assert run["attempt"]["collected"] == ["runs/a/best", "x.pt", "y.pt"]
+    assert run["attempt"]["wrote"] == ["runs/a/last", "z.txt"]
     # Kept apart, too.
     sweep = ("-m", "+exp=one", "params.n=1,2", "hydra/launcher=local", "hydra.launcher.n_jobs=2")
     assert shell.cli(*sweep).returncode == 0
     latest = [shell.record(path) for path in shell.run_directories()][1:]
-    assert [each["collected"] for each in latest] == [["runs/a/best", "runs/a/last", "x.pt", "y.pt", "z.txt"]] * 2
+    assert [each["attempt"]["collected"] for each in latest] == [
+        ["runs/a/best", "runs/a/last", "x.pt", "y.pt", "z.txt"]
+    ] * 2
 
 
 @pytest.mark.parametrize(
@@ -128,12 +136,12 @@ def test_patterns(shell: StashUnderTest) -> None:
 def test_what_is_no_result(shell: StashUnderTest, command: str) -> None:
     script(shell, command)
     run = record(shell)
-    assert (run["wrote"], run["warnings"]) == ([], [])
+    assert (run["attempt"]["wrote"], run["attempt"]["warnings"]) == ([], [])
 
 
 def test_a_file_with_an_old_date_is_new_all_the_same(shell: StashUnderTest) -> None:
     script(shell, "echo 1 > old.pt; touch -d 2001-01-01 old.pt")
-    assert record(shell)["wrote"] == ["old.pt"]
+    assert record(shell)["attempt"]["wrote"] == ["old.pt"]
 
 
 def test_a_run_in_the_tools_own_directory(shell: StashUnderTest) -> None:
@@ -141,7 +149,7 @@ def test_a_run_in_the_tools_own_directory(shell: StashUnderTest) -> None:
     done = shell.cli("+exp=one", "hydra.run.dir=tools/sh/results/a")
     assert done.returncode == 0
     data = json.loads((shell.root / "tools/sh/results/a/run.json").read_text())
-    assert (data["wrote"], data["warnings"]) == ([], [])
+    assert (data["attempt"]["wrote"], data["attempt"]["warnings"]) == ([], [])
 
 
 def test_turns_of_a_sweep_are_not_blamed_on_each_other(shell: StashUnderTest) -> None:
@@ -149,7 +157,7 @@ def test_turns_of_a_sweep_are_not_blamed_on_each_other(shell: StashUnderTest) ->
     done = shell.cli("-m", "+exp=one", "params.n=1,2,3", "hydra/launcher=local", "hydra.launcher.n_jobs=1")
     assert done.returncode == 0
     runs = [shell.record(path) for path in sorted(shell.run_directories(), key=lambda path: path.name)]
-    assert [run["wrote"] for run in runs] == [["made-1"], [], ["made-3"]]
+    assert [run["attempt"]["wrote"] for run in runs] == [["made-1"], [], ["made-3"]]
     assert "made-1" in done.stdout and "made-3" in done.stdout
 
 
@@ -163,8 +171,8 @@ def test_several_at_work_are_said_to_be_several(shell: StashUnderTest, tmp_path:
     assert done.returncode == 0, done.stderr
     first, second = (shell.record(path) for path in shell.run_directories())
     for run, other in ((first, second), (second, first)):
-        assert run["wrote"] == ["model.pt"]
-        assert f"while it and {other['id']} were at work, model.pt appeared or changed" in run["warnings"][0]
+        assert run["attempt"]["wrote"] == ["model.pt"]
+        assert f"while it and {other['id']} were at work, model.pt appeared or changed" in run["attempt"]["warnings"][0]
 
 
 @pytest.mark.parametrize("is_over", [False, True])
@@ -186,7 +194,7 @@ def test_a_run_of_another_process_may_have_been_it(shell: StashUnderTest, tmp_pa
             command.communicate()
     runs = [shell.record(path) for path in shell.run_directories()]
     for run, other in zip(runs, reversed(runs), strict=True):
-        assert f"while it and {other['id']} were at work, model.pt appeared or changed" in run["warnings"][0]
+        assert f"while it and {other['id']} were at work, model.pt appeared or changed" in run["attempt"]["warnings"][0]
 
 
 def test_who_was_not_at_work_then_is_not_named(tmp_path: Path) -> None:
@@ -221,7 +229,7 @@ def run_in(folder: Path, name: str) -> Run:
     directory = folder / name
     (folder / "tool").mkdir(exist_ok=True)
     directory.mkdir()
-    run = Run(name, str(directory), None, None, "t", Command([], "."), code=Code(str(folder / "tool")))
+    run = run_with(name, directory, command=Command([], "."), code=Code(str(folder / "tool")))
     write(run)
     return run
 
@@ -272,17 +280,19 @@ def test_where_a_tool_writes_is_remembered(shell: StashUnderTest) -> None:
 def test_what_is_deleted_is_named(shell: StashUnderTest) -> None:
     script(shell, "rm main.py; mkdir -p data; touch data/x; rm ../nothing 2>/dev/null; true")
     run = record(shell)
-    assert run["deleted"] == ["main.py"]
-    (said,) = [each for each in run["warnings"] if "was deleted from its tool's checkout: main.py" in each]
+    assert run["attempt"]["deleted"] == ["main.py"]
+    (said,) = [each for each in run["attempt"]["warnings"] if "was deleted from its tool's checkout: main.py" in each]
     assert "checkout -- main.py puts it back" in said
     # What was missing before isn't this run's doing; what git doesn't know can't be named.
     script(shell, "rm data/x")
     run = record(shell)
-    assert run["deleted"] == [] and run["warnings"] == []
-    assert [note for note in run["notes"] if "something was deleted from its tool's checkout, in data;" in note]
+    assert run["attempt"]["deleted"] == [] and run["attempt"]["warnings"] == []
+    assert [
+        note for note in run["attempt"]["notes"] if "something was deleted from its tool's checkout, in data;" in note
+    ]
     script(shell, "true")
     run = record(shell)
-    assert (run["deleted"], run["warnings"], run["notes"]) == ([], [], [])
+    assert (run["attempt"]["deleted"], run["attempt"]["warnings"], run["attempt"]["notes"]) == ([], [], [])
 
 
 def test_a_folder_of_tracked_files_that_is_deleted(shell: StashUnderTest) -> None:
@@ -292,24 +302,24 @@ def test_a_folder_of_tracked_files_that_is_deleted(shell: StashUnderTest) -> Non
     git("add", "-A", cwd=tool)
     git("commit", "-qm", "more", cwd=tool)
     script(shell, "rm -r sub")
-    assert record(shell)["deleted"] == ["sub/a.txt"]
+    assert record(shell)["attempt"]["deleted"] == ["sub/a.txt"]
 
 
 def test_a_commit_of_the_tools_is_said(shell: StashUnderTest) -> None:
     script(shell, "git -c user.name=n -c user.email=e commit -q --allow-empty -m more")
     run = record(shell)
-    (said,) = run["notes"]
-    assert run["warnings"] == [] and said.startswith(
-        f"its tool's checkout was at commit {run['code']['commit'][:12]} when it began and is at "
+    (said,) = run["attempt"]["notes"]
+    assert run["attempt"]["warnings"] == [] and said.startswith(
+        f"its tool's checkout was at commit {run['spec']['code']['commit'][:12]} when it began and is at "
     )
     script(shell, "true")
-    assert record(shell)["notes"] == []
+    assert record(shell)["attempt"]["notes"] == []
 
 
 def test_a_file_beside_the_tool_is_seen(shell: StashUnderTest) -> None:
     script(shell, "echo 1 > ../left.txt")
     run = record(shell)
-    assert run["wrote"] == ["../left.txt"] and "../left.txt" in run["warnings"][0]
+    assert run["attempt"]["wrote"] == ["../left.txt"] and "../left.txt" in run["attempt"]["warnings"][0]
 
 
 @pytest.mark.slow
@@ -320,6 +330,6 @@ def test_a_checkout_that_is_too_large_is_said(shell: StashUnderTest) -> None:
         (folder / str(number)).touch()
     script(shell, "echo 1 > new.txt")
     run = record(shell)
-    assert run["wrote"] is None
-    (note,) = run["notes"]
+    assert run["attempt"]["wrote"] is None
+    (note,) = run["attempt"]["notes"]
     assert note.startswith("what the tool wrote into its checkout was not looked at: more than 20,")

@@ -230,13 +230,15 @@ def test_it_is_recorded_and_checked_after_the_run(tool: StashUnderTest) -> None:
     for directory, n in zip(tool.run_directories(), (50, 100), strict=True):
         record = tool.record(directory)
         more = {"+x": "${a}", "+f": {"_float_": "nan"}, "+l": [1, ["a"]]}
-        assert record["params"] == {"model": {"_choice_": "rf", "n": n}, **more}
-        assert (record["warnings"], record["notes"]) == ([], [])
+        assert record["spec"]["params"] == {"model": {"_choice_": "rf", "n": n}, **more}
+        assert (record["attempt"]["warnings"], record["attempt"]["notes"]) == ([], [])
     # A tool that changes what it was given, before Hydra sees it.
     main.write_text("import sys\nsys.argv = [word.replace('n=2', 'n=3') for word in sys.argv]\n" + APP)
     assert tool.cli("+exp=dotted").returncode == 0
     record = tool.record(tool.run_directories()[-1])
-    assert record["warnings"] == ["params.model.n is 2 in the record, and the tool had 3 (.hydra/tool/config.yaml)"]
+    assert record["attempt"]["warnings"] == [
+        "params.model.n is 2 in the record, and the tool had 3 (.hydra/tool/config.yaml)"
+    ]
     found = json.loads(tool.cli("validate", "--exp", "dotted", "--deep", "--json").stdout)
     assert [each["what"] for each in found if each["check"] == "deep"] == [
         "hydra composes something else: params.model.n is 2 in the record, and the tool had 3"

@@ -74,11 +74,11 @@ def test_it_runs(plain: StashUnderTest) -> None:
     done = plain.cli(*ZIP, "+exp=fig/one", "params.fail=0,5,0", "params.sleep=0.1,0.2,0.3")
     assert done.returncode == 1  # and the others go on
     records = [plain.record(directory) for directory in plain.run_directories()]
-    assert [record["overrides"] for record in records] == [
+    assert [record["spec"]["overrides"] for record in records] == [
         ["+exp=fig/one", f"params.fail={code}", f"params.sleep={seconds}"]
         for code, seconds in ((0, 0.1), (5, 0.2), (0, 0.3))
     ]
-    assert [record["state"] for record in records] == ["completed", "failed", "completed"]
+    assert [record["attempt"]["state"] for record in records] == ["completed", "failed", "completed"]
 
 
 def test_in_batches_and_side_by_side(plain: StashUnderTest) -> None:

@@ -22,6 +22,7 @@ from experimentstash.record import records
 from experimentstash.record.records import Run
 from experimentstash.stash.layout import Stash
 from tests.testing.faults import EXECUTE, INT, KILL, TERM, freeze, is_alive, marked, new_stash, python, record, running
+from tests.testing.run_parts import put
 from tests.testing.stash import PATIENCE, StashUnderTest, wait_until
 
 # Shows the tool's output, as the application does.
@@ -30,7 +31,7 @@ SHOW = (
     "import sys; from pathlib import Path; from experimentstash.execute import execute\n"
     "from experimentstash.record import records\n"
     "executed = execute.execute(records.read(Path(sys.argv[1])), show_output=True)\n"
-    "sys.exit(executed.run.exit_code)",
+    "sys.exit(executed.run.attempt.exit_code)",
 )
 
 
@@ -43,20 +44,20 @@ def odd(stash: Stash, *arguments: str | float, **fields: Any) -> Run:
     """Freeze a run of the odd tool; READY and GO stand for files in the run's directory."""
     run = freeze(stash, [], **fields)
     named = {"READY": run.path / "ready", "GO": run.path / "go"}
-    run.command.argv = python("odd", *(named.get(str(word), word) for word in arguments))
+    put(run, argv=python("odd", *(named.get(str(word), word) for word in arguments)))
     records.write(run)
     return run
 
 
 def steady(stash: Stash, *options: str | float, **fields: Any) -> Run:
     run = freeze(stash, [], **fields)
-    run.command.argv = python("steady", "--ready", run.path / "ready", *options)
+    put(run, argv=python("steady", "--ready", run.path / "ready", *options))
     records.write(run)
     return run
 
 
 def is_ready(run: Run) -> bool:
-    return (run.path / "ready").exists() and record(run)["process"] is not None
+    return (run.path / "ready").exists() and record(run)["attempt"]["process"] is not None
 
 
 # --- final states ----------------------------------------------------------------------------------------------------
@@ -67,13 +68,25 @@ def test_completed(here: Stash) -> None:
     with running(run) as one:
         data = one.end()
     assert (one.process.returncode, one.stdout, one.stderr) == (0, "", "")
-    assert (data["state"], data["exit_code"], data["signal"], data["reason"]) == ("completed", 0, None, None)
-    assert data["created"] <= data["started"] <= data["ended"] and data["advice"] is None and data["notes"] == []
-    assert data["supervisor"]["pid"] == one.process.pid and data["supervisor"]["host"] == data["host"]
+    assert (
+        data["attempt"]["state"],
+        data["attempt"]["exit_code"],
+        data["attempt"]["signal"],
+        data["attempt"]["reason"],
+    ) == ("completed", 0, None, None)
+    assert (
+        data["created"] <= data["attempt"]["started"] <= data["attempt"]["ended"]
+        and data["attempt"]["advice"] is None
+        and data["attempt"]["notes"] == []
+    )
+    assert (
+        data["attempt"]["supervisor"]["pid"] == one.process.pid
+        and data["attempt"]["supervisor"]["host"] == data["attempt"]["host"]
+    )
     assert one.log == b"0\n1\n2\n"
     assert {path.name for path in run.path.iterdir()} == {"run.json", "output.log", "supervisor.log", "ready"}
     accounts = one.account.splitlines()
-    assert f"started process {data['process']['pid']}: {shlex.quote(sys.executable)} " in accounts[0]
+    assert f"started process {data['attempt']['process']['pid']}: {shlex.quote(sys.executable)} " in accounts[0]
     assert accounts[-1].endswith(" completed, exit code 0")
 
 
@@ -91,8 +104,8 @@ def test_ended_by_a_signal(here: Stash, arguments: list[str], state: str, code: 
     with running(odd(here, *arguments), preexec_fn=_no_core_files) as one:
         data = one.end()
     assert one.process.returncode == code
-    assert (data["state"], data["exit_code"], data["signal"]) == (state, code, number)
-    assert reason in data["reason"]
+    assert (data["attempt"]["state"], data["attempt"]["exit_code"], data["attempt"]["signal"]) == (state, code, number)
+    assert reason in data["attempt"]["reason"]
 
 
 def _no_core_files() -> None:
@@ -102,9 +115,9 @@ def _no_core_files() -> None:
 def test_failed_and_out_of_its_own_memory(here: Stash) -> None:
     with running(odd(here, "memory_error")) as one:
         data = one.end()
-    assert (data["state"], data["exit_code"], data["signal"]) == ("failed", 1, None)
-    assert data["reason"] == "the tool ended with exit code 1"
-    assert "it ran out of memory" in data["advice"] and "give it more" in data["advice"]
+    assert (data["attempt"]["state"], data["attempt"]["exit_code"], data["attempt"]["signal"]) == ("failed", 1, None)
+    assert data["attempt"]["reason"] == "the tool ended with exit code 1"
+    assert "it ran out of memory" in data["attempt"]["advice"] and "give it more" in data["attempt"]["advice"]
 
 
 def test_failed_as_a_shell_says_it(here: Stash) -> None:
@@ -112,9 +125,13 @@ def test_failed_as_a_shell_says_it(here: Stash) -> None:
         killed = one.end()
     with running(freeze(here, ["sh", "-c", "exit 139"])) as one:
         failed = one.end()
-    assert (killed["state"], killed["exit_code"]) == ("killed", 137)
-    assert (failed["state"], failed["exit_code"], failed["signal"]) == ("failed", 139, None)
-    assert failed["reason"] == "the tool ended with exit code 139 (as a shell reports SIGSEGV)"
+    assert (killed["attempt"]["state"], killed["attempt"]["exit_code"]) == ("killed", 137)
+    assert (failed["attempt"]["state"], failed["attempt"]["exit_code"], failed["attempt"]["signal"]) == (
+        "failed",
+        139,
+        None,
+    )
+    assert failed["attempt"]["reason"] == "the tool ended with exit code 139 (as a shell reports SIGSEGV)"
 
 
 def test_killed_by_others_during_its_grace(here: Stash) -> None:
@@ -122,10 +139,14 @@ def test_killed_by_others_during_its_grace(here: Stash) -> None:
         wait_until(lambda: is_ready(one.run))
         one.process.send_signal(TERM)
         wait_until(lambda: " sent SIGTERM" in one.account or " sent SIGINT" in one.account)
-        os.kill(record(one.run)["process"]["pid"], KILL)
+        os.kill(record(one.run)["attempt"]["process"]["pid"], KILL)
         data = one.end()
-    assert (data["state"], data["exit_code"], data["signal"]) == ("cancelled", 143, "SIGKILL")
-    assert data["reason"].endswith("the tool ended by SIGKILL")  # and not by us
+    assert (data["attempt"]["state"], data["attempt"]["exit_code"], data["attempt"]["signal"]) == (
+        "cancelled",
+        143,
+        "SIGKILL",
+    )
+    assert data["attempt"]["reason"].endswith("the tool ended by SIGKILL")  # and not by us
 
 
 @pytest.fixture
@@ -159,14 +180,14 @@ def memory_group() -> Iterator[Path]:
 def test_out_of_memory(here: Stash, memory_group: Path, through_shell: bool) -> None:
     run = odd(here, "eat")
     if through_shell:
-        run.command.argv = ["sh", "-c", '"$@"; exit $?', "sh", *run.command.argv]
+        put(run, argv=["sh", "-c", '"$@"; exit $?', "sh", *run.spec.command.argv])
         records.write(run)
     with running(run, preexec_fn=lambda: memory_group.write_text(str(os.getpid()))) as one:
         data = one.end()
-    assert (data["state"], data["exit_code"]) == ("out_of_memory", 137), data["reason"]
-    assert data["signal"] == (None if through_shell else "SIGKILL")
-    assert data["reason"].startswith("out of memory: peak 0.")
-    assert through_shell or 100e6 < data["peak_memory"] < 250e6
+    assert (data["attempt"]["state"], data["attempt"]["exit_code"]) == ("out_of_memory", 137), data["attempt"]["reason"]
+    assert data["attempt"]["signal"] == (None if through_shell else "SIGKILL")
+    assert data["attempt"]["reason"].startswith("out of memory: peak 0.")
+    assert through_shell or 100e6 < data["attempt"]["peak_memory"] < 250e6
 
 
 @pytest.mark.parametrize("code", [0, 3])
@@ -175,11 +196,15 @@ def test_a_worker_that_was_killed_for_memory_is_said(here: Stash, memory_group: 
         data = one.end()
     killed = "the kernel killed a process in its control group for lack of memory"
     if code:
-        assert (data["state"], data["exit_code"], data["warnings"]) == ("failed", 3, [])
-        assert data["reason"] == f"the tool ended with exit code 3; {killed}"
+        assert (data["attempt"]["state"], data["attempt"]["exit_code"], data["attempt"]["warnings"]) == (
+            "failed",
+            3,
+            [],
+        )
+        assert data["attempt"]["reason"] == f"the tool ended with exit code 3; {killed}"
         return
-    assert (data["state"], data["exit_code"], data["reason"]) == ("completed", 0, None)
-    (warning,) = data["warnings"]
+    assert (data["attempt"]["state"], data["attempt"]["exit_code"], data["attempt"]["reason"]) == ("completed", 0, None)
+    (warning,) = data["attempt"]["warnings"]
     assert warning.startswith(f"{killed}; what it computed may be incomplete")
 
 
@@ -214,8 +239,8 @@ def test_a_sweep_tells_of_workers_that_were_killed(stash: StashUnderTest, memory
             text=True,
         )
         found = [stash.record(path) for path in stash.run_directories()]
-        assert {run["organizer"]: run["state"] for run in found} == expected
-        warned = [run for run in found if run["warnings"]]
+        assert {run["spec"]["organizer"]: run["attempt"]["state"] for run in found} == expected
+        warned = [run for run in found if run["attempt"]["warnings"]]
         assert len(warned) == marks and started.stdout.count("✓ completed !") == marks
         assert f"stash: {marks} of 1 run with a warning: look at" in started.stderr or not marks
         assert not started.returncode or "dies" in experiments
@@ -225,8 +250,11 @@ def test_a_sweep_tells_of_workers_that_were_killed(stash: StashUnderTest, memory
 def test_what_was_still_computing_when_the_tool_ended_is_said(here: Stash) -> None:
     with running(odd(here, "leave_at_work")) as one:
         data = one.end()
-    assert (data["state"], data["notes"]) == ("completed", ["the tool left 1 processes behind; they were ended"])
-    assert data["warnings"] == [
+    assert (data["attempt"]["state"], data["attempt"]["notes"]) == (
+        "completed",
+        ["the tool left 1 processes behind; they were ended"],
+    )
+    assert data["attempt"]["warnings"] == [
         "the tool ended while processes of it went on; one of them was still computing and had to be ended"
     ]
 
@@ -238,9 +266,9 @@ def test_an_executable_that_is_not_there(here: Stash) -> None:
     for argv in (["no-such-program-anywhere"], ["/no/such/program"]):
         with running(freeze(here, argv)) as one:
             data = one.end()
-        assert one.process.returncode == data["exit_code"] == 127
-        assert data["state"] == "failed" and data["ended"]
-        assert data["reason"] == f"{argv[0]} could not be started: No such file or directory"
+        assert one.process.returncode == data["attempt"]["exit_code"] == 127
+        assert data["attempt"]["state"] == "failed" and data["attempt"]["ended"]
+        assert data["attempt"]["reason"] == f"{argv[0]} could not be started: No such file or directory"
 
 
 def test_a_file_that_cannot_be_executed(here: Stash) -> None:
@@ -248,8 +276,11 @@ def test_a_file_that_cannot_be_executed(here: Stash) -> None:
     program.write_text("#!/bin/sh\n")
     with running(freeze(here, [program])) as one:
         data = one.end()
-    assert one.process.returncode == data["exit_code"] == 126
-    assert (data["state"], data["reason"]) == ("failed", f"{program} could not be started: Permission denied")
+    assert one.process.returncode == data["attempt"]["exit_code"] == 126
+    assert (data["attempt"]["state"], data["attempt"]["reason"]) == (
+        "failed",
+        f"{program} could not be started: Permission denied",
+    )
 
 
 def test_an_interpreter_that_is_not_there(here: Stash) -> None:
@@ -258,28 +289,28 @@ def test_an_interpreter_that_is_not_there(here: Stash) -> None:
     program.chmod(0o755)
     with running(freeze(here, [program])) as one:
         data = one.end()
-    assert (data["state"], one.process.returncode) == ("failed", 127)
-    assert data["reason"]
+    assert (data["attempt"]["state"], one.process.returncode) == ("failed", 127)
+    assert data["attempt"]["reason"]
 
 
 def test_a_directory_that_is_not_there(here: Stash) -> None:
     run = freeze(here, ["true"])
-    run.command.cwd = str(here.root / "gone")
+    put(run, cwd=str(here.root / "gone"))
     records.write(run)
     with running(run) as one:
         data = one.end()
-    assert data["state"] == "failed" and data["exit_code"] == 127
-    assert f"{here.root / 'gone'}, where it should start" in data["reason"]
+    assert data["attempt"]["state"] == "failed" and data["attempt"]["exit_code"] == 127
+    assert f"{here.root / 'gone'}, where it should start" in data["attempt"]["reason"]
 
 
 def test_a_secret_that_is_not_there(here: Stash) -> None:
     run = freeze(here, ["true"])
-    run.command.secrets = ["SOME_TOKEN"]
+    put(run, secrets=["SOME_TOKEN"])
     records.write(run)
     with running(run) as one:
         data = one.end()
     assert one.process.returncode == 2 and "export SOME_TOKEN=…" in one.stderr and "Traceback" not in one.stderr
-    assert data["state"] == "failed" and "SOME_TOKEN" in data["reason"]
+    assert data["attempt"]["state"] == "failed" and "SOME_TOKEN" in data["attempt"]["reason"]
 
 
 def test_a_run_is_executed_once(here: Stash) -> None:
@@ -302,14 +333,14 @@ def test_much_output_is_complete(here: Stash, megabytes: int) -> None:
     with running(odd(here, "flood", megabytes)) as one:
         data = one.end(120)
     path = one.run.path / "output.log"
-    assert data["state"] == "completed"
+    assert data["attempt"]["state"] == "completed"
     assert path.stat().st_size == megabytes * (1 << 20) + len(b"the last line")
     with path.open("rb") as stream:
         stream.seek(-(1 << 20) - len(b"the last line"), os.SEEK_END)
         lines = stream.read().split(b"\n")
     assert lines[-1] == b"the last line"
     assert [int(line[-8:]) for line in lines[:-1]] == list(range(1024))
-    assert data["peak_memory"] < 100e6
+    assert data["attempt"]["peak_memory"] < 100e6
     path.unlink()
 
 
@@ -318,17 +349,17 @@ def test_binary_output_is_kept_and_shown_as_it_is(here: Stash) -> None:
     shown = here.root / "shown"
     with shown.open("wb") as stream, running(odd(here, "binary"), program=SHOW, stdout=stream) as one:
         data = one.end()
-    assert (data["state"], one.log, shown.read_bytes()) == ("completed", expected, expected)
+    assert (data["attempt"]["state"], one.log, shown.read_bytes()) == ("completed", expected, expected)
 
 
 def test_a_tool_that_closes_its_output_goes_on(here: Stash) -> None:
     run = odd(here, "close_output", "READY", "GO")
     with running(run) as one:
         wait_until(lambda: is_ready(run))
-        assert record(run)["state"] == "running" and one.process.poll() is None
+        assert record(run)["attempt"]["state"] == "running" and one.process.poll() is None
         (run.path / "go").touch()
         data = one.end()
-    assert (data["state"], one.log) == ("completed", b"before\n")
+    assert (data["attempt"]["state"], one.log) == ("completed", b"before\n")
 
 
 def test_a_supervisor_that_cannot_go_on_leaves_nothing_unwatched(here: Stash) -> None:
@@ -348,7 +379,7 @@ def test_a_supervisor_that_cannot_go_on_leaves_nothing_unwatched(here: Stash) ->
         data = one.end()
     assert not any(is_alive(pid) for pid in tree)
     assert one.process.returncode == 1 and one.stderr.endswith("RuntimeError: the program around it gives up\n")
-    assert (data["state"], data["reason"]) == ("failed", "the program around it gives up")
+    assert (data["attempt"]["state"], data["attempt"]["reason"]) == ("failed", "the program around it gives up")
 
 
 # --- our own output --------------------------------------------------------------------------------------------------
@@ -362,7 +393,7 @@ def test_a_reader_that_goes_away_changes_nothing(here: Stash) -> None:
         one.process.stdout.close()
         one.process.stdout = None
         data = one.end()
-    assert data["state"] == "completed" and one.process.returncode == 0
+    assert data["attempt"]["state"] == "completed" and one.process.returncode == 0
     assert one.log.endswith(b"\n49\n") and "Traceback" not in one.stderr
 
 
@@ -370,7 +401,7 @@ def test_no_output_at_all(here: Stash) -> None:
     """Started with `>&-`: there is nothing to show anything on."""
     with running(steady(here, "--lines", 3), program=SHOW, preexec_fn=lambda: os.close(1)) as one:
         data = one.end()
-    assert (data["state"], one.process.returncode) == ("completed", 0), one.stderr
+    assert (data["attempt"]["state"], one.process.returncode) == ("completed", 0), one.stderr
     assert one.log == b"0\n1\n2\n"
 
 
@@ -384,7 +415,7 @@ def test_a_terminal_whose_reader_has_stopped_reading(here: Stash) -> None:
         # It is full, and the supervisor blocked in showing, when its log goes on without what it shows.
         wait_until(lambda: len(one.log) > 200_000)
         one.process.send_signal(TERM)
-        data = wait_until(lambda: (found := record(run))["state"] != "running" and found)
+        data = wait_until(lambda: (found := record(run))["attempt"]["state"] != "running" and found)
         assert one.process.poll() is None  # what is missing is still to be shown
         shown = b""
         with contextlib.suppress(OSError):  # EIO: its other end was closed
@@ -392,7 +423,11 @@ def test_a_terminal_whose_reader_has_stopped_reading(here: Stash) -> None:
                 shown += chunk
         assert one.process.wait(PATIENCE) == 143
     os.close(terminal)
-    assert (data["state"], data["exit_code"], data["signal"]) == ("cancelled", 143, "SIGKILL")
+    assert (data["attempt"]["state"], data["attempt"]["exit_code"], data["attempt"]["signal"]) == (
+        "cancelled",
+        143,
+        "SIGKILL",
+    )
     assert shown.replace(b"\r\n", b"\n") == one.log
 
 
@@ -408,13 +443,13 @@ def test_a_terminal_that_has_gone(here: Stash) -> None:
         wait_until(lambda: len(one.log) > before + 20)
         one.process.send_signal(INT)
         assert one.process.wait(PATIENCE) == 130
-    assert record(run)["state"] == "cancelled"
+    assert record(run)["attempt"]["state"] == "cancelled"
 
 
 def test_the_terminal_is_hung_up(here: Stash) -> None:
     """As when a window is closed: the kernel sends SIGHUP to the session that has it."""
     run = steady(here, "--catch", "--saving-takes", 0.2, grace=20.0)
-    run.command.argv += ["--saved", str(run.path / "saved")]
+    put(run, argv=[*run.spec.command.argv, "--saved", str(run.path / "saved")])
     records.write(run)
     child, terminal = pty.fork()
     if child == 0:
@@ -430,7 +465,7 @@ def test_the_terminal_is_hung_up(here: Stash) -> None:
         for pid in marked(run):
             os.kill(pid, KILL)
     assert os.waitstatus_to_exitcode(status) == 129
-    assert record(run)["state"] == "cancelled" and "SIGHUP" in record(run)["reason"]
+    assert record(run)["attempt"]["state"] == "cancelled" and "SIGHUP" in record(run)["attempt"]["reason"]
     assert (run.path / "saved").read_text() == "SIGTERM\n"
 
 
@@ -444,9 +479,12 @@ def test_the_record_tells_which_processes_they_are(here: Stash) -> None:
         data = record(run)
         own = procfs.identity(one.process.pid)
         assert own is not None
-        assert (data["supervisor"]["start_time"], data["supervisor"]["boot_id"]) == (own.start_time, procfs.boot_id())
-        tool = procfs.identity(data["process"]["pid"])
-        assert tool is not None and tool.start_time == data["process"]["start_time"]
+        assert (data["attempt"]["supervisor"]["start_time"], data["attempt"]["supervisor"]["boot_id"]) == (
+            own.start_time,
+            procfs.boot_id(),
+        )
+        tool = procfs.identity(data["attempt"]["process"]["pid"])
+        assert tool is not None and tool.start_time == data["attempt"]["process"]["start_time"]
         assert Path(f"/proc/{tool.pid}/fd/0").readlink() == Path(os.devnull)
         one.process.send_signal(INT)
-        assert one.end()["state"] == "cancelled"
+        assert one.end()["attempt"]["state"] == "cancelled"

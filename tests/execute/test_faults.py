@@ -17,6 +17,7 @@ import pytest
 from experimentstash.record.records import State
 from experimentstash.runs import runs
 from tests.testing import faults
+from tests.testing.run_parts import put
 
 
 @pytest.mark.parametrize(
@@ -37,13 +38,13 @@ def test_a_lost_run_would_be_noticed(tmp_path: Path) -> None:
     """The injector itself: a run that nobody closed, with processes left and lines missing, has problems."""
     stash = faults.new_stash(tmp_path / "stash")
     run = faults.freeze(stash, [], grace=0.3)
-    run.command.argv = faults.python("steady", "--ignore", "--flushed", run.path / "flushed", "--pause", 60)
+    put(run, argv=faults.python("steady", "--ignore", "--flushed", run.path / "flushed", "--pause", 60))
     faults.records.write(run)
     case = faults.Case(0, faults.KINDS[0], [])
     with faults.running(run) as one:
         flushed = run.path / "flushed"
         faults.wait_for(lambda: flushed.exists() and flushed.read_text() == "000000000")
-        keeper = faults.record(run)["supervisor"]["keeper"]["pid"]
+        keeper = faults.record(run)["attempt"]["supervisor"]["keeper"]["pid"]
         seen = {process for process in faults.below(one.process.pid) if process.pid != keeper}
         assert len(seen) == 1
         os.kill(keeper, signal.SIGSTOP)  # it would end it before we look
@@ -60,7 +61,7 @@ def test_a_lost_run_would_be_noticed(tmp_path: Path) -> None:
             "the log ends at line 0 of 7",
         ]
         os.kill(keeper, signal.SIGKILL)
-        assert runs.look(stash, run.path).state is State.LOST
+        assert runs.look(stash, run.path).attempt.state is State.LOST
 
 
 def test_the_one_command(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from experimentstash.record.records import Run, State
 from experimentstash.runs import runs
 from experimentstash.stash.layout import Stash
 from tests.testing.faults import KILL, Supervised, below, freeze, is_alive, new_stash, python, record, running
+from tests.testing.run_parts import put
 from tests.testing.stash import PATIENCE, StashUnderTest, wait_until
 
 
@@ -27,7 +28,7 @@ def here(tmp_path: Path) -> Stash:
 
 def steady(stash: Stash, *options: str | float, **fields: Any) -> Run:
     run = freeze(stash, [], **fields)
-    run.command.argv = python("steady", "--ready", run.path / "ready", "--saved", run.path / "saved", *options)
+    put(run, argv=python("steady", "--ready", run.path / "ready", "--saved", run.path / "saved", *options))
     records.write(run)
     return run
 
@@ -35,12 +36,12 @@ def steady(stash: Stash, *options: str | float, **fields: Any) -> Run:
 def ready(one: Supervised) -> set[procfs.Identity]:
     """Wait until the tool is set up; return all processes below its supervisor."""
     wait_until((one.run.path / "ready").exists)
-    wait_until(lambda: record(one.run)["process"])
+    wait_until(lambda: record(one.run)["attempt"]["process"])
     return below(one.process.pid)
 
 
 def keeper_of(run: Run) -> int:
-    keeper = record(run)["supervisor"]["keeper"]["pid"]
+    keeper = record(run)["attempt"]["supervisor"]["keeper"]["pid"]
     assert isinstance(keeper, int)
     return keeper
 
@@ -61,7 +62,7 @@ def test_what_hides_is_ended_with_the_supervisor(here: Stash) -> None:
     assert stranger.poll() is None
     stranger.kill()
     stranger.wait()
-    assert runs.look(here, run.path).state is State.LOST
+    assert runs.look(here, run.path).attempt.state is State.LOST
 
 
 @pytest.mark.slow
@@ -71,7 +72,7 @@ def test_a_look_waits_for_it(here: Stash) -> None:
         family = ready(one)
         one.process.send_signal(KILL)
         one.process.wait()
-        assert runs.look(here, run.path).state is State.LOST
+        assert runs.look(here, run.path).attempt.state is State.LOST
         assert not left(family)
     assert (run.path / "saved").read_text() == "SIGTERM\n"  # once, and with the time that it needed
 
@@ -106,7 +107,7 @@ def test_if_the_keeper_is_killed_all_falls_to_the_supervisor(here: Stash) -> Non
         data = one.end()
         assert not left(family)
     # The kernel has told the tool, which saved and ended in its own way.
-    assert (data["state"], data["exit_code"]) == ("failed", 3)
+    assert (data["attempt"]["state"], data["attempt"]["exit_code"]) == ("failed", 3)
     assert (run.path / "saved").read_text() == "SIGTERM\n"
 
 
@@ -126,13 +127,13 @@ def test_it_goes_with_the_supervisor_and_costs_the_tool_nothing(here: Stash) -> 
     run = freeze(here, ["sh", "-c", "echo $PPID; cat /proc/$PPID/stat; ls -l /proc/$$/fd; exit 7"])
     with running(run, pass_fds=[1]) as one:
         data = one.end()
-    keeper = data["supervisor"]["keeper"]["pid"]
-    assert one.process.returncode == 7 and data["exit_code"] == 7
+    keeper = data["attempt"]["supervisor"]["keeper"]["pid"]
+    assert one.process.returncode == 7 and data["attempt"]["exit_code"] == 7
     assert one.log.split()[0] == str(keeper).encode() and not is_alive(keeper)
     held = {line.split()[-3]: line.split()[-1] for line in one.log.decode().splitlines()[-4:]}
     # Of ours it holds only that by which the kernel tells it if we end.
     (tie,) = held.keys() - {"0", "1", "2"}
-    assert held["0"] == os.devnull and held["1"] == held["2"] == str(run.path / run.log)
+    assert held["0"] == os.devnull and held["1"] == held["2"] == str(run.path / run.attempt.log)
     assert held[tie].startswith("pipe:")
 
 
@@ -145,7 +146,7 @@ def test_what_the_program_around_has_started_is_left_alone(here: Stash) -> None:
         "execute.execute(records.read(Path(sys.argv[1])), show_output=False)\n"
     )
     run = steady(here, "--hidden-child")
-    run.supervisor = None
+    run.attempt.supervisor = None
     with running(run, program=("-c", program), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as one:
         family = ready(one)
         own = int((run.path / "own").read_text())
@@ -167,7 +168,7 @@ def test_under_every_launcher(stash: StashUnderTest, launcher: str | None) -> No
     try:
         wait_until(sign.exists)
         (directory,) = stash.run_directories()
-        supervisor = stash.record(directory)["supervisor"]
+        supervisor = stash.record(directory)["attempt"]["supervisor"]
         tool = int(sign.read_text())
         family = below(supervisor["pid"])
         assert {tool, supervisor["keeper"]["pid"]} < {each.pid for each in family} and len(family) == 3
@@ -186,7 +187,7 @@ def test_a_signal_to_the_whole_group_is_one(here: Stash) -> None:
         ready(one)
         os.killpg(one.process.pid, signal.SIGINT)
         data = one.end()
-    assert data["state"] == "cancelled" and "asked again" not in one.account
+    assert data["attempt"]["state"] == "cancelled" and "asked again" not in one.account
     assert (run.path / "saved").read_text() == "SIGTERM\n"
 
 
@@ -200,7 +201,7 @@ def test_without_a_further_process_it_goes_on_alone(here: Stash) -> None:
     run = freeze(here, ["true"])
     with running(run, program=("-c", program)) as one:
         data = one.end()
-    assert (data["state"], data["supervisor"]["keeper"]) == ("completed", None)
+    assert (data["attempt"]["state"], data["attempt"]["supervisor"]["keeper"]) == ("completed", None)
 
 
 def test_only_what_may_execute_a_run_begins_with_one() -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from experimentstash.execute.advice import advise
-from experimentstash.record.records import Code, Command, Environment, Run
+from experimentstash.record.records import Code, Command, Environment
 from experimentstash.validate.engine import validate
+from tests.testing.run_parts import run_with
 from tests.testing.stash import InProcess, StashUnderTest
 from tests.testing.tool_support import as_stash
 
@@ -22,7 +23,7 @@ def test_a_script_that_is_a_module(stash: StashUnderTest, script: str, module: s
     assert done.returncode == 1
     advice = f"run it as a module: in conf/tool/layout.yaml change the entrypoint to `entrypoint: -m {module}`"
     record = stash.record()
-    assert (record["state"], record["advice"]) == ("failed", advice)
+    assert (record["attempt"]["state"], record["attempt"]["advice"]) == ("failed", advice)
     assert f"  → {advice}\n" in done.stderr
     followed = stash.cli("run", "one", f"tool.entrypoint=-m {module}")
     assert (followed.returncode, followed.stdout) == (0, "a model\n")
@@ -33,19 +34,16 @@ def test_a_package_that_is_missing(stash: StashUnderTest) -> None:
     stash.add_experiment("one", "layout")
     assert stash.cli("run", "one").returncode == 1
     expected = f"install 'numpie_for_tests' for {sys.executable}: that interpreter is used as it is"
-    assert stash.record()["advice"] == expected
+    assert stash.record()["attempt"]["advice"] == expected
 
 
 def advice_for(tmp_path: Path, log: str | bytes, *, kind: str = "pyproject", argv: list[str] | None = None) -> str:
     tool = tmp_path / "tool"
     (tool / "helpers").mkdir(parents=True, exist_ok=True)
     (tool / "single.py").touch()
-    run = Run(
-        id="a",
-        directory=str(tmp_path),
-        experiment=None,
-        organizer=None,
-        tool="t",
+    run = run_with(
+        "a",
+        tmp_path,
         command=Command(argv or ["/venv/bin/python", str(tool / "scripts" / "fit.py"), "--seed", "1"], str(tool)),
         registration="conf/tool/t.yaml",
         code=Code(str(tool)),
@@ -105,7 +103,7 @@ def test_it_depends_on_how_the_tool_is_run(tmp_path: Path) -> None:
 
 
 def test_no_log_no_advice(tmp_path: Path) -> None:
-    run = Run("a", str(tmp_path), None, None, "t", Command(["x"], "/"))
+    run = run_with("a", tmp_path, command=Command(["x"], "/"))
     assert advise(run, tmp_path / "output.log") is None
 
 
@@ -142,4 +140,4 @@ def test_a_deep_check_says_what_a_run_says(
     (problem,) = [each for each in validate(as_stash(stash), is_deep=True).problems if each.check == "deep"]
     in_process(stash, "run", "e")
     assert words in str(problem.mend)
-    assert problem.mend == stash.record()["advice"]
+    assert problem.mend == stash.record()["attempt"]["advice"]

@@ -33,6 +33,7 @@ from tests.testing.faults import (
     record,
     running,
 )
+from tests.testing.run_parts import put
 from tests.testing.stash import PATIENCE, wait_until
 
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d"
@@ -49,20 +50,20 @@ def steady(stash: Stash, *options: str | float, **fields: Any) -> Run:
     """Freeze a run of the steady tool that says in files of its directory that it is ready, and what it saved."""
     run = freeze(stash, [], **fields)
     own = ["--ready", run.path / "ready", "--saved", run.path / "saved", "--flushed", run.path / "flushed"]
-    run.command.argv = python("steady", *own, *options)
+    put(run, argv=python("steady", *own, *options))
     records.write(run)
     return run
 
 
 def lasted(data: dict[str, Any]) -> float:
     """Return the seconds from a run's start to its end, what its tool left behind included."""
-    started, ended = (datetime.datetime.fromisoformat(data[name]) for name in ("started", "ended"))
+    started, ended = (datetime.datetime.fromisoformat(data["attempt"][name]) for name in ("started", "ended"))
     return (ended - started).total_seconds()
 
 
 def odd(stash: Stash, *arguments: str | float, **fields: Any) -> Run:
     run = freeze(stash, [], **fields)
-    run.command.argv = python("odd", *(word if word != "READY" else run.path / "ready" for word in arguments))
+    put(run, argv=python("odd", *(word if word != "READY" else run.path / "ready" for word in arguments)))
     records.write(run)
     return run
 
@@ -71,7 +72,7 @@ def ready(one: Supervised) -> int:
     """Wait until the tool is ready and its record says so; return its pid."""
     path = one.run.path / "ready"
     pid = int(wait_until(lambda: path.exists() and path.read_text()))
-    wait_until(lambda: record(one.run)["process"])
+    wait_until(lambda: record(one.run)["attempt"]["process"])
     return pid
 
 
@@ -132,41 +133,50 @@ def test_it_is_told_in_the_way_that_lets_it_save(
     pid = int((run.path / "ready").read_text())
     assert saved(one) == [told]
     assert sent(one) == [(told, pid)]
-    assert one.process.returncode == data["exit_code"] == CODES[number]
-    assert data["state"] == ("timed_out" if number is None else "cancelled")
-    assert data["reason"].startswith(f"timeout of {limit:g} s" if number is None else "asked to stop by")
-    assert data["reason"].endswith("the tool ended by itself with exit code 0")
+    assert one.process.returncode == data["attempt"]["exit_code"] == CODES[number]
+    assert data["attempt"]["state"] == ("timed_out" if number is None else "cancelled")
+    assert data["attempt"]["reason"].startswith(f"timeout of {limit:g} s" if number is None else "asked to stop by")
+    assert data["attempt"]["reason"].endswith("the tool ended by itself with exit code 0")
     if number is not None:
-        assert number.name in data["reason"]
+        assert number.name in data["attempt"]["reason"]
         assert "the tool has 20 s to save its work" in one.stderr
     assert all(re.match(rf"{TIME} .", line) for line in one.account.splitlines())
-    assert data["duration"] >= 0.3
+    assert data["attempt"]["duration"] >= 0.3
 
 
 def test_without_a_handler_for_either_it_gets_sigterm(here: Stash) -> None:
     run = freeze(here, ["sleep", "100"], grace=20.0)
     with running(run) as one:
-        wait_until(lambda: record(run)["process"] and procfs.command_name(record(run)["process"]["pid"]) == "sleep")
+        wait_until(
+            lambda: (
+                record(run)["attempt"]["process"]
+                and procfs.command_name(record(run)["attempt"]["process"]["pid"]) == "sleep"
+            )
+        )
         one.process.send_signal(INT)
         data = one.end()
     assert [name for name, _ in sent(one)] == ["SIGTERM"]
-    assert (data["state"], data["signal"], data["exit_code"]) == ("cancelled", "SIGTERM", 130)
-    assert data["reason"].endswith("the tool ended by SIGTERM")
+    assert (data["attempt"]["state"], data["attempt"]["signal"], data["attempt"]["exit_code"]) == (
+        "cancelled",
+        "SIGTERM",
+        130,
+    )
+    assert data["attempt"]["reason"].endswith("the tool ended by SIGTERM")
 
 
 def test_a_shell_script_is_told_through_its_shell(here: Stash) -> None:
     run = steady(here, "--saving-takes", 0.5, grace=20.0)
-    run.command.argv = [str(TOOLS / "steady" / "run.sh"), *run.command.argv[2:]]
-    run.command.environment["PYTHON"] = python("steady")[0]
+    put(run, argv=[str(TOOLS / "steady" / "run.sh"), *run.spec.command.argv[2:]])
+    run.spec.command.environment["PYTHON"] = python("steady")[0]
     records.write(run)
     with running(run) as one:
         inner = ready(one)
-        shell = record(run)["process"]["pid"]
+        shell = record(run)["attempt"]["process"]["pid"]
         one.process.send_signal(TERM)
         data = one.end()
     assert sent(one) == [("SIGINT", inner), ("SIGTERM", shell)]
     assert saved(one) == ["SIGINT"]  # though its shell was gone by then
-    assert data["state"] == "cancelled" and b"the script goes on" not in one.log
+    assert data["attempt"]["state"] == "cancelled" and b"the script goes on" not in one.log
 
 
 def test_only_the_main_process_is_told(here: Stash) -> None:
@@ -182,14 +192,14 @@ def test_only_the_main_process_is_told(here: Stash) -> None:
         if saved(one):
             break
     assert sent(one) == [("SIGTERM", pid)] and saved(one) == ["SIGTERM"]
-    assert data["notes"] == ["the tool left 4 processes behind; they were ended"]
+    assert data["attempt"]["notes"] == ["the tool left 4 processes behind; they were ended"]
     assert not any(is_alive(worker) for worker in workers)
-    assert data["duration"] + 1 < lasted(data)  # the tool's own, without what it left
+    assert data["attempt"]["duration"] + 1 < lasted(data)  # the tool's own, without what it left
 
 
 def test_the_grace_is_waited_out_and_then_everything_is_killed(here: Stash) -> None:
     run = steady(here, "--ignore", "--children", 1, "--stubborn-children", "--daemon", "", "--hide", grace=1.0)
-    run.command.argv[run.command.argv.index("--daemon") + 1] = str(run.path / "daemon")
+    run.spec.command.argv[run.spec.command.argv.index("--daemon") + 1] = str(run.path / "daemon")
     records.write(run)
     with running(run) as one:
         pid = ready(one)
@@ -203,8 +213,12 @@ def test_the_grace_is_waited_out_and_then_everything_is_killed(here: Stash) -> N
         took = time.monotonic() - told_at
     assert took >= 1.0
     assert not any(is_alive(member) for member in family)
-    assert (data["state"], data["signal"], data["exit_code"]) == ("cancelled", "SIGKILL", 143)
-    assert data["reason"].endswith("the tool did not end within its grace and was killed")
+    assert (data["attempt"]["state"], data["attempt"]["signal"], data["attempt"]["exit_code"]) == (
+        "cancelled",
+        "SIGKILL",
+        143,
+    )
+    assert data["attempt"]["reason"].endswith("the tool did not end within its grace and was killed")
     assert re.search(rf"^{TIME} the grace is over: SIGKILL to everything that is left$", one.account, re.MULTILINE)
 
 
@@ -223,9 +237,15 @@ def test_a_second_ctrl_c_shortens_the_grace(here: Stash) -> None:
         if was_ready(two):
             break
     for each, found, state, code in ((one, data[0], "cancelled", 130), (two, data[1], "timed_out", 124)):
-        assert (found["state"], found["exit_code"], found["signal"]) == (state, code, "SIGKILL")
+        assert (found["attempt"]["state"], found["attempt"]["exit_code"], found["attempt"]["signal"]) == (
+            state,
+            code,
+            "SIGKILL",
+        )
         assert each.account.count("asked again: 2 s left") == 1
-        assert found["reason"].startswith({"cancelled": "asked to stop by Ctrl-C", "timed_out": "timeout"}[state])
+        assert found["attempt"]["reason"].startswith(
+            {"cancelled": "asked to stop by Ctrl-C", "timed_out": "timeout"}[state]
+        )
 
 
 @pytest.mark.slow
@@ -237,8 +257,8 @@ def test_ctrl_c_while_leftovers_are_awaited(here: Stash) -> None:
         one.process.send_signal(INT)
         data = one.end()
     # The tool had ended by itself: that stays true.
-    assert (data["state"], data["exit_code"], data["reason"]) == ("completed", 0, None)
-    assert data["notes"] == ["the tool left 2 processes behind; they were ended"]
+    assert (data["attempt"]["state"], data["attempt"]["exit_code"], data["attempt"]["reason"]) == ("completed", 0, None)
+    assert data["attempt"]["notes"] == ["the tool left 2 processes behind; they were ended"]
 
 
 ENDS_WHEN_TOLD = """
@@ -254,31 +274,35 @@ sys.exit(int(sys.argv[2]))
 def test_asked_to_stop_together_with_the_tools_own_end(here: Stash, number: signal.Signals, code: int) -> None:
     run = freeze(here, [])
     go = run.path / "go"
-    run.command.argv = [sys.executable, "-c", ENDS_WHEN_TOLD, str(go), str(code)]
+    put(run, argv=[sys.executable, "-c", ENDS_WHEN_TOLD, str(go), str(code)])
     records.write(run)
     with running(run) as one:
-        pid = wait_until(lambda: record(run)["process"])["pid"]
+        pid = wait_until(lambda: record(run)["attempt"]["process"])["pid"]
         with looking_away(one.process.pid):
             go.touch()
             wait_until(lambda: not is_alive(pid))
             one.process.send_signal(number)
         data = one.end()
     assert sent(one) == []
-    assert (data["state"], data["exit_code"]) == ("failed" if code else "completed", code)
-    assert "asked" not in (data["reason"] or "")
+    assert (data["attempt"]["state"], data["attempt"]["exit_code"]) == ("failed" if code else "completed", code)
+    assert "asked" not in (data["attempt"]["reason"] or "")
 
 
 def test_a_tool_that_died_of_the_signal_that_we_got_too(here: Stash) -> None:
     run = freeze(here, ["sleep", "100"])
     with running(run) as one:
-        pid = wait_until(lambda: record(run)["process"])["pid"]
+        pid = wait_until(lambda: record(run)["attempt"]["process"])["pid"]
         with looking_away(one.process.pid):
             os.kill(pid, TERM)
             wait_until(lambda: not is_alive(pid))
             one.process.send_signal(TERM)
         data = one.end()
-    assert (data["state"], data["exit_code"], data["signal"]) == ("cancelled", 143, "SIGTERM")
-    assert data["reason"].startswith("asked to stop by SIGTERM") and sent(one) == []
+    assert (data["attempt"]["state"], data["attempt"]["exit_code"], data["attempt"]["signal"]) == (
+        "cancelled",
+        143,
+        "SIGTERM",
+    )
+    assert data["attempt"]["reason"].startswith("asked to stop by SIGTERM") and sent(one) == []
 
 
 # The supervisor of a step. For what it may be told late it waits longer than usual, so that a machine may be slow.
@@ -299,18 +323,18 @@ def test_in_a_step_the_tool_may_be_told_a_moment_earlier(here: Stash, tmp_path: 
     says.chmod(0o755)
     environment = {"SLURM_JOB_ID": "4711", "SLURM_STEP_ID": "0", "PATH": f"{programs}:{os.environ['PATH']}"}
     run = freeze(here, ["sh", "-c", "trap 'echo saved; exit 0' TERM; touch ready; while :; do sleep 0.02; done"])
-    run.command.cwd = run.directory
+    put(run, cwd=run.directory)
     records.write(run)
     with running(run, program=["-c", IN_STEP], env={**os.environ, **environment}) as one:
         wait_until((run.path / "ready").exists)
-        pid = wait_until(lambda: record(run)["process"])["pid"]
+        pid = wait_until(lambda: record(run)["attempt"]["process"])["pid"]
         os.kill(pid, TERM)
         wait_until(lambda: not Path(f"/proc/{pid}").exists())  # its supervisor knows of its end by then
         one.process.send_signal(signal.SIGCONT)
         one.process.send_signal(TERM)
         data = one.end()
     assert one.log == b"saved\n"
-    assert data["state"] == "cancelled" and "its SLURM job was cancelled" in data["reason"]
+    assert data["attempt"]["state"] == "cancelled" and "its SLURM job was cancelled" in data["attempt"]["reason"]
 
 
 def test_sigterm_twice_is_once(here: Stash) -> None:
@@ -323,7 +347,11 @@ def test_sigterm_twice_is_once(here: Stash) -> None:
         one.process.send_signal(HUP)
         data = one.end()
     assert saved(one) == ["SIGTERM"] and sent(one) == [("SIGTERM", pid)]
-    assert data["state"] == "cancelled" and "SIGTERM" in data["reason"] and data["exit_code"] == 143
+    assert (
+        data["attempt"]["state"] == "cancelled"
+        and "SIGTERM" in data["attempt"]["reason"]
+        and data["attempt"]["exit_code"] == 143
+    )
     assert "asked again" not in one.account
 
 
@@ -334,7 +362,7 @@ def test_a_signal_to_both_at_once(here: Stash) -> None:
         one.process.send_signal(TERM)
         data = one.end()
     assert saved(one) == ["SIGTERM"]
-    assert (data["state"], data["exit_code"]) == ("cancelled", 143)
+    assert (data["attempt"]["state"], data["attempt"]["exit_code"]) == ("cancelled", 143)
 
 
 def test_nohup_is_respected(here: Stash) -> None:
@@ -344,7 +372,7 @@ def test_nohup_is_respected(here: Stash) -> None:
         one.process.send_signal(HUP)
         ignored = re.search(r"^SigIgn:\s*(\w+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
         data = one.end()
-    assert data["state"] == "completed" and sent(one) == []
+    assert data["attempt"]["state"] == "completed" and sent(one) == []
     # The tool itself gets the defaults, with which it can be told.
     assert ignored is not None and not int(ignored[1], 16) >> (HUP - 1) & 1
 
@@ -357,7 +385,7 @@ def test_a_script_may_have_ignored_ctrl_c(here: Stash) -> None:
         one.process.send_signal(TERM)
         data = one.end()
     assert sent(one) == [("SIGINT", pid)] and saved(one) == ["SIGINT"]
-    assert data["state"] == "cancelled"
+    assert data["attempt"]["state"] == "cancelled"
 
 
 # --- Ctrl-Z ----------------------------------------------------------------------------------------------------------
@@ -381,7 +409,7 @@ def test_ctrl_z_stops_both_and_the_clock(here: Stash) -> None:
         for child in family[1:]:
             os.kill(child, KILL)
         data = one.end()
-    assert data["state"] == "completed", data["reason"]
+    assert data["attempt"]["state"] == "completed", data["attempt"]["reason"]
     assert one.log.splitlines() == [b"%d" % number for number in range(100)]
 
 
@@ -394,7 +422,7 @@ def test_told_to_stop_while_it_is_suspended(here: Stash) -> None:
         one.process.send_signal(TERM)
         one.process.send_signal(signal.SIGCONT)
         data = one.end()
-    assert (data["state"], saved(one)) == ("cancelled", ["SIGTERM"])
+    assert (data["attempt"]["state"], saved(one)) == ("cancelled", ["SIGTERM"])
 
 
 # --- a supervisor that dies ------------------------------------------------------------------------------------------
@@ -425,15 +453,15 @@ def test_a_dead_supervisor_neither_blocks_nor_breaks_what_still_writes(here: Sta
 
 def test_leftovers_are_ended_and_noted(here: Stash) -> None:
     children = steady(here, "--lines", 3, "--daemon", "", "--hide", "--children", 1)
-    children.command.argv[children.command.argv.index("--daemon") + 1] = str(children.path / "daemon")
+    children.spec.command.argv[children.spec.command.argv.index("--daemon") + 1] = str(children.path / "daemon")
     records.write(children)
     with running(children) as one, running(odd(here, "leave", "READY")) as two:
         daemon = ready(two)
         for each, count in ((one, 3), (two, 1)):
             data = each.end()
-            assert (data["state"], data["exit_code"]) == ("completed", 0)
-            assert data["notes"] == [f"the tool left {count} processes behind; they were ended"]
-            assert data["duration"] + 1 < lasted(data)  # of the tool's main process, without what it left
+            assert (data["attempt"]["state"], data["attempt"]["exit_code"]) == ("completed", 0)
+            assert data["attempt"]["notes"] == [f"the tool left {count} processes behind; they were ended"]
+            assert data["attempt"]["duration"] + 1 < lasted(data)  # of the tool's main process, without what it left
             assert f"the tool has ended and left {count} processes behind: SIGTERM to {count} of them" in each.account
     assert not is_alive(daemon) and not is_alive(int((children.path / "daemon").read_text()))
 
@@ -446,17 +474,17 @@ def test_a_tool_with_200_children(here: Stash) -> None:
         assert len(workers) == 200
         one.process.send_signal(TERM)
         data = one.end()
-    assert data["state"] == "cancelled"
+    assert data["attempt"]["state"] == "cancelled"
     assert not any(is_alive(worker) for worker in workers)
 
 
 def test_a_tool_that_changes_its_session(here: Stash) -> None:
     with running(odd(here, "new_group", "READY", grace=0.5)) as one:
         inner = ready(one)
-        assert os.getsid(inner) == inner != record(one.run)["process"]["pid"]
+        assert os.getsid(inner) == inner != record(one.run)["attempt"]["process"]["pid"]
         one.process.send_signal(TERM)
         data = one.end()
-    assert data["state"] == "cancelled" and not is_alive(inner)
+    assert data["attempt"]["state"] == "cancelled" and not is_alive(inner)
 
 
 def test_what_was_there_before_is_left_alone(here: Stash) -> None:
@@ -471,7 +499,7 @@ def test_what_was_there_before_is_left_alone(here: Stash) -> None:
     with running(steady(here, "--lines", 1, "--children", 1), program=("-c", program)) as one:
         data = one.end()
     assert one.stdout == "None\n", one.stderr
-    assert data["notes"] == ["the tool left 2 processes behind; they were ended"]
+    assert data["attempt"]["notes"] == ["the tool left 2 processes behind; they were ended"]
 
 
 # --- what it measures ------------------------------------------------------------------------------------------------
@@ -485,7 +513,7 @@ def test_what_it_measures_is_of_the_whole_tree(here: Stash) -> None:
         running(odd(here, "burn", 0.4)) as busy,
     ):
         data = [each.end() for each in (own, shared, busy)]
-    assert [each["state"] for each in data] == ["completed"] * 3
+    assert [each["attempt"]["state"] for each in data] == ["completed"] * 3
     assert 100e6 < data[0]["peak_memory"] < 200e6
     # What forked workers share counts once.
     assert 100e6 < data[1]["peak_memory"] < 300e6
@@ -515,7 +543,7 @@ executed = execute.execute(records.read(Path(sys.argv[1])), show_output=False)
 assert [signal.getsignal(number) for number in watched] == [own] * len(watched)
 assert signal.set_wakeup_fd(-1) == writer
 assert set(os.listdir("/proc/self/fd")) == descriptors
-print(executed.run.state.value, executed.interrupted_by and executed.interrupted_by.name)
+print(executed.run.attempt.state.value, executed.interrupted_by and executed.interrupted_by.name)
 os.kill(os.getpid(), signal.SIGHUP)
 """
 
@@ -555,12 +583,12 @@ def test_in_a_thread_it_can_hear_nothing_but_does_the_rest(here: Stash) -> None:
             data = one.end()
         if was_ready(one):
             break
-    assert one.stderr == "" and (data["state"], data["exit_code"]) == ("timed_out", 124)
-    assert data["notes"] == ["the tool left 2 processes behind; they were ended"]
+    assert one.stderr == "" and (data["attempt"]["state"], data["attempt"]["exit_code"]) == ("timed_out", 124)
+    assert data["attempt"]["notes"] == ["the tool left 2 processes behind; they were ended"]
 
 
 def test_the_tool_ignores_what_schedulers_send_to_all(here: Stash) -> None:
     run = freeze(here, ["sh", "-c", 'kill -USR1 $$; kill -USR2 $$; echo "still here"'])
     with running(run) as one:
         data = one.end()
-    assert (data["state"], one.log) == ("completed", b"still here\n")
+    assert (data["attempt"]["state"], one.log) == ("completed", b"still here\n")

@@ -142,7 +142,7 @@ def test_a_parameter_that_a_tool_may_have_passed_over_is_said(stash: StashUnderT
         done = in_process(stash, "run", "one", *words)
         assert done.returncode == 0, done.stderr
         (record,) = (stash.root / "outputs").rglob("run.json")
-        said = json.loads(record.read_text())["warnings"]
+        said = json.loads(record.read_text())["attempt"]["warnings"]
         shutil.rmtree(stash.root / "outputs")
         return [str(each) for each in said]
 
@@ -181,7 +181,7 @@ def test_a_mere_name_is_said_in_the_record(stash: StashUnderTest, in_process: In
         (path,) = (stash.root / "outputs").rglob("run.json")
         record = json.loads(path.read_text())
         shutil.rmtree(stash.root / "outputs")
-        return record["warnings"], record["notes"]
+        return record["attempt"]["warnings"], record["attempt"]["notes"]
 
     said = "experiment={}: a mere name; the tool isn't told of it"
     assert recorded("one", "experiment=small") == ([said.format("small")], [])

@@ -109,7 +109,7 @@ def test_an_executable_of_the_tools_own_environment(
     seen = json.loads((run / "result.json").read_text())
     assert seen["environment"]["PATH"].split(os.pathsep)[0] == str(environment)
     assert any(entry.startswith(str(environment.parent)) for entry in seen["path"])
-    assert stash.record()["environment"]["kind"] == "requirements"
+    assert stash.record()["spec"]["environment"]["kind"] == "requirements"
 
 
 def test_where_it_is_started(stash: StashUnderTest, directory: Path) -> None:
@@ -181,21 +181,25 @@ def test_a_frozen_run_is_complete(stash: StashUnderTest) -> None:
     said: list[str] = []
     frozen = freeze(run, announce=said.append)
     assert frozen == records.read(run.request.directory)
-    assert (frozen.state, frozen.timeout, frozen.estimated_runtime) == (records.State.FROZEN, 5400.0, 7200.0)
+    assert (frozen.attempt.state, frozen.attempt.terms.timeout, frozen.spec.estimated_runtime) == (
+        records.State.FROZEN,
+        5400.0,
+        7200.0,
+    )
     file = run.request.directory / "params.yaml"
-    assert frozen.command.argv == [sys.executable, "-m", "package.train", "--config", str(file), "--last"]
+    assert frozen.spec.command.argv == [sys.executable, "-m", "package.train", "--config", str(file), "--last"]
     assert file.read_text() == "name: inner\na:\n- 1\n- x\n"
-    assert frozen.stash is not None and frozen.stash.commit == commit
-    assert frozen.environment is not None and frozen.environment.interpreter == sys.executable
-    assert frozen.environment.version == ".".join(map(str, sys.version_info[:3]))
-    assert frozen.collect == [str(stash.root / "tools" / "t" / "outputs")]
-    assert frozen.code is not None and (frozen.code.commit, frozen.code.pin) == (commit, "HEAD")
-    assert frozen.notes == said == []
+    assert frozen.spec.stash is not None and frozen.spec.stash.commit == commit
+    assert frozen.spec.environment is not None and frozen.spec.environment.interpreter == sys.executable
+    assert frozen.spec.environment.version == ".".join(map(str, sys.version_info[:3]))
+    assert frozen.spec.collect == [str(stash.root / "tools" / "t" / "outputs")]
+    assert frozen.spec.code is not None and (frozen.spec.code.commit, frozen.spec.code.pin) == (commit, "HEAD")
+    assert frozen.attempt.notes == said == []
     with pytest.raises(StashError, match="already holds a run"):
         freeze(run, announce=said.append)
     pinned = planned(stash, commit=commit[:7])
     object.__setattr__(pinned.request, "directory", run.request.directory.with_name("other"))
-    assert freeze(pinned, announce=said.append).notes == []
+    assert freeze(pinned, announce=said.append).attempt.notes == []
     with pytest.raises(StashError, match="to run commit '0123456789'"):
         planned(stash, commit="0123456789")
 
@@ -255,7 +259,7 @@ def test_a_secret_reaches_the_tool_and_no_file(stash: StashUnderTest, in_process
     assert seen.read_text() == "swordfish-1 xyzzy-plugh"
     (run,) = stash.run_directories()
     record = json.loads((run / "run.json").read_text())
-    assert (record["stash"]["patch"], record["stash"]["withheld"]) == (None, ["tools/t/notes.txt"])
+    assert (record["spec"]["stash"]["patch"], record["spec"]["stash"]["withheld"]) == (None, ["tools/t/notes.txt"])
     assert "tools/t/notes.txt: looks like a secret" in stash.cli("show", record["id"]).stdout
     assert "swordfish" not in done.stderr and "xyzzy" not in done.stderr
     assert files_with("swordfish", run) == files_with("xyzzy", run) == []

@@ -186,7 +186,7 @@ def test_whichever_way_it_is_run(stash: StashUnderTest, launcher: str) -> None:
     for directory, lr in zip(sorted(stash.run_directories()), (1e-5, 0.3), strict=True):
         expected = {"optim": {"lr": lr, "steps": 3}, "x": {"y": [1]}}
         assert json.loads((directory / "output.log").read_text()) == expected
-        assert stash.record(directory)["params"] == expected
+        assert stash.record(directory)["spec"]["params"] == expected
 
 
 def teardown_module() -> None:

@@ -32,7 +32,7 @@ print("reading", flush=True)
 while "completed" not in states:
     text = found[0].read_text()
     if text:  # a claim is an empty file for a moment
-        states.add(json.loads(text)["state"])
+        states.add(json.loads(text)["attempt"]["state"])
     assert not states or text
 print(sorted(states))
 """
@@ -80,17 +80,22 @@ def test_one_experiment(plain: StashUnderTest) -> None:
     record = plain.record()
     assert record["id"] == directory.rpartition("-")[2]
     assert record["directory"] == str(plain.root / directory)
-    assert [record[name] for name in ("organizer", "experiment", "tool")] == ["fig/one", "inner", "plain"]
-    assert (record["description"], record["tags"]) == ("The first", ["a", "b"])
-    assert record["overrides"] == overrides
-    assert [record[name] for name in ("state", "exit_code", "reason", "sweep")] == ["completed", 0, None, None]
+    assert [record["spec"][name] for name in ("organizer", "experiment", "tool")] == ["fig/one", "inner", "plain"]
+    assert (record["spec"]["description"], record["spec"]["tags"]) == ("The first", ["a", "b"])
+    assert record["spec"]["overrides"] == overrides
+    assert [record["attempt"][name] for name in ("state", "exit_code", "reason")] == ["completed", 0, None]
+    assert record["sweep"] is None
     main = plain.root / "tools" / "plain" / "main.py"
     run = plain.root / directory
     argv = [sys.executable, str(main), "--say", "hello", "--sleep", "0", "--out", str(run)]
-    assert record["command"]["argv"] == argv
-    assert record["command"]["environment"]["MODE"] == "inner"
-    assert (record["stash"]["commit"], record["stash"]["dirty"], record["code"]["dirty"]) == (commit, False, False)
-    assert record["created"] <= record["started"] <= record["ended"]
+    assert record["spec"]["command"]["argv"] == argv
+    assert record["spec"]["command"]["environment"]["MODE"] == "inner"
+    assert (record["spec"]["stash"]["commit"], record["spec"]["stash"]["dirty"], record["spec"]["code"]["dirty"]) == (
+        commit,
+        False,
+        False,
+    )
+    assert record["created"] <= record["attempt"]["started"] <= record["attempt"]["ended"]
     assert (run / "output.log").read_text() == "hello\n"
     assert {path.name for path in run.iterdir()} == {
         ".hydra",
@@ -110,15 +115,15 @@ def test_a_sweep_from_inside_a_tool(plain: StashUnderTest) -> None:
     assert len(found) == 2 and all(JOB.fullmatch(directory) for directory in found)
     assert [directory.rpartition("/")[2] for directory in found] == ["0", "1"]
     records = [plain.record(plain.root / directory) for directory in found]
-    assert [record["organizer"] for record in records] == ["fig/one", "fig/two"]
+    assert [record["spec"]["organizer"] for record in records] == ["fig/one", "fig/two"]
     assert [record["sweep"] for record in records] == [str((plain.root / found[0]).parent)] * 2
     heading, *rows = done.stdout.splitlines()[-4:-1]
     assert heading.split() == ["run", "experiment", "state", "time", "log"]
     for record, row in zip(records, rows, strict=True):
-        assert row.split()[:4] == [record["id"], record["organizer"], "✓", "completed"]
+        assert row.split()[:4] == [record["id"], record["spec"]["organizer"], "✓", "completed"]
         # Paths are shown as they are reached from here.
         shown = row[row.index("../") :]
-        assert (tool / shown).read_text() == {"fig/one": "hello\n", "fig/two": "bye\n"}[record["organizer"]]
+        assert (tool / shown).read_text() == {"fig/one": "hello\n", "fig/two": "bye\n"}[record["spec"]["organizer"]]
 
 
 def test_a_launcher_makes_it_a_multirun(plain: StashUnderTest) -> None:
@@ -126,7 +131,7 @@ def test_a_launcher_makes_it_a_multirun(plain: StashUnderTest) -> None:
     assert done.returncode == 0, done.stderr
     found = relative(plain)
     assert len(found) == 2 and all(JOB.fullmatch(directory) for directory in found)
-    assert {plain.record(plain.root / directory)["state"] for directory in found} == {"completed"}
+    assert {plain.record(plain.root / directory)["attempt"]["state"] for directory in found} == {"completed"}
     assert {(plain.root / directory / "output.log").read_text() for directory in found} == {"there\n"}
     assert [line.split()[1:4] for line in done.stdout.splitlines()[-3:-1]] == [
         ["fig/one", "++params.say=[there]", "✓"],
@@ -267,7 +272,7 @@ def test_nothing_goes_through_a_shell(stash: StashUnderTest) -> None:
     stash.add_experiment("odd", "shown", f"arguments: {json.dumps(odd)}\n")
     done = stash.cli("run", "odd")
     assert (done.returncode, done.stdout.split("\n")) == (0, "\n".join(["show", *odd, ""]).split("\n"))
-    assert stash.record()["command"]["argv"][1:] == odd
+    assert stash.record()["spec"]["command"]["argv"][1:] == odd
     checked = stash.cli("run", "odd", "validate_only=true")
     assert shlex.split(checked.stdout) == [str(stash.root / "tools" / "shown" / "show"), *odd]
     assert {path.name for path in stash.root.rglob("[xy]")} == set()
@@ -281,7 +286,7 @@ def test_a_tool_that_reads_a_file(stash: StashUnderTest) -> None:
     assert done.returncode == 0, done.stdout
     (directory,) = stash.run_directories()
     assert json.loads(done.stdout) == {"name": "inner", **params, "where": str(directory)}
-    assert stash.record()["command"]["argv"][-1] == str(directory / "params.yaml")
+    assert stash.record()["spec"]["command"]["argv"][-1] == str(directory / "params.yaml")
 
 
 def test_a_hydra_tool_shares_the_run_directory(stash: StashUnderTest) -> None:
@@ -315,7 +320,7 @@ def test_debug_shows_each_step(plain: StashUnderTest) -> None:
     )
     assert steps["organizer"] == "told"
     assert (steps["directory"], steps["cwd"]) == (str(directory), str(plain.root / "tools" / "plain"))
-    assert shlex.split(steps["command"]) == plain.record()["command"]["argv"]
+    assert shlex.split(steps["command"]) == plain.record()["spec"]["command"]["argv"]
     assert "MY_TOKEN (a secret)" in done.stderr and "swordfish" not in done.stderr
 
 
@@ -336,7 +341,7 @@ def test_output_is_live_complete_and_in_order(stash: StashUnderTest, tmp_path: P
         shown += chunk
     assert shown == first
     (directory,) = stash.run_directories()
-    assert stash.record()["state"] == "running"
+    assert stash.record()["attempt"]["state"] == "running"
     go.touch()
     rest = b""
     while chunk := os.read(process.stdout.fileno(), 65536):
@@ -358,7 +363,7 @@ def test_a_reader_that_goes_away_ends_nothing(stash: StashUnderTest, tmp_path: P
     go.touch()
     assert process.wait(PATIENCE) == 0
     assert "Traceback" not in process.stderr.read()
-    assert stash.record()["state"] == "completed"
+    assert stash.record()["attempt"]["state"] == "completed"
     assert (stash.run_directories()[0] / "output.log").read_bytes().endswith(b"done, without a line end")
 
 
@@ -367,12 +372,13 @@ def test_the_record_is_whole_at_every_moment(plain: StashUnderTest, tmp_path: Pa
     reader = subprocess.Popen([sys.executable, "-c", READER, str(plain.root)], stdout=subprocess.PIPE, text=True)
     process = plain.start("run", "told", f"params.touch={touched}", "params.sleep=1", "+tool.env.FLAG=up")
     wait_until(touched.exists)
-    record = wait_until(lambda: (found := plain.record())["process"] and found)
-    assert [record[name] for name in ("state", "organizer", "tool", "ended")] == ["running", "told", "plain", None]
-    assert record["process"]["pid"] == int(touched.read_text() or 0)
-    assert record["supervisor"]["pid"] == process.pid
-    assert record["command"]["environment"]["FLAG"] == "up"
-    assert record["command"]["argv"][0] == sys.executable
+    record = wait_until(lambda: (found := plain.record())["attempt"]["process"] and found)
+    assert [record["spec"][name] for name in ("organizer", "tool")] == ["told", "plain"]
+    assert [record["attempt"][name] for name in ("state", "ended")] == ["running", None]
+    assert record["attempt"]["process"]["pid"] == int(touched.read_text() or 0)
+    assert record["attempt"]["supervisor"]["pid"] == process.pid
+    assert record["spec"]["command"]["environment"]["FLAG"] == "up"
+    assert record["spec"]["command"]["argv"][0] == sys.executable
     _, stderr = finished(process)
     assert process.returncode == 0, stderr
     seen, _ = finished(reader)
@@ -429,7 +435,7 @@ def test_of_two_runs_in_one_directory_the_later_leaves_the_earlier_whole(plain: 
     errors = [finished(process)[1] for process in processes]
     assert sorted(process.returncode for process in processes) == [0, 2], errors
     assert f"{fixed} already holds a run" in "".join(errors)
-    assert plain.record(fixed)["state"] == "completed"
+    assert plain.record(fixed)["attempt"]["state"] == "completed"
     assert (fixed / ".hydra" / "overrides.yaml").read_text().startswith("- +exp=told\n")
     assert (fixed / "result.json").exists()
 
@@ -441,7 +447,7 @@ def test_the_exit_code_is_the_tools(plain: StashUnderTest) -> None:
     done = plain.cli("run", "told", "params.fail=7", "+params.say=[to stdout, to stderr]")
     assert (done.returncode, done.stdout) == (7, "to stdout\nto stderr\n")
     record = plain.record()
-    assert (record["state"], record["exit_code"]) == ("failed", 7)
+    assert (record["attempt"]["state"], record["attempt"]["exit_code"]) == ("failed", 7)
     (directory,) = relative(plain)
     assert "✗ failed in" in done.stderr and f"log: {directory}/output.log" in done.stderr
 
@@ -450,9 +456,9 @@ def test_a_timeout(plain: StashUnderTest) -> None:
     done = plain.cli("run", "told", "params.sleep=600", "timeout=0.5s")
     assert done.returncode == 124
     record = plain.record()
-    assert (record["state"], record["exit_code"]) == ("timed_out", 124)
-    assert record["reason"].startswith("timeout of 0.5 s reached")
-    assert 0.5 <= record["duration"] < PATIENCE
+    assert (record["attempt"]["state"], record["attempt"]["exit_code"]) == ("timed_out", 124)
+    assert record["attempt"]["reason"].startswith("timeout of 0.5 s reached")
+    assert 0.5 <= record["attempt"]["duration"] < PATIENCE
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
@@ -465,8 +471,8 @@ def test_a_signal_ends_run_and_tool(plain: StashUnderTest, tmp_path: Path, numbe
     assert process.returncode == code
     assert not is_alive(pid)
     record = plain.record()
-    assert (record["state"], record["exit_code"]) == ("cancelled", code)
-    assert number.name in record["reason"] and record["ended"]
+    assert (record["attempt"]["state"], record["attempt"]["exit_code"]) == ("cancelled", code)
+    assert number.name in record["attempt"]["reason"] and record["attempt"]["ended"]
     assert "Traceback" not in stderr
 
 
@@ -485,8 +491,8 @@ def test_a_failed_run_does_not_stop_a_sweep(plain: StashUnderTest) -> None:
         ["fig/one", "++params.fail=0", "✓", "completed"],
     ]
     records = [plain.record(directory) for directory in plain.run_directories()]
-    assert sorted(record["exit_code"] for record in records) == [0, 0, 2, 2, 3, 3]
-    (reason, _) = (record["reason"] for record in records if record["organizer"] == "fig/broken")
+    assert sorted(record["attempt"]["exit_code"] for record in records) == [0, 0, 2, 2, 3, 3]
+    (reason, _) = (record["attempt"]["reason"] for record in records if record["spec"]["organizer"] == "fig/broken")
     assert "conf/tool/broken.yaml: the entrypoint nowhere.py does not exist" in reason
     assert reason in done.stderr and "Traceback" not in done.stderr
 
@@ -500,7 +506,7 @@ def test_a_signal_ends_a_basic_sweep(plain: StashUnderTest, tmp_path: Path, numb
     stdout, stderr = finished(process)
     assert process.returncode == code
     assert not is_alive(pid)
-    assert [plain.record(directory)["state"] for directory in plain.run_directories()] == ["cancelled"]
+    assert [plain.record(directory)["attempt"]["state"] for directory in plain.run_directories()] == ["cancelled"]
     assert stdout.endswith("\n2 runs: 1 cancelled, 1 not started\n") and "experimentstash resume" in stderr
     assert stdout.splitlines()[-2].split()[1:5] == ["told", f"++params.touch={touched}", "++params.sleep=60", "✗"]
     assert "Traceback" not in stderr
@@ -510,21 +516,21 @@ def test_a_signal_together_with_a_tools_own_end_ends_a_basic_sweep(plain: StashU
     touched, go = tmp_path / "touched", tmp_path / "go"
     process = plain.start("-m", "+exp=told,fig/one", f"++params.touch={touched}", f"++params.until={go}")
     pid = int(wait_until(lambda: touched.exists() and touched.read_text()))
-    wait_until(lambda: plain.record()["process"])
+    wait_until(lambda: plain.record()["attempt"]["process"])
     with looking_away(process.pid):
         go.touch()
         wait_until(lambda: not is_alive(pid))
         process.send_signal(signal.SIGINT)
     _, stderr = finished(process)
     assert process.returncode == 130 and "Traceback" not in stderr
-    assert [plain.record(directory)["state"] for directory in plain.run_directories()] == ["completed"]
+    assert [plain.record(directory)["attempt"]["state"] for directory in plain.run_directories()] == ["completed"]
 
 
 def test_a_tool_that_cannot_be_started(plain: StashUnderTest) -> None:
     done = plain.cli("run", "told", "tool.entrypoint=no-such-program-anywhere", "tool.environment.kind=none")
     assert done.returncode == 127
     assert "no-such-program-anywhere could not be started: No such file or directory" in done.stderr
-    assert plain.record()["state"] == "failed"
+    assert plain.record()["attempt"]["state"] == "failed"
 
 
 # --- validate_only ---------------------------------------------------------------------------------------------------
@@ -563,9 +569,11 @@ def test_what_a_tool_writes_in_its_checkout_is_moved(stash: StashUnderTest) -> N
     record = stash.record()
     # With the folders that they lay in, so that nothing of the tool's makes way for ours.
     names = ["figures/first.txt", "figures/second.txt", "first.txt", "run.json", "second.txt"]
-    assert [re.sub(r"^outputs/[-\d]{10}/[-\d]{8}/", "", name) for name in sorted(record["collected"])] == names
-    assert (record["wrote"], record["warnings"]) == ([], [])
-    for name in record["collected"]:
+    assert [
+        re.sub(r"^outputs/[-\d]{10}/[-\d]{8}/", "", name) for name in sorted(record["attempt"]["collected"])
+    ] == names
+    assert (record["attempt"]["wrote"], record["attempt"]["warnings"]) == ([], [])
+    for name in record["attempt"]["collected"]:
         assert set((directory / name).read_text().splitlines()) == {"mine"}
     assert git("status", "--porcelain", "--ignored", "tools", cwd=stash.root) == ""
     assert not (stash.root / "tools" / "own" / "outputs").exists()
@@ -591,7 +599,7 @@ def test_runs_that_write_in_one_checkout_take_turns(stash: StashUnderTest, tmp_p
             _, stderr = finished(process)
             assert process.returncode == 0, stderr
     for directory in stash.run_directories():
-        name = stash.record(directory)["organizer"]
+        name = stash.record(directory)["spec"]["organizer"]
         written = {path.name: path.read_text().split() for path in directory.rglob("*.txt")}
         assert written == {"first.txt": [name], "second.txt": [name]}
     assert len(stash.run_directories()) == 2
@@ -612,7 +620,7 @@ def test_cancelling_a_run_that_waits_for_its_turn(stash: StashUnderTest, tmp_pat
         second.terminate()
         assert second.wait(PATIENCE) == 143
         record = stash.record(waiting)
-        assert (record["state"], record["exit_code"]) == ("cancelled", 143)
+        assert (record["attempt"]["state"], record["attempt"]["exit_code"]) == ("cancelled", 143)
     finally:
         first.terminate()
         first.communicate(timeout=PATIENCE)

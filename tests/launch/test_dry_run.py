@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from experimentstash.record.records import Command, Run
 from experimentstash.runs.summary import resources_table
+from tests.testing.run_parts import run_with
 from tests.testing.stash import InProcess, StashUnderTest, git
 
 
@@ -72,5 +72,5 @@ def test_a_mistake_is_told(tooled: StashUnderTest, in_process: InProcess) -> Non
     ],
 )
 def test_hours_are_added_up(resources: dict[str, Any], total: str) -> None:
-    run = Run("a", "/a", None, "one", "t", Command([], "/"), resources=resources)
+    run = run_with("a", "/a", organizer="one", resources=resources)
     assert resources_table([run]).splitlines()[-1] == f"1 run: {total}"

@@ -58,9 +58,9 @@ def test_hydras_files_in_a_directory_named_by_a_parameter(tooled: StashUnderTest
 @pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_two_jobs_with_one_directory(tooled: StashUnderTest, launcher: str) -> None:
     done = tooled.cli("-m", "+exp=one", "params.a=1,2", "hydra.sweep.subdir=same", f"hydra/launcher={launcher}")
-    first, second = sorted(map(tooled.record, tooled.run_directories()), key=lambda record: int(record["job"]))
-    assert done.returncode == 1 and (first["state"], second["state"]) == ("completed", "failed")
-    assert "already holds a run" in second["reason"] and "already holds a run" in done.stderr
+    first, second = sorted(map(tooled.record, tooled.run_directories()), key=lambda record: int(record["spec"]["job"]))
+    assert done.returncode == 1 and (first["attempt"]["state"], second["attempt"]["state"]) == ("completed", "failed")
+    assert "already holds a run" in second["attempt"]["reason"] and "already holds a run" in done.stderr
     assert first["directory"].endswith("/same")
 
 
@@ -68,9 +68,9 @@ def test_two_jobs_with_one_directory(tooled: StashUnderTest, launcher: str) -> N
 def test_a_directory_that_cannot_be_made(tooled: StashUnderTest, launcher: str) -> None:
     words = [f"params.a=a,{'b' * 300}", "hydra.sweep.subdir=${params.a}"]
     done = tooled.cli("-m", "+exp=one", *words, f"hydra/launcher={launcher}")
-    first, second = sorted(map(tooled.record, tooled.run_directories()), key=lambda record: int(record["job"]))
-    assert done.returncode == 1 and (first["state"], second["state"]) == ("completed", "failed")
-    assert "File name too long" in second["reason"] and "this is a bug" not in done.stderr
+    first, second = sorted(map(tooled.record, tooled.run_directories()), key=lambda record: int(record["spec"]["job"]))
+    assert done.returncode == 1 and (first["attempt"]["state"], second["attempt"]["state"]) == ("completed", "failed")
+    assert "File name too long" in second["attempt"]["reason"] and "this is a bug" not in done.stderr
 
 
 @pytest.mark.parametrize("setting", ["hydra.run.dir", "hydra.sweep.dir"])
@@ -110,7 +110,7 @@ def test_a_sweep_by_its_mode(tooled: StashUnderTest, in_process: InProcess, wher
 def test_variables_that_hydra_sets_reach_the_tool(tooled: StashUnderTest, how: list[str]) -> None:
     done = tooled.cli(*how, "+exp=one", "+hydra.job.env_set.VARIABLE=set")
     assert done.returncode == 0 and logs(tooled) == ["VARIABLE is set\n"]
-    assert tooled.record()["command"]["environment"]["VARIABLE"] == "set"
+    assert tooled.record()["spec"]["command"]["environment"]["VARIABLE"] == "set"
 
 
 def test_the_tools_own_variables_outrank_them(tooled: StashUnderTest) -> None:

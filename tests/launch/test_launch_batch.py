@@ -15,23 +15,16 @@ from experimentstash.adapters.slurm.job_output import last_words
 from experimentstash.base.errors import StashError
 from experimentstash.launch.slurm import batch
 from experimentstash.launch.slurm.batch import Packing, Piece, Terms
-from experimentstash.record.records import Command, Run
+from experimentstash.record.records import Run
 from experimentstash.stash.schema import ResourcesConfig
+from tests.testing.run_parts import run_with
 from tests.testing.stash import REPOSITORY, InProcess, StashUnderTest
 
 START = f"exec '/my env/bin/python' -X utf8 -S {shlex.quote(batch.START)} .slurm/0-0.json"
 
 
 def run(**fields: object) -> Run:
-    return Run(
-        id="k3f9a2b-0",
-        directory="/stash/multirun/0",
-        experiment=None,
-        organizer=None,
-        tool="tool",
-        command=Command([], "/"),
-        **fields,  # type: ignore[arg-type]
-    )
+    return run_with("k3f9a2b-0", "/stash/multirun/0", tool="tool", **fields)
 
 
 def asked(one: Run, **common: object) -> dict[str, object]:
@@ -245,7 +238,9 @@ def test_pieces_hold_every_run_once_in_arrays_of_one_kind(
     given_runs = [(run(description=str(number)), terms) for number, terms in enumerate(given_terms)]
     found = batch.pieces(given_runs, most, packing)
     assert all(0 < len(piece.tasks) <= most for piece in found)
-    held = [(int(each.description), dict(piece.terms.options)["constraint"]) for piece in found for each in piece.runs]
+    held = [
+        (int(each.spec.description), dict(piece.terms.options)["constraint"]) for piece in found for each in piece.runs
+    ]
     assert sorted(held) == [(number, str(kind)) for number, kind in enumerate(kinds)]
     for kind in set(kinds):
         pieces = [piece for piece in found if ("constraint", str(kind)) in piece.terms.options]
@@ -253,7 +248,7 @@ def test_pieces_hold_every_run_once_in_arrays_of_one_kind(
         assert len(pieces) == -(-len(tasks) // most)
         # All packs are full but the last, and the runs are in their order.
         assert all(len(task) == per_job for task in tasks[:-1]) and 0 < len(tasks[-1]) <= per_job
-        numbers = [int(each.description) for task in tasks for each in task]
+        numbers = [int(each.spec.description) for task in tasks for each in task]
         assert numbers == sorted(numbers)
         assert all(piece.at_once <= max(len(task) for task in tasks) for piece in pieces)
 

@@ -19,8 +19,9 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.terminal import plain
 from experimentstash.launch.expectation import Expectation
 from experimentstash.launch.local_settings import Settings
-from experimentstash.record.records import Command, Run, State
+from experimentstash.record.records import Run, State
 from tests.testing.faults import below, is_alive, looking_away
+from tests.testing.run_parts import run_with
 from tests.testing.stash import PATIENCE, StashUnderTest, wait_until
 
 LOCAL = ("-m", "hydra/launcher=local")
@@ -92,12 +93,15 @@ def test_two_runs_wait_for_each_other(scripts: Scripts) -> None:
     code, stdout, stderr = ended(scripts.sweep("params.n=0,1"))
     assert code == 0
     first, second = scripts.runs()
-    assert [run["state"] for run in (first, second)] == ["completed", "completed"]
-    assert first["started"] < second["ended"] and second["started"] < first["ended"]
-    assert first["supervisor"]["pid"] == second["supervisor"]["pid"]
+    assert [run["attempt"]["state"] for run in (first, second)] == ["completed", "completed"]
+    assert (
+        first["attempt"]["started"] < second["attempt"]["ended"]
+        and second["attempt"]["started"] < first["attempt"]["ended"]
+    )
+    assert first["attempt"]["supervisor"]["pid"] == second["attempt"]["supervisor"]["pid"]
     # The table on stdout, the progress on stderr, the tools' output in their logs.
     assert "output of" not in stdout + stderr
-    assert (Path(first["directory"]) / first["log"]).read_text() == "output of 0\n"
+    assert (Path(first["directory"]) / first["attempt"]["log"]).read_text() == "output of 0\n"
     lines = [line for line in stderr.splitlines() if line.startswith("stash: ")]
     assert len(lines) == 4 and sum("▶ running" in line for line in lines) == 2
     assert "✓ completed" in lines[-1] and "script params.n=" in lines[-1]
@@ -110,22 +114,22 @@ def test_never_more_than_asked_for(scripts: Scripts) -> None:
     assert ended(scripts.sweep("params.n=range(8)", n_jobs=3))[0] == 0
     seen = [int((scripts.here / name).read_text()) for name in scripts.written("seen-*")]
     assert len(seen) == 8 and max(seen) <= 3
-    assert [run["overrides"] for run in scripts.runs()] == [["+exp=script", f"params.n={n}"] for n in range(8)]
+    assert [run["spec"]["overrides"] for run in scripts.runs()] == [["+exp=script", f"params.n={n}"] for n in range(8)]
 
 
 def test_one_at_a_time_shows_the_output(scripts: Scripts) -> None:
     scripts.script("echo output of $n")
     code, stdout, _ = ended(scripts.sweep("params.n=0,1,2", n_jobs=1))
     assert (code, stdout.splitlines()[:3]) == (0, ["output of 0", "output of 1", "output of 2"])
-    assert all(one["ended"] <= other["started"] for one, other in pairwise(scripts.runs()))
+    assert all(one["attempt"]["ended"] <= other["attempt"]["started"] for one, other in pairwise(scripts.runs()))
 
 
 def test_what_fails_does_not_stop_the_rest(scripts: Scripts) -> None:
     scripts.script("exit $n")
     code, stdout, stderr = ended(scripts.sweep("params.n=0,3,0", "timeout=1h,nonsense"))
-    states = [run["state"] for run in scripts.runs()]
+    states = [run["attempt"]["state"] for run in scripts.runs()]
     assert (code, states) == (1, ["completed", "failed", "failed", "failed", "completed", "failed"])
-    assert [run["exit_code"] for run in scripts.runs()] == [0, 2, 3, 2, 0, 2]
+    assert [run["attempt"]["exit_code"] for run in scripts.runs()] == [0, 2, 3, 2, 0, 2]
     assert "the tool ended with exit code 3" in stderr and "'nonsense' is not a duration" in stderr
     assert "(6 of 6, 4 failed)" in stderr
     assert stdout.count("✗ failed") == 4
@@ -134,7 +138,10 @@ def test_what_fails_does_not_stop_the_rest(scripts: Scripts) -> None:
 def test_a_tool_that_cannot_be_started(scripts: Scripts) -> None:
     scripts.script("true")
     assert ended(scripts.sweep("tool.entrypoint=sh,not-there"))[0] == 1
-    assert [(run["state"], run["exit_code"]) for run in scripts.runs()] == [("completed", 0), ("failed", 127)]
+    assert [(run["attempt"]["state"], run["attempt"]["exit_code"]) for run in scripts.runs()] == [
+        ("completed", 0),
+        ("failed", 127),
+    ]
 
 
 @pytest.mark.parametrize("count", [20, pytest.param(200, marks=pytest.mark.exhaustive)])
@@ -143,8 +150,8 @@ def test_many_runs(scripts: Scripts, count: int) -> None:
     code, stdout, _ = ended(scripts.sweep(f"params.n=range({count})"), 120)
     assert code == 0 and stdout.count("✓ completed") == count
     runs = scripts.runs()
-    assert [run["state"] for run in runs] == ["completed"] * count
-    assert [run["overrides"][1] for run in runs] == [f"params.n={n}" for n in range(count)]
+    assert [run["attempt"]["state"] for run in runs] == ["completed"] * count
+    assert [run["spec"]["overrides"][1] for run in runs] == [f"params.n={n}" for n in range(count)]
 
 
 def test_runs_that_write_in_one_checkout_take_turns(scripts: Scripts) -> None:
@@ -153,7 +160,7 @@ def test_runs_that_write_in_one_checkout_take_turns(scripts: Scripts) -> None:
     (scripts.root / "tools/sh/results").mkdir()
     (scripts.root / "tools/sh/results/.gitkeep").touch()
     assert ended(scripts.sweep("params.n=range(4)", n_jobs=4))[0] == 0
-    assert [run["collected"] for run in scripts.runs()] == [[f"results/{n}"] for n in range(4)]
+    assert [run["attempt"]["collected"] for run in scripts.runs()] == [[f"results/{n}"] for n in range(4)]
 
 
 def test_wandb_runs_are_brought_to_their_end(stash: StashUnderTest) -> None:
@@ -162,8 +169,8 @@ def test_wandb_runs_are_brought_to_their_end(stash: StashUnderTest) -> None:
     done = stash.cli(*LOCAL, "+exp=logs", "params.fail=0,7", "hydra.launcher.n_jobs=2")
     assert done.returncode == 1, done.stderr
     runs = [stash.record(path) for path in stash.run_directories()]
-    assert [[each["exit_code"] for each in run["wandb"]["runs"]] for run in runs] == [
-        [run["exit_code"]] for run in runs
+    assert [[each["attempt"]["exit_code"] for each in run["wandb"]["runs"]] for run in runs] == [
+        [run["attempt"]["exit_code"]] for run in runs
     ]
 
 
@@ -188,9 +195,9 @@ def test_all_are_told_at_once_and_nothing_further_starts(scripts: Scripts, numbe
     assert returned == code
     assert scripts.written("saved-*") == ["saved-0", "saved-1"]
     runs = scripts.runs()
-    assert [run["state"] for run in runs] == ["cancelled"] * 4
-    assert [run["started"] is None for run in runs] == [False, False, True, True]
-    assert "not started: the sweep was interrupted" in runs[2]["reason"]
+    assert [run["attempt"]["state"] for run in runs] == ["cancelled"] * 4
+    assert [run["attempt"]["started"] is None for run in runs] == [False, False, True, True]
+    assert "not started: the sweep was interrupted" in runs[2]["attempt"]["reason"]
     assert stdout.count("✗ cancelled") == 4 and stdout.count("✗ cancelled, not started") == 2
     assert "the sweep was interrupted: 18 of 20 runs were not started" in stderr
     counts = "\n20 runs: 2 cancelled, 18 not started\n"
@@ -200,15 +207,17 @@ def test_all_are_told_at_once_and_nothing_further_starts(scripts: Scripts, numbe
 def test_asked_to_stop_together_with_a_tools_own_end(scripts: Scripts) -> None:
     scripts.script("touch $here/at-$n; wait_for $here/go")
     sweep = scripts.sweep("params.n=0,1,2", n_jobs=1)
-    wait_until(lambda: len(found := scripts.runs()) == 3 and scripts.written("at-*") and found[0]["process"])
+    wait_until(lambda: len(found := scripts.runs()) == 3 and scripts.written("at-*") and found[0]["attempt"]["process"])
     with looking_away(sweep.pid):
         (scripts.here / "go").touch()
-        wait_until(lambda: not is_alive(scripts.runs()[0]["process"]["pid"]))
+        wait_until(lambda: not is_alive(scripts.runs()[0]["attempt"]["process"]["pid"]))
         sweep.send_signal(signal.SIGINT)
     returned, _, stderr = ended(sweep)
     assert returned == 130 and "to save their work" not in stderr and "Traceback" not in stderr
-    assert {run["state"] for run in scripts.runs()[1:]} <= {"cancelled"} and scripts.written("at-*") == ["at-0"]
-    assert scripts.runs()[0]["state"] == "completed"
+    assert {run["attempt"]["state"] for run in scripts.runs()[1:]} <= {"cancelled"} and scripts.written("at-*") == [
+        "at-0"
+    ]
+    assert scripts.runs()[0]["attempt"]["state"] == "completed"
 
 
 @pytest.mark.slow
@@ -217,10 +226,10 @@ def test_ctrl_c_twice_shortens_the_grace_of_all(scripts: Scripts) -> None:
     sweep = scripts.sweep("params.n=0,1,2")
     wait_until(lambda: len(scripts.written("at-*")) == 2)
     sweep.send_signal(signal.SIGINT)
-    wait_until(lambda: all("asked to stop" in (run["reason"] or "") for run in scripts.runs()[:2]))
+    wait_until(lambda: all("asked to stop" in (run["attempt"]["reason"] or "") for run in scripts.runs()[:2]))
     sweep.send_signal(signal.SIGINT)
     assert ended(sweep, 10)[0] == 130  # of a grace of 30 s
-    assert "the tool did not end within its grace and was killed" in scripts.runs()[1]["reason"]
+    assert "the tool did not end within its grace and was killed" in scripts.runs()[1]["attempt"]["reason"]
 
 
 def test_before_anything_has_started(scripts: Scripts) -> None:
@@ -229,7 +238,7 @@ def test_before_anything_has_started(scripts: Scripts) -> None:
     wait_until(scripts.run_directories)
     sweep.send_signal(signal.SIGINT)
     assert ended(sweep)[0] == 130
-    assert {run["state"] for run in scripts.runs()} == {"cancelled"}
+    assert {run["attempt"]["state"] for run in scripts.runs()} == {"cancelled"}
 
 
 def test_fail_fast(scripts: Scripts) -> None:
@@ -240,9 +249,12 @@ def test_fail_fast(scripts: Scripts) -> None:
     code, _, stderr = ended(scripts.sweep("params.n=range(20)", "hydra.launcher.fail_fast=true"))
     runs = scripts.runs()
     assert code == 1 and len(runs) < 20
-    assert [(run["state"], run["exit_code"]) for run in runs[:2]] == [("cancelled", 143), ("failed", 5)]
-    assert f"stopped because {runs[1]['id']} did not complete, and fail_fast is on" in runs[0]["reason"]
-    assert {run["state"] for run in runs[2:]} == {"cancelled"} and scripts.written("*") == ["at-0", "saved"]
+    assert [(run["attempt"]["state"], run["attempt"]["exit_code"]) for run in runs[:2]] == [
+        ("cancelled", 143),
+        ("failed", 5),
+    ]
+    assert f"stopped because {runs[1]['id']} did not complete, and fail_fast is on" in runs[0]["attempt"]["reason"]
+    assert {run["attempt"]["state"] for run in runs[2:]} == {"cancelled"} and scripts.written("*") == ["at-0", "saved"]
     assert "18 of 20 runs were not started" in stderr
 
 
@@ -259,8 +271,8 @@ def test_ctrl_z_stops_them_all(scripts: Scripts) -> None:
         text=True,
         preexec_fn=os.setpgrp,
     )
-    wait_until(lambda: len(scripts.written("at-*")) == 2 and all(run["process"] for run in scripts.runs()))
-    tools = [run["process"]["pid"] for run in scripts.runs()]
+    wait_until(lambda: len(scripts.written("at-*")) == 2 and all(run["attempt"]["process"] for run in scripts.runs()))
+    tools = [run["attempt"]["process"]["pid"] for run in scripts.runs()]
 
     def state(pid: int) -> str:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
@@ -270,7 +282,7 @@ def test_ctrl_z_stops_them_all(scripts: Scripts) -> None:
     (scripts.here / "go").touch()
     sweep.send_signal(signal.SIGCONT)
     assert ended(sweep)[0] == 0
-    assert [run["state"] for run in scripts.runs()] == ["completed", "completed"]
+    assert [run["attempt"]["state"] for run in scripts.runs()] == ["completed", "completed"]
 
 
 @pytest.mark.slow
@@ -283,7 +295,7 @@ def test_a_killed_launcher_leaves_records_that_one_look_closes(scripts: Scripts)
     sweep.communicate()
     assert len(processes) >= 4
     assert scripts.cli("runs").returncode == 0
-    assert [run["state"] for run in scripts.runs()] == ["lost"] * 4
+    assert [run["attempt"]["state"] for run in scripts.runs()] == ["lost"] * 4
     assert not [process for process in processes if is_alive(process.pid)]
 
 
@@ -297,12 +309,14 @@ def test_only_its_own_daemons_are_ended(scripts: Scripts) -> None:
     sweep = scripts.sweep("params.n=0,1")
     wait_until(lambda: len(scripts.written("pid-*")) == 2)
     first, second = (int((scripts.here / f"pid-{n}").read_text()) for n in (0, 1))
-    wait_until(lambda: scripts.runs()[0]["state"] == "completed")
+    wait_until(lambda: scripts.runs()[0]["attempt"]["state"] == "completed")
     assert not is_alive(first) and is_alive(second)
     (scripts.here / "go").touch()
     assert ended(sweep)[0] == 0
     assert not is_alive(second)
-    assert [run["notes"] for run in scripts.runs()] == [["the tool left 1 processes behind; they were ended"]] * 2
+    assert [run["attempt"]["notes"] for run in scripts.runs()] == [
+        ["the tool left 1 processes behind; they were ended"]
+    ] * 2
 
 
 def test_what_hides_is_ended_with_the_sweep(scripts: Scripts) -> None:
@@ -319,7 +333,7 @@ def test_each_gpu_serves_one_run_at_a_time(scripts: Scripts) -> None:
     meet = "touch $here/at-$n; [ $n -gt 1 ] || wait_for $here/at-$((1 - n)) &&"
     scripts.script(f"d=$here/$CUDA_VISIBLE_DEVICES; basename $d; mkdir $d && {meet} sleep 0.1 && rmdir $d")
     assert ended(scripts.sweep("params.n=range(6)", "hydra.launcher.gpus=[3,5]", n_jobs=None))[0] == 0
-    given = [(Path(run["directory"]) / run["log"]).read_text().strip() for run in scripts.runs()]
+    given = [(Path(run["directory"]) / run["attempt"]["log"]).read_text().strip() for run in scripts.runs()]
     assert set(given) == {"3", "5"}
 
 
@@ -407,10 +421,7 @@ def test_a_live_table_on_a_terminal(scripts: Scripts) -> None:
 
 
 def run_of(organizer: str, **fields: Any) -> Run:
-    made = Run("id", "directory", None, organizer, "tool", Command([], "."))
-    for name, value in fields.items():
-        setattr(made, name, value)
-    return made
+    return run_with("id", "directory", organizer=organizer, **fields)
 
 
 def test_what_is_expected_of_a_run() -> None:

@@ -20,6 +20,7 @@ from experimentstash.record import attempts, job_array, records
 from experimentstash.record.records import Queued, Run, State
 from experimentstash.stash.layout import Stash
 from tests.testing.faults import freeze, new_stash, python, record
+from tests.testing.run_parts import put
 from tests.testing.stash import PATIENCE, wait_until
 
 HOLD = "trap 'echo told; exit 1' TERM; touch begun; while [ ! -e go ]; do sleep 0.02; done; touch done"
@@ -37,7 +38,7 @@ def queued(stash: Stash, *scripts: str, array: str = "array.json") -> list[Run]:
     path = stash.root / array
     found = [freeze(stash, ["sh", "-c", script], state=State.QUEUED, queued=Queued(str(path), 0)) for script in scripts]
     for run in found:
-        run.command.cwd = run.directory
+        put(run, cwd=run.directory)
         records.write(run)
     job_array.write(path, [found])
     return found
@@ -46,9 +47,9 @@ def queued(stash: Stash, *scripts: str, array: str = "array.json") -> list[Run]:
 @contextlib.contextmanager
 def job(runs: Sequence[Run], *arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
     """Start what a batch script would."""
-    assert runs[0].queued is not None
+    assert runs[0].attempt.queued is not None
     process = subprocess.Popen(
-        [sys.executable, "-S", batch.START, runs[0].queued.array, *arguments],
+        [sys.executable, "-S", batch.START, runs[0].attempt.queued.array, *arguments],
         env={**os.environ, "SLURM_ARRAY_TASK_ID": "0", **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -69,12 +70,12 @@ def ended(process: subprocess.Popen[str]) -> str:
 
 
 def states(runs: Sequence[Run]) -> list[str]:
-    return [record(run)["state"] for run in runs]
+    return [record(run)["attempt"]["state"] for run in runs]
 
 
 def begun(run: Run) -> None:
     wait_until((run.path / "begun").exists)
-    wait_until(lambda: record(run)["process"])
+    wait_until(lambda: record(run)["attempt"]["process"])
 
 
 @pytest.mark.parametrize("at_once", ["1", "2"])
@@ -82,7 +83,7 @@ def test_whatever_befalls_one_the_others_have_their_turn(here: Stash, at_once: s
     runs = queued(here, "touch done", "exit 7", "touch done", "touch done", "exit 3", "touch done")
     (runs[2].path / "run.json").write_text("no record")
     secret = records.read(runs[3].path)
-    secret.command.secrets = ["NO_SUCH_TOKEN"]
+    put(secret, secrets=["NO_SUCH_TOKEN"])
     records.write(secret)
     attempts.mark_cancelled(runs[5])
     with job(runs, at_once) as process:
@@ -96,21 +97,21 @@ def test_whatever_befalls_one_the_others_have_their_turn(here: Stash, at_once: s
         "cancelled",
     ]
     assert [run for run in runs if (run.path / "done").exists()] == runs[:1]
-    assert "is not a run's record" in output and "NO_SUCH_TOKEN" in record(runs[3])["reason"]
-    assert "cancelled just before it started" in record(runs[5])["reason"]
-    assert record(runs[5])["process"] is None
+    assert "is not a run's record" in output and "NO_SUCH_TOKEN" in record(runs[3])["attempt"]["reason"]
+    assert "cancelled just before it started" in record(runs[5])["attempt"]["reason"]
+    assert record(runs[5])["attempt"]["process"] is None
     assert process.returncode in ((7,) if at_once == "1" else (2, 7))
 
 
 def test_it_is_started_from_wherever_it_is_installed(here: Stash, tmp_path: Path) -> None:
     (run,) = queued(here, "touch done")
-    assert run.queued is not None
+    assert run.attempt.queued is not None
     package = tmp_path / "Büro von Ada" / "experimentstash"
     shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
     for folder in (here.root, package.parent, package / "launch", package / "launch" / "slurm"):
         # They hide nothing of Python's own.
         (folder / "json.py").write_text("raise SystemExit('not what was meant')")
-    command = [sys.executable, "-S", str(package / "launch" / "slurm" / "start.py"), run.queued.array]
+    command = [sys.executable, "-S", str(package / "launch" / "slurm" / "start.py"), run.attempt.queued.array]
     environment = {**os.environ, "SLURM_ARRAY_TASK_ID": "0", "PYTHONDONTWRITEBYTECODE": ""}
     done = subprocess.run(command, cwd=here.root, env=environment, capture_output=True, text=True)
     assert (done.returncode, states([run])) == (0, ["completed"]), done.stderr
@@ -147,7 +148,7 @@ def test_one_alone_hands_on_its_exit_code(here: Stash) -> None:
     assert process.returncode == 4 and states([run]) == ["failed"]
     with job([run]) as process:
         assert f"{run.id} is not to be started (failed)" in ended(process)
-    assert process.returncode == 4 and record(run)["attempt"] == 1
+    assert process.returncode == 4 and record(run)["attempt"]["number"] == 1
 
 
 @pytest.mark.parametrize("at_once", ["1", "2"])
@@ -159,9 +160,9 @@ def test_only_what_is_marked_is_stopped(here: Stash, at_once: str) -> None:
         attempts.mark_cancelled(runs[0])
         process.send_signal(signal.SIGCONT)
         begun(runs[1])
-        wait_until(lambda: record(runs[0])["state"] == "cancelled")
+        wait_until(lambda: record(runs[0])["attempt"]["state"] == "cancelled")
         assert (runs[0].path / "output.log").read_text() == "told\n"
-        assert record(runs[0])["reason"].startswith("asked to stop by `experimentstash cancel`")
+        assert record(runs[0])["attempt"]["reason"].startswith("asked to stop by `experimentstash cancel`")
         for run in runs[1:]:
             begun(run) if at_once == "2" else None
             (run.path / "go").touch()
@@ -179,8 +180,11 @@ def test_a_signal_to_the_job_ends_all_of_them(here: Stash, number: signal.Signal
         ended(process)
     assert states(runs) == ["cancelled", "cancelled"]
     waiting = record(runs[1])
-    assert waiting["exit_code"] == process.returncode == 128 + number
-    assert "its turn had not come" in waiting["reason"] and "(it shared the job with 1 other)" in waiting["reason"]
+    assert waiting["attempt"]["exit_code"] == process.returncode == 128 + number
+    assert (
+        "its turn had not come" in waiting["attempt"]["reason"]
+        and "(it shared the job with 1 other)" in waiting["attempt"]["reason"]
+    )
     assert not (runs[1].path / "done").exists()
 
 
@@ -193,7 +197,7 @@ def test_a_tool_s_daemon_does_not_outlive_the_job(here: Stash, at_once: str) -> 
         ended(process)
     assert states(runs) == ["completed", "completed"]
     assert procfs.identity(int((runs[0].path / "daemon").read_text())) is None
-    has_note = any("left 2 processes behind" in note for note in record(runs[0])["notes"])
+    has_note = any("left 2 processes behind" in note for note in record(runs[0])["attempt"]["notes"])
     assert has_note is (at_once == "1")
 
 
@@ -201,8 +205,8 @@ def test_runs_that_write_into_one_checkout_take_turns(here: Stash) -> None:
     script = "[ ! -e ../../../busy ] || exit 9; touch ../../../busy; sleep 0.1; rm ../../../busy"
     runs = queued(here, script, script, script)
     for run in runs:
-        run.collect, run.collect_lock = [str(here.root / "checkout")], str(here.root / "checkout.lock")
-        records.write(run)
+        checkout = str(here.root / "checkout")
+        records.write(put(run, collect=[checkout], collect_lock=f"{checkout}.lock"))
     (here.root / "checkout").mkdir()
     with job(runs, "3") as process:
         ended(process)
@@ -215,8 +219,16 @@ def test_runs_that_write_into_one_checkout_take_turns(here: Stash) -> None:
 def test_their_wandb_runs_are_finished(here: Stash, at_once: str) -> None:
     runs = queued(here, "true", "true")
     for run in runs:
-        run.command.argv = python("steady", "--wandb", "--ready", run.path / "ready")
-        run.command.environment |= {"WANDB_MODE": "offline", "WANDB_DIR": run.directory, "WANDB_SILENT": "true"}
+        put(run, argv=python("steady", "--wandb", "--ready", run.path / "ready"))
+        put(
+            run,
+            variables={
+                **run.spec.command.environment,
+                "WANDB_MODE": "offline",
+                "WANDB_DIR": run.directory,
+                "WANDB_SILENT": "true",
+            },
+        )
         records.write(run)
     with job(runs, at_once) as process:
         for run in runs:
@@ -245,12 +257,17 @@ def test_a_tasks_file_that_says_nothing(here: Stash) -> None:
 def test_what_was_wrongly_given_up_is_started_with_its_job(here: Stash, state: State) -> None:
     runs = queued(here, "touch done", "touch done")
     for run in runs:
-        run.state, run.reason, run.exit_code, run.ended = state, "nobody had a sign of it", 137, records.now()
+        run.attempt.state, run.attempt.reason, run.attempt.exit_code, run.attempt.ended = (
+            state,
+            "nobody had a sign of it",
+            137,
+            records.now(),
+        )
         records.write(run)
     attempts.mark_cancelled(runs[1])  # and this is what somebody wants
     with job(runs) as process:
         output = ended(process)
     assert states(runs) == ["completed", state.value]
     assert (runs[0].path / "done").exists() and not (runs[1].path / "done").exists()
-    assert "but SLURM has started its job" in record(runs[0])["notes"][0]
+    assert "but SLURM has started its job" in record(runs[0])["attempt"]["notes"][0]
     assert f"{runs[1].id} is not to be started ({state.value})" in output

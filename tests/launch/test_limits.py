@@ -87,9 +87,9 @@ def test_in_a_sweep_the_others_run(limited: StashUnderTest) -> None:
     done = limited.cli("-m", "+exp=one", "grace.signal=usr1,KILL,10", "hydra/launcher=local")
     assert done.returncode == 1
     records = [limited.record(path) for path in sorted(limited.run_directories())]
-    assert [record["state"] for record in records] == ["completed", "failed", "completed"]
-    assert "grace.signal: KILL" in records[1]["reason"]
-    assert [record["grace_signal"] for record in records[::2]] == ["USR1", "USR1"]
+    assert [record["attempt"]["state"] for record in records] == ["completed", "failed", "completed"]
+    assert "grace.signal: KILL" in records[1]["attempt"]["reason"]
+    assert [record["attempt"]["terms"]["grace_signal"] for record in records[::2]] == ["USR1", "USR1"]
 
 
 @pytest.mark.parametrize("launcher", ["slurm", "submitit_slurm"])

@@ -38,12 +38,12 @@ def sweep(stash: StashUnderTest, launcher: str, *words: str) -> tuple[int, str, 
     done = stash.cli("-m", f"hydra/launcher={launcher}", f"hydra.sweep.dir=multirun/{launcher}", *words)
     assert "Traceback" not in done.stderr and "this is a bug" not in done.stderr + done.stdout, done.stderr
     runs = [json.loads(path.read_text()) for path in place.glob("[!.]*/run.json")]
-    runs.sort(key=lambda run: run["job"])
-    assert [run["job"] for run in runs] == list(range(len(runs)))
+    runs.sort(key=lambda run: run["spec"]["job"])
+    assert [run["spec"]["job"] for run in runs] == list(range(len(runs)))
     assert "run " in done.stdout, done.stderr
     rows = done.stdout[done.stdout.index("run ") :].splitlines()[1:]
     assert [row.split()[0] for row in rows[: len(runs)]] == [run["id"] for run in runs]
-    return done.returncode, done.stderr, [(run["state"], run["reason"] or "") for run in runs]
+    return done.returncode, done.stderr, [(run["attempt"]["state"], run["attempt"]["reason"] or "") for run in runs]
 
 
 LAUNCHERS = [
@@ -104,7 +104,7 @@ def test_a_job_that_takes_its_worker_with_it(scripts: Scripts, launcher: str) ->
     (scripts.root.parent / "kill.py").write_text(
         "import json, os, sys\n"
         "with open(os.environ['EXPERIMENTSTASH_RUN_DIR'] + '/run.json') as record:\n"
-        "    supervisor = json.load(record)['supervisor']['pid']\n"
+        "    supervisor = json.load(record)['attempt']['supervisor']['pid']\n"
         "if sys.argv[1] == '1':\n"
         "    os.kill(supervisor, 9)\n"
     )
@@ -158,4 +158,4 @@ def test_letters_of_all_kinds_in_a_locale_that_has_only_a_few(tool: Scripts, lau
     for number, name in enumerate(("ümlaut", "日本")):
         directory = tool.root / "multirun/a" / str(number)
         assert (directory / "output.log").read_bytes() == f"0 {name}\n".encode()
-        assert json.loads((directory / "run.json").read_text())["params"]["name"] == name
+        assert json.loads((directory / "run.json").read_text())["spec"]["params"]["name"] == name

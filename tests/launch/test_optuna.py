@@ -65,11 +65,11 @@ def test_a_parabola(parabola: StashUnderTest) -> None:
     optimise(parabola, "hydra/launcher=local", trials=5)
     found = records(parabola)
     assert [record["id"].rpartition("-")[2] for record in found] == ["0", "1", "2", "3", "4"]
-    assert [record["state"] for record in found] == ["completed"] * 5
-    assert [record["result"] for record in found] == [written(record)["loss"] for record in found]
-    least = min(found, key=lambda record: float(record["result"]))
+    assert [record["attempt"]["state"] for record in found] == ["completed"] * 5
+    assert [record["attempt"]["result"] for record in found] == [written(record)["loss"] for record in found]
+    least = min(found, key=lambda record: float(record["attempt"]["result"]))
     # Exactly the float that was sampled has reached the tool.
-    assert best(parabola)["best_value"] == least["result"]
+    assert best(parabola)["best_value"] == least["attempt"]["result"]
     assert best(parabola)["best_params"] == {"params.x": written(least)["x"]}
 
 
@@ -77,7 +77,7 @@ def test_a_parabola(parabola: StashUnderTest) -> None:
 def test_a_log_scale_and_negative_exponents_reach_the_tool(parabola: StashUnderTest) -> None:
     given = ("hydra/launcher=local", "params.x=choice(-1e-05,-2e-17)", "+params.y=tag(log,interval(1e-9,1e-6))")
     optimise(parabola, *given, trials=2)
-    sampled = {(record["overrides"][0], written(record)["x"]) for record in records(parabola)}
+    sampled = {(record["spec"]["overrides"][0], written(record)["x"]) for record in records(parabola)}
     assert sampled <= {("params.x=-1e-05", -1e-05), ("params.x=-2e-17", -2e-17)}
 
 
@@ -85,7 +85,7 @@ def test_a_log_scale_and_negative_exponents_reach_the_tool(parabola: StashUnderT
 def test_several_objectives(parabola: StashUnderTest) -> None:
     objectives = "objective=[loss,{column: loss,take: max},{pattern: 'loss=(.+)',take: max}]"
     optimise(parabola, objectives, "hydra.sweeper.direction=[minimize,maximize,maximize]", "hydra/launcher=local")
-    values = [record["result"] for record in records(parabola)]
+    values = [record["attempt"]["result"] for record in records(parabola)]
     assert all(two == one + 1 and three == one + 2 for one, two, three in values)
     assert all(solution["values"] in values for solution in best(parabola)["solutions"])
 
@@ -98,7 +98,7 @@ def test_failures_are_tolerated_as_far_as_asked(parabola: StashUnderTest, launch
     given = (f"hydra/launcher={launcher}", "+params.fail-above=1", "+params.silent-below=-4.5")
     optimise(parabola, *given, "hydra.sweeper.max_failure_rate=0.5", code=1)
     found = records(parabola)
-    assert [(record["state"], record["result"] is None) for record in found] == [
+    assert [(record["attempt"]["state"], record["attempt"]["result"] is None) for record in found] == [
         ("completed", False),
         ("failed", True),
         ("completed", True),  # no metrics
@@ -111,7 +111,7 @@ def test_failures_are_tolerated_as_far_as_asked(parabola: StashUnderTest, launch
 def test_more_failures_end_the_sweep_with_one_message(parabola: StashUnderTest) -> None:
     done = optimise(parabola, "hydra/launcher=local", "+params.fail-above=1", code=1)
     found = records(parabola)
-    assert [record["state"] for record in found] == ["completed", "failed"]
+    assert [record["attempt"]["state"] for record in found] == ["completed", "failed"]
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert f"The run {found[1]['id']} (failed) has no result for the sweeper: the tool ended with exit code 7" in line
     assert "✗ failed" in done.stdout
@@ -138,7 +138,7 @@ def test_a_swept_experiment_without_an_objective(parabola: StashUnderTest, in_pr
     done = in_process(parabola, *OPTUNA[:1], "+exp=choice(aimless)", *OPTUNA[2:])
     assert done.returncode == 2
     assert "This sweeper needs an objective, and aimless names none." in done.stderr.rpartition("error: ")[2]
-    assert {record["state"] for record in records(parabola)} == {"failed"}
+    assert {record["attempt"]["state"] for record in records(parabola)} == {"failed"}
 
 
 def test_an_objective_that_makes_no_sense_ends_the_sweep(parabola: StashUnderTest, in_process: InProcess) -> None:
@@ -165,4 +165,4 @@ def test_ctrl_c_ends_it(stash: StashUnderTest, launcher: str) -> None:
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
-    assert {record["state"] for record in records(stash)} == {"cancelled"}
+    assert {record["attempt"]["state"] for record in records(stash)} == {"cancelled"}

@@ -40,7 +40,7 @@ def tries(scripts: Scripts) -> list[int]:
 
 
 def states(scripts: Scripts) -> list[str]:
-    return [run["state"] for run in scripts.runs()]
+    return [run["attempt"]["state"] for run in scripts.runs()]
 
 
 @pytest.mark.parametrize("launcher", ["local", "basic"])
@@ -55,7 +55,7 @@ def test_only_what_has_not_completed_runs_again(scripts: Scripts, launcher: str)
     assert second.returncode == 0, second.stderr
     assert states(scripts) == ["completed"] * 4 and tries(scripts) == [1, 2, 1, 1]
     assert {path: path.read_bytes() for path in kept} == kept
-    assert json.loads((sweep / ".superseded/1-1/run.json").read_text())["state"] == "failed"
+    assert json.loads((sweep / ".superseded/1-1/run.json").read_text())["attempt"]["state"] == "failed"
     third = scripts.cli("resume", str(sweep))
     assert third.returncode == 0 and tries(scripts) == [1, 2, 1, 1]
 
@@ -86,14 +86,18 @@ def test_a_run_that_can_resume_goes_on_in_its_directory(stash: StashUnderTest) -
     assert done.returncode == 0, done.stderr
     for directory in stash.run_directories():
         record = stash.record(directory)
-        assert (record["state"], record["attempt"], record["timeout"]) == ("completed", 2, 3600)
-        assert record["attempts"][0]["state"] == "killed" and (directory / "output.2.log").exists()
+        assert (record["attempt"]["state"], record["attempt"]["number"], record["attempt"]["terms"]["timeout"]) == (
+            "completed",
+            2,
+            3600,
+        )
+        assert record["earlier"][0]["state"] == "killed" and (directory / "output.2.log").exists()
 
 
 def test_a_sweep_that_is_at_work_is_left_alone(scripts: Scripts) -> None:
     scripts.script('wait_for "$here/go"')
     process = scripts.sweep("params.n=1,2")
-    wait_until(lambda: [run["state"] for run in scripts.runs()] == ["running"] * 2)
+    wait_until(lambda: [run["attempt"]["state"] for run in scripts.runs()] == ["running"] * 2)
     done = scripts.cli("resume", str(sweep_directory(scripts)))
     assert done.returncode == 2 and "Another command is at work on" in done.stderr
     (scripts.here / "go").touch()
@@ -130,7 +134,9 @@ def test_what_is_on_record_is_done_whatever_the_sweep_would_be_now(scripts: Scri
     sweep = sweep_directory(scripts)
     before = {path: path.parent.name for path in sweep.glob("[!.]*/*/run.json")}
     assert len(before) == 12 and tries(scripts) == [4, 4, 4]
-    kept = {path: path.read_bytes() for path in before if json.loads(path.read_bytes())["state"] == "completed"}
+    kept = {
+        path: path.read_bytes() for path in before if json.loads(path.read_bytes())["attempt"]["state"] == "completed"
+    }
     scripts.write("conf/config.yaml", root + "hydra: {sweeper: {params: {tags: '[b],[c],[a]'}}}\n")
     scripts.script(TRIES, name="new")
     (scripts.here / "mended").touch()
@@ -138,7 +144,7 @@ def test_what_is_on_record_is_done_whatever_the_sweep_would_be_now(scripts: Scri
     assert done.returncode == 0, done.stderr
     assert tries(scripts) == [4, 8, 4] and {path: path.read_bytes() for path in kept} == kept
     assert set(sweep.glob("[!.]*/*/run.json")) == set(before)
-    numbers = [json.loads(path.read_bytes())["job"] for path in before]
+    numbers = [json.loads(path.read_bytes())["spec"]["job"] for path in before]
     assert sorted(numbers) == list(range(12)) and [str(number) for number in numbers] == list(before.values())
 
 
@@ -155,7 +161,14 @@ def test_jobs_that_had_not_begun_are_those_that_were_meant(scripts: Scripts) -> 
     (scripts.here / "go").touch()
     done = scripts.cli("resume", str(sweep))
     assert done.returncode == 0, done.stderr
-    assert [run["overrides"][-1] for run in scripts.runs()] == listed and sorted(tries(scripts)) == [1, 1, 1, 1, 2, 2]
+    assert [run["spec"]["overrides"][-1] for run in scripts.runs()] == listed and sorted(tries(scripts)) == [
+        1,
+        1,
+        1,
+        1,
+        2,
+        2,
+    ]
 
 
 def test_what_changes_how_runs_are_done_takes_the_place_of_what_was_said(scripts: Scripts) -> None:
@@ -164,8 +177,8 @@ def test_what_changes_how_runs_are_done_takes_the_place_of_what_was_said(scripts
     done = scripts.cli("resume", str(sweep_directory(scripts)), "timeout=2h", "+resources.extra.nice=5")
     assert done.returncode == 1, done.stderr
     again, kept = scripts.runs()
-    assert (again["timeout"], kept["timeout"]) == (7200, 3600)
-    assert again["resources"]["extra"] == {"nice": 5} and tries(scripts) == [2, 1]
+    assert (again["attempt"]["terms"]["timeout"], kept["attempt"]["terms"]["timeout"]) == (7200, 3600)
+    assert again["attempt"]["terms"]["resources"]["extra"] == {"nice": 5} and tries(scripts) == [2, 1]
 
 
 def test_the_same_directory_is_not_begun_anew_by_accident(scripts: Scripts) -> None:
@@ -349,7 +362,7 @@ def test_a_job_that_has_begun_is_never_without_a_record(scripts: Scripts) -> Non
     found: list[State] = []
 
     def look(_: str) -> None:
-        found.append(records.read(sweep / "0").state)
+        found.append(records.read(sweep / "0").attempt.state)
         if len(found) == len(left):
             raise KeyboardInterrupt
 
@@ -361,13 +374,13 @@ def test_a_job_that_has_begun_is_never_without_a_record(scripts: Scripts) -> Non
         assert {path.name for path in (sweep / "0").iterdir()} == left and not list((sweep / ".superseded").iterdir())
         with continuation.superseding(0, sweep / "0") as is_taken:
             run = records.read(sweep / "0")
-            run.state = State.FROZEN
+            run.attempt.state = State.FROZEN
             records.claim(run, replace=is_taken)
     finally:
         failpoints.observer.reset(token)
-    assert found == [State.FAILED] * 2 * len(left) and records.read(sweep / "0").state is State.FROZEN
+    assert found == [State.FAILED] * 2 * len(left) and records.read(sweep / "0").attempt.state is State.FROZEN
     assert {path.name for path in (sweep / ".superseded/0-1").iterdir()} == left
-    assert records.read(sweep / ".superseded/0-1").state is State.FAILED
+    assert records.read(sweep / ".superseded/0-1").attempt.state is State.FAILED
 
 
 def test_a_try_that_could_not_begin_anew_leaves_the_earlier_one_as_it_is(scripts: Scripts) -> None:

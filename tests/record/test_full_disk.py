@@ -91,11 +91,11 @@ def test_a_run_that_completes_on_a_full_disk(any_small_disk: Path) -> None:
     run = freeze(stash, python("odd", "fill_and_complete", any_small_disk / "filler"))
     with running(run) as one:
         data = one.end()
-    assert (one.process.returncode, data["state"], data["exit_code"]) == (0, "completed", 0)
-    assert data["warnings"] == [
+    assert (one.process.returncode, data["attempt"]["state"], data["attempt"]["exit_code"]) == (0, "completed", 0)
+    assert data["attempt"]["warnings"] == [
         "No space left on device when its end was recorded: what it wrote last may be incomplete"
     ]
-    assert runs.look(stash, run.path).state is State.COMPLETED
+    assert runs.look(stash, run.path).attempt.state is State.COMPLETED
     assert sorted(os.listdir(run.path)) == ["output.log", "run.json", "supervisor.log"]
 
 
@@ -105,8 +105,8 @@ def test_one_that_fails_on_it(small_disk: Path) -> None:
     with running(run) as one:
         data = one.end()
     assert (one.process.returncode, one.stderr) == (1, "")
-    assert (data["state"], data["exit_code"], data["warnings"]) == ("failed", 1, [])
-    assert "No space left on device when its end was recorded" in data["notes"][0]
+    assert (data["attempt"]["state"], data["attempt"]["exit_code"], data["attempt"]["warnings"]) == ("failed", 1, [])
+    assert "No space left on device when its end was recorded" in data["attempt"]["notes"][0]
 
 
 def test_one_that_is_stopped_on_it(small_disk: Path) -> None:
@@ -116,36 +116,36 @@ def test_one_that_is_stopped_on_it(small_disk: Path) -> None:
         wait_until(lambda: marked(run) and shutil.disk_usage(small_disk).free == 0)
         one.process.send_signal(INT)
         data = one.end()
-    assert (one.process.returncode, data["state"], data["exit_code"]) == (130, "cancelled", 130)
+    assert (one.process.returncode, data["attempt"]["state"], data["attempt"]["exit_code"]) == (130, "cancelled", 130)
 
 
 def test_a_record_that_has_grown_beyond_its_room(small_disk: Path) -> None:
     stash = new_stash(small_disk / "stash")
     run = freeze(stash, ["true"])
-    run.state = State.RUNNING
+    run.attempt.state = State.RUNNING
     records.write(run, reserve=True)
     with pytest.raises(OSError, match="No space"), (small_disk / "filler").open("wb", buffering=0) as stream:
         while True:
             stream.write(b"x" * 4096)
-    run.state, run.exit_code, run.notes = State.FAILED, 3, ["n" * 3000] * 10
-    run.collected = [f"a file of many, {number}" for number in range(1000)]
+    run.attempt.state, run.attempt.exit_code, run.attempt.notes = State.FAILED, 3, ["n" * 3000] * 10
+    run.attempt.collected = [f"a file of many, {number}" for number in range(1000)]
     records.write(run)
     again = records.read(run.path)
-    assert (again.state, again.exit_code) == (State.FAILED, 3)
-    assert "are left out: the disk was full" in again.notes[-1]
+    assert (again.attempt.state, again.attempt.exit_code) == (State.FAILED, 3)
+    assert "are left out: the disk was full" in again.attempt.notes[-1]
 
 
 def test_room_is_made_for_what_the_record_has_become(tmp_path: Path) -> None:
     run = freeze(new_stash(tmp_path / "stash"), ["true"])
     room = run.path / ".run.json.room"
     first = room.stat()
-    run.notes, run.state = ["x" * 10000], State.RUNNING
+    run.attempt.notes, run.attempt.state = ["x" * 10000], State.RUNNING
     records.write(run, reserve=True)
     assert room.stat().st_size >= first.st_size + 8000 and room.stat().st_nlink == 1
     size = room.stat().st_ino
     records.write(run, reserve=True)
     assert room.stat().st_ino == size
-    run.state = State.COMPLETED
+    run.attempt.state = State.COMPLETED
     records.write(run)
     assert not room.exists()
 
@@ -164,16 +164,16 @@ def test_a_file_system_that_has_become_read_only(small_disk: Path, lost_place: P
     with running(run) as one:
         data = one.end()
     (kept,) = lost_place.iterdir()
-    assert (one.process.returncode, data["state"]) == (1, "running")
+    assert (one.process.returncode, data["attempt"]["state"]) == (1, "running")
     assert one.stderr == (
         f"error: The record of {run.path} can't be written: Read-only file system; the run itself: completed, exit"
         f" code 0.\nUntil it can be, {kept} keeps it.\n  → experimentstash show {run.id}\n"
     )
     seen = runs.look(stash, run.path)
-    assert (seen.state, seen.exit_code) == (State.COMPLETED, 0) and kept.exists()
+    assert (seen.attempt.state, seen.attempt.exit_code) == (State.COMPLETED, 0) and kept.exists()
     subprocess.run(["mount", "-o", "remount,rw", small_disk], check=True)
-    assert runs.look(stash, run.path).state is State.COMPLETED
-    assert record(run)["state"] == "completed" and not kept.exists()
+    assert runs.look(stash, run.path).attempt.state is State.COMPLETED
+    assert record(run)["attempt"]["state"] == "completed" and not kept.exists()
 
 
 @pytest.mark.parametrize("home_is", ["fine", "a file"])
@@ -182,14 +182,14 @@ def test_a_directory_that_was_moved_while_it_ran(tmp_path: Path, lost_place: Pat
         (home / ".local").write_text("")
     run = freeze(new_stash(tmp_path / "stash"), ["sh", "-c", "while ! test -e go; do sleep 0.01; done"])
     with running(run) as one:
-        wait_until(lambda: record(run)["process"])
+        wait_until(lambda: record(run)["attempt"]["process"])
         (tmp_path / "stash").rename(tmp_path / "other")
         (tmp_path / "other" / "go").touch()
         assert one.process.wait(PATIENCE) == 1
     moved = tmp_path / "other" / run.path.relative_to(tmp_path / "stash")
     seen = runs.look(Stash(tmp_path / "other"), moved)
-    assert (seen.state, seen.exit_code, seen.path) == (State.COMPLETED, 0, moved)
-    assert records.read(moved).state is State.COMPLETED
+    assert (seen.attempt.state, seen.attempt.exit_code, seen.path) == (State.COMPLETED, 0, moved)
+    assert records.read(moved).attempt.state is State.COMPLETED
 
 
 @pytest.mark.parametrize("how", ["another directory", "a link"])
@@ -198,7 +198,7 @@ def test_a_directory_that_has_become_another_runs(tmp_path: Path, lost_place: Pa
     other = freeze(stash, ["true"])
     run = freeze(stash, ["sh", "-c", f"while ! test -e {tmp_path}/go; do sleep 0.01; done"])
     with running(run) as one:
-        wait_until(lambda: record(run)["process"])
+        wait_until(lambda: record(run)["attempt"]["process"])
         run.path.rename(tmp_path / "moved")
         if how == "a link":
             run.path.symlink_to(other.path)
@@ -213,7 +213,7 @@ def test_a_directory_that_has_become_another_runs(tmp_path: Path, lost_place: Pa
     assert (run.path / "run.json").read_bytes() == before == (other.path / "run.json").read_bytes()
     run.path.unlink() if how == "a link" else shutil.rmtree(run.path)
     (tmp_path / "moved").rename(run.path)
-    assert runs.look(stash, run.path).state is State.COMPLETED and not kept.exists()
+    assert runs.look(stash, run.path).attempt.state is State.COMPLETED and not kept.exists()
 
 
 def test_an_end_of_somebody_else_is_not_believed(tmp_path: Path, lost_place: Path) -> None:
@@ -222,15 +222,15 @@ def test_an_end_of_somebody_else_is_not_believed(tmp_path: Path, lost_place: Pat
     lost_place.mkdir(parents=True, mode=0o777)
     for text in ("{", "[]", '{"id": "x"}', record_text(run, created="another time"), record_text(run, attempt=2)):
         (lost_place / f"{run.id}-1.json").write_text(text)
-        assert records.read_ended(run.path).state is State.FROZEN
+        assert records.read_ended(run.path).attempt.state is State.FROZEN
     (lost_place / f"{run.id}-1.json").write_text(record_text(run))
-    assert records.read_ended(run.path).state is State.COMPLETED
+    assert records.read_ended(run.path).attempt.state is State.COMPLETED
     lost_place.chmod(0o777)
-    assert records.read_ended(run.path).state is State.FROZEN
+    assert records.read_ended(run.path).attempt.state is State.FROZEN
     lost_place.chmod(0o700)
     (lost_place / f"{run.id}-1.json").rename(tmp_path / "elsewhere")
     (lost_place / f"{run.id}-1.json").symlink_to(tmp_path / "elsewhere")
-    assert records.read_ended(run.path).state is State.FROZEN
+    assert records.read_ended(run.path).attempt.state is State.FROZEN
 
 
 def test_a_sweep_says_that_the_disk_is_full(small_disk: Path) -> None:
@@ -251,7 +251,7 @@ def test_a_sweep_whose_tools_fill_the_disk(small_disk: Path, launcher: str) -> N
     assert "configuration is wrong" not in done.stderr and "could not be started" not in done.stderr
     if launcher != "submitit_local":  # which says it in words of its own
         assert "No space left on device" in done.stderr and "Traceback" not in done.stderr
-    states = {stash.record(directory)["state"] for directory in stash.run_directories()}
+    states = {stash.record(directory)["attempt"]["state"] for directory in stash.run_directories()}
     assert states <= {"completed", "failed"}
     (small_disk / "filler" / "0").unlink()
     assert "running" not in stash.cli("runs").stdout

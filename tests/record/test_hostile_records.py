@@ -28,53 +28,63 @@ DEEP = json.loads("[" * 150 + "]" * 150)
 # By keys, with dots between them: what a record can't say there.
 WRONG: list[tuple[str, Any]] = [
     *(("created", value) for value in (5, "yesterday", "2026-02-30T12:00:00+01:00", "2026-01-01T12:00:00", [], True)),
-    ("started", {"a": 1}),
-    *(("ended", value) for value in ("", "9999999-01-01T00:00:00+00:00", "2026-13-01T00:00:00+00:00")),
-    *(("duration", value) for value in (math.nan, math.inf, -1, "5", True, 10**30)),
-    *(("timeout", value) for value in (math.nan, "1h", [])),
+    ("attempt.started", {"a": 1}),
+    *(("attempt.ended", value) for value in ("", "9999999-01-01T00:00:00+00:00", "2026-13-01T00:00:00+00:00")),
+    *(("attempt.duration", value) for value in (math.nan, math.inf, -1, "5", True, 10**30)),
+    *(("attempt.terms.timeout", value) for value in (math.nan, "1h", [])),
     *(
-        ("log", value)
+        ("attempt.log", value)
         for value in ("/etc/passwd", "../../secret.log", "", ".", "a/b", "a\0b", 7, None, "\x1b[2Joutput.log")
     ),
     *(("id", value) for value in (None, 5, "", "../x", "a\nb", "\x1b[31m", "a/b", [])),
-    *(("tool", value) for value in (None, "../../tools", "/etc", "", ["t"])),
-    *(("state", value) for value in (None, 1, [], {}, "", "a\nb", "\x1b[0m")),
-    *(("tags", value) for value in ([[1]], "a", {"a": 1}, [None])),
-    *(("overrides", value) for value in ([1], "x", {})),
-    *(("notes", value) for value in ("x", [5], None)),
-    *(("warnings", value) for value in ({}, [[]])),
-    *(("attempts", value) for value in ({}, [5], [{}], [{"number": "x"}], None)),
-    *(("command", value) for value in (None, [], "ls", {"argv": "ls", "cwd": "/"}, {"argv": [1], "cwd": "/"}, {})),
-    *(("command.environment", value) for value in ([], {"A": 1}, {"A": "a\0b"})),
-    *(("supervisor", value) for value in (5, {}, {"host": "h", "pid": -1, "start_time": 1, "boot_id": "b"})),
-    ("supervisor", {"host": "h", "pid": 5, "start_time": 1, "boot_id": "b", "slurm_job": "--user=x"}),
-    ("supervisor", {"host": "h", "pid": 5, "start_time": 1, "boot_id": "b", "keeper": {"pid": 0, "start_time": 1}}),
-    *(("process", value) for value in ({"pid": 0, "start_time": 1}, {"pid": -1, "start_time": 1}, {"pid": 1.5})),
-    *(("exit_code", value) for value in ("1", 1.5, True, 10**30)),
-    *(("peak_memory", value) for value in ("1", 2**64)),
-    *(("result", value) for value in ("1", [None], math.nan, {}, [math.nan])),
-    *(("objective", value) for value in (5, "x", {}, {"key": 5}, {"key": "a", "file": "/etc/passwd"}, [[]])),
-    ("objective", {"key": "a", "file": "../../other/metrics.json"}),
-    ("objective", {"key": "a", "more": "b"}),
-    *(("wandb", value) for value in ([], {"timeout": "x"}, {"elsewhere": "/"}, {"elsewhere": [5]}, {"runs": [5]})),
-    ("wandb", {"runs": [{"id": 5}]}),
-    *(("params", value) for value in ([], {"a": DEEP})),
-    *(("resources", value) for value in ([], "x")),
+    *(("spec.tool", value) for value in (None, "../../tools", "/etc", "", ["t"])),
+    *(("attempt.state", value) for value in (None, 1, [], {}, "", "a\nb", "\x1b[0m")),
+    *(("spec.tags", value) for value in ([[1]], "a", {"a": 1}, [None])),
+    *(("spec.overrides", value) for value in ([1], "x", {})),
+    *(("attempt.notes", value) for value in ("x", [5], None)),
+    *(("attempt.warnings", value) for value in ({}, [[]])),
+    *(("earlier", value) for value in ({}, [5], [{}], [{"number": "x"}], None)),
+    *(("spec.command", value) for value in (None, [], "ls", {"argv": "ls", "cwd": "/"}, {"argv": [1], "cwd": "/"}, {})),
+    *(("spec.command.environment", value) for value in ([], {"A": 1}, {"A": "a\0b"})),
+    *(("attempt.supervisor", value) for value in (5, {}, {"host": "h", "pid": -1, "start_time": 1, "boot_id": "b"})),
+    ("attempt.supervisor", {"host": "h", "pid": 5, "start_time": 1, "boot_id": "b", "slurm_job": "--user=x"}),
     *(
-        ("code", value)
+        ("attempt.supervisor", {"host": "h", "pid": 5, "start_time": 1, "boot_id": "b", "keeper": value})
+        for value in (5, {}, {"pid": 0, "start_time": 1})
+    ),
+    *(
+        ("attempt.process", value)
+        for value in ({"pid": 0, "start_time": 1}, {"pid": -1, "start_time": 1}, {"pid": 1.5})
+    ),
+    *(("attempt.exit_code", value) for value in ("1", 1.5, True, 10**30)),
+    *(("attempt.peak_memory", value) for value in ("1", 2**64)),
+    *(("attempt.result", value) for value in ("1", [None], math.nan, {}, [math.nan])),
+    *(("spec.objective", value) for value in (5, "x", {}, {"key": 5}, {"key": "a", "file": "/etc/passwd"}, [[]])),
+    ("spec.objective", {"key": "a", "file": "../../other/metrics.json"}),
+    ("spec.objective", {"key": "a", "more": "b"}),
+    *(("attempt.wandb", value) for value in ({}, [5], [{"id": 5}], [{}], None)),
+    *(("attempt.wandb_elsewhere", value) for value in ("/", [5], {})),
+    ("spec.wandb_timeout", "x"),
+    *(("spec", value) for value in (None, [], {}, {"tool": "t"})),
+    *(("attempt", value) for value in (None, [], {}, 1, {"number": 1}, {"state": "failed"})),
+    *(("attempt.terms", value) for value in (None, 5)),
+    *(("spec.params", value) for value in ([], {"a": DEEP})),
+    *(("attempt.terms.resources", value) for value in ([], "x")),
+    *(
+        ("spec.code", value)
         for value in (5, {}, {"path": 5}, {"path": "/x", "patch": "/etc/passwd"}, {"path": "/x", "dirty": 1})
     ),
-    *(("environment", value) for value in (5, {}, {"kind": 5})),
+    *(("spec.environment", value) for value in (5, {}, {"kind": 5})),
     *(
-        ("queued", value)
+        ("attempt.queued", value)
         for value in (5, {"array": 5, "task": 0}, {"array": "/x", "task": "0"}, {"array": "a\0", "task": 0})
     ),
-    *(("apart", value) for value in ({}, {"source": 1, "path": "/x", "live": "/y"})),
+    *(("spec.apart", value) for value in ({}, {"source": 1, "path": "/x", "live": "/y"})),
     *(("sweep", value) for value in (5, "", "a\0b", "\ud800")),
-    *(("collect", value) for value in ("/", [5], ["\0"])),
-    *(("attempt", value) for value in ("1", 1.5, None)),
+    *(("spec.collect", value) for value in ("/", [5], ["\0"])),
+    *(("attempt.number", value) for value in ("1", 1.5, None)),
     *(("format", value) for value in ("1", None)),
-    *(("job_end", value) for value in ({}, {"state": 5, "reason": "x", "is_known": True})),
+    *(("attempt.job_end", value) for value in ({}, {"state": 5, "reason": "x", "is_known": True})),
 ]
 # What may stand where a record must.
 CONTENT: dict[str, bytes] = {
@@ -101,7 +111,7 @@ def command_line(stash: Stash) -> StashUnderTest:
 def ended(stash: Stash, **fields: Any) -> records.Run:
     given = {"state": State.COMPLETED, "exit_code": 0, "ended": records.now(), "duration": 1.5, **fields}
     run = freeze(stash, ["true"], **given)
-    (run.path / run.log).write_text(f"log of {run.id}\n")
+    (run.path / run.attempt.log).write_text(f"log of {run.id}\n")
     return run
 
 
@@ -129,7 +139,7 @@ def test_a_wrong_value_is_one_line_with_its_place(here: Stash) -> None:
         with pytest.raises(StashError) as caught:
             records.read(run.path)
         said = str(caught.value)
-        assert keys.partition(".")[0] in said and "\n" not in said and len(said) < 400, (keys, value)
+        assert keys in said and "\n" not in said and len(said) < 400, (keys, value)
         assert said.isprintable(), (keys, value)
         (run.path / "run.json").write_bytes(before)
     assert records.read(run.path) == run
@@ -227,7 +237,7 @@ def dead() -> dict[str, Any]:
 
 def test_no_other_process_is_ended_in_the_place_of_a_tool(here: Stash, bystander: Process) -> None:
     run = freeze(here, ["true"], state=State.RUNNING, supervisor=Supervisor(**dead()), process=bystander, grace=0.0)
-    assert runs.look(here, run.path).state is State.LOST
+    assert runs.look(here, run.path).attempt.state is State.LOST
 
 
 def test_no_other_process_is_told_to_end_in_the_place_of_a_supervisor(
@@ -245,7 +255,7 @@ def test_no_other_process_is_told_to_end_in_the_place_of_a_supervisor(
 
 def test_a_keeper_that_is_none_is_not_waited_for(here: Stash, bystander: Process) -> None:
     run = freeze(here, ["true"], state=State.RUNNING, supervisor=Supervisor(**dead(), keeper=bystander), grace=1e9)
-    assert runs.look(here, run.path).state is State.LOST
+    assert runs.look(here, run.path).attempt.state is State.LOST
 
 
 def test_another_run_s_processes_are_not_ended(here: Stash) -> None:
@@ -253,8 +263,8 @@ def test_another_run_s_processes_are_not_ended(here: Stash) -> None:
     marker = {**os.environ, MARKER: other.directory}
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], env=marker) as process:
         run = freeze(here, ["true"], state=State.RUNNING, supervisor=Supervisor(**dead()), grace=0.0)
-        change(run, "command.environment", {MARKER: other.directory})
-        assert runs.look(here, run.path).state is State.LOST
+        change(run, "spec.command.environment", {MARKER: other.directory})
+        assert runs.look(here, run.path).attempt.state is State.LOST
         assert process.poll() is None
         process.kill()
 
@@ -268,14 +278,14 @@ def _copy(outside: Path) -> dict[str, Any]:
     place.mkdir(parents=True)
     (place / "precious.txt").write_text("precious\n")
     (place.parent / ".ready").touch()
-    return {"apart": vars(Apart(str(outside), str(place), str(outside)))}
+    return {"spec.apart": vars(Apart(str(outside), str(place), str(outside)))}
 
 
 def _wandb_log(outside: Path) -> dict[str, Any]:
     folder = outside / "wandb" / "offline-run-20260131_120000-abcd1234"
     folder.mkdir(parents=True)
     (folder / "run-abcd1234.wandb").write_bytes(b":W&B\xe1\xbe\x00")
-    return {"wandb": {"elsewhere": [str(folder)]}}
+    return {"attempt.wandb_elsewhere": [str(folder)]}
 
 
 def _array(outside: Path) -> dict[str, Any]:
@@ -283,7 +293,7 @@ def _array(outside: Path) -> dict[str, Any]:
     tasks = outside / ".slurm" / "0-0.json"
     tasks.write_text(json.dumps([[str(outside / "0")]]))
     tasks.with_suffix(".job").write_text("77 \n")
-    return {"state": "queued", "queued": vars(Queued(str(tasks), 0)), "sweep": str(outside)}
+    return {"attempt.state": "queued", "attempt.queued": vars(Queued(str(tasks), 0)), "sweep": str(outside)}
 
 
 @pytest.mark.parametrize("lead", [_copy, _wandb_log, _array])
@@ -307,7 +317,7 @@ def test_another_array_s_job_is_not_a_run_s(here: Stash, tmp_path: Path) -> None
     tasks = tmp_path / "sweep" / ".slurm" / "0-0.json"
     tasks.write_text(json.dumps([[str(tmp_path / "another")]]))
     tasks.with_suffix(".job").write_text("77\n")
-    run.queued = Queued(str(tasks), 0)
+    run.attempt.queued = Queued(str(tasks), 0)
     assert runs.job_of(run) is None
     tasks.write_text(json.dumps([[run.directory]]))  # one whose directory isn't the sweep's
     assert runs.job_of(run) is not None

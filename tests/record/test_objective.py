@@ -336,26 +336,28 @@ def test_a_result_is_recorded_and_shown(parabola: StashUnderTest, objective: str
     done = parabola.cli("+exp=parabola", f"objective={objective}")
     assert done.returncode == 0, done.stderr
     record = parabola.record()
-    assert record["result"] == value and record["notes"] == []
+    assert record["attempt"]["result"] == value and record["attempt"]["notes"] == []
     numbers = value if isinstance(value, list) else [value]
     shown = parabola.cli("show", "latest").stdout
     assert f"result       {', '.join(map(str, numbers))}\n" in shown
-    assert words(record["objective"]) in shown
+    assert words(record["spec"]["objective"]) in shown
 
 
 def test_a_missing_result_is_noted(parabola: StashUnderTest) -> None:
     done = parabola.cli("+exp=parabola", "objective=test.name")
     assert done.returncode == 0
     record = parabola.record()
-    assert (record["state"], record["result"]) == ("completed", None)
-    assert record["notes"] == ['no value for the objective (test.name in metrics.json): it is no number: "n"']
-    assert record["notes"][0] in done.stderr
+    assert (record["attempt"]["state"], record["attempt"]["result"]) == ("completed", None)
+    assert record["attempt"]["notes"] == [
+        'no value for the objective (test.name in metrics.json): it is no number: "n"'
+    ]
+    assert record["attempt"]["notes"][0] in done.stderr
 
 
 def test_a_failed_run_has_none(parabola: StashUnderTest) -> None:
     parabola.cli("+exp=parabola", "+params.fail-above=1", "objective={pattern: step}")
     record = parabola.record()
-    assert (record["state"], record["result"], record["notes"]) == ("failed", None, [])
+    assert (record["attempt"]["state"], record["attempt"]["result"], record["attempt"]["notes"]) == ("failed", None, [])
 
 
 def test_an_objective_that_makes_no_sense_is_a_mistake(parabola: StashUnderTest) -> None:

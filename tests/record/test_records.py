@@ -15,35 +15,32 @@ import pytest
 
 from experimentstash.base.errors import StashError
 from experimentstash.record import records
-from experimentstash.record.records import Attempt, Code, Command, Environment, Process, Run, State, Supervisor
+from experimentstash.record.records import Attempt, Code, Command, Environment, Process, Run, State, Supervisor, Terms
+from tests.testing.run_parts import put, run_with
 
 # Claims a run where no file may hold a byte, as on a full disk.
 NO_SPACE = """
 import resource, signal, sys
-from experimentstash.record.records import Command, Run, claim
+from experimentstash.record.records import Attempt, Command, Run, Specification, State, claim
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 try:
-    claim(Run(id="a", directory=sys.argv[1], experiment=None, organizer=None, tool="t", command=Command([], "/")))
+    claim(Run("a", sys.argv[1], Specification("t", Command([], "/")), Attempt(1, State.FROZEN)))
 except OSError:
     sys.exit(3)
 """
 
 
 def run_in(directory: Path, **values: Any) -> Run:
-    return Run(
-        **{
-            "id": "abcdefg",
-            "directory": str(directory),
-            "experiment": "inner",
-            "organizer": "fig/one",
-            "tool": "t",
-            "command": Command(
-                ["python", "a b", "$x", "ü€", "\udce9", "\n"], "/cwd", {"A": "b"}, ["C"], "/bin", "022", ["D"]
-            ),
-            **values,
-        }
+    argv = ["python", "a b", "$x", "ü€", "\udce9", "\n"]
+    made = run_with(
+        "abcdefg",
+        directory,
+        experiment="inner",
+        organizer="fig/one",
+        command=Command(argv, "/cwd", {"A": "b"}, ["C"], "/bin", "022", ["D"]),
     )
+    return put(made, **values)
 
 
 def full(directory: Path) -> Run:
@@ -55,18 +52,20 @@ def full(directory: Path) -> Run:
         environment=Environment("pyproject", "/python", "3.11.7", "sha256:0", "uv.lock", "key"),
         supervisor=Supervisor("host", 1, 2, "boot"),
         process=Process(3, 4),
-        attempts=[
+        earlier=[
             Attempt(
                 1,
-                "2026-01-31T12:00:00.000+01:00",
-                "2026-01-31T12:00:01.000+01:00",
                 State.PREEMPTED,
-                143,
-                "why",
-                "output.log",
+                Terms(timeout=60.0, resources={"gpus": 1}),
+                started="2026-01-31T12:00:00.000+01:00",
+                ended="2026-01-31T12:00:01.000+01:00",
+                exit_code=143,
+                reason="why",
             )
         ],
-        wandb={"timeout": 30.0, "runs": [{"id": "x"}]},
+        number=2,
+        wandb_timeout=30.0,
+        wandb=[{"id": "x"}],
         resume=[],
         notes=["ä"],
     )
@@ -78,7 +77,7 @@ def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert records.read(tmp_path / "run") == run
     raw = (tmp_path / "run" / "run.json").read_bytes()
     assert raw.isascii() and raw.endswith(b"}\n")
-    assert json.loads(raw)["state"] == "timed_out"
+    assert json.loads(raw)["attempt"]["state"] == "timed_out"
     assert (tmp_path / "run" / "run.json").stat().st_mode & 0o777 == 0o600  # as its directory is
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["run.json"]
 
@@ -93,25 +92,33 @@ def test_it_is_read_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_other_formats(tmp_path: Path) -> None:
-    data = json.loads(json.dumps(full(tmp_path), default=vars))
-    newer = {**data, "format": 99, "novelty": 1, "code": {**data["code"], "novelty": 2}}
-    newer["attempts"] = [{**data["attempts"][0], "novelty": 3}]
-    (tmp_path / "run.json").write_text(json.dumps(newer))
-    assert records.read(tmp_path) == Run(**{**vars(full(tmp_path)), "format": 99, "others": {"novelty": 1}})
+    file = tmp_path / "run.json"
+    records.claim(full(tmp_path))
+    data = json.loads(file.read_text())
+    novel = {"novelty": {"a": [1]}}
+    odd = {
+        **data,
+        **novel,
+        "spec": {**data["spec"], **novel, "code": {**data["spec"]["code"], **novel}},
+        "attempt": {**data["attempt"], **novel},
+        "earlier": [{**data["earlier"][0], **novel}],
+    }
+    file.write_text(json.dumps({**odd, "format": 99}))
+    newer = records.read(tmp_path)
+    assert newer.format == 99 and newer.spec.tool == "t" and newer.attempt.state is State.TIMED_OUT
     with pytest.raises(StashError, match=r"another version of ExperimentStash.*with that one"):
-        records.write(records.read(tmp_path))
-    assert json.loads((tmp_path / "run.json").read_text()) == newer
-    (tmp_path / "run.json").write_text(json.dumps({**data, "state": "running", "novelty": {"a": [1]}}))
+        records.write(put(newer, version=None))
+    assert json.loads(file.read_text()) == {**odd, "format": 99}
+    file.write_text(json.dumps(odd))
     records.write(records.read(tmp_path))
-    assert json.loads((tmp_path / "run.json").read_text())["novelty"] == {"a": [1]}  # another version's, kept
-    (tmp_path / "run.json").write_text(json.dumps({**data, "state": "resting"}))
-    resting = records.read(tmp_path).state
+    del odd["spec"]["code"]["novelty"]
+    assert json.loads(file.read_text()) == odd  # another version's words are kept
+    file.write_text(json.dumps({**data, "attempt": {**data["attempt"], "state": "resting"}}))
+    resting = records.read(tmp_path).attempt.state
     assert (resting.value, resting.is_final, resting.is_known) == ("resting", True, False) and resting != State.FAILED
-    required = {"id", "directory", "experiment", "organizer", "tool", "command"}
-    older = {name: value for name, value in data.items() if name in required}
-    older["command"] = {"argv": [], "cwd": "/"}
-    (tmp_path / "run.json").write_text(json.dumps(older))
-    assert records.read(tmp_path) == run_in(tmp_path, command=Command([], "/"))
+    short = {"id": "abcdefg", "directory": str(tmp_path), "format": 2, "attempt": {"number": 1, "state": "frozen"}}
+    file.write_text(json.dumps({**short, "spec": {"tool": "t", "command": {"argv": [], "cwd": "/"}}}))
+    assert records.read(tmp_path) == run_with("abcdefg", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -125,12 +132,12 @@ def test_other_formats(tmp_path: Path) -> None:
         '"text"',
         '{"id": "a"}',
         b"\xff\xfe",
-        "attempts",
-        "code",
+        "earlier",
+        "spec",
     ],
 )
 def test_what_is_no_record(tmp_path: Path, text: str | bytes) -> None:
-    broken = {"attempts": ["x"], "code": "x"}
+    broken = {"earlier": ["x"], "spec": "x"}
     if text in broken:  # otherwise it is whole
         text = json.dumps({**vars(full(tmp_path)), text: broken[text]}, default=vars)  # type: ignore[dict-item]
     (tmp_path / "run.json").write_bytes(text.encode() if isinstance(text, str) else text)
@@ -179,7 +186,7 @@ def test_a_write_that_fails_keeps_the_record(tmp_path: Path) -> None:
     run = run_in(tmp_path)
     records.claim(run)
     before = (tmp_path / "run.json").read_bytes()
-    run.wandb = {"not plain": object()}
+    run.attempt.wandb = [{"not plain": object()}]
     with pytest.raises(TypeError):
         records.write(run)
     assert (tmp_path / "run.json").read_bytes() == before

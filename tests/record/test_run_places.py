@@ -47,8 +47,12 @@ def listed(stash: StashUnderTest, *more: str) -> list[dict[str, Any]]:
 
 def assert_clean(runs: list[dict[str, Any]]) -> None:
     for run in runs:
-        assert (run["stash"]["dirty"], run["stash"]["patch"], run["stash"]["omitted"]) == (False, None, []), run["id"]
-        assert (run["code"]["dirty"], run["code"]["patch"]) == (False, None)
+        assert (run["spec"]["stash"]["dirty"], run["spec"]["stash"]["patch"], run["spec"]["stash"]["omitted"]) == (
+            False,
+            None,
+            [],
+        ), run["id"]
+        assert (run["spec"]["code"]["dirty"], run["spec"]["code"]["patch"]) == (False, None)
 
 
 @pytest.mark.parametrize("place", ["results", "deep/er/results", "outside"])
@@ -141,10 +145,10 @@ def test_a_stash_inside_a_larger_repository(plain: StashUnderTest, tmp_path: Pat
     (outer / ".netrc").write_text("another secret\n")
     assert inner.cli("run", "one").returncode == 0
     latest = listed(inner)[0]
-    assert (latest["stash"]["dirty"], latest["stash"]["withheld"]) == (True, [".netrc"])
+    assert (latest["spec"]["stash"]["dirty"], latest["spec"]["stash"]["withheld"]) == (True, [".netrc"])
     patch = (Path(latest["directory"]) / "stash.patch").read_text()
     assert patch.count("diff --git") == 1 and "+lib = 2" in patch
-    assert latest["code"]["dirty"] is False
+    assert latest["spec"]["code"]["dirty"] is False
 
 
 def test_results_under_version_control(plain: StashUnderTest) -> None:
@@ -186,7 +190,7 @@ def test_a_run_among_code_hides_no_code(plain: StashUnderTest, place: str) -> No
     patch = (Path(runs[0]["directory"]) / "stash.patch").read_text()
     for name in ("conf/exp/new.yaml", "tools/sh/new.py", "tools/sh/readme", "tools/other/main.py"):
         assert f"diff --git a/{name}" in patch, name
-    assert runs[0]["code"]["dirty"] is True
+    assert runs[0]["spec"]["code"]["dirty"] is True
 
 
 def test_output_of_other_hydra_applications(plain: StashUnderTest) -> None:
@@ -196,13 +200,13 @@ def test_output_of_other_hydra_applications(plain: StashUnderTest) -> None:
     plain.write(f"{folder}/train.log", "x\n")
     plain.write("tools/sh/outputs/2/table.csv", "x\n")
     assert plain.cli("run", "one").returncode == 0
-    assert listed(plain)[0]["code"]["dirty"] is False
+    assert listed(plain)[0]["spec"]["code"]["dirty"] is False
     # But code is code.
     plain.write(f"{folder}/plugin.py", "x = 1\n")
     plain.write("tools/sh/outputs/__init__.py", "x = 1\n")
     assert plain.cli("run", "one").returncode == 0
     latest = listed(plain)[0]
-    assert latest["code"]["dirty"] is True
+    assert latest["spec"]["code"]["dirty"] is True
     assert (Path(latest["directory"]) / "tool.patch").read_text().count("diff --git") == 2
 
 

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experimentstash.record import transitions
-from experimentstash.record.records import Attempt, Command, JobEnd, Queued, Run, State, Supervisor
+from experimentstash.record.records import Attempt, JobEnd, Process, Queued, Run, State, Supervisor, Terms
 from experimentstash.record.transitions import TransitionError
+from tests.testing.run_parts import put, run_with
 
 PACKAGE = Path(transitions.__file__).resolve().parents[1]
 SUPERVISOR = Supervisor("host", 17, 3, "boot")
@@ -21,7 +22,7 @@ OPEN = [state for state in State if not state.is_final]
 
 
 def run_in(state: State) -> Run:
-    return Run("a", "/a", None, None, "t", Command([], "/"), state=state)
+    return run_with("a", "/a", state=state)
 
 
 def end(state: State) -> Callable[[Run], object]:
@@ -44,14 +45,14 @@ CHANGES: list[Change] = [
 def may(name: str, run: Run) -> bool:
     """Tell what docs/records.md says of a change: whether it can be made now."""
     if name in ("submit", "begin"):
-        return run.state in (State.FROZEN, State.QUEUED)
+        return run.attempt.state in (State.FROZEN, State.QUEUED)
     if name.startswith("end"):
-        return run.state in OPEN
+        return run.attempt.state in OPEN
     if name == "correct_end":
-        return run.state in FINAL and run.job_end is not None and not run.job_end.is_known
+        return run.attempt.state in FINAL and run.attempt.job_end is not None and not run.attempt.job_end.is_known
     if name == "take_up_again":
-        return run.state in FINAL and run.started is None
-    return run.state in FINAL and run.state is not State.COMPLETED
+        return run.attempt.state in FINAL and run.attempt.started is None
+    return run.attempt.state in FINAL and run.attempt.state is not State.COMPLETED
 
 
 @settings(max_examples=300)
@@ -59,21 +60,21 @@ def may(name: str, run: Run) -> bool:
 def test_a_run_goes_only_where_a_run_may_go(changes: list[tuple[Change, bool]]) -> None:
     run = run_in(State.FROZEN)
     for (name, change), is_slurms in changes:
-        if is_slurms and run.state.is_final:
-            run.job_end = JobEnd(run.state, "because", is_known=False)
+        if is_slurms and run.attempt.state.is_final:
+            run.attempt.job_end = JobEnd(run.attempt.state, "because", is_known=False)
         before = repr(run)
         if not may(name, run):
             with pytest.raises(TransitionError):
                 change(run)
             assert repr(run) == before  # refused before anything has changed
             continue
-        attempts = len(run.attempts)
+        attempts = len(run.earlier)
         change(run)
-        assert (run.started is None) >= (run.state is State.FROZEN)
-        assert (run.ended is not None) == run.state.is_final
-        assert run.state is not State.RUNNING or (run.started and run.supervisor is SUPERVISOR)
-        assert len(run.attempts) == attempts + name.startswith("open") == run.attempt - 1
-        assert [each.number for each in run.attempts] == list(range(1, run.attempt))
+        assert (run.attempt.started is None) >= (run.attempt.state is State.FROZEN)
+        assert (run.attempt.ended is not None) == run.attempt.state.is_final
+        assert run.attempt.state is not State.RUNNING or (run.attempt.started and run.attempt.supervisor is SUPERVISOR)
+        assert len(run.earlier) == attempts + name.startswith("open") == run.attempt.number - 1
+        assert [each.number for each in run.earlier] == list(range(1, run.attempt.number))
 
 
 @pytest.mark.parametrize("state", OPEN)
@@ -89,18 +90,21 @@ def test_nothing_of_an_attempt_is_lost_when_the_next_one_opens() -> None:
     run = run_in(State.FROZEN)
     transitions.begin(run, SUPERVISOR)
     transitions.end(run, State.KILLED, "killed", 137, job_end=JobEnd(State.KILLED, "x", True), signal="SIGKILL")
-    run.duration, run.cpu_time, run.peak_memory, run.result = 3.0, 2.0, 1000, 0.5
-    run.advice, run.notes, run.warnings = "less", ["a note"], ["a warning"]
-    run.collected, run.wrote, run.deleted = ["c"], ["w"], ["d"]
-    last = {name: getattr(run, name) for name in Attempt.__annotations__ if name != "number"}
-    assert None not in last.values() and [] not in last.values()
+    put(run, terms=Terms(timeout=5.0), queued=Queued("/a/0.json", 0), process=Process(3, 4), is_stranded=True)
+    put(run, duration=3.0, cpu_time=2.0, peak_memory=1000, result=0.5, advice="less")
+    put(run, notes=["a note"], warnings=["a warning"], collected=["c"], wrote=["w"], deleted=["d"])
+    put(run, wandb=[{"id": "x"}], wandb_elsewhere=["/elsewhere"])
+    run.attempt.others = {"novelty": 1}
+    last = run.attempt
+    assert all(value not in (None, [], {}, False) for value in vars(last).values())
+    before = repr(last)
     transitions.open_next_attempt(run, State.QUEUED)
-    assert run.attempts == [Attempt(number=1, **last)]
-    fresh = run_in(State.QUEUED)
-    assert {name: getattr(run, name) for name in last} == {
-        **{name: getattr(fresh, name) for name in last},
-        "log": "output.2.log",
-    }
+    assert run.earlier == [last] and repr(last) == before
+    kept = {name: getattr(last, name) for name in ("terms", "queued", "supervisor")}
+    assert run.attempt == Attempt(2, State.QUEUED, **kept, log="output.2.log")
+    transitions.end(run, State.CANCELLED, "cancelled", 1)
+    transitions.open_next_attempt(run, State.FROZEN)
+    assert run.attempt.queued is None and run.attempt.terms == Terms(timeout=5.0)
 
 
 def test_nobody_else_assigns_a_state() -> None:

@@ -64,12 +64,12 @@ def numbered(stash: StashUnderTest) -> dict[int, Path]:
 def at_work(stash: StashUnderTest, number: int) -> Path:
     directory: Path = wait_until(lambda: numbered(stash).get(number), PATIENCE)
     wait_until((directory / "started").exists, PATIENCE)
-    wait_until(lambda: stash.record(directory)["process"], PATIENCE)
+    wait_until(lambda: stash.record(directory)["attempt"]["process"], PATIENCE)
     return directory
 
 
 def found(stash: StashUnderTest) -> list[str]:
-    return [stash.record(directory)["state"] for _, directory in sorted(numbered(stash).items())]
+    return [stash.record(directory)["attempt"]["state"] for _, directory in sorted(numbered(stash).items())]
 
 
 @pytest.mark.parametrize("launcher", [[], ["hydra/launcher=local", "hydra.launcher.n_jobs=2"]])
@@ -86,7 +86,7 @@ def test_one_run_of_a_sweep_here(patient: StashUnderTest, launcher: list[str]) -
     process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert found(patient) == ["cancelled", "completed", "completed"]
-    assert "asked to stop by `experimentstash cancel`" in patient.record(first)["reason"]
+    assert "asked to stop by `experimentstash cancel`" in patient.record(first)["attempt"]["reason"]
 
 
 def test_one_that_waits_for_its_turn_here(patient: StashUnderTest) -> None:
@@ -96,7 +96,7 @@ def test_one_that_waits_for_its_turn_here(patient: StashUnderTest) -> None:
     second = wait_until(lambda: numbered(patient).get(1), PATIENCE)
     done = patient.cli("cancel", patient.record(second)["id"])
     assert done.returncode == 0, done.stderr
-    assert patient.record(second)["state"] == "cancelled" and not (first / "saved").exists()
+    assert patient.record(second)["attempt"]["state"] == "cancelled" and not (first / "saved").exists()
     (patient.root / "go").touch()
     process.communicate(timeout=PATIENCE)
     assert found(patient) == ["completed", "cancelled", "completed"]
@@ -188,7 +188,7 @@ def test_a_record_that_cannot_be_read_keeps_its_job(here: Stash, programs: Progr
     programs.says("scancel")
     assert cancelled(here, runs[0]) == []
     assert asked_of(programs, "scancel") == []  # the other one may be waiting for it
-    assert records.read(runs[0].path).state is State.CANCELLED
+    assert records.read(runs[0].path).attempt.state is State.CANCELLED
 
 
 def test_an_interrupted_submission_leaves_no_job_that_nobody_knows_of(

@@ -38,6 +38,7 @@ from tests.testing.faults import (
     record,
     running,
 )
+from tests.testing.run_parts import put, run_with
 from tests.testing.stash import PATIENCE, InProcess, StashUnderTest, wait_until
 
 
@@ -52,7 +53,7 @@ def command_line(stash: Stash) -> StashUnderTest:
 
 def steady(stash: Stash, *options: str | float, **fields: Any) -> Run:
     run = freeze(stash, [], **fields)
-    run.command.argv = python("steady", "--ready", run.path / "ready", "--saved", run.path / "saved", *options)
+    put(run, argv=python("steady", "--ready", run.path / "ready", "--saved", run.path / "saved", *options))
     records.write(run)
     return run
 
@@ -60,7 +61,7 @@ def steady(stash: Stash, *options: str | float, **fields: Any) -> Run:
 def ready(one: Supervised) -> int:
     path = one.run.path / "ready"
     pid = int(wait_until(lambda: path.exists() and path.read_text()))
-    wait_until(lambda: record(one.run)["process"])
+    wait_until(lambda: record(one.run)["attempt"]["process"])
     return pid
 
 
@@ -69,7 +70,7 @@ def ended(stash: Stash, state: State, **fields: Any) -> Run:
     code = 0 if state is State.COMPLETED else 1
     given: dict[str, Any] = {"state": state, "exit_code": code, "ended": records.now(), "duration": 1.5, **fields}
     run = freeze(stash, ["true"], **given)
-    (run.path / run.log).write_text(f"log of {run.id}\n")
+    (run.path / run.attempt.log).write_text(f"log of {run.id}\n")
     return run
 
 
@@ -78,9 +79,9 @@ def alone(state: State, run: Run, **changes: Any) -> None:
     own = procfs.identity(os.getpid())
     assert own is not None
     given = {"host": procfs.hostname(), "pid": own.pid, "start_time": own.start_time, "boot_id": procfs.boot_id()}
-    run.supervisor = Supervisor(**{**given, **changes})
-    run.state = state
-    run.started = records.now()
+    run.attempt.supervisor = Supervisor(**{**given, **changes})
+    run.attempt.state = state
+    run.attempt.started = records.now()
     records.write(run)
 
 
@@ -95,13 +96,15 @@ def test_a_killed_supervisor_is_noticed_by_the_next_look(here: Stash) -> None:
         one.process.send_signal(KILL)
         killed_at = time.time()
         one.process.wait()
-        assert record(run)["state"] == "running"
+        assert record(run)["attempt"]["state"] == "running"
         found = runs.look(here, run.path)
-    assert (found.state, found.exit_code) == (State.LOST, 137)
-    assert f"its supervisor (process {supervisor} on {socket.gethostname()}) left no word" in str(found.reason)
-    assert "it was killed, or its machine went down" in str(found.reason)
-    assert str(found.started) <= str(found.ended) <= records.as_text(killed_at + 1)
-    assert len(found.notes) == 1 and re.fullmatch(r"closed at \S+ because its supervisor was gone", found.notes[0])
+    assert (found.attempt.state, found.attempt.exit_code) == (State.LOST, 137)
+    assert f"its supervisor (process {supervisor} on {socket.gethostname()}) left no word" in str(found.attempt.reason)
+    assert "it was killed, or its machine went down" in str(found.attempt.reason)
+    assert str(found.attempt.started) <= str(found.attempt.ended) <= records.as_text(killed_at + 1)
+    assert len(found.attempt.notes) == 1 and re.fullmatch(
+        r"closed at \S+ because its supervisor was gone", found.attempt.notes[0]
+    )
     before = (run.path / "run.json").read_bytes()
     assert runs.look(here, run.path) == runs.reconcile(here, found) == found
     assert (run.path / "run.json").read_bytes() == before
@@ -113,15 +116,14 @@ def test_what_it_was_asked_before_is_not_forgotten(here: Stash, monkeypatch: pyt
     with running(run) as one:
         ready(one)
         one.process.send_signal(TERM)
-        wait_until(lambda: record(run)["reason"])
+        wait_until(lambda: record(run)["attempt"]["reason"])
         one.process.send_signal(KILL)
         one.process.wait()
         written = records.read(run.path)
-        written.grace = 0.2  # nobody wants to wait for a minute
-        records.write(written)
+        records.write(put(written, grace=0.2))  # nobody wants to wait for a minute
         found = runs.look(here, run.path)
-    assert found.state is State.CANCELLED
-    assert found.reason == "asked to stop by SIGTERM; its supervisor was killed before the tool had ended"
+    assert found.attempt.state is State.CANCELLED
+    assert found.attempt.reason == "asked to stop by SIGTERM; its supervisor was killed before the tool had ended"
 
 
 def test_two_that_look_at_once(here: Stash) -> None:
@@ -137,7 +139,7 @@ def test_two_that_look_at_once(here: Stash) -> None:
         assert not is_alive(pid) and marked(run) == []
     (first,), (second,) = map(json.loads, seen)
     assert first == second == record(run)
-    assert first["state"] == "lost" and len(first["notes"]) == 1
+    assert first["attempt"]["state"] == "lost" and len(first["attempt"]["notes"]) == 1
 
 
 def test_a_tool_that_was_suspended_can_still_save(here: Stash) -> None:
@@ -150,7 +152,7 @@ def test_a_tool_that_was_suspended_can_still_save(here: Stash) -> None:
         one.process.wait()
         assert is_alive(pid)
         found = runs.look(here, run.path)
-    assert found.state is State.LOST and (run.path / "saved").read_text() == "SIGTERM\n"
+    assert found.attempt.state is State.LOST and (run.path / "saved").read_text() == "SIGTERM\n"
 
 
 @pytest.mark.parametrize(
@@ -166,17 +168,17 @@ def test_another_process_is_not_taken_for_the_supervisor(here: Stash, changes: d
     run = freeze(here, ["true"])
     alone(State.RUNNING, run, **changes)
     found = runs.look(here, run.path)
-    assert (found.state, found.exit_code) == (State.LOST, 137) and reason in str(found.reason)
+    assert (found.attempt.state, found.attempt.exit_code) == (State.LOST, 137) and reason in str(found.attempt.reason)
 
 
 def test_a_run_that_was_never_started(here: Stash) -> None:
     run = freeze(here, ["true"])
     before = (run.path / "run.json").read_bytes()
-    assert runs.look(here, run.path).state is State.FROZEN  # nobody has taken it on
+    assert runs.look(here, run.path).attempt.state is State.FROZEN  # nobody has taken it on
     assert (run.path / "run.json").read_bytes() == before
     alone(State.FROZEN, run, start_time=1)
     found = runs.look(here, run.path)
-    assert found.state is State.LOST and "gone before it started; run it again" in str(found.reason)
+    assert found.attempt.state is State.LOST and "gone before it started; run it again" in str(found.attempt.reason)
 
 
 @pytest.mark.parametrize("state", [State.FROZEN, State.RUNNING])
@@ -184,7 +186,7 @@ def test_a_living_supervisor_is_left_alone(here: Stash, state: State) -> None:
     run = freeze(here, ["true"])
     alone(state, run)
     before = (run.path / "run.json").read_bytes()
-    assert [each.state for each in runs.all_runs(here)] == [state]
+    assert [each.attempt.state for each in runs.all_runs(here)] == [state]
     assert (run.path / "run.json").read_bytes() == before
 
 
@@ -193,14 +195,14 @@ def test_a_supervisor_elsewhere_is_judged_by_its_heartbeat(here: Stash) -> None:
     alone(State.RUNNING, run, host="elsewhere", boot_id="its own", pid=1)
     heart = run.path / SUPERVISOR_LOG
     heart.touch()
-    assert runs.look(here, run.path).state is State.RUNNING
+    assert runs.look(here, run.path).attempt.state is State.RUNNING
     os.utime(heart, (time.time() - 540,) * 2)
-    assert runs.look(here, run.path).state is State.RUNNING
+    assert runs.look(here, run.path).attempt.state is State.RUNNING
     last = time.time() - 700
     os.utime(heart, (last, last))
     found = runs.look(here, run.path)
-    assert found.state is State.LOST and "process 1 on elsewhere" in str(found.reason)
-    assert found.ended == records.as_text(last)
+    assert found.attempt.state is State.LOST and "process 1 on elsewhere" in str(found.attempt.reason)
+    assert found.attempt.ended == records.as_text(last)
 
 
 def test_records_that_cannot_be_read_hide_no_others(here: Stash, in_process: InProcess) -> None:
@@ -240,21 +242,23 @@ def test_a_copy_of_a_run_says_that_it_is_one(here: Stash, tmp_path: Path, in_pro
         assert f"can't be resumed: {why}" in in_process(command_line(stash), "resume", run.id).stderr
         assert one.process.poll() is None and (copy / "run.json").read_bytes() == before
         one.process.send_signal(TERM)
-        assert one.end()["state"] == "cancelled"
-    assert runs.look(stash, copy).state is State.RUNNING and (copy / "run.json").read_bytes() == before
+        assert one.end()["attempt"]["state"] == "cancelled"
+    assert runs.look(stash, copy).attempt.state is State.RUNNING and (copy / "run.json").read_bytes() == before
 
 
-@pytest.mark.parametrize("changes", [{"state": "resting"}, {"format": 99}])
+@pytest.mark.parametrize("changes", [{"attempt": {"state": "resting"}}, {"format": 99}])
 def test_what_another_version_has_written_is_left_as_it_is(
     here: Stash, in_process: InProcess, changes: dict[str, Any]
 ) -> None:
     run = freeze(here, ["true"])
     alone(State.RUNNING, run, pid=2**22 - 3, start_time=1)
     path = run.path / "run.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "novelty": 1, **changes}))
+    data = json.loads(path.read_text())
+    data["attempt"] |= changes.get("attempt", {})
+    path.write_text(json.dumps({**changes, **data, "novelty": 1, "format": changes.get("format", 2)}))
     before = path.read_bytes()
     table = in_process(command_line(here), "runs").stdout
-    assert changes.get("state", "running") in table and "another version of ExperimentStash" in table
+    assert data["attempt"]["state"] in table and "another version of ExperimentStash" in table
     for verb in ("show", "cancel", "resume"):
         done = in_process(command_line(here), verb, run.id)
         assert "another version of ExperimentStash" in done.stdout + done.stderr, verb
@@ -266,10 +270,10 @@ def test_another_machine_of_the_same_name_may_still_be_at_it(here: Stash) -> Non
     alone(State.RUNNING, run, boot_id="of another machine")
     log = run.path / SUPERVISOR_LOG
     log.touch()
-    assert runs.look(here, run.path).state is State.RUNNING
+    assert runs.look(here, run.path).attempt.state is State.RUNNING
     os.utime(log, (time.time(), procfs.boot_time() - 5))
-    assert runs.look(here, run.path).state is State.LOST
-    assert "the machine was restarted" in str(record(run)["reason"])
+    assert runs.look(here, run.path).attempt.state is State.LOST
+    assert "the machine was restarted" in str(record(run)["attempt"]["reason"])
 
 
 # --- runs, show ------------------------------------------------------------------------------------------------------
@@ -352,8 +356,7 @@ def test_latest_of_none(here: Stash, in_process: InProcess) -> None:
 
 def test_show_tells_what_is_known(here: Stash, in_process: InProcess) -> None:
     run = ended(here, State.FAILED, reason="it broke", advice="mend it", tags=["a", "b"], peak_memory=2_000_000_000)
-    run.code = Code(path="tools/steady", commit="0123456789abcdef", branch="main", dirty=True)
-    records.write(run)
+    records.write(put(run, code=Code(path="tools/steady", commit="0123456789abcdef", branch="main", dirty=True)))
     done = in_process(command_line(here), "show", run.id)
     rows = dict(re.split(r"\s{2,}", line, maxsplit=1) for line in done.stdout.splitlines())
     assert (rows["state"], rows["why"], rows["advice"], rows["tags"]) == ("failed", "it broke", "mend it", "a, b")
@@ -369,7 +372,9 @@ def test_a_warning_is_seen_wherever_the_run_is(here: Stash, in_process: InProces
     table = in_process(command_line(here), "runs").stdout
     assert [line.split("  ")[1] for line in table.splitlines() if line.startswith(run.id)] == ["✓ completed !"]
     assert table.endswith(f"\n! {run.id}: look at this\n") and table.count("!") == 2
-    assert json.loads(in_process(command_line(here), "show", run.id, "--json").stdout)["warnings"] == ["look at this"]
+    assert json.loads(in_process(command_line(here), "show", run.id, "--json").stdout)["attempt"]["warnings"] == [
+        "look at this"
+    ]
     assert re.search(r"(?m)^warning +look at this$", in_process(command_line(here), "show", run.id).stdout)
     remarks = "  warning: look at this\n  note: a detail"
     assert ending_line(here, run) == f"✓ completed ! in 1.5s  {here.relative(run.path)}\n{remarks}"
@@ -386,7 +391,7 @@ def test_a_warning_is_seen_wherever_the_run_is(here: Stash, in_process: InProces
 def test_logs_are_written_as_they_are(here: Stash) -> None:
     run = ended(here, State.COMPLETED)
     content = b"a\r 10%\xff\0\xfe\n" * 3 + b"no end"
-    (run.path / run.log).write_bytes(content)
+    (run.path / run.attempt.log).write_bytes(content)
     argv = [sys.executable, "-m", "experimentstash", "logs", run.id]
     for more in ([], ["--follow"], ["--attempt", "1"]):
         done = subprocess.run([*argv, *more], cwd=here.root, capture_output=True)
@@ -397,7 +402,7 @@ def test_logs_that_are_not_there(here: Stash, in_process: InProcess) -> None:
     run = freeze(here, ["true"])
     done = in_process(command_line(here), "logs", run.id)
     assert done.returncode == 2 and f"The run {run.id} has no log yet (frozen)." in done.stderr
-    (run.path / run.log).touch()
+    (run.path / run.attempt.log).touch()
     done = in_process(command_line(here), "logs", run.id, "--attempt", "2")
     assert done.returncode == 2 and "has had 1 attempts, not 2" in done.stderr
 
@@ -409,7 +414,7 @@ def test_following_a_log_ends_with_the_run_and_misses_nothing(here: Stash) -> No
         follower = command_line(here).start("logs", run.id, "--follow")
         assert follower.stdout is not None
         first = follower.stdout.readline()  # it shows what there is while the run goes on
-        assert record(run)["state"] == "running"
+        assert record(run)["attempt"]["state"] == "running"
         one.process.send_signal(TERM)
         one.end()
         rest = follower.stdout.read()
@@ -453,7 +458,7 @@ def test_ctrl_c_ends_the_following_and_nothing_else(here: Stash) -> None:
         follower.send_signal(INT)
         assert follower.wait(PATIENCE) == 130
         assert "Traceback" not in follower.communicate()[1]
-        assert record(run)["state"] == "running"
+        assert record(run)["attempt"]["state"] == "running"
         one.process.send_signal(TERM)
         one.end()
 
@@ -484,11 +489,11 @@ def test_following_ends_when_the_reader_goes_away_or_the_supervisor_is_lost(here
             follower.stdout.readline()
         reader.stdout.close()
         assert reader.wait(PATIENCE) == 0
-        assert record(run)["state"] == "running"
+        assert record(run)["attempt"]["state"] == "running"
         one.process.send_signal(KILL)
         one.process.wait()
         assert other.wait(PATIENCE) == 0
-        assert record(run)["state"] == "lost"
+        assert record(run)["attempt"]["state"] == "lost"
         for follower in (reader, other):
             assert follower.stderr is not None and "Traceback" not in follower.stderr.read()
         other.stdout.close()
@@ -506,7 +511,7 @@ def test_cancel_lets_the_tool_save(here: Stash) -> None:
         data = one.end()
     assert done.returncode == 0, done.stderr
     assert "asked 1 run to stop; waiting for the end" in done.stderr and f"{run.id}: ✗ cancelled" in done.stderr
-    assert (data["state"], data["exit_code"]) == ("cancelled", 143)
+    assert (data["attempt"]["state"], data["attempt"]["exit_code"]) == ("cancelled", 143)
     assert (run.path / "saved").read_text() == "SIGTERM\n"
     again = command_line(here).cli("cancel", run.id)
     assert again.returncode == 0 and f"{run.id} has ended already: cancelled" in again.stderr
@@ -519,7 +524,7 @@ def test_cancel_reaches_a_suspended_run(here: Stash) -> None:
         one.process.send_signal(signal.SIGTSTP)
         wait_until(lambda: Path(f"/proc/{one.process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T")
         done = command_line(here).cli("cancel", run.id)
-        assert done.returncode == 0 and one.end()["state"] == "cancelled"
+        assert done.returncode == 0 and one.end()["attempt"]["state"] == "cancelled"
     assert (run.path / "saved").read_text() == "SIGTERM\n"
 
 
@@ -536,11 +541,15 @@ def test_cancel_a_sweep_and_then_all(here: Stash, in_process: InProcess) -> None
         assert wrong.returncode == 2 and "is not the directory of a sweep with runs" in wrong.stderr
         done = in_process(stash, "cancel", "--sweep", "outputs/2026-01-31")
         assert done.returncode == 0 and "asked 2 runs to stop" in done.stderr
-        assert [record(run)["state"] for run in (first, second, other)] == ["cancelled", "cancelled", "running"]
+        assert [record(run)["attempt"]["state"] for run in (first, second, other)] == [
+            "cancelled",
+            "cancelled",
+            "running",
+        ]
         everything = in_process(stash, "cancel", "--all")
         assert everything.returncode == 0 and "asked 1 run to stop" in everything.stderr
         for each in (one, two, three):
-            assert each.end()["state"] == "cancelled"
+            assert each.end()["attempt"]["state"] == "cancelled"
 
 
 def test_cancel_from_another_machine_is_not_possible(here: Stash, in_process: InProcess) -> None:
@@ -549,7 +558,7 @@ def test_cancel_from_another_machine_is_not_possible(here: Stash, in_process: In
     (run.path / SUPERVISOR_LOG).touch()
     done = in_process(command_line(here), "cancel", run.id)
     assert f"{run.id} runs on elsewhere: cancel it from there" in done.stderr
-    assert record(run)["state"] == "running"
+    assert record(run)["attempt"]["state"] == "running"
 
 
 # --- resume ----------------------------------------------------------------------------------------------------------
@@ -566,14 +575,32 @@ def test_a_run_goes_on_in_its_directory(here: Stash) -> None:
     assert (done.returncode, done.stdout) == (0, "resumed\n0\n1\n"), done.stderr
     assert "attempt 2 at figure/some" in done.stderr and "✓ completed" in done.stderr
     data = record(run)
-    assert (data["state"], data["exit_code"], data["attempt"], data["log"]) == ("completed", 0, 2, "output.2.log")
-    assert data["reason"] is None and data["id"] == run.id and data["command"]["argv"] == run.command.argv
+    assert (
+        data["attempt"]["state"],
+        data["attempt"]["exit_code"],
+        data["attempt"]["number"],
+        data["attempt"]["log"],
+    ) == ("completed", 0, 2, "output.2.log")
+    assert (
+        data["attempt"]["reason"] is None
+        and data["id"] == run.id
+        and data["spec"]["command"]["argv"] == run.spec.command.argv
+    )
     assert (run.path / "output.log").read_bytes() == log
     assert (run.path / "output.2.log").read_text() == "resumed\n0\n1\n"
-    (earlier,) = data["attempts"]
-    names = {name for name in earlier if name != "number"}
-    assert earlier == {"number": 1, **{name: first[name] for name in names}} and earlier["log"] == "output.log"
-    assert names > {"started", "ended", "state", "exit_code", "reason", "signal", "cpu_time", "peak_memory", "notes"}
+    (earlier,) = data["earlier"]
+    assert earlier == first["attempt"] and (earlier["number"], earlier["log"]) == (1, "output.log")
+    assert earlier.keys() > {
+        "started",
+        "ended",
+        "state",
+        "exit_code",
+        "reason",
+        "signal",
+        "cpu_time",
+        "peak_memory",
+        "notes",
+    }
     shown = command_line(here).cli("logs", run.id, "--attempt", "1")
     assert shown.stdout.encode() == log
     assert "attempt 1: cancelled, output.log" in command_line(here).cli("show", run.id).stdout
@@ -605,10 +632,10 @@ def test_what_cannot_be_resumed(here: Stash, state: State, fields: dict[str, Any
 
 def test_two_cannot_resume_the_same_run(here: Stash) -> None:
     run = ended(here, State.LOST, resume=[])
-    assert reopen(here, run).attempt == 2
+    assert reopen(here, run).attempt.number == 2
     with pytest.raises(StashError, match="has not ended"):
         reopen(here, run)
-    assert record(run)["attempt"] == 2
+    assert record(run)["attempt"]["number"] == 2
 
 
 # --- sweeps as names -------------------------------------------------------------------------------------------------
@@ -622,10 +649,9 @@ def sweep_of(
     for number, state in enumerate(states):
         directory = sweep / str(number)
         directory.mkdir(parents=True)
-        run = Run(
-            id=f"{token}-{number}",
-            directory=str(directory),
-            experiment=None,
+        run = run_with(
+            f"{token}-{number}",
+            directory,
             organizer="figure/some",
             tool="steady",
             command=records.Command(argv=["true"], cwd=str(here.root)),
@@ -634,8 +660,7 @@ def sweep_of(
             sweep=str(sweep),
             state=state,
         )
-        for name, value in {"ended": records.now(), "duration": 1.5, "exit_code": 0, **fields}.items():
-            setattr(run, name, value)
+        put(run, **{"ended": records.now(), "duration": 1.5, "exit_code": 0, **fields})
         records.claim(run)
         (directory / "output.log").write_text(f"log of {run.id}")
     (sweep / records.SWEEP_FILE).write_text("hydra: {}\n")
@@ -719,9 +744,9 @@ def test_a_sweep_by_its_id_and_a_run_of_another_one(here: Stash, in_process: InP
         (here.root / "multirun/s-aaaaaa6").mkdir(parents=True)
         done = in_process(stash, "cancel", "--sweep", "multirun/s-aaaaaa6")
         assert done.returncode == 0 and "asked 1 run to stop" in done.stderr
-        assert one.end()["state"] == "cancelled" and two.process.poll() is None
+        assert one.end()["attempt"]["state"] == "cancelled" and two.process.poll() is None
         assert in_process(stash, "cancel", runs_of_sweep[1].id).returncode == 0
-        assert two.end()["state"] == "cancelled"
+        assert two.end()["attempt"]["state"] == "cancelled"
 
 
 def test_a_log_is_named_only_if_it_is_there(stash: StashUnderTest) -> None:

@@ -30,10 +30,10 @@ def test_each_job_has_a_copy(shell: StashUnderTest) -> None:
         shell, "+exp=one", "params.n=1,2", "hydra.launcher.runs_per_job=2", "hydra.launcher.runs_at_once=2"
     ).ended()
     for n, run in enumerate(runs, 1):
-        assert run["state"] == "completed", run
-        assert sorted(run["collected"]) == ["model.pt", "runs/a/x"]
-        for name in ("output.log", *run["collected"]):
+        assert run["attempt"]["state"] == "completed", run
+        assert sorted(run["attempt"]["collected"]) == ["model.pt", "runs/a/x"]
+        for name in ("output.log", *run["attempt"]["collected"]):
             assert (Path(run["directory"]) / name).read_text() == f"{n}\n"
-        copy = Path(run["apart"]["path"])
+        copy = Path(run["spec"]["apart"]["path"])
         eventually(lambda copy=copy: not copy.exists())
     assert git("status", "--porcelain", "--ignored", "tools", cwd=shell.root) == ""

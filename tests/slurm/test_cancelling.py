@@ -47,7 +47,7 @@ def ids(sweep: Submission, *numbers: int) -> list[str]:
 
 
 def states(sweep: Submission) -> list[str]:
-    return [one["state"] for one in sweep.records()]
+    return [one["attempt"]["state"] for one in sweep.records()]
 
 
 @pytest.mark.parametrize("parallelism", [[], ["hydra.launcher.array_parallelism=2"]])
@@ -94,8 +94,8 @@ def test_of_a_packed_job_that_is_queued(plain: StashUnderTest) -> None:
     assert before - queue() == {f"{job}_0"}
     assert states(sweep) == ["cancelled"] * 6 + ["queued"] * 2
     slurm("scontrol", "release", job)
-    assert [one["state"] for one in sweep.ended()] == ["cancelled"] * 6 + ["completed"] * 2
-    assert all(one["started"] is None for one in sweep.records()[:6])
+    assert [one["attempt"]["state"] for one in sweep.ended()] == ["cancelled"] * 6 + ["completed"] * 2
+    assert all(one["attempt"]["started"] is None for one in sweep.records()[:6])
 
 
 def test_a_job_that_has_just_started_ends_without_its_tool(plain: StashUnderTest, tmp_path: Path) -> None:
@@ -107,8 +107,8 @@ def test_a_job_that_has_just_started_ends_without_its_tool(plain: StashUnderTest
     assert states(sweep) == ["queued"] * 2  # SLURM has started it, and we haven't
     assert plain.cli("cancel", *ids(sweep, 0)).returncode == 0
     go.touch()
-    assert [one["state"] for one in sweep.ended()] == ["cancelled", "completed"]
-    assert sweep.records()[0]["started"] is None
+    assert [one["attempt"]["state"] for one in sweep.ended()] == ["cancelled", "completed"]
+    assert sweep.records()[0]["attempt"]["started"] is None
 
 
 def test_one_that_begins_while_it_is_cancelled_is_told_gently(
@@ -117,10 +117,10 @@ def test_one_that_begins_while_it_is_cancelled_is_told_gently(
     sweep = submit(plain, "+exp=save", "resources.time=30m")
     directory = sweep.started()
     as_it_was = records.read(directory)
-    as_it_was.state, as_it_was.supervisor = State.QUEUED, None  # what somebody saw a moment ago
+    as_it_was.attempt.state, as_it_was.attempt.supervisor = State.QUEUED, None  # what somebody saw a moment ago
     monkeypatch.chdir(plain.root)
     done = cancelling.cancel(find_stash(), [as_it_was], lambda _: None, whole_sweeps=False)
-    assert done.failed == [] and [run.state for run in done.runs] == [State.CANCELLED]
+    assert done.failed == [] and [run.attempt.state for run in done.runs] == [State.CANCELLED]
     assert json.loads((directory / "saved.json").read_text()) == {"signals": 1}
 
 
@@ -129,12 +129,14 @@ def test_in_the_moment_after_a_requeue(plain: StashUnderTest) -> None:
     sweep.started()
     job = f"{sweep.jobs[0]}_0"
     slurm("scontrol", "requeue", job)
-    eventually(lambda: sweep.records()[0]["attempt"] == 2)
+    eventually(lambda: sweep.records()[0]["attempt"]["number"] == 2)
     done = plain.cli("cancel", sweep.records()[0]["id"])
     assert done.returncode == 0, done.stderr
     assert "scancel" not in done.stderr and "✗ cancelled" in done.stderr
     (record,) = sweep.records()
-    assert (record["state"], record["attempt"]) == ("cancelled", 2) and record["started"] is None
+    assert (record["attempt"]["state"], record["attempt"]["number"]) == ("cancelled", 2) and record["attempt"][
+        "started"
+    ] is None
     eventually(
         lambda: "PENDING" not in (said := slurm("squeue", "-h", "-r", "-j", job, "-o", "%T")) and not said.strip()
     )
@@ -148,7 +150,7 @@ def test_a_request_that_comes_before_a_requeue_holds_for_the_next_attempt(plain:
     (directory / "cancel").touch()  # as `cancel` does first
     eventually(lambda: start_now(job))
     record = sweep.ended()[0]
-    assert record["state"] == "cancelled"
+    assert record["attempt"]["state"] == "cancelled"
     assert not (directory / "output.2.log").exists()
 
 
@@ -170,8 +172,8 @@ def test_with_a_queue_that_cannot_be_asked_it_says_so_and_ends(plain: StashUnder
     assert states(sweep) == ["queued"] * 2
     # Nothing of it begins, though: it is cancelled, and says so.
     slurm("scontrol", "release", sweep.jobs[0])
-    assert [one["state"] for one in sweep.ended()] == ["cancelled", "completed"]
-    assert sweep.records()[0]["started"] is None or not (sweep.directory / "0" / "output.log").exists()
+    assert [one["attempt"]["state"] for one in sweep.ended()] == ["cancelled", "completed"]
+    assert sweep.records()[0]["attempt"]["started"] is None or not (sweep.directory / "0" / "output.log").exists()
 
 
 def test_one_run_of_a_local_sweep_inside_a_job(plain: StashUnderTest) -> None:
@@ -190,7 +192,7 @@ def test_one_run_of_a_local_sweep_inside_a_job(plain: StashUnderTest) -> None:
     assert done.returncode == 0, done.stderr
     assert json.loads((started.parent / "saved.json").read_text()) == {"signals": 1}
     eventually((plain.root / "after").exists)
-    found = [plain.record(directory)["state"] for directory in plain.run_directories()]
+    found = [plain.record(directory)["attempt"]["state"] for directory in plain.run_directories()]
     assert sorted(found) == ["cancelled", "completed"], (plain.root / "job.out").read_text()
 
 
@@ -205,4 +207,6 @@ def test_a_job_that_is_suspended_ends_when_it_goes_on(plain: StashUnderTest) -> 
     assert f"scancel {job}" in done.stderr and "scancel:" not in done.stderr
     slurm("scontrol", "resume", job)
     (record,) = sweep.ended()
-    assert record["state"] == "cancelled" and json.loads((directory / "saved.json").read_text()) == {"signals": 1}
+    assert record["attempt"]["state"] == "cancelled" and json.loads((directory / "saved.json").read_text()) == {
+        "signals": 1
+    }

@@ -55,7 +55,7 @@ def resume(sweep: Submission, *changes: str, code: int = 0, **environment: str) 
 
 
 def states(sweep: Submission) -> list[str]:
-    return [one["state"] for one in sweep.records()]
+    return [one["attempt"]["state"] for one in sweep.records()]
 
 
 def tries(sweep: Submission) -> list[str]:
@@ -65,7 +65,7 @@ def tries(sweep: Submission) -> list[str]:
 
 
 def at_work(sweep: Submission, number: int, attempt: int = 1) -> Path:
-    eventually(lambda: len(tries(sweep)[number].split()) == attempt and sweep.records()[number]["process"])
+    eventually(lambda: len(tries(sweep)[number].split()) == attempt and sweep.records()[number]["attempt"]["process"])
     return sweep.directory / str(number)
 
 
@@ -87,10 +87,10 @@ def ends_untold(sweep: Submission, number: int) -> None:
     """Have a held tool end by itself, and its supervisor learn of that together with SLURM's signal."""
     directory = at_work(sweep, number)
     one = sweep.records()[number]
-    with looking_away(one["supervisor"]["pid"]):
+    with looking_away(one["attempt"]["supervisor"]["pid"]):
         (directory / "go").touch()
-        eventually(lambda: not is_alive(one["process"]["pid"]))
-        os.kill(one["supervisor"]["pid"], signal.SIGTERM)
+        eventually(lambda: not is_alive(one["attempt"]["process"]["pid"]))
+        os.kill(one["attempt"]["supervisor"]["pid"], signal.SIGTERM)
 
 
 def is_over(sweep: Submission) -> bool:
@@ -115,7 +115,7 @@ def test_only_what_has_ended_without_success_runs_again(tools: StashUnderTest, p
     assert sweep.records()[2:] == before[2:]
     assert len(sweep.jobs) == 2 and "--array=0-0\n" in sweep.scripts[0]
     (third / "go").touch()
-    assert [one["state"] for one in sweep.ended()] == ["completed", "failed", "completed", "completed"]
+    assert [one["attempt"]["state"] for one in sweep.ended()] == ["completed", "failed", "completed", "completed"]
     assert tries(sweep) == ["begun"] * 4
     assert [path.name for path in (sweep.directory / ".superseded").iterdir()] == ["1-1"]
     eventually(lambda: is_over(sweep))
@@ -132,9 +132,9 @@ def test_a_further_attempt_asks_for_the_new_time_and_may_be_put_back_again(tools
     at_work(sweep, 0, attempt=2)
     last = sorted(sweep.directory.glob(".slurm/*.sh"), key=lambda path: path.stat().st_mtime)[-1]
     assert "#SBATCH --time=17\n" in last.read_text() and "#SBATCH --array=0-0\n" in last.read_text()
-    job = sweep.records()[0]["supervisor"]["slurm_job"]
+    job = sweep.records()[0]["attempt"]["supervisor"]["slurm_job"]
     slurm("scontrol", "requeue", job)
-    eventually(lambda: sweep.records()[0]["attempt"] == 3)
+    eventually(lambda: sweep.records()[0]["attempt"]["number"] == 3)
     eventually(lambda: slurm("squeue", "-h", "-r", "-j", job, "-o", "%T").strip() == "PENDING")
     listener.hears("· queued for attempt 3")
     (first / "go").touch()
@@ -142,7 +142,7 @@ def test_a_further_attempt_asks_for_the_new_time_and_may_be_put_back_again(tools
     listener.hears("(1 of 1)")
     assert process.wait(PATIENCE) == 0
     assert tries(sweep) == ["begun resumed resumed", "begun"]
-    assert [attempt["state"] for attempt in sweep.records()[0]["attempts"]] == ["cancelled", "preempted"]
+    assert [attempt["state"] for attempt in sweep.records()[0]["earlier"]] == ["cancelled", "preempted"]
 
 
 def test_an_attempt_that_slurm_refuses_costs_nothing(tools: StashUnderTest) -> None:
@@ -165,7 +165,7 @@ def test_what_failed_gets_the_code_of_now(tools: StashUnderTest) -> None:
     (first / "go").touch()
     resume(sweep, "hydra.launcher.wait=true")
     assert states(sweep) == ["completed"] * 2 and tries(sweep) == ["begun resumed", "begun"]
-    one, other = (each["code"] for each in sweep.records())
+    one, other = (each["spec"]["code"] for each in sweep.records())
     assert one["snapshot"] != other["snapshot"] and "sys.exit(5" in Path(one["path"], "main.py").read_text()
 
 
@@ -173,15 +173,17 @@ def test_a_tool_that_dies_of_slurms_signal_before_its_supervisor_is_told(tools: 
     sweep = submit(tools, "+exp=able,plain", "params.n=0", "params.hold=n0", **preempted(tmp_path))
     first, second = at_work(sweep, 0), at_work(sweep, 1)
     for one in sweep.records():
-        os.kill(one["process"]["pid"], signal.SIGTERM)
+        os.kill(one["attempt"]["process"]["pid"], signal.SIGTERM)
     eventually(
-        lambda: [one["attempt"] for one in sweep.records()] == [2, 1] and states(sweep) == ["queued", "preempted"]
+        lambda: (
+            [one["attempt"]["number"] for one in sweep.records()] == [2, 1] and states(sweep) == ["queued", "preempted"]
+        )
     )
     job = f"{sweep.jobs[0]}_0"
     eventually(lambda: slurm("squeue", "-h", "-r", "-j", job, "-o", "%T").strip() == "PENDING")
     (first / "go").touch()
     eventually(lambda: start_now(job) and states(sweep)[0] != "queued")
-    assert [one["state"] for one in sweep.ended()] == ["completed", "preempted"]
+    assert [one["attempt"]["state"] for one in sweep.ended()] == ["completed", "preempted"]
     assert tries(sweep) == ["begun resumed", "begun"] and not (second / "output.2.log").exists()
 
 
@@ -192,15 +194,15 @@ def test_a_tool_that_ends_before_its_supervisor_is_told(tools: StashUnderTest, t
     # Of the end of the wall time SLURM tells only our supervisor. Its warning may come a minute early: not yet.
     warned = submit(tools, "+exp=able", *given, "resources.time=2m", "grace.seconds=46")
     ends_untold(warned, 0)
-    assert [one["state"] for one in warned.ended()] == [own] and tries(warned) == ["begun"]
+    assert [one["attempt"]["state"] for one in warned.ended()] == [own] and tries(warned) == ["begun"]
     # A job that it preempts is told as a whole.
     sweep = submit(tools, "+exp=able,plain", *given, **preempted(tmp_path))
     ends_untold(sweep, 0), ends_untold(sweep, 1)
     job = f"{sweep.jobs[0]}_0"
-    eventually(lambda: sweep.records()[0]["attempt"] == 2 and start_now(job) and states(sweep)[0] != "queued")
-    assert [one["state"] for one in sweep.ended()] == [own, "preempted"]
-    assert [one["state"] for one in sweep.records()[0]["attempts"]] == ["preempted"]
-    assert "the tool ended by itself with exit code" in sweep.records()[1]["reason"]
+    eventually(lambda: sweep.records()[0]["attempt"]["number"] == 2 and start_now(job) and states(sweep)[0] != "queued")
+    assert [one["attempt"]["state"] for one in sweep.ended()] == [own, "preempted"]
+    assert [one["attempt"]["state"] for one in sweep.records()[0]["earlier"]] == ["preempted"]
+    assert "the tool ended by itself with exit code" in sweep.records()[1]["attempt"]["reason"]
 
 
 def test_from_slurm_to_here_and_back(tools: StashUnderTest) -> None:
@@ -219,7 +221,7 @@ def test_from_slurm_to_here_and_back(tools: StashUnderTest) -> None:
     (sweep.directory / "2" / "go").touch()
     assert process.wait(PATIENCE) == 0
     assert states(sweep) == ["completed"] * 4 and tries(sweep) == ["begun resumed", "begun", "begun", "begun"]
-    assert all(one["supervisor"]["slurm_job"] for one in sweep.records()[::2])
+    assert all(one["attempt"]["supervisor"]["slurm_job"] for one in sweep.records()[::2])
 
 
 def test_killed_right_after_sbatch(tools: StashUnderTest, tmp_path: Path) -> None:
@@ -234,7 +236,7 @@ def test_killed_right_after_sbatch(tools: StashUnderTest, tmp_path: Path) -> Non
     said = [path.read_text() for path in sweep.directory.glob(f".slurm/slurm-{job}_*.out")]
     assert len(said) == 2 and all("submitted once more since" in text for text in said)
     slurm("scontrol", "release", *sweep.jobs)
-    assert [one["state"] for one in sweep.ended()] == ["completed"] * 2 and tries(sweep) == ["begun"] * 2
+    assert [one["attempt"]["state"] for one in sweep.ended()] == ["completed"] * 2 and tries(sweep) == ["begun"] * 2
 
 
 @pytest.mark.parametrize("number", ["INT", "TERM", "HUP"])
@@ -244,7 +246,7 @@ def test_interrupted_while_it_submits(tools: StashUnderTest, tmp_path: Path, num
     code = {"INT": 130, "TERM": 143, "HUP": 129}[number]
     sweep = submit(tools, *given, code=code, **interrupting)
     assert states(sweep) == ["queued", "cancelled"] and len(sweep.jobs) == 1
-    assert "interrupted before it was submitted" in sweep.records()[1]["reason"]
+    assert "interrupted before it was submitted" in sweep.records()[1]["attempt"]["reason"]
 
 
 def test_nobody_answers(tools: StashUnderTest, tmp_path: Path) -> None:
@@ -255,13 +257,15 @@ def test_nobody_answers(tools: StashUnderTest, tmp_path: Path) -> None:
     resume(sweep, **nobody)
     assert sweep.records() == before and len(sweep.jobs) == 1
     refused = submit(tools, "+exp=plain", "params.n=0", code=1, **nobody)
-    assert "SLURM did not take it" in refused.records()[0]["reason"]
+    assert "SLURM did not take it" in refused.records()[0]["attempt"]["reason"]
     resume(refused, "hydra.launcher.wait=true")
     assert states(refused) == ["completed"]
     done = tools.cli("cancel", "--sweep", str(sweep.directory), **nobody)
     assert done.returncode == 1 and "scancel" in done.stderr and "Traceback" not in done.stderr
     slurm("scontrol", "release", sweep.jobs[0])
-    assert [one["state"] for one in sweep.ended()] == ["cancelled"] * 2  # it was asked for, and they have seen it
+    assert [one["attempt"]["state"] for one in sweep.ended()] == [
+        "cancelled"
+    ] * 2  # it was asked for, and they have seen it
     assert tries(sweep) == [""] * 2
 
 
@@ -285,17 +289,21 @@ def test_what_may_go_back_into_the_queue_has_not_ended(tools: StashUnderTest) ->
     job = slurm("sbatch", "--parsable", "--hold", "--output=/dev/null", "--wrap=true").strip()
     sweep = submit(tools, "+exp=able", "params.n=0", "params.fail=0", "hydra.launcher.wait=true", code=1)
     run = records.read(sweep.directory / "0")
-    run.state, run.exit_code, run.supervisor = State.TIMED_OUT, 143, Supervisor("host", 1, 2, "boot", job)
+    run.attempt.state, run.attempt.exit_code, run.attempt.supervisor = (
+        State.TIMED_OUT,
+        143,
+        Supervisor("host", 1, 2, "boot", job),
+    )
     records.write(run)  # as its supervisor leaves it while it brings the W&B run to its end
     assert runs.may_go_back(run, JobQueries())
     resume(sweep, "hydra.launcher.wait=false", code=1)
     refused = tools.cli("resume", run.id)
     assert refused.returncode == 2 and "has not ended" in refused.stderr
     assert records.read(run.path) == run and len(sweep.jobs) == 1
-    run.exit_code = EXIT_TIMED_OUT  # of our own timeout
+    run.attempt.exit_code = EXIT_TIMED_OUT  # of our own timeout
     assert not runs.may_go_back(run, JobQueries())
     slurm("scancel", job)
-    run.exit_code = 143
+    run.attempt.exit_code = 143
     eventually(lambda: not runs.may_go_back(run, JobQueries()))
 
 
@@ -308,7 +316,7 @@ def test_secrets_are_in_the_jobs_environment_alone(tools: StashUnderTest) -> Non
     setup = 'resources.setup=["export X=${oc.env:OTHER_API_KEY}"]'
     for override in (setup, f"hydra.launcher.{setup}"):
         refused = submit(tools, "+exp=plain", "params.n=0", override, code=1, OTHER_API_KEY=key)
-        assert "_API_KEY" in refused.records()[0]["reason"] and not refused.jobs
+        assert "_API_KEY" in refused.records()[0]["attempt"]["reason"] and not refused.jobs
     assert subprocess.run(["grep", "-r", key, str(tools.root)], stdout=subprocess.DEVNULL, check=False).returncode == 1
     resume(sweep, OTHER_API_KEY=key)
 

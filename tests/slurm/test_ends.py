@@ -67,7 +67,7 @@ def silent(tmp_path: Path) -> dict[str, str]:
 
 def at_work(sweep: Submission, count: int = 1) -> list[dict[str, Any]]:
     eventually(lambda: len(list(sweep.directory.glob("*/started.json"))) == count)
-    return eventually(lambda: (found := sweep.records()) and all(one["process"] for one in found) and found)
+    return eventually(lambda: (found := sweep.records()) and all(one["attempt"]["process"] for one in found) and found)
 
 
 def saved(record: dict[str, Any]) -> str | None:
@@ -137,10 +137,13 @@ def test_whatever_it_is_warned_by_it_is_a_warning(tools: StashUnderTest, name: s
     (script,) = sweep.scripts
     number = {"int": "INT", "1": "HUP"}.get(name, name.removeprefix("SIG"))
     assert f"#SBATCH --signal=B:{number}@90\n" in script
-    slurm("scancel", f"--signal={number}", "--batch", record["supervisor"]["slurm_job"])
+    slurm("scancel", f"--signal={number}", "--batch", record["attempt"]["supervisor"]["slurm_job"])
     (record,) = sweep.ended()
-    assert record["state"] == "cancelled" and f"{number} came, from SLURM or by hand" in record["reason"]
-    assert saved(record) == "SIGTERM" and record["job_end"] is None
+    assert (
+        record["attempt"]["state"] == "cancelled"
+        and f"{number} came, from SLURM or by hand" in record["attempt"]["reason"]
+    )
+    assert saved(record) == "SIGTERM" and record["attempt"]["job_end"] is None
 
 
 def test_submitits_own_signal_is_ours(tools: StashUnderTest) -> None:
@@ -148,11 +151,14 @@ def test_submitits_own_signal_is_ours(tools: StashUnderTest) -> None:
         "-m", "+exp=plain", "hydra/launcher=submitit_slurm", "hydra.launcher.timeout_min=60", "grace.signal=USR2"
     )
     directory = eventually(lambda: next(tools.root.glob("multirun/*/*/*/started.json"), None)).parent
-    job = eventually(lambda: tools.record(directory)["supervisor"]["slurm_job"])
+    job = eventually(lambda: tools.record(directory)["attempt"]["supervisor"]["slurm_job"])
     slurm("scancel", "--signal=USR2", job)
     process.communicate(timeout=PATIENCE)
     record = tools.record(directory)
-    assert record["state"] == "cancelled" and "SIGUSR2 came, from SLURM or by hand" in record["reason"]
+    assert (
+        record["attempt"]["state"] == "cancelled"
+        and "SIGUSR2 came, from SLURM or by hand" in record["attempt"]["reason"]
+    )
     assert saved(record) == "SIGTERM"
 
 
@@ -164,7 +170,7 @@ def test_a_log_is_followed_into_the_next_attempt(tools: StashUnderTest) -> None:
     assert "is queued; waiting until SLURM starts it" in follower.stderr.readline()
     slurm("scontrol", "release", sweep.jobs[0])
     (record,) = at_work(sweep)
-    job = record["supervisor"]["slurm_job"]
+    job = record["attempt"]["supervisor"]["slurm_job"]
     slurm("scontrol", "requeue", job)
     heard = []
     while not any("waiting until SLURM starts it for attempt 2" in line for line in heard):
@@ -180,37 +186,42 @@ def test_a_log_is_followed_into_the_next_attempt(tools: StashUnderTest) -> None:
 def test_a_job_that_somebody_ends(tools: StashUnderTest) -> None:
     sweep = submit(tools, "+exp=able", "params.take=0.5")
     (record,) = at_work(sweep)
-    slurm("scancel", record["supervisor"]["slurm_job"])
+    slurm("scancel", record["attempt"]["supervisor"]["slurm_job"])
     (record,) = sweep.ended()
-    assert record["state"] == "cancelled" and "its SLURM job was cancelled" in record["reason"]
-    assert promised(record) <= 5 and record["job_end"]["is_known"]
-    eventually(lambda: is_gone(record["supervisor"]["slurm_job"]))
-    assert sweep.records()[0]["state"] == "cancelled"
+    assert record["attempt"]["state"] == "cancelled" and "its SLURM job was cancelled" in record["attempt"]["reason"]
+    assert promised(record) <= 5 and record["attempt"]["job_end"]["is_known"]
+    eventually(lambda: is_gone(record["attempt"]["supervisor"]["slurm_job"]))
+    assert sweep.records()[0]["attempt"]["state"] == "cancelled"
 
 
 def test_at_the_wall_time(day: Day) -> None:
     """Warned by another signal, in silence, not at all, and by submitit."""
     for sweep in (day.warned, day.unwarned):
         (record,) = sweep.ended()
-        assert record["state"] == "timed_out" and "wall time" in record["reason"], record["reason"]
-        assert record["exit_code"] == (138 if sweep is day.warned else 143) and record["job_end"]["is_known"]
+        assert record["attempt"]["state"] == "timed_out" and "wall time" in record["attempt"]["reason"], record[
+            "attempt"
+        ]["reason"]
+        assert (
+            record["attempt"]["exit_code"] == (138 if sweep is day.warned else 143)
+            and record["attempt"]["job_end"]["is_known"]
+        )
     assert saved(day.warned.records()[0]) == "SIGTERM" and promised(day.warned.records()[0]) == 22.5
     tools = day.warned.stash
     day.stock.communicate(timeout=PATIENCE)
     directory = next(tools.root.glob("multirun/*/*/.submitit")).parent / "0"
     stocks = tools.record(directory)
-    assert stocks["state"] == "timed_out" and "wall time" in stocks["reason"]
+    assert stocks["attempt"]["state"] == "timed_out" and "wall time" in stocks["attempt"]["reason"]
     assert saved(stocks) == "SIGUSR1"  # from SLURM, as all processes of a step
     (record,) = day.unanswered.ended()
-    assert record["state"] == "timed_out" and record["job_end"]["is_known"] is False
+    assert record["attempt"]["state"] == "timed_out" and record["attempt"]["job_end"]["is_known"] is False
     assert saved(record) == "SIGTERM"
-    eventually(lambda: is_gone(record["supervisor"]["slurm_job"]))
+    eventually(lambda: is_gone(record["attempt"]["supervisor"]["slurm_job"]))
     day.silence.unlink()
     shown = tools.cli("show", record["id"]).stdout
     assert "wall time" in shown and "SLURM says TIMEOUT" in shown
     assert f"experimentstash resume {record['id']}" in shown
     assert tools.cli("resume", record["id"]).returncode == 0
-    assert day.unanswered.records()[0]["state"] == "completed"
+    assert day.unanswered.records()[0]["attempt"]["state"] == "completed"
 
 
 def test_preempted_in_silence(tools: StashUnderTest, tmp_path: Path) -> None:
@@ -218,13 +229,16 @@ def test_preempted_in_silence(tools: StashUnderTest, tmp_path: Path) -> None:
     at_work(sweep)
     with preempting():
         (record,) = sweep.ended()
-        assert record["state"] == "killed" and "asked to stop by SLURM, which didn't answer why" in record["reason"]
-        assert saved(record) == "SIGTERM" and record["exit_code"] == 143
-        assert record["job_end"]["is_known"] is False
+        assert (
+            record["attempt"]["state"] == "killed"
+            and "asked to stop by SLURM, which didn't answer why" in record["attempt"]["reason"]
+        )
+        assert saved(record) == "SIGTERM" and record["attempt"]["exit_code"] == 143
+        assert record["attempt"]["job_end"]["is_known"] is False
     (tmp_path / "silent").unlink()
     eventually(lambda: "✗ preempted" in tools.cli("runs").stdout)
     (record,) = sweep.records()
-    assert record["job_end"]["is_known"] and "SLURM says PREEMPTED" in record["reason"]
+    assert record["attempt"]["job_end"]["is_known"] and "SLURM says PREEMPTED" in record["attempt"]["reason"]
 
 
 def test_no_more_is_promised_than_what_is_left(tools: StashUnderTest, tmp_path: Path) -> None:
@@ -232,47 +246,50 @@ def test_no_more_is_promised_than_what_is_left(tools: StashUnderTest, tmp_path: 
     at_work(sweep)
     with preempting():
         (record,) = sweep.ended()
-    assert "the tool did not end within its grace and was killed" in record["reason"]
+    assert "the tool did not end within its grace and was killed" in record["attempt"]["reason"]
     assert 3 < promised(record) <= 5  # KillWait
-    assert record["state"] == "killed"
+    assert record["attempt"]["state"] == "killed"
 
 
 def test_preempted_in_silence_it_goes_on_when_slurm_answers(tools: StashUnderTest, tmp_path: Path) -> None:
     sweep = submit(tools, "+exp=able", *SCAVENGING, **silent(tmp_path))
     at_work(sweep)
     with preempting():
-        eventually(lambda: sweep.records()[0]["state"] == "killed")
+        eventually(lambda: sweep.records()[0]["attempt"]["state"] == "killed")
         (tmp_path / "silent").unlink()  # before SLURM kills what is left of the job
-        record = eventually(lambda: (one := sweep.records()[0])["state"] == "queued" and one)
-        assert [one["state"] for one in record["attempts"]] == ["preempted"]
+        record = eventually(lambda: (one := sweep.records()[0])["attempt"]["state"] == "queued" and one)
+        assert [one["attempt"]["state"] for one in record["earlier"]] == ["preempted"]
     job = f"{sweep.jobs[0]}_0"
     eventually(lambda: start_now(job))
     (record,) = sweep.ended()
-    assert record["state"] == "completed" and record["attempt"] == 2
+    assert record["attempt"]["state"] == "completed" and record["attempt"]["number"] == 2
 
 
 def test_preempted_in_silence_to_the_end(tools: StashUnderTest, tmp_path: Path) -> None:
     sweep = submit(tools, "+exp=able", *SCAVENGING, **silent(tmp_path))
     (record,) = at_work(sweep)
     with preempting():
-        eventually(lambda: is_gone(record["supervisor"]["slurm_job"]))
+        eventually(lambda: is_gone(record["attempt"]["supervisor"]["slurm_job"]))
     (record,) = sweep.records()
-    assert record["state"] == "killed" and record["attempt"] == 1
-    assert any(f"experimentstash resume {record['id']}" in note for note in record["notes"])
+    assert record["attempt"]["state"] == "killed" and record["attempt"]["number"] == 1
+    assert any(f"experimentstash resume {record['id']}" in note for note in record["attempt"]["notes"])
     (tmp_path / "silent").unlink()
     assert "✗ preempted" in tools.cli("runs").stdout
     assert tools.cli("resume", record["id"]).returncode == 0
-    assert sweep.records()[0]["state"] == "completed"
+    assert sweep.records()[0]["attempt"]["state"] == "completed"
 
 
 def test_also_one_whose_tool_takes_all_its_time_is_told_how_to_go_on(tools: StashUnderTest, tmp_path: Path) -> None:
     sweep = submit(tools, "+exp=able", "params.take=60", *SCAVENGING, **silent(tmp_path))
     (record,) = at_work(sweep)
     with preempting():
-        eventually(lambda: is_gone(record["supervisor"]["slurm_job"]))
+        eventually(lambda: is_gone(record["attempt"]["supervisor"]["slurm_job"]))
     (record,) = sweep.records()
-    assert record["state"] == "killed" and "the tool did not end within its grace" in record["reason"]
-    assert any(f"experimentstash resume {record['id']}" in note for note in record["notes"])
+    assert (
+        record["attempt"]["state"] == "killed"
+        and "the tool did not end within its grace" in record["attempt"]["reason"]
+    )
+    assert any(f"experimentstash resume {record['id']}" in note for note in record["attempt"]["notes"])
 
 
 @contextlib.contextmanager
@@ -290,11 +307,11 @@ def test_a_node_that_goes_down(tools: StashUnderTest) -> None:
     sweep = submit(tools, "+exp=plain,able")
     at_work(sweep, 2)
     with node_down():
-        record = eventually(lambda: (one := sweep.records()[0])["state"] == "killed" and one)
-        assert "its node failed (SLURM says NODE_FAIL)" in record["reason"]
-        record = eventually(lambda: (one := sweep.records()[1])["state"] == "queued" and one)
-        (attempt,) = record["attempts"]
+        record = eventually(lambda: (one := sweep.records()[0])["attempt"]["state"] == "killed" and one)
+        assert "its node failed (SLURM says NODE_FAIL)" in record["attempt"]["reason"]
+        record = eventually(lambda: (one := sweep.records()[1])["attempt"]["state"] == "queued" and one)
+        (attempt,) = record["earlier"]
         assert attempt["state"] == "killed" and "its node failed" in attempt["reason"]
     assert "· queued" in tools.cli("runs").stdout
     job = f"{sweep.jobs[0] if len(sweep.jobs) == 1 else sweep.jobs[1]}_0"
-    eventually(lambda: start_now(job) and sweep.records()[1]["state"] == "completed")
+    eventually(lambda: start_now(job) and sweep.records()[1]["attempt"]["state"] == "completed")

@@ -43,7 +43,7 @@ def tools(stash: StashUnderTest) -> StashUnderTest:
 
 
 def act(what: str, stash: StashUnderTest, record: dict[str, Any]) -> None:
-    job = record["supervisor"]["slurm_job"]
+    job = record["attempt"]["supervisor"]["slurm_job"]
     if what == "scancel":
         slurm("scancel", job)
     elif what == "cancel":
@@ -60,7 +60,7 @@ def act(what: str, stash: StashUnderTest, record: dict[str, Any]) -> None:
 
 
 def started(sweep: Submission, number: int) -> dict[str, Any]:
-    return eventually(lambda: (one := sweep.records()[number])["process"] and one)
+    return eventually(lambda: (one := sweep.records()[number])["attempt"]["process"] and one)
 
 
 def processes_of(directory: str) -> list[int]:
@@ -87,23 +87,25 @@ def test_whatever_is_done_to_jobs_their_records_say_so(tools: StashUnderTest, pa
         record = started(sweep, number)
         time.sleep(chance.uniform(0, 0.3))  # a moment like any other
         act(what, tools, record)
-    jobs = {record["supervisor"]["slurm_job"] for record in sweep.records()}
+    jobs = {record["attempt"]["supervisor"]["slurm_job"] for record in sweep.records()}
     for number in (number for number, what in enumerate(done) if what == "requeue"):
-        eventually(lambda number=number: sweep.records()[number]["attempt"] == 2)
-        eventually(lambda number=number: start_now(sweep.records()[number]["supervisor"]["slurm_job"]))
+        eventually(lambda number=number: sweep.records()[number]["attempt"]["number"] == 2)
+        eventually(lambda number=number: start_now(sweep.records()[number]["attempt"]["supervisor"]["slurm_job"]))
 
     def are_over() -> list[dict[str, Any]] | None:
         assert tools.cli("runs").returncode == 0
         records = sweep.records()
-        return records if all(one["state"] not in ("queued", "running", "frozen") for one in records) else None
+        return (
+            records if all(one["attempt"]["state"] not in ("queued", "running", "frozen") for one in records) else None
+        )
 
     records = eventually(are_over)
-    seen = [(what, one["state"], one["reason"]) for what, one in zip(done, records, strict=True)]
+    seen = [(what, one["attempt"]["state"], one["attempt"]["reason"]) for what, one in zip(done, records, strict=True)]
     wrong = [each for each in seen if each[1] != EXPECTED[each[0]]]
     assert not wrong, wrong
     for what, one in zip(done, records, strict=True):
-        assert [attempt["state"] for attempt in one["attempts"]] == (["preempted"] if what == "requeue" else [])
+        assert [attempt["state"] for attempt in one["earlier"]] == (["preempted"] if what == "requeue" else [])
         assert processes_of(one["directory"]) == []
-        assert not is_alive(one["process"]["pid"])
+        assert not is_alive(one["attempt"]["process"]["pid"])
     for job in jobs:
         eventually(lambda job=job: is_gone(job))

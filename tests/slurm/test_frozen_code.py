@@ -75,13 +75,13 @@ def test_what_runs_is_what_was_submitted(sub: StashUnderTest) -> None:
     edit_everything(sub)
     slurm("scontrol", "release", sweep.jobs[0])
     runs = sweep.ended()
-    assert [one["state"] for one in runs] == ["completed"] * 3
+    assert [one["attempt"]["state"] for one in runs] == ["completed"] * 3
     for one in runs:
         seen = json.loads((Path(one["directory"]) / "result.json").read_text())
         assert (seen["main"], seen["part"]) == ("submitted", "submitted, not committed")
         assert (seen["deep"], seen["config"], seen["data"]) == ("likewise", "value: submitted\n", "shared")
-        assert seen["cwd"] == one["code"]["path"] != str(sub.root / "tools" / "sub")
-        assert one["code"] == runs[0]["code"]
+        assert seen["cwd"] == one["spec"]["code"]["path"] != str(sub.root / "tools" / "sub")
+        assert one["spec"]["code"] == runs[0]["spec"]["code"]
         patch = (Path(one["directory"]) / "tool.patch").read_text()
         assert "+VALUE = 'submitted, not committed'" in patch and "+++ b/inner/deep.py" in patch
     assert part.read_text() == "VALUE = 'edited'\n"
@@ -92,10 +92,10 @@ def test_live_code_sees_the_edit(sub: StashUnderTest) -> None:
     edit_everything(sub)
     slurm("scontrol", "release", sweep.jobs[0])
     (one,) = sweep.ended()
-    assert one["state"] == "completed"
+    assert one["attempt"]["state"] == "completed"
     seen = json.loads((sweep.directory / "0" / "result.json").read_text())
     assert (seen["main"], seen["part"], seen["deep"]) == ("of another branch", "edited", "edited")
-    assert seen["config"] == "value: edited\n" and one["code"]["snapshot"] is None
+    assert seen["config"] == "value: edited\n" and one["spec"]["code"]["snapshot"] is None
 
 
 def test_a_commit_that_is_asked_for_is_what_runs(sub: StashUnderTest) -> None:
@@ -106,11 +106,11 @@ def test_a_commit_that_is_asked_for_is_what_runs(sub: StashUnderTest) -> None:
     assert "package/part.py" in sweep.done.stderr
     edit_everything(sub)
     slurm("scontrol", "release", sweep.jobs[0])
-    runs = {one["code"]["pin"]: one for one in sweep.ended()}
+    runs = {one["spec"]["code"]["pin"]: one for one in sweep.ended()}
     for name, words in (("main", "submitted"), ("other", "of another branch")):
         seen = json.loads((Path(runs[name]["directory"]) / "result.json").read_text())
         assert (seen["main"], seen["part"], seen["deep"]) == (words, words, "submitted")
-        assert runs[name]["code"]["commit"] == commits[name] and runs[name]["code"]["dirty"] is False
+        assert runs[name]["spec"]["code"]["commit"] == commits[name] and runs[name]["spec"]["code"]["dirty"] is False
 
 
 def test_a_pinned_run_of_live_code_does_not_start_in_another_checkout(sub: StashUnderTest) -> None:
@@ -118,7 +118,7 @@ def test_a_pinned_run_of_live_code_does_not_start_in_another_checkout(sub: Stash
     git("checkout", "-q", "other", cwd=sub.root / "tools" / "sub")
     slurm("scontrol", "release", sweep.jobs[0])
     (one,) = sweep.ended()
-    assert one["state"] == "failed" and "since this run was submitted" in one["reason"]
+    assert one["attempt"]["state"] == "failed" and "since this run was submitted" in one["attempt"]["reason"]
     assert not (sweep.directory / "0" / "result.json").exists()
 
 
@@ -147,10 +147,12 @@ def test_an_environment_of_its_own_and_an_edited_package(
         slurm("scontrol", "release", sweep.jobs[0])
         (one,) = sweep.ended()
         said = (sweep.directory / "0" / "output.log").read_text()
-        assert said.startswith(f"{expected} {one['code']['path']}/src/own/"), said
+        assert said.startswith(f"{expected} {one['spec']['code']['path']}/src/own/"), said
     # Both have ended, and the next submission finds the two of no use.
     third = submit(stash, "+exp=one", "hydra.launcher.wait=true")
-    assert [path.name for path in places.iterdir()] == [Path(third.records()[0]["code"]["path"]).parents[2].name]
+    assert [path.name for path in places.iterdir()] == [
+        Path(third.records()[0]["spec"]["code"]["path"]).parents[2].name
+    ]
     assert git("worktree", "list", cwd=stash.root).count("\n") == 2
 
 
@@ -159,7 +161,7 @@ def test_a_queued_run_keeps_its_tool(sub: StashUnderTest) -> None:
     refused = sub.cli("tool", "remove", "sub", "--yes")
     assert refused.returncode == 2 and "2 runs need it" in refused.stderr and "experimentstash cancel" in refused.stderr
     assert sub.cli("cancel", "--all").returncode == 0
-    assert [one["state"] for one in sweep.records()] == ["cancelled"] * 2
+    assert [one["attempt"]["state"] for one in sweep.records()] == ["cancelled"] * 2
     removed = sub.cli("tool", "remove", "sub", "--yes", "--force")
     assert removed.returncode == 0, removed.stderr
     assert not (sub.root / ".experimentstash" / "code" / "sub").exists()
@@ -172,4 +174,4 @@ def test_without_git_it_is_used_live_and_that_is_said_once(stash: StashUnderTest
     stash.add_experiment("one", "plain")
     sweep = submit(stash, "+exp=one", "+params.fail=0,0")
     assert sweep.done.stderr.count("its code is used live") == 1
-    assert [one["code"]["snapshot"] for one in sweep.ended()] == [None, None]
+    assert [one["spec"]["code"]["snapshot"] for one in sweep.ended()] == [None, None]

@@ -54,10 +54,11 @@ def test_each_run_of_a_sweep_over_the_largest_array_is_executed_once(nothing: St
         time.sleep(1)
     tasks = [f"{job}_{task}" for job, size in zip(arrays, sizes, strict=True) for task in range(size)]
     records = sweep.records()
-    assert [(one["state"], one["attempt"], one["supervisor"]["slurm_job"]) for one in records] == [
-        ("completed", 1, tasks[number // per_job]) for number in range(RUNS)
-    ]
-    assert [one["command"]["argv"][-1] for one in records] == [str(n) for n in range(RUNS)]
+    assert [
+        (one["attempt"]["state"], one["attempt"]["number"], one["attempt"]["supervisor"]["slurm_job"])
+        for one in records
+    ] == [("completed", 1, tasks[number // per_job]) for number in range(RUNS)]
+    assert [one["spec"]["command"]["argv"][-1] for one in records] == [str(n) for n in range(RUNS)]
     for one in records:
         assert (Path(one["directory"]) / "supervisor.log").read_text().count("started process") == 1
     assert len(json.loads(nothing.cli("runs", "--state", "completed", "--json").stdout)) == RUNS

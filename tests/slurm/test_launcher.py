@@ -63,7 +63,9 @@ class Submission:
         """Return the records once all runs have ended, as the runs themselves tell."""
         open_states = ("frozen", "queued", "running")
         return eventually(
-            lambda: (found := self.records()) and all(one["state"] not in open_states for one in found) and found
+            lambda: (
+                (found := self.records()) and all(one["attempt"]["state"] not in open_states for one in found) and found
+            )
         )
 
     def started(self) -> Path:
@@ -146,7 +148,7 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
 
 def started_again(submission: Submission) -> dict[str, Any]:
     """Wait until a run is back in the queue, have it begin now, and await its end."""
-    eventually(lambda: submission.records()[0]["attempt"] == 2)
+    eventually(lambda: submission.records()[0]["attempt"]["number"] == 2)
     job = f"{submission.jobs[0]}_0"
     eventually(lambda: slurm("squeue", "-h", "-r", "-j", job, "-o", "%T").strip() == "PENDING")
     shown = submission.stash.cli("runs", "--state", "queued").stdout
@@ -157,13 +159,15 @@ def started_again(submission: Submission) -> dict[str, Any]:
 
 def test_a_sweep_of_eight_is_submitted_as_one_array(plain: StashUnderTest) -> None:
     sweep = submit(plain, "+exp=plain", "params.fail=0,0,0,0,0,0,0,5", "hydra.launcher.wait=true", code=1)
-    assert [one["state"] for one in sweep.records()] == ["completed"] * 7 + ["failed"]
+    assert [one["attempt"]["state"] for one in sweep.records()] == ["completed"] * 7 + ["failed"]
     assert "✗ failed" in sweep.done.stdout
     (script,) = sweep.scripts
     for line in ("--array=0-7\n", "--signal=B:TERM@90\n", "--no-requeue\n", "--time=17\n"):  # 10 min · 1.5 + 90 s
         assert f"#SBATCH {line}" in script
     (job,) = sweep.jobs
-    assert [one["supervisor"]["slurm_job"] for one in sweep.records()] == [f"{job}_{task}" for task in range(8)]
+    assert [one["attempt"]["supervisor"]["slurm_job"] for one in sweep.records()] == [
+        f"{job}_{task}" for task in range(8)
+    ]
     environment = json.loads((sweep.directory / "0" / "result.json").read_text())["environment"]
     assert environment["WANDB_MODE"] == "offline"
     assert "SLURM_JOB_ID" in environment
@@ -184,7 +188,7 @@ def test_what_is_queued_is_what_was_submitted(plain: StashUnderTest) -> None:
     plain.write("conf/tool/plain.yaml", "path: elsewhere\nentrypoint: nothing.py\n")
     (plain.root / "conf" / "config.yaml").unlink()
     slurm("scontrol", "release", sweep.jobs[0])
-    assert [one["state"] for one in sweep.ended()] == ["completed"]
+    assert [one["attempt"]["state"] for one in sweep.ended()] == ["completed"]
 
 
 def test_experiments_with_other_resources_are_another_array(plain: StashUnderTest) -> None:
@@ -194,8 +198,8 @@ def test_experiments_with_other_resources_are_another_array(plain: StashUnderTes
     assert "#SBATCH --array=0-1%1\n" in second
     for line in ("--cpus-per-task=2\n", "--mem=100M\n", "--time=5\n"):
         assert f"#SBATCH {line}" in second
-    assert [one["state"] for one in sweep.ended()] == ["completed"] * 4
-    assert sweep.records()[3]["resources"] == {"time": 300.0, "cpus": 2, "mem": "100M"}
+    assert [one["attempt"]["state"] for one in sweep.ended()] == ["completed"] * 4
+    assert sweep.records()[3]["attempt"]["terms"]["resources"] == {"time": 300.0, "cpus": 2, "mem": "100M"}
 
 
 def test_a_large_sweep_is_split(plain: StashUnderTest) -> None:
@@ -203,7 +207,7 @@ def test_a_large_sweep_is_split(plain: StashUnderTest) -> None:
     limit = others + 4  # so that not all parts of it have room at once
     sweep = submit(plain, "+exp=plain", "params.fail=0,0,0,0,0,0,0,0", f"hydra.launcher.submit_limit={limit}")
     assert len(sweep.jobs) == -(-8 // (limit // 2))
-    assert [one["state"] for one in sweep.ended()] == ["completed"] * 8
+    assert [one["attempt"]["state"] for one in sweep.ended()] == ["completed"] * 8
 
 
 def test_a_queued_run_and_a_running_one_are_cancelled(plain: StashUnderTest) -> None:
@@ -212,11 +216,11 @@ def test_a_queued_run_and_a_running_one_are_cancelled(plain: StashUnderTest) -> 
     directory = running.started()
     done = plain.cli("cancel", "--all")
     assert done.returncode == 0, done.stderr
-    assert [one["state"] for one in queued.records()] == ["cancelled"] * 2
+    assert [one["attempt"]["state"] for one in queued.records()] == ["cancelled"] * 2
     assert slurm("squeue", "-h", "-t", "PENDING", "-j", queued.jobs[0]) == ""
     (record,) = running.records()
-    assert record["state"] == "cancelled"
-    assert "experimentstash cancel" in record["reason"]
+    assert record["attempt"]["state"] == "cancelled"
+    assert "experimentstash cancel" in record["attempt"]["reason"]
     assert json.loads((directory / "saved.json").read_text()) == {"signals": 1}
 
 
@@ -224,19 +228,19 @@ def test_scancel_is_noticed(plain: StashUnderTest) -> None:
     sweep = submit(plain, "+exp=plain", "params.fail=0,0", "+resources.extra.hold=true")
     slurm("scancel", f"{sweep.jobs[0]}_1")
     plain.cli("runs")
-    assert [one["state"] for one in sweep.records()] == ["queued", "cancelled"]
+    assert [one["attempt"]["state"] for one in sweep.records()] == ["queued", "cancelled"]
 
 
 def test_what_slurm_refuses_has_failed_in_its_words(plain: StashUnderTest) -> None:
     sweep = submit(plain, "+exp=plain", "resources.partition=nowhere", code=1)
     (record,) = sweep.records()
-    assert record["state"] == "failed"
-    assert "invalid partition" in record["reason"]
+    assert record["attempt"]["state"] == "failed"
+    assert "invalid partition" in record["attempt"]["reason"]
 
 
 def test_a_time_that_is_all_grace_is_a_mistake(plain: StashUnderTest) -> None:
     sweep = submit(plain, "+exp=plain", "resources.time=1m", code=1)
-    assert "is all grace" in sweep.records()[0]["reason"]
+    assert "is all grace" in sweep.records()[0]["attempt"]["reason"]
     assert sweep.jobs == []
 
 
@@ -244,34 +248,40 @@ def test_a_job_that_fails_before_the_tool_starts_is_noticed(plain: StashUnderTes
     lines = "resources.setup=[echo made ready,exit 3]"
     sweep = submit(plain, "+exp=plain", lines, "hydra.launcher.wait=true", code=1)
     (record,) = sweep.records()
-    assert record["state"] == "failed"
-    assert "before it had started the tool" in record["reason"]
+    assert record["attempt"]["state"] == "failed"
+    assert "before it had started the tool" in record["attempt"]["reason"]
     said = "  made ready\n  stash: its setup ended the batch script with exit code 3, at or after: exit 3"
-    assert record["reason"].endswith(said)
+    assert record["attempt"]["reason"].endswith(said)
 
 
 def test_a_line_of_setup_that_fails_is_why_nothing_began(plain: StashUnderTest) -> None:
     lines = "resources.setup=[echo made ready,module load nosuch]"
     sweep = submit(plain, "+exp=plain", "params.fail=0,0", lines, "hydra.launcher.runs_per_job=2")
     for record in sweep.ended():
-        assert (record["state"], record["exit_code"], record["started"]) == ("failed", 127, None)
-        assert "before it had started the tool: this line of its setup failed" in record["reason"]
-        assert "exit code 127: module load nosuch\n  made ready\n" in record["reason"]
-        assert "command not found" in record["reason"] and "setup_may_fail=true" in record["advice"]
+        assert (record["attempt"]["state"], record["attempt"]["exit_code"], record["attempt"]["started"]) == (
+            "failed",
+            127,
+            None,
+        )
+        assert "before it had started the tool: this line of its setup failed" in record["attempt"]["reason"]
+        assert "exit code 127: module load nosuch\n  made ready\n" in record["attempt"]["reason"]
+        assert (
+            "command not found" in record["attempt"]["reason"] and "setup_may_fail=true" in record["attempt"]["advice"]
+        )
     let = submit(plain, "+exp=plain", lines, "hydra.launcher.setup_may_fail=true")
-    assert [record["state"] for record in let.ended()] == ["completed"]
+    assert [record["attempt"]["state"] for record in let.ended()] == ["completed"]
 
 
 def test_nothing_to_submit(plain: StashUnderTest) -> None:
     sweep = submit(plain, "+exp=plain", "resources.time=1m", "hydra.launcher.array_parallelism=2", code=1)
-    assert "is all grace" in sweep.records()[0]["reason"] and "bug" not in sweep.done.stderr
+    assert "is all grace" in sweep.records()[0]["attempt"]["reason"] and "bug" not in sweep.done.stderr
 
 
 def test_a_misspelled_option_is_said_by_sbatch(plain: StashUnderTest) -> None:
     sweep = submit(plain, "+exp=plain", "+resources.extra.exlusive=true", code=1)
     (record,) = sweep.records()
-    assert record["state"] == "failed"
-    assert "SLURM did not take it" in record["reason"] and "exlusive" in record["reason"]
+    assert record["attempt"]["state"] == "failed"
+    assert "SLURM did not take it" in record["attempt"]["reason"] and "exlusive" in record["attempt"]["reason"]
 
 
 def test_why_it_waits(plain: StashUnderTest) -> None:
@@ -308,8 +318,8 @@ def test_what_is_written_in_other_letters_arrives(plain: StashUnderTest) -> None
     locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     sweep = submit(plain, "+exp=words", "params.a='ümlaut','日本'", "description='Größe'", **locale)
     for record, words in zip(sweep.ended(), ("ümlaut", "日本"), strict=True):
-        assert record["state"] == "completed" and f"params.a='{words}'" in record["overrides"]
-        assert record["description"] == "Größe" and record["params"] == {"a": words}
+        assert record["attempt"]["state"] == "completed" and f"params.a='{words}'" in record["spec"]["overrides"]
+        assert record["spec"]["description"] == "Größe" and record["spec"]["params"] == {"a": words}
         assert Path(record["directory"], "words").read_bytes() == words.encode()
         assert Path(record["directory"], "output.log").read_bytes() == f"{words}\n".encode()
 
@@ -325,10 +335,10 @@ def test_without_accounting_and_from_inside_a_job(plain: StashUnderTest, tmp_pat
     sweep = submit(
         plain, "+exp=plain", "params.fail=0,5", "hydra.launcher.wait=true", code=1, PATH=str(programs), **outer
     )
-    assert [one["state"] for one in sweep.records()] == ["completed", "failed"]
+    assert [one["attempt"]["state"] for one in sweep.records()] == ["completed", "failed"]
     held = submit(plain, "+exp=plain", "+resources.extra.hold=true", PATH=str(programs))
     assert plain.cli("cancel", "latest", PATH=str(programs)).returncode == 0
-    assert held.records()[0]["state"] == "cancelled"
+    assert held.records()[0]["attempt"]["state"] == "cancelled"
 
 
 def test_a_preempted_run_goes_on_where_it_was(day: Day) -> None:
@@ -338,17 +348,17 @@ def test_a_preempted_run_goes_on_where_it_was(day: Day) -> None:
     free = 8 - sum(map(int, slurm("squeue", "-h", "-t", "RUNNING", "-p", "main", "-o", "%C").split()))
     slurm("sbatch", "-p", "main", f"--cpus-per-task={free}", "-o", "/dev/null", "--wrap=true")
     record = started_again(day.preempted)
-    assert [attempt["state"] for attempt in record["attempts"]] == ["preempted"]
-    assert record["state"] == "completed"
+    assert [attempt["state"] for attempt in record["earlier"]] == ["preempted"]
+    assert record["attempt"]["state"] == "completed"
 
 
 def test_a_run_at_its_wall_time_is_warned_alone_and_goes_on(day: Day) -> None:
     record = started_again(day.at_limit)
     directory = Path(record["directory"])
-    assert [attempt["state"] for attempt in record["attempts"]] == ["timed_out"]
+    assert [attempt["state"] for attempt in record["earlier"]] == ["timed_out"]
     assert (directory / "saved").read_text() == "1 signals"
     assert not (directory / "child-told").exists()
-    assert record["state"] == "completed" and record["attempt"] == 2
+    assert record["attempt"]["state"] == "completed" and record["attempt"]["number"] == 2
     assert "resumed with 1 signals" in (directory / "output.2.log").read_text()
     assert (directory / "output.log").exists()
     assert len(day.at_limit.jobs) == 1  # the same job again, not another
@@ -356,8 +366,8 @@ def test_a_run_at_its_wall_time_is_warned_alone_and_goes_on(day: Day) -> None:
 
 def test_what_cannot_resume_is_not_brought_back(day: Day) -> None:
     (record,) = day.not_resumable.ended()
-    assert record["state"] == "timed_out"
-    assert "wall time" in record["reason"]
+    assert record["attempt"]["state"] == "timed_out"
+    assert "wall time" in record["attempt"]["reason"]
     assert "#SBATCH --no-requeue\n" in day.not_resumable.scripts[0]
 
 
@@ -370,10 +380,10 @@ def test_a_refusal_among_several_arrays_is_of_its_runs_alone(plain: StashUnderTe
     # What was to wait for one that was refused waits for the one before it.
     assert f"#SBATCH --dependency=afterany:{sweep.jobs[0]}\n" in sweep.scripts[3]
     found = sweep.ended()
-    states = [(one["organizer"], one["state"]) for one in found]
+    states = [(one["spec"]["organizer"], one["attempt"]["state"]) for one in found]
     expected = {"plain": "completed", "large": "completed", "nowhere": "failed", "no_such_node": "failed"}
     assert states == [(organizer, expected[organizer]) for organizer, _ in states]
-    reasons = {one["organizer"]: one["reason"] for one in found}
+    reasons = {one["spec"]["organizer"]: one["attempt"]["reason"] for one in found}
     assert "invalid partition" in reasons["nowhere"] and "SLURM did not take it" in reasons["no_such_node"]
     assert sweep.done.stderr.count("2 runs (.slurm/0-") == 2  # once for each array
 
@@ -402,4 +412,4 @@ def test_what_slurm_has_taken_is_found_though_sbatch_did_not_say_so(
     )
     (directory,) = set(plain.root.glob("multirun/*/*")) - before
     assert done.returncode == 0, done.stderr
-    assert [one["state"] for one in Submission(plain, directory, done).ended()] == ["completed"] * 2
+    assert [one["attempt"]["state"] for one in Submission(plain, directory, done).ended()] == ["completed"] * 2

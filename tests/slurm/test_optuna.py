@@ -36,9 +36,9 @@ def test_a_parabola(parabola: StashUnderTest, launcher: str) -> None:
     done, directories = sweep(parabola, *OPTUNA, *TRIALS, f"hydra/launcher={launcher}")
     assert done.returncode == 0, done.stderr
     records = [parabola.record(path) for path in directories]
-    assert [record["state"] for record in records] == ["completed"] * 5
+    assert [record["attempt"]["state"] for record in records] == ["completed"] * 5
     written = [json.loads((path / "metrics.json").read_text()) for path in directories]
-    assert [record["result"] for record in records] == [metrics["loss"] for metrics in written]
+    assert [record["attempt"]["result"] for record in records] == [metrics["loss"] for metrics in written]
     least = min(written, key=lambda metrics: float(metrics["loss"]))
     found = yaml.safe_load((directories[0].parent / "optimization_results.yaml").read_text())
     assert (found["best_value"], found["best_params"]) == (least["loss"], {"params.x": least["x"]})
@@ -51,7 +51,7 @@ def test_failures_are_tolerated_as_far_as_asked(parabola: StashUnderTest) -> Non
     given = (*OPTUNA, *TRIALS, "hydra/launcher=slurm", "+params.fail-above=1")
     done, directories = sweep(parabola, *given, "hydra.sweeper.max_failure_rate=0.5")
     assert done.returncode == 1
-    states = [parabola.record(path)["state"] for path in directories]
+    states = [parabola.record(path)["attempt"]["state"] for path in directories]
     assert states == ["completed", "failed", "completed", "completed", "completed"]
     assert (directories[0].parent / "optimization_results.yaml").exists()
 
@@ -80,7 +80,7 @@ def test_ctrl_c_ends_it_but_leaves_the_runs_to_slurm(parabola: StashUnderTest) -
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
-    assert [parabola.record(path)["state"] for path in parabola.run_directories()] == ["queued"] * 2
+    assert [parabola.record(path)["attempt"]["state"] for path in parabola.run_directories()] == ["queued"] * 2
 
 
 def test_a_zip_sweep_is_not_waited_for(parabola: StashUnderTest) -> None:

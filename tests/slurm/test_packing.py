@@ -81,14 +81,14 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
 
 
 def states(submission: Submission) -> list[str]:
-    return [one["state"] for one in submission.records()]
+    return [one["attempt"]["state"] for one in submission.records()]
 
 
 def at_work(submission: Submission, number: int) -> Path:
     """Wait until the tool of a run is at work; return the run's directory."""
     directory = submission.directory / str(number)
     eventually((directory / "started.json").exists)
-    eventually(lambda: submission.records()[number]["process"])
+    eventually(lambda: submission.records()[number]["attempt"]["process"])
     return directory
 
 
@@ -109,12 +109,14 @@ def is_over(job: str) -> bool:
 def test_eight_runs_in_two_jobs_in_turn(packs: StashUnderTest) -> None:
     sweep = submit(packs, *PACKED, EIGHT, "params.fail=2", "params.sleep=0.05", "resources.time=5m")
     found = sweep.ended()
-    assert [one["state"] for one in found] == ["completed"] * 2 + ["failed"] + ["completed"] * 5
+    assert [one["attempt"]["state"] for one in found] == ["completed"] * 2 + ["failed"] + ["completed"] * 5
     (script,), (job,) = sweep.scripts, sweep.jobs
     assert "#SBATCH --array=0-1\n" in script and "#SBATCH --time=16\n" in script  # 4 · 210 s + 90 s
     assert "--cpus-per-task" not in script and f"{job}_[0-1]" in sweep.done.stderr
-    assert [one["supervisor"]["slurm_job"] for one in found] == [f"{job}_{number // 4}" for number in range(8)]
-    assert len({one["supervisor"]["pid"] for one in found[:4]}) == 1
+    assert [one["attempt"]["supervisor"]["slurm_job"] for one in found] == [
+        f"{job}_{number // 4}" for number in range(8)
+    ]
+    assert len({one["attempt"]["supervisor"]["pid"] for one in found[:4]}) == 1
     for pack in (spans(sweep)[:4], spans(sweep)[4:]):
         assert all(one[1] <= other[0] for one, other in pairwise(pack))
     assert [(sweep.directory / str(n) / "output.log").exists() for n in range(8)] == [True] * 8
@@ -133,7 +135,7 @@ def test_two_at_once(packs: StashUnderTest) -> None:
         "hydra.launcher.runs_at_once=2",
         "resources={cpus:1,mem:50M,time:5m}",
     )
-    assert [one["state"] for one in sweep.ended()] == ["completed"] * 4
+    assert [one["attempt"]["state"] for one in sweep.ended()] == ["completed"] * 4
     (script,) = sweep.scripts
     for line in ("--array=0-0\n", "--cpus-per-task=2\n", "--mem=100M\n", "--time=9\n"):  # 2 · 210 s + 90 s
         assert f"#SBATCH {line}" in script
@@ -153,7 +155,7 @@ def test_one_that_waits_is_cancelled(packs: StashUnderTest) -> None:
     assert "cancelled before its turn had come" in done.stderr
     assert states(sweep) == ["running", "cancelled", "queued"]
     (first / "go").touch()
-    assert [one["state"] for one in sweep.ended()] == ["completed", "cancelled", "completed"]
+    assert [one["attempt"]["state"] for one in sweep.ended()] == ["completed", "cancelled", "completed"]
     assert not (sweep.directory / "1" / "output.log").exists()
 
 
@@ -164,12 +166,15 @@ def test_one_at_work_is_cancelled(packs: StashUnderTest) -> None:
     assert done.returncode == 0, done.stderr
     assert (first / "saved").exists()
     one = sweep.records()[0]
-    assert (one["state"], one["exit_code"]) == ("cancelled", 143) and "experimentstash cancel" in one["reason"]
+    assert (one["attempt"]["state"], one["attempt"]["exit_code"]) == (
+        "cancelled",
+        143,
+    ) and "experimentstash cancel" in one["attempt"]["reason"]
     at_work(sweep, 2)  # its place is free
-    eventually(lambda: sweep.records()[2]["state"] == "completed")
-    assert sweep.records()[1]["state"] == "running" and not (second / "saved").exists()
+    eventually(lambda: sweep.records()[2]["attempt"]["state"] == "completed")
+    assert sweep.records()[1]["attempt"]["state"] == "running" and not (second / "saved").exists()
     (second / "go").touch()
-    assert [each["state"] for each in sweep.ended()] == ["cancelled", "completed", "completed"]
+    assert [each["attempt"]["state"] for each in sweep.ended()] == ["cancelled", "completed", "completed"]
 
 
 def test_the_job_is_withdrawn_with_the_last_of_its_runs(packs: StashUnderTest) -> None:
@@ -210,8 +215,8 @@ def test_scancel_ends_all_of_them(packs: StashUnderTest) -> None:
     assert states(sweep) == ["completed", "cancelled", "cancelled", "cancelled"]
     assert (second / "saved").exists() and (third / "saved").exists()
     waiting = sweep.records()[3]
-    assert "its turn had not come when its SLURM job was cancelled" in waiting["reason"]
-    assert waiting["started"] is None
+    assert "its turn had not come when its SLURM job was cancelled" in waiting["attempt"]["reason"]
+    assert waiting["attempt"]["started"] is None
 
 
 def test_a_preempted_job(packs: StashUnderTest) -> None:
@@ -223,27 +228,31 @@ def test_a_preempted_job(packs: StashUnderTest) -> None:
     used = sum(map(int, slurm("squeue", "-h", "-t", "RUNNING", "-p", "main", "-o", "%C").split()))
     slurm("sbatch", "-p", "main", f"-c{8 - used}", "-o", "/dev/null", "--wrap=true")
     found = lost.ended()
-    assert [one["state"] for one in found] == ["completed", "preempted", "preempted"]
-    assert "its turn had not come when SLURM preempted its job" in found[2]["reason"]
-    eventually(lambda: kept.records()[1]["attempt"] == 2)
+    assert [one["attempt"]["state"] for one in found] == ["completed", "preempted", "preempted"]
+    assert "its turn had not come when SLURM preempted its job" in found[2]["attempt"]["reason"]
+    eventually(lambda: kept.records()[1]["attempt"]["number"] == 2)
     eventually(lambda: start_now(f"{kept.jobs[0]}_0") and states(kept)[1] != "queued")
     again = kept.ended()
-    assert [(one["state"], one["attempt"]) for one in again] == [("completed", 1), ("completed", 2), ("completed", 1)]
+    assert [(one["attempt"]["state"], one["attempt"]["number"]) for one in again] == [
+        ("completed", 1),
+        ("completed", 2),
+        ("completed", 1),
+    ]
     assert len(spans(kept)) == 3
 
 
 def test_a_killed_supervisor(packs: StashUnderTest) -> None:
     sweep = submit(packs, *PACKED, "params.n=0,1,2", "params.hold=n1")
     at_work(sweep, 1)
-    os.kill(sweep.records()[1]["supervisor"]["pid"], signal.SIGKILL)
+    os.kill(sweep.records()[1]["attempt"]["supervisor"]["pid"], signal.SIGKILL)
     eventually(lambda: is_over(sweep.jobs[0]))
     packs.cli("runs")
     first, at_that_time, waiting = sweep.records()
-    assert first["state"] == "completed"
-    assert at_that_time["state"] == "lost" and "left no word" in at_that_time["reason"]
-    assert waiting["state"] == "failed"
-    assert "its turn had not come when its SLURM job ended (SLURM says FAILED" in waiting["reason"]
-    assert "it shared the job with 2 others" in waiting["reason"]
+    assert first["attempt"]["state"] == "completed"
+    assert at_that_time["attempt"]["state"] == "lost" and "left no word" in at_that_time["attempt"]["reason"]
+    assert waiting["attempt"]["state"] == "failed"
+    assert "its turn had not come when its SLURM job ended (SLURM says FAILED" in waiting["attempt"]["reason"]
+    assert "it shared the job with 2 others" in waiting["attempt"]["reason"]
 
 
 def test_a_packing_that_makes_no_sense_is_a_mistake(packs: StashUnderTest) -> None:
@@ -256,7 +265,7 @@ def test_a_packing_that_makes_no_sense_is_a_mistake(packs: StashUnderTest) -> No
 def test_a_job_at_its_wall_time_is_brought_back_for_the_rest(day: Day) -> None:
     sweep = day.resumable
     assert "#SBATCH --time=2\n" in sweep.scripts[0]  # 4 · 16 s + 30 s
-    eventually(lambda: sweep.records()[1]["attempt"] == 2)
+    eventually(lambda: sweep.records()[1]["attempt"]["number"] == 2)
     assert states(sweep) == ["completed", "queued", "queued", "queued"]
     assert (sweep.directory / "1" / "saved").exists()
     job = f"{sweep.jobs[0]}_0"
@@ -265,18 +274,21 @@ def test_a_job_at_its_wall_time_is_brought_back_for_the_rest(day: Day) -> None:
     assert states(sweep) == ["completed", "queued", "queued", "queued"]
     eventually(lambda: start_now(job) and states(sweep)[1] != "queued")
     found = sweep.ended()
-    assert [one["state"] for one in found] == ["completed"] * 4
-    assert [one["attempt"] for one in found] == [1, 2, 1, 1]
-    assert [attempt["state"] for attempt in found[1]["attempts"]] == ["timed_out"]
+    assert [one["attempt"]["state"] for one in found] == ["completed"] * 4
+    assert [one["attempt"]["number"] for one in found] == [1, 2, 1, 1]
+    assert [attempt["state"] for attempt in found[1]["earlier"]] == ["timed_out"]
     assert len(spans(sweep)) == 4  # each of them once
 
 
 def test_those_whose_turn_never_comes_say_why(day: Day) -> None:
     found: list[dict[str, Any]] = day.not_resumable.ended()
-    assert [one["state"] for one in found] == ["completed", "timed_out", "timed_out", "timed_out"]
-    assert "the wall time of its SLURM job is over" in found[1]["reason"]
+    assert [one["attempt"]["state"] for one in found] == ["completed", "timed_out", "timed_out", "timed_out"]
+    assert "the wall time of its SLURM job is over" in found[1]["attempt"]["reason"]
     for one in found[2:]:
-        assert "its turn had not come when the wall time of its SLURM job was over" in one["reason"]
-        assert "(it shared the job with 3 others)" in one["reason"] and "resources.time" in one["reason"]
-        assert one["started"] is None
+        assert "its turn had not come when the wall time of its SLURM job was over" in one["attempt"]["reason"]
+        assert (
+            "(it shared the job with 3 others)" in one["attempt"]["reason"]
+            and "resources.time" in one["attempt"]["reason"]
+        )
+        assert one["attempt"]["started"] is None
     assert "#SBATCH --no-requeue\n" in day.not_resumable.scripts[0]

@@ -67,7 +67,7 @@ def started(stash: StashUnderTest) -> Path:
 
 
 def job_of(stash: StashUnderTest, directory: Path) -> str:
-    return str(stash.record(directory)["supervisor"]["slurm_job"])
+    return str(stash.record(directory)["attempt"]["supervisor"]["slurm_job"])
 
 
 def finished(process: subprocess.Popen[str]) -> str:
@@ -92,8 +92,8 @@ def test_a_sweep_completes_and_is_warned_before_its_end(stash: StashUnderTest) -
     (script,) = stash.root.glob("multirun/*/*/.submitit/*/*_submission.sh")
     assert "#SBATCH --signal=TERM@90\n" in script.read_text()
     records = [stash.record(directory) for directory in sorted(stash.run_directories())]
-    assert [record["state"] for record in records] == ["completed", "completed", "failed"]
-    assert len({record["supervisor"]["slurm_job"] for record in records}) == 3
+    assert [record["attempt"]["state"] for record in records] == ["completed", "completed", "failed"]
+    assert len({record["attempt"]["supervisor"]["slurm_job"] for record in records}) == 3
     environment = json.loads((Path(records[0]["directory"]) / "result.json").read_text())["environment"]
     assert environment["WANDB_MODE"] == "offline"
     assert "SLURM_JOB_ID" in environment
@@ -116,7 +116,7 @@ def test_a_warned_tool_saves_and_is_told_once(saver: StashUnderTest) -> None:
     finished(process)
     assert json.loads((directory / "saved.json").read_text()) == {"signals": 1}
     record = final(saver, directory)
-    assert record["state"] == "cancelled"
+    assert record["attempt"]["state"] == "cancelled"
     assert "saved" in (directory / "output.log").read_text()
 
 
@@ -127,15 +127,18 @@ def test_in_a_step_the_tool_is_told_too(stash: StashUnderTest) -> None:
     stash.commit()
     process = submit(stash, "hydra.launcher.timeout_min=2", "grace.seconds=46")
     directory = eventually(lambda: next(iter(stash.run_directories()), None))
-    pid = eventually(lambda: stash.record(directory)["process"])["pid"]
-    supervisor = stash.record(directory)["supervisor"]["pid"]
+    pid = eventually(lambda: stash.record(directory)["attempt"]["process"])["pid"]
+    supervisor = stash.record(directory)["attempt"]["supervisor"]["pid"]
     with looking_away(supervisor):
         go.touch()
         eventually(lambda: not is_alive(pid))
         os.kill(supervisor, signal.SIGTERM)
     finished(process)
     record = final(stash, directory)
-    assert record["state"] == "timed_out" and "the tool ended by itself with exit code 0" in record["reason"]
+    assert (
+        record["attempt"]["state"] == "timed_out"
+        and "the tool ended by itself with exit code 0" in record["attempt"]["reason"]
+    )
 
 
 def test_a_job_that_ignores_its_end_is_killed_and_its_record_closed(stash: StashUnderTest) -> None:
@@ -152,8 +155,8 @@ def test_a_job_that_ignores_its_end_is_killed_and_its_record_closed(stash: Stash
     slurm("scancel", job)
     finished(process)
     assert process.returncode == 1
-    record = eventually(lambda: (found := final(stash, directory))["state"] != "running" and found)
-    assert record["state"] == "cancelled"
+    record = eventually(lambda: (found := final(stash, directory))["attempt"]["state"] != "running" and found)
+    assert record["attempt"]["state"] == "cancelled"
     marker = f"EXPERIMENTSTASH_RUN_DIR={directory}".encode()
     for environ in Path("/proc").glob("[0-9]*/environ"):
         try:
@@ -167,8 +170,8 @@ def test_a_preempted_job_is_preempted(saver: StashUnderTest) -> None:
     directory = started(saver)
     slurm("sbatch", "--partition=main", "--cpus-per-task=7", "--output=/dev/null", "--wrap=true")
     finished(process)
-    record = eventually(lambda: (found := final(saver, directory))["state"] != "running" and found)
-    assert record["state"] == "preempted"
+    record = eventually(lambda: (found := final(saver, directory))["attempt"]["state"] != "running" and found)
+    assert record["attempt"]["state"] == "preempted"
     assert (directory / "saved.json").exists()
 
 
@@ -201,8 +204,8 @@ def test_a_refused_submission_is_the_failure_of_its_runs(plain: StashUnderTest) 
     )
     assert done.returncode == 1
     assert "Traceback" not in done.stdout + done.stderr and "bug" not in done.stderr
-    assert [one["state"] for one in by_number(plain)] == ["failed"] * 2
-    assert all("invalid partition" in one["reason"] for one in by_number(plain))
+    assert [one["attempt"]["state"] for one in by_number(plain)] == ["failed"] * 2
+    assert all("invalid partition" in one["attempt"]["reason"] for one in by_number(plain))
     assert done.stdout.count("✗ failed") == 2
 
 
@@ -221,8 +224,8 @@ def test_cancelled_tasks_do_not_keep_it_from_the_others(plain: StashUnderTest) -
     stdout = finished(process)
     assert process.returncode == 1
     found = by_number(plain)
-    assert [one["state"] for one in found] == ["cancelled", "completed", "failed", "cancelled"]
-    assert f"its SLURM job {job}_0 ended before it had started the tool" in found[0]["reason"]
+    assert [one["attempt"]["state"] for one in found] == ["cancelled", "completed", "failed", "cancelled"]
+    assert f"its SLURM job {job}_0 ended before it had started the tool" in found[0]["attempt"]["reason"]
     assert found[0]["started"] is None and stdout.count("✗ cancelled") == 2
 
 
@@ -231,10 +234,10 @@ def test_a_job_that_dies_does_not_keep_it_from_the_others(saver: StashUnderTest)
     saver.add_experiment("plain", "plain", "params: {fail: 0}\n")
     process = saver.start("-m", "+exp=save,plain", "hydra/launcher=submitit_slurm")
     directory = started(saver)
-    os.kill(eventually(lambda: saver.record(directory)["supervisor"])["pid"], signal.SIGKILL)
+    os.kill(eventually(lambda: saver.record(directory)["attempt"]["supervisor"])["pid"], signal.SIGKILL)
     finished(process)
     assert process.returncode == 1
-    states = {one["organizer"]: one["state"] for one in by_number(saver)}
+    states = {one["spec"]["organizer"]: one["attempt"]["state"] for one in by_number(saver)}
     assert states == {"save": "lost", "plain": "completed"}
 
 
@@ -242,8 +245,8 @@ def test_one_that_dies_before_its_tool_starts_has_a_record(plain: StashUnderTest
     setup = 'hydra.launcher.setup=["if [ $SLURM_ARRAY_TASK_ID = 1 ]; then exit 3; fi"]'
     done = plain.cli("-m", "+exp=plain", "params.fail=0,0,0", "hydra/launcher=submitit_slurm", setup)
     assert done.returncode == 1 and "Traceback" not in done.stdout + done.stderr
-    assert [one["state"] for one in by_number(plain)] == ["completed", "failed", "completed"]
-    reason = by_number(plain)[1]["reason"]
+    assert [one["attempt"]["state"] for one in by_number(plain)] == ["completed", "failed", "completed"]
+    reason = by_number(plain)[1]["attempt"]["reason"]
     assert "SLURM says FAILED" in reason and "with exit code 3, at or after: exit 3; see " in reason
 
 
@@ -279,9 +282,9 @@ def test_what_is_recorded_is_what_its_jobs_ask_for(plain: StashUnderTest) -> Non
     assert done.returncode == 0, done.stderr
     said = "resources.time, resources.gpus: no effect with submitit_slurm"
     (record,) = by_number(plain)
-    assert said in done.stderr and said in record["notes"][0]
-    assert record["resources"] == {"time": "7m", "nodes": 1, "partition": "main"}
-    asked = ("sacct", "-n", "-X", "-P", "-j", record["supervisor"]["slurm_job"], "-o", "Partition,Timelimit")
+    assert said in done.stderr and said in record["attempt"]["notes"][0]
+    assert record["attempt"]["terms"]["resources"] == {"time": "7m", "nodes": 1, "partition": "main"}
+    asked = ("sacct", "-n", "-X", "-P", "-j", record["attempt"]["supervisor"]["slurm_job"], "-o", "Partition,Timelimit")
     eventually(lambda: slurm(*asked).split() == ["main|00:07:00"])  # accounting hears of it a moment later
 
 
@@ -290,9 +293,9 @@ def test_a_line_of_setup_that_fails_ends_the_job(plain: StashUnderTest) -> None:
     done = plain.cli("-m", "+exp=plain", "hydra/launcher=submitit_slurm", lines)
     assert done.returncode == 1, done.stderr
     (record,) = by_number(plain)
-    assert record["state"] == "failed"
-    assert "in hydra.launcher.setup, failed with exit code 127: module load nosuch" in record["reason"]
-    assert "slurm_script" not in record["reason"]  # which is a copy on the node, and gone
+    assert record["attempt"]["state"] == "failed"
+    assert "in hydra.launcher.setup, failed with exit code 127: module load nosuch" in record["attempt"]["reason"]
+    assert "slurm_script" not in record["attempt"]["reason"]  # which is a copy on the node, and gone
 
 
 def test_who_waits_hears_of_what_will_not_begin(plain: StashUnderTest) -> None:
@@ -304,13 +307,13 @@ def test_who_waits_hears_of_what_will_not_begin(plain: StashUnderTest) -> None:
     assert f"SLURM's job {job}_0, SLURM's job {job}_1 wait: the job that it waits for has not ended" in line
     slurm("scancel", job)
     finished(process)
-    assert [one["state"] for one in by_number(plain)] == ["cancelled"] * 2
+    assert [one["attempt"]["state"] for one in by_number(plain)] == ["cancelled"] * 2
 
 
 def test_the_wall_time_is_a_time_out(day: Day) -> None:
     directory = started(day.stash)
     finished(day.process)
     record = final(day.stash, directory)
-    assert record["state"] == "timed_out"
-    assert "wall time" in record["reason"]
+    assert record["attempt"]["state"] == "timed_out"
+    assert "wall time" in record["attempt"]["reason"]
     assert (directory / "saved.json").exists()

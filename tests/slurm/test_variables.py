@@ -59,8 +59,8 @@ def test_what_is_asked_for_beats_every_variable(plain: StashUnderTest) -> None:
     assert "SBATCH_SIGNAL" in sweep.done.stderr and "no effect" in sweep.done.stderr
     slurm("scontrol", "release", job)
     found_records = sweep.ended()
-    assert [one["state"] for one in found_records] == ["completed"] * 2
-    assert all(one["borrowed"] == {} for one in found_records)
+    assert [one["attempt"]["state"] for one in found_records] == ["completed"] * 2
+    assert all(one["attempt"]["terms"]["borrowed"] == {} for one in found_records)
 
 
 def test_what_nobody_asks_for_may_be_filled_and_is_seen(plain: StashUnderTest) -> None:
@@ -79,10 +79,10 @@ def test_what_nobody_asks_for_may_be_filled_and_is_seen(plain: StashUnderTest) -
     found = shown(sweep.jobs[0])
     assert found["Partition"] == "scavenge" and found["TimeLimit"] == "00:20:00"
     (record,) = sweep.records()
-    assert record["borrowed"] == given
+    assert record["attempt"]["terms"]["borrowed"] == given
     # The wall time is known to who watches over the run, as if it had been asked for.
     expected = {"partition": "scavenge", "time": 1200.0, "qos": "normal", "extra": {"hold": True, "wckey": "mine"}}
-    assert record["resources"] == expected
+    assert record["attempt"]["terms"]["resources"] == expected
     assert "SBATCH_TIMELIMIT=0:20:00" in plain.cli("show", record["id"]).stdout
 
 
@@ -93,8 +93,13 @@ def test_what_is_filled_for_the_stock_launcher_is_in_the_record(plain: StashUnde
     assert done.returncode == 0, done.stderr
     (directory,) = plain.run_directories()
     record = plain.record(directory)
-    assert record["borrowed"] == {"SBATCH_QOS": "normal"}  # the launcher itself says how long a job takes
-    assert record["resources"]["qos"] == "normal" and "SBATCH_QOS=normal" in plain.cli("show", record["id"]).stdout
+    assert record["attempt"]["terms"]["borrowed"] == {
+        "SBATCH_QOS": "normal"
+    }  # the launcher itself says how long a job takes
+    assert (
+        record["attempt"]["terms"]["resources"]["qos"] == "normal"
+        and "SBATCH_QOS=normal" in plain.cli("show", record["id"]).stdout
+    )
     received = json.loads((directory / "result.json").read_text())["environment"]
     assert "EXPERIMENTSTASH_OF_LAUNCHER" not in received
 
@@ -113,7 +118,7 @@ def test_what_is_asked_to_be_left_out_is_not_filled(plain: StashUnderTest) -> No
 
 def test_a_time_limit_that_is_all_grace_is_a_mistake(plain: StashUnderTest) -> None:
     sweep = submit(plain, "+exp=plain", code=1, SBATCH_TIMELIMIT="1")
-    assert "SBATCH_TIMELIMIT=1: 1m00s is all grace" in sweep.records()[0]["reason"]
+    assert "SBATCH_TIMELIMIT=1: 1m00s is all grace" in sweep.records()[0]["attempt"]["reason"]
 
 
 def test_what_a_variable_gives_is_not_multiplied(plain: StashUnderTest) -> None:
@@ -140,7 +145,7 @@ def test_looking_changes_nothing_whatever_the_environment(plain: StashUnderTest,
         assert plain.cli(*verb, **variables).returncode == 0
         assert [(sweep.directory / str(number) / "run.json").read_bytes() for number in range(3)] == before
     slurm("scontrol", "release", sweep.jobs[0])
-    assert [one["state"] for one in sweep.ended()] == ["completed"] * 3
+    assert [one["attempt"]["state"] for one in sweep.ended()] == ["completed"] * 3
 
 
 def test_everything_works_in_a_nasty_environment(plain: StashUnderTest) -> None:
@@ -148,15 +153,15 @@ def test_everything_works_in_a_nasty_environment(plain: StashUnderTest) -> None:
     plain.add_tool("saver", "saver", OPTIONS)
     plain.add_experiment("save", "saver")
     waited = submit(plain, "+exp=plain", "params.fail=0,5", *ASKED, "hydra.launcher.wait=true", code=1, **nasty)
-    assert [one["state"] for one in waited.records()] == ["completed", "failed"]
+    assert [one["attempt"]["state"] for one in waited.records()] == ["completed", "failed"]
     queued = submit(plain, "+exp=plain", "params.fail=0,0,0", *ASKED, "+resources.extra.hold=true", **nasty)
     running = submit(plain, "+exp=save", *ASKED, **nasty)
     directory = running.started()
     first, at_work = queued.records()[1]["id"], running.records()[0]["id"]
     done = plain.cli("cancel", first, at_work, **nasty)
     assert done.returncode == 0, done.stderr
-    assert [one["state"] for one in queued.records()] == ["queued", "cancelled", "queued"]
-    eventually(lambda: running.records()[0]["state"] == "cancelled")
+    assert [one["attempt"]["state"] for one in queued.records()] == ["queued", "cancelled", "queued"]
+    eventually(lambda: running.records()[0]["attempt"]["state"] == "cancelled")
     assert Path(directory, "saved.json").exists()
 
 
@@ -166,14 +171,14 @@ def test_another_cluster_is_named_wherever_it_is_asked(plain: StashUnderTest) ->
     assert f"#SBATCH --clusters={name}\n" in sweep.scripts[0]
     assert next(sweep.directory.glob(".slurm/*.job")).read_text().split() == [sweep.jobs[0], name]
     refused = submit(plain, "+exp=plain", code=1, SBATCH_CLUSTERS="nowhere")
-    assert refused.records()[0]["state"] == "failed"
+    assert refused.records()[0]["attempt"]["state"] == "failed"
     # One that doesn't answer changes nothing.
     note = next(sweep.directory.glob(".slurm/*.job"))
     note.write_text(f"{sweep.jobs[0]} far-away\n")
     looked = plain.cli("runs")
-    assert "SLURM doesn't answer" in looked.stderr and sweep.records()[0]["state"] == "queued"
+    assert "SLURM doesn't answer" in looked.stderr and sweep.records()[0]["attempt"]["state"] == "queued"
     assert plain.cli("cancel", sweep.records()[0]["id"]).returncode == 1
-    assert sweep.records()[0]["state"] == "queued"
+    assert sweep.records()[0]["attempt"]["state"] == "queued"
     assert shown(f"{sweep.jobs[0]}_0")["JobState"] == "PENDING"
 
 
@@ -189,4 +194,7 @@ def test_while_the_controller_is_away_nothing_changes_and_that_is_said(plain: St
     assert "Traceback" not in done.stderr
     assert [(sweep.directory / str(number) / "run.json").read_bytes() for number in range(2)] == before
     refused = submit(plain, "+exp=plain", code=1, **nobody)
-    assert refused.records()[0]["state"] == "failed" and "Unable to contact" in refused.records()[0]["reason"]
+    assert (
+        refused.records()[0]["attempt"]["state"] == "failed"
+        and "Unable to contact" in refused.records()[0]["attempt"]["reason"]
+    )

@@ -38,6 +38,7 @@ from experimentstash.stash.schema import WandbConfig, WandbMode
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # when it is run as a script
 
+from tests.testing.run_parts import put, run_with
 from tests.testing.stash import PATIENCE, wait_until
 from tests.testing.wandb_server import WandbServer
 
@@ -68,16 +69,9 @@ def freeze(stash: Stash, argv: Sequence[str | Path], **fields: Any) -> Run:
     token = new_token()
     directory = stash.root / "outputs" / "2026-01-31" / f"12-00-00-{token}"
     changes = {MARKER: str(directory), "PYTHONUNBUFFERED": "1", **fields.pop("environment", {})}
-    values: dict[str, Any] = {
-        "id": token,
-        "directory": str(directory),
-        "experiment": None,
-        "organizer": "figure/some",
-        "tool": "steady",
-        "command": Command(argv=[str(word) for word in argv], cwd=str(stash.root), environment=changes),
-        "created": records.now(),
-    }
-    run = Run(**{**values, **fields})
+    command = Command(argv=[str(word) for word in argv], cwd=str(stash.root), environment=changes)
+    run = run_with(token, directory, command=command, created=records.now())
+    put(run, **{"organizer": "figure/some", "tool": "steady", **fields})
     records.claim(run)
     return run
 
@@ -122,7 +116,7 @@ class Supervised:
 
     @property
     def log(self) -> bytes:
-        return (self.run.path / self.run.log).read_bytes()
+        return (self.run.path / self.run.attempt.log).read_bytes()
 
 
 @contextlib.contextmanager
@@ -135,7 +129,7 @@ def running(run: Run, **options: Any) -> Iterator[Supervised]:
         process.kill()
         process.wait()
         with contextlib.suppress(OSError, ValueError, TypeError):  # there may be no record, or no supervisor yet
-            keeper = record(run)["supervisor"]["keeper"]
+            keeper = record(run)["attempt"]["supervisor"]["keeper"]
             procfs.send(Identity(keeper["pid"], keeper["start_time"]), KILL)
         for stream in (process.stdout, process.stderr):
             if stream is not None:
@@ -314,10 +308,10 @@ def inject(case: Case, root: Path) -> None:
     """Do what the case says, reconcile once, and note everything that isn't as it has to be."""
     stash = new_stash(root)
     run = freeze(stash, [], grace=0.7)
-    run.command.argv = case.kind.argv(run.path)
-    run.command.environment["PYTHON"] = sys.executable
+    put(run, argv=case.kind.argv(run.path))
+    run.spec.command.environment["PYTHON"] = sys.executable
     if case.kind.uses_wandb:
-        run.command.environment |= _wandb_environment(run, root)
+        put(run, variables={**run.spec.command.environment, **_wandb_environment(run, root)})
     records.write(run)
     supervisor = supervise(run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     stop_watching = threading.Event()
@@ -325,7 +319,7 @@ def inject(case: Case, root: Path) -> None:
     watcher.start()
     seen: set[Identity] = set()
     try:
-        wait_for(lambda: record(run)["supervisor"] is not None)
+        wait_for(lambda: record(run)["attempt"]["supervisor"] is not None)
         if case.kind.uses_wandb:
             wait_for((run.path / "ready").exists)
         received: dict[str, list[signal.Signals]] = {"supervisor": [], "keeper": [], "tool": [], "wandb-core": []}
@@ -351,7 +345,7 @@ def inject(case: Case, root: Path) -> None:
         stop_watching.set()
         watcher.join()
     data = record(run)
-    case.state = data["state"]
+    case.state = data["attempt"]["state"]
     case.problems += problems(case, run, data, received, code)
     left = [process.pid for process in seen if identity(process.pid) == process] + marked(run)
     if case.kind.hides and KILL in received["supervisor"] and KILL in received["keeper"]:
@@ -379,7 +373,7 @@ def _wandb_environment(run: Run, root: Path) -> dict[str, str]:
     variables, _ = wandb_variables.variables(
         WandbConfig(mode=WandbMode.offline, project="faults"),
         run_directory=run.path,
-        organizer=run.organizer,
+        organizer=run.spec.organizer,
         experiment=None,
         run_id=run.id,
         tags=[],
@@ -402,8 +396,8 @@ def _wandb_problems(run: Run, data: dict[str, Any]) -> list[str]:
         return [f"{len(found)} W&B logs"]
     ending = wandb_runs.ending(found[0])
     # A tool that ended by itself has told W&B its own exit code; the first exit record wins.
-    if ending.exit_code is None or (ending.is_ours and ending.exit_code != data["exit_code"]):
-        return [f"the W&B log ends with {ending}, the record with exit code {data['exit_code']}"]
+    if ending.exit_code is None or (ending.is_ours and ending.exit_code != data["attempt"]["exit_code"]):
+        return [f"the W&B log ends with {ending}, the record with exit code {data['attempt']['exit_code']}"]
     return []
 
 
@@ -442,12 +436,12 @@ def _send(target: str, number: signal.Signals, supervisor: subprocess.Popen[str]
         supervisor.send_signal(number)
         return True
     if target == "keeper":
-        keeper = (record(run)["supervisor"] or {}).get("keeper")
+        keeper = (record(run)["attempt"]["supervisor"] or {}).get("keeper")
         return keeper is not None and procfs.send(Identity(keeper["pid"], keeper["start_time"]), number)
     if target == "wandb-core":
         cores = [one for one in below(supervisor.pid) if procfs.command_name(one.pid) == "wandb-core"]
         return sum(procfs.send(one, number) for one in cores) > 0
-    process = record(run)["process"]
+    process = record(run)["attempt"]["process"]
     if process is None or identity(process["pid"]) != Identity(process["pid"], process["start_time"]):
         return False
     with contextlib.suppress(ProcessLookupError):
@@ -471,21 +465,25 @@ def problems(
 ) -> list[str]:
     """Return what is wrong with the record and the log of a case's run, given what its two processes received."""
     found = []
-    state = State(data["state"])
+    state = State(data["attempt"]["state"])
     fitting = _fitting(case, received, code)
     if state not in fitting:
         words = ", ".join(sorted(each.value for each in fitting))
-        found.append(f"{state.value}, where {words} would fit; its reason: {data['reason']}")
-    if not state.is_final or data["exit_code"] is None or not data["ended"]:
-        found.append(f"not closed: {state.value}, exit code {data['exit_code']}, ended {data['ended']}")
+        found.append(f"{state.value}, where {words} would fit; its reason: {data['attempt']['reason']}")
+    if not state.is_final or data["attempt"]["exit_code"] is None or not data["attempt"]["ended"]:
+        found.append(
+            f"not closed: {state.value}, exit code {data['attempt']['exit_code']}, ended {data['attempt']['ended']}"
+        )
     is_good = state is State.COMPLETED
-    if (data["exit_code"] == 0) is not is_good or bool(data["reason"]) is is_good:
-        found.append(f"{state.value} with exit code {data['exit_code']} and the reason {data['reason']!r}")
-    if code >= 0 and data["exit_code"] != code and data["started"]:
-        found.append(f"the supervisor's exit code was {code}, the record's is {data['exit_code']}")
+    if (data["attempt"]["exit_code"] == 0) is not is_good or bool(data["attempt"]["reason"]) is is_good:
+        found.append(
+            f"{state.value} with exit code {data['attempt']['exit_code']} and the reason {data['attempt']['reason']!r}"
+        )
+    if code >= 0 and data["attempt"]["exit_code"] != code and data["attempt"]["started"]:
+        found.append(f"the supervisor's exit code was {code}, the record's is {data['attempt']['exit_code']}")
     flushed = run.path / "flushed"
     last = int(flushed.read_text() or -1) if flushed.exists() else -1
-    log = (run.path / run.log).read_text().split("\n")[:-1] if (run.path / run.log).exists() else []
+    log = (run.path / run.attempt.log).read_text().split("\n")[:-1] if (run.path / run.attempt.log).exists() else []
     numbers = [int(line) for line in log if line.isdecimal()]
     if numbers != list(range(len(numbers))) or len(numbers) <= last:
         found.append(f"the log ends at line {len(numbers) - 1} of {last}, or has gaps")

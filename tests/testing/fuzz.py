@@ -47,6 +47,7 @@ from experimentstash.record.records import Code, Command, Process, Queued, Run, 
 from experimentstash.runs import cancelling
 from experimentstash.stash.layout import Stash
 from experimentstash.tools import journal, unpacking
+from tests.testing.run_parts import run_with
 from tests.testing.stash import GIT_IDENTITY, StashUnderTest, bare_stash
 
 # Seconds of our own CPU time that one input may take, and seconds by the clock on a machine that is busy otherwise.
@@ -469,10 +470,10 @@ def make_place(folder: Path) -> Place:
 def _run(directory: Path, name: str, **fields: Any) -> Run:
     """Return a run that says something of everything; nothing that it names can be started, or told to end."""
     directory.mkdir(parents=True)
-    return Run(
+    return run_with(
+        name,
+        directory,
         **{
-            "id": name,
-            "directory": str(directory),
             "experiment": "one",
             "organizer": "one",
             "tool": "t",
@@ -486,12 +487,13 @@ def _run(directory: Path, name: str, **fields: Any) -> Run:
             "duration": 1.0,
             "supervisor": Supervisor("elsewhere", 2**22 - 3, 1, "boot"),
             "process": Process(2**22 - 5, 1),
-            "wandb": {"timeout": 0.1, "runs": [{"id": "x", "online": False}], "elsewhere": []},
+            "wandb_timeout": 0.1,
+            "wandb": [{"id": "x", "online": False}],
             "params": {"n": 1},
             "overrides": ["+exp=one"],
             "objective": {"key": "loss", "file": "metrics.json"},
             **fields,
-        }
+        },
     )
 
 
@@ -641,7 +643,7 @@ def record(chance: random.Random, place: Place) -> None:
     path = place.run.path / records.FILE_NAME
     valid = json.loads(place.texts[path])
     if chance.random() < 0.4:
-        valid["state"] = chance.choice(("running", "queued", "frozen", "failed", "lost"))
+        valid["attempt"]["state"] = chance.choice(("running", "queued", "frozen", "failed", "lost"))
     path.write_bytes(odd_json(chance, valid))
     try:
         records.read(place.run.path)
@@ -713,7 +715,12 @@ def _ask_slurm(chance: random.Random, place: Place) -> None:
     tasks.write_text(json.dumps([[str(sweep / "0")]]))
     tasks.with_suffix(".job").write_text("77 \n")
     run = records.read(sweep / "0")
-    run.state, run.exit_code, run.ended, run.queued = State.QUEUED, None, None, Queued(str(tasks), 0)
+    run.attempt.state, run.attempt.exit_code, run.attempt.ended, run.attempt.queued = (
+        State.QUEUED,
+        None,
+        None,
+        Queued(str(tasks), 0),
+    )
     records.write(run)
     if chance.random() < 0.3:
         slurm_query.JobQuery().ask(Job("77_0"))

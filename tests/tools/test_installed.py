@@ -71,9 +71,11 @@ def test_the_life_of_an_installed_package(stash: StashUnderTest, tmp_path: Path)
     (directory,) = stash.run_directories()
     record = stash.record(directory)
     assert (directory / "out.txt").read_text() == f"7 {directory}"
-    assert record["environment"]["package"].startswith("my-pack 1.2 of ")
-    assert "my-pack==1.2" in (directory / record["environment"]["packages"]).read_text().splitlines()
-    assert record["code"]["commit"] is None and any("whether somebody" in note for note in record["notes"])
+    assert record["spec"]["environment"]["package"].startswith("my-pack 1.2 of ")
+    assert "my-pack==1.2" in (directory / record["spec"]["environment"]["packages"]).read_text().splitlines()
+    assert record["spec"]["code"]["commit"] is None and any(
+        "whether somebody" in note for note in record["attempt"]["notes"]
+    )
 
     shown = tools.show(stash_, "x")
     assert shown.environment == "interpreter" and shown.is_ready and shown.commit is None
@@ -110,7 +112,7 @@ def test_an_editable_installation_is_known_by_its_checkout(stash: StashUnderTest
     assert added.package.editable == checkout
     assert stash.cli("run", "x/example").returncode == 0
     (directory,) = stash.run_directories()
-    code = stash.record(directory)["code"]
+    code = stash.record(directory)["spec"]["code"]
     assert (code["path"], code["commit"], code["dirty"]) == (str(checkout), head, True)
     assert "CHANGED = 1" in (directory / code["patch"]).read_text()
 

@@ -55,7 +55,7 @@ def test_frozen_code_is_the_commit_that_is_asked_for(stash: StashUnderTest, comm
     before = user_sees(stash.root)
     done = stash.cli("run", "one", "code=frozen", f"tool.commit='{name}'")
     assert done.returncode == 0 and done.stdout == "old old part\n", done.stderr
-    code = stash.record()["code"]
+    code = stash.record()["spec"]["code"]
     assert (code["commit"], code["dirty"], code["patch"], code["pin"]) == (commits["old"], False, None, name)
     assert (
         code["snapshot"] == commits["old"]
@@ -81,7 +81,7 @@ def test_live_code_at_another_commit_is_refused_with_the_two_ways_out(
     assert git("rev-parse", "HEAD", cwd=tool).strip() == commits["old"]
     done = stash.cli("run", "one", f"code={code}", f"tool.commit={commits['old'][:9]}")
     assert done.returncode == 0 and done.stdout == "old old part\n", done.stderr
-    found = stash.record()["code"]
+    found = stash.record()["spec"]["code"]
     assert (found["commit"], found["pin"], found["snapshot"]) == (commits["old"], commits["old"][:9], None)
 
 
@@ -91,7 +91,7 @@ def test_names_of_what_is_checked_out(stash: StashUnderTest, commits: dict[str, 
     path.write_text(f"{path.read_text()}commit: {name.format(**commits)}\n")
     done = stash.cli("run", "one")
     assert done.returncode == 0 and done.stdout == "new new part\n", done.stderr
-    assert stash.record()["code"]["commit"] == commits["new"]
+    assert stash.record()["spec"]["code"]["commit"] == commits["new"]
 
 
 def test_a_branch_is_what_git_means_by_it(stash: StashUnderTest, commits: dict[str, str]) -> None:
@@ -152,15 +152,15 @@ def test_changes_are_no_part_of_a_frozen_commit_and_noted_beside_a_live_one(
     assert done.returncode == 0 and done.stdout == "new new part\n", done.stderr
     assert "part.py, more.py" in done.stderr and "tool.commit=null" in done.stderr
     first = stash.record()
-    assert (first["code"]["dirty"], first["code"]["patch"]) == (False, None)
-    assert any("no part of commit" in note for note in first["notes"])
+    assert (first["spec"]["code"]["dirty"], first["spec"]["code"]["patch"]) == (False, None)
+    assert any("no part of commit" in note for note in first["attempt"]["notes"])
     done = stash.cli("run", "one", f"tool.commit={commits['new']}")
     assert done.returncode == 0 and done.stdout == "new changed\n", done.stderr
     second = stash.record(stash.run_directories()[-1])
-    assert (second["code"]["dirty"], second["code"]["patch"]) == (True, "tool.patch")
-    assert any("asked for, and what is changed since" in note for note in second["notes"])
+    assert (second["spec"]["code"]["dirty"], second["spec"]["code"]["patch"]) == (True, "tool.patch")
+    assert any("asked for, and what is changed since" in note for note in second["attempt"]["notes"])
     done = stash.cli("run", "one", "code=frozen", "tool.commit=null")
-    assert done.stdout == "new changed\n" and stash.record(stash.run_directories()[-1])["code"]["dirty"] is True
+    assert done.stdout == "new changed\n" and stash.record(stash.run_directories()[-1])["spec"]["code"]["dirty"] is True
 
 
 @pytest.mark.parametrize("launcher", ["basic", "local"])
@@ -169,7 +169,10 @@ def test_a_sweep_over_commits(stash: StashUnderTest, commits: dict[str, str], la
     done = stash.cli("-m", "+exp=one", f"tool.commit={names}", "code=frozen", f"hydra/launcher={launcher}")
     assert done.returncode == 0, done.stderr
     found = {
-        stash.record(each)["code"]["pin"]: (stash.record(each)["code"]["commit"], (each / "output.log").read_text())
+        stash.record(each)["spec"]["code"]["pin"]: (
+            stash.record(each)["spec"]["code"]["commit"],
+            (each / "output.log").read_text(),
+        )
         for each in stash.run_directories()
     }
     assert found == {
@@ -190,22 +193,25 @@ def test_a_sweep_over_commits_of_a_tool_that_writes_into_its_checkout(
         assert (done.returncode == 0) is (code == "frozen"), done.stderr
         for each in sorted(stash.run_directories())[-3:]:
             record = stash.record(each)
-            is_new = f"tool.commit={commits['new']}" in record["overrides"]
+            is_new = f"tool.commit={commits['new']}" in record["spec"]["overrides"]
             if code == "auto" and not is_new:
-                assert record["state"] == "failed" and "code=frozen" in record["reason"]
+                assert record["attempt"]["state"] == "failed" and "code=frozen" in record["attempt"]["reason"]
                 continue
             word, wanted = ("new", commits["new"]) if is_new else ("old", commits["old"])
             assert (each / "output.log").read_text() == f"{word} {word} part\n"
-            assert record["code"]["commit"] == wanted and f"tool.commit={record['code']['pin']}" in record["overrides"]
+            assert (
+                record["spec"]["code"]["commit"] == wanted
+                and f"tool.commit={record['spec']['code']['pin']}" in record["spec"]["overrides"]
+            )
 
 
 def test_in_a_sweep_only_the_run_of_another_commit_is_refused(stash: StashUnderTest, commits: dict[str, str]) -> None:
     done = stash.cli("-m", "+exp=one", f"tool.commit={commits['old']},{commits['new']}", "code=live")
     assert done.returncode != 0
     records = [stash.record(each) for each in stash.run_directories()]
-    assert sorted(each["state"] for each in records) == ["completed", "failed"]
-    (failed,) = (each for each in records if each["state"] == "failed")
-    assert commits["old"][:12] in failed["reason"] and "code=frozen" in failed["reason"]
+    assert sorted(each["attempt"]["state"] for each in records) == ["completed", "failed"]
+    (failed,) = (each for each in records if each["attempt"]["state"] == "failed")
+    assert commits["old"][:12] in failed["attempt"]["reason"] and "code=frozen" in failed["attempt"]["reason"]
 
 
 @pytest.mark.slow
@@ -261,14 +267,14 @@ def test_a_tool_of_the_stash_itself(stash: StashUnderTest) -> None:
     unrelated = stash.commit()
     # What else is committed in the stash doesn't make the tool another one.
     assert stash.cli("run", "one", f"tool.commit={old}").stdout == "old\n"
-    assert stash.record()["code"]["commit"] == unrelated
+    assert stash.record()["spec"]["code"]["commit"] == unrelated
     (tool / "main.py").write_text("print('new')\n")
     new = stash.commit()
     refused = stash.cli("run", "one", f"tool.commit={old}")
     assert refused.returncode == 2 and "code=frozen" in refused.stderr
     done = stash.cli("run", "one", f"tool.commit={old}", "code=frozen")
     assert done.returncode == 0 and done.stdout == "old\n", done.stderr
-    code = stash.record(stash.run_directories()[-1])["code"]
+    code = stash.record(stash.run_directories()[-1])["spec"]["code"]
     assert (code["commit"], code["dirty"]) == (old, False)
     assert not (Path(code["path"]).parents[1] / "lib").exists()
     assert stash.cli("run", "one", "tool.commit=HEAD").stdout == "new\n"
@@ -350,14 +356,17 @@ def test_a_checkout_that_is_moved_while_a_run_waits(
     stash.write("conf/tool/sub.yaml", f"path: tools/sub\nentrypoint: moves.py\n{INTERPRETER}{pin}")
     done = stash.cli("-m", "+exp=one", "+params.seed=1,2", "hydra/launcher=local", "hydra.launcher.n_jobs=1")
     first, second = (stash.record(each) for each in sorted(stash.run_directories()))
-    assert first["state"] == "completed" and first["warnings"] == [], first
+    assert first["attempt"]["state"] == "completed" and first["attempt"]["warnings"] == [], first
     assert done.returncode != 0
-    assert second["state"] == "failed"
+    assert second["attempt"]["state"] == "failed"
     if is_pinned:
-        assert "since this run was submitted" in second["reason"] and commits["old"][:12] in second["reason"]
-        assert second["process"] is None
+        assert (
+            "since this run was submitted" in second["attempt"]["reason"]
+            and commits["old"][:12] in second["attempt"]["reason"]
+        )
+        assert second["attempt"]["process"] is None
     else:
-        (warning,) = second["warnings"]
+        (warning,) = second["attempt"]["warnings"]
         assert "code=frozen" in warning and moving[:12] in warning and commits["old"][:12] in warning
 
 
@@ -369,7 +378,7 @@ def test_a_commit_beside_a_tool_of_the_stash_itself_moves_nothing(stash: StashUn
     stash.commit()
     done = stash.cli("-m", "+exp=one", "+params.seed=1,2", "hydra/launcher=local", "hydra.launcher.n_jobs=1")
     assert done.returncode == 0, done.stderr
-    assert [stash.record(each)["warnings"] for each in stash.run_directories()] == [[], []]
+    assert [stash.record(each)["attempt"]["warnings"] for each in stash.run_directories()] == [[], []]
 
 
 @pytest.mark.parametrize("how", ["--assume-unchanged", "--skip-worktree"])
@@ -384,7 +393,7 @@ def test_a_change_that_git_was_told_to_pass_over_is_recorded(
         done = stash.cli("run", "one", *words)
         assert done.stdout == "mine\n", done.stderr
         run = stash.run_directories()[-1]
-        found = stash.record(run)["code"]
+        found = stash.record(run)["spec"]["code"]
         assert (found["commit"], found["dirty"], found["patch"]) == (commits["new"], True, "tool.patch"), words
         assert "+print('mine')" in (run / "tool.patch").read_text()
     done = stash.cli("run", "one", "code=frozen", "tool.commit=HEAD")
@@ -399,7 +408,7 @@ def test_what_a_sparse_checkout_leaves_out_is_no_change(stash: StashUnderTest, c
     git("sparse-checkout", "set", "--no-cone", "/*", "!/data", cwd=tool)
     assert not (tool / "data").exists()
     stash.cli("run", "one")
-    assert stash.record()["code"]["dirty"] is False
+    assert stash.record()["spec"]["code"]["dirty"] is False
 
 
 @pytest.mark.parametrize("place", ["a setting", ".gitmodules"])
@@ -417,7 +426,7 @@ def test_a_submodule_that_git_is_to_ignore_is_looked_at(
     git("checkout", "-q", "v1", cwd=tool / "inner")
     done = stash.cli("run", "one")
     assert done.stdout == "old part\n", done.stderr
-    assert stash.record()["code"]["dirty"] is True
+    assert stash.record()["spec"]["code"]["dirty"] is True
     assert commits["old"] in (stash.run_directories()[-1] / "tool.patch").read_text()
 
 
@@ -427,7 +436,7 @@ def test_a_commit_that_was_replaced_is_still_what_its_hash_says(stash: StashUnde
     for words in (["code=frozen", "tool.commit=HEAD"], ["code=live"], ["code=frozen"]):
         done = stash.cli("run", "one", *words)
         assert done.stdout == "new new part\n", done.stderr
-        code = stash.record(stash.run_directories()[-1])["code"]
+        code = stash.record(stash.run_directories()[-1])["spec"]["code"]
         assert (code["commit"], code["dirty"]) == (commits["new"], False)
 
 
@@ -439,8 +448,8 @@ def test_a_change_in_a_submodule_that_git_was_told_to_pass_over_is_said(
     commit(tool, {"main.py": "import inner.part\nprint(inner.part.name)\n"})
     git("update-index", "--assume-unchanged", "part.py", cwd=tool / "inner")
     stash.cli("run", "one")
-    assert stash.record()["code"]["dirty"] is False
+    assert stash.record()["spec"]["code"]["dirty"] is False
     (tool / "inner" / "part.py").write_text("name = 'mine'\n")
     done = stash.cli("run", "one")
     assert done.stdout == "mine\n", done.stderr
-    assert stash.record(stash.run_directories()[-1])["code"]["dirty"] is True
+    assert stash.record(stash.run_directories()[-1])["spec"]["code"]["dirty"] is True

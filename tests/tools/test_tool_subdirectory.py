@@ -127,7 +127,7 @@ def test_one_repository_two_tools(stash: StashUnderTest, upstream: Path) -> None
     assert done(stash, "run", "mnist/example") == "mnist first\n"
     assert done(stash, "run", "vae/example") == "vae first\n"
     for each in stash.run_directories():
-        code = stash.record(each)["code"]
+        code = stash.record(each)["spec"]["code"]
         assert code["commit"] == git("rev-parse", "HEAD", cwd=upstream).strip()
         assert (code["branch"], code["dirty"]) == ("main", False)
     assert validate(Stash(stash.root)).errors == 0
@@ -284,7 +284,7 @@ def test_frozen_code_holds_what_lies_beside_it(both: StashUnderTest) -> None:
     for number, code in enumerate(("live", "frozen")):
         assert done(both, "run", "vae/example", f"code={code}", "tool.commit=null") == "vae changed\n"
         run = both.run_directories()[number]
-        record = both.record(run)["code"]
+        record = both.record(run)["spec"]["code"]
         assert (record["dirty"], record["patch"], record["branch"]) == (True, "tool.patch", "main")
         assert record["commit"] == git("rev-parse", "HEAD", cwd=both.root / "tools/mnist").strip()
         assert Path(record["path"]).parts[-1] == "vae" and Path(record["path"]).is_dir()
@@ -325,7 +325,7 @@ def test_parallel_runs_that_write_beside_and_below(both: StashUnderTest, code: s
     words = ("-m", "+exp=vae/example", "tool.commit=HEAD", f"code={code}", "hydra/launcher=local")
     done(both, *words, "+params.name=a,b", "hydra.launcher.n_jobs=2")
     for each in both.run_directories():
-        (name,) = (word.partition("=")[2] for word in both.record(each)["overrides"] if "params.name" in word)
+        (name,) = (word.partition("=")[2] for word in both.record(each)["spec"]["overrides"] if "params.name" in word)
         assert [path.name for path in each.rglob("*") if path.name in ("a", "b")] == [name]
         assert next(each.rglob(name)).read_text() == "first"
     assert not list(tool.rglob("made/*"))
@@ -373,7 +373,7 @@ def test_a_submodule_of_the_submodule(stash: StashUnderTest, upstream: Path, tmp
     for code in ("live", "frozen"):
         assert done(stash, "run", "vae", f"code={code}") == "vae\n"
         assert done(stash, "run", "deep", f"code={code}", "tool.commit=HEAD") == "inner\n"
-    commits = [stash.record(each)["code"]["commit"] for each in stash.run_directories()]
+    commits = [stash.record(each)["spec"]["code"]["commit"] for each in stash.run_directories()]
     assert commits == 2 * [git("rev-parse", "HEAD", cwd=each).strip() for each in (upstream, inner)]
     assert "lies in a submodule of tools/all" in refused(stash, "tool", "update", "deep")
     (stash.root / "tools/all/third/inner/part.py").write_text("mine\n")

@@ -83,7 +83,7 @@ def test_the_life_of_three_tools(stash: StashUnderTest, tmp_path: Path) -> None:
     assert "params.size must be given" in stash.cli("run", "options/example").stderr
     for name in experiments:
         done(stash, "run", name, *(["params.size=1"] if name == "options/example" else []))
-    assert {stash.record(each)["state"] for each in stash.run_directories()} == {"completed"}
+    assert {stash.record(each)["attempt"]["state"] for each in stash.run_directories()} == {"completed"}
 
     commit(upstreams["options"], {"pyproject.toml": project.replace("six", "iniconfig"), "more.txt": "x\n"}, "newer")
     newest = commit(upstreams["options"], {"pyproject.toml": project, "main.py": ARGPARSE + "# new\n"}, "newest")
@@ -110,7 +110,7 @@ def test_the_life_of_three_tools(stash: StashUnderTest, tmp_path: Path) -> None:
     assert "made" in done(stash, "tool", "sync", "--all", "--offline")
     for name in experiments:
         done(stash, "run", name, *(["params.size=1"] if name == "options/example" else []))
-    assert {stash.record(each)["state"] for each in stash.run_directories()} == {"completed"}
+    assert {stash.record(each)["attempt"]["state"] for each in stash.run_directories()} == {"completed"}
     assert json.loads(done(stash, "tool", "show", "hydra", "--json"))["is_ready"]
 
 
@@ -393,7 +393,7 @@ def test_a_tool_at_work_is_not_removed(stash: StashUnderTest, tmp_path: Path) ->
     adding.add(as_stash(stash), "x", str(upstream), report=no_report)
     process = stash.start("run", "x/example")
     try:
-        while not (stash.run_directories() and stash.record()["state"] == "running"):
+        while not (stash.run_directories() and stash.record()["attempt"]["state"] == "running"):
             assert process.poll() is None
         with pytest.raises(StashError, match="at work"):
             removing.remove(as_stash(stash), "x", report=no_report)

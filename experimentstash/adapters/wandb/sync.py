@@ -125,7 +125,7 @@ def _elsewhere(directory: Path) -> list[str]:
         run = records.read(directory)
     except StashError:
         return []
-    return wandb_places.claimed(run.wandb.get("elsewhere", []), run.id)
+    return wandb_places.claimed(run.wandb_elsewhere, run.id)
 
 
 def describe(run: WandbRun, run_directory: Path, environment: Mapping[str, str]) -> Upload:
@@ -210,10 +210,10 @@ def _end_lost_run(run: WandbRun, directory: Path) -> bool:
         recorded = records.read(directory)
     except StashError:
         return False
-    if not recorded.state.is_final or wandb_runs.wait_until_closed([run], 0):
+    if not recorded.attempt.state.is_final or wandb_runs.wait_until_closed([run], 0):
         return False
-    code = 1 if recorded.exit_code is None else recorded.exit_code
-    wandb_runs.complete(run, code, preempted=recorded.state is records.State.PREEMPTED)
+    code = 1 if recorded.attempt.exit_code is None else recorded.attempt.exit_code
+    wandb_runs.complete(run, code, preempted=recorded.attempt.state is records.State.PREEMPTED)
     return True
 
 

@@ -35,18 +35,18 @@ def main(given: argparse.Namespace) -> int:
     stash = find_stash()
     unread: list[Path] = []
     whole, alone = _named(stash, given, unread)
-    if whole and not given.all and all(run.state.is_final for run in whole):
+    if whole and not given.all and all(run.attempt.state.is_final for run in whole):
         say(f"{count(len(whole))} have ended already" if len(whole) > 1 else f"{whole[0].id} has ended already")
     for run in alone:
-        if run.state.is_final:
+        if run.attempt.state.is_final:
             say(
-                f"{run.id} has ended already: {run.state.value}"
-                if run.state.is_known
+                f"{run.id} has ended already: {run.attempt.state.value}"
+                if run.attempt.state.is_known
                 else f"{run.id}: {unknowable(run)}"
             )
     has_failed = False
     for runs, is_whole in ((whole, True), (alone, False)):
-        done = cancel(stash, [run for run in runs if not run.state.is_final], say, whole_sweeps=is_whole)
+        done = cancel(stash, [run for run in runs if not run.attempt.state.is_final], say, whole_sweeps=is_whole)
         for run in done.runs:
             say(f"{run.id}: {ending_line(stash, run, paper_of(sys.stderr))}")
         for failure in done.failed:

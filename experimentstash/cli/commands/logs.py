@@ -57,7 +57,7 @@ def main(given: argparse.Namespace) -> int:
     unread: list[Path] = []
     for number, run in enumerate(naming.runs_of(stash, found, unread)):
         if not given.follow and not _has_log(run):
-            say(f"{run.id} has no log yet ({words(run.state)})")
+            say(f"{run.id} has no log yet ({words(run.attempt.state)})")
             continue
         print(f"{chr(10) if number else ''}==> {run.id}  {title(run)} <==", flush=True)
         logs(stash, run, sys.stdout.buffer, follow=given.follow)
@@ -70,7 +70,7 @@ def logs(stash: Stash, run: Run, destination: BinaryIO, *, follow: bool = False,
     A run that goes back into SLURM's queue is followed into its next attempt. Raises StashError if there is no such
     attempt, or no log, or if the run is removed meanwhile.
     """
-    if follow and attempt in (None, run.attempt):
+    if follow and attempt in (None, run.attempt.number):
         _follow(stash, run, destination, only=attempt is not None)
         return
     try:
@@ -87,7 +87,9 @@ def logs(stash: Stash, run: Run, destination: BinaryIO, *, follow: bool = False,
 def _opened(run: Run, name: str) -> BinaryIO:
     path = run.path / name
     if not os.path.lexists(path):
-        raise StashError(f"The run {run.id} has no log yet ({run.state.value}).", f"experimentstash show {run.id}")
+        raise StashError(
+            f"The run {run.id} has no log yet ({run.attempt.state.value}).", f"experimentstash show {run.id}"
+        )
     try:
         return open(path, "rb", opener=open_regular)
     except Unfit as error:
@@ -99,34 +101,34 @@ def _follow(stash: Stash, run: Run, destination: BinaryIO, *, only: bool) -> Non
 
     ``only`` the latest attempt, if that is what was asked for.
     """
-    was_over = run.state.is_final and not may_go_back(run, JobQueries())
-    first = number = run.attempt  # the next one to be shown
+    was_over = run.attempt.state.is_final and not may_go_back(run, JobQueries())
+    first = number = run.attempt.number  # the next one to be shown
     while True:
         run = _begun(stash, run)
-        for earlier in run.attempts:  # it went by while nobody looked
+        for earlier in run.earlier:  # it went by while nobody looked
             if earlier.number >= number and os.path.lexists(run.path / earlier.log):
                 _announce(run, earlier.number, first)
                 relay = _relay(run, earlier.log, destination)
                 relay.finish()
-        number = run.attempt
-        if run.state in _NOT_BEGUN:
+        number = run.attempt.number
+        if run.attempt.state in _NOT_BEGUN:
             continue
         if number > first and not _has_log(run):
             break  # it never began
         _announce(run, number, first)
-        relay = _relay(run, run.log, destination)
+        relay = _relay(run, run.attempt.log, destination)
         now = _await_the_end(stash, run, relay)
         if now is None:  # nobody reads on
             return
         relay.finish()
         run = now
-        if run.attempt == number:
+        if run.attempt.number == number:
             break
         if only:
             return
         number += 1
     if not was_over:
-        say(f"{run.id}: {words(run.state)}{f': {run.reason}' if run.reason else ''}")
+        say(f"{run.id}: {words(run.attempt.state)}{f': {run.attempt.reason}' if run.attempt.reason else ''}")
 
 
 def _announce(run: Run, number: int, first: int) -> None:
@@ -149,13 +151,13 @@ def _await_the_end(stash: Stash, run: Run, relay: Relay) -> Run | None:
     while not relay.is_broken:
         queries = JobQueries()
         now = _looked_at(stash, run, queries)
-        if now.attempt != run.attempt:
+        if now.attempt.number != run.attempt.number:
             return now
-        if now.state.is_final:
+        if now.attempt.state.is_final:
             if not may_go_back(now, queries):
                 return now
             if not has_said:
-                say(f"{now.id}: {words(now.state)}; it may go back into SLURM's queue, waiting for that …")
+                say(f"{now.id}: {words(now.attempt.state)}; it may go back into SLURM's queue, waiting for that …")
                 has_said = True
         time.sleep(_INTERVAL if is_local(now) else _DISTANT_INTERVAL)
     return None
@@ -163,20 +165,26 @@ def _await_the_end(stash: Stash, run: Run, relay: Relay) -> Run | None:
 
 def _begun(stash: Stash, run: Run) -> Run:
     """Wait until a run's attempt has begun, or is not to, or another one has taken its place."""
-    attempt, has_said = run.attempt, False
-    while (run.attempt == attempt and run.state in _NOT_BEGUN) or (run.state is State.RUNNING and not _has_log(run)):
+    attempt, has_said = run.attempt.number, False
+    while (run.attempt.number == attempt and run.attempt.state in _NOT_BEGUN) or (
+        run.attempt.state is State.RUNNING and not _has_log(run)
+    ):
         if not has_said:
-            where = "queued; waiting until SLURM starts it" if run.state is State.QUEUED else "not started yet; waiting"
-            again = f" for attempt {run.attempt}" if run.attempt > 1 else ""
+            where = (
+                "queued; waiting until SLURM starts it"
+                if run.attempt.state is State.QUEUED
+                else "not started yet; waiting"
+            )
+            again = f" for attempt {run.attempt.number}" if run.attempt.number > 1 else ""
             say(f"{run.id} is {where}{again} …")
             has_said = True
-        time.sleep(_DISTANT_INTERVAL if run.state is State.QUEUED else _INTERVAL)
+        time.sleep(_DISTANT_INTERVAL if run.attempt.state is State.QUEUED else _INTERVAL)
         run = _looked_at(stash, run, JobQueries())
     return run
 
 
 def _has_log(run: Run) -> bool:
-    return os.path.lexists(run.path / run.log)
+    return os.path.lexists(run.path / run.attempt.log)
 
 
 def _looked_at(stash: Stash, run: Run, queries: JobQueries) -> Run:
@@ -192,9 +200,7 @@ def _looked_at(stash: Stash, run: Run, queries: JobQueries) -> Run:
 
 
 def _log_name(run: Run, attempt: int | None) -> str:
-    if attempt in (None, run.attempt):
-        return run.log
-    for earlier in run.attempts:
-        if earlier.number == attempt:
-            return earlier.log
-    raise StashError(f"The run {run.id} has had {run.attempt} attempts, not {attempt}.")
+    for each in reversed(run.every_attempt):
+        if attempt in (None, each.number):
+            return each.log
+    raise StashError(f"The run {run.id} has had {run.attempt.number} attempts, not {attempt}.")

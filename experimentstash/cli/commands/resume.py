@@ -66,7 +66,7 @@ def _continuable(sweep: Sweep) -> Path:
 def _resume(stash: Stash, earlier: Run) -> int:
     permissions.follow(earlier.path / records.FILE_NAME)
     run = resume.reopen(stash, earlier)
-    say(f"attempt {run.attempt} at {run.organizer or run.tool}  →  {stash.relative(run.path)}")
+    say(f"attempt {run.attempt.number} at {run.spec.organizer or run.spec.tool}  →  {stash.relative(run.path)}")
     executed = execute(run, show_output=True)
     say(ending_line(stash, executed.run, paper_of(sys.stderr)))
-    return executed.run.exit_code or 0
+    return executed.run.attempt.exit_code or 0

@@ -80,8 +80,11 @@ def runs(
     found = [
         run
         for run in (newest_first(choosing.of_names(stash, names, [])) if names else all_runs(stash))
-        if (wanted is None or run.state is wanted)
-        and (experiment is None or fnmatch.fnmatchcase(run.organizer or run.experiment or run.tool, experiment))
+        if (wanted is None or run.attempt.state is wanted)
+        and (
+            experiment is None
+            or fnmatch.fnmatchcase(run.spec.organizer or run.spec.experiment or run.spec.tool, experiment)
+        )
     ]
     return found[:most]
 

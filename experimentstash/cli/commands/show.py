@@ -8,6 +8,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from experimentstash.adapters import schedulers
 from experimentstash.base.durations import describe
@@ -51,7 +52,7 @@ def main(given: argparse.Namespace) -> int:
     if given.json:
         print(records.as_json(shown[0] if isinstance(found, Run) else shown))
     elif isinstance(found, Run):
-        _print(show(stash, found), state=found.state)
+        _print(show(stash, found), state=found.attempt.state)
     else:
         _print(show_sweep(stash, found, shown))
         print()
@@ -76,16 +77,16 @@ def _print(rows: Sequence[tuple[str, str]], state: State | None = None) -> None:
 def show_sweep(stash: Stash, sweep: Sweep, runs: Sequence[Run]) -> list[tuple[str, str]]:
     """Return what is known about a sweep as (label, text)."""
     began = sorted((records.moment(run.created), run.created) for run in runs if run.created)
-    ended = sorted((records.moment(run.ended), run.ended) for run in runs if run.ended)
-    is_over = all(run.state.is_final for run in runs)
+    ended = sorted((records.moment(run.attempt.ended), run.attempt.ended) for run in runs if run.attempt.ended)
+    is_over = all(run.attempt.state.is_final for run in runs)
     rows = [
         ("sweep", sweep.name),
         ("directory", stash.relative(sweep.directory)),
-        ("experiments", ", ".join(dict.fromkeys(run.organizer or run.tool for run in runs))),
+        ("experiments", ", ".join(dict.fromkeys(run.spec.organizer or run.spec.tool for run in runs))),
         ("began", in_local_time(began[0][1]) if began else None),
         ("ended", in_local_time(ended[-1][1]) if ended and is_over else None),
     ]
-    if is_over and not all(run.state is State.COMPLETED for run in runs):
+    if is_over and not all(run.attempt.state is State.COMPLETED for run in runs):
         rows.append(_way_on(sweep))
     return [(label, text) for label, text in rows if text]
 
@@ -99,57 +100,64 @@ def _way_on(sweep: Sweep) -> tuple[str, str]:
 
 def show(stash: Stash, run: Run) -> list[tuple[str, str]]:
     """Return what is known about a run as (label, text); what isn't known is left out."""
-    memory = None if not run.peak_memory else f"{run.peak_memory / 1e9:.2f} GB"
+    memory = None if not run.attempt.peak_memory else f"{run.attempt.peak_memory / 1e9:.2f} GB"
     rows = [
         ("run", run.id),
-        ("state", words(run.state)),
-        *(("warning", warning) for warning in run.warnings),
-        ("why", None if run.reason is None else in_local_time(run.reason)),
+        ("state", words(run.attempt.state)),
+        *(("warning", warning) for warning in run.attempt.warnings),
+        ("why", None if run.attempt.reason is None else in_local_time(run.attempt.reason)),
         ("waits", why_waiting([run]).get(run.id)),
         (
             "supposed",
-            None if run.job_end is None or run.job_end.is_known else "SLURM has not yet said why it ended the job",
+            None
+            if run.attempt.job_end is None or run.attempt.job_end.is_known
+            else "SLURM has not yet said why it ended the job",
         ),
-        ("advice", run.advice),
+        ("advice", run.attempt.advice),
         ("result", result(run) or None),
-        ("objective", None if run.objective is None else objective.words(run.objective)),
-        ("experiment", run.organizer),
-        ("in the tool", f"{run.tool}: {run.experiment}" if run.experiment else run.tool),
-        ("description", run.description or None),
-        ("tags", ", ".join(run.tags) or None),
-        ("overrides", shlex.join(run.overrides) or None),
+        ("objective", None if run.spec.objective is None else objective.words(run.spec.objective)),
+        ("experiment", run.spec.organizer),
+        ("in the tool", f"{run.spec.tool}: {run.spec.experiment}" if run.spec.experiment else run.spec.tool),
+        ("description", run.spec.description or None),
+        ("tags", ", ".join(run.spec.tags) or None),
+        ("overrides", shlex.join(run.spec.overrides) or None),
         ("directory", stash.relative(run.path)),
         ("log", log_of(stash, run)),
-        ("started", None if run.started is None else in_local_time(run.started)),
-        ("took", None if run.duration is None else describe(run.duration)),
-        ("CPU time", None if run.cpu_time is None else describe(run.cpu_time)),
+        ("started", None if run.attempt.started is None else in_local_time(run.attempt.started)),
+        ("took", None if run.attempt.duration is None else describe(run.attempt.duration)),
+        ("CPU time", None if run.attempt.cpu_time is None else describe(run.attempt.cpu_time)),
         ("peak memory", memory),
-        ("exit code", None if run.exit_code is None else str(run.exit_code)),
-        ("signal", run.signal),
-        ("host", run.host),
+        ("exit code", None if run.attempt.exit_code is None else str(run.attempt.exit_code)),
+        ("signal", run.attempt.signal),
+        ("host", run.attempt.host),
         *_job(run),
         ("asked for", _asked(run)),
         ("of these", _borrowed(run)),
-        ("attempt", str(run.attempt) if run.attempt > 1 else None),
-        ("code", _code(run.code)),
-        ("stash", _code(run.stash)),
-        ("left out of a patch", _left_out(run.code, run.stash)),
+        ("attempt", str(run.attempt.number) if run.attempt.number > 1 else None),
+        ("code", _code(run.spec.code)),
+        ("stash", _code(run.spec.stash)),
+        ("left out of a patch", _left_out(run.spec.code, run.spec.stash)),
         (
             "Python",
-            f"{run.environment.version} ({run.environment.interpreter})"
-            if run.environment and run.environment.interpreter
+            f"{run.spec.environment.version} ({run.spec.environment.interpreter})"
+            if run.spec.environment and run.spec.environment.interpreter
             else None,
         ),
-        ("command", shlex.join(run.command.argv)),
-        ("in", run.command.cwd),
-        ("collected", in_words(run.collected) or None),
-        ("left in the checkout", in_words(run.wrote or []) or None),
-        ("deleted from it", in_words(run.deleted) or None),
+        ("command", shlex.join(run.spec.command.argv)),
+        ("in", run.spec.command.cwd),
+        ("collected", in_words(run.attempt.collected) or None),
+        ("left in the checkout", in_words(run.attempt.wrote or []) or None),
+        ("deleted from it", in_words(run.attempt.deleted) or None),
     ]
-    rows += [("W&B", f"{each['id']}: {_wandb(each)}") for each in run.wandb.get("runs", [])]
-    rows += [("earlier", f"attempt {each.number}: {words(each.state)}{_log(run, each)}") for each in run.attempts]
-    rows += [("note", in_local_time(note)) for note in run.notes]
+    rows += [("W&B", f"{each['id']}: {_wandb(each)}") for each in _wandb_runs(run)]
+    rows += [("earlier", f"attempt {each.number}: {words(each.state)}{_log(run, each)}") for each in run.earlier]
+    rows += [("note", in_local_time(note)) for note in run.attempt.notes]
     return [(label, text) for label, text in rows if text is not None]
+
+
+def _wandb_runs(run: Run) -> list[dict[str, Any]]:
+    """Return what became of the W&B runs of the last attempt that had some."""
+    return next((each.wandb for each in reversed(run.every_attempt) if each.wandb), [])
 
 
 def _log(run: Run, attempt: Attempt) -> str:
@@ -178,7 +186,7 @@ def _wandb(outcome: dict[str, object]) -> str:
 
 def _borrowed(run: Run) -> str | None:
     """Return which of what it was submitted with nobody had asked for."""
-    given = ", ".join(f"{name}={value}" for name, value in run.borrowed.items())
+    given = ", ".join(f"{name}={value}" for name, value in run.attempt.terms.borrowed.items())
     return f"from the environment: {given}" if given else None
 
 
@@ -189,8 +197,12 @@ def _job(run: Run) -> list[tuple[str, str]]:
 
 def _asked(run: Run) -> str | None:
     """Return what a run was submitted with."""
-    if run.queued is None:
+    if run.attempt.queued is None:
         return None
-    seconds = run.resources.get("time")
-    shown = {**run.resources, "time": describe(seconds)} if isinstance(seconds, (int, float)) else run.resources
+    seconds = run.attempt.terms.resources.get("time")
+    shown = (
+        {**run.attempt.terms.resources, "time": describe(seconds)}
+        if isinstance(seconds, (int, float))
+        else run.attempt.terms.resources
+    )
     return " ".join(f"{name}={value}" for name, value in shown.items()) or None

@@ -41,4 +41,4 @@ def main(given: argparse.Namespace) -> int:
 
 def sync(chosen: Sequence[Run], *, timeout: float, report: Callable[[str], None]) -> list[SyncResult]:
     """Send the W&B runs of all runs that have ended, within ``timeout`` seconds; what has arrived isn't sent again."""
-    return sync_directories([run.path for run in chosen if run.state.is_final], timeout=timeout, report=report)
+    return sync_directories([run.path for run in chosen if run.attempt.state.is_final], timeout=timeout, report=report)

@@ -133,9 +133,9 @@ def resources(run: Run, common: ResourcesConfig, *, time_factor: float, grace: f
     The wall time is in seconds. StashError if it leaves the tool no time.
     """
     asked: dict[str, Any] = {name: value for name, value in asdict(common).items() if value not in (None, [], {})}
-    if run.estimated_runtime is not None:
-        asked["time"] = f"{run.estimated_runtime * time_factor + grace}"
-    own = dict(run.resources)
+    if run.spec.estimated_runtime is not None:
+        asked["time"] = f"{run.spec.estimated_runtime * time_factor + grace}"
+    own = dict(run.attempt.terms.resources)
     for name, combined in (
         ("setup", [*asked.get("setup", []), *own.get("setup", [])]),
         ("extra", {**asked.get("extra", {}), **own.get("extra", {})}),

@@ -19,7 +19,7 @@ from experimentstash.adapters.slurm import job as slurm
 from experimentstash.adapters.slurm import job_terms
 from experimentstash.adapters.slurm import query as slurm_query
 from experimentstash.adapters.slurm.job_terms import ClusterTerms
-from experimentstash.base.dataclass_light import dataclass
+from experimentstash.base.dataclass_light import dataclass, replace
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import write_atomically
 from experimentstash.base.output import complain, say
@@ -100,7 +100,7 @@ def launch(
         if arrays:
             _submit_all(arrays, settings.submit_limit)
     if needs_results or settings.wait:
-        awaited = [run for run, _ in prepared if not run.state.is_final]
+        awaited = [run for run, _ in prepared if not run.attempt.state.is_final]
         if (continuation := contexts.here().continuation) is not None:
             awaited += continuation.at_large
         waiting.wait(find_stash(sweep), awaited, must=needs_results)
@@ -112,18 +112,21 @@ def launch(
 
 def _terms(run: Run, secrets: Mapping[str, str], settings: SlurmLauncherConfig) -> Terms:
     """Complete what a run asks for, and return its terms; StashError if it asks for what makes no sense."""
-    grace = run.grace if run.grace is not None else GRACE_IN_JOB
-    run.max_requeues = settings.max_requeues if run.resume is not None else 0
-    run.command.unset = sorted({*run.command.unset, *settings.hidden} - set(run.command.environment))
+    grace = run.attempt.terms.grace if run.attempt.terms.grace is not None else GRACE_IN_JOB
     resources = batch.resources(run, settings.resources, time_factor=settings.time_factor, grace=grace)
     filling = sbatch_variables.fill(os.environ, batch.options_asked(resources))
     found = find_secret(map(str, (*resources.values(), *filling.variables)), os.environ)
     if found is not None:
         raise contains_secret(found, "What SLURM is asked for")
-    run.borrowed = dict(filling.variables)
-    run.resources = batch.completed(resources, filling, grace=grace)
-    warning = batch.warning(run.grace_signal, grace)
-    may_requeue = run.max_requeues > 0
+    run.attempt.terms = replace(
+        run.attempt.terms,
+        resources=batch.completed(resources, filling, grace=grace),
+        borrowed=dict(filling.variables),
+        hidden=list(settings.hidden),
+        max_requeues=settings.max_requeues if run.spec.resume is not None else 0,
+    )
+    warning = batch.warning(run.attempt.terms.grace_signal, grace)
+    may_requeue = run.attempt.terms.max_requeues > 0
     return batch.terms(resources, secrets, warning=warning, may_requeue=may_requeue, grace=grace, filling=filling)
 
 
@@ -324,8 +327,8 @@ def _none_left_behind(prepared: Sequence[tuple[Run, Terms]]) -> Iterator[None]:
         yield
     except BaseException:
         for run, _ in prepared:
-            is_submitted = run.state is State.QUEUED and runs.job_of(run) is not None
-            if not is_submitted and not run.state.is_final:
+            is_submitted = run.attempt.state is State.QUEUED and runs.job_of(run) is not None
+            if not is_submitted and not run.attempt.state.is_final:
                 attempts.mark_cancelled(run)
                 _close(run, State.CANCELLED, "the sweep was interrupted before it was submitted")
         raise

@@ -235,7 +235,7 @@ class _Sweep:
         if returned is not None:
             self.returned[index] = returned
             return
-        run = next((run for run in self._begun() if run.job == self._first_number + index), None)
+        run = next((run for run in self._begun() if run.spec.job == self._first_number + index), None)
         if run is None and self._is_local:
             code = f" with exit code {job._process.returncode}" if job._process is not None else ""
             self._close_unbegun(index, State.FAILED, f"submitit's process for it ended{code}, and the tool never began")
@@ -252,8 +252,8 @@ class _Sweep:
             return
         run = runs.look(self._stash, run.path)  # its supervisor may have left no word
         returned = sweep_jobs.not_begun(self._config, self._batch[index])
-        if run.result is not None:
-            returned.status, returned.return_value = JobStatus.COMPLETED, run.result
+        if run.attempt.result is not None:
+            returned.status, returned.return_value = JobStatus.COMPLETED, run.attempt.result
         elif returned.status is JobStatus.FAILED:
             returned.return_value = sweepers.no_result(run)
         self.returned[index] = returned

@@ -81,7 +81,7 @@ class _Pack:
         for path in self._waiting:
             run = self._read(path)
             if run is not None and self._is_queued_here(run):
-                run.advice = advice
+                run.attempt.advice = advice
                 Execution(run).give_up(State.FAILED, why, code)
         self._count(code)
 
@@ -98,15 +98,15 @@ class _Pack:
         """Open the next attempt of those that were at work when SLURM ended the job, and started it once more."""
         for path in self._waiting:
             run = self._read(path)
-            if run is not None and run.state is not State.QUEUED and self._may_be_brought_back(run):
+            if run is not None and run.attempt.state is not State.QUEUED and self._may_be_brought_back(run):
                 self._say_why_it_went_back(run)
                 transitions.open_next_attempt(run, State.QUEUED)
                 records.write(run)
 
     def _say_why_it_went_back(self, run: Run) -> None:
         """Have a record say how the attempt ended of which that isn't known yet."""
-        is_open = not run.state.is_final  # its supervisor was killed with the node, or by it
-        if not is_open and (run.job_end is None or run.job_end.is_known):
+        is_open = not run.attempt.state.is_final  # its supervisor was killed with the node, or by it
+        if not is_open and (run.attempt.job_end is None or run.attempt.job_end.is_known):
             return
         if self._why is None:
             job = slurm.current_job()
@@ -118,13 +118,18 @@ class _Pack:
             transitions.correct_end(run, self._why.state, self._why.reason)
 
     def _may_be_brought_back(self, run: Run) -> bool:
-        is_ours = run.supervisor is not None and run.supervisor.slurm_job == slurm.current_job()
-        is_supposed = run.job_end is not None and not run.job_end.is_known
-        is_over = run.state is State.COMPLETED or (run.state is State.CANCELLED and not is_supposed)
+        is_ours = run.attempt.supervisor is not None and run.attempt.supervisor.slurm_job == slurm.current_job()
+        is_supposed = run.attempt.job_end is not None and not run.attempt.job_end.is_known
+        is_over = run.attempt.state is State.COMPLETED or (run.attempt.state is State.CANCELLED and not is_supposed)
         is_over = is_over or attempts.is_cancelled(run)
-        if self._size > 1 and run.duration is not None and not attempts.was_cut_short(run):
+        if self._size > 1 and run.attempt.duration is not None and not attempts.was_cut_short(run):
             is_over = True  # it came to its own end, and the job was started again for the sake of the others
-        return is_ours and not is_over and run.resume is not None and slurm.restarts() <= run.max_requeues
+        return (
+            is_ours
+            and not is_over
+            and run.spec.resume is not None
+            and slurm.restarts() <= run.attempt.terms.max_requeues
+        )
 
     @property
     def has_more(self) -> bool:
@@ -138,9 +143,9 @@ class _Pack:
             if run is not None and self._was_given_up(run):
                 self._take_up_again(run)
             if run is not None and not self._is_queued_here(run):
-                why = "submitted once more since" if run.state is State.QUEUED else run.state.value
+                why = "submitted once more since" if run.attempt.state is State.QUEUED else run.attempt.state.value
                 say(f"{run.id} is not to be started ({why})")
-                self._count(run.exit_code)
+                self._count(run.attempt.exit_code)
             elif run is not None and not self._begin(run):
                 return TURN_INTERVAL
             self._waiting.popleft()
@@ -149,16 +154,16 @@ class _Pack:
 
     def _is_queued_here(self, run: Run) -> bool:
         """Tell whether a run waits for this job: it may have been given up since, and submitted once more."""
-        return run.state is State.QUEUED and self._is_given_to_us(run)
+        return run.attempt.state is State.QUEUED and self._is_given_to_us(run)
 
     def _is_given_to_us(self, run: Run) -> bool:
-        queued = run.queued
+        queued = run.attempt.queued
         return queued is not None and (Path(queued.array).name, queued.task) == (self._array.name, self._task)
 
     def _was_given_up(self, run: Run) -> bool:
         """Tell whether somebody has taken our job for lost, wrongly, as is seen now, and nobody wants the run's end."""
-        is_before_us = slurm.restarts() == 0 or run.state is State.LOST  # else it was our job that gave it up
-        is_unbegun = run.state.is_final and run.started is None and self._is_given_to_us(run)
+        is_before_us = slurm.restarts() == 0 or run.attempt.state is State.LOST  # else it was our job that gave it up
+        is_unbegun = run.attempt.state.is_final and run.attempt.started is None and self._is_given_to_us(run)
         return is_unbegun and is_before_us and not attempts.is_cancelled(run)
 
     def _take_up_again(self, run: Run) -> None:
@@ -171,22 +176,23 @@ class _Pack:
         has_begun = self._pool.begin(run, {})
         if not has_begun and self._turned_away != run.path:
             self._turned_away = run.path
-            waiting = f"waiting for another run that writes into {run.collect[0]} …"
+            waiting = f"waiting for another run that writes into {run.spec.collect[0]} …"
             Execution(run).note(waiting)
             say(waiting)
         return has_begun
 
     def has_begun(self, run: Run) -> None:
-        say(f"{run.id}: {run.organizer or run.tool}, attempt {run.attempt}  →  {run.path / run.log}")
+        spec, attempt = run.spec, run.attempt
+        say(f"{run.id}: {spec.organizer or spec.tool}, attempt {attempt.number}  →  {run.path / attempt.log}")
 
     def has_left(self, run: Run) -> None:
-        self._count(run.exit_code)
+        self._count(run.attempt.exit_code)
         if attempts.was_cut_short(run):
             self._cut_short.append(run)
 
     def has_ended(self, run: Run) -> None:
-        remarks = [f"{run.id}: warning: {warning}" for warning in run.warnings]
-        say(f"{run.id}: {run.state.value}{f': {run.reason}' if run.reason else ''}", *remarks)
+        remarks = [f"{run.id}: warning: {warning}" for warning in run.attempt.warnings]
+        say(f"{run.id}: {run.attempt.state.value}{f': {run.attempt.reason}' if run.attempt.reason else ''}", *remarks)
 
     def has_failed(self, run: Run, error: StashError) -> None:
         complain(str(error))
@@ -218,7 +224,7 @@ class _Pack:
             state, reason, code = self._never_began(run, State.CANCELLED if ended is None else ended.state)
             Execution(run).give_up(state, reason, code, None if attempts.is_cancelled(run) else ended)
             self.has_ended(run)
-            self._count(run.exit_code)
+            self._count(run.attempt.exit_code)
 
     def _never_began(self, run: Run, state: State) -> tuple[State, str, int]:
         """Return the final state, reason and exit code of a run whose turn never came."""
@@ -233,8 +239,10 @@ class _Pack:
             State.PREEMPTED: ("SLURM preempted its job", "; submit it again"),
             State.KILLED: ("SLURM ended its job", "; submit it again"),
         }.get(state, ("its SLURM job was cancelled", ""))
-        if run.resume is not None and mend:
-            mend += f"; it may go back into the queue {run.max_requeues} times (hydra.launcher.max_requeues)"
+        if run.spec.resume is not None and mend:
+            mend += (
+                f"; it may go back into the queue {run.attempt.terms.max_requeues} times (hydra.launcher.max_requeues)"
+            )
         others = self._size - 1
         shared = f" (it shared the job with {others} other{'s' if others > 1 else ''})" if others else ""
         return state, f"its turn had not come when {when}{shared}{mend}", code
@@ -253,10 +261,11 @@ class _Pack:
 
 def _may_go_on(run: Run) -> bool:
     """Tell whether a run may be started when SLURM starts its job once more: its tool can resume, not too often yet."""
-    if run.resume is None or attempts.is_cancelled(run):
+    if run.spec.resume is None or attempts.is_cancelled(run):
         return False
-    if slurm.restarts() >= run.max_requeues:
-        say(f"{run.id}: no further attempt: its job has been put back into the queue {run.max_requeues} times")
+    most = run.attempt.terms.max_requeues
+    if slurm.restarts() >= most:
+        say(f"{run.id}: no further attempt: its job has been put back into the queue {most} times")
         return False
     return True
 
@@ -295,14 +304,14 @@ def _goes_back(watch: job_end.Watch, cut_short: Sequence[Run]) -> bool:
     # SLURM ends us now: the next attempt can't begin before we are gone.
     for run in cut_short:
         transitions.open_next_attempt(run, State.QUEUED)
-        run.supervisor = supervisor_here()
+        run.attempt.supervisor = supervisor_here()
         records.write(run)
     return True
 
 
 def _put_right(why: Why, cut_short: Sequence[Run]) -> None:
     for run in cut_short:
-        if run.job_end is not None and not run.job_end.is_known:
+        if run.attempt.job_end is not None and not run.attempt.job_end.is_known:
             transitions.correct_end(run, why.state, why.reason)
             records.write(run)
 
@@ -311,7 +320,7 @@ def _note(cut_short: Sequence[Run], text: str) -> None:
     """Write into records what has kept runs from going on, and how they may; in place of what was noted before."""
     for run in cut_short:
         note = f"{text}; to go on with it: experimentstash resume {run.id}"
-        others = [each for each in run.notes if not each.startswith("it is not back in the queue")]
-        if run.notes != [*others, note]:
-            run.notes = [*others, note]
+        others = [each for each in run.attempt.notes if not each.startswith("it is not back in the queue")]
+        if run.attempt.notes != [*others, note]:
+            run.attempt.notes = [*others, note]
             records.write(run)

@@ -78,17 +78,17 @@ class _Watch:
         except StashError as error:  # whatever has become of its record, the others are waited for
             self._progress.say(error.message)
             return True
-        if run.state.is_final:
+        if run.attempt.state.is_final:
             if runs.may_go_back(run, queries):
                 return False
             self._progress.ended(run)
             return True
-        if run.state is State.QUEUED and (job := runs.job_of(run)) is not None:
+        if run.attempt.state is State.QUEUED and (job := runs.job_of(run)) is not None:
             self._queued[run.id] = job
-        if run.state is State.RUNNING and path not in self._at_work:
+        if run.attempt.state is State.RUNNING and path not in self._at_work:
             self._at_work.add(path)
             self._progress.started(run)
-        elif run.state is State.QUEUED and path in self._at_work:
+        elif run.attempt.state is State.QUEUED and path in self._at_work:
             self._at_work.remove(path)
             self._progress.went_back(run)
         return False
