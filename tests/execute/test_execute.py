@@ -149,6 +149,18 @@ def test_killed_by_others_during_its_grace(here: Stash) -> None:
     assert data["attempt"]["reason"].endswith("the tool ended by SIGKILL")  # and not by us
 
 
+def test_a_grace_is_not_begun_anew_by_each_signal(here: Stash) -> None:
+    def asked_again() -> bool:
+        one.process.send_signal(TERM)
+        return one.process.poll() is not None
+
+    with running(steady(here, "--ignore", grace=1.0)) as one:
+        wait_until(lambda: is_ready(one.run))
+        wait_until(asked_again)
+        data = one.end()
+    assert data["state"] == "cancelled" and "did not end within its grace and was killed" in data["reason"]
+
+
 @pytest.fixture
 def memory_group() -> Iterator[Path]:
     """The file that takes a process into a control group with 200 MB of memory."""
