@@ -135,9 +135,9 @@ def measure(root: Path, given: argparse.Namespace) -> None:
     from omegaconf import OmegaConf
 
     from experimentstash.compose import config_store
+    from experimentstash.compose.config_store import CONFIG_NAME
+    from experimentstash.compose.fast.sweep_loader import SweepLoader
     from experimentstash.compose.hydra_compat import ConfigLoaderImpl, Hydra, behaving, search_path
-    from experimentstash.compose.loader import CONFIG_NAME
-    from experimentstash.compose.variations import SweepLoader
 
     os.environ.update({config_store.ROOT_VARIABLE: str(root), config_store.TOKEN_VARIABLE: "token"})
     config_store.register()

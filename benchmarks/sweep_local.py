@@ -69,7 +69,8 @@ def sweep_by_phases(arguments: list[str]) -> None:
     these settings to the written record and Hydra's three files. Executing: from the record to the final one.
     """
     from experimentstash.cli import main as cli
-    from experimentstash.compose.variations import SharedComposition, SweepLoader
+    from experimentstash.compose.fast.shared_composition import SharedComposition
+    from experimentstash.compose.fast.sweep_loader import SweepLoader
     from experimentstash.launch import local
 
     seconds = {"composing": 0.0, "freezing": 0.0, "executing": 0.0}

@@ -16,6 +16,8 @@ from experimentstash.compose.hydra_compat import application_name, behaving
 from experimentstash.stash.layout import ROOT_VARIABLE, Stash, new_token
 from experimentstash.stash.schema import StashConfig
 
+# The root config.
+CONFIG_NAME = "config"
 # What Hydra is to call the application.
 JOB_NAME = "experimentstash"
 # Both variables reach the jobs of every launcher by inheritance, so that all see the same stash and name a sweep alike.

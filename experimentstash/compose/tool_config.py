@@ -23,8 +23,9 @@ def composed(stash: Stash, name: str) -> ToolConfig:
     from hydra.types import RunMode  # here: most registrations need no Hydra, which is slow
 
     from experimentstash.compose import config_store
-    from experimentstash.compose.job_config import without_hydra
-    from experimentstash.compose.loader import CONFIG_NAME, Loader, loader_for
+    from experimentstash.compose.config_store import CONFIG_NAME
+    from experimentstash.compose.fast.loader import Loader, loader_for
+    from experimentstash.compose.nodes import without_hydra
 
     config_store.set_up()
     with config_store.variables(stash):

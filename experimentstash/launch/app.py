@@ -15,12 +15,12 @@ from hydra.errors import HydraException
 
 from experimentstash.base.errors import StashError, explain_refusal
 from experimentstash.compose import command_line, sweepers
-from experimentstash.compose.config_store import JOB_NAME, register
+from experimentstash.compose.config_store import CONFIG_NAME, JOB_NAME, register
+from experimentstash.compose.fast.loader import Loader
+from experimentstash.compose.fast.sweep_loader import SweepLoader
 from experimentstash.compose.hydra_compat import behaving, hydra_main, is_fast, search_path, trusting
-from experimentstash.compose.loader import CONFIG_NAME, Loader
 from experimentstash.compose.overrides import meant, refuse_secrets
 from experimentstash.compose.stash_loader import StashLoader
-from experimentstash.compose.variations import SweepLoader
 from experimentstash.launch import context as contexts
 from experimentstash.launch import result
 from experimentstash.launch.begin import Application, OtherMode
@@ -87,11 +87,11 @@ def _told(error: Exception, arguments: Sequence[str]) -> Exception:
     """Return what is to be told of an error: itself, if it says all or is a bug."""
     if isinstance(error, StashError):
         return error
-    from experimentstash.compose import mistakes
+    from experimentstash.compose import explain_errors
 
     context = contexts.here()
     sweeper = None if context.begun is None else context.begun.sweeper
-    explained = mistakes.explain(error, context.stash, arguments) or sweepers.gave_up(error, sweeper)
+    explained = explain_errors.explain(error, context.stash, arguments) or sweepers.gave_up(error, sweeper)
     if explained is None and isinstance(error, OSError):
         explained = explain_refusal(error, str(context.stash.root))
     if explained is None:

@@ -19,10 +19,10 @@ from experimentstash.base.files import lock_if_free
 from experimentstash.base.output import say
 from experimentstash.base.redaction import contains_secret, find_secret
 from experimentstash.compose import hydra_files, sweep_size, sweepers
+from experimentstash.compose.fast.sweep_loader import SweepLoader
 from experimentstash.compose.hydra_compat import Hydra
-from experimentstash.compose.job_config import SUBMITIT_SLURM, asked_by_submitit, is_dry
+from experimentstash.compose.job_info import SUBMITIT_SLURM, asked_by_submitit, is_dry
 from experimentstash.compose.stash_loader import StashLoader, launching
-from experimentstash.compose.variations import SweepLoader
 from experimentstash.freeze import freeze
 from experimentstash.launch import context as contexts
 from experimentstash.launch.context import Begun, LauncherTerms

@@ -15,7 +15,8 @@ from experimentstash.base.errors import SecretError, StashError
 from experimentstash.base.output import say
 from experimentstash.base.redaction import find_secret, is_secret_variable, literal_secret
 from experimentstash.compose import sweepers
-from experimentstash.compose.job_config import HydraJobInfo, Job
+from experimentstash.compose.job import Job
+from experimentstash.compose.job_info import HydraJobInfo
 from experimentstash.freeze import calls
 from experimentstash.freeze.freeze import Request, draft, explain, freeze, lack_of_gpus, plan
 from experimentstash.launch import context as contexts

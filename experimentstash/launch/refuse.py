@@ -14,7 +14,7 @@ from experimentstash.base.errors import SecretError, StashError, explain_refusal
 from experimentstash.base.output import complain
 from experimentstash.base.redaction import find_secret
 from experimentstash.compose import hydra_files
-from experimentstash.compose.job_config import HydraJobInfo, refused_name, uncomposed
+from experimentstash.compose.job_info import HydraJobInfo, refused_name, uncomposed
 from experimentstash.launch import context as contexts
 from experimentstash.launch.context import LaunchContext
 from experimentstash.record import records, run_places, transitions
@@ -39,9 +39,9 @@ def explained(error: Exception, overrides: Sequence[str], place: Path) -> StashE
     """Return what there is to be said of an error in preparing a job; None: it is a bug."""
     if isinstance(error, StashError):
         return error
-    from experimentstash.compose import mistakes
+    from experimentstash.compose import explain_errors
 
-    mistake = mistakes.explain(error, contexts.here().stash, overrides)
+    mistake = explain_errors.explain(error, contexts.here().stash, overrides)
     if mistake is None and isinstance(error, OSError):
         return explain_refusal(error, str(place))
     return mistake

@@ -17,7 +17,7 @@ from hydra.plugins.launcher import Launcher
 
 from experimentstash.base.errors import CommandLineError, StashError
 from experimentstash.base.output import Meter, complain, say
-from experimentstash.compose.job_config import is_dry, sweep_directory
+from experimentstash.compose.job_info import is_dry, sweep_directory
 from experimentstash.launch import context as contexts
 from experimentstash.launch import sweep_jobs
 from experimentstash.launch.refuse import explained

@@ -122,7 +122,7 @@ def command_line(sweep: Path, changes: Sequence[str]) -> list[str]:
 
 def _options(asked: Mapping[str, Any]) -> list[str]:
     """Return the options with which a sweep was begun and that aren't overrides."""
-    from experimentstash.compose.loader import CONFIG_NAME
+    from experimentstash.compose.config_store import CONFIG_NAME
 
     name = asked["job"]["config_name"]
     options = [] if name == CONFIG_NAME else ["--config-name", name]

@@ -17,10 +17,13 @@ from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
 from experimentstash.base.output import Meter
 from experimentstash.compose import sweepers
+from experimentstash.compose.fast.shared_composition import SharedComposition
+from experimentstash.compose.fast.sweep_loader import SweepLoader
 from experimentstash.compose.hydra_compat import parsing_once
-from experimentstash.compose.job_config import as_job, put, raw, sweep_directory
+from experimentstash.compose.job import as_job
+from experimentstash.compose.job_info import sweep_directory
+from experimentstash.compose.nodes import put, raw
 from experimentstash.compose.sweepers import NoResultError
-from experimentstash.compose.variations import SharedComposition, SweepLoader
 from experimentstash.launch import context as contexts
 from experimentstash.launch import tasks
 from experimentstash.launch.prepare import Prepared, Rejected, prepare_job

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from experimentstash.base.output import paper_of, say
 from experimentstash.compose import sweepers
-from experimentstash.compose.job_config import HydraJob
+from experimentstash.compose.job import HydraJob
 from experimentstash.execute.execute import execute
 from experimentstash.launch import context as contexts
 from experimentstash.launch.prepare import Prepared, Rejected, prepare_job

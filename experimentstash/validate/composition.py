@@ -9,9 +9,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from experimentstash.base.errors import StashError
-from experimentstash.compose import config_store, mistakes
-from experimentstash.compose.job_config import HydraJob, as_job, own_directory, without_hydra
-from experimentstash.compose.loader import CONFIG_NAME, RememberingLoader, loader_for
+from experimentstash.compose import config_store, explain_errors
+from experimentstash.compose.config_store import CONFIG_NAME
+from experimentstash.compose.fast.loader import RememberingLoader, loader_for
+from experimentstash.compose.job import HydraJob, as_job, own_directory
+from experimentstash.compose.nodes import without_hydra
 from experimentstash.freeze.freeze import Request
 from experimentstash.launch.prepare import as_request
 from experimentstash.stash.layout import Stash
@@ -44,7 +46,7 @@ class Composer:
 
     def explain(self, error: Exception, overrides: Sequence[str]) -> Exception:
         """Return an error as a user is told of it, or the error itself if it is no mistake in the configuration."""
-        return error if isinstance(error, StashError) else mistakes.explain(error, self.stash, overrides) or error
+        return error if isinstance(error, StashError) else explain_errors.explain(error, self.stash, overrides) or error
 
     def load(self, overrides: Sequence[str]) -> DictConfig:
         """Return the complete configuration, the node `hydra` included, as `hydra.compose` would. Raises its errors."""

@@ -22,8 +22,8 @@ from experimentstash.compose.foreseen import Foreseen, place_of
 from experimentstash.compose.hydra_compat import IS_1_3
 from experimentstash.compose.overrides import meant
 from experimentstash.stash.layout import Stash, find_stash
-from tests.compose.test_mistakes import OVERRIDE as HEAD
-from tests.compose.test_mistakes import plain
+from tests.compose.test_explain_errors import OVERRIDE as HEAD
+from tests.compose.test_explain_errors import plain
 from tests.testing.stash import PATIENCE, InProcess, StashUnderTest
 
 __all__ = ["plain"]

@@ -17,8 +17,9 @@ from hydra._internal import config_loader_impl
 from hydra.types import RunMode
 
 from experimentstash.compose import config_store
+from experimentstash.compose.config_store import CONFIG_NAME
+from experimentstash.compose.fast.loader import RememberingLoader, loader_for
 from experimentstash.compose.hydra_compat import PLAIN_VARIABLE
-from experimentstash.compose.loader import CONFIG_NAME, RememberingLoader, loader_for
 from experimentstash.stash.layout import Stash
 from tests.testing.stash import InProcess, StashUnderTest
 

@@ -15,13 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as some
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from experimentstash.compose import variations
-from experimentstash.compose.config_store import set_up
+from experimentstash.compose.config_store import CONFIG_NAME, set_up
+from experimentstash.compose.fast import sweep_loader
+from experimentstash.compose.fast.shared_composition import SharedComposition
+from experimentstash.compose.fast.sweep_loader import SweepLoader, _Parser
+from experimentstash.compose.fast.yaml_text import as_entry, as_list, as_yaml
 from experimentstash.compose.hydra_compat import search_path
-from experimentstash.compose.job_config import HydraJob, as_job, own_directory, without_hydra
-from experimentstash.compose.loader import CONFIG_NAME
+from experimentstash.compose.job import HydraJob, as_job, own_directory
+from experimentstash.compose.nodes import without_hydra
 from experimentstash.compose.stash_loader import StashLoader
-from experimentstash.compose.variations import SharedComposition, SweepLoader, _entry, _list, _Parser, _yaml
 from tests.compose.test_composition import described, varied
 from tests.testing.stash import StashUnderTest
 
@@ -187,7 +189,7 @@ def test_each_job_is_what_hydra_composes(
     master: tuple[StashUnderTest, DictConfig], monkeypatch: pytest.MonkeyPatch, kept: int, drawn: int
 ) -> None:
     stash, config = master
-    monkeypatch.setattr(variations, "_KEPT", kept)
+    monkeypatch.setattr(sweep_loader, "_KEPT", kept)
     loader = Watched(search_path(stash.root / "conf"))
     loader.is_shared = True
     shared = failed = 0
@@ -277,8 +279,8 @@ def test_plain_overrides_are_parsed_as_hydra_parses_them(key: str, value: str) -
     )
 )
 def test_plain_entries_are_written_as_yaml_writes_them(value: Any) -> None:
-    assert _entry("key", value) == _yaml({"key": value})
-    assert _list([value]) == _yaml([value])
+    assert as_entry("key", value) == as_yaml({"key": value})
+    assert as_list([value]) == as_yaml([value])
 
 
 def parse(parser: Any, line: str) -> Any:

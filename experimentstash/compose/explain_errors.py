@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
-import os
 import re
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
-from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from experimentstash.base import yaml_files
 from experimentstash.base.errors import CommandLineError, StashError, did_you_mean
 from experimentstash.base.patterns import regex
-from experimentstash.base.quoting import quoted
-from experimentstash.base.yaml_files import YamlError
-from experimentstash.compose.loader import CONFIG_NAME, RememberingLoader, loader_for
-from experimentstash.compose.stash_loader import StashLoader
-from experimentstash.stash import schema
+from experimentstash.compose.known_keys import composed_keys, key_of_type, keys_of_type, lacking_key, list_or_mapping
+from experimentstash.compose.likely_places import likely_file, shown_in, who_says
 from experimentstash.stash.layout import Stash
-from experimentstash.stash.parameters import name_of, read
 
 _NOT_FOUND = regex(r"Could not find '(?P<group>.+)/(?P<name>[^']*)'")
 _WHILE_COMPOSING = regex(r"In '(?P<config>[^']+)': \w+ raised while composing config:")
 _UNKNOWN_KEY = regex(r"Key '(?P<key>[^']*)' (?:not in '(?P<type>\w+)'|is not in struct)")
-# So many experiments are looked through for a parameter that some of them lack, and so many are named.
-_MOST_COMPOSED, _MOST_NAMED = 200, 10
 # The libraries that compose a configuration.
 _COMPOSE = ("hydra", "omegaconf", "antlr4", "yaml")
 _FULL_KEY = regex(r"full_key: (?P<key>\S+)")
@@ -52,10 +39,10 @@ def explain(error: BaseException, stash: Stash, overrides: Sequence[str]) -> Sta
         )
     if isinstance(error, MissingMandatoryValue):
         key = _full_key(str(error))
-        return StashError(f"{_likely_file(stash, overrides, key)}: {key} must be given.")
+        return StashError(f"{likely_file(stash, overrides, key)}: {key} must be given.")
     if isinstance(error, OmegaConfBaseException):
         key = _full_key(str(error))
-        return StashError(f"{_likely_file(stash, overrides, key)}: {key}: {_first_line(error)}.")
+        return StashError(f"{likely_file(stash, overrides, key)}: {key}: {_first_line(error)}.")
     if isinstance(error, KeyError) and _is_of_environment(error):
         return StashError(f"hydra.job.env_copy names {error.args[0]}, which isn't set.", f"export {error.args[0]}=…")
     if isinstance(error, HydraException):
@@ -77,7 +64,7 @@ def _stumbled(error: BaseException, stash: Stash, overrides: Sequence[str]) -> S
         return None
     if any(name.startswith("hydra_plugins.") for name in beyond):  # a sweeper's or launcher's own
         return None
-    place = _likely_file(stash, overrides, "")
+    place = likely_file(stash, overrides, "")
     if isinstance(error, RecursionError):
         return StashError(
             f"Something refers to itself, or is nested too deep, in {place}, what that builds on, or the command line.",
@@ -112,7 +99,7 @@ def _missing_config(error: MissingConfigException, stash: Stash, overrides: Sequ
         name = f"{group}/{name}".removeprefix("tool/")
         valid = stash.tools()
         return StashError(
-            f"{_who_says(name, stash, overrides)} chooses the tool {name!r}, but there is no conf/tool/{name}.yaml."
+            f"{who_says(name, stash, overrides)} chooses the tool {name!r}, but there is no conf/tool/{name}.yaml."
             f"{did_you_mean(name, valid)}\nTools: {', '.join(valid) or 'none yet'}"
         )
     valid = [line.strip() for line in str(error).split("\nConfig search path")[0].splitlines() if line.startswith("\t")]
@@ -129,10 +116,10 @@ def _composition(error: ConfigCompositionException, stash: Stash, overrides: Seq
     cause = str(error.__cause__ or "")
     composing = _WHILE_COMPOSING.search(text)
     if composing:
-        path = _shown(stash, stash.conf / f"{composing['config']}.yaml")
+        path = shown_in(stash, stash.conf / f"{composing['config']}.yaml")
         unknown = _UNKNOWN_KEY.search(text)
         if unknown:
-            valid = _keys_of_type(unknown["type"])
+            valid = keys_of_type(unknown["type"])
             key = _full_key(text) or unknown["key"]
             if key == "exp":  # below this Hydra puts what is in conf/exp, unless the file says otherwise
                 return _not_global(path)
@@ -141,28 +128,28 @@ def _composition(error: ConfigCompositionException, stash: Stash, overrides: Seq
         key = _full_key(text)
         no_mapping = re.search(r"is not a subclass of (?P<type>\w+)\. value: (?P<value>.*)", detail)
         if not key and no_mapping:
-            key, detail = _key_of_type(no_mapping["type"]), f"{no_mapping['value'].strip()[:100]} is not a mapping"
+            key, detail = key_of_type(no_mapping["type"]), f"{no_mapping['value'].strip()[:100]} is not a mapping"
         elif not key:  # which one it is, neither Hydra nor OmegaConf says
-            key, detail = _list_or_mapping(stash.conf / f"{composing['config']}.yaml", detail)
+            key, detail = list_or_mapping(stash.conf / f"{composing['config']}.yaml", detail)
         return StashError(f"{path}: {key}: {detail}.")
     unpackaged = re.search(r"In '(?P<config>exp/[^']+)': .*'\S+@exp\b", text, re.DOTALL)
     if unpackaged:
-        path = _shown(stash, stash.conf / f"{unpackaged['config']}.yaml")
+        path = shown_in(stash, stash.conf / f"{unpackaged['config']}.yaml")
         return _not_global(path)
     if text.startswith("Multiple values for tool"):
         chosen = text.rpartition("override tool: ")[2].strip("'. ")
         return StashError(
-            f"{_likely_file(stash, overrides, '')} adds a second tool to the one (null) of conf/config.yaml.",
+            f"{likely_file(stash, overrides, '')} adds a second tool to the one (null) of conf/config.yaml.",
             f"write `- override /tool: {chosen}` in its defaults",
         )
     unknown = _UNKNOWN_KEY.search(cause)
     if unknown:
         parent = _full_key(cause).rpartition(".")[0]
-        valid = _keys_of_type(unknown["type"]) or _composed_keys(parent, stash, overrides)
+        valid = keys_of_type(unknown["type"]) or composed_keys(parent, stash, overrides)
         hint = re.search(r"use (\+\S.*)", text)
         if _full_key(cause).startswith("params."):
             other = f"+{hint[1]}" if hint else "++params.KEY=VALUE"
-            lacked = _lacked(_full_key(cause), stash, overrides, f"sweep them apart, or give it to all: {other}")
+            lacked = lacking_key(_full_key(cause), stash, overrides, f"sweep them apart, or give it to all: {other}")
             if lacked is not None:
                 return lacked
         return CommandLineError(
@@ -172,8 +159,8 @@ def _composition(error: ConfigCompositionException, stash: Stash, overrides: Seq
     deleted = re.match(r"Could not delete from config. '(params\.[^']*)' does not exist", text)
     if deleted:
         parent = deleted[1].rpartition(".")[0]
-        valid = _composed_keys(parent, stash, overrides)
-        lacked = _lacked(deleted[1], stash, overrides, "sweep them apart")
+        valid = composed_keys(parent, stash, overrides)
+        lacked = lacking_key(deleted[1], stash, overrides, "sweep them apart")
         told = f"command line: there is no {deleted[1]} to remove."
         return lacked or CommandLineError(f"{told}{did_you_mean(deleted[1].rpartition('.')[2], valid)}{_listed(valid)}")
     if text.startswith("Error merging override"):
@@ -189,134 +176,7 @@ def _composition(error: ConfigCompositionException, stash: Stash, overrides: Seq
             "to run all of them add -m; to give a list write key=[a,b]; for a text with commas write 'key=\"a,b\"'",
         )
     key = _full_key(cause)
-    return StashError(text or f"{_likely_file(stash, overrides, key)}: {key}: {_first_line(error.__cause__)}.")
-
-
-def _list_or_mapping(path: Path, detail: str) -> tuple[str, str]:
-    """Return which key of a file is a list where there must be a mapping, or the other way round, and what it is.
-
-    If none is, the ``detail`` that is known already.
-    """
-    try:
-        content = yaml_files.mapping(path)
-    except YamlError:
-        content = {}
-    kinds = {item.name: str(item.type) for item in dataclasses.fields(schema.StashConfig)}
-    for key, value in content.items():
-        if isinstance(value, dict) and kinds.get(str(key), "").startswith("List"):
-            return str(key), "is a mapping, not a list"
-        if isinstance(value, list) and not kinds.get(str(key), "List").startswith("List"):
-            return str(key), "is a list, not a mapping"
-    is_known = "ListConfig" not in detail
-    return "a key", detail if is_known else "is a list where a mapping must be, or the other way round"
-
-
-def _key_of_type(name: str) -> str:
-    kinds = {str(item.type): item.name for item in dataclasses.fields(schema.StashConfig)}
-    return kinds.get(name, "hydra" if name == "HydraConf" else f"the key of the type {name}")
-
-
-def _keys_of_type(name: str | None) -> list[str]:
-    kind = getattr(schema, name or "", None)
-    return [item.name for item in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else []
-
-
-def _composed_keys(parent: str, stash: Stash, overrides: Sequence[str]) -> list[str]:
-    """Return the keys below ``parent`` in what the command line's group choices alone compose to."""
-    chosen = [word.split(",")[0] for word in overrides if re.match(r"(\+exp|tool)=[\w/.,-]+$", word)]
-    try:
-        found = OmegaConf.select(_loader(stash).load_configuration(CONFIG_NAME, chosen, RunMode.RUN), parent)
-    except Exception:  # it only helps to word a message
-        return []
-    return [str(key) for key in found] if isinstance(found, DictConfig) else []
-
-
-def _lacked(key: str, stash: Stash, overrides: Sequence[str], mend: str) -> StashError | None:
-    """Return the error for a parameter that only some experiments of a sweep have; None if that isn't so."""
-    having, lacking = _lacking(key, stash, overrides)
-    if not having or not lacking:
-        return None
-    return CommandLineError(
-        f"command line: {key} is no parameter of the experiment{'' if len(lacking) == 1 else 's'} {_some(lacking)};"
-        f" {_some(having)} {'has' if len(having) == 1 else 'have'} it.",
-        mend,
-    )
-
-
-def _lacking(key: str, stash: Stash, overrides: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return the experiments of a sweep that have a parameter, and those that lack it."""
-    experiments = _swept_experiments(overrides)
-    name = name_of(key.split(".")[1:])
-    tools = [word for word in overrides if re.match(r"tool=[\w/.-]+$", word)]
-    having: list[str] = []
-    lacking: list[str] = []
-    loader = _loader(stash)
-    for experiment in experiments[:_MOST_COMPOSED]:
-        try:
-            config = loader.load_configuration(CONFIG_NAME, [f"+exp={quoted(experiment)}", *tools], RunMode.RUN)
-            content = OmegaConf.to_container(config.params, resolve=False)
-            found = any(each[: len(name)] == name for each in read(content)) if isinstance(content, dict) else False
-        except Exception:  # it only helps to word a message
-            continue
-        (having if found else lacking).append(experiment)
-    return having, lacking
-
-
-def _swept_experiments(overrides: Sequence[str]) -> list[str]:
-    for word in overrides:
-        if re.match(r"\+{0,2}exp=", word):
-            override = OverridesParser.create().parse_override(word)
-            if override.is_discrete_sweep() and "glob(" not in word:
-                return list(dict.fromkeys(override.sweep_string_iterator()))
-    return []
-
-
-def _loader(stash: Stash) -> StashLoader:
-    return loader_for(stash.conf, RememberingLoader)
-
-
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_MOST_NAMED])
-    return f"{shown} and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else shown
-
-
-def _listed(valid: Iterable[str]) -> str:
-    names = ", ".join(valid)
-    return f"\nValid: {names}" if names else ""
-
-
-def _who_says(word: str, stash: Stash, overrides: Sequence[str]) -> str:
-    for path in _organizer_files(stash, overrides):
-        if re.search(rf"\btool\s*:\s*['\"]?{re.escape(word)}\b", _text(path)):
-            return _shown(stash, path)
-    return "the command line"
-
-
-def _likely_file(stash: Stash, overrides: Sequence[str], key: str) -> str:
-    organizers = [_shown(stash, path) for path in _organizer_files(stash, overrides)]
-    if key.startswith("tool."):
-        chosen = {match[1] for path in _organizer_files(stash, overrides) for match in _tool_choices(path)}
-        chosen |= {word.partition("=")[2] for word in overrides if word.startswith("tool=")}
-        files = [_shown(stash, stash.registration(tool)) for tool in sorted(chosen)]
-        return " or ".join(files) or "conf/tool"
-    return " or ".join(organizers) or "conf"
-
-
-def _tool_choices(path: Path) -> Iterator[re.Match[str]]:
-    return re.finditer(r"\btool\s*:\s*['\"]?([\w./-]+)", _text(path))
-
-
-def _text(path: Path) -> str:
-    try:
-        return yaml_files.text_of(path)
-    except YamlError:
-        return ""
-
-
-def _organizer_files(stash: Stash, overrides: Sequence[str]) -> list[Path]:
-    chosen = [word.partition("=")[2] for word in overrides if word.partition("=")[0].lstrip("+") == "exp"]
-    paths = [stash.organizer(name.strip("'\" ")) for names in chosen for name in names.strip("[]").split(",")]
-    return [path for path in paths if os.path.isfile(path)]
+    return StashError(text or f"{likely_file(stash, overrides, key)}: {key}: {_first_line(error.__cause__)}.")
 
 
 def _full_key(text: str) -> str:
@@ -328,5 +188,6 @@ def _first_line(error: BaseException | None) -> str:
     return str(error).strip().splitlines()[0].rstrip(".") if error is not None and str(error).strip() else ""
 
 
-def _shown(stash: Stash, path: Path | str) -> str:
-    return os.path.relpath(path, stash.root)
+def _listed(valid: Iterable[str]) -> str:
+    names = ", ".join(valid)
+    return f"\nValid: {names}" if names else ""

@@ -17,9 +17,11 @@ from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from omegaconf import Container, DictConfig, OmegaConf, flag_override
+from omegaconf import DictConfig, OmegaConf, flag_override
 
 from experimentstash.base.errors import StashError
+from experimentstash.compose.config_files import read_ourselves
+from experimentstash.compose.config_store import CONFIG_NAME
 from experimentstash.compose.hydra_compat import (
     CachingConfigRepository,
     ConfigLoaderImpl,
@@ -31,10 +33,8 @@ from experimentstash.compose.hydra_compat import (
     no_idle_maps,
     search_path,
 )
-from experimentstash.compose.stash_loader import StashLoader, read_ourselves, strip_defaults
-
-# The root config.
-CONFIG_NAME = "config"
+from experimentstash.compose.nodes import pickled
+from experimentstash.compose.stash_loader import StashLoader, strip_defaults
 
 
 class Loader(StashLoader):
@@ -175,14 +175,3 @@ class _Memory(CachingConfigRepository):
             ask = self.delegate.group_exists if kind == "group" else self.delegate.config_exists
             self._existing[key] = ask(config_path=path)
         return self._existing[key]
-
-
-def pickled(config: Container) -> bytes | None:
-    """Return a config as bytes, from which a copy is made several times faster than by copying; None if it can't be.
-
-    (A launcher's types can't: Hydra executes plugin modules twice, so that pickle doesn't recognise their classes.)
-    """
-    try:
-        return pickle.dumps(config)
-    except pickle.PicklingError:
-        return None
