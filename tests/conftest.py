@@ -222,9 +222,14 @@ def composing_from_prepared(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def other_application() -> Iterator[None]:
-    """Have Hydra forget the version base that our application chose, as in another application's process."""
-    from hydra import version
+    """Have Hydra forget the version base that our application chose, as in another application's process.
 
+    Its suites put back what Hydra knew before each test: plugins that are found within one are known to it alone.
+    """
+    from hydra import version
+    from hydra.core.plugins import Plugins
+
+    Plugins.instance()
     base = version.VersionBase.instance()
     ours = base.version_base
     base.version_base = version._UNSPECIFIED_

@@ -84,7 +84,7 @@ class Aside(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        if self._take is None:
+        if self._take is None and not self._stream.closed:  # Python flushes what it throws away, at its very end, too
             self._stream.flush()
 
     def fileno(self) -> int:
