@@ -28,6 +28,7 @@ from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path, get_args_parser
 from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.config_store import ConfigStore
 from hydra.core.default_element import InputDefault, ResultDefault
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -71,6 +72,7 @@ __all__ = [
     "no_idle_maps",
     "overriding_with",
     "parsing_once",
+    "register_plugin",
     "represent_text",
     "resolve_plainly",
     "search_path",
@@ -130,6 +132,12 @@ def application_name(name: str) -> None:
 def search_path(conf: Path) -> ConfigSearchPath:
     """Return where Hydra looks for the configs of a directory."""
     return create_config_search_path(str(conf))
+
+
+def register_plugin(group: str, name: str, node: type[Any]) -> None:
+    """Tell Hydra how one of our plugins is configured: also again, where its module is executed a second time."""
+    again: dict[str, Any] = {} if IS_1_3 else {"replace": True}
+    ConfigStore.instance().store(group=group, name=name, node=node, provider="experimentstash", **again)
 
 
 def singletons() -> Any:

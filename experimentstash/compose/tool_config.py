@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import omegaconf
 from omegaconf import Container, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
@@ -16,6 +17,11 @@ from experimentstash.base.quoting import quoted
 from experimentstash.compose.mistyped import refuse_mistyped
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.schema import MISSING, CallConfig, EnvironmentConfig, ToolConfig, Unresolved
+
+# OmegaConf 2.4 warns of the name that 2.3 has for it; what 2.3 knew by the other one is something older.
+_register: Any = getattr(
+    OmegaConf, "register_new_resolver" if omegaconf.__version__.startswith("2.3.") else "register_resolver"
+)
 
 
 def composed(stash: Stash, name: str) -> ToolConfig:
@@ -54,7 +60,7 @@ def _outside_a_run(choices: Mapping[str, Any]) -> Iterator[None]:
         return choices[path.removeprefix("runtime.choices.")]
 
     was_known = OmegaConf.has_resolver("hydra")
-    OmegaConf.register_new_resolver("hydra", resolve, replace=True)
+    _register("hydra", resolve, replace=True)
     try:
         yield
     finally:

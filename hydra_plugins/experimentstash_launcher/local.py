@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.config_store import ConfigStore
 from hydra.plugins.launcher import Launcher
 
+from experimentstash.compose.hydra_compat import register_plugin
 from experimentstash.stash.schema import LocalLauncherConfig
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hydra.types import HydraContext, TaskFunction
     from omegaconf import DictConfig
 
-ConfigStore.instance().store(group="hydra/launcher", name="local", node=LocalLauncherConfig, provider="experimentstash")
+register_plugin("hydra/launcher", "local", LocalLauncherConfig)
 
 
 class LocalLauncher(Launcher):

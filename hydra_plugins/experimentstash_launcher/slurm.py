@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.config_store import ConfigStore
 from hydra.plugins.launcher import Launcher
 
 # From the package, not defined here: Hydra executes this module twice, and a preset must build on the one type.
+from experimentstash.compose.hydra_compat import register_plugin
 from experimentstash.stash.schema import SlurmLauncherConfig
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 
-ConfigStore.instance().store(group="hydra/launcher", name="slurm", node=SlurmLauncherConfig, provider="experimentstash")
+register_plugin("hydra/launcher", "slurm", SlurmLauncherConfig)
 
 
 class SlurmLauncher(Launcher):

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.config_store import ConfigStore
-
+from experimentstash.compose.hydra_compat import register_plugin
 from experimentstash.stash.schema import ZipSweeperConfig
 from hydra_plugins.experimentstash_sweeper.basic import BasicSweeper
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
-ConfigStore.instance().store(group="hydra/sweeper", name="zip", node=ZipSweeperConfig, provider="experimentstash")
+register_plugin("hydra/sweeper", "zip", ZipSweeperConfig)
 
 
 class ZipSweeper(BasicSweeper):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
+import runpy
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +16,10 @@ from typing import Any
 import pytest
 import yaml
 from hydra._internal import config_loader_impl
+from hydra.core.plugins import Plugins
 from hydra.types import RunMode
 
-from experimentstash.compose import config_store
+from experimentstash.compose import config_store, tool_config
 from experimentstash.compose.config_store import CONFIG_NAME
 from experimentstash.compose.fast.loader import RememberingLoader, loader_for
 from experimentstash.compose.hydra_compat import PLAIN_VARIABLE
@@ -163,6 +166,22 @@ def test_what_many_compositions_share_is_kept(varied: Doing, stash: StashUnderTe
         for name in ("a", "b", "a", "b"):
             loader.load_configuration(CONFIG_NAME, [f"+exp={name}"], RunMode.RUN)
     assert loader.left_to_hydra == 0 and loader._merged
+
+
+@pytest.mark.parametrize("path", (ROOT / "hydra_plugins").rglob("[a-z]*.py"), ids=lambda path: path.stem)
+def test_a_plugin_that_is_executed_again_says_nothing(path: Path) -> None:
+    """Hydra's scan does so, and whoever starts processes that know already what was registered."""
+    Plugins.instance()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        runpy.run_path(str(path))
+
+
+def test_a_registration_is_read_without_warnings(tmp_path: Path) -> None:
+    (tmp_path / "tool.yaml").write_text("entrypoint: main.py\npath: ${hydra:runtime.choices.tool}\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert tool_config.alone(tmp_path / "tool.yaml").entrypoint == "main.py"
 
 
 # --- versions --------------------------------------------------------------------------------------------------------
