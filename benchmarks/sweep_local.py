@@ -114,7 +114,7 @@ def at_work(total: int) -> None:
     """Execute so many runs at the same time; print our memory in MB before, and when all are at work."""
     from hydra.core.utils import JobReturn
 
-    from experimentstash.launch import local, preparing, session
+    from experimentstash.launch import local, prepare, session
     from experimentstash.launch.sweep_jobs import Job
     from experimentstash.record import records
 
@@ -131,7 +131,7 @@ def at_work(total: int) -> None:
         attempt = records.Attempt(1, records.State.FROZEN)
         run = records.Run(f"at-work-{number}", str(directory), spec, attempt)
         records.claim(run)
-        return Job(number, [], preparing.Prepared(run, {}), JobReturn())
+        return Job(number, [], prepare.Prepared(run, {}), JobReturn())
 
     found: dict[str, float] = {"before": memory()}
 

@@ -65,7 +65,7 @@ def look_through(
             continue
         left += 1
         try:
-            context.config_loader.load_sweep_config(config, list(overrides))
+            sweep_jobs.briefly(context, config, overrides)
         except Exception as error:
             mistake = explained(error, overrides, Path(str(number)))
             if mistake is None or isinstance(mistake, CommandLineError):

@@ -98,6 +98,14 @@ def counted(prepared: Iterator[Job], total: int, what: str) -> Iterator[Job]:
         meter.step()
 
 
+def briefly(context: HydraContext, config: DictConfig, overrides: Sequence[str]) -> DictConfig:
+    """Return a job's configuration, valid until the next one is asked for. Raises what Hydra raises."""
+    loader = context.config_loader
+    with loader.one_by_one() if isinstance(loader, SweepLoader) else contextlib.nullcontext():
+        composed: DictConfig = loader.load_sweep_config(config, list(overrides))
+        return composed
+
+
 def can_begin(
     context: HydraContext, config: DictConfig, number: int, overrides: Sequence[str], taken: set[Path]
 ) -> bool:
@@ -107,7 +115,7 @@ def can_begin(
     that were asked about before. Nothing else is left behind.
     """
     try:
-        composed = context.config_loader.load_sweep_config(config, list(overrides))
+        composed = briefly(context, config, overrides)
         put(composed, "job.id", str(number))
         put(composed, "job.num", number)
         with as_job(composed) as directory:

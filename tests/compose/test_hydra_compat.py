@@ -135,18 +135,24 @@ def test_plain_hydra_comes_to_the_same(varied: Doing, line: list[str], monkeypat
         assert kept == fast[2][name], name
 
 
-@pytest.mark.slow
-def test_the_fast_way_is_taken_and_the_plain_one_where_it_is_asked_for(
-    varied: Doing, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    composed: list[None] = []
+@pytest.fixture
+def composed(monkeypatch: pytest.MonkeyPatch) -> list[None]:
+    """Has one more for each time that Hydra composes in this process."""
+    found: list[None] = []
     original = config_loader_impl.create_defaults_list
 
     def counted(*arguments: Any, **options: Any) -> Any:
-        composed.append(None)
+        found.append(None)
         return original(*arguments, **options)
 
     monkeypatch.setattr(config_loader_impl, "create_defaults_list", counted)
+    return found
+
+
+@pytest.mark.slow
+def test_the_fast_way_is_taken_and_the_plain_one_where_it_is_asked_for(
+    varied: Doing, composed: list[None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     numbers = []
     for plain in ("", "1"):
         monkeypatch.setenv(PLAIN_VARIABLE, plain)
@@ -156,6 +162,12 @@ def test_the_fast_way_is_taken_and_the_plain_one_where_it_is_asked_for(
             numbers.append(len(composed))
     assert numbers[:2] == [1, 2]  # the sweep as a whole, and one job for all
     assert numbers[2] >= 1 and numbers[3] >= 9
+
+
+@pytest.mark.slow
+def test_what_another_launcher_composes_itself_was_composed_once_before(varied: Doing, composed: list[None]) -> None:
+    varied("-m", "+exp=a", "params.seed=1,2,3", "hydra/launcher=joblib", "hydra.launcher.n_jobs=1", _SWEPT)
+    assert len(composed) == 2 + 3  # the sweep as a whole, and one job for all; and in this process, what joblib does
 
 
 def test_what_many_compositions_share_is_kept(varied: Doing, stash: StashUnderTest) -> None:

@@ -9,11 +9,12 @@ is composed anew.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import pickle
 import re
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, ValueType
@@ -48,6 +49,15 @@ class SweepLoader(RememberingLoader):
         self._packed: OrderedDict[tuple[str | None, ...], tuple[bytes, dict[str, NodePath]]] = OrderedDict()
         self._master: DictConfig | None = None
         self._parse = functools.lru_cache(maxsize=1000)(_Parser())
+
+    @contextlib.contextmanager
+    def one_by_one(self) -> Iterator[None]:
+        """Be shared meanwhile: whoever asks for a job's configuration is done with it before the next one."""
+        was_shared, self.is_shared = self.is_shared, True
+        try:
+            yield
+        finally:
+            self.is_shared = was_shared
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: Sequence[str]) -> DictConfig:
         if not self.is_shared:
