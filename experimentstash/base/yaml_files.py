@@ -10,6 +10,7 @@ import math
 import os
 import pathlib
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +82,19 @@ def parse(text: str, path: Path | str, for_omegaconf: bool = False) -> Any:
 
     Raises YamlError for whatever is wrong.
     """
+    return _read(text, path, for_omegaconf, lambda loader, node: loader.construct_document(node))
+
+
+def nodes(path: Path | str) -> Any:
+    """Return the nodes of a YAML file, which know how and where they are written; None if it is empty.
+
+    YamlError if it isn't one.
+    """
+    return _read(text_of(path), path, False, lambda loader, node: node)
+
+
+def _read(text: str, path: Path | str, for_omegaconf: bool, take: Callable[[Any, Any], Any]) -> Any:
+    """Return what is taken of a YAML text, which is read by a loader and has a node at its top; None without one."""
     import yaml
 
     with_libyaml = _PARSED_OTHERWISE.search(text) is None
@@ -92,7 +106,7 @@ def parse(text: str, path: Path | str, for_omegaconf: bool = False) -> Any:
         if node is None:
             return None
         _measure(node, path, 1, {})
-        return loader.construct_document(node)
+        return take(loader, node)
     except YamlError:
         raise
     except yaml.MarkedYAMLError as error:

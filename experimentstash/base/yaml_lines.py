@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from experimentstash.base.files import read_regular
+from experimentstash.base import yaml_files
 from experimentstash.base.patterns import regex
+from experimentstash.base.yaml_files import YamlError
 
 _INDEX = regex(r"\[(\d+)\]")
 # A problem that begins with the key that it is about, or names it.
 _KEY = regex(r"unknown key '(?P<unknown>[^'\n]+)'|(?P<key>[A-Za-z_][\w.\[\]-]*)(?:, [\w.]+)*: ")
 _TOOL = regex(r"(?:there is no|chooses the) tool '(?P<name>[^'\n]+)'")
-_LONGEST = 1 << 20
 _DEEPEST = 50
 
 
@@ -21,13 +22,7 @@ def line_of(path: Path, what: str) -> int | None:
     key, tool = _KEY.match(what), _TOOL.match(what)
     if key is None and tool is None:
         return None
-    import yaml
-
-    try:
-        text = read_regular(path, _LONGEST).decode("utf-8")
-        root = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (OSError, ValueError, yaml.YAMLError, RecursionError):
-        return None
+    root = _root(path)
     if root is None:
         return None
     if key is None:
@@ -36,6 +31,19 @@ def line_of(path: Path, what: str) -> int | None:
     parts = _INDEX.sub(r".\1", key["unknown"] or key["key"]).split(".")
     # A registration's keys are those of `tool` in the whole configuration.
     return _line(root, parts) or (_line(root, parts[1:]) if parts[0] == "tool" else None)
+
+
+def line_at(path: Path | str, keys: Sequence[Any]) -> int | None:
+    """Return the line of a file in which a key stands, below others; None if it isn't there."""
+    root = _root(path)
+    return None if root is None else _line(root, list(map(str, keys)))
+
+
+def _root(path: Path | str) -> Any:
+    try:
+        return yaml_files.nodes(path)
+    except YamlError:
+        return None
 
 
 def _line(node: Any, parts: list[str]) -> int | None:

@@ -7,11 +7,11 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import yaml
 from omegaconf import DictConfig, ListConfig
 
 from experimentstash.base import yaml_files
 from experimentstash.base.errors import StashError
+from experimentstash.base.yaml_lines import line_at
 from experimentstash.compose.hydra_compat import (
     ConfigResult,
     ResultDefault,
@@ -57,18 +57,8 @@ def clash_error(where: str, clash: ClashError, told: Sequence[str]) -> StashErro
 
 def _place(path: str, keys: Sequence[Any]) -> str:
     """Return the line in a file where a parameter is given."""
-    top: Any = yaml.compose(yaml_files.text_of(path))
-    for chain in ((PARAMS, *keys), keys):
-        node, line = top, None
-        for key in chain:
-            entries = node.value if isinstance(node, yaml.MappingNode) else []
-            found = next((pair for pair in entries if pair[0].value == str(key)), None)
-            if found is None:
-                break
-            line, node = found[0].start_mark.line + 1, found[1]
-        else:
-            return f"line {line}"
-    return "in this file"
+    line = line_at(path, (PARAMS, *keys)) or line_at(path, keys)  # a whole configuration, or one in a group of `params`
+    return "in this file" if line is None else f"line {line}"
 
 
 def point_at_choices(config: DictConfig) -> None:

@@ -180,7 +180,7 @@ def test_what_many_compositions_share_is_kept(varied: Doing, stash: StashUnderTe
     assert loader.left_to_hydra == 0 and loader._merged
 
 
-@pytest.mark.parametrize("path", (ROOT / "hydra_plugins").rglob("[a-z]*.py"), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted((ROOT / "hydra_plugins").rglob("[a-z]*.py")), ids=lambda path: path.stem)
 def test_a_plugin_that_is_executed_again_says_nothing(path: Path) -> None:
     """Hydra's scan does so, and whoever starts processes that know already what was registered."""
     Plugins.instance()

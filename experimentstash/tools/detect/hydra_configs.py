@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from experimentstash.base import files
+from experimentstash.base import yaml_files
 from experimentstash.base.dataclass_light import dataclass
+from experimentstash.base.yaml_files import YamlError
 from experimentstash.tools.detect.sources import Source
 
 _EXPERIMENT_GROUPS = ("experiment", "experiments", "exp")
@@ -56,11 +57,9 @@ def _experiments(place: Path, config_name: str | None) -> tuple[str | None, tupl
 
 def _default_groups(path: Path) -> set[str]:
     """Return the config groups that a config's defaults list has."""
-    import yaml
-
     try:
-        data = yaml.safe_load(files.read_text(path))
-    except (OSError, ValueError, yaml.YAMLError, RecursionError):
+        data = yaml_files.load(path)
+    except YamlError:
         return set()
     found: set[str] = set()
     for entry in data.get("defaults") or () if isinstance(data, dict) else ():

@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experimentstash.base import durations
+from experimentstash.base import durations, yaml_files
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
-from experimentstash.base.files import read_text
 from experimentstash.base.names import check_tool_name
 from experimentstash.base.patterns import regex
+from experimentstash.base.yaml_files import YamlError
 from experimentstash.stash.schema import StashConfig, ToolConfig
 from experimentstash.tools.older import older_trees
 from experimentstash.tools.older.older_trees import Submodule, Tree
@@ -133,14 +133,12 @@ class _Reader:
 
     def _mapping(self, path: Path) -> dict[str, Node] | None:
         """Return the top level of a file; None, and a note, if it has none."""
-        import yaml
-
         try:
-            node = yaml.compose(read_text(path), Loader=yaml.SafeLoader)
-        except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
-            self._leave(path, None, f"it can't be read: {' '.join(str(error).split())}")
+            node = yaml_files.nodes(path)
+        except YamlError as error:
+            self._leave(path, None, f"it can't be read: {error.what}{f' (line {error.line})' if error.line else ''}")
             return None
-        if not isinstance(node, yaml.MappingNode):
+        if node is None or node.id != "mapping":
             self._leave(path, None, "it is empty, or not a mapping")
             return None
         return _entries(node)
