@@ -168,7 +168,7 @@ def checker(annotation: str, known: Mapping[str, Callable[[Any, str], Any]]) -> 
 
     Of alternatives the first one that is no list counts, or the list for a list.
     """
-    alternatives = _split(annotation, "|")
+    alternatives = alternatives_of(annotation)
     if len(alternatives) > 1:
         wanted = [each for each in alternatives if each != "None"]
         may_be_none = len(wanted) < len(alternatives)
@@ -200,6 +200,11 @@ def checker(annotation: str, known: Mapping[str, Callable[[Any, str], Any]]) -> 
 
         return check_dict
     return known[annotation]
+
+
+def alternatives_of(annotation: str) -> list[str]:
+    """Return the types of which a type that is written as … | … is one."""
+    return _split(annotation, "|")
 
 
 def _split(annotation: str, mark: str) -> list[str]:
@@ -260,5 +265,5 @@ def builder(kind: type[Any], known: Mapping[str, Callable[[Any, str], Any]]) -> 
 
 def _as_they_are(annotation: str) -> set[type]:
     """Return the types of which each value fits: records hold thousands of them."""
-    alternatives = _split(annotation, "|")
+    alternatives = alternatives_of(annotation)
     return {kind for name, kind in (("None", type(None)), ("str", str), ("bool", bool)) if name in alternatives}

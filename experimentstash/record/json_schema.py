@@ -1,0 +1,109 @@
+"""The format of run.json as a JSON schema, made from the types: ``python -m experimentstash.record.json_schema``.
+
+docs/run.schema.json holds what it prints.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from experimentstash.base.typed import OTHERS, alternatives_of
+from experimentstash.record import records
+
+_PARTS = (
+    records.Specification,
+    records.Command,
+    records.Apart,
+    records.Code,
+    records.Environment,
+    records.Attempt,
+    records.Terms,
+    records.Queued,
+    records.Supervisor,
+    records.Process,
+    records.JobEnd,
+)
+_TEXT: dict[str, Any] = {"type": "string"}
+_SEVERAL = {"key": (), "column": ("take",), "pattern": ("take",)}
+_WORDS: dict[str, dict[str, Any]] = {
+    "str": _TEXT,
+    "bool": {"type": "boolean"},
+    "int": {"type": "integer"},
+    "float": {"type": "number"},
+    "Any": {},
+    "PathText": {"type": "string", "minLength": 1},
+    "FileName": {"type": "string", "pattern": r"^(?!\.{1,2}$)[^/\u0000]+$"},
+    "Argument": {"type": "string", "pattern": r"^[^\u0000]*$"},
+    "Time": {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3}(\d{3})?)?[+-]\d\d:\d\d$"},
+    "Seconds": {"type": "number", "minimum": 0},
+    "Pid": {"type": "integer", "minimum": 1, "exclusiveMaximum": 2**31},
+    "Id": {"type": "string", "pattern": "^[^/]+$"},
+    "JobId": {"type": "string", "pattern": r"^\d+(_\d+)?$"},
+    "Name": {"type": "string", "pattern": "^[^/]"},
+    # Another version may know more of them.
+    "State": {"type": "string", "minLength": 1, "maxLength": 40, "examples": [each.value for each in records.State]},
+    "WandbRuns": {"type": "array", "items": {"type": "object", "required": ["id"], "properties": {"id": _TEXT}}},
+}
+
+
+def schema() -> dict[str, Any]:
+    """Return the schema of the format that this version writes."""
+    where = {
+        "oneOf": [
+            {
+                "type": "object",
+                "required": [kind],
+                "properties": {
+                    kind: _TEXT,
+                    "file": {"type": ["string", "null"]},
+                    **({"take": {"enum": ["last", "min", "max"]}} if more else {}),
+                },
+                "additionalProperties": False,
+            }
+            for kind, more in _SEVERAL.items()
+        ]
+    }
+    whole = _part(records.Run)
+    whole["properties"]["format"] = {"const": records.FORMAT}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "run.json of ExperimentStash",
+        **whole,
+        "$defs": {
+            **{kind.__name__: _part(kind) for kind in _PARTS},
+            "Objective": {"anyOf": [{"type": "null"}, where, {"type": "array", "items": where}]},
+        },
+    }
+
+
+def _part(kind: type) -> dict[str, Any]:
+    """Return the schema of a part: all keys that are written are needed, and others are another version's."""
+    names = [name for name in kind.__annotations__ if name != OTHERS]
+    return {
+        "type": "object",
+        "description": " ".join((kind.__doc__ or "").split()),
+        "required": names,
+        "properties": {name: _type(kind.__annotations__[name]) for name in names},
+        **({} if OTHERS in kind.__annotations__ else {"additionalProperties": False}),
+    }
+
+
+def _type(annotation: str) -> dict[str, Any]:
+    found = alternatives_of(annotation)
+    if len(found) > 1:
+        return {"anyOf": [{"type": "null"} if each == "None" else _type(each) for each in found]}
+    if annotation.startswith("list["):
+        return {"type": "array", "items": _type(annotation[5:-1])}
+    if annotation.startswith("dict["):
+        return {"type": "object", "additionalProperties": _type(annotation[5:-1].partition(", ")[2])}
+    return _WORDS[annotation] if annotation in _WORDS else {"$ref": f"#/$defs/{annotation}"}
+
+
+def text() -> str:
+    """Return the schema as the file in docs/ holds it."""
+    return f"{json.dumps(schema(), indent=2)}\n"
+
+
+if __name__ == "__main__":
+    print(text(), end="")
