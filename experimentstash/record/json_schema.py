@@ -97,7 +97,7 @@ def _type(annotation: str) -> dict[str, Any]:
         return {"type": "array", "items": _type(annotation[5:-1])}
     if annotation.startswith("dict["):
         return {"type": "object", "additionalProperties": _type(annotation[5:-1].partition(", ")[2])}
-    return _WORDS[annotation] if annotation in _WORDS else {"$ref": f"#/$defs/{annotation}"}
+    return _WORDS.get(annotation, {"$ref": f"#/$defs/{annotation}"})
 
 
 def text() -> str:
