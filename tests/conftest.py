@@ -17,7 +17,7 @@ from hypothesis import HealthCheck
 
 from tests.testing import made_once
 from tests.testing.leftovers import Leftovers
-from tests.testing.prepared import checking_from
+from tests.testing.prepared import Begun, checking_from
 from tests.testing.slurm import clusters, without_slurm
 from tests.testing.stash import ODD_NAME, InProcess, StashUnderTest, bare_stash, prepared
 
@@ -62,6 +62,11 @@ LONGEST = (
     "stash/registrations",
     "execute/supervision",
     "compose/composition",
+    "tools/tool_leftovers",
+    "launch/hydra_settings",
+    "footprints",
+    "private_folders",
+    "code/written",
 )
 
 
@@ -137,6 +142,9 @@ def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
     try:
         return (yield)
     finally:
+        for begun in Begun.of_this_test:
+            begun.kill()
+        Begun.of_this_test.clear()
         item.config.stash[LEFTOVERS].end_those_of(item.nodeid)
 
 

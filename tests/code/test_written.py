@@ -179,12 +179,15 @@ def test_several_at_work_are_said_to_be_several(shell: StashUnderTest, tmp_path:
 def test_a_run_of_another_process_may_have_been_it(shell: StashUnderTest, tmp_path: Path, is_over: bool) -> None:
     """Two commands at the same time: what both write in the checkout is not blamed on one of them."""
     here = f"'{tmp_path}'"
-    text = f"{WAIT} touch {here}/at-$1; wait_for {here}/go-$1; echo $1 >> model.pt; wait_for {here}/end-$1"
-    script(shell, text)
+    text = f"{WAIT} touch {here}/at-$1; wait_for {here}/go-$1; echo $1 >> model.pt; touch {here}/wrote-$1;"
+    script(shell, f"{text} wait_for {here}/end-$1")
     commands = [shell.start("run", "one", f"params.n={n}") for n in (1, 2)]
     try:
         wait_until(lambda: all((tmp_path / f"at-{n}").exists() for n in (1, 2)))
-        for name in ("go-1", "go-2", "end-1", *(["end-2"] if is_over else [])):
+        for name in ("go-1", "go-2"):
+            (tmp_path / name).touch()
+        wait_until(lambda: all((tmp_path / f"wrote-{n}").exists() for n in (1, 2)))
+        for name in ("end-1", *(["end-2"] if is_over else [])):
             (tmp_path / name).touch()
         for command in commands if is_over else commands[:1]:
             command.communicate(timeout=PATIENCE)

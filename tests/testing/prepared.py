@@ -11,6 +11,7 @@ import contextlib
 import functools
 import gc
 import importlib
+import io
 import json
 import os
 import pkgutil
@@ -25,7 +26,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, TextIO
 
 # What is read when Python starts, or when packages are imported: with one of these a command is started anew.
 READ_AT_START = ("PYTHON", "LC_", "LANG", "TZ", "LD_")
@@ -59,19 +60,98 @@ class Prepared:
         self, arguments: Sequence[str], cwd: Path, environment: Mapping[str, str], timeout: float
     ) -> subprocess.CompletedProcess[str]:
         """Run a command; return its exit code, as subprocess has it, and what it said."""
-        with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-            asked.write(json.dumps([list(arguments), str(cwd), dict(environment), _umask()]).encode())
-            asked.seek(0)
-            reader, writer = os.pipe()
-            with open(reader, "rb", buffering=0) as answers:
-                try:
-                    files = [asked.fileno(), out.fileno(), err.fileno(), writer]
-                    socket.send_fds(self._socket, [b"run"], files)
-                finally:
-                    os.close(writer)
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            with self._asked(arguments, cwd, environment, out.fileno(), err.fileno()) as answers:
                 status = _answered(answers.fileno(), arguments, timeout)
             said = [stream.seek(0) or stream.read().decode(errors="replace") for stream in (out, err)]
         return subprocess.CompletedProcess(arguments, os.waitstatus_to_exitcode(status), *said)
+
+    def begin(self, arguments: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> Begun:
+        """Start a command; return it, its output in pipes."""
+        (out, to_out), (err, to_err) = os.pipe(), os.pipe()
+        try:
+            answers = self._asked(arguments, cwd, environment, to_out, to_err)
+        finally:
+            os.close(to_out)
+            os.close(to_err)
+        return Begun(arguments, answers, out, err)
+
+    def _asked(
+        self, arguments: Sequence[str], cwd: Path, environment: Mapping[str, str], out: int, err: int
+    ) -> io.FileIO:
+        """Ask for a command; return what tells who it is, and how it has ended."""
+        reader, writer = os.pipe()
+        with tempfile.TemporaryFile() as asked:
+            asked.write(json.dumps([list(arguments), str(cwd), dict(environment), _umask()]).encode())
+            asked.seek(0)
+            try:
+                socket.send_fds(self._socket, [b"run"], [asked.fileno(), out, err, writer])
+            finally:
+                os.close(writer)
+        return io.FileIO(reader)
+
+
+class Begun:
+    """A command that was begun, with what tests use of subprocess.Popen."""
+
+    of_this_test: ClassVar[list[Begun]] = []
+
+    def __init__(self, arguments: Sequence[str], answers: io.FileIO, out: int, err: int) -> None:
+        self.args, self.returncode, self.stdin = list(arguments), None, None
+        self.stdout, self.stderr = (io.TextIOWrapper(io.FileIO(each), errors="replace") for each in (out, err))
+        self._answers = answers
+        self._said = dict.fromkeys((self.stdout, self.stderr), "")
+        self.pid = int(self._line(None))
+        self.of_this_test.append(self)
+
+    def poll(self) -> int | None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self.wait(0)
+        return None
+
+    def wait(self, timeout: float | None = None) -> int:
+        if self.returncode is None:
+            self.returncode = os.waitstatus_to_exitcode(int(self._line(timeout)))
+            self._answers.close()
+        return self.returncode
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        until = None if timeout is None else time.monotonic() + timeout
+
+        def read(stream: TextIO) -> None:
+            if not stream.closed:
+                self._said[stream] = stream.read()
+                stream.close()
+
+        readers = [threading.Thread(target=read, args=[each], daemon=True) for each in (self.stdout, self.stderr)]
+        for each in readers:
+            each.start()
+        for each in readers:
+            each.join(None if until is None else max(0.0, until - time.monotonic()))
+            if each.is_alive():
+                raise subprocess.TimeoutExpired(self.args, timeout or 0.0)
+        self.wait(None if until is None else max(0.0, until - time.monotonic()))
+        return self._said[self.stdout], self._said[self.stderr]
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def _line(self, timeout: float | None) -> bytes:
+        line = b""
+        while not line.endswith(b"\n"):
+            if not select.select([self._answers], [], [], None if line else timeout)[0]:
+                raise subprocess.TimeoutExpired(self.args, timeout or 0.0)
+            part = self._answers.read(1)
+            assert part, "the prepared process has gone"
+            line += part
+        return line
 
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -9,10 +9,10 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from tests.testing.prepared import READ_AT_START, Prepared
 
@@ -79,11 +79,14 @@ class StashUnderTest:
         return git("rev-parse", "HEAD", cwd=self.root).strip()
 
     def start(self, *arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.Popen[str]:
-        """Start the command line, in a session of its own so that signals reach nobody else."""
+        """Start the command line, in a session of its own so that signals reach nobody else; prepared as for `cli`."""
+        settings = {**os.environ, **GIT_IDENTITY, **environment}
+        if _may_be_prepared(environment):
+            return cast("subprocess.Popen[str]", prepared().begin(arguments, cwd or self.root, settings))
         return subprocess.Popen(
             [sys.executable, "-m", "experimentstash", *arguments],
             cwd=cwd or self.root,
-            env={**os.environ, **GIT_IDENTITY, **environment},
+            env=settings,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -96,7 +99,7 @@ class StashUnderTest:
         self, *arguments: str, cwd: Path | None = None, timeout: float = PATIENCE, **environment: str
     ) -> subprocess.CompletedProcess[str]:
         """Run it to its end; from a process that has imported Hydra, where that makes no difference."""
-        if sys.platform == "linux" and not any(name.startswith(READ_AT_START) for name in environment):
+        if _may_be_prepared(environment):
             settings = {**os.environ, **GIT_IDENTITY, **environment}
             return prepared().run(arguments, cwd or self.root, settings, timeout)
         process = self.start(*arguments, cwd=cwd, **environment)
@@ -119,6 +122,10 @@ class StashUnderTest:
         data = json.loads((directory / "run.json").read_text())
         assert isinstance(data, dict)
         return data
+
+
+def _may_be_prepared(environment: Mapping[str, str]) -> bool:
+    return sys.platform == "linux" and not any(name.startswith(READ_AT_START) for name in environment)
 
 
 def git(*arguments: str, cwd: Path) -> str:
