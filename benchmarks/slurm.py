@@ -1,17 +1,19 @@
 """What short runs cost on SLURM: 100 runs of a tool that does nothing, by Hydra's submitit launcher and by ours.
 
-    python benchmarks/slurm.py [--runs 100] [--many 1500] [--rounds 3]
+    python benchmarks/slurm.py [--runs 100] [--many 1500] [--rounds 3] [--only-many]
 
 Paired, in turn: a bare Hydra app with `hydra/launcher=submitit_slurm` that runs the same command, our
 `hydra/launcher=slurm`, and ours with `runs_per_job=50`. The files are written below the present directory, which the
 nodes must see. Two small sweeps of a tool that looks at its parent tell what a supervisor has used when it starts a
-tool, and its memory when it has done so 50 times. All that is submitted bears one name, and is withdrawn in the end.
+tool, and its memory when it has done so 50 times. ``--only-many`` measures nothing but how long many held runs take to
+the prompt. All that is submitted bears one name, and is withdrawn in the end.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import resource
 import shutil
 import signal
 import statistics
@@ -155,6 +157,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--many", type=int, default=1500)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only-many", action="store_true")
     given = parser.parse_args()
     if shutil.which("sbatch") is None or subprocess.run(["sinfo"], capture_output=True).returncode != 0:
         print(
@@ -205,6 +208,9 @@ def measure(folder: Path, cluster: Cluster, given: argparse.Namespace) -> None:
         return [int(note[0]) / 1e9 for note in notes], max(int(note[2]) / 1024 for note in notes)
 
     by_us(ours, 1)  # the tool's code is frozen, and caches are warm
+    if given.only_many:
+        submit_many(stash, ours, cluster, given)
+        return
     by_submitit(1)
     rows: list[tuple[Measurement, Measurement, Measurement]] = []
     cpu: list[list[float]] = [[], [], []]
@@ -224,15 +230,6 @@ def measure(folder: Path, cluster: Cluster, given: argparse.Namespace) -> None:
     our_cpu = statistics.median(found)
     found, packed_memory = probed(lambda: by_us(packed, PACKED, f"tool.entrypoint={probe}"))
     packed_cpu = max(found) / PACKED
-    many = []
-    for _ in range(given.rounds):
-        # Held: on this machine the jobs would be at work beside the command.
-        command = [*ours, f"params.n=range({given.many})", "+resources.extra.hold=true"]
-        start = time.perf_counter()
-        subprocess.run(command, cwd=stash, check=True, capture_output=True)
-        many.append(time.perf_counter() - start)
-        cluster.withdraw()
-
     columns = list(zip(*rows, strict=True))
     print(f"\n{given.runs} runs of `true`, {given.rounds} rounds in turn; medians (ranges):\n")
     table = [
@@ -264,7 +261,21 @@ def measure(folder: Path, cluster: Cluster, given: argparse.Namespace) -> None:
         print(f"  CPU, the whole job          {whole:.3f}")
     print(f"  CPU before the tool         {our_cpu / their_cpu:.3f} (goal: 0.1)")
     print(f"memory of a supervisor: {max(our_memory, packed_memory):.1f} MB (goal: 25)")
-    print(f"{given.many} runs, to the prompt: {shown(many, 1)} s (goal: 10)")
+    submit_many(stash, ours, cluster, given)
+
+
+def submit_many(stash: Path, ours: list[str], cluster: Cluster, given: argparse.Namespace) -> None:
+    """Print how long many runs take to the prompt. Held: on this machine they would be at work beside the command."""
+    seconds, cpu = [], []
+    for _ in range(given.rounds):
+        command = [*ours, f"params.n=range({given.many})", "+resources.extra.hold=true"]
+        start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(command, cwd=stash, check=True, capture_output=True)
+        seconds.append(time.perf_counter() - start)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        cluster.withdraw()
+    print(f"{given.many} runs, to the prompt: {shown(seconds, 1)} s, {shown(cpu, 1)} of CPU (goal: 10)")
 
 
 if __name__ == "__main__":

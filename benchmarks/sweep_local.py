@@ -254,25 +254,29 @@ def compare(
             note("GNU parallel", whole.seconds)
             note("  without its start-up", whole.seconds - alone.seconds)
             note("  CPU", whole.cpu)
+            note("  CPU without its start-up", whole.cpu - alone.cpu)
         alone, whole = by_us(1), by_us(runs)
         start_ups.append(alone.seconds)
         note("ours, all of it", whole.seconds)
         note("  without our start-up", whole.seconds - alone.seconds)
         note("  our CPU", whole.cpu)
+        note("  our CPU without our start-up", whole.cpu - alone.cpu)
         words = [sys.executable, __file__, "--phases", *ours, f"params.n=range({runs})"]
         for phase, spent in json.loads(done(words, stash, environment).last_line).items():
             note(f"  one by one: {phase}", spent)
         basic = [sys.executable, "app.py", "-m", f"n=range({runs})"]
         note("Hydra's basic", done(basic, bare, environment).seconds)
     print(f"{runs} runs of `true`, two at a time, {given.rounds} rounds in turn:\n")
-    print(f"{'':28}{'ms a run (median)':>18}{'range':>16}")
+    print(f"{'':32}{'ms a run (median)':>18}{'range':>16}")
     for name, values in seconds.items():
         each = sorted(value / runs * 1000 for value in values)
-        print(f"{name:28}{statistics.median(each):18.2f}{f'{each[0]:.2f}-{each[-1]:.2f}':>16}")
+        print(f"{name:32}{statistics.median(each):18.2f}{f'{each[0]:.2f}-{each[-1]:.2f}':>16}")
     if has_parallel:
         for what, mine, other in (
             ("all of ours, composition included", "ours, all of it", "GNU parallel"),
             ("the same, both without their start-up", "  without our start-up", "  without its start-up"),
+            ("CPU time", "  our CPU", "  CPU"),
+            ("CPU time, both without their start-up", "  our CPU without our start-up", "  CPU without its start-up"),
         ):
             ratio = statistics.median(one / two for one, two in zip(seconds[mine], seconds[other], strict=True))
             print(f"\n{what} / GNU parallel, paired: {ratio:.2f} (goal: at most 1)", end="")
