@@ -304,7 +304,9 @@ class Execution:
     def _mask_log(self) -> None:
         """Have no secret in the log that the tool was given and has printed; what was shown of it hasn't any either."""
         try:
-            Mask(self.environment).file(self.run.path / self.run.attempt.log, self.log_offset)
+            log = self.run.path / self.run.attempt.log
+            if os.lstat(log).st_size > self.log_offset:
+                Mask(self.environment).file(log, self.log_offset)
         except OSError as error:
             self.run.attempt.notes.append(f"its log was not looked through for secrets: {error.strerror}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -70,6 +71,7 @@ def freeze_all(
     One that can't be, whatever the reason, is recorded as a failed run. Of a sweep that is continued, those that are
     done with are left out.
     """
+    gc.freeze()  # what there is by now stays: it need not be looked through again and again
     setup_globals()
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
     continuation = contexts.here().continuation
