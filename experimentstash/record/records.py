@@ -520,10 +520,11 @@ def _block(part: Run | Specification | Attempt, indent: str = "") -> str:
     """Return a part of a record as JSON, a line for each key: json's own indentation takes several times as long."""
     inner = f"{indent}  "
     said = _SAID if isinstance(part, Attempt) else ()
-    lines = [
-        f"{inner}{json.dumps(name)}: {_encoded(value, inner, is_said=name in said)}" for name, value in _fields(part)
-    ]
+    lines = [f"{inner}{_quoted(name)}: {_encoded(value, inner, is_said=name in said)}" for name, value in _fields(part)]
     return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
+
+
+_quoted = functools.lru_cache(maxsize=1024)(json.dumps)  # the names are the same in each record
 
 
 def _encoded(value: Any, indent: str, *, is_said: bool) -> str:
