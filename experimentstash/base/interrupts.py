@@ -1,4 +1,4 @@
-"""Ctrl-C while nothing is under way yet: the end at once, instead of a traceback from inside somebody's import."""
+"""What Ctrl-C, and who else asks us to end, do while nothing is under way yet, or while what we do can be undone."""
 
 from __future__ import annotations
 
@@ -29,3 +29,40 @@ def ending_at_once() -> Iterator[None]:
 def _end(number: int, frame: FrameType | None) -> None:
     os.write(2, b"error: interrupted\n")
     os._exit(EXIT_INTERRUPTED)
+
+
+@contextmanager
+def signals_as_exceptions() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end us as Ctrl-C does, with everything undone."""
+
+    def stop(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    saved = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    for number, handler in saved.items():
+        if handler is signal.SIG_DFL:
+            signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in saved.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Keep a second Ctrl-C from interrupting what the first one has us undo."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    # A handler of ours that does nothing: an ignored signal would be ignored by git's own processes as well.
+    saved = {number: signal.signal(number, lambda *_: None) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in saved.items():
+            signal.signal(number, handler)

@@ -28,7 +28,8 @@ from experimentstash.tools import kept_clones, leftovers, places, registrations,
 from experimentstash.tools.detect import candidates, detection, sources
 from experimentstash.tools.detect.candidates import Candidate, Rank
 from experimentstash.tools.detect.detection import Detection, Survey
-from experimentstash.tools.transaction import MARKER, Report, Transaction, begin, exclusive
+from experimentstash.tools.recovery import exclusive
+from experimentstash.tools.transaction import MARKER, Report, Transaction, begin
 
 # Seconds that composing the example organizer may take.
 _PATIENCE = 120.0

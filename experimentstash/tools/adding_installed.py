@@ -17,7 +17,8 @@ from experimentstash.tools import adding, registrations
 from experimentstash.tools.detect import candidates
 from experimentstash.tools.detect import sources as source_files
 from experimentstash.tools.detect.candidates import Candidate, Rank
-from experimentstash.tools.transaction import Report, begin, exclusive
+from experimentstash.tools.recovery import exclusive
+from experimentstash.tools.transaction import Report, begin
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ from experimentstash.freeze.toolpath import tool_directory
 from experimentstash.stash.layout import Stash
 from experimentstash.tools import places, registrations, subdirectories
 from experimentstash.tools.places import Place
-from experimentstash.tools.transaction import Report, Transaction, begin, exclusive
+from experimentstash.tools.recovery import exclusive
+from experimentstash.tools.transaction import Report, Transaction, begin
 
 # Commits that are listed of an update.
 _MOST_COMMITS = 50

@@ -24,7 +24,8 @@ from experimentstash.stash.layout import Stash
 from experimentstash.tools import backups, git_state, occupied, places, registrations, unpacking
 from experimentstash.tools.backups import Backup
 from experimentstash.tools.places import Place
-from experimentstash.tools.transaction import Report, Transaction, begin, exclusive
+from experimentstash.tools.recovery import exclusive
+from experimentstash.tools.transaction import Report, Transaction, begin
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from experimentstash.adapters.git.status import Status, ignored
 from experimentstash.base import yaml_files
 from experimentstash.base.yaml_files import YamlError
 from experimentstash.stash.layout import Stash
-from experimentstash.tools import transaction
+from experimentstash.tools import recovery
 from experimentstash.validate.problem import Problem, warning
 
 _MOST_UNTRACKED = 5
@@ -90,5 +90,5 @@ def check_unfinished(stash: Stash) -> list[Problem]:
             ".",
             "any tool command puts it in order, such as: experimentstash tool list",
         )
-        for verb in transaction.pending(stash)
+        for verb in recovery.pending(stash)
     ]

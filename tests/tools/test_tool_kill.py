@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash.tools import adding, removing, transaction
+from experimentstash.tools import adding, recovery, removing
 from experimentstash.tools import manage as tools
 from tests.testing.stash import PATIENCE, StashUnderTest, git
 from tests.testing.tool_support import (
@@ -73,8 +73,8 @@ def test_a_killed_add_leaves_all_or_nothing(
     for number in numbers(total, is_short):
         reset(stash, pristine)
         assert killed_at(number, add) is None
-        transaction.put_in_order(as_stash(stash), no_report)
-        with transaction.exclusive(as_stash(stash), no_report):
+        recovery.put_in_order(as_stash(stash), no_report)
+        with recovery.exclusive(as_stash(stash), no_report):
             pass
         is_healthy(stash)
         after = snapshot(stash.root)
@@ -124,7 +124,7 @@ def test_a_killed_remove_loses_nothing(stash: StashUnderTest, upstream: Path, tm
     for number in numbers(total, is_short):
         reset(stash, pristine)
         assert killed_at(number, remove) is None
-        with transaction.exclusive(as_stash(stash), no_report):
+        with recovery.exclusive(as_stash(stash), no_report):
             pass
         is_healthy(stash)
         after = snapshot(stash.root)
@@ -169,7 +169,7 @@ def test_a_killed_restore_leaves_all_or_nothing(
     for number in numbers(total, is_short):
         reset(stash, pristine)
         assert killed_at(number, restore) is None
-        transaction.put_in_order(as_stash(stash), no_report)
+        recovery.put_in_order(as_stash(stash), no_report)
         is_healthy(stash)
         after = snapshot(stash.root, without=("backups",))
         if "conf/tool/plain.yaml" in after:
@@ -208,7 +208,7 @@ def test_a_killed_update_leaves_all_or_nothing(
     for number in numbers(total, is_short):
         reset(stash, pristine)
         assert killed_at(number, update) is None
-        transaction.put_in_order(as_stash(stash), no_report)
+        recovery.put_in_order(as_stash(stash), no_report)
         is_healthy(stash)
         after = snapshot(stash.root, without=(".git",))
         assert git("status", "--porcelain", cwd=tool) == "?? loose\n"
@@ -227,7 +227,7 @@ def test_kills_while_the_killed_is_undone(stash: StashUnderTest, upstream: Path,
         adding.add(as_stash(stash), "plain", str(upstream), make_environment=False, report=no_report)
 
     def mend() -> None:
-        transaction.put_in_order(as_stash(stash), no_report)
+        recovery.put_in_order(as_stash(stash), no_report)
 
     leftover = stash.root / ".git" / "modules" / "tools" / "plain"
     git("clone", "-q", "--bare", str(upstream), str(leftover), cwd=tmp_path)

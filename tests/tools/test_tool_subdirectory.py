@@ -13,7 +13,7 @@ import pytest
 
 from experimentstash.base.errors import StashError
 from experimentstash.stash.layout import Stash
-from experimentstash.tools import adding, removing, transaction
+from experimentstash.tools import adding, recovery, removing
 from experimentstash.tools import manage as tools
 from experimentstash.validate.engine import validate
 from tests.code.test_snapshots import FILE_PROTOCOL
@@ -591,7 +591,7 @@ def test_killed_at_any_moment(
     for number in sorted({*range(1, total + 1, step), total - 1, total}):
         reset()
         assert killed_at(number, lambda: act(both, upstream)) is None
-        transaction.put_in_order(as_stash(both), no_report)
+        recovery.put_in_order(as_stash(both), no_report)
         is_healthy(both)
         now = seen()
         outcome = "all" if differences(now, after) == [] else "nothing"

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
+from experimentstash.adapters import procfs
 from experimentstash.adapters.git.gitindex import Entry
 from experimentstash.adapters.git.superproject import superproject
 from experimentstash.base.errors import StashError
-from experimentstash.tools import adding, removing, transaction
+from experimentstash.tools import adding, recovery, removing, transaction
 from tests.testing.stash import StashUnderTest, git
 from tests.testing.tool_support import as_stash, differences, is_healthy, killed_at, no_report, repository, snapshot
 
@@ -27,7 +28,7 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def do_much(stash: StashUnderTest, *, end: bool) -> None:
-    with transaction.exclusive(as_stash(stash), no_report) as project:  # noqa: SIM117
+    with recovery.exclusive(as_stash(stash), no_report) as project:  # noqa: SIM117
         with transaction.begin(as_stash(stash), project, "add", "x", no_report) as changes:
             staged = changes.folder / "tree"
             staged.mkdir()
@@ -83,7 +84,7 @@ def test_what_somebody_changed_since_is_kept(stash: StashUnderTest, tmp_path: Pa
     (stash.root / "tools" / "x" / "main.py").write_text("my work\n")
     (stash.root / "conf" / "tool" / "x.yaml").write_text("my work\n")
     heard: list[str] = []
-    transaction.put_in_order(as_stash(stash), heard.append)
+    recovery.put_in_order(as_stash(stash), heard.append)
     assert any("undoing" in line for line in heard) and sum("had been changed" in line for line in heard) == 2
     assert not (stash.root / "tools" / "x").exists() and not (stash.root / "conf" / "tool" / "x.yaml").exists()
     kept = [path for path in (stash.root / "backups").rglob("*") if path.is_file() and path.name != ".gitignore"]
@@ -94,7 +95,7 @@ def test_what_somebody_changed_since_is_kept(stash: StashUnderTest, tmp_path: Pa
 def journal(stash: StashUnderTest, **changed: Any) -> Path:
     folder = stash.root / ".git" / "experimentstash" / "token"
     folder.mkdir(parents=True)
-    ours = transaction.procfs.identity(os.getpid())
+    ours = procfs.identity(os.getpid())
     assert ours is not None
     data = {
         "format": 1,
@@ -102,8 +103,8 @@ def journal(stash: StashUnderTest, **changed: Any) -> Path:
         "tool": "x",
         "pid": os.getppid(),
         "start_time": 1,
-        "host": transaction.procfs.hostname(),
-        "boot_id": transaction.procfs.boot_id(),
+        "host": procfs.hostname(),
+        "boot_id": procfs.boot_id(),
         "started": time.time(),
         "committed": False,
         "discard": [],
@@ -116,38 +117,38 @@ def journal(stash: StashUnderTest, **changed: Any) -> Path:
 
 
 def test_a_process_that_lives_is_left_alone(stash: StashUnderTest) -> None:
-    parent = transaction.procfs.identity(os.getppid())
+    parent = procfs.identity(os.getppid())
     assert parent is not None
     folder = journal(stash, pid=parent.pid, start_time=parent.start_time)
-    assert transaction.pending(as_stash(stash)) == []
-    with pytest.raises(StashError, match="still at work"), transaction.exclusive(as_stash(stash), no_report):
+    assert recovery.pending(as_stash(stash)) == []
+    with pytest.raises(StashError, match="still at work"), recovery.exclusive(as_stash(stash), no_report):
         pass
     assert folder.exists()
 
 
 def test_a_process_of_an_earlier_boot_is_gone(stash: StashUnderTest) -> None:
-    parent = transaction.procfs.identity(os.getppid())
+    parent = procfs.identity(os.getppid())
     assert parent is not None
     journal(stash, pid=parent.pid, start_time=parent.start_time, boot_id="earlier")
-    assert transaction.pending(as_stash(stash)) == ["tool add x"]
-    transaction.put_in_order(as_stash(stash), no_report)
+    assert recovery.pending(as_stash(stash)) == ["tool add x"]
+    recovery.put_in_order(as_stash(stash), no_report)
     is_healthy(stash)
 
 
 def test_another_machine_is_waited_for(stash: StashUnderTest) -> None:
     folder = journal(stash, host="elsewhere")
-    with pytest.raises(StashError, match="begun on elsewhere"), transaction.exclusive(as_stash(stash), no_report):
+    with pytest.raises(StashError, match="begun on elsewhere"), recovery.exclusive(as_stash(stash), no_report):
         pass
     shutil.rmtree(folder)
     journal(stash, host="elsewhere", started=time.time() - 3600)
-    transaction.put_in_order(as_stash(stash), no_report)
+    recovery.put_in_order(as_stash(stash), no_report)
     is_healthy(stash)
 
 
 def test_a_journal_that_cannot_be_read_is_not_guessed_at(stash: StashUnderTest) -> None:
     folder = journal(stash)
     (folder / "journal.json").write_text("{")
-    with pytest.raises(StashError, match="can't be read"), transaction.exclusive(as_stash(stash), no_report):
+    with pytest.raises(StashError, match="can't be read"), recovery.exclusive(as_stash(stash), no_report):
         pass
     assert folder.exists()
 
@@ -205,8 +206,8 @@ def test_a_journal_is_trusted_no_more_than_a_backup(stash: StashUnderTest, tmp_p
     (stash.root / "tools" / "link").symlink_to(outside)
     folder = journal(stash, **filled(HOSTILE[name], root=str(stash.root), outside=str(outside)))
     before = snapshot(stash.root), snapshot_of(outside)
-    assert transaction.pending(as_stash(stash)) == []
-    with pytest.raises(StashError, match="can't be read"), transaction.exclusive(as_stash(stash), no_report):
+    assert recovery.pending(as_stash(stash)) == []
+    with pytest.raises(StashError, match="can't be read"), recovery.exclusive(as_stash(stash), no_report):
         pass
     assert (snapshot(stash.root), snapshot_of(outside)) == before
     assert folder.exists()
@@ -223,23 +224,23 @@ def test_a_journal_may_be_anything(stash: StashUnderTest, tmp_path: Path) -> Non
     folder = journal(stash)
     (folder / "journal.json").unlink()
     os.mkfifo(folder / "journal.json")
-    with pytest.raises(StashError, match="it is a FIFO"), transaction.exclusive(as_stash(stash), no_report):
+    with pytest.raises(StashError, match="it is a FIFO"), recovery.exclusive(as_stash(stash), no_report):
         pass
     (folder / "journal.json").unlink()
     (folder / "journal.json").symlink_to(outside / "journal.json")
-    with pytest.raises(StashError, match="it is a symbolic link"), transaction.exclusive(as_stash(stash), no_report):
+    with pytest.raises(StashError, match="it is a symbolic link"), recovery.exclusive(as_stash(stash), no_report):
         pass
     (folder / "journal.json").unlink()
     # A link in place of a transaction's folder is not followed.
     (folder.parent / "link").symlink_to(outside)
-    with transaction.exclusive(as_stash(stash), no_report):
+    with recovery.exclusive(as_stash(stash), no_report):
         pass
     assert [path.name for path in outside.iterdir()] == ["journal.json"]
     is_healthy(stash)
     (stash.root / ".git" / "experimentstash").symlink_to(outside)
     with (
         pytest.raises(StashError, match="where a directory must be"),
-        transaction.exclusive(as_stash(stash), no_report),
+        recovery.exclusive(as_stash(stash), no_report),
     ):
         pass
 
@@ -254,7 +255,7 @@ def test_a_stash_by_another_of_its_names(stash: StashUnderTest, tmp_path: Path) 
     assert killed_at(30, add) is None
     assert (stash.root / ".git" / "experimentstash").exists() and (stash.root / "tools" / "x").exists()
     (tmp_path / "alias").symlink_to(stash.root)
-    with transaction.exclusive(as_stash(StashUnderTest(tmp_path / "alias")), no_report):
+    with recovery.exclusive(as_stash(StashUnderTest(tmp_path / "alias")), no_report):
         pass
     assert differences(snapshot(stash.root), before) == []
     is_healthy(stash)
@@ -277,7 +278,7 @@ def test_what_stands_in_a_file_s_place_is_moved_away(stash: StashUnderTest, tmp_
     registration.unlink()
     registration.symlink_to(precious)
     heard: list[str] = []
-    transaction.put_in_order(as_stash(stash), heard.append)
+    recovery.put_in_order(as_stash(stash), heard.append)
     assert any("had been replaced" in line for line in heard)
     assert precious.read_text() == "precious\n" and not os.path.lexists(registration)
     is_healthy(stash)
@@ -317,6 +318,6 @@ def test_a_git_directory_on_another_file_system(stash: StashUnderTest, tmp_path:
     shutil.rmtree(stash.root / "backups")
     for number in range(total - 12, total, 3):
         assert killed_at(number, add) is None
-        transaction.put_in_order(as_stash(stash), no_report)
+        recovery.put_in_order(as_stash(stash), no_report)
         assert differences(snapshot(stash.root), before) == []
         assert not (superproject(stash.root).git_directory / "experimentstash").exists()

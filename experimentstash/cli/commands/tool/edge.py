@@ -8,7 +8,7 @@ import sys
 from experimentstash.base.errors import StashError
 from experimentstash.base.output import is_terminal, say
 from experimentstash.stash.layout import Stash
-from experimentstash.tools.transaction import put_in_order
+from experimentstash.tools.recovery import put_in_order
 
 
 def can_ask() -> bool:

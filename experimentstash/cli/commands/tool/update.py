@@ -8,7 +8,7 @@ from experimentstash.base.output import is_terminal, say
 from experimentstash.cli.commands.tool.edge import commit_command
 from experimentstash.stash.layout import find_stash
 from experimentstash.tools import manage as tools
-from experimentstash.tools.transaction import put_in_order
+from experimentstash.tools.recovery import put_in_order
 
 EXAMPLES = (
     ("tool update umap", "to the end of its branch"),
