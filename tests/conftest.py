@@ -222,10 +222,10 @@ def no_cluster(request: pytest.FixtureRequest, path_without_slurm: str, monkeypa
 @pytest.fixture(autouse=True)
 def composing_from_prepared(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have `tool add` start the command line that checks its example from the prepared process, as ``cli`` does."""
-    adding = sys.modules.get("experimentstash.tools.adding")
-    if adding is None or sys.platform != "linux":
+    checking = sys.modules.get("experimentstash.tools.first_configs")
+    if checking is None or sys.platform != "linux":
         return
-    monkeypatch.setattr(adding, "run", checking_from(prepared, adding.run))
+    monkeypatch.setattr(checking, "run", checking_from(prepared, checking.run))
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from experimentstash.base.names import check_tool_name
 from experimentstash.stash import entrypoints
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.schema import CallStyle
-from experimentstash.tools import adding, registrations
+from experimentstash.tools import adding, adding_request, entrypoint_choice, first_configs, registrations
 from experimentstash.tools.detect import candidates
 from experimentstash.tools.detect import sources as source_files
 from experimentstash.tools.detect.candidates import Candidate, Rank
@@ -43,7 +43,7 @@ def add(
     entrypoint: str,
     *,
     subcommand: str | None = None,
-    choose_subcommand: adding.ChooseSubcommand | None = None,
+    choose_subcommand: adding_request.ChooseSubcommand | None = None,
     report: Report,
 ) -> AddedPackage:
     """Register what ``entrypoint`` names in the environment of ``python`` as a tool; nothing is installed."""
@@ -53,7 +53,7 @@ def add(
     package = installed.look(python, entry)
     _refuse_lacking(python, entry, package)
     again = ["experimentstash", "tool", "add", name, "--interpreter", str(python), "--entrypoint", entrypoint]
-    chosen = adding.with_subcommand(
+    chosen = entrypoint_choice.with_subcommand(
         _read(package, entrypoint), directory, subcommand, choose_subcommand, f"{shlex.join(again)} --subcommand"
     )
     with exclusive(stash, report) as project:
@@ -61,11 +61,11 @@ def add(
         with begin(stash, project, "add", name, report) as transaction:
             registration = stash.registration(name)
             transaction.replace(registration, _registration(package, chosen).encode())
-            experiment, organizer, text, needs = adding.example(stash, name, chosen)
+            experiment, organizer, text, needs = first_configs.example(stash, name, chosen)
             transaction.replace(organizer, text.encode())
             entries = adding.entries_of(project, [registration, organizer])
             transaction.index(entries)
-            shown = adding.composed(transaction, stash, f"tool={name}" if needs else f"+exp={experiment}")
+            shown = first_configs.composed(transaction, stash, f"tool={name}" if needs else f"+exp={experiment}")
             transaction.commit()
     return AddedPackage(
         name=name,
@@ -119,7 +119,7 @@ def _registration(package: Installed, chosen: Candidate) -> str:
         root = package.source.parent if package.source is not None else Path()
         call["configs"] = scalar(str(root / place)) if place else None
     else:
-        call |= adding.call_settings(chosen)
+        call |= first_configs.call_settings(chosen)
         call = {} if call == {"style": CallStyle.options.value} else call
     text = registrations.registration(
         {

@@ -10,8 +10,7 @@ import pytest
 from experimentstash.base.errors import StashError
 from experimentstash.freeze.freeze import plan
 from experimentstash.stash.schema import Unresolved
-from experimentstash.tools import adding, registrations, removing
-from experimentstash.tools import manage as tools
+from experimentstash.tools import adding, registrations, removing, restoring, status, syncing, updating
 from experimentstash.validate.composition import Composer
 from experimentstash.validate.engine import validate
 from experimentstash.validate.problem import Severity
@@ -60,10 +59,10 @@ def test_what_a_run_can_use_every_verb_can_read(stash: StashUnderTest, case: str
     text, root, files = READABLE[case]
     for path, content in {"conf/tool/t.yaml": text, "conf/config.yaml": ROOT + root, **files}.items():
         stash.write(path, content)
-    shown = tools.show(as_stash(stash), "t")
+    shown = status.show(as_stash(stash), "t")
     assert (shown.path, shown.problem, shown.is_ready) == ("tools/t", None, True)
     assert registrations.read(as_stash(stash), "t").entrypoint.startswith("start")
-    assert [synced.problem for synced in tools.sync(as_stash(stash), ["t"], report=no_report)] == [None]
+    assert [synced.problem for synced in syncing.sync(as_stash(stash), ["t"], report=no_report)] == [None]
     problems = validate(as_stash(stash), tool="t").problems
     assert [each.what for each in problems if each.severity is Severity.error] == []
     assert plan(Composer(as_stash(stash)).compose(["+exp=e"], stash.root / "run")).command.argv
@@ -84,12 +83,12 @@ def test_a_tool_whose_registration_needs_a_run_moves_goes_and_comes_back(
     stash.write("conf/config.yaml", f"{ROOT}vars: {{home: tools, pin: {after}}}\n")
     registration = stash.write("conf/tool/t.yaml", text)
     stash.commit()
-    moved = tools.update(as_stash(stash), "t", to=before, report=no_report)
+    moved = updating.update(as_stash(stash), "t", to=before, report=no_report)
     assert moved is not None and moved.after == before
     assert registration.read_text() == text.replace("${vars.pin}", before)
     removed = removing.remove(as_stash(stash), "t", report=no_report)
     assert removed is not None and not (stash.root / "tools/t").exists()
-    removing.restore(as_stash(stash), str(removed.backup), report=no_report)
+    restoring.restore(as_stash(stash), str(removed.backup), report=no_report)
     assert (stash.root / "tools/t/start").is_file()
 
 
@@ -98,7 +97,7 @@ def test_what_only_a_run_can_tell_is_left_as_text_and_said(stash: StashUnderTest
     stash.write(
         "conf/tool/t.yaml", "path: tools/t\nentrypoint: '${params.script}'\ndependencies: ['${params.package}']\n"
     )
-    shown = tools.show(as_stash(stash), "t")
+    shown = status.show(as_stash(stash), "t")
     assert shown.entrypoint == "${params.script}"
     assert "only in a run" in str(shown.problem)
     stash.write("conf/tool/t.yaml", "path: 'tools/${experiment}/${params.x}'\nentrypoint: main.py\n")

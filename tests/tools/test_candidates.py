@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash.tools import adding
+from experimentstash.tools import entrypoint_choice
 from experimentstash.tools.detect import detection
 from experimentstash.tools.detect.candidates import describe
 from experimentstash.tools.detect.detection import detect
@@ -144,6 +144,6 @@ def test_what_starts_a_file_that_is_no_program(
     script = "#!/bin/sh\necho\n"
     files = {"scripts/train.sh": script, "go.sh": script, "R/fit.R": "1\n", "net/__init__.py": "", "net/fit.py": PARSES}
     (build(tmp_path, files) / "go.sh").chmod(0o755)
-    found = adding._entrypoint_problem(detection.look(tmp_path), entrypoint)
+    found = entrypoint_choice._entrypoint_problem(detection.look(tmp_path), entrypoint)
     assert (None if found is None else found.mend) == hint
     assert found is None or (said or "") in found.message

@@ -11,8 +11,7 @@ import pytest
 
 from experimentstash.adapters.python import installed
 from experimentstash.base.errors import StashError
-from experimentstash.tools import adding, adding_installed, removing
-from experimentstash.tools import manage as tools
+from experimentstash.tools import adding, adding_installed, removing, restoring, status, syncing, updating
 from tests.testing.stash import StashUnderTest, git
 from tests.testing.tool_support import as_stash, commit, differences, is_healthy, no_report, repository, snapshot
 
@@ -65,7 +64,7 @@ def test_the_life_of_an_installed_package(stash: StashUnderTest, tmp_path: Path)
     assert git("status", "--porcelain", "tools", ".gitmodules", cwd=stash.root) == ""
     for path in ("", "path: ''\n", "path:\n"):
         (stash.root / "conf/tool/x.yaml").write_text(path + registration)
-        assert tools.show(stash_, "x").problem is None
+        assert status.show(stash_, "x").problem is None
     done = stash.cli("run", "x/example", "+params.size=7")
     assert done.returncode == 0, done.stderr
     (directory,) = stash.run_directories()
@@ -77,11 +76,11 @@ def test_the_life_of_an_installed_package(stash: StashUnderTest, tmp_path: Path)
         "whether somebody" in note for note in record["attempt"]["notes"]
     )
 
-    shown = tools.show(stash_, "x")
+    shown = status.show(stash_, "x")
     assert shown.environment == "interpreter" and shown.is_ready and shown.commit is None
-    assert [each.environment for each in tools.sync(stash_, ["x"], report=no_report)] == [None]
+    assert [each.environment for each in syncing.sync(stash_, ["x"], report=no_report)] == [None]
     with pytest.raises(StashError, match="no repository"):
-        tools.update(stash_, "x", report=no_report)
+        updating.update(stash_, "x", report=no_report)
     assert "no problems" in stash.cli("validate").stdout
     refused = stash.cli("run", "x/example", "code=frozen")
     assert refused.returncode == 2 and "can't be frozen" in refused.stderr
@@ -89,7 +88,7 @@ def test_the_life_of_an_installed_package(stash: StashUnderTest, tmp_path: Path)
     before = snapshot(stash.root, without=("backups", "outputs"))
     removed = removing.remove(stash_, "x", report=no_report)
     assert removed is not None and stash_.tools() == [] and stash_.experiments() == []
-    assert removing.restore(stash_, "x", report=no_report).experiments == ("x/example",)
+    assert restoring.restore(stash_, "x", report=no_report).experiments == ("x/example",)
     assert differences(snapshot(stash.root, without=("backups", "outputs")), before) == []
     is_healthy(stash)
 
@@ -150,7 +149,7 @@ def test_what_cannot_be_added(stash: StashUnderTest, tmp_path: Path) -> None:
 def test_registrations_that_mean_nothing(stash: StashUnderTest, text: str, reason: str) -> None:
     (stash.root / "conf/tool").mkdir(exist_ok=True)
     (stash.root / "conf/tool/x.yaml").write_text(text)
-    shown = tools.show(as_stash(stash), "x")
+    shown = status.show(as_stash(stash), "x")
     assert reason in str(shown.problem)
 
 

@@ -10,8 +10,7 @@ import pytest
 from experimentstash.adapters.git import nested
 from experimentstash.adapters.git.nested import LeftOut
 from experimentstash.base.errors import StashError
-from experimentstash.tools import adding, removing
-from experimentstash.tools import manage as tools
+from experimentstash.tools import adding, removing, restoring, updating
 from experimentstash.validate.engine import validate
 from tests.testing.stash import StashUnderTest, git
 from tests.testing.tool_support import as_stash, no_report, repository
@@ -70,14 +69,14 @@ def test_it_stays_left_out(stash: StashUnderTest, tmp_path: Path) -> None:
     stash.commit()
     (upstream / "start").write_text(MAIN + "# newer\n")
     git("commit", "-q", "-m", "newer", "start", cwd=upstream)
-    assert tools.update(as_stash(stash), "t", report=no_report) is not None
+    assert updating.update(as_stash(stash), "t", report=no_report) is not None
     assert nested.missing(stash.root / "tools/t") == ["big"]
     for code in ("live", "frozen"):
         assert stash.cli("run", "t/example", f"code={code}").stdout == "works\n"
     stash.commit()
     removed = removing.remove(as_stash(stash), "t", report=no_report)
     assert removed is not None
-    removing.restore(as_stash(stash), str(removed.backup), report=no_report)
+    restoring.restore(as_stash(stash), str(removed.backup), report=no_report)
     assert nested.missing(stash.root / "tools/t") == ["big"]
 
 

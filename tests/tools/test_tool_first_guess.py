@@ -11,7 +11,7 @@ import yaml
 from experimentstash.base.errors import StashError
 from experimentstash.freeze.declared.option import Declared
 from experimentstash.stash.schema import CallStyle
-from experimentstash.tools import adding
+from experimentstash.tools import adding, entrypoint_choice
 from experimentstash.tools.detect import candidates, configurator
 from experimentstash.tools.detect.candidates import Candidate, Rank
 from tests.testing.stash import StashUnderTest
@@ -122,17 +122,18 @@ def test_which_subcommand_is_clear(tmp_path: Path, names: tuple[str, ...], taken
     declared = Declared(subcommands=names, needs_subcommand=True)
     chosen = Candidate("main.py", Rank.MAIN_FILE, "main.py", CallStyle.argparse, declared=declared)
     if taken is None:
-        with pytest.raises(adding.Unclear, match="nothing tells which one is meant") as refused:
-            adding.with_subcommand(chosen, tmp_path, None, None, "add it --subcommand")
+        with pytest.raises(entrypoint_choice.Unclear, match="nothing tells which one is meant") as refused:
+            entrypoint_choice.with_subcommand(chosen, tmp_path, None, None, "add it --subcommand")
         assert f"add it --subcommand {names[0]}" in str(refused.value)
-        assert adding.with_subcommand(chosen, tmp_path, None, lambda known: known[1], "").subcommand == names[1]
+        answered = entrypoint_choice.with_subcommand(chosen, tmp_path, None, lambda known: known[1], "")
+        assert answered.subcommand == names[1]
     else:
-        assert adding.with_subcommand(chosen, tmp_path, None, None, "").subcommand == taken
-    assert adding.with_subcommand(chosen, tmp_path, names[-1], None, "").subcommand == names[-1]
-    with pytest.raises(adding.Unclear, match=f"no subcommand {'x' + names[0]!r}. Did you mean"):
-        adding.with_subcommand(chosen, tmp_path, "x" + names[0], None, "")
+        assert entrypoint_choice.with_subcommand(chosen, tmp_path, None, None, "").subcommand == taken
+    assert entrypoint_choice.with_subcommand(chosen, tmp_path, names[-1], None, "").subcommand == names[-1]
+    with pytest.raises(entrypoint_choice.Unclear, match=f"no subcommand {'x' + names[0]!r}. Did you mean"):
+        entrypoint_choice.with_subcommand(chosen, tmp_path, "x" + names[0], None, "")
     said = Candidate(f"main.py {names[0]}", Rank.MAIN_FILE, "main.py", CallStyle.argparse, declared=declared)
-    assert adding.with_subcommand(said, tmp_path, None, None, "").subcommand is None
+    assert entrypoint_choice.with_subcommand(said, tmp_path, None, None, "").subcommand is None
 
 
 @pytest.mark.slow
@@ -156,7 +157,7 @@ def test_a_subcommand_is_asked_for_and_its_run_has_it(stash: StashUnderTest, tmp
 def test_a_repository_without_python_says_what_it_has(stash: StashUnderTest, tmp_path: Path) -> None:
     files = {"scripts/fit it.R": "1\n", "scripts/go.sh": 'echo "went $*"\n', "notebooks/a.ipynb": "{}", "readme": "x\n"}
     upstream = repository(tmp_path / "u", files)
-    with pytest.raises(adding.Unclear) as refused:
+    with pytest.raises(entrypoint_choice.Unclear) as refused:
         add(stash, upstream)
     told = str(refused.value)
     assert "  bash scripts/go.sh" in told and "  Rscript 'scripts/fit it.R'" in told and "readme" not in told

@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 
 from experimentstash.base.errors import StashError
-from experimentstash.tools import adding, removing
-from experimentstash.tools import manage as tools
+from experimentstash.tools import adding, removing, restoring, status, updating
 from tests.testing.stash import StashUnderTest, git
 from tests.testing.tool_support import as_stash, commit, differences, is_healthy, no_report, repository, snapshot
 
@@ -118,7 +117,7 @@ def test_an_evil_commit_is_not_updated_to(stash: StashUnderTest, tmp_path: Path)
     git("checkout", "-q", "-f", "HEAD", cwd=upstream)
     before = snapshot(stash.root, without=(".git",))
     with pytest.raises(StashError, match="leads out"):
-        tools.update(as_stash(stash), "tool", report=no_report)
+        updating.update(as_stash(stash), "tool", report=no_report)
     assert differences(snapshot(stash.root, without=(".git",)), before) == []
 
 
@@ -159,7 +158,7 @@ def test_strings_of_the_tool_stay_strings(stash: StashUnderTest, tmp_path: Path)
         {"main.py": SCRIPT, "pyproject.toml": f'[project]\nname = "x"\ndescription = {json.dumps(description)}\n'},
     )
     adding.add(as_stash(stash), "x", str(upstream), make_environment=False, report=no_report)
-    shown = tools.show(as_stash(stash), "x")
+    shown = status.show(as_stash(stash), "x")
     assert shown.description == description
 
 
@@ -234,7 +233,7 @@ def test_a_tool_with_submodules_over_http(stash: StashUnderTest, tmp_path: Path)
         before = snapshot(stash.root, without=(".git",))
         assert removing.remove(stash_, "outer", force=True, report=no_report)
         assert not tool.exists() and not (stash.root / ".git" / "modules").exists()
-        removing.restore(stash_, "outer", report=no_report)
+        restoring.restore(stash_, "outer", report=no_report)
         assert differences(snapshot(stash.root, without=(".git", "backups")), before) == []
         assert git("rev-parse", "HEAD", cwd=deep).strip() == mine
         assert git("status", "--porcelain", cwd=deep) == "?? loose\n"

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash.tools import adding, recovery, removing
-from experimentstash.tools import manage as tools
+from experimentstash.tools import adding, recovery, removing, restoring, updating
 from tests.testing.stash import PATIENCE, StashUnderTest, git
 from tests.testing.tool_support import (
     as_stash,
@@ -136,7 +135,7 @@ def test_a_killed_remove_loses_nothing(stash: StashUnderTest, upstream: Path, tm
         outcomes["all"] += 1
         assert differences(snapshot(stash.root, without=("backups",)), complete) == []
         assert not environment.parent.exists()
-        removing.restore(as_stash(stash), "plain", report=no_report)
+        restoring.restore(as_stash(stash), "plain", report=no_report)
         restored = snapshot(stash.root, without=("backups",))
         assert [key for key in differences(restored, before) if not is_of_no_matter(key)] == []
         assert git("show", "HEAD:local.py", cwd=tool) == "mine\n"
@@ -160,7 +159,7 @@ def test_a_killed_restore_leaves_all_or_nothing(
     pristine = keep(stash, tmp_path)
 
     def restore() -> None:
-        removing.restore(as_stash(stash), "plain", report=no_report)
+        restoring.restore(as_stash(stash), "plain", report=no_report)
 
     reset(stash, pristine)
     total = killed_at(0, restore)
@@ -198,7 +197,7 @@ def test_a_killed_update_leaves_all_or_nothing(
     pristine = keep(stash, tmp_path)
 
     def update() -> None:
-        assert tools.update(as_stash(stash), "plain", report=no_report)
+        assert updating.update(as_stash(stash), "plain", report=no_report)
 
     reset(stash, pristine)
     total = killed_at(0, update)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from experimentstash.base.errors import StashError
-from experimentstash.tools import adding, removing
+from experimentstash.tools import adding, removing, restoring
 from tests.testing.stash import StashUnderTest, git
 from tests.testing.tool_support import as_stash, commit, differences, is_healthy, no_report, repository, snapshot
 
@@ -252,5 +252,5 @@ def test_a_manifest_that_leads_elsewhere_is_refused(stash: StashUnderTest, upstr
         manifest.write_text(json.dumps({**good, key: value}))
         before = snapshot(stash.root)
         with pytest.raises(StashError):
-            removing.restore(as_stash(stash), str(removed.backup), report=no_report)
+            restoring.restore(as_stash(stash), str(removed.backup), report=no_report)
         assert differences(snapshot(stash.root), before) == []

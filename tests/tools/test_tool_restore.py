@@ -17,8 +17,7 @@ import pytest
 from experimentstash.base.errors import StashError
 from experimentstash.code import worktrees
 from experimentstash.stash.schema import ToolConfig
-from experimentstash.tools import adding, removing
-from experimentstash.tools import manage as tools
+from experimentstash.tools import adding, removing, restoring, updating
 from tests.testing.made_once import made_once, same_place
 from tests.testing.stash import GIT_IDENTITY, StashUnderTest, git
 from tests.testing.tool_support import as_stash, commit, differences, is_healthy, no_report, repository, snapshot
@@ -85,7 +84,7 @@ def removed(stash: StashUnderTest, tool: Path, upstream: Path) -> None:
 
 def restore(stash: StashUnderTest, wanted: str | Path = "c") -> list[str]:
     heard: list[str] = []
-    removing.restore(as_stash(stash), str(wanted), report=heard.append)
+    restoring.restore(as_stash(stash), str(wanted), report=heard.append)
     return heard
 
 
@@ -711,7 +710,7 @@ def test_a_registration_that_another_tool_s_leads_to_stays(stash: StashUnderTest
 def test_a_branch_may_have_any_name_that_git_takes(stash: StashUnderTest, tool: Path, upstream: Path) -> None:
     git("checkout", "-q", "-b", "größe/ü", cwd=tool)
     newer = commit(upstream, {"new": "new\n"})
-    updated = tools.update(as_stash(stash), "c", to="main", report=no_report)
+    updated = updating.update(as_stash(stash), "c", to="main", report=no_report)
     assert updated is not None and updated.after == newer
     remove(stash)
     restore(stash)
@@ -786,7 +785,7 @@ def test_a_change_that_git_was_told_to_pass_over_is_work(stash: StashUnderTest, 
     git("update-index", how, "main.py", cwd=tool)
     before = git("ls-files", "-v", cwd=tool)
     (tool / "main.py").write_text(SCRIPT + "# mine\n")
-    for act in (lambda: remove(stash), lambda: tools.update(as_stash(stash), "c", report=no_report)):
+    for act in (lambda: remove(stash), lambda: updating.update(as_stash(stash), "c", report=no_report)):
         with pytest.raises(StashError, match="1 changed file: main"):
             act()
     assert git("ls-files", "-v", cwd=tool) == before

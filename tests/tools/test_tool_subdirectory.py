@@ -13,8 +13,7 @@ import pytest
 
 from experimentstash.base.errors import StashError
 from experimentstash.stash.layout import Stash
-from experimentstash.tools import adding, recovery, removing
-from experimentstash.tools import manage as tools
+from experimentstash.tools import adding, recovery, removing, restoring, updating
 from experimentstash.validate.engine import validate
 from tests.code.test_snapshots import FILE_PROTOCOL
 from tests.testing.made_once import made_once, same_place
@@ -460,7 +459,7 @@ def test_two_registrations_of_one_directory(both: StashUnderTest) -> None:
         removing.remove(as_stash(both), name, report=no_report)
     assert (both.root / "tools/mnist/vae/main.py").exists()
     for name in ("again", "mnist"):
-        removing.restore(as_stash(both), name, report=no_report)
+        restoring.restore(as_stash(both), name, report=no_report)
     assert differences(whole(both), before) == []
 
 
@@ -533,7 +532,7 @@ def test_an_update_to_a_commit_without_a_tools_directory(both: StashUnderTest, u
     commit(upstream, {})
     for name in ("vae", "mnist"):
         with pytest.raises(StashError, match="no directory mnist"):
-            tools.update(as_stash(both), name, is_for_all=True, report=no_report)
+            updating.update(as_stash(both), name, is_for_all=True, report=no_report)
     assert differences(whole(both), before) == []
     is_healthy(both)
 
@@ -554,7 +553,7 @@ def registration_alone(stash: StashUnderTest, upstream: Path) -> None:
 
 
 def update_of_all(stash: StashUnderTest, upstream: Path) -> None:
-    tools.update(as_stash(stash), "vae", to="new", is_for_all=True, report=no_report)
+    updating.update(as_stash(stash), "vae", to="new", is_for_all=True, report=no_report)
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,7 @@ import pytest
 from experimentstash.base.errors import StashError
 from experimentstash.freeze.declared.option import Declared, Option
 from experimentstash.stash.schema import CallStyle
-from experimentstash.tools import adding, removing
-from experimentstash.tools import manage as tools
+from experimentstash.tools import adding, first_configs, removing, restoring, updating
 from experimentstash.tools.detect import detection
 from experimentstash.tools.detect.candidates import Candidate, Rank
 from tests.testing.stash import GIT_IDENTITY, PATIENCE, StashUnderTest, git
@@ -61,7 +60,7 @@ def test_an_example_asks_for_nothing_that_only_some_subcommands_need(stash: Stas
     options = (Option("rate", True, False, None), Option("file", True, True, None))
     declared = Declared(options, ("train", "fetch"), needs_subcommand=True)
     chosen = Candidate("main.py", Rank.MAIN_FILE, "main.py", CallStyle.argparse, declared=declared)
-    _, _, text, needs = adding.example(as_stash(stash), "t", chosen)
+    _, _, text, needs = first_configs.example(as_stash(stash), "t", chosen)
     assert needs == () and "# Some of its subcommands insist on these: rate, file" in text and "???" not in text
 
 
@@ -232,7 +231,7 @@ def test_a_tag_a_commit_a_branch(stash: StashUnderTest, tmp_path: Path) -> None:
         added = adding.add(stash_, name, url, make_environment=False, report=no_report, **options)  # type: ignore[arg-type]
         assert (added.commit, added.branch) == (wanted, branch)
         removing.remove(stash_, name, report=no_report)  # nothing of it is taken for unpushed work
-        assert removing.restore(stash_, name, report=no_report).commit == wanted
+        assert restoring.restore(stash_, name, report=no_report).commit == wanted
     with pytest.raises(StashError, match="no branch, tag or commit"):
         adding.add(stash_, "missing", url, commit="v2", make_environment=False, report=no_report)
     assert "branch = side" in (stash.root / ".gitmodules").read_text()
@@ -250,21 +249,21 @@ def test_an_update_that_fails_leaves_all_as_it_was(stash: StashUnderTest, tmp_pa
     before, index = without_repositories(stash), git("ls-files", "--stage", cwd=stash.root)
     commit(upstream, {"requirements.txt": "no-such-package-at-all==99\n"}, "bad")
     with pytest.raises(StashError):
-        tools.update(stash_, "x", report=no_report)
+        updating.update(stash_, "x", report=no_report)
     assert differences(without_repositories(stash), before) == []
     assert git("ls-files", "--stage", cwd=stash.root) == index
     assert git("branch", "--show-current", cwd=stash.root / "tools/x") == "main\n"
     good = commit(upstream, {"requirements.txt": "iniconfig\n"}, "good")
     (stash.root / "tools/x/main.py").write_text("mine\n")
     with pytest.raises(StashError, match="has changes"):
-        tools.update(stash_, "x", report=no_report)
+        updating.update(stash_, "x", report=no_report)
     git("checkout", "-q", "main.py", cwd=stash.root / "tools/x")
-    updated = tools.update(stash_, "x", report=no_report)
+    updated = updating.update(stash_, "x", report=no_report)
     assert updated is not None and updated.after == good and len(updated.commits) == 2
     assert updated.changed_files == ("requirements.txt",) and updated.has_new_environment
     text = registration.read_text()
     assert text.startswith("# mine\n") and text.endswith("# the end\n") and f"commit: {good}\n" in text
-    back = tools.update(stash_, "x", to=updated.before, report=no_report)
+    back = updating.update(stash_, "x", to=updated.before, report=no_report)
     assert back is not None and back.gone == 2 and back.branch is None
     is_healthy(stash)
 
@@ -276,7 +275,7 @@ def test_a_tool_whose_remote_has_gone_comes_back_whole(stash: StashUnderTest, tm
     before = without_repositories(stash)
     shutil.move(upstream, tmp_path / "moved")
     removing.remove(stash_, "x", report=no_report)
-    removing.restore(stash_, "x", report=no_report)
+    restoring.restore(stash_, "x", report=no_report)
     assert differences(without_repositories(stash), before) == []
     is_healthy(stash)
 
@@ -291,7 +290,7 @@ def test_what_was_overwritten_on_the_remote_is_in_the_backup(stash: StashUnderTe
     git("gc", "-q", "--prune=now", cwd=upstream)
     before = without_repositories(stash)
     removing.remove(stash_, "x", report=no_report)
-    removing.restore(stash_, "x", report=no_report)
+    restoring.restore(stash_, "x", report=no_report)
     assert differences(without_repositories(stash), before) == []
     is_healthy(stash)
 
@@ -321,7 +320,7 @@ def test_odd_content_comes_back(stash: StashUnderTest, tmp_path: Path) -> None:
     before = without_repositories(stash)
     removed = removing.remove(stash_, "x", force=True, report=no_report)
     assert removed is not None and removed.skipped == ("__pycache__",)
-    removing.restore(stash_, "x", report=no_report)
+    restoring.restore(stash_, "x", report=no_report)
     assert differences(without_repositories(stash), before) == ["tools/x/__pycache__/x.pyc"]
     assert git("status", "--porcelain", "-uall", "--ignored", cwd=tool) == status.replace("!! __pycache__/x.pyc\n", "")
     assert git("show", ":staged", cwd=tool) == "staged\n"
@@ -383,7 +382,7 @@ def test_a_stash_below_the_root_of_its_repository_or_in_a_worktree(stash: StashU
         before, index = snapshot(inner.root, without=("backups",)), git("ls-files", "--stage", cwd=root)
         removing.remove(as_stash(inner), "x", report=no_report)
         assert git("status", "--porcelain", cwd=root) == ""
-        removing.restore(as_stash(inner), "x", report=no_report)
+        restoring.restore(as_stash(inner), "x", report=no_report)
         assert differences(snapshot(inner.root, without=("backups",)), before) == []
         assert git("ls-files", "--stage", cwd=root) == index
 

@@ -15,7 +15,7 @@ from experimentstash.adapters import procfs
 from experimentstash.adapters.git.gitindex import Entry
 from experimentstash.adapters.git.superproject import superproject
 from experimentstash.base.errors import StashError
-from experimentstash.tools import adding, recovery, removing, transaction
+from experimentstash.tools import adding, recovery, removing, restoring, transaction
 from tests.testing.stash import StashUnderTest, git
 from tests.testing.tool_support import as_stash, differences, is_healthy, killed_at, no_report, repository, snapshot
 
@@ -311,7 +311,7 @@ def test_a_git_directory_on_another_file_system(stash: StashUnderTest, tmp_path:
     with_tool = snapshot(stash.root)
     removing.remove(as_stash(stash), "x", force=True, report=no_report)
     assert not tool.exists()
-    removing.restore(as_stash(stash), "x", report=no_report)
+    restoring.restore(as_stash(stash), "x", report=no_report)
     shutil.rmtree(stash.root / "backups")
     assert differences(snapshot(stash.root), with_tool) == []
     removing.remove(as_stash(stash), "x", force=True, report=no_report)

@@ -13,7 +13,7 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.output import is_terminal, say
 from experimentstash.cli.commands.tool.edge import ask, can_ask, commit_command
 from experimentstash.stash.layout import Stash, find_stash
-from experimentstash.tools import adding, adding_installed
+from experimentstash.tools import adding, adding_installed, entrypoint_choice
 from experimentstash.tools.detect.candidates import describe
 from experimentstash.tools.detect.detection import Detection
 
@@ -168,7 +168,7 @@ def _ask_entrypoint(detected: Detection, problem: Callable[[str], StashError | N
         if wrong is None:
             return answer
         say(wrong.message)
-    raise adding.Unclear(
+    raise entrypoint_choice.Unclear(
         "No entrypoint was given.", f"--entrypoint {shlex.quote(known[0] if known else '-m package.module')}"
     )
 
@@ -182,7 +182,7 @@ def _ask_subcommand(names: Sequence[str]) -> str:
         if answer in names:
             return answer
         say(f"There is no subcommand {answer}.")
-    raise adding.Unclear("No subcommand was given.", f"--subcommand {shlex.quote(names[0])}")
+    raise entrypoint_choice.Unclear("No subcommand was given.", f"--subcommand {shlex.quote(names[0])}")
 
 
 def _show_steps() -> None:

@@ -12,7 +12,7 @@ from experimentstash.base.output import paper_of, say
 from experimentstash.base.tables import Column
 from experimentstash.cli.commands.tool.edge import try_to_put_in_order
 from experimentstash.stash.layout import find_stash
-from experimentstash.tools import manage as tools
+from experimentstash.tools import status
 
 EXAMPLES = (("tool list", "with their commits and environments"), ("tool list --json", "all that is known of them"))
 
@@ -24,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def main(given: argparse.Namespace) -> int:
     stash = find_stash()
     try_to_put_in_order(stash)
-    found = tools.tools(stash)
+    found = status.tools(stash)
     if given.json:
         print(json.dumps([dataclasses.asdict(tool) for tool in found], indent=2))
         return 0

@@ -6,7 +6,7 @@ import argparse
 
 from experimentstash.base.output import is_terminal, say
 from experimentstash.stash.layout import find_stash
-from experimentstash.tools import removing
+from experimentstash.tools import restoring
 
 EXAMPLES = (
     ("tool restore umap", "its latest backup"),
@@ -19,7 +19,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def main(given: argparse.Namespace) -> int:
-    restored = removing.restore(find_stash(), given.backup, show_progress=is_terminal(), report=say)
+    restored = restoring.restore(find_stash(), given.backup, show_progress=is_terminal(), report=say)
     where = f"on {restored.branch}" if restored.branch else "detached"
     at = f" at {restored.commit[:12]} ({where})" if restored.commit else ""
     print(f"{restored.name} is back{at}")

@@ -8,8 +8,8 @@ import json
 
 from experimentstash.cli.commands.tool.edge import try_to_put_in_order
 from experimentstash.stash.layout import find_stash
-from experimentstash.tools import manage as tools
-from experimentstash.tools.manage import Tool
+from experimentstash.tools import status
+from experimentstash.tools.status import Tool
 
 EXAMPLES = (("tool show umap", "its commit, environment, experiments …"), ("tool show umap --json", "the same as JSON"))
 
@@ -22,7 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def main(given: argparse.Namespace) -> int:
     stash = find_stash()
     try_to_put_in_order(stash)
-    tool = tools.show(stash, given.name)
+    tool = status.show(stash, given.name)
     if given.json:
         print(json.dumps(dataclasses.asdict(tool), indent=2))
         return 0

@@ -8,7 +8,7 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.output import complain, say
 from experimentstash.cli.commands.tool.edge import try_to_put_in_order
 from experimentstash.stash.layout import find_stash
-from experimentstash.tools import manage as tools
+from experimentstash.tools import syncing
 
 EXAMPLES = (
     ("tool sync umap", "that of one tool"),
@@ -27,7 +27,7 @@ def main(given: argparse.Namespace) -> int:
     is_well = try_to_put_in_order(stash)
     if not given.names and not given.all:
         raise StashError("Which tools?", "experimentstash tool sync NAME…, or --all")
-    synced = tools.sync(stash, stash.tools() if given.all else given.names, offline=given.offline, report=say)
+    synced = syncing.sync(stash, stash.tools() if given.all else given.names, offline=given.offline, report=say)
     for each in synced:
         if each.problem:
             complain(each.problem)

@@ -7,7 +7,7 @@ import argparse
 from experimentstash.base.output import is_terminal, say
 from experimentstash.cli.commands.tool.edge import commit_command
 from experimentstash.stash.layout import find_stash
-from experimentstash.tools import manage as tools
+from experimentstash.tools import updating
 from experimentstash.tools.recovery import put_in_order
 
 EXAMPLES = (
@@ -25,7 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def main(given: argparse.Namespace) -> int:
     stash = find_stash()
     put_in_order(stash, say)
-    updated = tools.update(
+    updated = updating.update(
         stash, given.name, to=given.to, is_for_all=given.all_in_checkout, show_progress=is_terminal(), report=say
     )
     if updated is None:

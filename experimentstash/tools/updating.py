@@ -1,11 +1,10 @@
-"""The tools of a stash: what they are and how they stand, their environments, and moving a pin."""
+"""``tool update``: the pin of a tool moves, with its environment, and with the tools in the same checkout."""
 
 from __future__ import annotations
 
 import os
 import re
 import shlex
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,42 +17,16 @@ from experimentstash.adapters.git.superproject import Superproject
 from experimentstash.adapters.git.work import work_in
 from experimentstash.base.errors import StashError
 from experimentstash.base.names import LinkMap, check_reference, check_tool_name, remote_problem
-from experimentstash.base.process import CommandError
-from experimentstash.code import pins
-from experimentstash.freeze.environment import store as environments
 from experimentstash.freeze.toolpath import tool_directory
 from experimentstash.stash.layout import Stash
 from experimentstash.tools import places, registrations, subdirectories
 from experimentstash.tools.places import Place
 from experimentstash.tools.recovery import exclusive
+from experimentstash.tools.syncing import is_ready, sync_in
 from experimentstash.tools.transaction import Report, Transaction, begin
 
 # Commits that are listed of an update.
 _MOST_COMMITS = 50
-
-
-@dataclass(frozen=True)
-class Tool:
-    """A tool and how it stands."""
-
-    name: str
-    path: str
-    entrypoint: str
-    style: str
-    description: str
-    experiments: tuple[str, ...]
-    pinned: str | None  # the commit that the registration says
-    url: str | None = None
-    branch: str | None = None  # None: detached, or no repository of its own
-    commit: str | None = None  # what is checked out
-    work: tuple[str, ...] = ()  # what exists only here
-    environment: str | None = None  # its kind, and what it is made from
-    is_ready: bool = False
-    python: str | None = None  # the interpreter
-    problem: str | None = None  # why it can't be used
-    checkout: str | None = None  # the repository that its directory lies in, if that is another directory
-    shares_with: tuple[str, ...] = ()  # tools that lie in the same repository of their own
-    pin_problem: str | None = None  # why it runs only with frozen code, or not at all
 
 
 @dataclass(frozen=True)
@@ -72,95 +45,6 @@ class Updated:
     to_commit: tuple[str, ...]
     also: tuple[str, ...] = ()  # tools in the same checkout, which have moved with it
     left: tuple[str, ...] = ()  # … and those of them whose registration names another commit, as before
-
-
-@dataclass(frozen=True)
-class Synced:
-    """What `tool sync` has done for one tool."""
-
-    name: str
-    environment: Path | None
-    was_ready: bool
-    problem: str | None = None
-
-
-def tools(stash: Stash) -> list[Tool]:
-    """Return all tools, by name. A tool that can't be used says why."""
-    directories = places.directories(stash)
-    return [_show(stash, name, directories) for name in stash.tools()]
-
-
-def show(stash: Stash, name: str) -> Tool:
-    """Return a tool. StashError only if there is none of this name."""
-    return _show(stash, name, places.directories(stash))
-
-
-def _show(stash: Stash, name: str, directories: Mapping[str, Path]) -> Tool:
-    experiments = tuple(registrations.dependents(stash, name))
-    try:
-        config = registrations.read(stash, name)
-    except StashError as error:
-        if name not in stash.tools():
-            raise
-        return Tool(name, "", "", "", "", experiments, None, problem=error.message)
-    tool = Tool(
-        name=name,
-        path=config.path or "",
-        entrypoint=config.entrypoint,
-        style=getattr(config.call.style, "value", str(config.call.style)),  # text, if only a run can resolve it
-        description=config.description,
-        experiments=experiments,
-        pinned=config.commit,
-    )
-    facts = dict(vars(tool))
-    try:
-        directory = tool_directory(stash, name, config)
-    except StashError as error:
-        return Tool(**{**facts, "problem": str(error)})
-    root = toplevel(directory) if config.path else None
-    if root is not None and root != toplevel(stash.root):
-        others = tuple(each for each, place in directories.items() if each != name and places.lies_in(place, root))
-        facts.update(checkout=None if root == directory else stash.relative(root), shares_with=others)
-        try:
-            commit, branch = checkouts.head(root)
-            url = gitconfig.origin(root)
-            facts.update(commit=commit, branch=branch, url=url, work=tuple(work_in(root).describe()))
-        except CommandError as error:
-            facts.update(problem=error.message)
-    try:
-        pin = pins.read(stash, name, config, directory)
-        if pin is not None:
-            pins.refuse_other(name, config, pin)
-    except StashError as error:
-        facts.update(pin_problem=str(error))
-    try:
-        recipe = registrations.recipe(stash, name, config, directory)
-        python = environments.interpreter(recipe)
-        facts.update(
-            environment=recipe.shown,
-            is_ready=environments.is_ready(recipe),
-            python=str(python) if python else None,
-        )
-    except StashError as error:
-        facts.update(problem=str(error))
-    return Tool(**facts)
-
-
-def sync(stash: Stash, names: Sequence[str], *, offline: bool = False, report: Report) -> list[Synced]:
-    """Make the environments of these tools now; one that can't be made doesn't stop the others."""
-    found = []
-    for name in dict.fromkeys(names):
-        try:
-            config = registrations.read(stash, name)
-            recipe = registrations.recipe(stash, name, config, tool_directory(stash, name, config))
-            was_ready = environments.is_ready(recipe)
-            environments.make(recipe, offline=offline, announce=report)
-            found.append(Synced(name, recipe.directory, was_ready))
-        except StashError as error:
-            found.append(Synced(name, None, False, str(error)))
-        except OSError as error:
-            found.append(Synced(name, None, False, f"{name}: {error.strerror}: {error.filename}"))
-    return found
 
 
 def update(
@@ -220,7 +104,7 @@ def update(
                 inner = places.find(stash, project, each).inner
                 subdirectories.refuse_missing(tree, after, inner)
             old_recipe = _recipe_facts(stash, name)
-            were_ready = [each for each in place.others if _is_ready(stash, each)]
+            were_ready = [each for each in place.others if is_ready(stash, each)]
             links = LinkMap()
             without = submodules.left_out(tree)
             untrusted.inspect(tree, after, "", links, without)
@@ -233,9 +117,9 @@ def update(
                 entries += _write_pin(transaction, project, registration, after)
             transaction.index(entries)
             new_recipe = _recipe_facts(stash, name)
-            is_new = _sync_environment(transaction, stash, name, report)
+            is_new = sync_in(transaction, stash, name, report)
             for each in were_ready:
-                _sync_environment(transaction, stash, each, report)
+                sync_in(transaction, stash, each, report)
             transaction.commit()
         lines = git(
             tree, "log", "--oneline", "--no-decorate", f"--max-count={_MOST_COMMITS}", f"{before}..{after}"
@@ -297,15 +181,6 @@ def _write_pin(transaction: Transaction, project: Superproject, registration: Pa
     if content != before:
         transaction.replace(registration, content)
     return [gitindex.store(project, registration.relative_to(project.root).as_posix(), content)] if was_staged else []
-
-
-def _is_ready(stash: Stash, name: str) -> bool:
-    try:
-        config = registrations.read(stash, name)
-        recipe = registrations.recipe(stash, name, config, tool_directory(stash, name, config))
-        return recipe.directory is not None and environments.is_ready(recipe)
-    except StashError:
-        return False
 
 
 def _is_submodule(project: Superproject, path: str) -> bool:
@@ -379,14 +254,3 @@ def _changed(before: dict[str, str | None], after: dict[str, str | None]) -> lis
         name for name in {**before, **after} if name not in ("key", "None") and before.get(name) != after.get(name)
     ]
     return names or (["what its environment is made from"] if before.get("key") != after.get("key") else [])
-
-
-def _sync_environment(transaction: Transaction, stash: Stash, name: str, report: Report) -> bool:
-    config = registrations.read(stash, name)
-    recipe = registrations.recipe(stash, name, config, tool_directory(stash, name, config))
-    if recipe.directory is None or environments.is_ready(recipe):
-        return False
-    assert recipe.directory is not None
-    transaction.create(recipe.directory)
-    environments.make(recipe, announce=report)
-    return True
