@@ -23,7 +23,7 @@ from experimentstash.stash.schema import EnvironmentKind
 from experimentstash.tools import kept_clones, leftovers, places, registrations, subdirectories
 from experimentstash.tools.adding_request import Choose, ChooseSubcommand, Request
 from experimentstash.tools.detect import detection
-from experimentstash.tools.detect.candidates import Candidate
+from experimentstash.tools.detect.candidate import Candidate
 from experimentstash.tools.detect.detection import Detection
 from experimentstash.tools.detect.notes import notes_on
 from experimentstash.tools.entrypoint_choice import Unclear, chosen_entrypoint, listed, with_subcommand

@@ -16,7 +16,7 @@ from experimentstash.stash.schema import CallStyle
 from experimentstash.tools import adding, adding_request, entrypoint_choice, first_configs, registrations
 from experimentstash.tools.detect import candidates
 from experimentstash.tools.detect import sources as source_files
-from experimentstash.tools.detect.candidates import Candidate, Rank
+from experimentstash.tools.detect.candidate import Candidate, Rank
 from experimentstash.tools.recovery import exclusive
 from experimentstash.tools.transaction import Report, begin
 

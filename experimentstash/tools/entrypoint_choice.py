@@ -11,8 +11,8 @@ from experimentstash.base.dataclass_light import replace
 from experimentstash.base.errors import StashError, did_you_mean
 from experimentstash.stash import entrypoints
 from experimentstash.tools.adding_request import ChooseSubcommand, Request
-from experimentstash.tools.detect import candidates, detection, sources
-from experimentstash.tools.detect.candidates import Candidate, Rank
+from experimentstash.tools.detect import candidate, detection, sources
+from experimentstash.tools.detect.candidate import Candidate, Rank
 from experimentstash.tools.detect.detection import Detection, Survey
 from experimentstash.tools.transaction import Report
 
@@ -111,7 +111,7 @@ def with_subcommand(
 def listed(detected: Detection) -> str:
     if not detected.candidates:
         return "Nothing in the repository tells how it is started."
-    return f"The repository can be started in these ways:\n{candidates.describe(detected.candidates)}"
+    return f"The repository can be started in these ways:\n{candidate.describe(detected.candidates)}"
 
 
 def _entrypoint_problem(survey: Survey, entrypoint: str) -> StashError | None:

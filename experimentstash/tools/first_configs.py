@@ -11,7 +11,7 @@ from experimentstash.base.process import CommandError, clean_environment, run
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.schema import CallStyle
 from experimentstash.tools import registrations
-from experimentstash.tools.detect.candidates import Candidate
+from experimentstash.tools.detect.candidate import Candidate
 from experimentstash.tools.detect.detection import Detection
 from experimentstash.tools.transaction import MARKER, Transaction
 

@@ -12,7 +12,8 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.files import make_private
 from experimentstash.base.process import CommandError
 from experimentstash.stash.layout import Stash
-from experimentstash.tools import backups, places
+from experimentstash.tools import places
+from experimentstash.tools.backup import manifest, saving
 from experimentstash.tools.transaction import Report, Transaction
 
 
@@ -79,13 +80,13 @@ def _clear_repository(
             f"{shown} is the repository of {', '.join(map(str, others))} too, which can't be used without it.",
             "take another name, or first: git worktree remove … there",
         )
-    target = stash.backups / backups.folder_name(tool, "-leftover")
+    target = stash.backups / manifest.folder_name(tool, "-leftover")
     make_private(target.parent)
     draft = transaction.folder / f"leftover-{len(transaction.data['steps'])}"
     draft.mkdir()
     try:
         checkout = tree if _belongs_to(tree, place) else None
-        saved = backups.save(
+        saved = saving.save(
             draft,
             project,
             tool=tool,
@@ -136,7 +137,7 @@ def _clear_directory(transaction: Transaction, stash: Stash, tool: str, tree: Pa
         report(f"found the empty directory {shown}: replaced")
         transaction.drop(tree)
         return
-    target = stash.backups / backups.folder_name(tool, "-leftover")
+    target = stash.backups / manifest.folder_name(tool, "-leftover")
     make_private(target.parent)
     transaction.move(tree, target / "tree")
     report(f"found files in {shown}: they are now in {stash.relative(target / 'tree')}")

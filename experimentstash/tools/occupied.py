@@ -12,7 +12,7 @@ from experimentstash.base import files
 from experimentstash.base.errors import StashError
 from experimentstash.stash.layout import Stash
 from experimentstash.tools import registrations
-from experimentstash.tools.backups import Backup
+from experimentstash.tools.backup.manifest import Backup
 
 
 def refuse(stash: Stash, project: Superproject, backup: Backup) -> None:

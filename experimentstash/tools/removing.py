@@ -19,7 +19,8 @@ from experimentstash.code import worktree_users
 from experimentstash.record import records
 from experimentstash.runs import runs as all_runs
 from experimentstash.stash.layout import Stash
-from experimentstash.tools import backups, places, registrations
+from experimentstash.tools import places, registrations
+from experimentstash.tools.backup import manifest, saving
 from experimentstash.tools.places import Place
 from experimentstash.tools.recovery import exclusive
 from experimentstash.tools.transaction import Report, Transaction, begin
@@ -93,7 +94,7 @@ def remove(
                 after = gitconfig.gitmodules_text(project, transaction.folder, without=gone)
             draft = transaction.folder / "backup"
             draft.mkdir()
-            saved = backups.save(
+            saved = saving.save(
                 draft,
                 project,
                 tool=name,
@@ -109,7 +110,7 @@ def remove(
                 is_registration_alone=stays,
                 is_installed=place.is_installed,
             )
-            target = stash.backups / backups.folder_name(name)
+            target = stash.backups / manifest.folder_name(name)
             make_private(target.parent)
             if not stays and not has_checkout and tree.is_dir() and any(tree.iterdir()):
                 transaction.move(tree, draft / "tree")  # no checkout of a repository: kept as it is

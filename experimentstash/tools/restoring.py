@@ -14,8 +14,9 @@ from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError, did_you_mean
 from experimentstash.base.names import transport_problem
 from experimentstash.stash.layout import Stash
-from experimentstash.tools import backups, git_state, occupied, unpacking
-from experimentstash.tools.backups import Backup
+from experimentstash.tools import occupied
+from experimentstash.tools.backup import git_state, loading, manifest, rebuilding
+from experimentstash.tools.backup.manifest import Backup
 from experimentstash.tools.recovery import exclusive
 from experimentstash.tools.transaction import Report, Transaction, begin
 
@@ -38,7 +39,7 @@ def restore(stash: Stash, wanted: str, *, show_progress: bool = False, report: R
     backup isn't what `tool remove` makes.
     """
     folder = find_backup(stash, wanted)
-    backup = unpacking.load(folder)
+    backup = loading.load(folder)
     name = backup.tool
     with exclusive(stash, report) as project:
         gitindex.refuse_unstaged_gitmodules(project)
@@ -51,10 +52,10 @@ def restore(stash: Stash, wanted: str, *, show_progress: bool = False, report: R
             for path in backup.stash_files:
                 copy = staged / "stash" / path
                 copy.parent.mkdir(parents=True, exist_ok=True)
-                unpacking.copy(folder / "stash" / path, copy)
+                rebuilding.copy(folder / "stash" / path, copy)
             if backup.repositories:
                 report(f"rebuilding {name} from {backup.url or 'its backup'} …")
-                bare, made, nested = unpacking.rebuild(
+                bare, made, nested = rebuilding.rebuild(
                     folder, backup, staged, show_progress=show_progress, report=report
                 )
                 if backup.has_checkout:
@@ -63,10 +64,10 @@ def restore(stash: Stash, wanted: str, *, show_progress: bool = False, report: R
                 if backup.has_checkout:
                     transaction.move(made, tree)
             if files.kind_at(folder / "tree") == "a symbolic link":  # so was the tool's directory
-                unpacking.copy(folder / "tree", staged / "plain")
+                rebuilding.copy(folder / "tree", staged / "plain")
                 transaction.move(staged / "plain", tree)
             elif (folder / "tree").is_dir():
-                unpacking.put_files(folder / "tree", staged / "plain", report)
+                rebuilding.put_files(folder / "tree", staged / "plain", report)
                 transaction.move(staged / "plain", tree)
             elif backup.registered and not tree.exists():
                 transaction.create(tree)
@@ -125,7 +126,7 @@ def _restore_section(transaction: Transaction, backup: Backup, folder: Path, rep
     start = f"submodule.{backup.module}."
     kept, left_out = git_state.allowed((start + key, value) for key, value in backup.section)
     transaction.section(backup.module, [(key[len(start) :], value) for key, value in kept])
-    if line := git_state.tell(left_out, folder / backups.MANIFEST):
+    if line := git_state.tell(left_out, folder / manifest.MANIFEST):
         report(line)
 
 
@@ -159,13 +160,13 @@ def find_backup(stash: Stash, wanted: str) -> Path:
     """Return the backup that a path, the name of a backup, or the name of a tool (its latest) stands for."""
     home = stash.backups
     for candidate in (Path(wanted).absolute(), home / wanted):
-        if os.path.lexists(candidate / backups.MANIFEST):
+        if os.path.lexists(candidate / manifest.MANIFEST):
             return candidate
-    known = sorted(path.parent.name for path in home.glob(f"*/{backups.MANIFEST}"))
+    known = sorted(path.parent.name for path in home.glob(f"*/{manifest.MANIFEST}"))
     # A tool's whole name: `mine-2-…` is a backup of another one than `mine`.
     of_tool = [each for each in known if re.fullmatch(rf"{re.escape(wanted)}-\d{{8}}-\d{{6}}-[^-]+", each)]
     if of_tool:
-        return home / max(of_tool, key=lambda each: (home / each / backups.MANIFEST).lstat().st_mtime_ns)
+        return home / max(of_tool, key=lambda each: (home / each / manifest.MANIFEST).lstat().st_mtime_ns)
     raise StashError(
         f"There is no backup {wanted!r}.{did_you_mean(wanted, known)}\nBackups: {', '.join(known) or 'none'}"
     )

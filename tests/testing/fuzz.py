@@ -46,7 +46,8 @@ from experimentstash.record.job_array import Job
 from experimentstash.record.records import Code, Command, Process, Queued, Run, State, Supervisor
 from experimentstash.runs import cancelling
 from experimentstash.stash.layout import Stash
-from experimentstash.tools import journal, unpacking
+from experimentstash.tools import journal
+from experimentstash.tools.backup import loading, manifest
 from tests.testing.run_parts import run_with
 from tests.testing.stash import GIT_IDENTITY, StashUnderTest, bare_stash
 
@@ -793,9 +794,9 @@ def backups(chance: random.Random, place: Place) -> None:
         "skipped": [],
         "repositories": [repository],
     }
-    (folder / unpacking.MANIFEST).write_bytes(odd_json(chance, valid))
+    (folder / manifest.MANIFEST).write_bytes(odd_json(chance, valid))
     with contextlib.suppress(StashError):
-        unpacking.load(folder)
+        loading.load(folder)
     if chance.random() < 0.1:
         call(place, "tool", "restore", folder.name)
 

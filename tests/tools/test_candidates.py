@@ -8,7 +8,7 @@ import pytest
 
 from experimentstash.tools import entrypoint_choice
 from experimentstash.tools.detect import detection
-from experimentstash.tools.detect.candidates import describe
+from experimentstash.tools.detect.candidate import describe
 from experimentstash.tools.detect.detection import detect
 
 GUARD = "if __name__ == '__main__':\n    main()\n"

@@ -13,7 +13,7 @@ from experimentstash.freeze.declared.option import Declared
 from experimentstash.stash.schema import CallStyle
 from experimentstash.tools import adding, entrypoint_choice
 from experimentstash.tools.detect import candidates, configurator
-from experimentstash.tools.detect.candidates import Candidate, Rank
+from experimentstash.tools.detect.candidate import Candidate, Rank
 from tests.testing.stash import StashUnderTest
 from tests.testing.terminals import Terminal, program
 from tests.testing.tool_support import as_stash, no_report, repository

@@ -17,7 +17,7 @@ from experimentstash.freeze.declared.option import Declared, Option
 from experimentstash.stash.schema import CallStyle
 from experimentstash.tools import adding, first_configs, removing, restoring, updating
 from experimentstash.tools.detect import detection
-from experimentstash.tools.detect.candidates import Candidate, Rank
+from experimentstash.tools.detect.candidate import Candidate, Rank
 from tests.testing.stash import GIT_IDENTITY, PATIENCE, StashUnderTest, git
 from tests.testing.tool_support import as_stash, commit, differences, is_healthy, no_report, repository, snapshot
 

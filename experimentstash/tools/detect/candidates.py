@@ -1,4 +1,4 @@
-"""What may be the entrypoint of a foreign repository, the likeliest first, and whether that is clear."""
+"""What may be the entrypoint of a foreign repository, the likeliest first."""
 
 from __future__ import annotations
 
@@ -7,37 +7,24 @@ import configparser
 import os
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from enum import IntEnum
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from experimentstash.base import files
-from experimentstash.base.dataclass_light import dataclass, field, replace
+from experimentstash.base.dataclass_light import replace
 from experimentstash.base.errors import StashError
 from experimentstash.base.patterns import regex
 from experimentstash.freeze.declared import program as programs
-from experimentstash.freeze.declared.option import Declared, Option
+from experimentstash.freeze.declared.option import Declared
 from experimentstash.freeze.environment import declarations
 from experimentstash.stash import entrypoints
 from experimentstash.stash.schema import CallStyle
 from experimentstash.tools.detect import configurator, hydra_configs
 from experimentstash.tools.detect import sources as source_files
-from experimentstash.tools.detect.hydra_configs import Hydra
+from experimentstash.tools.detect.candidate import Candidate, Rank
 from experimentstash.tools.detect.sources import Source
 
-_OUTPUT_OPTIONS: tuple[str, ...] = (
-    "output-dir",
-    "output_dir",
-    "out-dir",
-    "out_dir",
-    "outdir",
-    "output",
-    "out",
-    "save-dir",
-    "save_dir",
-)
-_OUTPUT_OPTIONS += ("results-dir", "results_dir", "log-dir", "logdir", "workdir", "work-dir", "work_dir")
 _MAIN_FILES = ("train.py", "main.py", "run.py")
 # Words in the name of a program, or of a directory above it, that tell of something before, beside or after the work.
 _MINOR = regex(
@@ -46,99 +33,6 @@ _MINOR = regex(
     r"|format|release|checks?|clean|utils?|helpers?|analy[sz]e|analysis|summari[sz]e|demos?|examples?"
 )
 _MAJOR = regex(r"(?:pre)?train(?:ing|er)?|finetun(?:e|ing)")
-_MOST_SHOWN = 100
-
-
-class Rank(IntEnum):
-    """Why a file may be what one starts, the surest reason first."""
-
-    SCRIPT_OF_PROJECT = 1  # [project.scripts]
-    PACKAGE_MAIN = 2  # package/__main__.py
-    MAIN_FILE = 3  # train.py, main.py or run.py
-    INNER_MAIN_FILE = 4  # … in src/ or in a package
-    HYDRA_MAIN = 5
-    COMMAND_LINE = 6  # parses arguments
-    PROGRAM = 7  # does something when it is started
-    EXECUTABLE = 8
-    OTHER_LANGUAGE = 9  # a script that another program runs
-
-
-# Which reasons are as good as each other: between those that are, somebody has to choose.
-_CLASSES = {Rank.SCRIPT_OF_PROJECT: 1, Rank.PACKAGE_MAIN: 2, Rank.MAIN_FILE: 2, Rank.INNER_MAIN_FILE: 3}
-_USUAL_CLASS, _MINOR_CLASS, _OTHER_CLASS = 4, 5, 6
-# Of a tool's subcommands those that do what a run is for.
-_USUAL_SUBCOMMANDS = ("train", "fit", "run", "main")
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """Something that may be the tool's entrypoint."""
-
-    entrypoint: str
-    rank: Rank
-    file: str | None  # relative to the tool's directory
-    style: CallStyle  # what isn't Hydra has its own by `with_declared`
-    hydra: Hydra | None = None
-    declared: Declared = field(default_factory=Declared)
-    is_minor: bool = False  # prepares, tests or shows something, by its name
-    subcommand: str | None = None
-    settings: Mapping[str, str] = field(default_factory=dict)  # of `call`, that its source tells
-
-    @property
-    def likely_subcommand(self) -> str | None:
-        """The one subcommand that nothing equals; None: there are several, or there is no need of one."""
-        names = self.declared.subcommands if self.declared.needs_subcommand else ()
-        usual = [name for name in names if name in _USUAL_SUBCOMMANDS] if len(names) > 1 else names
-        return usual[0] if len(usual) == 1 else None
-
-    @property
-    def likeliness(self) -> int:
-        """The class that it is in, the likeliest being 1: within a class nothing tells which one is meant."""
-        usual = _CLASSES.get(self.rank, _USUAL_CLASS)
-        if self.rank is Rank.OTHER_LANGUAGE:
-            return _OTHER_CLASS
-        if not self.is_minor:
-            return usual
-        return _USUAL_CLASS if self.rank in (Rank.SCRIPT_OF_PROJECT, Rank.PACKAGE_MAIN) else _MINOR_CLASS
-
-    @property
-    def output_option(self) -> str | None:
-        """The option that says where to write."""
-        names = {each.name.lstrip("-") for each in self.options if not each.is_positional}
-        return next((f"--{name}" for name in _OUTPUT_OPTIONS if name in names), None)
-
-    @property
-    def options(self) -> tuple[Option, ...]:
-        return self.declared.options
-
-
-def is_clear(found: Sequence[Candidate]) -> bool:
-    """Tell whether the first of these has no equal."""
-    if not found or found[0].rank is Rank.OTHER_LANGUAGE:
-        return False
-    return len(found) == 1 or found[0].likeliness != found[1].likeliness
-
-
-def describe(found: Iterable[Candidate], *, is_numbered: bool = False) -> str:
-    """Return the candidates as a list for people."""
-    reasons = {
-        Rank.SCRIPT_OF_PROJECT: "a script that its installation makes",
-        Rank.PACKAGE_MAIN: "a package that can be run",
-        Rank.MAIN_FILE: "by its name",
-        Rank.INNER_MAIN_FILE: "by its name",
-        Rank.HYDRA_MAIN: "a Hydra application",
-        Rank.COMMAND_LINE: "a command line",
-        Rank.PROGRAM: "does something when started",
-        Rank.EXECUTABLE: "an executable",
-        Rank.OTHER_LANGUAGE: "a script",
-    }
-    listed = list(found)
-    width = max((len(each.entrypoint) for each in listed[:_MOST_SHOWN]), default=0)
-    lines = [
-        f"{f'{number:>3}' if is_numbered else ''}  {each.entrypoint:<{width}}  {reasons[each.rank]}"
-        for number, each in enumerate(listed[:_MOST_SHOWN], 1)
-    ]
-    return "\n".join([*lines, *([f"  … and {len(listed) - len(lines)} more"] if len(listed) > len(lines) else [])])
 
 
 def find(directory: Path, project: Mapping[str, Any], sources: Mapping[str, Source]) -> list[Candidate]:

@@ -15,9 +15,10 @@ from typing import Any
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.freeze.environment import declarations, poetry
 from experimentstash.stash.schema import EnvironmentKind
-from experimentstash.tools.detect import candidates, detect_writes
+from experimentstash.tools.detect import candidate, candidates, detect_writes
 from experimentstash.tools.detect import sources as source_files
-from experimentstash.tools.detect.candidates import Candidate, Rank, text
+from experimentstash.tools.detect.candidate import Candidate, Rank
+from experimentstash.tools.detect.candidates import text
 from experimentstash.tools.detect.detect_writes import Write
 from experimentstash.tools.detect.sources import SCRIPT_BLOCK, Source
 
@@ -47,7 +48,7 @@ class Detection:
     @property
     def is_clear(self) -> bool:
         """Tell whether there is one candidate that no other equals."""
-        return candidates.is_clear(self.candidates)
+        return candidate.is_clear(self.candidates)
 
 
 @dataclass(frozen=True)

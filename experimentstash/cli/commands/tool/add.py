@@ -14,7 +14,7 @@ from experimentstash.base.output import is_terminal, say
 from experimentstash.cli.commands.tool.edge import ask, can_ask, commit_command
 from experimentstash.stash.layout import Stash, find_stash
 from experimentstash.tools import adding, adding_installed, entrypoint_choice
-from experimentstash.tools.detect.candidates import describe
+from experimentstash.tools.detect.candidate import describe
 from experimentstash.tools.detect.detection import Detection
 
 # Entrypoints that are named besides the one that was taken.

@@ -1,13 +1,4 @@
-"""What `tool remove` keeps: everything of a tool that can't be had again from its remote, and how it was set up.
-
-backups/<tool>-<time>/
-  backup.json          what is here, and the pin
-  stash/               registration and organizers, at their paths
-  changes/             staged.patch and unstaged.patch of each repository, for people
-  repositories/<n>/    0 the tool itself, then its submodules: `state` is the git directory without objects,
-                       `objects.bundle` holds the commits and staged files that exist nowhere else
-  files/               what lies in the checkout and differs from the commit, ignored files included
-"""
+"""The backup of a tool is written: what of its repositories its remote doesn't have, and how it was set up."""
 
 from __future__ import annotations
 
@@ -16,23 +7,18 @@ import json
 import os
 import re
 import shutil
-import stat
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from experimentstash.adapters.git import checkouts, gitindex, objects, submodules
 from experimentstash.adapters.git.command import bare, git
 from experimentstash.adapters.git.gitindex import GITLINK, Entry
 from experimentstash.adapters.git.superproject import Superproject
-from experimentstash.adapters.git.work import work_in
 from experimentstash.base.failpoints import step
 from experimentstash.base.names import remote_problem
-from experimentstash.code.results import REMAKEABLE
-from experimentstash.stash.layout import new_token
+from experimentstash.tools.backup.kept_files import link, save_files, save_patches
+from experimentstash.tools.backup.manifest import MANIFEST, Backup, Repository
 
-MANIFEST = "backup.json"
-FORMAT = 1
 # Of a git directory: what a clone and the bundle bring again, or what lies in a directory of its own in the backup.
 _NOT_STATE = {
     "objects",
@@ -48,49 +34,6 @@ _NOT_STATE = {
 # Seconds that a remote gets to say what it has.
 _PATIENCE = 20.0
 _KEPT = "refs/backup"
-
-
-@dataclass(frozen=True)
-class Repository:
-    """One of the repositories of a tool."""
-
-    path: str  # of its checkout below the tool's; "" for the tool itself
-    module: str  # of its git directory below the tool's; "" likewise
-    url: str | None
-    commit: str | None
-    has_bundle: bool
-    is_complete: bool  # the bundle holds everything: the remote could not be asked
-
-
-@dataclass(frozen=True)
-class Backup:
-    """What the manifest of a backup says."""
-
-    tool: str
-    created: str
-    path: str  # the submodule's, in the stash's repository; the tool may be a directory in it
-    module: str  # the submodule's name
-    url: str | None
-    commit: str | None
-    branch: str | None
-    registered: bool  # as a submodule; a leftover may not be
-    section: list[list[str]]  # its settings in the repository's configuration
-    index: list[list[str | None]]  # its entries of the index: path, mode, object
-    gitmodules_before: str | None
-    gitmodules_after: str | None
-    stash_files: list[str]
-    absent: list[str]  # tracked files that were deleted in the checkout
-    directories: list[str]  # empty ones
-    skipped: list[str]  # what can be made anew and was left out
-    repositories: list[Repository]
-    has_checkout: bool
-    format: int = FORMAT
-    is_installed: bool = False  # it lies nowhere here
-    is_registration_alone: bool = False  # the checkout has stayed, because other tools lie in it
-
-
-def folder_name(tool: str, what: str = "") -> str:
-    return f"{tool}{what}-{time.strftime('%Y%m%d-%H%M%S')}-{new_token()}"
 
 
 def save(
@@ -132,8 +75,8 @@ def save(
             repositories.append(
                 _save_repository(folder / "repositories" / str(number), inner, place, repository, tree / inner)
             )
-        _save_files(folder / "files", tree, [inner for inner, _ in parts], absent, directories, skipped)
-        _save_patches(folder / "changes", tree, [inner for inner, _ in parts])
+        save_files(folder / "files", tree, [inner for inner, _ in parts], absent, directories, skipped)
+        save_patches(folder / "changes", tree, [inner for inner, _ in parts])
     elif repository is not None:
         repositories.append(_save_repository(folder / "repositories" / "0", "", repository, repository, None))
     backup = Backup(
@@ -168,9 +111,6 @@ def _decoded(content: bytes | None) -> str | None:
     return None if content is None else content.decode("utf-8", "surrogateescape")
 
 
-# --- repositories ----------------------------------------------------------------------------------------------------
-
-
 def _save_repository(folder: Path, path: str, place: Path, top: Path, tree: Path | None) -> Repository:
     state = folder / "state"
     state.mkdir(parents=True)
@@ -189,7 +129,7 @@ def _save_repository(folder: Path, path: str, place: Path, top: Path, tree: Path
     known = None if is_kept_whole else _on_the_remote(place, url, folder)
     has_bundle = _bundle(folder, place, known or [])
     if has_bundle and (place / "lfs" / "objects").is_dir():
-        shutil.copytree(place / "lfs", state / "lfs", symlinks=True, copy_function=_link)
+        shutil.copytree(place / "lfs", state / "lfs", symlinks=True, copy_function=link)
     module = "" if path == "" else os.path.relpath(place, top)
     return Repository(path, module, url, commit, has_bundle, known is None)
 
@@ -260,79 +200,3 @@ def _staged(place: Path, scratch: Path) -> list[str]:
     tree = git(scratch, "mktree", "-z", "--missing", stdin=lines).text
     identity = {f"GIT_{who}_{what}": "experimentstash" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
     return [git(scratch, "commit-tree", tree, "-m", "staged files", variables=identity).text]
-
-
-# --- files -----------------------------------------------------------------------------------------------------------
-
-
-def _save_files(
-    target: Path, tree: Path, repositories: list[str], absent: list[str], directories: list[str], skipped: list[str]
-) -> None:
-    """Keep every file that a fresh checkout of the same commits wouldn't have, hard-linked where that is possible."""
-    as_committed: set[str] = set()
-    for path in repositories:
-        prefix = f"{path}/" if path else ""
-        work = work_in(tree / path)
-        tracked = git(tree / path, "ls-files", "-z").items
-        flagged = git(tree / path, "ls-files", "-v", "-z").items
-        # Lower case: assume-unchanged; S: skip-worktree. `git status` doesn't look at them.
-        unseen = {item[2:] for item in flagged if item[:1].islower() or item[:1] == "S"}
-        staged = set(_staged_paths(tree / path))
-        as_committed |= {prefix + name for name in tracked} - {
-            prefix + name for name in (*work.changed, *unseen, *staged)
-        }
-        absent += [
-            prefix + name for name in (*work.changed, *unseen, *staged) if not os.path.lexists(tree / path / name)
-        ]
-    for folder, folders, names in os.walk(tree):
-        relative = os.path.relpath(folder, tree)
-        prefix = "" if relative == "." else f"{relative}/"
-        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
-        left_out = [name for name in folders if name not in links and _is_remakeable(Path(folder, name))]
-        tracked_below = [name for name in left_out if any(p.startswith(f"{prefix}{name}/") for p in as_committed)]
-        left_out = [name for name in left_out if name not in tracked_below]
-        skipped += [prefix + name for name in left_out]
-        folders[:] = sorted(set(folders) - {*links, *left_out})
-        if prefix and not folders and not names and not links and ".git" not in relative.split("/"):
-            directories.append(relative)
-        for name in sorted([*names, *links]):
-            path = prefix + name
-            if path in as_committed or _is_git_file(tree, path, repositories):
-                continue
-            if stat.S_ISSOCK(mode := os.lstat(tree / path).st_mode) or stat.S_ISFIFO(mode):
-                continue
-            (target / prefix).mkdir(parents=True, exist_ok=True)
-            _link(str(tree / path), str(target / path))
-
-
-def _staged_paths(tree: Path) -> list[str]:
-    words = ["--cached", "--name-only", "--no-renames", "--ignore-submodules", "-z"]
-    return git(tree, "diff", *words, check=False).items
-
-
-def _is_git_file(tree: Path, path: str, repositories: list[str]) -> bool:
-    return any(path == (f"{each}/.git" if each else ".git") for each in repositories)
-
-
-def _is_remakeable(directory: Path) -> bool:
-    is_environment = (directory / "pyvenv.cfg").is_file()
-    return directory.name in REMAKEABLE or directory.name.endswith(".egg-info") or is_environment
-
-
-def _link(source: str, target: str) -> None:
-    try:
-        os.link(source, target, follow_symlinks=False)
-    except OSError:  # another file system, or one without hard links
-        shutil.copy2(source, target, follow_symlinks=False)
-
-
-def _save_patches(folder: Path, tree: Path, repositories: list[str]) -> None:
-    for path in repositories:
-        for name, option in (("staged", ["--cached"]), ("unstaged", [])):
-            patch = git(
-                tree / path, "diff", "--binary", "--no-ext-diff", "--no-textconv", "--no-color", *option, check=False
-            ).out
-            if patch:
-                folder.mkdir(exist_ok=True)
-                label = f"{path.replace('/', '-')}-" if path else ""
-                (folder / f"{label}{name}.patch").write_bytes(patch.encode("utf-8", "surrogateescape"))
