@@ -281,8 +281,8 @@ def _run_program(program: str) -> None:
 
 def _run_command(ask: socket.socket) -> None:
     """Do what ``python -m experimentstash`` does, and have what it starts of its own started from here."""
-    adding = importlib.import_module("experimentstash.tools.adding")
-    adding.run = checking_from(functools.partial(Prepared, ask), adding.run)
+    first_configs = importlib.import_module("experimentstash.tools.first_configs")
+    first_configs.run = checking_from(functools.partial(Prepared, ask), first_configs.run)
     try:
         runpy.run_module("experimentstash", run_name="__main__", alter_sys=True)
     except SystemExit as end:
