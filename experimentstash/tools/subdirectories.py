@@ -18,6 +18,7 @@ from experimentstash.base.names import Url, inner_path_problem
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.schema import EnvironmentKind
 from experimentstash.tools.detect import detection
+from experimentstash.tools.detect.candidate import Rank
 from experimentstash.tools.detect.detection import Detection
 from experimentstash.tools.transaction import Report
 
@@ -81,7 +82,8 @@ def refuse_links(checkout: Path, inner: str) -> None:
 
 def with_environment_from_above(checkout: Path, inner: str, detected: Detection) -> Detection:
     """Return what was found, with the project or requirements of the directories above if the tool has none."""
-    if detected.kind is not EnvironmentKind.empty:
+    is_python = detected.best is not None and detected.best.rank < Rank.EXECUTABLE
+    if detected.kind not in (EnvironmentKind.empty, EnvironmentKind.none) or not is_python:
         return detected
     directory = checkout / inner
     for above in directory.parents if inner else ():

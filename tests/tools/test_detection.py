@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash.stash.schema import CallStyle, EnvironmentKind
-from experimentstash.tools.detect.detection import Rank, detect
+from experimentstash.freeze.environment import recipes
+from experimentstash.stash import entrypoints
+from experimentstash.stash.schema import CallStyle, EnvironmentKind, ToolConfig
+from experimentstash.tools.detect.candidate import Rank
+from experimentstash.tools.detect.detection import detect
 from tests.testing.stash import TOOLS
 
 GUARD = "\nif __name__ == '__main__':\n    main()\n"
@@ -147,3 +150,36 @@ def test_a_named_entrypoint_is_looked_at(tmp_path: Path) -> None:
     best = detect(tmp_path, "b.py").best
     assert best is not None and best.entrypoint == "b.py" and best.style is CallStyle.hydra
     assert detect(tmp_path, "./nothing").best is not None
+
+
+PROJECT = "[project]\nname = 'p'\nversion = '1'\n[project.scripts]\ntrain = 'pkg.cli:main'\n"
+PROJECT += "[build-system]\nrequires = ['hatchling']\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "entrypoint"),
+    [
+        pytest.param({"main.py": GUARD, "requirements/base.txt": "x\n", "requirements/dev.txt": ""}, None, id="folder"),
+        pytest.param({"sub/train.py": GUARD, "sub/requirements.txt": "x\n", "requirements.txt": ""}, None, id="beside"),
+        pytest.param({"a b.py": "# /// script\n# dependencies = []\n# ///\n" + GUARD}, None, id="block, odd name"),
+        pytest.param(
+            {"pyproject.toml": PROJECT, "pkg/__init__.py": "", "pkg/cli.py": GUARD, "pkg/requirements.txt": "x\n"},
+            "train",
+            id="installed script",
+        ),
+        pytest.param({"main.py": GUARD}, "true", id="any program"),
+        pytest.param({"main.py": GUARD}, None, id="nothing"),
+        pytest.param({"run.sh": "#!/bin/sh\n"}, "bash run.sh", id="another language"),
+    ],
+)
+def test_what_is_found_is_what_runs_have(tmp_path: Path, files: dict[str, str], entrypoint: str | None) -> None:
+    found = detect(build(tmp_path, files), entrypoint)
+    assert found.best is not None
+    entry = entrypoints.read(found.best.entrypoint, tmp_path)
+    tool = ToolConfig(path=".", entrypoint=found.best.entrypoint)
+    made = recipes.plan(
+        "x", tool, tmp_path, entry.script, tmp_path / "home", runs_python=entry.runs_python, program=entry.program
+    )
+    assert found.kind is made.kind
+    assert found.file == (None if made.file is None else made.file.relative_to(tmp_path).as_posix())
+    assert [*found.requirements] == [each.relative_to(tmp_path).as_posix() for each in made.requirements]

@@ -219,14 +219,19 @@ def _lock(project: Path) -> Path | None:
 
 def toml(path: Path) -> dict[str, Any]:
     """Return what a TOML file says; StashError if it can't be understood."""
+    try:
+        return toml_in((read(path) or b"").decode())
+    except ValueError as error:
+        raise StashError(f"{path} is not valid TOML: {error}", f"mend {path}") from error
+
+
+def toml_in(text: str) -> dict[str, Any]:
+    """Return what a text in TOML says; ValueError if it isn't that."""
     if sys.version_info >= (3, 11):
         import tomllib
     else:
         import tomli as tomllib  # type: ignore[import-not-found, unused-ignore]
-    try:
-        data: dict[str, Any] = tomllib.loads((read(path) or b"").decode())
-    except ValueError as error:
-        raise StashError(f"{path} is not valid TOML: {error}", f"mend {path}") from error
+    data: dict[str, Any] = tomllib.loads(text)
     return data
 
 

@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from experimentstash.base.dataclass_light import dataclass
+from experimentstash.base.errors import StashError
 from experimentstash.freeze.environment import declarations, poetry
+from experimentstash.freeze.environment.declarations import Choice
+from experimentstash.stash import entrypoints
 from experimentstash.stash.schema import EnvironmentKind
 from experimentstash.tools.detect import candidate, candidates, detect_writes
 from experimentstash.tools.detect import sources as source_files
-from experimentstash.tools.detect.candidate import Candidate, Rank
+from experimentstash.tools.detect.candidate import Candidate
 from experimentstash.tools.detect.candidates import text
 from experimentstash.tools.detect.detect_writes import Write
 from experimentstash.tools.detect.sources import SCRIPT_BLOCK, Source
@@ -69,14 +72,7 @@ class Survey:
             found = [named, *(each for each in found if each is not named)]
         found[:1] = [candidates.with_declared(each, self.directory) for each in found[:1]]
         best = found[0] if found else None
-        choice = declarations.choose(
-            self.directory,
-            self.directory / file
-            if (file := (best.file if best is not None else None) or "").endswith(".py")
-            else None,
-            is_script=best is not None and best.entrypoint.split(" ")[0].endswith(".py"),
-            runs_python=best.rank < Rank.EXECUTABLE if best is not None else bool(self.sources),
-        )
+        choice = self._environment(best)
         python, is_read = _python(self.directory, self.project, best)
         lacking = _imports(best, self.sources) if choice.kind is EnvironmentKind.empty and best is not None else []
         return Detection(
@@ -91,6 +87,18 @@ class Survey:
             notes=tuple(_notes(self.directory)),
             writes=() if best is None else _writes(best, self.sources),
             lacking=tuple(lacking),
+        )
+
+    def _environment(self, best: Candidate | None) -> Choice:
+        """Return what the environment is made from, which a run will ask in the same way of the registration."""
+        try:
+            entry = None if best is None else entrypoints.read(best.entrypoint, self.directory)
+        except StashError:  # it is refused elsewhere
+            entry = None
+        if entry is None:
+            return declarations.choose(self.directory, None, is_script=False, runs_python=bool(self.sources))
+        return declarations.choose(
+            self.directory, entry.program, is_script=entry.script is not None, runs_python=entry.runs_python
         )
 
 
@@ -212,12 +220,8 @@ def _notes(directory: Path) -> Iterator[str]:
 
 
 def _toml(path: Path) -> dict[str, Any]:
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib  # type: ignore[import-not-found, unused-ignore]
     try:
-        data: dict[str, Any] = tomllib.loads(text(path))
+        data = declarations.toml_in(text(path))
     except ValueError:  # uv will say what is wrong with it
         return {}
     return {key: value for key, value in data.items() if isinstance(value, dict)}
