@@ -109,7 +109,7 @@ def run(
         late = CommandError(argv, 124, "", f"no answer within {timeout} s")
         late.is_without_answer = True
         raise late from error
-    except TooMuchError as error:
+    except _TooMuchError as error:
         raise CommandError(argv, 1, "", str(error)) from error
     except OSError as error:
         raise CommandError(argv, 127, "", str(error)) from error
@@ -141,7 +141,7 @@ def _run(
         except BaseException as error:
             if grace is not None:
                 process.terminate()
-            elif isinstance(error, (subprocess.TimeoutExpired, TooMuchError)):
+            elif isinstance(error, (subprocess.TimeoutExpired, _TooMuchError)):
                 grace = 0.0
             else:
                 grace = _A_MOMENT if is_apart else _A_BLINK
@@ -153,7 +153,7 @@ def _run(
 
 
 def _exchange(process: subprocess.Popen[bytes], given: bytes | None, timeout: float | None) -> list[bytes]:
-    """Hand a process its input and return what it says on both streams. TooMuchError if that is without end."""
+    """Hand a process its input and return what it says on both streams. _TooMuchError if that is without end."""
     deadline = None if timeout is None else time.monotonic() + timeout
     said = [bytearray(), bytearray()]
     with selectors.DefaultSelector() as selector:
@@ -183,7 +183,7 @@ def _exchange(process: subprocess.Popen[bytes], given: bytes | None, timeout: fl
                     except BrokenPipeError:
                         is_over = True
                 else:
-                    is_over = not take(key.fd, kept)
+                    is_over = not _take(key.fd, kept)
                 if is_over:
                     selector.unregister(stream)
                     stream.close()
@@ -191,23 +191,23 @@ def _exchange(process: subprocess.Popen[bytes], given: bytes | None, timeout: fl
     return [bytes(kept) for kept in said]
 
 
-class TooMuchError(Exception):
+class _TooMuchError(Exception):
     """A command says more than anybody wants to know."""
 
     def __init__(self) -> None:
         super().__init__(f"it said more than {MOST_OUTPUT >> 20} MiB, and was ended")
 
 
-def take(source: int, kept: bytearray) -> bool:
-    """Add to ``kept`` what can be read; False at the end. TooMuchError if it is more than a command may say."""
+def _take(source: int, kept: bytearray) -> bool:
+    """Add to ``kept`` what can be read; False at the end. _TooMuchError if it is more than a command may say."""
     chunk = os.read(source, 1 << 16)
     kept += chunk
     if len(kept) > MOST_OUTPUT:
-        raise TooMuchError
+        raise _TooMuchError
     return bool(chunk)
 
 
-def keep_end(kept: bytearray, chunk: bytes) -> None:
+def _keep_end(kept: bytearray, chunk: bytes) -> None:
     """Add to ``kept`` what a command says for people; of much, the end is enough."""
     kept += chunk
     del kept[:-_END]
@@ -228,7 +228,7 @@ def _shown(kept: bytearray) -> Iterator[int]:
     def copy() -> None:
         with contextlib.suppress(OSError):  # EIO: a terminal that nobody has open any more
             while chunk := os.read(source, 65536):
-                keep_end(kept, chunk)
+                _keep_end(kept, chunk)
                 os.write(2, chunk)
         os.close(source)
 

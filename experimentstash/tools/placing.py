@@ -33,6 +33,7 @@ def remove_empty(directory: Path, project: Superproject) -> None:
 
 
 def rename(source: Path, target: Path) -> None:
+    """Move a file or a tree to where nothing is, to another file system, too: never half of it is in place."""
     try:
         os.rename(source, target)
     except OSError as error:
@@ -50,6 +51,7 @@ def rename(source: Path, target: Path) -> None:
 
 
 def partial_of(target: Path) -> Path:
+    """Return where a tree is copied to on its way from another file system."""
     return target.with_name(f".{target.name}.experimentstash-partial")
 
 
@@ -64,6 +66,7 @@ def content_of(path: Path) -> bytes | None:
 
 
 def put(path: Path, content: bytes | None, folder: Path) -> None:
+    """Make ``content`` the file's, at once; None removes it. ``folder`` is the transaction's."""
     if content is None:
         path.unlink(missing_ok=True)
         return
@@ -78,6 +81,7 @@ def put(path: Path, content: bytes | None, folder: Path) -> None:
 
 
 def draft_of(path: Path, folder: Path) -> Path:
+    """Return where a transaction writes what is to be in a file."""
     return path.with_name(f".{path.name}.{folder.name}")
 
 
@@ -100,6 +104,7 @@ def fingerprint(path: Path) -> str:
 
 
 def sync_directory(directory: Path) -> None:
+    """Have the names in a directory on the disk, as far as the file system can."""
     with contextlib.suppress(OSError):
         descriptor = os.open(directory, os.O_RDONLY)
         try:

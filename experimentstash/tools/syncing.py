@@ -8,6 +8,7 @@ from pathlib import Path
 
 from experimentstash.base.errors import StashError
 from experimentstash.freeze.environment import store as environments
+from experimentstash.freeze.environment.kinds.kind import Recipe
 from experimentstash.freeze.toolpath import tool_directory
 from experimentstash.stash.layout import Stash
 from experimentstash.tools import registrations
@@ -29,8 +30,7 @@ def sync(stash: Stash, names: Sequence[str], *, offline: bool = False, report: R
     found = []
     for name in dict.fromkeys(names):
         try:
-            config = registrations.read(stash, name)
-            recipe = registrations.recipe(stash, name, config, tool_directory(stash, name, config))
+            recipe = recipe_of(stash, name)
             was_ready = environments.is_ready(recipe)
             environments.make(recipe, offline=offline, announce=report)
             found.append(Synced(name, recipe.directory, was_ready))
@@ -42,17 +42,23 @@ def sync(stash: Stash, names: Sequence[str], *, offline: bool = False, report: R
 
 
 def is_ready(stash: Stash, name: str) -> bool:
+    """Tell whether a tool has an environment of its own that is made."""
     try:
-        config = registrations.read(stash, name)
-        recipe = registrations.recipe(stash, name, config, tool_directory(stash, name, config))
+        recipe = recipe_of(stash, name)
         return recipe.directory is not None and environments.is_ready(recipe)
     except StashError:
         return False
 
 
-def sync_in(transaction: Transaction, stash: Stash, name: str, report: Report) -> bool:
+def recipe_of(stash: Stash, name: str) -> Recipe:
+    """Return the recipe of a tool's environment as its registration and its directory are now."""
     config = registrations.read(stash, name)
-    recipe = registrations.recipe(stash, name, config, tool_directory(stash, name, config))
+    return registrations.recipe(stash, name, config, tool_directory(stash, name, config))
+
+
+def sync_in(transaction: Transaction, stash: Stash, name: str, report: Report) -> bool:
+    """Make a tool's environment in a transaction; False if it has none, or has it already."""
+    recipe = recipe_of(stash, name)
     if recipe.directory is None or environments.is_ready(recipe):
         return False
     transaction.create(recipe.directory)

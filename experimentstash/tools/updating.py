@@ -22,7 +22,7 @@ from experimentstash.stash.layout import Stash
 from experimentstash.tools import places, registrations, subdirectories
 from experimentstash.tools.places import Place
 from experimentstash.tools.recovery import exclusive
-from experimentstash.tools.syncing import is_ready, sync_in
+from experimentstash.tools.syncing import is_ready, recipe_of, sync_in
 from experimentstash.tools.transaction import Report, Transaction, begin
 
 # Commits that are listed of an update.
@@ -241,8 +241,7 @@ def _target(
 
 def _recipe_facts(stash: Stash, name: str) -> dict[str, str | None]:
     try:
-        config = registrations.read(stash, name)
-        recipe = registrations.recipe(stash, name, config, tool_directory(stash, name, config))
+        recipe = recipe_of(stash, name)
     except StashError:
         return {}
     source = recipe.lock_path or recipe.file

@@ -1,4 +1,9 @@
-"""The door to git: its environment, what it says, and the error that tells why it has no answer."""
+"""The door to git: its environment, what it says, and the error that tells why it has no answer.
+
+The command is asked, and not GitPython, which reads neither an index of version 4 or a split one nor a repository of
+SHA-256, clones no path with a backslash or without UTF-8 in it, loses comments, and settings on the line of their
+section, when it writes a configuration, and takes as long to import as eighty questions take.
+"""
 
 from __future__ import annotations
 
@@ -91,7 +96,7 @@ class GitError(CommandError):
             self.mend = f"git -C {quoted} status"
 
 
-def explained(error: CommandError, root: Path) -> CommandError:
+def _explained(error: CommandError, root: Path) -> CommandError:
     """Return what to tell of a git command that has failed, where that is for want of git, or because it refuses."""
     is_missing = error.returncode == EXIT_NOT_FOUND and which("git") is None
     if not is_missing and _SAFE.search(error.stderr) is None:
@@ -199,7 +204,7 @@ def git(
         return Done(error.returncode, error.stdout, error.stderr)
     if check and done.returncode != 0:
         brief = ["git", "-C", str(directory), *map(str, words)]
-        raise explained(CommandError(brief, done.returncode, done.stdout, done.stderr, mend), directory)
+        raise _explained(CommandError(brief, done.returncode, done.stdout, done.stderr, mend), directory)
     return Done(done.returncode, done.stdout, done.stderr)
 
 
