@@ -259,6 +259,7 @@ def _refuse_clash(stash: Stash, project: Superproject, name: str) -> None:
 
 
 def refuse_existing(stash: Stash, name: str) -> None:
+    """Raise StashError if a tool has this name already."""
     registration = stash.registration(name)
     if not registration.exists():
         return
@@ -286,6 +287,7 @@ def _register_submodule(
 
 
 def entries_of(project: Superproject, files: list[Path]) -> list[Entry]:
+    """Return files, their contents stored, as entries for the index."""
     return [
         gitindex.store(project, path.relative_to(project.root).as_posix(), path.read_bytes())
         for path in files

@@ -109,6 +109,7 @@ def with_subcommand(
 
 
 def listed(detected: Detection) -> str:
+    """Return the ways to start it as a sentence and a list."""
     if not detected.candidates:
         return "Nothing in the repository tells how it is started."
     return f"The repository can be started in these ways:\n{candidate.describe(detected.candidates)}"

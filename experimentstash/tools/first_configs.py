@@ -22,6 +22,7 @@ _SMALL = ("example", "debug", "smoke", "test", "small", "default", "quick", "dem
 
 
 def registration_of(path: str, chosen: Candidate, detected: Detection, commit: str, interpreter: Path | None) -> str:
+    """Return the text of a new tool's registration."""
     scalar = registrations.scalar
     call: dict[str, str | None] = {"style": chosen.style.value}
     if chosen.hydra is not None:

@@ -80,6 +80,7 @@ def inhabitants(stash: Stash, directory: Path) -> list[str]:
 
 
 def lies_in(place: Path, directory: Path) -> bool:
+    """Tell whether a tool lies in a directory, by whatever links."""
     try:
         return place.is_relative_to(directory) or place.resolve().is_relative_to(directory.resolve())
     except (OSError, RuntimeError):  # a link that leads round

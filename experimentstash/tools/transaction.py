@@ -223,6 +223,7 @@ def begin(stash: Stash, project: Superproject, verb: str, tool: str, report: Rep
 
 
 def home_of(project: Superproject) -> Path:
+    """Return where the transactions of a stash's repository have their folders."""
     return project.git_directory / "experimentstash"
 
 

@@ -60,4 +60,5 @@ def _check_nested(name: str, settings: dict[str, str], is_fetched: bool) -> None
 
 
 def hostile(reason: str, mend: str = "if it is yours, mend it there; nothing was added") -> StashError:
+    """Return the error for a repository that is refused."""
     return StashError(f"This repository is refused: {reason}.", mend)

@@ -67,6 +67,7 @@ def _is_remakeable(directory: Path) -> bool:
 
 
 def link(source: str, target: str) -> None:
+    """Make a file a hard link to another, or a copy where that can't be."""
     try:
         os.link(source, target, follow_symlinks=False)
     except OSError:  # another file system, or one without hard links
@@ -74,6 +75,7 @@ def link(source: str, target: str) -> None:
 
 
 def save_patches(folder: Path, tree: Path, repositories: list[str]) -> None:
+    """Keep what is changed as patches, for people."""
     for path in repositories:
         for name, option in (("staged", ["--cached"]), ("unstaged", [])):
             patch = git(

@@ -60,4 +60,5 @@ class Backup:
 
 
 def folder_name(tool: str, what: str = "") -> str:
+    """Return a new name for a backup."""
     return f"{tool}{what}-{time.strftime('%Y%m%d-%H%M%S')}-{new_token()}"

@@ -10,6 +10,7 @@ from experimentstash.tools.detect.detection import Detection
 
 
 def notes_on(tree: Path, detected: Detection, is_local: bool) -> list[str]:
+    """Return what to say of a tree that is added, and of what was found in it."""
     notes = list(detected.notes)
     pointers = checkouts.lfs_pointers(tree)
     if pointers:

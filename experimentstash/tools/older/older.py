@@ -21,9 +21,10 @@ from experimentstash.base.yaml_files import YamlError
 from experimentstash.stash.schema import StashConfig, ToolConfig
 from experimentstash.tools.older import older_trees
 from experimentstash.tools.older.older_trees import Submodule, Tree
+from experimentstash.tools.older.yaml_nodes import entries, mapping, node_of, sequence, serialized, text_node, value_of
 
 if TYPE_CHECKING:
-    from yaml import MappingNode, Node
+    from yaml import Node
 
 _PARAMETERS = ("params", "parameters", "overrides")
 _ORGANIZER_NAME = regex(r"[\w.-]+(?:/[\w.-]+)*")
@@ -113,8 +114,8 @@ class _Reader:
             if not _ORGANIZER_NAME.fullmatch(name):
                 self._leave(path, None, _BAD_NAME)
                 continue
-            settings = {"experiment": _text_node(inner)}
-            found[name] = _head(tree.tool) + _serialized(settings)
+            settings = {"experiment": text_node(inner)}
+            found[name] = _head(tree.tool) + serialized(settings)
         return found
 
     def _submodules(self, tools: Mapping[str, str]) -> Iterator[Submodule]:
@@ -141,7 +142,7 @@ class _Reader:
         if node is None or node.id != "mapping":
             self._leave(path, None, "it is empty, or not a mapping")
             return None
-        return _entries(node)
+        return entries(node)
 
     # --- tools -------------------------------------------------------------------------------------------------------
 
@@ -156,7 +157,7 @@ class _Reader:
         tools = content.get("tools")
         if not isinstance(tools, yaml.MappingNode):
             raise StashError(f"{path} has no mapping `tools:`.")
-        for name, node in _entries(tools).items():
+        for name, node in entries(tools).items():
             if not isinstance(node, yaml.MappingNode):
                 self._leave(path, f"tools.{name}", "it is no mapping")
                 continue
@@ -165,7 +166,7 @@ class _Reader:
             except StashError as error:
                 self._leave(path, f"tools.{name}", str(error))
                 continue
-            text = self._registration(path, name, _entries(node))
+            text = self._registration(path, name, entries(node))
             if text is not None:
                 yield name, text
 
@@ -176,13 +177,13 @@ class _Reader:
         known = {key: node for key, node in content.items() if key in valid}
         tree = older_trees.find(self.configs, name)
         if tree is not None and "call" not in known:
-            known["call"] = _node({"style": "hydra", "config_path": tree.path})
-        if "hydra" in content and _value(content["hydra"]) is False and "call" not in known:
+            known["call"] = node_of({"style": "hydra", "config_path": tree.path})
+        if "hydra" in content and value_of(content["hydra"]) is False and "call" not in known:
             self._leave(path, f"tools.{name}.hydra", "it is no Hydra application: look at `call:` there")
-            known["call"] = _node({"style": "options"})
+            known["call"] = node_of({"style": "options"})
         packages = content.get("search_packages")
         if isinstance(packages, yaml.ScalarNode) and "env" not in known:
-            known["env"] = _node({"HYDRA_SEARCH_PACKAGES": str(packages.value)})
+            known["env"] = node_of({"HYDRA_SEARCH_PACKAGES": str(packages.value)})
         for key in content:
             if key not in valid and key not in ("hydra", "search_packages"):
                 self._leave(path, f"tools.{name}.{key}", "a registration has no such setting")
@@ -195,33 +196,33 @@ class _Reader:
             self._leave(path, f"tools.{name}.path", f"{directory} is not below the stash, so the tool is left out")
             return None
         commit = known.pop("commit", None)
-        if commit is not None and _value(commit) is not None:
+        if commit is not None and value_of(commit) is not None:
             if _COMMIT.fullmatch(str(commit.value)):
-                known["commit"] = _text_node(str(commit.value))
+                known["commit"] = text_node(str(commit.value))
             else:
                 self._leave(
                     path, f"tools.{name}.commit", f"{commit.value!r} is no commit; the submodule itself says which"
                 )
         version = known.get("python_version")
-        if version is not None and _value(version) is not None:
-            known["python_version"] = _text_node(str(version.value))
+        if version is not None and value_of(version) is not None:
+            known["python_version"] = text_node(str(version.value))
         for key, empty in (("dependencies", []), ("description", None), ("python_version", None)):
-            if key in known and _value(known[key]) in (empty, None):
+            if key in known and value_of(known[key]) in (empty, None):
                 del known[key]
         if "call" not in known:
             known["call"] = self._call(path, name, self.root / directory)
-        return _serialized({key: known[key] for key in valid if key in known})
+        return serialized({key: known[key] for key in valid if key in known})
 
     def _call(self, path: Path, name: str, tool: Path) -> Node:
         """Return how a tool is called: older stashes called each as a Hydra application."""
         sources = _sources(tool)
         if sources and not any(b"hydra" in source.read_bytes() for source in sources):
             self._leave(path, f"tools.{name}", "it doesn't look like a Hydra application: look at `call:` there")
-            return _node({"style": "options"})
+            return node_of({"style": "options"})
         groups = {found.parent.parent for found in tool.glob("**/experiment/*.yaml") if ".venv" not in found.parts}
         if len(groups) == 1:
-            return _node({"style": "hydra", "configs": groups.pop().relative_to(tool).as_posix()})
-        return _node({"style": "hydra"})
+            return node_of({"style": "hydra", "configs": groups.pop().relative_to(tool).as_posix()})
+        return node_of({"style": "hydra"})
 
     # --- organizers --------------------------------------------------------------------------------------------------
 
@@ -245,7 +246,7 @@ class _Reader:
             why = _BAD_NAME
         else:
             settings = self._settings(path, content)
-            return _head(tool.value) + (_serialized(settings) if settings else "")
+            return _head(tool.value) + (serialized(settings) if settings else "")
         self._leave(path, None, why)
         return None
 
@@ -262,23 +263,23 @@ class _Reader:
                 self._add_parameters(path, key, node, parameters, arguments)
             elif key in _REFUSED:
                 self._leave(path, key, "it would mean something else here")
-            elif key == "estimated_runtime" and not _is_duration(_value(node)):
+            elif key == "estimated_runtime" and not _is_duration(value_of(node)):
                 self._leave(path, key, f"{node.value!r} is not a duration")
-            elif key == "tags" and isinstance(node, yaml.ScalarNode) and _value(node) is not None:
-                known[key] = _node([str(node.value)])
-            elif key == "experiment" and _value(node) is not None:
-                known[key] = _text_node(str(node.value))
+            elif key == "tags" and isinstance(node, yaml.ScalarNode) and value_of(node) is not None:
+                known[key] = node_of([str(node.value)])
+            elif key == "experiment" and value_of(node) is not None:
+                known[key] = text_node(str(node.value))
             elif key in order:
-                if key != "tool" and _value(node) is not None:
+                if key != "tool" and value_of(node) is not None:
                     known[key] = node
             else:
                 self._leave(path, key, f"it is now params.{key}: look whether it is a parameter of the tool")
                 parameters[key] = node
         if arguments:
-            known["arguments"] = _sequence([*(known["arguments"].value if "arguments" in known else []), *arguments])
+            known["arguments"] = sequence([*(known["arguments"].value if "arguments" in known else []), *arguments])
         if parameters:
-            known["params"] = _tree(parameters)
-            if "${" in _serialized({"params": known["params"]}):
+            known["params"] = mapping(parameters)
+            if "${" in serialized({"params": known["params"]}):
                 self._leave(path, "params", "it has interpolations: they are resolved here, not by the tool")
         return {key: known[key] for key in order if key in known}
 
@@ -289,13 +290,13 @@ class _Reader:
         import yaml
 
         if isinstance(node, yaml.MappingNode):
-            parameters.update(_entries(node))
+            parameters.update(entries(node))
         elif isinstance(node, yaml.SequenceNode) and all(isinstance(each, yaml.ScalarNode) for each in node.value):
             for each in node.value:
                 override = _OVERRIDE.fullmatch(each.value)
                 if override is None or not _place(parameters, override["key"].split("."), override["value"]):
-                    arguments.append(_text_node(each.value))
-        elif _value(node) is not None:
+                    arguments.append(text_node(each.value))
+        elif value_of(node) is not None:
             self._leave(path, key, "it is neither a mapping nor a list of key=value")
 
 
@@ -317,7 +318,7 @@ def _place(parameters: dict[str, Any], keys: list[str], text: str) -> bool:
     if "," in text and not text.startswith("["):
         return False
     try:
-        value = yaml.compose(text, Loader=yaml.SafeLoader) or _node(None)
+        value = yaml.compose(text, Loader=yaml.SafeLoader) or node_of(None)
     except yaml.YAMLError:
         return False
     for key in keys[:-1]:
@@ -346,46 +347,3 @@ def _is_duration(value: object) -> bool:
     except StashError:
         return value is None
     return True
-
-
-# --- YAML nodes ------------------------------------------------------------------------------------------------------
-
-
-def _entries(node: MappingNode) -> dict[str, Node]:
-    return {str(key.value): value for key, value in node.value}
-
-
-def _value(node: Node) -> Any:
-    import yaml
-
-    return yaml.constructor.SafeConstructor().construct_document(node)
-
-
-def _node(value: object) -> Node:
-    import yaml
-
-    return yaml.representer.SafeRepresenter().represent_data(value)
-
-
-def _text_node(text: str) -> Node:
-    """Return a string, which gets quotes where it would be read as something else."""
-    return _node(text)
-
-
-def _sequence(nodes: list[Node]) -> Node:
-    import yaml
-
-    return yaml.SequenceNode("tag:yaml.org,2002:seq", nodes, flow_style=True)
-
-
-def _tree(content: dict[str, Any]) -> Node:
-    import yaml
-
-    pairs = [(_node(key), _tree(value) if isinstance(value, dict) else value) for key, value in content.items()]
-    return yaml.MappingNode("tag:yaml.org,2002:map", pairs, flow_style=False)
-
-
-def _serialized(content: dict[str, Node]) -> str:
-    import yaml
-
-    return str(yaml.serialize(_tree(dict(content)), Dumper=yaml.SafeDumper, allow_unicode=True, width=120))
