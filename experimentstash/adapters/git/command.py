@@ -1,8 +1,8 @@
 """The door to git: its environment, what it says, and the error that tells why it has no answer.
 
-The command is asked, and not GitPython, which reads neither an index of version 4 or a split one nor a repository of
-SHA-256, clones no path with a backslash or without UTF-8 in it, loses comments, and settings on the line of their
-section, when it writes a configuration, and takes as long to import as eighty questions take.
+The command is asked, and not GitPython: that reads neither an index of version 4 or a split one nor a repository of
+SHA-256, loses comments, and settings on the line of their section, where it writes a configuration, and takes as long
+to import as eighty questions take.
 """
 
 from __future__ import annotations
