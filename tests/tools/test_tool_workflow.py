@@ -16,7 +16,7 @@ from experimentstash.base.errors import StashError
 from experimentstash.freeze.declared.option import Declared, Option
 from experimentstash.stash.schema import CallStyle
 from experimentstash.tools import adding, first_configs, removing, restoring, updating
-from experimentstash.tools.detect import detection
+from experimentstash.tools.detect import candidate
 from experimentstash.tools.detect.candidate import Candidate, Rank
 from tests.testing.stash import GIT_IDENTITY, PATIENCE, StashUnderTest, git
 from tests.testing.tool_support import as_stash, commit, differences, is_healthy, no_report, repository, snapshot
@@ -336,7 +336,7 @@ def test_a_tool_that_is_no_python_and_has_lfs_pointers(stash: StashUnderTest, tm
     commit(upstream, {})
     added = adding.add(as_stash(stash), "x", str(upstream), report=no_report)
     assert added.entrypoint == "go.sh" and added.detection.best is not None
-    assert added.detection.best.rank is detection.Rank.EXECUTABLE
+    assert added.detection.best.rank is candidate.Rank.EXECUTABLE
     assert any("Git LFS pointer" in note for note in added.notes)
     done(stash, "run", "x/example")
 
