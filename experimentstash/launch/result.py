@@ -55,8 +55,7 @@ def of(context: LaunchContext, error: BaseException | None) -> LaunchResult:
                 error = StashError("The sweep has no runs.", "look at what is swept over: an empty list or glob?")
     elif error is None:
         error = account.failure
-    is_single = context.sweep is None and account.executed is not None
-    single = account.executed.run if is_single and account.executed is not None else None
+    single = account.executed.run if account.executed is not None and context.sweep is None else None
     return LaunchResult(
         context.stash,
         shown=tuple(account.shown),

@@ -104,7 +104,7 @@ def test_failures_are_tolerated_as_far_as_asked(parabola: StashUnderTest, launch
         ("completed", True),  # no metrics
         ("completed", False),
     ]
-    assert best(parabola)["best_value"] == found[0]["result"]
+    assert best(parabola)["best_value"] == found[0]["attempt"]["result"]
 
 
 @pytest.mark.slow

@@ -226,7 +226,7 @@ def test_cancelled_tasks_do_not_keep_it_from_the_others(plain: StashUnderTest) -
     found = by_number(plain)
     assert [one["attempt"]["state"] for one in found] == ["cancelled", "completed", "failed", "cancelled"]
     assert f"its SLURM job {job}_0 ended before it had started the tool" in found[0]["attempt"]["reason"]
-    assert found[0]["started"] is None and stdout.count("✗ cancelled") == 2
+    assert found[0]["attempt"]["started"] is None and stdout.count("✗ cancelled") == 2
 
 
 def test_a_job_that_dies_does_not_keep_it_from_the_others(saver: StashUnderTest) -> None:
