@@ -1,4 +1,4 @@
-"""Records of format 1, as the last version that wrote them has left them (format_1/): listed, shown, and gone on with."""
+"""Records of format 1, as the last version that wrote it has left them (format_1/): listed, shown, gone on with."""
 
 from __future__ import annotations
 
