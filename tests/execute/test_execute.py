@@ -158,7 +158,8 @@ def test_a_grace_is_not_begun_anew_by_each_signal(here: Stash) -> None:
         wait_until(lambda: is_ready(one.run))
         wait_until(asked_again)
         data = one.end()
-    assert data["state"] == "cancelled" and "did not end within its grace and was killed" in data["reason"]
+    attempt = data["attempt"]
+    assert attempt["state"] == "cancelled" and "did not end within its grace and was killed" in attempt["reason"]
 
 
 @pytest.fixture
