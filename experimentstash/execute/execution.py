@@ -7,9 +7,8 @@ import math
 import os
 import shlex
 import signal
-import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from experimentstash.adapters import procfs, schedulers
@@ -17,75 +16,35 @@ from experimentstash.adapters.scheduler import Why
 from experimentstash.adapters.this_process import supervisor_here
 from experimentstash.adapters.wandb import places as wandb_places
 from experimentstash.base import files, permissions
-from experimentstash.base.errors import (
-    EXIT_INTERRUPTED,
-    EXIT_NOT_EXECUTABLE,
-    EXIT_NOT_FOUND,
-    EXIT_USER_MISTAKE,
-    StashError,
-)
+from experimentstash.base.errors import EXIT_INTERRUPTED, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, EXIT_USER_MISTAKE
 from experimentstash.base.masking import Mask
-from experimentstash.base.output import complain
-from experimentstash.base.process import clean_environment
-from experimentstash.base.redaction import redact
-from experimentstash.base.signals import REQUESTS, SignalQueue
-from experimentstash.base.tail import Relay
 from experimentstash.code import copies, moved, written
 from experimentstash.code.written import Looks
 from experimentstash.execute import advice, collect, keeper, outcome
+from experimentstash.execute.account import HEARTBEAT, SUPERVISOR_LOG, Account, marker_of
 from experimentstash.execute.ending import Ending, StopRequest
+from experimentstash.execute.own_copy import close_copy, collect_outputs, recover_copy
 from experimentstash.execute.supervisor import Siblings, SupervisedTool
+from experimentstash.execute.wandb_runs import CLOCK_SLACK, find_wandb, note_wandb
+from experimentstash.execute.why_ended import why_it_was_to_end
 from experimentstash.record import attempts, records, transitions
 from experimentstash.record.records import Run, State
 
-SUPERVISOR_LOG = "supervisor.log"
-MARKER = "EXPERIMENTSTASH_RUN_DIR"
 # Seconds from telling a tool to stop to killing it.
 GRACE_HERE = 10.0
 GRACE_IN_JOB = 90.0
 # Of the grace that a job gives, so much is kept for closing the record and the W&B run (seconds, share at most).
 _RESERVE = 10.0
 _RESERVE_SHARE = 0.25
-# Seconds between two touches of the supervisor's log, by which other machines see that it lives.
-HEARTBEAT = 60.0
 # Seconds after which the record of a run names the tool's process. Until then its marker is enough to find it, and a
 # tool that has ended by then is spared a write.
 _SHORT = 0.1
-_WANDB_TIMEOUT = 30.0
 # With this word a Hydra tool keeps its configuration in the run's directory: see `arrived`.
 _HYDRAS_WORD = "hydra.output_subdir=.hydra/tool"
 # Seconds until the first look at where the tool's processes write W&B logs; after each one, twice as long to the next.
 _WANDB_INTERVAL = 1.0
-# Seconds by which the clock of a file system may be behind ours.
-_WANDB_SLACK = 2.0
-# Of what our job leaves us when the tool has ended, the share that its W&B runs may take.
-_WANDB_SHARE = 0.6
 # Seconds between two looks for a scheduler's answer.
 _ANSWER_INTERVAL = 0.1
-
-
-class RecordError(StashError):
-    """What became of a run could not be written down."""
-
-    exit_code = 1
-
-
-def is_unrecorded(run: Run, error: OSError) -> bool:
-    """Tell whether the record doesn't tell of a run's end, after this error; if it does, the error is its reason."""
-    return isinstance(error, records.UnrecordedError) or not run.attempt.state.is_final
-
-
-def cannot_record(run: Run, error: OSError) -> RecordError:
-    """Return the error for a record that can't be written, with what it would have said."""
-    how = (
-        f"; the run itself: {run.attempt.state.value}, exit code {run.attempt.exit_code}"
-        if run.attempt.state.is_final
-        else ""
-    )
-    message = f"The record of {run.path} can't be written: {error.strerror}{how}."
-    if isinstance(error, records.UnrecordedError) and error.kept is not None:
-        return RecordError(f"{message}\nUntil it can be, {error.kept} keeps it.", f"experimentstash show {run.id}")
-    return RecordError(message)
 
 
 class Execution:
@@ -102,7 +61,7 @@ class Execution:
         self._over_at = 0.0
         self.log_offset = 0  # where in the log this attempt begins
         self.environment: Mapping[str, str] = {}  # the tool's
-        self._log = _Log(run.path / SUPERVISOR_LOG)
+        self._log = Account(run.path / SUPERVISOR_LOG)
         terms = run.attempt.terms
         self._grace = terms.grace if terms.grace is not None else (GRACE_IN_JOB if _in_job() else GRACE_HERE)
         self._tool = SupervisedTool(marker=marker_of(run), timeout=terms.timeout, log=self._log, siblings=siblings)
@@ -294,9 +253,9 @@ class Execution:
             return
         run, ending = self.run, self._tool.ending()
         self._mask_log()
-        _note_wandb(run, self._wandb_beside_the_tool())
+        note_wandb(run, self._wandb_beside_the_tool())
         find_wandb(run, self.log_offset, self._began)
-        _bring_together(run, self._before, may_go_on=run.spec.resume is not None and ending.returncode != 0)
+        collect_outputs(run, self._before, may_go_on=run.spec.resume is not None and ending.returncode != 0)
         self._note_written()
         _conclude(run, ending, self._log, self.log_offset)
         close_copy(run)
@@ -363,7 +322,7 @@ class Execution:
         process = self.run.attempt.process
         if process is None or self.is_ending:
             return
-        if _note_wandb(self.run, wandb_places.opened([process.pid, *procfs.descendants(process.pid)])):
+        if note_wandb(self.run, wandb_places.opened([process.pid, *procfs.descendants(process.pid)])):
             self._write_if_possible()
 
     def _wandb_beside_the_tool(self) -> list[str]:
@@ -373,7 +332,7 @@ class Execution:
         return [
             found
             for folder in folders
-            for found, process in wandb_places.begun_in(Path(folder), self._began - _WANDB_SLACK).items()
+            for found, process in wandb_places.begun_in(Path(folder), self._began - CLOCK_SLACK).items()
             if self._is_alone or (run.attempt.process is not None and process == run.attempt.process.pid)
         ]
 
@@ -398,126 +357,8 @@ class Execution:
             self._log(f"the record could not be written: {error.strerror}")
 
 
-def marker_of(run: Run) -> str:
-    """Return the entry of the environment by which the processes of a run are recognised, wherever it lies by now."""
-    return f"{MARKER}={run.spec.command.environment.get(MARKER, run.directory)}"
-
-
-def tool_environment(run: Run, secrets: Mapping[str, str]) -> dict[str, str]:
-    """Return the complete environment of the tool: ours, cleaned, with the run's own changes."""
-    command = run.spec.command
-    environment = clean_environment()
-    for name in (*command.unset, *run.attempt.terms.hidden):
-        environment.pop(name, None)
-    environment.update(command.environment)
-    environment.update(secrets)
-    missing = [name for name in command.secrets if name not in environment]
-    if missing:
-        raise StashError(
-            f"The tool {run.spec.tool!r} needs {', '.join(missing)} in its environment; a record never keeps such"
-            " values.",
-            f"export {missing[0]}=…",
-        )
-    if command.path is not None:
-        environment["PATH"] = os.pathsep.join(filter(None, (command.path, environment.get("PATH", os.defpath))))
-    return environment
-
-
-def _note_wandb(run: Run, folders: Iterable[str]) -> bool:
-    """Keep in a record where W&B runs are that aren't in its directory; tell whether there is a new one."""
-    folders = set(folders)
-    if not folders:
-        return False
-    known = run.attempt.wandb_elsewhere
-    inside = os.path.realpath(run.path)
-    found = {folder for folder in map(os.path.realpath, folders) if not f"{folder}/".startswith(f"{inside}/")}
-    if found <= set(known):
-        return False
-    for folder in sorted(found - set(known)):
-        try:
-            wandb_places.claim(folder, run.id)
-        except OSError as error:
-            run.attempt.notes.append(
-                f"the W&B run in {folder} can't be marked as its own, and is left alone: {error.strerror}"
-            )
-    run.attempt.wandb_elsewhere = sorted({*known, *found})
-    return True
-
-
-def find_wandb(run: Run, log_offset: int, began: float) -> None:
-    """Note the W&B runs outside the run directory of which the tool's output tells, since it ``began``."""
-    since = began - _WANDB_SLACK
-    _note_wandb(
-        run, wandb_places.printed(run.path / run.attempt.log, log_offset, cwd=run.spec.command.cwd, since=since)
-    )
-
-
-def has_wandb(run: Run) -> bool:
-    """Tell whether a run that has ended has W&B runs, wherever they are."""
-    return bool(wandb_places.claimed(run.wandb_elsewhere, run.id)) or bool(wandb_places.below(run.path))
-
-
-def finish_wandb(run: Run) -> None:
-    """Bring the W&B runs of an ended run to their final state; whatever comes of that, the run's outcome stays."""
-    if not has_wandb(run):
-        return
-    from experimentstash.adapters.wandb import finish as wandb_finish  # here, because most runs need nothing of it
-
-    outcomes = wandb_finish.finish(
-        run.path,
-        exit_code=run.attempt.exit_code if run.attempt.exit_code is not None else 1,
-        preempted=run.attempt.state is State.PREEMPTED,
-        timeout=_wandb_timeout(run),
-        environment={**os.environ, **run.spec.command.environment},
-        elsewhere=wandb_places.claimed(run.wandb_elsewhere, run.id),
-    )
-    if outcomes:
-        run.attempt.wandb = [vars(outcome) for outcome in outcomes]
-        run.attempt.notes += [f"W&B run {outcome.id}: {outcome.note}" for outcome in outcomes if outcome.note]
-        try:
-            records.write(run)
-        except OSError as error:  # its end is recorded, and `experimentstash sync` looks for W&B runs itself
-            complain(f"{run.id}: what became of its W&B runs can't be recorded: {error.strerror}")
-
-
-def _wandb_timeout(run: Run) -> float:
-    """Return how many seconds the W&B runs of an ended run may take: less than our job leaves us."""
-    timeout = _WANDB_TIMEOUT if run.spec.wandb_timeout is None else run.spec.wandb_timeout
-    job = schedulers.here()
-    left = None if job is None else job.left()
-    return timeout if left is None else min(timeout, left * _WANDB_SHARE)
-
-
-def relay_output(execution: Execution) -> Relay | None:
-    """Begin to show on our stdout what the tool writes; None if it could not be started, or there is no stdout."""
-    destination = _stdout() if execution.has_started else None
-    if destination is None:
-        return None
-    log = execution.run.path / execution.run.attempt.log
-    relay = Relay(log, execution.log_offset, destination, Mask(execution.environment))
-    relay.start()
-    return relay
-
-
-def _stdout() -> int | None:
-    """Return the descriptor of our stdout; None if it was closed when we were started, or isn't a file."""
-    try:
-        return sys.stdout.fileno()
-    except (OSError, ValueError, AttributeError):
-        return None
-
-
-def asked_by(number: signal.Signals, signals: SignalQueue) -> StopRequest:
-    """Return the request to stop that a signal to us makes; in a job, as its scheduler explains it."""
-    job = schedulers.here()
-    if job is None or not job.is_meant(number):
-        return StopRequest(State.CANCELLED, f"asked to stop by {REQUESTS[number]}", number)
-    why = job.warned(number, was_continued=signals.was_just_continued)
-    return StopRequest(why.state, why.reason, number, may_be_jobs=True)
-
-
-def _conclude(run: Run, ending: Ending, log: _Log, log_offset: int) -> None:
-    why = _why_it_was_to_end(run, ending)
+def _conclude(run: Run, ending: Ending, log: Account, log_offset: int) -> None:
+    why = why_it_was_to_end(run, ending)
     if why is not None:
         asked = ending.stop or ending.missed
         number = signal.SIGTERM if asked is None else asked.number
@@ -551,34 +392,7 @@ def _conclude(run: Run, ending: Ending, log: _Log, log_offset: int) -> None:
     records.write(run)
 
 
-def _why_it_was_to_end(run: Run, ending: Ending) -> Why | None:
-    """Return why a run in a job was to end, as its scheduler sees it; None if it ended for itself, or here is no job.
-
-    Every process of a job may be told at once, and a tool that dies of it does so before we are told. Or it saves and
-    ends with a code of its own: one that had just ended when we were told, in a job that is being ended, counts as told
-    too, whatever its code. If it had come to its end after all, another attempt costs a moment; but half a run
-    that counts as completed, or as failed, would never be continued. Of a warning before the end of the wall time, and
-    of `experimentstash cancel`, only we are told, unless signals reach all (under srun): there its end was its own.
-    """
-    job = schedulers.here()
-    asked = ending.stop or ending.missed
-    has_died_of_it = ending.stop is None and ending.returncode == -signal.SIGTERM
-    if job is None or not (has_died_of_it or (job.is_warned if asked is None else asked.may_be_jobs)):
-        return None
-    is_told = ending.stop is not None
-    is_surely_told = is_told or has_died_of_it or job.has_told_all or job.tells_all
-    if is_surely_told and attempts.is_cancelled(run):
-        return Why(State.CANCELLED, attempts.CANCELLED, is_schedulers=False)
-    job.settle()
-    why = job.why or job.died()
-    if is_told or (has_died_of_it and why.is_schedulers):
-        return why
-    is_surely_told = is_surely_told or job.has_told_all  # as was said meanwhile
-    is_schedulers = why.is_schedulers and (is_surely_told or why.state is not State.TIMED_OUT)
-    return why if is_schedulers else None
-
-
-def _abandon(run: Run, error: BaseException, log: _Log) -> None:
+def _abandon(run: Run, error: BaseException, log: Account) -> None:
     """Close the record of a run whose tool was never started, or that we could not go on watching."""
     is_asked = isinstance(error, (KeyboardInterrupt, SystemExit))
     state, reason, exit_code = State.FAILED, _in_words(error), 1
@@ -594,48 +408,6 @@ def _in_words(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"its files can't be written: {error.strerror} ({error.filename or 'no file is named'})"
     return str(error)
-
-
-def _bring_together(run: Run, before: collect.Snapshot, *, may_go_on: bool) -> None:
-    try:
-        if run.apart is not None:
-            run.attempt.collected = copies.keep(run, may_go_on=may_go_on)
-        if run.spec.collect:
-            base = None if run.spec.code is None else Path(run.spec.code.path)
-            run.attempt.collected = collect.bring_together(
-                [Path(path) for path in run.spec.collect], before, run.path, base
-            )
-    except OSError as error:
-        where = "in its checkout" if run.apart is None else f"in {run.apart.path}, where it still is,"
-        run.attempt.notes.append(f"what the tool wrote {where} could not all be moved here: {error}")
-        run.attempt.is_stranded = True
-
-
-def recover_copy(run: Run) -> None:
-    """Keep what the tool wrote into the copy of its code that a run had, and on which nobody works any more."""
-    if run.apart is not None:
-        _bring_together(run, {}, may_go_on=attempts.can_go_on(run))
-
-
-def close_copy(run: Run) -> None:
-    """Remove the copy of the code that a run had for itself, unless it may go on there."""
-    if run.apart is not None and not attempts.can_go_on(run):
-        copies.remove(run)
-
-
-class _Log:
-    """A line-by-line account, with times, of what the supervisor did. A full disk doesn't stop it.
-
-    It isn't kept open: whoever watches over a thousand runs may have only so many files.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __call__(self, line: str) -> None:
-        text = redact(f"{records.now()} {line}\n", os.environ).encode("utf-8", "surrogateescape")
-        with contextlib.suppress(OSError):
-            files.write(self._path, text, os.O_APPEND)
 
 
 def _in_job() -> bool:

@@ -24,17 +24,13 @@ from experimentstash.code.written import Looks
 from experimentstash.execute import keeper
 from experimentstash.execute.children import end_strays
 from experimentstash.execute.ending import StopRequest
-from experimentstash.execute.execution import (
-    Execution,
-    asked_by,
-    cannot_record,
-    finish_wandb,
-    has_wandb,
-    is_unrecorded,
-    relay_output,
-    tool_environment,
-)
+from experimentstash.execute.execution import Execution
+from experimentstash.execute.relay import relay_output
 from experimentstash.execute.supervisor import Siblings
+from experimentstash.execute.tool_environment import tool_environment
+from experimentstash.execute.unrecorded import cannot_record, is_unrecorded
+from experimentstash.execute.wandb_runs import finish_wandb, has_wandb
+from experimentstash.execute.why_ended import asked_by
 from experimentstash.record.records import Run
 
 if TYPE_CHECKING:

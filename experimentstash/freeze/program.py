@@ -10,7 +10,7 @@ from experimentstash.adapters.python import modules
 from experimentstash.base.errors import StashError
 from experimentstash.base.process import clean_environment
 from experimentstash.freeze.environment import store as environments
-from experimentstash.freeze.freeze import Plan
+from experimentstash.freeze.plan import Plan
 
 
 def missing_program(planned: Plan) -> StashError | None:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from experimentstash.base.dataclass_light import dataclass, field, replace
 from experimentstash.compose import config_store
 from experimentstash.compose.hydra_files import Before
-from experimentstash.freeze.freeze import OF_LAUNCHER_VARIABLE
+from experimentstash.freeze.plan import OF_LAUNCHER_VARIABLE
 from experimentstash.launch.account import Account
 from experimentstash.launch.shared import SharedByRuns
 from experimentstash.stash.layout import ROOT_VARIABLE, Stash, find_stash

@@ -14,13 +14,14 @@ from experimentstash.base.failpoints import step
 from experimentstash.base.files import kind_at, remove
 from experimentstash.base.output import say
 from experimentstash.code import worktree_users
-from experimentstash.freeze.freeze import Plan, draft
+from experimentstash.freeze.freeze import draft
+from experimentstash.freeze.plan import Plan
 from experimentstash.launch.resume import reopen
 from experimentstash.launch.sweep_asked import CIRCUMSTANCES, key_of
 from experimentstash.record import records, sweep_list
 from experimentstash.record.attempts import can_go_on
 from experimentstash.record.records import Run, State
-from experimentstash.runs import runs
+from experimentstash.runs import reconcile
 from experimentstash.stash.layout import Stash
 
 
@@ -48,11 +49,11 @@ class Continuation:
         found = []
         for directory in records.directories(self.sweep):
             try:
-                found.append(runs.look(self._stash, directory, self._queries))
+                found.append(reconcile.load_reconciled(self._stash, directory, self._queries))
             except StashError as error:
                 self._unread.add(directory)
                 say(f"{error.message}; it is left as it is")
-        runs.tell(self._queries)
+        reconcile.tell(self._queries)
         return found
 
     @cached_property
@@ -62,7 +63,9 @@ class Continuation:
     @cached_property
     def at_large(self) -> list[Run]:
         """The runs that still go on or wait in the queue, or are just about to."""
-        return [run for run in self._runs if not run.attempt.state.is_final or runs.may_go_back(run, self._queries)]
+        return [
+            run for run in self._runs if not run.attempt.state.is_final or reconcile.may_go_back(run, self._queries)
+        ]
 
     @cached_property
     def _settled(self) -> set[int | None]:

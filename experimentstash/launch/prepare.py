@@ -18,7 +18,8 @@ from experimentstash.compose import sweepers
 from experimentstash.compose.job import Job
 from experimentstash.compose.job_info import HydraJobInfo
 from experimentstash.freeze import calls
-from experimentstash.freeze.freeze import Request, draft, explain, freeze, lack_of_gpus, plan
+from experimentstash.freeze.freeze import draft, freeze, lack_of_gpus
+from experimentstash.freeze.plan import Request, explain, plan
 from experimentstash.launch import context as contexts
 from experimentstash.launch.context import LaunchContext
 from experimentstash.launch.refuse import discard, explained, making, reject

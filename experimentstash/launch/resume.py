@@ -10,7 +10,7 @@ from experimentstash.code import worktree_users
 from experimentstash.record import records, transitions
 from experimentstash.record.attempts import forget_cancelled
 from experimentstash.record.records import Run, State
-from experimentstash.runs import runs
+from experimentstash.runs import reconcile, whereabouts
 from experimentstash.stash.layout import Stash
 
 
@@ -21,9 +21,9 @@ def reopen(stash: Stash, earlier: Run) -> Run:
     """
     with locked(stash.lock("resume")):
         run = records.read(earlier.path)
-        if (why := runs.unknowable(run)) is not None:
+        if (why := whereabouts.unknowable(run)) is not None:
             raise StashError(f"The run {run.id} can't be resumed: {why}.")
-        if not run.attempt.state.is_final or runs.may_go_back(run, JobQueries()):
+        if not run.attempt.state.is_final or reconcile.may_go_back(run, JobQueries()):
             raise StashError(f"The run {run.id} has not ended.", f"experimentstash cancel {run.id}")
         if run.attempt.state is State.COMPLETED:
             raise StashError(f"The run {run.id} has completed; there is nothing to resume.")

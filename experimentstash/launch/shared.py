@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from experimentstash.base.errors import StashError
 from experimentstash.base.output import say
 from experimentstash.code.provenance import Checkouts
-from experimentstash.freeze.freeze import Plan, Request, ToolPlanCache, written_at
+from experimentstash.freeze.freeze import written_at
+from experimentstash.freeze.plan import Plan, Request, ToolPlanCache
 from experimentstash.freeze.toolpath import tool_directory
 from experimentstash.stash.schema import CodeMode
 

@@ -23,7 +23,7 @@ from experimentstash.launch import sweep_jobs
 from experimentstash.launch.refuse import explained
 from experimentstash.launch.unicode_elsewhere import in_unicode_elsewhere
 from experimentstash.record import records, sweep_list
-from experimentstash.runs import runs
+from experimentstash.runs import reconcile
 
 if TYPE_CHECKING:
     from hydra.core.utils import JobReturn
@@ -136,7 +136,7 @@ class Careful(Launcher):
         sweep = sweep_directory(self._config.hydra)
         stash = contexts.here().stash
         for directory in records.directories(sweep):
-            runs.look(stash, directory)
+            reconcile.load_reconciled(stash, directory)
 
 
 def _in_a_row(numbered: Mapping[int, Sequence[str]]) -> list[dict[int, Sequence[str]]]:

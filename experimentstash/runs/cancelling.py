@@ -1,7 +1,7 @@
 """Cancelling runs: each that was named, gently, and nothing else, however many share a job, an array or a supervisor.
 
 The mark in a run's directory (``attempts.mark_cancelled``) comes first. From then on nobody begins the run, so that it
-can be taken back from its scheduler without a look at whether its job has just started.
+can be taken back from its scheduler without a load_reconciled at whether its job has just started.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from experimentstash.execute.execution import GRACE_HERE, GRACE_IN_JOB, Executio
 from experimentstash.record import attempts, job_array, records
 from experimentstash.record.job_array import Job
 from experimentstash.record.records import Run, State, Supervisor
-from experimentstash.runs.runs import is_local, is_supervised_by, job_of, look, unknowable
+from experimentstash.runs.reconcile import load_reconciled
+from experimentstash.runs.whereabouts import is_local, is_supervised_by, job_of, unknowable
 from experimentstash.stash.layout import Stash
 
 # How often a run is asked that begins, or goes back into the queue, while it is asked; seconds in between.
@@ -73,7 +74,12 @@ def cancel(stash: Stash, chosen: Sequence[Run], report: _Report, *, whole_sweeps
     failed += _wait([run for run in chosen if run.id in asking.asked - set(asking.refusals)], report, stash)
     queries = JobQueries()
     return Cancelled(
-        [look(stash, run.path, queries) for run in chosen if run.id not in {*asking.unreachable, *asking.lost}], failed
+        [
+            load_reconciled(stash, run.path, queries)
+            for run in chosen
+            if run.id not in {*asking.unreachable, *asking.lost}
+        ],
+        failed,
     )
 
 
@@ -282,10 +288,10 @@ def _wait(asked: Sequence[Run], report: _Report, stash: Stash) -> list[str]:
         began = time.monotonic()
         queries = JobQueries()
         gone = {run.id for run in waiting if job_of(run) is None and not _is_watched(run)}
-        waiting = [run for run in waiting if not look(stash, run.path, queries).attempt.state.is_final]
+        waiting = [run for run in waiting if not load_reconciled(stash, run.path, queries).attempt.state.is_final]
         stuck += [run for run in waiting if run.id in gone]
         waiting = [run for run in waiting if run.id not in gone]
-        # Where each look has to ask a scheduler, the looks shall not be all that it is busy with.
+        # Where each load_reconciled has to ask a scheduler, the looks shall not be all that it is busy with.
         interval = max(_INTERVAL, 2 * (time.monotonic() - began))
     return [
         f"{run.id} has been asked to stop, but has not ended within {describe(patience)}; its supervisor is"

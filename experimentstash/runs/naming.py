@@ -12,7 +12,7 @@ from experimentstash.base.files import kind_at
 from experimentstash.base.output import say
 from experimentstash.record import records, run_places
 from experimentstash.record.records import FILE_NAME, Run
-from experimentstash.runs import runs
+from experimentstash.runs import listing, reconcile
 from experimentstash.stash.layout import Stash, known_id, token_of
 
 # Names that an error lists at most.
@@ -34,11 +34,11 @@ def find(stash: Stash, name: str) -> Run | Sweep:
     """
     as_path = Path(name)
     if kind_at(as_path / FILE_NAME) not in (None, "a directory"):
-        return runs.look(stash, as_path.absolute())
+        return reconcile.load_reconciled(stash, as_path.absolute())
     if as_path.name == FILE_NAME and as_path.is_file():
-        return runs.look(stash, as_path.parent.absolute())
+        return reconcile.load_reconciled(stash, as_path.parent.absolute())
     if name == "latest":
-        everything = runs.all_runs(stash)
+        everything = listing.all_runs(stash)
         if not everything:
             raise StashError("There are no runs yet.", "python -m experimentstash +exp=NAME")
         return everything[0]
@@ -47,7 +47,7 @@ def find(stash: Stash, name: str) -> Run | Sweep:
     matching: dict[str, Path] = {}
     sweeps: dict[str, Path] = {}
     unread = ""
-    for directory in runs.directories(stash):
+    for directory in listing.directories(stash):
         sweep = run_places.sweep_above(directory)
         if sweep is not None and (token := token_of(sweep.name)) is not None and token.startswith(name):
             sweeps[token] = sweep
@@ -59,14 +59,14 @@ def find(stash: Stash, name: str) -> Run | Sweep:
                 unread = f"\n{error.message}"
             continue
         if run_id == name:
-            return runs.look(stash, directory)
+            return reconcile.load_reconciled(stash, directory)
         if run_id.startswith(name):
             matching[run_id] = directory
     if name in sweeps or len(sweeps) + len(matching) == 1:
         token = name if name in sweeps else next(iter(sweeps), None)
         if token is not None:
             return Sweep(sweeps[token], token)
-        return runs.look(stash, next(iter(matching.values())))
+        return reconcile.load_reconciled(stash, next(iter(matching.values())))
     if sweeps or matching:
         several = [*(f"the sweep {token}" for token in sorted(sweeps)), *sorted(matching)]
         shown = ", ".join(several[:_LISTED]) + (", …" if len(several) > _LISTED else "")
@@ -99,15 +99,15 @@ def runs_of(stash: Stash, sweep: Sweep, unread: list[Path] | None = None) -> lis
     found: list[Run] = []
     missed: list[Path] = []
     queries = JobQueries()
-    for directory in dict.fromkeys([*records.directories(sweep.directory), *runs.directories(stash)]):
+    for directory in dict.fromkeys([*records.directories(sweep.directory), *listing.directories(stash)]):
         try:
-            if runs.is_of_sweep(records.read(directory), real):
-                found.append(runs.look(stash, directory, queries))
+            if listing.is_of_sweep(records.read(directory), real):
+                found.append(reconcile.load_reconciled(stash, directory, queries))
         except (StashError, OSError) as error:
             if directory.resolve().is_relative_to(real):
                 say(str(error).partition("\n")[0])
                 missed.append(directory)
-    runs.tell(queries)
+    reconcile.tell(queries)
     if not found and not missed:
         raise StashError(f"{sweep.name} is not the directory of a sweep with runs.", "experimentstash runs")
     if unread is not None:

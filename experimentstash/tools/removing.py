@@ -17,7 +17,7 @@ from experimentstash.base.files import make_private
 from experimentstash.base.names import check_tool_name
 from experimentstash.code import worktree_users
 from experimentstash.record import records
-from experimentstash.runs import runs as all_runs
+from experimentstash.runs import listing, reconcile
 from experimentstash.stash.layout import Stash
 from experimentstash.tools import places, registrations
 from experimentstash.tools.backup import manifest, saving
@@ -205,12 +205,15 @@ def _work(tree: Path) -> list[Work]:
 def _runs(stash: Stash, name: str) -> tuple[int, list[str]]:
     """Return how many runs a tool has made, and which of them go on."""
     made, active = 0, []
-    for directory in all_runs.directories(stash):
+    for directory in listing.directories(stash):
         try:
             run = records.read(directory)
             if run.spec.tool == name:
                 made += 1
-                if not run.attempt.state.is_final and not all_runs.look(stash, directory).attempt.state.is_final:
+                if (
+                    not run.attempt.state.is_final
+                    and not reconcile.load_reconciled(stash, directory).attempt.state.is_final
+                ):
                     active.append(run.id)
         except StashError:
             continue

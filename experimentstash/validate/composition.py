@@ -14,7 +14,7 @@ from experimentstash.compose.config_store import CONFIG_NAME
 from experimentstash.compose.fast.loader import RememberingLoader, loader_for
 from experimentstash.compose.job import HydraJob, as_job, own_directory
 from experimentstash.compose.nodes import without_hydra
-from experimentstash.freeze.freeze import Request
+from experimentstash.freeze.plan import Request
 from experimentstash.launch.prepare import as_request
 from experimentstash.stash.layout import Stash
 

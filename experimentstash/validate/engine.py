@@ -17,7 +17,7 @@ from experimentstash.base.process import CommandError
 from experimentstash.base.quoting import quoted
 from experimentstash.base.text import counted
 from experimentstash.base.yaml_lines import line_of
-from experimentstash.freeze.freeze import Plan, Request, ToolPlanCache, plan
+from experimentstash.freeze.plan import Plan, Request, ToolPlanCache, plan
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.organizers import Organizer, Organizers
 from experimentstash.validate.composition import Composer

@@ -11,7 +11,8 @@ from pathlib import Path
 from experimentstash.base import durations
 from experimentstash.base.errors import did_you_mean
 from experimentstash.freeze import calls
-from experimentstash.freeze.freeze import NOT_HANDED_OVER, Plan, Request
+from experimentstash.freeze.freeze import NOT_HANDED_OVER
+from experimentstash.freeze.plan import Plan, Request
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.organizers import Organizer
 from experimentstash.stash.schema import CallStyle

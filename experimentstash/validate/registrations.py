@@ -7,7 +7,7 @@ import os
 from experimentstash.adapters.git.root import toplevel
 from experimentstash.code.left_out import shared_paths
 from experimentstash.freeze.calling.arguments import STYLES
-from experimentstash.freeze.freeze import Plan
+from experimentstash.freeze.plan import Plan
 from experimentstash.freeze.program import missing_program
 from experimentstash.freeze.toolpath import tool_directory
 from experimentstash.stash.layout import Stash

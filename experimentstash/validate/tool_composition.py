@@ -18,9 +18,10 @@ from experimentstash.base.patterns import regex
 from experimentstash.base.process import CommandError, run
 from experimentstash.execute import arrived
 from experimentstash.execute.advice import diagnose
-from experimentstash.execute.execution import tool_environment
+from experimentstash.execute.tool_environment import tool_environment
 from experimentstash.freeze.environment import store as environments
-from experimentstash.freeze.freeze import Plan, draft
+from experimentstash.freeze.freeze import draft
+from experimentstash.freeze.plan import Plan
 from experimentstash.record.records import Code
 from experimentstash.stash.schema import CallStyle
 from experimentstash.validate.problem import Problem, Severity, explained, organizer_file

@@ -25,7 +25,7 @@ from experimentstash.base.errors import StashError
 from experimentstash.record import attempts, job_array, records
 from experimentstash.record.job_array import Job
 from experimentstash.record.records import Queued, Run, State
-from experimentstash.runs import runs
+from experimentstash.runs import listing, reconcile, true_state
 from experimentstash.stash.layout import Stash
 from tests.testing.faults import freeze, new_stash
 
@@ -340,7 +340,7 @@ def test_what_is_no_evidence_changes_no_record(
         is_error = said in (DENIED, AWAY, NO_ACCOUNTS)
         programs.says(name, "" if is_error else said, error=said if is_error else "", code=int(is_error))
     before = [(run.path / "run.json").read_bytes() for run in found]
-    assert [run.attempt.state for run in runs.all_runs(here)] == [State.QUEUED] * 2
+    assert [run.attempt.state for run in listing.all_runs(here)] == [State.QUEUED] * 2
     assert [(run.path / "run.json").read_bytes() for run in found] == before
     said = capfd.readouterr().err
     assert ("SLURM doesn't answer" in said) != ("SLURM has no sign of the jobs 5_" in said)
@@ -352,7 +352,7 @@ def test_without_the_commands_nothing_changes(here: Stash, programs: Programs, n
     for each in ("squeue", "sacct"):
         programs.says(each, error=AWAY, code=1)
     programs.is_missing(name)
-    runs.all_runs(here)
+    listing.all_runs(here)
     assert states(found) == ["queued"] * 2
 
 
@@ -360,7 +360,7 @@ def test_on_another_cluster_nothing_changes(here: Stash, programs: Programs) -> 
     found = queued(here, cluster="far-away")
     programs.says("squeue", "5_0|CANCELLED\n", then="sys.exit(any('clusters' in word for word in sys.argv))")
     programs.says("sacct", error="sacct: error: no such cluster", code=1)
-    runs.all_runs(here)
+    listing.all_runs(here)
     assert states(found) == ["queued"] * 2
     assert all("--clusters=far-away" in argv for argv, _ in programs.calls("squeue"))
 
@@ -371,19 +371,19 @@ def test_what_nobody_has_a_sign_of_for_long_is_lost(
     found = queued(here)
     programs.says("squeue", error=DENIED, code=1)
     programs.says("sacct", "")
-    runs.all_runs(here)
+    listing.all_runs(here)
     assert "have been so" not in capfd.readouterr().err
     note = here.root / ".slurm" / "0-0.unseen"
-    note.write_text(f"{time.time() - runs.UNSEEN_PATIENCE - 1}")
+    note.write_text(f"{time.time() - true_state.UNSEEN_PATIENCE - 1}")
     # A sign in between, and the time begins anew.
     programs.says("squeue", "5_0|PENDING\n5_1|PENDING\n")
-    runs.all_runs(here)
+    listing.all_runs(here)
     assert not note.exists()
     programs.says("squeue", error=DENIED, code=1)
-    runs.all_runs(here)
+    listing.all_runs(here)
     assert states(found) == ["queued"] * 2 and note.exists()
-    note.write_text(f"{time.time() - runs.UNSEEN_PATIENCE - 1}")
-    lost = runs.all_runs(here)
+    note.write_text(f"{time.time() - true_state.UNSEEN_PATIENCE - 1}")
+    lost = listing.all_runs(here)
     assert [run.attempt.state for run in lost] == [State.LOST] * 2
     assert "neither squeue nor sacct has had a sign of its SLURM job for 10 minutes" in str(lost[0].attempt.reason)
 
@@ -394,7 +394,7 @@ def test_a_note_of_nonsense_closes_nothing(here: Stash, programs: Programs, note
     programs.says("squeue")
     programs.says("sacct")
     (here.root / ".slurm" / "0-0.unseen").write_text(note)
-    runs.all_runs(here)
+    listing.all_runs(here)
     assert states(found) == ["queued"] * 2
 
 
@@ -406,13 +406,13 @@ def test_a_run_at_work_whose_supervisor_has_gone_is_not_closed_while_slurm_is_si
     assert run.attempt.supervisor is not None
     run.attempt.supervisor.slurm_job, run.attempt.supervisor.slurm_cluster = "5_0", "test"
     records.write(run)
-    runs.all_runs(here)
+    listing.all_runs(here)
     assert states([run]) == ["running"]
     for alive in ("PENDING", "COMPLETING", "RUNNING"):  # SLURM puts it back, or will say in a moment how it ended
         programs.says("squeue", f"5_0|{alive}\n")
-        assert runs.look(here, run.path).attempt.state is State.RUNNING
+        assert reconcile.load_reconciled(here, run.path).attempt.state is State.RUNNING
     programs.says("squeue", "5_0|NODE_FAIL\n")
-    assert runs.look(here, run.path).attempt.state is not State.RUNNING
+    assert reconcile.load_reconciled(here, run.path).attempt.state is not State.RUNNING
 
 
 def test_one_that_was_cancelled_here_needs_no_sign(here: Stash, programs: Programs) -> None:
@@ -420,7 +420,7 @@ def test_one_that_was_cancelled_here_needs_no_sign(here: Stash, programs: Progra
     attempts.mark_cancelled(run)
     programs.says("squeue", error=DENIED, code=1)
     programs.says("sacct")
-    runs.all_runs(here)
+    listing.all_runs(here)
     assert states([run, other]) == ["cancelled", "queued"]
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from experimentstash.record.records import State
-from experimentstash.runs import runs
+from experimentstash.runs import reconcile
 from tests.testing import faults
 from tests.testing.run_parts import put
 
@@ -61,7 +61,7 @@ def test_a_lost_run_would_be_noticed(tmp_path: Path) -> None:
             "the log ends at line 0 of 7",
         ]
         os.kill(keeper, signal.SIGKILL)
-        assert runs.look(stash, run.path).attempt.state is State.LOST
+        assert reconcile.load_reconciled(stash, run.path).attempt.state is State.LOST
 
 
 def test_the_one_command(tmp_path: Path) -> None:

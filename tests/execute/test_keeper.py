@@ -14,7 +14,7 @@ import pytest
 from experimentstash.adapters import procfs
 from experimentstash.record import records
 from experimentstash.record.records import Run, State
-from experimentstash.runs import runs
+from experimentstash.runs import reconcile
 from experimentstash.stash.layout import Stash
 from tests.testing.faults import KILL, Supervised, below, freeze, is_alive, new_stash, python, record, running
 from tests.testing.run_parts import put
@@ -62,7 +62,7 @@ def test_what_hides_is_ended_with_the_supervisor(here: Stash) -> None:
     assert stranger.poll() is None
     stranger.kill()
     stranger.wait()
-    assert runs.look(here, run.path).attempt.state is State.LOST
+    assert reconcile.load_reconciled(here, run.path).attempt.state is State.LOST
 
 
 @pytest.mark.slow
@@ -72,7 +72,7 @@ def test_a_look_waits_for_it(here: Stash) -> None:
         family = ready(one)
         one.process.send_signal(KILL)
         one.process.wait()
-        assert runs.look(here, run.path).attempt.state is State.LOST
+        assert reconcile.load_reconciled(here, run.path).attempt.state is State.LOST
         assert not left(family)
     assert (run.path / "saved").read_text() == "SIGTERM\n"  # once, and with the time that it needed
 

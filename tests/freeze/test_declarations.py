@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from experimentstash.freeze.environment import poetry, recipes
+from experimentstash.freeze.environment.kinds.kind import Recipe
 from experimentstash.stash import entrypoints
 from experimentstash.stash.schema import EnvironmentConfig, ToolConfig
 from experimentstash.tools.detect.detection import detect
@@ -122,7 +123,7 @@ def build(directory: Path, files: dict[str, str]) -> Path:
 
 def check(
     directory: Path, entrypoint: str | None, kind: str, file: str | None, more: list[str], left: list[str]
-) -> recipes.Recipe:
+) -> Recipe:
     """Detection says it, and a run's recipe has it."""
     found = detect(directory, entrypoint)
     assert found.best is not None

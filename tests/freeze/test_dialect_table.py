@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from experimentstash.base.errors import StashError
-from experimentstash.freeze import calls, freeze
+from experimentstash.freeze import calls
 from experimentstash.freeze.calling import arguments
-from experimentstash.freeze.freeze import Plan, ToolPlanCache, plan
+from experimentstash.freeze.plan import Plan, ToolPlanCache, plan
 from experimentstash.stash import parameters
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.schema import CallConfig, CallStyle
@@ -111,7 +111,7 @@ def _is_completed(library: str, key: str) -> bool:
 def test_what_is_received_is_what_the_record_says(
     stash: StashUnderTest, library: str, style: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(freeze, "FRESH", 3600.0)  # the tool doesn't change meanwhile
+    monkeypatch.setattr("experimentstash.freeze.plan.FRESH", 3600.0)  # the tool doesn't change meanwhile
     tool = Receiver(stash, library, style)
     cells, refused = [], []
     for number in NUMBERS:

@@ -13,8 +13,9 @@ import pytest
 
 from experimentstash.base.errors import StashError
 from experimentstash.base.process import clean_environment
-from experimentstash.execute.execution import tool_environment
-from experimentstash.freeze.freeze import Plan, Request, explain, freeze, plan
+from experimentstash.execute.tool_environment import tool_environment
+from experimentstash.freeze.freeze import freeze
+from experimentstash.freeze.plan import Plan, Request, explain, plan
 from experimentstash.record import records
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.schema import (

@@ -14,7 +14,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from experimentstash.execute import arrived
-from experimentstash.freeze.freeze import Plan, plan
+from experimentstash.freeze.plan import Plan, plan
 from experimentstash.stash import parameters
 from experimentstash.stash.layout import Stash
 from experimentstash.validate.composition import Composer

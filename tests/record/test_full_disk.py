@@ -14,7 +14,7 @@ import pytest
 
 from experimentstash.record import records
 from experimentstash.record.records import Run, State
-from experimentstash.runs import runs
+from experimentstash.runs import reconcile
 from experimentstash.stash.layout import Stash
 from tests.testing.faults import INT, TOOLS, freeze, marked, new_stash, python, record, running
 from tests.testing.stash import PATIENCE, StashUnderTest, bare_stash, wait_until
@@ -95,7 +95,7 @@ def test_a_run_that_completes_on_a_full_disk(any_small_disk: Path) -> None:
     assert data["attempt"]["warnings"] == [
         "No space left on device when its end was recorded: what it wrote last may be incomplete"
     ]
-    assert runs.look(stash, run.path).attempt.state is State.COMPLETED
+    assert reconcile.load_reconciled(stash, run.path).attempt.state is State.COMPLETED
     assert sorted(os.listdir(run.path)) == ["output.log", "run.json", "supervisor.log"]
 
 
@@ -169,10 +169,10 @@ def test_a_file_system_that_has_become_read_only(small_disk: Path, lost_place: P
         f"error: The record of {run.path} can't be written: Read-only file system; the run itself: completed, exit"
         f" code 0.\nUntil it can be, {kept} keeps it.\n  → experimentstash show {run.id}\n"
     )
-    seen = runs.look(stash, run.path)
+    seen = reconcile.load_reconciled(stash, run.path)
     assert (seen.attempt.state, seen.attempt.exit_code) == (State.COMPLETED, 0) and kept.exists()
     subprocess.run(["mount", "-o", "remount,rw", small_disk], check=True)
-    assert runs.look(stash, run.path).attempt.state is State.COMPLETED
+    assert reconcile.load_reconciled(stash, run.path).attempt.state is State.COMPLETED
     assert record(run)["attempt"]["state"] == "completed" and not kept.exists()
 
 
@@ -187,7 +187,7 @@ def test_a_directory_that_was_moved_while_it_ran(tmp_path: Path, lost_place: Pat
         (tmp_path / "other" / "go").touch()
         assert one.process.wait(PATIENCE) == 1
     moved = tmp_path / "other" / run.path.relative_to(tmp_path / "stash")
-    seen = runs.look(Stash(tmp_path / "other"), moved)
+    seen = reconcile.load_reconciled(Stash(tmp_path / "other"), moved)
     assert (seen.attempt.state, seen.attempt.exit_code, seen.path) == (State.COMPLETED, 0, moved)
     assert records.read(moved).attempt.state is State.COMPLETED
 
@@ -213,7 +213,7 @@ def test_a_directory_that_has_become_another_runs(tmp_path: Path, lost_place: Pa
     assert (run.path / "run.json").read_bytes() == before == (other.path / "run.json").read_bytes()
     run.path.unlink() if how == "a link" else shutil.rmtree(run.path)
     (tmp_path / "moved").rename(run.path)
-    assert runs.look(stash, run.path).attempt.state is State.COMPLETED and not kept.exists()
+    assert reconcile.load_reconciled(stash, run.path).attempt.state is State.COMPLETED and not kept.exists()
 
 
 def test_an_end_of_somebody_else_is_not_believed(tmp_path: Path, lost_place: Path) -> None:

@@ -16,10 +16,10 @@ import pytest
 from experimentstash.adapters import procfs
 from experimentstash.base import typed
 from experimentstash.base.errors import StashError
-from experimentstash.execute.execution import MARKER
+from experimentstash.execute.account import MARKER
 from experimentstash.record import records
 from experimentstash.record.records import Apart, Process, Queued, State, Supervisor
-from experimentstash.runs import runs
+from experimentstash.runs import reconcile, whereabouts
 from experimentstash.stash.layout import Stash
 from tests.testing.faults import freeze, new_stash
 from tests.testing.stash import InProcess, StashUnderTest
@@ -237,7 +237,7 @@ def dead() -> dict[str, Any]:
 
 def test_no_other_process_is_ended_in_the_place_of_a_tool(here: Stash, bystander: Process) -> None:
     run = freeze(here, ["true"], state=State.RUNNING, supervisor=Supervisor(**dead()), process=bystander, grace=0.0)
-    assert runs.look(here, run.path).attempt.state is State.LOST
+    assert reconcile.load_reconciled(here, run.path).attempt.state is State.LOST
 
 
 def test_no_other_process_is_told_to_end_in_the_place_of_a_supervisor(
@@ -255,7 +255,7 @@ def test_no_other_process_is_told_to_end_in_the_place_of_a_supervisor(
 
 def test_a_keeper_that_is_none_is_not_waited_for(here: Stash, bystander: Process) -> None:
     run = freeze(here, ["true"], state=State.RUNNING, supervisor=Supervisor(**dead(), keeper=bystander), grace=1e9)
-    assert runs.look(here, run.path).attempt.state is State.LOST
+    assert reconcile.load_reconciled(here, run.path).attempt.state is State.LOST
 
 
 def test_another_run_s_processes_are_not_ended(here: Stash) -> None:
@@ -264,7 +264,7 @@ def test_another_run_s_processes_are_not_ended(here: Stash) -> None:
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], env=marker) as process:
         run = freeze(here, ["true"], state=State.RUNNING, supervisor=Supervisor(**dead()), grace=0.0)
         change(run, "spec.command.environment", {MARKER: other.directory})
-        assert runs.look(here, run.path).attempt.state is State.LOST
+        assert reconcile.load_reconciled(here, run.path).attempt.state is State.LOST
         assert process.poll() is None
         process.kill()
 
@@ -318,9 +318,9 @@ def test_another_array_s_job_is_not_a_run_s(here: Stash, tmp_path: Path) -> None
     tasks.write_text(json.dumps([[str(tmp_path / "another")]]))
     tasks.with_suffix(".job").write_text("77\n")
     run.attempt.queued = Queued(str(tasks), 0)
-    assert runs.job_of(run) is None
+    assert whereabouts.job_of(run) is None
     tasks.write_text(json.dumps([[run.directory]]))  # one whose directory isn't the sweep's
-    assert runs.job_of(run) is not None
+    assert whereabouts.job_of(run) is not None
 
 
 def test_paths_that_another_process_wrote_in_another_locale() -> None:

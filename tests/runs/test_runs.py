@@ -18,11 +18,11 @@ import pytest
 
 from experimentstash.adapters import procfs
 from experimentstash.base.errors import StashError
-from experimentstash.execute.execution import SUPERVISOR_LOG
+from experimentstash.execute.account import SUPERVISOR_LOG
 from experimentstash.launch.resume import reopen
 from experimentstash.record import records
 from experimentstash.record.records import Code, Run, State, Supervisor
-from experimentstash.runs import runs
+from experimentstash.runs import listing, reconcile
 from experimentstash.runs.summary import ending_line, sweep_table, with_warnings
 from experimentstash.stash.layout import Stash
 from tests.testing.faults import (
@@ -97,7 +97,7 @@ def test_a_killed_supervisor_is_noticed_by_the_next_look(here: Stash) -> None:
         killed_at = time.time()
         one.process.wait()
         assert record(run)["attempt"]["state"] == "running"
-        found = runs.look(here, run.path)
+        found = reconcile.load_reconciled(here, run.path)
     assert (found.attempt.state, found.attempt.exit_code) == (State.LOST, 137)
     assert f"its supervisor (process {supervisor} on {socket.gethostname()}) left no word" in str(found.attempt.reason)
     assert "it was killed, or its machine went down" in str(found.attempt.reason)
@@ -106,12 +106,12 @@ def test_a_killed_supervisor_is_noticed_by_the_next_look(here: Stash) -> None:
         r"closed at \S+ because its supervisor was gone", found.attempt.notes[0]
     )
     before = (run.path / "run.json").read_bytes()
-    assert runs.look(here, run.path) == runs.reconcile(here, found) == found
+    assert reconcile.load_reconciled(here, run.path) == reconcile.reconcile(here, found) == found
     assert (run.path / "run.json").read_bytes() == before
 
 
 def test_what_it_was_asked_before_is_not_forgotten(here: Stash, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "KILL_PATIENCE", 1.0)
+    monkeypatch.setattr("experimentstash.runs.left_behind.KILL_PATIENCE", 1.0)
     run = steady(here, "--ignore", grace=60.0)
     with running(run) as one:
         ready(one)
@@ -121,7 +121,7 @@ def test_what_it_was_asked_before_is_not_forgotten(here: Stash, monkeypatch: pyt
         one.process.wait()
         written = records.read(run.path)
         records.write(put(written, grace=0.2))  # nobody wants to wait for a minute
-        found = runs.look(here, run.path)
+        found = reconcile.load_reconciled(here, run.path)
     assert found.attempt.state is State.CANCELLED
     assert found.attempt.reason == "asked to stop by SIGTERM; its supervisor was killed before the tool had ended"
 
@@ -151,7 +151,7 @@ def test_a_tool_that_was_suspended_can_still_save(here: Stash) -> None:
         one.process.send_signal(KILL)
         one.process.wait()
         assert is_alive(pid)
-        found = runs.look(here, run.path)
+        found = reconcile.load_reconciled(here, run.path)
     assert found.attempt.state is State.LOST and (run.path / "saved").read_text() == "SIGTERM\n"
 
 
@@ -167,17 +167,17 @@ def test_a_tool_that_was_suspended_can_still_save(here: Stash) -> None:
 def test_another_process_is_not_taken_for_the_supervisor(here: Stash, changes: dict[str, Any], reason: str) -> None:
     run = freeze(here, ["true"])
     alone(State.RUNNING, run, **changes)
-    found = runs.look(here, run.path)
+    found = reconcile.load_reconciled(here, run.path)
     assert (found.attempt.state, found.attempt.exit_code) == (State.LOST, 137) and reason in str(found.attempt.reason)
 
 
 def test_a_run_that_was_never_started(here: Stash) -> None:
     run = freeze(here, ["true"])
     before = (run.path / "run.json").read_bytes()
-    assert runs.look(here, run.path).attempt.state is State.FROZEN  # nobody has taken it on
+    assert reconcile.load_reconciled(here, run.path).attempt.state is State.FROZEN  # nobody has taken it on
     assert (run.path / "run.json").read_bytes() == before
     alone(State.FROZEN, run, start_time=1)
-    found = runs.look(here, run.path)
+    found = reconcile.load_reconciled(here, run.path)
     assert found.attempt.state is State.LOST and "gone before it started; run it again" in str(found.attempt.reason)
 
 
@@ -186,7 +186,7 @@ def test_a_living_supervisor_is_left_alone(here: Stash, state: State) -> None:
     run = freeze(here, ["true"])
     alone(state, run)
     before = (run.path / "run.json").read_bytes()
-    assert [each.attempt.state for each in runs.all_runs(here)] == [state]
+    assert [each.attempt.state for each in listing.all_runs(here)] == [state]
     assert (run.path / "run.json").read_bytes() == before
 
 
@@ -195,12 +195,12 @@ def test_a_supervisor_elsewhere_is_judged_by_its_heartbeat(here: Stash) -> None:
     alone(State.RUNNING, run, host="elsewhere", boot_id="its own", pid=1)
     heart = run.path / SUPERVISOR_LOG
     heart.touch()
-    assert runs.look(here, run.path).attempt.state is State.RUNNING
+    assert reconcile.load_reconciled(here, run.path).attempt.state is State.RUNNING
     os.utime(heart, (time.time() - 540,) * 2)
-    assert runs.look(here, run.path).attempt.state is State.RUNNING
+    assert reconcile.load_reconciled(here, run.path).attempt.state is State.RUNNING
     last = time.time() - 700
     os.utime(heart, (last, last))
-    found = runs.look(here, run.path)
+    found = reconcile.load_reconciled(here, run.path)
     assert found.attempt.state is State.LOST and "process 1 on elsewhere" in str(found.attempt.reason)
     assert found.attempt.ended == records.as_text(last)
 
@@ -243,7 +243,10 @@ def test_a_copy_of_a_run_says_that_it_is_one(here: Stash, tmp_path: Path, in_pro
         assert one.process.poll() is None and (copy / "run.json").read_bytes() == before
         one.process.send_signal(TERM)
         assert one.end()["attempt"]["state"] == "cancelled"
-    assert runs.look(stash, copy).attempt.state is State.RUNNING and (copy / "run.json").read_bytes() == before
+    assert (
+        reconcile.load_reconciled(stash, copy).attempt.state is State.RUNNING
+        and (copy / "run.json").read_bytes() == before
+    )
 
 
 @pytest.mark.parametrize("changes", [{"attempt": {"state": "resting"}}, {"format": 99}])
@@ -270,9 +273,9 @@ def test_another_machine_of_the_same_name_may_still_be_at_it(here: Stash) -> Non
     alone(State.RUNNING, run, boot_id="of another machine")
     log = run.path / SUPERVISOR_LOG
     log.touch()
-    assert runs.look(here, run.path).attempt.state is State.RUNNING
+    assert reconcile.load_reconciled(here, run.path).attempt.state is State.RUNNING
     os.utime(log, (time.time(), procfs.boot_time() - 5))
-    assert runs.look(here, run.path).attempt.state is State.LOST
+    assert reconcile.load_reconciled(here, run.path).attempt.state is State.LOST
     assert "the machine was restarted" in str(record(run)["attempt"]["reason"])
 
 

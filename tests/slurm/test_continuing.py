@@ -16,7 +16,7 @@ from experimentstash.adapters.slurm import job as asked
 from experimentstash.base.errors import EXIT_TIMED_OUT
 from experimentstash.record import records
 from experimentstash.record.records import State, Supervisor
-from experimentstash.runs import runs
+from experimentstash.runs import reconcile
 from tests.slurm.test_launcher import OPTIONS, Submission, slurm, start_now, submit
 from tests.testing.faults import is_alive, looking_away
 from tests.testing.slurm import eventually, instead_of, unreachable
@@ -295,16 +295,16 @@ def test_what_may_go_back_into_the_queue_has_not_ended(tools: StashUnderTest) ->
         Supervisor("host", 1, 2, "boot", job),
     )
     records.write(run)  # as its supervisor leaves it while it brings the W&B run to its end
-    assert runs.may_go_back(run, JobQueries())
+    assert reconcile.may_go_back(run, JobQueries())
     resume(sweep, "hydra.launcher.wait=false", code=1)
     refused = tools.cli("resume", run.id)
     assert refused.returncode == 2 and "has not ended" in refused.stderr
     assert records.read(run.path) == run and len(sweep.jobs) == 1
     run.attempt.exit_code = EXIT_TIMED_OUT  # of our own timeout
-    assert not runs.may_go_back(run, JobQueries())
+    assert not reconcile.may_go_back(run, JobQueries())
     slurm("scancel", job)
     run.attempt.exit_code = 143
-    eventually(lambda: not runs.may_go_back(run, JobQueries()))
+    eventually(lambda: not reconcile.may_go_back(run, JobQueries()))
 
 
 def test_secrets_are_in_the_jobs_environment_alone(tools: StashUnderTest) -> None:

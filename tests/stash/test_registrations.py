@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from experimentstash.base.errors import StashError
-from experimentstash.freeze.freeze import plan
+from experimentstash.freeze.plan import plan
 from experimentstash.stash.schema import Unresolved
 from experimentstash.tools import adding, registrations, removing, restoring, status, syncing, updating
 from experimentstash.validate.composition import Composer

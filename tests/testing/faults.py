@@ -29,10 +29,10 @@ from experimentstash.adapters.procfs import Identity, identity
 from experimentstash.adapters.wandb import runs as wandb_runs
 from experimentstash.adapters.wandb import variables as wandb_variables
 from experimentstash.adapters.wandb.sync import Status, sync
-from experimentstash.execute.execution import MARKER, SUPERVISOR_LOG
+from experimentstash.execute.account import MARKER, SUPERVISOR_LOG
 from experimentstash.record import records
 from experimentstash.record.records import Command, Run, State
-from experimentstash.runs import runs
+from experimentstash.runs import listing
 from experimentstash.stash.layout import Stash, new_token
 from experimentstash.stash.schema import WandbConfig, WandbMode
 
@@ -338,7 +338,7 @@ def inject(case: Case, root: Path) -> None:
             case.sent.append("SIGTERM to the supervisor at last")
             supervisor.send_signal(TERM)
             code = supervisor.wait(PATIENCE)
-        found = runs.all_runs(stash)
+        found = listing.all_runs(stash)
     finally:
         supervisor.kill()
         supervisor.wait()
@@ -359,7 +359,7 @@ def inject(case: Case, root: Path) -> None:
                 os.kill(pid, KILL)
     if [each.id for each in found] != [run.id]:
         case.problems.append(f"listed: {[each.id for each in found]}")
-    runs.all_runs(stash)
+    listing.all_runs(stash)
     if record(run) != data:
         case.problems.append("a second look has changed the record")
     case.run = run

@@ -39,7 +39,7 @@ from experimentstash.adapters.wandb import runs as wandb_runs
 from experimentstash.base.errors import StashError
 from experimentstash.cli import main as cli
 from experimentstash.code import worktree_users
-from experimentstash.execute.execution import MARKER
+from experimentstash.execute.account import MARKER
 from experimentstash.launch.sweep_asked import command_line
 from experimentstash.record import job_array, records
 from experimentstash.record.job_array import Job

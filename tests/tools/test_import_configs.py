@@ -11,7 +11,7 @@ import yaml
 
 from experimentstash.base.errors import StashError
 from experimentstash.cli.commands.import_configs import Imported, import_configs
-from experimentstash.freeze.freeze import Request
+from experimentstash.freeze.plan import Request
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.schema import CallStyle
 from experimentstash.validate.composition import Composer

@@ -12,9 +12,10 @@ from experimentstash.cli.commands import choosing
 from experimentstash.record.records import Run
 from experimentstash.runs import naming
 from experimentstash.runs.cancelling import cancel
+from experimentstash.runs.listing import all_runs
 from experimentstash.runs.naming import Sweep
-from experimentstash.runs.runs import all_runs, unknowable
 from experimentstash.runs.summary import count, ending_line
+from experimentstash.runs.whereabouts import unknowable
 from experimentstash.stash.layout import Stash, find_stash
 
 EXAMPLES = (

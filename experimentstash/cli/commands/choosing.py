@@ -8,7 +8,7 @@ from pathlib import Path
 
 from experimentstash.base.errors import StashError
 from experimentstash.record.records import Run
-from experimentstash.runs import naming, runs
+from experimentstash.runs import listing, naming
 from experimentstash.runs.naming import Sweep
 from experimentstash.stash.layout import Stash
 
@@ -32,7 +32,7 @@ def chosen(stash: Stash, given: argparse.Namespace, mend: str, unread: list[Path
     The directories of those whose records can't be read are added to ``unread``.
     """
     if given.all:
-        return runs.all_runs(stash, unread)
+        return listing.all_runs(stash, unread)
     if not given.runs:
         raise StashError("Which runs?", mend)
     return of_names(stash, given.runs, unread)

@@ -19,8 +19,9 @@ from experimentstash.cli.commands import choosing
 from experimentstash.record import records
 from experimentstash.record.records import Run, State
 from experimentstash.runs import naming
-from experimentstash.runs.runs import is_local, look, may_go_back
+from experimentstash.runs.reconcile import load_reconciled, may_go_back
 from experimentstash.runs.summary import title, words
+from experimentstash.runs.whereabouts import is_local
 from experimentstash.stash.layout import Stash, find_stash
 
 _NOT_BEGUN = (State.FROZEN, State.QUEUED)
@@ -189,7 +190,7 @@ def _has_log(run: Run) -> bool:
 
 def _looked_at(stash: Stash, run: Run, queries: JobQueries) -> Run:
     try:
-        return look(stash, run.path, queries)
+        return load_reconciled(stash, run.path, queries)
     except StashError as error:
         if os.path.lexists(run.path / records.FILE_NAME):
             raise

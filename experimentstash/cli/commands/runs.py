@@ -15,8 +15,9 @@ from experimentstash.base.output import paper_of, say
 from experimentstash.cli.commands import choosing
 from experimentstash.record import records
 from experimentstash.record.records import Run, State
-from experimentstash.runs.runs import all_runs, newest_first, why_waiting
+from experimentstash.runs.listing import all_runs, newest_first
 from experimentstash.runs.summary import runs_table, waiting_lines
+from experimentstash.runs.whereabouts import why_waiting
 from experimentstash.stash.layout import Stash, find_stash
 
 # Runs that are shown at a terminal unless somebody says how many.

@@ -22,8 +22,8 @@ from experimentstash.record import objective, records, sweep_list
 from experimentstash.record.records import Attempt, Code, Run, State
 from experimentstash.runs import naming
 from experimentstash.runs.naming import Sweep
-from experimentstash.runs.runs import job_of, why_waiting
 from experimentstash.runs.summary import in_local_time, log_of, result, style_of, sweep_table, waiting_lines, words
+from experimentstash.runs.whereabouts import job_of, why_waiting
 from experimentstash.stash.layout import Stash, find_stash
 
 # What is written in sentences, and broken between words; all else is to be copied.

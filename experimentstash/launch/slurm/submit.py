@@ -36,7 +36,7 @@ from experimentstash.launch.sweep_jobs import Job
 from experimentstash.record import attempts, job_array, records, transitions
 from experimentstash.record.job_array import Job as SlurmJob
 from experimentstash.record.records import Queued, Run, State
-from experimentstash.runs import runs
+from experimentstash.runs import whereabouts
 from experimentstash.runs.summary import count
 from experimentstash.stash.layout import find_stash
 from experimentstash.stash.schema import SlurmLauncherConfig
@@ -327,7 +327,7 @@ def _none_left_behind(prepared: Sequence[tuple[Run, Terms]]) -> Iterator[None]:
         yield
     except BaseException:
         for run, _ in prepared:
-            is_submitted = run.attempt.state is State.QUEUED and runs.job_of(run) is not None
+            is_submitted = run.attempt.state is State.QUEUED and whereabouts.job_of(run) is not None
             if not is_submitted and not run.attempt.state.is_final:
                 attempts.mark_cancelled(run)
                 _close(run, State.CANCELLED, "the sweep was interrupted before it was submitted")

@@ -33,7 +33,7 @@ from experimentstash.launch.unicode_elsewhere import in_unicode_elsewhere
 from experimentstash.record import records, transitions
 from experimentstash.record.job_array import Job
 from experimentstash.record.records import Run, State
-from experimentstash.runs import runs
+from experimentstash.runs import reconcile, true_state
 from experimentstash.runs.summary import count
 from experimentstash.stash.layout import find_stash
 
@@ -207,7 +207,7 @@ class _Sweep:
                         over_since.pop(index, None)
                         continue
                     since = over_since.setdefault(index, time.monotonic())
-                    patience = runs.UNSEEN_PATIENCE if word is GONE else 0.0 if self._is_local else _SETTLED
+                    patience = true_state.UNSEEN_PATIENCE if word is GONE else 0.0 if self._is_local else _SETTLED
                     if time.monotonic() - since >= patience:
                         self._conclude(index, word)
                 if query.silence is not None and not is_silence_said:
@@ -250,7 +250,7 @@ class _Sweep:
             why = f"its SLURM job {job.job_id} ended before it had started the tool ({how})"
             self._close_unbegun(index, state, f"{why}{_last_words(job.paths.stderr)}")
             return
-        run = runs.look(self._stash, run.path)  # its supervisor may have left no word
+        run = reconcile.load_reconciled(self._stash, run.path)  # its supervisor may have left no word
         returned = sweep_jobs.not_begun(self._config, self._batch[index])
         if run.attempt.result is not None:
             returned.status, returned.return_value = JobStatus.COMPLETED, run.attempt.result

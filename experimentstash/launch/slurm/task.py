@@ -20,8 +20,9 @@ from experimentstash.base import permissions
 from experimentstash.base.errors import EXIT_USER_MISTAKE, StashError
 from experimentstash.base.output import complain, fit_streams, say
 from experimentstash.execute.ending import StopRequest
-from experimentstash.execute.execution import Execution, RecordError
+from experimentstash.execute.execution import Execution
 from experimentstash.execute.pool import IDLE, TURN_INTERVAL, RunPool
+from experimentstash.execute.unrecorded import RecordError
 from experimentstash.record import attempts, job_array, records, transitions
 from experimentstash.record.records import Run, State
 

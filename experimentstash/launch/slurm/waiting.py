@@ -14,7 +14,7 @@ from experimentstash.launch.progress import Progress
 from experimentstash.launch.slurm.hopeless import Hopeless
 from experimentstash.record.job_array import Job
 from experimentstash.record.records import Run, State
-from experimentstash.runs import runs
+from experimentstash.runs import reconcile, whereabouts
 from experimentstash.runs.summary import count
 from experimentstash.stash.layout import Stash
 
@@ -74,16 +74,16 @@ class _Watch:
 
     def _has_ended(self, path: Path, queries: JobQueries) -> bool:
         try:
-            run = runs.look(self._stash, path, queries)
+            run = reconcile.load_reconciled(self._stash, path, queries)
         except StashError as error:  # whatever has become of its record, the others are waited for
             self._progress.say(error.message)
             return True
         if run.attempt.state.is_final:
-            if runs.may_go_back(run, queries):
+            if reconcile.may_go_back(run, queries):
                 return False
             self._progress.ended(run)
             return True
-        if run.attempt.state is State.QUEUED and (job := runs.job_of(run)) is not None:
+        if run.attempt.state is State.QUEUED and (job := whereabouts.job_of(run)) is not None:
             self._queued[run.id] = job
         if run.attempt.state is State.RUNNING and path not in self._at_work:
             self._at_work.add(path)

@@ -1,0 +1,403 @@
+"""From a composed configuration to what a run will execute: exact argv, environment, working directory, limits.
+
+All is worked out and checked, and nothing is written. A frozen run is complete: executing it needs no Hydra, no conf/
+and no network."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import time
+from collections import ChainMap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from experimentstash.adapters.python import installed
+from experimentstash.adapters.wandb import variables as wandb_variables
+from experimentstash.base import limits, permissions
+from experimentstash.base.dataclass_light import dataclass, field
+from experimentstash.base.errors import StashError
+from experimentstash.base.process import LEAKS
+from experimentstash.base.redaction import (
+    Known,
+    contains_secret,
+    find_named_secret,
+    find_secret,
+    is_secret_variable,
+    known,
+)
+from experimentstash.code import pins
+from experimentstash.code.pins import Pin
+from experimentstash.code.provenance import FRESH
+from experimentstash.freeze import calls
+from experimentstash.freeze.calling import arguments
+from experimentstash.freeze.calls import Calling
+from experimentstash.freeze.environment import recipes
+from experimentstash.freeze.environment import store as environments
+from experimentstash.freeze.environment.kinds.kind import Recipe
+from experimentstash.freeze.no_secrets import refuse_named_secrets, texts_in
+from experimentstash.freeze.toolpath import tool_directory
+from experimentstash.record import objective
+from experimentstash.record.records import Apart, Command
+from experimentstash.stash import entrypoints, parameters
+from experimentstash.stash.entrypoints import Entrypoint
+from experimentstash.stash.layout import Stash
+from experimentstash.stash.schema import StashConfig, ToolConfig
+
+if TYPE_CHECKING:
+    from experimentstash.code.apart import Plot
+    from experimentstash.code.worktrees import Frozen
+
+
+OF_LAUNCHER_VARIABLE = "EXPERIMENTSTASH_OF_LAUNCHER"  # what a launcher asks a scheduler for, told to its jobs
+# What the application tells itself and its jobs is not for the tool.
+_OUR_VARIABLES = ("EXPERIMENTSTASH_ROOT", "EXPERIMENTSTASH_TOKEN", OF_LAUNCHER_VARIABLE, permissions.VARIABLE)
+UNHEARD = "experiment={}: a mere name; the tool isn't told of it"
+TO_BE_HEARD = (
+    "say in the tool's registration how it is told: `call: {experiment: --name}`, say, or ${experiment} in `arguments`,"
+    " or leave it out"
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be frozen: a composed configuration, and where it comes from and goes to."""
+
+    stash: Stash
+    config: StashConfig
+    tool: str
+    organizer: str | None
+    overrides: Sequence[str]
+    directory: Path
+    id: str
+    sweep: Path | None = None
+    number: int | None = None  # in the sweep
+    for_job: bool = False  # it will be executed in a scheduler's job
+    env_set: Mapping[str, str] = field(default_factory=dict)  # what Hydra sets; the tool's own `env` outranks it
+    unused: Sequence[str] = ()  # parameters that nothing hands to the tool
+    of_launcher: Mapping[str, Any] | None = None  # what its launcher asks a scheduler for, in place of its `resources`
+    borrowed: Mapping[str, str] = field(default_factory=dict)  # variables that have filled gaps in that
+    is_heard: bool = True  # the tool is told of its `experiment`
+    frozen: Frozen | None = None  # the code to use; None: the tool's checkout itself
+    plot: Plot | None = None  # it gets a copy of the tool's code for itself
+    to_be_frozen: bool = False  # it will use frozen code, also where none is made because nothing is run
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run that is worked out and checked, but of which nothing is written yet."""
+
+    request: Request
+    directory: Path  # the tool's: its checkout, or its frozen code
+    recipe: Recipe
+    command: Command
+    secrets: Mapping[str, str]
+    calling: Calling
+    params: Mapping[str, Any] = field(default_factory=dict)  # as the record has them
+    files: Mapping[str, str] = field(default_factory=dict)
+    timeout: float | None = None
+    estimated_runtime: float | None = None
+    grace_signal: str = "TERM"
+    objective: objective.Spec | None = None
+    collected: Sequence[Path] = ()
+    apart: Apart | None = None
+    pin: Pin | None = None  # the commit that was asked for and is checked out; of frozen code its record tells
+
+
+@dataclass(frozen=True)
+class ToolPlan:
+    """What the runs of a tool have in common, as its files are now."""
+
+    tool: ToolConfig  # as it is for the code that is used
+    directory: Path
+    entry: Entrypoint
+    recipe: Recipe
+    interpreter: Path | None
+    program: Sequence[str]  # the start of the argv
+    pin: Pin | None
+    calling: Calling
+    search_path: Sequence[Path]  # where Python is to look before it looks into its environment
+
+
+class ToolPlanCache:
+    """What the runs of each tool have in common, looked at once a second at most."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[float, Request, ToolPlan]] = {}
+        self._clean: dict[str, object] = {}  # settings without a secret, as far as ``_known_secrets`` tell
+        self._known_secrets: Known | None = None
+
+    def of(self, request: Request) -> ToolPlan:
+        """Return what a run has in common with others of its tool; StashError for whatever can't work."""
+        now = time.monotonic()
+        moment, similar, tool_plan = self._known.get(request.tool, (-FRESH, None, None))
+        is_same = similar and _what_counts(similar) == _what_counts(request)
+        if tool_plan is None or not is_same or now - moment >= FRESH:
+            tool_plan = _tool_plan(request)
+            self._known[request.tool] = now, request, tool_plan
+        return tool_plan
+
+    def refuse_secrets(self, config: StashConfig, others: Sequence[str]) -> None:
+        """Raise SecretError if there is one in settings or other texts; what jobs share is looked through once."""
+        secrets = known(os.environ)
+        if secrets is not self._known_secrets:
+            self._clean, self._known_secrets = {}, secrets
+        new = {name: value for name, value in vars(config).items() if self._clean.get(name, self) is not value}
+        without = {**new, "tool": {**vars(config.tool), "env": None}} if "tool" in new else new
+        found = find_secret([*others, *texts_in(without)], os.environ)
+        if found is not None:
+            raise contains_secret(found)
+        self._clean.update(new)
+
+
+def _what_counts(request: Request) -> tuple[object, ...]:
+    return request.config.tool, request.frozen, request.to_be_frozen
+
+
+def plan(request: Request, tool_plans: ToolPlanCache | None = None) -> Plan:
+    """Work out what a run will execute. Touches nothing; StashError for whatever can't work.
+
+    Whoever plans many runs gives all of them the same ``tool_plans``.
+    """
+    config, stash, tool_plans = request.config, request.stash, tool_plans or ToolPlanCache()
+    _refuse_secrets(request, tool_plans)
+    grace_signal = _looked_at_limits(config)
+    tool_plan = tool_plans.of(request)
+    tool, directory, recipe, interpreter = tool_plan.tool, tool_plan.directory, tool_plan.recipe, tool_plan.interpreter
+    calls.refuse_other_names(tool_plan.calling, config.params)
+    calls.refuse_other_number(tool_plan.calling, config.params)
+    calls.refuse_unused(request.unused, request.overrides)
+    calls.refuse_lack_of_subcommand(tool_plan.calling, config.arguments, _where(request))
+    params = _parameters(config, request)
+    calls.refuse_other_type(tool_plan.calling, params)
+    built = arguments.build(
+        tool_plan.calling.call,
+        config.experiment,
+        params,
+        config.arguments,
+        run_directory=request.directory,
+        tool_directory=directory,
+        stash_root=stash.root,
+    )
+    argv = [*tool_plan.program, *built.argv]
+    if request.sweep is not None and not request.is_heard and calls.is_asked_for(request.overrides):
+        raise StashError(UNHEARD.format(config.experiment), TO_BE_HEARD)
+    secrets, plain, unset = _split_environment({**request.env_set, **tool.env})
+    wandb_set, wandb_unset = wandb_variables.variables(
+        config.wandb,
+        run_directory=request.directory,
+        organizer=request.organizer,
+        experiment=config.experiment,
+        run_id=request.id,
+        tags=config.tags,
+        job_type=None,
+        inherited=ChainMap(plain, os.environ),
+        in_job=request.for_job,
+    )
+    environment = {**wandb_set, **_environment(request, tool_plan), **plain}
+    if config.debug:
+        environment["HYDRA_FULL_ERROR"] = "1"
+    command = Command(
+        argv=argv,
+        cwd=str(request.directory if tool.working_directory == "run" or not tool.path else directory),
+        environment=environment,
+        unset=sorted(
+            {*LEAKS, "PYTHONSAFEPATH", "HYDRA_FULL_ERROR", *_OUR_VARIABLES, *unset, *wandb_unset} - set(environment)
+        ),
+        path=None if interpreter is None or not environments.is_apart(recipe) else str(interpreter.parent),
+        umask=permissions.present(),
+        secrets=sorted(secrets),
+    )
+    kept = parameters.as_json(params)
+    texts = [*command.argv, *command.environment.values(), *built.files.values(), *texts_in(kept)]
+    found = find_secret(texts, {**os.environ, **secrets} if secrets else os.environ)
+    if found is not None:
+        raise contains_secret(found)
+    refuse_named_secrets(kept, "params")
+    refuse_named_secrets(config.vars, "vars")
+    said = [shlex.join(command.argv), *texts_in([config.description, config.tags, config.resources])]
+    if (name := find_named_secret(said)) is not None:
+        raise contains_secret("a secret", name)
+    collected = _collected(request, directory)
+    if tool.working_directory not in ("tool", "run"):
+        raise StashError(
+            f"{_where(request)}: working_directory: {tool.working_directory!r} is neither `tool` nor `run`."
+        )
+    apart = None
+    if request.plot is not None:
+        apart = request.plot.copy(request.id)
+        command = request.plot.moved(command, apart)
+        collected = []  # all that it writes there is
+    return Plan(
+        request=request,
+        directory=directory,
+        recipe=recipe,
+        command=command,
+        secrets=secrets,
+        calling=tool_plan.calling,
+        params=kept,
+        files=built.files,
+        timeout=None if config.timeout is None else limits.duration(config.timeout, "timeout"),
+        estimated_runtime=(
+            None if config.estimated_runtime is None else limits.duration(config.estimated_runtime, "estimated_runtime")
+        ),
+        grace_signal=grace_signal,
+        objective=None if config.objective is None else objective.check(config.objective, request.directory),
+        collected=collected,
+        apart=apart,
+        pin=tool_plan.pin,
+    )
+
+
+def _parameters(config: StashConfig, request: Request) -> Mapping[Any, Any]:
+    """Return the parameters, interpolations resolved, as one tree; StashError for what has no one meaning."""
+    where = f"conf/exp/{request.organizer}.yaml: " if request.organizer is not None else ""
+    try:
+        tree = parameters.canonical(config.params)
+    except parameters.ClashError as clash:
+        raise StashError(
+            f"{where}{clash.first.label} is {clash.first.value!r} and {clash.second.label} is {clash.second.value!r}:"
+            " the same parameter twice, or a value that can't have others inside.",
+            "keep one of them",
+        ) from clash
+    style = config.tool.call.style
+    if tree is config.params or arguments.STYLES[style].has_marks:
+        return tree
+    marked = next((leaf for leaf in parameters.read(tree).values() if leaf.mark), None)
+    if marked is not None:
+        raise StashError(
+            f"{where}{marked.label}: a {marked.mark} in front of a key is for Hydra tools, and {request.tool} is called"
+            f" in the style {style.value}.",
+            "leave it out",
+        )
+    return tree
+
+
+def _refuse_secrets(request: Request, tool_plans: ToolPlanCache) -> None:
+    """Refuse a secret in whatever a job asks for: its record keeps all of it, and a batch script some."""
+    of_launcher = texts_in(dict(request.of_launcher or {}))
+    tool_plans.refuse_secrets(request.config, [str(request.directory), *map(str, request.overrides), *of_launcher])
+
+
+def _looked_at_limits(config: StashConfig) -> str:
+    """Return the name of the signal that is to warn the run; StashError for it, or a limit, that makes no sense."""
+    if config.grace.seconds is not None:
+        limits.seconds(config.grace.seconds, "grace.seconds")
+    limits.seconds(config.wandb.timeout, "wandb.timeout")
+    if config.resources.time is not None:
+        limits.duration(config.resources.time, "resources.time")
+    return limits.warning_signal(config.grace.signal)
+
+
+def explain(planned: Plan) -> list[str]:
+    """Say, line by line, what would be executed and why."""
+    request, command = planned.request, planned.command
+    tool = request.config.tool
+    python = planned.recipe.directory or environments.interpreter(planned.recipe) or "none"
+    where = f"{tool.entrypoint} in {tool.path or planned.directory}"
+    lines = [
+        f"organizer    {request.organizer or '(none)'}",
+        f"tool         {request.tool}: {where}, called in the style `{tool.call.style.value}`",
+        f"environment  {planned.recipe.shown}: {python}",
+        *([f"code         {request.frozen.directory}"] if request.frozen is not None else []),
+        f"directory    {request.directory}",
+        f"cwd          {command.cwd}",
+    ]
+    lines += [f"set          {name}={value}" for name, value in sorted(command.environment.items())]
+    lines += [f"set          {name} (a secret)" for name in command.secrets]
+    return [*lines, f"command      {shlex.join(command.argv)}"]
+
+
+def _tool_plan(request: Request) -> ToolPlan:
+    config = request.config.tool
+    tool = config if request.frozen is None else request.frozen.adapted(config)
+    directory = _code_directory(request)
+    pin = None if request.frozen is not None else pins.read(request.stash, request.tool, tool, directory)
+    if pin is not None and not request.to_be_frozen:
+        pins.refuse_other(request.tool, tool, pin)
+    entry = entrypoints.read(tool.entrypoint, directory)
+    recipe = recipes.plan(
+        request.tool,
+        tool,
+        directory,
+        entry.script,
+        request.stash.environments,
+        own_home=None if request.frozen is None else request.frozen.environments,
+        runs_python=entry.runs_python,
+        program=entry.program,
+    )
+    environments.refuse_other_python(recipe)
+    interpreter = environments.interpreter(recipe)
+    program = _program(entry, directory, interpreter, request)
+    where = directory if tool.path else installed.modules_of(directory)
+    calling = calls.complete(tool.call, where, entry.words)
+    search_path = (
+        [] if request.frozen is None else request.frozen.search_path(interpreter, is_foreign=recipe.is_foreign)
+    )
+    return ToolPlan(tool, directory, entry, recipe, interpreter, program, pin, calling, search_path)
+
+
+def _code_directory(request: Request) -> Path:
+    if request.frozen is not None:
+        return request.frozen.directory
+    return tool_directory(request.stash, request.tool, request.config.tool)
+
+
+def _program(entry: Entrypoint, directory: Path, interpreter: Path | None, request: Request) -> list[str]:
+    """Return the start of the argv: the interpreter with a module or file, or an executable."""
+    first, *others = entry.words
+    if entry.runs_python and interpreter is None:
+        raise StashError(f"{_where(request)}: the entrypoint {first!r} needs a Python, but environment.kind is `none`.")
+    if entry.is_module:
+        return [str(interpreter), *entry.words]
+    own = directory / first
+    if not own.is_file():
+        if entry.runs_python or "/" in first:
+            raise StashError(f"{_where(request)}: the entrypoint {first} does not exist in {directory}.")
+        return list(entry.words)  # found on PATH, where the tool's environment comes first
+    if entry.runs_python:
+        return [str(interpreter), str(own), *others]
+    entrypoints.refuse_unstartable(directory, first, _where(request))
+    return [str(own), *others]
+
+
+def _split_environment(declared: Mapping[str, str | None]) -> tuple[dict[str, str], dict[str, str], list[str]]:
+    """Sort a tool's `env` into secrets, plain variables, and names to unset."""
+    given = {name: value for name, value in declared.items() if value is not None}
+    secrets = {name: value for name, value in given.items() if is_secret_variable(name, value)}
+    plain = {name: value for name, value in given.items() if name not in secrets}
+    return secrets, plain, [name for name, value in declared.items() if value is None]
+
+
+def _environment(request: Request, tool_plan: ToolPlan) -> dict[str, str]:
+    changes = {
+        "EXPERIMENTSTASH_RUN_DIR": str(request.directory),
+        "EXPERIMENTSTASH_RUN_ID": request.id,
+        "PYTHONUNBUFFERED": "1",  # the log is written as the tool prints
+    }
+    # The tool's checkout stays clean. In an environment of ours the compiled files are kept, beside it.
+    if tool_plan.recipe.directory is not None:
+        changes["PYTHONPYCACHEPREFIX"] = str(tool_plan.recipe.directory / "pycache")
+    else:
+        changes["PYTHONDONTWRITEBYTECODE"] = "1"
+    search_path = [*tool_plan.search_path]
+    tool = request.config.tool
+    is_away = tool.path and tool.working_directory == "run"
+    if tool_plan.entry.is_module and is_away and tool_plan.directory not in search_path:
+        search_path.append(tool_plan.directory)
+    if search_path:
+        changes["PYTHONPATH"] = os.pathsep.join(map(str, search_path))
+    return changes
+
+
+def _collected(request: Request, directory: Path) -> list[Path]:
+    paths = [Path(os.path.normpath(directory / name)) for name in request.config.tool.collect]
+    for path in paths:
+        if not path.is_relative_to(directory) or path == directory:
+            raise StashError(f"{_where(request)}: collect: {path} is not below the tool's directory.")
+    return paths
+
+
+def _where(request: Request) -> str:
+    return os.path.relpath(request.stash.registration(request.tool), request.stash.root)

@@ -1,0 +1,57 @@
+"""The runs of a stash. Their run.json files are all there is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from experimentstash.adapters.schedulers import JobQueries
+from experimentstash.base.errors import StashError
+from experimentstash.base.output import say
+from experimentstash.record import records, run_places
+from experimentstash.record.records import Run
+from experimentstash.runs.reconcile import load_reconciled, tell
+from experimentstash.stash.layout import Stash
+
+
+def directories(stash: Stash) -> Iterator[Path]:
+    """Yield the directories of all runs, in no order."""
+    yield from run_places.directories(stash)
+
+
+def all_runs(stash: Stash, unread: list[Path] | None = None) -> list[Run]:
+    """Return all runs, newest first, reconciled. Of a record that can't be read one line is said, and all else goes on.
+
+    The directories with such records are added to ``unread``.
+    """
+    found = []
+    queries = JobQueries()
+    for directory in directories(stash):
+        try:
+            found.append(load_reconciled(stash, directory, queries))
+        except (StashError, OSError) as error:
+            say(str(error).partition("\n")[0])
+            if unread is not None:
+                unread.append(directory)
+    tell(queries)
+    return newest_first(found)
+
+
+def newest_first(found: Iterable[Run]) -> list[Run]:
+    """Return runs in the order in which people load_reconciled for them."""
+
+    def age(run: Run) -> tuple[float, str]:
+        return records.moment(run.created) if run.created else 0.0, run.directory
+
+    return sorted(found, key=age, reverse=True)
+
+
+def superseded(stash: Stash) -> list[Run]:
+    """Return the earlier tries of runs that were begun anew when their sweeps were continued."""
+    below = run_places.directories(stash, superseded=True)
+    return list(records.readable(path for path in below if records.ASIDE in path.parts))
+
+
+def is_of_sweep(run: Run, sweep: Path) -> bool:
+    """Tell whether a run is one of the sweep in a directory, which has no links in its path."""
+    return run.sweep is not None and Path(run.sweep).resolve() == sweep
