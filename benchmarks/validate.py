@@ -79,7 +79,7 @@ def compositions(root: Path, number: int) -> tuple[list[float], list[float]]:
 
     from experimentstash.compose.config_store import ROOT_VARIABLE, TOKEN_VARIABLE
     from experimentstash.stash.layout import Stash
-    from experimentstash.validate.composition import Composer
+    from experimentstash.validate.composer import Composer
 
     stash = Stash(root)
     os.environ.update({ROOT_VARIABLE: str(root), TOKEN_VARIABLE: "token"})

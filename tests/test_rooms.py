@@ -36,7 +36,7 @@ COMPOSERS = (
     "launch.slurm.submitit_jobs",
     "launch.slurm.submitit_settings",
 )
-COMPOSERS += ("launch.sweep", "validate.composition")
+COMPOSERS += ("launch.sweep", "validate.composer")
 # Modules that cost more than they are worth at start-up; whoever needs one imports it where it is used.
 HEAVY = {"wandb", "submitit", "git", "rich", "hydra", "omegaconf", "yaml", "uv"}
 

@@ -32,7 +32,7 @@ _WHAT = {"exp": "experiment", "tool": "tool"}
 _NO_NAME = regex(r"[\[\](){}'\"$]")
 
 
-def meant(stash: Stash, line: CommandLine) -> CommandLine:
+def normalized(stash: Stash, line: CommandLine) -> CommandLine:
     """Return a command line as Hydra must get it to do what it says.
 
     Hydra silently launches nothing for `+exp=glob(figure1/*)`, and ignores a launcher without -m.

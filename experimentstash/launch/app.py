@@ -19,7 +19,7 @@ from experimentstash.compose.config_store import CONFIG_NAME, JOB_NAME, register
 from experimentstash.compose.fast.loader import Loader
 from experimentstash.compose.fast.sweep_loader import SweepLoader
 from experimentstash.compose.hydra_compat import behaving, hydra_main, is_fast, search_path, trusting
-from experimentstash.compose.overrides import meant, refuse_secrets
+from experimentstash.compose.overrides import normalized, refuse_secrets
 from experimentstash.compose.stash_loader import StashLoader
 from experimentstash.launch import context as contexts
 from experimentstash.launch import result
@@ -47,7 +47,7 @@ def launch(argv: Sequence[str], continuation: Continuation | None = None) -> Lau
     """
     line = command_line.read(argv)
     stash = command_line.in_places(find_stash(), line)
-    arguments = meant(stash, line).words
+    arguments = normalized(stash, line).words
     refuse_secrets(arguments)
     register()
     error: BaseException | None = None

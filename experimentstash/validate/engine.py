@@ -20,7 +20,7 @@ from experimentstash.base.yaml_lines import line_of
 from experimentstash.freeze.plan import Plan, Request, ToolPlanCache, plan
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.organizers import Organizer, Organizers
-from experimentstash.validate.composition import Composer
+from experimentstash.validate.composer import Composer
 from experimentstash.validate.duplicates import check_duplicates, check_nesting, check_tool_names
 from experimentstash.validate.environments import check_environment, check_hydra
 from experimentstash.validate.experiments import (

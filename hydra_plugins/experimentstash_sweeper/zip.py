@@ -24,7 +24,7 @@ class ZipSweeper(BasicSweeper):
 
     def batches(self, overrides: list[Override], max_batch_size: int | None) -> list[list[list[str]]]:
         from experimentstash.base.errors import StashError
-        from experimentstash.compose import together
+        from experimentstash.compose import zip_sweep
 
         found: dict[str, list[str]] = {}
         for override in overrides:
@@ -35,5 +35,5 @@ class ZipSweeper(BasicSweeper):
                 found[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
             else:
                 raise StashError(f"{override.input_line} has no end of values.", "write a list, choice(…) or range(…)")
-        jobs = together.jobs(found, self._together)
+        jobs = zip_sweep.jobs(found, self._together)
         return [jobs] if max_batch_size is None else list(self.split_overrides_to_chunks(jobs, max_batch_size))

@@ -20,7 +20,7 @@ from experimentstash.base.yaml_files import YamlError
 from experimentstash.compose.config_store import ROOT_VARIABLE, TOKEN_VARIABLE, register
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.schema import CallStyle
-from experimentstash.validate.composition import Composer
+from experimentstash.validate.composer import Composer
 from tests.testing.stash import StashUnderTest
 
 # Lines of a defaults list, each with what it needs after it.

@@ -20,7 +20,7 @@ from experimentstash.cli.commands.run import hydra_arguments
 from experimentstash.compose import command_line, interpolations
 from experimentstash.compose.foreseen import Foreseen, place_of
 from experimentstash.compose.hydra_compat import IS_1_3
-from experimentstash.compose.overrides import meant
+from experimentstash.compose.overrides import normalized
 from experimentstash.stash.layout import Stash, find_stash
 from tests.compose.test_explain_errors import OVERRIDE as HEAD
 from tests.compose.test_explain_errors import plain
@@ -305,7 +305,7 @@ def test_odd_names(plain: StashUnderTest, told: Told) -> None:
     for name in ODD:
         # In each way of saying it, it is the same to Hydra.
         said = [hydra_arguments(stash, [f"odd/{name}"]), [f"+exp=odd/{name}"], [f"+exp={quoted(f'odd/{name}')}"]]
-        words = [meant(stash, command_line.read(arguments)).words for arguments in said]
+        words = [normalized(stash, command_line.read(arguments)).words for arguments in said]
         assert words[0] == words[1] == words[2]
         code, stdout, stderr = told(*said[1], SHOWN)
         assert code == 0 and stdout.count("main.py") == 1, (name, stderr)

@@ -9,7 +9,7 @@ from itertools import product
 import pytest
 
 from experimentstash.base.errors import StashError
-from experimentstash.compose.together import jobs
+from experimentstash.compose.zip_sweep import jobs
 from tests.testing.stash import InProcess, StashUnderTest
 
 LETTERS, DIGITS = ["+k=a", "+k=b", "+k=c"], ["n=1", "n=2", "n=3"]

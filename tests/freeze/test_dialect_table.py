@@ -18,7 +18,7 @@ from experimentstash.freeze.plan import Plan, ToolPlanCache, plan
 from experimentstash.stash import parameters
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.schema import CallConfig, CallStyle
-from experimentstash.validate.composition import Composer
+from experimentstash.validate.composer import Composer
 from tests.testing.receivers.harness import NAMES, RECEIVERS, VALUES, declares, defaults, received, same, spelled
 from tests.testing.stash import StashUnderTest
 from tests.testing.ways_of_writing import organizer, ways

@@ -17,7 +17,7 @@ from experimentstash.execute import arrived
 from experimentstash.freeze.plan import Plan, plan
 from experimentstash.stash import parameters
 from experimentstash.stash.layout import Stash
-from experimentstash.validate.composition import Composer
+from experimentstash.validate.composer import Composer
 from tests.testing.stash import StashUnderTest
 from tests.testing.ways_of_writing import organizer, ways
 
@@ -154,7 +154,7 @@ CHOICES: dict[str, tuple[str, list[str]]] = {
 )
 def test_a_choice_and_values_inside_it(stash: StashUnderTest, app: Path, key: str, path: str, nested: str) -> None:
     from experimentstash.compose import command_line
-    from experimentstash.compose.overrides import meant
+    from experimentstash.compose.overrides import normalized
 
     stash.add_tool("hydra", "plain", "entrypoint: main.py\ncall: {style: hydra}")
     for number, (text, _) in enumerate(CHOICES.values()):
@@ -162,7 +162,7 @@ def test_a_choice_and_values_inside_it(stash: StashUnderTest, app: Path, key: st
     composer = Composer(Stash(stash.root))
     for number, (way, (_, overrides)) in enumerate(CHOICES.items()):
         given = [word.format(key=key, path=path) for word in overrides]
-        typed = meant(Stash(stash.root), command_line.read(given)).words
+        typed = normalized(Stash(stash.root), command_line.read(given)).words
         planned = plan(composer.compose([f"+exp=e{number}", *typed], stash.root / "outputs" / "x"))
         got, chosen = received(planned, "hydra")
         for part in path.split("."):

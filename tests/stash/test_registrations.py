@@ -11,7 +11,7 @@ from experimentstash.base.errors import StashError
 from experimentstash.freeze.plan import plan
 from experimentstash.stash.schema import Unresolved
 from experimentstash.tools import adding, registrations, removing, restoring, status, syncing, updating
-from experimentstash.validate.composition import Composer
+from experimentstash.validate.composer import Composer
 from experimentstash.validate.engine import validate
 from experimentstash.validate.problem import Severity
 from tests.testing.stash import StashUnderTest

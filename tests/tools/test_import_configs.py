@@ -14,7 +14,7 @@ from experimentstash.cli.commands.import_configs import Imported, import_configs
 from experimentstash.freeze.plan import Request
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.schema import CallStyle
-from experimentstash.validate.composition import Composer
+from experimentstash.validate.composer import Composer
 from tests.testing.stash import InProcess, StashUnderTest, git
 
 META = """\
