@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "experimentstash"
 # From the top down. A room may import from the lines below its own; rooms on one line don't import each other.
 ROOMS = (
     ("cli",),
-    ("validate",),
+    ("validate", "report"),
     ("launch", "tools"),
     ("runs",),
     ("compose", "freeze", "execute"),
@@ -38,7 +38,7 @@ COMPOSERS = (
 )
 COMPOSERS += ("launch.sweep", "validate.composer")
 # Modules that cost more than they are worth at start-up; whoever needs one imports it where it is used.
-HEAVY = {"wandb", "submitit", "git", "rich", "hydra", "omegaconf", "yaml", "uv"}
+HEAVY = {"scipy", "numpy", "wandb", "submitit", "git", "rich", "hydra", "omegaconf", "yaml", "uv"}
 
 
 @functools.cache

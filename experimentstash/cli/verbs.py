@@ -20,6 +20,7 @@ GROUPS = {
         "list": ("", "list the experiments"),
         "runs": ("[RUN…]", "list the runs"),
         "show": ("[RUN]", "show everything about a run or a sweep"),
+        "compare": ("[RUN…]", "compare the numbers of runs, over seeds"),
         "logs": ("[RUN]", "print what a run's tool has written"),
     },
     "Act": {

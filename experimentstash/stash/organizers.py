@@ -11,7 +11,7 @@ from experimentstash.base.yaml_files import YamlError
 from experimentstash.stash.layout import Stash
 
 # What describes an experiment and doesn't change what it does.
-_DESCRIPTIVE = {"description", "tags", "estimated_runtime", "debug", "validate_only", "dry_run"}
+_DESCRIPTIVE = {"description", "tags", "estimated_runtime", "debug", "validate_only", "dry_run", "metrics"}
 _MOST_BASES = 20
 
 
@@ -61,6 +61,15 @@ class Organizers:
             estimated_runtime=_text(own.get("estimated_runtime")),
             settings=_settings(layers),
         )
+
+    def of(self, name: str, key: str) -> Any:
+        """Return what an organizer, or one that it builds on, says under a key; None if it can't be read, too."""
+        layers = (content for content in self._layers(f"exp/{name}") if not isinstance(content, str))
+        return next((content[key] for content in layers if key in content), None)
+
+    def of_root(self, key: str) -> Any:
+        """Return what the root config itself says under a key. Raises YamlError if it can't be read."""
+        return yaml_files.mapping(self._stash.config_file("config")).get(key)
 
     def _layers(self, path: str) -> Iterator[dict[str, Any] | str]:
         """Yield the content of a config and of the organizers that it builds on, what wins first."""

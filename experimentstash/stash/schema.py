@@ -232,6 +232,23 @@ class WandbConfig:
     timeout: float = 30.0
 
 
+class Better(Enum):
+    """Which values of a metric are the good ones."""
+
+    higher = "higher"
+    lower = "lower"
+
+
+@dataclass
+class MetricConfig:
+    """How a number that runs come to is shown where they are compared (docs/compare.md)."""
+
+    # null: none is marked as the best.
+    better: Optional[Better] = None
+    # What its column is headed (null: its name).
+    label: Optional[str] = None
+
+
 @dataclass
 class LocalLauncherConfig:
     """The settings of hydra/launcher=local."""
@@ -363,6 +380,9 @@ class StashConfig:
     # {pattern: 'loss=(\S+)', take: …}, in the tool's output, or in a file:. Files are relative to the run directory.
     # A list of these for sweepers with several objectives.
     objective: Any = None
+    # How `experimentstash compare` shows the numbers that runs come to, in this order: {accuracy: {better: higher,
+    # label: Acc.}}. Only what stands in conf/config.yaml itself is read, or in an experiment organizer.
+    metrics: Dict[str, MetricConfig] = field(default_factory=dict)
     # The time after which the run is stopped, written like estimated_runtime (null: none).
     timeout: Optional[str] = None
     # Whether the run uses the tool's checkout, or a copy of it that nobody edits any more.

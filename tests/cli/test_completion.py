@@ -34,6 +34,7 @@ VERBS = [
     "list",
     "runs",
     "show",
+    "compare",
     "logs",
     "cancel",
     "sync",

@@ -151,6 +151,6 @@ def bare_stash(folder: Path) -> StashUnderTest:
     root = folder / ODD_NAME
     for name in ("conf/tool", "conf/exp", "tools"):
         (root / name).mkdir(parents=True)
-    shutil.copy(REPOSITORY / "conf" / "config.yaml", root / "conf" / "config.yaml")
+    shutil.copy(REPOSITORY / "experimentstash" / "scaffold" / "config.yaml", root / "conf" / "config.yaml")
     git("init", "-q", "-b", "main", cwd=root)
     return StashUnderTest(root)

@@ -1,0 +1,115 @@
+"""``experimentstash compare``: what runs differ by, and what their numbers come to over seeds, of whatever tools."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from experimentstash.base.errors import StashError
+from experimentstash.base.files import kind_at, write_atomically
+from experimentstash.base.output import paper_of, say
+from experimentstash.cli.commands import choosing
+from experimentstash.report import metrics
+from experimentstash.report.compare import Comparison, compare
+from experimentstash.report.differences import TESTS
+from experimentstash.report.render import formats, to_terminal
+from experimentstash.report.select import select
+from experimentstash.report.summaries import WAYS
+from experimentstash.runs import expression
+from experimentstash.runs.facts import ROOTS
+from experimentstash.runs.listing import all_runs
+from experimentstash.stash.layout import Stash, find_stash
+
+EXAMPLES = (
+    ("compare --exp 'figure1/*'", "experiments, over seeds"),
+    ("compare k3f9a2b --by lr", "a sweep, by a parameter"),
+    ("compare --where 'metrics.loss < 1'", "some runs"),
+    ("compare --exp 'figure1/*' --test t", "whether they differ"),
+    ("compare k3f9a2b --output table.tex", "for the paper"),
+)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's options."""
+    parser.add_argument("runs", nargs="*", metavar="RUN", help=f"only these: {choosing.NAME}; default: all")
+    parser.add_argument("--exp", metavar="GLOB", help="only those of these experiments: 'figure1/*'")
+    parser.add_argument(
+        "--where", metavar="CONDITION", help="only those of which this is true: 'metrics.accuracy > 0.9 and not tags'"
+    )
+    parser.add_argument(
+        "--by", action="append", metavar="NAME", help="a row for each value of this, not of all that differs"
+    )
+    parser.add_argument(
+        "--over", action="append", metavar="NAME", help="average over this, not over seeds (seed, random_state …)"
+    )
+    parser.add_argument("--metrics", action="append", metavar="NAME", help="a column for this number, not for all")
+    parser.add_argument(
+        "--spread",
+        choices=list(WAYS),
+        default="std",
+        help="what is shown beside the mean: the standard deviation, a 95 %% interval by t or bootstrap; or the median"
+        " with its quartiles",
+    )
+    parser.add_argument("--test", choices=list(TESTS), help="test whether rows differ, in pairs of the same seed")
+    form = parser.add_mutually_exclusive_group()
+    for name in formats.FORMS:
+        form.add_argument(f"--{name}", dest="form", action="store_const", const=name, help=f"print it as {name}")
+    parser.add_argument(
+        "--output", action="append", metavar="FILE", help="write it into a file, in the form that its name says"
+    )
+
+
+def main(given: argparse.Namespace) -> int:
+    """Print a comparison, or write it into files."""
+    stash = find_stash()
+    forms = {path: given.form or formats.of_file(path) for path in given.output or ()}
+    unread: list[Path] = []
+    found = comparison(stash, given, unread)
+    for path, form in forms.items():
+        _write(path, f"{formats.render(form, found)}\n")
+        say(f"{path} is written")
+    if not forms:
+        print(formats.render(given.form, found) if given.form else to_terminal.render(found, paper_of(sys.stdout)))
+    if "csv" in (given.form, *forms.values()):  # which has no place for it
+        say(*found.remarks)
+    return 1 if unread else 0
+
+
+def comparison(stash: Stash, given: argparse.Namespace, unread: list[Path]) -> Comparison:
+    """Return what is asked for; the directories of runs whose records can't be read are added to ``unread``."""
+    where = None if given.where is None else expression.parse(given.where, ROOTS)
+    runs = choosing.of_names(stash, given.runs, unread) if given.runs else all_runs(stash, unread)
+    chosen, remarks = select(runs, given.exp, where)
+    if unread:
+        remarks.append(f"left out: {len(unread)} whose records can't be read")
+    if not chosen:
+        raise StashError("\n".join(["There are no completed runs to compare.", *remarks]), "experimentstash runs")
+    return compare(
+        chosen,
+        metrics.declared(stash, (each.run.spec.organizer for each in chosen if each.run.spec.organizer is not None)),
+        WAYS[given.spread],
+        by=_names(given.by),
+        over=_names(given.over),
+        metrics=_names(given.metrics),
+        test=None if given.test is None else TESTS[given.test],
+        remarks=remarks,
+    )
+
+
+def _write(path: str, text: str) -> None:
+    """Write into a file, all or nothing, or into whatever else stands there, such as a link."""
+    try:
+        if kind_at(path) not in (None, "a file"):
+            with open(path, "w", encoding="utf-8") as stream:
+                stream.write(text)
+        else:
+            write_atomically(path, text)
+    except OSError as error:
+        raise StashError(f"--output {path} can't be written: {error.strerror}.") from error
+
+
+def _names(given: Sequence[str] | None) -> list[str]:
+    """Return names that were given one by one, or with commas between them."""
+    return [name for words in given or () for name in words.split(",") if name]
