@@ -13,7 +13,7 @@ import pytest
 from experimentstash.launch.resume import reopen
 from experimentstash.record import json_schema, records
 from experimentstash.record.records import Run, State
-from experimentstash.runs import runs
+from experimentstash.runs import reconcile
 from experimentstash.stash.layout import Stash
 from tests.testing.faults import new_stash, running
 from tests.testing.run_parts import put
@@ -90,7 +90,7 @@ def test_words_of_another_version_stay(here: Stash) -> None:
 def test_one_that_was_cut_short_goes_on(here: Stash) -> None:
     directory, old = placed(here, next(file for file in FILES if json.loads(file.read_text())["state"] == "timed_out"))
     shutil.rmtree(here.root / "tools", ignore_errors=True)
-    run: Run = reopen(here, runs.look(here, directory))
+    run: Run = reopen(here, reconcile.load_reconciled(here, directory))
     assert run.earlier[-1].reason == old["reason"] and run.attempt.number == old["attempt"] + 1
     records.write(put(run, argv=["true"], cwd=str(here.root), timeout=None, code=None))
     with running(run) as one:
