@@ -114,22 +114,24 @@ def at_work(total: int) -> None:
     """Execute so many runs at the same time; print our memory in MB before, and when all are at work."""
     from hydra.core.utils import JobReturn
 
-    from experimentstash.launch import local, prepare, session
+    from experimentstash.launch import local, prepare
     from experimentstash.launch.sweep_jobs import Job
     from experimentstash.record import records
+    from experimentstash.record.run import Attempt, Command, Run, Specification, State
+    from experimentstash.stash.layout import ROOT_VARIABLE
 
     root = Path.cwd()
-    os.environ[session.ROOT_VARIABLE] = str(root)
+    os.environ[ROOT_VARIABLE] = str(root)
     go = root / "go"
     go.unlink(missing_ok=True)
     argv = ["sh", "-c", f"while [ ! -e '{go}' ]; do sleep 5; done"]
 
     def frozen(number: int) -> Job:
         directory = root / "multirun" / "at-work" / str(os.getpid()) / str(number)
-        command = records.Command(argv, str(root / "tools" / "nothing"), {"EXPERIMENTSTASH_RUN_DIR": str(directory)})
-        spec = records.Specification("nothing", command, organizer="nothing")
-        attempt = records.Attempt(1, records.State.FROZEN)
-        run = records.Run(f"at-work-{number}", str(directory), spec, attempt)
+        command = Command(argv, str(root / "tools" / "nothing"), {"EXPERIMENTSTASH_RUN_DIR": str(directory)})
+        spec = Specification("nothing", command, organizer="nothing")
+        attempt = Attempt(1, State.FROZEN)
+        run = Run(f"at-work-{number}", str(directory), spec, attempt)
         records.claim(run)
         return Job(number, [], prepare.Prepared(run, {}), JobReturn())
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from experimentstash.base.dataclass_light import TYPE_CHECKING, dataclass
 from experimentstash.record.job_array import Job
-from experimentstash.record.records import JobEnd, State
+from experimentstash.record.run import JobEnd, State
 
 if TYPE_CHECKING:
     import signal

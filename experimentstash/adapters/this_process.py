@@ -6,7 +6,7 @@ import functools
 import os
 
 from experimentstash.adapters import procfs, schedulers
-from experimentstash.record.records import Supervisor
+from experimentstash.record.run import Supervisor
 
 
 def supervisor_here() -> Supervisor:

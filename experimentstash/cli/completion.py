@@ -69,7 +69,7 @@ def _values(stash: Stash, kind: str, current: str) -> Sequence[str]:
     if kind in ("RUN", "SWEEP"):
         return _runs(stash, current)
     if kind == "STATE":
-        from experimentstash.record.records import State
+        from experimentstash.record.run import State
 
         return [state.value for state in State]
     if kind == "BACKUP":

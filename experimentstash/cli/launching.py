@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from experimentstash.base.output import complain, paper_of, say
 from experimentstash.launch import app
-from experimentstash.record.records import State
+from experimentstash.record.run import State
 from experimentstash.runs.summary import ending_line, resources_table, sweep_table, with_warnings
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from experimentstash.adapters.git.status import unseen
 from experimentstash.base.dataclass_light import dataclass, replace
 from experimentstash.code import copies, written
 from experimentstash.code.results import REMAKEABLE
-from experimentstash.record.records import Apart, Command
+from experimentstash.record.run import Apart, Command
 from experimentstash.stash.layout import Stash, new_token
 from experimentstash.stash.schema import ToolConfig
 

@@ -15,10 +15,10 @@ from experimentstash.base import files
 from experimentstash.base.dataclass_light import TYPE_CHECKING
 from experimentstash.base.files import free
 from experimentstash.code import written
-from experimentstash.record.records import Run
+from experimentstash.record.run import Run
 
 if TYPE_CHECKING:
-    from experimentstash.record.records import Apart
+    from experimentstash.record.run import Apart
 
 # The directory of all copies of a tool's frozen code, beside that.
 HOME = "copies"

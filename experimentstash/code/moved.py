@@ -13,7 +13,7 @@ from experimentstash.adapters.git.root import root_of
 from experimentstash.base.files import read_text
 from experimentstash.base.patterns import regex
 from experimentstash.base.process import CommandError
-from experimentstash.record.records import Run
+from experimentstash.record.run import Run
 
 _HASH = regex(r"[0-9a-f]{40}|[0-9a-f]{64}")
 

@@ -17,7 +17,7 @@ from experimentstash.code.patches import withhold
 from experimentstash.code.results import among, is_source
 from experimentstash.code.secret_files import holds_secret, is_secret_file
 from experimentstash.code.written import is_within
-from experimentstash.record.records import Code
+from experimentstash.record.run import Code
 
 # What the framework itself writes into a stash is no change of its code, ignored by git or not; in a tool's checkout
 # it is what Hydra applications write by default.

@@ -16,8 +16,8 @@ from experimentstash.base import files, typed
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
 from experimentstash.code.worktree_place import USERS, exclusive, folder_of, listed, remove, worktrees_in
-from experimentstash.record import attempts, records
-from experimentstash.record.records import Supervisor
+from experimentstash.record import attempts, decoding, records
+from experimentstash.record.run import Run, Supervisor
 from experimentstash.stash.layout import Stash, new_token
 
 # Seconds for which a process of another machine, which can't be looked at, is believed to be submitting.
@@ -38,12 +38,12 @@ def remove_all(stash: Stash, name: str, announce: Callable[[str], None]) -> None
         files.remove(folder_of(stash, name))
 
 
-def is_gone(run: records.Run) -> bool:
+def is_gone(run: Run) -> bool:
     """Tell whether the frozen code of a run has been removed since."""
     return run.spec.code is not None and run.spec.code.snapshot is not None and not Path(run.spec.code.path).is_dir()
 
 
-def keep_for(stash: Stash, run: records.Run) -> None:
+def keep_for(stash: Stash, run: Run) -> None:
     """Have the frozen code of a run stay for a further attempt at it; StashError if it has been removed since."""
     if run.spec.code is None or run.spec.code.snapshot is None:
         return
@@ -96,7 +96,7 @@ def users_of(stash: Stash, place: Path) -> list[_User]:
     for path in listed(place / USERS) if files.kind_at(place / USERS) == "a directory" else ():
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
             note = typed.loads(files.read_regular(path))
-            runs, submitter = typed.path(note["runs"], "runs"), records.supervisor(note["submitter"])
+            runs, submitter = typed.path(note["runs"], "runs"), decoding.supervisor(note["submitter"])
             found.append(_User(path, stash.root / runs, submitter))
     return found
 

@@ -48,7 +48,7 @@ from experimentstash.code.worktree_place import (
     remove,
 )
 from experimentstash.code.worktree_users import clean, note_user, users_of
-from experimentstash.record.records import Code
+from experimentstash.record.run import Code
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.schema import ToolConfig
 

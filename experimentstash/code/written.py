@@ -17,7 +17,8 @@ from pathlib import Path
 from experimentstash.base import files, typed
 from experimentstash.base.dataclass_light import dataclass, field
 from experimentstash.code.presence import Presence
-from experimentstash.record.records import FILE_NAME, Run
+from experimentstash.record.records import FILE_NAME
+from experimentstash.record.run import Run
 
 # A checkout that holds more files, or takes longer to look through (seconds), is not looked at any more.
 MOST_FILES = 20_000

@@ -17,7 +17,7 @@ from experimentstash.base.files import make_private
 from experimentstash.code import written
 from experimentstash.code.results import is_source
 from experimentstash.code.written import Written
-from experimentstash.record.records import Run
+from experimentstash.record.run import Run
 from experimentstash.stash.layout import Stash
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 
 from experimentstash.base.errors import StashError
-from experimentstash.record.records import Run, State
+from experimentstash.record.run import Run, State
 from experimentstash.stash.schema import ZipSweeperConfig
 
 BASIC = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"

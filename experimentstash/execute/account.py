@@ -8,8 +8,8 @@ from pathlib import Path
 
 from experimentstash.base import files
 from experimentstash.base.redaction import redact
-from experimentstash.record import records
-from experimentstash.record.records import Run
+from experimentstash.record import times
+from experimentstash.record.run import Run
 
 SUPERVISOR_LOG = "supervisor.log"
 MARKER = "EXPERIMENTSTASH_RUN_DIR"
@@ -32,6 +32,6 @@ class Account:
         self._path = path
 
     def __call__(self, line: str) -> None:
-        text = redact(f"{records.now()} {line}\n", os.environ).encode("utf-8", "surrogateescape")
+        text = redact(f"{times.now()} {line}\n", os.environ).encode("utf-8", "surrogateescape")
         with contextlib.suppress(OSError):
             files.write(self._path, text, os.O_APPEND)

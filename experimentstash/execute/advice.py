@@ -7,7 +7,7 @@ from pathlib import Path
 
 from experimentstash.base.files import open_regular
 from experimentstash.base.terminal import plain
-from experimentstash.record.records import Run
+from experimentstash.record.run import Run
 
 # Bytes of the end of a log that are searched for the cause of a failure.
 _TAIL = 65536

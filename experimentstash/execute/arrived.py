@@ -12,7 +12,7 @@ from typing import Any
 
 from experimentstash.base.files import read_regular
 from experimentstash.base.patterns import regex
-from experimentstash.record.records import Run, State
+from experimentstash.record.run import Run, State
 from experimentstash.stash import parameters
 from experimentstash.stash.parameters import Leaf, Name
 

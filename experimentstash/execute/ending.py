@@ -6,7 +6,7 @@ import signal
 from collections.abc import Sequence
 
 from experimentstash.base.dataclass_light import dataclass
-from experimentstash.record.records import State
+from experimentstash.record.run import State
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from experimentstash.execute.ending import StopRequest
 from experimentstash.execute.execution import Execution
 from experimentstash.execute.pool import IDLE, TURN_INTERVAL, RunPool
 from experimentstash.record import records
-from experimentstash.record.records import Run, State
+from experimentstash.record.run import Run, State
 
 
 @dataclass(frozen=True)

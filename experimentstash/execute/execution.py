@@ -28,7 +28,7 @@ from experimentstash.execute.supervisor import Siblings, SupervisedTool
 from experimentstash.execute.wandb_runs import CLOCK_SLACK, find_wandb, note_wandb
 from experimentstash.execute.why_ended import why_it_was_to_end
 from experimentstash.record import attempts, records, transitions
-from experimentstash.record.records import Run, State
+from experimentstash.record.run import JobEnd, Process, Run, State
 
 # Seconds from telling a tool to stop to killing it.
 GRACE_HERE = 10.0
@@ -90,7 +90,7 @@ class Execution:
         self._began = time.time()
         supervisor = supervisor_here()
         if (ours := keeper.present()) is not None:
-            supervisor.keeper = records.Process(ours.identity.pid, ours.identity.start_time)
+            supervisor.keeper = Process(ours.identity.pid, ours.identity.start_time)
         transitions.begin(run, supervisor)
         records.write(run, reserve=True)
         if attempts.is_cancelled(run):  # not before the record says that it runs: see mark_cancelled
@@ -124,7 +124,7 @@ class Execution:
         self._next_wandb_look = time.monotonic() + self._wandb_interval
         self._looks.begins(run)
         log(f"started process {process.pid}: {shlex.join(argv)}")
-        run.attempt.process = records.Process(process.pid, process.start_time)
+        run.attempt.process = Process(process.pid, process.start_time)
         self._unwritten_until = time.monotonic() + _SHORT
 
     def _may_run_at(self, commit: str) -> bool:
@@ -281,7 +281,7 @@ class Execution:
             _abandon(self.run, error, self._log)
             close_copy(self.run)
 
-    def give_up(self, state: State, reason: str, exit_code: int, job_end: records.JobEnd | None = None) -> None:
+    def give_up(self, state: State, reason: str, exit_code: int, job_end: JobEnd | None = None) -> None:
         """Close the record of a run that has not begun, and is not to."""
         transitions.end(self.run, state, reason, exit_code, job_end=job_end)
         self._log(reason)

@@ -9,7 +9,7 @@ from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.durations import describe
 from experimentstash.base.errors import EXIT_TIMED_OUT
 from experimentstash.execute.ending import Ending
-from experimentstash.record.records import Run, State
+from experimentstash.record.run import Run, State
 
 _EXIT_KILLED = 128 + signal.SIGKILL
 _CRASHES = {

@@ -7,7 +7,7 @@ from pathlib import Path
 from experimentstash.code import copies
 from experimentstash.execute import collect
 from experimentstash.record import attempts
-from experimentstash.record.records import Run
+from experimentstash.record.run import Run
 
 
 def collect_outputs(run: Run, before: collect.Snapshot, *, may_go_on: bool) -> None:

@@ -31,7 +31,7 @@ from experimentstash.execute.tool_environment import tool_environment
 from experimentstash.execute.unrecorded import cannot_record, is_unrecorded
 from experimentstash.execute.wandb_runs import finish_wandb, has_wandb
 from experimentstash.execute.why_ended import asked_by
-from experimentstash.record.records import Run
+from experimentstash.record.run import Run
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

@@ -30,7 +30,7 @@ from experimentstash.execute.children import (
 )
 from experimentstash.execute.ending import Ending, StopRequest
 from experimentstash.execute.keeper import Ended
-from experimentstash.record.records import State
+from experimentstash.record.run import State
 
 # Seconds. A tool that has ended may leave helpers that are about to end too (W&B's service takes 0.1 s).
 LINGER = 2.0

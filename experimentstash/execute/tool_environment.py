@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from experimentstash.base.errors import StashError
 from experimentstash.base.process import clean_environment
-from experimentstash.record.records import Run
+from experimentstash.record.run import Run
 
 
 def tool_environment(run: Run, secrets: Mapping[str, str]) -> dict[str, str]:

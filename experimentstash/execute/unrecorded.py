@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from experimentstash.base.errors import StashError
 from experimentstash.record import records
-from experimentstash.record.records import Run
+from experimentstash.record.run import Run
 
 
 class RecordError(StashError):

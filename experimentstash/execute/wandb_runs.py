@@ -9,7 +9,7 @@ from experimentstash.adapters import schedulers
 from experimentstash.adapters.wandb import places as wandb_places
 from experimentstash.base.output import complain
 from experimentstash.record import records
-from experimentstash.record.records import Run, State
+from experimentstash.record.run import Run, State
 
 _WANDB_TIMEOUT = 30.0
 # Seconds by which the clock of a file system may be behind ours.

@@ -9,7 +9,7 @@ from experimentstash.adapters.scheduler import Why
 from experimentstash.base.signals import REQUESTS, SignalQueue
 from experimentstash.execute.ending import Ending, StopRequest
 from experimentstash.record import attempts
-from experimentstash.record.records import Run, State
+from experimentstash.record.run import Run, State
 
 
 def asked_by(number: signal.Signals, signals: SignalQueue) -> StopRequest:

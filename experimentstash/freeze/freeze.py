@@ -20,8 +20,8 @@ from experimentstash.code.provenance import Checkouts, Provenance, withheld_note
 from experimentstash.freeze import calls
 from experimentstash.freeze.environment import store as environments
 from experimentstash.freeze.plan import UNHEARD, Plan, Request
-from experimentstash.record import records, run_places, transitions
-from experimentstash.record.records import Attempt, Code, Run, Specification, State, Terms
+from experimentstash.record import records, run_places, times, transitions
+from experimentstash.record.run import Attempt, Code, Run, Specification, State, Terms
 from experimentstash.stash import entrypoints
 
 _PACKAGES = "packages.txt"  # in the run directory of an installed package
@@ -170,7 +170,7 @@ def draft(planned: Plan) -> Run:
         id=request.id,
         directory=str(request.directory),
         sweep=None if request.sweep is None else str(request.sweep),
-        created=records.now(),
+        created=times.now(),
         spec=Specification(
             tool=request.tool,
             command=planned.command,

@@ -39,7 +39,7 @@ from experimentstash.freeze.environment.kinds.kind import Recipe
 from experimentstash.freeze.no_secrets import refuse_named_secrets, texts_in
 from experimentstash.freeze.toolpath import tool_directory
 from experimentstash.record import objective
-from experimentstash.record.records import Apart, Command
+from experimentstash.record.run import Apart, Command
 from experimentstash.stash import entrypoints, parameters
 from experimentstash.stash.entrypoints import Entrypoint
 from experimentstash.stash.layout import Stash

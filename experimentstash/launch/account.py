@@ -6,7 +6,7 @@ from pathlib import Path
 
 from experimentstash.base.errors import StashError
 from experimentstash.execute.execute import Executed
-from experimentstash.record.records import Run
+from experimentstash.record.run import Run
 
 
 class Account:

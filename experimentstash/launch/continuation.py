@@ -20,7 +20,7 @@ from experimentstash.launch.resume import reopen
 from experimentstash.launch.sweep_asked import CIRCUMSTANCES, key_of
 from experimentstash.record import records, sweep_list
 from experimentstash.record.attempts import can_go_on
-from experimentstash.record.records import Run, State
+from experimentstash.record.run import Run, State
 from experimentstash.runs import reconcile
 from experimentstash.stash.layout import Stash
 

@@ -6,7 +6,7 @@ import time
 from collections import defaultdict
 
 from experimentstash.base.dataclass_light import dataclass, field
-from experimentstash.record.records import Run, State
+from experimentstash.record.run import Run, State
 
 
 @dataclass

@@ -26,7 +26,7 @@ from experimentstash.launch.local_settings import Settings
 from experimentstash.launch.prepare import Prepared
 from experimentstash.launch.progress import Progress
 from experimentstash.launch.sweep_jobs import Job
-from experimentstash.record.records import Run, State
+from experimentstash.record.run import Run, State
 from experimentstash.stash.layout import ROOT_VARIABLE, find_stash
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from experimentstash.launch import context as contexts
 from experimentstash.launch.context import LaunchContext
 from experimentstash.launch.refuse import discard, explained, making, reject
 from experimentstash.record import records
-from experimentstash.record.records import Run
+from experimentstash.record.run import Run
 from experimentstash.stash.layout import Stash, run_id
 from experimentstash.stash.schema import SCHEDULER_LAUNCHERS, CodeMode
 

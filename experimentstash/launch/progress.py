@@ -16,8 +16,8 @@ from experimentstash.base.output import PREFIX, Paper, Style, as_prose, say
 from experimentstash.base.tables import Column, Styled
 from experimentstash.launch.expectation import Tally
 from experimentstash.launch.live import Aside, Picture
-from experimentstash.record import records, sweep_list
-from experimentstash.record.records import Run, State
+from experimentstash.record import sweep_list, times
+from experimentstash.record.run import Run, State
 from experimentstash.runs.summary import log_of, marked_state, outcome_lines, remarks, state_cell, title
 from experimentstash.stash.layout import Stash
 
@@ -75,7 +75,7 @@ class Progress:
         """Tell that a run has begun."""
         # It may have begun before anybody looked.
         start = time.monotonic() - (
-            0.0 if run.attempt.started is None else max(0.0, time.time() - records.moment(run.attempt.started))
+            0.0 if run.attempt.started is None else max(0.0, time.time() - times.moment(run.attempt.started))
         )
         line = None if self._is_live else self._line(run)
         shared = self._shared(run) if self._is_live else frozenset()

@@ -17,8 +17,8 @@ from experimentstash.compose import hydra_files
 from experimentstash.compose.job_info import HydraJobInfo, refused_name, uncomposed
 from experimentstash.launch import context as contexts
 from experimentstash.launch.context import LaunchContext
-from experimentstash.record import records, run_places, transitions
-from experimentstash.record.records import Attempt, Command, Run, Specification, State
+from experimentstash.record import records, run_places, times, transitions
+from experimentstash.record.run import Attempt, Command, Run, Specification, State
 from experimentstash.stash.layout import run_id
 
 # Of a run that couldn't be composed.
@@ -96,7 +96,7 @@ def reject(seen: HydraJobInfo, error: Exception) -> StashError:
         ),
         attempt=Attempt(1, State.FROZEN),
         sweep=str(seen.sweep),
-        created=records.now(),
+        created=times.now(),
     )
     transitions.end(rejected, State.FAILED, str(mistake), mistake.exit_code)
     if not _is_recorded(context, rejected, seen.sweep):

@@ -12,7 +12,7 @@ from experimentstash.base.output import complain
 from experimentstash.launch import begin, sweep_asked
 from experimentstash.launch.context import LaunchContext
 from experimentstash.record import records, sweep_list
-from experimentstash.record.records import Run, State
+from experimentstash.record.run import Run, State
 from experimentstash.runs import naming
 from experimentstash.stash.layout import Stash
 

@@ -9,7 +9,7 @@ from experimentstash.base.files import locked
 from experimentstash.code import worktree_users
 from experimentstash.record import records, transitions
 from experimentstash.record.attempts import forget_cancelled
-from experimentstash.record.records import Run, State
+from experimentstash.record.run import Run, State
 from experimentstash.runs import reconcile, whereabouts
 from experimentstash.stash.layout import Stash
 

@@ -30,7 +30,7 @@ from experimentstash.launch import tasks
 from experimentstash.launch.prepare import Prepared, Rejected, prepare_job
 from experimentstash.launch.refuse import making, refuse
 from experimentstash.record import records
-from experimentstash.record.records import Run
+from experimentstash.record.run import Run
 
 
 @dataclass(frozen=True)

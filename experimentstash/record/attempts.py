@@ -6,7 +6,7 @@ import os
 
 from experimentstash.base.errors import EXIT_TIMED_OUT
 from experimentstash.base.files import mark, remove
-from experimentstash.record.records import Run, State
+from experimentstash.record.run import Run, State
 
 # In a run's directory: somebody has asked for its end, so that what SLURM then does to it isn't mistaken for a
 # time-out, which would bring it back.

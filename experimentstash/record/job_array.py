@@ -17,7 +17,7 @@ from experimentstash.base import typed
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import read_regular, write_atomically
-from experimentstash.record.records import Run
+from experimentstash.record.run import Run
 
 # A large sweep has a long list.
 _MOST_BYTES = 256 << 20

@@ -9,20 +9,35 @@ import json
 from typing import Any
 
 from experimentstash.base.typed import OTHERS, alternatives_of
-from experimentstash.record import records
+from experimentstash.record.run import (
+    FORMAT,
+    Apart,
+    Attempt,
+    Code,
+    Command,
+    Environment,
+    JobEnd,
+    Process,
+    Queued,
+    Run,
+    Specification,
+    State,
+    Supervisor,
+    Terms,
+)
 
 _PARTS = (
-    records.Specification,
-    records.Command,
-    records.Apart,
-    records.Code,
-    records.Environment,
-    records.Attempt,
-    records.Terms,
-    records.Queued,
-    records.Supervisor,
-    records.Process,
-    records.JobEnd,
+    Specification,
+    Command,
+    Apart,
+    Code,
+    Environment,
+    Attempt,
+    Terms,
+    Queued,
+    Supervisor,
+    Process,
+    JobEnd,
 )
 _TEXT: dict[str, Any] = {"type": "string"}
 _SEVERAL = {"key": (), "column": ("take",), "pattern": ("take",)}
@@ -42,7 +57,7 @@ _WORDS: dict[str, dict[str, Any]] = {
     "JobId": {"type": "string", "pattern": r"^\d+(_\d+)?$"},
     "Name": {"type": "string", "pattern": "^[^/]"},
     # Another version may know more of them.
-    "State": {"type": "string", "minLength": 1, "maxLength": 40, "examples": [each.value for each in records.State]},
+    "State": {"type": "string", "minLength": 1, "maxLength": 40, "examples": [each.value for each in State]},
     "WandbRuns": {"type": "array", "items": {"type": "object", "required": ["id"], "properties": {"id": _TEXT}}},
 }
 
@@ -64,8 +79,8 @@ def schema() -> dict[str, Any]:
             for kind, more in _SEVERAL.items()
         ]
     }
-    whole = _part(records.Run)
-    whole["properties"]["format"] = {"const": records.FORMAT}
+    whole = _part(Run)
+    whole["properties"]["format"] = {"const": FORMAT}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "run.json of ExperimentStash",

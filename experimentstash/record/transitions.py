@@ -7,8 +7,8 @@ refused before anything has changed.
 from __future__ import annotations
 
 from experimentstash.base.dataclass_light import TYPE_CHECKING
-from experimentstash.record import records
-from experimentstash.record.records import Attempt, JobEnd, Queued, Run, State, Supervisor
+from experimentstash.record import times
+from experimentstash.record.run import Attempt, JobEnd, Queued, Run, State, Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -31,7 +31,7 @@ def begin(run: Run, supervisor: Supervisor) -> None:
     """A run that is frozen or queued is at work, from now on."""
     _expect(run, _UNBEGUN, "begin")
     attempt = run.attempt
-    attempt.state, attempt.started = State.RUNNING, records.now()
+    attempt.state, attempt.started = State.RUNNING, times.now()
     attempt.supervisor, attempt.host = supervisor, supervisor.host
 
 
@@ -51,7 +51,7 @@ def end(
     _expect_end(run, state)
     attempt = run.attempt
     attempt.state, attempt.reason, attempt.exit_code, attempt.signal = state, reason, exit_code, signal
-    attempt.job_end, attempt.ended = job_end, records.now()
+    attempt.job_end, attempt.ended = job_end, times.now()
 
 
 def end_unseen(run: Run, state: State, reason: str, exit_code: int | None = None, ended: str | None = None) -> None:

@@ -6,7 +6,7 @@ import fnmatch
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from experimentstash.record.records import Run, State
+from experimentstash.record.run import Run, State
 from experimentstash.report.groups import named
 from experimentstash.runs.expression import Expression
 from experimentstash.runs.facts import Facts

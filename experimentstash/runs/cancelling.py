@@ -22,7 +22,7 @@ from experimentstash.execute.children import KILL_PATIENCE
 from experimentstash.execute.execution import GRACE_HERE, GRACE_IN_JOB, Execution
 from experimentstash.record import attempts, job_array, records
 from experimentstash.record.job_array import Job
-from experimentstash.record.records import Run, State, Supervisor
+from experimentstash.record.run import Run, State, Supervisor
 from experimentstash.runs.reconcile import load_reconciled
 from experimentstash.runs.whereabouts import is_local, is_supervised_by, job_of, unknowable
 from experimentstash.stash.layout import Stash

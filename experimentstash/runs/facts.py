@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from experimentstash.record.records import Run
+from experimentstash.record.run import Run
 from experimentstash.runs.expression import alike
 from experimentstash.runs.numbers import numbers_of
 from experimentstash.stash.layout import token_of

@@ -13,7 +13,8 @@ from experimentstash.base.output import say
 from experimentstash.execute.account import MARKER, marker_of
 from experimentstash.execute.children import KILL_PATIENCE
 from experimentstash.execute.execution import GRACE_HERE
-from experimentstash.record.records import FILE_NAME, Run, State, Supervisor
+from experimentstash.record.records import FILE_NAME
+from experimentstash.record.run import Run, State, Supervisor
 from experimentstash.runs.whereabouts import is_local, is_supervised_by
 
 # Seconds that starting a tool may take at most, from the record that says it runs to the one that names its process.

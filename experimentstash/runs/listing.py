@@ -8,8 +8,8 @@ from pathlib import Path
 from experimentstash.adapters.schedulers import JobQueries
 from experimentstash.base.errors import StashError
 from experimentstash.base.output import say
-from experimentstash.record import records, run_places
-from experimentstash.record.records import Run
+from experimentstash.record import records, run_places, times
+from experimentstash.record.run import Run
 from experimentstash.runs.reconcile import load_reconciled, tell
 from experimentstash.stash.layout import Stash
 
@@ -41,7 +41,7 @@ def newest_first(found: Iterable[Run]) -> list[Run]:
     """Return runs in the order in which people load_reconciled for them."""
 
     def age(run: Run) -> tuple[float, str]:
-        return records.moment(run.created) if run.created else 0.0, run.directory
+        return times.moment(run.created) if run.created else 0.0, run.directory
 
     return sorted(found, key=age, reverse=True)
 

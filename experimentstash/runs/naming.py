@@ -11,7 +11,8 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.files import kind_at
 from experimentstash.base.output import say
 from experimentstash.record import records, run_places
-from experimentstash.record.records import FILE_NAME, Run
+from experimentstash.record.records import FILE_NAME
+from experimentstash.record.run import Run
 from experimentstash.runs import listing, reconcile
 from experimentstash.stash.layout import Stash, known_id, token_of
 

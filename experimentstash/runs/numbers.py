@@ -9,7 +9,7 @@ from typing import Any
 from experimentstash.base import typed
 from experimentstash.base.files import Unfit, read_regular
 from experimentstash.base.output import say
-from experimentstash.record.records import Run
+from experimentstash.record.run import Run
 
 FILE_NAME = "metrics.json"
 # Bytes of that file, and numbers in it.

@@ -19,9 +19,9 @@ from experimentstash.base.output import say
 from experimentstash.execute.account import HEARTBEAT, SUPERVISOR_LOG
 from experimentstash.execute.own_copy import close_copy, recover_copy
 from experimentstash.execute.wandb_runs import find_wandb, finish_wandb
-from experimentstash.record import attempts, job_array, records, transitions
+from experimentstash.record import attempts, job_array, records, times, transitions
 from experimentstash.record.job_array import Job
-from experimentstash.record.records import Run, State
+from experimentstash.record.run import FORMAT, Run, State
 from experimentstash.runs.left_behind import LOOK_INTERVAL, end_leftovers
 from experimentstash.runs.true_state import PATIENCE_IN_WORDS, UNSEEN_PATIENCE, says, true_state
 from experimentstash.runs.whereabouts import is_local, job_of, unknowable
@@ -57,7 +57,7 @@ def load_reconciled(stash: Stash, directory: Path, queries: JobQueries | None = 
     """
     run = records.read(directory)
     if run.attempt.state.is_final and run.attempt.state.is_known:
-        if run.attempt.job_end is None or run.attempt.job_end.is_known or run.format > records.FORMAT:
+        if run.attempt.job_end is None or run.attempt.job_end.is_known or run.format > FORMAT:
             return run
         try:
             return _put_right(stash, run, queries or JobQueries())
@@ -121,11 +121,11 @@ def reconcile(stash: Stash, run: Run, queries: JobQueries | None = None) -> Run:
         state, reason = true_state(run, job, queries.ask(job) if job else None)
         transitions.end_unseen(run, state, reason, _EXIT_KILLED, _last_sign_of_life(run))
         if not was_queued:
-            run.attempt.notes.append(f"closed at {records.now()} because its supervisor was gone")
+            run.attempt.notes.append(f"closed at {times.now()} because its supervisor was gone")
         recover_copy(run)
         records.write(run)
         close_copy(run)
-        find_wandb(run, 0, 0.0 if run.attempt.started is None else records.moment(run.attempt.started))
+        find_wandb(run, 0, 0.0 if run.attempt.started is None else times.moment(run.attempt.started))
         finish_wandb(run)
         return run
 
@@ -159,7 +159,7 @@ def may_go_back(run: Run, queries: JobQueries) -> bool:
     if status is None:  # while the scheduler doesn't answer, the job may ask it for a while whether it may go back
         return (
             run.attempt.job_end is not None
-            and time.time() - records.moment(run.attempt.ended or records.now()) < attempts.ASKING_ON
+            and time.time() - times.moment(run.attempt.ended or times.now()) < attempts.ASKING_ON
         )
     return status.state is None
 
@@ -217,4 +217,4 @@ def _last_sign_of_life(run: Run) -> str:
     for name in (run.attempt.log, SUPERVISOR_LOG):
         with contextlib.suppress(OSError):
             moments.append((run.path / name).stat().st_mtime)
-    return records.as_text(max(moments)) if moments else records.now()
+    return times.as_text(max(moments)) if moments else times.now()

@@ -17,7 +17,7 @@ from experimentstash.base.patterns import regex
 from experimentstash.base.tables import Column, Styled
 from experimentstash.base.text import filled, tame
 from experimentstash.record import sweep_list
-from experimentstash.record.records import Run, State
+from experimentstash.record.run import Run, State
 from experimentstash.stash.layout import Stash
 
 # Rows that a table at the end of a sweep has at most.

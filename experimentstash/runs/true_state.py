@@ -10,7 +10,7 @@ from experimentstash.adapters.scheduler import GONE, LEFT, JobStatus
 from experimentstash.base.errors import StashError
 from experimentstash.record import attempts, job_array
 from experimentstash.record.job_array import Job
-from experimentstash.record.records import Run, State
+from experimentstash.record.run import Run, State
 from experimentstash.runs.whereabouts import is_local
 
 # Seconds for which none of a scheduler's sources may have had a sign of a queued run's job before it counts as lost.

@@ -12,7 +12,8 @@ from experimentstash.base.patterns import regex
 from experimentstash.execute.account import MARKER, marker_of
 from experimentstash.record import job_array, records
 from experimentstash.record.job_array import Job
-from experimentstash.record.records import FILE_NAME, Run, State
+from experimentstash.record.records import FILE_NAME
+from experimentstash.record.run import FORMAT, Run, State
 from experimentstash.stash.layout import ROOT_VARIABLE
 
 # Words of a command that starts one of us.
@@ -63,7 +64,7 @@ def _is_one_of_us(pid: int) -> bool:
 
 def unknowable(run: Run) -> str | None:
     """Return why nothing can be known from here of a run that isn't over by its record, and is left as it is."""
-    if run.format > records.FORMAT or not run.attempt.state.is_known:
+    if run.format > FORMAT or not run.attempt.state.is_known:
         return f"its record {records.of_another_version(run)}"
     if run.inode is None or run.attempt.supervisor is None:
         return None

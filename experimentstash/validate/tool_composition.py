@@ -22,7 +22,7 @@ from experimentstash.execute.tool_environment import tool_environment
 from experimentstash.freeze.environment import store as environments
 from experimentstash.freeze.freeze import draft
 from experimentstash.freeze.plan import Plan
-from experimentstash.record.records import Code
+from experimentstash.record.run import Code
 from experimentstash.stash.schema import CallStyle
 from experimentstash.validate.problem import Problem, Severity, explained, organizer_file
 

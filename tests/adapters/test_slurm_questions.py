@@ -24,7 +24,7 @@ from experimentstash.adapters.this_process import supervisor_here
 from experimentstash.base.errors import StashError
 from experimentstash.record import attempts, job_array, records
 from experimentstash.record.job_array import Job
-from experimentstash.record.records import Queued, Run, State
+from experimentstash.record.run import Queued, Run, State
 from experimentstash.runs import listing, reconcile, true_state
 from experimentstash.stash.layout import Stash
 from tests.testing.faults import freeze, new_stash

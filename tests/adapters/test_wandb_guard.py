@@ -26,6 +26,7 @@ from experimentstash.adapters.wandb import sync as wandb_sync
 from experimentstash.adapters.wandb import variables as wandb_variables
 from experimentstash.adapters.wandb.sync import Status
 from experimentstash.record import records
+from experimentstash.record.run import Command, State
 from experimentstash.stash.schema import WandbConfig, WandbMode
 from tests.testing.prepared import Prepared
 from tests.testing.run_parts import run_with
@@ -431,8 +432,8 @@ def test_a_run_that_is_still_going_is_left_alone(tmp_path: Path, home: Path) -> 
         worker.join()
         assert codes == [137]
         # Its supervisor is gone, too, but has left its word in run.json.
-        command = records.Command(argv=["tool"], cwd="/")
-        records.write(run_with("run", tmp_path / "run", command=command, state=records.State.LOST))
+        command = Command(argv=["tool"], cwd="/")
+        records.write(run_with("run", tmp_path / "run", command=command, state=State.LOST))
         wandb_runs.wait_until_closed([run], 5)
         (result,) = wandb_sync.sync([tmp_path / "run"], timeout=PATIENCE, environment=variables)
         assert (result.status, result.reason) == (Status.SENT, None)

@@ -16,8 +16,8 @@ from experimentstash.base.output import PLAIN, USAGE, Paper, Style
 from experimentstash.base.tables import Column, Styled, draw
 from experimentstash.base.terminal import plain
 from experimentstash.base.text import cells, clean, filled, shorten
-from experimentstash.record import records
-from experimentstash.record.records import Run, State
+from experimentstash.record import times
+from experimentstash.record.run import Run, State
 from experimentstash.runs.summary import counts, resources_table, runs_table, sweep_table
 from experimentstash.stash.layout import Stash
 from tests.testing.faults import freeze, new_stash
@@ -35,7 +35,7 @@ def here(tmp_path: Path) -> Stash:
 
 
 def ended(stash: Stash, state: State = State.COMPLETED, **fields: Any) -> Run:
-    given: dict[str, Any] = {"state": state, "exit_code": 0, "ended": records.now(), "duration": 75.0, **fields}
+    given: dict[str, Any] = {"state": state, "exit_code": 0, "ended": times.now(), "duration": 75.0, **fields}
     return freeze(stash, ["true"], **given)
 
 
@@ -297,7 +297,7 @@ def test_times_are_those_of_a_clock_here(here: Stash, in_process: InProcess, mon
         rows = in_process(stash, "runs").stdout.splitlines()[1:]
         assert [row.split()[0] for row in rows] == [later.id, earlier.id]
         assert "  2026-10-25 02:30  " in rows[0] and "  2026-10-25 02:10  " in rows[1]
-        assert records.as_text(1790000000.0) == "2026-09-21T14:13:20.000+00:00"
+        assert times.as_text(1790000000.0) == "2026-09-21T14:13:20.000+00:00"
     finally:
         monkeypatch.delenv("TZ")
         time.tzset()

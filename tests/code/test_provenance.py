@@ -11,7 +11,7 @@ import pytest
 from experimentstash.adapters.git import command
 from experimentstash.adapters.git.status import status_of
 from experimentstash.code import provenance
-from experimentstash.record.records import Code
+from experimentstash.record.run import Code
 from tests.testing.stash import StashUnderTest, git
 
 LINES = "".join(f"line {number}\n" for number in range(40))

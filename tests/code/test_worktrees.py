@@ -18,7 +18,7 @@ from experimentstash.code import worktree_users, worktrees
 from experimentstash.code.worktrees import Frozen
 from experimentstash.launch.resume import reopen
 from experimentstash.record import records
-from experimentstash.record.records import State
+from experimentstash.record.run import State
 from experimentstash.stash.schema import CallConfig, ToolConfig
 from tests.code.test_provenance import files
 from tests.code.test_snapshots import FILE_PROTOCOL, user_sees

@@ -13,7 +13,8 @@ import pytest
 
 from experimentstash.code import written
 from experimentstash.code.written import Looks, Written
-from experimentstash.record.records import Code, Command, Run, write
+from experimentstash.record.records import write
+from experimentstash.record.run import Code, Command, Run
 from tests.launch.test_launch_local import WAIT
 from tests.testing.made_once import made_once, same_place
 from tests.testing.run_parts import run_with

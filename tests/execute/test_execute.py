@@ -19,7 +19,7 @@ import pytest
 
 from experimentstash.adapters import procfs
 from experimentstash.record import records
-from experimentstash.record.records import Run
+from experimentstash.record.run import Run
 from experimentstash.stash.layout import Stash
 from tests.testing.faults import EXECUTE, INT, KILL, TERM, freeze, is_alive, marked, new_stash, python, record, running
 from tests.testing.run_parts import put

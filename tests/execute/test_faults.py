@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from experimentstash.record.records import State
+from experimentstash.record.run import State
 from experimentstash.runs import reconcile
 from tests.testing import faults
 from tests.testing.run_parts import put

@@ -13,7 +13,7 @@ import pytest
 
 from experimentstash.adapters import procfs
 from experimentstash.record import records
-from experimentstash.record.records import Run, State
+from experimentstash.record.run import Run, State
 from experimentstash.runs import reconcile
 from experimentstash.stash.layout import Stash
 from tests.testing.faults import KILL, Supervised, below, freeze, is_alive, new_stash, python, record, running

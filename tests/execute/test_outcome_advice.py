@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from experimentstash.execute.advice import advise
-from experimentstash.record.records import Code, Command, Environment
+from experimentstash.record.run import Code, Command, Environment
 from experimentstash.validate.engine import validate
 from tests.testing.run_parts import run_with
 from tests.testing.stash import InProcess, StashUnderTest

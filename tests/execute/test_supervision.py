@@ -16,7 +16,7 @@ import pytest
 
 from experimentstash.adapters import procfs
 from experimentstash.record import records
-from experimentstash.record.records import Run
+from experimentstash.record.run import Run
 from experimentstash.stash.layout import Stash
 from tests.testing.faults import (
     HUP,

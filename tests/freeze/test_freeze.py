@@ -17,6 +17,7 @@ from experimentstash.execute.tool_environment import tool_environment
 from experimentstash.freeze.freeze import freeze
 from experimentstash.freeze.plan import Plan, Request, explain, plan
 from experimentstash.record import records
+from experimentstash.record.run import State
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.schema import (
     CallConfig,
@@ -183,7 +184,7 @@ def test_a_frozen_run_is_complete(stash: StashUnderTest) -> None:
     frozen = freeze(run, announce=said.append)
     assert frozen == records.read(run.request.directory)
     assert (frozen.attempt.state, frozen.attempt.terms.timeout, frozen.spec.estimated_runtime) == (
-        records.State.FROZEN,
+        State.FROZEN,
         5400.0,
         7200.0,
     )

@@ -15,7 +15,7 @@ from experimentstash.adapters.slurm.job_output import last_words
 from experimentstash.base.errors import StashError
 from experimentstash.launch.slurm import batch
 from experimentstash.launch.slurm.batch import Packing, Piece, Terms
-from experimentstash.record.records import Run
+from experimentstash.record.run import Run
 from experimentstash.stash.schema import ResourcesConfig
 from tests.testing.run_parts import run_with
 from tests.testing.stash import REPOSITORY, InProcess, StashUnderTest

@@ -19,7 +19,7 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.terminal import plain
 from experimentstash.launch.expectation import Expectation
 from experimentstash.launch.local_settings import Settings
-from experimentstash.record.records import Run, State
+from experimentstash.record.run import Run, State
 from tests.testing.faults import below, is_alive, looking_away
 from tests.testing.run_parts import run_with
 from tests.testing.stash import PATIENCE, StashUnderTest, wait_until

@@ -16,8 +16,8 @@ import pytest
 from experimentstash.adapters import procfs
 from experimentstash.base.errors import StashError
 from experimentstash.launch.slurm import batch
-from experimentstash.record import attempts, job_array, records
-from experimentstash.record.records import Queued, Run, State
+from experimentstash.record import attempts, job_array, records, times
+from experimentstash.record.run import Queued, Run, State
 from experimentstash.stash.layout import Stash
 from tests.testing.faults import freeze, new_stash, python, record
 from tests.testing.run_parts import put
@@ -261,7 +261,7 @@ def test_what_was_wrongly_given_up_is_started_with_its_job(here: Stash, state: S
             state,
             "nobody had a sign of it",
             137,
-            records.now(),
+            times.now(),
         )
         records.write(run)
     attempts.mark_cancelled(runs[1])  # and this is what somebody wants

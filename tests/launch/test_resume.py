@@ -18,7 +18,7 @@ from experimentstash.compose import sweepers
 from experimentstash.launch import sweep_asked
 from experimentstash.launch.continuation import Continuation
 from experimentstash.record import records, sweep_list
-from experimentstash.record.records import State
+from experimentstash.record.run import State
 from experimentstash.runs.listing import superseded
 from experimentstash.stash.layout import Stash
 from tests.launch.test_launch_local import SHELL, Scripts, scripts

@@ -12,7 +12,7 @@ import pytest
 
 from experimentstash.launch.resume import reopen
 from experimentstash.record import json_schema, records
-from experimentstash.record.records import Run, State
+from experimentstash.record.run import Run, State
 from experimentstash.runs import reconcile
 from experimentstash.stash.layout import Stash
 from tests.testing.faults import new_stash, running

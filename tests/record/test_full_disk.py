@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from experimentstash.record import records
-from experimentstash.record.records import Run, State
+from experimentstash.record.run import Run, State
 from experimentstash.runs import reconcile
 from experimentstash.stash.layout import Stash
 from tests.testing.faults import INT, TOOLS, freeze, marked, new_stash, python, record, running
@@ -63,7 +63,8 @@ def any_small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[P
 
 def record_text(run: Run, **changes: Any) -> str:
     """Return what the record of a run would be if it had completed."""
-    return json.dumps({**vars(run), "state": "completed", "exit_code": 0, **changes}, default=vars)
+    attempt = {**vars(run.attempt), "state": "completed", "exit_code": 0, "number": changes.pop("number", 1)}
+    return json.dumps({**vars(run), "attempt": attempt, **changes}, default=vars)
 
 
 def on(disk: Path) -> StashUnderTest:
@@ -220,7 +221,7 @@ def test_an_end_of_somebody_else_is_not_believed(tmp_path: Path, lost_place: Pat
     stash = new_stash(tmp_path / "stash")
     run = freeze(stash, ["true"])
     lost_place.mkdir(parents=True, mode=0o777)
-    for text in ("{", "[]", '{"id": "x"}', record_text(run, created="another time"), record_text(run, attempt=2)):
+    for text in ("{", "[]", '{"id": "x"}', record_text(run, created="another time"), record_text(run, number=2)):
         (lost_place / f"{run.id}-1.json").write_text(text)
         assert records.read_ended(run.path).attempt.state is State.FROZEN
     (lost_place / f"{run.id}-1.json").write_text(record_text(run))

@@ -17,8 +17,8 @@ from experimentstash.adapters import procfs
 from experimentstash.base import typed
 from experimentstash.base.errors import StashError
 from experimentstash.execute.account import MARKER
-from experimentstash.record import records
-from experimentstash.record.records import Apart, Process, Queued, State, Supervisor
+from experimentstash.record import records, times
+from experimentstash.record.run import Apart, Process, Queued, Run, State, Supervisor
 from experimentstash.runs import reconcile, whereabouts
 from experimentstash.stash.layout import Stash
 from tests.testing.faults import freeze, new_stash
@@ -108,14 +108,14 @@ def command_line(stash: Stash) -> StashUnderTest:
     return StashUnderTest(stash.root)
 
 
-def ended(stash: Stash, **fields: Any) -> records.Run:
-    given = {"state": State.COMPLETED, "exit_code": 0, "ended": records.now(), "duration": 1.5, **fields}
+def ended(stash: Stash, **fields: Any) -> Run:
+    given = {"state": State.COMPLETED, "exit_code": 0, "ended": times.now(), "duration": 1.5, **fields}
     run = freeze(stash, ["true"], **given)
     (run.path / run.attempt.log).write_text(f"log of {run.id}\n")
     return run
 
 
-def change(run: records.Run, keys: str, value: Any) -> None:
+def change(run: Run, keys: str, value: Any) -> None:
     path = run.path / "run.json"
     data = json.loads(path.read_text())
     *before, last = keys.split(".")
@@ -244,7 +244,7 @@ def test_no_other_process_is_told_to_end_in_the_place_of_a_supervisor(
     here: Stash, bystander: Process, in_process: InProcess
 ) -> None:
     named = Supervisor(**{**dead(), **vars(bystander)})
-    run = freeze(here, ["true"], state=State.RUNNING, supervisor=named, started=records.now())
+    run = freeze(here, ["true"], state=State.RUNNING, supervisor=named, started=times.now())
     done = in_process(command_line(here), "cancel", run.id)
     assert (
         f"{run.id} can't be cancelled: process {bystander.pid}, which its record names, is another program"
@@ -302,7 +302,7 @@ def test_a_record_that_leads_outside_changes_nothing_there(
 ) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
-    run = freeze(here, ["true"], state=State.RUNNING, supervisor=Supervisor(**dead()), started=records.now(), grace=0.0)
+    run = freeze(here, ["true"], state=State.RUNNING, supervisor=Supervisor(**dead()), started=times.now(), grace=0.0)
     for keys, value in lead(outside).items():
         change(run, keys, value)
     before = state_of(outside)

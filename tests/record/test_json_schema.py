@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 
 from experimentstash.record import json_schema, records
-from experimentstash.record.records import State
+from experimentstash.record.run import State
 from tests.record.test_records import full
 from tests.testing.faults import freeze, new_stash, running
 

@@ -14,14 +14,15 @@ from typing import Any
 import pytest
 
 from experimentstash.base.errors import StashError
-from experimentstash.record import records
-from experimentstash.record.records import Attempt, Code, Command, Environment, Process, Run, State, Supervisor, Terms
+from experimentstash.record import records, times
+from experimentstash.record.run import Attempt, Code, Command, Environment, Process, Run, State, Supervisor, Terms
 from tests.testing.run_parts import put, run_with
 
 # Claims a run where no file may hold a byte, as on a full disk.
 NO_SPACE = """
 import resource, signal, sys
-from experimentstash.record.records import Attempt, Command, Run, Specification, State, claim
+from experimentstash.record.records import claim
+from experimentstash.record.run import Attempt, Command, Run, Specification, State
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 try:
@@ -204,6 +205,6 @@ def test_states_and_times() -> None:
     assert {state for state in State if not state.is_final} == {State.FROZEN, State.QUEUED, State.RUNNING}
     second = datetime.timedelta(seconds=1)
     before = datetime.datetime.now(datetime.timezone.utc)
-    moment = datetime.datetime.fromisoformat(records.now())
+    moment = datetime.datetime.fromisoformat(times.now())
     assert moment.utcoffset() == datetime.timedelta(0)
     assert before - second <= moment <= datetime.datetime.now(datetime.timezone.utc) + second

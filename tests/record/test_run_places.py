@@ -170,7 +170,7 @@ def test_what_lies_beside_runs_is_code(plain: StashUnderTest) -> None:
     plain.write("results/b/notes.txt", "mine\n")
     plain.write("results/b/run.json", json.dumps({"id": "another program's"}))
     assert plain.cli("+exp=one").returncode == 0
-    code = listed(plain)[0]["stash"]
+    code = listed(plain)[0]["spec"]["stash"]
     assert code["dirty"] is True
     patch = (Path(listed(plain)[0]["directory"]) / "stash.patch").read_text()
     assert patch.count("diff --git") == 3 and "results/evaluate.py" in patch

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experimentstash.record import transitions
-from experimentstash.record.records import Attempt, JobEnd, Process, Queued, Run, State, Supervisor, Terms
+from experimentstash.record.run import Attempt, JobEnd, Process, Queued, Run, State, Supervisor, Terms
 from experimentstash.record.transitions import TransitionError
 from tests.testing.run_parts import put, run_with
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from experimentstash.base.errors import StashError
-from experimentstash.record.records import State
+from experimentstash.record.run import State
 from experimentstash.report.metrics import declared
 from experimentstash.stash.layout import Stash
 from tests.testing.finished import finished

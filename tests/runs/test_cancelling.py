@@ -16,7 +16,7 @@ from experimentstash.base.errors import StashError
 from experimentstash.launch.slurm import submit as launch_slurm
 from experimentstash.record import attempts, records
 from experimentstash.record.job_array import Job
-from experimentstash.record.records import Run, State
+from experimentstash.record.run import Run, State
 from experimentstash.runs import cancelling
 from experimentstash.runs.cancelling import cancel
 from experimentstash.stash.layout import Stash

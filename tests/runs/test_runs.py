@@ -20,8 +20,8 @@ from experimentstash.adapters import procfs
 from experimentstash.base.errors import StashError
 from experimentstash.execute.account import SUPERVISOR_LOG
 from experimentstash.launch.resume import reopen
-from experimentstash.record import records
-from experimentstash.record.records import Code, Run, State, Supervisor
+from experimentstash.record import records, times
+from experimentstash.record.run import Code, Command, Run, State, Supervisor
 from experimentstash.runs import listing, reconcile
 from experimentstash.runs.summary import ending_line, sweep_table, with_warnings
 from experimentstash.stash.layout import Stash
@@ -68,7 +68,7 @@ def ready(one: Supervised) -> int:
 def ended(stash: Stash, state: State, **fields: Any) -> Run:
     """Write the record of a run that has ended."""
     code = 0 if state is State.COMPLETED else 1
-    given: dict[str, Any] = {"state": state, "exit_code": code, "ended": records.now(), "duration": 1.5, **fields}
+    given: dict[str, Any] = {"state": state, "exit_code": code, "ended": times.now(), "duration": 1.5, **fields}
     run = freeze(stash, ["true"], **given)
     (run.path / run.attempt.log).write_text(f"log of {run.id}\n")
     return run
@@ -81,7 +81,7 @@ def alone(state: State, run: Run, **changes: Any) -> None:
     given = {"host": procfs.hostname(), "pid": own.pid, "start_time": own.start_time, "boot_id": procfs.boot_id()}
     run.attempt.supervisor = Supervisor(**{**given, **changes})
     run.attempt.state = state
-    run.attempt.started = records.now()
+    run.attempt.started = times.now()
     records.write(run)
 
 
@@ -101,7 +101,7 @@ def test_a_killed_supervisor_is_noticed_by_the_next_look(here: Stash) -> None:
     assert (found.attempt.state, found.attempt.exit_code) == (State.LOST, 137)
     assert f"its supervisor (process {supervisor} on {socket.gethostname()}) left no word" in str(found.attempt.reason)
     assert "it was killed, or its machine went down" in str(found.attempt.reason)
-    assert str(found.attempt.started) <= str(found.attempt.ended) <= records.as_text(killed_at + 1)
+    assert str(found.attempt.started) <= str(found.attempt.ended) <= times.as_text(killed_at + 1)
     assert len(found.attempt.notes) == 1 and re.fullmatch(
         r"closed at \S+ because its supervisor was gone", found.attempt.notes[0]
     )
@@ -202,7 +202,7 @@ def test_a_supervisor_elsewhere_is_judged_by_its_heartbeat(here: Stash) -> None:
     os.utime(heart, (last, last))
     found = reconcile.load_reconciled(here, run.path)
     assert found.attempt.state is State.LOST and "process 1 on elsewhere" in str(found.attempt.reason)
-    assert found.attempt.ended == records.as_text(last)
+    assert found.attempt.ended == times.as_text(last)
 
 
 def test_records_that_cannot_be_read_hide_no_others(here: Stash, in_process: InProcess) -> None:
@@ -657,13 +657,13 @@ def sweep_of(
             directory,
             organizer="figure/some",
             tool="steady",
-            command=records.Command(argv=["true"], cwd=str(here.root)),
+            command=Command(argv=["true"], cwd=str(here.root)),
             overrides=[f"params.n={number}"],
-            created=records.now(),
+            created=times.now(),
             sweep=str(sweep),
             state=state,
         )
-        put(run, **{"ended": records.now(), "duration": 1.5, "exit_code": 0, **fields})
+        put(run, **{"ended": times.now(), "duration": 1.5, "exit_code": 0, **fields})
         records.claim(run)
         (directory / "output.log").write_text(f"log of {run.id}")
     (sweep / records.SWEEP_FILE).write_text("hydra: {}\n")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from experimentstash.record import records
-from experimentstash.record.records import State
+from experimentstash.record.run import State
 from experimentstash.runs import cancelling
 from experimentstash.stash.layout import find_stash
 from tests.slurm.test_launcher import LINKED, OPTIONS, Submission, slurm, start_now, submit

@@ -15,7 +15,7 @@ from experimentstash.adapters.schedulers import JobQueries
 from experimentstash.adapters.slurm import job as asked
 from experimentstash.base.errors import EXIT_TIMED_OUT
 from experimentstash.record import records
-from experimentstash.record.records import State, Supervisor
+from experimentstash.record.run import State, Supervisor
 from experimentstash.runs import reconcile
 from tests.slurm.test_launcher import OPTIONS, Submission, slurm, start_now, submit
 from tests.testing.faults import is_alive, looking_away

@@ -30,8 +30,8 @@ from experimentstash.adapters.wandb import runs as wandb_runs
 from experimentstash.adapters.wandb import variables as wandb_variables
 from experimentstash.adapters.wandb.sync import Status, sync
 from experimentstash.execute.account import MARKER, SUPERVISOR_LOG
-from experimentstash.record import records
-from experimentstash.record.records import Command, Run, State
+from experimentstash.record import records, times
+from experimentstash.record.run import Command, Run, State
 from experimentstash.runs import listing
 from experimentstash.stash.layout import Stash, new_token
 from experimentstash.stash.schema import WandbConfig, WandbMode
@@ -70,7 +70,7 @@ def freeze(stash: Stash, argv: Sequence[str | Path], **fields: Any) -> Run:
     directory = stash.root / "outputs" / "2026-01-31" / f"12-00-00-{token}"
     changes = {MARKER: str(directory), "PYTHONUNBUFFERED": "1", **fields.pop("environment", {})}
     command = Command(argv=[str(word) for word in argv], cwd=str(stash.root), environment=changes)
-    run = run_with(token, directory, command=command, created=records.now())
+    run = run_with(token, directory, command=command, created=times.now())
     put(run, **{"organizer": "figure/some", "tool": "steady", **fields})
     records.claim(run)
     return run

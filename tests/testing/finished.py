@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from experimentstash.record import records
-from experimentstash.record.records import Attempt, Code, Command, Run, Specification, State
+from experimentstash.record.run import Attempt, Code, Command, Run, Specification, State
 
 
 def finished(

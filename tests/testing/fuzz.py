@@ -43,7 +43,7 @@ from experimentstash.execute.account import MARKER
 from experimentstash.launch.sweep_asked import command_line
 from experimentstash.record import job_array, records
 from experimentstash.record.job_array import Job
-from experimentstash.record.records import Code, Command, Process, Queued, Run, State, Supervisor
+from experimentstash.record.run import Code, Command, Process, Queued, Run, State, Supervisor
 from experimentstash.runs import cancelling
 from experimentstash.stash.layout import Stash
 from experimentstash.tools import journal

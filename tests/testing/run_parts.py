@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from experimentstash.base.dataclass_light import replace
-from experimentstash.record.records import Attempt, Command, Run, Specification, State, Terms
+from experimentstash.record.run import Attempt, Command, Run, Specification, State, Terms
 
 
 def run_with(name: str, directory: str | Path, **fields: Any) -> Run:

@@ -22,7 +22,7 @@ from experimentstash.adapters.slurm import job_terms
 from experimentstash.adapters.slurm.job_terms import clock, seconds
 from experimentstash.base.process import which
 from experimentstash.record.job_array import Job
-from experimentstash.record.records import State
+from experimentstash.record.run import State
 
 # Seconds that SLURM's warning may come early (a minute, says scontrol(1)).
 _EARLY = 75.0

@@ -13,7 +13,7 @@ from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
 from experimentstash.base.patterns import regex
 from experimentstash.record.job_array import Job
-from experimentstash.record.records import State
+from experimentstash.record.run import State
 
 # SLURM's default.
 _MAX_ARRAY_SIZE = 1001

@@ -25,6 +25,7 @@ from experimentstash.base import process
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import kind_at, open_regular
 from experimentstash.record import records
+from experimentstash.record.run import State
 
 # What would make our wandb take a run for another one, or not upload at all.
 MISLEADING = frozenset(
@@ -213,7 +214,7 @@ def _end_lost_run(run: WandbRun, directory: Path) -> bool:
     if not recorded.attempt.state.is_final or wandb_runs.wait_until_closed([run], 0):
         return False
     code = 1 if recorded.attempt.exit_code is None else recorded.attempt.exit_code
-    wandb_runs.complete(run, code, preempted=recorded.attempt.state is records.State.PREEMPTED)
+    wandb_runs.complete(run, code, preempted=recorded.attempt.state is State.PREEMPTED)
     return True
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from experimentstash.base.errors import StashError
 from experimentstash.base.output import complain, paper_of, say
 from experimentstash.cli.commands import choosing
-from experimentstash.record.records import Run
+from experimentstash.record.run import Run
 from experimentstash.runs import naming
 from experimentstash.runs.cancelling import cancel
 from experimentstash.runs.listing import all_runs

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experimentstash.base.errors import StashError
-from experimentstash.record.records import Run
+from experimentstash.record.run import Run
 from experimentstash.runs import listing, naming
 from experimentstash.runs.naming import Sweep
 from experimentstash.stash.layout import Stash

@@ -17,7 +17,7 @@ from experimentstash.base.output import say
 from experimentstash.base.tail import Relay
 from experimentstash.cli.commands import choosing
 from experimentstash.record import records
-from experimentstash.record.records import Run, State
+from experimentstash.record.run import Run, State
 from experimentstash.runs import naming
 from experimentstash.runs.reconcile import load_reconciled, may_go_back
 from experimentstash.runs.summary import title, words

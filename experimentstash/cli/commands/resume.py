@@ -14,7 +14,7 @@ from experimentstash.execute.execute import execute
 from experimentstash.launch import resume, sweep_asked
 from experimentstash.launch.continuation import Continuation
 from experimentstash.record import records
-from experimentstash.record.records import Run
+from experimentstash.record.run import Run
 from experimentstash.runs import naming
 from experimentstash.runs.naming import Sweep
 from experimentstash.runs.summary import ending_line

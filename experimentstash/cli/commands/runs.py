@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from experimentstash.base.errors import StashError, did_you_mean
 from experimentstash.base.output import paper_of, say
 from experimentstash.cli.commands import choosing
-from experimentstash.record import records
-from experimentstash.record.records import Run, State
+from experimentstash.record import encoding
+from experimentstash.record.run import Run, State
 from experimentstash.runs.listing import all_runs, newest_first
 from experimentstash.runs.summary import runs_table, waiting_lines
 from experimentstash.runs.whereabouts import why_waiting
@@ -51,7 +51,7 @@ def main(given: argparse.Namespace) -> int:
     found = runs(stash, given.runs, state=given.state, experiment=given.exp, most=given.most)
     paper = paper_of(sys.stdout)
     if given.json:
-        print(records.as_json(found))
+        print(encoding.as_json(found))
     elif found:
         shown = found if paper.width is None or given.all or given.most is not None else found[:_SHOWN]
         print(runs_table(stash, shown if paper.width is None else shown[::-1], paper))

@@ -18,8 +18,8 @@ from experimentstash.base.text import tame
 from experimentstash.cli.commands import choosing
 from experimentstash.code.written import in_words
 from experimentstash.launch import sweep_asked
-from experimentstash.record import objective, records, sweep_list
-from experimentstash.record.records import Attempt, Code, Run, State
+from experimentstash.record import encoding, objective, sweep_list, times
+from experimentstash.record.run import Attempt, Code, Run, State
 from experimentstash.runs import naming
 from experimentstash.runs.naming import Sweep
 from experimentstash.runs.summary import in_local_time, log_of, result, style_of, sweep_table, waiting_lines, words
@@ -50,7 +50,7 @@ def main(given: argparse.Namespace) -> int:
     unread: list[Path] = []
     shown = [found] if isinstance(found, Run) else naming.runs_of(stash, found, unread)
     if given.json:
-        print(records.as_json(shown[0] if isinstance(found, Run) else shown))
+        print(encoding.as_json(shown[0] if isinstance(found, Run) else shown))
     elif isinstance(found, Run):
         _print(show(stash, found), state=found.attempt.state)
     else:
@@ -76,8 +76,8 @@ def _print(rows: Sequence[tuple[str, str]], state: State | None = None) -> None:
 
 def show_sweep(stash: Stash, sweep: Sweep, runs: Sequence[Run]) -> list[tuple[str, str]]:
     """Return what is known about a sweep as (label, text)."""
-    began = sorted((records.moment(run.created), run.created) for run in runs if run.created)
-    ended = sorted((records.moment(run.attempt.ended), run.attempt.ended) for run in runs if run.attempt.ended)
+    began = sorted((times.moment(run.created), run.created) for run in runs if run.created)
+    ended = sorted((times.moment(run.attempt.ended), run.attempt.ended) for run in runs if run.attempt.ended)
     is_over = all(run.attempt.state.is_final for run in runs)
     rows = [
         ("sweep", sweep.name),

@@ -10,7 +10,7 @@ from experimentstash.adapters.wandb.sync import Status, SyncResult
 from experimentstash.adapters.wandb.sync import sync as sync_directories
 from experimentstash.base.output import say
 from experimentstash.cli.commands import choosing
-from experimentstash.record.records import Run
+from experimentstash.record.run import Run
 from experimentstash.runs.listing import superseded
 from experimentstash.stash.layout import find_stash
 

@@ -23,7 +23,8 @@ from experimentstash.base.patterns import regex
 from experimentstash.base.process import clean_environment, run
 from experimentstash.freeze.environment import build_traces, declarations, uv_errors
 from experimentstash.freeze.environment.kinds.kind import Recipe
-from experimentstash.record import records
+from experimentstash.record import times
+from experimentstash.record.run import Environment
 
 READY_MARK = "experimentstash.json"
 
@@ -61,10 +62,10 @@ def is_apart(recipe: Recipe) -> bool:
     return prefix is not None and ((prefix / "pyvenv.cfg").is_file() or (prefix / "conda-meta").is_dir())
 
 
-def record(recipe: Recipe) -> records.Environment:
+def record(recipe: Recipe) -> Environment:
     """Return what a run's record says about the environment. Starts a process only for a Python outside any venv."""
     python = interpreter(recipe)
-    return records.Environment(
+    return Environment(
         kind=recipe.kind.value,
         interpreter=str(python) if python else None,
         version=_version(recipe),
@@ -230,7 +231,7 @@ def _install(recipe: Recipe, directory: Path, uv: _Uv) -> None:
     mark = {
         "python": _venv_says("version_info", directory),
         "uv": _venv_says("uv", directory),
-        "made": records.now(),
+        "made": times.now(),
         "tool": recipe.name,
         "kind": recipe.kind.value,
         "from": " ".join(map(str, filter(None, [recipe.lock_path or recipe.file, *recipe.requirements]))),

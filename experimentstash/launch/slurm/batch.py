@@ -21,7 +21,7 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.patterns import regex
 from experimentstash.launch.slurm import sbatch_variables
 from experimentstash.launch.slurm.sbatch_variables import Filling
-from experimentstash.record.records import Run
+from experimentstash.record.run import Run
 from experimentstash.stash.schema import ResourcesConfig
 
 # What `resources` calls otherwise than sbatch.

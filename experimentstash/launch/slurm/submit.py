@@ -35,7 +35,7 @@ from experimentstash.launch.slurm.batch import Packing, Piece, Terms
 from experimentstash.launch.sweep_jobs import Job
 from experimentstash.record import attempts, job_array, records, transitions
 from experimentstash.record.job_array import Job as SlurmJob
-from experimentstash.record.records import Queued, Run, State
+from experimentstash.record.run import Queued, Run, State
 from experimentstash.runs import whereabouts
 from experimentstash.runs.summary import count
 from experimentstash.stash.layout import find_stash

@@ -32,7 +32,7 @@ from experimentstash.launch.slurm.hopeless import Hopeless
 from experimentstash.launch.unicode_elsewhere import in_unicode_elsewhere
 from experimentstash.record import records, transitions
 from experimentstash.record.job_array import Job
-from experimentstash.record.records import Run, State
+from experimentstash.record.run import Run, State
 from experimentstash.runs import reconcile, true_state
 from experimentstash.runs.summary import count
 from experimentstash.stash.layout import find_stash

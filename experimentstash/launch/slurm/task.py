@@ -24,7 +24,7 @@ from experimentstash.execute.execution import Execution
 from experimentstash.execute.pool import IDLE, TURN_INTERVAL, RunPool
 from experimentstash.execute.unrecorded import RecordError
 from experimentstash.record import attempts, job_array, records, transitions
-from experimentstash.record.records import Run, State
+from experimentstash.record.run import Run, State
 
 
 def main(argv: Sequence[str]) -> int:

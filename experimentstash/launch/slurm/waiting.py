@@ -13,7 +13,7 @@ from experimentstash.base.output import can_redraw, say
 from experimentstash.launch.progress import Progress
 from experimentstash.launch.slurm.hopeless import Hopeless
 from experimentstash.record.job_array import Job
-from experimentstash.record.records import Run, State
+from experimentstash.record.run import Run, State
 from experimentstash.runs import reconcile, whereabouts
 from experimentstash.runs.summary import count
 from experimentstash.stash.layout import Stash

@@ -1,0 +1,123 @@
+"""JSON as a record: whatever it says is checked here, and nobody asks again."""
+
+from __future__ import annotations
+
+import os
+
+from experimentstash.base import typed
+from experimentstash.base.dataclass_light import TYPE_CHECKING
+from experimentstash.record.run import (
+    Apart,
+    Attempt,
+    Code,
+    Command,
+    Environment,
+    JobEnd,
+    Process,
+    Queued,
+    Run,
+    Specification,
+    State,
+    Supervisor,
+    Terms,
+)
+
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def _state(value: Any, where: str) -> State:
+    try:
+        return State(typed.text(value, where))
+    except ValueError:
+        raise typed.wrong(value, where, "a state") from None
+
+
+def _run_id(value: Any, where: str) -> str:
+    if "/" in typed.name(value, where):
+        raise typed.wrong(value, where, "a run's id")
+    return str(value)
+
+
+def _job_id(value: Any, where: str) -> str:
+    job, _, task = typed.text(value, where).partition("_")
+    if not all(part.isascii() and part.isdecimal() and len(part) < 20 for part in (job, task or "0")):
+        raise typed.wrong(value, where, "a job of SLURM's")
+    return str(value)
+
+
+def _objective(value: Any, where: str) -> Any:
+    """Take where a number is found: in a file of the run's own directory."""
+    for each in value if isinstance(value, list) else [value]:
+        given = _MAPPING(each, where)
+        file = given.get("file")
+        if file is not None and (os.path.isabs(typed.path(file, where)) or ".." in file.split("/")):
+            raise typed.wrong(file, f"{where}.file", "a file of the run's")
+        kind = next((kind for kind in _OBJECTIVES if kind in given), None)
+        if kind is None or not set(given) <= {kind, "file", *_OBJECTIVES[kind]}:
+            raise typed.wrong(each, where, "the place of a number")
+        for key, word in given.items():
+            if not isinstance(word, str) and not (key == "file" and word is None):
+                raise typed.wrong(word, f"{where}.{key}", "a text")
+        if given.get("take", "last") not in ("last", "min", "max"):
+            raise typed.wrong(given["take"], f"{where}.take", "one of last, min and max")
+    return value
+
+
+def _wandb_runs(value: Any, where: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = _MAPPINGS(value, where)
+    for number, each in enumerate(found):
+        typed.text(each.get("id"), f"{where}[{number}].id")
+    return found
+
+
+# The keys of each way to say where a number is, besides the file: see `objective`.
+_OBJECTIVES = {"key": (), "column": ("take",), "pattern": ("take",)}
+_MAPPING = typed.checker("dict[str, Any]", typed.BASIC)
+_MAPPINGS = typed.checker("list[dict[str, Any]]", typed.BASIC)
+_KNOWN = {
+    **typed.BASIC,
+    "PathText": typed.path,
+    "FileName": typed.file_name,
+    "Argument": typed.argument,
+    "Time": typed.time,
+    "Seconds": typed.duration,
+    "Pid": typed.pid,
+    "Id": _run_id,
+    "JobId": _job_id,
+    "Name": typed.name,
+    "State": _state,
+    "Objective": lambda value, where: None if value is None else _objective(value, where),
+    "WandbRuns": _wandb_runs,
+}
+for _kind in (
+    Command,
+    Code,
+    Environment,
+    Process,
+    Supervisor,
+    Queued,
+    JobEnd,
+    Apart,
+    Specification,
+    Terms,
+    Attempt,
+    Run,
+):
+    _KNOWN[_kind.__name__] = typed.builder(_kind, _KNOWN)
+
+
+def supervisor(data: Any) -> Supervisor:
+    """Return the supervisor that plain data tells of; ValueError where it says what makes no sense."""
+    found: Supervisor = _KNOWN["Supervisor"](data, "")
+    return found
+
+
+def build(data: Any) -> Run:
+    """Return the run that a record tells of; ValueError where it says what makes no sense."""
+    if isinstance(data, dict) and data.get("format", 1) == 1:
+        from experimentstash.record import format_1  # here, because hardly any record is so old
+
+        data = format_1.as_format_2(data)
+    run: Run = _KNOWN["Run"](data, "")
+    return run
