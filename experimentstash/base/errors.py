@@ -1,4 +1,4 @@
-"""The errors that a user can mend, and the exit codes that every way of running shares."""
+"""The errors that a user can fix, and the exit codes that every way of running shares."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ EXIT_INTERRUPTED = 130
 
 
 class StashError(Exception):
-    """An expected error: what happened and where, and (``mend``) the command or edit that mends it."""
+    """An expected error: what happened and where, and (``hint``) the command or edit that fixes it."""
 
     exit_code = EXIT_USER_MISTAKE
 
-    def __init__(self, message: str, mend: str | None = None) -> None:
+    def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)
         self.message = message
-        self.mend = mend
+        self.hint = hint
 
     def __str__(self) -> str:
-        return f"{self.message}\n  → {self.mend}" if self.mend else self.message
+        return f"{self.message}\n  → {self.hint}" if self.hint else self.message
 
 
 class SecretError(StashError):

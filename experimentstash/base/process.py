@@ -51,13 +51,13 @@ class CommandError(StashError):
     exit_code = 1
     is_without_answer = False  # it took too long, and was ended
 
-    def __init__(self, argv: Sequence[str], returncode: int, stdout: str, stderr: str, mend: str | None = None) -> None:
+    def __init__(self, argv: Sequence[str], returncode: int, stdout: str, stderr: str, hint: str | None = None) -> None:
         streams = "".join(
             f"\n  {name}:\n" + "\n".join(f"    {line}" for line in text.strip().splitlines()[-40:])
             for name, text in (("stdout", stdout), ("stderr", stderr))
             if text.strip()
         )
-        super().__init__(f"`{shlex.join(argv)}` failed with exit code {returncode}.{streams}", mend)
+        super().__init__(f"`{shlex.join(argv)}` failed with exit code {returncode}.{streams}", hint)
         self.returncode = returncode
         self.stdout = stdout
         self.stderr = stderr

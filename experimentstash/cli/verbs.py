@@ -39,7 +39,7 @@ GROUPS = {
     "Set-up": {
         "init": ("[DIR]", "make a new stash"),
         "import-configs": ("DIR", "bring the configuration of an older stash over"),
-        "validate": ("", "check the set-up, and say what to mend"),
+        "validate": ("", "check the set-up, and say what to fix"),
     },
 }
 VERBS = {verb: about for group in GROUPS.values() for verb, about in group.items()}

@@ -36,7 +36,7 @@ def shared_paths(stash: Stash, name: str, tool: ToolConfig, directory: Path, pin
         if os.path.isabs(path) or not place.is_relative_to(held) or directory.is_relative_to(place):
             raise StashError(f"{where}: {path} is not below the tool's directory, nor beside it in its repository.")
         if not (directory / path).exists():
-            raise StashError(f"{where}: {path} does not exist in {tool.path}.", f"make it, or mend {where}")
+            raise StashError(f"{where}: {path} does not exist in {tool.path}.", f"make it, or fix {where}")
         known = gitindex.tracked(directory, [path])
         if known:
             raise StashError(

@@ -154,7 +154,7 @@ def ensure_worktree(
     except GitError as error:
         raise StashError(
             f"The code of {name!r} can't be frozen: {error.message}",
-            f"{error.mend}; or use the checkout as it is: code=live",
+            f"{error.hint}; or use the checkout as it is: code=live",
         ) from error
     except (CommandError, OSError) as error:
         raise StashError(

@@ -58,11 +58,11 @@ def _warning(run: Run, made: Sequence[str], tracked: set[str], others: Sequence[
         text += f"; git tracks {changed[0]}{' and others' if len(changed) > 1 else ''}: from now on the code is changed"
     inside = [head for head in heads if not head.startswith("../") and not os.path.isabs(head)]
     registration = run.spec.registration or "the tool's registration"
-    mends = [f"`collect: [{', '.join(inside)}]` keeps it with the run"] if inside else []
+    hints = [f"`collect: [{', '.join(inside)}]` keeps it with the run"] if inside else []
     if os.path.realpath(run.spec.command.cwd) != os.path.realpath(run.path):
-        mends.append("`working_directory: run` starts the tool where its run is kept")
-    mends += [f"`shared: [{', '.join(inside)}]` if it is to stay there"] if inside else []
-    return f"{text}\n  → in {registration}: {'; '.join(mends)}" if mends else text
+        hints.append("`working_directory: run` starts the tool where its run is kept")
+    hints += [f"`shared: [{', '.join(inside)}]` if it is to stay there"] if inside else []
+    return f"{text}\n  → in {registration}: {'; '.join(hints)}" if hints else text
 
 
 def say_gone(run: Run, seen: Written) -> tuple[list[str], list[str]]:

@@ -65,7 +65,7 @@ def composed_keys(parent: str, stash: Stash, overrides: Sequence[str]) -> list[s
     return [str(key) for key in found] if isinstance(found, DictConfig) else []
 
 
-def lacking_key(key: str, stash: Stash, overrides: Sequence[str], mend: str) -> StashError | None:
+def lacking_key(key: str, stash: Stash, overrides: Sequence[str], hint: str) -> StashError | None:
     """Return the error for a parameter that only some experiments of a sweep have; None if that isn't so."""
     having, lacking = _lacking(key, stash, overrides)
     if not having or not lacking:
@@ -73,7 +73,7 @@ def lacking_key(key: str, stash: Stash, overrides: Sequence[str], mend: str) -> 
     return CommandLineError(
         f"command line: {key} is no parameter of the experiment{'' if len(lacking) == 1 else 's'} {_some(lacking)};"
         f" {_some(having)} {'has' if len(having) == 1 else 'have'} it.",
-        mend,
+        hint,
     )
 
 

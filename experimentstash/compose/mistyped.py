@@ -18,7 +18,7 @@ _NEVER_WITH_NUL = ("hydra.", "tool.", "resources.", "wandb.", "code", "output_di
 def refuse_mistyped(node: Any, place: str = "") -> None:
     """Refuse the settings below a node of settings that are no plain values where there must be some."""
     for key, what in _mistyped(node, place):
-        raise StashError(f"{key} is {what}.", f"mend {key} where it is set: in conf, or on the command line")
+        raise StashError(f"{key} is {what}.", f"fix {key} where it is set: in conf, or on the command line")
 
 
 def _mistyped(node: Any, place: str) -> Iterator[tuple[str, str]]:

@@ -121,11 +121,11 @@ def _too_late(config: DictConfig, name: str, begun: Any, asked: Any) -> StashErr
     who = "what is swept" if organizer is None else f"conf/exp/{organizer}.yaml, or what else is swept,"
     chosen = config.hydra.runtime.choices.get(f"hydra/{name}")
     if asked.get("_target_") != begun.get("_target_"):
-        what, mend = f"hydra/{name}={chosen}", f"hydra/{name}={chosen}"
+        what, hint = f"hydra/{name}={chosen}", f"hydra/{name}={chosen}"
     else:
         other = [key for key in {**begun, **asked} if asked.get(key) != begun.get(key)]
-        what, mend = f"hydra.{name}.{other[0]}", f"hydra.{name}.{other[0]}={asked.get(other[0])}"
+        what, hint = f"hydra.{name}.{other[0]}", f"hydra.{name}.{other[0]}={asked.get(other[0])}"
     return StashError(
         f"{who} sets {what}, which comes too late: by then the sweep has begun, and it is launched as a whole.",
-        f"give it on the command line, for all runs: {mend}",
+        f"give it on the command line, for all runs: {hint}",
     )

@@ -43,11 +43,11 @@ def diagnose(run: Run, text: str) -> str | None:
         return "the tool doesn't know one of the arguments: compare `params` in the organizer with the tool's --help"
     if re.search(r"Could not override '.*'|Key '.*' is not in struct", text):
         return (
-            "the tool's configuration doesn't have one of these keys: mend it in the organizer's `params`,"
+            "the tool's configuration doesn't have one of these keys: fix it in the organizer's `params`,"
             " or write `+key` there to add it"
         )
     if re.search(r"MissingConfigException|Could not find '[^']+/|Could not load '", text):
-        return "the tool has no config of that name: mend `experiment:` or `params:` in the organizer"
+        return "the tool has no config of that name: fix `experiment:` or `params:` in the organizer"
     if re.search(r"^MemoryError|CUDA out of memory|OutOfMemoryError", text, re.MULTILINE):
         peak = (run.attempt.peak_memory or 0) / 1e9
         return f"it ran out of memory (peak {peak:.1f} GB): give it more, or make it need less"

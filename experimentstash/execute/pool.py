@@ -280,7 +280,7 @@ class RunPool:
 
     def _finished(self, run: Run, error: Exception | None) -> None:
         if error is not None:
-            complain(f"the W&B runs of {run.id} are not finished: {error}; experimentstash sync may mend it")
+            complain(f"the W&B runs of {run.id} are not finished: {error}; experimentstash sync may fix it")
         self._source.has_ended(run)
 
     @contextlib.contextmanager

@@ -205,13 +205,13 @@ def refuse_no_texts(found: Sequence[tuple[str, str, Any]]) -> None:
     for where, key, value in found:
         if value is None or isinstance(value, bool):
             shown = words.word(value, key) if value is not None else "null"
-            mend = f"write the text that the tool reads: `{key}: '{value}'`, or `'{shown}'`"
+            hint = f"write the text that the tool reads: `{key}: '{value}'`, or `'{shown}'`"
         else:
             shown = "a list" if isinstance(value, Sequence) else "a mapping"
-            mend = (
+            hint = (
                 f"name what is in it: `${{{key}.{0 if isinstance(value, Sequence) else 'KEY'}}}`, or write a text there"
             )
-        raise StashError(f"{where}: {key} is {shown}, which isn't a text, and could be written as several.", mend)
+        raise StashError(f"{where}: {key} is {shown}, which isn't a text, and could be written as several.", hint)
 
 
 def is_asked_for(asked: Sequence[str]) -> bool:

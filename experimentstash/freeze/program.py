@@ -31,10 +31,10 @@ def missing_program(planned: Plan) -> StashError | None:
         if not exists:
             path = planned.request.config.tool.path
             what = f"entrypoint: there is no module {argv[2]} to run, neither in {path} nor in its environment"
-            return StashError(what, "mend `entrypoint:` there; a package needs a __main__.py")
+            return StashError(what, "fix `entrypoint:` there; a package needs a __main__.py")
     elif "/" not in argv[0] and is_ready:
         places = os.pathsep.join(filter(None, (planned.command.path, clean_environment().get("PATH", os.defpath))))
         if shutil.which(argv[0], path=places) is None:
             what = f"entrypoint: there is no program {argv[0]}, neither in its environment nor on PATH"
-            return StashError(what, "mend `entrypoint:` there, or add what brings it")
+            return StashError(what, "fix `entrypoint:` there, or add what brings it")
     return None

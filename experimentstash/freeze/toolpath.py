@@ -27,19 +27,19 @@ def tool_directory(stash: Stash, name: str, tool: ToolConfig, *, is_needed: bool
     if not directory.is_relative_to(stash.root) or directory == stash.root:
         raise StashError(f"{registration}: path: {tool.path!r} is not below the stash {stash.root}.")
     if ".." in Path(tool.path).parts:
-        mend = f"path: {directory.relative_to(stash.root).as_posix()}, if that is what is meant"
-        raise StashError(f"{registration}: path: {tool.path!r} goes up again, which links make uncertain.", mend)
+        hint = f"path: {directory.relative_to(stash.root).as_posix()}, if that is what is meant"
+        raise StashError(f"{registration}: path: {tool.path!r} goes up again, which links make uncertain.", hint)
     _refuse_links(stash, registration, tool.path, directory)
     _refuse_missing_submodule(stash, registration, directory)
     if not is_needed and toplevel(directory) != toplevel(stash.root):
         return directory
-    mend = "mend `path:` there, or put the tool where it says"
+    hint = "fix `path:` there, or put the tool where it says"
     if not directory.is_dir():
-        raise StashError(f"{registration}: the tool's directory {tool.path} does not exist.", mend)
+        raise StashError(f"{registration}: the tool's directory {tool.path} does not exist.", hint)
     if toplevel(directory) == toplevel(stash.root) and (stash.root / ".gitmodules").exists():
-        mend = f"git submodule update --init {shlex.quote(tool.path)}"
+        hint = f"git submodule update --init {shlex.quote(tool.path)}"
     if not any(directory.iterdir()):
-        raise StashError(f"{registration}: the tool's directory {tool.path} is empty.", mend)
+        raise StashError(f"{registration}: the tool's directory {tool.path} is empty.", hint)
     return directory
 
 

@@ -150,7 +150,7 @@ def _move_content(directory: Path, target: Path) -> None:
 def _goes_on(run: Run) -> bool:
     """Tell whether a run goes on where it was, with the code that it had.
 
-    Not after an error of the tool's own: what mends that may be in the code of now.
+    Not after an error of the tool's own: what fixes that may be in the code of now.
     """
     has_begun = run.attempt.started is not None or any(attempt.started for attempt in run.earlier)
     return has_begun and can_go_on(run) and not worktree_users.is_gone(run)

@@ -39,7 +39,7 @@ class Settings:
         if not shares:
             raise StashError(
                 f"hydra.launcher.gpus offers {len(devices)} GPUs, and each run is to get {gpus_per_run}.",
-                "mend hydra.launcher.gpus or hydra.launcher.gpus_per_run",
+                "fix hydra.launcher.gpus or hydra.launcher.gpus_per_run",
             )
         return cls(tuple(shares[:n_jobs]), fail_fast)
 

@@ -102,7 +102,7 @@ class SharedByRuns:
             mistake = missing_program(planned)
             if mistake is not None:
                 where = os.path.relpath(stash.registration(planned.request.tool), stash.root)
-                mistake = StashError(f"{where}: {mistake.message}.", mistake.mend)
+                mistake = StashError(f"{where}: {mistake.message}.", mistake.hint)
             self._programs[key] = mistake
             is_elsewhere = "/" not in argv[0] or argv[1:2] == ["-m"]
             if is_elsewhere and not environments.is_ready(recipe):

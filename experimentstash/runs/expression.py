@@ -116,7 +116,7 @@ class _Reader:
         return Expression(tuple(self._names), test)
 
     def _hint(self) -> str:
-        """Return what may mend what is no Python at all."""
+        """Return what may fix what is no Python at all."""
         reserved = next((word for word in _WORDS.findall(self._text) if keyword.iskeyword(word)), None)
         if reserved is not None:
             return f"write ['{reserved}'] for .{reserved}, which is a word of Python's"
@@ -226,11 +226,11 @@ class _Reader:
         if depth > _DEEPEST:
             self._refuse_node(node, f"it has more than {_DEEPEST} levels", "make it simpler")
 
-    def _refuse_node(self, node: ast.expr, why: str, mend: str) -> NoReturn:
-        self._refuse(why, *self._span(node), mend)
+    def _refuse_node(self, node: ast.expr, why: str, hint: str) -> NoReturn:
+        self._refuse(why, *self._span(node), hint)
 
-    def _refuse(self, why: str, begin: int, length: int, mend: str) -> NoReturn:
-        raise StashError(f"--where: {why}.\n{self._shown(begin, length)}", mend)
+    def _refuse(self, why: str, begin: int, length: int, hint: str) -> NoReturn:
+        raise StashError(f"--where: {why}.\n{self._shown(begin, length)}", hint)
 
     def _span(self, node: ast.expr) -> tuple[int, int]:
         """Return where a part of it begins, and how long it is, in characters: Python counts bytes."""

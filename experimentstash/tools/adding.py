@@ -324,7 +324,7 @@ def _make_environment(
     except environments.NotMade as error:
         raise environments.NotMade(
             f"{error.message}\nNothing was added.",
-            "mend the tool, or add it with --no-sync, give in its registration what it needs (`python_version:`,"
+            "fix the tool, or add it with --no-sync, give in its registration what it needs (`python_version:`,"
             f" `dependencies:`), then: experimentstash tool sync {name}",
         ) from error
     return environments.interpreter(recipe)

@@ -35,7 +35,7 @@ def chosen_entrypoint(survey: Survey, request: Request, report: Report) -> str:
         if wrong is None:
             return request.entrypoint
         if request.choose is None:
-            raise Unclear(f"{wrong.message}\n{listed(detected)}", wrong.mend)
+            raise Unclear(f"{wrong.message}\n{listed(detected)}", wrong.hint)
         report(wrong.message)
     elif detected.is_clear and detected.best is not None:
         return detected.best.entrypoint

@@ -53,7 +53,7 @@ def find(stash: Stash, project: Superproject, name: str) -> Place:
         return Place(name, nominal, nominal, False, nominal.relative_to(project.root).as_posix(), (), is_installed=True)
     directory = Path(os.path.normpath(stash.root / tool.path))
     if not directory.is_relative_to(stash.root / "tools") or directory == stash.root / "tools":
-        raise StashError(f"{where}: path: {tool.path!r} is not below tools/.", f"mend `path:` in {where}")
+        raise StashError(f"{where}: path: {tool.path!r} is not below tools/.", f"fix `path:` in {where}")
     names = {settings.get("path", each): each for each, settings in gitconfig.sections(project).items()}
     known = [*gitlinks(project.root), *names]
     checkout = next((project.root / each for each in known if directory.is_relative_to(project.root / each)), None)
@@ -68,7 +68,7 @@ def find(stash: Stash, project: Superproject, name: str) -> Place:
     is_certain = inside and checkout.parent.resolve() == root / checkout.parent.relative_to(stash.root)
     is_certain = is_certain and not (checkout.is_symlink() and (checkout / ".git").exists())
     if not is_certain or not directory.resolve().is_relative_to(checkout.resolve()):
-        raise StashError(f"{where}: path: {tool.path!r} is not below tools/, or a link leads there.", f"mend {where}")
+        raise StashError(f"{where}: path: {tool.path!r} is not below tools/, or a link leads there.", f"fix {where}")
     path = checkout.relative_to(project.root).as_posix()
     others = tuple(each for each in inhabitants(stash, checkout) if each != name)
     return Place(name, directory, checkout, is_submodule, names.get(path, path), others)

@@ -57,7 +57,7 @@ def read(stash: Stash, name: str) -> ToolConfig:
         if problem is not None and not is_whole and _INHERITS.search(read_text(path)):  # another file has it
             raise AssertionError(" ".join(str(problem).split())) from problem
     except (OmegaConfBaseException, AssertionError) as error:
-        raise StashError(f"{where}: {str(error).strip().splitlines()[0]}.", f"mend {where}") from error
+        raise StashError(f"{where}: {str(error).strip().splitlines()[0]}.", f"fix {where}") from error
     return tool
 
 

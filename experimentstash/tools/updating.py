@@ -211,7 +211,7 @@ def _fetch(tree: Path, project: Superproject, path: str, url: str, is_local: boo
     # A path on this machine is read only if it is the one that was typed for this tool.
     settings = {"protocol.file.allow": "always"} if is_local and url in declared else None
     words = ["fetch", "--tags", "--prune", *(["--progress"] if show_progress else ["--quiet"]), "origin"]
-    git(tree, *words, settings=settings, show_progress=show_progress, mend="look at the network and your access to it")
+    git(tree, *words, settings=settings, show_progress=show_progress, hint="look at the network and your access to it")
     git(tree, "remote", "set-head", "origin", "--auto", check=False, settings=settings)
 
 

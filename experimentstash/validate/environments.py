@@ -27,8 +27,8 @@ def check_environment(stash: Stash, recipe: Recipe) -> list[Problem]:
     )
     others = f": the one that is here was made from another {recipe.origin}, or in another place" if had_one else ""
     what = f"the environment of the tool as it is now is not made yet{others}"
-    mend = f"experimentstash tool sync {shlex.quote(recipe.name)}"
-    return [warning("environment", what, registration_file(stash, recipe.name), mend)]
+    hint = f"experimentstash tool sync {shlex.quote(recipe.name)}"
+    return [warning("environment", what, registration_file(stash, recipe.name), hint)]
 
 
 def check_hydra(stash: Stash, recipe: Recipe) -> list[Problem]:

@@ -25,8 +25,8 @@ def check_organizer(stash: Stash, organizer: Organizer, tools: Sequence[str]) ->
     if organizer.problem is not None:
         return [Problem("organizer", organizer.problem, where)]
     if organizer.tool is None:
-        mend = "write `- override /tool: NAME` in its `defaults:`"
-        return [Problem("organizer", "it doesn't say which tool to run", where, mend)]
+        hint = "write `- override /tool: NAME` in its `defaults:`"
+        return [Problem("organizer", "it doesn't say which tool to run", where, hint)]
     if organizer.tool not in tools and "${" not in organizer.tool:
         what = f"there is no tool {organizer.tool!r}.{did_you_mean(organizer.tool, tools)}"
         return [Problem("organizer", what, where, f"experimentstash tool add {shlex.quote(organizer.tool)} URL")]
@@ -65,16 +65,16 @@ def check_experiment_is_handed_over(request: Request) -> list[Problem]:
     config = request.config
     name, call = config.experiment, config.tool.call
     if request.unused and request.organizer is not None:
-        where, mend = (
+        where, hint = (
             organizer_file(request.stash, request.organizer),
             f"use ${{{request.unused[0]}}} there, or leave it out",
         )
-        return [warning("experiment", f"{', '.join(request.unused)}: {NOT_HANDED_OVER}", where, mend)]
+        return [warning("experiment", f"{', '.join(request.unused)}: {NOT_HANDED_OVER}", where, hint)]
     if request.is_heard or request.organizer is None:
         return []
-    mend = "use ${experiment} in `arguments`" if call.style is CallStyle.arguments else "set `call: {experiment: …}`"
+    hint = "use ${experiment} in `arguments`" if call.style is CallStyle.arguments else "set `call: {experiment: …}`"
     what = f"experiment: {name!r} doesn't reach {request.tool}: the style {call.style.value} hands none over"
-    return [warning("experiment", what, organizer_file(request.stash, request.organizer), f"{mend}, or leave it out")]
+    return [warning("experiment", what, organizer_file(request.stash, request.organizer), f"{hint}, or leave it out")]
 
 
 def check_parameters(planned: Plan) -> list[Problem]:
@@ -90,7 +90,7 @@ def check_parameters(planned: Plan) -> list[Problem]:
             "parameters",
             f"params.{name}: {request.tool} doesn't seem to know it.{did_you_mean(name, declared)}",
             where,
-            f"mend its name, or if the tool takes it: `call: {{ways: {{{name}: word}}}}` in the registration",
+            f"fix its name, or if the tool takes it: `call: {{ways: {{{name}: word}}}}` in the registration",
         )
         for name in names
     ]

@@ -32,7 +32,7 @@ class Problem:
     check: str
     what: str
     where: str  # a file or directory, relative to the stash's root
-    mend: str | None = None  # a command or an edit
+    hint: str | None = None  # a command or an edit
     severity: Severity = Severity.error
     line: int | None = None  # of the file
 
@@ -43,13 +43,13 @@ def explained(check: str, error: Exception, where: str) -> Problem:
         return Problem(check, f"{type(error).__name__}: {error}", where)
     named = _FILE_IN_FRONT.fullmatch(error.message)
     if named is None:
-        return Problem(check, error.message, where, error.mend)
+        return Problem(check, error.message, where, error.hint)
     line = int(named["line"]) if named["line"] else None
-    return Problem(check, named["what"], named["where"], error.mend, line=line)
+    return Problem(check, named["what"], named["where"], error.hint, line=line)
 
 
-def warning(check: str, what: str, where: str, mend: str | None = None) -> Problem:
-    return Problem(check, what, where, mend, Severity.warning)
+def warning(check: str, what: str, where: str, hint: str | None = None) -> Problem:
+    return Problem(check, what, where, hint, Severity.warning)
 
 
 def found_by(name: str, where: str, check: Callable[..., list[Problem]], *given: Any) -> list[Problem]:

@@ -20,8 +20,8 @@ def check_path(stash: Stash, name: str, tool: ToolConfig) -> list[Problem]:
     registration = registration_file(stash, name)
     directory = tool_directory(stash, name, tool)
     if tool.path and os.path.isabs(tool.path):
-        mend = f"path: {os.path.relpath(directory, stash.root)}"
-        return [warning("registration", "path: is absolute, which holds on this machine alone", registration, mend)]
+        hint = f"path: {os.path.relpath(directory, stash.root)}"
+        return [warning("registration", "path: is absolute, which holds on this machine alone", registration, hint)]
     if tool.call.configs is not None and not (directory / tool.call.configs).is_dir():
         what = f"call.configs: there is no directory {tool.call.configs} in {tool.path}"
         return [Problem("registration", what, registration)]
@@ -48,6 +48,6 @@ def check_entrypoint(planned: Plan) -> list[Problem]:
         return []
     return [
         Problem(
-            "entrypoint", missing.message, registration_file(planned.request.stash, planned.request.tool), missing.mend
+            "entrypoint", missing.message, registration_file(planned.request.stash, planned.request.tool), missing.hint
         )
     ]

@@ -28,8 +28,8 @@ def check_layout(stash: Stash) -> list[Problem]:
     for group in ("tool", "exp"):
         for path in sorted((stash.conf / group).rglob("*.yml")):
             renamed = path.with_suffix(".yaml")
-            mend = shlex.join(["mv", *(os.path.relpath(each, stash.root) for each in (path, renamed))])
-            found.append(Problem("layout", "Hydra reads only *.yaml", os.path.relpath(path, stash.root), mend))
+            hint = shlex.join(["mv", *(os.path.relpath(each, stash.root) for each in (path, renamed))])
+            found.append(Problem("layout", "Hydra reads only *.yaml", os.path.relpath(path, stash.root), hint))
     return found
 
 
@@ -50,7 +50,7 @@ def _root_config(stash: Stash) -> Iterator[Problem]:
         yield Problem("layout", "its defaults have no `tool`, for experiments to override", where, "add `- tool: null`")
     for place in stash.config_dirs[1 + len(stash.more_dirs) :]:
         if not place.is_dir():
-            yield warning("layout", f"hydra.searchpath: there is no directory {place}", where, "mend it there")
+            yield warning("layout", f"hydra.searchpath: there is no directory {place}", where, "fix it there")
 
 
 def check_repository(stash: Stash, status: Status | None) -> list[Problem]:
@@ -59,8 +59,8 @@ def check_repository(stash: Stash, status: Status | None) -> list[Problem]:
         return [warning("git", "this is no git repository: runs can't record which code they used", ".", "git init")]
     found = []
     if status.commit is None:
-        mend = "git add -A && git commit"
-        found.append(warning("git", "nothing is committed yet: runs can't record which code they used", ".", mend))
+        hint = "git add -A && git commit"
+        found.append(warning("git", "nothing is committed yet: runs can't record which code they used", ".", hint))
     inside = os.path.relpath(stash.root, status.root)
     written = {f"{name}/": os.path.normpath(os.path.join(inside, name, "a-run")) for name in _WRITTEN}
     unwritten = ignored(status.root, tuple(written.values()))

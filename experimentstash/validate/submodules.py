@@ -61,13 +61,13 @@ def check_submodule(stash: Stash, tool: ToolConfig, known: Submodules | None) ->
     try:
         status = status_of(checkout)
     except GitError as error:
-        return [Problem("submodule", error.message, where, error.mend)]
+        return [Problem("submodule", error.message, where, error.hint)]
     if status is None or status.commit is None:
         return [Problem("submodule", "git can't tell its commit", where, f"git -C {quoted} status")]
     if status.commit != pin:
         what = f"it is at {status.commit[:12]}, but the stash pins {pin[:12]}"
-        mend = f"git submodule update {quoted}, or to pin what is there: git add {quoted}"
-        found.append(Problem("submodule", what, where, mend))
+        hint = f"git submodule update {quoted}, or to pin what is there: git add {quoted}"
+        found.append(Problem("submodule", what, where, hint))
     found += [
         warning(
             "submodule",
@@ -90,7 +90,7 @@ def _check_no_submodule(stash: Stash, directory: Path, known: Submodules) -> lis
     try:
         status = status_of(repository)
     except GitError as error:
-        return [*found, Problem("submodule", error.message, where, error.mend)]
+        return [*found, Problem("submodule", error.message, where, error.hint)]
     if status is None or status.commit is None:
         return [*found, Problem("submodule", "git can't tell its commit", where, f"git -C {shlex.quote(where)} status")]
     return [*found, *_uncommitted(status, where)]

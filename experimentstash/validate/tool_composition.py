@@ -69,15 +69,15 @@ def _check(planned: Plan, scratch: Path, patience: float) -> list[Problem]:
         said = run([*command.argv, "--cfg", "all"], cwd=cwd, env=environment, timeout=patience).stdout
     except CommandError as error:
         said = error.stderr or error.stdout
-        mend = diagnose(named, said) or "mend `params:` or `experiment:` there"  # as a run would be told
-        return [Problem("deep", f"{request.tool} can't compose it:\n" + "\n".join(_meaningful(said)), where, mend)]
+        hint = diagnose(named, said) or "fix `params:` or `experiment:` there"  # as a run would be told
+        return [Problem("deep", f"{request.tool} can't compose it:\n" + "\n".join(_meaningful(said)), where, hint)]
     except StashError as error:
         return [explained("deep", error, where)]
     composed = arrived.parse(said[found.start() :]) if (found := _BEGINNING.search(said)) else None
     if not isinstance(composed, dict):
         return []  # it prints something of its own in between
     return [
-        Problem("deep", f"{request.tool} composes something else: {each}", where, "mend `params:` there")
+        Problem("deep", f"{request.tool} composes something else: {each}", where, "fix `params:` there")
         for each in arrived.differences(planned.params, composed, arrived.choices(composed))
     ]
 

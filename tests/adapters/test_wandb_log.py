@@ -68,7 +68,7 @@ def test_appending_to_a_torn_log_keeps_every_whole_record(
     with wandb_log.opened(path) as stream:
         wandb_log.append(stream, more)
     assert read(path.read_bytes()) == survivors + more
-    # Killed in the middle of that: the next call mends it.
+    # Killed in the middle of that: the next call fixes it.
     appended = path.read_bytes()
     kept = len(appended) - data.draw(st.integers(0, len(wandb_log.encode(more, len(appended)))))
     path.write_bytes(appended[: max(kept, 0)])

@@ -60,7 +60,7 @@ def test_what_people_write(text: str, seconds: float) -> None:
 def test_anything_else_is_refused_and_named(text: str) -> None:
     with pytest.raises(StashError, match=r"^timeout: ") as caught:
         parse(text, "timeout")
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 @some

@@ -167,7 +167,7 @@ def test_an_executable_that_is_none(plain: StashUnderTest, in_process: InProcess
     (directory / "show").chmod(0o644)
     plain.add_experiment("m", "shown")
     message = check(plain, in_process, ["+exp=m"], f"conf/tool/shown.yaml: {directory / 'show'} is not executable")
-    # The command that mends it can be pasted into a shell, odd paths or not.
+    # The command that fixes it can be pasted into a shell, odd paths or not.
     assert "→ chmod +x '" in message
 
 

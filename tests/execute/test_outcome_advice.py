@@ -139,5 +139,5 @@ def test_a_deep_check_says_what_a_run_says(
     stash.add_experiment("e", "t", f"params: {params}\n")
     (problem,) = [each for each in validate(as_stash(stash), is_deep=True).problems if each.check == "deep"]
     in_process(stash, "run", "e")
-    assert words in str(problem.mend)
-    assert problem.mend == stash.record()["attempt"]["advice"]
+    assert words in str(problem.hint)
+    assert problem.hint == stash.record()["attempt"]["advice"]

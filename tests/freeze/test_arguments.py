@@ -302,7 +302,7 @@ def test_what_hydra_cannot_express_is_named(params: Any, named: str) -> None:
     with pytest.raises(StashError) as caught:
         argv(HYDRA, params)
     assert caught.value.message.startswith(f"{named} ")
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 APP = """
@@ -593,7 +593,7 @@ def test_what_options_cannot_express_is_named(call: CallConfig, params: Any, nam
     with pytest.raises(StashError) as caught:
         argv(call, params)
     assert caught.value.message.startswith(f"{named} ")
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 def test_a_positional_experiment_is_not_an_option() -> None:

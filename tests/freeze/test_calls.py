@@ -231,7 +231,7 @@ def test_dotted_keys_are_nested_in_a_file() -> None:
 def test_what_has_two_values_in_a_file_is_refused(params: dict[str, Any], settings: dict[str, Any]) -> None:
     with pytest.raises(StashError) as caught:
         content(params, "e", **settings)
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 def test_what_only_the_tools_configuration_types_is_said() -> None:

@@ -126,7 +126,7 @@ def test_what_is_received_is_what_the_record_says(
         try:
             planned = tool.plan(composer, experiment, overrides)
         except StashError as error:
-            if is_said or not (error.mend and any(key in error.message for key in asked)):
+            if is_said or not (error.hint and any(key in error.message for key in asked)):
                 wrong.append((way, asked, error.message))
             continue
         wrong += [(way, *each) for each in tool.differences(planned, asked)] if is_said else [(way, asked)]

@@ -81,7 +81,7 @@ def check(name: str, key: str, value: Any) -> None:
     try:
         words = said(name, {written: value})
     except StashError as error:
-        assert error.message.startswith(f"params.{written}") and error.mend
+        assert error.message.startswith(f"params.{written}") and error.hint
         return
     if key == "section" and name in ("jsonargparse", "tyro", "pyrallis", "draccus", "sacred"):
         value = {**defaults(name)[key], **value}  # the others keep their defaults
@@ -286,7 +286,7 @@ REFUSALS = [
 def test_what_is_not_certain_is_refused(name: str, settings: dict[str, Any], params: Any) -> None:
     with pytest.raises(StashError) as caught:
         argv(style(name, **settings), params)
-    assert caught.value.mend
+    assert caught.value.hint
     assert caught.value.message.startswith(("params.", "call."))
 
 

@@ -284,7 +284,7 @@ def test_lock_out_of_date(tool: Path, home: Path) -> None:
     lock = (tool / "uv.lock").read_bytes()
     (tool / "pyproject.toml").write_text(PROJECT.replace("six", "idna"))
     error = failure(recipe_of(tool, home))
-    assert "uv lock --directory" in str(error.mend) and "uv.lock" in error.message and "'tool'" in error.message
+    assert "uv lock --directory" in str(error.hint) and "uv.lock" in error.message and "'tool'" in error.message
     assert error.exit_code == 1
     assert (tool / "uv.lock").read_bytes() == lock
 
@@ -344,7 +344,7 @@ def test_script(tool: Path, home: Path, locked: bool) -> None:
     changed = recipe_of(tool, home, "run.py", dependencies=["iniconfig"])
     assert changed.key != recipe.key
     if locked:
-        assert "uv lock --script" in str(failure(changed).mend)
+        assert "uv lock --script" in str(failure(changed).hint)
 
 
 def test_dependencies_alone_and_nothing_at_all(tool: Path, home: Path) -> None:
@@ -416,7 +416,7 @@ def test_registration_that_can_not_be_followed(tool: Path, home: Path, settings:
     (tool / "data").write_text("")
     with pytest.raises(StashError) as caught:
         recipe_of(tool, home, **settings)
-    assert words in caught.value.message and "conf/tool/tool.yaml" in str(caught.value.mend)
+    assert words in caught.value.message and "conf/tool/tool.yaml" in str(caught.value.hint)
 
 
 # Pythons
@@ -427,7 +427,7 @@ def test_python_version(tool: Path, home: Path) -> None:
     assert made(recipe_of(tool, home, python_version=f"=={sys.version_info[0]}.{sys.version_info[1]}.*"))
     assert made(recipe_of(tool, home, python_version=python)).key != recipe_of(tool, home).key
     error = failure(recipe_of(tool, home, python_version="3.99"))
-    assert "3.99" in error.message and "experimentstash tool sync tool" in str(error.mend)
+    assert "3.99" in error.message and "experimentstash tool sync tool" in str(error.hint)
 
 
 @pytest.mark.slow
@@ -484,11 +484,11 @@ def test_offline(tool: Path, home: Path, tmp_path: Path, monkeypatch: pytest.Mon
     (tool / "requirements.txt").write_text("six\n")
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "empty cache"))
     error = failure(recipe_of(tool, home), offline=True)
-    assert "six" in error.message and "internet" in str(error.mend) and "login node" in str(error.mend)
-    assert "experimentstash tool sync tool" in str(error.mend)
+    assert "six" in error.message and "internet" in str(error.hint) and "login node" in str(error.hint)
+    assert "experimentstash tool sync tool" in str(error.hint)
     monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
-    assert "internet" in str(failure(recipe_of(tool, home)).mend)
+    assert "internet" in str(failure(recipe_of(tool, home)).hint)
 
 
 class Answers(http.server.BaseHTTPRequestHandler):
@@ -546,7 +546,7 @@ CAUSES: dict[str, tuple[dict[str, str], str | None, dict[str, str], str]] = {
         {},
         None,
         {"UV_DEFAULT_INDEX": "http://127.0.0.1:PORT/404/simple"},
-        "no such package or version, or they exclude each other: mend",
+        "no such package or version, or they exclude each other: fix",
     ),
     "no such version": ({"requirements.txt": "six==0.0.999\n"}, None, {}, "no such package or version"),
     "versions that exclude each other": (
@@ -569,7 +569,7 @@ CAUSES: dict[str, tuple[dict[str, str], str | None, dict[str, str], str]] = {
         {},
         "there is no network",
     ),
-    "a line that is none": ({"requirements.txt": "six ===\n"}, None, {}, "mend "),
+    "a line that is none": ({"requirements.txt": "six ===\n"}, None, {}, "fix "),
 }
 
 
@@ -583,9 +583,9 @@ def test_advice_goes_by_the_cause(
     for name, value in {"UV_HTTP_RETRIES": "0", "UV_NO_CACHE": "1", **variables}.items():
         monkeypatch.setenv(name, value.replace("PORT", str(answers)))
     error = failure(recipe_of(tool, home, python_version=python_version))
-    assert words in str(error.mend), error.message
-    assert "experimentstash tool sync tool" in str(error.mend)
-    assert ("internet" in str(error.mend)) == (words == "there is no network")
+    assert words in str(error.hint), error.message
+    assert "experimentstash tool sync tool" in str(error.hint)
+    assert ("internet" in str(error.hint)) == (words == "there is no network")
 
 
 def test_a_full_disk_is_named() -> None:
@@ -693,7 +693,7 @@ def test_failure_says_what_uv_said(tool: Path, home: Path) -> None:
     (tool / "requirements.txt").write_text("six==0.0.999\n")
     error = failure(recipe_of(tool, home))
     assert "six==0.0.999" in error.message and "requirements.txt" in error.message and "exit code 1" in error.message
-    assert error.exit_code == 1 and "internet" not in str(error.mend)
+    assert error.exit_code == 1 and "internet" not in str(error.hint)
     assert home.joinpath("tool").is_dir()
     (tool / "requirements.txt").write_text("six\n")
     assert made(recipe_of(tool, home))

@@ -244,8 +244,8 @@ def test_a_value_of_any_type_arrives_or_is_refused(library: str, tmp_path: Path)
             try:
                 argv = program.written(value)
             except StashError as error:
-                assert error.message.startswith("params.x") and error.mend
-                wrong += [(annotation, value, hint) for hint in program.false_hints(error.mend, value)]
+                assert error.message.startswith("params.x") and error.hint
+                wrong += [(annotation, value, hint) for hint in program.false_hints(error.hint, value)]
                 continue
             try:
                 got = quietly(program.receive, argv)
@@ -272,7 +272,7 @@ def test_a_value_of_any_type_for_any_option(name: str) -> None:
             try:
                 argv = written(calling(name), params)
             except StashError as error:
-                assert error.message.startswith("params.") and error.mend
+                assert error.message.startswith("params.") and error.hint
                 continue
             try:
                 got = plain(received(name, argv)[spelled(name, key)])

@@ -55,7 +55,7 @@ def test_a_run_s_own_resources_come_before_the_launcher_s() -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "mend"),
+    ("option", "hint"),
     [
         ("time", "resources.time"),
         ("partition", "resources.partition"),
@@ -66,10 +66,10 @@ def test_a_run_s_own_resources_come_before_the_launcher_s() -> None:
         ("chdir", "leave it out"),
     ],
 )
-def test_what_has_its_own_place_is_refused_among_the_other_options(option: str, mend: str) -> None:
+def test_what_has_its_own_place_is_refused_among_the_other_options(option: str, hint: str) -> None:
     with pytest.raises(StashError, match=f"resources.extra.{option}: ") as raised:
         asked(run(resources={"extra": {option: "3"}}))
-    assert raised.value.mend is not None and mend in raised.value.mend
+    assert raised.value.hint is not None and hint in raised.value.hint
 
 
 def test_what_is_left_out_is_not_recorded_either() -> None:

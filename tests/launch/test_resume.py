@@ -26,8 +26,8 @@ from tests.testing.stash import PATIENCE, StashUnderTest, wait_until
 
 __all__ = ["scripts"]
 
-# Each try of a run leaves a line; run 1 fails until the file `mended` is there.
-TRIES = 'echo try >> "$here/tries-$n"; [ $n != 1 ] || [ -e "$here/mended" ]'
+# Each try of a run leaves a line; run 1 fails until the file `fixed` is there.
+TRIES = 'echo try >> "$here/tries-$n"; [ $n != 1 ] || [ -e "$here/fixed" ]'
 
 
 def sweep_directory(stash: StashUnderTest) -> Path:
@@ -48,7 +48,7 @@ def test_only_what_has_not_completed_runs_again(scripts: Scripts, launcher: str)
     scripts.script(TRIES)
     first = scripts.cli("-m", f"hydra/launcher={launcher}", "+exp=script", "params.n=range(4)")
     assert first.returncode == 1 and states(scripts) == ["completed", "failed", "completed", "completed"]
-    (scripts.here / "mended").touch()
+    (scripts.here / "fixed").touch()
     sweep = sweep_directory(scripts)
     kept = {path: path.read_bytes() for path in sweep.glob("[023]/**/*") if path.is_file()}
     second = scripts.cli("resume", str(sweep.relative_to(scripts.root)))
@@ -139,7 +139,7 @@ def test_what_is_on_record_is_done_whatever_the_sweep_would_be_now(scripts: Scri
     }
     scripts.write("conf/config.yaml", root + "hydra: {sweeper: {params: {tags: '[b],[c],[a]'}}}\n")
     scripts.script(TRIES, name="new")
-    (scripts.here / "mended").touch()
+    (scripts.here / "fixed").touch()
     done = scripts.cli("resume", str(sweep))
     assert done.returncode == 0, done.stderr
     assert tries(scripts) == [4, 8, 4] and {path: path.read_bytes() for path in kept} == kept
@@ -197,7 +197,7 @@ def test_a_sweep_may_have_been_moved(scripts: Scripts, name: str) -> None:
     scripts.script(TRIES)
     scripts.cli("-m", "hydra/launcher=local", "+exp=script", "params.n=1,2", "hydra.sweep.dir=multirun/here")
     moved = (scripts.root / "multirun/here").rename(scripts.root / "multirun" / name)
-    (scripts.here / "mended").touch()
+    (scripts.here / "fixed").touch()
     done = scripts.cli("resume", f"multirun/{name}")
     assert done.returncode == 0, done.stderr
     assert tries(scripts) == [2, 1] and {path.parent for path in scripts.root.glob("multirun/*/*/run.json")} == {
@@ -237,7 +237,7 @@ def test_jobs_that_hydra_prepares_keep_their_files(scripts: Scripts) -> None:
     scripts.cli("-m", "hydra/launcher=local", "+exp=script", "params.n=1", "hydra.job.chdir=true")
     sweep = sweep_directory(scripts)
     kept = {path.name: path.read_text() for path in (sweep / "0/.hydra").iterdir()}
-    (scripts.here / "mended").touch()
+    (scripts.here / "fixed").touch()
     assert scripts.cli("resume", str(sweep)).returncode == 0
     again = {path.name: path.read_text() for path in (sweep / "0/.hydra").iterdir()}
     del kept["hydra.yaml"]  # says where the sweep is
@@ -298,7 +298,7 @@ def test_what_show_names_goes_on_where_the_launcher_could_not(scripts: Scripts) 
     assert scripts.cli("-m", "hydra/launcher=submitit_local", "+exp=script", "params.n=0,1").returncode == 1
     shown = scripts.cli("show", str(sweep_directory(scripts))).stdout
     (command,) = re.findall(r"(?m)^go on +experimentstash (resume \w{7} hydra/launcher=local)$", shown)
-    (scripts.here / "mended").touch()
+    (scripts.here / "fixed").touch()
     done = scripts.cli(*command.split())
     assert done.returncode == 0 and tries(scripts) == [1, 2], done.stderr
     assert "go on" not in scripts.cli("show", str(sweep_directory(scripts))).stdout
@@ -309,7 +309,7 @@ def test_a_configuration_from_elsewhere_is_found_again(scripts: Scripts) -> None
     (scripts.root / "conf/exp/script.yaml").rename(scripts.write("extra/exp/script.yaml", ""))
     first = scripts.cli("-m", "-cd", "extra", "+exp=script", "params.n=1,2")
     assert first.returncode == 1
-    (scripts.here / "mended").touch()
+    (scripts.here / "fixed").touch()
     done = scripts.cli("resume", str(sweep_directory(scripts)))
     assert done.returncode == 0 and tries(scripts) == [2, 1], done.stderr
 

@@ -358,11 +358,11 @@ def test_latest_of_none(here: Stash, in_process: InProcess) -> None:
 
 
 def test_show_tells_what_is_known(here: Stash, in_process: InProcess) -> None:
-    run = ended(here, State.FAILED, reason="it broke", advice="mend it", tags=["a", "b"], peak_memory=2_000_000_000)
+    run = ended(here, State.FAILED, reason="it broke", advice="fix it", tags=["a", "b"], peak_memory=2_000_000_000)
     records.write(put(run, code=Code(path="tools/steady", commit="0123456789abcdef", branch="main", dirty=True)))
     done = in_process(command_line(here), "show", run.id)
     rows = dict(re.split(r"\s{2,}", line, maxsplit=1) for line in done.stdout.splitlines())
-    assert (rows["state"], rows["why"], rows["advice"], rows["tags"]) == ("failed", "it broke", "mend it", "a, b")
+    assert (rows["state"], rows["why"], rows["advice"], rows["tags"]) == ("failed", "it broke", "fix it", "a, b")
     assert rows["peak memory"] == "2.00 GB" and rows["exit code"] == "1"
     assert rows["code"] == "0123456789ab (main), with changes"
     assert "SLURM job" not in rows and "signal" not in rows

@@ -161,7 +161,7 @@ def test_what_failed_gets_the_code_of_now(tools: StashUnderTest) -> None:
     first = at_work(sweep, 0)
     eventually(lambda: states(sweep)[1] == "failed")
     assert tools.cli("cancel", sweep.records()[0]["id"]).returncode == 0
-    tools.write("tools/able/main.py", TOOL.replace("sys.exit(5", "sys.exit(0"))  # mended
+    tools.write("tools/able/main.py", TOOL.replace("sys.exit(5", "sys.exit(0"))  # fixed
     (first / "go").touch()
     resume(sweep, "hydra.launcher.wait=true")
     assert states(sweep) == ["completed"] * 2 and tries(sweep) == ["begun resumed", "begun"]

@@ -14,7 +14,7 @@ REGISTRATION = "entrypoint: {}\ncall: {{style: {}}}\nenvironment: {{kind: none}}
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "is_executable", "what", "mend"),
+    ("name", "content", "is_executable", "what", "hint"),
     [
         ("train.ipynb", "{}", False, "notebook", "jupyter nbconvert --to script train.ipynb"),
         ("train.ipynb", "{}", True, "notebook", "`entrypoint: train.py`"),
@@ -34,14 +34,14 @@ def test_a_file_that_starts_nothing_is_told_how_to_go_on(
     content: str,
     is_executable: bool,
     what: str,
-    mend: str,
+    hint: str,
 ) -> None:
     stash.add_tool("t", None, REGISTRATION.format(name, "arguments"))
     stash.write(f"tools/t/{name}", content).chmod(0o755 if is_executable else 0o644)
     stash.add_experiment("e", "t")
     for words in (["run", "e"], ["run", "e", "validate_only=true"]):
         done = in_process(stash, *words)
-        assert done.returncode == 2 and what in done.stderr and mend in done.stderr
+        assert done.returncode == 2 and what in done.stderr and hint in done.stderr
     assert what in in_process(stash, "validate", "--tool", "t").stdout
 
 

@@ -145,5 +145,5 @@ def test_what_starts_a_file_that_is_no_program(
     files = {"scripts/train.sh": script, "go.sh": script, "R/fit.R": "1\n", "net/__init__.py": "", "net/fit.py": PARSES}
     (build(tmp_path, files) / "go.sh").chmod(0o755)
     found = entrypoint_choice._entrypoint_problem(detection.look(tmp_path), entrypoint)
-    assert (None if found is None else found.mend) == hint
+    assert (None if found is None else found.hint) == hint
     assert found is None or (said or "") in found.message

@@ -50,7 +50,7 @@ def test_a_submodule_can_be_left_out_wherever_it_comes_from(
     upstream = with_submodules(tmp_path / "upstream", {place: url})
     with pytest.raises(StashError) as caught:
         adding.add(as_stash(stash), "t", str(upstream), entrypoint="start", report=no_report)
-    assert place in caught.value.message and "--without-submodule 'third party/big'" in str(caught.value.mend)
+    assert place in caught.value.message and "--without-submodule 'third party/big'" in str(caught.value.hint)
     assert not (stash.root / "tools/t").exists()
 
     without = LeftOut(is_all=True) if is_all else LeftOut([f"{place}/"])
@@ -58,7 +58,7 @@ def test_a_submodule_can_be_left_out_wherever_it_comes_from(
     assert f"# Not checked out, as asked: its submodule {place}\n" in (stash.root / "conf/tool/t.yaml").read_text()
     stash.commit()
     (problem,) = validate(as_stash(stash)).problems
-    assert f"its submodule {place} is not checked out" in problem.what and "submodule update" in str(problem.mend)
+    assert f"its submodule {place} is not checked out" in problem.what and "submodule update" in str(problem.hint)
 
 
 @pytest.mark.slow
@@ -85,5 +85,5 @@ def test_one_that_is_not_there_is_refused(stash: StashUnderTest, tmp_path: Path)
     with pytest.raises(StashError, match="no submodule 'small'") as caught:
         without = LeftOut(["big", "small"])
         adding.add(as_stash(stash), "t", str(upstream), without=without, entrypoint="start", report=no_report)
-    assert "it has: big" in str(caught.value.mend)
+    assert "it has: big" in str(caught.value.hint)
     assert not (stash.root / "tools/t").exists()

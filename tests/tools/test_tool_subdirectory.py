@@ -346,7 +346,7 @@ def test_an_uninitialised_submodule_is_named_not_the_tool(both: StashUnderTest) 
     hint = "git submodule update --init --recursive tools/mnist\n"
     assert hint in refused(both, "run", "vae/example")
     found = validate(Stash(both.root)).problems
-    assert {each.mend for each in found if each.severity.value == "error"} == {hint.strip()}
+    assert {each.hint for each in found if each.severity.value == "error"} == {hint.strip()}
     assert hint.strip() in json.loads(done(both, "tool", "show", "vae", "--json"))["problem"]
     for words in (("sync", "vae"), ("update", "vae")):
         assert hint.strip() in both.cli("tool", *words).stderr

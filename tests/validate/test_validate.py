@@ -1,4 +1,4 @@
-"""Every kind of problem that `experimentstash validate` finds, with its file and what mends it; and nothing else."""
+"""Every kind of problem that `experimentstash validate` finds, with its file and what fixes it; and nothing else."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def only(problems: list[Problem], check: str, where: str, *said: str, severity: 
     (problem,) = problems
     assert (problem.check, problem.where, problem.severity) == (check, where, severity), problem
     for text in said:
-        assert text in f"line {problem.line}: {problem.what}\n→ {problem.mend}", problem
+        assert text in f"line {problem.line}: {problem.what}\n→ {problem.hint}", problem
     return problem
 
 
@@ -132,14 +132,14 @@ def test_what_a_check_stumbles_over_is_a_problem(error: Exception, told: tuple[s
         raise said
 
     (problem,) = found_by("layout", "conf", stumble, error)
-    assert (problem.where, problem.what, problem.mend)[: len(told)] == told
+    assert (problem.where, problem.what, problem.hint)[: len(told)] == told
 
 
 def test_outputs_that_git_does_not_ignore(sound: StashUnderTest) -> None:
     sound.write(".gitignore", "/outputs/*\n/.experimentstash/\n")
     sound.commit()
-    mend = "echo /multirun/ >> .gitignore"
-    only(check(sound), "git", "multirun/", "doesn't ignore it", mend, severity=Severity.warning)
+    hint = "echo /multirun/ >> .gitignore"
+    only(check(sound), "git", "multirun/", "doesn't ignore it", hint, severity=Severity.warning)
 
 
 def test_no_repository_and_no_commit(sound: StashUnderTest) -> None:
@@ -151,8 +151,8 @@ def test_no_repository_and_no_commit(sound: StashUnderTest) -> None:
 
 def test_untracked_files(sound: StashUnderTest) -> None:
     sound.add_experiment("new one", "plain")
-    mend = "git add 'conf/exp/new one.yaml'"
-    only(check(sound), "git", "conf/exp/new one.yaml", "track", mend, severity=Severity.warning)
+    hint = "git add 'conf/exp/new one.yaml'"
+    only(check(sound), "git", "conf/exp/new one.yaml", "track", hint, severity=Severity.warning)
     for number in range(9):
         sound.add_experiment(f"new{number}", "plain", f"params: {{fail: {number}}}\n")
     only(check(sound), "git", "conf", "10 files", severity=Severity.warning)
@@ -262,7 +262,7 @@ def test_an_environment_that_is_not_made(sound: StashUnderTest) -> None:
     sound.write("tools/fresh/requirements.txt", "numpy\n")
     sound.commit()
     problem = only(check(sound), "environment", "conf/tool/fresh.yaml", "not made yet", severity=Severity.warning)
-    assert problem.mend == "experimentstash tool sync fresh"
+    assert problem.hint == "experimentstash tool sync fresh"
     made = sound.root / ".experimentstash" / "environments" / "fresh" / "0123456789abcdef"
     made.mkdir(parents=True)
     (made / "experimentstash.json").write_text("{}")
@@ -296,9 +296,9 @@ def with_submodule(sound: StashUnderTest, tmp_path: Path) -> StashUnderTest:
 def test_a_submodule_that_is_not_checked_out(with_submodule: StashUnderTest) -> None:
     git("submodule", "deinit", "-q", "-f", "tools/sub", cwd=with_submodule.root)
     problems = check(with_submodule)
-    mend = "git submodule update --init tools/sub"
+    hint = "git submodule update --init tools/sub"
     assert {each.where for each in problems} == {"conf/tool/sub.yaml", "tools/sub"}
-    assert all(mend.removesuffix("tools/sub") in str(each.mend) for each in problems), problems
+    assert all(hint.removesuffix("tools/sub") in str(each.hint) for each in problems), problems
 
 
 def test_a_submodule_at_another_commit(with_submodule: StashUnderTest) -> None:
@@ -373,7 +373,7 @@ def test_an_organizer_of_no_tool(sound: StashUnderTest) -> None:
     quick = only(
         check(sound, is_quick=True), "organizer", "conf/exp/m.yaml", "there is no tool 'plian'. Did you mean 'plain'?"
     )
-    assert quick.mend == "experimentstash tool add plian URL"
+    assert quick.hint == "experimentstash tool add plian URL"
     sound.write("conf/exp/m.yaml", "# @package _global_\nparams: {a: 1}\n")
     only(check(sound), "composition", "conf/exp/m.yaml", "Nothing says which tool to run")
 

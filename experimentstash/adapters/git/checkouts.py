@@ -38,7 +38,7 @@ def clone(
         tree,
         settings={"protocol.file.allow": "always"} if url.is_local else None,
         show_progress=show_progress,
-        mend="look at the URL, at the network and at your access to it" + (" (and at --branch)" if reference else ""),
+        hint="look at the URL, at the network and at your access to it" + (" (and at --branch)" if reference else ""),
     )
     return bare, tree
 

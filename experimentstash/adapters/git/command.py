@@ -83,17 +83,17 @@ class GitError(CommandError):
         safe = _SAFE.search(stderr)
         if returncode == EXIT_NOT_FOUND and which("git") is None:
             self.message = f"There is no git here, which would tell about {root}: no `git` is on PATH."
-            self.mend = "install it (a cluster may have it as a module: module load git)"
+            self.hint = "install it (a cluster may have it as a module: module load git)"
         elif safe is not None:
             self.message = f"git refuses to tell about {root}, because somebody else owns it (dubious ownership)."
-            self.mend = safe[0].strip()
+            self.hint = safe[0].strip()
         elif _BAD_INDEX.search(stderr):
             self.message = f"git can't read its index of {root}: {said[1] if said else stderr.strip()}."
-            self.mend = f'rm "$(git -C {quoted} rev-parse --git-path index)" && git -C {quoted} reset'
+            self.hint = f'rm "$(git -C {quoted} rev-parse --git-path index)" && git -C {quoted} reset'
         else:
             how = said[1] if said else (stderr.strip().splitlines() or [f"exit code {returncode}"])[-1]
             self.message = f"git can't tell about {root}: {how}."
-            self.mend = f"git -C {quoted} status"
+            self.hint = f"git -C {quoted} status"
 
 
 def _explained(error: CommandError, root: Path) -> CommandError:
@@ -174,7 +174,7 @@ def git(
     settings: Mapping[str, str] | None = None,
     show_progress: bool = False,
     patience: float | None = None,
-    mend: str | None = None,
+    hint: str | None = None,
 ) -> Done:
     """Run git in ``directory`` to its end, or for ``patience`` seconds. Raises CommandError, unless ``check`` is false.
 
@@ -204,7 +204,7 @@ def git(
         return Done(error.returncode, error.stdout, error.stderr)
     if check and done.returncode != 0:
         brief = ["git", "-C", str(directory), *map(str, words)]
-        raise _explained(CommandError(brief, done.returncode, done.stdout, done.stderr, mend), directory)
+        raise _explained(CommandError(brief, done.returncode, done.stdout, done.stderr, hint), directory)
     return Done(done.returncode, done.stdout, done.stderr)
 
 

@@ -59,6 +59,6 @@ def _check_nested(name: str, settings: dict[str, str], is_fetched: bool) -> None
             raise hostile(f"{label} has the URL {url!a}: {problem}", f"leave it out: {leaving_out(settings['path'])}")
 
 
-def hostile(reason: str, mend: str = "if it is yours, mend it there; nothing was added") -> StashError:
+def hostile(reason: str, hint: str = "if it is yours, fix it there; nothing was added") -> StashError:
     """Return the error for a repository that is refused."""
-    return StashError(f"This repository is refused: {reason}.", mend)
+    return StashError(f"This repository is refused: {reason}.", hint)

@@ -33,7 +33,7 @@ class WandbOutcome:
     online: bool
     exit_code: int | None  # as its log has it; None: the log could not be completed
     delivered: bool  # whether the server knows the end; False for an offline run until it is synced
-    note: str | None = None  # what went wrong, and the command that mends it
+    note: str | None = None  # what went wrong, and the command that fixes it
 
 
 def finish(

@@ -26,15 +26,15 @@ def add_several(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--all", action="store_true", help="all runs of the stash")
 
 
-def chosen(stash: Stash, given: argparse.Namespace, mend: str, unread: list[Path]) -> list[Run]:
-    """Return the runs that were named, those of sweeps among them; StashError, with ``mend``, if none was.
+def chosen(stash: Stash, given: argparse.Namespace, hint: str, unread: list[Path]) -> list[Run]:
+    """Return the runs that were named, those of sweeps among them; StashError, with ``hint``, if none was.
 
     The directories of those whose records can't be read are added to ``unread``.
     """
     if given.all:
         return listing.all_runs(stash, unread)
     if not given.runs:
-        raise StashError("Which runs?", mend)
+        raise StashError("Which runs?", hint)
     return of_names(stash, given.runs, unread)
 
 

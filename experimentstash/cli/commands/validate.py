@@ -1,4 +1,4 @@
-"""``experimentstash validate``: checks the set-up and says of each problem what, where, and what mends it.
+"""``experimentstash validate``: checks the set-up and says of each problem what, where, and what fixes it.
 
 The exit code is 1 if there is an error: something that can't run, or wouldn't run what the stash says. Warnings (an
 environment that isn't made yet, changes that aren't committed) are shown, and leave it at 0.
@@ -78,8 +78,8 @@ def describe(report: Report, paper: Paper = PLAIN) -> str:
             lines.append(f"  {severity} {line}{first}")
             if rest:
                 lines.append(textwrap.indent(filled(rest, room), _MARGIN))
-            if problem.mend:
-                lines.append(f"{_MARGIN}→ {problem.mend}")
+            if problem.hint:
+                lines.append(f"{_MARGIN}→ {problem.hint}")
         lines.append("")
     warnings = len(report.problems) - report.errors
     counts = [counted(count, word) for count, word in ((report.errors, "error"), (warnings, "warning")) if count]

@@ -110,7 +110,7 @@ def subcommand(call: CallConfig) -> list[str]:
     try:
         return shlex.split(call.subcommand or "")
     except ValueError as error:
-        raise StashError(f"call.subcommand: {call.subcommand!r} can't be read: {error}.", "mend its quotes") from error
+        raise StashError(f"call.subcommand: {call.subcommand!r} can't be read: {error}.", "fix its quotes") from error
 
 
 def canonical(name: str) -> str:

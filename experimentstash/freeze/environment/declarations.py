@@ -222,7 +222,7 @@ def toml(path: Path) -> dict[str, Any]:
     try:
         return toml_in((read(path) or b"").decode())
     except ValueError as error:
-        raise StashError(f"{path} is not valid TOML: {error}", f"mend {path}") from error
+        raise StashError(f"{path} is not valid TOML: {error}", f"fix {path}") from error
 
 
 def toml_in(text: str) -> dict[str, Any]:

@@ -142,7 +142,7 @@ def _source(
     if problem:
         raise StashError(
             f"The tool {name!r} can't have an environment of the kind {kind.name.value}: {problem}.",
-            f"mend environment.{setting} in conf/tool/{name}.yaml",
+            f"fix environment.{setting} in conf/tool/{name}.yaml",
         )
     return kind, file, requirements
 

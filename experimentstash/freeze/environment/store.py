@@ -96,7 +96,7 @@ def refuse_other_python(recipe: Recipe) -> None:
     raise StashError(
         f"The tool {recipe.name!r} asks for python_version {wanted}, but its interpreter {recipe.file} is"
         f" {f'Python {version}' if version else 'no Python that says its version'}.",
-        f"mend python_version or environment.interpreter in conf/tool/{recipe.name}.yaml",
+        f"fix python_version or environment.interpreter in conf/tool/{recipe.name}.yaml",
     )
 
 

@@ -66,7 +66,7 @@ _CAUSES: dict[str, tuple[str, str]] = {
     "version": (
         r"not found in the package registry|no version of|there (?:is|are) no versions? of|only .* (?:is|are) available"
         r"|not found in the cache|no solution found|not found in the provided package locations",
-        "there is no such package or version, or they exclude each other: mend {origin}{registration}, then: {sync}",
+        "there is no such package or version, or they exclude each other: fix {origin}{registration}, then: {sync}",
     ),
     "permission": (
         r"permission denied|read-only file system|os error (?:13|30)\b",
@@ -87,9 +87,9 @@ def is_about_certificates(said: str) -> bool:
 def advice(said: str, *, is_offline: bool, sync: str, registration: str, origin: str, version: str | None) -> str:
     """Return what helps against what uv has said; ``origin`` is the file that the environment is made from, or ""."""
     plain = " ".join(said.split())
-    found = next((mend for pattern, mend in _CAUSES.values() if re.search(pattern, plain, re.IGNORECASE)), None)
+    found = next((hint for pattern, hint in _CAUSES.values() if re.search(pattern, plain, re.IGNORECASE)), None)
     if found is None:
-        found = _CAUSES["network"][1] if is_offline else "mend {origin}{registration}, then: {sync}"
+        found = _CAUSES["network"][1] if is_offline else "fix {origin}{registration}, then: {sync}"
     return found.format(
         sync=sync,
         registration=registration,

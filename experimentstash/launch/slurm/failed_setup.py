@@ -10,7 +10,7 @@ from experimentstash.adapters.slurm.job_output import last_words
 from experimentstash.base.files import read_regular
 from experimentstash.record import job_array
 
-ADVICE = "mend it in resources.setup; `… || true` lets a line fail, hydra.launcher.setup_may_fail=true all of them"
+ADVICE = "fix it in resources.setup; `… || true` lets a line fail, hydra.launcher.setup_may_fail=true all of them"
 # The longest batch script that is looked at, in bytes.
 _LONGEST = 10_000_000
 

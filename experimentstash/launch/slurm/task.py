@@ -232,7 +232,7 @@ class _Pack:
         code = 128 + (self._stopped or signal.SIGTERM)
         if attempts.is_cancelled(run):
             return State.CANCELLED, attempts.CANCELLED, code
-        when, mend = {
+        when, hint = {
             State.TIMED_OUT: (
                 "the wall time of its SLURM job was over",
                 "; give its runs more time (resources.time), or fewer of them a job (hydra.launcher.runs_per_job)",
@@ -240,13 +240,13 @@ class _Pack:
             State.PREEMPTED: ("SLURM preempted its job", "; submit it again"),
             State.KILLED: ("SLURM ended its job", "; submit it again"),
         }.get(state, ("its SLURM job was cancelled", ""))
-        if run.spec.resume is not None and mend:
-            mend += (
+        if run.spec.resume is not None and hint:
+            hint += (
                 f"; it may go back into the queue {run.attempt.terms.max_requeues} times (hydra.launcher.max_requeues)"
             )
         others = self._size - 1
         shared = f" (it shared the job with {others} other{'s' if others > 1 else ''})" if others else ""
-        return state, f"its turn had not come when {when}{shared}{mend}", code
+        return state, f"its turn had not come when {when}{shared}{hint}", code
 
     def _read(self, path: Path) -> Run | None:
         try:

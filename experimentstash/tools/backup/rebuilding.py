@@ -138,7 +138,7 @@ def _rebuild_repository(
             fetched,
             settings={"protocol.file.allow": "always"} if url.is_local else None,
             show_progress=show_progress,
-            mend=f"what the remote doesn't have is in {folder}; it must be reachable for the rest",
+            hint=f"what the remote doesn't have is in {folder}; it must be reachable for the rest",
         )
     if repository.has_bundle:
         try:
