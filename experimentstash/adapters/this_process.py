@@ -6,7 +6,7 @@ import functools
 import os
 
 from experimentstash.adapters import procfs, schedulers
-from experimentstash.record.run import Supervisor
+from experimentstash.record.run import SLURM, Supervisor
 
 
 def supervisor_here() -> Supervisor:
@@ -19,9 +19,10 @@ def supervisor_here() -> Supervisor:
         pid=pid,
         start_time=_start_time(pid),
         boot_id=procfs.boot_id(),
-        slurm_job=None if job is None else job.id,
-        slurm_cluster=None if job is None else job.cluster,
-        slurm_step=job_here is not None and job_here.tells_all,
+        job=None if job is None else job.id,
+        cluster=None if job is None else job.cluster,
+        in_step=job_here is not None and job_here.tells_all,
+        scheduler=SLURM if job is None else job.scheduler,
     )
 
 

@@ -20,6 +20,7 @@ _PLACES = {
     "attempt": ("attempt", "number"),
     "attempts": ("run", "earlier"),
 }
+_SUPERVISOR = {"slurm_job": "job", "slurm_cluster": "cluster", "slurm_step": "in_step"}
 _WANDB_PLACES = {
     "timeout": ("spec", "wandb_timeout"),
     "runs": ("attempt", "wandb"),
@@ -43,6 +44,8 @@ def as_format_2(record: dict[str, Any]) -> dict[str, Any]:
         else:
             part, place = _PLACES.get(name, ("run", name))
             parts[part][place] = value
+    if isinstance(supervisor := parts["attempt"].get("supervisor"), dict):
+        parts["attempt"]["supervisor"] = {_SUPERVISOR.get(name, name): each for name, each in supervisor.items()}
     if "version" in record:  # it has made the record and written it
         parts["run"]["version"] = record["version"]
     attempt = {**parts["attempt"], "terms": parts["terms"]}

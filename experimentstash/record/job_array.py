@@ -17,7 +17,7 @@ from experimentstash.base import typed
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import read_regular, write_atomically
-from experimentstash.record.run import Run
+from experimentstash.record.run import SLURM, Run
 
 # A large sweep has a long list.
 _MOST_BYTES = 256 << 20
@@ -36,7 +36,7 @@ class Job:
 
     id: str
     cluster: str | None = None
-    scheduler: str = "slurm"
+    scheduler: str = SLURM
 
 
 def write(array: Path, tasks: Sequence[Sequence[Run]]) -> None:

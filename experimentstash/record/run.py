@@ -31,6 +31,7 @@ JobId = str  # SLURM's
 Name = str  # which as a path leads nowhere else
 
 FORMAT = 2
+SLURM = "slurm"  # a scheduler's name, and that of all records which don't name theirs
 
 
 class State(str, Enum):
@@ -125,10 +126,11 @@ class Supervisor:
     pid: Pid
     start_time: int  # clock ticks after boot, from /proc/<pid>/stat: tells a reused pid apart
     boot_id: str
-    slurm_job: JobId | None = None
-    slurm_cluster: Name | None = None
+    job: JobId | None = None  # of the scheduler, if it is in one
+    cluster: Name | None = None  # that has the job
     keeper: Process | None = None  # outlives it, only to end what it leaves
-    slurm_step: bool = False  # started by srun: SLURM signals the tool as well as its supervisor
+    in_step: bool = False  # of the job: the scheduler signals the tool as well as its supervisor
+    scheduler: Name = SLURM
 
 
 @dataclass(frozen=True)
@@ -139,15 +141,16 @@ class Queued:
         PathText  # a file that says what the tasks of the array are; beside it, with the suffix .job, SLURM's id of it
     )
     task: int
+    scheduler: Name = SLURM
 
 
 @dataclass(frozen=True)
 class JobEnd:
-    """That SLURM has ended a run's job, or is about to: noted at once, in case that nobody can say more later."""
+    """That a scheduler has ended a run's job, or is about to: noted at once, in case that nobody can say more later."""
 
     state: State
     reason: str
-    is_known: bool  # SLURM has said so; else it is supposed, and put right once SLURM answers
+    is_known: bool  # it has said so; else it is supposed, and put right once it answers
 
 
 @dataclass(frozen=True)

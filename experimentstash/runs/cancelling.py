@@ -128,7 +128,7 @@ class _Asking:
     def _is_reached_by_scheduler(self, run: Run) -> bool:
         """Tell whether the supervisor is told by a scheduler: it is a job's own, or elsewhere."""
         is_own = run.attempt.queued is not None or (
-            run.attempt.supervisor is not None and run.attempt.supervisor.slurm_step
+            run.attempt.supervisor is not None and run.attempt.supervisor.in_step
         )
         return job_of(run) is not None and run.attempt.state is State.RUNNING and (is_own or not is_local(run))
 
@@ -203,7 +203,7 @@ class _Asking:
                 self._refuse([run], error)
                 continue
             if run.attempt.queued is None:
-                way = "step" if run.attempt.supervisor.slurm_step else "foreign"
+                way = "step" if run.attempt.supervisor.in_step else "foreign"
             by_way.setdefault((job.scheduler, job.cluster, way), []).append((run, job))
         for (_, _, way), pairs in by_way.items():
             scheduler, together = schedulers.of(pairs[0][1]), [run for run, _ in pairs]

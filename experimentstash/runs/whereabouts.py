@@ -25,11 +25,12 @@ def job_of(run: Run) -> Job | None:
     if run.attempt.state is State.QUEUED and run.attempt.queued is not None:
         path = Path(run.attempt.queued.array)
         array = job_array.submitted(path) if job_array.is_of(run, path) else None
-        return None if array is None else Job(f"{array.id}_{run.attempt.queued.task}", array.cluster)
+        queued = run.attempt.queued
+        return None if array is None else Job(f"{array.id}_{queued.task}", array.cluster, queued.scheduler)
     supervisor = run.attempt.supervisor
-    if supervisor is None or supervisor.slurm_job is None:
+    if supervisor is None or supervisor.job is None:
         return None
-    return Job(supervisor.slurm_job, supervisor.slurm_cluster)
+    return Job(supervisor.job, supervisor.cluster, supervisor.scheduler)
 
 
 def why_waiting(shown: Sequence[Run]) -> dict[str, str]:

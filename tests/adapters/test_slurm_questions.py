@@ -404,7 +404,7 @@ def test_a_run_at_work_whose_supervisor_has_gone_is_not_closed_while_slurm_is_si
     run, _ = queued(here)
     run.attempt.state = State.RUNNING
     assert run.attempt.supervisor is not None
-    run.attempt.supervisor.slurm_job, run.attempt.supervisor.slurm_cluster = "5_0", "test"
+    run.attempt.supervisor.job, run.attempt.supervisor.cluster = "5_0", "test"
     records.write(run)
     listing.all_runs(here)
     assert states([run]) == ["running"]

@@ -48,8 +48,11 @@ def test_all_that_it_says_is_read(here: Stash, file: Path) -> None:
     run = records.read(directory)
     assert (run.format, run.id, run.created, run.sweep, run.version) == (2, *(old[name] for name in SAME))
     for part in (run.spec, run.attempt.terms, run.attempt):
-        for name in vars(part).keys() & old.keys() - {"wandb"}:
+        for name in vars(part).keys() & old.keys() - {"wandb", "supervisor", "queued"}:
             assert plain(getattr(part, name)) == old[name], name
+    for name, renamed in (("supervisor", RENAMED), ("queued", {})):
+        expected = None if old[name] is None else {renamed.get(key, key): value for key, value in old[name].items()}
+        assert plain(getattr(run.attempt, name)) == (expected and {**expected, "scheduler": "slurm"})
     assert (run.attempt.number, len(run.earlier)) == (old["attempt"], len(old["attempts"]))
     for earlier, before in zip(run.earlier, old["attempts"], strict=True):
         assert {name: plain(getattr(earlier, name)) for name in before} == before
@@ -60,6 +63,7 @@ def test_all_that_it_says_is_read(here: Stash, file: Path) -> None:
     assert written["format"] == 2 and records.read(directory) == run
 
 
+RENAMED = {"slurm_job": "job", "slurm_cluster": "cluster", "slurm_step": "in_step"}
 SAME = ("id", "created", "sweep", "version")
 
 

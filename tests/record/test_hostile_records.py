@@ -47,7 +47,7 @@ WRONG: list[tuple[str, Any]] = [
     *(("spec.command", value) for value in (None, [], "ls", {"argv": "ls", "cwd": "/"}, {"argv": [1], "cwd": "/"}, {})),
     *(("spec.command.environment", value) for value in ([], {"A": 1}, {"A": "a\0b"})),
     *(("attempt.supervisor", value) for value in (5, {}, {"host": "h", "pid": -1, "start_time": 1, "boot_id": "b"})),
-    ("attempt.supervisor", {"host": "h", "pid": 5, "start_time": 1, "boot_id": "b", "slurm_job": "--user=x"}),
+    ("attempt.supervisor", {"host": "h", "pid": 5, "start_time": 1, "boot_id": "b", "job": "--user=x"}),
     *(
         ("attempt.supervisor", {"host": "h", "pid": 5, "start_time": 1, "boot_id": "b", "keeper": value})
         for value in (5, {}, {"pid": 0, "start_time": 1})

@@ -71,7 +71,7 @@ def test_a_state_of_another_version_is_valid(record: dict[str, Any]) -> None:
         ("attempt.log", "../other.log"),
         ("attempt.terms.resources", []),
         ("attempt.process.pid", 0),
-        ("attempt.supervisor.slurm_job", "--user=x"),
+        ("attempt.supervisor.job", "--user=x"),
         ("attempt.wandb", [{}]),
         ("attempt.notes", [5]),
         ("earlier", [{}]),

@@ -132,7 +132,7 @@ def test_a_further_attempt_asks_for_the_new_time_and_may_be_put_back_again(tools
     at_work(sweep, 0, attempt=2)
     last = sorted(sweep.directory.glob(".slurm/*.sh"), key=lambda path: path.stat().st_mtime)[-1]
     assert "#SBATCH --time=17\n" in last.read_text() and "#SBATCH --array=0-0\n" in last.read_text()
-    job = sweep.records()[0]["attempt"]["supervisor"]["slurm_job"]
+    job = sweep.records()[0]["attempt"]["supervisor"]["job"]
     slurm("scontrol", "requeue", job)
     eventually(lambda: sweep.records()[0]["attempt"]["number"] == 3)
     eventually(lambda: slurm("squeue", "-h", "-r", "-j", job, "-o", "%T").strip() == "PENDING")
@@ -221,7 +221,7 @@ def test_from_slurm_to_here_and_back(tools: StashUnderTest) -> None:
     (sweep.directory / "2" / "go").touch()
     assert process.wait(PATIENCE) == 0
     assert states(sweep) == ["completed"] * 4 and tries(sweep) == ["begun resumed", "begun", "begun", "begun"]
-    assert all(one["attempt"]["supervisor"]["slurm_job"] for one in sweep.records()[::2])
+    assert all(one["attempt"]["supervisor"]["job"] for one in sweep.records()[::2])
 
 
 def test_killed_right_after_sbatch(tools: StashUnderTest, tmp_path: Path) -> None:

@@ -137,7 +137,7 @@ def test_whatever_it_is_warned_by_it_is_a_warning(tools: StashUnderTest, name: s
     (script,) = sweep.scripts
     number = {"int": "INT", "1": "HUP"}.get(name, name.removeprefix("SIG"))
     assert f"#SBATCH --signal=B:{number}@90\n" in script
-    slurm("scancel", f"--signal={number}", "--batch", record["attempt"]["supervisor"]["slurm_job"])
+    slurm("scancel", f"--signal={number}", "--batch", record["attempt"]["supervisor"]["job"])
     (record,) = sweep.ended()
     assert (
         record["attempt"]["state"] == "cancelled"
@@ -151,7 +151,7 @@ def test_submitits_own_signal_is_ours(tools: StashUnderTest) -> None:
         "-m", "+exp=plain", "hydra/launcher=submitit_slurm", "hydra.launcher.timeout_min=60", "grace.signal=USR2"
     )
     directory = eventually(lambda: next(tools.root.glob("multirun/*/*/*/started.json"), None)).parent
-    job = eventually(lambda: tools.record(directory)["attempt"]["supervisor"]["slurm_job"])
+    job = eventually(lambda: tools.record(directory)["attempt"]["supervisor"]["job"])
     slurm("scancel", "--signal=USR2", job)
     process.communicate(timeout=PATIENCE)
     record = tools.record(directory)
@@ -170,7 +170,7 @@ def test_a_log_is_followed_into_the_next_attempt(tools: StashUnderTest) -> None:
     assert "is queued; waiting until SLURM starts it" in follower.stderr.readline()
     slurm("scontrol", "release", sweep.jobs[0])
     (record,) = at_work(sweep)
-    job = record["attempt"]["supervisor"]["slurm_job"]
+    job = record["attempt"]["supervisor"]["job"]
     slurm("scontrol", "requeue", job)
     heard = []
     while not any("waiting until SLURM starts it for attempt 2" in line for line in heard):
@@ -186,11 +186,11 @@ def test_a_log_is_followed_into_the_next_attempt(tools: StashUnderTest) -> None:
 def test_a_job_that_somebody_ends(tools: StashUnderTest) -> None:
     sweep = submit(tools, "+exp=able", "params.take=0.5")
     (record,) = at_work(sweep)
-    slurm("scancel", record["attempt"]["supervisor"]["slurm_job"])
+    slurm("scancel", record["attempt"]["supervisor"]["job"])
     (record,) = sweep.ended()
     assert record["attempt"]["state"] == "cancelled" and "its SLURM job was cancelled" in record["attempt"]["reason"]
     assert promised(record) <= 5 and record["attempt"]["job_end"]["is_known"]
-    eventually(lambda: is_gone(record["attempt"]["supervisor"]["slurm_job"]))
+    eventually(lambda: is_gone(record["attempt"]["supervisor"]["job"]))
     assert sweep.records()[0]["attempt"]["state"] == "cancelled"
 
 
@@ -215,7 +215,7 @@ def test_at_the_wall_time(day: Day) -> None:
     (record,) = day.unanswered.ended()
     assert record["attempt"]["state"] == "timed_out" and record["attempt"]["job_end"]["is_known"] is False
     assert saved(record) == "SIGTERM"
-    eventually(lambda: is_gone(record["attempt"]["supervisor"]["slurm_job"]))
+    eventually(lambda: is_gone(record["attempt"]["supervisor"]["job"]))
     day.silence.unlink()
     shown = tools.cli("show", record["id"]).stdout
     assert "wall time" in shown and "SLURM says TIMEOUT" in shown
@@ -269,7 +269,7 @@ def test_preempted_in_silence_to_the_end(tools: StashUnderTest, tmp_path: Path) 
     sweep = submit(tools, "+exp=able", *SCAVENGING, **silent(tmp_path))
     (record,) = at_work(sweep)
     with preempting():
-        eventually(lambda: is_gone(record["attempt"]["supervisor"]["slurm_job"]))
+        eventually(lambda: is_gone(record["attempt"]["supervisor"]["job"]))
     (record,) = sweep.records()
     assert record["attempt"]["state"] == "killed" and record["attempt"]["number"] == 1
     assert any(f"experimentstash resume {record['id']}" in note for note in record["attempt"]["notes"])
@@ -283,7 +283,7 @@ def test_also_one_whose_tool_takes_all_its_time_is_told_how_to_go_on(tools: Stas
     sweep = submit(tools, "+exp=able", "params.take=60", *SCAVENGING, **silent(tmp_path))
     (record,) = at_work(sweep)
     with preempting():
-        eventually(lambda: is_gone(record["attempt"]["supervisor"]["slurm_job"]))
+        eventually(lambda: is_gone(record["attempt"]["supervisor"]["job"]))
     (record,) = sweep.records()
     assert (
         record["attempt"]["state"] == "killed"

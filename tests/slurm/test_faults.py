@@ -43,7 +43,7 @@ def tools(stash: StashUnderTest) -> StashUnderTest:
 
 
 def act(what: str, stash: StashUnderTest, record: dict[str, Any]) -> None:
-    job = record["attempt"]["supervisor"]["slurm_job"]
+    job = record["attempt"]["supervisor"]["job"]
     if what == "scancel":
         slurm("scancel", job)
     elif what == "cancel":
@@ -87,10 +87,10 @@ def test_whatever_is_done_to_jobs_their_records_say_so(tools: StashUnderTest, pa
         record = started(sweep, number)
         time.sleep(chance.uniform(0, 0.3))  # a moment like any other
         act(what, tools, record)
-    jobs = {record["attempt"]["supervisor"]["slurm_job"] for record in sweep.records()}
+    jobs = {record["attempt"]["supervisor"]["job"] for record in sweep.records()}
     for number in (number for number, what in enumerate(done) if what == "requeue"):
         eventually(lambda number=number: sweep.records()[number]["attempt"]["number"] == 2)
-        eventually(lambda number=number: start_now(sweep.records()[number]["attempt"]["supervisor"]["slurm_job"]))
+        eventually(lambda number=number: start_now(sweep.records()[number]["attempt"]["supervisor"]["job"]))
 
     def are_over() -> list[dict[str, Any]] | None:
         assert tools.cli("runs").returncode == 0

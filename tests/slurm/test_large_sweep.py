@@ -55,8 +55,7 @@ def test_each_run_of_a_sweep_over_the_largest_array_is_executed_once(nothing: St
     tasks = [f"{job}_{task}" for job, size in zip(arrays, sizes, strict=True) for task in range(size)]
     records = sweep.records()
     assert [
-        (one["attempt"]["state"], one["attempt"]["number"], one["attempt"]["supervisor"]["slurm_job"])
-        for one in records
+        (one["attempt"]["state"], one["attempt"]["number"], one["attempt"]["supervisor"]["job"]) for one in records
     ] == [("completed", 1, tasks[number // per_job]) for number in range(RUNS)]
     assert [one["spec"]["command"]["argv"][-1] for one in records] == [str(n) for n in range(RUNS)]
     for one in records:

@@ -165,9 +165,7 @@ def test_a_sweep_of_eight_is_submitted_as_one_array(plain: StashUnderTest) -> No
     for line in ("--array=0-7\n", "--signal=B:TERM@90\n", "--no-requeue\n", "--time=17\n"):  # 10 min · 1.5 + 90 s
         assert f"#SBATCH {line}" in script
     (job,) = sweep.jobs
-    assert [one["attempt"]["supervisor"]["slurm_job"] for one in sweep.records()] == [
-        f"{job}_{task}" for task in range(8)
-    ]
+    assert [one["attempt"]["supervisor"]["job"] for one in sweep.records()] == [f"{job}_{task}" for task in range(8)]
     environment = json.loads((sweep.directory / "0" / "result.json").read_text())["environment"]
     assert environment["WANDB_MODE"] == "offline"
     assert "SLURM_JOB_ID" in environment

@@ -113,9 +113,7 @@ def test_eight_runs_in_two_jobs_in_turn(packs: StashUnderTest) -> None:
     (script,), (job,) = sweep.scripts, sweep.jobs
     assert "#SBATCH --array=0-1\n" in script and "#SBATCH --time=16\n" in script  # 4 · 210 s + 90 s
     assert "--cpus-per-task" not in script and f"{job}_[0-1]" in sweep.done.stderr
-    assert [one["attempt"]["supervisor"]["slurm_job"] for one in found] == [
-        f"{job}_{number // 4}" for number in range(8)
-    ]
+    assert [one["attempt"]["supervisor"]["job"] for one in found] == [f"{job}_{number // 4}" for number in range(8)]
     assert len({one["attempt"]["supervisor"]["pid"] for one in found[:4]}) == 1
     for pack in (spans(sweep)[:4], spans(sweep)[4:]):
         assert all(one[1] <= other[0] for one, other in pairwise(pack))

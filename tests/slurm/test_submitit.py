@@ -67,7 +67,7 @@ def started(stash: StashUnderTest) -> Path:
 
 
 def job_of(stash: StashUnderTest, directory: Path) -> str:
-    return str(stash.record(directory)["attempt"]["supervisor"]["slurm_job"])
+    return str(stash.record(directory)["attempt"]["supervisor"]["job"])
 
 
 def finished(process: subprocess.Popen[str]) -> str:
@@ -93,7 +93,7 @@ def test_a_sweep_completes_and_is_warned_before_its_end(stash: StashUnderTest) -
     assert "#SBATCH --signal=TERM@90\n" in script.read_text()
     records = [stash.record(directory) for directory in sorted(stash.run_directories())]
     assert [record["attempt"]["state"] for record in records] == ["completed", "completed", "failed"]
-    assert len({record["attempt"]["supervisor"]["slurm_job"] for record in records}) == 3
+    assert len({record["attempt"]["supervisor"]["job"] for record in records}) == 3
     environment = json.loads((Path(records[0]["directory"]) / "result.json").read_text())["environment"]
     assert environment["WANDB_MODE"] == "offline"
     assert "SLURM_JOB_ID" in environment
@@ -284,7 +284,7 @@ def test_what_is_recorded_is_what_its_jobs_ask_for(plain: StashUnderTest) -> Non
     (record,) = by_number(plain)
     assert said in done.stderr and said in record["attempt"]["notes"][0]
     assert record["attempt"]["terms"]["resources"] == {"time": "7m", "nodes": 1, "partition": "main"}
-    asked = ("sacct", "-n", "-X", "-P", "-j", record["attempt"]["supervisor"]["slurm_job"], "-o", "Partition,Timelimit")
+    asked = ("sacct", "-n", "-X", "-P", "-j", record["attempt"]["supervisor"]["job"], "-o", "Partition,Timelimit")
     eventually(lambda: slurm(*asked).split() == ["main|00:07:00"])  # accounting hears of it a moment later
 
 

@@ -119,7 +119,7 @@ class _Pack:
             transitions.correct_end(run, self._why.state, self._why.reason)
 
     def _may_be_brought_back(self, run: Run) -> bool:
-        is_ours = run.attempt.supervisor is not None and run.attempt.supervisor.slurm_job == slurm.current_job()
+        is_ours = run.attempt.supervisor is not None and run.attempt.supervisor.job == slurm.current_job()
         is_supposed = run.attempt.job_end is not None and not run.attempt.job_end.is_known
         is_over = run.attempt.state is State.COMPLETED or (run.attempt.state is State.CANCELLED and not is_supposed)
         is_over = is_over or attempts.is_cancelled(run)
