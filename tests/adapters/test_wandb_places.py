@@ -78,7 +78,7 @@ def variables(server: WandbServer, tmp_path: Path) -> dict[str, str]:
 
 def ended(stash: StashUnderTest, server: WandbServer, tmp_path: Path, record: dict[str, Any], code: int) -> None:
     """See that a run's one W&B run has the true end, and that it is sent."""
-    (outcome,) = record["wandb"]["runs"]
+    (outcome,) = record["attempt"]["wandb"]
     assert (outcome["exit_code"], outcome["note"]) == (code, None), record
     done = stash.cli("sync", record["id"], **variables(server, tmp_path))
     assert done.returncode == 0 and "sent" in done.stderr, done.stderr
@@ -111,7 +111,7 @@ def test_it_is_found_where_the_tool_put_it(
     record = tool.record()
     assert record["attempt"]["exit_code"] == code, done.stderr
     if where != "below":
-        assert len(record["wandb"]["elsewhere"]) == 1
+        assert len(record["attempt"]["wandb_elsewhere"]) == 1
     ended(tool, server, tmp_path, record, code)
 
 
@@ -127,12 +127,12 @@ def test_runs_side_by_side_have_each_their_own(
     tool.cli("-m", "+exp=log", "hydra/launcher=local", *words, **variables(server, tmp_path))
     records = [tool.record(path) for path in tool.run_directories()]
     assert sorted(record["attempt"]["exit_code"] for record in records) == [3, 3, 137, 137]
-    ids = {record["wandb"]["runs"][0]["id"] for record in records}
+    ids = {record["attempt"]["wandb"][0]["id"] for record in records}
     assert len(ids) == 4
     assert [record["spec"]["apart"] is not None for record in records] == [are_apart] * 4
     for record in records:
         ended(tool, server, tmp_path, record, record["attempt"]["exit_code"])
-        (outcome,) = record["wandb"]["runs"]
+        (outcome,) = record["attempt"]["wandb"]
         n = next(word for word in record["spec"]["overrides"] if word.startswith("params.n="))[-1]
         assert json.loads(server.runs[outcome["id"]].config)["n"]["value"] == n
 
@@ -145,7 +145,7 @@ def test_a_lost_run_is_found_as_well(tool: StashUnderTest, server: WandbServer, 
     (directory,) = wait_until(tool.run_directories)
     wait_until(lambda: (directory / "at work").exists())
     if where == "elsewhere":
-        wait_until(lambda: tool.record(directory)["wandb"].get("elsewhere"))
+        wait_until(lambda: tool.record(directory)["attempt"].get("wandb_elsewhere"))
     logs = [path for place in (tool.root, tmp_path) for path in place.rglob("run-*.wandb")]
     wait_until(lambda: any(path.stat().st_size > 1000 for path in logs))  # wandb has written what it was told
     os.kill(process.pid, signal.SIGKILL)
@@ -166,7 +166,7 @@ def test_a_cancelled_run_that_was_just_begun(tool: StashUnderTest, server: Wandb
     process.communicate()
     record = tool.record(directory)
     assert record["attempt"]["state"] == "cancelled"
-    (outcome,) = record["wandb"]["runs"]
+    (outcome,) = record["attempt"]["wandb"]
     assert outcome["exit_code"] is not None and outcome["note"] is None
 
 

@@ -169,7 +169,7 @@ def test_wandb_runs_are_brought_to_their_end(stash: StashUnderTest) -> None:
     done = stash.cli(*LOCAL, "+exp=logs", "params.fail=0,7", "hydra.launcher.n_jobs=2")
     assert done.returncode == 1, done.stderr
     runs = [stash.record(path) for path in stash.run_directories()]
-    assert [[each["attempt"]["exit_code"] for each in run["wandb"]["runs"]] for run in runs] == [
+    assert [[each["exit_code"] for each in run["attempt"]["wandb"]] for run in runs] == [
         [run["attempt"]["exit_code"]] for run in runs
     ]
 

@@ -237,7 +237,7 @@ def test_their_wandb_runs_are_finished(here: Stash, at_once: str) -> None:
         ended(process)
     assert states(runs) == ["killed", "killed"]
     for run in runs:
-        (outcome,) = record(run)["wandb"]["runs"]
+        (outcome,) = record(run)["attempt"]["wandb"]
         assert (outcome["exit_code"], outcome["online"]) == (137, False)
 
 
