@@ -29,7 +29,9 @@ def write_tree(
         if unseen := passed_over(root):
             look_at(root, index, unseen)
     ours = {"GIT_INDEX_FILE": str(index)}
-    quietly(root, "add", "--update", "--", f":(top,literal){path}", variables=ours)
+    limit = ("--", f":(top,literal){path}")
+    if not path or quietly(root, "ls-files", *limit, variables=ours):  # newer gits refuse a path without tracked files
+        quietly(root, "add", "--update", *limit, variables=ours)
     if untracked:
         quietly(root, "update-index", "--add", "--remove", "-z", "--stdin", stdin="\0".join(untracked), variables=ours)
     if submodules:
