@@ -124,8 +124,8 @@ def update(
         lines = git(
             tree, "log", "--oneline", "--no-decorate", f"--max-count={_MOST_COMMITS}", f"{before}..{after}"
         ).text
-        count = int(git(tree, "rev-list", "--count", f"{before}..{after}").text)
-        gone = int(git(tree, "rev-list", "--count", f"{after}..{before}").text)
+        count = git(tree, "rev-list", "--count", f"{before}..{after}").number
+        gone = git(tree, "rev-list", "--count", f"{after}..{before}").number
     commits = tuple(lines.splitlines())
     return Updated(
         name=name,

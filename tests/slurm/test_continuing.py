@@ -201,7 +201,7 @@ def test_a_tool_that_ends_before_its_supervisor_is_told(tools: StashUnderTest, t
     job = f"{sweep.jobs[0]}_0"
     eventually(lambda: sweep.records()[0]["attempt"]["number"] == 2 and start_now(job) and states(sweep)[0] != "queued")
     assert [one["attempt"]["state"] for one in sweep.ended()] == [own, "preempted"]
-    assert [one["attempt"]["state"] for one in sweep.records()[0]["earlier"]] == ["preempted"]
+    assert [one["state"] for one in sweep.records()[0]["earlier"]] == ["preempted"]
     assert "the tool ended by itself with exit code" in sweep.records()[1]["attempt"]["reason"]
 
 

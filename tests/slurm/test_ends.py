@@ -258,7 +258,7 @@ def test_preempted_in_silence_it_goes_on_when_slurm_answers(tools: StashUnderTes
         eventually(lambda: sweep.records()[0]["attempt"]["state"] == "killed")
         (tmp_path / "silent").unlink()  # before SLURM kills what is left of the job
         record = eventually(lambda: (one := sweep.records()[0])["attempt"]["state"] == "queued" and one)
-        assert [one["attempt"]["state"] for one in record["earlier"]] == ["preempted"]
+        assert [one["state"] for one in record["earlier"]] == ["preempted"]
     job = f"{sweep.jobs[0]}_0"
     eventually(lambda: start_now(job))
     (record,) = sweep.ended()

@@ -102,7 +102,8 @@ class Begun:
         self._answers = answers
         self._said = dict.fromkeys((self.stdout, self.stderr), "")
         self.pid = int(self._line(None))
-        self.of_this_test.append(self)
+        if os.environ.get("PYTEST_CURRENT_TEST", "").endswith("(call)"):  # what fixtures begin is theirs to end
+            self.of_this_test.append(self)
 
     def poll(self) -> int | None:
         with contextlib.suppress(subprocess.TimeoutExpired):

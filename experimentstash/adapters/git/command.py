@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from experimentstash.base.dataclass_light import dataclass
-from experimentstash.base.errors import EXIT_NOT_FOUND
+from experimentstash.base.errors import EXIT_NOT_FOUND, StashError
 from experimentstash.base.failpoints import step
 from experimentstash.base.patterns import regex
 from experimentstash.base.process import CommandError, run, which
@@ -128,6 +128,27 @@ class Done:
     def items(self) -> list[str]:
         """What it listed with ``-z``."""
         return [item for item in self.out.split("\0") if item]
+
+    @property
+    def number(self) -> int:
+        """The number that it said; StashError if it said something else."""
+        if not (self.text.isascii() and self.text.isdigit()):
+            raise senseless(self.text)
+        return int(self.text)
+
+    def entries(self, number: int) -> Iterator[tuple[list[str], str]]:
+        """Yield the words (so many) and the path of each item it listed; StashError if it listed something else."""
+        for item in self.items:
+            words, tab, path = item.partition("\t")
+            fields = words.split(" ")
+            if not tab or len(fields) != number:
+                raise senseless(item)
+            yield fields, path
+
+
+def senseless(said: str) -> StashError:
+    """Return the error for an answer that no git gives."""
+    return StashError(f"git's answer makes no sense: {said[:80]!r}.", "look which git is first on PATH: type -a git")
 
 
 def ask(

@@ -57,9 +57,7 @@ def index_entries(project: Superproject, paths: Iterable[str]) -> list[Entry]:
 
 def entries_in(listed: Done) -> Iterator[tuple[str, str, str]]:
     """Yield path, mode and object of what `ls-files --stage -z` lists."""
-    for item in listed.items:
-        fields, _, path = item.partition("\t")
-        mode, name, _ = fields.split(" ")
+    for (mode, name, _), path in listed.entries(3):
         yield path, mode, name
 
 

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from experimentstash.adapters.git.command import Done, GitError, ask, bare, git
+from experimentstash.adapters.git.command import Done, GitError, ask, bare, git, senseless
 from experimentstash.base.errors import StashError
 from experimentstash.base.patterns import regex
 
@@ -95,9 +95,7 @@ def files_of(directory: Path, commit: str) -> dict[str, str]:
 
 def tree_in(listed: Done) -> Iterator[tuple[str, str, str, str]]:
     """Yield path, mode, kind and object of what `ls-tree -z` lists."""
-    for item in listed.items:
-        fields, _, path = item.partition("\t")
-        mode, kind, name = fields.split(" ")
+    for (mode, kind, name), path in listed.entries(3):
         yield path, mode, kind, name
 
 
@@ -108,8 +106,11 @@ def blobs(directory: Path, names: Sequence[str]) -> list[str]:
     said = git(directory, "cat-file", "--batch", stdin="".join(f"{name}\n" for name in names)).out
     out, found, position = said.encode("utf-8", "surrogateescape"), [], 0
     for _ in names:
-        end = out.index(b"\n", position)
-        size = int(out[position:end].split()[-1])
+        end = out.find(b"\n", position)
+        told = out[position:end].split()
+        if end < 0 or not told or not told[-1].isdigit():  # "missing", for one
+            raise senseless(said[:80])
+        size = int(told[-1])
         found.append(out[end + 1 : end + 1 + size].decode("utf-8", "surrogateescape"))
         position = end + 1 + size + 1
     return found
@@ -120,4 +121,6 @@ def kinds(directory: Path, names: Iterable[str], *, is_bare: bool = False) -> di
     asked = "".join(f"{name}\n" for name in names)
     done = (bare if is_bare else git)(directory, "cat-file", "--batch-check", stdin=asked)
     lines = [line.split(" ") for line in done.text.splitlines()]
+    if odd := next((words for words in lines if len(words) < 2), None):
+        raise senseless(" ".join(odd))
     return {words[0]: None if words[-1] == "missing" else words[1] for words in lines}

@@ -57,7 +57,7 @@ def work_in(tree: Path, path: str = "") -> Work:
         names = [name for name in references if name != "refs/stash"]
         if git(tree, "rev-list", "--max-count=1", "HEAD", "--branches", *elsewhere).out:
             for name in [*names, *([] if found.branch else ["HEAD"])]:
-                count = int(git(tree, "rev-list", "--count", name, *elsewhere).text)
+                count = git(tree, "rev-list", "--count", name, *elsewhere).number
                 if count:
                     shown = "the detached HEAD" if name == "HEAD" else name.removeprefix("refs/heads/")
                     unpushed.append((shown, count))
