@@ -121,7 +121,7 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert len(stash.run_directories()) == 4
     record = json.loads((still_open / "run.json").read_text())
     gone = {**vars(supervisor_here()), "pid": 4_000_000, "start_time": 1}
-    record.update(state="running", supervisor=gone, ended=None, exit_code=None)
+    record["attempt"].update(state="running", supervisor=gone, ended=None, exit_code=None)
     (still_open / "run.json").write_text(json.dumps(record))
     (folder / "names").write_text(json.dumps([str(each.relative_to(stash.root)) for each in (run, still_open)]))
     return folder

@@ -122,7 +122,11 @@ def test_it_is_said_and_recorded(
     assert "warning: which code it has run can't be known" in told and helps in told, ran.stderr
     record = stash.record()
     for which in ("stash", "code"):
-        assert helps in record[which]["unknown"] and record[which]["commit"] is None and record[which]["dirty"] is None
+        assert (
+            helps in record["spec"][which]["unknown"]
+            and record["spec"][which]["commit"] is None
+            and record["spec"][which]["dirty"] is None
+        )
     (warning,) = record["attempt"]["warnings"]
     assert helps in warning
     shown = in_process(stash, "show")

@@ -56,7 +56,7 @@ def act(what: str, stash: StashUnderTest, record: dict[str, Any]) -> None:
         slurm("scontrol", "requeue", job)
     else:
         role = "supervisor" if what == "kill supervisor" else "process"
-        os.kill(record[role]["pid"], signal.SIGTERM if what == "tell tool" else signal.SIGKILL)
+        os.kill(record["attempt"][role]["pid"], signal.SIGTERM if what == "tell tool" else signal.SIGKILL)
 
 
 def started(sweep: Submission, number: int) -> dict[str, Any]:
