@@ -228,16 +228,19 @@ def composing_from_prepared(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checking, "run", checking_from(prepared, checking.run))
 
 
-@pytest.fixture
-def other_application() -> Iterator[None]:
-    """Have Hydra forget the version base that our application chose, as in another application's process.
-
-    Its suites put back what Hydra knew before each test: plugins that are found within one are known to it alone.
-    """
-    from hydra import version
+@pytest.fixture(scope="session")
+def plugins() -> None:
+    """Have Hydra find its plugins: its own suites put back what it knew before each test, and 1.4 looks once."""
     from hydra.core.plugins import Plugins
 
     Plugins.instance()
+
+
+@pytest.fixture
+def other_application(plugins: None) -> Iterator[None]:
+    """Have Hydra forget the version base that our application chose, as in another application's process."""
+    from hydra import version
+
     base = version.VersionBase.instance()
     ours = base.version_base
     base.version_base = version._UNSPECIFIED_
