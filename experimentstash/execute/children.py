@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 
 from experimentstash.adapters import procfs
 from experimentstash.adapters.procfs import Identity
-from experimentstash.execute import keeper
+from experimentstash.execute import keeper, start
 from experimentstash.execute.keeper import Ended
 
 # Seconds between SIGTERM and SIGKILL for what a tool has left behind.
@@ -39,6 +39,8 @@ def ignoring(numbers: Collection[signal.Signals]) -> Iterator[None]:
 def reap(pid: int) -> Ended | None:
     """Return how a child of ours has ended; None if it hasn't."""
     found, status, usage = os.wait4(pid, os.WNOHANG)
+    if found:
+        start.has_ended(pid)
     return Ended(pid, status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss, None) if found else None
 
 

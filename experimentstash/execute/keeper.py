@@ -302,6 +302,7 @@ def _report_ended(reports: int, mains: dict[int, float]) -> bool:
             session = procfs.session(found.si_pid)
             pid, status, usage = os.wait4(found.si_pid, 0)
             mains.pop(pid, None)
+            start.has_ended(pid)
             _send(reports, (pid, status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss, session))
     return has_any
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
-import functools
 import os
 import signal
 import subprocess
@@ -23,9 +21,10 @@ def start(
     told SIGTERM if we end before it. ``umask`` None: it has ours.
     """
     log = open_regular(output, os.O_WRONLY | os.O_APPEND)
-    tie = None
+    tie = writer = None
     try:
-        tie = _tie()
+        if sys.platform == "linux":
+            tie, writer = _tie()
         # With no function of ours between fork and exec it shares our memory until it begins: that is several times
         # as fast as a copy of it.
         process = subprocess.Popen(
@@ -41,33 +40,34 @@ def start(
             pass_fds=() if tie is None else (tie,),
         )
         process.returncode = 0  # what has become of it is asked by its pid
-        if tie is not None:
+        if tie is not None and writer is not None:
             fcntl.fcntl(tie, fcntl.F_SETOWN, process.pid)
+            _writers[process.pid], writer = writer, None
     finally:
-        os.close(log)
-        if tie is not None:
-            os.close(tie)
+        for each in (log, tie, writer):
+            if each is not None:
+                os.close(each)
     return process.pid
 
 
-def _tie() -> int | None:
-    """Return a pipe's end for a tool to hold: when we end, the other one is closed, and the kernel tells its owner.
+def has_ended(pid: int) -> None:
+    """Let go of what has tied a process to us that has ended."""
+    writer = _writers.pop(pid, None)
+    if writer is not None:
+        os.close(writer)
 
-    PR_SET_PDEATHSIG does the same without a descriptor, but only the new process itself can ask for it.
+
+# By the process: the end of a pipe that only we hold, and the kernel closes with us.
+_writers: dict[int, int] = {}
+
+
+def _tie() -> tuple[int, int]:
+    """Return a pipe: its reading end is for a tool to hold, which the kernel tells when the writing end is closed.
+
+    Each tool has one of its own: it is told once, whatever becomes of others. PR_SET_PDEATHSIG does the same without a
+    descriptor, but only the new process itself can ask for it.
     """
-    if sys.platform != "linux":
-        return None
-    reader, _ = _pipe(os.getpid())
-    with contextlib.suppress(OSError):
-        # Opened anew for each of them: whom to tell is a property of what is open, not of the descriptor.
-        tie = os.open(f"/proc/self/fd/{reader}", os.O_RDONLY | os.O_NONBLOCK)
-        fcntl.fcntl(tie, fcntl.F_SETSIG, signal.SIGTERM)
-        fcntl.fcntl(tie, fcntl.F_SETFL, os.O_NONBLOCK | os.O_ASYNC)
-        return tie
-    return None
-
-
-@functools.cache
-def _pipe(owner: int) -> tuple[int, int]:
-    """Return the pipe of a process, whose writing end nobody else has."""
-    return os.pipe()
+    tie, writer = os.pipe()
+    fcntl.fcntl(tie, fcntl.F_SETSIG, signal.SIGTERM)
+    fcntl.fcntl(tie, fcntl.F_SETFL, os.O_NONBLOCK | os.O_ASYNC)
+    return tie, writer
