@@ -39,6 +39,8 @@ HASTENED_GRACE = 2.0
 # Seconds between two measurements of memory, and between two looks at what is ending.
 SAMPLING_INTERVAL = 1.0
 _FIRST_SAMPLE = 0.1
+# Seconds that a new process of a keeper that was killed has to execute the program of a tool.
+_TO_BEGIN = 0.5
 # Of our time, what measuring may take.
 _SAMPLING_SHARE = 0.02
 _SHELLS = ("sh", "bash", "dash", "zsh", "ksh", "ash", "busybox")
@@ -146,9 +148,11 @@ class SupervisedTool:
             program = argv[0]  # what it stands for where the tool begins may be another file
         pid = None
         if self._keeper is not None:
+            before = set(procfs.children(os.getpid()))
             pid = self._keeper.start(program, argv, cwd, environment, output, ignored=ignored, grace=grace, umask=umask)
+            if pid is None:
+                pid, self._keeper = self._begun_by_the_dead(self._keeper, before), None
         if pid is None:
-            self._keeper = None
             with ignoring(ignored):
                 pid = start.start(program, argv, cwd, environment, output, umask)
         if self._siblings is not None:
@@ -158,6 +162,22 @@ class SupervisedTool:
         self._end_by = None if self._timeout is None else self._started + self._timeout
         self._identity = procfs.identity(pid) or Identity(pid, 0)
         return self._identity
+
+    def _begun_by_the_dead(self, killed: keeper.Keeper, before: set[int]) -> int | None:
+        """Return the tool that a keeper has begun and could not tell of: a second one would do everything twice."""
+        with contextlib.suppress(ChildProcessError):  # only when it is dead, what was its is ours
+            os.waitid(os.P_PID, killed.identity.pid, os.WEXITED | os.WNOWAIT)
+        until = time.monotonic() + _TO_BEGIN
+        while True:
+            fallen = set(procfs.children(os.getpid())) - before - (self._siblings or set())
+            marked = {member.pid for member in procfs.members(self._marker, fallen)}
+            # It may be about to execute the tool's program; and of one that is over by now no marker can be read.
+            found = [
+                pid for pid in fallen if procfs.session(pid) == pid and (pid in marked or procfs.identity(pid) is None)
+            ]
+            if found or not fallen or time.monotonic() > until:
+                return found[0] if found else None
+            time.sleep(0.01)
 
     @property
     def is_over(self) -> bool:
