@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import fcntl
 import os
+import resource
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 
 from experimentstash.base.files import open_regular
+
+# Descriptors that are left for what else is opened, where there may be only so many.
+_SPARE = 24
 
 
 def start(
@@ -23,7 +27,7 @@ def start(
     log = open_regular(output, os.O_WRONLY | os.O_APPEND)
     tie = writer = None
     try:
-        if sys.platform == "linux":
+        if sys.platform == "linux" and _has_room():
             tie, writer = _tie()
         # With no function of ours between fork and exec it shares our memory until it begins: that is several times
         # as fast as a copy of it.
@@ -59,6 +63,11 @@ def has_ended(pid: int) -> None:
 
 # By the process: the end of a pipe that only we hold, and the kernel closes with us.
 _writers: dict[int, int] = {}
+
+
+def _has_room() -> bool:
+    """Tell whether a tool can have a tie: of more than a thousand at work the last ones go without, as a rule."""
+    return len(_writers) + _SPARE < resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def _tie() -> tuple[int, int]:

@@ -123,6 +123,56 @@ def test_if_both_are_killed_the_kernel_tells_the_tool(here: Stash) -> None:
     assert (run.path / "saved").read_text() == "SIGTERM\n"
 
 
+def test_each_tool_is_told_once_by_the_kernel(tmp_path: Path) -> None:
+    """Not again when another one ends, which was started by the same process."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    for each in (first, second):
+        each.touch()
+    waits = "while :; do sleep 0.05; done"
+    outlives = "while [ -z $told ] || kill -0 $0 2>/dev/null; do sleep 0.05; done"
+    program = (
+        "from experimentstash.execute.start import start\n"
+        "def tool(script, other, output):\n"
+        "    return start('/bin/sh', ['sh', '-c', script, other], '/', {}, output, None)\n"
+        f"other = tool('trap exit TERM; echo ready; {waits}', '', {str(first)!r})\n"
+        f"script = 'trap \"told=1; echo told\" TERM; echo ready; {outlives}; echo over'\n"
+        f"one = tool(script, str(other), {str(second)!r})\n"
+        "print(other, one, flush=True); input()\n"
+    )
+    pipe = subprocess.PIPE
+    process = subprocess.Popen([sys.executable, "-c", program], stdin=pipe, stdout=pipe, text=True)
+    assert process.stdout is not None
+    tools = [procfs.identity(int(pid)) for pid in process.stdout.readline().split()]
+    try:
+        wait_until(lambda: first.read_text() == second.read_text() == "ready\n")
+        process.kill()
+        process.communicate()
+        wait_until(lambda: second.read_text().endswith("over\n"))
+    finally:
+        for each in tools:
+            if each is not None:
+                procfs.send(each, KILL)
+    assert second.read_text() == "ready\ntold\nover\n"
+
+
+def test_more_tools_than_descriptors(tmp_path: Path) -> None:
+    output = tmp_path / "output"
+    output.touch()
+    program = (
+        "import os, resource; from experimentstash.execute import start\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (48, 48))\n"
+        f"words = ('/bin/sleep', ['sleep', '100'], '/', {{}}, {str(output)!r}, None)\n"
+        "tools = []\n"
+        "try:\n"
+        "    for _ in range(60): tools.append(start.start(*words))\n"
+        "finally:\n"
+        "    for each in tools: os.kill(each, 9)\n"
+        "print(len(tools))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE)
+    assert (done.stdout, done.stderr) == ("60\n", "")
+
+
 def test_it_goes_with_the_supervisor_and_costs_the_tool_nothing(here: Stash) -> None:
     run = freeze(here, ["sh", "-c", "echo $PPID; cat /proc/$PPID/stat; ls -l /proc/$$/fd; exit 7"])
     with running(run, pass_fds=[1]) as one:
