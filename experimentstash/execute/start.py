@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -67,7 +66,7 @@ _writers: dict[int, int] = {}
 
 def _has_room() -> bool:
     """Tell whether a tool can have a tie: of more than a thousand at work the last ones go without, as a rule."""
-    return len(_writers) + _SPARE < resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return len(_writers) + _SPARE < os.sysconf("SC_OPEN_MAX")
 
 
 def _tie() -> tuple[int, int]:

@@ -148,10 +148,9 @@ class SupervisedTool:
             program = argv[0]  # what it stands for where the tool begins may be another file
         pid = None
         if self._keeper is not None:
-            before = set(procfs.children(os.getpid()))
             pid = self._keeper.start(program, argv, cwd, environment, output, ignored=ignored, grace=grace, umask=umask)
             if pid is None:
-                pid, self._keeper = self._begun_by_the_dead(self._keeper, before), None
+                pid, self._keeper = self._begun_by_the_dead(self._keeper), None
         if pid is None:
             with ignoring(ignored):
                 pid = start.start(program, argv, cwd, environment, output, umask)
@@ -163,13 +162,13 @@ class SupervisedTool:
         self._identity = procfs.identity(pid) or Identity(pid, 0)
         return self._identity
 
-    def _begun_by_the_dead(self, killed: keeper.Keeper, before: set[int]) -> int | None:
+    def _begun_by_the_dead(self, killed: keeper.Keeper) -> int | None:
         """Return the tool that a keeper has begun and could not tell of: a second one would do everything twice."""
         with contextlib.suppress(ChildProcessError):  # only when it is dead, what was its is ours
             os.waitid(os.P_PID, killed.identity.pid, os.WEXITED | os.WNOWAIT)
         until = time.monotonic() + _TO_BEGIN
         while True:
-            fallen = set(procfs.children(os.getpid())) - before - (self._siblings or set())
+            fallen = self._children() - {killed.identity.pid}
             marked = {member.pid for member in procfs.members(self._marker, fallen)}
             # It may be about to execute the tool's program; and of one that is over by now no marker can be read.
             found = [
@@ -431,7 +430,7 @@ class SupervisedTool:
     def _reap_orphans(self) -> None:
         """Wait for the dead that fell to us or our keeper, the subreapers, and count their time."""
         dead = [] if self._keeper is None else self._keeper.orphans(self._own_session)
-        for pid in set(procfs.children(os.getpid())) - self._bystanders - (self._siblings or set()):
+        for pid in self._children():
             session = procfs.session(pid)
             if session == os.getsid(0) or (self._siblings is not None and session in self._siblings):
                 continue  # another tool's, or a program that we run for ourselves
@@ -442,6 +441,10 @@ class SupervisedTool:
         for each in dead:
             self._cpu_time += each.cpu_time
             self._note_crash(each.status)
+
+    def _children(self) -> set[int]:
+        """Return our children but for those that were there before, and the main processes of other tools."""
+        return set(procfs.children(os.getpid())) - self._bystanders - (self._siblings or set())
 
     @property
     def _own_session(self) -> int | None:

@@ -21,7 +21,7 @@ def test_what_a_command_leaves_behind_does_not_keep_us() -> None:
 
 def test_with_grace_a_command_comes_to_its_own_end(tmp_path: Path) -> None:
     told = tmp_path / "told"
-    script = f"trap 'kill $!; echo tidied > {told}; exit' TERM; sleep 3600 & kill -INT $PPID; wait"
+    script = f"trap 'kill $!; echo tidied > {told}; exit' TERM; sleep 3600 & read go; kill -INT $PPID; wait"
     with pytest.raises(KeyboardInterrupt):
-        run(["sh", "-c", script], grace=60.0)
+        run(["sh", "-c", script], stdin="go\n", grace=60.0)  # which it reads once it is waited for
     assert told.read_text() == "tidied\n"

@@ -129,7 +129,7 @@ def test_each_tool_is_told_once_by_the_kernel(tmp_path: Path) -> None:
     for each in (first, second):
         each.touch()
     waits = "while :; do sleep 0.05; done"
-    outlives = "while [ -z $told ] || kill -0 $0 2>/dev/null; do sleep 0.05; done"
+    outlives = "while [ -z $told ] || [ -e /proc/$0/exe ]; do sleep 0.05; done"
     program = (
         "from experimentstash.execute.start import start\n"
         "def tool(script, other, output):\n"
@@ -261,6 +261,46 @@ def test_only_what_may_execute_a_run_begins_with_one() -> None:
         assert not executes(words.split())
     for words in ("+exp=a", "run a", "-m +exp=a,b", "resume x"):
         assert executes(words.split())
+
+
+# A keeper that begins what it is asked for, and is killed before it can tell.
+DIES_UNTOLD = """
+import os, signal, sys, time
+from experimentstash.adapters import procfs
+from experimentstash.execute import keeper, start
+from experimentstash.execute.supervisor import Siblings, SupervisedTool
+
+directory, company = sys.argv[1], Siblings() if sys.argv[2] == "side by side" else None
+procfs.adopt_orphans()
+requests, reports = os.pipe(), os.pipe()
+if (child := os.fork()) == 0:
+    os.setsid()
+    what, ignored, grace = keeper._receive_one(requests[0])
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # which the tool inherits: it goes on when the kernel tells it
+    start.start(*what)
+    os.kill(os.getpid(), signal.SIGKILL)
+os.close(requests[0])
+os.close(reports[1])
+keeper._present[:] = [keeper.Keeper(procfs.identity(child), requests[1], reports[0])]
+marker = f"EXPERIMENTSTASH_RUN_DIR={directory}"
+tool = SupervisedTool(marker=marker, timeout=None, log=lambda text: None, siblings=company)
+environment = {"PATH": os.environ["PATH"], "EXPERIMENTSTASH_RUN_DIR": directory}
+argv = ["sh", "-c", f"echo begun >> begun; {sys.argv[3]}"]
+tool.start(argv, cwd=directory, environment=environment, output=f"{directory}/log", grace=5.0)
+while not tool.is_over:
+    time.sleep(min(0.05, tool.tick(5.0)))
+print(tool.ending().returncode)
+"""
+
+
+@pytest.mark.parametrize("company", ["alone", "side by side"])
+@pytest.mark.parametrize("script", ["sleep 0.3; exit 7", "exit 7"])
+def test_what_it_could_not_tell_of_is_not_begun_again(tmp_path: Path, company: str, script: str) -> None:
+    (tmp_path / "log").touch()
+    argv = [sys.executable, "-c", DIES_UNTOLD, tmp_path, company, script]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=PATIENCE)
+    assert (tmp_path / "begun").read_text() == "begun\n", done.stderr
+    assert done.stdout == "7\n", done.stderr
 
 
 def test_it_is_small() -> None:
