@@ -70,11 +70,12 @@ def of(context: LaunchContext, error: BaseException | None) -> LaunchResult:
 def _of_sweep(context: LaunchContext, directory: Path, *, is_interrupted: bool) -> SweepResult:
     """Return what a sweep came to; its directory is removed if nothing ran."""
     account = context.account
-    inside = records.read_all(directory)
-    if not inside:
+    inside = records.in_order(directory)
+    read = list(records.readable(inside))
+    if not read:
         _discard(context, directory)
-    found = [*inside, *records.readable(account.elsewhere), *account.unrecorded]
-    known = len(account.unrecorded) + len([*records.directories(directory), *account.elsewhere])
+    found = [*read, *records.readable(account.elsewhere), *account.unrecorded]
+    known = len(inside) + len(account.elsewhere) + len(account.unrecorded)
     way_on = None
     if is_interrupted and found:
         with contextlib.suppress(StashError):  # its sweeper chose the runs as it went

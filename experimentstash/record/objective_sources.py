@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from experimentstash.base.dataclass_light import dataclass
+from experimentstash.base.dotted import is_number, leaves
 from experimentstash.base.errors import did_you_mean
 from experimentstash.base.terminal import plain, states
 
@@ -55,9 +56,9 @@ class Key:
         try:
             value = _at(content, self.key)
         except KeyError:
-            valid = [key for key, leaf in _leaves(content) if _is_number(leaf)]
+            valid = [key for key, leaf in leaves(content) if is_number(leaf)]
             raise Missing(f"{self.file} has no {self.key!r}.{_valid(self.key, valid, 'numbers')}") from None
-        if not _is_number(value):
+        if not is_number(value):
             raise Missing(f"it is no number: {json.dumps(value)[:40]}")
         return float(value)
 
@@ -174,18 +175,6 @@ def _at(content: Any, key: str) -> Any:
         except KeyError:
             continue
     raise KeyError(key)
-
-
-def _leaves(content: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    if not isinstance(content, dict):
-        yield path, content
-        return
-    for name, value in content.items():
-        yield from _leaves(value, f"{path}.{name}" if path else name)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _taken(texts: Iterable[str], take: str) -> float:

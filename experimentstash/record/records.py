@@ -248,7 +248,12 @@ def readable(paths: Iterable[Path]) -> Iterator[Run]:
 
 def read_all(sweep: Path) -> list[Run]:
     """Return the runs of a sweep in the order of their numbers; of those that can't be read one line is said."""
-    return list(readable(sorted(directories(sweep), key=lambda path: (len(path.name), path.name))))
+    return list(readable(in_order(sweep)))
+
+
+def in_order(sweep: Path) -> list[Path]:
+    """Return the directories of a sweep's runs in the order of their numbers."""
+    return sorted(directories(sweep), key=lambda path: (len(path.name), path.name))
 
 
 def directories(root: Path, *, superseded: bool = False, within: bool = False) -> Iterator[Path]:

@@ -291,7 +291,7 @@ def _wait(asked: Sequence[Run], report: _Report, stash: Stash) -> list[str]:
         waiting = [run for run in waiting if not load_reconciled(stash, run.path, queries).attempt.state.is_final]
         stuck += [run for run in waiting if run.id in gone]
         waiting = [run for run in waiting if run.id not in gone]
-        # Where each load_reconciled has to ask a scheduler, the looks shall not be all that it is busy with.
+        # Where each look has to ask a scheduler, the looks shall not be all that it is busy with.
         interval = max(_INTERVAL, 2 * (time.monotonic() - began))
     return [
         f"{run.id} has been asked to stop, but has not ended within {describe(patience)}; its supervisor is"

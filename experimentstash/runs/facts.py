@@ -3,34 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from experimentstash.base.dotted import leaves
 from experimentstash.record.run import Run
 from experimentstash.runs.expression import alike
 from experimentstash.runs.numbers import numbers_of
 from experimentstash.stash.layout import token_of
-
-# The names that there are, and whether they have others below.
-ROOTS = {
-    "id": False,
-    "state": False,
-    "exp": False,
-    "tool": False,
-    "experiment": False,
-    "tags": False,
-    "sweep": False,
-    "job": False,
-    "created": False,
-    "started": False,
-    "ended": False,
-    "duration": False,
-    "exit_code": False,
-    "host": False,
-    "commit": False,
-    "params": True,
-    "metrics": True,
-}
 
 
 class Facts:
@@ -42,7 +22,7 @@ class Facts:
     @functools.cached_property
     def params(self) -> Mapping[str, Any]:
         """Its parameters, dotted where they are nested."""
-        return dict(_flat(self.run.spec.params, ""))
+        return dict(leaves(self.run.spec.params))
 
     @functools.cached_property
     def numbers(self) -> Mapping[str, float]:
@@ -100,15 +80,8 @@ _PLAIN: Mapping[str, Callable[[Facts], Any]] = {
     "host": lambda facts: facts.run.attempt.host,
     "commit": lambda facts: None if facts.run.spec.code is None else facts.run.spec.code.commit,
 }
-
-
-def _flat(params: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any]]:
-    for key, value in params.items():
-        name = f"{path}.{key}" if path else str(key)
-        if isinstance(value, Mapping) and value:
-            yield from _flat(value, name)
-        else:
-            yield name, value
+# The names that there are, and whether they have others below.
+ROOTS = {**dict.fromkeys(_PLAIN, False), "params": True, "metrics": True}
 
 
 def _at(params: Mapping[str, Any], name: str) -> Any:

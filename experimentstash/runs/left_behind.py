@@ -83,6 +83,6 @@ def _living(marker: str, known: set[Identity]) -> set[Identity]:
 
     One that is ending has given up its environment already: those that are known are looked for by themselves.
     """
-    # A second load_reconciled for a child whose parent ended just before its turn came in the first.
+    # A second look for a child whose parent ended just before its turn came in the first.
     found = procfs.members(marker) or procfs.members(marker)
     return found | {one for one in known if procfs.is_alive(one)}

@@ -38,7 +38,7 @@ def all_runs(stash: Stash, unread: list[Path] | None = None) -> list[Run]:
 
 
 def newest_first(found: Iterable[Run]) -> list[Run]:
-    """Return runs in the order in which people load_reconciled for them."""
+    """Return runs in the order in which people look for them."""
 
     def age(run: Run) -> tuple[float, str]:
         return times.moment(run.created) if run.created else 0.0, run.directory

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 from experimentstash.base import typed
+from experimentstash.base.dotted import is_number, leaves
 from experimentstash.base.files import Unfit, read_regular
 from experimentstash.base.output import say
 from experimentstash.record.run import Run
@@ -42,19 +42,11 @@ def _of_file(run: Run) -> dict[str, float]:
         why = error.strerror if isinstance(error, (Unfit, OSError)) else " ".join(str(error).split())
         say(f"{run.id}: there are no numbers from its {FILE_NAME}: {why}")
         return {}
-    found = dict(_numbers(content, ""))
+    found = {name: _as_float(value) for name, value in leaves(content) if name and is_number(value)}
     if len(found) > _MOST:
         say(f"{run.id}: there are no numbers from its {FILE_NAME}: it has more than {_MOST:,} of them")
         return {}
     return found
-
-
-def _numbers(content: Any, path: str) -> Iterator[tuple[str, float]]:
-    if isinstance(content, dict):
-        for name, value in content.items():
-            yield from _numbers(value, f"{path}.{name}" if path else name)
-    elif isinstance(content, (int, float)) and not isinstance(content, bool) and path:
-        yield path, _as_float(content)
 
 
 def _as_float(number: float) -> float:

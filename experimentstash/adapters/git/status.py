@@ -76,7 +76,7 @@ def parsed(root: Path, said: Done) -> Status:
     changed: list[str] = []
     untracked: list[str] = []
     littered: list[str] = []
-    # The number of space-separated fields before the path, by the kind of an entry (git-status_of(1), porcelain v2).
+    # The number of space-separated fields before the path, by the kind of an entry (git-status(1), porcelain v2).
     fields_before_path = {"1": 8, "u": 10}
     for entry in said.items:
         kind, _, rest = entry.partition(" ")
