@@ -7,30 +7,20 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from experimentstash.adapters import procfs
-from experimentstash.record import records
 from experimentstash.record.run import Run, State
 from experimentstash.runs import reconcile
 from experimentstash.stash.layout import Stash
-from tests.testing.faults import KILL, Supervised, below, freeze, is_alive, new_stash, python, record, running
-from tests.testing.run_parts import put
+from tests.testing.faults import KILL, Supervised, below, freeze, is_alive, new_stash, record, running, steady
 from tests.testing.stash import PATIENCE, StashUnderTest, wait_until
 
 
 @pytest.fixture
 def here(tmp_path: Path) -> Stash:
     return new_stash(tmp_path / "stash")
-
-
-def steady(stash: Stash, *options: str | float, **fields: Any) -> Run:
-    run = freeze(stash, [], **fields)
-    put(run, argv=python("steady", "--ready", run.path / "ready", "--saved", run.path / "saved", *options))
-    records.write(run)
-    return run
 
 
 def ready(one: Supervised) -> set[procfs.Identity]:

@@ -30,6 +30,7 @@ from tests.testing.faults import (
     looking_away,
     new_stash,
     python,
+    ready,
     record,
     running,
 )
@@ -66,14 +67,6 @@ def odd(stash: Stash, *arguments: str | float, **fields: Any) -> Run:
     put(run, argv=python("odd", *(word if word != "READY" else run.path / "ready" for word in arguments)))
     records.write(run)
     return run
-
-
-def ready(one: Supervised) -> int:
-    """Wait until the tool is ready and its record says so; return its pid."""
-    path = one.run.path / "ready"
-    pid = int(wait_until(lambda: path.exists() and path.read_text()))
-    wait_until(lambda: record(one.run)["attempt"]["process"])
-    return pid
 
 
 def limits(seconds: float) -> Iterator[float]:

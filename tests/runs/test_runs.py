@@ -29,14 +29,14 @@ from tests.testing.faults import (
     INT,
     KILL,
     TERM,
-    Supervised,
     freeze,
     is_alive,
     marked,
     new_stash,
-    python,
+    ready,
     record,
     running,
+    steady,
 )
 from tests.testing.run_parts import put, run_with
 from tests.testing.stash import PATIENCE, InProcess, StashUnderTest, wait_until
@@ -49,20 +49,6 @@ def here(tmp_path: Path) -> Stash:
 
 def command_line(stash: Stash) -> StashUnderTest:
     return StashUnderTest(stash.root)
-
-
-def steady(stash: Stash, *options: str | float, **fields: Any) -> Run:
-    run = freeze(stash, [], **fields)
-    put(run, argv=python("steady", "--ready", run.path / "ready", "--saved", run.path / "saved", *options))
-    records.write(run)
-    return run
-
-
-def ready(one: Supervised) -> int:
-    path = one.run.path / "ready"
-    pid = int(wait_until(lambda: path.exists() and path.read_text()))
-    wait_until(lambda: record(one.run)["attempt"]["process"])
-    return pid
 
 
 def ended(stash: Stash, state: State, **fields: Any) -> Run:

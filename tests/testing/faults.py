@@ -119,6 +119,22 @@ class Supervised:
         return (self.run.path / self.run.attempt.log).read_bytes()
 
 
+def steady(stash: Stash, *options: str | float, **fields: Any) -> Run:
+    """Freeze a run of the steady tool that says in files of its directory that it is ready, and what it saved."""
+    run = freeze(stash, [], **fields)
+    put(run, argv=python("steady", "--ready", run.path / "ready", "--saved", run.path / "saved", *options))
+    records.write(run)
+    return run
+
+
+def ready(one: Supervised) -> int:
+    """Wait until the tool is ready and its record says so; return its pid."""
+    path = one.run.path / "ready"
+    pid = int(wait_until(lambda: path.exists() and path.read_text()))
+    wait_until(lambda: record(one.run)["attempt"]["process"])
+    return pid
+
+
 @contextlib.contextmanager
 def running(run: Run, **options: Any) -> Iterator[Supervised]:
     """Have a supervisor execute a run; in the end, whatever happens, there is neither it nor the run's processes."""

@@ -225,7 +225,7 @@ def test_kills_while_the_killed_is_undone(stash: StashUnderTest, upstream: Path,
     def add() -> None:
         adding.add(as_stash(stash), "plain", str(upstream), make_environment=False, report=no_report)
 
-    def hint() -> None:
+    def repair() -> None:
         recovery.put_in_order(as_stash(stash), no_report)
 
     leftover = stash.root / ".git" / "modules" / "tools" / "plain"
@@ -239,10 +239,10 @@ def test_kills_while_the_killed_is_undone(stash: StashUnderTest, upstream: Path,
         for again in range(1, 100, 4):
             reset(stash, pristine)
             assert killed_at(number, add) is None
-            if killed_at(again, hint) is not None:
+            if killed_at(again, repair) is not None:
                 break
             count += 1
-            hint()
+            repair()
             is_healthy(stash)
             assert differences(snapshot(stash.root), before) == []
     print(f"{count} kills while undoing")

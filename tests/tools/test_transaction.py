@@ -70,7 +70,8 @@ def test_it_is_undone_unless_it_was_committed(stash: StashUnderTest, end: bool) 
     ]
 
 
-def test_what_somebody_changed_since_is_kept(stash: StashUnderTest, tmp_path: Path) -> None:
+def all_but_added(stash: StashUnderTest, tmp_path: Path) -> None:
+    """Leave an addition that was killed when all was in place, but not yet final."""
     upstream = repository(tmp_path / "u", {"main.py": PLAIN})
 
     def add() -> None:
@@ -80,7 +81,11 @@ def test_what_somebody_changed_since_is_kept(stash: StashUnderTest, tmp_path: Pa
     assert total is not None
     removing.remove(as_stash(stash), "x", report=no_report)
     shutil.rmtree(stash.root / "backups")
-    assert killed_at(total - 1, add) is None  # all is in place, but not yet final
+    assert killed_at(total - 1, add) is None
+
+
+def test_what_somebody_changed_since_is_kept(stash: StashUnderTest, tmp_path: Path) -> None:
+    all_but_added(stash, tmp_path)
     (stash.root / "tools" / "x" / "main.py").write_text("my work\n")
     (stash.root / "conf" / "tool" / "x.yaml").write_text("my work\n")
     heard: list[str] = []
@@ -264,16 +269,7 @@ def test_a_stash_by_another_of_its_names(stash: StashUnderTest, tmp_path: Path) 
 def test_what_stands_in_a_file_s_place_is_moved_away(stash: StashUnderTest, tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.write_text("precious\n")
-    upstream = repository(tmp_path / "u", {"main.py": PLAIN})
-
-    def add() -> None:
-        adding.add(as_stash(stash), "x", str(upstream), make_environment=False, report=no_report)
-
-    total = killed_at(0, add)
-    assert total is not None
-    removing.remove(as_stash(stash), "x", report=no_report)
-    shutil.rmtree(stash.root / "backups")
-    assert killed_at(total - 1, add) is None
+    all_but_added(stash, tmp_path)
     registration = stash.root / "conf" / "tool" / "x.yaml"
     registration.unlink()
     registration.symlink_to(precious)
