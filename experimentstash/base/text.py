@@ -6,6 +6,7 @@ A terminal's columns are counted, not characters: an ideograph takes two of them
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 
 from experimentstash.base.patterns import regex
 
@@ -134,3 +135,8 @@ def _filled(line: str, width: int, least: int) -> str:
 def counted(count: int, word: str) -> str:
     """Return so many of what a word names: ``1 run``, ``2 runs``."""
     return f"{count} {word}{'' if count == 1 else 's'}"
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """Return names with commas between them, so many at the most."""
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "")

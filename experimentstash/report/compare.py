@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError, did_you_mean
+from experimentstash.base.text import listed
 from experimentstash.report import differences, groups
 from experimentstash.report.differences import Difference, Test
 from experimentstash.report.digits import Digits, fitting
@@ -134,9 +136,9 @@ def _metrics(
     if wanted:
         for name in wanted:
             if name not in metric:
-                listed = ", ".join(known[:_LISTED]) + (", …" if len(known) > _LISTED else "")
+                valid = listed(known, _LISTED) or "none"
                 meant = did_you_mean(name, known)
-                raise StashError(f"None of these runs has a metric {name!r}.{meant}\nThere are: {listed or 'none'}")
+                raise StashError(f"None of these runs has a metric {name!r}.{meant}\nThere are: {valid}")
         return [metric[name] for name in dict.fromkeys(wanted)], []
     if not known:
         raise StashError(
@@ -149,13 +151,12 @@ def _metrics(
         return named, _not_shown([name for name in results if name not in declared])
     same = {} if len(runs) < 2 else {name: value for name in results if (value := _same(runs, name)) is not None}
     shown = [name for name in results if name not in same] or results or known
-    listed = ", ".join(f"{name} = {value:g}" for name, value in same.items() if name not in shown)
-    return [metric[name] for name in shown], [f"the same in all of them: {listed}"] if listed else []
+    others = ", ".join(f"{name} = {value:g}" for name, value in same.items() if name not in shown)
+    return [metric[name] for name in shown], [f"the same in all of them: {others}"] if others else []
 
 
 def _not_shown(names: Sequence[str]) -> list[str]:
-    listed = ", ".join(names[:_LISTED]) + (", …" if len(names) > _LISTED else "")
-    return [f"not shown, because `metrics` doesn't name them: {listed} (--metrics)"] if names else []
+    return [f"not shown, because `metrics` doesn't name them: {listed(names, _LISTED)} (--metrics)"] if names else []
 
 
 def _same(runs: Sequence[Facts], name: str) -> float | None:
@@ -192,12 +193,8 @@ def _missing(found: Sequence[Group], metrics: Sequence[Metric]) -> Iterator[str]
     runs = [facts for group in found for facts in group.runs.values()]
     for metric in metrics:
         lacking = [facts for facts in runs if metric.name not in facts.numbers]
-        odd = [facts for facts in runs if not _is_number(facts.numbers.get(metric.name, 0.0))]
+        odd = [facts for facts in runs if not math.isfinite(facts.numbers.get(metric.name, 0.0))]
         if lacking:
             yield f"without {metric.name}: {len(lacking)} of {len(runs)} runs ({groups.named(lacking)})"
         if odd:
             yield f"{metric.name} is not a finite number in {len(odd)} of {len(runs)} runs ({groups.named(odd)})"
-
-
-def _is_number(value: float) -> bool:
-    return value - value == 0

@@ -12,6 +12,7 @@ from typing import Any
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError, did_you_mean
 from experimentstash.base.patterns import regex
+from experimentstash.base.text import listed
 from experimentstash.runs.expression import alike
 from experimentstash.runs.facts import Facts
 
@@ -126,7 +127,7 @@ def plain(value: Any) -> Any:
 
 def named(runs: Sequence[Facts]) -> str:
     """Return the ids of some runs, not too many."""
-    return ", ".join(facts.run.id for facts in runs[:_NAMED]) + (", …" if len(runs) > _NAMED else "")
+    return listed([facts.run.id for facts in runs], _NAMED)
 
 
 def _settings(facts: Facts) -> dict[str, Any]:
@@ -202,10 +203,10 @@ def _order(value: Any) -> tuple[int, float, str]:
 
 def _about_older(older: Sequence[tuple[Facts, Facts]], *, has_seeds: bool) -> str:
     """Say which runs don't count, because there are newer ones."""
-    pairs = ", ".join(f"{newest.run.id} for {facts.run.id}" for facts, newest in older[:_NAMED])
+    pairs = listed([f"{newest.run.id} for {facts.run.id}" for facts, newest in older], _NAMED)
     differ = any(_command(facts) != _command(newest) for facts, newest in older)
     return (
-        f"of runs with the same parameters the newest counts: {pairs}{', …' if len(older) > _NAMED else ''}"
+        f"of runs with the same parameters the newest counts: {pairs}"
         f"{'; some were called otherwise than the newest' if differ else ''}"
         f"{'' if has_seeds else '; they have no seed: --over id averages over them all'}"
     )
@@ -222,7 +223,7 @@ def _mixed(groups: Sequence[Group], columns: Sequence[Column]) -> Iterator[str]:
         if len(versions) > 1:
             yield (
                 f"{title(each.values)}: its runs are of {len(versions)} commits of the tool's repository"
-                f" ({', '.join(list(versions)[:_NAMED])}{', …' if len(versions) > _NAMED else ''})"
+                f" ({listed(list(versions), _NAMED)})"
             )
 
 
@@ -242,4 +243,4 @@ def _heading(name: str, names: Sequence[str]) -> str:
 
 def _values(name: str, settings: Sequence[Mapping[str, Any]]) -> str:
     values = sorted({_identity(own[name]): own[name] for own in settings if name in own}.values(), key=_order)
-    return ", ".join(map(said, values[:_NAMED])) + (", …" if len(values) > _NAMED else "")
+    return listed([said(value) for value in values], _NAMED)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import fnmatch
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from experimentstash.record.run import Run, State
 from experimentstash.report.groups import named
 from experimentstash.runs.expression import Expression
 from experimentstash.runs.facts import Facts
+from experimentstash.runs.summary import count, words
 
 
 def select(
@@ -40,9 +41,9 @@ def select(
         else:
             missing = where.missing(facts.look_up)
             unknown[f"they have no {', '.join(missing)}" if missing else "it compares what can't be"].append(facts)
-    left_out = [f"{_counted(several)} {_words(state)}: {named(several)}" for state, several in unended.items()]
+    left_out = [f"{count(len(several))} {words(state)}: {named(several)}" for state, several in unended.items()]
     left_out += [
-        f"{_counted(several)} for which --where can't be told, for {why}: {named(several)}"
+        f"{count(len(several))} for which --where can't be told, for {why}: {named(several)}"
         for why, several in unknown.items()
     ]
     return kept, [f"left out: {each}" for each in left_out]
@@ -50,11 +51,3 @@ def select(
 
 def _fits(facts: Facts, pattern: str) -> bool:
     return fnmatch.fnmatchcase(facts.experiment, pattern)
-
-
-def _counted(runs: Sequence[Facts]) -> str:
-    return f"{len(runs)} run{'' if len(runs) == 1 else 's'}"
-
-
-def _words(state: State) -> str:
-    return state.value.replace("_", " ")

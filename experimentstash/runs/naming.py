@@ -10,6 +10,7 @@ from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import kind_at
 from experimentstash.base.output import say
+from experimentstash.base.text import listed
 from experimentstash.record import records, run_places
 from experimentstash.record.records import FILE_NAME
 from experimentstash.record.run import Run
@@ -70,9 +71,10 @@ def find(stash: Stash, name: str) -> Run | Sweep:
         return reconcile.load_reconciled(stash, next(iter(matching.values())))
     if sweeps or matching:
         several = [*(f"the sweep {token}" for token in sorted(sweeps)), *sorted(matching)]
-        shown = ", ".join(several[:_LISTED]) + (", …" if len(several) > _LISTED else "")
         kinds = "runs and sweeps" if sweeps and matching else "sweeps" if sweeps else "runs"
-        raise StashError(f"{name!r} may be any of {len(several)} {kinds}: {shown}.", "give more of the id")
+        raise StashError(
+            f"{name!r} may be any of {len(several)} {kinds}: {listed(several, _LISTED)}.", "give more of the id"
+        )
     raise StashError(f"There is no run {name!r}, and no sweep of that name.{unread}", "experimentstash runs")
 
 

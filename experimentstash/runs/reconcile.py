@@ -16,6 +16,7 @@ from experimentstash.adapters.schedulers import JobQueries
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import lock_if_free
 from experimentstash.base.output import say
+from experimentstash.base.text import listed
 from experimentstash.execute.account import HEARTBEAT, SUPERVISOR_LOG
 from experimentstash.execute.own_copy import close_copy, recover_copy
 from experimentstash.execute.wandb_runs import find_wandb, finish_wandb
@@ -44,8 +45,8 @@ def tell(queries: JobQueries) -> None:
         missing = [job.id for job in queries.missing if job.scheduler == name]
         scheduler = schedulers.named(name)
         say(
-            f"{scheduler.title} has no sign of the {'jobs' if len(missing) > 1 else 'job'} {', '.join(missing[:5])}"
-            f"{', …' if len(missing) > 5 else ''}, neither in {' nor in '.join(scheduler.sources)}: once that has been"
+            f"{scheduler.title} has no sign of the {'jobs' if len(missing) > 1 else 'job'} {listed(missing, 5)},"
+            f" neither in {' nor in '.join(scheduler.sources)}: once that has been"
             f" so for {PATIENCE_IN_WORDS}, the runs count as lost"
         )
 

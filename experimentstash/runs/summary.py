@@ -15,7 +15,7 @@ from experimentstash.base.durations import describe, parse
 from experimentstash.base.output import PLAIN, Paper, Style
 from experimentstash.base.patterns import regex
 from experimentstash.base.tables import Column, Styled
-from experimentstash.base.text import filled, tame
+from experimentstash.base.text import counted, filled, tame
 from experimentstash.record import sweep_list
 from experimentstash.record.run import Run, State
 from experimentstash.stash.layout import Stash
@@ -215,7 +215,7 @@ def _number(run: Run, name: str, default: int) -> int:
 
 def count(number: int) -> str:
     """Return so many runs in words."""
-    return f"{number} run{'' if number == 1 else 's'}"
+    return counted(number, "run")
 
 
 def words(state: State) -> str:
