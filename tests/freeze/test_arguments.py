@@ -448,6 +448,9 @@ def test_argparse_reads_spread_lists(
     try:
         given_arguments = argv(call, {**params, **lists, "flag": flag}, experiment="first")
     except StashError as error:
+        if "argparse drops" in str(error):  # for which repeating helps nothing either
+            assert "--" in words
+            return
         assert "repeat" in str(error)
         assert "-" in [word[:1] for word in words] or -math.inf in rates
         return
