@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import graphlib
+import re
 from pathlib import Path
 
 import pytest
@@ -102,3 +103,24 @@ def test_nothing_heavy_is_imported_at_start(name: str) -> None:
 def test_rooms_have_nothing_at_their_door(folder: Path) -> None:
     """Whoever imports one module of a room, a job on a thousand nodes among them, imports nothing else by that."""
     assert (folder / "__init__.py").read_text() == ""
+
+
+# Below `stash`, these make the folders of a stash no more open than it says.
+BELOW = ("base.files", "base.permissions")
+OF_A_STASH = re.compile(r"(^|[/ ])(\.experimentstash|backups|conf/(tool|exp|config)\b)(?!-)")
+
+
+@pytest.mark.parametrize("name", sorted(set(modules()) - {"stash.paths", *BELOW}))
+def test_one_module_knows_what_the_paths_of_a_stash_are_called(name: str) -> None:
+    tree = ast.parse(modules()[name].read_text(encoding="utf-8"))
+    told = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and isinstance(node.body[0], ast.Expr)
+    }
+    said = (
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in told
+    )
+    assert not [text for text in said if OF_A_STASH.search(text)]

@@ -16,6 +16,7 @@ from experimentstash.base.dataclass_light import TYPE_CHECKING
 from experimentstash.base.files import free
 from experimentstash.code import written
 from experimentstash.record.run import Run
+from experimentstash.stash import paths
 
 if TYPE_CHECKING:
     from experimentstash.record.run import Apart
@@ -118,7 +119,7 @@ def _home(run: Run) -> Path:
     assert run.apart is not None
     path = Path(run.apart.path)
     home = path.parent
-    is_usual = len(home.parents) > 5 and [home.parents[n].name for n in (0, 3, 4)] == [HOME, "code", ".experimentstash"]
+    is_usual = len(home.parents) > 5 and [home.parents[n].name for n in (0, 3, 4)] == [HOME, paths.CODE, paths.PRIVATE]
     if not is_usual or not home.name.startswith(f"{run.id}-"):
         raise files.Unfit(home, "it is no place for a copy of a tool's code")
     files.inside(home.parents[4], path)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from experimentstash.base import files
 from experimentstash.base.errors import StashError
+from experimentstash.stash import paths
 
 # Seconds after which what a process has left is of no interest to anybody.
 _STALE = 7 * 24 * 3600.0
@@ -27,7 +28,7 @@ class Presence:
 
         digest = sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:16]
         self._private = private
-        self._folder = private / "locks" / "at-work" / digest
+        self._folder = private / paths.LOCKS / "at-work" / digest
         self._own = f"{os.uname().nodename}-{os.getpid()}-{os.urandom(3).hex()}"
         self._descriptor: int | None = None
         self._count = 0

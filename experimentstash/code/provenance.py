@@ -18,10 +18,11 @@ from experimentstash.code.results import among, is_source
 from experimentstash.code.secret_files import holds_secret, is_secret_file
 from experimentstash.code.written import is_within
 from experimentstash.record.run import Code
+from experimentstash.stash import paths
 
 # What the framework itself writes into a stash is no change of its code, ignored by git or not; in a tool's checkout
 # it is what Hydra applications write by default.
-OWN_OUTPUT = ("outputs/", "multirun/", ".experimentstash/")
+OWN_OUTPUT = tuple(f"{folder}/" for folder in paths.WRITTEN)
 # Bytes. A larger untracked file is data, not code: it is named in the record and left out of the patch.
 LARGEST_UNTRACKED = 1024 * 1024
 # Seconds for which a checkout counts as it was when it was looked at: a sweep's jobs are frozen in quick succession.

@@ -19,6 +19,7 @@ from experimentstash.base.dataclass_light import dataclass, field
 from experimentstash.code.presence import Presence
 from experimentstash.record.records import FILE_NAME
 from experimentstash.record.run import Run
+from experimentstash.stash import paths
 
 # A checkout that holds more files, or takes longer to look through (seconds), is not looked at any more.
 MOST_FILES = 20_000
@@ -121,8 +122,8 @@ class Looks:
         if root is None:
             return
         if root not in self._checkouts:
-            private = None if run.spec.stash is None else Path(run.spec.stash.path) / ".experimentstash"
-            known = private is not None and (private.parent / "conf").is_dir()
+            private = None if run.spec.stash is None else Path(run.spec.stash.path) / paths.PRIVATE
+            known = private is not None and (private.parent / paths.CONF).is_dir()
             above = root.parent
             is_inside = private is not None and private.parent in above.parents
             self._checkouts[root] = _Checkout(

@@ -13,6 +13,7 @@ from hydra.core.utils import setup_globals
 from experimentstash.base.output import USAGE
 from experimentstash.compose import hydra_warnings, interpolations
 from experimentstash.compose.hydra_compat import application_name, behaving
+from experimentstash.stash import paths
 from experimentstash.stash.layout import ROOT_VARIABLE, Stash, new_token
 from experimentstash.stash.schema import StashConfig
 
@@ -57,8 +58,8 @@ def register() -> None:
         node={
             "defaults": ["experimentstash_types", "_self_", {"override hydra/job_logging": "none"}],
             "hydra": {
-                "run": {"dir": f"${{oc.env:{ROOT_VARIABLE}}}/outputs/{stamp}"},
-                "sweep": {"dir": f"${{oc.env:{ROOT_VARIABLE}}}/multirun/{stamp}"},
+                "run": {"dir": f"${{oc.env:{ROOT_VARIABLE}}}/{paths.OUTPUTS}/{stamp}"},
+                "sweep": {"dir": f"${{oc.env:{ROOT_VARIABLE}}}/{paths.MULTIRUN}/{stamp}"},
                 "job": {"name": JOB_NAME, "chdir": False},
                 "help": {
                     "app_name": "experimentstash",

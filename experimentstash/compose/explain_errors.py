@@ -13,6 +13,7 @@ from experimentstash.base.errors import CommandLineError, StashError, did_you_me
 from experimentstash.base.patterns import regex
 from experimentstash.compose.known_keys import composed_keys, key_of_type, keys_of_type, lacking_key, list_or_mapping
 from experimentstash.compose.likely_places import likely_file, shown_in, who_says
+from experimentstash.stash import paths
 from experimentstash.stash.layout import Stash
 
 _NOT_FOUND = regex(r"Could not find '(?P<group>.+)/(?P<name>[^']*)'")
@@ -99,7 +100,7 @@ def _missing_config(error: MissingConfigException, stash: Stash, overrides: Sequ
         name = f"{group}/{name}".removeprefix("tool/")
         valid = stash.tools()
         return StashError(
-            f"{who_says(name, stash, overrides)} chooses the tool {name!r}, but there is no conf/tool/{name}.yaml."
+            f"{who_says(name, stash, overrides)} chooses the tool {name!r}, but there is no {paths.registration(name)}."
             f"{did_you_mean(name, valid)}\nTools: {', '.join(valid) or 'none yet'}"
         )
     valid = [line.strip() for line in str(error).split("\nConfig search path")[0].splitlines() if line.startswith("\t")]
@@ -139,7 +140,7 @@ def _composition(error: ConfigCompositionException, stash: Stash, overrides: Seq
     if text.startswith("Multiple values for tool"):
         chosen = text.rpartition("override tool: ")[2].strip("'. ")
         return StashError(
-            f"{likely_file(stash, overrides, '')} adds a second tool to the one (null) of conf/config.yaml.",
+            f"{likely_file(stash, overrides, '')} adds a second tool to the one (null) of {paths.ROOT_CONFIG}.",
             f"write `- override /tool: {chosen}` in its defaults",
         )
     unknown = _UNKNOWN_KEY.search(cause)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from experimentstash.base import yaml_files
 from experimentstash.base.yaml_files import YamlError
+from experimentstash.stash import paths
 from experimentstash.stash.layout import Stash
 
 
@@ -25,8 +26,8 @@ def likely_file(stash: Stash, overrides: Sequence[str], key: str) -> str:
         chosen = {match[1] for path in _organizer_files(stash, overrides) for match in _tool_choices(path)}
         chosen |= {word.partition("=")[2] for word in overrides if word.startswith("tool=")}
         files = [shown_in(stash, stash.registration(tool)) for tool in sorted(chosen)]
-        return " or ".join(files) or "conf/tool"
-    return " or ".join(organizers) or "conf"
+        return " or ".join(files) or paths.REGISTRATIONS
+    return " or ".join(organizers) or paths.CONF
 
 
 def _tool_choices(path: Path) -> Iterator[re.Match[str]]:

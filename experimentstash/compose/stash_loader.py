@@ -30,7 +30,7 @@ from experimentstash.compose.nodes import mapping_at
 from experimentstash.compose.params_merge import PARAMS, clash_in_file, params_taken_out, point_at_choices
 from experimentstash.compose.params_overrides import overriding
 from experimentstash.compose.refusals import refuse_unknown, refuse_unusable
-from experimentstash.stash import parameters
+from experimentstash.stash import parameters, paths
 from experimentstash.stash.parameters import ClashError
 
 
@@ -118,7 +118,7 @@ def launching(config: DictConfig) -> dict[str, Any]:
 def _too_late(config: DictConfig, name: str, begun: Any, asked: Any) -> StashError:
     """Return the error for a job that would have its sweep launched otherwise than it is."""
     organizer = config.hydra.runtime.choices.get("exp")
-    who = "what is swept" if organizer is None else f"conf/exp/{organizer}.yaml, or what else is swept,"
+    who = "what is swept" if organizer is None else f"{paths.organizer(organizer)}, or what else is swept,"
     chosen = config.hydra.runtime.choices.get(f"hydra/{name}")
     if asked.get("_target_") != begun.get("_target_"):
         what, hint = f"hydra/{name}={chosen}", f"hydra/{name}={chosen}"

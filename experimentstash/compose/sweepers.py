@@ -6,6 +6,7 @@ from types import TracebackType
 
 from experimentstash.base.errors import StashError
 from experimentstash.record.run import Run, State
+from experimentstash.stash import paths
 from experimentstash.stash.schema import ZipSweeperConfig
 
 BASIC = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
@@ -29,7 +30,7 @@ def no_objective(organizer: str | None) -> StashError:
     """Return the error for an experiment that doesn't say what a sweeper is to optimise."""
     return StashError(
         f"This sweeper needs an objective, and {organizer or 'the experiment'} names none.",
-        f"in conf/exp/{organizer or 'NAME'}.yaml write `objective: KEY` for a key of the tool's metrics.json"
+        f"in {paths.organizer(organizer or 'NAME')} write `objective: KEY` for a key of the tool's metrics.json"
         " (README: Sweeps)",
     )
 

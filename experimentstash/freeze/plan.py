@@ -40,7 +40,7 @@ from experimentstash.freeze.no_secrets import refuse_named_secrets, texts_in
 from experimentstash.freeze.toolpath import tool_directory
 from experimentstash.record import objective
 from experimentstash.record.run import Apart, Command
-from experimentstash.stash import entrypoints, parameters
+from experimentstash.stash import entrypoints, parameters, paths
 from experimentstash.stash.entrypoints import Entrypoint
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.schema import StashConfig, ToolConfig
@@ -252,7 +252,7 @@ def plan(request: Request, tool_plans: ToolPlanCache | None = None) -> Plan:
 
 def _parameters(config: StashConfig, request: Request) -> Mapping[Any, Any]:
     """Return the parameters, interpolations resolved, as one tree; StashError for what has no one meaning."""
-    where = f"conf/exp/{request.organizer}.yaml: " if request.organizer is not None else ""
+    where = f"{paths.organizer(request.organizer)}: " if request.organizer is not None else ""
     try:
         tree = parameters.canonical(config.params)
     except parameters.ClashError as clash:

@@ -25,6 +25,7 @@ from experimentstash.launch.context import LaunchContext
 from experimentstash.launch.refuse import discard, explained, making, reject
 from experimentstash.record import records
 from experimentstash.record.run import Run
+from experimentstash.stash import paths
 from experimentstash.stash.layout import Stash, run_id
 from experimentstash.stash.schema import SCHEDULER_LAUNCHERS, CodeMode
 
@@ -132,7 +133,7 @@ def as_request(stash: Stash, job: Job, seen: HydraJobInfo) -> Request:
         )
     for name, value in seen.tool_env.items():
         if value is not None and "${" not in str(value) and is_secret_variable(name, str(value)):
-            raise literal_secret(name, f"conf/tool/{seen.tool}.yaml, or what overrides it,")
+            raise literal_secret(name, f"{paths.registration(seen.tool)}, or what overrides it,")
     refuse_secret_variables(seen.env_set)
     calls.refuse_no_texts(seen.no_texts)
     config, terms = job.typed(), contexts.here().terms

@@ -7,6 +7,7 @@ from typing import Any
 
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError, did_you_mean
+from experimentstash.stash import paths
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.organizers import Organizers
 from experimentstash.stash.schema import Better
@@ -30,15 +31,15 @@ def declared(stash: Stash, experiments: Iterable[str]) -> dict[str, Metric]:
     StashError for what makes no sense, and where two experiments disagree.
     """
     organizers = Organizers(stash)
-    found = _read(organizers.of_root("metrics"), "conf/config.yaml")
+    found = _read(organizers.of_root("metrics"), paths.ROOT_CONFIG)
     said_by: dict[str, str] = {}
     for name in sorted(set(experiments)):
-        where = f"conf/exp/{name}.yaml"
+        where = paths.organizer(name)
         for metric in _read(organizers.of(name, "metrics"), where).values():
             if metric.name in said_by and found[metric.name] != metric:
                 raise StashError(
                     f"{said_by[metric.name]} and {where} say different things of the metric {metric.name!r}.",
-                    "say it in conf/config.yaml, once for all",
+                    f"say it in {paths.ROOT_CONFIG}, once for all",
                 )
             said_by[metric.name] = where
             found[metric.name] = metric

@@ -15,6 +15,7 @@ from experimentstash.base.files import kind_at, read_text
 from experimentstash.base.output import say
 from experimentstash.base.patterns import regex
 from experimentstash.base.quoting import why_unusable
+from experimentstash.stash import paths
 
 # Digits and letters that can't be taken for one another.
 _ID_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
@@ -40,7 +41,7 @@ class Stash:
 
     @property
     def conf(self) -> Path:
-        return self.root / "conf"
+        return self.root / paths.CONF
 
     @property
     def config_dirs(self) -> tuple[Path, ...]:
@@ -51,18 +52,18 @@ class Stash:
 
     def config_file(self, name: str) -> Path:
         """Return the file of a config (`exp/figure1/pca`), in the first place that has it; in `conf` if none has."""
-        paths = [place / f"{name}.yaml" for place in self.config_dirs]
-        return next((path for path in paths if os.path.lexists(path)), paths[0])
+        files = [place / f"{name}.yaml" for place in self.config_dirs]
+        return next((file for file in files if os.path.lexists(file)), files[0])
 
     @property
     def run_roots(self) -> tuple[Path, Path]:
         """Where single runs and sweeps are kept, unless the configuration says otherwise (see ``run_places``)."""
-        return self.root / "outputs", self.root / "multirun"
+        return self.root / paths.OUTPUTS, self.root / paths.MULTIRUN
 
     @property
     def private(self) -> Path:
         """What can be made anew at any time: environments, locks, logs of bugs; and the code of queued runs."""
-        return self.root / ".experimentstash"
+        return self.root / paths.PRIVATE
 
     @property
     def environments(self) -> Path:
@@ -70,7 +71,7 @@ class Stash:
 
     @property
     def code(self) -> Path:
-        return self._own("code")
+        return self._own(paths.CODE)
 
     @property
     def clones(self) -> Path:
@@ -89,7 +90,7 @@ class Stash:
         return self._own("writes") / f"{tool}.json"
 
     def lock(self, name: str) -> Path:
-        return self._own("locks") / f"{name}.lock"
+        return self._own(paths.LOCKS) / f"{name}.lock"
 
     def _own(self, name: str) -> Path:
         """Return a folder of ours. StashError if somebody has put something else in its place.
@@ -108,18 +109,18 @@ class Stash:
     @property
     def backups(self) -> Path:
         """What removed tools have left. StashError if it leads to where others keep their files."""
-        _refuse_strangers(self.root / "backups", _BACKUPS)
-        return self.root / "backups"
+        _refuse_strangers(self.root / paths.BACKUPS, _BACKUPS)
+        return self.root / paths.BACKUPS
 
     def registration(self, tool: str) -> Path:
-        return self.conf / "tool" / f"{tool}.yaml"
+        return self.root / paths.registration(tool)
 
     def organizer(self, name: str) -> Path:
         return self.config_file(f"exp/{name}")
 
     def tools(self) -> list[str]:
         """Return the names of the tools that are registered in `conf`, sorted."""
-        return _options(self.conf / "tool")
+        return _options(self.root / paths.REGISTRATIONS)
 
     def known_tools(self) -> list[str]:
         """Return the names of the tools that an experiment can choose, wherever they are registered, sorted."""
@@ -131,7 +132,7 @@ class Stash:
 
     def own_experiments(self) -> list[str]:
         """Return the names of the experiment organizers in `conf`, sorted."""
-        return _options(self.conf / "exp")
+        return _options(self.root / paths.ORGANIZERS)
 
     def matching_experiments(self, pattern: str) -> list[str]:
         """Return the experiments that a name or a glob pattern stands for.
@@ -153,12 +154,12 @@ class Stash:
         """Say which experiments there are, each with its description."""
         experiments = self.experiments()
         if not experiments:
-            return f"There are no experiments in {self.conf / 'exp'} yet."
+            return f"There are no experiments in {self.root / paths.ORGANIZERS} yet."
         width = max(map(len, experiments))
         shown = experiments[:100]
         lines = [f"  {name:<{width}}  {_description(self.organizer(name))}".rstrip() for name in shown]
         if len(experiments) > len(shown):
-            lines.append(f"  … and {len(experiments) - len(shown)} more in {self.conf / 'exp'}")
+            lines.append(f"  … and {len(experiments) - len(shown)} more in {self.root / paths.ORGANIZERS}")
         return "\n".join(["Experiments:", *lines])
 
     def relative(self, path: Path | str) -> str:
@@ -174,7 +175,7 @@ def usable(names: Iterable[str], group: str) -> list[str]:
         if (why := why_unusable(name)) is None:
             found.append(name)
         else:
-            say(f"conf/{group}/{name}.yaml is left out: {why}; rename it")
+            say(f"{paths.CONF}/{group}/{name}.yaml is left out: {why}; rename it")
     return found
 
 
@@ -212,7 +213,7 @@ def find_stash(start: Path | None = None) -> Stash:
         if _is_stash(candidate):
             return Stash(candidate)
     raise StashError(
-        f"{directory} is not inside a stash (no conf/config.yaml of one here or above).",
+        f"{directory} is not inside a stash (no {paths.ROOT_CONFIG} of one here or above).",
         "cd into a stash, or make one: experimentstash init",
     )
 
@@ -220,12 +221,12 @@ def find_stash(start: Path | None = None) -> Stash:
 def _is_stash(directory: Path) -> bool:
     """Tell a stash's root from another Hydra application's; git keeps no empty conf/tool/."""
     try:
-        root_config = read_text(directory / "conf" / "config.yaml", errors="replace")
+        root_config = read_text(directory / paths.ROOT_CONFIG, errors="replace")
     except FileNotFoundError:
         return False
     except (OSError, ValueError):
         root_config = ""
-    return "experimentstash" in root_config or (directory / "conf" / "tool").is_dir()
+    return "experimentstash" in root_config or (directory / paths.REGISTRATIONS).is_dir()
 
 
 def new_token() -> str:

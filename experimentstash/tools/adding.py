@@ -17,7 +17,7 @@ from experimentstash.base.dataclass_light import dataclass, replace
 from experimentstash.base.errors import StashError
 from experimentstash.base.names import LinkMap, check_reference, check_tool_name, check_url
 from experimentstash.freeze.environment import store as environments
-from experimentstash.stash import entrypoints
+from experimentstash.stash import entrypoints, paths
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.schema import EnvironmentKind
 from experimentstash.tools import kept_clones, leftovers, places, registrations, subdirectories
@@ -202,7 +202,7 @@ def _new_submodule(transaction: Transaction, request: Request, show_progress: bo
     notes = notes_on(tree, detected, source.is_local)
     nested = submodules.nested_repositories(tree)
     path = project.path(name)
-    final = stash.root / "tools" / name
+    final = stash.root / paths.TOOLS / name
     module = project.module(path)
     checkouts.settle(bare, tree, module, final, nested)
     old = leftovers.clear(transaction, stash, project, name, report)
@@ -248,7 +248,7 @@ def _refuse_clash(stash: Stash, project: Superproject, name: str) -> None:
     """Refuse a place whose name differs from another one's in upper and lower case only: elsewhere they are one."""
     path = project.path(name)
     known = [*gitlinks(project.root), *(each.get("path", "") for each in gitconfig.sections(project).values())]
-    tools = stash.root / "tools"
+    tools = stash.root / paths.TOOLS
     known += [f"{project.prefix}tools/{each}" for each in (os.listdir(tools) if tools.is_dir() else [])]
     for other in known:
         if other != path and other.casefold() == path.casefold():

@@ -17,6 +17,7 @@ from experimentstash.base import files, typed
 from experimentstash.base.errors import StashError
 from experimentstash.base.names import check_tool_name, inner_path_problem
 from experimentstash.base.patterns import regex
+from experimentstash.stash import paths
 
 FORMAT = 1
 FILE_NAME = "journal.json"
@@ -70,7 +71,7 @@ class Places:
     def __init__(self, project: Superproject, folder: Path) -> None:
         stash = project.root / project.prefix
         # What is private may as a whole be elsewhere, and so may the repository.
-        self._roots = (folder, project.git_directory / "modules", stash / ".experimentstash", project.root)
+        self._roots = (folder, project.git_directory / "modules", stash / paths.PRIVATE, project.root)
 
     def known(self, text: object) -> str:
         """Return a path by its present name; ValueError or OSError unless it is in one of these places."""

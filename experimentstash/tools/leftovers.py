@@ -11,6 +11,7 @@ from experimentstash.adapters.git.superproject import Superproject
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import make_private
 from experimentstash.base.process import CommandError
+from experimentstash.stash import paths
 from experimentstash.stash.layout import Stash
 from experimentstash.tools import places
 from experimentstash.tools.backup import manifest, saving
@@ -23,7 +24,7 @@ def clear(transaction: Transaction, stash: Stash, project: Superproject, tool: s
     Every step is the transaction's, so that what was found is back if it fails.
     """
     path = project.path(tool)
-    tree = stash.root / "tools" / tool
+    tree = stash.root / paths.TOOLS / tool
     if tenants := places.inhabitants(stash, tree):
         raise StashError(
             f"{stash.relative(tree)} is no leftover: {', '.join(tenants)} lies in it.",

@@ -10,6 +10,7 @@ from experimentstash.adapters.git.gitindex import GITLINK
 from experimentstash.adapters.git.superproject import Superproject
 from experimentstash.base import files
 from experimentstash.base.errors import StashError
+from experimentstash.stash import paths
 from experimentstash.stash.layout import Stash
 from experimentstash.tools import registrations
 from experimentstash.tools.backup.manifest import Backup
@@ -18,7 +19,7 @@ from experimentstash.tools.backup.manifest import Backup
 def refuse(stash: Stash, project: Superproject, backup: Backup) -> None:
     """Raise StashError if anything stands where a backup would be restored to, or in the way to there."""
     tree, module = project.root / backup.path, project.module(backup.module)
-    if not tree.is_relative_to(stash.root / "tools") or tree == stash.root / "tools":
+    if not tree.is_relative_to(stash.root / paths.TOOLS) or tree == stash.root / paths.TOOLS:
         raise StashError(f"The backup belongs to another stash: its tool lies in {backup.path}.")
     conf = [stash.root / path for path in backup.stash_files]
     in_project = [path.relative_to(project.root).as_posix() for path in conf]

@@ -13,6 +13,7 @@ from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import read_text
 from experimentstash.base.patterns import regex
+from experimentstash.stash import paths
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.schema import Unresolved
 from experimentstash.tools import registrations
@@ -49,10 +50,10 @@ def find(stash: Stash, project: Superproject, name: str) -> Place:
     if isinstance(tool.path, Unresolved):
         raise StashError(f"{where}: path: {tool.path} stands for something only in a run.", f"write it out in {where}")
     if not tool.path:
-        nominal = stash.root / "tools" / name
+        nominal = stash.root / paths.TOOLS / name
         return Place(name, nominal, nominal, False, nominal.relative_to(project.root).as_posix(), (), is_installed=True)
     directory = Path(os.path.normpath(stash.root / tool.path))
-    if not directory.is_relative_to(stash.root / "tools") or directory == stash.root / "tools":
+    if not directory.is_relative_to(stash.root / paths.TOOLS) or directory == stash.root / paths.TOOLS:
         raise StashError(f"{where}: path: {tool.path!r} is not below tools/.", f"fix `path:` in {where}")
     names = {settings.get("path", each): each for each, settings in gitconfig.sections(project).items()}
     known = [*gitlinks(project.root), *names]
@@ -63,7 +64,7 @@ def find(stash: Stash, project: Superproject, name: str) -> Place:
         is_own = repository is not None and repository != stash.root and repository.is_relative_to(stash.root)
         checkout = repository if is_own else directory
     assert checkout is not None
-    inside = checkout.is_relative_to(stash.root / "tools") and checkout != stash.root / "tools"
+    inside = checkout.is_relative_to(stash.root / paths.TOOLS) and checkout != stash.root / paths.TOOLS
     root = stash.root.resolve()
     is_certain = inside and checkout.parent.resolve() == root / checkout.parent.relative_to(stash.root)
     is_certain = is_certain and not (checkout.is_symlink() and (checkout / ".git").exists())
@@ -105,5 +106,5 @@ def _directory_of(stash: Stash, name: str) -> str | None:
         except OSError:
             text = ""
         found = _PATH.search(text)
-        path = found[1] if found else f"tools/{name}"
+        path = found[1] if found else f"{paths.TOOLS}/{name}"
     return os.path.normpath(stash.root / path)

@@ -13,13 +13,16 @@ from experimentstash.adapters.git.superproject import Superproject
 from experimentstash.base import files
 from experimentstash.base.errors import StashError
 from experimentstash.code.results import REMAKEABLE
+from experimentstash.stash import paths
 
 
 def remove_empty(directory: Path, project: Superproject) -> None:
     """Remove a directory, and those above it, if nothing is in them; those that every stash or git has stay."""
-    lasting = {project.root / project.prefix / name for name in ("tools", "conf", "conf/exp", "conf/tool")}
+    lasting = {
+        project.root / project.prefix / name
+        for name in (paths.TOOLS, paths.CONF, paths.ORGANIZERS, paths.REGISTRATIONS, paths.PRIVATE)
+    }
     lasting |= {project.root / project.prefix, project.root, project.git_directory, project.git_directory.parent}
-    lasting |= {project.root / project.prefix / ".experimentstash"}
     while directory not in lasting and (
         directory.is_relative_to(project.root) or directory.is_relative_to(project.git_directory)
     ):

@@ -13,6 +13,7 @@ from experimentstash.base import files
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError, did_you_mean
 from experimentstash.base.names import transport_problem
+from experimentstash.stash import paths
 from experimentstash.stash.layout import Stash
 from experimentstash.tools import occupied
 from experimentstash.tools.backup import git_state, loading, manifest, rebuilding
@@ -83,12 +84,12 @@ def restore(stash: Stash, wanted: str, *, show_progress: bool = False, report: R
                 transaction.move(staged / "stash" / path, stash.root / path)
             transaction.index(_existing(project, entries))
             transaction.commit()
-    experiments = [path.removeprefix("conf/exp/").removesuffix(".yaml") for path in backup.stash_files]
+    experiments = [path.removeprefix(f"{paths.ORGANIZERS}/").removesuffix(".yaml") for path in backup.stash_files]
     return Restored(
         name=name,
         commit=backup.commit,
         branch=backup.branch,
-        experiments=tuple(each for each in experiments if not each.startswith("conf/")),
+        experiments=tuple(each for each in experiments if not each.startswith(f"{paths.CONF}/")),
         to_commit=tuple(each.path for each in entries),
     )
 

@@ -15,6 +15,7 @@ from experimentstash.adapters.git.superproject import Superproject
 from experimentstash.base.dataclass_light import replace
 from experimentstash.base.errors import StashError, did_you_mean
 from experimentstash.base.names import Url, inner_path_problem
+from experimentstash.stash import paths
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.schema import EnvironmentKind
 from experimentstash.tools.detect import detection
@@ -113,7 +114,11 @@ def existing_checkout(
     for settings in gitconfig.sections(project).values():
         path = settings.get("path", "")
         checkout = project.root / path
-        if not path or not checkout.is_relative_to(stash.root / "tools") or not _is_same(settings.get("url"), source):
+        if (
+            not path
+            or not checkout.is_relative_to(stash.root / paths.TOOLS)
+            or not _is_same(settings.get("url"), source)
+        ):
             continue
         if checkout.resolve() != project.root.resolve() / path:
             continue  # a link leads there

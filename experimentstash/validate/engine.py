@@ -18,6 +18,7 @@ from experimentstash.base.quoting import quoted
 from experimentstash.base.text import counted
 from experimentstash.base.yaml_lines import line_of
 from experimentstash.freeze.plan import Plan, Request, ToolPlanCache, plan
+from experimentstash.stash import paths
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.organizers import Organizer, Organizers
 from experimentstash.validate.composer import Composer
@@ -108,7 +109,7 @@ def validate(
                     found.add("submodule", name, job.result())
             if every:
                 found.look("submodule", _EVERYTHING, ".", check_unregistered, stash, registered_as.values(), known)
-                found.look("duplicates", "tools", ".", check_nesting, stash, registered_as)
+                found.look("duplicates", paths.TOOLS, ".", check_nesting, stash, registered_as)
         if composer is None or is_quick:
             for name, problems in files.items():
                 found.add("organizer", name, problems)
@@ -184,7 +185,7 @@ def _composer(stash: Stash, found: _Findings) -> Composer | None:
         found.add(
             "composition",
             "the root config",
-            [explained("composition", composer.explain(error, []), "conf/config.yaml")],
+            [explained("composition", composer.explain(error, []), paths.ROOT_CONFIG)],
         )
         return None
     found.add("composition", "the root config", [])

@@ -10,19 +10,18 @@ from experimentstash.adapters.git.root import toplevel
 from experimentstash.adapters.git.status import Status, ignored
 from experimentstash.base import yaml_files
 from experimentstash.base.yaml_files import YamlError
+from experimentstash.stash import paths
 from experimentstash.stash.layout import Stash
 from experimentstash.tools import recovery
 from experimentstash.validate.problem import Problem, warning
 
 _MOST_UNTRACKED = 5
 
-_WRITTEN = ("outputs", "multirun", ".experimentstash")
-
 
 def check_layout(stash: Stash) -> list[Problem]:
     """Look whether everything is where it should be."""
     found = list(_root_config(stash))
-    for name in ("conf/exp", "tools"):
+    for name in (paths.ORGANIZERS, paths.TOOLS):
         if not (stash.root / name).is_dir():
             found.append(Problem("layout", "the directory is missing", name, f"mkdir {name}"))
     for group in ("tool", "exp"):
@@ -34,9 +33,9 @@ def check_layout(stash: Stash) -> list[Problem]:
 
 
 def _root_config(stash: Stash) -> Iterator[Problem]:
-    where = "conf/config.yaml"
+    where = paths.ROOT_CONFIG
     try:
-        content = yaml_files.mapping(stash.conf / "config.yaml")
+        content = yaml_files.mapping(stash.root / paths.ROOT_CONFIG)
     except YamlError as error:
         yield Problem("layout", f"this is {error.what}", where, line=error.line)
         return
@@ -62,7 +61,7 @@ def check_repository(stash: Stash, status: Status | None) -> list[Problem]:
         hint = "git add -A && git commit"
         found.append(warning("git", "nothing is committed yet: runs can't record which code they used", ".", hint))
     inside = os.path.relpath(stash.root, status.root)
-    written = {f"{name}/": os.path.normpath(os.path.join(inside, name, "a-run")) for name in _WRITTEN}
+    written = {f"{name}/": os.path.normpath(os.path.join(inside, name, "a-run")) for name in paths.WRITTEN}
     unwritten = ignored(status.root, tuple(written.values()))
     for name in (name for name, example in written.items() if example not in unwritten):
         found.append(warning("git", "git doesn't ignore it", name, f"echo /{name} >> .gitignore"))
@@ -73,10 +72,15 @@ def check_repository(stash: Stash, status: Status | None) -> list[Problem]:
 
 def _untracked(stash: Stash, status: Status) -> list[Problem]:
     shown = (os.path.relpath(status.root / path, stash.root) for path in status.untracked)
-    paths = [path for path in shown if path.startswith(("conf/tool/", "conf/exp/")) and path.endswith(".yaml")]
-    if len(paths) > _MOST_UNTRACKED:
-        return [warning("git", f"git doesn't track {len(paths)} files of it yet", "conf", "git add conf")]
-    return [warning("git", "git doesn't track it yet", path, f"git add {shlex.quote(path)}") for path in sorted(paths)]
+    ours = tuple(f"{folder}/" for folder in (paths.REGISTRATIONS, paths.ORGANIZERS))
+    untracked = [path for path in shown if path.startswith(ours) and path.endswith(".yaml")]
+    if len(untracked) > _MOST_UNTRACKED:
+        return [
+            warning("git", f"git doesn't track {len(untracked)} files of it yet", paths.CONF, f"git add {paths.CONF}")
+        ]
+    return [
+        warning("git", "git doesn't track it yet", path, f"git add {shlex.quote(path)}") for path in sorted(untracked)
+    ]
 
 
 def check_unfinished(stash: Stash) -> list[Problem]:

@@ -14,6 +14,7 @@ from experimentstash.adapters.git.gitindex import gitlinks
 from experimentstash.adapters.git.root import toplevel
 from experimentstash.adapters.git.status import Status, status_of
 from experimentstash.base.text import counted
+from experimentstash.stash import paths
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.schema import ToolConfig
 from experimentstash.validate.problem import Problem, warning
@@ -108,7 +109,7 @@ def check_unregistered(stash: Stash, tools: Iterable[ToolConfig], known: Submodu
         return []
     used = [Path(os.path.normpath(stash.root / tool.path)) for tool in tools if tool.path]
     submodules = {known.root / path for path in {*known.declared, *known.pinned}}
-    below = [path for path in submodules if path.is_relative_to(stash.root / "tools")]
+    below = [path for path in submodules if path.is_relative_to(stash.root / paths.TOOLS)]
     idle = [path for path in below if not any(each.is_relative_to(path) for each in used)]
     return [
         warning("submodule", "no tool is registered for this submodule", os.path.relpath(path, stash.root))

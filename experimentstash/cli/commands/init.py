@@ -17,13 +17,14 @@ from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import Unfit, inside
 from experimentstash.cli import installation
+from experimentstash.stash import paths
 from experimentstash.stash.layout import find_stash
 
 # Directories that a clone must have too; git keeps none that is empty.
-_KEPT = ("conf/tool", "conf/exp", "tools", "outputs", "multirun")
+_KEPT = (paths.REGISTRATIONS, paths.ORGANIZERS, paths.TOOLS, paths.OUTPUTS, paths.MULTIRUN)
 # Brings the ExperimentStash that made the stash.
 _REQUIREMENTS = "requirements.txt"
-_TEMPLATES = {"conf/config.yaml": "config.yaml", ".gitignore": "gitignore", "README.md": "README.md"}
+_TEMPLATES = {paths.ROOT_CONFIG: "config.yaml", ".gitignore": "gitignore", "README.md": "README.md"}
 
 
 EXAMPLES = (
@@ -112,8 +113,8 @@ def _refuse_what_collides(root: Path, files: dict[str, str]) -> None:
     taken = [path for path in files if os.path.lexists(root / path)]
     taken += [str(place) for path in files if (place := _in_the_way(root, path)) is not None]
     taken += [path for path in _KEPT if os.path.lexists(root / path) and not (root / path).is_dir()]
-    if (root / "conf").exists() and not (root / "conf").is_dir():
-        taken.append("conf")
+    if (root / paths.CONF).exists() and not (root / paths.CONF).is_dir():
+        taken.append(paths.CONF)
     if taken:
         raise StashError(
             f"Nothing is made, because {root} has these already: {', '.join(taken)}.",

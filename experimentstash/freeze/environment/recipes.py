@@ -21,6 +21,7 @@ from experimentstash.freeze.environment.declarations import Choice, read
 from experimentstash.freeze.environment.kinds import dependencies, empty, interpreter, none, pyproject, script
 from experimentstash.freeze.environment.kinds import requirements as requirements_kind
 from experimentstash.freeze.environment.kinds.kind import Inputs, Kind, Recipe
+from experimentstash.stash import paths
 from experimentstash.stash.schema import EnvironmentKind, ToolConfig
 
 _FORMAT = 2  # part of every key: raise it when the way environments are made changes
@@ -142,7 +143,7 @@ def _source(
     if problem:
         raise StashError(
             f"The tool {name!r} can't have an environment of the kind {kind.name.value}: {problem}.",
-            f"fix environment.{setting} in conf/tool/{name}.yaml",
+            f"fix environment.{setting} in {paths.registration(name)}",
         )
     return kind, file, requirements
 

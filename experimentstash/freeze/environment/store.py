@@ -25,6 +25,7 @@ from experimentstash.freeze.environment import build_traces, declarations, uv_er
 from experimentstash.freeze.environment.kinds.kind import Recipe
 from experimentstash.record import times
 from experimentstash.record.run import Environment
+from experimentstash.stash import paths
 
 READY_MARK = "experimentstash.json"
 
@@ -96,7 +97,7 @@ def refuse_other_python(recipe: Recipe) -> None:
     raise StashError(
         f"The tool {recipe.name!r} asks for python_version {wanted}, but its interpreter {recipe.file} is"
         f" {f'Python {version}' if version else 'no Python that says its version'}.",
-        f"fix python_version or environment.interpreter in conf/tool/{recipe.name}.yaml",
+        f"fix python_version or environment.interpreter in {paths.registration(recipe.name)}",
     )
 
 
@@ -204,7 +205,7 @@ class _Uv:
             said,
             is_offline="UV_OFFLINE" in self.environment,
             sync=f"experimentstash tool sync {shlex.quote(recipe.name)}",
-            registration=f"conf/tool/{recipe.name}.yaml",
+            registration=paths.registration(recipe.name),
             origin=recipe.origin if recipe.file else "",
             version=recipe.tool.python_version,
         )

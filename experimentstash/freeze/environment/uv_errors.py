@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 
+from experimentstash.stash import paths
+
 # The first that is found counts: a build that fails for want of a network is no failure of the build.
 _CAUSES: dict[str, tuple[str, str]] = {
     "disk": (
         r"no space left on device|disk quota exceeded|os error (?:28|122)\b",
         "make room there, or elsewhere: UV_CACHE_DIR=DIRECTORY for uv's cache (`uv cache prune` makes it smaller), a"
-        " link .experimentstash to where there is room for the environments; then: {sync}",
+        f" link {paths.PRIVATE} to where there is room for the environments; then: {{sync}}",
     ),
     "certificate": (
         r"invalid peer certificate|certificate verify failed|unknownissuer|self[- ]signed certificate"

@@ -22,6 +22,7 @@ from experimentstash.base.names import (
     remote_problem,
 )
 from experimentstash.base.patterns import regex
+from experimentstash.stash import paths
 from experimentstash.tools.backup.manifest import FORMAT, MANIFEST, Backup, Repository
 
 _MOST_BYTES = 256 << 20  # of a manifest
@@ -74,7 +75,9 @@ def _check(backup: Backup) -> None:
         _expect(text is None or isinstance(text, str), name)
     for path in _listed(backup.stash_files, "stash_files"):
         _inner(path, "stash_files")
-        is_ours = path == f"conf/tool/{backup.tool}.yaml" or re.fullmatch(r"conf/exp/.+\.yaml", path, re.DOTALL)
+        is_ours = path == paths.registration(backup.tool) or re.fullmatch(
+            rf"{paths.ORGANIZERS}/.+\.yaml", path, re.DOTALL
+        )
         _expect(is_ours, f"stash_files: {path!a}")
     for name in ("absent", "directories"):
         for path in _listed(getattr(backup, name), name):
@@ -198,5 +201,5 @@ def _check_link(folder: Path, path: str) -> None:
     """Refuse a registration or an organizer that is a link to something outside conf/."""
     target = os.readlink(folder / path)
     place = os.path.normpath(os.path.join(os.path.dirname(path), target))
-    if os.path.isabs(target) or not place.startswith("stash/conf/"):
-        raise StashError(f"{folder / path} is a symbolic link that leads out of conf/, to {target!a}.")
+    if os.path.isabs(target) or not place.startswith(f"stash/{paths.CONF}/"):
+        raise StashError(f"{folder / path} is a symbolic link that leads out of {paths.CONF}/, to {target!a}.")

@@ -18,6 +18,7 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.names import check_tool_name
 from experimentstash.base.patterns import regex
 from experimentstash.base.yaml_files import YamlError
+from experimentstash.stash import paths
 from experimentstash.stash.schema import StashConfig, ToolConfig
 from experimentstash.tools.older import older_trees
 from experimentstash.tools.older.older_trees import Submodule, Tree
@@ -57,8 +58,8 @@ class Translation:
 
     @property
     def files(self) -> dict[str, str]:
-        named = {f"conf/tool/{name}.yaml": text for name, text in self.tools.items()}
-        return {**named, **{f"conf/exp/{name}.yaml": text for name, text in self.experiments.items()}}
+        named = {paths.registration(name): text for name, text in self.tools.items()}
+        return {**named, **{paths.organizer(name): text for name, text in self.experiments.items()}}
 
 
 def translate(directory: Path, known_tools: list[str]) -> Translation:

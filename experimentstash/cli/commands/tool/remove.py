@@ -8,6 +8,7 @@ import shlex
 from experimentstash.base.errors import StashError
 from experimentstash.base.output import say
 from experimentstash.cli.commands.tool.edge import ask, can_ask, commit_command
+from experimentstash.stash import paths
 from experimentstash.stash.layout import find_stash
 from experimentstash.tools import removing
 from experimentstash.tools.removing import Removal
@@ -54,4 +55,4 @@ def _ask(removal: Removal) -> bool:
         say(f"only here, and in the backup then: {line}")
     if not can_ask():
         raise StashError(f"Removing {removal.name!r} needs a confirmation, and there is no terminal.", "--yes")
-    return ask(f"Remove {removal.name} (it can be restored from backups/) [y/N]?").lower() in ("y", "yes")
+    return ask(f"Remove {removal.name} (it can be restored from {paths.BACKUPS}/) [y/N]?").lower() in ("y", "yes")

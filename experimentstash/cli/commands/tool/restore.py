@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from experimentstash.base.output import is_terminal, say
+from experimentstash.stash import paths
 from experimentstash.stash.layout import find_stash
 from experimentstash.tools import restoring
 
@@ -15,7 +16,9 @@ EXAMPLES = (
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("backup", metavar="BACKUP", help="a directory in backups/, or a tool's name for its latest")
+    parser.add_argument(
+        "backup", metavar="BACKUP", help=f"a directory in {paths.BACKUPS}/, or a tool's name for its latest"
+    )
 
 
 def main(given: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ import argparse
 
 from experimentstash.base.output import is_terminal, say
 from experimentstash.cli.commands.tool.edge import commit_command
+from experimentstash.stash import paths
 from experimentstash.stash.layout import find_stash
 from experimentstash.tools import updating
 from experimentstash.tools.recovery import put_in_order
@@ -43,6 +44,6 @@ def main(given: argparse.Namespace) -> int:
     if updated.also:
         print(f"  in the same checkout, and moved with it: {', '.join(updated.also)}")
     for name in updated.left:
-        say(f"note: conf/tool/{name}.yaml names another commit, which is no longer checked out")
+        say(f"note: {paths.registration(name)} names another commit, which is no longer checked out")
     print(f"Commit it: {commit_command(f'Update the tool {updated.name}', updated.to_commit)}")
     return 0

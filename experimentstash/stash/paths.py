@@ -1,0 +1,27 @@
+"""What the files and folders of a stash are called, relative to its root. Where they are, `layout` tells."""
+
+from __future__ import annotations
+
+CONF = "conf"
+ROOT_CONFIG = f"{CONF}/config.yaml"
+REGISTRATIONS = f"{CONF}/tool"
+ORGANIZERS = f"{CONF}/exp"
+TOOLS = "tools"
+OUTPUTS = "outputs"
+MULTIRUN = "multirun"
+BACKUPS = "backups"
+PRIVATE = ".experimentstash"
+# In the private folder.
+CODE = "code"
+LOCKS = "locks"
+
+# What the framework itself writes.
+WRITTEN = (OUTPUTS, MULTIRUN, PRIVATE)
+
+
+def registration(tool: str) -> str:
+    return f"{REGISTRATIONS}/{tool}.yaml"
+
+
+def organizer(name: str) -> str:
+    return f"{ORGANIZERS}/{name}.yaml"
