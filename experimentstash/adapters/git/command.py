@@ -2,7 +2,7 @@
 
 The command is asked, and not GitPython: that reads neither an index of version 4 or a split one nor a repository of
 SHA-256, loses comments, and settings on the line of their section, where it writes a configuration, and takes as long
-to import as eighty questions take.
+to import as eighty questions take. The tests have it read along.
 """
 
 from __future__ import annotations
