@@ -94,6 +94,14 @@ def read_regular(path: Path | str, limit: int = MOST_BYTES) -> bytes:
     return content
 
 
+def read_end(path: Path | str, most: int) -> bytes:
+    """Return the last bytes of what must be a regular file, so many at the most; Unfit if it is something else."""
+    with open(path, "rb", opener=open_regular) as stream:
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, size - most))
+        return stream.read(most)
+
+
 def read_text(path: Path | str, limit: int = MOST_BYTES, errors: str = "strict") -> str:
     """Return a text that a user wrote, which links may lead to. Unfit if it is no regular file, or too large."""
     try:

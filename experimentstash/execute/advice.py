@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from experimentstash.base.files import open_regular
+from experimentstash.base.files import read_end
 from experimentstash.base.terminal import plain
 from experimentstash.record.run import Run
 
@@ -56,9 +56,6 @@ def diagnose(run: Run, text: str) -> str | None:
 
 def _tail(log: Path) -> str:
     try:
-        with open(log, "rb", opener=open_regular) as stream:
-            size = stream.seek(0, 2)
-            stream.seek(max(0, size - _TAIL))
-            return plain(stream.read().decode(errors="replace"))
+        return plain(read_end(log, _TAIL).decode(errors="replace"))
     except OSError:
         return ""

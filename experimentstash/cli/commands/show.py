@@ -20,14 +20,15 @@ from experimentstash.code.written import in_words
 from experimentstash.launch import sweep_asked
 from experimentstash.record import encoding, objective, sweep_list, times
 from experimentstash.record.run import Attempt, Code, Run, State
-from experimentstash.runs import naming
+from experimentstash.runs import last_words, naming, usage
 from experimentstash.runs.naming import Sweep
 from experimentstash.runs.summary import in_local_time, log_of, result, style_of, sweep_table, waiting_lines, words
 from experimentstash.runs.whereabouts import job_of, why_waiting
 from experimentstash.stash.layout import Stash, find_stash
 
 # What is written in sentences, and broken between words; all else is to be copied.
-_PROSE = ("warning", "why", "supposed", "advice", "description", "note", "waits", "can't go on")
+_SAID_LAST = ("exception", "last line")
+_PROSE = ("warning", "why", *_SAID_LAST, "supposed", "advice", "description", "note", "waits", "can't go on")
 
 
 EXAMPLES = (
@@ -106,6 +107,7 @@ def show(stash: Stash, run: Run) -> list[tuple[str, str]]:
         ("state", words(run.attempt.state)),
         *(("warning", warning) for warning in run.attempt.warnings),
         ("why", None if run.attempt.reason is None else in_local_time(run.attempt.reason)),
+        *_last_words(run),
         ("waits", why_waiting([run]).get(run.id)),
         (
             "supposed",
@@ -125,6 +127,7 @@ def show(stash: Stash, run: Run) -> list[tuple[str, str]]:
         ("log", log_of(stash, run)),
         ("started", None if run.attempt.started is None else in_local_time(run.attempt.started)),
         ("took", None if run.attempt.duration is None else describe(run.attempt.duration)),
+        ("used", usage.of_run(run).words or None),
         ("CPU time", None if run.attempt.cpu_time is None else describe(run.attempt.cpu_time)),
         ("peak memory", memory),
         ("exit code", None if run.attempt.exit_code is None else str(run.attempt.exit_code)),
@@ -153,6 +156,11 @@ def show(stash: Stash, run: Run) -> list[tuple[str, str]]:
     rows += [("earlier", f"attempt {each.number}: {words(each.state)}{_log(run, each)}") for each in run.earlier]
     rows += [("note", in_local_time(note)) for note in run.attempt.notes]
     return [(label, text) for label, text in rows if text is not None]
+
+
+def _last_words(run: Run) -> list[tuple[str, str]]:
+    said = last_words.of_run(run)
+    return [] if said is None else [(_SAID_LAST[not said.is_exception], said.text)]
 
 
 def _wandb_runs(run: Run) -> list[dict[str, Any]]:
