@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from experimentstash.adapters import procfs, schedulers
+from experimentstash.adapters.numbers.place import FILE_NAME, Place
 from experimentstash.adapters.scheduler import Why
 from experimentstash.adapters.this_process import supervisor_here
 from experimentstash.adapters.wandb import places as wandb_places
@@ -60,6 +61,7 @@ class Execution:
         self._looks = looks or Looks()
         self._over_at = 0.0
         self.log_offset = 0  # where in the log this attempt begins
+        self._since = 0  # when it began, by the clock of the file system
         self.environment: Mapping[str, str] = {}  # the tool's
         self._log = Account(run.path / SUPERVISOR_LOG)
         terms = run.attempt.terms
@@ -93,6 +95,7 @@ class Execution:
             supervisor.keeper = Process(ours.identity.pid, ours.identity.start_time)
         transitions.begin(run, supervisor)
         records.write(run, reserve=True)
+        self._since = os.stat(run.path / records.FILE_NAME).st_mtime_ns
         if attempts.is_cancelled(run):  # not before the record says that it runs: see mark_cancelled
             self.give_up(State.CANCELLED, "cancelled just before it started", EXIT_INTERRUPTED)
             return
@@ -257,7 +260,7 @@ class Execution:
         find_wandb(run, self.log_offset, self._began)
         collect_outputs(run, self._before, may_go_on=run.spec.resume is not None and ending.returncode != 0)
         self._note_written()
-        _conclude(run, ending, self._log, self.log_offset)
+        _conclude(run, ending, self._log, Place(run.path, run.attempt.log, self.log_offset, self._since))
         close_copy(run)
 
     def _mask_log(self) -> None:
@@ -357,7 +360,7 @@ class Execution:
             self._log(f"the record could not be written: {error.strerror}")
 
 
-def _conclude(run: Run, ending: Ending, log: Account, log_offset: int) -> None:
+def _conclude(run: Run, ending: Ending, log: Account, place: Place) -> None:
     why = why_it_was_to_end(run, ending)
     if why is not None:
         asked = ending.stop or ending.missed
@@ -378,11 +381,7 @@ def _conclude(run: Run, ending: Ending, log: Account, log_offset: int) -> None:
         warnings, notes = arrived.remarks(run)
         run.attempt.warnings += warnings
         run.attempt.notes += notes
-    if run.attempt.state is State.COMPLETED and run.spec.objective is not None:
-        from experimentstash.record import objective
-
-        run.attempt.result, missing = objective.read(run.spec.objective, run.path, run.attempt.log, log_offset)
-        run.attempt.notes += missing
+    _measure(run, place)
     if run.attempt.state is State.FAILED:
         run.attempt.advice = advice.advise(run, run.path / run.attempt.log)
     log(
@@ -390,6 +389,21 @@ def _conclude(run: Run, ending: Ending, log: Account, log_offset: int) -> None:
         + (f": {run.attempt.reason}" if run.attempt.reason else "")
     )
     records.write(run)
+
+
+def _measure(run: Run, place: Place) -> None:
+    """Keep in a record which numbers a run has come to; whatever comes of that, the run's outcome stays."""
+    if run.attempt.state is State.COMPLETED and run.spec.objective is not None:
+        from experimentstash.adapters.numbers import objective
+
+        run.attempt.result, missing = objective.read(run.spec.objective, place)
+        run.attempt.notes += missing
+    if run.attempt.result is None and not os.path.lexists(run.path / FILE_NAME):
+        run.attempt.metrics = {}
+        return
+    from experimentstash.adapters.numbers import metrics
+
+    run.attempt.notes += metrics.measure(run, place)
 
 
 def _abandon(run: Run, error: BaseException, log: Account) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from experimentstash.adapters.numbers import objective
 from experimentstash.adapters.python import installed
 from experimentstash.adapters.wandb import variables as wandb_variables
 from experimentstash.base import limits, permissions
@@ -38,7 +39,6 @@ from experimentstash.freeze.environment import store as environments
 from experimentstash.freeze.environment.kinds.kind import Recipe
 from experimentstash.freeze.no_secrets import refuse_named_secrets, texts_in
 from experimentstash.freeze.toolpath import tool_directory
-from experimentstash.record import objective
 from experimentstash.record.run import Apart, Command
 from experimentstash.stash import entrypoints, parameters, paths
 from experimentstash.stash.entrypoints import Entrypoint

@@ -9,6 +9,7 @@ import sys
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from experimentstash.adapters.numbers.objective import Result
 from experimentstash.base.output import paper_of, say
 from experimentstash.compose import sweepers
 from experimentstash.compose.job import HydraJob
@@ -17,7 +18,6 @@ from experimentstash.launch import context as contexts
 from experimentstash.launch.prepare import Prepared, Rejected, prepare_job
 from experimentstash.launch.sweep_asked import BASIC_LAUNCHER
 from experimentstash.launch.unicode_elsewhere import as_usual
-from experimentstash.record.objective import Result
 from experimentstash.runs.summary import ending_line
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from experimentstash.base import typed
+from experimentstash.base import json_floats, typed
 from experimentstash.base.dataclass_light import TYPE_CHECKING
 from experimentstash.record.run import (
     Apart,
@@ -64,6 +64,22 @@ def _objective(value: Any, where: str) -> Any:
     return value
 
 
+def _number(value: Any, where: str) -> float:
+    """Take a number, which may be infinite."""
+    return typed.number(json_floats.from_json(value), where)
+
+
+def _metrics(value: Any, where: str) -> dict[str, float]:
+    """Take numbers by their names; they may be NaN."""
+    if not isinstance(value, dict):
+        raise typed.wrong(value, where, "a mapping")
+    found: dict[str, float] = {}
+    for name, each in value.items():
+        number = json_floats.from_json(each)
+        found[name] = number if type(number) is float else float(typed.number(number, f"{where}.{name}"))
+    return found
+
+
 def _wandb_runs(value: Any, where: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = _MAPPINGS(value, where)
     for number, each in enumerate(found):
@@ -89,6 +105,8 @@ _KNOWN = {
     "State": _state,
     "Objective": lambda value, where: None if value is None else _objective(value, where),
     "WandbRuns": _wandb_runs,
+    "Number": _number,
+    "Metrics": _metrics,
 }
 for _kind in (
     Command,

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from enum import Enum
 
 from experimentstash import __version__
-from experimentstash.base import typed
+from experimentstash.base import json_floats, typed
 from experimentstash.base.dataclass_light import TYPE_CHECKING
 from experimentstash.base.redaction import redact
 from experimentstash.record.run import FORMAT, Attempt, Code, Run, Specification
@@ -71,8 +71,20 @@ def _fields(part: Any) -> Iterator[tuple[str, Any]]:
     """Yield what a part of a record says, that in words of another version last."""
     for name, value in vars(part).items():
         if name != typed.OTHERS:
-            yield name, value
+            yield name, _numbers(value) if name in _NUMBERS else value
     yield from vars(part).get(typed.OTHERS, {}).items()
+
+
+# What may be numbers for which JSON has no words.
+_NUMBERS = ("result", "metrics")
+
+
+def _numbers(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: json_floats.as_json(number) for name, number in value.items()}
+    if isinstance(value, list):
+        return [json_floats.as_json(number) for number in value]
+    return value if value is None else json_floats.as_json(value)
 
 
 # What an attempt says in words that may be those of a tool, or of another program. The rest is checked when it is

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from experimentstash.base.json_floats import FLOAT
 from experimentstash.base.typed import OTHERS, alternatives_of
 from experimentstash.record.run import (
     FORMAT,
@@ -41,6 +42,17 @@ _PARTS = (
 )
 _TEXT: dict[str, Any] = {"type": "string"}
 _SEVERAL = {"key": (), "column": ("take",), "pattern": ("take",)}
+_NUMBER: dict[str, Any] = {
+    "anyOf": [
+        {"type": "number"},
+        {
+            "type": "object",
+            "required": [FLOAT],
+            "properties": {FLOAT: {"enum": ["nan", "inf", "-inf"]}},
+            "additionalProperties": False,
+        },
+    ]
+}
 _WORDS: dict[str, dict[str, Any]] = {
     "str": _TEXT,
     "bool": {"type": "boolean"},
@@ -58,6 +70,8 @@ _WORDS: dict[str, dict[str, Any]] = {
     "Name": {"type": "string", "pattern": "^[^/]"},
     # Another version may know more of them.
     "State": {"type": "string", "minLength": 1, "maxLength": 40, "examples": [each.value for each in State]},
+    "Number": _NUMBER,
+    "Metrics": {"type": "object", "additionalProperties": _NUMBER},
     "WandbRuns": {"type": "array", "items": {"type": "object", "required": ["id"], "properties": {"id": _TEXT}}},
 }
 

@@ -161,8 +161,10 @@ def _overwrite(room: str, run: Run) -> None:
         content = text_of(run).encode()
         if len(content) > os.fstat(descriptor).st_size:
             run.attempt.notes = [note[: _BLOCK // 8] for note in run.attempt.notes[-2:]]
-            run.attempt.notes.append("other notes, and what was collected, are left out: the disk was full")
-            run.attempt.collected = []
+            run.attempt.notes.append(
+                "other notes, its numbers, and what was collected, are left out: the disk was full"
+            )
+            run.attempt.collected, run.attempt.metrics = [], None
             content = text_of(run).encode()
         if len(content) > os.fstat(descriptor).st_size:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), room)

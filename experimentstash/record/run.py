@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     Objective = Any
     WandbRuns = list[dict[str, Any]]
+    Number = float  # which may be infinite
+    Metrics = dict[str, float]  # by dotted names; they may be NaN
 
 # What a text or a number of a record is besides: reading refuses what isn't (see `typed`).
 PathText = str
@@ -228,7 +230,8 @@ class Attempt:
     reason: str | None = None
     advice: str | None = None  # what to change, and in which file
     job_end: JobEnd | None = None
-    result: float | list[float] | None = None  # the objective's value
+    result: Number | list[Number] | None = None  # the objective's value, which is among its metrics, too
+    metrics: Metrics | None = None  # the numbers that it has come to; None: nobody has looked for them
     peak_memory: int | None = None
     cpu_time: float | None = None
     log: FileName = "output.log"

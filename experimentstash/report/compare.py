@@ -17,6 +17,7 @@ from experimentstash.report.metrics import Metric
 from experimentstash.report.summaries import Summary, Way
 from experimentstash.runs.expression import alike
 from experimentstash.runs.facts import Facts
+from experimentstash.runs.numbers import REFRESH, is_unread
 from experimentstash.stash.schema import Better
 
 # Names that an error or a remark lists at most.
@@ -143,7 +144,9 @@ def _metrics(
     if not known:
         raise StashError(
             "None of these runs has numbers.",
-            "have the tool write metrics.json into its run directory (docs/compare.md)",
+            REFRESH
+            if any(is_unread(facts.run) for facts in runs)
+            else "have the tool write metrics.json into its run directory (docs/metrics.md)",
         )
     params = {alike(name.rpartition(".")[2]) for facts in runs for name in facts.params}
     results = [name for name in known if alike(name.rpartition(".")[2]) not in params]  # tools tell those, too

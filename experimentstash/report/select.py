@@ -10,6 +10,7 @@ from experimentstash.record.run import Run, State
 from experimentstash.report.groups import named
 from experimentstash.runs.expression import Expression
 from experimentstash.runs.facts import Facts
+from experimentstash.runs.numbers import REFRESH, is_unread
 from experimentstash.runs.summary import count, words
 
 
@@ -46,7 +47,10 @@ def select(
         f"{count(len(several))} for which --where can't be told, for {why}: {named(several)}"
         for why, several in unknown.items()
     ]
-    return kept, [f"left out: {each}" for each in left_out]
+    remarks = [f"left out: {each}" for each in left_out]
+    if never := [facts for facts in asked if facts.run.attempt.state is State.COMPLETED and is_unread(facts.run)]:
+        remarks.append(f"nobody has read the numbers of {count(len(never))}: {named(never)} ({REFRESH})")
+    return kept, remarks
 
 
 def _fits(facts: Facts, pattern: str) -> bool:

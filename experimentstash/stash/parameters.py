@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from experimentstash.base import json_floats
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.patterns import regex
 
@@ -319,13 +320,10 @@ def _text(key: Any) -> str:
 
 # --- what a record keeps ---------------------------------------------------------------------------------------------
 
-# JSON has no words for these: a record has {"_float_": "nan"} for them.
-FLOAT = "_float_"
-
 
 def as_json(value: Any) -> Any:
     """Return a value as plain JSON has it: other keys than texts become texts, numbers that JSON lacks `_float_`."""
-    return _converted(value, lambda number: {FLOAT: str(number)} if number - number != 0 else number)
+    return _converted(value, json_floats.as_json)
 
 
 def _converted(value: Any, of_float: Callable[[float], Any]) -> Any:
@@ -341,7 +339,7 @@ def _converted(value: Any, of_float: Callable[[float], Any]) -> Any:
 def from_json(value: Any) -> Any:
     """Return a value as it was before `as_json`, but for keys that were no texts."""
     if isinstance(value, Mapping):
-        if list(value) == [FLOAT]:
-            return float(value[FLOAT])
+        if list(value) == [json_floats.FLOAT]:
+            return json_floats.from_json(value)
         return {key: from_json(each) for key, each in value.items()}
     return [from_json(each) for each in value] if isinstance(value, list) else value

@@ -59,6 +59,10 @@ WRONG: list[tuple[str, Any]] = [
     *(("attempt.exit_code", value) for value in ("1", 1.5, True, 10**30)),
     *(("attempt.peak_memory", value) for value in ("1", 2**64)),
     *(("attempt.result", value) for value in ("1", [None], math.nan, {}, [math.nan])),
+    *(
+        ("attempt.metrics", value)
+        for value in ([], "x", {"a": None}, {"a": "nan"}, {"a": True}, {"a": {"_float_": "x"}})
+    ),
     *(("spec.objective", value) for value in (5, "x", {}, {"key": 5}, {"key": "a", "file": "/etc/passwd"}, [[]])),
     ("spec.objective", {"key": "a", "file": "../../other/metrics.json"}),
     ("spec.objective", {"key": "a", "more": "b"}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 
 from experimentstash.base.errors import StashError
 from experimentstash.record import records, times
+from experimentstash.record.encoding import as_json
 from experimentstash.record.run import Attempt, Code, Command, Environment, Process, Run, State, Supervisor, Terms
 from tests.testing.run_parts import put, run_with
 
@@ -62,6 +64,7 @@ def full(directory: Path) -> Run:
                 ended="2026-01-31T12:00:01.000+01:00",
                 exit_code=143,
                 reason="why",
+                metrics={"loss": math.inf, "val.best": -math.inf, "n": 3.0},
             )
         ],
         number=2,
@@ -81,6 +84,20 @@ def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert json.loads(raw)["attempt"]["state"] == "timed_out"
     assert (tmp_path / "run" / "run.json").stat().st_mode & 0o777 == 0o600  # as its directory is
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["run.json"]
+
+
+def test_numbers_that_json_has_no_words_for(tmp_path: Path) -> None:
+    run = put(run_in(tmp_path), state=State.COMPLETED, metrics={"a": math.nan, "b": 1e400, "c": 0.5}, result=-math.inf)
+    records.claim(run)
+    text = (tmp_path / "run.json").read_text()
+    attempt = json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))["attempt"]
+    assert attempt["metrics"] == {"a": {"_float_": "nan"}, "b": {"_float_": "inf"}, "c": 0.5}
+    assert attempt["result"] == {"_float_": "-inf"} and json.loads(as_json(run))["attempt"] == attempt
+    again = records.read(tmp_path).attempt
+    assert again.metrics is not None and math.isnan(again.metrics.pop("a"))
+    assert (again.metrics, again.result) == ({"b": math.inf, "c": 0.5}, -math.inf)
+    (tmp_path / "run.json").write_text(text.replace('{"_float_": "-inf"}', "-Infinity"))  # as it was written before
+    assert records.read(tmp_path).attempt.result == -math.inf
 
 
 def test_it_is_read_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

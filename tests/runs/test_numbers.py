@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from experimentstash.adapters.numbers.metrics import measure
+from experimentstash.adapters.numbers.place import Place
+from experimentstash.record.run import Attempt, State
 from experimentstash.runs.facts import Facts
-from experimentstash.runs.numbers import numbers_of
+from experimentstash.runs.numbers import is_unread, numbers_of
 from tests.testing.finished import finished
 
 
@@ -42,7 +45,9 @@ def test_what_is_optimised_is_one_of_them(tmp_path: Path) -> None:
     assert numbers_of(one) == {"acc": 0.25}
     sources = [{"column": "loss", "file": "x.csv", "take": "last"}, {"pattern": "a=(.)", "file": None, "take": "last"}]
     several = finished(tmp_path, "aaaaaab", metrics={"loss": 3}, objective=sources, result=[1.0, 2.0])
-    assert numbers_of(several) == {"loss": 3.0}
+    assert numbers_of(several) == {"loss": 3.0, "objective.2": 2.0}
+    pattern = finished(tmp_path, "aaaaaac", objective=sources[1], result=math.inf)
+    assert numbers_of(pattern) == {"objective": math.inf}
 
 
 @pytest.mark.parametrize(
@@ -58,22 +63,56 @@ def test_what_is_optimised_is_one_of_them(tmp_path: Path) -> None:
     ],
     ids=lambda text: text[:10],
 )
-def test_what_cant_be_read_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, why: str) -> None:
-    run = finished(tmp_path, "aaaaaaa")
+def test_what_cant_be_read_is_said(tmp_path: Path, text: str, why: str) -> None:
+    run = finished(tmp_path, "aaaaaaa", metrics={"old": 1})
     (run.path / "metrics.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+    (said,) = measure(run, Place(run.path, run.attempt.log))
+    assert said.startswith("there are no numbers from its metrics.json: ") and why in said
     assert numbers_of(run) == {}
-    said = capsys.readouterr().err
-    assert said.startswith("stash: aaaaaaa: there are no numbers from its metrics.json: ") and why in said
 
 
-def test_none_are_no_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert numbers_of(finished(tmp_path, "aaaaaaa")) == {}
-    assert numbers_of(finished(tmp_path, "aaaaaab", metrics="3")) == {}
-    assert capsys.readouterr().err == ""
-    odd = finished(tmp_path, "aaaaaac")
-    (odd.path / "metrics.json").symlink_to("/dev/zero")
-    assert numbers_of(odd) == {}
-    assert "it is a symbolic link" in capsys.readouterr().err
+def test_none_are_no_fault(tmp_path: Path) -> None:
+    for name, content in (("aaaaaaa", None), ("aaaaaab", "3")):
+        run = finished(tmp_path, name, metrics=content)
+        assert (numbers_of(run), run.attempt.notes) == ({}, [])
+    (run.path / "metrics.json").unlink()
+    (run.path / "metrics.json").symlink_to("/dev/zero")
+    assert measure(run, Place(run.path, run.attempt.log)) == [
+        "there are no numbers from its metrics.json: it is a symbolic link"
+    ]
+
+
+def test_what_was_there_before_the_attempt_is_not_its_own(tmp_path: Path) -> None:
+    run = finished(tmp_path, "aaaaaaa", metrics={"loss": 1})
+    later = Place(run.path, run.attempt.log, since=(run.path / "run.json").stat().st_mtime_ns + 1)
+    (said,) = measure(run, later)
+    assert said.endswith("metrics.json: it is from before this attempt, which has not written it")
+    assert numbers_of(run) == {}
+    (run.path / "metrics.json").chmod(0o600)  # as what was brought here with its own date has been touched
+    assert measure(run, Place(run.path, run.attempt.log, since=(run.path / "metrics.json").stat().st_ctime_ns)) == []
+    assert numbers_of(run) == {"loss": 1.0}
+
+
+def test_names_hold_no_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERVICE_TOKEN", "hf_Zx81KqPwLm20vTgYbNc7")
+    run = finished(tmp_path, "aaaaaaa", metrics={"with hf_Zx81KqPwLm20vTgYbNc7": 1, "b": 2})
+    assert sorted(numbers_of(run).values()) == [1, 2]
+    assert "hf_Zx81" not in (run.path / "run.json").read_text()
+
+
+def test_a_record_does_not_grow_with_each_attempt(tmp_path: Path) -> None:
+    run = finished(tmp_path, "aaaaaaa", metrics={str(number): number for number in range(6000)})
+    run.earlier = [Attempt(number, State.PREEMPTED, metrics=run.attempt.metrics) for number in (1, 2)]
+    assert measure(run, Place(run.path, run.attempt.log)) == [
+        "the numbers of attempt 1 are left out of the record: there are too many"
+    ]
+    assert [None if each.metrics is None else len(each.metrics) for each in run.every_attempt] == [None, 6000, 6000]
+
+
+def test_numbers_that_nobody_has_read_are_not_none(tmp_path: Path) -> None:
+    run = finished(tmp_path, "aaaaaaa", metrics={"loss": 1}, is_read=False)
+    assert is_unread(run) and numbers_of(run) == {}
+    assert not is_unread(finished(tmp_path, "aaaaaab"))
 
 
 def test_a_run_is_looked_up_by_names(tmp_path: Path) -> None:

@@ -6,8 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+from experimentstash.adapters.numbers.metrics import measure
+from experimentstash.adapters.numbers.place import Place
 from experimentstash.record import records
 from experimentstash.record.run import Attempt, Code, Command, Run, Specification, State
+
+
+def _moment(second: int) -> str:
+    return f"2026-01-31T12:{second // 60:02}:{second % 60:02}.000+00:00"
 
 
 def finished(
@@ -21,9 +27,13 @@ def finished(
     state: State = State.COMPLETED,
     commit: str | None = None,
     second: int = 0,
+    is_read: bool = True,
     **fields: Any,
 ) -> Run:
-    """Write a run that ended ``second`` seconds after the first ones, and what its tool has left in metrics.json."""
+    """Write a run that ended ``second`` seconds after the first ones, and what its tool has left in metrics.json.
+
+    ``is_read``: its record has the numbers.
+    """
     directory = root / "outputs" / "2026-01-31" / f"12-00-00-{name}"
     directory.mkdir(parents=True)
     run = Run(
@@ -37,12 +47,14 @@ def finished(
             code=None if commit is None else Code("/t", commit),
             **{each: fields.pop(each) for each in list(fields) if each in Specification.__annotations__},
         ),
-        Attempt(1, state, result=fields.pop("result", None)),
-        created=f"2026-01-31T12:{second // 60:02}:{second % 60:02}.000+00:00",
+        Attempt(1, state, started=(moment := _moment(second)), result=fields.pop("result", None)),
+        created=moment,
         **fields,
     )
-    records.claim(run)
     if metrics is not None:
         text = metrics if isinstance(metrics, str) else json.dumps(metrics)
         (directory / "metrics.json").write_text(text, encoding="utf-8")
+    if is_read:
+        run.attempt.notes += measure(run, Place(directory, run.attempt.log))
+    records.claim(run)
     return run

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from experimentstash.adapters import schedulers
+from experimentstash.adapters.numbers import objective
 from experimentstash.base.durations import describe
 from experimentstash.base.errors import StashError
 from experimentstash.base.output import as_prose, paper_of
@@ -18,7 +19,7 @@ from experimentstash.base.text import tame
 from experimentstash.cli.commands import choosing
 from experimentstash.code.written import in_words
 from experimentstash.launch import sweep_asked
-from experimentstash.record import encoding, objective, sweep_list, times
+from experimentstash.record import encoding, sweep_list, times
 from experimentstash.record.run import Attempt, Code, Run, State
 from experimentstash.runs import last_words, naming, usage
 from experimentstash.runs.naming import Sweep

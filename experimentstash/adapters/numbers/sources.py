@@ -1,4 +1,4 @@
-"""Where an objective's number stands in what a tool leaves: under a key, in a column, in lines of text.
+"""Where a number stands in what a tool leaves: under a key, in a column, in lines of text.
 
 All of it is read in bounded memory.
 """
@@ -6,33 +6,25 @@ All of it is read in bounded memory.
 from __future__ import annotations
 
 import csv
-import itertools
 import json
 import math
 import re
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any, TextIO
 
+from experimentstash.adapters.numbers.place import Missing, Place, instead
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.dotted import is_number, leaves
-from experimentstash.base.errors import did_you_mean
 from experimentstash.base.terminal import plain, states
 
-TAKE = {"last": "the last", "min": "the least", "max": "the greatest"}
+TAKE = {"last": "the last", "min": "the least", "max": "the greatest", "mean": "the mean of"}
 # Characters of a text that are read at once; a line may be as long.
 _PIECE = 1 << 20
 _LARGEST_JSON = 64 << 20
 # Matches in one line that are kept back until it is known whether the line is written over.
 _MOST_KEPT = 10_000
-# Keys, columns or files that a message lists.
-_LISTED = 20
-
-
-class Missing(Exception):
-    """There is no such number, and why."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +37,8 @@ class Key:
     def __str__(self) -> str:
         return f"{self.key} in {self.file}"
 
-    def number(self, directory: Path, log: str, offset: int) -> float:
-        path = _existing(directory, self.file)
+    def number(self, place: Place) -> float:
+        path = place.file(self.file)
         if path.stat().st_size > _LARGEST_JSON:
             raise Missing(f"{self.file} has more than {_LARGEST_JSON >> 20} MB")
         try:
@@ -57,7 +49,7 @@ class Key:
             value = _at(content, self.key)
         except KeyError:
             valid = [key for key, leaf in leaves(content) if is_number(leaf)]
-            raise Missing(f"{self.file} has no {self.key!r}.{_valid(self.key, valid, 'numbers')}") from None
+            raise Missing(f"{self.file} has no {self.key!r}.{instead(self.key, valid, 'numbers')}") from None
         if not is_number(value):
             raise Missing(f"it is no number: {json.dumps(value)[:40]}")
         return float(value)
@@ -74,13 +66,14 @@ class Column:
     def __str__(self) -> str:
         return f"{TAKE[self.take]} {self.column} in {self.file}"
 
-    def number(self, directory: Path, log: str, offset: int) -> float:
-        with _existing(directory, self.file).open(encoding="utf-8-sig", errors="replace", newline="") as stream:
+    def number(self, place: Place) -> float:
+        with place.file(self.file).open(encoding="utf-8-sig", errors="replace", newline="") as stream:
             rows = csv.reader(_lines(stream))
             try:
                 header = [plain(name).strip() for name in next(rows, [])]
                 if self.column not in header:
-                    raise Missing(f"{self.file} has no column {self.column!r}.{_valid(self.column, header, 'columns')}")
+                    others = instead(self.column, header, "columns")
+                    raise Missing(f"{self.file} has no column {self.column!r}.{others}")
                 index = header.index(self.column)
                 cells = (plain(row[index]).strip() for row in rows if len(row) > index)
                 # A tool that goes on in the same file may write the header again.
@@ -103,11 +96,11 @@ class Pattern:
     def __str__(self) -> str:
         return f"{TAKE[self.take]} match of {self.pattern!r} in {self.file or 'the output'}"
 
-    def number(self, directory: Path, log: str, offset: int) -> float:
-        path = _existing(directory, self.file or log)
+    def number(self, place: Place) -> float:
+        path = place.file(self.file or place.log)
         # A carriage return alone ends no line: what follows it was written over what stood there.
         with path.open(encoding="utf-8", errors="replace", newline="\n") as stream:
-            stream.seek(0 if self.file else offset)
+            stream.seek(0 if self.file else place.offset)
             return _taken(self._matches(stream), self.take)
 
     def _matches(self, stream: TextIO) -> Iterator[str]:
@@ -139,30 +132,6 @@ Source = Key | Column | Pattern
 SOURCES: Mapping[str, type[Source]] = {"key": Key, "column": Column, "pattern": Pattern}
 
 
-def _existing(directory: Path, file: str) -> Path:
-    path = directory / file
-    if path.is_file():
-        return path
-    if path.exists():
-        raise Missing(f"{file} is not a file")
-    if any(mark in file for mark in "*?["):
-        found = [path for path in itertools.islice(directory.glob(file), _LISTED + 1) if path.is_file()]
-        if len(found) == 1:
-            return found[0]
-        names = ", ".join(sorted(path.relative_to(directory).as_posix() for path in found)[:_LISTED])
-        raise Missing(
-            f"{len(found)} files in the run directory match {file}: {names}" if found else f"no file matches {file}"
-        )
-    alike = sorted(other.name for other in directory.glob(f"*{path.suffix}") if other.name != "run.json")
-    deeper = next((other for other in itertools.islice(directory.rglob(path.name), 1) if other.is_file()), None)
-    hint = (
-        ""
-        if deeper is None
-        else f" There is {deeper.relative_to(directory).as_posix()}: give `file:`, with * for a folder."
-    )
-    raise Missing(f"the run directory has no {file}.{hint}{_valid(file, alike, 'files of this kind')}")
-
-
 def _at(content: Any, key: str) -> Any:
     """Return the value at a dotted key; a name may have dots in it itself. KeyError if there is none."""
     if not isinstance(content, dict):
@@ -178,10 +147,16 @@ def _at(content: Any, key: str) -> Any:
 
 
 def _taken(texts: Iterable[str], take: str) -> float:
-    """Return the last, least or greatest of the numbers; NaN is neither least nor greatest."""
+    """Return the last, least or greatest of the numbers, or their mean; NaN is neither least nor greatest."""
+    found: float | None
     if take == "last":
         last = deque(texts, 1)  # what stands before it need not be a number
         found = _number(last[0]) if last else None
+    elif take == "mean":
+        count, total = 0, 0.0
+        for number in map(_number, texts):
+            count, total = count + 1, total + number
+        found = total / count if count else None
     else:
         numbers = (number for number in map(_number, texts) if not math.isnan(number))
         found = min(numbers, default=None) if take == "min" else max(numbers, default=None)
@@ -221,11 +196,3 @@ def _pieces(stream: TextIO) -> Iterator[tuple[str, bool, bool]]:
         ends = len(rest) < _PIECE or rest.endswith("\n")
         yield start + rest, begins, ends
         begins = ends
-
-
-def _valid(wrong: str, valid: list[str], what: str) -> str:
-    """Return what there is in place of what was looked for."""
-    if not valid:
-        return f" There are no {what}."
-    more = f" and {len(valid) - _LISTED} more" if len(valid) > _LISTED else ""
-    return f"{did_you_mean(wrong, valid)} The {what}: {', '.join(valid[:_LISTED])}{more}"

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from experimentstash.adapters.numbers.objective import Result, check, read, words
+from experimentstash.adapters.numbers.place import Place
 from experimentstash.base.errors import StashError
-from experimentstash.record.objective import Result, check, read, words
 from tests.testing.stash import StashUnderTest
 
 LOG = "output.2.log"
@@ -20,13 +21,13 @@ PARABOLA = "entrypoint: main.py\ncall: {style: options, output: --out}\n"
 
 
 def result(directory: Path, objective: Any, offset: int = 0) -> Result:
-    found, notes = read(check(objective, directory), directory, LOG, offset)
+    found, notes = read(check(objective, directory), Place(directory, LOG, offset))
     assert notes == [] and found is not None
     return found
 
 
 def missing(directory: Path, objective: Any) -> str:
-    found, notes = read(check(objective, directory), directory, LOG, 0)
+    found, notes = read(check(objective, directory), Place(directory, LOG))
     assert found is None
     (note,) = notes
     return note
@@ -307,7 +308,7 @@ def test_several(tmp_path: Path) -> None:
     (tmp_path / "metrics.json").write_text('{"a": 1, "b": 2}')
     assert result(tmp_path, ["b", "a"]) == [2.0, 1.0]
     assert result(tmp_path, ["b"]) == [2.0]
-    found, notes = read(check(["a", "c", "d"], tmp_path), tmp_path, LOG, 0)
+    found, notes = read(check(["a", "c", "d"], tmp_path), Place(tmp_path, LOG))
     assert found is None and len(notes) == 2
 
 

@@ -11,9 +11,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+from experimentstash.adapters.numbers.place import Missing, Place
+from experimentstash.adapters.numbers.sources import SOURCES, TAKE, Key, Pattern, Source
 from experimentstash.base.dataclass_light import replace
 from experimentstash.base.errors import StashError, did_you_mean
-from experimentstash.record.objective_sources import SOURCES, TAKE, Key, Missing, Pattern, Source
 
 # As a record keeps them: a mapping for each number, or a list of them for sweepers with several objectives.
 Spec = dict[str, Any] | list[dict[str, Any]]
@@ -33,16 +34,13 @@ def check(given: Any, directory: Path) -> Spec:
     return [dict(vars(_source(one, directory))) for one in given]
 
 
-def read(spec: Spec, directory: Path, log: str, offset: int) -> tuple[Result | None, list[str]]:
-    """Return what a run has come to, and notes of what is missing for it: then there is no result.
-
-    ``log`` is the file of the tool's output, in which this attempt begins at ``offset``.
-    """
+def read(spec: Spec, place: Place) -> tuple[Result | None, list[str]]:
+    """Return what a run has come to, and notes of what is missing for it: then there is no result."""
     numbers: list[float] = []
     notes = []
     for source in _sources(spec):
         try:
-            number = source.number(directory, log, offset)
+            number = source.number(place)
             if math.isnan(number):
                 raise Missing("it is NaN")
             numbers.append(number)

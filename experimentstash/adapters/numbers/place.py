@@ -1,0 +1,72 @@
+"""Where a run's numbers are: its directory, and what in it belongs to the attempt that they are read for."""
+
+from __future__ import annotations
+
+import os
+from itertools import islice
+from pathlib import Path
+
+from experimentstash.base.dataclass_light import dataclass
+from experimentstash.base.errors import did_you_mean
+
+FILE_NAME = "metrics.json"
+# Keys, columns or files that a message lists.
+LISTED = 20
+OLD = "it is from before this attempt, which has not written it"
+
+
+class Missing(Exception):
+    """There is no such number, and why."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """What an attempt at a run has left."""
+
+    directory: Path  # the run's
+    log: str  # the file of the tool's output …
+    offset: int = 0  # … in which the attempt begins here
+    since: int = 0  # when it began, in nanoseconds, by the clock of the file system: what is older isn't its own
+
+    def file(self, name: str) -> Path:
+        """Return the file of that name, or the one that a pattern stands for; Missing if there is none of its own."""
+        path = self._found(name)
+        if not self.is_own(path):
+            raise Missing(f"{name}: {OLD}")
+        return path
+
+    def is_own(self, path: Path) -> bool:
+        """Tell whether the attempt has written a file, or brought it here."""
+        found = os.stat(path)
+        return max(found.st_mtime_ns, found.st_ctime_ns) >= self.since
+
+    def _found(self, name: str) -> Path:
+        path = self.directory / name
+        if path.is_file():
+            return path
+        if path.exists():
+            raise Missing(f"{name} is not a file")
+        if any(mark in name for mark in "*?["):
+            found = [path for path in islice(self.directory.glob(name), LISTED + 1) if path.is_file()]
+            if len(found) == 1:
+                return found[0]
+            names = ", ".join(sorted(path.relative_to(self.directory).as_posix() for path in found)[:LISTED])
+            raise Missing(
+                f"{len(found)} files in the run directory match {name}: {names}" if found else f"no file matches {name}"
+            )
+        alike = sorted(other.name for other in self.directory.glob(f"*{path.suffix}") if other.name != "run.json")
+        deeper = next((other for other in islice(self.directory.rglob(path.name), 1) if other.is_file()), None)
+        hint = (
+            ""
+            if deeper is None
+            else f" There is {deeper.relative_to(self.directory).as_posix()}: give `file:`, with * for a folder."
+        )
+        raise Missing(f"the run directory has no {name}.{hint}{instead(name, alike, 'files of this kind')}")
+
+
+def instead(wrong: str, valid: list[str], what: str) -> str:
+    """Return what there is in place of what was looked for."""
+    if not valid:
+        return f" There are no {what}."
+    more = f" and {len(valid) - LISTED} more" if len(valid) > LISTED else ""
+    return f"{did_you_mean(wrong, valid)} The {what}: {', '.join(valid[:LISTED])}{more}"
