@@ -15,6 +15,8 @@ from experimentstash.base.errors import StashError
 
 # Bytes that a file which is read as a whole may have: a record, a note, a journal.
 MOST_BYTES = 16 << 20
+# Bytes of a block as `stat` counts them, whatever the file system's own are.
+_BLOCK = 512
 # Open flags with which nothing outside is reached, and nothing waited for: a FIFO blocks who opens it.
 _ITSELF = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 
@@ -158,6 +160,28 @@ def remove(path: Path) -> None:
 
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(path, onerror=again)
+
+
+def measure(path: Path) -> tuple[int, str | None]:
+    """Return how many bytes of the disk a tree takes, and what in it lies on another one, if anything does.
+
+    No link is followed, and what has several names is counted once.
+    """
+    top = os.lstat(path)
+    seen, total, elsewhere = {(top.st_dev, top.st_ino)}, top.st_blocks, None
+    for folder, folders, names in os.walk(path):
+        for name in [*folders, *names]:
+            each = os.path.join(folder, name)
+            try:
+                found = os.lstat(each)
+            except FileNotFoundError:  # somebody is at work there
+                continue
+            if found.st_dev != top.st_dev:
+                elsewhere = each
+            if (found.st_dev, found.st_ino) not in seen:
+                seen.add((found.st_dev, found.st_ino))
+                total += found.st_blocks
+    return total * _BLOCK, elsewhere
 
 
 def _below(root: Path, path: Path) -> tuple[str, ...]:

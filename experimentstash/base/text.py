@@ -140,3 +140,11 @@ def counted(count: int, word: str) -> str:
 def listed(names: Sequence[str], most: int) -> str:
     """Return names with commas between them, so many at the most."""
     return ", ".join(names[:most]) + (", …" if len(names) > most else "")
+
+
+def size(count: int) -> str:
+    """Return so many bytes as people say it: ``331 MB``."""
+    for factor, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if count >= factor:
+            return f"{count / factor:.{1 if count < 10 * factor else 0}f} {unit}"
+    return counted(count, "byte")

@@ -26,6 +26,7 @@ GROUPS = {
     "Act": {
         "cancel": ("RUN…", "end runs; their tools may save their work first"),
         "sync": ("RUN…", "send W&B runs that were recorded offline"),
+        "rm": ("RUN…", "remove runs, or all of them but their records"),
     },
     "Tools": {
         "tool add": ("NAME [URL]", "make a foreign repository a tool"),

@@ -31,8 +31,6 @@ from experimentstash.launch.sweep_asked import BASIC_LAUNCHER, launcher_instead,
 from experimentstash.record import records
 from experimentstash.stash.schema import SCHEDULER_LAUNCHERS, LocalLauncherConfig
 
-# In a sweep's directory, held while a command is at work on it.
-LOCK = ".lock"
 # Ours that do the work of submitit's launchers.
 _INSTEAD_OF_STOCK = "hydra_plugins.experimentstash_launcher.submitit.Submitit"
 _SUBMITIT_LOCAL = ".submitit_launcher.LocalLauncher"
@@ -116,8 +114,8 @@ def _begin_sweep(config: DictConfig, loader: StashLoader) -> None:
             f"The launcher {launcher} can't leave out what is done.",
             f"experimentstash resume {shlex.quote(str(directory))} hydra/launcher={instead}",
         )
-    before = hydra_files.look(directory, [records.SWEEP_FILE, records.JOBS_FILE, LOCK])
-    lock = lock_if_free(directory / LOCK)
+    before = hydra_files.look(directory, [records.SWEEP_FILE, records.JOBS_FILE, records.LOCK])
+    lock = lock_if_free(directory / records.LOCK)
     if lock is None:
         raise StashError(f"Another command is at work on {directory}.", "wait until it has ended")
     contexts.set_begun(Begun(before, directory, sweeper, lock))

@@ -9,7 +9,7 @@ from pathlib import Path
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
 from experimentstash.base.output import complain
-from experimentstash.launch import begin, sweep_asked
+from experimentstash.launch import sweep_asked
 from experimentstash.launch.context import LaunchContext
 from experimentstash.record import records, sweep_list
 from experimentstash.record.run import Run, State
@@ -95,7 +95,7 @@ def _discard(context: LaunchContext, directory: Path) -> None:
     before = context.begun.before
     with contextlib.suppress(OSError):
         added = {path.name for path in directory.iterdir() if path not in before.entries}
-        if added <= {records.SWEEP_FILE, records.JOBS_FILE, begin.LOCK}:
+        if added <= {records.SWEEP_FILE, records.JOBS_FILE, records.LOCK}:
             before.put_back()
 
 

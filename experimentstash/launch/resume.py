@@ -27,6 +27,11 @@ def reopen(stash: Stash, earlier: Run) -> Run:
             raise StashError(f"The run {run.id} has not ended.", f"experimentstash cancel {run.id}")
         if run.attempt.state is State.COMPLETED:
             raise StashError(f"The run {run.id} has completed; there is nothing to resume.")
+        if run.removed is not None:
+            raise StashError(
+                f"The files of the run {run.id} were removed: there is nothing from which it could go on.",
+                f"experimentstash retry {run.id}",
+            )
         if not run.spec.command.argv:
             raise StashError(f"The run {run.id} never started: {run.attempt.reason}")
         if run.spec.resume is None:

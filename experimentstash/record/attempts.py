@@ -30,7 +30,7 @@ WHILE_QUEUED = "cancelled while it was queued"
 def can_go_on(run: Run) -> bool:
     """Tell whether a run that has ended could go on where it was when its tool was last at work."""
     last = next((each.state for each in reversed(run.every_attempt) if each.started is not None), run.attempt.state)
-    return run.spec.resume is not None and last in _CUT_SHORT
+    return run.spec.resume is not None and run.removed is None and last in _CUT_SHORT
 
 
 def forget_cancelled(run: Run) -> None:

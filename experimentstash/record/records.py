@@ -33,6 +33,8 @@ _BLOCK = 4096
 SWEEP_FILE = "multirun.yaml"
 # Beside it: which jobs that came to.
 JOBS_FILE = ".jobs.json"
+# And what is held while a command is at work on the sweep.
+LOCK = ".lock"
 # In a sweep's directory: earlier tries of runs that were begun anew.
 ASIDE = ".superseded"
 

@@ -261,6 +261,7 @@ class Run:
     earlier: list[Attempt] = field(default_factory=list)
     sweep: PathText | None = None  # the sweep's directory
     created: Time | None = None
+    removed: Time | None = None  # since when only the record is left, and the patches that it names
     inode: int | None = None  # of its directory: tells a copy of it from itself
     format: int = FORMAT
     version: str | None = __version__  # the ExperimentStash that has written the record

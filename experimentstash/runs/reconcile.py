@@ -70,7 +70,7 @@ def load_reconciled(stash: Stash, directory: Path, queries: JobQueries | None = 
         return run
     ended = records.read_ended(directory)
     if ended.attempt.state.is_final:
-        with contextlib.suppress(OSError, StashError), _reconciling(stash):
+        with contextlib.suppress(OSError, StashError), reconciling(stash):
             current = records.read(directory)
             if not current.attempt.state.is_final and current.attempt.number == ended.attempt.number:
                 records.record_kept_end(ended)
@@ -89,7 +89,7 @@ def load_reconciled(stash: Stash, directory: Path, queries: JobQueries | None = 
 
 
 @contextlib.contextmanager
-def _reconciling(stash: Stash) -> Iterator[None]:
+def reconciling(stash: Stash) -> Iterator[None]:
     """Be the only one that closes records; StashError if another one is at it for too long."""
     lock, deadline, has_said = stash.lock("reconcile"), time.monotonic() + _LOCK_PATIENCE, False
     while (held := lock_if_free(lock)) is None:
@@ -111,7 +111,7 @@ def reconcile(stash: Stash, run: Run, queries: JobQueries | None = None) -> Run:
     Doing it twice, or two doing it at once, is the same as doing it once.
     """
     queries = queries or JobQueries()
-    with _reconciling(stash):
+    with reconciling(stash):
         # Read after the scheduler was asked: what that says has ended has also written its record by now.
         run = records.read(run.path)
         if run.attempt.state.is_final or not _is_abandoned(run, queries):
@@ -137,7 +137,7 @@ def _put_right(stash: Stash, run: Run, queries: JobQueries) -> Run:
     status = queries.ask(job) if job is not None else None
     if job is None or status is None or status.state is None:  # it doesn't answer, or hasn't done with the job
         return run
-    with _reconciling(stash):
+    with reconciling(stash):
         run = records.read(run.path)
         if not run.attempt.state.is_final or run.attempt.job_end is None or run.attempt.job_end.is_known:
             return run

@@ -88,6 +88,8 @@ def logs(stash: Stash, run: Run, destination: BinaryIO, *, follow: bool = False,
 def _opened(run: Run, name: str) -> BinaryIO:
     path = run.path / name
     if not os.path.lexists(path):
+        if run.removed is not None:
+            raise StashError(f"The files of the run {run.id} were removed, and its log with them.")
         raise StashError(
             f"The run {run.id} has no log yet ({run.attempt.state.value}).", f"experimentstash show {run.id}"
         )

@@ -125,6 +125,7 @@ def show(stash: Stash, run: Run) -> list[tuple[str, str]]:
         ("tags", ", ".join(run.spec.tags) or None),
         ("overrides", shlex.join(run.spec.overrides) or None),
         ("directory", stash.relative(run.path)),
+        ("removed", None if run.removed is None else f"{in_local_time(run.removed)}: only its record is left"),
         ("log", log_of(stash, run)),
         ("started", None if run.attempt.started is None else in_local_time(run.attempt.started)),
         ("took", None if run.attempt.duration is None else describe(run.attempt.duration)),

@@ -11,7 +11,8 @@ from experimentstash.adapters.git.nested import LeftOut
 from experimentstash.adapters.python import installed
 from experimentstash.base.errors import StashError
 from experimentstash.base.output import is_terminal, say
-from experimentstash.cli.commands.tool.edge import ask, can_ask, commit_command
+from experimentstash.cli.asking import ask, can_ask
+from experimentstash.cli.commands.tool.edge import commit_command
 from experimentstash.stash.layout import Stash, find_stash
 from experimentstash.tools import adding, adding_installed, entrypoint_choice
 from experimentstash.tools.detect.candidate import describe

@@ -1,23 +1,13 @@
-"""What the verbs that act on tools say to, and ask, the person at the terminal in the same way."""
+"""What the verbs that act on tools say to the person at the terminal in the same way."""
 
 from __future__ import annotations
 
 import shlex
-import sys
 
 from experimentstash.base.errors import StashError
-from experimentstash.base.output import is_terminal, say
+from experimentstash.base.output import say
 from experimentstash.stash.layout import Stash
 from experimentstash.tools.recovery import put_in_order
-
-
-def can_ask() -> bool:
-    return sys.stdin is not None and sys.stdin.isatty() and is_terminal()
-
-
-def ask(question: str) -> str:
-    print(question, end=" ", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip()
 
 
 def commit_command(message: str, paths: tuple[str, ...]) -> str:

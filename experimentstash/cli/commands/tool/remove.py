@@ -7,7 +7,8 @@ import shlex
 
 from experimentstash.base.errors import StashError
 from experimentstash.base.output import say
-from experimentstash.cli.commands.tool.edge import ask, can_ask, commit_command
+from experimentstash.cli.asking import ask, can_ask
+from experimentstash.cli.commands.tool.edge import commit_command
 from experimentstash.stash import paths
 from experimentstash.stash.layout import find_stash
 from experimentstash.tools import removing

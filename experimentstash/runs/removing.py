@@ -1,0 +1,291 @@
+"""Removing runs, or all of them but their records: only what is theirs, and none that may still be at work.
+
+A directory that goes is renamed first: whatever is interrupted then, nothing half removed looks like a run. Of a run
+whose record is kept that says first that the rest is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from experimentstash.adapters import procfs
+from experimentstash.adapters.procfs import Identity
+from experimentstash.adapters.schedulers import JobQueries
+from experimentstash.adapters.wandb import places as wandb_places
+from experimentstash.adapters.wandb import runs as wandb_runs
+from experimentstash.base import files
+from experimentstash.base.dataclass_light import dataclass
+from experimentstash.base.errors import StashError
+from experimentstash.base.failpoints import step
+from experimentstash.base.text import listed
+from experimentstash.code import copies
+from experimentstash.record import job_array, records, run_places, times
+from experimentstash.record.run import Run
+from experimentstash.runs import reconcile, whereabouts
+from experimentstash.stash.layout import Stash, known_id, new_token
+
+# What a directory is called while it is removed: hidden, so that nothing in it is taken for a run.
+ASIDE = ".removing-"
+# What we, and Hydra's launchers, leave in a sweep's directory beside its runs.
+_OF_SWEEPS = {records.SWEEP_FILE, records.JOBS_FILE, records.LOCK, records.ASIDE, job_array.FOLDER, ".submitit"}
+# Seconds that preparing a run may take: what is so much older than it was there before.
+_PREPARING = 3600.0
+_NAMED = 3
+_LOCK = "remove"
+
+
+@dataclass(frozen=True)
+class Removable:
+    """A run that can be removed, and what goes with it."""
+
+    run: Run
+    size: int  # bytes
+    wandb: tuple[Path, ...] = ()  # its W&B runs outside its directory
+    unsynced: tuple[str, ...] = ()  # the names of those W&B runs, wherever they are, that have not been sent
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A run that stays, and why."""
+
+    run: Run
+    why: str
+    hint: str | None = None
+
+
+def look(stash: Stash, chosen: Sequence[Run]) -> tuple[list[Removable], list[Refused]]:
+    """Return which of these runs can be removed, and which can't.
+
+    With all runs of a sweep go the earlier tries that were kept when it was continued.
+    """
+    queries, found, refused = JobQueries(), [], []
+    at_work: dict[Path, bool] = {}
+    for run in _with_earlier_tries(chosen):
+        why = _why_not(stash, run, queries) or _why_not_its_sweep(run, at_work)
+        if why is None:
+            size, elsewhere = files.measure(run.path)
+            why = Refused(run, f"{elsewhere} lies on another file system") if elsewhere else _why_not_all(stash, run)
+        if why is not None:
+            refused.append(why)
+            continue
+        wandb = tuple(map(Path, wandb_places.claimed(run.wandb_elsewhere, run.id)))
+        size += sum(files.measure(folder)[0] for folder in wandb)
+        sent = [(each.name, each.is_synced) for each in wandb_runs.find(run.path, map(str, wandb))]
+        found.append(Removable(run, size, wandb, tuple(name for name, is_synced in sent if not is_synced)))
+    return found, refused
+
+
+def remove(stash: Stash, removable: Removable, *, keep_record: bool = False) -> None:
+    """Remove a run; StashError if it can't be removed by now. Interrupted, it can be called again."""
+    with files.locked(stash.lock(_LOCK)):
+        try:
+            _remove(stash, removable.run, keep_record)
+        except OSError as error:
+            what = f"{error.filename}: {error.strerror}"
+            raise StashError(f"{removable.run.id} could not be removed: {what}.") from error
+
+
+def _remove(stash: Stash, chosen: Run, keep_record: bool) -> None:
+    with _held(stash, chosen) as run:
+        if keep_record:
+            run.removed = run.removed or times.now()
+            records.write(run)
+        else:
+            aside = run.path.with_name(f"{ASIDE}{run.path.name}-{new_token()}")
+            os.rename(run.path, aside)
+        step("nothing looks whole")
+    if keep_record:
+        _empty(run)
+        _remove_elsewhere(run)
+    else:
+        _finish(aside, run)
+        _tidy(stash, run)
+
+
+def leftovers(stash: Stash) -> Iterator[Path]:
+    """Yield what is left of removals that were interrupted."""
+    for root in run_places.roots(stash):
+        for folder, folders, names in os.walk(root):
+            yield from (Path(folder, name) for name in folders if name.startswith(ASIDE))
+            is_run = records.FILE_NAME in names and Path(folder) not in stash.run_roots
+            folders[:] = [] if is_run else [name for name in folders if not name.startswith(ASIDE)]
+
+
+def finish(stash: Stash, aside: Path) -> None:
+    """Finish a removal that was interrupted."""
+    with files.locked(stash.lock(_LOCK)):
+        run = None
+        with contextlib.suppress(StashError):  # of a sweep, or so far along that the record has gone
+            run = records.read(aside)
+        if files.kind_at(aside) == "a directory":
+            _finish(aside, run)
+
+
+def _finish(aside: Path, run: Run | None) -> None:
+    if run is not None:
+        _remove_elsewhere(run)
+    for name in os.listdir(aside):
+        if name != records.FILE_NAME:  # which tells what else is to go
+            files.remove(aside / name)
+            step("removed")
+    files.remove(aside)
+
+
+def _remove_elsewhere(run: Run) -> None:
+    for folder in wandb_places.claimed(run.wandb_elsewhere, run.id):
+        if files.kind_at(folder) == "a directory":
+            files.remove(Path(folder))
+            step("a W&B run is removed")
+    if run.apart is not None:
+        copies.remove(run)
+
+
+def _empty(run: Run) -> None:
+    """Remove all files of a run but its record, and what that can't do without."""
+    checkouts = (run.spec.stash, run.spec.code)
+    kept = {records.FILE_NAME, *(code.patch for code in checkouts if code is not None)}
+    for name in os.listdir(run.path):
+        if name not in kept:
+            files.remove(run.path / name)
+            step("removed")
+
+
+def _tidy(stash: Stash, run: Run) -> None:
+    """Remove directories that were there for the run alone: of a sweep, unless something of the user's is in it."""
+    place, sweep = run.path.parent, _sweep_of(run)
+    with contextlib.suppress(OSError):
+        if sweep is not None and run.path.is_relative_to(sweep):
+            while place != sweep and place.is_relative_to(sweep):
+                place.rmdir()
+                place = place.parent
+            if not {*os.listdir(sweep)} <= _OF_SWEEPS or next(_runs_in(sweep), None) is not None:
+                return
+            lock = files.lock_if_free(sweep / records.LOCK)
+            if lock is None:
+                return
+            try:
+                aside = sweep.with_name(f"{ASIDE}{sweep.name}-{new_token()}")
+                os.rename(sweep, aside)
+            finally:
+                os.close(lock)
+            _finish(aside, None)
+            place = sweep.parent
+        while any(root in place.parents for root in stash.run_roots):
+            place.rmdir()
+            place = place.parent
+
+
+def _runs_in(sweep: Path) -> Iterator[Path]:
+    return records.directories(sweep, superseded=True)
+
+
+@contextlib.contextmanager
+def _held(stash: Stash, run: Run) -> Iterator[Run]:
+    """Yield a run as it is by now, while nobody takes it up again; StashError if somebody has."""
+    with contextlib.ExitStack() as stack:
+        sweep = _sweep_of(run)
+        if sweep is not None:
+            lock = files.lock_if_free(sweep / records.LOCK)
+            if lock is None:
+                raise StashError(f"{run.id} was not removed: a command is at work on its sweep.")
+            stack.callback(os.close, lock)
+        stack.enter_context(files.locked(stash.lock("resume")))
+        stack.enter_context(reconcile.reconciling(stash))
+        now = records.read(run.path)
+        why = _why_not(stash, now, JobQueries())
+        if why is not None or (now.id, now.created, now.attempt.number) != (run.id, run.created, run.attempt.number):
+            raise StashError(f"{run.id} was not removed: {'it is another one by now' if why is None else why.why}.")
+        yield now
+
+
+# --- what stays ------------------------------------------------------------------------------------------------------
+
+
+def _with_earlier_tries(chosen: Sequence[Run]) -> list[Run]:
+    """Return runs and, where all runs of a sweep are among them, the earlier tries that are kept in its directory."""
+    named = {run.path.resolve() for run in chosen}
+    whole = list(chosen)
+    for sweep in dict.fromkeys(sweep for run in chosen if (sweep := _sweep_of(run)) is not None):
+        inside = list(_runs_in(sweep))
+        kept = [path for path in inside if records.ASIDE in path.relative_to(sweep).parts]
+        if kept and all(path.resolve() in named for path in inside if path not in kept):
+            whole += [run for run in records.readable(kept) if run.path.resolve() not in named]
+    return whole
+
+
+def _sweep_of(run: Run) -> Path | None:
+    """Return the directory of a run's sweep, if that is there."""
+    return Path(run.sweep) if run.sweep is not None and os.path.isdir(run.sweep) else None
+
+
+def _why_not(stash: Stash, run: Run, queries: JobQueries) -> Refused | None:
+    """Return why a run may be at work, or be taken up again."""
+    if (why := whereabouts.unknowable(run)) is not None:
+        return Refused(run, why)
+    if not run.attempt.state.is_final:
+        return Refused(run, f"it is {run.attempt.state.value}", f"experimentstash cancel {run.id}")
+    if reconcile.may_go_back(run, queries):
+        return Refused(run, "its job may go back into the queue", f"experimentstash cancel {run.id}")
+    supervisor = run.attempt.supervisor
+    if (
+        supervisor is not None
+        and whereabouts.is_local(run)
+        and procfs.is_alive(Identity(supervisor.pid, supervisor.start_time))
+        and whereabouts.is_supervised_by(run, supervisor.pid)
+    ):
+        return Refused(
+            run, f"process {supervisor.pid}, which executed it, is still at work", "try again when it has ended"
+        )
+    return None
+
+
+def _why_not_its_sweep(run: Run, known: dict[Path, bool]) -> Refused | None:
+    sweep = _sweep_of(run)
+    if sweep is None:
+        return None
+    if sweep not in known:
+        lock = files.lock_if_free(sweep / records.LOCK)
+        known[sweep] = lock is None
+        if lock is not None:
+            os.close(lock)
+    return Refused(run, "a command is at work on its sweep", "try again when it has ended") if known[sweep] else None
+
+
+def _why_not_all(stash: Stash, run: Run) -> Refused | None:
+    """Return what in a run's directory isn't the run's, so that it can't go as a whole."""
+    path, root = run.path, stash.root.resolve()
+    if (kind := files.kind_at(path)) != "a directory":
+        return Refused(run, f"{path} is {kind}", f"name the directory itself: {os.path.realpath(path)}")
+    if root.is_relative_to(path.resolve()):
+        return Refused(run, "the stash itself lies in its directory")
+    if known_id(path) is not None:
+        return None
+    # Its directory was somebody's choice, who may have had other things in it.
+    others = [each for each in records.directories(path, superseded=True, within=True) if each != path]
+    if others:
+        return Refused(run, f"there are other runs in its directory: {listed([*map(str, others)], _NAMED)}")
+    older = [os.path.relpath(each, path) for each in itertools.islice(_older(path, run.created), _NAMED + 1)]
+    if older:
+        return Refused(
+            run,
+            f"in its directory {path} lies what was there before it: {listed(older, _NAMED)}",
+            "move that away first",
+        )
+    return None
+
+
+def _older(path: Path, created: str | None) -> Iterable[Path]:
+    """Return what in a directory hasn't changed, by its name or its content, since long before a run was made there."""
+    if created is None:
+        return
+    since = times.moment(created) - _PREPARING
+    for folder, folders, names in os.walk(path):
+        for name in [*folders, *names]:
+            each = Path(folder, name)
+            with contextlib.suppress(FileNotFoundError):
+                if each.lstat().st_ctime < since:
+                    yield each
