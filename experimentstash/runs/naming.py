@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from experimentstash.adapters.schedulers import JobQueries
@@ -116,3 +117,16 @@ def runs_of(stash: Stash, sweep: Sweep, unread: list[Path] | None = None) -> lis
     if unread is not None:
         unread += missed
     return sorted(found, key=lambda run: (len(run.path.name), run.path.name))
+
+
+def of_names(stash: Stash, names: Sequence[str], unread: list[Path]) -> list[Run]:
+    """Return the runs that names of runs and sweeps stand for, each once.
+
+    The directories of those of sweeps whose records can't be read are added to ``unread``.
+    """
+    found: dict[Path, Run] = {}
+    for name in names:
+        one = find(stash, name)
+        several = runs_of(stash, one, unread) if isinstance(one, Sweep) else [one]
+        found.update({run.path.resolve(): run for run in several})
+    return list(found.values())

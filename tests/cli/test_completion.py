@@ -27,7 +27,8 @@ def filled(stash: StashUnderTest) -> Stash:
     return Stash(stash.root)
 
 
-OF_RUNS = ["--all", "--exp", "--help", "--json", "--most", "--state", "-h", "-n"]
+FILTERS = ["--exp", "--since", "--state", "--sweep", "--tag", "--tool", "--until", "--where"]
+OF_RUNS = sorted([*FILTERS, "--all", "--help", "--json", "--most", "-h", "-n"])
 VERBS = [
     "run",
     "resume",

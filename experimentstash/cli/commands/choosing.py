@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 from experimentstash.base.errors import StashError
 from experimentstash.record.run import Run
 from experimentstash.runs import listing, naming
-from experimentstash.runs.naming import Sweep
+from experimentstash.runs.selection import Selection, of_words
 from experimentstash.stash.layout import Stash
 
 NAME = "a run's or a sweep's id, the beginning of one, its directory, or `latest` (run)"
@@ -35,14 +34,45 @@ def chosen(stash: Stash, given: argparse.Namespace, hint: str, unread: list[Path
         return listing.all_runs(stash, unread)
     if not given.runs:
         raise StashError("Which runs?", hint)
-    return of_names(stash, given.runs, unread)
+    return naming.of_names(stash, given.runs, unread)
 
 
-def of_names(stash: Stash, names: Sequence[str], unread: list[Path]) -> list[Run]:
-    """Return the runs that names stand for, each once."""
-    found: dict[Path, Run] = {}
-    for name in names:
-        one = naming.find(stash, name)
-        several = naming.runs_of(stash, one, unread) if isinstance(one, Sweep) else [one]
-        found.update({run.path.resolve(): run for run in several})
-    return list(found.values())
+def add_filters(parser: argparse.ArgumentParser) -> None:
+    """Let runs be chosen by what they are like, besides names; ``selection`` returns what was asked for."""
+    parser.add_argument(
+        "--state",
+        action="append",
+        default=[],
+        metavar="STATE",
+        help="only those in this state, or these: completed; failed,lost …",
+    )
+    parser.add_argument(
+        "--exp", action="append", default=[], metavar="GLOB", help="only those of these experiments: 'figure1/*'"
+    )
+    parser.add_argument("--tool", action="append", default=[], metavar="TOOL", help="only those of this tool")
+    parser.add_argument("--tag", action="append", default=[], metavar="TAG", help="only those with this tag")
+    parser.add_argument("--sweep", action="append", default=[], metavar="SWEEP", help="only those of this sweep")
+    parser.add_argument(
+        "--since", metavar="TIME", help="only those started since then: 2d, yesterday, 2026-11-20, '2026-11-20 14:30'"
+    )
+    parser.add_argument("--until", metavar="TIME", help="only those started before that; a day is included")
+    parser.add_argument(
+        "--where",
+        metavar="CONDITION",
+        help="only those of which this is true: 'metrics.accuracy > 0.9 and params.seed < 3'",
+    )
+
+
+def selection(given: argparse.Namespace) -> Selection:
+    """Return which runs are meant, by names and filters; StashError for what has no meaning."""
+    return of_words(
+        given.runs,
+        states=given.state,
+        experiments=given.exp,
+        tools=given.tool,
+        tags=given.tag,
+        sweeps=given.sweep,
+        since=given.since,
+        until=given.until,
+        where=given.where,
+    )

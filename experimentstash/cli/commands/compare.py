@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import kind_at, write_atomically
@@ -15,11 +14,9 @@ from experimentstash.report import metrics
 from experimentstash.report.compare import Comparison, compare
 from experimentstash.report.differences import TESTS
 from experimentstash.report.render import formats, to_terminal
-from experimentstash.report.select import select
+from experimentstash.report.select import completed
 from experimentstash.report.summaries import WAYS
-from experimentstash.runs import expression
-from experimentstash.runs.facts import ROOTS
-from experimentstash.runs.listing import all_runs
+from experimentstash.runs.selection import choose
 from experimentstash.stash.layout import Stash, find_stash
 
 EXAMPLES = (
@@ -34,10 +31,7 @@ EXAMPLES = (
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
     parser.add_argument("runs", nargs="*", metavar="RUN", help=f"only these: {choosing.NAME}; default: all")
-    parser.add_argument("--exp", metavar="GLOB", help="only those of these experiments: 'figure1/*'")
-    parser.add_argument(
-        "--where", metavar="CONDITION", help="only those of which this is true: 'metrics.accuracy > 0.9 and not tags'"
-    )
+    choosing.add_filters(parser)
     parser.add_argument(
         "--by", action="append", metavar="NAME", help="a row for each value of this, not of all that differs"
     )
@@ -65,8 +59,7 @@ def main(given: argparse.Namespace) -> int:
     """Print a comparison, or write it into files."""
     stash = find_stash()
     forms = {path: given.form or formats.of_file(path) for path in given.output or ()}
-    unread: list[Path] = []
-    found = comparison(stash, given, unread)
+    found, has_unread = comparison(stash, given)
     for path, form in forms.items():
         _write(path, f"{formats.render(form, found)}\n")
         say(f"{path} is written")
@@ -74,21 +67,20 @@ def main(given: argparse.Namespace) -> int:
         print(formats.render(given.form, found) if given.form else to_terminal.render(found, paper_of(sys.stdout)))
     if "csv" in (given.form, *forms.values()):  # which has no place for it
         say(*found.remarks)
-    return 1 if unread else 0
+    return 1 if has_unread else 0
 
 
-def comparison(stash: Stash, given: argparse.Namespace, unread: list[Path]) -> Comparison:
-    """Return what is asked for; the directories of runs whose records can't be read are added to ``unread``."""
-    where = None if given.where is None else expression.parse(given.where, ROOTS)
-    runs = choosing.of_names(stash, given.runs, unread) if given.runs else all_runs(stash, unread)
-    chosen, remarks = select(runs, given.exp, where)
-    if unread:
-        remarks.append(f"left out: {len(unread)} whose records can't be read")
+def comparison(stash: Stash, given: argparse.Namespace) -> tuple[Comparison, bool]:
+    """Return what is asked for, and whether there are runs among it whose records can't be read."""
+    selection = choosing.selection(given)
+    selected = choose(stash, selection)
+    chosen, remarks = completed(selected, selection)
     if not chosen:
         raise StashError("\n".join(["There are no completed runs to compare.", *remarks]), "experimentstash runs")
-    return compare(
+    organizers = {each.run.spec.organizer for each in chosen}
+    found = compare(
         chosen,
-        metrics.declared(stash, (each.run.spec.organizer for each in chosen if each.run.spec.organizer is not None)),
+        metrics.declared(stash, (name for name in organizers if name is not None)),
         WAYS[given.spread],
         by=_names(given.by),
         over=_names(given.over),
@@ -96,6 +88,7 @@ def comparison(stash: Stash, given: argparse.Namespace, unread: list[Path]) -> C
         test=None if given.test is None else TESTS[given.test],
         remarks=remarks,
     )
+    return found, bool(selected.unread)
 
 
 def _write(path: str, text: str) -> None:

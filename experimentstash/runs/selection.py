@@ -1,0 +1,181 @@
+"""Which runs are meant: the filters that all verbs, and Python, have in common. Nothing is said here, and nothing done.
+
+    selected = choose(stash, of_words(states=["failed"], experiments=["figure1/*"], since="2d"))
+    for facts in selected.found: ...
+
+Filters narrow: a run must fit all of them. Of several values of one filter it must fit one; of tags it must have all.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from experimentstash.base import moments
+from experimentstash.base.dataclass_light import dataclass
+from experimentstash.base.errors import StashError, did_you_mean
+from experimentstash.base.text import listed
+from experimentstash.record import times
+from experimentstash.record.run import State
+from experimentstash.runs import expression, listing, naming
+from experimentstash.runs.expression import Expression
+from experimentstash.runs.facts import ROOTS, Facts
+from experimentstash.stash.layout import Stash
+
+# Names that an error lists at most.
+_LISTED = 20
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which runs are meant; all of the stash if it says nothing."""
+
+    names: tuple[str, ...] = ()  # of runs and sweeps, as everywhere: ids, the beginnings of ids, directories, `latest`
+    states: tuple[State, ...] = ()
+    experiments: tuple[str, ...] = ()  # globs: figure1/*
+    tools: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()  # a run has all of them
+    sweeps: tuple[str, ...] = ()  # ids, or directories
+    since: float | None = None  # seconds since the epoch: it was started then or later, or made, if it never was
+    until: float | None = None  # … or before that
+    where: Expression | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether all runs are meant. Whoever removes things asks first."""
+        return self == Selection()
+
+    @property
+    def has_filters(self) -> bool:
+        """Whether it narrows what the names stand for."""
+        return self != Selection(self.names)
+
+
+@dataclass(frozen=True)
+class Selected:
+    """The runs that are meant, the newest first, with their records put right where a supervisor was gone."""
+
+    found: list[Facts]
+    untold: list[Facts]  # that fit but for `where`, of which it can't be told: they lack what it asks for
+    unread: list[Path]  # directories of runs whose records can't be read: each was said
+
+
+def of_words(
+    names: Sequence[str] = (),
+    *,
+    states: Sequence[str] = (),
+    experiments: Sequence[str] = (),
+    tools: Sequence[str] = (),
+    tags: Sequence[str] = (),
+    sweeps: Sequence[str] = (),
+    since: str | None = None,
+    until: str | None = None,
+    where: str | None = None,
+) -> Selection:
+    """Return what words mean, as they are written on a command line; StashError for one without a meaning.
+
+    Of ``states``, ``tools``, ``tags`` and ``sweeps`` one word may be several with commas between them.
+    """
+    return Selection(
+        tuple(names),
+        tuple(map(_state, _split(states, "--state"))),
+        tuple(experiments),
+        tuple(_split(tools, "--tool")),
+        tuple(_split(tags, "--tag")),
+        tuple(_split(sweeps, "--sweep")),
+        None if since is None else moments.parse(since, "--since"),
+        None if until is None else moments.parse(until, "--until", is_end=True),
+        None if where is None else expression.parse(where, ROOTS),
+    )
+
+
+def choose(stash: Stash, selection: Selection) -> Selected:
+    """Return the runs that are meant. StashError for a name that there isn't: of a run, a tool, a tag, a sweep …"""
+    unread: list[Path] = []
+    runs = naming.of_names(stash, selection.names, unread) if selection.names else listing.all_runs(stash, unread)
+    meant = [Facts(run) for run in (listing.newest_first(runs) if selection.names else runs)]
+    fitting = _fitting(stash, selection, meant)
+    if selection.where is None:
+        return Selected(fitting, [], unread)
+    _check(selection.where, fitting)
+    found: list[Facts] = []
+    untold: list[Facts] = []
+    for facts in fitting:
+        holds = selection.where.holds(facts.look_up)
+        if holds is not False:
+            (found if holds else untold).append(facts)
+    return Selected(found, untold, unread)
+
+
+def _fitting(stash: Stash, selection: Selection, meant: Sequence[Facts]) -> list[Facts]:
+    """Return what fits but for `where`."""
+    if meant:
+        tools = {facts.run.spec.tool for facts in meant}
+        if set(selection.tools) - tools:
+            _refuse_unknown(selection.tools, tools | set(stash.known_tools()), "tool")
+        if selection.tags:
+            _refuse_unknown(selection.tags, {tag for facts in meant for tag in facts.run.spec.tags}, "tag")
+    sweeps = {naming.find_sweep(stash, name).directory.resolve() for name in selection.sweeps}
+
+    def fits(facts: Facts) -> bool:
+        run = facts.run
+        return (
+            (not selection.states or run.attempt.state in selection.states)
+            and (not selection.tools or run.spec.tool in selection.tools)
+            and set(selection.tags) <= set(run.spec.tags)
+            and (not sweeps or any(listing.is_of_sweep(run, sweep) for sweep in sweeps))
+            and (
+                not selection.experiments
+                or any(fnmatch.fnmatchcase(facts.experiment, glob) for glob in selection.experiments)
+            )
+            and _is_between(selection, run.attempt.started or run.created)
+        )
+
+    return list(filter(fits, meant))
+
+
+def _is_between(selection: Selection, moment: str | None) -> bool:
+    if selection.since is None and selection.until is None:
+        return True
+    if moment is None:
+        return False
+    seconds = times.moment(moment)
+    return (selection.since is None or selection.since <= seconds) and (
+        selection.until is None or seconds < selection.until
+    )
+
+
+def _check(where: Expression, fitting: Sequence[Facts]) -> None:
+    """Raise StashError if it asks for a parameter or a number that none of these runs has."""
+    known = {"params": lambda facts: facts.params, "metrics": lambda facts: facts.numbers}
+    asked = {name.root for name in where.names} & set(known)
+    if fitting and asked:
+        where.check({root: {name for facts in fitting for name in known[root](facts)} for root in asked})
+
+
+def _refuse_unknown(wanted: Iterable[str], known: Iterable[str], what: str) -> None:
+    valid = sorted(known)
+    for name in wanted:
+        if name not in valid:
+            raise StashError(
+                f"None of these runs has the {what} {name!r}.{did_you_mean(name, valid)}\n"
+                f"{what.capitalize()}s that there are: {listed(valid, _LISTED) or 'none'}",
+                f"--{what} NAME",
+            )
+
+
+def _state(word: str) -> State:
+    valid = [state.value for state in State]
+    cleaned = word.lower().replace(" ", "_").replace("-", "_")
+    if cleaned not in valid:
+        raise StashError(f"There is no state {word!r}.{did_you_mean(cleaned, valid)}\nValid: {', '.join(valid)}")
+    return State(cleaned)
+
+
+def _split(words: Sequence[str], option: str) -> list[str]:
+    """Return words that were given one by one, or with commas between them."""
+    parts = [part.strip() for word in words for part in word.split(",")]
+    if not all(parts):  # an empty variable of a shell's, say: as no filter at all it would let all runs through
+        raise StashError(f"{option}: a value is empty.", f"{option} NAME[,NAME …], or leave it out")
+    return parts
