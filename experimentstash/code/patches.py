@@ -35,6 +35,11 @@ def withhold(patch: str, root: Path, below: str = "") -> tuple[str, list[str]]:
     return "".join(kept), withheld
 
 
+def parts(patch: str) -> dict[str, str]:
+    """Return what a patch of git's says of each file that it changes."""
+    return {_paths(part)[0]: part for part in _FILE.split(patch) if part.startswith("diff --git ")}
+
+
 def _is_secret(part: str, paths: Sequence[str], root: Path) -> bool:
     if any(holds_secret(root, path) for path in paths):
         return True

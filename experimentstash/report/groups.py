@@ -63,7 +63,7 @@ class _Absent:
         return ABSENT
 
 
-_NOTHING = _Absent()
+NOTHING = _Absent()
 
 
 def group(runs: Sequence[Facts], by: Sequence[str] = (), over: Sequence[str] = ()) -> Grouped:
@@ -91,7 +91,7 @@ def group(runs: Sequence[Facts], by: Sequence[str] = (), over: Sequence[str] = (
         for name in varying
         if name not in keys
         and any(
-            len({_identity(settings[facts.run.directory].get(name)) for facts in members}) > 1
+            len({identity(settings[facts.run.directory].get(name)) for facts in members}) > 1
             for members in groups.values()
         )
     ]
@@ -105,7 +105,7 @@ def group(runs: Sequence[Facts], by: Sequence[str] = (), over: Sequence[str] = (
             newest = kept.setdefault(_key(settings[facts.run.directory], repeated), facts)
             if newest is not facts:
                 older.append((facts, newest))
-        found.append(Group(tuple(first.get(name, _NOTHING) for name in keys), kept))
+        found.append(Group(tuple(first.get(name, NOTHING) for name in keys), kept))
     if older:
         remarks.append(_about_older(older, has_seeds=bool(repeated)))
     found.sort(key=lambda group: [_order(value) for value in group.values])
@@ -165,7 +165,7 @@ def _varies(name: str, settings: Sequence[Mapping[str, Any]]) -> bool:
     has: dict[str, bool] = {}
     for own in settings:
         if name in own:
-            values.add(_identity(own[name]))
+            values.add(identity(own[name]))
         if len(values) > 1 or has.setdefault(own[EXPERIMENT], name in own) is not (name in own):
             return True
     return False
@@ -180,10 +180,10 @@ def _follows(name: str, settings: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def _key(own: Mapping[str, Any], names: Sequence[str]) -> Key:
-    return tuple(_identity(own.get(name, _NOTHING)) for name in names)
+    return tuple(identity(own.get(name, NOTHING)) for name in names)
 
 
-def _identity(value: Any) -> Any:
+def identity(value: Any) -> Any:
     """Return what equal values have in common: 1 and 1.0 are equal, 1 and true or "1" are not."""
     if isinstance(value, (int, float)) and not isinstance(value, bool) and value == value:
         return value
@@ -242,5 +242,5 @@ def _heading(name: str, names: Sequence[str]) -> str:
 
 
 def _values(name: str, settings: Sequence[Mapping[str, Any]]) -> str:
-    values = sorted({_identity(own[name]): own[name] for own in settings if name in own}.values(), key=_order)
+    values = sorted({identity(own[name]): own[name] for own in settings if name in own}.values(), key=_order)
     return listed([said(value) for value in values], _NAMED)

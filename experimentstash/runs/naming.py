@@ -16,6 +16,7 @@ from experimentstash.record import records, run_places
 from experimentstash.record.records import FILE_NAME
 from experimentstash.record.run import Run
 from experimentstash.runs import listing, reconcile
+from experimentstash.runs.facts import Facts
 from experimentstash.stash.layout import Stash, known_id, token_of
 
 # Names that an error lists at most.
@@ -77,6 +78,26 @@ def find(stash: Stash, name: str) -> Run | Sweep:
             f"{name!r} may be any of {len(several)} {kinds}: {listed(several, _LISTED)}.", "give more of the id"
         )
     raise StashError(f"There is no run {name!r}, and no sweep of that name.{unread}", "experimentstash runs")
+
+
+def find_other(stash: Stash, name: str | None, run: Run) -> Run:
+    """Return the run that another one is held against: the one before it of the same experiment, or one by its name.
+
+    `latest` is the latest other one of that experiment. StashError if there is none, or it is a sweep.
+    """
+    if name not in (None, "latest"):
+        found = find(stash, name)
+        if isinstance(found, Sweep):
+            raise StashError(f"{found.name} is a sweep: one run is compared with another.", "experimentstash compare")
+        return found
+    experiment, here = Facts(run).experiment, run.path.resolve()
+    runs = listing.all_runs(stash)
+    same = [other for other in runs if Facts(other).experiment == experiment and other.path.resolve() != here]
+    if name is None:
+        same = same[listing.newest_first([*same, run]).index(run) :]
+    if not same:
+        raise StashError(f"There is no {'earlier' if name is None else 'other'} run of {experiment}.")
+    return same[0]
 
 
 def find_sweep(stash: Stash, name: str) -> Sweep:

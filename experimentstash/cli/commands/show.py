@@ -28,6 +28,8 @@ from experimentstash.runs.whereabouts import job_of, why_waiting
 from experimentstash.stash.layout import Stash, find_stash
 
 # What is written in sentences, and broken between words; all else is to be copied.
+# No run is called so.
+_BEFORE = ""
 _SAID_LAST = ("exception", "last line")
 _PROSE = ("warning", "why", *_SAID_LAST, "supposed", "advice", "description", "note", "waits", "can't go on")
 
@@ -36,19 +38,32 @@ EXAMPLES = (
     ("show", "the latest run"),
     ("show k3f9a2b", "a run, or what a sweep has come to"),
     ("show k3f9a2b-7 --json", "the record of a run of a sweep"),
+    ("show k3f9a2b --diff x7m4", "what tells two runs apart"),
+    ("show --diff", "the latest run, and the one before"),
 )
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
     choosing.add_one(parser)
-    parser.add_argument("--json", action="store_true", help="print the record")
+    parser.add_argument("--json", action="store_true", help="print the record, or the difference, as JSON")
+    parser.add_argument(
+        "--diff",
+        nargs="?",
+        const=_BEFORE,
+        metavar="RUN",
+        help="only what differs from this run, from the `latest` of the same experiment or, if none is named, from the"
+        " one before",
+    )
 
 
 def main(given: argparse.Namespace) -> int:
     """Print one run, line by line or as JSON, or a sweep with a table of its runs."""
     stash = find_stash()
     found = naming.find(stash, given.run)
+    if given.diff is not None:
+        _show_difference(stash, found, None if given.diff == _BEFORE else given.diff, as_json=given.json)
+        return 0
     unread: list[Path] = []
     shown = [found] if isinstance(found, Run) else naming.runs_of(stash, found, unread)
     if given.json:
@@ -63,6 +78,16 @@ def main(given: argparse.Namespace) -> int:
         table = sweep_table(stash, shown, paper, most=None, unbegun=unbegun)
         print("\n".join([table, *waiting_lines(why_waiting(shown), paper)]))
     return 1 if unread else 0
+
+
+def _show_difference(stash: Stash, found: Run | Sweep, name: str | None, *, as_json: bool) -> None:
+    from experimentstash.report import run_diff  # here, because who only shows a run needs none of it
+    from experimentstash.report.render import run_diff as rendering
+
+    if isinstance(found, Sweep):
+        raise StashError(f"{found.name} is a sweep: one run is compared with another.", "experimentstash compare")
+    diff = run_diff.between(found, naming.find_other(stash, name, found))
+    print(rendering.to_json(diff) if as_json else rendering.to_terminal(diff, paper_of(sys.stdout)))
 
 
 def _print(rows: Sequence[tuple[str, str]], state: State | None = None) -> None:

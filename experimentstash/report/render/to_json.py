@@ -51,7 +51,7 @@ def render(comparison: Comparison) -> str:
         ],
         "remarks": list(comparison.remarks),
     }
-    return json.dumps(_valid(content), indent=2, ensure_ascii=False, allow_nan=False)
+    return json.dumps(valid(content), indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def _cell(comparison: Comparison, cell: Cell) -> dict[str, Any]:
@@ -59,11 +59,12 @@ def _cell(comparison: Comparison, cell: Cell) -> dict[str, Any]:
     return {"n": cell.summary.count, comparison.way.middle: cell.summary.middle, **parts, "rank": cell.rank}
 
 
-def _valid(value: Any) -> Any:
+def valid(value: Any) -> Any:
+    """Return a value with texts in place of the numbers that JSON hasn't."""
     if isinstance(value, dict):
-        return {str(key): _valid(each) for key, each in value.items()}
+        return {str(key): valid(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_valid(each) for each in value]
+        return [valid(each) for each in value]
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     return value
