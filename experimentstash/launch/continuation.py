@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -28,9 +28,15 @@ from experimentstash.stash.layout import Stash
 class Continuation:
     """The earlier tries of a sweep's runs, as they are when they are first asked for: then nobody else is at work."""
 
-    def __init__(self, stash: Stash, sweep: Path, changes: Sequence[str] = ()) -> None:
-        """``changes`` are overrides of how its runs are done, not of what they do."""
+    def __init__(
+        self, stash: Stash, sweep: Path, changes: Sequence[str] = (), only: Collection[int | None] | None = None
+    ) -> None:
+        """``changes`` are overrides of how its runs are done, not of what they do.
+
+        ``only`` the jobs with these numbers are done, and all of them anew; None: all that have not completed.
+        """
         self._stash = stash
+        self._only = only
         self.sweep = sweep
         self._changes = [word for word in changes if word.startswith(CIRCUMSTANCES)]
         self._queries = JobQueries()
@@ -75,11 +81,14 @@ class Continuation:
 
     def settled(self, numbers: range) -> int:
         """Return how many of the jobs with these numbers are left as they are."""
-        return sum(number in self._settled for number in numbers)
+        return sum(map(self.is_settled, numbers))
 
     def is_settled(self, number: int) -> bool:
-        """Tell whether the run of a job has completed, still goes on or waits in the queue, or may do so."""
-        return number in self._settled
+        """Tell whether the run of a job has completed, still goes on or waits in the queue, or may do so.
+
+        Or isn't one of those that are to be done.
+        """
+        return number in self._settled or (self._only is not None and number not in self._only)
 
     def earlier(self, number: int | None) -> Run | None:
         """Return the run of a job; None if it has none yet."""
@@ -93,7 +102,7 @@ class Continuation:
     def take_up(self, planned: Plan) -> Run | None:
         """Return the run of a job, ready for its next attempt; None if it is to be frozen and begun anew."""
         run = self._earlier.get(planned.request.number)
-        if run is None or not _goes_on(run):
+        if run is None or self._only is not None or not _goes_on(run):
             return None
         reopened = reopen(self._stash, run)
         reopened.attempt.terms = draft(planned).attempt.terms

@@ -1,7 +1,8 @@
-"""What a sweep was asked to do, as its directory tells, and the command line that goes on with it."""
+"""What a sweep, or a run, was asked to do, as its directory tells, and the command line that does it once more."""
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from experimentstash.base.patterns import regex
 from experimentstash.base.quoting import in_quotes
 from experimentstash.compose.sweepers import needs_results
 from experimentstash.record import records, sweep_list
+from experimentstash.record.run import Run
 from experimentstash.stash.schema import SCHEDULER_LAUNCHERS, LocalLauncherConfig
 
 BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
@@ -24,6 +26,9 @@ _SPARING = (LocalLauncherConfig._target_, *SCHEDULER_LAUNCHERS, BASIC_LAUNCHER)
 # What a further try may do otherwise and still be the same run.
 CIRCUMSTANCES = ("resources.", "+resources.", "++resources.", "timeout=", "grace.")
 _HOW = ("hydra/launcher=", "hydra.launcher.", "+hydra.launcher.", "++hydra.launcher.")
+# Where Hydra keeps what a run was asked to do, in its directory; and which of its settings are of one run alone.
+_HYDRA_FILE = ".hydra/hydra.yaml"
+_OF_ONE = regex(r"\+*hydra(?:\.(?:mode=|(?:run|sweep|launcher|sweeper)\.)|/(?:launcher|sweeper)=).*", re.DOTALL)
 _WORDS = typed.checker("list[str]", typed.BASIC)
 # An interpolation that may differ between the jobs of a sweep.
 _OWN = regex(r"\$\{(?!oc\.env:|now:)")
@@ -31,9 +36,10 @@ _OWN = regex(r"\$\{(?!oc\.env:|now:)")
 
 @dataclass(frozen=True)
 class _Asked:
-    """What a sweep was asked to do."""
+    """What a sweep was asked to do, or a run."""
 
     overrides: list[str]
+    of_hydra: list[str]  # those among them that are Hydra's own settings
     options: list[str]
     sweeper: str
     has_storage: bool  # its sweeper keeps a storage of its own, from which it goes on
@@ -41,12 +47,12 @@ class _Asked:
     place: str
 
     @classmethod
-    def read(cls, sweep: Path) -> _Asked:
-        path = sweep / records.SWEEP_FILE
+    def read(cls, path: Path) -> _Asked:
         try:
             asked = yaml_files.parse(read_regular(path).decode(), path)["hydra"]
             return cls(
                 overrides=_WORDS([*asked["overrides"]["task"], *asked["overrides"]["hydra"]], "hydra.overrides"),
+                of_hydra=_WORDS(list(asked["overrides"]["hydra"]), "hydra.overrides"),
                 options=_WORDS(_options(asked), "hydra.runtime"),
                 sweeper=typed.text(asked["sweeper"]["_target_"], "hydra.sweeper._target_"),
                 has_storage=asked["sweeper"].get("storage") is not None,
@@ -54,7 +60,7 @@ class _Asked:
                 place=str(asked["sweep"]["dir"]),
             )
         except (OSError, ValueError, StashError, KeyError, TypeError, AttributeError) as error:
-            raise StashError(f"{path}, which says what the sweep was to do, can't be read: {error}") from error
+            raise StashError(f"{path}, which says what was to be done, can't be read: {error}") from error
 
     def again(self) -> str:
         """Return the command that does the same in a new directory."""
@@ -91,7 +97,7 @@ def launcher_instead(launcher: str) -> str | None:
 
 def way_on(sweep: Path, name: str) -> str:
     """Return the command that goes on with a sweep of that name; StashError, which says why, if there is none."""
-    asked = _Asked.read(sweep)
+    asked = _Asked.read(sweep / records.SWEEP_FILE)
     if needs_results(asked.sweeper) and asked.has_storage:
         return asked.again()
     asked.refuse(sweep)
@@ -104,20 +110,36 @@ def command_line(sweep: Path, changes: Sequence[str]) -> list[str]:
 
     StashError if it can't be continued.
     """
-    asked = _Asked.read(sweep)
+    asked = _Asked.read(sweep / records.SWEEP_FILE)
     asked.refuse(sweep)
-    for word in changes:
-        if not word.startswith((*_HOW, *CIRCUMSTANCES)):
-            raise StashError(
-                f"A sweep that is continued keeps its parameters: {word!r} would change them.",
-                "what may be given: hydra/launcher=…, resources.…, timeout=…, grace.…",
-            )
+    _refuse_others(changes, "A sweep that is continued")
     overrides = asked.overrides
     if any(word.startswith("hydra/launcher=") for word in changes):
         overrides = [word for word in overrides if not word.startswith(_HOW)]
     replaced = {"hydra.mode", "hydra.sweep.dir", *map(key_of, changes)}
     kept = [word for word in overrides if key_of(word) not in replaced]
     return ["--multirun", *asked.options, *kept, *changes, f"hydra.sweep.dir={in_quotes(str(sweep))}"]
+
+
+def anew(run: Run, changes: Sequence[str]) -> list[str]:
+    """Return the arguments that do a run anew, in a new directory; ``changes`` are overrides of how, not of what."""
+    _refuse_others(changes, "A run that is done once more")
+    path = run.path / _HYDRA_FILE
+    asked = _Asked.read(path) if path.is_file() else None
+    kept = [word for word in run.spec.overrides if key_of(word) not in {*map(key_of, changes)}]
+    if asked is not None:
+        kept += [word for word in asked.of_hydra if not _OF_ONE.fullmatch(word)]
+    is_elsewhere = any(word.startswith(_HOW) for word in changes)
+    return [*(["--multirun"] if is_elsewhere else []), *(asked.options if asked is not None else []), *kept, *changes]
+
+
+def _refuse_others(changes: Sequence[str], what: str) -> None:
+    for word in changes:
+        if not word.startswith((*_HOW, *CIRCUMSTANCES)):
+            raise StashError(
+                f"{what} keeps its parameters: {word!r} would change them.",
+                "what may be given: hydra/launcher=…, resources.…, timeout=…, grace.…",
+            )
 
 
 def _options(asked: Mapping[str, Any]) -> list[str]:
