@@ -68,6 +68,7 @@ __all__ = [
     "directory_namer",
     "get_args_parser",
     "hydra_main",
+    "installed_config",
     "is_fast",
     "no_idle_maps",
     "overriding_with",
@@ -146,6 +147,22 @@ def singletons() -> Any:
 
 
 # --- loading ---------------------------------------------------------------------------------------------------------
+
+
+def installed_config(sources: Sequence[ConfigSource], config_path: str) -> object | None:
+    """Return what a config is while this process lives: Hydra's own package, or what the config store holds.
+
+    None if it is neither, or if there is none.
+    """
+    source = next((each for each in sources if each.is_config(config_path)), None)
+    if source is None:
+        return None
+    if source.scheme() == "pkg":
+        return hydra if source.path == "hydra.conf" else None
+    node: Any = ConfigStore.instance().repo if source.scheme() == "structured" else None
+    for name in f"{config_path}.yaml".split("/"):
+        node = node.get(name) if isinstance(node, dict) else None
+    return None if isinstance(node, dict) else node
 
 
 class HydraLoader(ConfigLoaderImpl):

@@ -16,7 +16,7 @@ from experimentstash.base.errors import CommandLineError, StashError
 from experimentstash.base.quoting import quoted
 from experimentstash.base.yaml_files import YamlError
 from experimentstash.compose.config_store import CONFIG_NAME
-from experimentstash.compose.fast.loader import RememberingLoader, loader_for
+from experimentstash.compose.fast.loader import loader_for
 from experimentstash.compose.stash_loader import StashLoader
 from experimentstash.stash import schema
 from experimentstash.stash.layout import Stash
@@ -106,7 +106,7 @@ def _swept_experiments(overrides: Sequence[str]) -> list[str]:
 
 
 def _loader(stash: Stash) -> StashLoader:
-    return loader_for(stash.conf, RememberingLoader)
+    return loader_for(stash.conf)
 
 
 def _some(names: Sequence[str]) -> str:

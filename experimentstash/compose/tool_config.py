@@ -30,12 +30,12 @@ def composed(stash: Stash, name: str) -> ToolConfig:
 
     from experimentstash.compose import config_store
     from experimentstash.compose.config_store import CONFIG_NAME
-    from experimentstash.compose.fast.loader import Loader, loader_for
+    from experimentstash.compose.fast.loader import loader_for
     from experimentstash.compose.nodes import without_hydra
 
     config_store.set_up()
     with config_store.variables(stash):
-        loader = loader_for(stash.conf, Loader)
+        loader = loader_for(stash.conf)
         config = loader.load_configuration(CONFIG_NAME, [f"tool={quoted(name)}"], RunMode.RUN)
         with _outside_a_run(config.hydra.runtime.choices):
             return _tool(without_hydra(config))

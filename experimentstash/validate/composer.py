@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from experimentstash.base.errors import StashError
 from experimentstash.compose import config_store, explain_errors
 from experimentstash.compose.config_store import CONFIG_NAME
-from experimentstash.compose.fast.loader import RememberingLoader, loader_for
+from experimentstash.compose.fast.loader import loader_for
 from experimentstash.compose.job import HydraJob, as_job, own_directory
 from experimentstash.compose.nodes import without_hydra
 from experimentstash.freeze.plan import Request
@@ -25,7 +25,7 @@ class Composer:
     def __init__(self, stash: Stash) -> None:
         self.stash = stash
         config_store.set_up()
-        self._loader = loader_for(stash.conf, RememberingLoader)
+        self._loader = loader_for(stash.conf)
 
     def compose(self, overrides: Sequence[str], directory: Path | None = None) -> Request:
         """Return what the command line ``overrides`` ask for, ready for `freeze.plan`; nothing is written or started.

@@ -21,7 +21,7 @@ from hydra.types import RunMode
 
 from experimentstash.compose import config_store, tool_config
 from experimentstash.compose.config_store import CONFIG_NAME
-from experimentstash.compose.fast.loader import RememberingLoader, loader_for
+from experimentstash.compose.fast.loader import Loader, loader_for
 from experimentstash.compose.hydra_compat import PLAIN_VARIABLE
 from experimentstash.stash.layout import Stash
 from tests.testing.stash import InProcess, StashUnderTest
@@ -172,8 +172,8 @@ def test_what_another_launcher_composes_itself_was_composed_once_before(varied: 
 
 def test_what_many_compositions_share_is_kept(varied: Doing, stash: StashUnderTest) -> None:
     config_store.set_up()
-    loader = loader_for(stash.root / "conf", RememberingLoader)
-    assert isinstance(loader, RememberingLoader)
+    loader = loader_for(stash.root / "conf")
+    assert isinstance(loader, Loader)
     with config_store.variables(Stash(stash.root)):
         for name in ("a", "b", "a", "b"):
             loader.load_configuration(CONFIG_NAME, [f"+exp={name}"], RunMode.RUN)

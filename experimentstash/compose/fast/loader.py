@@ -2,18 +2,20 @@
 
 Two things are not done again for each composition: reading a file, and merging what the defaults lists of two
 compositions have in common at their beginning (Hydra's own settings, the types, the root config, often the tool).
-Merging is a fold from the left, so the result of a common beginning can be kept and continued. Whatever isn't plain
-(another search path, an error) is left to Hydra's unchanged loader.
+Merging is a fold from the left, so the result of a common beginning can be kept and continued. What is installed,
+Hydra's own settings and the types, is most of the work; it stays as it is, and is read and merged once in a process.
+Whatever isn't plain (another search path, an error) is left to Hydra's unchanged loader.
 """
 
 from __future__ import annotations
 
 import copy
+import functools
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -29,6 +31,7 @@ from experimentstash.compose.hydra_compat import (
     ConfigSearchPath,
     IConfigRepository,
     ResultDefault,
+    installed_config,
     is_fast,
     no_idle_maps,
     search_path,
@@ -38,12 +41,16 @@ from experimentstash.compose.stash_loader import StashLoader, strip_defaults
 
 
 class Loader(StashLoader):
-    """The loader for a stash, faster at what it does for each composition."""
+    """The loader for a stash, fast. What is in ``conf`` is read once: make another one when it has changed."""
 
     def __init__(self, search_path: ConfigSearchPath) -> None:
         super().__init__(search_path)
         self._plain = StashLoader(search_path)
         self.left_to_hydra = 0  # compositions that were not plain
+        self._remembered: _Memory | None = None
+        self._parser = OverridesParser.create()
+        self._merged: dict[tuple[_Step, ...], bytes] = {}
+        self._previous: tuple[_Step, ...] = ()
 
     def __reduce__(self) -> Any:
         """Become the plain one where a launcher hands the loader to another process."""
@@ -59,17 +66,6 @@ class Loader(StashLoader):
         except Exception:  # whatever it is, Hydra shall say it, or show that it is none
             self.left_to_hydra += 1
             return self._plain.loaded(**given)
-
-
-class RememberingLoader(Loader):
-    """A loader with a memory. What is in ``conf`` is read once: make another one when it has changed."""
-
-    def __init__(self, search_path: ConfigSearchPath) -> None:
-        super().__init__(search_path)
-        self._remembered: _Memory | None = None
-        self._parser = OverridesParser.create()
-        self._merged: dict[tuple[_Step, ...], bytes] = {}
-        self._previous: tuple[_Step, ...] = ()
 
     @property
     def _memory(self) -> _Memory:
@@ -92,22 +88,30 @@ class RememberingLoader(Loader):
     def _compose_config_from_defaults_list(self, defaults: list[ResultDefault], repo: IConfigRepository) -> DictConfig:
         if repo is not self._memory:
             return super()._compose_config_from_defaults_list(defaults, repo)
-        steps = tuple(_step(default) for default in defaults)
-        known = next(length for length in range(len(steps), -1, -1) if not length or steps[:length] in self._merged)
+        steps = tuple(_step(default, self._memory) for default in defaults)
+        installed = next((at for at, step in enumerate(steps) if step.origin is None), len(steps))
         shared = _length_in_common(steps, self._previous)
-        config = pickle.loads(self._merged[steps[:known]]) if known else OmegaConf.create()
+        known, kept = self._beginning(steps)
+        config = OmegaConf.create() if kept is None else pickle.loads(kept)
         config._set_flag("no_deepcopy_set_nodes", None)  # was set when what was merged so far was kept
         with flag_override(config, "no_deepcopy_set_nodes", True):
-            for position in range(known, len(steps)):
-                if position == shared > known and (kept := pickled(config)) is not None:
-                    self._merged[steps[:position]] = kept
-                self._merge_next(config, defaults[position], repo)
-        if shared == len(steps) > known and (kept := pickled(config)) is not None:
-            self._merged[steps] = kept
+            for position in range(known, len(steps) + 1):
+                if position in (installed, shared) and position > known and (kept := pickled(config)) is not None:
+                    (_installed.merged if position == installed else self._merged)[steps[:position]] = kept
+                if position < len(steps):
+                    self._merge_next(config, defaults[position], repo)
         self._previous = steps
         strip_defaults(config)
         assert isinstance(config, DictConfig)
         return config
+
+    def _beginning(self, steps: tuple[_Step, ...]) -> tuple[int, bytes | None]:
+        """Return how much is known of what these steps come to, and that."""
+        for length in range(len(steps), 0, -1):
+            for merged in (self._merged, _installed.merged):
+                if (kept := merged.get(steps[:length])) is not None:
+                    return length, kept
+        return 0, None
 
     def _load_single_config(self, default: ResultDefault, repo: IConfigRepository) -> ConfigResult:
         if repo is self._memory:
@@ -116,17 +120,22 @@ class RememberingLoader(Loader):
         return super()._load_single_config(default, repo)
 
 
-def loader_for(conf: Path, kind: type[Loader]) -> StashLoader:
-    """Return a loader for the configs of a directory: of this kind, unless all is left to plain Hydra."""
-    return (kind if is_fast() else StashLoader)(search_path(conf))
+def loader_for(conf: Path) -> StashLoader:
+    """Return a loader for the configs of a directory: a fast one, unless all is left to plain Hydra."""
+    return (Loader if is_fast() else StashLoader)(search_path(conf))
 
 
 def _the_same(loader: ConfigLoaderImpl) -> ConfigLoaderImpl:
     return loader
 
 
-# What decides what merging one entry of the final defaults list does.
-_Step = tuple[str | None, str | None, bool]
+class _Step(NamedTuple):
+    """What decides what merging one entry of the final defaults list does."""
+
+    path: str | None
+    package: str | None
+    is_primary: bool
+    origin: int | None  # which installed config it is
 
 
 def _length_in_common(first: Sequence[_Step], second: Sequence[_Step]) -> int:
@@ -136,32 +145,79 @@ def _length_in_common(first: Sequence[_Step], second: Sequence[_Step]) -> int:
     )
 
 
-def _step(default: ResultDefault) -> _Step:
-    return default.config_path, default.package, default.primary
+def _step(default: ResultDefault, memory: _Memory) -> _Step:
+    return _Step(default.config_path, default.package, default.primary, memory.origin(default.config_path or ""))
+
+
+class _Kept:
+    """A config that was read. It is copied before it is merged: merging takes the nodes of what is merged."""
+
+    def __init__(self, original: ConfigResult, node: object = None) -> None:
+        self.original = original
+        self.node = node  # what it is known by lives as long
+
+    @functools.cached_property
+    def _pickled(self) -> bytes | None:
+        return pickled(self.original.config)
+
+    def copy(self) -> ConfigResult:
+        """Return a config of one's own."""
+        result = copy.copy(self.original)
+        kept = self._pickled
+        result.config = copy.deepcopy(self.original.config) if kept is None else pickle.loads(kept)
+        return result
+
+
+class _Installed:
+    """What is installed, which stays as it is while a process lives: the configs, and what several of them come to."""
+
+    def __init__(self) -> None:
+        self.read: dict[tuple[str, int], _Kept] = {}
+        self.merged: dict[tuple[_Step, ...], bytes] = {}
+
+
+_installed = _Installed()
 
 
 class _Memory(CachingConfigRepository):
-    """Hydra's cache of what one composition reads, made to last for many.
-
-    A config is copied before it is merged: merging takes the nodes of what is merged.
-    """
+    """Hydra's cache of what one composition reads, made to last for many."""
 
     def __init__(self, delegate: IConfigRepository) -> None:
         super().__init__(delegate)
-        self._pickled: dict[str, bytes | None] = {}
+        self._read: dict[str, _Kept | None] = {}
+        self._origins: dict[str, int | None] = {}
         self._existing: dict[tuple[str, str], bool] = {}
+
+    def load_config(self, config_path: str) -> ConfigResult | None:
+        if config_path not in self._read:
+            self._read[config_path] = self._kept(config_path)
+        kept = self._read[config_path]
+        return None if kept is None else kept.original
 
     def copy(self, config_path: str) -> ConfigResult | None:
         """Return a config of one's own."""
-        original = self.load_config(config_path)
-        if original is None:
+        self.load_config(config_path)
+        kept = self._read[config_path]
+        return None if kept is None else kept.copy()
+
+    def origin(self, config_path: str) -> int | None:
+        """Return what tells an installed config from all others; None for a file, which may change."""
+        self.load_config(config_path)
+        return self._origins[config_path]
+
+    def _kept(self, config_path: str) -> _Kept | None:
+        node = installed_config(self.get_sources(), config_path)
+        origin = self._origins[config_path] = None if node is None else id(node)
+        known = None if origin is None else _installed.read.get((config_path, origin))
+        if known is not None:
+            return known
+        read = self.delegate.load_config(config_path=config_path)
+        if read is None:
             return None
-        if config_path not in self._pickled:
-            self._pickled[config_path] = pickled(original.config)
-        kept = self._pickled[config_path]
-        result = copy.copy(original)
-        result.config = copy.deepcopy(original.config) if kept is None else pickle.loads(kept)
-        return result
+        kept = _Kept(read, node)
+        if origin is not None:
+            _installed.read[config_path, origin] = kept
+        return kept
 
     def group_exists(self, config_path: str) -> bool:
         return self._remembered("group", config_path)

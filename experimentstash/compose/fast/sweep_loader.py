@@ -23,7 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from experimentstash.base.dataclass_light import replace
 from experimentstash.base.patterns import regex
-from experimentstash.compose.fast.loader import RememberingLoader
+from experimentstash.compose.fast.loader import Loader
 from experimentstash.compose.fast.shared_composition import KEY, SharedComposition
 from experimentstash.compose.hydra_compat import ConfigSearchPath
 from experimentstash.compose.nodes import NodePath, pickled
@@ -38,7 +38,7 @@ _PLAIN = regex(
 _NO_WORDS = {"true", "false", "null", "inf", "nan"}
 
 
-class SweepLoader(RememberingLoader):
+class SweepLoader(Loader):
     """Hydra's loader for a sweep."""
 
     def __init__(self, search_path: ConfigSearchPath) -> None:
