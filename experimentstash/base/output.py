@@ -78,14 +78,31 @@ codecs.register_error(_IN_PLAIN, _in_plain)
 def say(*messages: str, is_laid_out: bool = False) -> None:
     """Write messages to stderr, all at once; a terminal that has gone is no reason to fail.
 
-    What ``is_laid_out``, the rows of a table say, is written as it is.
+    What ``is_laid_out``, the rows of a table say, is written as it is. Where somebody listens (``heard``), they get it.
     """
+    if (listener := _listener.get()) is not None:
+        listener.extend(redact(message, os.environ) for message in messages)
+        return
     with contextlib.suppress(OSError, ValueError):
         told = [redact(PREFIX + message, os.environ) for message in messages]  # before its lines are broken
         if not is_laid_out:
             told = [as_prose(message, sys.stderr) for message in told]
         text = "".join(f"{message}\n" for message in told)
         print(text, end="", file=sys.stderr, flush=True)
+
+
+_listener: ContextVar[list[str] | None] = ContextVar("listener", default=None)
+
+
+@contextlib.contextmanager
+def heard() -> Iterator[list[str]]:
+    """Collect what is said meanwhile, for a program that has another way of telling it."""
+    messages: list[str] = []
+    token = _listener.set(messages)
+    try:
+        yield messages
+    finally:
+        _listener.reset(token)
 
 
 def complain(message: str) -> None:

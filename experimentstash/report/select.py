@@ -3,13 +3,44 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 
+from experimentstash.base.errors import StashError
 from experimentstash.record.run import State
+from experimentstash.report.compare import Comparison, compare
+from experimentstash.report.differences import Test
 from experimentstash.report.groups import named
+from experimentstash.report.metrics import declared
+from experimentstash.report.summaries import Way
 from experimentstash.runs.facts import Facts
 from experimentstash.runs.numbers import REFRESH, is_unread
-from experimentstash.runs.selection import Selected, Selection
+from experimentstash.runs.selection import Selected, Selection, choose
 from experimentstash.runs.summary import count, words
+from experimentstash.stash.layout import Stash
+
+
+def comparison(
+    stash: Stash,
+    selection: Selection,
+    way: Way,
+    *,
+    by: Sequence[str] = (),
+    over: Sequence[str] = (),
+    metrics: Sequence[str] = (),
+    test: Test | None = None,
+) -> tuple[Comparison, bool]:
+    """Compare the runs that are meant; tell whether there are runs among them whose records can't be read.
+
+    The rest is as of ``compare``. StashError also if none of them has completed.
+    """
+    selected = choose(stash, selection)
+    chosen, remarks = completed(selected, selection)
+    if not chosen:
+        raise StashError("\n".join(["There are no completed runs to compare.", *remarks]), "experimentstash runs")
+    organizers = {each.run.spec.organizer for each in chosen}
+    known = declared(stash, (name for name in organizers if name is not None))
+    found = compare(chosen, known, way, by=by, over=over, metrics=metrics, test=test, remarks=remarks)
+    return found, bool(selected.unread)
 
 
 def completed(selected: Selected, selection: Selection) -> tuple[list[Facts], list[str]]:

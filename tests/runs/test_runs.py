@@ -22,7 +22,7 @@ from experimentstash.execute.account import SUPERVISOR_LOG
 from experimentstash.launch.resume import reopen
 from experimentstash.record import records, times
 from experimentstash.record.run import Code, Command, Run, State, Supervisor
-from experimentstash.runs import listing, reconcile
+from experimentstash.runs import left_behind, listing, reconcile
 from experimentstash.runs.summary import ending_line, sweep_table, with_warnings
 from experimentstash.stash.layout import Stash
 from tests.testing.faults import (
@@ -97,7 +97,7 @@ def test_a_killed_supervisor_is_noticed_by_the_next_look(here: Stash) -> None:
 
 
 def test_what_it_was_asked_before_is_not_forgotten(here: Stash, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("experimentstash.runs.left_behind.KILL_PATIENCE", 1.0)
+    monkeypatch.setattr(left_behind, "KILL_PATIENCE", 1.0)
     run = steady(here, "--ignore", grace=60.0)
     with running(run) as one:
         ready(one)

@@ -10,14 +10,11 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.files import kind_at, write_atomically
 from experimentstash.base.output import paper_of, say
 from experimentstash.cli.commands import choosing
-from experimentstash.report import metrics
-from experimentstash.report.compare import Comparison, compare
 from experimentstash.report.differences import TESTS
 from experimentstash.report.render import formats, to_terminal
-from experimentstash.report.select import completed
+from experimentstash.report.select import comparison
 from experimentstash.report.summaries import WAYS
-from experimentstash.runs.selection import choose
-from experimentstash.stash.layout import Stash, find_stash
+from experimentstash.stash.layout import find_stash
 
 EXAMPLES = (
     ("compare --exp 'figure1/*'", "experiments, over seeds"),
@@ -59,7 +56,15 @@ def main(given: argparse.Namespace) -> int:
     """Print a comparison, or write it into files."""
     stash = find_stash()
     forms = {path: given.form or formats.of_file(path) for path in given.output or ()}
-    found, has_unread = comparison(stash, given)
+    found, has_unread = comparison(
+        stash,
+        choosing.selection(given),
+        WAYS[given.spread],
+        by=_names(given.by),
+        over=_names(given.over),
+        metrics=_names(given.metrics),
+        test=None if given.test is None else TESTS[given.test],
+    )
     for path, form in forms.items():
         _write(path, f"{formats.render(form, found)}\n")
         say(f"{path} is written")
@@ -68,27 +73,6 @@ def main(given: argparse.Namespace) -> int:
     if "csv" in (given.form, *forms.values()):  # which has no place for it
         say(*found.remarks)
     return 1 if has_unread else 0
-
-
-def comparison(stash: Stash, given: argparse.Namespace) -> tuple[Comparison, bool]:
-    """Return what is asked for, and whether there are runs among it whose records can't be read."""
-    selection = choosing.selection(given)
-    selected = choose(stash, selection)
-    chosen, remarks = completed(selected, selection)
-    if not chosen:
-        raise StashError("\n".join(["There are no completed runs to compare.", *remarks]), "experimentstash runs")
-    organizers = {each.run.spec.organizer for each in chosen}
-    found = compare(
-        chosen,
-        metrics.declared(stash, (name for name in organizers if name is not None)),
-        WAYS[given.spread],
-        by=_names(given.by),
-        over=_names(given.over),
-        metrics=_names(given.metrics),
-        test=None if given.test is None else TESTS[given.test],
-        remarks=remarks,
-    )
-    return found, bool(selected.unread)
 
 
 def _write(path: str, text: str) -> None:

@@ -11,21 +11,19 @@ from typing import BinaryIO
 
 from experimentstash.adapters.schedulers import JobQueries
 from experimentstash.base.errors import StashError
-from experimentstash.base.files import Unfit, open_regular
 from experimentstash.base.masking import Mask
 from experimentstash.base.output import say
 from experimentstash.base.tail import Relay
 from experimentstash.cli.commands import choosing
 from experimentstash.record import records
 from experimentstash.record.run import Run, State
-from experimentstash.runs import naming
+from experimentstash.runs import log, naming
 from experimentstash.runs.reconcile import load_reconciled, may_go_back
 from experimentstash.runs.summary import title, words
 from experimentstash.runs.whereabouts import is_local
 from experimentstash.stash.layout import Stash, find_stash
 
 _NOT_BEGUN = (State.FROZEN, State.QUEUED)
-_AT_ONCE = 1 << 20  # bytes
 # Seconds between two looks at whether the run goes on.
 _INTERVAL = 0.5
 # The same where SLURM has to be asked.
@@ -74,29 +72,8 @@ def logs(stash: Stash, run: Run, destination: BinaryIO, *, follow: bool = False,
     if follow and attempt in (None, run.attempt.number):
         _follow(stash, run, destination, only=attempt is not None)
         return
-    try:
-        with _opened(run, _log_name(run, attempt)) as stream:
-            mask = Mask(os.environ)
-            while part := stream.read(_AT_ONCE):
-                destination.write(mask.feed(part))
-            destination.write(mask.rest())
-    except OSError as error:
-        raise StashError(f"The log of {run.id} can't be shown: {error.strerror}.") from error
+    log.copy(run, destination, attempt)
     destination.flush()
-
-
-def _opened(run: Run, name: str) -> BinaryIO:
-    path = run.path / name
-    if not os.path.lexists(path):
-        if run.removed is not None:
-            raise StashError(f"The files of the run {run.id} were removed, and its log with them.")
-        raise StashError(
-            f"The run {run.id} has no log yet ({run.attempt.state.value}).", f"experimentstash show {run.id}"
-        )
-    try:
-        return open(path, "rb", opener=open_regular)
-    except Unfit as error:
-        raise StashError(f"{path} can't be shown: {error.strerror}.") from error
 
 
 def _follow(stash: Stash, run: Run, destination: BinaryIO, *, only: bool) -> None:
@@ -140,7 +117,7 @@ def _announce(run: Run, number: int, first: int) -> None:
 
 
 def _relay(run: Run, name: str, destination: BinaryIO) -> Relay:
-    _opened(run, name).close()
+    log.opened(run, name).close()
     relay = Relay(run.path / name, 0, destination.fileno(), Mask(os.environ))
     relay.start()
     return relay
@@ -200,10 +177,3 @@ def _looked_at(stash: Stash, run: Run, queries: JobQueries) -> Run:
             f"The run {run.id} is no longer in {run.path}: it was moved or removed while it was followed.",
             "experimentstash runs",
         ) from error
-
-
-def _log_name(run: Run, attempt: int | None) -> str:
-    for each in reversed(run.every_attempt):
-        if attempt in (None, each.number):
-            return each.log
-    raise StashError(f"The run {run.id} has had {run.attempt.number} attempts, not {attempt}.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
+from typing import Any
 
 from experimentstash.report import groups
 from experimentstash.report.compare import Comparison, Row
@@ -16,27 +17,33 @@ def render(comparison: Comparison) -> str:
     """Return it as text."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    way = comparison.way
-    parts = ("n", way.middle, *(_NAMES.get(name, name) for name in way.parts))
-    keys = [column.heading for column in comparison.columns]
-    writer.writerow([*keys, *(f"{metric.name}.{part}" for metric in comparison.metrics for part in parts)])
+    keys = len(comparison.columns)
+    headings, rows = table(comparison)
+    writer.writerow(headings)
     writer.writerows(
-        [
-            *("" if groups.plain(value) is None else groups.said(value) for value in row.values),
-            *_numbers(comparison, row),
-        ]
-        for row in comparison.rows
+        ["" if value is None else groups.said(value) if at < keys else value for at, value in enumerate(row)]
+        for row in rows
     )
     return buffer.getvalue().rstrip("\n")
 
 
-def _numbers(comparison: Comparison, row: Row) -> Iterator[object]:
+def table(comparison: Comparison) -> tuple[list[str], list[list[Any]]]:
+    """Return the headings and the lines: what tells the groups apart, then for each metric how many runs, and numbers.
+
+    None where there is nothing.
+    """
+    way = comparison.way
+    parts = ("n", way.middle, *(_NAMES.get(name, name) for name in way.parts))
+    headings = [column.heading for column in comparison.columns]
+    headings += [f"{metric.name}.{part}" for metric in comparison.metrics for part in parts]
+    return headings, [[*map(groups.plain, row.values), *_numbers(comparison, row)] for row in comparison.rows]
+
+
+def _numbers(comparison: Comparison, row: Row) -> Iterator[Any]:
     for cell in row.cells:
         if cell is None:
-            yield from (0, *("" for _ in ("middle", *comparison.way.parts)))
+            yield from (0, *(None for _ in ("middle", *comparison.way.parts)))
             continue
         yield cell.summary.count
         yield cell.summary.middle
-        for name in comparison.way.parts:
-            value = getattr(cell.summary, name)
-            yield "" if value is None else value
+        yield from (getattr(cell.summary, name) for name in comparison.way.parts)
