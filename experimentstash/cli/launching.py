@@ -12,6 +12,7 @@ from experimentstash.record.run import State
 from experimentstash.runs.summary import ending_line, resources_table, sweep_table, with_warnings
 
 if TYPE_CHECKING:
+    from experimentstash.launch.again import Again
     from experimentstash.launch.continuation import Continuation
     from experimentstash.launch.result import LaunchResult, SweepResult
     from experimentstash.stash.layout import Stash
@@ -20,12 +21,12 @@ if TYPE_CHECKING:
 _MISTAKES_SHOWN = 20
 
 
-def launch(argv: Sequence[str], continuation: Continuation | None = None) -> int:
+def launch(argv: Sequence[str], continuation: Continuation | None = None, again: Again | None = None) -> int:
     """Run the Hydra app, tell what came of it, and return the exit code; raises what has ended it.
 
     A single run's exit code is the tool's own; a sweep's is 0 if all its runs completed, else 1.
     """
-    result = app.launch(argv, continuation)
+    result = app.launch(argv, continuation, again)
     try:
         _tell(result)
     finally:  # what goes wrong with telling doesn't hide it

@@ -15,6 +15,7 @@ GROUPS = {
     "Run": {
         "run": ("EXPERIMENT… [OVERRIDE…]", "run an experiment, or several as a sweep"),
         "resume": ("RUN [OVERRIDE…]", "go on with a run or a sweep that was cut short"),
+        "rerun": ("RUN [OVERRIDE…]", "do exactly the same run once more"),
         "retry": ("RUN… [OVERRIDE…]", "do what failed once more, from the start"),
     },
     "Look": {

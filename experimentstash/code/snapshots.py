@@ -13,12 +13,13 @@ from pathlib import Path
 from experimentstash.adapters.git import gitindex, objects, trees
 from experimentstash.adapters.git.gitindex import gitlinks
 from experimentstash.adapters.git.status import changes, status_of
-from experimentstash.base.dataclass_light import dataclass, field
+from experimentstash.base.dataclass_light import dataclass, field, replace
 from experimentstash.base.errors import StashError
 from experimentstash.code import results, written
 from experimentstash.code.patches import withhold
 from experimentstash.code.provenance import OWN_OUTPUT, belongs_in_patch
 from experimentstash.code.secret_files import holds_secret
+from experimentstash.record.run import Code
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,39 @@ def take(
         ),
         withheld=tuple(sorted({*withheld}.union(*(inner.withheld for inner in nested.values())))),
         nested=nested,
+    )
+
+
+def of_record(root: Path, code: Code, patch: str, path: str = "") -> Snapshot:
+    """Return the code that a run's record tells of, ``patch`` included; ``path`` as in `take`.
+
+    StashError if it can't be had again as it was.
+    """
+    base = str(code.commit)
+    if objects.object_at(root, f"{base}^{{commit}}") is None:
+        raise StashError(
+            f"Commit {base[:12]} is no longer in the repository of {root}.",
+            f"git -C {shlex.quote(str(root))} fetch origin {base}",
+        )
+    if not code.dirty:
+        return of_commit(root, base, path)
+    if code.snapshot is not None and objects.object_at(root, f"{code.snapshot}^{{commit}}") is not None:
+        made = of_commit(root, code.snapshot, path)
+    elif left_out := [*code.withheld, *(() if code.snapshot else code.omitted)]:
+        raise StashError(f"What made its code differ from commit {base[:12]} isn't all kept: {', '.join(left_out)}.")
+    elif not patch:
+        raise StashError(f"What made its code differ from commit {base[:12]} is not kept.")
+    else:
+        with tempfile.TemporaryDirectory(prefix="experimentstash-") as scratch:
+            made = of_commit(root, trees.patched(root, Path(scratch, "index"), base, patch), path)
+    return replace(
+        made,
+        base=base,
+        branch=code.branch,
+        is_dirty=True,
+        patch=patch,
+        omitted=tuple(code.omitted),
+        withheld=tuple(code.withheld),
     )
 
 

@@ -111,8 +111,11 @@ def ensure_worktree(
     announce: Callable[[str], None],
     pin: Pin | None = None,
     outputs: Sequence[str] = (),
+    recorded: Provenance | None = None,
 ) -> Frozen | None:
     """Return the code of a tool as its checkout in ``live`` is, or exactly ``pin``; None if git doesn't know it.
+
+    Or what is ``recorded`` of a run's.
 
     What earlier runs have left at the paths ``outputs``, relative to its directory, is not part of it.
 
@@ -128,11 +131,13 @@ def ensure_worktree(
         below = [Path(os.path.normpath(real / each)).relative_to(root).as_posix() for each in shared]
         left = [Path(os.path.normpath(real / each)) for each in outputs]
         results = [each.relative_to(root).as_posix() for each in left if each.is_relative_to(root)]
-        taken = (
-            snapshots.take(root, path, without=below, outputs=results)
-            if pin is None
-            else snapshots.of_commit(root, pin.commit, path)
-        )
+        taken: Snapshot | None
+        if recorded is not None:
+            taken = snapshots.of_record(root, recorded.code, recorded.patch, path)
+        elif pin is not None:
+            taken = snapshots.of_commit(root, pin.commit, path)
+        else:
+            taken = snapshots.take(root, path, without=below, outputs=results)
         if taken is None:
             return None
         marks = hashlib.sha256(json.dumps([str(live), *shared]).encode()).hexdigest()[:_KEY_LENGTH] if shared else ""
@@ -172,7 +177,7 @@ def ensure_worktree(
         omitted=list(taken.omitted),
         withheld=list(taken.withheld),
         snapshot=taken.commit,
-        pin=None if pin is None else pin.name,
+        pin=pin.name if pin is not None else recorded.code.pin if recorded is not None else None,
     )
     provenance = Provenance(code, taken.patch)
     return Frozen(live, directory, place / ENVIRONMENTS, configs, provenance, place / TREE, notes)

@@ -23,6 +23,7 @@ from experimentstash.freeze.plan import UNHEARD, Plan, Request
 from experimentstash.record import records, run_places, times, transitions
 from experimentstash.record.run import Attempt, Code, Run, Specification, State, Terms
 from experimentstash.stash import entrypoints
+from experimentstash.stash.layout import Stash
 
 _PACKAGES = "packages.txt"  # in the run directory of an installed package
 NOT_HANDED_OVER = "recorded, but the style `arguments` hands over only what `arguments` or the tool's `env` name"
@@ -114,11 +115,19 @@ def _live(checkouts: Checkouts, planned: Plan, outputs: Callable[[], Sequence[Pa
     if plot is not None:
         secured = plot.frozen.provenance
         return Provenance(Code(**{**vars(secured.code), "pin": pin}), secured.patch)
+    found = live_code(planned.request.stash, directory, checkouts, outputs)
+    return Provenance(replace(found.code, pin=pin), found.patch)
+
+
+def live_code(
+    stash: Stash, directory: Path, checkouts: Checkouts, outputs: Callable[[], Sequence[Path]] = tuple
+) -> Provenance:
+    """Return what the checkout of a tool in a directory is now: all of it, where the tool has its own repository."""
     root = toplevel(directory)
-    is_own = root is not None and root != toplevel(planned.request.stash.root)
+    is_own = root is not None and root != toplevel(stash.root)
     whole = root if is_own and root is not None else directory
     found = checkouts.identify(whole, "tool.patch", code=(directory,), outputs=outputs)
-    return Provenance(replace(found.code, path=str(directory), pin=pin), found.patch)
+    return Provenance(replace(found.code, path=str(directory)), found.patch)
 
 
 def _installed(checkouts: Checkouts, package: Installed, prefix: Path) -> Provenance:

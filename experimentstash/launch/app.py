@@ -31,6 +31,7 @@ from experimentstash.launch.tasks import task
 from experimentstash.stash.layout import find_stash
 
 if TYPE_CHECKING:
+    from experimentstash.launch.again import Again
     from experimentstash.launch.continuation import Continuation
 
 
@@ -39,11 +40,11 @@ def import_plugins() -> None:
     Plugins.instance()
 
 
-def launch(argv: Sequence[str], continuation: Continuation | None = None) -> LaunchResult:
+def launch(argv: Sequence[str], continuation: Continuation | None = None, again: Again | None = None) -> LaunchResult:
     """Run the Hydra application on its command-line arguments and return what that came to.
 
-    Of a sweep that is continued (``continuation``) only the runs are done that haven't completed. Whatever ends it once
-    it has begun is in the result.
+    Of a sweep that is continued (``continuation``) only the runs are done that haven't completed. What is
+    done ``again`` is refused unless it is what that run was. Whatever ends it once it has begun is in the result.
     """
     line = command_line.read(argv)
     stash = command_line.in_places(find_stash(), line)
@@ -51,7 +52,7 @@ def launch(argv: Sequence[str], continuation: Continuation | None = None) -> Lau
     refuse_secrets(arguments)
     register()
     error: BaseException | None = None
-    with _called_with(arguments), contexts.entered(LaunchContext(stash, continuation)):
+    with _called_with(arguments), contexts.entered(LaunchContext(stash, continuation, again)):
         try:
             if not _run(arguments):
                 hydra_main(task, stash.conf, CONFIG_NAME, Application, StashLoader)

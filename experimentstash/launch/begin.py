@@ -109,7 +109,10 @@ def _begin_sweep(config: DictConfig, loader: StashLoader) -> None:
     if organizer is not None and config.objective is None and sweepers.needs_results(sweeper):
         raise sweepers.no_objective(organizer)  # one that is swept over is looked at when it is frozen
     launcher = str(config.hydra.launcher._target_)
-    if not is_new and (instead := launcher_instead(launcher)) is not None:
+    instead = launcher_instead(launcher)
+    if contexts.here().again is not None and instead is not None:
+        raise StashError(f"The launcher {launcher} composes its jobs elsewhere.", f"hydra/launcher={instead}")
+    if not is_new and instead is not None:
         raise StashError(
             f"The launcher {launcher} can't leave out what is done.",
             f"experimentstash resume {shlex.quote(str(directory))} hydra/launcher={instead}",

@@ -26,6 +26,7 @@ from experimentstash.launch.shared import SharedByRuns
 from experimentstash.stash.layout import ROOT_VARIABLE, Stash, find_stash
 
 if TYPE_CHECKING:
+    from experimentstash.launch.again import Again
     from experimentstash.launch.continuation import Continuation
 
 
@@ -68,6 +69,7 @@ class LaunchContext:
 
     stash: Stash
     continuation: Continuation | None = None  # the earlier tries of the sweep that goes on; None: it is a new one
+    again: Again | None = None  # the run that is to be had once more, exactly
     begun: Begun | None = None
     terms: LauncherTerms = field(default_factory=LauncherTerms)
     account: Account = field(default_factory=Account)

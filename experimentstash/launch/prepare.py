@@ -66,10 +66,15 @@ def prepare_job(job: Job) -> Prepared | Rejected | None:
         settings = request.config
         if settings.objective is None and needs_result:
             raise sweepers.no_objective(request.organizer)
-        if not seen.is_dry:
+        again = context.again
+        if again is not None:
+            request = again.with_its_code(request, shared)
+        elif not seen.is_dry:
             request = replace(request, frozen=shared.frozen_code(request))
             request = replace(request, plot=shared.plot(request, is_parallel=seen.is_parallel))
         planned = plan(request, shared.tool_plans)
+        if again is not None:
+            again.refuse_difference(planned)
         if settings.debug:
             for line in explain(planned):
                 say(line)
@@ -120,6 +125,8 @@ def _claim(context: LaunchContext, job: Job, seen: HydraJobInfo, run: Run) -> No
     none = contextlib.nullcontext(False)
     with none if continuation is None else continuation.superseding(seen.number, seen.directory) as is_taken:
         job.keep(seen.directory)
+        if context.again is not None:
+            run.attempt.notes.append(f"a rerun of {context.again.run.id}")
         records.claim(run, replace=is_taken)
 
 

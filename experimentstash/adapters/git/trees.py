@@ -51,3 +51,11 @@ def commit_tree(root: Path, tree: str, parent: str | None) -> str:
     """Return the commit of a tree, by nobody and at no time, which no reference knows."""
     parents = ["-p", parent] if parent else []
     return quietly(root, "commit-tree", tree, *parents, "-m", "Code as it was submitted", variables=_NOBODY)
+
+
+def patched(root: Path, index: Path, commit: str, patch: str) -> str:
+    """Return a commit with a patch of git's put on it; GitError if that doesn't fit. ``index`` is a scratch file."""
+    ours = {"GIT_INDEX_FILE": str(index)}
+    quietly(root, "read-tree", commit, variables=ours)
+    quietly(root, "apply", "--cached", "--whitespace=nowarn", "-", stdin=patch, variables=ours)
+    return commit_tree(root, quietly(root, "write-tree", variables=ours), commit)

@@ -1,0 +1,216 @@
+"""A run that is to be had once more exactly: with the code and the parameters that it had, or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from experimentstash.adapters.git import objects
+from experimentstash.adapters.git.root import toplevel
+from experimentstash.base.dataclass_light import dataclass, replace
+from experimentstash.base.dotted import leaves
+from experimentstash.base.errors import StashError
+from experimentstash.base.files import read_regular
+from experimentstash.base.output import say
+from experimentstash.base.patterns import regex
+from experimentstash.code import worktrees
+from experimentstash.code.provenance import Provenance
+from experimentstash.execute.account import MARKER
+from experimentstash.freeze.environment import store as environments
+from experimentstash.freeze.freeze import live_code, written_at
+from experimentstash.freeze.plan import Plan, Request
+from experimentstash.freeze.toolpath import tool_directory
+from experimentstash.launch.shared import SharedByRuns
+from experimentstash.record import times
+from experimentstash.record.run import Code, Command, Environment, Run
+from experimentstash.stash.schema import EnvironmentKind
+
+# Differences that are told at most.
+_SHOWN = 5
+# What we set ourselves, by where a run or its code lies, or for the tracker.
+_OURS = regex(r"WANDB_\w+|EXPERIMENTSTASH_\w+|PYTHONPYCACHEPREFIX|PYTHONDONTWRITEBYTECODE|PYTHONPATH")
+# Where frozen configs lie: their content is in the last name.
+_CONFIGS = regex(r"[^\0=]*/code/[^/\0]+/[^/\0]+/configs/")
+
+
+@dataclass(frozen=True)
+class Again:
+    """The run that is to be had once more."""
+
+    run: Run
+
+    def with_its_code(self, request: Request, shared: SharedByRuns) -> Request:
+        """Have a job use the code that the run had: the checkout if it is as it was then, else frozen code.
+
+        StashError if that code can't be had again.
+        """
+        code, config = self.run.spec.code, request.config.tool
+        if code is None or code.commit is None or not config.path:
+            raise self._refusal("git knows nothing of the code that it ran")
+        patch = self._patch(code)
+        if code.snapshot is None and self._is_as_it_was(request, shared, code, patch):
+            return request if request.to_be_frozen is False else replace(request, frozen=shared.frozen_code(request))
+        live = tool_directory(request.stash, request.tool, config, is_needed=False)
+        frozen = worktrees.ensure_worktree(
+            request.stash,
+            request.tool,
+            live,
+            config,
+            request.sweep or request.directory,
+            say,
+            outputs=written_at(request),
+            recorded=Provenance(code, patch),
+        )
+        if frozen is None:
+            raise self._refusal(f"{config.path} is no git checkout any more")
+        return replace(request, frozen=frozen, to_be_frozen=True)
+
+    def refuse_difference(self, planned: Plan) -> None:
+        """Raise StashError if what was worked out isn't what the run executed."""
+        found = [*self._differences(planned)]
+        if found:
+            stash = self.run.spec.stash
+            of_then = "" if stash is None or stash.commit is None else f": git diff {stash.commit[:12]}"
+            more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+            raise self._refusal(
+                f"{'; '.join(found[:_SHOWN])}{more}",
+                f"look what has changed since{of_then}; or do it with what there is now: experimentstash retry,"
+                " experimentstash run",
+            )
+
+    def _patch(self, code: Code) -> str:
+        if code.patch is None:
+            return ""
+        try:
+            return read_regular(self.run.path / code.patch).decode("utf-8", "surrogateescape")
+        except OSError as error:
+            raise self._refusal(f"its {code.patch} can't be read: {error.strerror}") from error
+
+    def _refusal(self, why: str, hint: str | None = None) -> StashError:
+        return StashError(f"{self.run.id} can't be had again as it was: {why}.", hint)
+
+    def _is_as_it_was(self, request: Request, shared: SharedByRuns, code: Code, patch: str) -> bool:
+        """Tell whether the tool's checkout is what the run used."""
+        directory = Path(os.path.normpath(request.stash.root / (request.config.tool.path or "")))
+        if not directory.is_dir() or code.withheld:
+            return False
+        outputs = [Path(os.path.normpath(directory / path)) for path in written_at(request)]
+        now = live_code(request.stash, directory, shared.checkouts, lambda: outputs)
+        is_same = (now.code.dirty, now.patch, now.code.omitted) == (code.dirty, patch, code.omitted)
+        root = toplevel(directory)
+        if root is None or not is_same or not self._are_as_old(root, code.omitted):
+            return False
+        inside = os.path.relpath(directory, root) if root == toplevel(request.stash.root) else ""
+        there = [objects.object_at(root, f"{commit}:{inside}") for commit in (code.commit, now.code.commit)]
+        return now.code.commit == code.commit or (bool(inside) and there[0] is not None and there[0] == there[1])
+
+    def _are_as_old(self, root: Path, names: list[str]) -> bool:
+        """Tell whether files that no patch has are those of then: nothing of them has changed since."""
+        if not names:
+            return True
+        since = times.moment(self.run.created) if self.run.created is not None else 0.0
+        try:
+            return all((root / name).lstat().st_ctime < since for name in names)
+        except OSError:
+            return False
+
+    # --- what differs ------------------------------------------------------------------------------------------------
+
+    def _differences(self, planned: Plan) -> Iterator[str]:
+        run, request = self.run, planned.request
+        yield from _other("tool", request.tool, run.spec.tool)
+        yield from _other("experiment", request.config.experiment, run.spec.experiment)
+        now, before = dict(leaves(planned.params)), dict(leaves(run.spec.params))
+        for name in sorted({*now, *before}):
+            yield from _other(f"params.{name}", now.get(name), before.get(name), name in now, name in before)
+        ours, theirs = self._places_of_then(planned), _places(planned)
+        told = _told(planned.command, environments.interpreter(planned.recipe), theirs)
+        interpreter = run.spec.environment.interpreter if run.spec.environment is not None else None
+        then = _told(run.spec.command, Path(interpreter) if interpreter else None, ours)
+        for what in sorted({*told, *then}):
+            if told.get(what) != then.get(what):
+                yield f"{what} differs"
+        for name, text in planned.files.items():
+            path = self.run.path / name
+            if path.is_file():
+                content = read_regular(path).decode("utf-8", "surrogateescape")
+                if _neutral(content, ours) != _neutral(text, theirs):
+                    yield f"{name}, which it was handed, differs"
+        yield from self._other_environment(planned, run.spec.environment)
+
+    def _other_environment(self, planned: Plan, before: Environment | None) -> Iterator[str]:
+        recipe = planned.recipe
+        now = environments.record(recipe)
+        if before is None:
+            return
+        yield from _other("the environment's kind", now.kind, before.kind)
+        yield from _other("what pins its environment", now.lock, before.lock)
+        if now.version is not None:
+            yield from _other("Python", now.version, before.version)
+        homes = [str(each or "").startswith(f"{planned.request.stash.environments}/") for each in _pythons(now, before)]
+        if all(homes):  # one with the tool's own code in it has another key for each place
+            yield from _other("its environment", now.key, before.key)
+        is_made = recipe.directory is not None and recipe.kind is not EnvironmentKind.empty
+        if is_made and recipe.lock_path is None and not environments.is_ready(recipe):
+            yield "its environment would be made anew, and no lock file says what was in it"
+        if recipe.is_foreign:
+            yield from _other("its Python", now.interpreter, before.interpreter)
+
+    def _places_of_then(self, planned: Plan) -> Mapping[str, str]:
+        spec = self.run.spec
+        code = str(planned.directory) if spec.code is None else spec.code.path
+        if spec.apart is not None:
+            code = os.path.normpath(os.path.join(spec.apart.path, os.path.relpath(code, spec.apart.source)))
+        directory = spec.command.environment.get(MARKER, self.run.directory)
+        return _marked(directory, code, self.run.id, planned)
+
+
+def _pythons(*both: Environment) -> Iterator[str | None]:
+    for each in both:
+        yield each.interpreter
+
+
+def _places(planned: Plan) -> Mapping[str, str]:
+    return _marked(str(planned.request.directory), str(planned.directory), planned.request.id, planned)
+
+
+def _marked(run: str, tool: str, name: str, planned: Plan) -> Mapping[str, str]:
+    """Return what stands for the places that differ between two runs of the same, the longest first."""
+    found = {run: "{run}", tool: "{tool}", name: "{id}"}
+    live = Path(os.path.normpath(planned.request.stash.root / (planned.request.config.tool.path or "")))
+    root = toplevel(live)
+    if root is not None and root not in (live, toplevel(planned.request.stash.root)):
+        inside = f"/{os.path.relpath(live, root)}"
+        if tool.endswith(inside):
+            found[tool.removesuffix(inside)] = "{top}"
+    return dict(sorted(found.items(), key=lambda item: -len(item[0])))
+
+
+def _neutral(text: str, places: Mapping[str, str]) -> str:
+    for place, mark in places.items():
+        text = text.replace(place, mark)
+    return _CONFIGS.sub("{configs}/", text)
+
+
+def _told(command: Command, interpreter: Path | None, places: Mapping[str, str]) -> dict[str, Any]:
+    """Return what a command says, whatever run it is of."""
+    python = None if interpreter is None else str(interpreter)
+    words = [_neutral("{python}" if word == python else word, places) for word in command.argv]
+    found: dict[str, Any] = {"its command": words, "its working directory": _neutral(command.cwd, places)}
+    found["its secrets"] = command.secrets
+    for name, value in command.environment.items():
+        if not _OURS.fullmatch(name):
+            found[f"its variable {name}"] = _neutral(value, places)
+    path = [_neutral(each, places) for each in command.environment.get("PYTHONPATH", "").split(os.pathsep) if each]
+    found["its PYTHONPATH"] = [each for each in path if not each.startswith(("{tool}", "{top}"))]
+    return found
+
+
+def _other(what: str, now: Any, before: Any, is_now: bool = True, was_before: bool = True) -> Iterator[str]:
+    if not is_now or not was_before:
+        yield f"{what} {'is new' if is_now else 'is missing'}"
+    elif json.dumps(now, sort_keys=True) != json.dumps(before, sort_keys=True):
+        yield f"{what} is {now!r} now and was {before!r}"
