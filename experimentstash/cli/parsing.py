@@ -54,7 +54,7 @@ def parser(verb: str) -> Parser:
 def read(verb: str, words: Sequence[str]) -> argparse.Namespace:
     """Return what follows a verb, parsed. StashError if it has no meaning."""
     made = parser(verb)
-    given, unknown = made.parse_known_args(_with_modules(words))
+    given, unknown = made.parse_known_args(_with_dashes(words))
     if unknown:
         raise StashError(
             f"{made.prog}: unrecognized arguments: {' '.join(unknown)}.{did_you_mean(unknown[0], made.options)}",
@@ -69,11 +69,12 @@ def _laid_out(examples: Sequence[tuple[str, str]]) -> str:
     return "\n".join(f"  experimentstash {words:<{column}}  {what}" for words, what in examples)
 
 
-def _with_modules(words: Sequence[str]) -> list[str]:
-    """Join `--entrypoint` with a value such as `-m package.module`: argparse would take that for the option -m."""
+def _with_dashes(words: Sequence[str]) -> list[str]:
+    """Join options with values that argparse would take for others: `--entrypoint -m a.b`, `--sort -loss`."""
     joined: list[str] = []
     for word in words:
-        if word.startswith("-m ") and joined and joined[-1].startswith("--") and "=" not in joined[-1]:
+        is_module = word.startswith("-m ") and joined and joined[-1].startswith("--") and "=" not in joined[-1]
+        if is_module or (word.startswith("-") and joined[-1:] == ["--sort"]):
             joined[-1] += f"={word}"
         else:
             joined.append(word)

@@ -15,6 +15,7 @@ from experimentstash.report.digits import Digits, fitting
 from experimentstash.report.groups import Column, Group
 from experimentstash.report.metrics import Metric
 from experimentstash.report.summaries import Summary, Way
+from experimentstash.runs.differing import said
 from experimentstash.runs.expression import alike
 from experimentstash.runs.facts import Facts
 from experimentstash.runs.numbers import REFRESH, is_unread
@@ -43,7 +44,7 @@ class Row:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        return tuple(map(groups.said, self.values))
+        return tuple(map(said, self.values))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,19 +12,26 @@ from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError, did_you_mean
 from experimentstash.base.patterns import regex
 from experimentstash.base.text import listed
+from experimentstash.runs.differing import (
+    ABSENT,
+    EXPERIMENT,
+    ID,
+    NOTHING,
+    PARAMS,
+    follows,
+    heading,
+    identity,
+    order,
+    said,
+    settings_of,
+    short,
+    varies,
+)
 from experimentstash.runs.expression import alike
 from experimentstash.runs.facts import Facts
 
 # Names, or the last part of them, of what runs are repeated with.
 _SEED = regex(r"(?:.*\.)?(?:seeds?|random_state|rng|seed_everything|\w+_seed|seed_\w+)", re.IGNORECASE)
-# Overrides, the parameters' aside, that change what a run does.
-_OTHERS = regex(r"(?:\+\+|\+|~)?((?:arguments|vars|paths|tool)(?:\.[^=]*)?)(?:=(.*))?", re.DOTALL)
-# What a run has besides its parameters. `exp` tells most, and stands first.
-EXPERIMENT, _TOOL, _INNER, _ID = "exp", "tool", "experiment", "id"
-_HEADINGS = {EXPERIMENT: "experiment", _INNER: "in the tool", _ID: "run"}
-_PARAMS = "params."
-# What is shown of a run that has no such parameter.
-ABSENT = "-"
 # Values and runs that a remark names at most.
 _NAMED = 5
 
@@ -56,32 +62,22 @@ class Grouped:
     remarks: tuple[str, ...]
 
 
-class _Absent:
-    """A run has no such setting."""
-
-    def __repr__(self) -> str:
-        return ABSENT
-
-
-NOTHING = _Absent()
-
-
 def group(runs: Sequence[Facts], by: Sequence[str] = (), over: Sequence[str] = ()) -> Grouped:
     """Return runs in groups, the newest of those that are repeated.
 
     ``by``: exactly these names tell groups apart; ``over``: these and no others are what runs are repeated with.
     StashError for names that no run has.
     """
-    settings = {facts.run.directory: _settings(facts) for facts in runs}
+    settings = {facts.run.directory: settings_of(facts) for facts in runs}
     of = [settings[facts.run.directory] for facts in runs]
     known = list(dict.fromkeys(name for each in of for name in each))
-    seeds = _found(over, known) if over else [name for name in known if _SEED.fullmatch(name.removeprefix(_PARAMS))]
-    varying = [name for name in known if name not in seeds and name != _ID and _varies(name, of)]
+    seeds = _found(over, known) if over else [name for name in known if _SEED.fullmatch(name.removeprefix(PARAMS))]
+    varying = [name for name in known if name not in seeds and name != ID and varies(name, of)]
     if by:
         keys = _found(by, known)
         seeds = [name for name in seeds if name not in keys]
     else:
-        keys = [name for name in varying if name == EXPERIMENT or not _follows(name, of)] or [EXPERIMENT]
+        keys = [name for name in varying if name == EXPERIMENT or not follows(name, of)] or [EXPERIMENT]
     # What else differs inside a group is averaged over, too.
     groups: dict[Key, list[Facts]] = defaultdict(list)
     for facts, own in zip(runs, of, strict=True):
@@ -96,7 +92,7 @@ def group(runs: Sequence[Facts], by: Sequence[str] = (), over: Sequence[str] = (
         )
     ]
     repeated = [*seeds, *others]
-    remarks = [f"averaged over {_said(name)} as well: {_values(name, of)}" for name in others]
+    remarks = [f"averaged over {short(name)} as well: {_values(name, of)}" for name in others]
     found, older = [], []
     for members in groups.values():
         first = settings[members[0].run.directory]
@@ -108,21 +104,9 @@ def group(runs: Sequence[Facts], by: Sequence[str] = (), over: Sequence[str] = (
         found.append(Group(tuple(first.get(name, NOTHING) for name in keys), kept))
     if older:
         remarks.append(_about_older(older, has_seeds=bool(repeated)))
-    found.sort(key=lambda group: [_order(value) for value in group.values])
-    names = tuple(Column(name, _heading(name, keys)) for name in keys)
+    found.sort(key=lambda group: [order(value) for value in group.values])
+    names = tuple(Column(name, heading(name, keys)) for name in keys)
     return Grouped(names, tuple(repeated), tuple(found), (*remarks, *itertools.islice(_mixed(found, names), _NAMED)))
-
-
-def said(value: Any) -> str:
-    """Return a value of a group as it is shown."""
-    if isinstance(value, str):
-        return value
-    return ABSENT if isinstance(value, _Absent) else json.dumps(value, ensure_ascii=False, default=str)
-
-
-def plain(value: Any) -> Any:
-    """Return a value of a group as data; None for what a run doesn't have."""
-    return None if isinstance(value, _Absent) else value
 
 
 def named(runs: Sequence[Facts]) -> str:
@@ -130,27 +114,14 @@ def named(runs: Sequence[Facts]) -> str:
     return listed([facts.run.id for facts in runs], _NAMED)
 
 
-def _settings(facts: Facts) -> dict[str, Any]:
-    """Return what makes a run what it is, by its names."""
-    found: dict[str, Any] = {EXPERIMENT: facts.experiment, _TOOL: facts.run.spec.tool}
-    if facts.run.spec.experiment is not None:
-        found[_INNER] = facts.run.spec.experiment
-    found[_ID] = facts.run.id
-    found |= {f"{_PARAMS}{alike(name)}": value for name, value in facts.params.items()}
-    for override in facts.run.spec.overrides:
-        if (other := _OTHERS.fullmatch(override)) is not None and other[1] != _TOOL:
-            found[other[1]] = other[2]
-    return found
-
-
 def _found(names: Sequence[str], known: Sequence[str]) -> list[str]:
     """Return names as we have them; StashError for one that there isn't."""
     found = []
     for name in names:
-        wanted = (f"{_PARAMS}{alike(name).removeprefix(_PARAMS)}", name)
+        wanted = (f"{PARAMS}{alike(name).removeprefix(PARAMS)}", name)
         match = next((each for each in wanted if each in known), None)
         if match is None:
-            valid = [each.removeprefix(_PARAMS) for each in known]
+            valid = [each.removeprefix(PARAMS) for each in known]
             raise StashError(
                 f"None of these runs has {name!r}.{did_you_mean(name, valid)}\nThere are: {', '.join(valid)}",
                 "a parameter's name, exp, tool, experiment (in the tool) or id",
@@ -159,46 +130,8 @@ def _found(names: Sequence[str], known: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _varies(name: str, settings: Sequence[Mapping[str, Any]]) -> bool:
-    """Tell whether runs have it with different values, or some of an experiment have it and others don't."""
-    values: set[Any] = set()
-    has: dict[str, bool] = {}
-    for own in settings:
-        if name in own:
-            values.add(identity(own[name]))
-        if len(values) > 1 or has.setdefault(own[EXPERIMENT], name in own) is not (name in own):
-            return True
-    return False
-
-
-def _follows(name: str, settings: Sequence[Mapping[str, Any]]) -> bool:
-    """Tell whether a run's experiment says which tool it is of, and which experiment of that."""
-    if name not in (_TOOL, _INNER):
-        return False
-    seen: dict[str, Any] = {}
-    return all(seen.setdefault(own[EXPERIMENT], own.get(name)) == own.get(name) for own in settings)
-
-
 def _key(own: Mapping[str, Any], names: Sequence[str]) -> Key:
     return tuple(identity(own.get(name, NOTHING)) for name in names)
-
-
-def identity(value: Any) -> Any:
-    """Return what equal values have in common: 1 and 1.0 are equal, 1 and true or "1" are not."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and value == value:
-        return value
-    if isinstance(value, str):
-        return f'"{value}"'
-    return repr(value) if isinstance(value, _Absent) else json.dumps(value, sort_keys=True, default=str)
-
-
-def _order(value: Any) -> tuple[int, float, str]:
-    """Return what sorts values: what is absent, numbers, then the rest."""
-    if isinstance(value, _Absent):
-        return 0, 0.0, ""
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and value == value:
-        return 1, float(value), ""
-    return 2, 0.0, said(value)
 
 
 def _about_older(older: Sequence[tuple[Facts, Facts]], *, has_seeds: bool) -> str:
@@ -232,15 +165,6 @@ def title(values: Sequence[Any]) -> str:
     return " ".join(text for value in values if (text := said(value)) != ABSENT) or ABSENT
 
 
-def _said(name: str) -> str:
-    return _HEADINGS.get(name, name.removeprefix(_PARAMS))
-
-
-def _heading(name: str, names: Sequence[str]) -> str:
-    short = _said(name)
-    return short if [_said(each) for each in names].count(short) == 1 else name
-
-
 def _values(name: str, settings: Sequence[Mapping[str, Any]]) -> str:
-    values = sorted({identity(own[name]): own[name] for own in settings if name in own}.values(), key=_order)
+    values = sorted({identity(own[name]): own[name] for own in settings if name in own}.values(), key=order)
     return listed([said(value) for value in values], _NAMED)

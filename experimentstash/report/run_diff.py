@@ -14,7 +14,7 @@ from experimentstash.code import patches
 from experimentstash.freeze.environment.store import READY_MARK
 from experimentstash.record import times
 from experimentstash.record.run import Run
-from experimentstash.report.groups import NOTHING, identity
+from experimentstash.runs.differing import NOTHING, identity
 from experimentstash.runs.facts import Facts
 from experimentstash.runs.numbers import REFRESH, is_unread
 

@@ -48,22 +48,34 @@ def completed(selected: Selected, selection: Selection) -> tuple[list[Facts], li
     meant = [*selected.found, *selected.untold]
     kept = [facts for facts in selected.found if facts.run.attempt.state is State.COMPLETED]
     unended: dict[State, list[Facts]] = defaultdict(list)
-    unknown: dict[str, list[Facts]] = defaultdict(list)
     for facts in meant:
         if facts.run.attempt.state is not State.COMPLETED:
             unended[facts.run.attempt.state].append(facts)
-    for facts in selected.untold:
-        if facts.run.attempt.state is State.COMPLETED and selection.where is not None:
-            missing = selection.where.missing(facts.look_up)
-            unknown[f"they have no {', '.join(missing)}" if missing else "it compares what can't be"].append(facts)
-    left_out = [f"{count(len(several))} {words(state)}: {named(several)}" for state, several in unended.items()]
-    left_out += [
+    told = [f"{count(len(several))} {words(state)}: {named(several)}" for state, several in unended.items()]
+    told += _untold([facts for facts in selected.untold if facts.run.attempt.state is State.COMPLETED], selection)
+    if selected.unread:
+        told.append(f"{len(selected.unread)} whose records can't be read")
+    completed = [facts for facts in meant if facts.run.attempt.state is State.COMPLETED]
+    return kept, [*(f"left out: {each}" for each in told), *without_numbers(completed)]
+
+
+def left_out(selected: Selected, selection: Selection) -> list[str]:
+    """Return what there is to say of runs that were meant, and of which it isn't known whether they fit."""
+    return [f"left out: {each}" for each in _untold(selected.untold, selection)]
+
+
+def without_numbers(runs: Sequence[Facts]) -> list[str]:
+    """Return what there is to say of runs whose numbers nobody has read."""
+    never = [facts for facts in runs if is_unread(facts.run)]
+    return [f"nobody has read the numbers of {count(len(never))}: {named(never)} ({REFRESH})"] if never else []
+
+
+def _untold(runs: Sequence[Facts], selection: Selection) -> list[str]:
+    unknown: dict[str, list[Facts]] = defaultdict(list)
+    for facts in runs:
+        missing = [] if selection.where is None else selection.where.missing(facts.look_up)
+        unknown[f"they have no {', '.join(missing)}" if missing else "it compares what can't be"].append(facts)
+    return [
         f"{count(len(several))} for which --where can't be told, for {why}: {named(several)}"
         for why, several in unknown.items()
     ]
-    if selected.unread:
-        left_out.append(f"{len(selected.unread)} whose records can't be read")
-    remarks = [f"left out: {each}" for each in left_out]
-    if never := [facts for facts in meant if facts.run.attempt.state is State.COMPLETED and is_unread(facts.run)]:
-        remarks.append(f"nobody has read the numbers of {count(len(never))}: {named(never)} ({REFRESH})")
-    return kept, remarks

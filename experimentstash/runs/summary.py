@@ -78,11 +78,11 @@ def sweep_table(
         shown = [run for run in runs if run.attempt.state not in _MARKS or run.attempt.warnings][:most]
     columns = [_RUN, _EXPERIMENT, _STATE, Column("result", rank=1), Column("time", rank=2), _path("log")]
     rows = [
-        (run.id, named, _cell_in_sweep(run), result(run), _took(run), log_of(stash, run) or "-")
+        (run.id, named, _cell_in_sweep(run), result(run), took(run), log_of(stash, run) or "-")
         for run, named in zip(shown, _titles(shown, paper), strict=True)
     ]
     lines = [tables.draw(columns, rows, paper)] if rows else []
-    return "\n".join([*lines, *_warnings(runs, paper), counts(runs, paper, unbegun)])
+    return "\n".join([*lines, *warning_lines(runs, paper), counts(runs, paper, unbegun)])
 
 
 def log_of(stash: Stash, run: Run) -> str | None:
@@ -120,25 +120,6 @@ def _cell_in_sweep(run: Run) -> Styled:
     return Styled(f"{cell.text}, {_NOT_STARTED}", cell.style) if _was_called_off(run) else cell
 
 
-def runs_table(stash: Stash, runs: Sequence[Run], paper: Paper = PLAIN) -> str:
-    """Return a table of runs: which, state, experiment, tool, result if there are any, when, how long, and where."""
-    columns = [
-        _RUN,
-        _STATE,
-        _EXPERIMENT,
-        Column("tool", rank=4),
-        Column("result", rank=1),
-        Column("when", rank=2),
-        Column("time", rank=3),
-        _path("directory"),
-    ]
-    rows = [
-        (run.id, state_cell(run), named, run.spec.tool, result(run), _when(run), _took(run), stash.relative(run.path))
-        for run, named in zip(runs, _titles(runs, paper), strict=True)
-    ]
-    return "\n".join([tables.draw(columns, rows, paper), *_warnings(runs, paper)])
-
-
 # What says which run a row is about.
 _RUN, _STATE, _EXPERIMENT = Column("run"), Column("state"), Column("experiment", least=28, keeps_end=True)
 
@@ -147,7 +128,7 @@ def _path(heading: str) -> Column:
     return Column(heading, rank=5, is_spare=True)
 
 
-def _warnings(runs: Sequence[Run], paper: Paper) -> list[str]:
+def warning_lines(runs: Sequence[Run], paper: Paper) -> list[str]:
     """Return the lines below a table that say what is to be looked at in it."""
     most = _SHOWN if paper.width is None else _SHOWN_AT_TERMINAL
     lines = [tame(f"! {run.id}: {warning}") for run in runs for warning in run.attempt.warnings]
@@ -262,7 +243,8 @@ def result(run: Run) -> str:
     return ", ".join(f"{number:.6g}" for number in numbers if number is not None)
 
 
-def _took(run: Run) -> str:
+def took(run: Run) -> str:
+    """Return how long a run took, or has taken by now."""
     if run.attempt.duration is not None:
         return describe(run.attempt.duration)
     if run.attempt.state is State.RUNNING and run.attempt.started is not None:
@@ -271,9 +253,13 @@ def _took(run: Run) -> str:
     return "-"
 
 
-def _when(run: Run) -> str:
+def when(run: Run, *, is_short: bool = False) -> str:
+    """Return when a run started, or was made if it never did; ``is_short``: without the year, if that is this one."""
     moment = run.attempt.started or run.created
-    return local(moment, seconds=False) if moment else "-"
+    if not moment:
+        return "-"
+    text = local(moment, seconds=False)
+    return text.removeprefix(f"{datetime.datetime.now().year}-") if is_short else text
 
 
 def local(moment: str, *, seconds: bool = True) -> str:

@@ -28,7 +28,9 @@ def filled(stash: StashUnderTest) -> Stash:
 
 
 FILTERS = ["--exp", "--since", "--state", "--sweep", "--tag", "--tool", "--until", "--where"]
-OF_RUNS = sorted([*FILTERS, "--all", "--help", "--json", "--most", "-h", "-n"])
+OF_RUNS = sorted(
+    [*FILTERS, *["--all", "--columns", "--csv", "--help", "--json", "--jsonl", "--most", "--sort", "-h", "-n"]]
+)
 VERBS = [
     "run",
     "resume",

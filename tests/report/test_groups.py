@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from experimentstash.base.errors import StashError
-from experimentstash.report.groups import Grouped, group, plain, title
+from experimentstash.report.groups import Grouped, group, title
+from experimentstash.runs.differing import plain
 from experimentstash.runs.facts import Facts
 from tests.testing.finished import finished
 

@@ -13,8 +13,8 @@ from experimentstash.base.dataclass_light import replace
 from experimentstash.code.patches import parts
 from experimentstash.record import records
 from experimentstash.record.run import Code, Environment, Run
-from experimentstash.report.groups import NOTHING
 from experimentstash.report.run_diff import between
+from experimentstash.runs.differing import NOTHING
 from tests.testing.finished import finished
 from tests.testing.run_parts import put
 from tests.testing.stash import ALONE, InProcess, StashUnderTest, git

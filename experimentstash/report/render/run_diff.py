@@ -11,9 +11,9 @@ from experimentstash.base.output import PLAIN, Paper, Style
 from experimentstash.base.tables import Cell, Column, Styled
 from experimentstash.base.text import clean, filled
 from experimentstash.record.run import State
-from experimentstash.report.groups import NOTHING, said
 from experimentstash.report.render.to_json import valid
 from experimentstash.report.run_diff import Change, RunDiff
+from experimentstash.runs.differing import NOTHING, said
 from experimentstash.runs.summary import words
 
 # What the columns may be shortened to.

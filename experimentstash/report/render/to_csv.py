@@ -7,8 +7,8 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
-from experimentstash.report import groups
 from experimentstash.report.compare import Comparison, Row
+from experimentstash.runs.differing import plain, said
 
 _NAMES = {"apart": "std"}
 
@@ -21,8 +21,7 @@ def render(comparison: Comparison) -> str:
     headings, rows = table(comparison)
     writer.writerow(headings)
     writer.writerows(
-        ["" if value is None else groups.said(value) if at < keys else value for at, value in enumerate(row)]
-        for row in rows
+        ["" if value is None else said(value) if at < keys else value for at, value in enumerate(row)] for row in rows
     )
     return buffer.getvalue().rstrip("\n")
 
@@ -36,7 +35,7 @@ def table(comparison: Comparison) -> tuple[list[str], list[list[Any]]]:
     parts = ("n", way.middle, *(_NAMES.get(name, name) for name in way.parts))
     headings = [column.heading for column in comparison.columns]
     headings += [f"{metric.name}.{part}" for metric in comparison.metrics for part in parts]
-    return headings, [[*map(groups.plain, row.values), *_numbers(comparison, row)] for row in comparison.rows]
+    return headings, [[*map(plain, row.values), *_numbers(comparison, row)] for row in comparison.rows]
 
 
 def _numbers(comparison: Comparison, row: Row) -> Iterator[Any]:

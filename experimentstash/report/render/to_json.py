@@ -6,9 +6,9 @@ import json
 import math
 from typing import Any
 
-from experimentstash.report import groups
 from experimentstash.report.compare import Cell, Comparison
 from experimentstash.report.groups import title
+from experimentstash.runs.differing import plain
 
 _NAMES = {"apart": "std"}
 
@@ -29,8 +29,7 @@ def render(comparison: Comparison) -> str:
         "groups": [
             {
                 "group": {
-                    column.heading: groups.plain(value)
-                    for column, value in zip(comparison.columns, row.values, strict=True)
+                    column.heading: plain(value) for column, value in zip(comparison.columns, row.values, strict=True)
                 },
                 "runs": list(row.runs),
                 "metrics": {

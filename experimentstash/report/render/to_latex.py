@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from experimentstash.base.patterns import regex
 from experimentstash.base.text import clean
 from experimentstash.report.compare import Comparison, Row
-from experimentstash.report.groups import EXPERIMENT, title
+from experimentstash.report.groups import title
 from experimentstash.report.metrics import Metric
 from experimentstash.report.render import words
+from experimentstash.runs.differing import EXPERIMENT
 from experimentstash.stash.schema import Better
 
 # In the body of a document \documentclass means an error; where it doesn't, this is all there is.

@@ -1,0 +1,56 @@
+"""Runs as data for other programs: CSV with all columns, records, or what was asked for, as JSON. No remarks in it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from experimentstash.base import json_floats
+from experimentstash.record import encoding
+from experimentstash.report.run_fields import Field
+from experimentstash.runs.facts import Facts
+
+
+def csv_lines(fields: Sequence[Field], runs: Sequence[Facts]) -> Iterator[str]:
+    """Yield a heading, and a line for each run; numbers have all their digits, what is missing is empty."""
+    yield _csv_line([field.name for field in fields])
+    for facts in runs:
+        yield _csv_line([_cell(field.of(facts)) for field in fields])
+
+
+def json_lines(fields: Sequence[Field], runs: Sequence[Facts]) -> Iterator[str]:
+    """Yield a line of JSON for each run: its record, or, if there are ``fields``, just these."""
+    for facts in runs:
+        if fields:
+            yield json.dumps({field.name: _valid(field.of(facts)) for field in fields}, ensure_ascii=False)
+        else:
+            yield json.dumps(json.loads(encoding.as_json(facts.run)))
+
+
+def json_list(fields: Sequence[Field], runs: Sequence[Facts]) -> Iterator[str]:
+    """Yield the parts of one JSON list."""
+    lines = json_lines(fields, runs) if fields else (encoding.as_json(facts.run) for facts in runs)
+    mark = "["
+    for line in lines:
+        yield mark + "\n  " + line.replace("\n", "\n  ")
+        mark = ","
+    yield "[]" if mark == "[" else "\n]"
+
+
+def _csv_line(cells: Sequence[Any]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="").writerow(cells)
+    return buffer.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    if value is None or isinstance(value, (str, float)) or (isinstance(value, int) and not isinstance(value, bool)):
+        return "" if value is None else value
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _valid(value: Any) -> Any:
+    return json_floats.as_json(value) if isinstance(value, float) else value
