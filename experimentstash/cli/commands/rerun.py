@@ -13,7 +13,7 @@ from experimentstash.runs import naming
 from experimentstash.stash.layout import find_stash
 
 EXAMPLES = (
-    ("rerun k3f9a2b-7", "with its code and its parameters"),
+    ("rerun k3f9a2b-7", "its code, its parameters"),
     ("rerun latest hydra/launcher=slurm", "the same, on SLURM"),
 )
 
