@@ -19,16 +19,17 @@ def directories(stash: Stash) -> Iterator[Path]:
     yield from run_places.directories(stash)
 
 
-def all_runs(stash: Stash, unread: list[Path] | None = None) -> list[Run]:
+def all_runs(stash: Stash, unread: list[Path] | None = None, *, closes: bool = True) -> list[Run]:
     """Return all runs, newest first, reconciled. Of a record that can't be read one line is said, and all else goes on.
 
-    The directories with such records are added to ``unread``.
+    The directories with such records are added to ``unread``. Unless it ``closes`` records, runs are as they say, and
+    no scheduler is asked.
     """
     found = []
     queries = JobQueries()
     for directory in directories(stash):
         try:
-            found.append(load_reconciled(stash, directory, queries))
+            found.append(load_reconciled(stash, directory, queries) if closes else records.read_ended(directory))
         except (StashError, OSError) as error:
             say(str(error).partition("\n")[0])
             if unread is not None:

@@ -90,10 +90,16 @@ def of_words(
     )
 
 
-def choose(stash: Stash, selection: Selection) -> Selected:
-    """Return the runs that are meant. StashError for a name that there isn't: of a run, a tool, a tag, a sweep …"""
+def choose(stash: Stash, selection: Selection, *, closes: bool = True) -> Selected:
+    """Return the runs that are meant. StashError for a name that there isn't: of a run, a tool, a tag, a sweep …
+
+    Unless it ``closes`` records, runs that weren't named are as their records say: no scheduler is asked.
+    """
     unread: list[Path] = []
-    runs = naming.of_names(stash, selection.names, unread) if selection.names else listing.all_runs(stash, unread)
+    if selection.names:
+        runs = naming.of_names(stash, selection.names, unread)
+    else:
+        runs = listing.all_runs(stash, unread, closes=closes)
     meant = [Facts(run) for run in (listing.newest_first(runs) if selection.names else runs)]
     fitting = _fitting(stash, selection, meant)
     if selection.where is None:

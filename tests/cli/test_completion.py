@@ -29,7 +29,10 @@ def filled(stash: StashUnderTest) -> Stash:
 
 FILTERS = ["--exp", "--since", "--state", "--sweep", "--tag", "--tool", "--until", "--where"]
 OF_RUNS = sorted(
-    [*FILTERS, *["--all", "--columns", "--csv", "--help", "--json", "--jsonl", "--most", "--sort", "-h", "-n"]]
+    [
+        *FILTERS,
+        *["--all", "--columns", "--csv", "--help", "--json", "--jsonl", "--most", "--sort", "--watch", "-h", "-n"],
+    ]
 )
 VERBS = [
     "run",

@@ -6,25 +6,32 @@ At a terminal the newest few, the newest at the bottom, just above the prompt; e
 from __future__ import annotations
 
 import argparse
+import contextlib
+import datetime
 import sys
+import time
 from collections.abc import Mapping, Sequence
 
 from experimentstash.base.errors import StashError
 from experimentstash.base.output import Paper, paper_of, say
+from experimentstash.cli import watching
 from experimentstash.cli.commands import choosing
 from experimentstash.report import metrics, run_fields, runs_data, runs_table
 from experimentstash.report.metrics import Metric
 from experimentstash.report.run_fields import METRICS, Field
 from experimentstash.report.select import left_out, without_numbers
 from experimentstash.runs.facts import Facts
-from experimentstash.runs.selection import choose
-from experimentstash.runs.summary import waiting_lines
-from experimentstash.runs.whereabouts import why_waiting
+from experimentstash.runs.selection import Selected, Selection, choose
+from experimentstash.runs.summary import counts, waiting_lines
+from experimentstash.runs.whereabouts import job_of, why_waiting
 from experimentstash.stash.layout import Stash, find_stash
 
 # Runs that are shown at a terminal unless somebody says how many.
 _SHOWN = 30
-
+# Seconds between two screens of --watch, and at least between two questions to a scheduler; a look is followed by a
+# pause that is so many times as long. Of so many runs it is asked why they wait.
+_INTERVAL, _PAUSE, _SHARE, _ASKED = 2.0, 15.0, 5, 200
+_LONGEST = 86400.0
 
 EXAMPLES = (
     ("runs -n 5", "the newest five"),
@@ -32,6 +39,7 @@ EXAMPLES = (
     ("runs k3f9a2b --sort -accuracy -n 3", "the best of a sweep"),
     ("runs --where 'params.lr < 0.1' --csv", "for a spreadsheet"),
     ("runs --columns id,lr,accuracy", "these columns alone"),
+    ("runs --state running,queued --watch", "what goes on"),
 )
 
 
@@ -59,23 +67,27 @@ def configure(parser: argparse.ArgumentParser) -> None:
     form.add_argument("--json", action="store_true", help="print the records, or the columns, as a JSON list")
     form.add_argument("--jsonl", action="store_true", help="the same, a line for each run")
     form.add_argument("--csv", action="store_true", help="print all columns, or those that you name, as CSV")
+    form.add_argument(
+        "--watch",
+        nargs="?",
+        type=_seconds,
+        const=_INTERVAL,
+        metavar="SECONDS",
+        help=f"show them until Ctrl-C, drawn anew so many seconds apart (default: {_INTERVAL:g})",
+    )
 
 
 def main(given: argparse.Namespace) -> int:
     """Print the runs as a table, as CSV or as JSON."""
     stash = find_stash()
     selection = choosing.selection(given)
+    if given.watch is not None:
+        return watching.watch(_Screen(stash, selection, given).draw, given.watch)
     selected = choose(stash, selection)
     say(*left_out(selected, selection))
     found = selected.found
-    by = run_fields.named([] if given.sort is None else [given.sort.removeprefix("-")], found)
-    for field in by:
-        found = run_fields.in_order(found, field, is_reversed=given.sort.startswith("-"))
-    found = found[: given.most]
-    names = [name for words in given.columns or () for name in words.split(",") if name]
-    fields = run_fields.named(names, found)
-    asked = [f"{name}." for name in (selection.where.names if selection.where is not None else ())]
-    if any(name.startswith(METRICS) for name in [*asked, *(field.name for field in [*by, *fields])]):
+    found, fields = arranged(selected.found, given)
+    if _asks_for_numbers(selection, given, fields):
         say(*without_numbers(selected.found))
     paper = paper_of(sys.stdout)
     if given.json:
@@ -91,7 +103,8 @@ def main(given: argparse.Namespace) -> int:
     elif found:
         shown = found if paper.width is None or given.all or given.most is not None else found[:_SHOWN]
         is_upwards = paper.width is not None and given.sort is None
-        print(table(stash, shown[::-1] if is_upwards else shown, fields, paper))
+        waiting = why_waiting([facts.run for facts in shown])
+        print(table(stash, shown[::-1] if is_upwards else shown, fields, paper, waiting))
         if len(shown) < len(found):
             say(
                 f"the {'newest' if given.sort is None else 'first'} {len(shown)} of {len(found)} runs; -n N shows more,"
@@ -102,14 +115,74 @@ def main(given: argparse.Namespace) -> int:
     return 0
 
 
-def table(stash: Stash, shown: Sequence[Facts], fields: Sequence[Field], paper: Paper) -> str:
-    """Return the runs as a table, and what those that wait wait for."""
+def arranged(found: list[Facts], given: argparse.Namespace) -> tuple[list[Facts], list[Field]]:
+    """Return runs in the order that is asked for, as many as are asked for, and the columns that are."""
+    if given.sort is not None:
+        (field,) = run_fields.named([given.sort.removeprefix("-")], found)
+        found = run_fields.in_order(found, field, is_reversed=given.sort.startswith("-"))
+    names = [name for words in given.columns or () for name in words.split(",") if name]
+    return found[: given.most], run_fields.named(names, found)
+
+
+def _asks_for_numbers(selection: Selection, given: argparse.Namespace, fields: Sequence[Field]) -> bool:
+    names = [] if selection.where is None else [f"{name}" for name in selection.where.names]
+    if given.sort is not None:
+        names.append(given.sort.removeprefix("-"))
+    return any(name.startswith(METRICS) for name in [*names, *(field.name for field in fields)])
+
+
+def table(
+    stash: Stash, shown: Sequence[Facts], fields: Sequence[Field], paper: Paper, waiting: Mapping[str, str]
+) -> str:
+    """Return the runs as a table, and what those that wait wait for, by their ids."""
     drawn = (
         runs_table.of_fields(fields, shown, paper)
         if fields
         else runs_table.usual(stash, shown, _declared(stash, shown), paper)
     )
-    return "\n".join([drawn, *waiting_lines(why_waiting([facts.run for facts in shown]), paper)])
+    ids = {facts.run.id for facts in shown}
+    lines = waiting_lines({name: why for name, why in waiting.items() if name in ids}, paper)
+    return "\n".join([drawn, *lines])
+
+
+class _Screen:
+    """What is shown of runs while they are watched. Schedulers are asked from time to time only."""
+
+    def __init__(self, stash: Stash, selection: Selection, given: argparse.Namespace) -> None:
+        self._stash, self._selection, self._given = stash, selection, given
+        self._selected: Selected | None = None
+        self._waiting: Mapping[str, str] = {}
+        self._due = 0.0  # when schedulers are asked again
+
+    def draw(self, paper: Paper, rows: int) -> str:
+        """Return what fits into so many rows."""
+        found, fields = arranged(self._look().found, self._given)
+        time_of_day = datetime.datetime.now().strftime("%H:%M:%S")
+        head = watching.fit(
+            f"{time_of_day}  {counts([facts.run for facts in found])}  (every {self._given.watch:g}s)", paper
+        )
+        room = rows - 2
+        while True:
+            text = table(self._stash, found[:room], fields, paper, self._waiting) if found else "none so far"
+            too_many = text.count("\n") + 2 - rows
+            if too_many <= 0 or room <= 1:
+                return f"{head}\n{text}"
+            room = max(1, min(room, len(found)) - too_many)
+
+    def _look(self) -> Selected:
+        """Look at the runs; records are put right, and schedulers asked, only when that is due."""
+        began = time.monotonic()
+        if self._selected is not None and began < self._due:
+            if not self._selection.names:
+                self._selected = choose(self._stash, self._selection, closes=False)
+            return self._selected
+        self._selected = choose(self._stash, self._selection)
+        going = [facts.run for facts in self._selected.found if not facts.run.attempt.state.is_final]
+        self._waiting = why_waiting(going[:_ASKED])
+        is_asked = any(job_of(run) is not None for run in going)
+        now = time.monotonic()
+        self._due = now + max(_PAUSE if is_asked else 0.0, (now - began) * _SHARE)
+        return self._selected
 
 
 def _declared(stash: Stash, shown: Sequence[Facts]) -> Mapping[str, Metric]:
@@ -127,3 +200,10 @@ def _amount(word: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{word!r} is no number of runs: write one from 1 on")
     return number
+
+
+def _seconds(word: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0.1 <= (number := float(word)) <= _LONGEST:
+            return number
+    raise argparse.ArgumentTypeError(f"{word!r} is no number of seconds; name runs before it, or write --watch=2")
