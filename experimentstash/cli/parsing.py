@@ -54,7 +54,8 @@ def parser(verb: str) -> Parser:
 def read(verb: str, words: Sequence[str]) -> argparse.Namespace:
     """Return what follows a verb, parsed. StashError if it has no meaning."""
     made = parser(verb)
-    given, unknown = made.parse_known_args(_with_dashes(words))
+    rewritten = getattr(command(verb), "rewritten", list)
+    given, unknown = made.parse_known_args(_with_dashes(rewritten(words)))
     if unknown:
         raise StashError(
             f"{made.prog}: unrecognized arguments: {' '.join(unknown)}.{did_you_mean(unknown[0], made.options)}",

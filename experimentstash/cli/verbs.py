@@ -24,10 +24,14 @@ GROUPS = {
         "show": ("[RUN]", "show everything about a run or a sweep"),
         "compare": ("[RUN…]", "compare the numbers of runs, over seeds"),
         "logs": ("[RUN]", "print what a run's tool has written"),
+        "path": ("[RUN] [FILE]", "print where a run is, or a file of it"),
+        "open": ("[RUN] [FILE]", "open a run's directory, or a file of it"),
     },
     "Act": {
         "cancel": ("RUN…", "end runs; their tools may save their work first"),
         "sync": ("RUN…", "send W&B runs that were recorded offline"),
+        "tag": ("RUN… +NAME -NAME", "give runs tags, and take others away"),
+        "note": ("RUN… TEXT", "keep a remark with runs"),
         "rm": ("RUN…", "remove runs, or all of them but their records"),
     },
     "Tools": {

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from experimentstash.base.dotted import leaves
+from experimentstash.record import added
 from experimentstash.record.run import Run
 from experimentstash.runs.expression import alike
 from experimentstash.runs.numbers import numbers_of
@@ -27,6 +28,11 @@ class Facts:
     @functools.cached_property
     def numbers(self) -> Mapping[str, float]:
         return numbers_of(self.run)
+
+    @functools.cached_property
+    def tags(self) -> list[str]:
+        """Its tags, those that were added later among them."""
+        return added.tags_of(self.run)
 
     @property
     def experiment(self) -> str:
@@ -69,7 +75,7 @@ _PLAIN: Mapping[str, Callable[[Facts], Any]] = {
     "exp": lambda facts: facts.experiment,
     "tool": lambda facts: facts.run.spec.tool,
     "experiment": lambda facts: facts.run.spec.experiment,
-    "tags": lambda facts: facts.run.spec.tags,
+    "tags": lambda facts: facts.tags,
     "sweep": lambda facts: facts.sweep,
     "job": lambda facts: facts.run.spec.job,
     "created": lambda facts: facts.run.created,

@@ -23,7 +23,7 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.failpoints import step
 from experimentstash.base.text import listed
 from experimentstash.code import copies
-from experimentstash.record import job_array, records, run_places, times
+from experimentstash.record import added, job_array, records, run_places, times
 from experimentstash.record.run import Run
 from experimentstash.runs import reconcile, whereabouts
 from experimentstash.stash.layout import Stash, known_id, new_token
@@ -147,7 +147,7 @@ def _remove_elsewhere(run: Run) -> None:
 def _empty(run: Run) -> None:
     """Remove all files of a run but its record, and what that can't do without."""
     checkouts = (run.spec.stash, run.spec.code)
-    kept = {records.FILE_NAME, *(code.patch for code in checkouts if code is not None)}
+    kept = {records.FILE_NAME, added.FILE_NAME, *(code.patch for code in checkouts if code is not None)}
     for name in os.listdir(run.path):
         if name not in kept:
             files.remove(run.path / name)

@@ -121,7 +121,7 @@ def _fitting(stash: Stash, selection: Selection, meant: Sequence[Facts]) -> list
         if set(selection.tools) - tools:
             _refuse_unknown(selection.tools, tools | set(stash.known_tools()), "tool")
         if selection.tags:
-            _refuse_unknown(selection.tags, {tag for facts in meant for tag in facts.run.spec.tags}, "tag")
+            _refuse_unknown(selection.tags, {tag for facts in meant for tag in facts.tags}, "tag")
     sweeps = {naming.find_sweep(stash, name).directory.resolve() for name in selection.sweeps}
 
     def fits(facts: Facts) -> bool:
@@ -129,7 +129,7 @@ def _fitting(stash: Stash, selection: Selection, meant: Sequence[Facts]) -> list
         return (
             (not selection.states or run.attempt.state in selection.states)
             and (not selection.tools or run.spec.tool in selection.tools)
-            and set(selection.tags) <= set(run.spec.tags)
+            and (not selection.tags or set(selection.tags) <= set(facts.tags))
             and (not sweeps or any(listing.is_of_sweep(run, sweep) for sweep in sweeps))
             and (
                 not selection.experiments

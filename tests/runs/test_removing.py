@@ -122,6 +122,26 @@ def test_what_was_not_sent_needs_a_word_of_its_own(
     assert not (run.path / "wandb").exists()
 
 
+def test_filters_choose_and_nothing_chooses_nothing(here: Stash, told: Callable[..., tuple[int, str]]) -> None:
+    finished(here.root, "aaaaaaa", state=State.FAILED)
+    finished(here.root, "bbbbbbb", state=State.FAILED, exp="fig/two", params={"lr": 1})
+    finished(here.root, "ccccccc", exp="fig/two")
+    for words in ((), ("--yes",), ("--keep-record", "--yes")):
+        code, said = told(*words)
+        assert code == 2 and "Which runs?" in said
+    assert told("--state", "failed", "--exp", "*/two", "--yes")[0] == 0 and ids(here) == {"aaaaaaa", "ccccccc"}
+    code, said = told("--exp", "none/*", "--yes")
+    assert code == 0 and "there are no such runs" in said
+    assert told("--where", "state == 'failed'", "--yes")[0] == 0 and ids(here) == {"ccccccc"}
+
+
+def test_numbers_that_only_files_have_are_not_thrown_away(here: Stash, told: Callable[..., tuple[int, str]]) -> None:
+    run = finished(here.root, "aaaaaaa", metrics={"loss": 1}, is_read=False)
+    code, said = told("aaaaaaa", "--keep-record", "--yes")
+    assert code == 1 and "its numbers are not in its record yet. → experimentstash metrics refresh aaaaaaa" in said
+    assert (run.path / "metrics.json").exists()
+
+
 def test_the_record_can_be_kept(here: Stash, told: Callable[..., tuple[int, str]], in_process: InProcess) -> None:
     run = finished(here.root, "aaaaaaa", state=State.TIMED_OUT, resume=[])
     records.write(put(run, code=Code("/t", "c" * 40, dirty=True, patch="tool.patch")))

@@ -6,9 +6,11 @@ import argparse
 from pathlib import Path
 
 from experimentstash.base.errors import StashError
+from experimentstash.base.output import say
+from experimentstash.base.text import counted
 from experimentstash.record.run import Run
 from experimentstash.runs import listing, naming
-from experimentstash.runs.selection import Selection, of_words
+from experimentstash.runs.selection import Selected, Selection, choose, of_words
 from experimentstash.stash.layout import Stash
 
 NAME = "a run's or a sweep's id, the beginning of one, its directory, or `latest` (run)"
@@ -76,3 +78,19 @@ def selection(given: argparse.Namespace) -> Selection:
         until=given.until,
         where=given.where,
     )
+
+
+def meant(stash: Stash, given: argparse.Namespace, hint: str) -> Selected:
+    """Return the runs that names and filters mean, for who acts on them; StashError, with ``hint``, without either.
+
+    Those of which it can't be told whether a condition holds are left alone.
+    """
+    asked = selection(given)
+    if asked.is_empty:
+        raise StashError("Which runs?", hint)
+    selected = choose(stash, asked)
+    if selected.untold:
+        say(f"--where can't be told of {counted(len(selected.untold), 'run')}, which it leaves alone")
+    if not selected.found:
+        say("there are no such runs")
+    return selected

@@ -10,14 +10,12 @@ from pathlib import Path
 from experimentstash.adapters.schedulers import JobQueries
 from experimentstash.base.errors import StashError
 from experimentstash.base.output import complain, say
-from experimentstash.cli.commands.choosing import NAME
+from experimentstash.cli.commands import choosing
 from experimentstash.launch import sweep_asked
 from experimentstash.launch.continuation import Continuation
 from experimentstash.record import records
 from experimentstash.record.run import Run, State
 from experimentstash.runs import naming, reconcile
-from experimentstash.runs.naming import Sweep
-from experimentstash.runs.summary import words
 from experimentstash.stash.layout import Stash, find_stash
 
 EXAMPLES = (
@@ -29,20 +27,19 @@ EXAMPLES = (
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
-    parser.add_argument("runs", metavar="RUN", nargs="+", help=f"{NAME}; of a sweep, those that failed")
+    parser.add_argument("runs", metavar="RUN", nargs="*", help=f"{choosing.NAME}; of a sweep, those that failed")
     parser.add_argument(
         "changes", metavar="OVERRIDE", nargs="*", help="hydra/launcher=…, resources.…, timeout=…, grace.…"
     )
+    choosing.add_filters(parser)
 
 
 def main(given: argparse.Namespace) -> int:
     """Do once more what failed: in a sweep in its place, a single run as a new one."""
     stash = find_stash()
     changes = [word for word in given.runs if "=" in word and not os.path.lexists(word)]
-    names = [word for word in given.runs if word not in changes]
-    if not names:
-        raise StashError("Which runs?", "experimentstash retry RUN")
-    singles, sweeps = _in_sweeps(_failed(stash, names))
+    given.runs = [word for word in given.runs if word not in changes]
+    singles, sweeps = _in_sweeps(_failed(stash, given))
     if not singles and not sweeps:
         say("none of these runs has failed")
         return 0
@@ -62,29 +59,28 @@ def main(given: argparse.Namespace) -> int:
     return codes[0] if len(codes) == 1 else int(any(codes))
 
 
-def _failed(stash: Stash, names: Sequence[str]) -> list[Run]:
-    """Return the runs that were named, and of sweeps those that failed; StashError for one that can't be retried."""
-    found: dict[Path, Run] = {}
+def _failed(stash: Stash, given: argparse.Namespace) -> list[Run]:
+    """Return which of the runs that are meant failed; StashError for one that was named itself and did not."""
     queries = JobQueries()
-    for name in names:
-        one = naming.find(stash, name)
-        several = [one]
-        if isinstance(one, Sweep):
-            # Somebody meant those that were cancelled to end; one by one they may be named all the same.
-            runs = naming.runs_of(stash, one)
-            several = [
-                run
-                for run in runs
-                if run.attempt.state.is_final
-                and run.attempt.state not in (State.COMPLETED, State.CANCELLED)
-                and not reconcile.may_go_back(run, queries)
-            ]
-        elif not one.attempt.state.is_final or reconcile.may_go_back(one, queries):
-            raise StashError(f"The run {one.id} has not ended.", f"experimentstash cancel {one.id}")
-        elif one.attempt.state is State.COMPLETED:
-            raise StashError(f"The run {one.id} has {words(one.attempt.state)}.", f"experimentstash rerun {one.id}")
-        found.update({run.path.resolve(): run for run in several if isinstance(run, Run)})
-    return list(found.values())
+    asked = choosing.selection(given)
+    alone = set()
+    if not asked.has_filters:
+        for run in (found for name in given.runs if isinstance(found := naming.find(stash, name), Run)):
+            if not run.attempt.state.is_final or reconcile.may_go_back(run, queries):
+                raise StashError(f"The run {run.id} has not ended.", f"experimentstash cancel {run.id}")
+            if run.attempt.state is State.COMPLETED:
+                raise StashError(f"The run {run.id} has completed.", f"experimentstash rerun {run.id}")
+            alone.add(run.path.resolve())
+
+    def has_failed(run: Run) -> bool:
+        state = run.attempt.state
+        if not state.is_final or state is State.COMPLETED or reconcile.may_go_back(run, queries):
+            return False
+        # Somebody meant one that was cancelled to end; it can be named all the same.
+        return state is not State.CANCELLED or run.path.resolve() in alone or state in asked.states
+
+    meant = choosing.meant(stash, given, "experimentstash retry RUN, or --exp, --since …")
+    return [facts.run for facts in meant.found if has_failed(facts.run)]
 
 
 def _in_sweeps(failed: Sequence[Run]) -> tuple[list[Run], dict[Path, list[Run]]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from experimentstash.base import tables
 from experimentstash.base.errors import StashError
@@ -15,14 +14,15 @@ from experimentstash.base.text import counted, listed, size
 from experimentstash.cli.asking import agrees
 from experimentstash.cli.commands import choosing
 from experimentstash.runs import removing
+from experimentstash.runs.numbers import REFRESH, is_unread
 from experimentstash.runs.removing import Refused, Removable
 from experimentstash.runs.summary import count, state_cell, title
 from experimentstash.stash.layout import Stash, find_stash
 
 EXAMPLES = (
     ("rm k3f9a2b", "a run, or all of a sweep"),
-    ("rm k3f9a2b --keep-record", "free the space, keep what it was"),
-    ("rm k3f9a2b-7 --yes", "without being asked"),
+    ("rm k3f9a2b --keep-record", "keep what it was"),
+    ("rm --state failed --until 2026-10-01", "old failed ones"),
 )
 # Rows that are shown at a terminal, and names in a line.
 _SHOWN, _NAMED = 30, 5
@@ -30,7 +30,8 @@ _SHOWN, _NAMED = 30, 5
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
-    choosing.add_several(parser)
+    parser.add_argument("runs", nargs="*", metavar="RUN", help=choosing.NAME)
+    choosing.add_filters(parser)
     parser.add_argument(
         "--keep-record", action="store_true", help="keep the records and the patches they name, remove all else"
     )
@@ -41,16 +42,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def main(given: argparse.Namespace) -> int:
     """Remove the runs that were named; 1 if one of them stays."""
     stash = find_stash()
-    unread: list[Path] = []
-    chosen = choosing.chosen(stash, given, "experimentstash rm RUN", unread)
-    found, refused = removing.look(stash, chosen)
-    going = [each for each in found if given.unsynced or not each.unsynced]
-    refused += [_unsynced(each) for each in found if each.unsynced and not given.unsynced]
+    selected = choosing.meant(stash, given, "experimentstash rm RUN, or --exp, --state, --since …")
+    found, refused = removing.look(stash, [facts.run for facts in selected.found])
+    stays = {each.run.directory: why for each in found if (why := _why_not(each, given)) is not None}
+    going = [each for each in found if each.run.directory not in stays]
+    refused += stays.values()
     for each in refused:
         complain(str(StashError(f"{each.run.id} stays: {each.why}.", each.hint)))
     if not going:
         say("nothing was removed")
-        return 1 if refused or unread else 0
+        return 1 if refused or selected.unread else 0
     _show(stash, going)
     what = f"all but the records of {count(len(going))}" if given.keep_record else count(len(going))
     total = size(sum(each.size for each in going))
@@ -58,7 +59,7 @@ def main(given: argparse.Namespace) -> int:
         say("nothing was removed")
         return 1
     failed = _remove(stash, going, given.keep_record)
-    return 1 if refused or unread or failed else 0
+    return 1 if refused or selected.unread or failed else 0
 
 
 def _remove(stash: Stash, going: Sequence[Removable], keep_record: bool) -> int:
@@ -105,10 +106,16 @@ def _show(stash: Stash, going: Sequence[Removable]) -> None:
     sys.stdout.flush()
 
 
-def _unsynced(each: Removable) -> Refused:
-    several = len(each.unsynced) > 1
-    return Refused(
-        each.run,
-        f"{'W&B runs of it were' if several else 'a W&B run of it was'} not sent yet ({listed(each.unsynced, _NAMED)})",
-        f"experimentstash sync {each.run.id}, or --unsynced if they may be lost",
-    )
+def _why_not(each: Removable, given: argparse.Namespace) -> Refused | None:
+    """Return what would be lost with a run that nobody has said may be."""
+    if each.unsynced and not given.unsynced:
+        several = len(each.unsynced) > 1
+        names = listed(each.unsynced, _NAMED)
+        return Refused(
+            each.run,
+            f"{'W&B runs of it were' if several else 'a W&B run of it was'} not sent yet ({names})",
+            f"experimentstash sync {each.run.id}, or --unsynced if they may be lost",
+        )
+    if given.keep_record and each.run.removed is None and is_unread(each.run):
+        return Refused(each.run, "its numbers are not in its record yet", f"{REFRESH} {each.run.id}")
+    return None

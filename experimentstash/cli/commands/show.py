@@ -19,7 +19,7 @@ from experimentstash.base.text import tame
 from experimentstash.cli.commands import choosing
 from experimentstash.code.written import in_words
 from experimentstash.launch import sweep_asked
-from experimentstash.record import encoding, sweep_list, times
+from experimentstash.record import added, encoding, sweep_list, times
 from experimentstash.record.run import Attempt, Code, Run, State
 from experimentstash.runs import last_words, naming, usage
 from experimentstash.runs.naming import Sweep
@@ -31,7 +31,7 @@ from experimentstash.stash.layout import Stash, find_stash
 # No run is called so.
 _BEFORE = ""
 _SAID_LAST = ("exception", "last line")
-_PROSE = ("warning", "why", *_SAID_LAST, "supposed", "advice", "description", "note", "waits", "can't go on")
+_PROSE = ("warning", "why", *_SAID_LAST, "supposed", "advice", "description", "note", "noted", "waits", "can't go on")
 
 
 EXAMPLES = (
@@ -147,7 +147,7 @@ def show(stash: Stash, run: Run) -> list[tuple[str, str]]:
         ("experiment", run.spec.organizer),
         ("in the tool", f"{run.spec.tool}: {run.spec.experiment}" if run.spec.experiment else run.spec.tool),
         ("description", run.spec.description or None),
-        ("tags", ", ".join(run.spec.tags) or None),
+        ("tags", ", ".join(added.tags_of(run)) or None),
         ("overrides", shlex.join(run.spec.overrides) or None),
         ("directory", stash.relative(run.path)),
         ("removed", None if run.removed is None else f"{in_local_time(run.removed)}: only its record is left"),
@@ -182,6 +182,7 @@ def show(stash: Stash, run: Run) -> list[tuple[str, str]]:
     rows += [("W&B", f"{each['id']}: {_wandb(each)}") for each in _wandb_runs(run)]
     rows += [("earlier", f"attempt {each.number}: {words(each.state)}{_log(run, each)}") for each in run.earlier]
     rows += [("note", in_local_time(note)) for note in run.attempt.notes]
+    rows += [("noted", f"{in_local_time(note.time)}: {note.text}") for note in added.read(run).notes]
     return [(label, text) for label, text in rows if text is not None]
 
 
