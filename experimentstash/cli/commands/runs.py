@@ -87,7 +87,9 @@ def main(given: argparse.Namespace) -> int:
     say(*left_out(selected, selection))
     found = selected.found
     found, fields = arranged(selected.found, given)
-    if _asks_for_numbers(selection, given, fields):
+    asked = [] if selection.where is None else [str(name) for name in selection.where.names]
+    asked += [field.name for field in [*_order(given, selected.found), *fields]]
+    if any(name.startswith(METRICS) for name in asked):
         say(*without_numbers(selected.found))
     paper = paper_of(sys.stdout)
     if given.json:
@@ -117,18 +119,14 @@ def main(given: argparse.Namespace) -> int:
 
 def arranged(found: list[Facts], given: argparse.Namespace) -> tuple[list[Facts], list[Field]]:
     """Return runs in the order that is asked for, as many as are asked for, and the columns that are."""
-    if given.sort is not None:
-        (field,) = run_fields.named([given.sort.removeprefix("-")], found)
+    for field in _order(given, found):
         found = run_fields.in_order(found, field, is_reversed=given.sort.startswith("-"))
     names = [name for words in given.columns or () for name in words.split(",") if name]
     return found[: given.most], run_fields.named(names, found)
 
 
-def _asks_for_numbers(selection: Selection, given: argparse.Namespace, fields: Sequence[Field]) -> bool:
-    names = [] if selection.where is None else [f"{name}" for name in selection.where.names]
-    if given.sort is not None:
-        names.append(given.sort.removeprefix("-"))
-    return any(name.startswith(METRICS) for name in [*names, *(field.name for field in fields)])
+def _order(given: argparse.Namespace, found: Sequence[Facts]) -> list[Field]:
+    return [] if given.sort is None else run_fields.named([given.sort.removeprefix("-")], found)
 
 
 def table(
