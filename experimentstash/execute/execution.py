@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import os
 import shlex
@@ -17,6 +18,7 @@ from experimentstash.adapters.scheduler import Why
 from experimentstash.adapters.this_process import supervisor_here
 from experimentstash.adapters.wandb import places as wandb_places
 from experimentstash.base import files, permissions
+from experimentstash.base.dataclass_light import replace
 from experimentstash.base.errors import EXIT_INTERRUPTED, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, EXIT_USER_MISTAKE
 from experimentstash.base.masking import Mask
 from experimentstash.code import copies, moved, written
@@ -26,7 +28,7 @@ from experimentstash.execute.account import HEARTBEAT, SUPERVISOR_LOG, Account, 
 from experimentstash.execute.ending import Ending, StopRequest
 from experimentstash.execute.own_copy import close_copy, collect_outputs, recover_copy
 from experimentstash.execute.supervisor import Siblings, SupervisedTool
-from experimentstash.execute.wandb_runs import CLOCK_SLACK, find_wandb, note_wandb
+from experimentstash.execute.wandb_runs import CLOCK_SLACK, find_wandb, note_wandb, wandb_logs
 from experimentstash.execute.why_ended import why_it_was_to_end
 from experimentstash.record import attempts, records, transitions
 from experimentstash.record.run import JobEnd, Process, Run, State
@@ -46,6 +48,8 @@ _HYDRAS_WORD = "hydra.output_subdir=.hydra/tool"
 _WANDB_INTERVAL = 1.0
 # Seconds between two looks for a scheduler's answer.
 _ANSWER_INTERVAL = 0.1
+# Bytes of a file in which numbers are looked for when a tool has ended: our job may be about to.
+_MOST_AT_END = 64 << 20
 
 
 class Execution:
@@ -260,7 +264,10 @@ class Execution:
         find_wandb(run, self.log_offset, self._began)
         collect_outputs(run, self._before, may_go_on=run.spec.resume is not None and ending.returncode != 0)
         self._note_written()
-        _conclude(run, ending, self._log, Place(run.path, run.attempt.log, self.log_offset, self._since))
+        place = Place(
+            run.path, run.attempt.log, self.log_offset, self._since, wandb=functools.cache(lambda: wandb_logs(run))
+        )
+        _conclude(run, ending, self._log, place)
         close_copy(run)
 
     def _mask_log(self) -> None:
@@ -398,12 +405,13 @@ def _measure(run: Run, place: Place) -> None:
 
         run.attempt.result, missing = objective.read(run.spec.objective, place)
         run.attempt.notes += missing
-    if run.attempt.result is None and not os.path.lexists(run.path / FILE_NAME):
+    has_some = run.attempt.result is not None or run.spec.metric_sources or os.path.lexists(run.path / FILE_NAME)
+    if not has_some and not place.wandb():
         run.attempt.metrics = {}
         return
     from experimentstash.adapters.numbers import metrics
 
-    run.attempt.notes += metrics.measure(run, place)
+    run.attempt.notes += metrics.measure(run, replace(place, most=_MOST_AT_END))
 
 
 def _abandon(run: Run, error: BaseException, log: Account) -> None:

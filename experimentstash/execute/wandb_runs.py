@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from pathlib import Path
 
 from experimentstash.adapters import schedulers
 from experimentstash.adapters.wandb import places as wandb_places
@@ -45,9 +46,15 @@ def find_wandb(run: Run, log_offset: int, began: float) -> None:
     note_wandb(run, wandb_places.printed(run.path / run.attempt.log, log_offset, cwd=run.spec.command.cwd, since=since))
 
 
+def wandb_logs(run: Run) -> list[Path]:
+    """Return the logs of the W&B runs of a run that has ended, wherever they are."""
+    elsewhere = wandb_places.claimed(run.wandb_elsewhere, run.id)
+    return [*wandb_places.below(run.path), *wandb_places.in_folders(elsewhere)]
+
+
 def has_wandb(run: Run) -> bool:
-    """Tell whether a run that has ended has W&B runs, wherever they are."""
-    return bool(wandb_places.claimed(run.wandb_elsewhere, run.id)) or bool(wandb_places.below(run.path))
+    """Tell whether a run that has ended has W&B runs."""
+    return bool(wandb_logs(run))
 
 
 def finish_wandb(run: Run) -> None:

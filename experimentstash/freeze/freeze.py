@@ -198,6 +198,7 @@ def draft(planned: Plan) -> Run:
             shared=list(config.tool.shared),
             resume=config.tool.resume,
             objective=planned.objective,
+            metric_sources=dict(planned.metrics),
             environment=environments.record(planned.recipe),
             wandb_timeout=config.wandb.timeout,
             debug=config.debug,

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experimentstash.adapters.numbers import objective
+from experimentstash.adapters.numbers import declarations, objective
 from experimentstash.adapters.python import installed
 from experimentstash.adapters.wandb import variables as wandb_variables
 from experimentstash.base import limits, permissions
@@ -100,6 +100,7 @@ class Plan:
     estimated_runtime: float | None = None
     grace_signal: str = "TERM"
     objective: objective.Spec | None = None
+    metrics: Mapping[str, dict[str, Any]] = field(default_factory=dict)  # where they are read
     collected: Sequence[Path] = ()
     apart: Apart | None = None
     pin: Pin | None = None  # the commit that was asked for and is checked out; of frozen code its record tells
@@ -229,6 +230,7 @@ def plan(request: Request, tool_plans: ToolPlanCache | None = None) -> Plan:
         apart = request.plot.copy(request.id)
         command = request.plot.moved(command, apart)
         collected = []  # all that it writes there is
+    metrics = declarations.frozen(config.tool.metrics, config.metrics, request.directory)
     return Plan(
         request=request,
         directory=directory,
@@ -243,7 +245,8 @@ def plan(request: Request, tool_plans: ToolPlanCache | None = None) -> Plan:
             None if config.estimated_runtime is None else limits.duration(config.estimated_runtime, "estimated_runtime")
         ),
         grace_signal=grace_signal,
-        objective=None if config.objective is None else objective.check(config.objective, request.directory),
+        objective=None if config.objective is None else objective.check(config.objective, request.directory, metrics),
+        metrics=metrics,
         collected=collected,
         apart=apart,
         pin=tool_plan.pin,

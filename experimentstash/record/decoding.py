@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 from experimentstash.base import json_floats, typed
 from experimentstash.base.dataclass_light import TYPE_CHECKING
@@ -47,21 +48,34 @@ def _job_id(value: Any, where: str) -> str:
 
 
 def _objective(value: Any, where: str) -> Any:
-    """Take where a number is found: in a file of the run's own directory."""
+    """Take where a number is found, or several are."""
     for each in value if isinstance(value, list) else [value]:
-        given = _MAPPING(each, where)
-        file = given.get("file")
-        if file is not None and (os.path.isabs(typed.path(file, where)) or ".." in file.split("/")):
-            raise typed.wrong(file, f"{where}.file", "a file of the run's")
-        kind = next((kind for kind in _OBJECTIVES if kind in given), None)
-        if kind is None or not set(given) <= {kind, "file", *_OBJECTIVES[kind]}:
-            raise typed.wrong(each, where, "the place of a number")
-        for key, word in given.items():
-            if not isinstance(word, str) and not (key == "file" and word is None):
-                raise typed.wrong(word, f"{where}.{key}", "a text")
-        if given.get("take", "last") not in ("last", "min", "max"):
-            raise typed.wrong(given["take"], f"{where}.take", "one of last, min and max")
+        _source(each, where)
     return value
+
+
+def _sources(value: Any, where: str) -> dict[str, Any]:
+    """Take where numbers are found, by their names."""
+    found: dict[str, Any] = _MAPPING(value, where)
+    for name, each in found.items():
+        _source(each, f"{where}.{name}")
+    return found
+
+
+def _source(value: Any, where: str) -> None:
+    """Refuse what isn't the place of a number, in a file of the run's own directory."""
+    given = _MAPPING(value, where)
+    file = given.get("file")
+    if file is not None and (os.path.isabs(typed.path(file, where)) or ".." in file.split("/")):
+        raise typed.wrong(file, f"{where}.file", "a file of the run's")
+    kind = next((kind for kind in SOURCES if kind in given), None)
+    if kind is None or not set(given) <= {kind, *SOURCES[kind]}:
+        raise typed.wrong(value, where, "the place of a number")
+    for key, word in given.items():
+        if not isinstance(word, str) and not (key == "file" and word is None):
+            raise typed.wrong(word, f"{where}.{key}", "a text")
+    if given.get("take", "last") not in TAKE:
+        raise typed.wrong(given["take"], f"{where}.take", f"one of {', '.join(TAKE)}")
 
 
 def _number(value: Any, where: str) -> float:
@@ -87,8 +101,15 @@ def _wandb_runs(value: Any, where: str) -> list[dict[str, Any]]:
     return found
 
 
-# The keys of each way to say where a number is, besides the file: see `objective`.
-_OBJECTIVES = {"key": (), "column": ("take",), "pattern": ("take",)}
+# What else there is to each way to say where a number is; and which of several is meant.
+SOURCES: Mapping[str, tuple[str, ...]] = {
+    "key": ("file",),
+    "column": ("file", "take"),
+    "pattern": ("file", "take"),
+    "wandb": (),
+    "tensorboard": ("file", "take"),
+}
+TAKE = ("last", "min", "max", "mean")
 _MAPPING = typed.checker("dict[str, Any]", typed.BASIC)
 _MAPPINGS = typed.checker("list[dict[str, Any]]", typed.BASIC)
 _KNOWN = {
@@ -104,6 +125,7 @@ _KNOWN = {
     "Name": typed.name,
     "State": _state,
     "Objective": lambda value, where: None if value is None else _objective(value, where),
+    "Sources": _sources,
     "WandbRuns": _wandb_runs,
     "Number": _number,
     "Metrics": _metrics,

@@ -10,6 +10,7 @@ from typing import Any
 
 from experimentstash.base.json_floats import FLOAT
 from experimentstash.base.typed import OTHERS, alternatives_of
+from experimentstash.record.decoding import SOURCES, TAKE
 from experimentstash.record.run import (
     FORMAT,
     Apart,
@@ -41,7 +42,7 @@ _PARTS = (
     JobEnd,
 )
 _TEXT: dict[str, Any] = {"type": "string"}
-_SEVERAL = {"key": (), "column": ("take",), "pattern": ("take",)}
+_MORE = {"file": {"type": ["string", "null"]}, "take": {"enum": list(TAKE)}}
 _NUMBER: dict[str, Any] = {
     "anyOf": [
         {"type": "number"},
@@ -83,14 +84,10 @@ def schema() -> dict[str, Any]:
             {
                 "type": "object",
                 "required": [kind],
-                "properties": {
-                    kind: _TEXT,
-                    "file": {"type": ["string", "null"]},
-                    **({"take": {"enum": ["last", "min", "max"]}} if more else {}),
-                },
+                "properties": {kind: _TEXT, **{name: _MORE[name] for name in more}},
                 "additionalProperties": False,
             }
-            for kind, more in _SEVERAL.items()
+            for kind, more in SOURCES.items()
         ]
     }
     whole = _part(Run)
@@ -101,6 +98,7 @@ def schema() -> dict[str, Any]:
         **whole,
         "$defs": {
             **{kind.__name__: _part(kind) for kind in _PARTS},
+            "Sources": {"type": "object", "additionalProperties": where},
             "Objective": {"anyOf": [{"type": "null"}, where, {"type": "array", "items": where}]},
         },
     }

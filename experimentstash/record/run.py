@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     Objective = Any
+    Sources = dict[str, dict[str, Any]]
     WandbRuns = list[dict[str, Any]]
     Number = float  # which may be infinite
     Metrics = dict[str, float]  # by dotted names; they may be NaN
@@ -189,6 +190,7 @@ class Specification:
     shared: list[str] = field(default_factory=list)  # what stays in the checkout, relative to the tool's directory
     resume: list[Argument] | None = None  # extra arguments of further attempts; None: can't be resumed
     objective: Objective = None  # where the number, or a list of them, is found that a sweeper is to optimise
+    metric_sources: Sources = field(default_factory=dict)  # where its numbers are read, by their names
     stash: Code | None = None
     code: Code | None = None  # the tool's
     environment: Environment | None = None

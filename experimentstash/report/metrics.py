@@ -1,19 +1,25 @@
-"""How metrics are shown where runs are compared: `metrics:` in conf/config.yaml, and in the experiments' organizers."""
+"""How metrics are shown where runs are compared: `metrics:` in conf/config.yaml, in organizers, in registrations.
+
+Where they are read stands there, too: runs have taken that along.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from experimentstash.base import yaml_files
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError, did_you_mean
+from experimentstash.base.yaml_files import YamlError
 from experimentstash.stash import paths
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.organizers import Organizers
-from experimentstash.stash.schema import Better
+from experimentstash.stash.schema import Better, MetricConfig
 
 _FORM = "metrics: {accuracy: {better: higher, label: Acc.}}"
-_KEYS = ("better", "label")
+_KEYS = tuple(MetricConfig.__annotations__)
+_Said = dict[str, dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -25,36 +31,62 @@ class Metric:
     better: Better | None = None
 
 
-def declared(stash: Stash, experiments: Iterable[str]) -> dict[str, Metric]:
-    """Return the metrics that the stash and these experiments say something of, in its order.
+def declared(stash: Stash, experiments: Iterable[str], tools: Iterable[str] = ()) -> dict[str, Metric]:
+    """Return the metrics that the stash, these experiments and these tools say something of, in this order.
 
-    StashError for what makes no sense, and where two experiments disagree.
+    What an experiment says wins, and what the root config says wins over tools. StashError for what makes no sense,
+    and where two experiments, or two tools, disagree.
     """
     organizers = Organizers(stash)
-    found = _read(organizers.of_root("metrics"), paths.ROOT_CONFIG)
-    said_by: dict[str, str] = {}
-    for name in sorted(set(experiments)):
-        where = paths.organizer(name)
-        for metric in _read(organizers.of(name, "metrics"), where).values():
-            if metric.name in said_by and found[metric.name] != metric:
-                raise StashError(
-                    f"{said_by[metric.name]} and {where} say different things of the metric {metric.name!r}.",
-                    f"say it in {paths.ROOT_CONFIG}, once for all",
-                )
-            said_by[metric.name] = where
-            found[metric.name] = metric
+    root = _read(organizers.of_root("metrics"), paths.ROOT_CONFIG)
+    own = _together((paths.organizer(name), organizers.of(name, "metrics")) for name in sorted(set(experiments)))
+    registered = _together(((paths.registration(name), _registered(stash, name)) for name in sorted(set(tools))), root)
+    found: dict[str, Metric] = {}
+    for name in dict.fromkeys([*root, *own, *registered]):
+        said = {**registered.get(name, {}), **root.get(name, {}), **own.get(name, {})}
+        better = said.get("better")
+        found[name] = Metric(name, said.get("label") or name, None if better is None else Better(better))
     return found
 
 
-def _read(content: Any, where: str) -> dict[str, Metric]:
+def _registered(stash: Stash, tool: str) -> Any:
+    """Return what a tool's registration says of metrics; nothing if it is gone, or can't be read."""
+    try:
+        return yaml_files.mapping(stash.registration(tool)).get("metrics")
+    except YamlError:
+        return None
+
+
+def _together(files: Iterable[tuple[str, Any]], known: Mapping[str, Mapping[str, str]] | None = None) -> _Said:
+    """Return what several files say; StashError where two disagree, unless it is ``known`` what counts."""
+    found: _Said = {}
+    said_by: dict[tuple[str, str], str] = {}
+    for where, content in files:
+        for name, said in _read(content, where).items():
+            for key, value in said.items():
+                other = said_by.setdefault((name, key), where)
+                is_known = known is not None and key in known.get(name, {})
+                if found.get(name, {}).get(key, value) != value and not is_known:
+                    raise StashError(
+                        f"{other} and {where} say different things of the metric {name!r}.",
+                        f"say it in {paths.ROOT_CONFIG}, once for all",
+                    )
+            found[name] = {**found.get(name, {}), **said}
+    return found
+
+
+def _read(content: Any, where: str) -> _Said:
+    """Return how metrics are to be shown, each by its name; without what stands for more than one."""
     if content is None:
         return {}
     if not isinstance(content, Mapping):
         raise StashError(f"{where}: metrics is no mapping of names.", _FORM)
-    return {str(name): _metric(str(name), given, f"{where}: metrics.{name}") for name, given in content.items()}
+    read = {str(name): _metric(given, f"{where}: metrics.{name}") for name, given in content.items()}
+    several = [str(name) for name, given in content.items() if isinstance(given, Mapping) and "*" in given.values()]
+    return {name: said for name, said in read.items() if name not in several}
 
 
-def _metric(name: str, given: Any, where: str) -> Metric:
+def _metric(given: Any, where: str) -> dict[str, str]:
     if given is None:
         given = {}
     if not isinstance(given, Mapping):
@@ -72,4 +104,4 @@ def _metric(name: str, given: Any, where: str) -> Metric:
         )
     if label is not None and not isinstance(label, str):
         raise StashError(f"{where}.label: {label!r} is no text.", _FORM)
-    return Metric(name, label or name, None if better is None else Better(better))
+    return {key: value for key, value in (("better", better), ("label", label)) if value is not None}

@@ -38,7 +38,7 @@ def comparison(
     if not chosen:
         raise StashError("\n".join(["There are no completed runs to compare.", *remarks]), "experimentstash runs")
     organizers = {each.run.spec.organizer for each in chosen}
-    known = declared(stash, (name for name in organizers if name is not None))
+    known = declared(stash, (name for name in organizers if name is not None), (each.run.spec.tool for each in chosen))
     found = compare(chosen, known, way, by=by, over=over, metrics=metrics, test=test, remarks=remarks)
     return found, bool(selected.unread)
 

@@ -173,6 +173,35 @@ class EnvironmentConfig:
     groups: List[str] = field(default_factory=list)
 
 
+class Better(Enum):
+    """Which values of a metric are the good ones."""
+
+    higher = "higher"
+    lower = "lower"
+
+
+@dataclass
+class MetricConfig:
+    """Where a number that runs come to is read when they end, and how it is shown (docs/metrics.md)."""
+
+    # One of these says where it stands: under a key of a JSON file (dotted if it is nested), in a column of a CSV file,
+    # in what matches a pattern in the output or a file, in the summary of the W&B run, under a tag of TensorBoard's.
+    # '*': all that there are.
+    key: Optional[str] = None
+    column: Optional[str] = None
+    pattern: Optional[str] = None
+    wandb: Optional[str] = None
+    tensorboard: Optional[str] = None
+    # The file, relative to the run directory; `runs/*/metrics.json` is the one that matches.
+    file: Optional[str] = None
+    # Which of several numbers: last, min, max or mean.
+    take: Optional[str] = None
+    # How it is shown. null: none is marked as the best.
+    better: Optional[Better] = None
+    # What its column is headed (null: its name).
+    label: Optional[str] = None
+
+
 @dataclass
 class ToolConfig:
     """A tool's registration: conf/tool/<name>.yaml."""
@@ -206,6 +235,9 @@ class ToolConfig:
     # How a run that was cut short is continued in the same run directory: extra arguments for the further attempts
     # ([] if the same command simply goes on); null: the tool can't.
     resume: Optional[List[str]] = None
+    # Where the numbers are that its runs come to (docs/metrics.md): {loss: {column: val_loss, file: history.csv, take:
+    # min}}. What isn't said is looked for in metrics.json, or if there is none in the summary of the W&B run.
+    metrics: Dict[str, MetricConfig] = field(default_factory=dict)
 
 
 @dataclass
@@ -230,23 +262,6 @@ class WandbConfig:
     group: Optional[str] = None
     # Seconds that bringing a W&B run to its final state may take after the tool has ended.
     timeout: float = 30.0
-
-
-class Better(Enum):
-    """Which values of a metric are the good ones."""
-
-    higher = "higher"
-    lower = "lower"
-
-
-@dataclass
-class MetricConfig:
-    """How a number that runs come to is shown where they are compared (docs/compare.md)."""
-
-    # null: none is marked as the best.
-    better: Optional[Better] = None
-    # What its column is headed (null: its name).
-    label: Optional[str] = None
 
 
 @dataclass
@@ -376,12 +391,14 @@ class StashConfig:
     # Arguments appended as they are; interpolations such as ${params.seed} and ${output_dir} work.
     arguments: List[str] = field(default_factory=list)
     # The number that a sweeper such as Optuna's is to optimise. accuracy: a key of its metrics.json (dotted if it
-    # is nested); {key: accuracy, file: results/all.json}; {column: loss, file: history.csv, take: last, min or max};
-    # {pattern: 'loss=(\S+)', take: …}, in the tool's output, or in a file:. Files are relative to the run directory.
+    # is nested), or the name of a metric below; {key: accuracy, file: results/all.json}; {column: loss, file:
+    # history.csv, take: last, min, max or mean}; {pattern: 'loss=(\S+)', take: …}, in the tool's output, or in a file:.
+    # Files are relative to the run directory.
     # A list of these for sweepers with several objectives.
     objective: Any = None
-    # How `experimentstash compare` shows the numbers that runs come to, in this order: {accuracy: {better: higher,
-    # label: Acc.}}. Only what stands in conf/config.yaml itself is read, or in an experiment organizer.
+    # Where numbers are read when a run ends, and how `experimentstash compare` shows them, in this order: {accuracy:
+    # {better: higher, label: Acc., column: acc, file: results.csv}}. How they are shown is read from conf/config.yaml
+    # itself, experiment organizers and registrations, and not from files that they build on.
     metrics: Dict[str, MetricConfig] = field(default_factory=dict)
     # The time after which the run is stopped, written like estimated_runtime (null: none).
     timeout: Optional[str] = None

@@ -64,7 +64,7 @@ def test_a_file_may_be_named_by_its_whole_path(tmp_path: Path) -> None:
         ("", "names no number"),
         ([], "the list is empty"),
         ([["a"]], "names no number"),
-        ({}, "none of key, column and pattern"),
+        ({}, "none of key, column, pattern, wandb and tensorboard"),
         ({"colum": "a"}, "unknown key 'colum'. Did you mean 'column'?\nValid: key, column, pattern"),
         ({"column": "a", "tak": "min"}, "unknown key 'tak'. Did you mean 'take'?\nValid: column, file, take"),
         ({"key": "a", "take": "min"}, "unknown key 'take'"),

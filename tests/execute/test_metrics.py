@@ -9,6 +9,7 @@ from experimentstash.record import records, transitions
 from experimentstash.record.run import Run, State
 from tests.testing.faults import freeze, new_stash, running
 from tests.testing.run_parts import put
+from tests.testing.stash import InProcess, StashUnderTest
 
 
 def shell(root: Path, script: str, **fields: Any) -> Run:
@@ -45,7 +46,7 @@ def test_there_need_be_none(tmp_path: Path) -> None:
 def test_what_cant_be_read_fails_nothing(tmp_path: Path) -> None:
     attempt = executed(shell(tmp_path, "echo '{' > metrics.json"))
     assert (attempt["state"], attempt["exit_code"], attempt["metrics"]) == ("completed", 0, {})
-    assert attempt["notes"][0].startswith("there are no numbers from its metrics.json: Expecting property name")
+    assert attempt["notes"][0].startswith("there are no numbers: metrics.json is no JSON: Expecting property name")
 
 
 def test_what_an_earlier_attempt_has_left_is_not_the_next_ones(tmp_path: Path) -> None:
@@ -58,9 +59,30 @@ def test_what_an_earlier_attempt_has_left_is_not_the_next_ones(tmp_path: Path) -
     attempt = executed(run)
     assert (attempt["state"], attempt["metrics"], attempt["result"]) == ("completed", {}, None)
     assert attempt["notes"] == [
-        "no value for the objective (loss in metrics.json): metrics.json: it is from before this attempt, which has not"
+        "no value for the objective (loss in metrics.json): metrics.json is from before this attempt, which has not"
         " written it",
-        "there are no numbers from its metrics.json: it is from before this attempt, which has not written it",
+        "there are no numbers: metrics.json is from before this attempt, which has not written it",
     ]
     earlier = records.read(run.path).earlier[0]
     assert earlier.metrics == {"loss": 1.0}
+
+
+def test_what_is_declared_goes_with_the_run(stash: StashUnderTest, in_process: InProcess) -> None:
+    stash.add_tool(
+        "parabola",
+        "parabola",
+        "entrypoint: main.py\ncall: {style: options, output: --out}\n"
+        "metrics:\n  least: {column: loss, file: metrics.csv, take: min}\n  said: {pattern: 'loss=(\\S+)'}\n",
+    )
+    stash.add_experiment("one", "parabola", "params: {x: 2}\nmetrics: {said: {better: lower}}\nobjective: least\n")
+    done = in_process(stash, "run", "one")
+    assert done.returncode == 0, done.stderr
+    record = stash.record()
+    assert record["spec"]["metric_sources"] == {
+        "least": {"column": "loss", "file": "metrics.csv", "take": "min"},
+        "said": {"pattern": "loss=(\\S+)", "file": None, "take": "last"},
+    }
+    assert record["spec"]["objective"] == record["spec"]["metric_sources"]["least"]
+    attempt = record["attempt"]
+    assert attempt["metrics"] == {"least": 0.25, "said": 0.25, "loss": 0.25, "x": 2.0, "test.distance": 0.5}
+    assert (attempt["result"], attempt["notes"]) == (0.25, [])

@@ -66,6 +66,11 @@ WRONG: list[tuple[str, Any]] = [
     *(("spec.objective", value) for value in (5, "x", {}, {"key": 5}, {"key": "a", "file": "/etc/passwd"}, [[]])),
     ("spec.objective", {"key": "a", "file": "../../other/metrics.json"}),
     ("spec.objective", {"key": "a", "more": "b"}),
+    *(
+        ("spec.metric_sources", value)
+        for value in ([], {"a": 5}, {"a": {"file": "x"}}, {"a": {"wandb": "b", "file": "c"}})
+    ),
+    ("spec.metric_sources", {"a": {"key": "b", "file": "../c"}}),
     *(("attempt.wandb", value) for value in ({}, [5], [{"id": 5}], [{}], None)),
     *(("attempt.wandb_elsewhere", value) for value in ("/", [5], {})),
     ("spec.wandb_timeout", "x"),

@@ -12,8 +12,9 @@ import pytest
 
 from experimentstash.base.errors import StashError
 from experimentstash.record.run import State
-from experimentstash.report.metrics import declared
+from experimentstash.report.metrics import Metric, declared
 from experimentstash.stash.layout import Stash
+from experimentstash.stash.schema import Better
 from tests.testing.finished import finished
 from tests.testing.stash import InProcess, StashUnderTest
 
@@ -98,6 +99,28 @@ def test_numbers_are_shown_as_the_stash_says(ended: StashUnderTest, in_process: 
     done = in_process(ended, "compare")
     assert done.returncode == 2
     assert "conf/exp/fig/a.yaml and conf/exp/fig/b.yaml say different things of the metric 'acc'" in done.stderr
+
+
+def test_registrations_say_how_numbers_are_shown_too(ended: StashUnderTest, in_process: InProcess) -> None:
+    ended.write("conf/tool/a.yaml", "metrics: {acc: {better: higher, label: A, column: x}, '*': {key: '*'}}\n")
+    ended.write("conf/tool/b.yaml", "metrics: {acc: {column: y}, more: {key: '*', file: m.json}}\n")
+    ended.add_experiment("fig/a", "a", "metrics: {acc: {key: z}}\n")
+    assert declared(Stash(ended.root), ["fig/a"], ["a", "b", "gone"]) == {"acc": Metric("acc", "A", Better.higher)}
+    assert in_process(ended, "compare").stdout.splitlines()[0].split() == ["experiment", "A", "↑"]
+    ended.write("conf/tool/b.yaml", "metrics: {acc: {better: lower}}\n")
+    with pytest.raises(StashError, match=r"conf/tool/a.yaml and conf/tool/b.yaml say different things"):
+        declared(Stash(ended.root), [], ["a", "b"])
+    ended.write("conf/config.yaml", "defaults: [experimentstash]\nmetrics: {acc: {better: lower}}\n")
+    assert declared(Stash(ended.root), ["fig/a"], ["a", "b"]) == {"acc": Metric("acc", "A", Better.lower)}
+
+
+def test_numbers_that_nobody_has_read_are_said(ended: StashUnderTest, in_process: InProcess) -> None:
+    finished(ended.root, "older00", {"seed": 5}, {"acc": 1}, exp="fig/a", tool="a", is_read=False, second=9)
+    said = "! nobody has read the numbers of 1 run: older00 (experimentstash metrics refresh)"
+    assert said in in_process(ended, "compare").stdout.splitlines()
+    done = in_process(ended, "compare", "older00")
+    assert (done.returncode, "None of these runs has numbers" in done.stderr) == (2, True)
+    assert "experimentstash metrics refresh" in done.stderr
 
 
 @pytest.mark.parametrize(

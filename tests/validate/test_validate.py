@@ -187,6 +187,14 @@ def test_untracked_files(sound: StashUnderTest) -> None:
         ("path: tools/plain\nentrypoint: main.py\nshared: [data]\n", ["shared: data does not exist in tools/plain"]),
         ("path: tools/plain\nentrypoint: main.py\nshared: [main.py]\n", ["shared: main.py is code"]),
         ("path: [a\n", ["not YAML"]),
+        (
+            "path: tools/plain\nentrypoint: main.py\nmetrics: {loss: {colum: a}}\n",
+            ["unknown key 'tool.metrics.loss.colum'. Did you mean 'column'?"],
+        ),
+        (
+            "path: tools/plain\nentrypoint: main.py\nmetrics: {loss: {column: a, take: best}}\n",
+            ["metrics.loss: take: 'best' is none of last, min, max, mean"],
+        ),
     ],
 )
 def test_a_registration(sound: StashUnderTest, registration: str, said: list[str]) -> None:
@@ -354,6 +362,12 @@ def test_a_repository_that_is_no_submodule(sound: StashUnderTest) -> None:
         ("timeout: soon\n", "composition", ["timeout: 'soon' is not a duration"]),
         ("estimated_runtime: long\n", "composition", ["'long' is not a duration"]),
         ("params: {'a b': 1}\n", "composition", ["params.a b can't be an option"]),
+        (
+            "metrics: {loss: {beter: lower}}\n",
+            "composition",
+            ["unknown key 'metrics.loss.beter'. Did you mean 'better'?"],
+        ),
+        ("metrics: {loss: {pattern: '('}}\n", "composition", ["metrics.loss: pattern: '(' is no regular expression"]),
     ],
 )
 def test_an_organizer(sound: StashUnderTest, text: str, check_name: str, said: list[str]) -> None:

@@ -1,35 +1,103 @@
-"""The numbers that a run has come to: what its tool has left in `metrics.json`, and the value of its objective."""
+"""The numbers that a run has come to: those that are declared, all of `metrics.json`, the value of its objective."""
 
 from __future__ import annotations
 
-import math
 import os
+from collections.abc import Mapping
 
-from experimentstash.adapters.numbers.place import FILE_NAME, OLD, Missing, Place
-from experimentstash.base import typed
-from experimentstash.base.dotted import is_number, leaves
-from experimentstash.base.files import read_regular
+from experimentstash.adapters.numbers.json_key import Key
+from experimentstash.adapters.numbers.place import ALL, FILE_NAME, Missing, Place
+from experimentstash.base.dataclass_light import TYPE_CHECKING, dataclass
 from experimentstash.base.redaction import redact
-from experimentstash.record.run import Run
+from experimentstash.record.run import Run, State
 
-# Bytes of that file, numbers in it, and characters of their names; a record keeps as many, and as many of earlier
-# attempts.
-_LARGEST, MOST, _LONGEST = 1 << 20, 10_000, 1 << 20
+if TYPE_CHECKING:
+    from typing import Any
+
+# Numbers of a run that a record keeps, and those of earlier attempts; and characters of their names.
+MOST, _LONGEST_NAMES = 10_000, 1 << 20
+# What notes begin with.
+NONE_READ, NO_VALUE = "there are no numbers", "no value for the metric"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read, and why other numbers weren't: by the names of declared metrics, `*` for all others.
+
+    None: there is nothing to read, which is no fault.
+    """
+
+    numbers: Mapping[str, float]
+    problems: Mapping[str, str | None]
+
+    @property
+    def notes(self) -> list[str]:
+        return [note for note in self.problems.values() if note is not None]
 
 
 def measure(run: Run, place: Place) -> list[str]:
     """Put into a run's record which numbers its attempt has come to; return notes of what can't be read."""
+    reading = read(run, place, run.spec.metric_sources)
+    run.attempt.metrics = dict(reading.numbers)
+    return reading.notes + _forget_earlier(run)
+
+
+def read(run: Run, place: Place, declared: Mapping[str, Mapping[str, Any]]) -> Reading:
+    """Return which numbers an attempt at a run has come to.
+
+    What is declared and missing is noted only of a run that has completed: others need not have come so far.
+    """
     found: dict[str, float] = {}
-    notes = []
-    try:
-        found = _of_file(place)
-    except FileNotFoundError:
-        pass
-    except (Missing, OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
-        notes.append(f"there are no numbers from its {FILE_NAME}: {why}")
-    run.attempt.metrics = {**_of_objective(run), **found}
-    return notes + _forget_earlier(run)
+    problems: dict[str, str | None] = {}
+    if ALL not in declared:
+        try:
+            found, is_there = _by_default(place)
+            if not is_there:
+                problems[ALL] = None
+        except (Missing, OSError) as error:
+            problems[ALL] = f"{NONE_READ}: {' '.join(str(error).split())}"
+    if declared:
+        of_declared, missing = _declared(declared, place)
+        found |= of_declared
+        is_asked_for = run.attempt.state is State.COMPLETED
+        problems |= missing if is_asked_for else dict.fromkeys(missing)
+    found = {**_of_objective(run), **found}
+    if len(found) > MOST or sum(map(len, found)) > _LONGEST_NAMES:
+        problems[ALL] = f"{NONE_READ}: there are {len(found):,}, or their names are very long"
+        found = _of_objective(run)
+    return Reading(_without_secrets(found), problems)
+
+
+def _by_default(place: Place) -> tuple[dict[str, float], bool]:
+    """Return all of `metrics.json`, or where there is none, of the W&B run's summary; and whether there is either."""
+    if os.path.lexists(place.directory / FILE_NAME):
+        return Key(ALL).numbers(place), True
+    if not place.wandb():
+        return {}, False
+    from experimentstash.adapters.numbers.wandb_summary import Wandb  # here, because most runs need nothing of it
+
+    return Wandb(ALL).numbers(place), True
+
+
+def _declared(
+    declared: Mapping[str, Mapping[str, Any]], place: Place
+) -> tuple[dict[str, float], dict[str, str | None]]:
+    """Return the numbers that are declared, and notes of those that are missing; names of their own win."""
+    from experimentstash.adapters.numbers import sources  # here, because it brings all that reads numbers
+
+    found: dict[str, float] = {}
+    problems: dict[str, str | None] = {}
+    for name, given in sorted(declared.items(), key=lambda item: item[0] != ALL):
+        source = sources.from_record(given)
+        try:
+            if not sources.takes_all(source):
+                found[name] = sources.number(source, place)
+            else:
+                prefix = "" if name == ALL else f"{name}."
+                found |= {f"{prefix}{key}": number for key, number in source.numbers(place).items()}
+        except sources.UNREADABLE as error:
+            problems[name] = f"{NO_VALUE} {name} ({source}): {sources.why_not(error)}"
+    return found, problems
 
 
 def _of_objective(run: Run) -> dict[str, float]:
@@ -39,36 +107,16 @@ def _of_objective(run: Run) -> dict[str, float]:
     is_one = not isinstance(run.spec.objective, list)
     sources = [run.spec.objective] if is_one else run.spec.objective
     results = run.attempt.result if isinstance(run.attempt.result, list) else [run.attempt.result]
-    names = (
-        source.get("key") or source.get("column") or ("objective" if is_one else f"objective.{number}")
-        for number, source in enumerate(sources, 1)
-    )
-    return dict(zip(names, map(float, results), strict=False))
+    names = {repr(sorted(source.items())): name for name, source in run.spec.metric_sources.items()}
+    return {
+        names.get(repr(sorted(source.items()))) or _name(source, None if is_one else number): float(result)
+        for number, (source, result) in enumerate(zip(sources, results, strict=False), 1)
+    }
 
 
-def _of_file(place: Place) -> dict[str, float]:
-    path = place.directory / FILE_NAME
-    content = typed.anything(typed.loads(read_regular(path, _LARGEST)), FILE_NAME)
-    if not place.is_own(path):
-        raise Missing(OLD)
-    found: dict[str, float] = {}
-    length = 0
-    for name, value in leaves(content):
-        length += len(name)
-        if length > _LONGEST:
-            raise Missing(f"their names have more than {_LONGEST >> 20} MB")
-        if name and is_number(value):
-            found[name] = _as_float(value)
-    if len(found) > MOST:
-        raise Missing(f"it has more than {MOST:,} of them")
-    return _without_secrets(found)
-
-
-def _as_float(number: float) -> float:
-    try:
-        return float(number)
-    except OverflowError:  # a whole number of hundreds of digits
-        return math.inf if number > 0 else -math.inf
+def _name(source: Mapping[str, Any], number: int | None) -> str:
+    own = (source.get(kind) for kind in ("key", "column", "wandb", "tensorboard"))
+    return next(filter(None, own), "objective" if number is None else f"objective.{number}")
 
 
 def _without_secrets(found: dict[str, float]) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -10,9 +11,9 @@ from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import did_you_mean
 
 FILE_NAME = "metrics.json"
+ALL = "*"  # as a key, a column …: all that there are
 # Keys, columns or files that a message lists.
 LISTED = 20
-OLD = "it is from before this attempt, which has not written it"
 
 
 class Missing(Exception):
@@ -27,13 +28,21 @@ class Place:
     log: str  # the file of the tool's output …
     offset: int = 0  # … in which the attempt begins here
     since: int = 0  # when it began, in nanoseconds, by the clock of the file system: what is older isn't its own
+    most: int | None = None  # bytes of a file that is to be read now; None: however large it is
+    wandb: Callable[[], Sequence[Path]] = tuple  # finds the logs of its W&B runs
 
     def file(self, name: str) -> Path:
         """Return the file of that name, or the one that a pattern stands for; Missing if there is none of its own."""
         path = self._found(name)
+        self.refuse_large(path, name)
         if not self.is_own(path):
-            raise Missing(f"{name}: {OLD}")
+            raise Missing(f"{name} is from before this attempt, which has not written it")
         return path
+
+    def refuse_large(self, path: Path, name: str, slower: int = 1) -> None:
+        """Raise Missing for a file that is too large to be read now, where reading is so many times slower."""
+        if self.most is not None and path.stat().st_size > (most := self.most // slower):
+            raise Missing(f"{name} has more than {most >> 20} MB: `experimentstash metrics refresh` reads it")
 
     def is_own(self, path: Path) -> bool:
         """Tell whether the attempt has written a file, or brought it here."""

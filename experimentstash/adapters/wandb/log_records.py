@@ -14,7 +14,7 @@ from experimentstash.base.dataclass_light import dataclass
 # Fields of Record: its number, a mark of ours, and the kinds of record.
 NUMBER = 1
 UUID = 19  # wandb leaves it empty in its logs
-HISTORY, STATS, RUN, EXIT, PREEMPTING = 2, 7, 17, 18, 23
+HISTORY, SUMMARY, STATS, RUN, EXIT, PREEMPTING = 2, 3, 7, 17, 18, 23
 KINDS = frozenset({*range(2, 14), *range(17, 19), *range(20, 28), 100})
 
 OURS = b"experimentstash"
@@ -87,6 +87,32 @@ def history_step(body: bytes) -> int | None:
             if b"_step" in (parts.get(1), parts.get(2)):
                 return int(json.loads(parts[16]))
     return None
+
+
+def history_items(body: bytes) -> Iterator[tuple[list[str], str]]:
+    """Yield the keys, from the outermost to its own, and the values as JSON that a history record has."""
+    for number, value in _fields(body):
+        if number == 1 and isinstance(value, bytes):
+            yield _item(value)
+
+
+def summary_items(body: bytes) -> tuple[list[tuple[list[str], str]], list[list[str]]]:
+    """Return what a summary record changes, as `history_items` does, and the keys of what it takes away."""
+    parts = [(number, value) for number, value in _fields(body) if isinstance(value, bytes)]
+    changed = [_item(value) for number, value in parts if number == 1]
+    return changed, [_item(value)[0] for number, value in parts if number == 2]
+
+
+def _item(message: bytes) -> tuple[list[str], str]:
+    keys: list[str] = []
+    text = ""
+    for number, value in _fields(message):
+        if isinstance(value, bytes):
+            if number == 16:
+                text = value.decode("utf-8", "replace")
+            elif number in (1, 2):  # a key of its own, or those that lead to it
+                keys.append(value.decode("utf-8", "replace"))
+    return keys, text
 
 
 def stats_time(body: bytes) -> float:
