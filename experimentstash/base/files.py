@@ -162,26 +162,36 @@ def remove(path: Path) -> None:
         shutil.rmtree(path, onerror=again)
 
 
-def measure(path: Path) -> tuple[int, str | None]:
-    """Return how many bytes of the disk a tree takes, and what in it lies on another one, if anything does.
+def measure(path: Path) -> tuple[int, int, str | None]:
+    """Return how many bytes of the disk a tree takes, how many are free once it has gone, and what is mounted in it.
 
-    No link is followed, and what has several names is counted once.
+    What has several names counts once, and frees nothing as long as there are others elsewhere. No link is followed.
     """
     top = os.lstat(path)
-    seen, total, elsewhere = {(top.st_dev, top.st_ino)}, top.st_blocks, None
+    found: dict[tuple[int, int], os.stat_result] = {}
+    seen: dict[tuple[int, int], int] = {}
+    elsewhere = None
+    for name in _tree(path):
+        try:
+            one = os.lstat(name)
+        except FileNotFoundError:  # somebody is at work there
+            continue
+        if one.st_dev != top.st_dev:
+            elsewhere = name
+        key = one.st_dev, one.st_ino
+        found[key], seen[key] = one, seen.get(key, 0) + 1
+    whole = sum(each.st_blocks for each in found.values())
+    kept = sum(
+        each.st_blocks for key, each in found.items() if not stat.S_ISDIR(each.st_mode) and seen[key] < each.st_nlink
+    )
+    return whole * _BLOCK, (whole - kept) * _BLOCK, elsewhere
+
+
+def _tree(path: Path) -> Iterator[str]:
+    yield str(path)
     for folder, folders, names in os.walk(path):
-        for name in [*folders, *names]:
-            each = os.path.join(folder, name)
-            try:
-                found = os.lstat(each)
-            except FileNotFoundError:  # somebody is at work there
-                continue
-            if found.st_dev != top.st_dev:
-                elsewhere = each
-            if (found.st_dev, found.st_ino) not in seen:
-                seen.add((found.st_dev, found.st_ino))
-                total += found.st_blocks
-    return total * _BLOCK, elsewhere
+        for name in (*folders, *names):
+            yield os.path.join(folder, name)
 
 
 def _below(root: Path, path: Path) -> tuple[str, ...]:

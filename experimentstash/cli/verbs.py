@@ -33,6 +33,7 @@ GROUPS = {
         "tag": ("RUN… +NAME -NAME", "give runs tags, and take others away"),
         "note": ("RUN… TEXT", "keep a remark with runs"),
         "rm": ("RUN…", "remove runs, or all of them but their records"),
+        "gc": ("", "remove environments and code that nothing needs"),
     },
     "Tools": {
         "tool add": ("NAME [URL]", "make a foreign repository a tool"),

@@ -125,3 +125,23 @@ def clean(stash: Stash, new: Path, lock: int) -> None:
                 user.note.unlink()
         if not needing and place != new:
             remove(place, lock)
+
+
+def unneeded(stash: Stash) -> list[tuple[str, Path]]:
+    """Return the frozen code that nobody needs any more, each with its tool's name."""
+    tools = [folder.name for folder in listed(stash.code) if files.kind_at(folder) == "a directory"]
+    return [
+        (name, place)
+        for name in tools
+        for place in worktrees_in(folder_of(stash, name))
+        if not any(user.needs(place) for user in users_of(stash, place))
+    ]
+
+
+def remove_unneeded(stash: Stash, name: str, place: Path, announce: Callable[[str], None]) -> bool:
+    """Remove frozen code, and what its repositories know of it; False if somebody needs it by now."""
+    with exclusive(stash, name, announce) as lock:
+        if any(user.needs(place) for user in users_of(stash, place)):
+            return False
+        remove(place, lock)
+    return True

@@ -21,6 +21,7 @@ from experimentstash.record import records, times
 from experimentstash.record.run import Run, Time
 
 FILE_NAME = ".added.json"
+LOCK = "runs.added"  # as no tool is called
 # Bytes of the file, and of a tag or a note.
 _LARGEST, _LONGEST_TAG, LONGEST_NOTE = 1 << 20, 64, 10_000
 

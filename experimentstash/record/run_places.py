@@ -83,6 +83,19 @@ def remember(stash: Stash, directory: Path, sweep: Path | None = None) -> None:
         write_atomically(note, _shown(stash, place) + "\n")
 
 
+def forget(stash: Stash, place: Path) -> None:
+    """Forget a place where runs went, which was removed with them."""
+    with contextlib.suppress(OSError):
+        if not os.path.lexists(place):
+            (stash.places / _name(stash, place)).unlink(missing_ok=True)
+
+
+def away(stash: Stash) -> dict[Path, Path]:
+    """Return places for runs that aren't there, a disk that isn't mounted, say; each with the note that names it."""
+    found = {root: root for root in stash.run_roots if root.is_symlink() and not root.exists()}
+    return found | {place: note for note, place in _noted(stash) if not os.path.isdir(place)}
+
+
 def _shown(stash: Stash, place: Path) -> str:
     """Return a place as it is kept: relative in the stash, which may be moved."""
     return os.path.relpath(place, stash.root) if place.is_relative_to(stash.root) else str(place)
@@ -93,14 +106,20 @@ def _name(stash: Stash, place: Path) -> str:
 
 
 def _remembered(stash: Stash) -> list[Path]:
+    return [place for _, place in _noted(stash) if os.path.isdir(place)]
+
+
+def _noted(stash: Stash) -> list[tuple[Path, Path]]:
+    """Return the notes of places, each with the place."""
     found = []
     with contextlib.suppress(OSError):
         for name in sorted(os.listdir(stash.places)):
             with contextlib.suppress(OSError, ValueError):
                 if not name.startswith("."):
                     note = read_regular(stash.places / name, _LONGEST)
-                    found.append(Path(os.path.normpath(stash.root / os.fsdecode(note).removesuffix("\n"))))
-    return [path for path in found if os.path.isdir(path)]
+                    place = Path(os.path.normpath(stash.root / os.fsdecode(note).removesuffix("\n")))
+                    found.append((stash.places / name, place))
+    return found
 
 
 def _configured(stash: Stash) -> list[Path]:

@@ -35,7 +35,7 @@ _OF_SWEEPS = {records.SWEEP_FILE, records.JOBS_FILE, records.LOCK, records.ASIDE
 # Seconds that preparing a run may take: what is so much older than it was there before.
 _PREPARING = 3600.0
 _NAMED = 3
-_LOCK = "remove"
+_LOCK = "runs.remove"  # as no tool is called, whose locks lie there, too
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Removable:
     """A run that can be removed, and what goes with it."""
 
     run: Run
-    size: int  # bytes
+    size: int  # bytes that are free then
     wandb: tuple[Path, ...] = ()  # its W&B runs outside its directory
     unsynced: tuple[str, ...] = ()  # the names of those W&B runs, wherever they are, that have not been sent
 
@@ -67,13 +67,13 @@ def look(stash: Stash, chosen: Sequence[Run]) -> tuple[list[Removable], list[Ref
     for run in _with_earlier_tries(chosen):
         why = _why_not(stash, run, queries) or _why_not_its_sweep(run, at_work)
         if why is None:
-            size, elsewhere = files.measure(run.path)
+            _, size, elsewhere = files.measure(run.path)
             why = Refused(run, f"{elsewhere} lies on another file system") if elsewhere else _why_not_all(stash, run)
         if why is not None:
             refused.append(why)
             continue
         wandb = tuple(map(Path, wandb_places.claimed(run.wandb_elsewhere, run.id)))
-        size += sum(files.measure(folder)[0] for folder in wandb)
+        size += sum(files.measure(folder)[1] for folder in wandb)
         sent = [(each.name, each.is_synced) for each in wandb_runs.find(run.path, map(str, wandb))]
         found.append(Removable(run, size, wandb, tuple(name for name, is_synced in sent if not is_synced)))
     return found, refused
@@ -104,6 +104,8 @@ def _remove(stash: Stash, chosen: Run, keep_record: bool) -> None:
     else:
         _finish(aside, run)
         _tidy(stash, run)
+        for place in (run.path, Path(run.sweep or run.path)):
+            run_places.forget(stash, place)
 
 
 def leftovers(stash: Stash) -> Iterator[Path]:

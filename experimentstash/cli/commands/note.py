@@ -38,7 +38,7 @@ def main(given: argparse.Namespace) -> int:
     failed = 0
     for facts in selected.found:
         try:
-            added.add_note(facts.run, stash.lock("added"), text)
+            added.add_note(facts.run, stash.lock(added.LOCK), text)
         except StashError as error:
             complain(str(error))
             failed += 1

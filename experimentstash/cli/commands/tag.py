@@ -52,7 +52,7 @@ def main(given: argparse.Namespace) -> int:
     failed = False
     for facts in selected.found:
         try:
-            added.change_tags(facts.run, stash.lock("added"), more, given.remove)
+            added.change_tags(facts.run, stash.lock(added.LOCK), more, given.remove)
         except StashError as error:
             complain(str(error))
             failed = True

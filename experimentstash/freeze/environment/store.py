@@ -124,7 +124,7 @@ def make(recipe: Recipe, *, offline: bool = False, announce: Callable[[str], Non
     try:
         _make_home(recipe.directory.parent)
         with files.locked(
-            recipe.directory.with_name(f"{recipe.key}.lock"),
+            _lock(recipe.directory),
             on_wait=lambda: announce(f"Waiting for another process that makes {title} …"),
         ) as lock:
             if is_ready(recipe):
@@ -136,6 +136,33 @@ def make(recipe: Recipe, *, offline: bool = False, announce: Callable[[str], Non
             announce(f"Made {title} in {time.monotonic() - started:.1f} s.")
     except OSError as error:
         raise NotMade(f"T{title[1:]} could not be made: {error}") from error
+
+
+def made(home: Path) -> list[tuple[str, Path]]:
+    """Return what is made below the home of all environments, each with its tool's name; half-made ones too."""
+    found = []
+    for tool in sorted(os.listdir(home)) if files.kind_at(home) == "a directory" else ():
+        if files.kind_at(home / tool) == "a directory":
+            places = (home / tool / key for key in sorted(os.listdir(home / tool)))
+            found += [(tool, place) for place in places if files.kind_at(place) == "a directory"]
+    return found
+
+
+def remove(directory: Path) -> bool:
+    """Remove an environment, which isn't ready from then on; False if somebody makes it just now."""
+    held = files.lock_if_free(_lock(directory))
+    if held is None:
+        return False
+    try:
+        files.remove(directory / READY_MARK)
+        files.remove(directory)
+    finally:
+        os.close(held)
+    return True
+
+
+def _lock(directory: Path) -> Path:
+    return directory.with_name(f"{directory.name}.lock")
 
 
 def _make_home(home: Path) -> None:

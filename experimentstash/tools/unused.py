@@ -1,0 +1,127 @@
+"""What nothing needs any more: environments, frozen code, a kept clone, and what removals of runs have left.
+
+An environment is needed by its tool as that is registered now, by the newest run of each experiment that there is, and
+by each run that is at work, waits, or can be resumed; frozen code by those runs, and by who submits.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from experimentstash.base import files
+from experimentstash.base.dataclass_light import dataclass
+from experimentstash.base.errors import StashError
+from experimentstash.base.output import say
+from experimentstash.code import worktree_users
+from experimentstash.freeze.environment import store as environments
+from experimentstash.record import attempts, run_places
+from experimentstash.record.run import Run
+from experimentstash.runs import listing, removing
+from experimentstash.stash.layout import Stash
+from experimentstash.tools import kept_clones
+from experimentstash.tools.syncing import recipe_of
+
+ENVIRONMENT, CODE, CLONE, LEFTOVER = "environment", "frozen code", "clone", "left by rm"
+
+
+@dataclass(frozen=True)
+class Unused:
+    """What can go."""
+
+    kind: str
+    tool: str  # empty: of no tool
+    path: Path
+    size: int  # bytes that it takes
+    freed: int  # … and that are free once it has gone: uv shares files with its cache
+
+
+@dataclass(frozen=True)
+class Found:
+    """What can go, and what is to be said of the rest."""
+
+    unused: list[Unused]
+    remarks: list[str]
+
+
+def look(stash: Stash) -> Found:
+    """Return what nothing needs; what may be needed stays."""
+    unread: list[Path] = []
+    runs = listing.all_runs(stash, unread)
+    remarks = [
+        f"the runs in {place} can't be seen now: what they may need stays (if they are gone for good: rm {note})"
+        for place, note in run_places.away(stash).items()
+    ]
+    if unread:
+        remarks.append(f"what {len(unread)} may need whose records can't be read stays")
+    paths: list[tuple[str, str, Path]] = [(LEFTOVER, "", path) for path in removing.leftovers(stash)]
+    if files.kind_at(stash.clones) == "a directory":
+        paths.append((CLONE, "", stash.clones))
+    if not remarks:
+        paths += [(ENVIRONMENT, name, path) for name, path in _environments(stash, runs, remarks)]
+        paths += [(CODE, name, path) for name, path in _code(stash, runs, remarks)]
+    return Found([Unused(kind, name, path, *files.measure(path)[:2]) for kind, name, path in paths], remarks)
+
+
+def remove(stash: Stash, each: Unused) -> bool:
+    """Remove it; False if it is needed by now."""
+    if each.kind == LEFTOVER:
+        removing.finish(stash, each.path)
+    elif each.kind == CLONE:
+        lock = files.lock_if_free(stash.lock("tools"))
+        if lock is None:  # somebody adds a tool, maybe from it
+            return False
+        kept_clones.forget(stash)
+        os.close(lock)
+    elif each.kind == ENVIRONMENT:
+        return environments.remove(each.path)
+    else:
+        return worktree_users.remove_unneeded(stash, each.tool, each.path, say)
+    return True
+
+
+def _environments(stash: Stash, runs: list[Run], remarks: list[str]) -> Iterator[tuple[str, Path]]:
+    made = environments.made(stash.environments)
+    registered = set(stash.tools())
+    needed = set(_keys_of_runs(stash, runs))
+    for name in dict.fromkeys(name for name, _ in made):
+        if name in registered:
+            try:
+                needed.add((name, recipe_of(stash, name).key))
+            except StashError as error:
+                remarks.append(f"the environments of {name} stay: {error.message}")
+                registered.discard(name)
+                made = [each for each in made if each[0] != name]
+    yield from ((name, path) for name, path in made if (name, path.name) not in needed)
+
+
+def _keys_of_runs(stash: Stash, runs: list[Run]) -> Iterator[tuple[str, str]]:
+    experiments = {*stash.experiments()}
+    for run in runs:  # the newest first
+        is_newest = run.spec.organizer in experiments
+        experiments.discard(run.spec.organizer or "")
+        if run.spec.environment is not None and run.spec.environment.key and (is_newest or _may_go_on(run)):
+            yield run.spec.tool, run.spec.environment.key
+
+
+def _code(stash: Stash, runs: list[Run], remarks: list[str]) -> Iterator[tuple[str, Path]]:
+    for name, place in worktree_users.unneeded(stash):
+        if any(_may_go_on(run) and run.spec.code is not None and _is_in(run.spec.code.path, place) for run in runs):
+            continue
+        stranded = [
+            run.id for run in runs if run.apart is None and run.spec.apart and _is_in(run.spec.apart.path, place)
+        ]
+        if stranded:
+            remarks.append(f"{place} stays: it holds what {stranded[0]} has written and could not move")
+            continue
+        yield name, place
+
+
+def _may_go_on(run: Run) -> bool:
+    return not run.attempt.state.is_final or attempts.can_go_on(run)
+
+
+def _is_in(path: str, place: Path) -> bool:
+    """Tell whether a path of a record is below a directory: by its name, since a stash may have moved."""
+    return place.name in path.split(os.sep)
