@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from experimentstash.base.output import complain, paper_of, say
 from experimentstash.launch import app
 from experimentstash.record.run import State
-from experimentstash.runs.summary import ending_line, resources_table, sweep_table, with_warnings
+from experimentstash.runs.summary import ending_line, resources_table, spared_line, sweep_table, with_warnings
 
 if TYPE_CHECKING:
     from experimentstash.launch.again import Again
@@ -40,15 +40,27 @@ def _tell(result: LaunchResult) -> None:
         print(*result.shown, sep="\n", flush=True)
     if result.planned:
         print(resources_table(result.planned, paper_of(sys.stdout)), flush=True)
+    if result.spared:
+        say(spared_line(result.stash, result.spared, _jobs(result), is_dry=result.is_dry))
     if result.single is not None:
         say(ending_line(result.stash, result.single, paper_of(sys.stderr)))
     if result.sweep is not None and result.sweep.runs:
         _tell_of_sweep(result.stash, result.sweep)
 
 
+def _jobs(result: LaunchResult) -> int | None:
+    """Return how many jobs a sweep has, or would have; None if it is none, or nobody has counted them."""
+    if result.sweep is None or (result.is_dry and not result.planned):
+        return None
+    if result.is_dry:
+        return len(result.planned) + len(result.spared)
+    return len(result.sweep.runs) + result.sweep.unbegun
+
+
 def _tell_of_sweep(stash: Stash, sweep: SweepResult) -> None:
     """Print a sweep's table and the mistakes that kept runs from starting."""
-    print(sweep_table(stash, sweep.runs, paper_of(sys.stdout), unbegun=sweep.unbegun), flush=True)
+    paper = paper_of(sys.stdout)
+    print(sweep_table(stash, sweep.runs, paper, unbegun=sweep.unbegun, earlier=sweep.earlier), flush=True)
     if (line := with_warnings(sweep.runs)) is not None:
         say(line)
     mistaken = [run for run in sweep.runs if run.attempt.state is State.FAILED and run.attempt.started is None]

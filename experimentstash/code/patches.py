@@ -40,6 +40,12 @@ def parts(patch: str) -> dict[str, str]:
     return {_paths(part)[0]: part for part in _FILE.split(patch) if part.startswith("diff --git ")}
 
 
+def without_below(patch: str, directory: str) -> str:
+    """Return a patch of git's without what it changes in a directory, relative to the checkout."""
+    pieces = _FILE.split(patch)
+    return "".join(part for part in pieces if not all(f"{path}/".startswith(f"{directory}/") for path in _paths(part)))
+
+
 def _is_secret(part: str, paths: Sequence[str], root: Path) -> bool:
     if any(holds_secret(root, path) for path in paths):
         return True

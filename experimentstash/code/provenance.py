@@ -35,6 +35,7 @@ class Provenance:
 
     code: Code
     patch: str = ""
+    untold: tuple[str, ...] = ()  # submodules with untracked files, of which the patch says nothing
 
     def write(self, run_directory: Path) -> None:
         """Write the patch into the run directory, if there is one."""
@@ -156,7 +157,8 @@ def _identity(directory: Path, status: Status, patch_name: str, passed_over: set
         withheld.update(in_patch)
     # Of a submodule with nothing but untracked files there is nothing to say in a patch here.
     name = patch_name if patch else None
-    return Provenance(replace(code, omitted=omitted, withheld=sorted(withheld), patch=name), patch)
+    untold = tuple(path for path in status.littered if path in status.changed)
+    return Provenance(replace(code, omitted=omitted, withheld=sorted(withheld), patch=name), patch, untold)
 
 
 def belongs_in_patch(root: Path, name: str) -> bool:

@@ -19,6 +19,7 @@ _BEGINNING = 1024
 _OF_SWEEPS = {
     records.SWEEP_FILE,
     records.JOBS_FILE,
+    records.EARLIER_FILE,
     ".lock",
     ".slurm",
     ".submitit",

@@ -13,13 +13,14 @@ from experimentstash.adapters.git.root import toplevel
 from experimentstash.adapters.python import installed
 from experimentstash.adapters.python.installed import Installed
 from experimentstash.adapters.this_process import supervisor_here
-from experimentstash.base.dataclass_light import replace
+from experimentstash.base.dataclass_light import dataclass, replace
 from experimentstash.base.files import write_atomically
 from experimentstash.code import pins, written
 from experimentstash.code.provenance import Checkouts, Provenance, withheld_notes
 from experimentstash.freeze import calls
 from experimentstash.freeze.environment import store as environments
 from experimentstash.freeze.plan import UNHEARD, Plan, Request
+from experimentstash.freeze.signature import Signer
 from experimentstash.record import records, run_places, times, transitions
 from experimentstash.record.run import Attempt, Code, Run, Specification, State, Terms
 from experimentstash.stash import entrypoints
@@ -29,19 +30,32 @@ _PACKAGES = "packages.txt"  # in the run directory of an installed package
 NOT_HANDED_OVER = "recorded, but the style `arguments` hands over only what `arguments` or the tool's `env` name"
 
 
-def freeze(
+@dataclass(frozen=True)
+class Identified:
+    """A run of which everything is known, and nothing is written yet."""
+
+    planned: Plan
+    run: Run
+    origins: Sequence[Provenance]  # the stash's, and the tool's
+    packages: Mapping[str, str]  # the file that lists what is installed, if there is one
+
+
+def identify(
     planned: Plan,
     announce: Callable[[str], None],
     checkouts: Checkouts | None = None,
-    claim: Callable[[Run], None] = records.claim,
-) -> Run:
-    """Make the tool's environment if needed and write the run's record and files into its directory.
+    signer: Signer | None = None,
+    *,
+    is_dry: bool = False,
+) -> Identified:
+    """Make the tool's environment if needed, and find out which code it is that will run.
 
-    Whoever freezes many runs gives all of them the same ``checkouts``. ``claim`` writes the record, before the files.
+    Whoever freezes many runs gives all of them the same ``checkouts`` and ``signer``. If ``is_dry`` nothing is made.
     """
-    environments.make(planned.recipe, announce=announce)
+    if not is_dry:
+        environments.make(planned.recipe, announce=announce)
     request, frozen, pin = planned.request, planned.request.frozen, planned.pin
-    checkouts = checkouts or Checkouts()
+    checkouts, signer = checkouts or Checkouts(), signer or Signer()
 
     def outputs() -> list[Path]:
         return [Path(os.path.normpath(planned.directory / path)) for path in written_at(request)]
@@ -73,7 +87,15 @@ def freeze(
         packages[_PACKAGES] = "".join(f"{each}\n" for each in package.packages)
         if code.commit is None and package.unknown is not None:
             run.attempt.notes.append(package.unknown)
-    run.spec = replace(run.spec, stash=ours, code=code, environment=environment)
+    signature = signer.sign(planned, *origins)
+    run.spec = replace(
+        run.spec,
+        stash=ours,
+        code=code,
+        environment=environment,
+        signature=signature.digest,
+        unsigned=signature.unknown,
+    )
     run.attempt.notes += [] if frozen is None else frozen.notes
     run.attempt.notes += withheld_notes([ours, code])
     unknown = dict.fromkeys(each.unknown for each in (ours, code) if each.unknown is not None)
@@ -85,12 +107,18 @@ def freeze(
             run.attempt.notes.append(
                 f"the code is commit {pin.commit[:12]}, which is asked for, and what is changed since"
             )
+    return Identified(planned, run, origins, packages)
+
+
+def freeze(identified: Identified, claim: Callable[[Run], None] = records.claim) -> Run:
+    """Write a run's record and files into its directory; ``claim`` writes the record, before the files."""
+    run, request = identified.run, identified.planned.request
     run_places.remember(request.stash, request.directory, request.sweep)
     claim(run)
     try:
-        for name, text in {**planned.files, **packages}.items():
+        for name, text in {**identified.planned.files, **identified.packages}.items():
             write_atomically(run.path / name, text)
-        for origin in origins:
+        for origin in identified.origins:
             origin.write(run.path)
     except BaseException as error:
         transitions.end(run, State.FAILED, f"it could not be prepared: {error}", 1)
@@ -116,7 +144,7 @@ def _live(checkouts: Checkouts, planned: Plan, outputs: Callable[[], Sequence[Pa
         secured = plot.frozen.provenance
         return Provenance(Code(**{**vars(secured.code), "pin": pin}), secured.patch)
     found = live_code(planned.request.stash, directory, checkouts, outputs)
-    return Provenance(replace(found.code, pin=pin), found.patch)
+    return replace(found, code=replace(found.code, pin=pin))
 
 
 def live_code(
@@ -127,7 +155,7 @@ def live_code(
     is_own = root is not None and root != toplevel(stash.root)
     whole = root if is_own and root is not None else directory
     found = checkouts.identify(whole, "tool.patch", code=(directory,), outputs=outputs)
-    return Provenance(replace(found.code, path=str(directory)), found.patch)
+    return replace(found, code=replace(found.code, path=str(directory)))
 
 
 def _installed(checkouts: Checkouts, package: Installed, prefix: Path) -> Provenance:

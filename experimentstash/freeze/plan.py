@@ -74,6 +74,7 @@ class Request:
     sweep: Path | None = None
     number: int | None = None  # in the sweep
     for_job: bool = False  # it will be executed in a scheduler's job
+    starts_later: bool = False  # it may wait in a queue until then
     env_set: Mapping[str, str] = field(default_factory=dict)  # what Hydra sets; the tool's own `env` outranks it
     unused: Sequence[str] = ()  # parameters that nothing hands to the tool
     of_launcher: Mapping[str, Any] | None = None  # what its launcher asks a scheduler for, in place of its `resources`

@@ -20,6 +20,7 @@ class Account:
         self.executed: Executed | None = None  # the last one in this process
         self.failure: StashError | None = None  # the last mistake in a job
         self.bug: Exception | None = None  # the first one in a job
+        self.done_before: dict[int, Run] = {}  # what counts as jobs that aren't run again, by their numbers
         self.elsewhere: list[Path] = []  # runs of the sweep that aren't in its directory
         self.unrecorded: list[Run] = []  # of the sweep, refused, where that can't be written down
 
@@ -38,6 +39,10 @@ class Account:
     def plans(self, run: Run) -> None:
         """Take note of what would be run."""
         self.planned.append(run)
+
+    def spares(self, number: int, earlier: Run) -> None:
+        """Take note of a job that isn't run again, because the same has completed before."""
+        self.done_before[number] = earlier
 
     def has_refused(self, mistake: StashError, bug: Exception | None) -> None:
         """Take note of a job that can't be prepared; ``bug`` is what that comes from if it is no mistake."""

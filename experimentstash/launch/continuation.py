@@ -21,7 +21,7 @@ from experimentstash.launch.sweep_asked import CIRCUMSTANCES, key_of
 from experimentstash.record import records, sweep_list
 from experimentstash.record.attempts import can_go_on
 from experimentstash.record.run import Run, State
-from experimentstash.runs import reconcile
+from experimentstash.runs import done_before, reconcile
 from experimentstash.stash.layout import Stash
 
 
@@ -76,8 +76,9 @@ class Continuation:
     @cached_property
     def _settled(self) -> set[int | None]:
         completed = [run for run in self._runs if run.attempt.state is State.COMPLETED]
+        spared = done_before.of_sweep(self._stash, self.sweep)
         unread = [int(path.name) for path in self._unread if path.parent == self.sweep and path.name.isdecimal()]
-        return {*unread, *(run.spec.job for run in (*completed, *self.at_large))}
+        return {*unread, *spared, *(run.spec.job for run in (*completed, *self.at_large))}
 
     def settled(self, numbers: range) -> int:
         """Return how many of the jobs with these numbers are left as they are."""
@@ -123,6 +124,11 @@ class Continuation:
             yield True
         else:
             yield False
+            os.rename(earlier.path, self._aside(earlier))
+
+    def set_aside(self, number: int) -> None:
+        """Move aside what an earlier try of a job has left: another run counts as it."""
+        if (earlier := self._earlier.get(number)) is not None:
             os.rename(earlier.path, self._aside(earlier))
 
     def _aside(self, run: Run) -> Path:

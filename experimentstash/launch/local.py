@@ -74,7 +74,7 @@ def supervise(prepared: Iterator[Job], total: int, settings: Settings) -> dict[i
     try:
         sweep.run()
         if sweep.stopped is not None:
-            progress.say(f"{sweep.stopped}: {total - sweep.begun} of {total} runs were not started")
+            progress.say(f"{sweep.stopped}: {total - sweep.begun - sweep.spared} of {total} runs were not started")
     finally:
         progress.close()
     if sweep.pool.strays:
@@ -98,6 +98,7 @@ class _Sweep:
         self.pool = RunPool(settings.slots, self, paused=progress.hidden)
         self.returned: dict[int, JobReturn] = {}
         self.begun = 0
+        self.spared = 0  # jobs that need not be run
         self.stopped: str | None = None  # why no further runs are started
         self.error: BaseException | None = None
 
@@ -139,6 +140,10 @@ class _Sweep:
             self._jobs = None
             return
         self.returned[job.number] = job.returned
+        if job.earlier is not None:
+            self.spared += 1
+            self._progress.spared()
+            return
         if job.prepared is not None:
             self._waiting.append((job, job.prepared))
             return

@@ -18,16 +18,16 @@ from experimentstash.compose import sweepers
 from experimentstash.compose.job import Job
 from experimentstash.compose.job_info import HydraJobInfo
 from experimentstash.freeze import calls
-from experimentstash.freeze.freeze import draft, freeze, lack_of_gpus
+from experimentstash.freeze.freeze import draft, freeze, identify, lack_of_gpus
 from experimentstash.freeze.plan import Request, explain, plan
 from experimentstash.launch import context as contexts
 from experimentstash.launch.context import LaunchContext
 from experimentstash.launch.refuse import discard, explained, making, reject
-from experimentstash.record import records
+from experimentstash.record import records, sweep_list
 from experimentstash.record.run import Run
 from experimentstash.stash import paths
 from experimentstash.stash.layout import Stash, run_id
-from experimentstash.stash.schema import SCHEDULER_LAUNCHERS, CodeMode
+from experimentstash.stash.schema import SCHEDULER_LAUNCHERS, CodeMode, StashConfig
 
 
 class Shown(BaseException):
@@ -49,7 +49,14 @@ class Rejected:
     why: StashError
 
 
-def prepare_job(job: Job) -> Prepared | Rejected | None:
+@dataclass(frozen=True)
+class Spared:
+    """A job that isn't run again: this run counts as it."""
+
+    earlier: Run
+
+
+def prepare_job(job: Job) -> Prepared | Spared | Rejected | None:
     """Freeze one job, with HydraConfig set as in it; None if it is only validated.
 
     In a dry run it is not frozen, nothing of it is written, and it is not to be executed. A mistake of the user's in
@@ -82,8 +89,14 @@ def prepare_job(job: Job) -> Prepared | Rejected | None:
             account.is_only_looked_at()
             discard(context, seen)
             shared.refuse_missing_program(planned)
+            earlier = None
+            if settings.skip_completed:
+                identified = identify(planned, say, shared.checkouts, shared.signer, is_dry=True)
+                earlier = _earlier(context, identified.run, settings)
             drafted = None if settings.validate_only else draft(planned)
-            if drafted is None:
+            if earlier is not None:
+                account.spares(seen.number or 0, earlier)
+            elif drafted is None:
                 account.shows(shlex.join(planned.command.argv))
                 for name, text in planned.files.items():
                     account.shows(f"# {seen.directory / name} would hold:\n{text.rstrip()}")
@@ -91,17 +104,22 @@ def prepare_job(job: Job) -> Prepared | Rejected | None:
                 account.plans(drafted)
             if needs_result:
                 raise Shown
+            if earlier is not None:
+                return Spared(earlier)
             return None if drafted is None else Prepared(drafted, planned.secrets)
         taken_up = context.continuation.take_up(planned) if context.continuation is not None else None
         if taken_up is not None:
             return Prepared(taken_up, planned.secrets)
         with making(seen.directory):
             seen.directory.mkdir(parents=True, exist_ok=True)
+        identified = identify(planned, say, shared.checkouts, shared.signer)
+        if (earlier := _earlier(context, identified.run, settings)) is not None:
+            discard(context, seen)
+            _spare(context, seen, earlier)
+            return Spared(earlier)
         for line in lack_of_gpus(request):
             shared.say_once(line)
-        run = freeze(
-            planned, announce=say, checkouts=shared.checkouts, claim=lambda run: _claim(context, job, seen, run)
-        )
+        run = freeze(identified, claim=lambda run: _claim(context, job, seen, run))
         account.has_placed(run, context.sweep)
         return Prepared(run, planned.secrets)
     except (StashError, OmegaConfBaseException) as error:
@@ -117,6 +135,43 @@ def prepare_job(job: Job) -> Prepared | Rejected | None:
     if needs_result:
         raise mistake
     return Rejected(mistake)
+
+
+def done_before(job: Job) -> Run | None:
+    """Return the run that counts as a job which need not be run, with HydraConfig set as in it; None: it is run.
+
+    For launchers that prepare their jobs elsewhere. What is wrong with a job is said when it is prepared.
+    """
+    context, seen = contexts.here(), job.job_info()
+    shared = context.shared
+    try:
+        planned = plan(as_request(context.stash, job, seen), shared.tool_plans)
+        identified = identify(planned, say, shared.checkouts, shared.signer)
+    except (StashError, OmegaConfBaseException):
+        return None
+    earlier = _earlier(context, identified.run, planned.request.config)
+    if earlier is not None:
+        _spare(context, seen, earlier)
+    return earlier
+
+
+def _earlier(context: LaunchContext, run: Run, settings: StashConfig) -> Run | None:
+    """Return the run that counts as this one, if what has completed isn't to be run again."""
+    # Only who has begun the launch decides: what was given to other processes is run. A rerun is meant as such.
+    if not settings.skip_completed or settings.force or context.begun is None or context.again is not None:
+        return None
+    if run.spec.unsigned is not None:
+        context.shared.say_once(f"whether it has completed before can't be known, so it is run: {run.spec.unsigned}")
+    return context.shared.done_before.find(context.stash, run)
+
+
+def _spare(context: LaunchContext, seen: HydraJobInfo, earlier: Run) -> None:
+    """Note that a job isn't run again; what an earlier try of it has left is moved aside."""
+    if seen.sweep is not None and seen.number is not None:
+        if context.continuation is not None:
+            context.continuation.set_aside(seen.number)
+        sweep_list.note_earlier(context.stash.root, seen.sweep, seen.number, earlier)
+    context.account.spares(seen.number or 0, earlier)
 
 
 def _claim(context: LaunchContext, job: Job, seen: HydraJobInfo, run: Run) -> None:
@@ -159,6 +214,7 @@ def as_request(stash: Stash, job: Job, seen: HydraJobInfo) -> Request:
         of_launcher=seen.of_launcher if terms.asked is None else terms.asked,
         borrowed=terms.borrowed,
         is_heard=seen.is_heard,
+        starts_later=seen.launcher in SCHEDULER_LAUNCHERS,
         for_job=schedulers.here() is not None or seen.launcher in SCHEDULER_LAUNCHERS,
         to_be_frozen=config.code is CodeMode.frozen
         or (config.code is CodeMode.auto and seen.launcher in SCHEDULER_LAUNCHERS),

@@ -131,6 +131,14 @@ class Progress:
 
         self._events.put(note)
 
+    def spared(self) -> None:
+        """Tell of a job that need not be run."""
+
+        def note() -> None:
+            self._tally.total -= 1
+
+        self._events.put(note)
+
     def say(self, line: str) -> None:
         """Show a line among the others, in its turn."""
         self._events.put(lambda: self._prose(line))

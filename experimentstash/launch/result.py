@@ -13,7 +13,7 @@ from experimentstash.launch import sweep_asked
 from experimentstash.launch.context import LaunchContext
 from experimentstash.record import records, sweep_list
 from experimentstash.record.run import Run, State
-from experimentstash.runs import naming
+from experimentstash.runs import done_before, naming
 from experimentstash.stash.layout import Stash
 
 
@@ -25,6 +25,7 @@ class SweepResult:
     unbegun: int = 0  # jobs that have no run
     has_unread: bool = False  # there are others, whose records can't be read
     way_on: str | None = None  # the command that does what an interrupted one still lacks
+    earlier: frozenset[str] = frozenset()  # the ids of those among the runs that had completed before
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class LaunchResult:
     stash: Stash
     shown: Sequence[str] = ()  # of what isn't to be executed
     planned: Sequence[Run] = ()  # what would be run
+    spared: Sequence[Run] = ()  # what counts as jobs that weren't run, or wouldn't be, because it has completed before
+    is_dry: bool = False  # nothing was to be run
     single: Run | None = None  # the run that was executed
     sweep: SweepResult | None = None
     exit_code: int = 0
@@ -60,6 +63,8 @@ def of(context: LaunchContext, error: BaseException | None) -> LaunchResult:
         context.stash,
         shown=tuple(account.shown),
         planned=tuple(account.planned),
+        is_dry=account.is_dry,
+        spared=tuple(account.done_before.values()),
         single=single,
         sweep=sweep,
         exit_code=_exit_code(single, sweep, has_failure=account.failure is not None),
@@ -72,17 +77,21 @@ def _of_sweep(context: LaunchContext, directory: Path, *, is_interrupted: bool) 
     account = context.account
     inside = records.in_order(directory)
     read = list(records.readable(inside))
-    if not read:
-        _discard(context, directory)
     found = [*read, *records.readable(account.elsewhere), *account.unrecorded]
+    own = {run.spec.job for run in found}
+    counting = {} if account.is_dry else done_before.of_sweep(context.stash, directory, account.done_before)
+    earlier = {number: run for number, run in counting.items() if number not in own}
+    if not read and not earlier:
+        _discard(context, directory)
     known = len(inside) + len(account.elsewhere) + len(account.unrecorded)
     way_on = None
     if is_interrupted and found:
         with contextlib.suppress(StashError):  # its sweeper chose the runs as it went
             way_on = sweep_asked.way_on(directory, naming.sweep_at(context.stash, directory).name)
     return SweepResult(
-        runs=sorted(found, key=lambda run: -1 if run.spec.job is None else run.spec.job),
-        unbegun=sweep_list.unbegun(directory, known) if found else 0,
+        runs=done_before.in_order(found, earlier),
+        earlier=frozenset(run.id for run in earlier.values()),
+        unbegun=sweep_list.unbegun(directory, known + len(earlier)) if found or earlier else 0,
         has_unread=len(found) < known,
         way_on=way_on,
     )

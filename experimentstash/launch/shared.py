@@ -11,7 +11,9 @@ from experimentstash.base.output import say
 from experimentstash.code.provenance import Checkouts
 from experimentstash.freeze.freeze import written_at
 from experimentstash.freeze.plan import Plan, Request, ToolPlanCache
+from experimentstash.freeze.signature import Signer
 from experimentstash.freeze.toolpath import tool_directory
+from experimentstash.launch.done_before import DoneBefore
 from experimentstash.stash.schema import CodeMode
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ class SharedByRuns:
     def __init__(self) -> None:
         self.checkouts = Checkouts()
         self.tool_plans = ToolPlanCache()
+        self.signer = Signer()
+        self.done_before = DoneBefore()
         self._frozen: dict[tuple[object, ...], Frozen | None] = {}  # None: git doesn't know the tool
         self._plots: dict[tuple[object, ...], Plot | None] = {}
         self._programs: dict[tuple[str, ...], StashError | None] = {}  # those that were looked for

@@ -99,12 +99,13 @@ class Careful(Launcher):
         together: dict[int, Sequence[str]] = {}
         taken: set[Path] = set()
         for number, overrides in enumerate(job_overrides, initial_job_idx):
-            if sweep_jobs.can_begin(self._context, self._config, number, overrides, taken):
+            can_begin = sweep_jobs.can_begin(self._context, self._config, number, overrides, taken)
+            if can_begin is True:
                 together[number] = overrides
                 continue
             returned += self._launch(together, taken)
             together = {}
-            returned.append(sweep_jobs.not_begun(self._config, overrides))
+            returned.append(can_begin or sweep_jobs.not_begun(self._config, overrides))
         return [*returned, *self._launch(together, taken)]
 
     def _launch(self, together: Mapping[int, Sequence[str]], taken: set[Path]) -> Sequence[JobReturn]:

@@ -24,7 +24,7 @@ BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 # The launchers that leave out what is done (when a sweep goes on, ours does the basic one's work).
 _SPARING = (LocalLauncherConfig._target_, *SCHEDULER_LAUNCHERS, BASIC_LAUNCHER)
 # What a further try may do otherwise and still be the same run.
-CIRCUMSTANCES = ("resources.", "+resources.", "++resources.", "timeout=", "grace.")
+CIRCUMSTANCES = ("resources.", "+resources.", "++resources.", "timeout=", "grace.", "skip_completed=", "force=")
 _HOW = ("hydra/launcher=", "hydra.launcher.", "+hydra.launcher.", "++hydra.launcher.")
 # Where Hydra keeps what a run was asked to do, in its directory; and which of its settings are of one run alone.
 _HYDRA_FILE = ".hydra/hydra.yaml"
@@ -138,7 +138,7 @@ def _refuse_others(changes: Sequence[str], what: str) -> None:
         if not word.startswith((*_HOW, *CIRCUMSTANCES)):
             raise StashError(
                 f"{what} keeps its parameters: {word!r} would change them.",
-                "what may be given: hydra/launcher=…, resources.…, timeout=…, grace.…",
+                "what may be given: hydra/launcher=…, resources.…, timeout=…, grace.…, skip_completed=…",
             )
 
 

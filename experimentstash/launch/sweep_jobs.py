@@ -21,13 +21,13 @@ from experimentstash.compose import sweepers
 from experimentstash.compose.fast.shared_composition import SharedComposition
 from experimentstash.compose.fast.sweep_loader import SweepLoader
 from experimentstash.compose.hydra_compat import parsing_once
-from experimentstash.compose.job import as_job
+from experimentstash.compose.job import HydraJob, as_job
 from experimentstash.compose.job_info import sweep_directory
-from experimentstash.compose.nodes import put, raw
+from experimentstash.compose.nodes import put, raw, without_hydra
 from experimentstash.compose.sweepers import NoResultError
 from experimentstash.launch import context as contexts
 from experimentstash.launch import tasks
-from experimentstash.launch.prepare import Prepared, Rejected, prepare_job
+from experimentstash.launch.prepare import Prepared, Rejected, Spared, done_before, prepare_job
 from experimentstash.launch.refuse import making, refuse
 from experimentstash.record import records
 from experimentstash.record.run import Run
@@ -35,7 +35,7 @@ from experimentstash.record.run import Run
 
 @dataclass(frozen=True)
 class Job:
-    """One job of a sweep: its run, frozen (None: it can't be, which is recorded), and Hydra's view."""
+    """One job of a sweep: its run, frozen (None: it can't be, which is recorded, or need not be), and Hydra's view."""
 
     number: int
     overrides: Sequence[str]
@@ -43,6 +43,7 @@ class Job:
     returned: JobReturn
     needs_result: bool = False
     rejected: StashError | None = None
+    earlier: Run | None = None  # counts as it
 
     def why_rejected(self) -> str:
         """Return why there is no frozen run."""
@@ -88,8 +89,11 @@ def freeze_all(
                 _fail(returned, outcome.why)
         prepared = outcome if isinstance(outcome, Prepared) else None
         rejected = outcome.why if isinstance(outcome, Rejected) else None
+        earlier = outcome.earlier if isinstance(outcome, Spared) else None
+        if earlier is not None:
+            returned.return_value = earlier.attempt.result
         # A mistake stays in there: sweepers that need results raise it when they look for the job's.
-        yield Job(number, overrides, prepared, returned, needs_result, rejected)
+        yield Job(number, overrides, prepared, returned, needs_result, rejected, earlier)
 
 
 def counted(prepared: Iterator[Job], total: int, what: str) -> Iterator[Job]:
@@ -110,8 +114,10 @@ def briefly(context: HydraContext, config: DictConfig, overrides: Sequence[str])
 
 def can_begin(
     context: HydraContext, config: DictConfig, number: int, overrides: Sequence[str], taken: set[Path]
-) -> bool:
+) -> bool | JobReturn:
     """Tell whether a job can be composed and its directory made; else it is recorded as failed.
+
+    Of one that need not be run it returns what Hydra gets.
 
     For launchers that leave both to another place, and give up all jobs for one. ``taken`` are the directories of jobs
     that were asked about before. Nothing else is left behind.
@@ -124,6 +130,11 @@ def can_begin(
             OmegaConf.to_container(composed.hydra.job.env_set, resolve=True)
             if directory in taken:
                 raise records.already_taken(directory)
+            earlier = done_before(HydraJob(without_hydra(composed))) if composed.skip_completed else None
+            if earlier is not None:
+                return JobReturn(
+                    overrides=list(overrides), status=JobStatus.COMPLETED, _return_value=earlier.attempt.result
+                )
             _try(directory, str(composed.hydra.output_subdir or ""))
             taken.add(directory)
     except Exception as error:
@@ -166,7 +177,7 @@ def _try(directory: Path, subdirectory: str) -> None:
 
 def _prepare(
     context: HydraContext, config: DictConfig, number: int, overrides: Sequence[str]
-) -> tuple[Prepared | Rejected | None, JobReturn]:
+) -> tuple[Prepared | Spared | Rejected | None, JobReturn]:
     """Compose and freeze a job. Raises whatever keeps it from being composed, or its directory from being made."""
     loader, continuation = context.config_loader, contexts.here().continuation
     variation: SharedComposition | None = None
@@ -209,7 +220,7 @@ def _placed(config: DictConfig, place: Path) -> Iterator[None]:
 
 def _prepare_plain(
     variation: SharedComposition, overrides: Sequence[str]
-) -> tuple[Prepared | Rejected | None, JobReturn]:
+) -> tuple[Prepared | Spared | Rejected | None, JobReturn]:
     """Do what Hydra does for a job, without its copies."""
     config = variation.config
     returned = JobReturn(overrides=list(overrides), status=JobStatus.COMPLETED)

@@ -15,13 +15,13 @@ from experimentstash.compose import sweepers
 from experimentstash.compose.job import HydraJob
 from experimentstash.execute.execute import execute
 from experimentstash.launch import context as contexts
-from experimentstash.launch.prepare import Prepared, Rejected, prepare_job
+from experimentstash.launch.prepare import Prepared, Rejected, Spared, prepare_job
 from experimentstash.launch.sweep_asked import BASIC_LAUNCHER
 from experimentstash.launch.unicode_elsewhere import as_usual
 from experimentstash.runs.summary import ending_line
 
 
-def prepare(config: DictConfig) -> Prepared | Rejected | None:
+def prepare(config: DictConfig) -> Prepared | Spared | Rejected | None:
     """Freeze one composed experiment: a task function for launchers that leave executing to others."""
     as_usual()
     return prepare_job(HydraJob(config))
@@ -34,6 +34,8 @@ def task(config: DictConfig) -> Result | None:
     tells.
     """
     prepared = prepare(config)
+    if isinstance(prepared, Spared):
+        return prepared.earlier.attempt.result
     if not isinstance(prepared, Prepared) or config.dry_run:
         return None
     context = contexts.here()

@@ -33,6 +33,8 @@ _BLOCK = 4096
 SWEEP_FILE = "multirun.yaml"
 # Beside it: which jobs that came to.
 JOBS_FILE = ".jobs.json"
+# … and which of them weren't run again, because the same had completed before.
+EARLIER_FILE = ".earlier.jsonl"
 # And what is held while a command is at work on the sweep.
 LOCK = ".lock"
 # In a sweep's directory: earlier tries of runs that were begun anew.

@@ -194,6 +194,8 @@ class Specification:
     stash: Code | None = None
     code: Code | None = None  # the tool's
     environment: Environment | None = None
+    signature: str | None = None  # a digest of all that its results come from: the same in runs that are the same
+    unsigned: str | None = None  # why it has none: what matters, and can't be known
     wandb_timeout: Seconds | None = None  # for which its W&B runs are waited for at its end
     debug: bool = False
     version: str | None = None  # the ExperimentStash that has made it

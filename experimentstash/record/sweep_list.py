@@ -1,20 +1,62 @@
 """The list of a sweep's jobs, kept when it begins: what it is to do doesn't change while it is resumed.
 
 Hydra makes the list anew from the overrides each time. A shuffle, or a glob over other files, is another one then.
+Beside it is noted, line by line as it is found, which earlier runs count as jobs that were not run again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from experimentstash.base import typed
+from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
-from experimentstash.base.files import read_regular, write_atomically
-from experimentstash.record.records import JOBS_FILE
+from experimentstash.base.files import open_regular, read_regular, write_atomically
+from experimentstash.record.records import EARLIER_FILE, JOBS_FILE
+from experimentstash.record.run import Run
 
 # The overrides of each job, in the batches in which a sweeper hands them to its launcher.
 Batches = list[list[list[str]]]
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """A run that counts as a job which was not run again."""
+
+    id: str
+    directory: str  # relative to the stash, if it is in there
+
+
+def note_earlier(stash: Path, sweep: Path, number: int, run: Run) -> None:
+    """Note that a job is not run again, because that run has completed before."""
+    path = run.path
+    shown = os.path.relpath(path, stash) if path.is_relative_to(stash) else str(path)
+    line = json.dumps({"job": number, "run": run.id, "directory": shown})
+    sweep.mkdir(parents=True, exist_ok=True)
+    descriptor = open_regular(sweep / EARLIER_FILE, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    try:
+        os.write(descriptor, f"{line}\n".encode())
+    finally:
+        os.close(descriptor)
+
+
+def earlier(sweep: Path) -> dict[int, Earlier]:
+    """Return which runs count as jobs of a sweep, by the jobs' numbers; what can't be read is left out."""
+    found: dict[int, Earlier] = {}
+    try:
+        lines = read_regular(sweep / EARLIER_FILE).split(b"\n")[:-1]  # the last one may be half written
+    except OSError:
+        return found
+    for line in lines:
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            data = typed.loads(line)
+            number = typed.whole(data["job"], "job")
+            found[number] = Earlier(typed.name(data["run"], "run"), typed.path(data["directory"], "directory"))
+    return found
 
 
 def keep(sweep: Path, batches: Sequence[Sequence[Sequence[str]]]) -> None:

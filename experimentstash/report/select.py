@@ -33,7 +33,7 @@ def comparison(
 
     The rest is as of ``compare``. StashError also if none of them has completed.
     """
-    selected = choose(stash, selection)
+    selected = choose(stash, selection, with_earlier=True)
     chosen, remarks = completed(selected, selection)
     if not chosen:
         raise StashError("\n".join(["There are no completed runs to compare.", *remarks]), "experimentstash runs")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from experimentstash.adapters.schedulers import JobQueries
@@ -15,7 +15,7 @@ from experimentstash.base.text import listed
 from experimentstash.record import records, run_places
 from experimentstash.record.records import FILE_NAME
 from experimentstash.record.run import Run
-from experimentstash.runs import listing, reconcile
+from experimentstash.runs import done_before, listing, reconcile
 from experimentstash.runs.facts import Facts
 from experimentstash.stash.layout import Stash, known_id, token_of
 
@@ -46,7 +46,7 @@ def find(stash: Stash, name: str) -> Run | Sweep:
         if not everything:
             raise StashError("There are no runs yet.", "python -m experimentstash +exp=NAME")
         return everything[0]
-    if os.path.isdir(name) and next(records.directories(as_path), None) is not None:
+    if os.path.isdir(name) and (_counts_others(as_path) or next(records.directories(as_path), None) is not None):
         return sweep_at(stash, Path(os.path.abspath(as_path)))
     matching: dict[str, Path] = {}
     sweeps: dict[str, Path] = {}
@@ -66,6 +66,8 @@ def find(stash: Stash, name: str) -> Run | Sweep:
             return reconcile.load_reconciled(stash, directory)
         if run_id.startswith(name):
             matching[run_id] = directory
+    if not sweeps and not matching:
+        sweeps = dict(_counting_others(stash, name))
     if name in sweeps or len(sweeps) + len(matching) == 1:
         token = name if name in sweeps else next(iter(sweeps), None)
         if token is not None:
@@ -77,6 +79,13 @@ def find(stash: Stash, name: str) -> Run | Sweep:
         raise StashError(
             f"{name!r} may be any of {len(several)} {kinds}: {listed(several, _LISTED)}.", "give more of the id"
         )
+    sweep_id, _, number = name.rpartition("-")
+    for _, directory in _counting_others(stash, sweep_id) if number.isdecimal() else ():
+        if (other := done_before.of_sweep(stash, directory).get(int(number))) is not None:
+            raise StashError(
+                f"Job {number} of the sweep {sweep_id} was not run, because the same had completed before: {other.id}.",
+                f"experimentstash show {other.id}",
+            )
     raise StashError(f"There is no run {name!r}, and no sweep of that name.{unread}", "experimentstash runs")
 
 
@@ -100,6 +109,21 @@ def find_other(stash: Stash, name: str | None, run: Run) -> Run:
     return same[0]
 
 
+def _counts_others(directory: Path) -> bool:
+    """Tell whether a directory is that of a sweep for some of whose jobs earlier runs count."""
+    return (directory / records.EARLIER_FILE).is_file()
+
+
+def _counting_others(stash: Stash, name: str) -> Iterator[tuple[str, Path]]:
+    """Yield the sweeps whose ids begin so and for some of whose jobs, or all, earlier runs count."""
+    for root in run_places.roots(stash) if name else ():
+        for depth in ("", "*/", "*/*/"):
+            for found in root.glob(f"{depth}{records.EARLIER_FILE}"):
+                token = token_of(found.parent.name)
+                if token is not None and token.startswith(name):
+                    yield token, found.parent
+
+
 def find_sweep(stash: Stash, name: str) -> Sweep:
     """Return the sweep called ``name``: its directory, its id or a unique beginning of that."""
     if os.path.isdir(name):
@@ -116,8 +140,9 @@ def sweep_at(stash: Stash, directory: Path) -> Sweep:
 
 
 def runs_of(stash: Stash, sweep: Sweep, unread: list[Path] | None = None) -> list[Run]:
-    """Return the runs of a sweep, reconciled, in the order of their numbers; StashError if there is none.
+    """Return the runs of a sweep, reconciled, in the order of their numbers; StashError if it is no sweep.
 
+    Those are its own: earlier ones that count as jobs of it (`done_before.of_sweep`) are not for it to act on.
     Of a record that can't be read one line is said, and its directory is added to ``unread``.
     """
     real = sweep.directory.resolve()
@@ -133,15 +158,17 @@ def runs_of(stash: Stash, sweep: Sweep, unread: list[Path] | None = None) -> lis
                 say(str(error).partition("\n")[0])
                 missed.append(directory)
     reconcile.tell(queries)
-    if not found and not missed:
+    if not found and not missed and not _counts_others(sweep.directory):
         raise StashError(f"{sweep.name} is not the directory of a sweep with runs.", "experimentstash runs")
     if unread is not None:
         unread += missed
     return sorted(found, key=lambda run: (len(run.path.name), run.path.name))
 
 
-def of_names(stash: Stash, names: Sequence[str], unread: list[Path]) -> list[Run]:
+def of_names(stash: Stash, names: Sequence[str], unread: list[Path], *, with_earlier: bool = False) -> list[Run]:
     """Return the runs that names of runs and sweeps stand for, each once.
+
+    ``with_earlier``: and those that count as jobs of these sweeps, because they had completed before. For looking only.
 
     The directories of those of sweeps whose records can't be read are added to ``unread``.
     """
@@ -149,5 +176,7 @@ def of_names(stash: Stash, names: Sequence[str], unread: list[Path]) -> list[Run
     for name in names:
         one = find(stash, name)
         several = runs_of(stash, one, unread) if isinstance(one, Sweep) else [one]
+        if with_earlier and isinstance(one, Sweep):
+            several, _ = done_before.and_own(stash, one.directory, several)
         found.update({run.path.resolve(): run for run in several})
     return list(found.values())

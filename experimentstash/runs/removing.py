@@ -31,7 +31,15 @@ from experimentstash.stash.layout import Stash, known_id, new_token
 # What a directory is called while it is removed: hidden, so that nothing in it is taken for a run.
 ASIDE = ".removing-"
 # What we, and Hydra's launchers, leave in a sweep's directory beside its runs.
-_OF_SWEEPS = {records.SWEEP_FILE, records.JOBS_FILE, records.LOCK, records.ASIDE, job_array.FOLDER, ".submitit"}
+_OF_SWEEPS = {
+    records.SWEEP_FILE,
+    records.JOBS_FILE,
+    records.EARLIER_FILE,
+    records.LOCK,
+    records.ASIDE,
+    job_array.FOLDER,
+    ".submitit",
+}
 # Seconds that preparing a run may take: what is so much older than it was there before.
 _PREPARING = 3600.0
 _NAMED = 3

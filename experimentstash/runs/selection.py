@@ -17,8 +17,8 @@ from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError, did_you_mean
 from experimentstash.base.text import listed
 from experimentstash.record import times
-from experimentstash.record.run import State
-from experimentstash.runs import expression, listing, naming
+from experimentstash.record.run import Run, State
+from experimentstash.runs import done_before, expression, listing, naming
 from experimentstash.runs.expression import Expression
 from experimentstash.runs.facts import ROOTS, Facts
 from experimentstash.stash.layout import Stash
@@ -90,18 +90,19 @@ def of_words(
     )
 
 
-def choose(stash: Stash, selection: Selection, *, closes: bool = True) -> Selected:
+def choose(stash: Stash, selection: Selection, *, closes: bool = True, with_earlier: bool = False) -> Selected:
     """Return the runs that are meant. StashError for a name that there isn't: of a run, a tool, a tag, a sweep …
 
     Unless it ``closes`` records, runs that weren't named are as their records say: no scheduler is asked.
+    ``with_earlier``: with a sweep are meant those earlier runs, too, that count as jobs of it. For looking only.
     """
     unread: list[Path] = []
     if selection.names:
-        runs = naming.of_names(stash, selection.names, unread)
+        runs = naming.of_names(stash, selection.names, unread, with_earlier=with_earlier)
     else:
         runs = listing.all_runs(stash, unread, closes=closes)
     meant = [Facts(run) for run in (listing.newest_first(runs) if selection.names else runs)]
-    fitting = _fitting(stash, selection, meant)
+    fitting = _fitting(stash, selection, meant, with_earlier)
     if selection.where is None:
         return Selected(fitting, [], unread)
     _check(selection.where, fitting)
@@ -114,7 +115,7 @@ def choose(stash: Stash, selection: Selection, *, closes: bool = True) -> Select
     return Selected(found, untold, unread)
 
 
-def _fitting(stash: Stash, selection: Selection, meant: Sequence[Facts]) -> list[Facts]:
+def _fitting(stash: Stash, selection: Selection, meant: Sequence[Facts], with_earlier: bool) -> list[Facts]:
     """Return what fits but for `where`."""
     if meant:
         tools = {facts.run.spec.tool for facts in meant}
@@ -123,6 +124,14 @@ def _fitting(stash: Stash, selection: Selection, meant: Sequence[Facts]) -> list
         if selection.tags:
             _refuse_unknown(selection.tags, {tag for facts in meant for tag in facts.tags}, "tag")
     sweeps = {naming.find_sweep(stash, name).directory.resolve() for name in selection.sweeps}
+    earlier = {
+        run.path.resolve()
+        for sweep in (sweeps if with_earlier else ())
+        for run in done_before.of_sweep(stash, sweep).values()
+    }
+
+    def is_of_one(run: Run) -> bool:
+        return any(listing.is_of_sweep(run, sweep) for sweep in sweeps) or run.path.resolve() in earlier
 
     def fits(facts: Facts) -> bool:
         run = facts.run
@@ -130,7 +139,7 @@ def _fitting(stash: Stash, selection: Selection, meant: Sequence[Facts]) -> list
             (not selection.states or run.attempt.state in selection.states)
             and (not selection.tools or run.spec.tool in selection.tools)
             and (not selection.tags or set(selection.tags) <= set(facts.tags))
-            and (not sweeps or any(listing.is_of_sweep(run, sweep) for sweep in sweeps))
+            and (not sweeps or is_of_one(run))
             and (
                 not selection.experiments
                 or any(fnmatch.fnmatchcase(facts.experiment, glob) for glob in selection.experiments)

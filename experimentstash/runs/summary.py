@@ -27,7 +27,7 @@ _SHOWN_AT_TERMINAL = 10
 # Runs that a line names at most.
 _NAMED = 5
 # Overrides that say how, not what.
-_NOT_TELLING = ("+exp=", "hydra/", "hydra.", "resources.", "code=", "dry_run=")
+_NOT_TELLING = ("+exp=", "hydra/", "hydra.", "resources.", "code=", "dry_run=", "skip_completed=", "force=")
 _MOMENT = regex(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d\b")
 _STYLES = {
     State.FROZEN: Style.FAINT,
@@ -66,23 +66,29 @@ def remarks(run: Run) -> list[str]:
 
 
 def sweep_table(
-    stash: Stash, runs: Sequence[Run], paper: Paper = PLAIN, *, most: int | None = _SHOWN, unbegun: int = 0
+    stash: Stash,
+    runs: Sequence[Run],
+    paper: Paper = PLAIN,
+    *,
+    most: int | None = _SHOWN,
+    unbegun: int = 0,
+    earlier: Container[str] = (),
 ) -> str:
     """Return a table of a sweep's runs: which, state, result if there are any, time, and where its log is.
 
-    Of one with more than ``most`` runs it shows those that did not go well, or have a warning. How many there are in
-    each state stands below.
+    ``earlier`` are the ids of those that had completed before, and count as its own. Of one with more than ``most``
+    runs it shows those that did not go well, or have a warning. How many there are in each state stands below.
     """
     shown = runs
     if most is not None and len(runs) > most:
         shown = [run for run in runs if run.attempt.state not in _MARKS or run.attempt.warnings][:most]
     columns = [_RUN, _EXPERIMENT, _STATE, Column("result", rank=1), Column("time", rank=2), _path("log")]
     rows = [
-        (run.id, named, _cell_in_sweep(run), result(run), took(run), log_of(stash, run) or "-")
+        (run.id, named, _cell_in_sweep(run, run.id in earlier), result(run), took(run), log_of(stash, run) or "-")
         for run, named in zip(shown, _titles(shown, paper), strict=True)
     ]
     lines = [tables.draw(columns, rows, paper)] if rows else []
-    return "\n".join([*lines, *warning_lines(runs, paper), counts(runs, paper, unbegun)])
+    return "\n".join([*lines, *warning_lines(runs, paper), counts(runs, paper, unbegun, earlier)])
 
 
 def log_of(stash: Stash, run: Run) -> str | None:
@@ -91,22 +97,24 @@ def log_of(stash: Stash, run: Run) -> str | None:
     return stash.relative(path) if os.path.lexists(path) else None
 
 
-def counts(runs: Sequence[Run], paper: Paper = PLAIN, unbegun: int = 0) -> str:
+def counts(runs: Sequence[Run], paper: Paper = PLAIN, unbegun: int = 0, earlier: Container[str] = ()) -> str:
     """Say how many runs there are in each state; ``unbegun`` are not among them.
 
     Those that were frozen and then not started any more count as what they are, like those that were not yet frozen.
     """
-    found = Counter(run.attempt.state for run in runs if not _was_called_off(run))
+    found = Counter(run.attempt.state for run in runs if not _was_called_off(run) and run.id not in earlier)
     others = [state for state in found if not state.is_known]
     each = [
         paper.paint(f"{found[state]} {words(state)}", style_of(state)) for state in (*State, *others) if found[state]
     ]
+    if spared := sum(run.id in earlier for run in runs):
+        each.append(paper.paint(f"{spared} {_BEFORE}", Style.GOOD))
     if not_started := unbegun + sum(map(_was_called_off, runs)):
         each.append(paper.paint(f"{not_started} {_NOT_STARTED}", Style.ODD))
     return f"{count(len(runs) + unbegun)}: {', '.join(each)}"
 
 
-_NOT_STARTED = "not started"
+_NOT_STARTED, _BEFORE = "not started", "completed before"
 
 
 def _was_called_off(run: Run) -> bool:
@@ -115,8 +123,10 @@ def _was_called_off(run: Run) -> bool:
     return run.attempt.state is State.CANCELLED and not has_begun
 
 
-def _cell_in_sweep(run: Run) -> Styled:
+def _cell_in_sweep(run: Run, is_earlier: bool) -> Styled:
     cell = state_cell(run)
+    if is_earlier:
+        return Styled(cell.text.replace(words(State.COMPLETED), _BEFORE), cell.style)
     return Styled(f"{cell.text}, {_NOT_STARTED}", cell.style) if _was_called_off(run) else cell
 
 
@@ -156,6 +166,17 @@ def with_warnings(runs: Sequence[Run]) -> str | None:
         return None
     named = ", ".join(found[:_NAMED]) + (" …" if len(found) > _NAMED else "")
     return f"{len(found)} of {count(len(runs))} with a warning: look at {named}  (experimentstash show RUN)"
+
+
+def spared_line(stash: Stash, runs: Sequence[Run], total: int | None, *, is_dry: bool) -> str:
+    """Say which runs had completed before, of so many jobs (None: one, or nobody counts), and aren't run again."""
+    names = list(dict.fromkeys(run.id for run in runs))
+    what = count(len(runs)) if total is None else f"{len(runs)} of {count(total)}"
+    named = ", ".join(names[:_NAMED]) + (" …" if len(names) > _NAMED else "")
+    if len(runs) == 1 and total is None:
+        what, named = title(runs[0]), f"{names[0]}, {stash.relative(runs[0].path)}"
+    again = "would not be run again" if is_dry else "not run again"
+    return f"{what} had completed before: {named}\n  {again}; force=true runs {'it' if len(runs) == 1 else 'them'}"
 
 
 def resources_table(runs: Sequence[Run], paper: Paper = PLAIN) -> str:

@@ -413,6 +413,11 @@ class StashConfig:
     validate_only: bool = False
     # Compose, and print what the runs would ask for (on SLURM: what sbatch would get); run and submit nothing.
     dry_run: bool = False
+    # Don't run again what has completed before: the same code, environment, arguments, parameters and inputs. That run
+    # counts as this one (docs/sweeps.md). What can't be known to be the same is run.
+    skip_completed: bool = False
+    # Run it all the same.
+    force: bool = False
     grace: GraceConfig = field(default_factory=GraceConfig)
     resources: ResourcesConfig = field(default_factory=ResourcesConfig)
     wandb: WandbConfig = field(default_factory=WandbConfig)

@@ -14,7 +14,7 @@ import pytest
 from experimentstash.base.errors import StashError
 from experimentstash.base.process import clean_environment
 from experimentstash.execute.tool_environment import tool_environment
-from experimentstash.freeze.freeze import freeze
+from experimentstash.freeze.freeze import freeze, identify
 from experimentstash.freeze.plan import Plan, Request, explain, plan
 from experimentstash.record import records
 from experimentstash.record.run import State
@@ -132,7 +132,7 @@ def test_the_tools_variables(stash: StashUnderTest, monkeypatch: pytest.MonkeyPa
     assert (command.secrets, dict(run.secrets)) == (["MY_TOKEN"], {"MY_TOKEN": "swordfish-1"})
     assert "swordfish" not in repr(command)
     assert {"GONE", "HYDRA_FULL_ERROR"} <= set(command.unset) and "PYTHONPATH" not in command.unset
-    frozen = freeze(run, announce=print)
+    frozen = freeze(identify(run, announce=print))
     seen = tool_environment(frozen, run.secrets)
     assert (seen["MODE"], seen["MY_TOKEN"], seen["PYTHONPATH"]) == ("fast", "swordfish-1", "/theirs")
     assert not {"GONE", "HYDRA_FULL_ERROR"} & set(seen)
@@ -181,7 +181,7 @@ def test_a_frozen_run_is_complete(stash: StashUnderTest) -> None:
     )
     assert not run.request.directory.exists()  # so far nothing is written
     said: list[str] = []
-    frozen = freeze(run, announce=said.append)
+    frozen = freeze(identify(run, announce=said.append))
     assert frozen == records.read(run.request.directory)
     assert (frozen.attempt.state, frozen.attempt.terms.timeout, frozen.spec.estimated_runtime) == (
         State.FROZEN,
@@ -198,10 +198,10 @@ def test_a_frozen_run_is_complete(stash: StashUnderTest) -> None:
     assert frozen.spec.code is not None and (frozen.spec.code.commit, frozen.spec.code.pin) == (commit, "HEAD")
     assert frozen.attempt.notes == said == []
     with pytest.raises(StashError, match="already holds a run"):
-        freeze(run, announce=said.append)
+        freeze(identify(run, announce=said.append))
     pinned = planned(stash, commit=commit[:7])
     object.__setattr__(pinned.request, "directory", run.request.directory.with_name("other"))
-    assert freeze(pinned, announce=said.append).attempt.notes == []
+    assert freeze(identify(pinned, announce=said.append)).attempt.notes == []
     with pytest.raises(StashError, match="to run commit '0123456789'"):
         planned(stash, commit="0123456789")
 

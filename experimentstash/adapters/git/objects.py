@@ -77,6 +77,17 @@ def links_in(root: Path, commit: str, path: str = "") -> dict[str, str]:
     return {name: found for name, _, kind, found in tree_in(ask(words, root)) if kind == "commit"}
 
 
+def beside(root: Path, commit: str, path: str) -> list[list[str]]:
+    """Return all that a commit holds but ``path``: the largest pieces of it, path and object."""
+    above = [path[: match.end()] for match in re.finditer("/", path)]
+    words = ["--literal-pathspecs", "ls-tree", "-z", "--full-tree", commit]
+    listed = [*tree_in(ask(words, root))]
+    if above:
+        listed += tree_in(ask([*words, "--", *above], root))
+    within = {each.rstrip("/") for each in (*above, path)}
+    return sorted([name, found] for name, _, _, found in listed if name not in within)
+
+
 def is_incomplete(root: Path, commit: str) -> bool:
     """Tell whether a partial clone lacks files of a commit, which git would fetch when it checks it out."""
     asked = ["config", "--get-regexp", r"^(extensions\.partialclone|remote\..*\.promisor)$"]

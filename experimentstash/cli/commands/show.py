@@ -21,7 +21,7 @@ from experimentstash.code.written import in_words
 from experimentstash.launch import sweep_asked
 from experimentstash.record import added, encoding, sweep_list, times
 from experimentstash.record.run import Attempt, Code, Run, State
-from experimentstash.runs import last_words, naming, usage
+from experimentstash.runs import done_before, last_words, naming, usage
 from experimentstash.runs.naming import Sweep
 from experimentstash.runs.summary import in_local_time, log_of, result, style_of, sweep_table, waiting_lines, words
 from experimentstash.runs.whereabouts import job_of, why_waiting
@@ -71,11 +71,12 @@ def main(given: argparse.Namespace) -> int:
     elif isinstance(found, Run):
         _print(show(stash, found), state=found.attempt.state)
     else:
-        _print(show_sweep(stash, found, shown))
+        every, earlier = done_before.and_own(stash, found.directory, shown)
+        _print(show_sweep(stash, found, shown or every))
         print()
         paper = paper_of(sys.stdout)
-        unbegun = sweep_list.unbegun(found.directory, len(shown) + len(unread))
-        table = sweep_table(stash, shown, paper, most=None, unbegun=unbegun)
+        unbegun = sweep_list.unbegun(found.directory, len(every) + len(unread))
+        table = sweep_table(stash, every, paper, most=None, unbegun=unbegun, earlier=earlier)
         print("\n".join([table, *waiting_lines(why_waiting(shown), paper)]))
     return 1 if unread else 0
 

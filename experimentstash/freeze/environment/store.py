@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from subprocess import CompletedProcess
 
-from experimentstash.base import files
+from experimentstash.base import files, typed
+from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
 from experimentstash.base.output import is_terminal
 from experimentstash.base.patterns import regex
@@ -28,6 +29,8 @@ from experimentstash.record.run import Environment
 from experimentstash.stash import paths
 
 READY_MARK = "experimentstash.json"
+# Seconds by which two files of a file system may be told apart wrongly.
+_SLACK = 2.0
 
 # Settings of the user's uv that would change what is made; indexes, caches, proxies and the like are the user's to set.
 _UV_LEAKS = {"UV_FROZEN", "UV_LOCKED", "UV_NO_SYNC", "UV_NO_EDITABLE", "UV_NO_PROJECT", "UV_SYSTEM_PYTHON", "UV_TARGET"}
@@ -84,6 +87,30 @@ def _version(recipe: Recipe) -> str | None:
         asked = [str(python), "-c", "import platform; print(platform.python_version())"]
         version = run(asked, env=clean_environment(), check=False, timeout=60).stdout.strip() or None
     return version
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What an environment that we have made holds."""
+
+    python: str | None
+    packages: tuple[str, ...]  # as `uv pip freeze` has them
+    moment: str | None  # when it was made
+    is_changed: bool  # somebody has installed or removed something since
+
+
+def contents(recipe: Recipe) -> Contents | None:
+    """Return what a recipe's environment holds; None if it isn't made, or nobody knows."""
+    if recipe.directory is None or not is_ready(recipe):
+        return None
+    try:
+        made = os.stat(recipe.directory / READY_MARK).st_mtime
+        changed = [os.stat(each).st_mtime for each in recipe.directory.glob("lib/python3*/site-packages")]
+        mark = typed.loads(files.read_regular(recipe.directory / READY_MARK))
+        packages = tuple(typed.text(each, "packages") for each in mark["packages"])
+        return Contents(mark.get("python"), packages, mark.get("made"), any(each > made + _SLACK for each in changed))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def refuse_other_python(recipe: Recipe) -> None:

@@ -27,6 +27,7 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.output import complain, say
 from experimentstash.compose import sweepers
 from experimentstash.compose.hydra_compat import singletons
+from experimentstash.launch import context as contexts
 from experimentstash.launch import sweep_jobs
 from experimentstash.launch.slurm.hopeless import Hopeless
 from experimentstash.launch.unicode_elsewhere import in_unicode_elsewhere
@@ -157,16 +158,23 @@ class _Sweep:
         """
         able = []
         for index, overrides in enumerate(self._batch):
-            if sweep_jobs.can_begin(self._context, self._config, self._first_number + index, overrides, self._taken):
+            number = self._first_number + index
+            can_begin = sweep_jobs.can_begin(self._context, self._config, number, overrides, self._taken)
+            if can_begin is True:
                 able.append(index)
             else:
-                self.returned[index] = sweep_jobs.not_begun(self._config, overrides)
+                self.returned[index] = can_begin or sweep_jobs.not_begun(self._config, overrides)
         for first in range(0, len(able), self._most):
             yield able[first : first + self._most]
 
     def note_missing(self) -> None:
         """Record those jobs as failed that say that all is well, and have left no record."""
-        numbered = dict(enumerate(self._batch, self._first_number))
+        spared = contexts.here().account.done_before
+        numbered = {
+            number: overrides
+            for number, overrides in enumerate(self._batch, self._first_number)
+            if number not in spared
+        }
         sweep_jobs.note_missing(self._config, numbered, self._taken, "submitit has left no sign of it")
 
     def refuse(self, part: Sequence[int], why: str) -> None:

@@ -1,0 +1,238 @@
+"""What makes one run the same as another: a digest of all that its results come from.
+
+Its code, entrypoint, arguments and parameters, its environment, and the files that its words name. Not where it is,
+what it is called, its limits, or how it is told to W&B. Where something that matters can't be known there is none: that
+two runs are the same is never guessed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from experimentstash.adapters.git import objects
+from experimentstash.adapters.git.command import GitError
+from experimentstash.adapters.git.root import toplevel
+from experimentstash.base.dataclass_light import dataclass
+from experimentstash.base.patterns import regex
+from experimentstash.base.text import listed
+from experimentstash.code.patches import without_below
+from experimentstash.code.provenance import Provenance
+from experimentstash.freeze import inputs
+from experimentstash.freeze.environment import store as environments
+from experimentstash.freeze.inputs import Inputs, Unknowable
+from experimentstash.freeze.plan import Plan
+
+_FORMAT = 1  # part of every signature: raise it when something else counts
+_SHOWN = 3
+# What of a tool's environment tells it where it is, how to write, or how its run is called at W&B.
+_WITHOUT_EFFECT = (
+    "EXPERIMENTSTASH_",
+    "WANDB_",
+    "PYTHONUNBUFFERED",
+    "PYTHONPYCACHEPREFIX",
+    "PYTHONDONTWRITEBYTECODE",
+    "HYDRA_FULL_ERROR",
+)
+_DIRTY_SUBMODULE = regex(r"^[+-]Subproject commit [0-9a-f]+-dirty$", re.MULTILINE)
+_CODE = "<code>"
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a run is known by; ``digest`` is None where that can't be known, and ``unknown`` says why."""
+
+    digest: str | None
+    unknown: str | None = None
+
+
+class Signer:
+    """Works out the signatures of runs; what they have in common is looked at once."""
+
+    def __init__(self) -> None:
+        self._inputs = Inputs()
+        self._trees: dict[tuple[Path, str, str], Any] = {}
+
+    def sign(self, planned: Plan, stash: Provenance, code: Provenance) -> Signature:
+        """Return the signature of a run with this code, in a stash as it is."""
+        try:
+            return Signature(self._digest(planned, stash, code))
+        except Unknowable as error:
+            return Signature(None, error.message)
+        except (GitError, OSError) as error:
+            return Signature(None, f"what it depends on can't be read: {str(error).splitlines()[0]}")
+
+    def _digest(self, planned: Plan, stash: Provenance, code: Provenance) -> str:
+        request, command = planned.request, planned.command
+        tool = request.config.tool
+        variables = {name: value for name, value in command.environment.items() if not name.startswith(_WITHOUT_EFFECT)}
+        places = _Places(planned)
+        parts = {
+            "format": _FORMAT,
+            "tool": request.tool,
+            "code": self._code(planned, stash, code),
+            "environment": self._environment(planned, places),
+            "argv": command.argv,
+            "cwd": command.cwd,
+            "variables": {**variables, "PYTHONPATH": places.foreign(variables.get("PYTHONPATH", ""))},
+            "unset": sorted(name for name, value in tool.env.items() if value is None),
+            "secrets": command.secrets,
+            "files": dict(planned.files),
+            "params": planned.params,
+            "inputs": self._read(planned, places, variables),
+        }
+        text = places.hidden(json.dumps(parts, sort_keys=True, ensure_ascii=False))
+        return f"sha256:{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()}"
+
+    def _code(self, planned: Plan, stash: Provenance, code: Provenance) -> Any:
+        found, request = code.code, planned.request
+        if found.unknown is not None or found.commit is None:
+            raise Unknowable("git doesn't tell which code it is")
+        lacking = [*dict.fromkeys((*found.omitted, *found.withheld, *code.untold))]
+        if lacking:
+            raise Unknowable(f"its code has changes that no patch tells: {listed(lacking, _SHOWN)}")
+        if found.snapshot is not None:
+            live = request.frozen.live if request.frozen is not None else planned.directory
+            return self._of_frozen(request.stash.root, live, found.snapshot)
+        if request.to_be_frozen:  # in a dry run, which freezes nothing
+            if found.dirty or (planned.pin is not None and planned.pin.commit != found.commit):
+                raise Unknowable("in a dry run it can't be told what its frozen code will be")
+            return self._of_frozen(request.stash.root, planned.directory, found.commit)
+        root, conf = self._places_of_code(Path(found.path), request.stash.conf)
+        if request.starts_later:
+            raise Unknowable("its code is used live, and may be changed while it waits (code=frozen)")
+        if conf is None:
+            return [found.commit, _digest_of(code)] if found.dirty else [found.commit]
+        if stash.code.unknown is not None or stash.code.commit is None or stash.untold:
+            raise Unknowable("git doesn't tell what has changed in the stash, where its code lies")
+        if not found.dirty and self._below(root, found.commit, Path(found.path)) is None:  # all of it is ignored
+            raise Unknowable("git knows nothing of its code")
+        rest, withheld = without_below(stash.patch, conf), [each for each in stash.code.withheld if each != conf]
+        if withheld:
+            raise Unknowable(f"the stash has changes that no patch tells: {listed(withheld, _SHOWN)}")
+        return ["in the stash", self._around(root, stash.code.commit, conf), _digest_of(Provenance(stash.code, rest))]
+
+    def _places_of_code(self, directory: Path, conf: Path) -> tuple[Path, str | None]:
+        """Return the root of the repository that code lies in, and where in there `conf` is; None: in another one."""
+        key = (directory, str(conf), "")
+        if key not in self._trees:
+            root, real = toplevel(directory.resolve()), conf.resolve()
+            is_shared = root is not None and root == toplevel(real)
+            self._trees[key] = root, os.path.relpath(real, root) if is_shared else None
+        found: tuple[Path, str | None] = self._trees[key]
+        return found
+
+    def _of_frozen(self, stash: Path, live: Path, commit: str) -> list[str]:
+        """Return what tells frozen code: of a tool in the stash's repository its own directory, else its commit."""
+        real = live.resolve()
+        root = toplevel(real)
+        if root is None or root != toplevel(stash.resolve()):
+            return [commit]
+        return ["a directory", str(self._below(root, commit, real))]
+
+    def _below(self, root: Path, commit: str, directory: Path) -> str | None:
+        """Return what a commit has at a directory; None if it has nothing there."""
+        path = directory.resolve().relative_to(root).as_posix()
+        key = (root, commit, path)
+        if key not in self._trees:
+            self._trees[key] = objects.object_at(root, f"{commit}:{'' if path == '.' else path}")
+        found: str | None = self._trees[key]
+        return found
+
+    def _around(self, root: Path, commit: str, conf: str) -> Any:
+        """Return all that a commit holds but ``conf``, which reaches a tool only as what it is told."""
+        key = (root, commit, conf)
+        if key not in self._trees:
+            self._trees[key] = objects.beside(root, commit, conf)
+        return self._trees[key]
+
+    def _environment(self, planned: Plan, places: _Places) -> Any:
+        recipe = planned.recipe
+        if recipe.is_foreign:
+            raise Unknowable(
+                "it uses an interpreter that others keep: whether what is installed there has changed can't be known"
+            )
+        if recipe.directory is None:
+            return recipe.kind.value
+        made = environments.contents(recipe)
+        if made is None:
+            raise Unknowable("its environment isn't made yet")
+        if made.is_changed:
+            raise Unknowable("its environment has been changed since it was made")
+        packages = [unquote(line) for line in made.packages]
+        local = [line for line in packages if "file://" in line]
+        elsewhere = [line for line in local if _CODE not in places.hidden(line)]
+        if elsewhere:
+            raise Unknowable(f"it uses what lies elsewhere: {listed(elsewhere, _SHOWN)}")
+        is_copied = any(not line.startswith("-e ") for line in local)  # as it was then, whatever the code is now
+        return [recipe.kind.value, made.python, packages, made.moment if is_copied else None]
+
+    def _read(self, planned: Plan, places: _Places, variables: Mapping[str, str]) -> dict[str, Any]:
+        """Return what the files and directories are that a run's words name, and what starts it."""
+        command, tool = planned.command, planned.request.config.tool
+        base = str(planned.directory) if planned.apart is not None else command.cwd
+        texts = [*command.argv[1:], *(value for name, value in variables.items() if name != "PYTHONPATH")]
+        found = self._inputs.of([*texts, *inputs.words_of(planned.params)], base, places.own, places.code)
+        for name in tool.shared:
+            found[f"shared {name}"] = self._inputs.at(os.path.normpath(planned.directory / name))
+        first = command.argv[0] if command.argv else ""
+        search = os.pathsep.join(filter(None, [command.path, os.environ.get("PATH", os.defpath)]))
+        program = inputs.program(first, search)
+        directory = planned.recipe.directory
+        if program is not None and (directory is None or not (Path(first).is_relative_to(directory) or command.path)):
+            found["program"] = self._inputs.at(str(program))
+        return found
+
+
+class _Places:
+    """Where things are, which makes no difference to what a run is."""
+
+    def __init__(self, planned: Plan) -> None:
+        request = planned.request
+        directory, sweep = str(request.directory), request.sweep
+        self.own = [directory, *([str(sweep)] if sweep is not None else [])]
+        live = planned.directory
+        root = request.frozen.tree if request.frozen is not None else toplevel(live) or live
+        code = [live] if root == toplevel(request.stash.root) else [root, live]
+        if request.plot is not None and planned.apart is not None:
+            code += [Path(planned.apart.path), request.plot.frozen.tree]
+        self.code = [str(each) for each in code]
+        named = {directory: "<run>", **({str(sweep): "<sweep>"} if sweep is not None else {})}
+        named |= dict.fromkeys(self.code, _CODE)
+        if planned.recipe.directory is not None:
+            named[str(planned.recipe.directory)] = "<environment>"
+        named.setdefault(str(request.stash.root), "<stash>")
+        self._named = {_in_json(path): named[path] for path in sorted(named, key=len, reverse=True)}
+
+    def hidden(self, text: str) -> str:
+        """Return a text in which these places have names instead."""
+        for path, name in self._named.items():
+            if path in text:
+                first, *rest = text.split(path)
+                text = first + "".join((path if _goes_on(each) else name) + each for each in rest)
+        return text
+
+    def foreign(self, search_path: str) -> list[str]:
+        """Return those places of a search path that aren't the code's."""
+        return [each for each in search_path.split(os.pathsep) if each and not self.hidden(each).startswith(_CODE)]
+
+
+def _in_json(path: str) -> str:
+    return json.dumps(path, ensure_ascii=False)[1:-1]
+
+
+def _goes_on(text: str) -> bool:
+    """Tell whether the path before a text is the beginning of another name only."""
+    return text[:1].isalnum() or text[:1] in ("_", ".", "-")
+
+
+def _digest_of(code: Provenance) -> str:
+    if code.code.snapshot is None and _DIRTY_SUBMODULE.search(code.patch):
+        raise Unknowable("its code has changes inside a submodule, which no patch tells")
+    return hashlib.sha256(code.patch.encode("utf-8", "surrogateescape")).hexdigest()

@@ -1,0 +1,76 @@
+"""Runs that need not be done again: which have completed, by their signatures, and which count for jobs of a sweep."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from experimentstash.base.errors import StashError
+from experimentstash.base.files import read_regular
+from experimentstash.base.patterns import regex
+from experimentstash.record import records, sweep_list
+from experimentstash.record.run import Run, State
+from experimentstash.runs import listing
+from experimentstash.stash.layout import Stash
+
+# Enough to tell which records are worth reading: of 10,000 that takes a second or so.
+_SIGNATURE = regex(rb'"signature": "(sha256:[0-9a-f]{64})"')
+_COMPLETED = regex(rb'"state": "completed"')
+
+
+def by_signature(stash: Stash) -> Mapping[str, list[Path]]:
+    """Return the directories of the runs that have completed, by their signatures."""
+    found: dict[str, list[Path]] = defaultdict(list)
+    for directory in listing.directories(stash):
+        try:
+            content = read_regular(os.path.join(directory, records.FILE_NAME))
+        except OSError:  # who shows runs says so
+            continue
+        signature = _SIGNATURE.search(content)
+        if signature is not None and _COMPLETED.search(content):
+            found[signature[1].decode()].append(directory)
+    return found
+
+
+def completed(directory: Path) -> Run | None:
+    """Return the run in a directory if it has completed; None if not, or if nobody can tell."""
+    try:
+        run = records.read(directory)
+    except StashError:
+        return None
+    return run if run.attempt.state is State.COMPLETED else None
+
+
+def of_sweep(stash: Stash, sweep: Path, known: Mapping[int, Run] | None = None) -> dict[int, Run]:
+    """Return the earlier runs that count as jobs of a sweep, by the jobs' numbers, as far as they are there.
+
+    Those that are ``known`` aren't read again.
+    """
+    return {**dict(_found(stash, sweep, known or {})), **(known or {})}
+
+
+def and_own(stash: Stash, sweep: Path, own: Sequence[Run]) -> tuple[list[Run], frozenset[str]]:
+    """Return the runs of a sweep and the earlier ones that count as jobs of it, in their order; and the ids of those.
+
+    Where a job has a run of its own, that one counts.
+    """
+    numbers = {run.spec.job for run in own}
+    earlier = {number: run for number, run in of_sweep(stash, sweep).items() if number not in numbers}
+    return in_order(own, earlier), frozenset(run.id for run in earlier.values())
+
+
+def in_order(own: Sequence[Run], earlier: Mapping[int, Run]) -> list[Run]:
+    """Return the runs of a sweep and those that count as further jobs of it, by the jobs' numbers."""
+    numbered = [*((run.spec.job, run) for run in own), *earlier.items()]
+    return [run for _, run in sorted(numbered, key=lambda each: -1 if each[0] is None else each[0])]
+
+
+def _found(stash: Stash, sweep: Path, known: Mapping[int, Run]) -> Iterator[tuple[int, Run]]:
+    for number, each in sorted(sweep_list.earlier(sweep).items()):
+        if number in known:
+            continue
+        run = completed(Path(os.path.normpath(stash.root / each.directory)))
+        if run is not None and run.id == each.id:
+            yield number, run
