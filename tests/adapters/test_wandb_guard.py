@@ -220,6 +220,7 @@ def test_the_server_learns_the_true_end(request: pytest.FixtureRequest, mode: st
     assert [outcome.note for outcome in outcomes] == [None] * ending.runs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["offline", "online"])
 def test_doing_it_again_changes_nothing(request: pytest.FixtureRequest, mode: str) -> None:
     lived: World = request.getfixturevalue(mode)
@@ -232,6 +233,7 @@ def test_doing_it_again_changes_nothing(request: pytest.FixtureRequest, mode: st
         assert all(outcome.exit_code is not None and outcome.note is None for outcome in outcomes), how
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["offline", "online"])
 def test_the_key_is_written_nowhere(request: pytest.FixtureRequest, mode: str) -> None:
     lived: World = request.getfixturevalue(mode)
@@ -371,6 +373,7 @@ def test_a_sync_that_was_cut_off_goes_on_where_it_stopped(tmp_path: Path, offlin
     assert (sent.state, sent.exit_code, sent.steps(), sent.duplicates) == ("failed", 137, list(range(8)), 0)
 
 
+@pytest.mark.slow
 def test_a_damaged_log_is_uploaded_but_for_its_damage(tmp_path: Path, offline: World, home: Path) -> None:
     directory = tmp_path / "run"
     shutil.copytree(offline.directories["clean"], directory, symlinks=True)

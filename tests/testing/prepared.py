@@ -244,7 +244,7 @@ def _wait_for_child(answers: int) -> bool:
 
 
 def _prepare() -> None:
-    """Import Hydra, its plugins, submitit and all of ours; have the parsers learn what they learn in each command."""
+    """Import Hydra, its plugins, submitit and all of ours; have learned, and read, what each command learns and reads."""
     for package in ("hydra._internal.hydra", "hydra.main", "omegaconf", "submitit"):
         importlib.import_module(package)
     import experimentstash
@@ -257,10 +257,16 @@ def _prepare() -> None:
     from hydra.core.plugins import Plugins
     from omegaconf import grammar_parser
 
-    from experimentstash.compose import config_store
+    from experimentstash.stash.layout import Stash
+    from experimentstash.validate.composer import Composer
 
     Plugins.instance()
-    config_store.register()
+    with tempfile.TemporaryDirectory() as root:
+        conf = Path(root, "conf")
+        conf.mkdir()
+        conf.joinpath("config.yaml").write_text("defaults: [experimentstash, {tool: null}, _self_]\n")
+        for launcher in ("basic", "local", "submitit_local", "submitit_slurm", "slurm"):
+            Composer(Stash(conf.parent)).load([f"hydra/launcher={launcher}"])
     OverridesParser.create().parse_overrides(["+exp=a/b", "a.b=1,2.5", "~c", "d='${e}'", "f=[1,g]", "h={i: true}"])
     grammar_parser.parse("${a.b}/${oc.env:C,null}-${now:%Y-%m-%d}")
 
