@@ -11,6 +11,7 @@ import contextlib
 import functools
 import inspect
 import os
+import pickle
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -65,7 +66,9 @@ __all__ = [
     "behaving",
     "bounding",
     "convert_plainly",
+    "copying_as_bytes",
     "directory_namer",
+    "dumping_by",
     "get_args_parser",
     "hydra_main",
     "installed_config",
@@ -279,7 +282,46 @@ def parsing_once() -> Iterator[None]:
 _parse = functools.lru_cache(maxsize=1000)(grammar_parser.parse)
 
 
-# --- what Hydra writes -----------------------------------------------------------------------------------------------
+# --- copies, and what Hydra writes -----------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def copying_as_bytes() -> Iterator[None]:
+    """Have OmegaConf copy a configuration by way of bytes, several times faster than node by node: Hydra makes a few."""
+    omegaconf: Any = DictConfig
+    original = omegaconf.__deepcopy__
+
+    def copied(config: DictConfig, memo: dict[int, Any]) -> DictConfig:
+        if memo:  # a part of a copy
+            return original(config, memo)  # type: ignore[no-any-return]
+        content = config.__dict__
+        parent, content["_parent"] = content["_parent"], None
+        try:
+            made: DictConfig = pickle.loads(pickle.dumps(config))
+        except Exception:  # there are objects in it, or types that Hydra has executed twice
+            made = original(config, memo)
+        finally:
+            content["_parent"] = parent
+        made.__dict__["_parent"] = parent
+        return made
+
+    omegaconf.__deepcopy__ = copied
+    try:
+        yield
+    finally:
+        omegaconf.__deepcopy__ = original
+
+
+@contextlib.contextmanager
+def dumping_by(dumper: Callable[[], Any]) -> Iterator[None]:
+    """Have OmegaConf write YAML by this dumper."""
+    omegaconf: Any = import_module("omegaconf.omegaconf")
+    original = omegaconf.get_omega_conf_dumper
+    omegaconf.get_omega_conf_dumper = dumper
+    try:
+        yield
+    finally:
+        omegaconf.get_omega_conf_dumper = original
 
 
 def directory_namer(style: Any) -> Callable[[Sequence[Override]], str] | None:

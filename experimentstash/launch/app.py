@@ -16,9 +16,19 @@ from hydra.errors import HydraException
 from experimentstash.base.errors import StashError, explain_refusal
 from experimentstash.compose import command_line, sweepers
 from experimentstash.compose.config_store import CONFIG_NAME, JOB_NAME, register
+from experimentstash.compose.fast import yaml_text
 from experimentstash.compose.fast.loader import Loader
 from experimentstash.compose.fast.sweep_loader import SweepLoader
-from experimentstash.compose.hydra_compat import behaving, hydra_main, is_fast, search_path, trusting
+from experimentstash.compose.hydra_compat import (
+    behaving,
+    copying_as_bytes,
+    dumping_by,
+    hydra_main,
+    is_fast,
+    parsing_once,
+    search_path,
+    trusting,
+)
 from experimentstash.compose.overrides import normalized, refuse_secrets
 from experimentstash.compose.stash_loader import StashLoader
 from experimentstash.launch import context as contexts
@@ -118,7 +128,7 @@ def _run(arguments: Sequence[str]) -> bool:
     hydra = Application(task_name=JOB_NAME, config_loader=loader)
     GlobalHydra.instance().initialize(hydra)
     try:
-        with trusting():
+        with trusting(), parsing_once(), copying_as_bytes(), dumping_by(yaml_text.dumper):
             if is_sweep:
                 hydra.multirun(CONFIG_NAME, task_function=task, overrides=[*overrides, "hydra.mode=MULTIRUN"])
             else:

@@ -85,11 +85,11 @@ def _plain(value: Any) -> str | None:
 
 
 def as_yaml(content: Any) -> str:
-    return str(yaml.dump(content, Dumper=_dumper(), default_flow_style=False, allow_unicode=True, sort_keys=False))
+    return str(yaml.dump(content, Dumper=dumper(), default_flow_style=False, allow_unicode=True, sort_keys=False))
 
 
 @functools.cache
-def _dumper() -> Any:
+def dumper() -> Any:
     """Return OmegaConf's way of writing YAML, on libyaml where it is there."""
 
     class Dumper(getattr(yaml, "CDumper", yaml.Dumper)):  # type: ignore[misc]
