@@ -287,7 +287,7 @@ _parse = functools.lru_cache(maxsize=1000)(grammar_parser.parse)
 
 @contextlib.contextmanager
 def copying_as_bytes() -> Iterator[None]:
-    """Have OmegaConf copy a configuration by way of bytes, several times faster than node by node: Hydra makes a few."""
+    """Have OmegaConf copy a configuration by way of bytes, several times faster than node by node."""
     omegaconf: Any = DictConfig
     original = omegaconf.__deepcopy__
 

@@ -244,7 +244,7 @@ def _wait_for_child(answers: int) -> bool:
 
 
 def _prepare() -> None:
-    """Import Hydra, its plugins, submitit and all of ours; have learned, and read, what each command learns and reads."""
+    """Import Hydra, its plugins, submitit and all of ours; read and learn what each command reads and learns."""
     for package in ("hydra._internal.hydra", "hydra.main", "omegaconf", "submitit"):
         importlib.import_module(package)
     import experimentstash
