@@ -27,7 +27,7 @@ def start(
     tie = writer = None
     try:
         if sys.platform == "linux" and _has_room():
-            tie, writer = _tie()
+            tie, writer = new_tie()
         # With no function of ours between fork and exec it shares our memory until it begins: that is several times
         # as fast as a copy of it.
         process = subprocess.Popen(
@@ -69,10 +69,11 @@ def _has_room() -> bool:
     return len(_writers) + _SPARE < os.sysconf("SC_OPEN_MAX")
 
 
-def _tie() -> tuple[int, int]:
-    """Return a pipe: its reading end is for a tool to hold, which the kernel tells when the writing end is closed.
+def new_tie() -> tuple[int, int]:
+    """Return a pipe: its reading end is for a process to hold, and to own (F_SETOWN).
 
-    Each tool has one of its own: it is told once, whatever becomes of others. PR_SET_PDEATHSIG does the same without a
+    The kernel tells that SIGTERM when the writing end is closed. Each has one of its own: it is told once, whatever
+    becomes of others. PR_SET_PDEATHSIG does the same without a
     descriptor, but only the new process itself can ask for it.
     """
     tie, writer = os.pipe()

@@ -137,7 +137,7 @@ def _run(arguments: Sequence[str]) -> bool:
         return False
     except HydraException:
         # It may be a sweep by what the configuration says, and what is wrong with a run right for that.
-        if context.account.has_begun or is_sweep or not any(map(_sweeps, overrides)):
+        if context.account.has_begun or is_sweep or not any(map(sweeps, overrides)):
             raise
         return False
     finally:
@@ -145,7 +145,8 @@ def _run(arguments: Sequence[str]) -> bool:
     return True
 
 
-def _sweeps(word: str) -> bool:
+def sweeps(word: str) -> bool:
+    """Tell whether an override stands for several values."""
     try:
         return OverridesParser.create().parse_override(word).is_sweep_override()
     except (HydraException, ValueError, RecursionError):

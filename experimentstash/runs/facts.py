@@ -12,6 +12,7 @@ from experimentstash.record.run import Run
 from experimentstash.runs.expression import alike
 from experimentstash.runs.numbers import numbers_of
 from experimentstash.stash.layout import token_of
+from experimentstash.stash.parameters import from_json
 
 
 class Facts:
@@ -23,7 +24,7 @@ class Facts:
     @functools.cached_property
     def params(self) -> Mapping[str, Any]:
         """Its parameters, dotted where they are nested."""
-        return dict(leaves(self.run.spec.params))
+        return dict(leaves(from_json(self.run.spec.params)))
 
     @functools.cached_property
     def numbers(self) -> Mapping[str, float]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from experimentstash.freeze.calling.hydra import _hydra_value
+from experimentstash.freeze.calling.hydra import override_value
 from experimentstash.freeze.calling.words import yaml_text
 
 # What the organizer that is built on says (None: there is none), what the organizer says, the command line.
@@ -39,7 +39,7 @@ def ways(values: Mapping[str, Any], place: str = "", beside: Mapping[str, Any] |
         "command line, ++": (None, theirs, _words("++", values, place)),
         "command line, ++ for what is inside": (None, theirs, _words("++", inside, "")),
         "command line, ~ and +": (None, theirs, [*removed, *_words("+", values, place)]),
-        "command line, a mapping": (None, theirs, [f"{_key(place)}={_hydra_value(values, 'params')}"]),
+        "command line, a mapping": (None, theirs, [f"{_key(place)}={override_value(values, 'params')}"]),
         "swept": (None, theirs, _swept(values, place)),
     }
 
@@ -76,7 +76,7 @@ def _key(*parts: str) -> str:
 
 
 def _words(mark: str, values: Mapping[str, Any], place: str) -> list[str]:
-    return [f"{mark}{_key(place, name)}={_hydra_value(value, name)}" for name, value in values.items()]
+    return [f"{mark}{_key(place, name)}={override_value(value, name)}" for name, value in values.items()]
 
 
 def _swept(values: Mapping[str, Any], place: str) -> list[str]:

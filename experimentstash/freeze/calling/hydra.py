@@ -49,14 +49,14 @@ def arguments(
         yield from words.option("--config-name", experiment)
     elif experiment is not None:
         key = call.experiment or "experiment"
-        yield once(f"{key}={_hydra_value(experiment, 'experiment')}", "`experiment`")
+        yield once(f"{key}={override_value(experiment, 'experiment')}", "`experiment`")
     directories = [*([tool / call.configs] if call.configs else []), *ours.values()]
     for word in _overrides(_in_order(params), "", "", directories):
         yield once(word, "`params`")
     output = call.output or "hydra.run.dir"
     if output == "hydra.run.dir" and "${" in str(run_directory):
         raise StashError(f"Hydra can't write to {run_directory}: it takes the ${{ for an interpolation.", "rename it")
-    yield once(f"{output}={_hydra_value(str(run_directory), 'the run directory')}", _OURS)
+    yield once(f"{output}={override_value(str(run_directory), 'the run directory')}", _OURS)
     if output == "hydra.run.dir":  # it is our run directory too: the tool's .hydra must not overwrite ours
         yield once("hydra.output_subdir=.hydra/tool", _OURS)
     for word in extra:
@@ -127,7 +127,7 @@ def _overrides(tree: Mapping[Any, Any], path: str, mark: str, config_directories
                 f"{label} is {value!r} and has values inside; only a text or a list of texts can have both."
             )
         if is_choice and _HYDRA_KEY.fullmatch(group := path.replace(".", "/")):
-            yield f"{here_mark}{group}={_hydra_value(value, label)}"
+            yield f"{here_mark}{group}={override_value(value, label)}"
         elif is_choice or not isinstance(bare, str) or below_group or not _HYDRA_KEY.fullmatch(here):
             inner, marks = _unmarked(value) if not here_mark else (value, {here_mark})
             if not path or below_group or is_choice or len(marks) > 1 or "~" in marks:
@@ -135,7 +135,7 @@ def _overrides(tree: Mapping[Any, Any], path: str, mark: str, config_directories
                     f"{label} can't be written as a Hydra override: {bare!r} is not a key of Hydra's.",
                     "use letters, digits, _ - $, with dots between nested keys, or group/subgroup@package",
                 )
-            yield f"{''.join(marks)}{path}={_hydra_value({bare: inner}, f'params.{path}')}"
+            yield f"{''.join(marks)}{path}={override_value({bare: inner}, f'params.{path}')}"
         elif isinstance(value, Mapping) and value:
             yield from _overrides(value, here, here_mark, config_directories)
         elif here_mark == "~" and value is None:
@@ -146,7 +146,7 @@ def _overrides(tree: Mapping[Any, Any], path: str, mark: str, config_directories
             # (os.path.isfile, because Path.is_file raises for a value that is too long for a file's name.)
             if may_choose and any(os.path.isfile(each / group / f"{value}.yaml") for each in config_directories):
                 here = group
-            yield f"{here_mark}{here}={_hydra_value(value, label)}"
+            yield f"{here_mark}{here}={override_value(value, label)}"
 
 
 def _unmarked(value: Any) -> tuple[Any, set[str]]:
@@ -162,12 +162,13 @@ def _unmarked(value: Any) -> tuple[Any, set[str]]:
     return unmarked, marks
 
 
-def _hydra_value(value: Any, name: str) -> str:
+def override_value(value: Any, name: str) -> str:
+    """Return a value as Hydra reads it in an override; StashError, with its name, for one that can't be written."""
     if isinstance(value, Mapping):
-        items = (f"{_hydra_key(key, name)}:{_hydra_value(inner, f'{name}.{key}')}" for key, inner in value.items())
+        items = (f"{_hydra_key(key, name)}:{override_value(inner, f'{name}.{key}')}" for key, inner in value.items())
         return "{" + ",".join(items) + "}"
     if isinstance(value, (list, tuple)):
-        return "[" + ",".join(_hydra_value(inner, f"{name}[{index}]") for index, inner in enumerate(value)) + "]"
+        return "[" + ",".join(override_value(inner, f"{name}[{index}]") for index, inner in enumerate(value)) + "]"
     if not isinstance(value, str):
         return "null" if value is None else words.word(value, name)
     words.reject_nul(name, value)
