@@ -20,13 +20,14 @@ from experimentstash.code.provenance import Checkouts, Provenance, withheld_note
 from experimentstash.freeze import calls
 from experimentstash.freeze.environment import store as environments
 from experimentstash.freeze.plan import UNHEARD, Plan, Request
-from experimentstash.freeze.signature import Signer
+from experimentstash.freeze.signature import Signature, Signer
 from experimentstash.record import records, run_places, times, transitions
 from experimentstash.record.run import Attempt, Code, Run, Specification, State, Terms
 from experimentstash.stash import entrypoints
 from experimentstash.stash.layout import Stash
 
 _PACKAGES = "packages.txt"  # in the run directory of an installed package
+_OF_THEN = "its configuration is one of an earlier time"
 NOT_HANDED_OVER = "recorded, but the style `arguments` hands over only what `arguments` or the tool's `env` name"
 
 
@@ -65,7 +66,8 @@ def identify(
         named = entrypoints.read(request.config.tool.entrypoint, planned.directory)
         package = installed.look(planned.recipe.file, named)
     origins = (
-        checkouts.identify(
+        request.stash_then
+        or checkouts.identify(
             request.stash.root,
             "stash.patch",
             is_stash=True,
@@ -87,7 +89,7 @@ def identify(
         packages[_PACKAGES] = "".join(f"{each}\n" for each in package.packages)
         if code.commit is None and package.unknown is not None:
             run.attempt.notes.append(package.unknown)
-    signature = signer.sign(planned, *origins)
+    signature = signer.sign(planned, *origins) if request.stash_then is None else Signature(None, _OF_THEN)
     run.spec = replace(
         run.spec,
         stash=ours,

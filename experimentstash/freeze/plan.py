@@ -30,7 +30,7 @@ from experimentstash.base.redaction import (
 )
 from experimentstash.code import pins
 from experimentstash.code.pins import Pin
-from experimentstash.code.provenance import FRESH
+from experimentstash.code.provenance import FRESH, Provenance
 from experimentstash.freeze import calls
 from experimentstash.freeze.calling import arguments
 from experimentstash.freeze.calls import Calling
@@ -82,6 +82,7 @@ class Request:
     is_heard: bool = True  # the tool is told of its `experiment`
     frozen: Frozen | None = None  # the code to use; None: the tool's checkout itself
     plot: Plot | None = None  # it gets a copy of the tool's code for itself
+    stash_then: Provenance | None = None  # the stash that it was composed from; None: as it is now
     to_be_frozen: bool = False  # it will use frozen code, also where none is made because nothing is run
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import filecmp
 import json
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from experimentstash.adapters.git import objects
+from experimentstash.adapters.git import objects, trees
 from experimentstash.adapters.git.root import toplevel
 from experimentstash.base.dataclass_light import dataclass, replace
 from experimentstash.base.dotted import leaves
@@ -16,7 +19,9 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.files import read_regular
 from experimentstash.base.output import say
 from experimentstash.base.patterns import regex
+from experimentstash.base.process import CommandError
 from experimentstash.code import worktrees
+from experimentstash.code.left_out import given_by
 from experimentstash.code.provenance import Provenance
 from experimentstash.execute.account import MARKER
 from experimentstash.freeze.environment import store as environments
@@ -26,6 +31,7 @@ from experimentstash.freeze.toolpath import tool_directory
 from experimentstash.launch.shared import SharedByRuns
 from experimentstash.record import times
 from experimentstash.record.run import Code, Command, Environment, Run
+from experimentstash.stash.layout import Stash
 from experimentstash.stash.schema import EnvironmentKind
 
 # Differences that are told at most.
@@ -36,21 +42,58 @@ _OURS = regex(r"WANDB_\w+|EXPERIMENTSTASH_\w+|PYTHONPYCACHEPREFIX|PYTHONDONTWRIT
 _CONFIGS = regex(r"[^\0=]*/code/[^/\0]+/[^/\0]+/configs/")
 
 
+@contextlib.contextmanager
+def of(stash: Stash, run: Run) -> Iterator[Again]:
+    """Yield a run that is to be had once more, with its configuration if that has changed since and git has it."""
+    with tempfile.TemporaryDirectory(prefix="experimentstash-") as scratch:
+        then = _as_it_was(stash, run, stash.conf, Path(scratch))
+        yield Again(run, None if then is None or _is_same(then, stash.conf) else then)
+
+
+def _as_it_was(stash: Stash, run: Run, place: Path, scratch: Path) -> Path | None:
+    """Return a directory of the stash as it was for a run, written below ``scratch``; None if git doesn't have it."""
+    code, root = run.spec.stash, toplevel(stash.root)
+    if code is None or code.commit is None or root is None:
+        return None
+    try:
+        inside = place.resolve().relative_to(root.resolve()).as_posix()
+        trees.export(root, scratch / "index", code.commit, _patch(run, code), inside, scratch / "then")
+    except (StashError, CommandError, ValueError):  # what differs is told when it is composed
+        return None
+    found = scratch / "then" / inside
+    return found if found.is_dir() else None
+
+
+def _is_same(then: Path, now: Path) -> bool:
+    """Tell whether all files that there were in a directory are as they were."""
+    names = [os.path.relpath(os.path.join(folder, name), then) for folder, _, each in os.walk(then) for name in each]
+    return not any(filecmp.cmpfiles(then, now, names, shallow=False)[1:])
+
+
 @dataclass(frozen=True)
 class Again:
     """The run that is to be had once more."""
 
     run: Run
+    conf: Path | None = None  # its configuration, where that has changed since
+
+    @property
+    def note(self) -> str:
+        """What its record says of where it comes from."""
+        return f"a rerun of {self.run.id}{'' if self.conf is None else ', with the configuration of then'}"
 
     def with_its_code(self, request: Request, shared: SharedByRuns) -> Request:
         """Have a job use the code that the run had: the checkout if it is as it was then, else frozen code.
 
         StashError if that code can't be had again.
         """
+        if self.conf is not None and self.run.spec.stash is not None:
+            then = Provenance(self.run.spec.stash, _patch(self.run, self.run.spec.stash))
+            request = replace(request, stash_then=then)
         code, config = self.run.spec.code, request.config.tool
         if code is None or code.commit is None or not config.path:
-            raise self._refusal("git knows nothing of the code that it ran")
-        patch = self._patch(code)
+            raise _refusal(self.run, "git knows nothing of the code that it ran")
+        patch = _patch(self.run, code)
         if code.snapshot is None and self._is_as_it_was(request, shared, code, patch):
             return request if request.to_be_frozen is False else replace(request, frozen=shared.frozen_code(request))
         live = tool_directory(request.stash, request.tool, config, is_needed=False)
@@ -65,7 +108,7 @@ class Again:
             recorded=Provenance(code, patch),
         )
         if frozen is None:
-            raise self._refusal(f"{config.path} is no git checkout any more")
+            raise _refusal(self.run, f"{config.path} is no git checkout any more")
         return replace(request, frozen=frozen, to_be_frozen=True)
 
     def refuse_difference(self, planned: Plan) -> None:
@@ -75,22 +118,12 @@ class Again:
             stash = self.run.spec.stash
             of_then = "" if stash is None or stash.commit is None else f": git diff {stash.commit[:12]}"
             more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-            raise self._refusal(
+            raise _refusal(
+                self.run,
                 f"{'; '.join(found[:_SHOWN])}{more}",
                 f"look what has changed since{of_then}; or do it with what there is now: experimentstash retry,"
                 " experimentstash run",
             )
-
-    def _patch(self, code: Code) -> str:
-        if code.patch is None:
-            return ""
-        try:
-            return read_regular(self.run.path / code.patch).decode("utf-8", "surrogateescape")
-        except OSError as error:
-            raise self._refusal(f"its {code.patch} can't be read: {error.strerror}") from error
-
-    def _refusal(self, why: str, hint: str | None = None) -> StashError:
-        return StashError(f"{self.run.id} can't be had again as it was: {why}.", hint)
 
     def _is_as_it_was(self, request: Request, shared: SharedByRuns, code: Code, patch: str) -> bool:
         """Tell whether the tool's checkout is what the run used."""
@@ -140,6 +173,22 @@ class Again:
                 if _neutral(content, ours) != _neutral(text, theirs):
                     yield f"{name}, which it was handed, differs"
         yield from self._other_environment(planned, run.spec.environment)
+        yield from self._other_configs(planned)
+
+    def _other_configs(self, planned: Plan) -> Iterator[str]:
+        """Yield directories of the stash that a tool reads its configs from: frozen ones are told by their paths."""
+        request, code = planned.request, self.run.spec.code
+        if code is None or code.snapshot is not None:
+            return
+        live = Path(os.path.normpath(request.stash.root / (request.config.tool.path or "")))
+        for given in given_by(request.config.tool):
+            source = Path(os.path.normpath(request.stash.root / given))
+            if source.is_relative_to(live):
+                continue
+            with tempfile.TemporaryDirectory(prefix="experimentstash-") as scratch:
+                then = _as_it_was(request.stash, self.run, source, Path(scratch))
+                if then is None or not _is_same(then, source):
+                    yield f"{given}, from where the tool reads its configs, differs"
 
     def _other_environment(self, planned: Plan, before: Environment | None) -> Iterator[str]:
         recipe = planned.recipe
@@ -166,6 +215,20 @@ class Again:
             code = os.path.normpath(os.path.join(spec.apart.path, os.path.relpath(code, spec.apart.source)))
         directory = spec.command.environment.get(MARKER, self.run.directory)
         return _marked(directory, code, self.run.id, planned)
+
+
+def _patch(run: Run, code: Code) -> str:
+    """Return what made a checkout differ from its commit, as it is kept with a run."""
+    if code.patch is None:
+        return ""
+    try:
+        return read_regular(run.path / code.patch).decode("utf-8", "surrogateescape")
+    except OSError as error:
+        raise _refusal(run, f"its {code.patch} can't be read: {error.strerror}") from error
+
+
+def _refusal(run: Run, why: str, hint: str | None = None) -> StashError:
+    return StashError(f"{run.id} can't be had again as it was: {why}.", hint)
 
 
 def _pythons(*both: Environment) -> Iterator[str | None]:

@@ -13,6 +13,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 
+from experimentstash.base.dataclass_light import replace
 from experimentstash.base.errors import StashError, explain_refusal
 from experimentstash.compose import command_line, sweepers
 from experimentstash.compose.config_store import CONFIG_NAME, JOB_NAME, register
@@ -58,6 +59,8 @@ def launch(argv: Sequence[str], continuation: Continuation | None = None, again:
     """
     line = command_line.read(argv)
     stash = command_line.in_places(find_stash(), line)
+    if again is not None:
+        stash = replace(stash, conf_then=again.conf)
     arguments = normalized(stash, line).words
     refuse_secrets(arguments)
     register()

@@ -181,7 +181,7 @@ def _claim(context: LaunchContext, job: Job, seen: HydraJobInfo, run: Run) -> No
     with none if continuation is None else continuation.superseding(seen.number, seen.directory) as is_taken:
         job.keep(seen.directory)
         if context.again is not None:
-            run.attempt.notes.append(f"a rerun of {context.again.run.id}")
+            run.attempt.notes.append(context.again.note)
         records.claim(run, replace=is_taken)
 
 

@@ -35,12 +35,12 @@ def by_signature(stash: Stash) -> Mapping[str, list[Path]]:
 
 
 def completed(directory: Path) -> Run | None:
-    """Return the run in a directory if it has completed; None if not, or if nobody can tell."""
+    """Return the run in a directory if it has completed; None if not, if nobody can tell, or if its files are gone."""
     try:
         run = records.read(directory)
     except StashError:
         return None
-    return run if run.attempt.state is State.COMPLETED else None
+    return run if run.attempt.state is State.COMPLETED and run.removed is None else None
 
 
 def of_sweep(stash: Stash, sweep: Path, known: Mapping[int, Run] | None = None) -> dict[int, Run]:

@@ -39,9 +39,12 @@ class Stash:
     more_dirs: tuple[Path, ...] = field(default=(), compare=False)
     searchpath: tuple[str, ...] | None = field(default=None, compare=False)
 
+    # Where a run is composed from that is done again as it was, once `conf` has changed.
+    conf_then: Path | None = field(default=None, compare=False)
+
     @property
     def conf(self) -> Path:
-        return self.root / paths.CONF
+        return self.conf_then or self.root / paths.CONF
 
     @property
     def config_dirs(self) -> tuple[Path, ...]:

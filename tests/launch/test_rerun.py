@@ -70,24 +70,42 @@ def test_the_code_of_then_is_taken_wherever_the_checkout_is_now(versions: StashU
     assert "version three" in (versions.root / "tools/t/main.py").read_text()
 
 
+def test_the_configuration_of_then_is_taken_if_it_has_changed(versions: StashUnderTest) -> None:
+    versions.add_experiment("e", "t", "params: {lr: 0.3, name: x}\n")  # never committed
+    assert versions.cli("+exp=e", "params.name=c").returncode == 0
+    before = last(versions)
+    versions.add_experiment("e", "t", "params: {lr: 0.2, more: 1}\narguments: [--loud]\n")
+    (versions.root / "conf/tool/t.yaml").write_text("path: tools/t\nentrypoint: nowhere.py\n")
+    versions.commit()
+    done = versions.cli("rerun", before["id"])
+    assert done.returncode == 0, done.stderr
+    now = last(versions)
+    assert now["id"] != before["id"] and said(versions, now) == said(versions, before) != ""
+    assert now["spec"]["params"] == before["spec"]["params"] and now["spec"]["stash"] == before["spec"]["stash"]
+    patches = [(Path(each["directory"]) / "stash.patch").read_bytes() for each in (before, now)]
+    assert patches[0] == patches[1] != b""
+    third = versions.cli("rerun", now["id"])  # which has all that it takes, too
+    assert third.returncode == 0, third.stderr
+
+
 def test_what_would_be_another_run_is_refused_and_leaves_nothing(versions: StashUnderTest) -> None:
     assert versions.cli("+exp=e", "params.name=c").returncode == 0
     record = last(versions)
-    before = versions.run_directories()
-    for text, why in (
-        ("params: {lr: 0.2, name: 'a b'}\n", "params.lr is 0.2 now and was 0.1"),
-        ("params: {lr: 0.1, name: 'a b', more: 1}\n", "params.more is new"),
-        ("params: {lr: 0.1, name: 'a b'}\narguments: [--loud]\n", "its command differs"),
+    path, before = Path(record["directory"]) / "run.json", versions.run_directories()
+    text = path.read_text()
+    for old, new, why in (
+        ('"lr": 0.1', '"lr": 0.2', "params.lr is 0.1 now and was 0.2"),
+        ('"lr": 0.1', '"lr": 0.1, "more": 1', "params.more is missing"),
+        ('"--lr", "0.1"', '"--lr", "0.1", "--loud"', "its command differs"),
+        ('"environment": {', '"environment": {"MODE": "fast", ', "its variable MODE differs"),
     ):
-        versions.add_experiment("e", "t", text)
+        assert old in text
+        path.write_text(text.replace(old, new))
         done = versions.cli("rerun", record["id"])
         assert done.returncode == 2 and f"{record['id']} can't be had again as it was: {why}" in done.stderr
         assert f"git diff {record['spec']['stash']['commit'][:12]}" in done.stderr
-    versions.add_experiment("e", "t", ORGANIZER)
-    versions.write("conf/tool/t.yaml", (versions.root / "conf/tool/t.yaml").read_text() + "env: {MODE: fast}\n")
-    assert "its variable MODE differs" in versions.cli("rerun", record["id"]).stderr
     assert versions.run_directories() == before
-    assert [path.name for path in (versions.root / "outputs").glob("*/*")] == [Path(record["directory"]).name]
+    assert [each.name for each in (versions.root / "outputs").glob("*/*")] == [path.parent.name]
 
 
 def test_code_that_nobody_knows_or_that_has_gone_is_refused(

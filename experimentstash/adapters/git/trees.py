@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from experimentstash.adapters.git.command import quietly
+from experimentstash.adapters.git.command import ask, quietly
 from experimentstash.adapters.git.gitindex import copy_index, look_at, passed_over
 
 # The same content shall be the same commit, whoever makes it and whenever.
@@ -59,3 +60,19 @@ def patched(root: Path, index: Path, commit: str, patch: str) -> str:
     quietly(root, "read-tree", commit, variables=ours)
     quietly(root, "apply", "--cached", "--whitespace=nowarn", "-", stdin=patch, variables=ours)
     return commit_tree(root, quietly(root, "write-tree", variables=ours), commit)
+
+
+def export(root: Path, index: Path, commit: str, patch: str, path: str, target: Path) -> None:
+    """Write the files that a commit with a patch on it has at ``path`` below ``target``, by their paths in there.
+
+    What the patch says of others isn't looked at. GitError if it doesn't fit. ``index`` is a scratch file.
+    """
+    ours = {"GIT_INDEX_FILE": str(index)}
+    quietly(root, "read-tree", commit, variables=ours)
+    if patch:
+        only = re.sub(r"([*?\[\\])", r"\\\1", path)
+        given = f"--include={only}/*"
+        quietly(root, "apply", "--cached", "--whitespace=nowarn", given, "-", stdin=patch, variables=ours)
+    names = ask(["ls-files", "-z", "--", f":(top,literal){path}"], root, variables=ours).items
+    words = ("checkout-index", "-z", "--stdin", f"--prefix={target}/")
+    quietly(root, *words, stdin="".join(f"{name}\0" for name in names), variables=ours)

@@ -6,8 +6,7 @@ import argparse
 
 from experimentstash.base.errors import StashError
 from experimentstash.cli.commands.choosing import NAME
-from experimentstash.launch import sweep_asked
-from experimentstash.launch.again import Again
+from experimentstash.launch import again, sweep_asked
 from experimentstash.record.run import Run
 from experimentstash.runs import naming
 from experimentstash.stash.layout import find_stash
@@ -38,4 +37,5 @@ def main(given: argparse.Namespace) -> int:
         raise StashError(f"The run {found.id} never started: {found.attempt.reason}")
     from experimentstash.cli.launching import launch
 
-    return launch(sweep_asked.anew(found, given.changes), again=Again(found))
+    with again.of(stash, found) as exactly:
+        return launch(sweep_asked.anew(found, given.changes), again=exactly)
