@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import shutil
@@ -110,15 +111,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: places.get(_short_name(item.path), len(places)))
 
 
+@functools.cache
 def _short_name(path: Path) -> str:
     place = path.relative_to(Path(__file__).parent)
     return place.with_name(place.stem.removeprefix("test_")).as_posix()
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """Have one more for each cluster than there are cores: those that have its tests mostly wait."""
-    return (os.cpu_count() or 1) + len(clusters())
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Have one more for each cluster than there are cores: those that have its tests mostly wait.
+
+    Without these one more is enough for what the others wait for; each must first find all tests by itself.
+    """
+    return (os.cpu_count() or 1) + (1 if "not slurm" in config.option.markexpr else max(1, len(clusters())))
 
 
 LEFTOVERS = pytest.StashKey[Leftovers]()

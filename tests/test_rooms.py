@@ -6,7 +6,9 @@ import ast
 import functools
 import graphlib
 import re
+from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -51,11 +53,32 @@ def modules() -> dict[str, Path]:
     }
 
 
+class Module(NamedTuple):
+    """What a module's text holds."""
+
+    imports: set[str]  # the full names that it imports
+    at_top: set[str]  # only those that it imports when it is itself imported
+    texts: list[str]  # but for docstrings
+
+
 @functools.cache
-def imports(path: Path, *, at_top: bool) -> set[str]:
-    """Return the full names that a file imports, or only those that it imports when it is itself imported."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    nodes = tree.body if at_top else list(ast.walk(tree))
+def read(name: str) -> Module:
+    tree = ast.parse(modules()[name].read_text(encoding="utf-8"))
+    nodes = list(ast.walk(tree))
+    told = {
+        id(node.body[0].value)
+        for node in nodes
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and isinstance(node.body[0], ast.Expr)
+    }
+    said = [
+        node.value
+        for node in nodes
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in told
+    ]
+    return Module(imports(nodes), imports(tree.body), said)
+
+
+def imports(nodes: Iterable[ast.AST]) -> set[str]:
     found: set[str] = set()
     for node in nodes:
         if isinstance(node, ast.Import):
@@ -83,19 +106,19 @@ def test_every_room_is_on_a_line_of_its_own() -> None:
 @pytest.mark.parametrize("name", sorted(set(modules()) - {"__main__"}))
 def test_a_room_imports_only_from_below(name: str) -> None:
     level = {each: number for number, line in enumerate(ROOMS) for each in line}
-    found = own(imports(modules()[name], at_top=False))
+    found = own(read(name).imports)
     wrong = {other for other in found if room(other) != room(name) and level[room(other)] <= level[room(name)]}
     assert not wrong
 
 
 def test_no_imports_go_in_a_circle() -> None:
-    graph = {name: own(imports(path, at_top=False)) for name, path in modules().items()}
+    graph = {name: own(read(name).imports) for name in modules()}
     assert len(list(graphlib.TopologicalSorter(graph).static_order())) == len(graph)  # CycleError names the circle
 
 
 @pytest.mark.parametrize("name", sorted(name for name in modules() if not name.startswith(COMPOSERS)))
 def test_nothing_heavy_is_imported_at_start(name: str) -> None:
-    roots = {imported.partition(".")[0] for imported in imports(modules()[name], at_top=True)}
+    roots = {imported.partition(".")[0] for imported in read(name).at_top}
     assert not roots & HEAVY
 
 
@@ -112,15 +135,4 @@ OF_A_STASH = re.compile(r"(^|[/ ])(\.experimentstash|backups|conf/(tool|exp|conf
 
 @pytest.mark.parametrize("name", sorted(set(modules()) - {"stash.paths", *BELOW}))
 def test_one_module_knows_what_the_paths_of_a_stash_are_called(name: str) -> None:
-    tree = ast.parse(modules()[name].read_text(encoding="utf-8"))
-    told = {
-        id(node.body[0].value)
-        for node in ast.walk(tree)
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and isinstance(node.body[0], ast.Expr)
-    }
-    said = (
-        node.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in told
-    )
-    assert not [text for text in said if OF_A_STASH.search(text)]
+    assert not [text for text in read(name).texts if OF_A_STASH.search(text)]

@@ -6,9 +6,7 @@ import math
 import statistics
 import sys
 
-import numpy
 import pytest
-import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +20,9 @@ INF, NAN = math.inf, math.nan
 
 
 def test_each_way_is_what_libraries_say() -> None:
+    import numpy  # here, and below: whoever collects these tests would wait for them
+    import scipy.stats
+
     mean, std = statistics.mean(NUMBERS), statistics.stdev(NUMBERS)
     found = {name: way.sum_up(NUMBERS) for name, way in WAYS.items()}
     assert (found["std"].middle, found["std"].apart) == pytest.approx((mean, std))
@@ -79,6 +80,8 @@ def test_holm_is_as_published() -> None:
 
 @pytest.mark.parametrize("name", TESTS)
 def test_differences_are_tested_in_pairs(name: str) -> None:
+    import scipy.stats
+
     a, b, c = [0.9, 0.8, 0.95, 0.7], [0.85, 0.7, 0.9, 0.69], [0.1, 0.9, 0.5, 0.6]
     groups = [dict(enumerate(numbers)) for numbers in (a, b, c)]
     found = between(TESTS[name], {"acc": groups})

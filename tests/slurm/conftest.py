@@ -53,7 +53,8 @@ def skip_without_a_cluster(items: list[pytest.Item]) -> None:
 
 
 def _of_slurm(items: list[pytest.Item]) -> list[pytest.Item]:
-    return [item for item in items if Path(__file__).parent in item.path.parents]
+    here = str(Path(__file__).parent) + os.sep
+    return [item for item in items if str(item.path).startswith(here)]
 
 
 @pytest.hookimpl(wrapper=True)
