@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # Runs that could not start and are told of one by one.
 _MISTAKES_SHOWN = 20
+# Seconds for which it is read, at most, how long earlier runs took.
+_LOOK_BACK = 2.0
 
 
 def launch(argv: Sequence[str], continuation: Continuation | None = None, again: Again | None = None) -> int:
@@ -39,7 +41,11 @@ def _tell(result: LaunchResult) -> None:
     if result.shown:
         print(*result.shown, sep="\n", flush=True)
     if result.planned:
-        print(resources_table(result.planned, paper_of(sys.stdout)), flush=True)
+        from experimentstash.runs.past import Past
+
+        past = Past(result.stash)
+        past.read(_LOOK_BACK)
+        print(resources_table(result.planned, paper_of(sys.stdout), past), flush=True)
     if result.spared:
         say(spared_line(result.stash, result.spared, _jobs(result), is_dry=result.is_dry))
     if result.single is not None:

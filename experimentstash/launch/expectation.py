@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from typing import TYPE_CHECKING
 
 from experimentstash.base.dataclass_light import dataclass, field
 from experimentstash.record.run import Run, State
+
+if TYPE_CHECKING:
+    from experimentstash.runs.past import Past
 
 
 @dataclass
@@ -24,15 +28,23 @@ class _Mean:
 
 
 class Expectation:
-    """How long runs take: as long as those of the same experiment that have completed, else as their estimate says."""
+    """How long runs take: as those of the same experiment in this sweep, else as earlier ones, else as they say."""
 
-    def __init__(self) -> None:
+    def __init__(self, past: Past | None = None) -> None:
+        self._past = past
         self._measured: dict[str | None, _Mean] = defaultdict(_Mean)
         self._all = _Mean()
         self._estimated = _Mean()
+        self._met: Run | None = None  # the last one that has begun
+
+    def look_back(self, seconds: float) -> None:
+        """Read what earlier runs tell, for so long at most."""
+        if self._past is not None and self._met is not None:
+            self._past.read(seconds)
 
     def meet(self, run: Run) -> None:
         """Take note of what a run that begins says of itself."""
+        self._met = run
         if run.spec.estimated_runtime is not None:
             self._estimated.add(run.spec.estimated_runtime)
 
@@ -46,9 +58,17 @@ class Expectation:
         """Return how many seconds a run will take, or one of which nothing is known yet; None: nobody can tell."""
         if run is not None:
             measured = self._measured[run.spec.organizer].value
-            if measured is not None or run.spec.estimated_runtime is not None:
-                return measured if measured is not None else run.spec.estimated_runtime
-        return self._all.value if self._all.count else self._estimated.value
+            expected = self._foretold(run) if measured is None else measured
+            if expected is not None or run.spec.estimated_runtime is not None:
+                return expected if expected is not None else run.spec.estimated_runtime
+        if self._all.count:
+            return self._all.value
+        foretold = None if self._met is None else self._foretold(self._met)
+        return self._estimated.value if foretold is None else foretold
+
+    def _foretold(self, run: Run) -> float | None:
+        estimate = None if self._past is None else self._past.of(run)
+        return None if estimate is None else estimate.seconds
 
 
 @dataclass

@@ -14,7 +14,7 @@ from experimentstash.base import tables
 from experimentstash.base.durations import describe
 from experimentstash.base.output import PREFIX, Paper, Style, as_prose, say
 from experimentstash.base.tables import Column, Styled
-from experimentstash.launch.expectation import Tally
+from experimentstash.launch.expectation import Expectation, Tally
 from experimentstash.launch.live import Aside, Picture
 from experimentstash.record import sweep_list, times
 from experimentstash.record.run import Run, State
@@ -23,6 +23,8 @@ from experimentstash.stash.layout import Stash
 
 # Seconds between two pictures of the live table.
 _REFRESH = 0.25
+# Seconds of these for which it is read how long earlier runs took, until that is known.
+_LOOK_BACK = 0.01
 # Seconds between two looks at what there is to be said, where no table is shown.
 _PAUSE = 0.05
 # Seconds that the last lines may take to be shown. A terminal that was stopped (Ctrl-S) is not waited for.
@@ -56,6 +58,10 @@ class Progress:
     def __init__(self, stash: Stash, *, total: int, slots: int | None, is_live: bool) -> None:
         self._stash = stash
         self._tally = Tally(total, slots)
+        if is_live:  # else nobody is told how long it will take
+            from experimentstash.runs.past import Past
+
+            self._tally.expectation = Expectation(Past(stash))
         self._found: frozenset[str] | None = None
         self._is_live = is_live
         self._picture = Picture(sys.stderr)
@@ -215,6 +221,7 @@ class Progress:
         while not is_over:
             self._paper = self._picture.paper
             lines, is_over = self._told(list(self._come()))
+            self._tally.expectation.look_back(_LOOK_BACK)
             is_hidden = is_over or not self._goes_on.is_set()
             shown = [] if is_hidden else _table(self._tally, time.monotonic(), self._paper)
             self._picture.draw(shown, above=lines)

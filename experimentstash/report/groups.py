@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError, did_you_mean
-from experimentstash.base.patterns import regex
 from experimentstash.base.text import listed
 from experimentstash.runs.differing import (
     ABSENT,
@@ -21,6 +19,7 @@ from experimentstash.runs.differing import (
     follows,
     heading,
     identity,
+    is_seed,
     order,
     said,
     settings_of,
@@ -30,8 +29,6 @@ from experimentstash.runs.differing import (
 from experimentstash.runs.expression import alike
 from experimentstash.runs.facts import Facts
 
-# Names, or the last part of them, of what runs are repeated with.
-_SEED = regex(r"(?:.*\.)?(?:seeds?|random_state|rng|seed_everything|\w+_seed|seed_\w+)", re.IGNORECASE)
 # Values and runs that a remark names at most.
 _NAMED = 5
 
@@ -71,7 +68,7 @@ def group(runs: Sequence[Facts], by: Sequence[str] = (), over: Sequence[str] = (
     settings = {facts.run.directory: settings_of(facts) for facts in runs}
     of = [settings[facts.run.directory] for facts in runs]
     known = list(dict.fromkeys(name for each in of for name in each))
-    seeds = _found(over, known) if over else [name for name in known if _SEED.fullmatch(name.removeprefix(PARAMS))]
+    seeds = _found(over, known) if over else [name for name in known if is_seed(name.removeprefix(PARAMS))]
     varying = [name for name in known if name not in seeds and name != ID and varies(name, of)]
     if by:
         keys = _found(by, known)

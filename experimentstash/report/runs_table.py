@@ -16,6 +16,7 @@ from experimentstash.runs import summary
 from experimentstash.runs.differing import EXPERIMENT, ID, INNER, TOOL, follows, heading, said, settings_of, varies
 from experimentstash.runs.expression import alike
 from experimentstash.runs.facts import Facts
+from experimentstash.runs.past import Estimate
 from experimentstash.stash.layout import Stash
 
 # What the experiment is shortened to, and what tells runs apart.
@@ -32,8 +33,18 @@ class _Shown:
     show: Show
 
 
-def usual(stash: Stash, runs: Sequence[Facts], declared: Mapping[str, Metric], paper: Paper = PLAIN) -> str:
-    """Return the table that one sees who asks for nothing else, with warnings below it; a file gets all of it."""
+def usual(
+    stash: Stash,
+    runs: Sequence[Facts],
+    declared: Mapping[str, Metric],
+    paper: Paper = PLAIN,
+    ends: Mapping[str, Estimate] | None = None,
+) -> str:
+    """Return the table that one sees who asks for nothing else, with warnings below it; a file gets all of it.
+
+    ``ends`` tells of runs at work, by their ids, how long they will take.
+    """
+    ends = ends or {}
     settings = [settings_of(facts) for facts in runs]
     known = dict.fromkeys(name for each in settings for name in each)
     differing = [
@@ -65,7 +76,7 @@ def usual(stash: Stash, runs: Sequence[Facts], declared: Mapping[str, Metric], p
         _Shown(
             Column("when", rank=rank["when"]), lambda facts: summary.when(facts.run, is_short=paper.width is not None)
         ),
-        _Shown(Column("time", rank=rank["time"]), lambda facts: summary.took(facts.run)),
+        _Shown(Column("time", rank=rank["time"]), lambda facts: summary.took(facts.run, ends.get(facts.run.id))),
         _Shown(
             Column("directory", rank=_LATER + 1, is_spare=True),
             lambda facts: stash.relative(facts.run.path),

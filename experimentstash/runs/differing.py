@@ -17,6 +17,8 @@ _OTHERS = regex(r"(?:\+\+|\+|~)?((?:arguments|vars|paths|tool)(?:\.[^=]*)?)(?:=(
 EXPERIMENT, TOOL, INNER, ID = "exp", "tool", "experiment", "id"
 _HEADINGS = {EXPERIMENT: "experiment", INNER: "in the tool", ID: "run"}
 PARAMS = "params."
+# Names, or the last part of them, of what runs are repeated with.
+_SEED = regex(r"(?:.*\.)?(?:seeds?|random_state|rng|seed_everything|\w+_seed|seed_\w+)", re.IGNORECASE)
 # What is shown of a run that has no such parameter.
 ABSENT = "-"
 
@@ -42,6 +44,11 @@ def settings_of(facts: Facts) -> dict[str, Any]:
         if (other := _OTHERS.fullmatch(override)) is not None and other[1] != TOOL:
             found[other[1]] = other[2]
     return found
+
+
+def is_seed(name: str) -> bool:
+    """Tell whether a parameter only says which of several repetitions a run is, by its name."""
+    return _SEED.fullmatch(name) is not None
 
 
 def varies(name: str, settings: Sequence[Mapping[str, Any]]) -> bool:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import datetime
 import os
+import time
 from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from experimentstash.adapters.gpus import asked
 from experimentstash.adapters.scheduler import is_hopeless
@@ -20,10 +22,15 @@ from experimentstash.record import sweep_list
 from experimentstash.record.run import Run, State
 from experimentstash.stash.layout import Stash
 
+if TYPE_CHECKING:
+    from experimentstash.runs.past import Estimate, Past
+
 # Rows that a table at the end of a sweep has at most.
 _SHOWN = 50
 # Warnings below a table at a terminal, where the table is not to scroll away.
 _SHOWN_AT_TERMINAL = 10
+# What estimates rest on, that a line names at most.
+_BASES = 3
 # Runs that a line names at most.
 _NAMED = 5
 # Overrides that say how, not what.
@@ -159,6 +166,15 @@ def waiting_lines(why: Mapping[str, str], paper: Paper = PLAIN) -> list[str]:
     return lines
 
 
+def past_lines(ends: Mapping[str, Estimate], paper: Paper = PLAIN) -> list[str]:
+    """Return the line below a table that says what estimates rest on."""
+    bases = list(dict.fromkeys(each.basis for each in ends.values()))
+    if not bases:
+        return []
+    more = f"; and {len(bases) - _BASES} more kinds" if len(bases) > _BASES else ""
+    return [filled(f"· ≈ is by the median of {'; '.join(bases[:_BASES])}{more}", paper.width)]
+
+
 def with_warnings(runs: Sequence[Run]) -> str | None:
     """Return the line that a sweep ends with if some of its runs have warnings."""
     found = [run.id for run in runs if run.attempt.warnings]
@@ -179,17 +195,20 @@ def spared_line(stash: Stash, runs: Sequence[Run], total: int | None, *, is_dry:
     return f"{what} had completed before: {named}\n  {again}; force=true runs {'it' if len(runs) == 1 else 'them'}"
 
 
-def resources_table(runs: Sequence[Run], paper: Paper = PLAIN) -> str:
-    """Return a table of what runs ask for, and what that comes to."""
+def resources_table(runs: Sequence[Run], paper: Paper = PLAIN, past: Past | None = None) -> str:
+    """Return a table of what runs ask for, and what that comes to; and how long they take, as the ``past`` tells."""
+    foretold = [None if past is None else past.of(run) for run in runs]
+    has_past = any(foretold)
     rows = [
         (
             title(run),
             describe(seconds) if (seconds := _time(run)) is not None else "-",
             *(str(run.attempt.terms.resources.get(name, "-")) for name in ("cpus", "gpus", "mem", "partition")),
+            *([f"≈ {describe(expected.seconds)}" if expected is not None else "-"] if has_past else []),
         )
-        for run in runs[:_SHOWN]
+        for run, expected in zip(runs[:_SHOWN], foretold, strict=False)
     ]
-    headings = ("time", "cpus", "gpus", "mem", "partition")
+    headings = ("time", "cpus", "gpus", "mem", "partition", *(["takes"] if has_past else []))
     columns = [_EXPERIMENT, *(Column(heading) for heading in headings)]
     lines = [tables.draw(columns, rows, paper)]
     if len(runs) > _SHOWN:
@@ -202,7 +221,20 @@ def resources_table(runs: Sequence[Run], paper: Paper = PLAIN) -> str:
     )
     unknown = sum(_time(run) is None for run in runs)
     total = f"{count(len(runs))}: {cpus:,.1f} CPU-hours, {gpus:,.1f} GPU-hours"
-    return "\n".join([*lines, total + (f", without {unknown} that give no estimated_runtime" if unknown else "")])
+    lines.append(total + (f", without {unknown} that give no estimated_runtime" if unknown else ""))
+    return "\n".join([*lines, *_foretold_lines(foretold, paper)])
+
+
+def _foretold_lines(foretold: Sequence[Estimate | None], paper: Paper) -> list[str]:
+    """Return how long runs take in all, and what that rests on."""
+    found = [each for each in foretold if each is not None]
+    if not found:
+        return []
+    rest = f", without {len(foretold) - len(found)} of which no earlier run tells" if len(found) < len(foretold) else ""
+    return [
+        f"≈ {describe(sum(each.seconds for each in found))} of work in all{rest}",
+        *past_lines({str(number): each for number, each in enumerate(found)}, paper),
+    ]
 
 
 def _time(run: Run) -> float | None:
@@ -264,13 +296,14 @@ def result(run: Run) -> str:
     return ", ".join(f"{number:.6g}" for number in numbers if number is not None)
 
 
-def took(run: Run) -> str:
-    """Return how long a run took, or has taken by now."""
+def took(run: Run, estimate: Estimate | None = None) -> str:
+    """Return how long a run took, or has taken by now, and how long it still will, if there is an estimate of that."""
     if run.attempt.duration is not None:
         return describe(run.attempt.duration)
     if run.attempt.state is State.RUNNING and run.attempt.started is not None:
         since = datetime.datetime.now().astimezone() - datetime.datetime.fromisoformat(run.attempt.started)
-        return describe(since.total_seconds())
+        left = "" if estimate is None else f", {estimate.left(run, time.time())}"
+        return describe(since.total_seconds()) + left
     return "-"
 
 

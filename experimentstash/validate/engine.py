@@ -18,6 +18,7 @@ from experimentstash.base.quoting import quoted
 from experimentstash.base.text import counted
 from experimentstash.base.yaml_lines import line_of
 from experimentstash.freeze.plan import Plan, Request, ToolPlanCache, plan
+from experimentstash.runs.past import Past
 from experimentstash.stash import paths
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.organizers import Organizer, Organizers
@@ -25,6 +26,7 @@ from experimentstash.validate.composer import Composer
 from experimentstash.validate.duplicates import check_duplicates, check_nesting, check_tool_names
 from experimentstash.validate.environments import check_environment, check_hydra
 from experimentstash.validate.experiments import (
+    check_estimated_runtime,
     check_experiment_is_handed_over,
     check_inner_experiment,
     check_organizer,
@@ -39,6 +41,8 @@ from experimentstash.validate.tool_composition import PATIENCE, can_compose, che
 # So many experiments take long enough to compose that one wants to know what is going on.
 _MANY = 200
 _EVERYTHING = "stash"
+# Seconds for which it is read, at most, how long earlier runs took.
+_LOOK_BACK = 2.0
 
 
 @dataclass(frozen=True)
@@ -242,7 +246,9 @@ def _check_experiments(
 
     What is wrong is said as a run would say it; ``files``, what the file alone tells, comes in where a run would go.
     """
-    plans, tool_plans = [], ToolPlanCache()
+    plans: list[Plan] = []
+    estimated: list[Plan] = []
+    tool_plans = ToolPlanCache()
     for organizer in sorted(organizers, key=lambda each: each.tool or ""):  # what one tool's have in common is kept
         name, where = organizer.name, organizer_file(composer.stash, organizer.name)
         try:
@@ -259,8 +265,16 @@ def _check_experiments(
         found.look("experiment", name, where, check_experiment_is_handed_over, request)
         if planned is not None:
             found.look("parameters", name, where, check_parameters, planned)
-        if planned is not None and not inner:
-            plans.append(planned)
+        if planned is not None:
+            estimated += [planned] if planned.estimated_runtime is not None else []
+            plans += [] if inner else [planned]
+    if estimated:
+        past = Past(composer.stash)
+        past.read(_LOOK_BACK)
+        for planned in estimated:
+            name = planned.request.organizer or ""
+            where = organizer_file(composer.stash, name)
+            found.look("runtime", name, where, check_estimated_runtime, planned, past)
     return plans
 
 

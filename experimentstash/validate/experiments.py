@@ -11,12 +11,16 @@ from pathlib import Path
 from experimentstash.base import durations
 from experimentstash.base.errors import did_you_mean
 from experimentstash.freeze import calls
-from experimentstash.freeze.freeze import NOT_HANDED_OVER
+from experimentstash.freeze.freeze import NOT_HANDED_OVER, draft
 from experimentstash.freeze.plan import Plan, Request
+from experimentstash.runs.past import Past
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.organizers import Organizer
 from experimentstash.stash.schema import CallStyle
 from experimentstash.validate.problem import Problem, organizer_file, warning
+
+# An estimate is off that differs by this factor, and so many seconds, from what so many runs took.
+_FACTOR, _SMALL_DIFFERENCE, _FEWEST_RUNS = 2.0, 60.0, 3
 
 
 def check_organizer(stash: Stash, organizer: Organizer, tools: Sequence[str]) -> list[Problem]:
@@ -75,6 +79,24 @@ def check_experiment_is_handed_over(request: Request) -> list[Problem]:
     hint = "use ${experiment} in `arguments`" if call.style is CallStyle.arguments else "set `call: {experiment: …}`"
     what = f"experiment: {name!r} doesn't reach {request.tool}: the style {call.style.value} hands none over"
     return [warning("experiment", what, organizer_file(request.stash, request.organizer), f"{hint}, or leave it out")]
+
+
+def check_estimated_runtime(planned: Plan, past: Past) -> list[Problem]:
+    """Compare the runtime that an experiment is said to have with what its runs took."""
+    request, said = planned.request, planned.estimated_runtime
+    estimate = None if said is None or request.organizer is None else past.of(draft(planned))
+    if said is None or request.organizer is None or estimate is None or estimate.count < _FEWEST_RUNS:
+        return []
+    factor = max(estimate.seconds, said) / max(1.0, min(estimate.seconds, said))
+    if factor < _FACTOR or abs(estimate.seconds - said) < _SMALL_DIFFERENCE:
+        return []
+    took = durations.describe(estimate.seconds)
+    what = (
+        f"estimated_runtime: {durations.describe(said)}, but its runs took {took}, {factor:.2g} times"
+        f" {'as long' if estimate.seconds > said else 'less'}: the median of {estimate.basis}"
+    )
+    hint = f"write `estimated_runtime: {took}`"
+    return [warning("runtime", what, organizer_file(request.stash, request.organizer), hint)]
 
 
 def check_parameters(planned: Plan) -> list[Problem]:

@@ -16,13 +16,15 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.output import Paper, paper_of, say
 from experimentstash.cli import watching
 from experimentstash.cli.commands import choosing
+from experimentstash.record.run import State
 from experimentstash.report import metrics, run_fields, runs_data, runs_table
 from experimentstash.report.metrics import Metric
 from experimentstash.report.run_fields import METRICS, Field
 from experimentstash.report.select import left_out, without_numbers
 from experimentstash.runs.facts import Facts
+from experimentstash.runs.past import Estimate, Past
 from experimentstash.runs.selection import Selected, Selection, choose
-from experimentstash.runs.summary import counts, waiting_lines
+from experimentstash.runs.summary import counts, past_lines, waiting_lines
 from experimentstash.runs.whereabouts import job_of, why_waiting
 from experimentstash.stash.layout import Stash, find_stash
 
@@ -32,6 +34,8 @@ _SHOWN = 30
 # pause that is so many times as long. Of so many runs it is asked why they wait.
 _INTERVAL, _PAUSE, _SHARE, _ASKED = 2.0, 15.0, 5, 200
 _LONGEST = 86400.0
+# Seconds for which it is read, at most, how long earlier runs took.
+_LOOK_BACK = 0.5
 
 EXAMPLES = (
     ("runs -n 5", "the newest five"),
@@ -106,7 +110,7 @@ def main(given: argparse.Namespace) -> int:
         shown = found if paper.width is None or given.all or given.most is not None else found[:_SHOWN]
         is_upwards = paper.width is not None and given.sort is None
         waiting = why_waiting([facts.run for facts in shown])
-        print(table(stash, shown[::-1] if is_upwards else shown, fields, paper, waiting))
+        print(table(stash, shown[::-1] if is_upwards else shown, fields, paper, waiting, expected(Past(stash), shown)))
         if len(shown) < len(found):
             say(
                 f"the {'newest' if given.sort is None else 'first'} {len(shown)} of {len(found)} runs; -n N shows more,"
@@ -129,18 +133,31 @@ def _order(given: argparse.Namespace, found: Sequence[Facts]) -> list[Field]:
     return [] if given.sort is None else run_fields.named([given.sort.removeprefix("-")], found)
 
 
+def expected(past: Past, shown: Sequence[Facts]) -> dict[str, Estimate]:
+    """Return how long those runs will take that are at work, by their ids, as far as earlier ones tell."""
+    at_work = [facts.run for facts in shown if facts.run.attempt.state is State.RUNNING]
+    if at_work:
+        past.read(_LOOK_BACK)
+    return {run.id: estimate for run in at_work if (estimate := past.of(run)) is not None}
+
+
 def table(
-    stash: Stash, shown: Sequence[Facts], fields: Sequence[Field], paper: Paper, waiting: Mapping[str, str]
+    stash: Stash,
+    shown: Sequence[Facts],
+    fields: Sequence[Field],
+    paper: Paper,
+    waiting: Mapping[str, str],
+    ends: Mapping[str, Estimate],
 ) -> str:
-    """Return the runs as a table, and what those that wait wait for, by their ids."""
+    """Return the runs as a table, what those that wait wait for, and when those at work will end, by their ids."""
     drawn = (
         runs_table.of_fields(fields, shown, paper)
         if fields
-        else runs_table.usual(stash, shown, _declared(stash, shown), paper)
+        else runs_table.usual(stash, shown, _declared(stash, shown), paper, ends)
     )
     ids = {facts.run.id for facts in shown}
     lines = waiting_lines({name: why for name, why in waiting.items() if name in ids}, paper)
-    return "\n".join([drawn, *lines])
+    return "\n".join([drawn, *lines, *past_lines(ends, paper)])
 
 
 class _Screen:
@@ -150,6 +167,7 @@ class _Screen:
         self._stash, self._selection, self._given = stash, selection, given
         self._selected: Selected | None = None
         self._waiting: Mapping[str, str] = {}
+        self._past = Past(stash)
         self._due = 0.0  # when schedulers are asked again
 
     def draw(self, paper: Paper, rows: int) -> str:
@@ -161,11 +179,14 @@ class _Screen:
         )
         room = rows - 2
         while True:
-            text = table(self._stash, found[:room], fields, paper, self._waiting) if found else "none so far"
+            text = self._table(found[:room], fields, paper) if found else "none so far"
             too_many = text.count("\n") + 2 - rows
             if too_many <= 0 or room <= 1:
                 return f"{head}\n{text}"
             room = max(1, min(room, len(found)) - too_many)
+
+    def _table(self, shown: Sequence[Facts], fields: Sequence[Field], paper: Paper) -> str:
+        return table(self._stash, shown, fields, paper, self._waiting, expected(self._past, shown))
 
     def _look(self) -> Selected:
         """Look at the runs; records are put right, and schedulers asked, only when that is due."""

@@ -6,6 +6,7 @@ import argparse
 import os
 import shlex
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,22 @@ from experimentstash.stash.layout import Stash, find_stash
 # No run is called so.
 _BEFORE = ""
 _SAID_LAST = ("exception", "last line")
-_PROSE = ("warning", "why", *_SAID_LAST, "supposed", "advice", "description", "note", "noted", "waits", "can't go on")
+_PROSE = (
+    "warning",
+    "why",
+    *_SAID_LAST,
+    "expected",
+    "supposed",
+    "advice",
+    "description",
+    "note",
+    "noted",
+    "waits",
+    "can't go on",
+)
 
+# Seconds for which it is read, at most, how long earlier runs took.
+_LOOK_BACK = 0.5
 
 EXAMPLES = (
     ("show", "the latest run"),
@@ -154,6 +169,7 @@ def show(stash: Stash, run: Run) -> list[tuple[str, str]]:
         ("removed", None if run.removed is None else f"{in_local_time(run.removed)}: only its record is left"),
         ("log", log_of(stash, run)),
         ("started", None if run.attempt.started is None else in_local_time(run.attempt.started)),
+        ("expected", _expected(stash, run)),
         ("took", None if run.attempt.duration is None else describe(run.attempt.duration)),
         ("used", usage.of_run(run).words or None),
         ("CPU time", None if run.attempt.cpu_time is None else describe(run.attempt.cpu_time)),
@@ -190,6 +206,21 @@ def show(stash: Stash, run: Run) -> list[tuple[str, str]]:
 def _last_words(run: Run) -> list[tuple[str, str]]:
     said = last_words.of_run(run)
     return [] if said is None else [(_SAID_LAST[not said.is_exception], said.text)]
+
+
+def _expected(stash: Stash, run: Run) -> str | None:
+    """Return how long a run that is at work will take, as far as earlier ones tell."""
+    if run.attempt.state is not State.RUNNING:
+        return None
+    from experimentstash.runs.past import Past
+
+    past = Past(stash)
+    past.read(_LOOK_BACK)
+    estimate = past.of(run)
+    if estimate is None:
+        return None
+    left = estimate.left(run, time.time())
+    return f"{describe(estimate.seconds)}, {left}: the median of {estimate.basis}"
 
 
 def _wandb_runs(run: Run) -> list[dict[str, Any]]:
