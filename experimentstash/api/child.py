@@ -63,7 +63,7 @@ def _execute(words: Sequence[str]) -> str:
     result = app.launch(words)
     if result.error is not None:
         raise result.error
-    run = result.single if result.sweep is None else next(iter(result.sweep.runs), None)
-    if run is None:
+    found = [*([result.single] if result.single else []), *(result.sweep.runs if result.sweep else result.spared)]
+    if not found or result.is_dry:
         raise StashError("Nothing was run.", "experimentstash run shows what there is to see")
-    return run.directory
+    return found[0].directory

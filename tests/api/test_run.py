@@ -111,6 +111,17 @@ def test_what_is_not_one_run(here: StashUnderTest, words: list[str], said: str) 
     assert not here.run_directories()
 
 
+def test_a_run_that_has_completed_before_counts(stash: StashUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    registration = "entrypoint: sh\ncall: {style: arguments}\nenvironment: {kind: none}\n"
+    (stash.add_tool("sh", registration=registration) / "readme").write_text("The shell.\n")
+    stash.add_experiment("sh", "sh", "arguments: [-c, 'exit 0']\n")
+    stash.commit()
+    monkeypatch.chdir(stash.root)
+    told = child.tell(["+exp=sh", "skip_completed=true"])
+    assert told == {"directory": str(es.runs()[0].directory)} == child.tell(["+exp=sh", "skip_completed=true"])
+    assert "Nothing was run." in str(child.tell(["+exp=sh", "skip_completed=true", "dry_run=true"]))
+
+
 def test_an_interruption_lets_the_tool_save_and_is_raised_then(here: StashUnderTest) -> None:
     def interrupt() -> None:
         wait_until(lambda: is_over.is_set() or list(here.root.glob("outputs/*/*/ready")))

@@ -16,8 +16,8 @@ from experimentstash.report.run_diff import Change, RunDiff
 from experimentstash.runs.differing import NOTHING, said
 from experimentstash.runs.summary import words
 
-# What the columns may be shortened to.
-_LEAST = 12
+# What the names may be shortened to; the values of both runs have half of the rest, or more where the other needs less.
+_LEAST = 24
 # Characters of a commit that are shown.
 _COMMIT = 12
 _DURATIONS = ("duration", "cpu_time")
@@ -26,8 +26,9 @@ _CALLED = {"exp": "experiment", "experiment": "in the tool", "cpu_time": "CPU ti
 
 def to_terminal(diff: RunDiff, paper: Paper = PLAIN) -> str:
     """Return it as text; values are whole where there is room."""
+    share = _LEAST if paper.width is None else max(_LEAST, (paper.width - _LEAST) // 2)
     columns = [Column("", least=_LEAST, keeps_end=True)]
-    columns += [Column(name, least=_LEAST, keeps_end=True) for name in (diff.first, diff.second)]
+    columns += [Column(name, least=share, keeps_end=True) for name in (diff.first, diff.second)]
     rows: list[list[Cell]] = []
     for part in diff.parts:
         if part.changes:
