@@ -96,7 +96,8 @@ def test_what_is_planned(echo: StashUnderTest, in_process: InProcess) -> None:
     assert echo.cli("-m", "+exp=one", "params.n=1,2").returncode == 0
     words = ["-m", "+exp=one", "params.n=range(4)", SKIP]
     planned = in_process(echo, *words, "dry_run=true")
-    assert planned.returncode == 0 and planned.stdout.splitlines()[-1].startswith("2 runs: ")
+    assert planned.returncode == 0 and "\n2 runs: 0.0 CPU-hours" in planned.stdout
+    assert "of work in all" in planned.stdout  # as the earlier ones tell
     assert "2 of 4 runs had completed before" in planned.stderr and "would not be run again" in planned.stderr
     shown = in_process(echo, *words, "validate_only=true")
     assert len(shown.stdout.splitlines()) == 2 and "2 runs had completed before" in shown.stderr
