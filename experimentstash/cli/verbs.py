@@ -32,6 +32,7 @@ GROUPS = {
         "sync": ("RUN…", "send W&B runs that were recorded offline"),
         "tag": ("RUN… +NAME -NAME", "give runs tags, and take others away"),
         "note": ("RUN… TEXT", "keep a remark with runs"),
+        "metrics refresh": ("[RUN…]", "read the numbers of runs once more"),
         "rm": ("RUN…", "remove runs, or all of them but their records"),
         "gc": ("", "remove environments and code that nothing needs"),
     },

@@ -15,5 +15,6 @@ def numbers_of(run: Run) -> Mapping[str, float]:
 
 
 def is_unread(run: Run) -> bool:
-    """Tell whether nobody has looked for the numbers of a run whose tool has been at work."""
-    return run.attempt.metrics is None and run.attempt.started is not None and run.attempt.state.is_final
+    """Tell whether nobody has looked for the numbers of a run that has been at work and whose files are there."""
+    has_ended = run.attempt.started is not None and run.attempt.state.is_final
+    return has_ended and run.attempt.metrics is None and run.removed is None

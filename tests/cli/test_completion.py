@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from experimentstash.cli.completion import candidates
+from experimentstash.cli.verbs import VERBS
 from experimentstash.stash.layout import Stash
 from tests.testing.stash import StashUnderTest
 
@@ -34,28 +35,14 @@ OF_RUNS = sorted(
         *["--all", "--columns", "--csv", "--help", "--json", "--jsonl", "--most", "--sort", "--watch", "-h", "-n"],
     ]
 )
-VERBS = [
-    "run",
-    "resume",
-    "list",
-    "runs",
-    "show",
-    "compare",
-    "logs",
-    "cancel",
-    "sync",
-    "tool",
-    "init",
-    "import-configs",
-    "validate",
-]
+FIRST_WORDS = list(dict.fromkeys(verb.partition(" ")[0] for verb in VERBS))
 
 
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("experimentstash ", [*VERBS, "+exp=fig/one", "+exp=fig/two", "+exp=other"]),
-        ("experimentstash r", ["run", "resume", "runs"]),
+        ("experimentstash ", [*FIRST_WORDS, "+exp=fig/one", "+exp=fig/two", "+exp=other"]),
+        ("experimentstash r", [word for word in FIRST_WORDS if word.startswith("r")]),
         ("experimentstash --h", ["--help", "--hydra-help"]),
         ("experimentstash +exp=", ["+exp=fig/one", "+exp=fig/two", "+exp=other"]),
         ("experimentstash +exp=fig/t", ["+exp=fig/two"]),

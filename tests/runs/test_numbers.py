@@ -9,9 +9,11 @@ import pytest
 
 from experimentstash.adapters.numbers.metrics import measure
 from experimentstash.adapters.numbers.place import Place
-from experimentstash.record.run import Attempt, State
+from experimentstash.cli.commands.show import show
+from experimentstash.record.run import Attempt, Run, State
 from experimentstash.runs.facts import Facts
 from experimentstash.runs.numbers import is_unread, numbers_of
+from experimentstash.stash.layout import Stash
 from tests.testing.finished import finished
 
 
@@ -145,3 +147,19 @@ def test_a_run_is_looked_up_by_names(tmp_path: Path) -> None:
         ("duration", ""): None,
     }
     assert {name: found.look_up(*name) for name in expected} == expected
+
+
+def test_show_lists_them(tmp_path: Path) -> None:
+    def shown(run: Run) -> list[tuple[str, str]]:
+        return [row for row in show(Stash(tmp_path), run) if row[0].startswith("metric")]
+
+    content = {"loss": 1 / 3, "nan": math.nan}
+    assert shown(finished(tmp_path, "aaaaaaa", metrics=content)) == [
+        ("metric", "loss = 0.333333"),
+        ("metric", "nan = nan"),
+    ]
+    assert shown(finished(tmp_path, "aaaaaab")) == []
+    many = shown(finished(tmp_path, "aaaaaac", metrics={str(number): number for number in range(1040)}))
+    assert len(many) == 31 and many[-1] == ("metrics", "1,010 more, with --json")
+    unread = shown(finished(tmp_path, "aaaaaad", is_read=False))
+    assert unread == [("metrics", "nobody has read them: experimentstash metrics refresh aaaaaad")]

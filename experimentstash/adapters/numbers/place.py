@@ -28,6 +28,7 @@ class Place:
     log: str  # the file of the tool's output …
     offset: int = 0  # … in which the attempt begins here
     since: int = 0  # when it began, in nanoseconds, by the clock of the file system: what is older isn't its own
+    is_copy: bool = False  # the directory is a copy: only when its files' contents were written can be told
     most: int | None = None  # bytes of a file that is to be read now; None: however large it is
     wandb: Callable[[], Sequence[Path]] = tuple  # finds the logs of its W&B runs
 
@@ -47,7 +48,7 @@ class Place:
     def is_own(self, path: Path) -> bool:
         """Tell whether the attempt has written a file, or brought it here."""
         found = os.stat(path)
-        return max(found.st_mtime_ns, found.st_ctime_ns) >= self.since
+        return max(found.st_mtime_ns, 0 if self.is_copy else found.st_ctime_ns) >= self.since
 
     def _found(self, name: str) -> Path:
         path = self.directory / name

@@ -24,10 +24,13 @@ from experimentstash.record import added, encoding, sweep_list, times
 from experimentstash.record.run import Attempt, Code, Run, State
 from experimentstash.runs import done_before, last_words, naming, usage
 from experimentstash.runs.naming import Sweep
+from experimentstash.runs.numbers import REFRESH, is_unread, numbers_of
 from experimentstash.runs.summary import in_local_time, log_of, result, style_of, sweep_table, waiting_lines, words
 from experimentstash.runs.whereabouts import job_of, why_waiting
 from experimentstash.stash.layout import Stash, find_stash
 
+# Numbers that are listed at most.
+_MOST_METRICS = 30
 # What is written in sentences, and broken between words; all else is to be copied.
 # No run is called so.
 _BEFORE = ""
@@ -160,6 +163,7 @@ def show(stash: Stash, run: Run) -> list[tuple[str, str]]:
         ("advice", run.attempt.advice),
         ("result", result(run) or None),
         ("objective", None if run.spec.objective is None else objective.words(run.spec.objective)),
+        *_metrics(run),
         ("experiment", run.spec.organizer),
         ("in the tool", f"{run.spec.tool}: {run.spec.experiment}" if run.spec.experiment else run.spec.tool),
         ("description", run.spec.description or None),
@@ -221,6 +225,15 @@ def _expected(stash: Stash, run: Run) -> str | None:
         return None
     left = estimate.left(run, time.time())
     return f"{describe(estimate.seconds)}, {left}: the median of {estimate.basis}"
+
+
+def _metrics(run: Run) -> list[tuple[str, str]]:
+    """Return the numbers that a run has come to, a line for each."""
+    if is_unread(run):
+        return [("metrics", f"nobody has read them: {REFRESH} {run.id}")]
+    shown = [("metric", f"{name} = {number:.6g}") for name, number in numbers_of(run).items()]
+    more = len(shown) - _MOST_METRICS
+    return [*shown[:_MOST_METRICS], *([("metrics", f"{more:,} more, with --json")] if more > 0 else [])]
 
 
 def _wandb_runs(run: Run) -> list[dict[str, Any]]:
