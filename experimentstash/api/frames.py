@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from experimentstash.api.run import as_time
 from experimentstash.base.errors import StashError
+from experimentstash.report.run_fields import METRICS, every
+from experimentstash.runs.differing import PARAMS
 from experimentstash.runs.facts import Facts
 
 if TYPE_CHECKING:
@@ -25,38 +27,29 @@ Table = Mapping[str, Sequence[Any]]
 
 
 def of_runs(runs: Sequence[Facts]) -> Table:
-    """Return a row for each run: what it is, its parameters and numbers, how it went."""
-    params = dict.fromkeys(name for facts in runs for name in facts.params)
-    numbers = dict.fromkeys(name for facts in runs for name in facts.numbers)
+    """Return a row for each run, with the columns of `runs --csv` and what it took besides."""
+    fields = {_CALLED.get(field.name, field.name): field for field in every(runs)}
+    told = [name for name in fields if name.startswith((PARAMS, METRICS))]
+    names = dict.fromkeys([*_FIRST, *told, *fields])
+    table = {name: [fields[name].of(facts) for facts in runs] for name in names}
     attempts = [facts.run.attempt for facts in runs]
     return {
-        "id": [facts.run.id for facts in runs],
-        "state": [attempt.state.value for attempt in attempts],
-        "experiment": [facts.experiment for facts in runs],
-        "tool": [facts.run.spec.tool for facts in runs],
-        **{f"params.{name}": [facts.params.get(name) for facts in runs] for name in params},
-        **{f"metrics.{name}": [facts.numbers.get(name) for facts in runs] for name in numbers},
-        "created": [as_time(facts.run.created) for facts in runs],
-        "started": [as_time(attempt.started) for attempt in attempts],
-        "ended": [as_time(attempt.ended) for attempt in attempts],
-        "duration": [attempt.duration for attempt in attempts],
+        **table,
+        **{name: [as_time(moment) for moment in table[name]] for name in _TIMES},
         "cpu_time": [attempt.cpu_time for attempt in attempts],
         "peak_memory": [attempt.peak_memory for attempt in attempts],
-        "exit_code": [attempt.exit_code for attempt in attempts],
         "reason": [attempt.reason for attempt in attempts],
-        "tags": [list(facts.run.spec.tags) for facts in runs],
-        "sweep": [facts.sweep for facts in runs],
-        "host": [attempt.host for attempt in attempts],
-        "commit": [None if facts.run.spec.code is None else facts.run.spec.code.commit for facts in runs],
-        "directory": [facts.run.directory for facts in runs],
     }
 
 
+# What is called otherwise than on the command line, where `exp` is short for it.
+_CALLED = {"exp": "experiment", "experiment": "inner_experiment"}
+_FIRST = ("id", "state", "experiment", "tool")
 # What a column is when it is empty, and what it is however its values look.
 _TIMES = ("created", "started", "ended")
 _NUMBERS = ("duration", "cpu_time")
-_WHOLE = ("peak_memory", "exit_code")
-_TEXTS = ("id", "state", "experiment", "tool", "reason", "sweep", "host", "commit", "directory")
+_WHOLE = ("peak_memory", "exit_code", "job")
+_TEXTS = (*_FIRST, "inner_experiment", "reason", "sweep", "host", "commit", "directory")
 
 
 def _kind(name: str, values: Sequence[Any]) -> type | None:
@@ -65,7 +58,7 @@ def _kind(name: str, values: Sequence[Any]) -> type | None:
         if name in names:
             return kind
     kinds = {type(value) for value in values if value is not None}
-    if name.startswith("metrics.") or kinds == {int, float} or kinds == {float}:
+    if name.startswith(METRICS) or kinds == {int, float} or kinds == {float}:
         return float
     if kinds == {int}:
         return int if all(_LEAST <= value <= _MOST for value in values if value is not None) else None

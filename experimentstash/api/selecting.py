@@ -46,8 +46,8 @@ class Runs(Sequence[Run]):
     def to_pandas(self) -> pandas.DataFrame:
         """Return a pandas.DataFrame with a row for each run; StashError if pandas isn't installed.
 
-        Its columns: id, state, experiment, tool, ``params.NAME``, ``metrics.NAME``, and how it went: started, duration
-        (seconds), peak_memory (bytes) … pandas has NaN for a number that is missing, too.
+        Its columns: id, state, experiment, tool, ``params.NAME``, ``metrics.NAME`` (a low line for a dash), and how it
+        went: started, duration (seconds), peak_memory (bytes) … pandas has NaN for a number that is missing, too.
         """
         return frames.to_pandas(self._table())
 
