@@ -40,6 +40,11 @@ _WITHOUT_EFFECT = (
     "PYTHONDONTWRITEBYTECODE",
     "HYDRA_FULL_ERROR",
 )
+# Programs that bring what others have installed for them.
+_WITH_PACKAGES = regex(
+    r"(?:python|pypy)[\d.]*|Rscript|R|julia|node|perl|ruby|octave|matlab|java|conda|mamba|micromamba|pixi|poetry|pipenv"
+    r"|hatch|uvx?|docker|podman|apptainer|singularity"
+)
 _DIRTY_SUBMODULE = regex(r"^[+-]Subproject commit [0-9a-f]+-dirty$", re.MULTILINE)
 _CODE = "<code>"
 
@@ -116,7 +121,8 @@ class Signer:
         rest, withheld = without_below(stash.patch, conf), [each for each in stash.code.withheld if each != conf]
         if withheld:
             raise Unknowable(f"the stash has changes that no patch tells: {listed(withheld, _SHOWN)}")
-        return ["in the stash", self._around(root, stash.code.commit, conf), _digest_of(Provenance(stash.code, rest))]
+        changed = [_digest_of(Provenance(stash.code, rest)), _digest_of(code)]
+        return ["in the stash", self._around(root, stash.code.commit, conf), changed]
 
     def _places_of_code(self, directory: Path, conf: Path) -> tuple[Path, str | None]:
         """Return the root of the repository that code lies in, and where in there `conf` is; None: in another one."""
@@ -159,6 +165,11 @@ class Signer:
                 "it uses an interpreter that others keep: whether what is installed there has changed can't be known"
             )
         if recipe.directory is None:
+            first = os.path.basename(planned.command.argv[0])
+            if _WITH_PACKAGES.fullmatch(first):
+                raise Unknowable(
+                    f"it uses {first} as it is here: whether what is installed there has changed can't be known"
+                )
             return recipe.kind.value
         made = environments.contents(recipe)
         if made is None:

@@ -204,6 +204,13 @@ def test_of_an_interpreter_nobody_knows_what_it_has(stash: StashUnderTest) -> No
     assert digest is None and why is not None and "an interpreter that others keep" in why
 
 
+@pytest.mark.usefixtures("tool")
+@pytest.mark.parametrize("program", ["python3.11", "Rscript", "conda"])
+def test_nor_of_a_program_that_brings_packages(stash: StashUnderTest, program: str) -> None:
+    digest, why = signed(stash, {"entrypoint": f"{program} go"}, arguments=["x"])
+    assert digest is None and why is not None and f"it uses {program.rpartition('/')[2]} as it is here" in why
+
+
 @pytest.fixture
 def environment(stash: StashUnderTest, tool: Path) -> Iterator[Path]:
     """An environment as uv leaves it, without what uv takes."""

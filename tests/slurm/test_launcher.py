@@ -411,3 +411,21 @@ def test_what_slurm_has_taken_is_found_though_sbatch_did_not_say_so(
     (directory,) = set(plain.root.glob("multirun/*/*")) - before
     assert done.returncode == 0, done.stderr
     assert [one["attempt"]["state"] for one in Submission(plain, directory, done).ended()] == ["completed"] * 2
+
+
+def test_what_has_completed_before_is_not_submitted(stash: StashUnderTest) -> None:
+    """It counts, whoever has run it, if its code was frozen then as well."""
+    shell = "entrypoint: sh\ncall: {style: arguments}\nenvironment: {kind: none}\n"
+    (stash.add_tool("sh", registration=shell) / "readme").write_text("The shell.\n")
+    stash.add_experiment("quick", "sh", "params: {n: 0}\narguments: [-c, 'echo ran $0', '${params.n}']\n")
+    stash.commit()
+    assert stash.cli("-m", "+exp=quick", "params.n=1,2", "code=frozen").returncode == 0
+    words = ["+exp=quick", "params.n=range(4)", "skip_completed=true", "hydra.launcher.runs_per_job=2"]
+    planned = stash.cli("-m", "hydra/launcher=slurm", *words, "dry_run=true")
+    assert "2 of 4 runs had completed before" in planned.stderr and "for 2 runs:" in planned.stdout, planned.stderr
+    submission = submit(stash, *words)
+    assert "submitted 2 runs to SLURM" in submission.done.stderr
+    assert "4 runs: 2 queued, 2 completed before" in submission.done.stdout
+    assert [one["spec"]["job"] for one in submission.ended()] == [0, 3]
+    again = submit(stash, *words)
+    assert again.jobs == [] and "4 runs: 4 completed before" in again.done.stdout
