@@ -252,11 +252,13 @@ def test_a_job_that_has_another_one_s_number_is_left_alone(here: Stash, programs
 def test_room_is_not_waited_for_while_slurm_says_nothing(
     programs: Programs, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(launch_slurm, "_SILENCE_PATIENCE", 0.5)
     monkeypatch.setattr(launch_slurm, "_FIRST_INTERVAL", 0.05)
-    with pytest.raises(StashError, match="how many jobs of yours are queued"):
-        launch_slurm._await_room(3, 10)
-    said = capfd.readouterr().err
+    for patience in (0.5, 8.0, 128.0):  # on a busy machine it may be over with the first answer
+        monkeypatch.setattr(launch_slurm, "_SILENCE_PATIENCE", patience)
+        with pytest.raises(StashError, match="how many jobs of yours are queued"):
+            launch_slurm._await_room(3, 10)
+        if said := capfd.readouterr().err:
+            break
     assert said.count("waiting to submit 3 more") == 1 and "Ctrl-C" in said
     programs.says("squeue", "1_0\n1_1\n")
     launch_slurm._await_room(3, 10)
