@@ -103,7 +103,7 @@ def _remove(stash: Stash, chosen: Run, keep_record: bool) -> None:
             run.removed = run.removed or times.now()
             records.write(run)
         else:
-            aside = run.path.with_name(f"{ASIDE}{run.path.name}-{new_token()}")
+            aside = run.path.with_name(f"{ASIDE}{new_token()}")
             os.rename(run.path, aside)
         step("nothing looks whole")
     if keep_record:
@@ -133,6 +133,8 @@ def finish(stash: Stash, aside: Path) -> None:
             run = records.read(aside)
         if files.kind_at(aside) == "a directory":
             _finish(aside, run)
+            if run is not None:
+                _tidy(stash, run)
 
 
 def _finish(aside: Path, run: Run | None) -> None:
@@ -172,13 +174,16 @@ def _tidy(stash: Stash, run: Run) -> None:
             while place != sweep and place.is_relative_to(sweep):
                 place.rmdir()
                 place = place.parent
-            if not {*os.listdir(sweep)} <= _OF_SWEEPS or next(_runs_in(sweep), None) is not None:
+            with os.scandir(sweep) as entries:
+                if any(entry.name not in _OF_SWEEPS for entry in entries):
+                    return
+            if next(_runs_in(sweep), None) is not None:
                 return
             lock = files.lock_if_free(sweep / records.LOCK)
             if lock is None:
                 return
             try:
-                aside = sweep.with_name(f"{ASIDE}{sweep.name}-{new_token()}")
+                aside = sweep.with_name(f"{ASIDE}{new_token()}")
                 os.rename(sweep, aside)
             finally:
                 os.close(lock)
