@@ -21,6 +21,7 @@ from tests.testing.faults import freeze, new_stash
 from tests.testing.finished import finished
 from tests.testing.run_parts import put, run_with
 from tests.testing.stash import InProcess, StashUnderTest
+from tests.testing.terminals import Terminal, program
 
 OFFLINE = "offline-run-20260131_120000-abc"
 
@@ -87,6 +88,17 @@ def test_a_run_goes_with_all_that_is_its_own(here: Stash, told: Callable[..., tu
     assert (precious / "data").exists() and foreign.exists() and not own.exists()
     assert told("bbbbbbb", "--yes")[0] == 0
     assert os.listdir(here.root / "outputs") == []  # the day's directory was there for its runs
+
+
+def test_who_is_asked_decides(here: Stash) -> None:
+    finished(here.root, "aaaaaaa", exp="figure1/a_rather_long_name_of_an_experiment")
+    for answer, code, left in (("n", 1, {"aaaaaaa"}), ("y", 0, set())):
+        with Terminal(program("rm", "aaaaaaa"), cwd=here.root) as terminal:
+            terminal.until(lambda screen: "[y/N]" in screen.text)
+            assert max(map(len, terminal.lines)) <= 80 and terminal.lines[0].split()[:2] == ["run", "state"]
+            terminal.type(f"{answer}\n")
+            assert terminal.end() == code
+        assert ids(here) == left
 
 
 @pytest.mark.parametrize("state", [State.RUNNING, State.QUEUED, State.FROZEN])
