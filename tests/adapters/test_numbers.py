@@ -193,6 +193,16 @@ def test_logs_of_before_018_have_the_summary_only_at_their_end(tmp_path: Path) -
     assert summary.read(ended) == {"loss": 0.25}
 
 
+def test_a_log_that_says_endless_depth_is_a_note(tmp_path: Path) -> None:
+    from wandb.proto.wandb_internal_pb2 import Record, SummaryRecord
+
+    said = SummaryRecord()
+    said.update.add(nested_key=["a"] * 5000, value_json="1")
+    log(tmp_path, [Record(summary=said)])
+    run = measured(tmp_path)
+    assert run.attempt.metrics == {} and run.attempt.notes[0].startswith("there are no numbers: ")
+
+
 def test_of_several_wandb_runs_the_one_that_has_it_is_meant(tmp_path: Path) -> None:
     from wandb.proto.wandb_internal_pb2 import Record, SummaryRecord
 
@@ -263,6 +273,20 @@ def test_event_files_of_before_are_not_its_own(tmp_path: Path) -> None:
     since = max(path.stat().st_ctime_ns for path in tmp_path.iterdir()) + 1
     with pytest.raises(Missing, match="from before this attempt"):
         read({"tensorboard": "loss"}, in_place(tmp_path, since=since))
+
+
+def test_damaged_event_files_are_a_note(tmp_path: Path) -> None:
+    events(tmp_path, *(scalar("loss", float(number)) for number in range(50)))
+    (path,) = tmp_path.iterdir()
+    content = path.read_bytes()
+    path.write_bytes(content[:-20])  # as a tool that was killed leaves it
+    assert read({"tensorboard": "loss"}, in_place(tmp_path)) == {"loss": 48.0}
+    damaged = content[: len(content) // 2] + bytes(16) + content[len(content) // 2 + 16 :]
+    path.write_bytes(damaged)
+    run = measured(tmp_path, {"loss": {"tensorboard": "loss", "file": None, "take": "last"}})
+    assert run.attempt.metrics == {} and " is damaged after " in run.attempt.notes[0]
+    path.write_bytes(os.urandom(5000))
+    assert measured(tmp_path, {"loss": {"tensorboard": "loss", "file": None, "take": "last"}}).attempt.metrics == {}
 
 
 def test_without_the_library_it_is_said_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

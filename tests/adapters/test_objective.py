@@ -378,5 +378,5 @@ def test_tables_show_results_where_there_are_any(parabola: StashUnderTest) -> No
     place = slice(heading.index("result"), heading.index("time"))
     assert [row[place].strip() for row in rows] == ["", "0.25", "2.25"]
     heading, *rows = parabola.cli("runs").stdout.splitlines()
-    place = slice(heading.index("result"), heading.index("when"))
-    assert [row[place].strip() for row in rows] == ["2.25", "0.25", "", "", ""]
+    place = slice(heading.index("loss"), heading.index("test.distance"))
+    assert [row[place].strip() for row in rows] == ["2.25", "0.25", "-", "2.25", "0.25"]

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 
 from experimentstash.adapters.numbers.json_key import Key
-from experimentstash.adapters.numbers.place import ALL, FILE_NAME, Missing, Place
+from experimentstash.adapters.numbers.place import ALL, FILE_NAME, UNREADABLE, Place, why_not
 from experimentstash.base.dataclass_light import TYPE_CHECKING, dataclass
 from experimentstash.base.redaction import redact
 from experimentstash.record.run import Run, State
@@ -54,8 +54,8 @@ def read(run: Run, place: Place, declared: Mapping[str, Mapping[str, Any]]) -> R
             found, is_there = _by_default(place)
             if not is_there:
                 problems[ALL] = None
-        except (Missing, OSError) as error:
-            problems[ALL] = f"{NONE_READ}: {' '.join(str(error).split())}"
+        except UNREADABLE as error:
+            problems[ALL] = f"{NONE_READ}: {why_not(error)}"
     if declared:
         of_declared, missing = _declared(declared, place)
         found |= of_declared
@@ -95,8 +95,8 @@ def _declared(
             else:
                 prefix = "" if name == ALL else f"{name}."
                 found |= {f"{prefix}{key}": number for key, number in source.numbers(place).items()}
-        except sources.UNREADABLE as error:
-            problems[name] = f"{NO_VALUE} {name} ({source}): {sources.why_not(error)}"
+        except UNREADABLE as error:
+            problems[name] = f"{NO_VALUE} {name} ({source}): {why_not(error)}"
     return found, problems
 
 

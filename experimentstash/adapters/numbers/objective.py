@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from experimentstash.adapters.numbers import sources
-from experimentstash.adapters.numbers.place import Missing, Place
+from experimentstash.adapters.numbers.place import UNREADABLE, Missing, Place, why_not
 from experimentstash.base.errors import StashError
 
 # As a record keeps them: a mapping for each number, or a list of them for sweepers with several objectives.
@@ -45,8 +45,8 @@ def read(spec: Spec, place: Place) -> tuple[Result | None, list[str]]:
             if math.isnan(number):
                 raise Missing("it is NaN")
             numbers.append(number)
-        except sources.UNREADABLE as error:
-            notes.append(f"no value for the objective ({source}): {sources.why_not(error)}")
+        except UNREADABLE as error:
+            notes.append(f"no value for the objective ({source}): {why_not(error)}")
     if notes:
         return None, notes
     return (numbers if isinstance(spec, list) else numbers[0]), []

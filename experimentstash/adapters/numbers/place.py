@@ -20,6 +20,15 @@ class Missing(Exception):
     """There is no such number, and why."""
 
 
+# What reading a number may raise.
+UNREADABLE = (Missing, OSError, OverflowError, RecursionError)
+
+
+def why_not(error: Exception) -> str:
+    """Return why a number can't be read, in a few words."""
+    return error.strerror if isinstance(error, OSError) and error.strerror else " ".join(str(error).split())
+
+
 @dataclass(frozen=True)
 class Place:
     """What an attempt at a run has left."""

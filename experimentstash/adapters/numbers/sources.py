@@ -10,7 +10,7 @@ from typing import Any
 
 from experimentstash.adapters.numbers.csv_column import Column
 from experimentstash.adapters.numbers.json_key import Key
-from experimentstash.adapters.numbers.place import ALL, Missing, Place
+from experimentstash.adapters.numbers.place import ALL, Place
 from experimentstash.adapters.numbers.take import TAKE
 from experimentstash.adapters.numbers.tensorboard_tag import Tensorboard
 from experimentstash.adapters.numbers.text_pattern import Pattern
@@ -68,18 +68,9 @@ def takes_all(source: Source) -> bool:
 
 
 def number(source: Source, place: Place) -> float:
-    """Return the number that a source is for; Missing, or OSError and others of files, if there is none."""
+    """Return the number that a source is for; what UNREADABLE names if there is none."""
     ((_, found),) = source.numbers(place).items()
     return found
-
-
-def why_not(error: Exception) -> str:
-    """Return why a number can't be read, in a few words."""
-    return error.strerror if isinstance(error, OSError) and error.strerror else " ".join(str(error).split())
-
-
-# What reading a number may raise.
-UNREADABLE = (Missing, OSError, OverflowError, RecursionError)
 
 
 def _check_pattern(pattern: str, where: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 _NAMES = "*tfevents*"
 _MOST_FILES = 1000
+# Of an event: its length and the checksum of that are in front, a checksum of all behind.
+_HEAD, _FRAME = struct.Struct("<QI"), 16
 _SLOWER = 8  # than the reading of other files
 _EXTRA = (
     "it takes TensorBoard's library: pip install 'experimentstash[tensorboard]', then `experimentstash metrics refresh`"
@@ -40,7 +43,7 @@ class Tensorboard:
         found: dict[str, dict[str, Taking]] = {}
         for path in self._files(place):
             folder = os.path.relpath(path.parent, place.directory)
-            for tag, number in _scalars(path):
+            for tag, number in self._scalars(path):
                 if self.tensorboard in (tag, ALL):
                     taking = found.setdefault(tag, {}).setdefault(folder, Taking(self.take))
                     taking.add(repr(number))
@@ -56,6 +59,15 @@ class Tensorboard:
             raise Missing(f"it is in {', '.join(sorted(folders)[:LISTED])}: give one of them as `file:`")
         return {self.tensorboard: next(iter(folders.values())).number()}
 
+    def _scalars(self, path: Path) -> Iterator[tuple[str, float]]:
+        """Yield the tags and values of a file's scalars, as they come; what was cut off at the end is left out."""
+        try:
+            yield from _read(path)
+        except Missing:
+            raise
+        except Exception as error:  # whatever the library stumbles over
+            raise Missing(f"{path.name} can't be read: {error}") from error
+
     def _files(self, place: Place) -> list[Path]:
         meant = [place.directory] if self.file is None else sorted(place.directory.glob(self.file))
         files = [path for one in meant for path in ([one] if one.is_file() else one.rglob(_NAMES)) if path.is_file()]
@@ -69,17 +81,19 @@ class Tensorboard:
         return sorted(own)  # their names begin with a time
 
 
-def _scalars(path: Path) -> Iterator[tuple[str, float]]:
-    """Yield the tags and values of a file's scalars, as they come; an event that was cut off ends it."""
+def _read(path: Path) -> Iterator[tuple[str, float]]:
     try:
         # Not its loader of events, which takes five times as long to make all alike.
         from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
         from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
         from tensorboard.util.tensor_util import make_ndarray
     except ImportError:
         raise Missing(_EXTRA) from None
     others: set[str] = set()
+    end = 0
     for raw in RawEventFileLoader(str(path)).Load():
+        end += _FRAME + len(raw)
         for value in Event.FromString(raw).summary.value:
             kind = value.WhichOneof("value")
             if kind == "tensor" and value.metadata.plugin_data.plugin_name not in ("", "scalars"):
@@ -88,6 +102,15 @@ def _scalars(path: Path) -> Iterator[tuple[str, float]]:
                 yield value.tag, value.simple_value
             elif kind == "tensor" and value.tag not in others and _has_one(value.tensor):
                 yield value.tag, float(make_ndarray(value.tensor).item())
+    # The library stops at an event that was cut off when its tool was killed, and at one that is damaged, alike.
+    with open(path, "rb") as stream:
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(end)
+        head = stream.read(_HEAD.size)
+    if len(head) == _HEAD.size:
+        length, checksum = _HEAD.unpack(head)
+        if masked_crc32c(head[:8]) != checksum or end + _FRAME + length <= size:
+            raise Missing(f"{path.name} is damaged after {end:,} bytes")
 
 
 def _has_one(tensor: Any) -> bool:
