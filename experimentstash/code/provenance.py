@@ -13,7 +13,7 @@ from experimentstash.adapters.git.root import toplevel
 from experimentstash.adapters.git.status import Status, difference, status_of
 from experimentstash.base.dataclass_light import dataclass, replace
 from experimentstash.base.files import write_atomically
-from experimentstash.code.patches import withhold
+from experimentstash.code.patches import parts, withhold
 from experimentstash.code.results import among, is_source
 from experimentstash.code.secret_files import holds_secret, is_secret_file
 from experimentstash.code.written import is_within
@@ -159,6 +159,12 @@ def _identity(directory: Path, status: Status, patch_name: str, passed_over: set
     name = patch_name if patch else None
     untold = tuple(path for path in status.littered if path in status.changed)
     return Provenance(replace(code, omitted=omitted, withheld=sorted(withheld), patch=name), patch, untold)
+
+
+def has_same_source(one: Provenance, other: Provenance) -> bool:
+    """Tell whether two states of a checkout differ in nothing but files that are no source, as what tools write."""
+    sources = [{path: part for path, part in parts(each.patch).items() if is_source(path)} for each in (one, other)]
+    return one.code.commit == other.code.commit and sources[0] == sources[1]
 
 
 def belongs_in_patch(root: Path, name: str) -> bool:

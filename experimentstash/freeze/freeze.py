@@ -39,6 +39,7 @@ class Identified:
     run: Run
     origins: Sequence[Provenance]  # the stash's, and the tool's
     packages: Mapping[str, str]  # the file that lists what is installed, if there is one
+    look_again: Callable[[], tuple[Signature, Provenance]]  # its signature and its code as they are by then
 
 
 def identify(
@@ -65,22 +66,21 @@ def identify(
     if not request.config.tool.path and planned.recipe.file is not None:
         named = entrypoints.read(request.config.tool.entrypoint, planned.directory)
         package = installed.look(planned.recipe.file, named)
-    origins = (
-        request.stash_then
-        or checkouts.identify(
+
+    def look() -> tuple[Provenance, Provenance]:
+        stash = request.stash_then or checkouts.identify(
             request.stash.root,
             "stash.patch",
             is_stash=True,
             code=(request.stash.conf, planned.directory),
             results=(request.directory, *([request.sweep] if request.sweep is not None else [])),
             outputs=outputs,
-        ),
-        _installed(checkouts, package, planned.directory)
-        if package is not None
-        else _live(checkouts, planned, outputs)
-        if frozen is None
-        else frozen.provenance,
-    )
+        )
+        if package is not None:
+            return stash, _installed(checkouts, package, planned.directory)
+        return stash, _live(checkouts, planned, outputs) if frozen is None else frozen.provenance
+
+    origins = look()
     run = draft(planned)
     ours, code = (origin.code for origin in origins)
     environment, packages = run.spec.environment, {}
@@ -109,7 +109,12 @@ def identify(
             run.attempt.notes.append(
                 f"the code is commit {pin.commit[:12]}, which is asked for, and what is changed since"
             )
-    return Identified(planned, run, origins, packages)
+
+    def look_again() -> tuple[Signature, Provenance]:
+        stash, code = look()
+        return signer.sign(planned, stash, code), code
+
+    return Identified(planned, run, origins, packages, look_again)
 
 
 def freeze(identified: Identified, claim: Callable[[Run], None] = records.claim) -> Run:

@@ -157,6 +157,7 @@ class _Sweep:
         for job, prepared in list(self._waiting):
             if not self.pool.has_slot or self.stopped is not None:
                 break
+            prepared.confirm()
             self._begun[prepared.run.directory] = job
             if not self.pool.begin(prepared.run, prepared.secrets, show_output=len(self._settings.slots) == 1):
                 seconds = TURN_INTERVAL

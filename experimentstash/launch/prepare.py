@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import time
 from collections.abc import Mapping
 
 from omegaconf.errors import OmegaConfBaseException
@@ -14,20 +15,23 @@ from experimentstash.base.dataclass_light import dataclass, replace
 from experimentstash.base.errors import SecretError, StashError
 from experimentstash.base.output import say
 from experimentstash.base.redaction import find_secret, is_secret_variable, literal_secret
+from experimentstash.code.provenance import FRESH, has_same_source
 from experimentstash.compose import sweepers
 from experimentstash.compose.job import Job
 from experimentstash.compose.job_info import HydraJobInfo
 from experimentstash.freeze import calls
-from experimentstash.freeze.freeze import draft, freeze, identify, lack_of_gpus
+from experimentstash.freeze.freeze import Identified, draft, freeze, identify, lack_of_gpus
 from experimentstash.freeze.plan import Request, explain, plan
 from experimentstash.launch import context as contexts
 from experimentstash.launch.context import LaunchContext
 from experimentstash.launch.refuse import discard, explained, making, reject
-from experimentstash.record import records, sweep_list
+from experimentstash.record import records, sweep_list, times
 from experimentstash.record.run import Run
 from experimentstash.stash import paths
 from experimentstash.stash.layout import Stash, run_id
 from experimentstash.stash.schema import SCHEDULER_LAUNCHERS, CodeMode, StashConfig
+
+_CHANGED_SINCE = "what it depends on was changed after it was frozen, and before it began"
 
 
 class Shown(BaseException):
@@ -40,6 +44,24 @@ class Prepared:
 
     run: Run
     secrets: Mapping[str, str]
+    identified: Identified | None = None  # None: it goes on from an earlier attempt
+
+    def confirm(self) -> None:
+        """Look once more, where a run has waited since it was frozen, whether its code still is what its record says.
+
+        Live code may have been edited meanwhile. Then nobody can say what it runs, and it counts for no other run.
+        """
+        known, spec = self.identified, self.run.spec
+        is_live = spec.code is not None and spec.code.snapshot is None
+        if known is None or spec.signature is None or not is_live or self.run.created is None:
+            return
+        if time.time() - times.moment(self.run.created) < FRESH:
+            return
+        signature, code = known.look_again()
+        if signature.digest != spec.signature:
+            self.run.spec = replace(spec, signature=None, unsigned=_CHANGED_SINCE)
+            if not has_same_source(code, known.origins[1]):
+                self.run.attempt.warnings.append(f"{_CHANGED_SINCE}: its code may not be what is recorded")
 
 
 @dataclass(frozen=True)
@@ -121,7 +143,7 @@ def prepare_job(job: Job) -> Prepared | Spared | Rejected | None:
             shared.say_once(line)
         run = freeze(identified, claim=lambda run: _claim(context, job, seen, run))
         account.has_placed(run, context.sweep)
-        return Prepared(run, planned.secrets)
+        return Prepared(run, planned.secrets, identified)
     except (StashError, OmegaConfBaseException) as error:
         mistake = reject(seen, error)
     except Exception as error:

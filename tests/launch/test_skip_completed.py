@@ -6,18 +6,19 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from experimentstash.launch.done_before import DoneBefore
-from experimentstash.record import records, sweep_list
+from experimentstash.record import records, sweep_list, times
 from experimentstash.record.run import State
 from experimentstash.runs import done_before
 from experimentstash.stash.layout import Stash
 from tests.testing.finished import finished
-from tests.testing.stash import InProcess, StashUnderTest
+from tests.testing.stash import PATIENCE, InProcess, StashUnderTest, wait_until
 
 SHELL = "entrypoint: sh\ncall: {style: arguments}\nenvironment: {kind: none}\n"
 SKIP = "skip_completed=true"
@@ -161,6 +162,28 @@ def test_what_can_not_be_known_is_run(stash: StashUnderTest) -> None:
         assert "whether it has completed before can't be known, so it is run: it uses an interpreter" in done.stderr
     assert len(stash.run_directories()) == 2
     assert "an interpreter" in stash.record(stash.run_directories()[0])["spec"]["unsigned"]
+
+
+def test_code_that_is_edited_while_a_run_waits(echo: StashUnderTest) -> None:
+    """The next run is frozen while the one before is at work; then nobody knows what it is."""
+    there = echo.root.parent / "there"
+    echo.write("tools/sh/train.sh", "true")
+    text = f"touch '{there}'-$0; while [ ! -e '{there}'-go ]; do sleep 0.01; done; . ./train.sh"
+    echo.add_experiment("slow", "sh", f"params: {{n: 0}}\narguments: {json.dumps(['-c', text, '${params.n}'])}\n")
+    echo.commit()
+    sweep = echo.start("-m", "+exp=slow", "params.n=0,1", "hydra/launcher=local", "hydra.launcher.n_jobs=1")
+    wait_until(lambda: len(echo.run_directories()) == 2 and Path(f"{there}-0").exists())
+    first, second = sorted(echo.run_directories(), key=lambda path: path.name)
+    frozen = echo.record(second)
+    assert frozen["attempt"]["state"] == "frozen" and frozen["spec"]["signature"] is not None
+    echo.write("tools/sh/train.sh", ":")
+    wait_until(lambda: time.time() - times.moment(frozen["created"]) > 1.0)
+    Path(f"{there}-go").touch()
+    assert sweep.wait(PATIENCE) == 0
+    before, after = echo.record(first), echo.record(second)
+    assert before["spec"]["signature"] is not None and before["attempt"]["warnings"] == []
+    assert after["spec"]["signature"] is None and "was changed after it was frozen" in after["spec"]["unsigned"]
+    assert "its code may not be what is recorded" in after["attempt"]["warnings"][0]
 
 
 def wanted(root: Path, **fields: Any) -> Any:
