@@ -14,6 +14,7 @@ from experimentstash.base.durations import describe
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import Unfit, inside, kind_at
 from experimentstash.base.text import clean, listed
+from experimentstash.record import added
 from experimentstash.record.run import Run as Record
 from experimentstash.record.run import State
 from experimentstash.runs import last_words, log, reconcile, usage
@@ -67,8 +68,8 @@ class Run:
 
     @property
     def tags(self) -> list[str]:
-        """The tags of its experiment."""
-        return list(self._record.spec.tags)
+        """Its tags: those of its experiment, and those that were added to it later."""
+        return added.tags_of(self._record)
 
     @property
     def params(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 
 import experimentstash as es
-from experimentstash.record import records
+from experimentstash.record import added, records
 from experimentstash.record.run import State
 from tests.testing.finished import finished
 from tests.testing.run_parts import put
@@ -122,6 +122,12 @@ def test_neither_is_needed(ended: StashUnderTest, monkeypatch: pytest.MonkeyPatc
         with pytest.raises(es.StashError, match=f"{name} isn't installed here") as error:
             getattr(es.runs(), f"to_{name}")()
         assert error.value.hint == f"pip install {name}"
+
+
+def test_tags_that_were_added_later_are_its_tags(ended: StashUnderTest) -> None:
+    run = es.runs("r000000")[0]
+    added.change_tags(records.read(run.directory), ended.root / ".lock", ["paper"], ["t"])
+    assert es.runs("r000000")[0].tags == ["paper"] and [each.id for each in es.runs(tag="paper")] == ["r000000"]
 
 
 def test_all_that_a_run_tells(ended: StashUnderTest) -> None:
