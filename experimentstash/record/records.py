@@ -9,7 +9,7 @@ import contextlib
 import errno
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from experimentstash import __version__
@@ -262,11 +262,17 @@ def in_order(sweep: Path) -> list[Path]:
     return sorted(directories(sweep), key=lambda path: (len(path.name), path.name))
 
 
-def directories(root: Path, *, superseded: bool = False, within: bool = False) -> Iterator[Path]:
+def directories(
+    root: Path,
+    *,
+    superseded: bool = False,
+    within: bool = False,
+    passes: Callable[[Path, str], bool] | None = None,
+) -> Iterator[Path]:
     """Yield the directories of the runs below ``root``, however deep they lie, in no order.
 
     Those that were begun anew when their sweep was continued count only if ``superseded``. ``within`` a root that is a
-    run's directory itself there may be others.
+    run's directory itself there may be others. What ``passes``, told by its folder and its name, isn't looked at.
     """
     waiting = [root]
     while waiting:
@@ -284,5 +290,7 @@ def directories(root: Path, *, superseded: bool = False, within: bool = False) -
                 continue
         for entry in listed:
             is_hidden = entry.name.startswith(".") and not (superseded and entry.name == ASIDE)
-            if not is_hidden and entry.is_dir(follow_symlinks=False):
+            if is_hidden or (passes is not None and passes(folder, entry.name)):
+                continue
+            if entry.is_dir(follow_symlinks=False):
                 waiting.append(Path(entry.path))

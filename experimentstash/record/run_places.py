@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import itertools
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from experimentstash.base.errors import StashError
@@ -36,13 +37,19 @@ def roots(stash: Stash) -> list[Path]:
     return [path for path in found if not any(other in path.parents for other in holding)]
 
 
-def directories(stash: Stash, *, superseded: bool = False) -> Iterator[Path]:
-    """Yield the directories of all runs, in no order, each once."""
+def directories(
+    stash: Stash, *, superseded: bool = False, passes: Callable[[Path, str], bool] | None = None
+) -> Iterator[Path]:
+    """Yield the directories of all runs, in no order, each once, but for those that ``passes`` (see ``records``)."""
     seen: set[tuple[int, int]] = set()  # a place may have two paths
     several = roots(stash)
+    if passes is not None and _overlap(several):
+        passes = None
     for root in several:
         _say_if_away(root)
-        for directory in records.directories(root, superseded=superseded, within=root in stash.run_roots):
+        for directory in records.directories(
+            root, superseded=superseded, within=root in stash.run_roots, passes=passes
+        ):
             if len(several) > len(stash.run_roots):
                 with contextlib.suppress(OSError):
                     stat = os.stat(directory)
@@ -50,6 +57,12 @@ def directories(stash: Stash, *, superseded: bool = False) -> Iterator[Path]:
                         continue
                     seen.add((stat.st_dev, stat.st_ino))
             yield directory
+
+
+def _overlap(places: Sequence[Path]) -> bool:
+    """Tell whether links lead from some of these places into others."""
+    real = [place.resolve() for place in places]
+    return any(one == other or other in one.parents for one, other in itertools.permutations(real, 2))
 
 
 @functools.cache  # once is enough

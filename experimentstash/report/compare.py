@@ -18,7 +18,7 @@ from experimentstash.report.summaries import Summary, Way
 from experimentstash.runs.differing import said
 from experimentstash.runs.expression import alike
 from experimentstash.runs.facts import Facts
-from experimentstash.runs.numbers import REFRESH, is_unread
+from experimentstash.runs.numbers import REFRESH
 from experimentstash.stash.schema import Better
 
 # Names that an error or a remark lists at most.
@@ -111,7 +111,7 @@ def compare(
                 None if (summary := column[number]) is None else Cell(summary, ranked[number])
                 for column, ranked in zip(summaries, ranks, strict=True)
             ),
-            tuple(facts.run.id for facts in group.runs.values()),
+            tuple(facts.id for facts in group.runs.values()),
         )
         for number, group in enumerate(grouped.groups)
     )
@@ -146,7 +146,7 @@ def _metrics(
         raise StashError(
             "None of these runs has numbers.",
             REFRESH
-            if any(is_unread(facts.run) for facts in runs)
+            if any(facts.plain.is_unread for facts in runs)
             else "have the tool write metrics.json into its run directory (docs/metrics.md)",
         )
     params = {alike(name.rpartition(".")[2]) for facts in runs for name in facts.params}

@@ -65,8 +65,8 @@ def group(runs: Sequence[Facts], by: Sequence[str] = (), over: Sequence[str] = (
     ``by``: exactly these names tell groups apart; ``over``: these and no others are what runs are repeated with.
     StashError for names that no run has.
     """
-    settings = {facts.run.directory: settings_of(facts) for facts in runs}
-    of = [settings[facts.run.directory] for facts in runs]
+    settings = {facts.directory: settings_of(facts) for facts in runs}
+    of = [settings[facts.directory] for facts in runs]
     known = list(dict.fromkeys(name for each in of for name in each))
     seeds = _found(over, known) if over else [name for name in known if is_seed(name.removeprefix(PARAMS))]
     varying = [name for name in known if name not in seeds and name != ID and varies(name, of)]
@@ -84,18 +84,17 @@ def group(runs: Sequence[Facts], by: Sequence[str] = (), over: Sequence[str] = (
         for name in varying
         if name not in keys
         and any(
-            len({identity(settings[facts.run.directory].get(name)) for facts in members}) > 1
-            for members in groups.values()
+            len({identity(settings[facts.directory].get(name)) for facts in members}) > 1 for members in groups.values()
         )
     ]
     repeated = [*seeds, *others]
     remarks = [f"averaged over {short(name)} as well: {_values(name, of)}" for name in others]
     found, older = [], []
     for members in groups.values():
-        first = settings[members[0].run.directory]
+        first = settings[members[0].directory]
         kept: dict[Key, Facts] = {}
-        for facts in sorted(members, key=lambda facts: facts.run.created or "", reverse=True):
-            newest = kept.setdefault(_key(settings[facts.run.directory], repeated), facts)
+        for facts in sorted(members, key=lambda facts: facts.plain.created or "", reverse=True):
+            newest = kept.setdefault(_key(settings[facts.directory], repeated), facts)
             if newest is not facts:
                 older.append((facts, newest))
         found.append(Group(tuple(first.get(name, NOTHING) for name in keys), kept))
@@ -108,7 +107,7 @@ def group(runs: Sequence[Facts], by: Sequence[str] = (), over: Sequence[str] = (
 
 def named(runs: Sequence[Facts]) -> str:
     """Return the ids of some runs, not too many."""
-    return listed([facts.run.id for facts in runs], _NAMED)
+    return listed([facts.id for facts in runs], _NAMED)
 
 
 def _found(names: Sequence[str], known: Sequence[str]) -> list[str]:
@@ -133,7 +132,7 @@ def _key(own: Mapping[str, Any], names: Sequence[str]) -> Key:
 
 def _about_older(older: Sequence[tuple[Facts, Facts]], *, has_seeds: bool) -> str:
     """Say which runs don't count, because there are newer ones."""
-    pairs = listed([f"{newest.run.id} for {facts.run.id}" for facts, newest in older], _NAMED)
+    pairs = listed([f"{newest.id} for {facts.id}" for facts, newest in older], _NAMED)
     differ = any(_command(facts) != _command(newest) for facts, newest in older)
     return (
         f"of runs with the same parameters the newest counts: {pairs}"
@@ -143,7 +142,7 @@ def _about_older(older: Sequence[tuple[Facts, Facts]], *, has_seeds: bool) -> st
 
 
 def _command(facts: Facts) -> list[str]:
-    return [word.replace(facts.run.directory, "") for word in facts.run.spec.command.argv]
+    return [word.replace(facts.directory, "") for word in facts.run.spec.command.argv]
 
 
 def _mixed(groups: Sequence[Group], columns: Sequence[Column]) -> Iterator[str]:

@@ -31,7 +31,7 @@ def named(names: Sequence[str], runs: Sequence[Facts]) -> list[Field]:
 
     If there are no runs, nothing is known of what they might have.
     """
-    known = {field.name: field for field in every(runs)} if runs else {}
+    known = {field.name: field for field in every(runs)} if runs and names else {}
     found = []
     for name in names:
         wanted = (name, alike(name), f"{METRICS}{name}", f"{METRICS}{alike(name)}", f"{PARAMS}{alike(name)}")
@@ -53,7 +53,7 @@ def every(runs: Sequence[Facts]) -> list[Field]:
     plain = [name for name in ROOTS if not ROOTS[name]]
     return [
         *(Field(name, _plain(name)) for name in plain),
-        Field(_DIRECTORY, lambda facts: facts.run.directory),
+        Field(_DIRECTORY, lambda facts: facts.directory),
         *(setting(name) for name in settings if name not in plain),
         *(Field(f"{METRICS}{name}", _number(name)) for name in numbers),
     ]

@@ -27,12 +27,12 @@ def json_lines(fields: Sequence[Field], runs: Sequence[Facts]) -> Iterator[str]:
         if fields:
             yield json.dumps({field.name: _valid(field.of(facts)) for field in fields}, ensure_ascii=False)
         else:
-            yield json.dumps(json.loads(encoding.as_json(facts.run)))
+            yield json.dumps(json.loads(encoding.as_json(facts.read())))
 
 
 def json_list(fields: Sequence[Field], runs: Sequence[Facts]) -> Iterator[str]:
     """Yield the parts of one JSON list."""
-    lines = json_lines(fields, runs) if fields else (encoding.as_json(facts.run) for facts in runs)
+    lines = json_lines(fields, runs) if fields else (encoding.as_json(facts.read()) for facts in runs)
     mark = "["
     for line in lines:
         yield mark + "\n  " + line.replace("\n", "\n  ")

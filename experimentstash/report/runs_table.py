@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from experimentstash.base import tables
 from experimentstash.base.dataclass_light import dataclass
@@ -59,10 +60,10 @@ def usual(
     told[5:5] = ["time"]
     rank = {name: number for number, name in enumerate(told, 1)}
     shown = [
-        _Shown(Column("run"), lambda facts: facts.run.id),
-        _Shown(Column("state"), lambda facts: summary.state_cell(facts.run)),
+        _Shown(Column("run"), lambda facts: facts.id),
+        _Shown(Column("state"), lambda facts: summary.cell_of(facts.state, facts.warnings)),
         _Shown(Column("experiment", least=_EXPERIMENT_LEAST, keeps_end=True), lambda facts: facts.experiment),
-        _Shown(Column("tool", rank=_LATER), lambda facts: facts.run.spec.tool),
+        _Shown(Column("tool", rank=_LATER), lambda facts: facts.tool),
     ]
     for name in differing:
         column = Column(heading(name, [INNER, *differing]), rank[name], least=_SETTING_LEAST, keeps_end=True)
@@ -72,24 +73,24 @@ def usual(
         column = Column(name if metric is None else metric.label, rank[name])
         shown.append(_Shown(column, _number_of(Field(f"{METRICS}{name}", _numbers(name)), runs, paper)))
     shown += [
-        _Shown(Column("result", rank=1), lambda facts: "" if facts.numbers else summary.result(facts.run)),
-        _Shown(
-            Column("when", rank=rank["when"]), lambda facts: summary.when(facts.run, is_short=paper.width is not None)
-        ),
-        _Shown(Column("time", rank=rank["time"]), lambda facts: summary.took(facts.run, ends.get(facts.run.id))),
+        _Shown(Column("result", rank=1), lambda facts: "" if facts.numbers else summary.result_of(facts.result)),
+        _Shown(Column("when", rank=rank["when"]), _when(is_short=paper.width is not None)),
+        _Shown(Column("time", rank=rank["time"]), lambda facts: _took(facts, ends)),
         _Shown(
             Column("directory", rank=_LATER + 1, is_spare=True),
-            lambda facts: stash.relative(facts.run.path),
+            lambda facts: stash.relative(Path(facts.directory)),
         ),
     ]
-    return "\n".join([_draw(shown, runs, paper), *summary.warning_lines([facts.run for facts in runs], paper)])
+    return "\n".join(
+        [_draw(shown, runs, paper), *summary.warning_lines(((facts.id, facts.warnings) for facts in runs), paper)]
+    )
 
 
 def of_fields(fields: Sequence[Field], runs: Sequence[Facts], paper: Paper = PLAIN) -> str:
     """Return a table of exactly these columns."""
     special: dict[str, Show] = {
-        "state": lambda facts: summary.state_cell(facts.run),
-        "duration": lambda facts: summary.took(facts.run),
+        "state": lambda facts: summary.cell_of(facts.state, facts.warnings),
+        "duration": lambda facts: _took(facts, {}),
     }
     shown = []
     for field in fields:
@@ -126,6 +127,16 @@ def _number_of(field: Field, runs: Sequence[Facts], paper: Paper) -> Show:
     values = [value for facts in runs if (value := field.of(facts)) is not None]
     written = digits.fitting(values, ())
     return lambda facts: "-" if (value := field.of(facts)) is None else written.write(value)
+
+
+def _when(*, is_short: bool) -> Show:
+    return lambda facts: summary.when(facts.plain.started or facts.plain.created, is_short=is_short)
+
+
+def _took(facts: Facts, ends: Mapping[str, Estimate]) -> str:
+    if facts.id in ends:
+        return summary.took(facts.run, ends[facts.id])
+    return summary.took_of(facts.state, facts.plain.started, facts.plain.duration)
 
 
 def _text_of(field: Field) -> Show:

@@ -13,7 +13,7 @@ from experimentstash.report.groups import named
 from experimentstash.report.metrics import declared
 from experimentstash.report.summaries import Way
 from experimentstash.runs.facts import Facts
-from experimentstash.runs.numbers import REFRESH, is_unread
+from experimentstash.runs.numbers import REFRESH
 from experimentstash.runs.selection import Selected, Selection, choose
 from experimentstash.runs.summary import count, words
 from experimentstash.stash.layout import Stash
@@ -37,8 +37,8 @@ def comparison(
     chosen, remarks = completed(selected, selection)
     if not chosen:
         raise StashError("\n".join(["There are no completed runs to compare.", *remarks]), "experimentstash runs")
-    organizers = {each.run.spec.organizer for each in chosen}
-    known = declared(stash, (name for name in organizers if name is not None), (each.run.spec.tool for each in chosen))
+    organizers = {each.organizer for each in chosen}
+    known = declared(stash, (name for name in organizers if name is not None), (each.tool for each in chosen))
     found = compare(chosen, known, way, by=by, over=over, metrics=metrics, test=test, remarks=remarks)
     return found, bool(selected.unread)
 
@@ -46,16 +46,16 @@ def comparison(
 def completed(selected: Selected, selection: Selection) -> tuple[list[Facts], list[str]]:
     """Return the runs that count, and what there is to say of the others that were meant by the selection."""
     meant = [*selected.found, *selected.untold]
-    kept = [facts for facts in selected.found if facts.run.attempt.state is State.COMPLETED]
+    kept = [facts for facts in selected.found if facts.state is State.COMPLETED]
     unended: dict[State, list[Facts]] = defaultdict(list)
     for facts in meant:
-        if facts.run.attempt.state is not State.COMPLETED:
-            unended[facts.run.attempt.state].append(facts)
+        if facts.state is not State.COMPLETED:
+            unended[facts.state].append(facts)
     told = [f"{count(len(several))} {words(state)}: {named(several)}" for state, several in unended.items()]
-    told += _untold([facts for facts in selected.untold if facts.run.attempt.state is State.COMPLETED], selection)
+    told += _untold([facts for facts in selected.untold if facts.state is State.COMPLETED], selection)
     if selected.unread:
         told.append(f"{len(selected.unread)} whose records can't be read")
-    completed = [facts for facts in meant if facts.run.attempt.state is State.COMPLETED]
+    completed = [facts for facts in meant if facts.state is State.COMPLETED]
     return kept, [*(f"left out: {each}" for each in told), *without_numbers(completed)]
 
 
@@ -66,7 +66,7 @@ def left_out(selected: Selected, selection: Selection) -> list[str]:
 
 def without_numbers(runs: Sequence[Facts]) -> list[str]:
     """Return what there is to say of runs whose numbers nobody has read."""
-    never = [facts for facts in runs if is_unread(facts.run)]
+    never = [facts for facts in runs if facts.plain.is_unread]
     return [f"nobody has read the numbers of {count(len(never))}: {named(never)} ({REFRESH})"] if never else []
 
 

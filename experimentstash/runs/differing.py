@@ -35,12 +35,12 @@ NOTHING = _Absent()
 
 def settings_of(facts: Facts) -> dict[str, Any]:
     """Return what makes a run what it is, by its names."""
-    found: dict[str, Any] = {EXPERIMENT: facts.experiment, TOOL: facts.run.spec.tool}
-    if facts.run.spec.experiment is not None:
-        found[INNER] = facts.run.spec.experiment
-    found[ID] = facts.run.id
+    found: dict[str, Any] = {EXPERIMENT: facts.experiment, TOOL: facts.tool}
+    if facts.plain.inner is not None:
+        found[INNER] = facts.plain.inner
+    found[ID] = facts.id
     found |= {f"{PARAMS}{alike(name)}": value for name, value in facts.params.items()}
-    for override in facts.run.spec.overrides:
+    for override in facts.overrides:
         if (other := _OTHERS.fullmatch(override)) is not None and other[1] != TOOL:
             found[other[1]] = other[2]
     return found

@@ -1,57 +1,204 @@
-"""A run as `--where` and comparisons see it: plain values by their names."""
+"""A run as filters, `--where`, tables and comparisons see it: plain values by their names.
+
+They come from the run's record, or from what an index has kept of it (see `index`), which is the same: `plain_of` and
+`texts_of` say what that is.
+"""
 
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 from experimentstash.base.dotted import leaves
-from experimentstash.record import added
-from experimentstash.record.run import Run
+from experimentstash.record import added, records, times
+from experimentstash.record.run import Run, State
 from experimentstash.runs.expression import alike
-from experimentstash.runs.numbers import numbers_of
+from experimentstash.runs.numbers import is_unread, numbers_of
 from experimentstash.stash.layout import token_of
 from experimentstash.stash.parameters import from_json
 
 
+class Plain(NamedTuple):
+    """What is looked at of each run."""
+
+    id: str
+    directory: str
+    state: str
+    organizer: str | None
+    inner: str | None  # the experiment in the tool
+    tool: str
+    sweep: str | None  # its directory
+    job: int | None
+    created: str | None
+    started: str | None
+    ended: str | None
+    duration: float | None
+    exit_code: int | None
+    host: str | None
+    commit: str | None
+    is_dirty: bool | None
+    is_unread: bool
+    age: float  # seconds since the epoch: when it was made
+    moment: float | None  # the same: when it was started, or made if it never was
+
+
+class Texts(NamedTuple):
+    """What is looked at of some runs, as JSON."""
+
+    params: str
+    numbers: str
+    said: str  # tags, overrides, warnings, results
+
+
+class Keeper(Protocol):
+    """Who has kept texts."""
+
+    def texts(self, number: int) -> Texts | None:
+        """Return those that have this number; None if they are gone."""
+
+
+def plain_of(run: Run) -> Plain:
+    """Return what is looked at of a run."""
+    attempt, code = run.attempt, run.spec.code
+    moment = attempt.started or run.created
+    return Plain(
+        run.id,
+        run.directory,
+        attempt.state.value,
+        run.spec.organizer,
+        run.spec.experiment,
+        run.spec.tool,
+        run.sweep,
+        run.spec.job,
+        run.created,
+        attempt.started,
+        attempt.ended,
+        attempt.duration,
+        attempt.exit_code,
+        attempt.host,
+        None if code is None else code.commit,
+        None if code is None else code.dirty,
+        is_unread(run),
+        times.moment(run.created) if run.created else 0.0,
+        times.moment(moment) if moment else None,
+    )
+
+
+def texts_of(run: Run) -> Texts:
+    """Return what is looked at of a run now and then."""
+    said = [added.tags_of(run), run.spec.overrides, run.attempt.warnings, run.attempt.result]
+    return Texts(
+        *(json.dumps(each) for each in (dict(leaves(from_json(run.spec.params))), dict(numbers_of(run)), said))
+    )
+
+
 class Facts:
-    """What is known of a run. Its numbers are read when somebody asks for them."""
+    """What is known of a run."""
 
     def __init__(self, run: Run) -> None:
-        self.run = run
+        self._run: Run | None = run
+        self.plain = plain_of(run)
+        self.number: int | None = None  # by which its texts are kept
+        self._keeper: Keeper | None = None
+
+    @classmethod
+    def kept(cls, plain: Plain, number: int, keeper: Keeper) -> Facts:
+        """Return what was kept of a run; its texts are asked for when they are needed."""
+        made = cls.__new__(cls)
+        made._run, made.plain, made.number, made._keeper = None, plain, number, keeper
+        return made
+
+    def fill(self, texts: Texts) -> None:
+        """Take the texts that are kept of it."""
+        self.__dict__["_texts"] = texts
+
+    @property
+    def run(self) -> Run:
+        """The record as a whole. StashError if it is gone by now."""
+        if self._run is None:
+            self._run = self.read()
+        return self._run
+
+    def read(self) -> Run:
+        """Return the record, without keeping it here: of thousands that would be too much."""
+        return self._run if self._run is not None else records.read(Path(self.plain.directory))
+
+    def forget(self) -> None:
+        """Give up what can be read again."""
+        if self._run is None:
+            for name in ("_texts", "_said", "params", "numbers", "_params_alike", "_numbers_alike"):
+                self.__dict__.pop(name, None)
+
+    # What there is, by name ------------------------------------------------------------------------------------------
+
+    @property
+    def id(self) -> str:
+        return self.plain.id
+
+    @property
+    def directory(self) -> str:
+        return self.plain.directory
+
+    @property
+    def state(self) -> State:
+        return State(self.plain.state)
+
+    @property
+    def organizer(self) -> str | None:
+        return self.plain.organizer
+
+    @property
+    def tool(self) -> str:
+        return self.plain.tool
 
     @functools.cached_property
     def params(self) -> Mapping[str, Any]:
         """Its parameters, dotted where they are nested."""
-        return dict(leaves(from_json(self.run.spec.params)))
+        return dict(leaves(from_json(self._run.spec.params))) if self._run is not None else self._loaded("params")
 
     @functools.cached_property
     def numbers(self) -> Mapping[str, float]:
-        return numbers_of(self.run)
+        """What it has come to; NaN and infinities are among it."""
+        return numbers_of(self._run) if self._run is not None else self._loaded("numbers")
 
-    @functools.cached_property
+    @property
     def tags(self) -> list[str]:
         """Its tags, those that were added later among them."""
-        return added.tags_of(self.run)
+        return self._said[0]
+
+    @property
+    def overrides(self) -> list[str]:
+        return self._said[1]
+
+    @property
+    def warnings(self) -> list[str]:
+        return self._said[2]
+
+    @property
+    def result(self) -> float | list[float] | None:
+        """The value of its objective."""
+        value: float | list[float] | None = self._said[3]
+        return value
 
     @property
     def experiment(self) -> str:
         """What it is called: its experiment organizer, else what it is in the tool, else the tool."""
-        return self.run.spec.organizer or self.run.spec.experiment or self.run.spec.tool
+        return self.plain.organizer or self.plain.inner or self.plain.tool
 
     @property
     def sweep(self) -> str | None:
         """The id of its sweep."""
-        return None if self.run.sweep is None else token_of(self.run.sweep.rpartition("/")[2])
+        return None if self.plain.sweep is None else token_of(self.plain.sweep.rpartition("/")[2])
 
     @property
     def version(self) -> str | None:
         """Which code of the tool's has run, in short; None if that isn't known."""
-        code = self.run.spec.code
-        if code is None or code.commit is None:
+        if self.plain.commit is None:
             return None
-        return code.commit[:7] + (" with changes" if code.dirty else "")
+        return self.plain.commit[:7] + (" with changes" if self.plain.is_dirty else "")
 
     def look_up(self, root: str, rest: str) -> Any:
         """Return what stands at a name that an expression has; None if nothing does."""
@@ -69,23 +216,42 @@ class Facts:
     def _numbers_alike(self) -> Mapping[str, float]:
         return {alike(name): number for name, number in self.numbers.items()}
 
+    @functools.cached_property
+    def _said(self) -> tuple[list[str], list[str], list[str], Any]:
+        if self._run is None:
+            found: tuple[list[str], list[str], list[str], Any] = self._loaded("said")
+            return found
+        attempt = self._run.attempt
+        return added.tags_of(self._run), self._run.spec.overrides, attempt.warnings, attempt.result
+
+    @functools.cached_property
+    def _texts(self) -> Texts:
+        found = None if self._keeper is None or self.number is None else self._keeper.texts(self.number)
+        return found or texts_of(self.read())
+
+    def _loaded(self, name: str) -> Any:
+        try:
+            return json.loads(getattr(self._texts, name))
+        except (ValueError, TypeError):  # what was kept is broken
+            return json.loads(getattr(texts_of(self.read()), name))
+
 
 _PLAIN: Mapping[str, Callable[[Facts], Any]] = {
-    "id": lambda facts: facts.run.id,
-    "state": lambda facts: facts.run.attempt.state.value,
+    "id": lambda facts: facts.plain.id,
+    "state": lambda facts: facts.plain.state,
     "exp": lambda facts: facts.experiment,
-    "tool": lambda facts: facts.run.spec.tool,
-    "experiment": lambda facts: facts.run.spec.experiment,
+    "tool": lambda facts: facts.plain.tool,
+    "experiment": lambda facts: facts.plain.inner,
     "tags": lambda facts: facts.tags,
     "sweep": lambda facts: facts.sweep,
-    "job": lambda facts: facts.run.spec.job,
-    "created": lambda facts: facts.run.created,
-    "started": lambda facts: facts.run.attempt.started,
-    "ended": lambda facts: facts.run.attempt.ended,
-    "duration": lambda facts: facts.run.attempt.duration,
-    "exit_code": lambda facts: facts.run.attempt.exit_code,
-    "host": lambda facts: facts.run.attempt.host,
-    "commit": lambda facts: None if facts.run.spec.code is None else facts.run.spec.code.commit,
+    "job": lambda facts: facts.plain.job,
+    "created": lambda facts: facts.plain.created,
+    "started": lambda facts: facts.plain.started,
+    "ended": lambda facts: facts.plain.ended,
+    "duration": lambda facts: facts.plain.duration,
+    "exit_code": lambda facts: facts.plain.exit_code,
+    "host": lambda facts: facts.plain.host,
+    "commit": lambda facts: facts.plain.commit,
 }
 # The names that there are, and whether they have others below.
 ROOTS = {**dict.fromkeys(_PLAIN, False), "params": True, "metrics": True}

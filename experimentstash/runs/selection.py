@@ -9,22 +9,30 @@ Filters narrow: a run must fit all of them. Of several values of one filter it m
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Sequence
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from experimentstash.adapters.schedulers import JobQueries
 from experimentstash.base import moments
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError, did_you_mean
 from experimentstash.base.text import listed
-from experimentstash.record import times
-from experimentstash.record.run import Run, State
-from experimentstash.runs import done_before, expression, listing, naming
+from experimentstash.record import records
+from experimentstash.record.run import State
+from experimentstash.runs import done_before, expression, index, listing, naming, reconcile
 from experimentstash.runs.expression import Expression
 from experimentstash.runs.facts import ROOTS, Facts
+from experimentstash.runs.index import Found, Narrow
 from experimentstash.stash.layout import Stash
 
 # Names that an error lists at most.
 _LISTED = 20
+# What has names that are anybody's.
+_OPEN: Mapping[str, Callable[[Facts], Iterable[str]]] = {
+    "params": lambda facts: facts.params,
+    "metrics": lambda facts: facts.numbers,
+}
 
 
 @dataclass(frozen=True)
@@ -96,33 +104,49 @@ def choose(stash: Stash, selection: Selection, *, closes: bool = True, with_earl
     Unless it ``closes`` records, runs that weren't named are as their records say: no scheduler is asked.
     ``with_earlier``: with a sweep are meant those earlier runs, too, that count as jobs of it. For looking only.
     """
-    unread: list[Path] = []
-    if selection.names:
-        runs = naming.of_names(stash, selection.names, unread, with_earlier=with_earlier)
-    else:
-        runs = listing.all_runs(stash, unread, closes=closes)
-    meant = [Facts(run) for run in (listing.newest_first(runs) if selection.names else runs)]
+    meant = _named(stash, selection, with_earlier) if selection.names else _all(stash, selection, closes=closes)
     fitting = _fitting(stash, selection, meant, with_earlier)
     if selection.where is None:
-        return Selected(fitting, [], unread)
-    _check(selection.where, fitting)
+        return Selected(fitting, [], meant.unread)
     found: list[Facts] = []
     untold: list[Facts] = []
-    for facts in fitting:
+    unseen = {name for name in selection.where.names if name.root in _OPEN and not name.may_be_missing}
+    for facts in meant.filled(fitting):
         holds = selection.where.holds(facts.look_up)
         if holds is not False:
             (found if holds else untold).append(facts)
-    return Selected(found, untold, unread)
+        if unseen:
+            unseen = {name for name in unseen if facts.look_up(name.root, name.rest) is None}
+        facts.forget()  # of thousands all that would be too much
+    if fitting and unseen:  # perhaps a mistake
+        _check(selection.where, list(meant.filled(fitting)))
+    return Selected(found, untold, meant.unread)
 
 
-def _fitting(stash: Stash, selection: Selection, meant: Sequence[Facts], with_earlier: bool) -> list[Facts]:
+def _named(stash: Stash, selection: Selection, with_earlier: bool) -> Found:
+    unread: list[Path] = []
+    runs = naming.of_names(stash, selection.names, unread, with_earlier=with_earlier)
+    facts = list(map(Facts, listing.newest_first(runs)))
+    return Found(facts, {each.tool for each in facts}, unread, iter)
+
+
+def _all(stash: Stash, selection: Selection, *, closes: bool) -> Found:
+    queries = JobQueries()
+    narrow = Narrow([state.value for state in selection.states], selection.tools, selection.since, selection.until)
+    try:
+        return index.look(
+            stash,
+            lambda path: reconcile.load_reconciled(stash, path, queries) if closes else records.read_ended(path),
+            narrow,
+        )
+    finally:
+        reconcile.tell(queries)
+
+
+def _fitting(stash: Stash, selection: Selection, meant: Found, with_earlier: bool) -> list[Facts]:
     """Return what fits but for `where`."""
-    if meant:
-        tools = {facts.run.spec.tool for facts in meant}
-        if set(selection.tools) - tools:
-            _refuse_unknown(selection.tools, tools | set(stash.known_tools()), "tool")
-        if selection.tags:
-            _refuse_unknown(selection.tags, {tag for facts in meant for tag in facts.tags}, "tag")
+    if meant.tools and set(selection.tools) - meant.tools:
+        _refuse_unknown(selection.tools, meant.tools | set(stash.known_tools()), "tool")
     sweeps = {naming.find_sweep(stash, name).directory.resolve() for name in selection.sweeps}
     earlier = {
         run.path.resolve()
@@ -130,43 +154,57 @@ def _fitting(stash: Stash, selection: Selection, meant: Sequence[Facts], with_ea
         for run in done_before.of_sweep(stash, sweep).values()
     }
 
-    def is_of_one(run: Run) -> bool:
-        return any(listing.is_of_sweep(run, sweep) for sweep in sweeps) or run.path.resolve() in earlier
+    def is_of_one(facts: Facts) -> bool:
+        sweep = facts.plain.sweep
+        is_own = sweep is not None and _resolved(sweep) in sweeps
+        return is_own or (bool(earlier) and Path(facts.directory).resolve() in earlier)
 
     def fits(facts: Facts) -> bool:
-        run = facts.run
         return (
-            (not selection.states or run.attempt.state in selection.states)
-            and (not selection.tools or run.spec.tool in selection.tools)
-            and (not selection.tags or set(selection.tags) <= set(facts.tags))
-            and (not sweeps or is_of_one(run))
+            (not selection.states or facts.state in selection.states)
+            and (not selection.tools or facts.tool in selection.tools)
+            and (not sweeps or is_of_one(facts))
             and (
                 not selection.experiments
                 or any(fnmatch.fnmatchcase(facts.experiment, glob) for glob in selection.experiments)
             )
-            and _is_between(selection, run.attempt.started or run.created)
+            and _is_between(selection, facts.plain.moment)
         )
 
-    return list(filter(fits, meant))
+    fitting = list(filter(fits, meant.facts))
+    if not selection.tags:
+        return fitting
+    kept = []
+    seen: set[str] = set()
+    for facts in meant.filled(fitting):
+        tags = set(facts.tags)
+        seen |= tags
+        if tags.issuperset(selection.tags):
+            kept.append(facts)
+        facts.forget()
+    if meant.facts and not seen.issuperset(selection.tags):
+        seen = {tag for facts in meant.filled(meant.facts) for tag in facts.tags}
+        _refuse_unknown(selection.tags, seen, "tag")
+    return kept
 
 
-def _is_between(selection: Selection, moment: str | None) -> bool:
+_resolved = functools.lru_cache(maxsize=1024)(lambda path: Path(path).resolve())
+
+
+def _is_between(selection: Selection, moment: float | None) -> bool:
     if selection.since is None and selection.until is None:
         return True
     if moment is None:
         return False
-    seconds = times.moment(moment)
-    return (selection.since is None or selection.since <= seconds) and (
-        selection.until is None or seconds < selection.until
+    return (selection.since is None or selection.since <= moment) and (
+        selection.until is None or moment < selection.until
     )
 
 
 def _check(where: Expression, fitting: Sequence[Facts]) -> None:
     """Raise StashError if it asks for a parameter or a number that none of these runs has."""
-    known = {"params": lambda facts: facts.params, "metrics": lambda facts: facts.numbers}
-    asked = {name.root for name in where.names} & set(known)
-    if fitting and asked:
-        where.check({root: {name for facts in fitting for name in known[root](facts)} for root in asked})
+    asked = {name.root for name in where.names} & set(_OPEN)
+    where.check({root: {name for facts in fitting for name in _OPEN[root](facts)} for root in asked})
 
 
 def _refuse_unknown(wanted: Iterable[str], known: Iterable[str], what: str) -> None:

@@ -6,7 +6,7 @@ import datetime
 import os
 import time
 from collections import Counter
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,7 +95,8 @@ def sweep_table(
         for run, named in zip(shown, _titles(shown, paper), strict=True)
     ]
     lines = [tables.draw(columns, rows, paper)] if rows else []
-    return "\n".join([*lines, *warning_lines(runs, paper), counts(runs, paper, unbegun, earlier)])
+    lines += warning_lines(((run.id, run.attempt.warnings) for run in runs), paper)
+    return "\n".join([*lines, counts(runs, paper, unbegun, earlier)])
 
 
 def log_of(stash: Stash, run: Run) -> str | None:
@@ -119,6 +120,14 @@ def counts(runs: Sequence[Run], paper: Paper = PLAIN, unbegun: int = 0, earlier:
     if not_started := unbegun + sum(map(_was_called_off, runs)):
         each.append(paper.paint(f"{not_started} {_NOT_STARTED}", Style.ODD))
     return f"{count(len(runs) + unbegun)}: {', '.join(each)}"
+
+
+def state_counts(states: Sequence[State]) -> str:
+    """Say how many runs there are in each state."""
+    found = Counter(states)
+    known = [*State, *(state for state in found if not state.is_known)]
+    each = [f"{found[state]} {words(state)}" for state in known if found[state]]
+    return f"{count(len(states))}{': ' if each else ''}{', '.join(each)}"
 
 
 _NOT_STARTED, _BEFORE = "not started", "completed before"
@@ -145,10 +154,10 @@ def _path(heading: str) -> Column:
     return Column(heading, rank=5, is_spare=True)
 
 
-def warning_lines(runs: Sequence[Run], paper: Paper) -> list[str]:
-    """Return the lines below a table that say what is to be looked at in it."""
+def warning_lines(warned: Iterable[tuple[str, Sequence[str]]], paper: Paper) -> list[str]:
+    """Return the lines below a table that say what is to be looked at in it; ``warned``: runs' ids, and warnings."""
     most = _SHOWN if paper.width is None else _SHOWN_AT_TERMINAL
-    lines = [tame(f"! {run.id}: {warning}") for run in runs for warning in run.attempt.warnings]
+    lines = [tame(f"! {name}: {warning}") for name, warnings in warned for warning in warnings]
     hidden = len(lines) - most
     if hidden > 0:
         lines[most:] = [f"! and {hidden} more warnings; experimentstash show RUN"]
@@ -277,11 +286,13 @@ def marked_state(run: Run, paper: Paper = PLAIN) -> str:
 
 def state_cell(run: Run) -> Styled:
     """Return a run's marked state as a cell of a table."""
-    mark = _MARKS.get(run.attempt.state, "✗" if run.attempt.state.is_known else "?")
-    return Styled(
-        f"{mark} {words(run.attempt.state)}{' !' if run.attempt.warnings else ''}",
-        style_of(run.attempt.state, run.attempt.warnings),
-    )
+    return cell_of(run.attempt.state, run.attempt.warnings)
+
+
+def cell_of(state: State, warnings: Sequence[str]) -> Styled:
+    """Return a state with its mark as a cell of a table."""
+    mark = _MARKS.get(state, "✗" if state.is_known else "?")
+    return Styled(f"{mark} {words(state)}{' !' if warnings else ''}", style_of(state, warnings))
 
 
 def style_of(state: State, warnings: Sequence[str] = ()) -> Style | None:
@@ -292,24 +303,34 @@ def style_of(state: State, warnings: Sequence[str] = ()) -> Style | None:
 
 def result(run: Run) -> str:
     """Return the value of a run's objective, or values; nothing if it has none."""
-    numbers = run.attempt.result if isinstance(run.attempt.result, list) else [run.attempt.result]
+    return result_of(run.attempt.result)
+
+
+def result_of(result: float | list[float] | None) -> str:
+    """Return an objective's value, or values, as it is shown."""
+    numbers = result if isinstance(result, list) else [result]
     return ", ".join(f"{number:.6g}" for number in numbers if number is not None)
 
 
 def took(run: Run, estimate: Estimate | None = None) -> str:
     """Return how long a run took, or has taken by now, and how long it still will, if there is an estimate of that."""
-    if run.attempt.duration is not None:
-        return describe(run.attempt.duration)
-    if run.attempt.state is State.RUNNING and run.attempt.started is not None:
-        since = datetime.datetime.now().astimezone() - datetime.datetime.fromisoformat(run.attempt.started)
-        left = "" if estimate is None else f", {estimate.left(run, time.time())}"
-        return describe(since.total_seconds()) + left
+    told = took_of(run.attempt.state, run.attempt.started, run.attempt.duration)
+    is_at_work = run.attempt.duration is None and run.attempt.state is State.RUNNING
+    return told if estimate is None or not is_at_work else f"{told}, {estimate.left(run, time.time())}"
+
+
+def took_of(state: State, started: str | None, duration: float | None) -> str:
+    """Return how long a run took that is in this state, or has taken by now."""
+    if duration is not None:
+        return describe(duration)
+    if state is State.RUNNING and started is not None:
+        since = datetime.datetime.now().astimezone() - datetime.datetime.fromisoformat(started)
+        return describe(since.total_seconds())
     return "-"
 
 
-def when(run: Run, *, is_short: bool = False) -> str:
-    """Return when a run started, or was made if it never did; ``is_short``: without the year, if that is this one."""
-    moment = run.attempt.started or run.created
+def when(moment: str | None, *, is_short: bool = False) -> str:
+    """Return a time of a record without its seconds; ``is_short``: and without the year, if that is this one."""
     if not moment:
         return "-"
     text = local(moment, seconds=False)

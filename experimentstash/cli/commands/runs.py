@@ -24,7 +24,7 @@ from experimentstash.report.select import left_out, without_numbers
 from experimentstash.runs.facts import Facts
 from experimentstash.runs.past import Estimate, Past
 from experimentstash.runs.selection import Selected, Selection, choose
-from experimentstash.runs.summary import counts, past_lines, waiting_lines
+from experimentstash.runs.summary import past_lines, state_counts, waiting_lines
 from experimentstash.runs.whereabouts import job_of, why_waiting
 from experimentstash.stash.layout import Stash, find_stash
 
@@ -89,7 +89,6 @@ def main(given: argparse.Namespace) -> int:
         return watching.watch(_Screen(stash, selection, given).draw, given.watch)
     selected = choose(stash, selection)
     say(*left_out(selected, selection))
-    found = selected.found
     found, fields = arranged(selected.found, given)
     asked = [] if selection.where is None else [str(name) for name in selection.where.names]
     asked += [field.name for field in [*_order(given, selected.found), *fields]]
@@ -109,7 +108,7 @@ def main(given: argparse.Namespace) -> int:
     elif found:
         shown = found if paper.width is None or given.all or given.most is not None else found[:_SHOWN]
         is_upwards = paper.width is not None and given.sort is None
-        waiting = why_waiting([facts.run for facts in shown])
+        waiting = why_waiting([facts.run for facts in shown if not facts.state.is_final])
         print(table(stash, shown[::-1] if is_upwards else shown, fields, paper, waiting, expected(Past(stash), shown)))
         if len(shown) < len(found):
             say(
@@ -135,7 +134,7 @@ def _order(given: argparse.Namespace, found: Sequence[Facts]) -> list[Field]:
 
 def expected(past: Past, shown: Sequence[Facts]) -> dict[str, Estimate]:
     """Return how long those runs will take that are at work, by their ids, as far as earlier ones tell."""
-    at_work = [facts.run for facts in shown if facts.run.attempt.state is State.RUNNING]
+    at_work = [facts.run for facts in shown if facts.state is State.RUNNING]
     if at_work:
         past.read(_LOOK_BACK)
     return {run.id: estimate for run in at_work if (estimate := past.of(run)) is not None}
@@ -155,7 +154,7 @@ def table(
         if fields
         else runs_table.usual(stash, shown, _declared(stash, shown), paper, ends)
     )
-    ids = {facts.run.id for facts in shown}
+    ids = {facts.id for facts in shown}
     lines = waiting_lines({name: why for name, why in waiting.items() if name in ids}, paper)
     return "\n".join([drawn, *lines, *past_lines(ends, paper)])
 
@@ -173,10 +172,8 @@ class _Screen:
     def draw(self, paper: Paper, rows: int) -> str:
         """Return what fits into so many rows."""
         found, fields = arranged(self._look().found, self._given)
-        time_of_day = datetime.datetime.now().strftime("%H:%M:%S")
-        head = watching.fit(
-            f"{time_of_day}  {counts([facts.run for facts in found])}  (every {self._given.watch:g}s)", paper
-        )
+        moment, counted = f"{datetime.datetime.now():%H:%M:%S}", state_counts([facts.state for facts in found])
+        head = watching.fit(f"{moment}  {counted}  (every {self._given.watch:g}s)", paper)
         room = rows - 2
         while True:
             text = self._table(found[:room], fields, paper) if found else "none so far"
@@ -196,7 +193,7 @@ class _Screen:
                 self._selected = choose(self._stash, self._selection, closes=False)
             return self._selected
         self._selected = choose(self._stash, self._selection)
-        going = [facts.run for facts in self._selected.found if not facts.run.attempt.state.is_final]
+        going = [facts.run for facts in self._selected.found if not facts.state.is_final]
         self._waiting = why_waiting(going[:_ASKED])
         is_asked = any(job_of(run) is not None for run in going)
         now = time.monotonic()
@@ -206,9 +203,11 @@ class _Screen:
 
 def _declared(stash: Stash, shown: Sequence[Facts]) -> Mapping[str, Metric]:
     """Return what the stash says of numbers; if that makes no sense, it is said, and runs are shown without it."""
-    organizers = {facts.run.spec.organizer for facts in shown}
+    organizers = {facts.organizer for facts in shown}
     try:
-        return metrics.declared(stash, (name for name in organizers if name is not None))
+        return metrics.declared(
+            stash, (name for name in organizers if name is not None), {facts.tool for facts in shown}
+        )
     except StashError as error:
         say(error.message)
         return {}

@@ -1,0 +1,320 @@
+"""What records have said, kept for the next look: a cache on the machine's own disk, which can be deleted at any time.
+
+The records are the truth. What is kept of one counts only as long as its file is the same (time, size, inode), which is
+looked at each time, and only if the run is over: whatever may still change by itself is read anew. Jobs never write it.
+If it can't be used or is broken, a temporary one takes its place, and all records are read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from experimentstash.base.errors import StashError, SurroundingsError
+from experimentstash.base.files import open_regular
+from experimentstash.base.output import say
+from experimentstash.record import run_places
+from experimentstash.record.records import FILE_NAME
+from experimentstash.record.run import FORMAT, Run
+from experimentstash.runs.facts import Facts, Plain, Texts, plain_of, texts_of
+from experimentstash.stash.layout import Stash
+
+if TYPE_CHECKING:
+    import sqlite3
+
+# Of what is kept: another number, and all is read anew.
+_VERSION = 1
+# A file so young, in nanoseconds, isn't kept: it might change once more without its time showing that.
+_YOUNG = 2_000_000_000
+# Seconds for which another command may be writing it.
+_PATIENCE = 1.0
+# Runs of which the texts are read at once.
+_MANY = 500
+_NAME_LENGTH = 16
+# File systems on which SQLite's locks can't be trusted, or which aren't this machine's own.
+_ELSEWHERE = (
+    "nfs",
+    "lustre",
+    "cifs",
+    "smb",
+    "gpfs",
+    "beegfs",
+    "ceph",
+    "afs",
+    "gluster",
+    "9p",
+    "fuse",
+    "orangefs",
+    "pvfs",
+)
+_KEPT = ", ".join(f'"{name}"' for name in Plain._fields)
+_SCHEMA = f"""
+CREATE TABLE seen (parent TEXT, name TEXT, time INTEGER, size INTEGER, inode INTEGER, run INTEGER,
+                   PRIMARY KEY (parent, name)) WITHOUT ROWID;
+CREATE TABLE runs (run INTEGER PRIMARY KEY AUTOINCREMENT, {_KEPT});
+CREATE TABLE texts (run INTEGER PRIMARY KEY, {", ".join(Texts._fields)});
+PRAGMA user_version = {_VERSION};
+"""
+_INSERT = f"INSERT INTO runs ({_KEPT}) VALUES ({', '.join('?' * len(Plain._fields))})"
+
+# Returns the run in a directory as it is now; StashError or OSError if its record can't be read.
+Read = Callable[[Path], Run]
+
+
+class Narrow(NamedTuple):
+    """What all runs that are wanted have, as far as the index can tell at once; None, or empty: anything."""
+
+    states: Sequence[str] = ()
+    tools: Sequence[str] = ()
+    since: float | None = None
+    until: float | None = None
+
+
+class Found(NamedTuple):
+    """What there is in a stash."""
+
+    facts: list[Facts]  # the newest first
+    tools: set[str]  # of all runs, wanted or not
+    unread: list[Path]
+    filled: Callable[[Iterable[Facts]], Iterator[Facts]]  # reads the texts of many at once
+
+
+def look(stash: Stash, read: Read, narrow: Narrow | None = None) -> Found:
+    """Return the runs of a stash, all that fit ``narrow`` among them. Of an unreadable record one line is said."""
+    import sqlite3
+
+    place = _place(stash)
+    for path in (place, place, None):
+        try:
+            return _Look(_opened(path), read).at(stash, narrow or Narrow())
+        except sqlite3.Error as error:
+            if path is not None and "locked" not in str(error):  # not by another command: it is broken
+                _remove(path)
+    raise SurroundingsError("No temporary file can be written.", "make room in the temporary directory, or set TMPDIR")
+
+
+class _Look:
+    def __init__(self, connection: sqlite3.Connection, read: Read) -> None:
+        self._connection, self._read = connection, read
+        self._unread: list[Path] = []
+        self._folder: Path | None = None
+        self._known: dict[str, tuple[int, int, int, int]] = {}  # what was seen in that folder, and not yet today
+        self._visited: set[str] = set()
+        self._gone: list[tuple[str, str, int]] = []
+        self._live: list[Facts] = []  # what isn't kept
+
+    def __del__(self) -> None:
+        self._connection.close()  # nobody asks for texts any more
+
+    def at(self, stash: Stash, narrow: Narrow) -> Found:
+        self._connection.execute("BEGIN")
+        try:
+            self._walk(stash)
+            self._leave_folder()
+            for (parent,) in self._connection.execute("SELECT DISTINCT parent FROM seen").fetchall():
+                if parent not in self._visited:
+                    self._forget("WHERE parent = ?", (parent,))
+            tools = {tool for (tool,) in self._connection.execute("SELECT DISTINCT tool FROM runs")}
+            kept = self._kept(narrow)
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+        facts = [*kept, *self._live]
+        facts.sort(key=lambda facts: (facts.plain.age, facts.plain.directory), reverse=True)
+        return Found(facts, tools | {facts.tool for facts in self._live}, self._unread, self.filled)
+
+    # What there is ---------------------------------------------------------------------------------------------------
+
+    def _walk(self, stash: Stash) -> None:
+        for directory in run_places.directories(stash, passes=self._is_kept):
+            path = os.path.join(directory, FILE_NAME)
+            try:
+                before = _mark(os.lstat(path))
+                run = self._read(directory)
+                after = _mark(os.lstat(path))
+            except (StashError, OSError) as error:
+                say(str(error).partition("\n")[0])
+                self._unread.append(directory)
+                continue
+            if before == after and _is_settled(run) and time.time_ns() - after[0] > _YOUNG:
+                self._keep(run, directory, after)
+            else:
+                self._live.append(Facts(run))
+
+    def _is_kept(self, folder: Path, name: str) -> bool:
+        """Tell whether what is kept of a run still counts: then nothing of it is read."""
+        if folder is not self._folder:
+            self._leave_folder()
+            self._folder = folder
+            parent = str(folder)
+            self._visited.add(parent)
+            rows = self._connection.execute("SELECT name, time, size, inode, run FROM seen WHERE parent = ?", (parent,))
+            self._known = {row[0]: row[1:] for row in rows}
+        if name not in self._known:
+            return False
+        with contextlib.suppress(OSError):
+            if _mark(os.lstat(f"{folder}/{name}/{FILE_NAME}")) == self._known[name][:3]:
+                del self._known[name]
+                return True
+        return False
+
+    def _leave_folder(self) -> None:
+        """Forget what was in the folder, and is no longer, or has changed."""
+        for name in self._known:
+            self._forget("WHERE parent = ? AND name = ?", (str(self._folder), name))
+        self._known = {}
+
+    # What is kept ----------------------------------------------------------------------------------------------------
+
+    def _keep(self, run: Run, directory: Path, mark: tuple[int, int, int]) -> None:
+        parent, name = os.path.split(directory)
+        if self._folder is not None and str(self._folder) == parent:
+            self._known.pop(name, None)
+        self._forget("WHERE parent = ? AND name = ?", (parent, name))
+        self._visited.add(parent)
+        number = self._connection.execute(_INSERT, plain_of(run)).lastrowid
+        self._connection.execute("INSERT INTO texts VALUES (?, ?, ?, ?)", (number, *texts_of(run)))
+        self._connection.execute("INSERT INTO seen VALUES (?, ?, ?, ?, ?, ?)", (parent, name, *mark, number))
+
+    def _forget(self, where: str, values: tuple[str, ...]) -> None:
+        for (number,) in self._connection.execute(f"SELECT run FROM seen {where}", values).fetchall():
+            self._connection.execute("DELETE FROM runs WHERE run = ?", (number,))
+            self._connection.execute("DELETE FROM texts WHERE run = ?", (number,))
+        self._connection.execute(f"DELETE FROM seen {where}", values)
+
+    def _kept(self, narrow: Narrow) -> list[Facts]:
+        conditions, values = ["1"], list[object]()
+        for column, wanted in (("state", narrow.states), ("tool", narrow.tools)):
+            if wanted:
+                conditions.append(f"{column} IN ({', '.join('?' * len(wanted))})")
+                values += wanted
+        for comparison, moment in ((">=", narrow.since), ("<", narrow.until)):
+            if moment is not None:
+                conditions.append(f"moment {comparison} ?")
+                values.append(moment)
+        rows = self._connection.execute(f"SELECT run, {_KEPT} FROM runs WHERE {' AND '.join(conditions)}", values)
+        same: dict[str, str] = {}  # most texts are those of many runs
+
+        def shared(value: object) -> object:
+            return same.setdefault(value, value) if type(value) is str else value
+
+        return [Facts.kept(Plain._make(map(shared, kept)), number, self) for number, *kept in rows]
+
+    # For Facts -------------------------------------------------------------------------------------------------------
+
+    def texts(self, number: int) -> Texts | None:
+        """Return what is kept of a run as texts; None if another command has replaced it meanwhile."""
+        return self._texts_of([number]).get(number)
+
+    def filled(self, several: Iterable[Facts]) -> Iterator[Facts]:
+        """Yield runs with their texts at hand, which are read for many at once."""
+        remaining = iter(several)
+        while some := list(itertools.islice(remaining, _MANY)):
+            texts = self._texts_of([facts.number for facts in some if facts.number is not None])
+            for facts in some:
+                if facts.number in texts:
+                    facts.fill(texts[facts.number])
+                yield facts
+
+    def _texts_of(self, numbers: Sequence[int]) -> dict[int, Texts]:
+        import sqlite3
+
+        marks = ", ".join("?" * len(numbers))
+        with contextlib.suppress(sqlite3.Error):  # then records are read
+            rows = self._connection.execute(f"SELECT * FROM texts WHERE run IN ({marks})", numbers)
+            return {row[0]: Texts(*row[1:]) for row in rows}
+        return {}
+
+
+def _is_settled(run: Run) -> bool:
+    """Tell whether nothing but somebody's will changes what a record says."""
+    state, end = run.attempt.state, run.attempt.job_end
+    return state.is_final and state.is_known and (end is None or end.is_known) and run.format <= FORMAT
+
+
+def _mark(found: os.stat_result) -> tuple[int, int, int]:
+    """Return what tells whether a file is the same: its time, its size, and its number, as large as SQLite has them."""
+    inode = found.st_ino
+    return found.st_mtime_ns, found.st_size, inode if inode < 1 << 63 else inode - (1 << 64)
+
+
+def _opened(path: Path | None) -> sqlite3.Connection:
+    """Open an index, made if there is none of this version; None: a temporary one."""
+    import sqlite3
+
+    if path is None:
+        connection = sqlite3.connect("", isolation_level=None)
+        connection.executescript(_SCHEMA)
+        return connection
+    for _ in range(2):
+        connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = OFF")  # what a power failure breaks is made anew
+            connection.execute("BEGIN IMMEDIATE" if _version(connection) != _VERSION else "BEGIN")
+            version = _version(connection)
+            if version == 0:
+                for statement in filter(None, map(str.strip, _SCHEMA.split(";"))):
+                    connection.execute(statement)
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.close()
+            raise
+        if version in (0, _VERSION):
+            return connection
+        connection.close()
+        _remove(path)
+    raise sqlite3.OperationalError("its version changes")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _remove(path: Path) -> None:
+    for name in (f"{path}-wal", f"{path}-shm", path):
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+
+
+# --- where it is -----------------------------------------------------------------------------------------------------
+
+
+def _place(stash: Stash) -> Path | None:
+    """Return where the index of a stash is; None if there is no place for it on a disk of this machine."""
+    home = os.environ.get("XDG_CACHE_HOME", "")
+    if not os.path.isabs(home):
+        home = os.path.expanduser("~/.cache")
+    folder = Path(home) / "experimentstash"
+    if not folder.is_absolute() or folder.is_relative_to(stash.root):
+        return None
+    existing = next(place for place in (folder, *folder.parents) if place.exists())
+    if _kind_of_disk(os.path.realpath(existing)).startswith(_ELSEWHERE):
+        return None
+    name = hashlib.sha256(os.fsencode(stash.root)).hexdigest()[:_NAME_LENGTH]
+    path = folder / f"runs-{name}.sqlite"
+    try:
+        os.makedirs(folder, 0o700, exist_ok=True)
+        os.close(open_regular(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError:
+        return None
+    return path
+
+
+def _kind_of_disk(path: str) -> str:
+    """Return the type of the file system that a path is on, as the kernel calls it (see proc_pid_mountinfo(5))."""
+    best, kind = "", ""
+    with contextlib.suppress(OSError, UnicodeDecodeError, ValueError), open("/proc/self/mountinfo") as mounts:
+        for line in mounts:
+            before, _, after = line.partition(" - ")
+            place = before.split(" ")[4].encode().decode("unicode_escape")
+            if len(place) >= len(best) and f"{path}/".startswith(f"{place.rstrip('/')}/"):
+                best, kind = place, after.split(" ")[0]
+    return kind

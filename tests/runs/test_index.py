@@ -1,0 +1,200 @@
+"""What is kept of records is never more than they say: the index is a cache that may be old, broken, busy or gone."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experimentstash.record import records
+from experimentstash.record.run import Run, State
+from experimentstash.runs import index
+from experimentstash.runs.facts import Facts
+from experimentstash.runs.selection import Selection, choose, of_words
+from experimentstash.stash.layout import Stash
+from tests.testing.finished import finished
+
+OLD = 1_700_000_000
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """Return what will be the ids of the runs whose records were read, in an empty cache directory."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(index, "_PATIENCE", 0.05)
+    seen: list[str] = []
+    load = records.read
+
+    def noted(directory: Path) -> Run:
+        seen.append(directory.name[-7:])
+        return load(directory)
+
+    monkeypatch.setattr(records, "read", noted)
+    return seen
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Stash:
+    stash = Stash(tmp_path / "stash")
+    for number in range(3):
+        old(finished(stash.root, f"22222a{number}", {"lr": number}, {"loss": number / 2}, second=number))
+    return stash
+
+
+def old(run: Run) -> Run:
+    """Have a record be no newer than what is kept."""
+    os.utime(run.path / "run.json", (OLD, OLD))
+    return run
+
+
+def ids(stash: Stash, **words: Any) -> list[str]:
+    return [facts.id for facts in choose(stash, of_words(**words)).found]
+
+
+def file_of(tmp_path: Path) -> Path:
+    (path,) = (tmp_path / "cache" / "experimentstash").glob("*.sqlite")
+    return path
+
+
+def test_what_has_not_changed_is_not_read_again(here: Stash, read: list[str]) -> None:
+    first = choose(here, Selection()).found
+    assert sorted(read) == ["22222a0", "22222a1", "22222a2"]
+    read.clear()
+    again = choose(here, Selection()).found
+    assert read == [] and [facts.plain for facts in again] == [facts.plain for facts in first]
+    for kept, (facts, run) in zip(again, [(facts, facts.run) for facts in first], strict=True):
+        fresh = Facts(run)
+        for name in ("params", "numbers", "tags", "overrides", "warnings", "result", "sweep", "version", "experiment"):
+            assert getattr(kept, name) == getattr(fresh, name) == getattr(facts, name), name
+    assert ids(here, where="metrics.loss >= 0.5 and params.lr < 2") == ["22222a1"]
+
+
+@pytest.mark.parametrize("change", ["same size", "another state", "removed", "moved", "added"])
+def test_a_change_is_seen_at_once(here: Stash, read: list[str], change: str) -> None:
+    choose(here, Selection())
+    path = here.root / "outputs/2026-01-31/12-00-00-22222a1"
+    run = records.read(path)
+    if change == "same size":
+        run.spec.params["lr"] = 9
+        records.write(run)
+        assert choose(here, of_words(where="params.lr == 9")).found[0].id == "22222a1"
+        assert ids(here, where="params.lr == 1") == []
+    elif change == "another state":
+        run.attempt.state = State.FAILED
+        records.write(run)
+        assert ids(here, states=["failed"]) == ["22222a1"] and "22222a1" not in ids(here, states=["completed"])
+    elif change == "removed":
+        shutil.rmtree(path)
+        assert ids(here) == ["22222a2", "22222a0"]
+    elif change == "moved":
+        (here.root / "multirun").mkdir()
+        path.rename(here.root / "multirun" / "elsewhere")
+        found = choose(here, Selection()).found
+        assert [facts.directory.rpartition("/")[2][-9:] for facts in found] == ["0-22222a2", "elsewhere", "0-22222a0"]
+    else:
+        finished(here.root, "22222a9", second=9)
+        assert ids(here)[0] == "22222a9"
+    again = ids(here)
+    assert ids(here) == again and len(again) == {"removed": 2, "added": 4}.get(change, 3)
+
+
+def test_what_is_young_or_not_over_is_read_each_time(here: Stash, read: list[str]) -> None:
+    finished(here.root, "22222b0")
+    old(finished(here.root, "22222b1", state=State.RUNNING))
+    choose(here, Selection())
+    read.clear()
+    choose(here, Selection(), closes=False)
+    assert sorted(set(read)) == ["22222b0", "22222b1"]
+
+
+@pytest.mark.parametrize("how", ["garbage", "empty", "half", "another version", "no tables", "a directory", "texts"])
+def test_a_broken_index_is_made_anew(here: Stash, read: list[str], tmp_path: Path, how: str) -> None:
+    expected = ids(here)
+    path = file_of(tmp_path)
+    content = path.read_bytes()
+    if how == "a directory":
+        path.unlink()
+        path.mkdir()
+    elif how in ("garbage", "empty", "half"):
+        path.write_bytes({"garbage": b"x" * 9000, "empty": b"", "half": content[: len(content) // 2]}[how])
+    else:
+        with sqlite3.connect(path) as connection:
+            order = {"another version": "PRAGMA user_version = 99", "no tables": "DROP TABLE seen"}
+            connection.execute(order.get(how, "UPDATE texts SET params = 'x', numbers = NULL, said = 3"))
+        connection.close()
+    assert ids(here) == expected
+    assert ids(here, where="params.lr == 1 and metrics.loss == 0.5 and not tags") == ["22222a1"]
+    read.clear()
+    assert ids(here) == expected and (read == []) is (how != "a directory")
+
+
+def test_it_may_be_deleted_or_out_of_reach(
+    here: Stash, read: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = ids(here)
+    shutil.rmtree(tmp_path / "cache")
+    assert ids(here) == expected and file_of(tmp_path).exists()
+    (tmp_path / "file").touch()
+    for home in (str(here.root / "cache"), str(tmp_path / "file"), "/proc/nowhere"):
+        monkeypatch.setenv("XDG_CACHE_HOME", home)
+        assert ids(here) == expected
+    assert not (here.root / "cache").exists()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
+    monkeypatch.setattr(index, "_kind_of_disk", lambda path: "nfs4")
+    assert ids(here) == expected and not (tmp_path / "other").exists()
+
+
+def test_one_that_is_being_written_is_not_waited_for(here: Stash, read: list[str], tmp_path: Path) -> None:
+    ids(here)
+    with sqlite3.connect(file_of(tmp_path), isolation_level=None) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        finished(here.root, "22222c0", second=9)
+        old(records.read(here.root / "outputs/2026-01-31/12-00-00-22222c0"))
+        assert ids(here)[0] == "22222c0"
+        connection.execute("ROLLBACK")
+    connection.close()
+    assert ids(here)[0] == "22222c0"
+
+
+def _write(root: Path, which: str, count: int) -> None:
+    """Write so many runs, each of them twice."""
+    for number in range(count):
+        name = f"{which}22{number:04}".translate(str.maketrans("01", "zy"))
+        run = finished(root, name, {"lr": 1}, {"loss": 1})
+        run.attempt.metrics = {"loss": 2.0}
+        records.write(run)
+
+
+def test_a_thousand_runs_are_written_while_one_reads(here: Stash, read: list[str], tmp_path: Path) -> None:
+    """No record is seen torn, and no row stays that is old."""
+    context = multiprocessing.get_context("fork")
+    count = 250
+    writers = [context.Process(target=_write, args=(here.root, which, count)) for which in "bcde"]
+    for writer in writers:
+        writer.start()
+    looks = 0
+    try:
+        while any(writer.is_alive() for writer in writers):
+            selected = choose(here, Selection())
+            assert selected.unread == []
+            assert all(facts.numbers["loss"] in (1.0, 2.0) for facts in selected.found if facts.id[:6] != "22222a")
+            looks += 1
+    finally:
+        for writer in writers:
+            writer.join()
+    assert [writer.exitcode for writer in writers] == [0] * 4 and looks
+    for _ in range(2):
+        found = choose(here, Selection()).found
+        assert len(found) == 4 * count + 3
+        assert {facts.numbers["loss"] for facts in found if facts.id[:6] != "22222a"} == {2.0}
+        for path in (here.root / "outputs").glob("*/*/run.json"):
+            os.utime(path, (OLD, OLD))  # and once more, from what is kept
+
+
+def test_disks_are_told_apart() -> None:
+    assert index._kind_of_disk("/proc/self") == "proc" and index._kind_of_disk("/nowhere") != ""
