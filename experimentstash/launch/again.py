@@ -95,7 +95,7 @@ class Again:
             raise _refusal(self.run, "git knows nothing of the code that it ran")
         patch = _patch(self.run, code)
         if code.snapshot is None and self._is_as_it_was(request, shared, code, patch):
-            return request if request.to_be_frozen is False else replace(request, frozen=shared.frozen_code(request))
+            return replace(request, frozen=shared.frozen_code(request))
         live = tool_directory(request.stash, request.tool, config, is_needed=False)
         frozen = worktrees.ensure_worktree(
             request.stash,
@@ -199,8 +199,9 @@ class Again:
         yield from _other("what pins its environment", now.lock, before.lock)
         if now.version is not None:
             yield from _other("Python", now.version, before.version)
-        homes = [str(each or "").startswith(f"{planned.request.stash.environments}/") for each in _pythons(now, before)]
-        if all(homes):  # one with the tool's own code in it has another key for each place
+        shared = f"{planned.request.stash.environments}/"
+        # One with the tool's own code in it has another key for each place.
+        if all(str(each.interpreter).startswith(shared) for each in (now, before)):
             yield from _other("its environment", now.key, before.key)
         is_made = recipe.directory is not None and recipe.kind is not EnvironmentKind.empty
         if is_made and recipe.lock_path is None and not environments.is_ready(recipe):
@@ -229,11 +230,6 @@ def _patch(run: Run, code: Code) -> str:
 
 def _refusal(run: Run, why: str, hint: str | None = None) -> StashError:
     return StashError(f"{run.id} can't be had again as it was: {why}.", hint)
-
-
-def _pythons(*both: Environment) -> Iterator[str | None]:
-    for each in both:
-        yield each.interpreter
 
 
 def _places(planned: Plan) -> Mapping[str, str]:
