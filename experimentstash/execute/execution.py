@@ -411,7 +411,10 @@ def _measure(run: Run, place: Place) -> None:
         return
     from experimentstash.adapters.numbers import metrics
 
-    run.attempt.notes += metrics.measure(run, replace(place, most=_MOST_AT_END))
+    try:
+        run.attempt.notes += metrics.measure(run, replace(place, most=_MOST_AT_END))
+    except Exception as error:  # whatever there is in what a tool has written: its run has ended as it has
+        run.attempt.notes.append(f"its numbers were not read: {type(error).__name__}: {error}")
 
 
 def _abandon(run: Run, error: BaseException, log: Account) -> None:

@@ -214,6 +214,9 @@ def test_of_several_wandb_runs_the_one_that_has_it_is_meant(tmp_path: Path) -> N
     place = in_place(tmp_path)
     assert read({"wandb": "*"}, place) == {"loss": 1.5, "acc": 1.5}
     assert read({"wandb": "acc"}, place) == {"acc": 1.5}
+    run = measured(tmp_path)
+    assert run.attempt.metrics == {"loss": 1.5, "acc": 1.5}
+    assert run.attempt.notes == ["no value for the metric both: several W&B runs have it"]
     with pytest.raises(Missing, match="2 W&B runs have it"):
         read({"wandb": "both"}, place)
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # Numbers of a run that a record keeps, and those of earlier attempts; and characters of their names.
 MOST, _LONGEST_NAMES = 10_000, 1 << 20
+# Of several numbers that are missing for the same reason, so many are noted.
+_NAMED = 20
 # What notes begin with.
 NONE_READ, NO_VALUE = "there are no numbers", "no value for the metric"
 
@@ -51,9 +53,7 @@ def read(run: Run, place: Place, declared: Mapping[str, Mapping[str, Any]]) -> R
     problems: dict[str, str | None] = {}
     if ALL not in declared:
         try:
-            found, is_there = _by_default(place)
-            if not is_there:
-                problems[ALL] = None
+            found, problems = _by_default(place)
         except UNREADABLE as error:
             problems[ALL] = f"{NONE_READ}: {why_not(error)}"
     if declared:
@@ -68,15 +68,16 @@ def read(run: Run, place: Place, declared: Mapping[str, Mapping[str, Any]]) -> R
     return Reading(_without_secrets(found), problems)
 
 
-def _by_default(place: Place) -> tuple[dict[str, float], bool]:
-    """Return all of `metrics.json`, or where there is none, of the W&B run's summary; and whether there is either."""
+def _by_default(place: Place) -> tuple[dict[str, float], dict[str, str | None]]:
+    """Return all of `metrics.json`, or where there is none, of the W&B run's summary; and why others are missing."""
     if os.path.lexists(place.directory / FILE_NAME):
-        return Key(ALL).numbers(place), True
+        return Key(ALL).numbers(place), {}
     if not place.wandb():
-        return {}, False
-    from experimentstash.adapters.numbers.wandb_summary import Wandb  # here, because most runs need nothing of it
+        return {}, {ALL: None}
+    from experimentstash.adapters.numbers import wandb_summary  # here, because most runs need nothing of it
 
-    return Wandb(ALL).numbers(place), True
+    several = {name: f"{NO_VALUE} {name}: several W&B runs have it" for name in wandb_summary.ambiguous(place)[:_NAMED]}
+    return wandb_summary.Wandb(ALL).numbers(place), {**several}
 
 
 def _declared(

@@ -22,16 +22,7 @@ class Wandb:
 
     def numbers(self, place: Place) -> dict[str, float]:
         """Return the number; or all that there are, if all are meant. Of several runs the one that has it is meant."""
-        logs = [log for log in place.wandb() if place.is_own(log)]
-        if not logs and place.wandb():
-            raise Missing("the W&B run is from before this attempt, which has not written it")
-        if not logs:
-            raise Missing("there is no W&B run")
-        found: dict[str, list[float]] = {}
-        for log in logs:
-            place.refuse_large(log, log.name)
-            for name, number in _summary(log, log.stat().st_mtime_ns).items():
-                found.setdefault(name, []).append(number)
+        found = _found(place)
         if self.wandb == ALL:
             return {name: numbers[0] for name, numbers in found.items() if len(numbers) == 1}
         if self.wandb not in found:
@@ -39,6 +30,26 @@ class Wandb:
         if len(found[self.wandb]) > 1:
             raise Missing(f"{len(found[self.wandb])} W&B runs have it: which one is meant?")
         return {self.wandb: found[self.wandb][0]}
+
+
+def ambiguous(place: Place) -> list[str]:
+    """Return the names that several W&B runs have, of which none is taken when all are meant."""
+    return [name for name, numbers in _found(place).items() if len(numbers) > 1]
+
+
+def _found(place: Place) -> dict[str, list[float]]:
+    """Return the numbers in the summaries of an attempt's W&B runs; Missing if it has none."""
+    logs = [log for log in place.wandb() if place.is_own(log)]
+    if not logs and place.wandb():
+        raise Missing("the W&B run is from before this attempt, which has not written it")
+    if not logs:
+        raise Missing("there is no W&B run")
+    found: dict[str, list[float]] = {}
+    for log in logs:
+        place.refuse_large(log, log.name)
+        for name, number in _summary(log, log.stat().st_mtime_ns).items():
+            found.setdefault(name, []).append(number)
+    return found
 
 
 @functools.lru_cache(maxsize=4)
