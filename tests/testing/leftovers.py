@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 OURS = "PROCESSES_OF_THESE_TESTS"
 
@@ -33,7 +34,8 @@ class Leftovers:
         for pid in pids - self._others:
             variables = _environment(pid)
             if f"{OURS}={self._mark}".encode() not in variables:
-                self._others.add(pid)
+                # One that is just becoming another program shows no environment: it is looked at again.
+                self._others |= {pid} if any(variables) else set()
             elif f"PYTEST_CURRENT_TEST={test} (call)".encode() in variables:
                 _kill(pid)
 
@@ -61,13 +63,14 @@ def _guard(mark: str) -> None:
     """Wait until nobody holds our input any more, then kill all until there are no more."""
     sys.stdin.read()
     own = str(os.getpid())
-    while True:
+    clear = 0  # how often in a row none was seen: one that is just becoming another program shows no environment
+    while clear < 2:
         pids = [name for name in os.listdir("/proc") if name.isdecimal() and name != own]
         found = [pid for pid in pids if f"{OURS}={mark}".encode() in _environment(pid)]
-        if not found:
-            return
         for pid in found:
             _kill(pid)
+        clear = 0 if found else clear + 1
+        time.sleep(0.02)
 
 
 if __name__ == "__main__" and sys.platform == "linux":
