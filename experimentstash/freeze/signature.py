@@ -7,6 +7,7 @@ two runs are the same is never guessed.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -62,7 +63,7 @@ class Signer:
 
     def __init__(self) -> None:
         self._inputs = Inputs()
-        self._trees: dict[tuple[Path, str, str], Any] = {}
+        self._known: dict[tuple[Any, ...], Any] = {}
 
     def sign(self, planned: Plan, stash: Provenance, code: Provenance) -> Signature:
         """Return the signature of a run with this code, in a stash as it is."""
@@ -77,7 +78,7 @@ class Signer:
         request, command = planned.request, planned.command
         tool = request.config.tool
         variables = {name: value for name, value in command.environment.items() if not name.startswith(_WITHOUT_EFFECT)}
-        places = _Places(planned)
+        places = _Places(planned, self._tops(planned))
         parts = {
             "format": _FORMAT,
             "tool": request.tool,
@@ -127,11 +128,19 @@ class Signer:
     def _places_of_code(self, directory: Path, conf: Path) -> tuple[Path, str | None]:
         """Return the root of the repository that code lies in, and where in there `conf` is; None: in another one."""
         key = (directory, str(conf), "")
-        if key not in self._trees:
+        if key not in self._known:
             root, real = toplevel(directory.resolve()), conf.resolve()
             is_shared = root is not None and root == toplevel(real)
-            self._trees[key] = root, os.path.relpath(real, root) if is_shared else None
-        found: tuple[Path, str | None] = self._trees[key]
+            self._known[key] = root, os.path.relpath(real, root) if is_shared else None
+        found: tuple[Path, str | None] = self._known[key]
+        return found
+
+    def _tops(self, planned: Plan) -> tuple[Path | None, Path | None]:
+        """Return the roots of the repositories that a tool's directory and the stash lie in."""
+        key = (planned.directory, planned.request.stash.root)
+        if key not in self._known:
+            self._known[key] = toplevel(key[0]), toplevel(key[1])
+        found: tuple[Path | None, Path | None] = self._known[key]
         return found
 
     def _of_frozen(self, stash: Path, live: Path, commit: str) -> list[str]:
@@ -144,19 +153,19 @@ class Signer:
 
     def _below(self, root: Path, commit: str, directory: Path) -> str | None:
         """Return what a commit has at a directory; None if it has nothing there."""
-        path = directory.resolve().relative_to(root).as_posix()
-        key = (root, commit, path)
-        if key not in self._trees:
-            self._trees[key] = objects.object_at(root, f"{commit}:{'' if path == '.' else path}")
-        found: str | None = self._trees[key]
+        key = (root, commit, directory)
+        if key not in self._known:
+            path = directory.resolve().relative_to(root).as_posix()
+            self._known[key] = objects.object_at(root, f"{commit}:{'' if path == '.' else path}")
+        found: str | None = self._known[key]
         return found
 
     def _around(self, root: Path, commit: str, conf: str) -> Any:
         """Return all that a commit holds but ``conf``, which reaches a tool only as what it is told."""
         key = (root, commit, conf)
-        if key not in self._trees:
-            self._trees[key] = objects.beside(root, commit, conf)
-        return self._trees[key]
+        if key not in self._known:
+            self._known[key] = objects.beside(root, commit, conf)
+        return self._known[key]
 
     def _environment(self, planned: Plan, places: _Places) -> Any:
         recipe = planned.recipe
@@ -194,7 +203,10 @@ class Signer:
             found[f"shared {name}"] = self._inputs.at(os.path.normpath(planned.directory / name))
         first = command.argv[0] if command.argv else ""
         search = os.pathsep.join(filter(None, [command.path, os.environ.get("PATH", os.defpath)]))
-        program = inputs.program(first, search)
+        key = ("program", first, search)
+        if key not in self._known:
+            self._known[key] = inputs.program(first, search)
+        program = self._known[key]
         directory = planned.recipe.directory
         if program is not None and (directory is None or not (Path(first).is_relative_to(directory) or command.path)):
             found["program"] = self._inputs.at(str(program))
@@ -204,13 +216,14 @@ class Signer:
 class _Places:
     """Where things are, which makes no difference to what a run is."""
 
-    def __init__(self, planned: Plan) -> None:
+    def __init__(self, planned: Plan, tops: tuple[Path | None, Path | None]) -> None:
+        """``tops`` are the roots of the tool's repository and of the stash's."""
         request = planned.request
         directory, sweep = str(request.directory), request.sweep
         self.own = [directory, *([str(sweep)] if sweep is not None else [])]
         live = planned.directory
-        root = request.frozen.tree if request.frozen is not None else toplevel(live) or live
-        code = [live] if root == toplevel(request.stash.root) else [root, live]
+        root = request.frozen.tree if request.frozen is not None else tops[0] or live
+        code = [live] if root == tops[1] else [root, live]
         if request.plot is not None and planned.apart is not None:
             code += [Path(planned.apart.path), request.plot.frozen.tree]
         self.code = [str(each) for each in code]
@@ -234,6 +247,7 @@ class _Places:
         return [each for each in search_path.split(os.pathsep) if each and not self.hidden(each).startswith(_CODE)]
 
 
+@functools.lru_cache(maxsize=256)  # most of them are the same in all runs of a sweep
 def _in_json(path: str) -> str:
     return json.dumps(path, ensure_ascii=False)[1:-1]
 

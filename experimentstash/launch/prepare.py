@@ -44,7 +44,7 @@ class Prepared:
 
     run: Run
     secrets: Mapping[str, str]
-    identified: Identified | None = None  # None: it goes on from an earlier attempt
+    identified: Identified | None = None  # None: there is nothing to be looked at once more
 
     def confirm(self) -> None:
         """Look once more, where a run has waited since it was frozen, whether its code still is what its record says.
@@ -143,7 +143,7 @@ def prepare_job(job: Job) -> Prepared | Spared | Rejected | None:
             shared.say_once(line)
         run = freeze(identified, claim=lambda run: _claim(context, job, seen, run))
         account.has_placed(run, context.sweep)
-        return Prepared(run, planned.secrets, identified)
+        return Prepared(run, planned.secrets, None if request.starts_later else identified)
     except (StashError, OmegaConfBaseException) as error:
         mistake = reject(seen, error)
     except Exception as error:

@@ -35,7 +35,7 @@ _SHOWN = 30
 _INTERVAL, _PAUSE, _SHARE, _ASKED = 2.0, 15.0, 5, 200
 _LONGEST = 86400.0
 # Seconds for which it is read, at most, how long earlier runs took.
-_LOOK_BACK = 0.5
+_LOOK_BACK = 0.3
 
 EXAMPLES = (
     ("runs -n 5", "the newest five"),

@@ -50,7 +50,7 @@ _PROSE = (
 )
 
 # Seconds for which it is read, at most, how long earlier runs took.
-_LOOK_BACK = 0.5
+_LOOK_BACK = 0.3
 
 EXAMPLES = (
     ("show", "the latest run"),
