@@ -128,6 +128,12 @@ def test_what_is_declared_by_now_counts_for_runs_that_knew_nothing_of_it(here: S
     assert (one(here, run).failed or "").startswith("conf/tool/t.yaml: metrics.a: unknown key 'take'")
 
 
+def test_a_record_that_says_what_makes_no_sense_is_a_note(here: Stash) -> None:
+    sources = {"a": {"pattern": "(", "file": "run.json", "take": "last"}}
+    run = older(here, metric_sources=sources)
+    assert one(here, run).notes[0].startswith("no value for the metric a (the last match of '(' in run.json): ")
+
+
 def test_a_record_of_another_version_is_left_as_it_is(here: Stash) -> None:
     run = older(here, {"loss": 1})
     record = json.loads((run.path / "run.json").read_text())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
@@ -21,7 +22,7 @@ class Missing(Exception):
 
 
 # What reading a number may raise.
-UNREADABLE = (Missing, OSError, OverflowError, RecursionError)
+UNREADABLE = (Missing, OSError, OverflowError, RecursionError, re.error)
 
 
 def why_not(error: Exception) -> str:
