@@ -145,8 +145,13 @@ def pytest_configure(config: pytest.Config) -> None:
     # A shell takes these from what it starts in the background, and some tests are of them.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
-    # However long a loaded machine takes.
-    hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    # However long a loaded machine takes; between two commits some examples are enough.
+    hypothesis.settings.register_profile(
+        "patient",
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+        max_examples=30 if "not slow" in config.option.markexpr else 100,
+    )
     hypothesis.settings.load_profile("patient")
 
 
