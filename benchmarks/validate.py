@@ -40,7 +40,9 @@ def make_stash(root: Path, tools: int, experiments: int, submodules: int) -> Non
             git("submodule", "add", "-q", str(upstream), f"tools/{name}", cwd=root)
         else:
             make_tool(root / "tools" / name)
-        call = "{style: hydra, configs: conf}" if number % 2 else "{style: options, output: --out, ways: {model: dotted}}"
+        call = (
+            "{style: hydra, configs: conf}" if number % 2 else "{style: options, output: --out, ways: {model: dotted}}"
+        )
         (root / "conf" / "tool" / f"{name}.yaml").write_text(
             f"path: tools/{name}\nentrypoint: -m main\ndescription: Tool {number}\ncall: {call}\n"
             f"environment: {{kind: interpreter, interpreter: {sys.executable}}}\n"
