@@ -37,6 +37,13 @@ def roots(stash: Stash) -> list[Path]:
     return [path for path in found if not any(other in path.parents for other in holding)]
 
 
+def are_usual(stash: Stash) -> bool:
+    """Tell whether the root config leaves it to us where runs are, and no sweep went to where single runs are."""
+    return not _configured(stash) and not any(
+        place.is_relative_to(root) for place in _remembered(stash) for root in stash.run_roots
+    )
+
+
 def directories(
     stash: Stash, *, superseded: bool = False, passes: Callable[[Path, str], bool] | None = None
 ) -> Iterator[Path]:
@@ -84,7 +91,8 @@ def sweep_above(directory: Path) -> Path | None:
 
 def remember(stash: Stash, directory: Path, sweep: Path | None = None) -> None:
     """Note where a run goes, so that it is found there, if that isn't one of the usual places."""
-    if any(directory.is_relative_to(root) for root in stash.run_roots):
+    single, several = stash.run_roots
+    if directory.is_relative_to(several) or (sweep is None and directory.is_relative_to(single)):
         return
     place = sweep if sweep is not None and directory.is_relative_to(sweep) else directory
     # What the config says today it may not say tomorrow. One note is enough for all runs that it sends there.

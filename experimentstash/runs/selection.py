@@ -20,7 +20,7 @@ from experimentstash.base.errors import StashError, did_you_mean
 from experimentstash.base.text import listed
 from experimentstash.record import records
 from experimentstash.record.run import State
-from experimentstash.runs import done_before, expression, index, listing, naming, reconcile
+from experimentstash.runs import done_before, expression, index, listing, naming, newest, reconcile
 from experimentstash.runs.expression import Expression
 from experimentstash.runs.facts import ROOTS, Facts
 from experimentstash.runs.index import Found, Narrow
@@ -67,6 +67,7 @@ class Selected:
     found: list[Facts]
     untold: list[Facts]  # that fit but for `where`, of which it can't be told: they lack what it asks for
     unread: list[Path]  # directories of runs whose records can't be read: each was said
+    has_more: bool = False  # there are others that are meant, and weren't looked at
 
 
 def of_words(
@@ -98,12 +99,22 @@ def of_words(
     )
 
 
-def choose(stash: Stash, selection: Selection, *, closes: bool = True, with_earlier: bool = False) -> Selected:
+def choose(
+    stash: Stash,
+    selection: Selection,
+    *,
+    closes: bool = True,
+    with_earlier: bool = False,
+    most: int | None = None,
+) -> Selected:
     """Return the runs that are meant. StashError for a name that there isn't: of a run, a tool, a tag, a sweep …
 
     Unless it ``closes`` records, runs that weren't named are as their records say: no scheduler is asked.
     ``with_earlier``: with a sweep are meant those earlier runs, too, that count as jobs of it. For looking only.
+    ``most``: so many of the newest are enough, where all are meant and there are very many.
     """
+    if most is not None and selection.is_empty and (found_by_name := _newest(stash, most)) is not None:
+        return Selected(found_by_name, [], [], has_more=True)
     meant = _named(stash, selection, with_earlier) if selection.names else _all(stash, selection, closes=closes)
     fitting = _fitting(stash, selection, meant, with_earlier)
     if selection.where is None:
@@ -121,6 +132,17 @@ def choose(stash: Stash, selection: Selection, *, closes: bool = True, with_earl
     if fitting and unseen:  # perhaps a mistake
         _check(selection.where, list(meant.filled(fitting)))
     return Selected(found, untold, meant.unread)
+
+
+def _newest(stash: Stash, most: int) -> list[Facts] | None:
+    """Return so many of the newest runs; None if these can't be told without a look at all."""
+    directories, queries = newest.newest(stash, most), JobQueries()
+    try:
+        runs = [reconcile.load_reconciled(stash, path, queries) for path in directories or ()]
+    except StashError:  # one has just been removed
+        return None
+    reconcile.tell(queries)
+    return None if directories is None else list(map(Facts, listing.newest_first(runs)))
 
 
 def _named(stash: Stash, selection: Selection, with_earlier: bool) -> Found:

@@ -87,14 +87,15 @@ def main(given: argparse.Namespace) -> int:
     selection = choosing.selection(given)
     if given.watch is not None:
         return watching.watch(_Screen(stash, selection, given).draw, given.watch)
-    selected = choose(stash, selection)
+    paper = paper_of(sys.stdout)
+    is_for_all = given.all or given.sort is not None or (given.most is None and paper.width is None)
+    selected = choose(stash, selection, most=None if is_for_all else given.most or _SHOWN)
     say(*left_out(selected, selection))
     found, fields = arranged(selected.found, given)
     asked = [] if selection.where is None else [str(name) for name in selection.where.names]
     asked += [field.name for field in [*_order(given, selected.found), *fields]]
     if any(name.startswith(METRICS) for name in asked):
         say(*without_numbers(selected.found))
-    paper = paper_of(sys.stdout)
     if given.json:
         for part in runs_data.json_list(fields, found):
             print(part, end="")
@@ -110,11 +111,11 @@ def main(given: argparse.Namespace) -> int:
         is_upwards = paper.width is not None and given.sort is None
         waiting = why_waiting([facts.run for facts in shown if not facts.state.is_final])
         print(table(stash, shown[::-1] if is_upwards else shown, fields, paper, waiting, expected(Past(stash), shown)))
-        if len(shown) < len(found):
-            say(
-                f"the {'newest' if given.sort is None else 'first'} {len(shown)} of {len(found)} runs; -n N shows more,"
-                " --all all of them"
-            )
+        if selected.has_more and given.most is None:
+            say(f"the newest {len(shown)} runs; -n N shows more, --all all of them")
+        elif len(shown) < len(found):
+            which = "newest" if given.sort is None else "first"
+            say(f"the {which} {len(shown)} of {len(found)} runs; -n N shows more, --all all of them")
     else:
         say("there are no such runs" if selection.has_filters else "there are no runs yet")
     return 0
