@@ -29,8 +29,8 @@ def parse(text: str, field: str, *, is_end: bool = False, now: datetime.datetime
             return datetime.datetime.combine(day, datetime.time()).astimezone().timestamp()
         if cleaned[:4].isdecimal() and cleaned[4:5] == "-" and ":" in cleaned:
             return datetime.datetime.fromisoformat(text.strip().replace("Z", "+00:00")).astimezone().timestamp()
-        if cleaned.isdecimal():
-            raise ValueError
+        if cleaned.isdecimal() or ":" in cleaned or "-" in cleaned:
+            raise ValueError  # as durations 14:30 and 2026-11 were minutes, and days, ago: nobody means that here
         return (present - datetime.timedelta(seconds=durations.parse(cleaned.removesuffix(" ago"), field))).timestamp()
     except (ValueError, OverflowError, OSError, StashError):
         raise StashError(f"{field}: {text!r} is no time.", _FORM) from None

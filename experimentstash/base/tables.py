@@ -45,15 +45,14 @@ def lines(
 ) -> list[str]:
     """Return the rows of a table, each one line of text."""
     texts = [[paper.written(clean(cell.text if isinstance(cell, Styled) else cell)) for cell in row] for row in rows]
+    headings = [paper.written(clean(column.heading)) for column in columns]
     kept = [index for index in range(len(columns)) if any(row[index] for row in texts)]
     whole = {
-        index: max([cells(row[index]) for row in texts] + [cells(columns[index].heading)] * has_heading)
-        for index in kept
+        index: max([cells(row[index]) for row in texts] + [cells(headings[index])] * has_heading) for index in kept
     }
     widths = whole if paper.width is None else _fit(columns, whole, paper.width)
     shown = [_line(columns, widths, row, texts[number], paper) for number, row in enumerate(rows)]
     if has_heading:
-        headings = [column.heading for column in columns]
         shown.insert(0, _line(columns, widths, [Styled(text, Style.HEADING) for text in headings], headings, paper))
     return shown
 

@@ -138,8 +138,8 @@ def counted(count: int, word: str) -> str:
 
 
 def listed(names: Sequence[str], most: int) -> str:
-    """Return names with commas between them, so many at the most."""
-    return ", ".join(names[:most]) + (", …" if len(names) > most else "")
+    """Return names with commas between them, so many at the most; on one line, whatever they are."""
+    return ", ".join(map(clean, names[:most])) + (", …" if len(names) > most else "")
 
 
 def size(count: int) -> str:

@@ -120,6 +120,9 @@ def _outcome(facts: Facts) -> dict[str, Any]:
 def _code(first: Run, second: Run) -> Part:
     changes: list[Change] = []
     unknown: list[str] = []
+    paths = [None if run.spec.code is None else run.spec.code.path for run in (first, second)]
+    if first.spec.tool != second.spec.tool and paths[0] != paths[1]:  # other code, though of the same commit perhaps
+        changes.append(Change("of the tool", first.spec.tool, second.spec.tool))
     for name in ("tool", "stash"):
         codes = [_of_checkout(run, name, unknown) for run in (first, second)]
         changes += [

@@ -33,7 +33,21 @@ def test_what_people_write(text: str, begin: float, end: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "5", "2026", "tomorrow", "2026-13-01", "2026-11-2x", "9999999999d", "11/20", "²d"]
+    "text",
+    [
+        "",
+        "5",
+        "2026",
+        "tomorrow",
+        "2026-13-01",
+        "2026-11-2x",
+        "9999999999d",
+        "11/20",
+        "²d",
+        "14:30",
+        "2026-11",
+        "2-12:00",
+    ],
 )
 def test_anything_else_is_refused_and_named(text: str) -> None:
     with pytest.raises(StashError, match=r"--since: .* is no time"):

@@ -56,6 +56,15 @@ def test_only_what_differs(tmp_path: Path) -> None:
     assert differing(first, first) == {}
 
 
+def test_two_tools_of_one_repository_have_not_the_same_code(tmp_path: Path) -> None:
+    codes = [Code(path, "c" * 40, dirty=False) for path in ("/t/a", "/t/b")]
+    first, second = (
+        a_run(tmp_path, f"aaaaaa{name}", code=code, tool=name) for name, code in zip("ab", codes, strict=True)
+    )
+    assert differing(first, second)["code"] == {"of the tool": ("a", "b")}
+    assert "code" not in differing(first, put(second, code=codes[0])), "another name of the same directory"
+
+
 def patched(run: Run, text: str, **fields: Any) -> Run:
     (run.path / "tool.patch").write_text(text)
     code = replace(run.spec.code or Code("/t"), dirty=True, patch="tool.patch", **fields)

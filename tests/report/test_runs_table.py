@@ -124,6 +124,15 @@ def test_json_has_records_or_the_columns(ended: StashUnderTest, in_process: InPr
     assert in_process(ended, "runs", "--jsonl", "--exp", "none").stdout == ""
 
 
+def test_a_name_that_would_break_the_table_is_written_as_an_escape(
+    stash: StashUnderTest, in_process: InProcess
+) -> None:
+    finished(stash.root, "22222a", {}, {"a\nb": 1, "\x1b[31mred": 2})
+    lines = in_process(stash, "runs").stdout.splitlines()
+    assert (len(lines), lines[0].split()[-5:-3]) == (2, ["a\\nb", "\\x1b[31mred"])
+    assert "metrics.a\\nb, metrics.\\x1b[31mred" in in_process(stash, "runs", "--columns", "zzz").stderr
+
+
 def test_numbers_that_nobody_has_read_are_said_where_they_matter(ended: StashUnderTest, in_process: InProcess) -> None:
     finished(ended.root, "22222f", {"lr": 5}, {"acc": 1}, is_read=False, second=9)
     assert "experimentstash metrics refresh" in in_process(ended, "runs", "--sort", "-acc").stderr
