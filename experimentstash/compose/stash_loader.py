@@ -101,8 +101,8 @@ class StashLoader(HydraLoader):
 def strip_defaults(config: Any) -> None:
     """Remove the defaults lists that typed configs keep while they are merged: Hydra's own, inaccessible function."""
     if isinstance(config, DictConfig) and not config._is_missing() and not config._is_none():
-        with flag_override(config, ["readonly", "struct"], False):
-            if config._get_flag("HYDRA_REMOVE_TOP_LEVEL_DEFAULTS"):
+        if config._get_flag("HYDRA_REMOVE_TOP_LEVEL_DEFAULTS"):
+            with flag_override(config, ["readonly", "struct"], False):
                 config._set_flag("HYDRA_REMOVE_TOP_LEVEL_DEFAULTS", None)
                 config.pop("defaults", None)
         for _, value in config.items_ex(resolve=False):
