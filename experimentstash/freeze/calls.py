@@ -9,7 +9,7 @@ from typing import Any
 from experimentstash.base.dataclass_light import dataclass, field, replace
 from experimentstash.base.errors import StashError
 from experimentstash.freeze.calling import command_line, ways, words
-from experimentstash.freeze.calling.arguments import STYLES
+from experimentstash.freeze.calling.arguments import style_of
 from experimentstash.freeze.declared import kinds, program
 from experimentstash.freeze.declared.kinds import Kind, Reading
 from experimentstash.freeze.declared.program import Program
@@ -29,7 +29,7 @@ class Calling:
 def complete(call: CallConfig, directory: Path, entrypoint: Sequence[str]) -> Calling:
     """Return how a tool is called, with the ways that its source declares where the registration says nothing."""
     has_words = len(entrypoint) > (2 if entrypoint[0] == "-m" else 1)
-    style = STYLES[call.style]
+    style = style_of(call.style)
     if not style.asks_the_source:
         return Calling(call, program.NOTHING, has_words)
     found = program.read(directory, entrypoint)
@@ -55,7 +55,7 @@ def complete(call: CallConfig, directory: Path, entrypoint: Sequence[str]) -> Ca
 
 def _by(style: CallStyle, key: str) -> str:
     """Return the name under which a parameter is given for an option."""
-    return command_line.canonical(key) if STYLES[style].is_of_options else key
+    return command_line.canonical(key) if style_of(style).is_of_options else key
 
 
 def _left(call: CallConfig, said: Sequence[str]) -> list[str]:
@@ -103,7 +103,7 @@ def refuse_other_number(calling: Calling, params: Mapping[str, Any]) -> None:
 
 def refuse_other_type(calling: Calling, params: Mapping[str, Any]) -> None:
     """Refuse values that the tool would read as something else than they are, by the types that it declares."""
-    reading = STYLES[calling.call.style].reading
+    reading = style_of(calling.call.style).reading
     for key, value in _nodes(words.nested(params), ""):
         kind = calling.kinds.get(_by(calling.call.style, key))
         if kind is None or _is_said(calling.call, key, value):
@@ -232,7 +232,7 @@ def doubtful(calling: Calling, params: Mapping[str, Any]) -> list[str]:
 
 def untyped(call: CallConfig, params: Mapping[str, Any]) -> list[str]:
     """Say which parameters the tool's own configuration file gives their type, which isn't read here."""
-    if STYLES[call.style].knows_types:
+    if style_of(call.style).knows_types:
         return []
     keys = [key for key, value in words.flat(params) if isinstance(value, (bool, list)) and not key.startswith("-")]
     unsure = [key for key in keys if key not in call.ways]

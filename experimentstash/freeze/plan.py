@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experimentstash.adapters.numbers import declarations, objective
 from experimentstash.adapters.python import installed
 from experimentstash.adapters.wandb import variables as wandb_variables
 from experimentstash.base import limits, permissions
@@ -46,6 +45,7 @@ from experimentstash.stash.layout import Stash
 from experimentstash.stash.schema import StashConfig, ToolConfig
 
 if TYPE_CHECKING:
+    from experimentstash.adapters.numbers import objective
     from experimentstash.code.apart import Plot
     from experimentstash.code.worktrees import Frozen
 
@@ -232,7 +232,7 @@ def plan(request: Request, tool_plans: ToolPlanCache | None = None) -> Plan:
         apart = request.plot.copy(request.id)
         command = request.plot.moved(command, apart)
         collected = []  # all that it writes there is
-    metrics = declarations.frozen(config.tool.metrics, config.metrics, request.directory)
+    metrics, optimised = _numbers(config, request)
     return Plan(
         request=request,
         directory=directory,
@@ -247,12 +247,23 @@ def plan(request: Request, tool_plans: ToolPlanCache | None = None) -> Plan:
             None if config.estimated_runtime is None else limits.duration(config.estimated_runtime, "estimated_runtime")
         ),
         grace_signal=grace_signal,
-        objective=None if config.objective is None else objective.check(config.objective, request.directory, metrics),
+        objective=optimised,
         metrics=metrics,
         collected=collected,
         apart=apart,
         pin=tool_plan.pin,
     )
+
+
+def _numbers(config: StashConfig, request: Request) -> tuple[Mapping[str, dict[str, Any]], objective.Spec | None]:
+    """Return where a run's metrics are read, and what it is optimised for; StashError for what makes no sense."""
+    if not config.tool.metrics and not config.metrics and config.objective is None:
+        return {}, None
+    from experimentstash.adapters.numbers import declarations, objective  # here: they bring all that reads numbers
+
+    metrics = declarations.frozen(config.tool.metrics, config.metrics, request.directory)
+    given = config.objective
+    return metrics, None if given is None else objective.check(given, request.directory, metrics)
 
 
 def _parameters(config: StashConfig, request: Request) -> Mapping[Any, Any]:
@@ -267,7 +278,7 @@ def _parameters(config: StashConfig, request: Request) -> Mapping[Any, Any]:
             "keep one of them",
         ) from clash
     style = config.tool.call.style
-    if tree is config.params or arguments.STYLES[style].has_marks:
+    if tree is config.params or arguments.style_of(style).has_marks:
         return tree
     marked = next((leaf for leaf in parameters.read(tree).values() if leaf.mark), None)
     if marked is not None:

@@ -13,7 +13,7 @@ from experimentstash.launch import sweep_asked
 from experimentstash.launch.context import LaunchContext
 from experimentstash.record import records, sweep_list
 from experimentstash.record.run import Run, State
-from experimentstash.runs import done_before, naming
+from experimentstash.runs import done_before
 from experimentstash.stash.layout import Stash
 
 
@@ -86,6 +86,8 @@ def _of_sweep(context: LaunchContext, directory: Path, *, is_interrupted: bool) 
     known = len(inside) + len(account.elsewhere) + len(account.unrecorded)
     way_on = None
     if is_interrupted and found:
+        from experimentstash.runs import naming  # here, because it brings all that finds runs
+
         with contextlib.suppress(StashError):  # its sweeper chose the runs as it went
             way_on = sweep_asked.way_on(directory, naming.sweep_at(context.stash, directory).name)
     return SweepResult(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from typing import TYPE_CHECKING
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from experimentstash.adapters.numbers.objective import Result
 from experimentstash.base.output import paper_of, say
 from experimentstash.compose import sweepers
 from experimentstash.compose.job import HydraJob
@@ -19,6 +19,9 @@ from experimentstash.launch.prepare import Prepared, Rejected, Spared, prepare_j
 from experimentstash.launch.sweep_asked import BASIC_LAUNCHER
 from experimentstash.launch.unicode_elsewhere import as_usual
 from experimentstash.runs.summary import ending_line
+
+if TYPE_CHECKING:
+    from experimentstash.adapters.numbers.objective import Result
 
 
 def prepare(config: DictConfig) -> Prepared | Spared | Rejected | None:

@@ -6,7 +6,7 @@ import os
 
 from experimentstash.adapters.git.root import toplevel
 from experimentstash.code.left_out import shared_paths
-from experimentstash.freeze.calling.arguments import STYLES
+from experimentstash.freeze.calling.arguments import style_of
 from experimentstash.freeze.plan import Plan
 from experimentstash.freeze.program import missing_program
 from experimentstash.freeze.toolpath import tool_directory
@@ -36,7 +36,7 @@ def check_call(stash: Stash, name: str, call: CallConfig) -> list[Problem]:
     """Look for settings of how a tool is called that its style takes no notice of."""
     usual, where = CallConfig(), registration_file(stash, name)
     given = {each for each, value in vars(call).items() if value != getattr(usual, each)}
-    idle = sorted(given - {"style"} - {*STYLES[call.style].settings})
+    idle = sorted(given - {"style"} - {*style_of(call.style).settings})
     what = "call.{}: it has no effect in the style " + call.style.value
     return [warning("registration", what.format(each), where, f"remove `{each}:`") for each in idle]
 

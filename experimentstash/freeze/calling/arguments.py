@@ -2,57 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from experimentstash.freeze.calling import (
-    absl,
-    argparse,
-    bare,
-    click,
-    file,
-    fire,
-    gin,
-    hf,
-    hydra,
-    jsonargparse,
-    key_value,
-    ml_collections,
-    options,
-    pyrallis,
-    sacred,
-    simple_parsing,
-    typer,
-    tyro,
-    words,
-)
+from experimentstash.freeze.calling import words
 from experimentstash.freeze.calling.style import Arguments as Arguments
 from experimentstash.freeze.calling.style import Given, Style
 from experimentstash.stash.schema import CallConfig, CallStyle
 
-# The next one is a file more, and a line here.
-_EVERY = (
-    hydra.STYLE,
-    options.STYLE,
-    argparse.STYLE,
-    click.STYLE,
-    typer.STYLE,
-    tyro.STYLE,
-    absl.STYLE,
-    ml_collections.STYLE,
-    gin.STYLE,
-    fire.STYLE,
-    hf.STYLE,
-    jsonargparse.STYLE,
-    simple_parsing.STYLE,
-    pyrallis.STYLE,
-    sacred.STYLE,
-    key_value.STYLE,
-    file.STYLE,
-    bare.STYLE,
-)
-STYLES: Mapping[CallStyle, Style] = {each.name: each for each in _EVERY}
+# Styles whose files aren't called as they are.
+_FILES = {CallStyle.arguments: "bare"}
+
+
+@functools.cache
+def style_of(name: CallStyle) -> Style:
+    """Return a style. Its file is read now: a run needs that of its tool alone."""
+    style: Style = import_module(f"{__package__}.{_FILES.get(name, name.value)}").STYLE
+    return style
 
 
 def build(
@@ -75,4 +44,4 @@ def build(
     for text in extra:
         words.reject_nul("arguments", text)
     given = Given(call, experiment, params, extra, run_directory, tool_directory, stash_root)
-    return STYLES[call.style].write(given)
+    return style_of(call.style).write(given)

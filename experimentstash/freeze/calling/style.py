@@ -1,6 +1,6 @@
 """What a style of calling a tool is: how it writes parameters, and what of a registration and a source it minds.
 
-Each style is a file beside this one, a line in `arguments.STYLES`, and its name in `CallStyle`.
+Each style is a file beside this one, called by its name in `CallStyle`.
 """
 
 from __future__ import annotations

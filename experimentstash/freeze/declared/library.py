@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from importlib import import_module
 
 from experimentstash.base.patterns import regex
-from experimentstash.freeze.declared import absl, argparse, click, typed
 from experimentstash.freeze.declared.option import Declared, calls
 from experimentstash.stash.schema import CallStyle
 
-
-def _nothing(tree: ast.Module) -> Declared:
-    return Declared()
-
-
-_READ: dict[CallStyle, Callable[[ast.Module], Declared]] = {
-    CallStyle.argparse: argparse.read,
-    CallStyle.click: click.read,
-    CallStyle.typer: typed.read_typer,
-    CallStyle.tyro: typed.read_tyro,
-    CallStyle.absl: absl.read,
-    CallStyle.ml_collections: absl.read_own,
-    CallStyle.gin: absl.read_own,
-    CallStyle.fire: typed.read_fire,
-    CallStyle.hf: typed.read_hf,
-    CallStyle.jsonargparse: typed.read_jsonargparse,
-    CallStyle.simple_parsing: typed.read_simple_parsing,
-    CallStyle.pyrallis: typed.read_pyrallis,
+# The files beside this one, and the functions there, that read what is declared: a run needs one of them at most.
+_READ = {
+    CallStyle.argparse: ("argparse", "read"),
+    CallStyle.click: ("click", "read"),
+    CallStyle.typer: ("typed", "read_typer"),
+    CallStyle.tyro: ("typed", "read_tyro"),
+    CallStyle.absl: ("absl", "read"),
+    CallStyle.ml_collections: ("absl", "read_own"),
+    CallStyle.gin: ("absl", "read_own"),
+    CallStyle.fire: ("typed", "read_fire"),
+    CallStyle.hf: ("typed", "read_hf"),
+    CallStyle.jsonargparse: ("typed", "read_jsonargparse"),
+    CallStyle.simple_parsing: ("typed", "read_simple_parsing"),
+    CallStyle.pyrallis: ("typed", "read_pyrallis"),
 }
 
 
@@ -85,7 +80,11 @@ def may_read(text: str) -> bool:
 
 def read(tree: ast.Module, found: CallStyle) -> Declared:
     """Return what a program declares of its command line in a dialect."""
-    return _READ.get(found, _nothing)(tree)
+    if found not in _READ:
+        return Declared()
+    file, function = _READ[found]
+    declared: Declared = getattr(import_module(f"{__package__}.{file}"), function)(tree)
+    return declared
 
 
 def _imports(tree: ast.Module) -> tuple[set[str], set[str]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from experimentstash.base import files
 from experimentstash.base.dataclass_light import dataclass, replace
-from experimentstash.freeze.declared import click, library
+from experimentstash.freeze.declared import library
 from experimentstash.freeze.declared.option import Declared, takes_unknown
 from experimentstash.stash.schema import CallStyle
 
@@ -45,6 +45,8 @@ def read(directory: Path, entrypoint: Sequence[str]) -> Program:
             continue
         style = found
         if found is CallStyle.click and declared.options and not declared.subcommands:
+            from experimentstash.freeze.declared import click  # here, because most programs use another library
+
             tree.body = [node for node in tree.body if not click.is_command(node)]  # programs of their own
         own = {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
         tree.body += [node for name, node in classes.items() if name not in own]
