@@ -107,7 +107,7 @@ def runs(
         names, state=state, exp=exp, tool=tool, tag=tag, sweep=sweep, since=since, until=until, where=where
     )
     with telling():
-        found = choose(place, selection).found
+        found = choose(place, selection, with_earlier=True).found
     return Runs(Run(place, facts.run) for facts in found)
 
 

@@ -90,6 +90,9 @@ def test_a_sweep(echo: StashUnderTest, launcher: str) -> None:
     # What only looks sees the earlier ones as well; what acts does not.
     compared = json.loads(echo.cli("compare", token, "--json").stdout)
     assert sorted(run for row in compared["groups"] for run in row["runs"]) == sorted([f"{token}-0", *earlier.values()])
+    for words in ((token,), ("--sweep", token)):
+        listed = echo.cli("runs", *words, "--columns", "id", "--sort", "id", "--csv").stdout.split()[1:]
+        assert listed == sorted([f"{token}-0", f"{token}-3", *earlier.values()])
     assert f"{earlier[1]}" not in echo.cli("cancel", token).stderr
 
 

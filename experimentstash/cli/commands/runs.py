@@ -89,7 +89,7 @@ def main(given: argparse.Namespace) -> int:
         return watching.watch(_Screen(stash, selection, given).draw, given.watch)
     paper = paper_of(sys.stdout)
     is_for_all = given.all or given.sort is not None or (given.most is None and paper.width is None)
-    selected = choose(stash, selection, most=None if is_for_all else given.most or _SHOWN)
+    selected = choose(stash, selection, with_earlier=True, most=None if is_for_all else given.most or _SHOWN)
     say(*left_out(selected, selection))
     found, fields = arranged(selected.found, given)
     asked = [] if selection.where is None else [str(name) for name in selection.where.names]
@@ -191,9 +191,9 @@ class _Screen:
         began = time.monotonic()
         if self._selected is not None and began < self._due:
             if not self._selection.names:
-                self._selected = choose(self._stash, self._selection, closes=False)
+                self._selected = choose(self._stash, self._selection, closes=False, with_earlier=True)
             return self._selected
-        self._selected = choose(self._stash, self._selection)
+        self._selected = choose(self._stash, self._selection, with_earlier=True)
         going = [facts.run for facts in self._selected.found if not facts.state.is_final]
         self._waiting = why_waiting(going[:_ASKED])
         is_asked = any(job_of(run) is not None for run in going)
