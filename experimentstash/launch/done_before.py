@@ -24,11 +24,7 @@ class DoneBefore:
         if self._known is None:
             self._known = done_before.by_signature(stash)
         read = (done_before.completed(path) for path in self._known.get(wanted.spec.signature, ()))
-        same = [
-            run
-            for run in read
-            if run is not None and run.spec.signature == wanted.spec.signature and run.removed is None
-        ]
+        same = [run for run in read if run is not None and run.spec.signature == wanted.spec.signature]
         if wanted.spec.objective is not None:
             same = [
                 run for run in same if run.spec.objective == wanted.spec.objective and run.attempt.result is not None

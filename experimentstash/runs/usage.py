@@ -35,7 +35,10 @@ class Usage:
 
     @property
     def words(self) -> str:
-        """Say it in a line: ``1.3 of 4 CPUs, 2.1 of 16 GiB, 18m02s of 2h00m``; nothing if nothing is known."""
+        """Say it in a line: ``1.3 of 4 CPUs, 2.1 of 16 GiB, 18m02s of 2h00m``; nothing if nothing is known.
+
+        The time is in it only where there was a limit to it.
+        """
         return ", ".join(self._words())
 
     def _words(self) -> Iterator[str]:
@@ -43,12 +46,15 @@ class Usage:
             of = "" if self.cpus.asked is None else f" of {self.cpus.asked:g}"
             yield f"{self.cpus.used:.1f}{of} CPU{'' if self.cpus.asked == 1 else 's'}"
         if self.memory.used is not None:
-            unit, name = (_GIB, "GiB") if max(self.memory.used, self.memory.asked or 0) >= _GIB else (_MIB, "MiB")
-            of = "" if self.memory.asked is None else f" of {self.memory.asked / unit:.4g}"
-            yield f"{self.memory.used / unit:.1f}{of} {name}"
-        if self.time.used is not None:
-            of = "" if self.time.asked is None else f" of {durations.describe(self.time.asked)}"
-            yield f"{durations.describe(self.time.used)}{of}"
+            yield memory(self.memory.used, self.memory.asked)
+        if self.time.used is not None and self.time.asked is not None:
+            yield f"{durations.describe(self.time.used)} of {durations.describe(self.time.asked)}"
+
+
+def memory(used: float, asked: float | None = None) -> str:
+    """Say how many bytes of memory were used, in the units of what SLURM is asked for."""
+    unit, name = (_GIB, "GiB") if max(used, asked or 0) >= _GIB else (_MIB, "MiB")
+    return f"{used / unit:.1f}{'' if asked is None else f' of {asked / unit:.4g}'} {name}"
 
 
 def of_run(run: Run) -> Usage:

@@ -349,7 +349,7 @@ def test_show_tells_what_is_known(here: Stash, in_process: InProcess) -> None:
     done = in_process(command_line(here), "show", run.id)
     rows = dict(re.split(r"\s{2,}", line, maxsplit=1) for line in done.stdout.splitlines())
     assert (rows["state"], rows["why"], rows["advice"], rows["tags"]) == ("failed", "it broke", "fix it", "a, b")
-    assert rows["peak memory"] == "2.00 GB" and rows["exit code"] == "1"
+    assert rows["used"] == "1.9 GiB" and rows["exit code"] == "1"
     assert rows["code"] == "0123456789ab (main), with changes"
     assert "SLURM job" not in rows and "signal" not in rows
     assert (here.root / rows["log"]).read_text() == f"log of {run.id}\n"
@@ -668,7 +668,7 @@ def test_a_sweep_is_a_name_for_every_verb(here: Stash, two_sweeps: list[Path], i
         shown = in_process(stash, "show", name)
         assert shown.returncode == 0 and re.search(r"(?m)^sweep +aaaaaa2$", shown.stdout), shown
         assert shown.stdout.endswith("2 runs: 1 completed, 1 failed\n")
-        assert re.search(r"(?m)^can't go on +.*multirun.yaml, which says what the sweep was to do", shown.stdout)
+        assert re.search(r"(?m)^can't go on +.*multirun.yaml, which says what was to be done", shown.stdout)
         assert [each["id"] for each in json.loads(in_process(stash, "show", name, "--json").stdout)] == [
             "aaaaaa2-0",
             "aaaaaa2-1",
@@ -682,7 +682,7 @@ def test_a_sweep_is_a_name_for_every_verb(here: Stash, two_sweeps: list[Path], i
         )
         assert "2 runs have ended already" in in_process(stash, "cancel", name).stderr
         assert "none of these runs has used W&B" in in_process(stash, "sync", name).stderr
-        assert "multirun.yaml, which says what the sweep was to do" in in_process(stash, "resume", name).stderr
+        assert "multirun.yaml, which says what was to be done" in in_process(stash, "resume", name).stderr
     both = in_process(stash, "runs", "aaaaaa3", alone.id, "aaaaaa3-0").stdout.splitlines()
     assert {line.split()[0] for line in both[1:]} == {"aaaaaa3-0", alone.id} and len(both) == 3
     assert in_process(stash, "show", "aaaaaa3").stdout.count("go on") == 0

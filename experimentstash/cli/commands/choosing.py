@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from experimentstash.base.errors import StashError
 from experimentstash.base.output import say
-from experimentstash.base.text import counted
 from experimentstash.record.run import Run
 from experimentstash.runs import listing, naming
 from experimentstash.runs.selection import Selected, Selection, choose, of_words
 from experimentstash.stash.layout import Stash
 
 NAME = "a run's or a sweep's id, the beginning of one, its directory, or `latest` (run)"
+NONE = "there are no such runs"
 
 
 def add_one(parser: argparse.ArgumentParser) -> None:
@@ -65,6 +66,11 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def names(given: Sequence[str] | None) -> list[str]:
+    """Return names that were given one by one, or with commas between them."""
+    return [name for words in given or () for name in words.split(",") if name]
+
+
 def selection(given: argparse.Namespace) -> Selection:
     """Return which runs are meant, by names and filters; StashError for what has no meaning."""
     return of_words(
@@ -89,8 +95,15 @@ def meant(stash: Stash, given: argparse.Namespace, hint: str) -> Selected:
     if asked.is_empty:
         raise StashError("Which runs?", hint)
     selected = choose(stash, asked)
-    if selected.untold:
-        say(f"--where can't be told of {counted(len(selected.untold), 'run')}, which it leaves alone")
-    if not selected.found:
-        say("there are no such runs")
+    say_what_is_missing(selected, asked)
     return selected
+
+
+def say_what_is_missing(selected: Selected, asked: Selection) -> None:
+    """Say of which runs it can't be told whether they are meant, and why; and that there are none, if so."""
+    if selected.untold:
+        from experimentstash.report.select import left_out  # here, because it brings all that compares runs
+
+        say(*left_out(selected, asked))
+    if not selected.found:
+        say(NONE)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import kind_at, write_atomically
@@ -60,9 +59,9 @@ def main(given: argparse.Namespace) -> int:
         stash,
         choosing.selection(given),
         WAYS[given.spread],
-        by=_names(given.by),
-        over=_names(given.over),
-        metrics=_names(given.metrics),
+        by=choosing.names(given.by),
+        over=choosing.names(given.over),
+        metrics=choosing.names(given.metrics),
         test=None if given.test is None else TESTS[given.test],
     )
     for path, form in forms.items():
@@ -85,8 +84,3 @@ def _write(path: str, text: str) -> None:
             write_atomically(path, text)
     except OSError as error:
         raise StashError(f"--output {path} can't be written: {error.strerror}.") from error
-
-
-def _names(given: Sequence[str] | None) -> list[str]:
-    """Return names that were given one by one, or with commas between them."""
-    return [name for words in given or () for name in words.split(",") if name]

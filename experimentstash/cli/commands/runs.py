@@ -117,7 +117,7 @@ def main(given: argparse.Namespace) -> int:
             which = "newest" if given.sort is None else "first"
             say(f"the {which} {len(shown)} of {len(found)} runs; -n N shows more, --all all of them")
     else:
-        say("there are no such runs" if selection.has_filters else "there are no runs yet")
+        say(choosing.NONE if selection.has_filters else "there are no runs yet")
     return 0
 
 
@@ -125,8 +125,7 @@ def arranged(found: list[Facts], given: argparse.Namespace) -> tuple[list[Facts]
     """Return runs in the order that is asked for, as many as are asked for, and the columns that are."""
     for field in _order(given, found):
         found = run_fields.in_order(found, field, is_reversed=given.sort.startswith("-"))
-    names = [name for words in given.columns or () for name in words.split(",") if name]
-    return found[: given.most], run_fields.named(names, found)
+    return found[: given.most], run_fields.named(choosing.names(given.columns), found)
 
 
 def _order(given: argparse.Namespace, found: Sequence[Facts]) -> list[Field]:

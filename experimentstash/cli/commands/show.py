@@ -31,10 +31,10 @@ from experimentstash.stash.layout import Stash, find_stash
 
 # Numbers that are listed at most.
 _MOST_METRICS = 30
-# What is written in sentences, and broken between words; all else is to be copied.
 # No run is called so.
 _BEFORE = ""
 _SAID_LAST = ("exception", "last line")
+# What is written in sentences, and broken between words; all else is to be copied.
 _PROSE = (
     "warning",
     "why",
@@ -146,7 +146,6 @@ def _way_on(sweep: Sweep) -> tuple[str, str]:
 
 def show(stash: Stash, run: Run) -> list[tuple[str, str]]:
     """Return what is known about a run as (label, text); what isn't known is left out."""
-    memory = None if not run.attempt.peak_memory else f"{run.attempt.peak_memory / 1e9:.2f} GB"
     rows = [
         ("run", run.id),
         ("state", words(run.attempt.state)),
@@ -176,8 +175,6 @@ def show(stash: Stash, run: Run) -> list[tuple[str, str]]:
         ("expected", _expected(stash, run)),
         ("took", None if run.attempt.duration is None else describe(run.attempt.duration)),
         ("used", usage.of_run(run).words or None),
-        ("CPU time", None if run.attempt.cpu_time is None else describe(run.attempt.cpu_time)),
-        ("peak memory", memory),
         ("exit code", None if run.attempt.exit_code is None else str(run.attempt.exit_code)),
         ("signal", run.attempt.signal),
         ("host", run.attempt.host),

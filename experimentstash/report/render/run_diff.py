@@ -15,6 +15,7 @@ from experimentstash.report.render.to_json import valid
 from experimentstash.report.run_diff import Change, RunDiff
 from experimentstash.runs.differing import NOTHING, said
 from experimentstash.runs.summary import words
+from experimentstash.runs.usage import memory
 
 # What the names may be shortened to; the values of both runs have half of the rest, or more where the other needs less.
 _LEAST = 24
@@ -51,7 +52,7 @@ def _values(part: str, change: Change) -> list[str]:
 
 def _value(part: str, name: str, value: Any) -> str:
     if value is not NOTHING and part == "outcome" and name in (*_DURATIONS, "peak_memory"):
-        return describe(value) if name in _DURATIONS else f"{value / 1e9:.2f} GB"
+        return describe(value) if name in _DURATIONS else memory(value)
     if value is not NOTHING and part == "outcome" and name == "state":
         return words(State(value))
     return said(value)[:_COMMIT] if part == "code" and name.endswith(" commit") else said(value)

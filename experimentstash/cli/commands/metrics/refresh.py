@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 
-from experimentstash.base.output import say
 from experimentstash.base.text import counted, tame
 from experimentstash.cli.commands import choosing
 from experimentstash.runs import selection
@@ -30,7 +29,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def main(given: argparse.Namespace) -> int:
     """Read the numbers of runs that are over; 1 if some of them can't be looked at."""
     stash = find_stash()
-    chosen = selection.choose(stash, choosing.selection(given))
+    asked = choosing.selection(given)
+    chosen = selection.choose(stash, asked)
+    choosing.say_what_is_missing(chosen, asked)
     found = list(refresh(stash, [facts.run for facts in chosen.found]))
     lines = [f"{each.run.id}: {each.failed}" for each in found if each.failed is not None]
     lines += [f"{each.run.id}: {note}" for each in found for note in each.notes]
@@ -38,9 +39,8 @@ def main(given: argparse.Namespace) -> int:
         print(tame(line.partition("\n")[0]))
     if len(lines) > _MOST:
         print(f"… and {len(lines) - _MOST:,} more lines (experimentstash show RUN has a run's)")
-    print(summary(found))
-    if chosen.untold:
-        say(f"{counted(len(chosen.untold), 'run')} left out, for which --where can't be told")
+    if found:
+        print(summary(found))
     return 1 if chosen.unread or any(each.failed is not None for each in found) else 0
 
 
