@@ -152,7 +152,10 @@ def _metrics(
     params = {alike(name.rpartition(".")[2]) for facts in runs for name in facts.params}
     results = [name for name in known if alike(name.rpartition(".")[2]) not in params]  # tools tell those, too
     if named := [metric[name] for name in declared if name in metric]:
-        return named, _not_shown([name for name in results if name not in declared])
+        return named, [
+            *_not_shown([name for name in results if name not in declared]),
+            *_not_there([name for name in declared if name not in metric]),
+        ]
     same = {} if len(runs) < 2 else {name: value for name in results if (value := _same(runs, name)) is not None}
     shown = [name for name in results if name not in same] or results or known
     others = ", ".join(f"{name} = {value:g}" for name, value in same.items() if name not in shown)
@@ -161,6 +164,10 @@ def _metrics(
 
 def _not_shown(names: Sequence[str]) -> list[str]:
     return [f"not shown, because `metrics` doesn't name them: {listed(names, _LISTED)} (--metrics)"] if names else []
+
+
+def _not_there(names: Sequence[str]) -> list[str]:
+    return [f"none of these runs has {listed(names, _LISTED)}, which `metrics` names"] if names else []
 
 
 def _same(runs: Sequence[Facts], name: str) -> float | None:

@@ -92,6 +92,7 @@ def test_numbers_are_shown_as_the_stash_says(ended: StashUnderTest, in_process: 
     config.write_text("defaults: [experimentstash]\nmetrics: {acc: {better: higher}, other: }\n")
     done = in_process(ended, "compare")
     assert "! not shown, because `metrics` doesn't name them: seconds (--metrics)" in done.stdout
+    assert "! none of these runs has other, which `metrics` names" in done.stdout
     assert in_process(ended, "compare", "--metrics", "seconds,acc", "--csv").stdout.startswith("experiment,seconds.n,")
     ended.add_experiment("fig/a", "a", "metrics: {acc: {better: lower}}\n")
     assert "acc ↓" in in_process(ended, "compare").stdout
