@@ -56,7 +56,6 @@ def record(root: Path, directory: Path, name: str, created: datetime.datetime, n
         "lr": [0.1, 0.01, 0.001][number % 3],
         "model": {"depth": number % 4, "width": 64, "activation": "relu", "dropout": 0.1},
         "data": {"name": "swissroll", "n_samples": 1000, "noise": 0.05},
-        "output": str(directory),
     }
     chance = random.Random(number)
     state = State.FAILED if number % 20 == 7 else State.COMPLETED

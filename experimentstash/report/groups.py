@@ -133,16 +133,12 @@ def _key(own: Mapping[str, Any], names: Sequence[str]) -> Key:
 def _about_older(older: Sequence[tuple[Facts, Facts]], *, has_seeds: bool) -> str:
     """Say which runs don't count, because there are newer ones."""
     pairs = listed([f"{newest.id} for {facts.id}" for facts, newest in older], _NAMED)
-    differ = any(_command(facts) != _command(newest) for facts, newest in older)
+    differ = any(facts.command != newest.command for facts, newest in older)
     return (
         f"of runs with the same parameters the newest counts: {pairs}"
         f"{'; some were called otherwise than the newest' if differ else ''}"
         f"{'' if has_seeds else '; they have no seed: --over id averages over them all'}"
     )
-
-
-def _command(facts: Facts) -> list[str]:
-    return [word.replace(facts.directory, "") for word in facts.run.spec.command.argv]
 
 
 def _mixed(groups: Sequence[Group], columns: Sequence[Column]) -> Iterator[str]:

@@ -7,6 +7,7 @@ They come from the run's record, or from what an index has kept of it (see `inde
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -50,7 +51,7 @@ class Texts(NamedTuple):
 
     params: str
     numbers: str
-    said: str  # tags, overrides, warnings, results
+    said: str  # tags, overrides, warnings, results, command
 
 
 class Keeper(Protocol):
@@ -87,9 +88,15 @@ def plain_of(run: Run) -> Plain:
     )
 
 
+def _command(run: Run) -> str:
+    """Return what tells whether two runs were called in the same way, wherever they are."""
+    words = "\0".join(word.replace(run.directory, "") for word in run.spec.command.argv)
+    return hashlib.sha256(words.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
 def texts_of(run: Run) -> Texts:
     """Return what is looked at of a run now and then."""
-    said = [added.tags_of(run), run.spec.overrides, run.attempt.warnings, run.attempt.result]
+    said = [added.tags_of(run), run.spec.overrides, run.attempt.warnings, run.attempt.result, _command(run)]
     return Texts(
         *(json.dumps(each) for each in (dict(leaves(from_json(run.spec.params))), dict(numbers_of(run)), said))
     )
@@ -184,6 +191,11 @@ class Facts:
         return value
 
     @property
+    def command(self) -> str:
+        """What tells whether it was called in the same way as another run."""
+        return self._said[4]
+
+    @property
     def experiment(self) -> str:
         """What it is called: its experiment organizer, else what it is in the tool, else the tool."""
         return self.plain.organizer or self.plain.inner or self.plain.tool
@@ -203,9 +215,9 @@ class Facts:
     def look_up(self, root: str, rest: str) -> Any:
         """Return what stands at a name that an expression has; None if nothing does."""
         if root == "params":
-            return _at(self._params_alike, rest)
+            return self.params[rest] if rest in self.params else _at(self._params_alike, rest)
         if root == "metrics":
-            return self._numbers_alike.get(rest)
+            return self.numbers[rest] if rest in self.numbers else self._numbers_alike.get(rest)
         return _PLAIN[root](self)
 
     @functools.cached_property
@@ -217,12 +229,13 @@ class Facts:
         return {alike(name): number for name, number in self.numbers.items()}
 
     @functools.cached_property
-    def _said(self) -> tuple[list[str], list[str], list[str], Any]:
+    def _said(self) -> tuple[list[str], list[str], list[str], Any, str]:
         if self._run is None:
-            found: tuple[list[str], list[str], list[str], Any] = self._loaded("said")
+            found: tuple[list[str], list[str], list[str], Any, str] = self._loaded("said")
             return found
         attempt = self._run.attempt
-        return added.tags_of(self._run), self._run.spec.overrides, attempt.warnings, attempt.result
+        tags = added.tags_of(self._run)
+        return tags, self._run.spec.overrides, attempt.warnings, attempt.result, _command(self._run)
 
     @functools.cached_property
     def _texts(self) -> Texts:

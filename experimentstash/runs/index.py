@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import sqlite3
 
 # Of what is kept: another number, and all is read anew.
-_VERSION = 1
+_VERSION = 2
 # A file so young, in nanoseconds, isn't kept: it might change once more without its time showing that.
 _YOUNG = 2_000_000_000
 # Seconds for which another command may be writing it.
@@ -54,6 +54,7 @@ _ELSEWHERE = (
     "pvfs",
 )
 _KEPT = ", ".join(f'"{name}"' for name in Plain._fields)
+_COMMON = tuple(map(Plain._fields.index, ("state", "organizer", "inner", "tool", "sweep", "host", "commit")))
 _SCHEMA = f"""
 CREATE TABLE seen (parent TEXT, name TEXT, time INTEGER, size INTEGER, inode INTEGER, run INTEGER,
                    PRIMARY KEY (parent, name)) WITHOUT ROWID;
@@ -200,12 +201,13 @@ class _Look:
                 conditions.append(f"moment {comparison} ?")
                 values.append(moment)
         rows = self._connection.execute(f"SELECT run, {_KEPT} FROM runs WHERE {' AND '.join(conditions)}", values)
-        same: dict[str, str] = {}  # most texts are those of many runs
-
-        def shared(value: object) -> object:
-            return same.setdefault(value, value) if type(value) is str else value
-
-        return [Facts.kept(Plain._make(map(shared, kept)), number, self) for number, *kept in rows]
+        same: dict[object, object] = {}  # texts that many runs have in common are kept once
+        found = []
+        for number, *kept in rows:
+            for place in _COMMON:
+                kept[place] = same.setdefault(kept[place], kept[place])
+            found.append(Facts.kept(Plain._make(kept), number, self))
+        return found
 
     # For Facts -------------------------------------------------------------------------------------------------------
 
