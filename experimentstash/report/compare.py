@@ -9,14 +9,13 @@ from typing import Any
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError, did_you_mean
 from experimentstash.base.text import listed
-from experimentstash.report import differences, groups
+from experimentstash.report import differences, groups, run_fields
 from experimentstash.report.differences import Difference, Test
 from experimentstash.report.digits import Digits, fitting
 from experimentstash.report.groups import Column, Group
 from experimentstash.report.metrics import Metric
 from experimentstash.report.summaries import Summary, Way
 from experimentstash.runs.differing import said
-from experimentstash.runs.expression import alike
 from experimentstash.runs.facts import Facts
 from experimentstash.runs.numbers import REFRESH
 from experimentstash.stash.schema import Better
@@ -149,8 +148,7 @@ def _metrics(
             if any(facts.plain.is_unread for facts in runs)
             else "have the tool write metrics.json into its run directory (docs/metrics.md)",
         )
-    params = {alike(name.rpartition(".")[2]) for facts in runs for name in facts.params}
-    results = [name for name in known if alike(name.rpartition(".")[2]) not in params]  # tools tell those, too
+    results = run_fields.results(runs)
     if named := [metric[name] for name in declared if name in metric]:
         return named, [
             *_not_shown([name for name in results if name not in declared]),

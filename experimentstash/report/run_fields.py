@@ -55,7 +55,7 @@ def every(runs: Sequence[Facts]) -> list[Field]:
         *(Field(name, _plain(name)) for name in plain),
         Field(_DIRECTORY, lambda facts: facts.directory),
         *(setting(name) for name in settings if name not in plain),
-        *(Field(f"{METRICS}{name}", _number(name)) for name in numbers),
+        *map(number, numbers),
     ]
 
 
@@ -64,6 +64,18 @@ def setting(name: str) -> Field:
     if name.startswith(PARAMS):
         return Field(name, lambda facts: facts.look_up("params", name.removeprefix(PARAMS)))
     return Field(name, lambda facts: settings_of(facts).get(name))
+
+
+def number(name: str) -> Field:
+    """Return a number that runs have come to, by its own name."""
+    return Field(f"{METRICS}{name}", lambda facts: facts.numbers.get(name))
+
+
+def results(runs: Sequence[Facts]) -> list[str]:
+    """Return the names of the numbers that runs have come to, without those that only repeat a parameter."""
+    known = dict.fromkeys(name for facts in runs for name in facts.numbers)
+    params = {alike(name.rpartition(".")[2]) for facts in runs for name in facts.params}
+    return [name for name in known if alike(name.rpartition(".")[2]) not in params]
 
 
 def in_order(runs: Sequence[Facts], field: Field, *, is_reversed: bool) -> list[Facts]:
@@ -76,10 +88,6 @@ def in_order(runs: Sequence[Facts], field: Field, *, is_reversed: bool) -> list[
 
 def _plain(name: str) -> Callable[[Facts], Any]:
     return lambda facts: facts.look_up(name, "")
-
-
-def _number(name: str) -> Callable[[Facts], Any]:
-    return lambda facts: facts.numbers.get(name)
 
 
 def _seen(names: Iterable[str]) -> list[str]:

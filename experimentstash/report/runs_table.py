@@ -12,10 +12,9 @@ from experimentstash.base.output import PLAIN, Paper
 from experimentstash.base.tables import Cell, Column
 from experimentstash.report import digits
 from experimentstash.report.metrics import Metric
-from experimentstash.report.run_fields import METRICS, Field, setting
+from experimentstash.report.run_fields import METRICS, Field, number, results, setting
 from experimentstash.runs import summary
 from experimentstash.runs.differing import EXPERIMENT, ID, INNER, TOOL, follows, heading, said, settings_of, varies
-from experimentstash.runs.expression import alike
 from experimentstash.runs.facts import Facts
 from experimentstash.runs.past import Estimate
 from experimentstash.stash.layout import Stash
@@ -58,7 +57,7 @@ def usual(
     told = [each for pair in itertools.zip_longest(differing, numbers) for each in pair if each is not None]
     told[3:3] = ["when"]
     told[5:5] = ["time"]
-    rank = {name: number for number, name in enumerate(told, 1)}
+    rank = {name: place for place, name in enumerate(told, 1)}
     shown = [
         _Shown(Column("run"), lambda facts: facts.id),
         _Shown(Column("state"), lambda facts: summary.cell_of(facts.state, facts.warnings)),
@@ -71,7 +70,7 @@ def usual(
     for name in numbers:
         metric = declared.get(name)
         column = Column(name if metric is None else metric.label, rank[name])
-        shown.append(_Shown(column, _number_of(Field(f"{METRICS}{name}", _numbers(name)), runs, paper)))
+        shown.append(_Shown(column, _number_of(number(name), runs, paper)))
     shown += [
         _Shown(Column("result", rank=1), lambda facts: "" if facts.numbers else summary.result_of(facts.result)),
         _Shown(Column("when", rank=rank["when"]), _when(is_short=paper.width is not None)),
@@ -110,14 +109,8 @@ def _draw(shown: Sequence[_Shown], runs: Sequence[Facts], paper: Paper) -> str:
 
 def _metrics(runs: Sequence[Facts], declared: Mapping[str, Metric]) -> list[str]:
     """Return which numbers are shown: those that the stash speaks of, else all that aren't just parameters."""
-    known = dict.fromkeys(name for facts in runs for name in facts.numbers)
-    params = {alike(name.rpartition(".")[2]) for facts in runs for name in facts.params}
-    results = [name for name in known if alike(name.rpartition(".")[2]) not in params]
-    return [name for name in declared if name in known] or results
-
-
-def _numbers(name: str) -> Callable[[Facts], float | None]:
-    return lambda facts: facts.numbers.get(name)
+    known = {name for facts in runs for name in facts.numbers}
+    return [name for name in declared if name in known] or results(runs)
 
 
 def _number_of(field: Field, runs: Sequence[Facts], paper: Paper) -> Show:
