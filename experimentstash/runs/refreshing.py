@@ -9,6 +9,7 @@ from typing import Any
 from experimentstash.adapters.numbers import declarations, metrics
 from experimentstash.adapters.numbers.metrics import Reading
 from experimentstash.adapters.numbers.place import ALL, Place
+from experimentstash.adapters.schedulers import JobQueries
 from experimentstash.base import files, yaml_files
 from experimentstash.base.dataclass_light import dataclass, field
 from experimentstash.base.errors import StashError
@@ -39,29 +40,30 @@ class Refreshed:
 
 def refresh(stash: Stash, runs: Iterable[Run]) -> Iterator[Refreshed]:
     """Read the numbers of runs again, one after the other, and keep them in their records."""
-    now = _DeclaredNow(stash)
+    now, queries = _DeclaredNow(stash), JobQueries()
     for run in runs:
-        left_alone = _why_left_alone(run)
+        left_alone = _why_left_alone(run, queries)
         if left_alone is not None:
             yield Refreshed(run, left_alone=left_alone)
             continue
         try:
-            yield _refreshed(stash, run, now)
+            yield _refreshed(stash, run, now, queries)
         except StashError as error:
             yield Refreshed(run, failed=error.message)
         except OSError as error:
             yield Refreshed(run, failed=f"its record can't be written: {error.strerror}")
 
 
-def _why_left_alone(run: Run) -> str | None:
-    if not run.attempt.state.is_final:
+def _why_left_alone(run: Run, queries: JobQueries) -> str | None:
+    # What goes back into a queue is written by its job, which asks for no lock of ours.
+    if not run.attempt.state.is_final or reconcile.may_go_back(run, queries):
         return "not over yet"
     if run.attempt.started is None:
         return "never begun"
     return "only the record is left" if run.removed is not None else None
 
 
-def _refreshed(stash: Stash, run: Run, now: _DeclaredNow) -> Refreshed:
+def _refreshed(stash: Stash, run: Run, now: _DeclaredNow, queries: JobQueries) -> Refreshed:
     declared, notes = run.spec.metric_sources, []
     if not declared and (declared := now.of(run)):
         notes.append(f"{_LATER}: {', '.join(declared)}")
@@ -72,8 +74,9 @@ def _refreshed(stash: Stash, run: Run, now: _DeclaredNow) -> Refreshed:
         return Refreshed(run, notes=notes)
     with files.locked(stash.lock("resume")), reconcile.reconciling(stash):
         present = records.read(run.path)  # somebody may have taken it up again meanwhile
-        if _why_left_alone(present) is not None or present.attempt.number != run.attempt.number:
-            return Refreshed(present, left_alone=_why_left_alone(present) or "taken up again")
+        why = _why_left_alone(present, queries)
+        if why is not None or present.attempt.number != run.attempt.number:
+            return Refreshed(present, left_alone=why or "taken up again")
         has_changed = not _same(present.attempt.metrics, numbers)
         present.attempt.metrics = numbers
         present.attempt.notes = [*(note for note in present.attempt.notes if not note.startswith(_OURS)), *notes]

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from experimentstash.record import records
-from experimentstash.record.run import Attempt, Run, State
+from experimentstash.record import records, times
+from experimentstash.record.run import Attempt, JobEnd, Run, State
 from experimentstash.runs.refreshing import Refreshed, refresh
 from experimentstash.stash.layout import Stash
 from tests.testing.finished import finished
+from tests.testing.run_parts import put
 from tests.testing.stash import InProcess, StashUnderTest
 
 
@@ -140,6 +141,15 @@ def test_a_record_of_another_version_is_left_as_it_is(here: Stash) -> None:
     (run.path / "run.json").write_text(json.dumps({**record, "format": 99}))
     assert "another version" in (one(here, run).failed or "")
     assert json.loads((run.path / "run.json").read_text())["attempt"]["metrics"] is None
+
+
+def test_what_may_go_back_into_a_queue_is_for_its_job_to_write(here: Stash) -> None:
+    run = older(here, {"loss": 1}, state=State.TIMED_OUT)
+    end = JobEnd(State.TIMED_OUT, "its job's time was up", is_known=True)
+    records.write(put(run, resume=[], max_requeues=1, job_end=end, ended=times.now()))
+    assert one(here, run).left_alone == "not over yet" and numbers(run) is None
+    records.write(put(run, resume=None))
+    assert one(here, run).has_changed and numbers(run) == {"loss": 1.0}
 
 
 def test_the_verb_says_what_became_of_all(here: Stash, stash: StashUnderTest, in_process: InProcess) -> None:
