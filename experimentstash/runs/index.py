@@ -75,6 +75,7 @@ class Narrow(NamedTuple):
     tools: Sequence[str] = ()
     since: float | None = None
     until: float | None = None
+    has_name: Callable[[str], bool] | None = None  # tells whether an experiment, by its name, is wanted
 
 
 class Found(NamedTuple):
@@ -200,6 +201,9 @@ class _Look:
             if moment is not None:
                 conditions.append(f"moment {comparison} ?")
                 values.append(moment)
+        if narrow.has_name is not None:
+            self._connection.create_function("has_name", 1, narrow.has_name)
+            conditions.append("has_name(coalesce(nullif(organizer, ''), nullif(\"inner\", ''), tool))")
         rows = self._connection.execute(f"SELECT run, {_KEPT} FROM runs WHERE {' AND '.join(conditions)}", values)
         same: dict[object, object] = {}  # texts that many runs have in common are kept once
         found = []

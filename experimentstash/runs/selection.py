@@ -154,7 +154,13 @@ def _named(stash: Stash, selection: Selection, with_earlier: bool) -> Found:
 
 def _all(stash: Stash, selection: Selection, *, closes: bool) -> Found:
     queries = JobQueries()
-    narrow = Narrow([state.value for state in selection.states], selection.tools, selection.since, selection.until)
+    narrow = Narrow(
+        [state.value for state in selection.states],
+        selection.tools,
+        selection.since,
+        selection.until,
+        functools.cache(lambda name: _has_name(selection, name)) if selection.experiments else None,
+    )
     try:
         return index.look(
             stash,
@@ -186,10 +192,7 @@ def _fitting(stash: Stash, selection: Selection, meant: Found, with_earlier: boo
             (not selection.states or facts.state in selection.states)
             and (not selection.tools or facts.tool in selection.tools)
             and (not sweeps or is_of_one(facts))
-            and (
-                not selection.experiments
-                or any(fnmatch.fnmatchcase(facts.experiment, glob) for glob in selection.experiments)
-            )
+            and (not selection.experiments or _has_name(selection, facts.experiment))
             and _is_between(selection, facts.plain.moment)
         )
 
@@ -211,6 +214,10 @@ def _fitting(stash: Stash, selection: Selection, meant: Found, with_earlier: boo
 
 
 _resolved = functools.lru_cache(maxsize=1024)(lambda path: Path(path).resolve())
+
+
+def _has_name(selection: Selection, experiment: str) -> bool:
+    return any(fnmatch.fnmatchcase(experiment, glob) for glob in selection.experiments)
 
 
 def _is_between(selection: Selection, moment: float | None) -> bool:
