@@ -11,7 +11,7 @@ import ast
 import keyword
 import operator
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 from experimentstash.base.dataclass_light import dataclass
@@ -85,17 +85,18 @@ class Expression:
                 )
 
 
-def parse(text: str, roots: Mapping[str, bool]) -> Expression:
+def parse(text: str, roots: Mapping[str, bool], values: Mapping[str, Sequence[str]] | None = None) -> Expression:
     """Return what an expression means; StashError, with the place, if it has no meaning.
 
     ``roots`` are the names that there are, and whether they have others below: then what follows is anybody's.
+    ``values`` are, by such names, the only texts that they can be.
     """
-    return _Reader(" ".join(text.splitlines()).strip(), roots).read()
+    return _Reader(" ".join(text.splitlines()).strip(), roots, values or {}).read()
 
 
 class _Reader:
-    def __init__(self, text: str, roots: Mapping[str, bool]) -> None:
-        self._text, self._roots = text, roots
+    def __init__(self, text: str, roots: Mapping[str, bool], values: Mapping[str, Sequence[str]]) -> None:
+        self._text, self._roots, self._texts = text, roots, values
         self._names: list[Name] = []
         self._asked: set[int] = set()  # nodes of which only it is asked whether they are None
 
@@ -148,12 +149,27 @@ class _Reader:
                 self._refuse_node(right, "`is` asks only for None", "== compares")
             if _asks_for_none(operation, right):
                 self._asked.add(id(left))
+            self._refuse_impossible(left, right)
+            if not isinstance(operation, (ast.In, ast.NotIn)):  # 'out' in state
+                self._refuse_impossible(right, left)
         values = [self._value(each, depth + 1) for each in sides]
         steps = [
             (left, _compared(operation, _is_none(given)), right)
             for left, operation, right, given in zip(values, node.ops, values[1:], node.comparators, strict=False)
         ]
         return lambda lookup: _joined((compare(left(lookup), right(lookup)) for left, compare, right in steps), False)
+
+    def _refuse_impossible(self, name: ast.expr, given: ast.expr) -> None:
+        """Refuse a text that what it is compared with can't be: a slip of the pen would let through all, or nothing."""
+        if not isinstance(name, ast.Name) or name.id not in self._texts:
+            return
+        valid = self._texts[name.id]
+        for each in given.elts if isinstance(given, (ast.List, ast.Tuple, ast.Set)) else [given]:
+            if isinstance(each, ast.Constant) and isinstance(each.value, str) and each.value not in valid:
+                meant = did_you_mean(each.value, valid)
+                self._refuse_node(
+                    each, f"there is no {name.id} {each.value!r}.{meant} Valid: {', '.join(valid)}", _FORM
+                )
 
     # Values ----------------------------------------------------------------------------------------------------------
 
@@ -269,12 +285,17 @@ def _compared(operation: ast.cmpop, with_none: bool) -> Callable[[Any, Any], boo
             return lambda left, right: (left is None) is wants_none
     if isinstance(operation, (ast.Eq, ast.NotEq)):
         wants_equal = isinstance(operation, ast.Eq)
-        return lambda left, right: None if left is None or right is None else (left == right) is wants_equal
+        return lambda left, right: (left == right) is wants_equal if _may_be_equal(left, right) else None
     if isinstance(operation, (ast.In, ast.NotIn)):
         wants_in = isinstance(operation, ast.In)
         return lambda left, right: None if (found := _is_in(left, right)) is None else found is wants_in
     order = _ORDERS[type(operation)]
     return lambda left, right: order(left, right) if _have_order(left, right) else None
+
+
+def _may_be_equal(left: Any, right: Any) -> bool:
+    """Tell whether it makes sense to ask: what is many, such as tags, is not one of them, nor is it another thing."""
+    return left is not None and right is not None and isinstance(left, list) is isinstance(right, list)
 
 
 def _is_in(left: Any, right: Any) -> bool | None:

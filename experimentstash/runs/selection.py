@@ -95,7 +95,7 @@ def of_words(
         tuple(_split(sweeps, "--sweep")),
         None if since is None else moments.parse(since, "--since"),
         None if until is None else moments.parse(until, "--until", is_end=True),
-        None if where is None else expression.parse(where, ROOTS),
+        None if where is None else expression.parse(where, ROOTS, {"state": [state.value for state in State]}),
     )
 
 

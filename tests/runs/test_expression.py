@@ -64,6 +64,9 @@ def look_up(root: str, rest: str) -> Any:
         ("params.flag", False),
         ("not params.flag", True),
         ("tags", True),
+        ("tags == 'pca'", None),
+        ("tags != 'pca'", None),
+        ("tags == ['pca', 'swissroll']", True),
         ("params.seed == -2", False),
         ("params.seed > -+1", True),
         ("params.seed == 2.0", True),
@@ -152,6 +155,18 @@ def test_what_has_no_meaning_is_told_with_its_place(text: str, said: str, marked
         at = next(number for number, line in enumerate(lines) if line.strip().startswith("^"))
         begin, end = lines[at].index("^"), len(lines[at].rstrip())
         assert lines[at - 1][begin:end].startswith(marked) or marked.startswith(lines[at - 1][begin:end])
+
+
+@pytest.mark.parametrize(
+    "text", ["state != 'complete'", "'complete' == state", "state in ['failed', 'complete']", "state < 'complete'"]
+)
+def test_a_text_that_a_name_cannot_be_is_refused(text: str) -> None:
+    """It would let through all, or nothing."""
+    values = {"state": ["completed", "failed"]}
+    with pytest.raises(StashError, match=r"no state 'complete'\. Did you mean 'completed'\?"):
+        parse(text, ROOTS, values)
+    parse(text.replace("complete", "completed"), ROOTS, values)
+    parse("'comp' in state", ROOTS, values)
 
 
 def test_names_that_no_run_has_are_told_with_what_there_is() -> None:
