@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import signal
 import struct
 import termios
@@ -53,12 +52,14 @@ def test_a_screen_of_another_size_is_drawn_at_once(here: Stash) -> None:
 
 
 def test_ctrl_z_leaves_the_screen_and_fg_draws_it_again(here: Stash) -> None:
-    with Terminal(program("runs", "--watch", "3600"), cwd=here.root, rows=10) as terminal:
+    # In a shell with job control: what has none isn't stopped by Ctrl-Z.
+    shell = ["bash", "-mc", '"$@"; read -r; fg >/dev/null', "bash", *program("runs", "--watch", "3600")]
+    with Terminal(shell, cwd=here.root, rows=10) as terminal:
         terminal.until(lambda seen: "22222aa" in seen.text)
-        os.kill(terminal.process.pid, signal.SIGTSTP)
-        terminal.until(lambda seen: seen.raw.endswith(BACK))
+        terminal.type("\x1a")
+        terminal.until(lambda seen: BACK in seen.raw and b"Stopped" in seen.raw.rpartition(BACK)[2])
         drawn = terminal.raw.count(b"22222aa")
-        os.kill(terminal.process.pid, signal.SIGCONT)
+        terminal.type("\n")
         terminal.until(lambda seen: seen.raw.count(b"22222aa") > drawn)
         terminal.type("\x03")
         assert terminal.end() == 0
