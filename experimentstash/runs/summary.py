@@ -17,7 +17,7 @@ from experimentstash.base.durations import describe, parse
 from experimentstash.base.output import PLAIN, Paper, Style
 from experimentstash.base.patterns import regex
 from experimentstash.base.tables import Column, Styled
-from experimentstash.base.text import counted, filled, tame
+from experimentstash.base.text import counted, filled, listed, tame
 from experimentstash.record import sweep_list
 from experimentstash.record.run import Run, State
 from experimentstash.stash.layout import Stash
@@ -169,7 +169,7 @@ def waiting_lines(why: Mapping[str, str], paper: Paper = PLAIN) -> list[str]:
     lines = []
     for words, style in ((each, Style.ODD if is_hopeless(each) else None) for each in dict.fromkeys(why.values())):
         names = [name for name, own in why.items() if own == words]
-        named = ", ".join(names[:_NAMED]) + (" …" if len(names) > _NAMED else "")
+        named = listed(names, _NAMED)
         line = f"{'!' if style else '·'} {named} wait{'s' if len(names) == 1 else ''}: {words}"
         lines.append(filled(line, paper.width) if style is None else paper.paint(filled(line, paper.width), style))
     return lines
@@ -189,7 +189,7 @@ def with_warnings(runs: Sequence[Run]) -> str | None:
     found = [run.id for run in runs if run.attempt.warnings]
     if not found:
         return None
-    named = ", ".join(found[:_NAMED]) + (" …" if len(found) > _NAMED else "")
+    named = listed(found, _NAMED)
     return f"{len(found)} of {count(len(runs))} with a warning: look at {named}  (experimentstash show RUN)"
 
 
@@ -197,7 +197,7 @@ def spared_line(stash: Stash, runs: Sequence[Run], total: int | None, *, is_dry:
     """Say which runs had completed before, of so many jobs (None: one, or nobody counts), and aren't run again."""
     names = list(dict.fromkeys(run.id for run in runs))
     what = count(len(runs)) if total is None else f"{len(runs)} of {count(total)}"
-    named = ", ".join(names[:_NAMED]) + (" …" if len(names) > _NAMED else "")
+    named = listed(names, _NAMED)
     if len(runs) == 1 and total is None:
         what, named = title(runs[0]), f"{names[0]}, {stash.relative(runs[0].path)}"
     again = "would not be run again" if is_dry else "not run again"

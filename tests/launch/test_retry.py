@@ -50,6 +50,16 @@ def test_a_single_run_is_done_as_a_new_one(scripts: Scripts) -> None:
     assert now["spec"]["command"]["environment"]["SEEN"] == "x"
 
 
+def test_a_record_that_can_not_be_read_is_told_by_the_exit_code(scripts: Scripts, in_process: InProcess) -> None:
+    finished(scripts.root, "aaaaaaa")
+    (finished(scripts.root, "bbbbbbb").path / "run.json").write_text("{")
+    done = in_process(scripts, "retry", "--exp", "*")
+    assert done.returncode == 1 and "none of these runs has failed" in done.stderr
+    done = in_process(scripts, "retry", "--state", "failed")
+    assert done.returncode == 1 and "there are no such runs" in done.stderr
+    assert "has failed" not in done.stderr
+
+
 def test_what_did_not_fail_is_refused(scripts: Scripts, in_process: InProcess) -> None:
     finished(scripts.root, "aaaaaaa")
     finished(scripts.root, "bbbbbbb", state=State.RUNNING)

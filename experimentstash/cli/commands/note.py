@@ -42,5 +42,6 @@ def main(given: argparse.Namespace) -> int:
         except StashError as error:
             complain(str(error))
             failed += 1
-    say(f"noted of {count(len(selected.found) - failed)}")
+    if selected.found:
+        say(f"noted of {count(len(selected.found) - failed)}")
     return 1 if failed or selected.unread else 0

@@ -16,6 +16,7 @@ from experimentstash.launch.continuation import Continuation
 from experimentstash.record import records
 from experimentstash.record.run import Run, State
 from experimentstash.runs import naming, reconcile
+from experimentstash.runs.selection import Selected
 from experimentstash.stash.layout import Stash, find_stash
 
 EXAMPLES = (
@@ -39,10 +40,13 @@ def main(given: argparse.Namespace) -> int:
     stash = find_stash()
     changes = [word for word in given.runs if "=" in word and not os.path.lexists(word)]
     given.runs = [word for word in given.runs if word not in changes]
-    singles, sweeps = _in_sweeps(_failed(stash, given))
-    if not singles and not sweeps:
-        say("none of these runs has failed")
-        return 0
+    meant, failed = _failed(stash, given)
+    singles, sweeps = _in_sweeps(failed)
+    has_unread = int(bool(meant.unread))
+    if not failed:
+        if meant.found:
+            say("none of these runs has failed")
+        return has_unread
     from experimentstash.cli.launching import launch
 
     codes = []
@@ -56,11 +60,11 @@ def main(given: argparse.Namespace) -> int:
         except StashError as error:
             complain(str(error))  # the others are done all the same
             codes.append(error.exit_code)
-    return codes[0] if len(codes) == 1 else int(any(codes))
+    return (codes[0] if len(codes) == 1 else int(any(codes))) or has_unread
 
 
-def _failed(stash: Stash, given: argparse.Namespace) -> list[Run]:
-    """Return which of the runs that are meant failed; StashError for one that was named itself and did not."""
+def _failed(stash: Stash, given: argparse.Namespace) -> tuple[Selected, list[Run]]:
+    """Return the runs that are meant, and which of them failed; StashError for one that was named and did not."""
     queries = JobQueries()
     asked = choosing.selection(given)
     alone = set()
@@ -80,7 +84,7 @@ def _failed(stash: Stash, given: argparse.Namespace) -> list[Run]:
         return state is not State.CANCELLED or run.path.resolve() in alone or state in asked.states
 
     meant = choosing.meant(stash, given, "experimentstash retry RUN, or --exp, --since …")
-    return [facts.run for facts in meant.found if has_failed(facts.run)]
+    return meant, [facts.run for facts in meant.found if has_failed(facts.run)]
 
 
 def _in_sweeps(failed: Sequence[Run]) -> tuple[list[Run], dict[Path, list[Run]]]:
