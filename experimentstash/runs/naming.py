@@ -21,6 +21,8 @@ from experimentstash.stash.layout import Stash, known_id, token_of
 
 # Names that an error lists at most.
 _LISTED = 10
+# Characters of an id that are enough to act on what it begins, as in git: fewer are a slip, unique as they may be.
+_LEAST = 4
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,10 @@ class Sweep:
     name: str
 
 
-def find(stash: Stash, name: str) -> Run | Sweep:
+def find(stash: Stash, name: str, *, acts: bool = False) -> Run | Sweep:
     """Return the run or sweep called ``name``: `latest`, its directory, its id, or a unique beginning of that.
 
-    Raises StashError if there is none, or more than one.
+    Raises StashError if there is none, or more than one; or, for who ``acts`` on it, if the beginning is a short one.
     """
     as_path = Path(name)
     if kind_at(as_path / FILE_NAME) not in (None, "a directory"):
@@ -64,10 +66,16 @@ def find(stash: Stash, name: str) -> Run | Sweep:
             continue
         if run_id == name:
             return reconcile.load_reconciled(stash, directory)
-        if run_id.startswith(name):
+        if _begins(name, run_id):
             matching[run_id] = directory
     if not sweeps and not matching:
         sweeps = dict(_counting_others(stash, name))
+    if acts and len(name) < _LEAST and name not in sweeps and (sweeps or matching):
+        meant = listed([*(f"the sweep {token}" for token in sorted(sweeps)), *sorted(matching)], _LISTED)
+        raise StashError(
+            f"{name!r} is too little of an id to act on what begins so: {meant}.",
+            f"give {_LEAST} characters of it, or more",
+        )
     if name in sweeps or len(sweeps) + len(matching) == 1:
         token = name if name in sweeps else next(iter(sweeps), None)
         if token is not None:
@@ -109,6 +117,12 @@ def find_other(stash: Stash, name: str | None, run: Run) -> Run:
     return same[0]
 
 
+def _begins(name: str, run_id: str) -> bool:
+    """Tell whether a run's id begins so. A number is never cut short: job 1 of a sweep is not job 10."""
+    sweep, _, number = run_id.rpartition("-")
+    return run_id.startswith(name) and not (number.isdecimal() and len(name) > len(sweep))
+
+
 def _counts_others(directory: Path) -> bool:
     """Tell whether a directory is that of a sweep for some of whose jobs earlier runs count."""
     return (directory / records.EARLIER_FILE).is_file()
@@ -124,11 +138,11 @@ def _counting_others(stash: Stash, name: str) -> Iterator[tuple[str, Path]]:
                     yield token, found.parent
 
 
-def find_sweep(stash: Stash, name: str) -> Sweep:
-    """Return the sweep called ``name``: its directory, its id or a unique beginning of that."""
+def find_sweep(stash: Stash, name: str, *, acts: bool = False) -> Sweep:
+    """Return the sweep called ``name``: its directory, its id or a unique beginning of that (see ``find``)."""
     if os.path.isdir(name):
         return sweep_at(stash, Path(os.path.abspath(name)))
-    found = find(stash, name)
+    found = find(stash, name, acts=acts)
     if isinstance(found, Sweep):
         return found
     raise StashError(f"{name} is a run, not a sweep.", "experimentstash runs")
@@ -165,16 +179,19 @@ def runs_of(stash: Stash, sweep: Sweep, unread: list[Path] | None = None) -> lis
     return sorted(found, key=lambda run: (len(run.path.name), run.path.name))
 
 
-def of_names(stash: Stash, names: Sequence[str], unread: list[Path], *, with_earlier: bool = False) -> list[Run]:
+def of_names(
+    stash: Stash, names: Sequence[str], unread: list[Path], *, with_earlier: bool = False, acts: bool = False
+) -> list[Run]:
     """Return the runs that names of runs and sweeps stand for, each once.
 
     ``with_earlier``: and those that count as jobs of these sweeps, because they had completed before. For looking only.
+    ``acts``: as of ``find``.
 
     The directories of those of sweeps whose records can't be read are added to ``unread``.
     """
     found: dict[Path, Run] = {}
     for name in names:
-        one = find(stash, name)
+        one = find(stash, name, acts=acts)
         several = runs_of(stash, one, unread) if isinstance(one, Sweep) else [one]
         if with_earlier and isinstance(one, Sweep):
             several, _ = done_before.and_own(stash, one.directory, several)

@@ -105,18 +105,23 @@ def choose(
     *,
     closes: bool = True,
     with_earlier: bool = False,
+    acts: bool = False,
     most: int | None = None,
 ) -> Selected:
     """Return the runs that are meant. StashError for a name that there isn't: of a run, a tool, a tag, a sweep …
 
     Unless it ``closes`` records, runs that weren't named are as their records say: no scheduler is asked.
     ``with_earlier``: with a sweep are meant those earlier runs, too, that count as jobs of it. For looking only.
+    ``acts``: for who acts on them, a short beginning of an id is refused.
     ``most``: so many of the newest are enough, where all are meant and there are very many.
     """
     if most is not None and selection.is_empty and (found_by_name := _newest(stash, most)) is not None:
         return Selected(found_by_name, [], [], has_more=True)
-    meant = _named(stash, selection, with_earlier) if selection.names else _all(stash, selection, closes=closes)
-    fitting = _fitting(stash, selection, meant, with_earlier)
+    if selection.names:
+        meant = _named(stash, selection, with_earlier=with_earlier, acts=acts)
+    else:
+        meant = _all(stash, selection, closes=closes)
+    fitting = _fitting(stash, selection, meant, with_earlier=with_earlier, acts=acts)
     if selection.where is None:
         return Selected(fitting, [], meant.unread)
     found: list[Facts] = []
@@ -145,9 +150,9 @@ def _newest(stash: Stash, most: int) -> list[Facts] | None:
     return None if directories is None else list(map(Facts, listing.newest_first(runs)))
 
 
-def _named(stash: Stash, selection: Selection, with_earlier: bool) -> Found:
+def _named(stash: Stash, selection: Selection, *, with_earlier: bool, acts: bool) -> Found:
     unread: list[Path] = []
-    runs = naming.of_names(stash, selection.names, unread, with_earlier=with_earlier)
+    runs = naming.of_names(stash, selection.names, unread, with_earlier=with_earlier, acts=acts)
     facts = list(map(Facts, listing.newest_first(runs)))
     return Found(facts, {each.tool for each in facts}, unread, iter)
 
@@ -171,11 +176,11 @@ def _all(stash: Stash, selection: Selection, *, closes: bool) -> Found:
         reconcile.tell(queries)
 
 
-def _fitting(stash: Stash, selection: Selection, meant: Found, with_earlier: bool) -> list[Facts]:
+def _fitting(stash: Stash, selection: Selection, meant: Found, *, with_earlier: bool, acts: bool) -> list[Facts]:
     """Return what fits but for `where`."""
     if meant.tools and set(selection.tools) - meant.tools:
         _refuse_unknown(selection.tools, meant.tools | set(stash.known_tools()), "tool")
-    sweeps = {naming.find_sweep(stash, name).directory.resolve() for name in selection.sweeps}
+    sweeps = {naming.find_sweep(stash, name, acts=acts).directory.resolve() for name in selection.sweeps}
     earlier = {
         run.path.resolve()
         for sweep in (sweeps if with_earlier else ())

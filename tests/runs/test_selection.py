@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from experimentstash.base.errors import StashError
+from experimentstash.record import records
 from experimentstash.record.run import State
 from experimentstash.runs.selection import Selection, choose, of_words
 from experimentstash.stash.layout import Stash
 from tests.testing.finished import finished
+from tests.testing.run_parts import run_with
 
 SWEEP = "multirun/2026-01-31/12-00-00-sweep22"
 
@@ -68,6 +70,29 @@ def test_names_are_narrowed_too(here: Stash) -> None:
     assert found(here, "bcdefga", "bcdefgd") == "da"
     assert found(here, "bcdefga", "bcdefgd", tools=["t"]) == "a"
     assert found(here, "latest") == "d"
+
+
+def test_who_acts_gives_enough_of_an_id(here: Stash) -> None:
+    run = run_with("sweep22-10", here.root / SWEEP / "10", state=State.COMPLETED, sweep=str(here.root / SWEEP))
+    records.claim(run)
+    for name in ("s", "swe"):
+        assert len(choose(here, of_words([name])).found) == 3
+        for words in (of_words([name]), of_words(sweeps=[name])):
+            with pytest.raises(StashError, match=r"too little of an id to act on.*: the sweep sweep22"):
+                choose(here, words, acts=True)
+    assert len(choose(here, of_words(["swee"]), acts=True).found) == 3
+    assert len(choose(here, of_words(["latest"]), acts=True).found) == 1
+    with pytest.raises(StashError, match="no run 'x'"):
+        choose(here, of_words(["x"]), acts=True)
+
+
+def test_the_number_of_a_job_is_never_cut_short(here: Stash) -> None:
+    run = run_with("sweep22-10", here.root / SWEEP / "10", state=State.COMPLETED, sweep=str(here.root / SWEEP))
+    records.claim(run)
+    assert choose(here, of_words(["sweep22-10"])).found[0].id == "sweep22-10"
+    for name in ("sweep22-1", "sweep22-"):
+        with pytest.raises(StashError, match=f"no run '{name}'"):
+            choose(here, of_words([name]))
 
 
 def test_what_cant_be_told_is_apart(here: Stash) -> None:

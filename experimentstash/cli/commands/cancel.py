@@ -61,12 +61,12 @@ def main(given: argparse.Namespace) -> int:
 def _named(stash: Stash, given: argparse.Namespace, unread: list[Path]) -> tuple[list[Run], list[Run]]:
     """Return the runs that were named together with all others of their sweeps, and those that were named alone."""
     if given.sweep is not None:
-        return naming.runs_of(stash, naming.find_sweep(stash, given.sweep), unread), []
+        return naming.runs_of(stash, naming.find_sweep(stash, given.sweep, acts=True), unread), []
     if given.all:
         return all_runs(stash, unread), []
     if not given.runs:
         raise StashError("Which runs?", "experimentstash cancel RUN, or --all")
-    found = [naming.find(stash, name) for name in given.runs]
+    found = [naming.find(stash, name, acts=True) for name in given.runs]
     several = [naming.runs_of(stash, sweep, unread) for sweep in found if isinstance(sweep, Sweep)]
     whole = {run.path.resolve(): run for runs in several for run in runs}
     alone = {run.path.resolve(): run for run in found if isinstance(run, Run)}

@@ -37,7 +37,7 @@ def chosen(stash: Stash, given: argparse.Namespace, hint: str, unread: list[Path
         return listing.all_runs(stash, unread)
     if not given.runs:
         raise StashError("Which runs?", hint)
-    return naming.of_names(stash, given.runs, unread)
+    return naming.of_names(stash, given.runs, unread, acts=True)
 
 
 def add_filters(parser: argparse.ArgumentParser) -> None:
@@ -94,7 +94,7 @@ def meant(stash: Stash, given: argparse.Namespace, hint: str) -> Selected:
     asked = selection(given)
     if asked.is_empty:
         raise StashError("Which runs?", hint)
-    selected = choose(stash, asked)
+    selected = choose(stash, asked, acts=True)
     say_what_is_missing(selected, asked)
     return selected
 

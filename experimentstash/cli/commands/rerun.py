@@ -28,7 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def main(given: argparse.Namespace) -> int:
     """Do a run once more; refused, with the reason, if it would be another one."""
     stash = find_stash()
-    found = naming.find(stash, given.run)
+    found = naming.find(stash, given.run, acts=True)
     if not isinstance(found, Run):
         raise StashError(
             f"{found.name} is a sweep: its runs are rerun one by one.", f"experimentstash runs {found.name}"

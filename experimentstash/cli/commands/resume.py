@@ -41,7 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def main(given: argparse.Namespace) -> int:
     """Make the next attempt at a run, or at those of a sweep."""
     stash = find_stash()
-    found = naming.find(stash, given.run)
+    found = naming.find(stash, given.run, acts=True)
     if isinstance(found, Sweep):
         from experimentstash.cli.launching import launch
 

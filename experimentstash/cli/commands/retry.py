@@ -69,7 +69,7 @@ def _failed(stash: Stash, given: argparse.Namespace) -> tuple[Selected, list[Run
     asked = choosing.selection(given)
     alone = set()
     if not asked.has_filters:
-        for run in (found for name in given.runs if isinstance(found := naming.find(stash, name), Run)):
+        for run in (found for name in given.runs if isinstance(found := naming.find(stash, name, acts=True), Run)):
             if not run.attempt.state.is_final or reconcile.may_go_back(run, queries):
                 raise StashError(f"The run {run.id} has not ended.", f"experimentstash cancel {run.id}")
             if run.attempt.state is State.COMPLETED:

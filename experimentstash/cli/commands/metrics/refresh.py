@@ -30,7 +30,7 @@ def main(given: argparse.Namespace) -> int:
     """Read the numbers of runs that are over; 1 if some of them can't be looked at."""
     stash = find_stash()
     asked = choosing.selection(given)
-    chosen = selection.choose(stash, asked)
+    chosen = selection.choose(stash, asked, acts=True)
     choosing.say_what_is_missing(chosen, asked)
     found = list(refresh(stash, [facts.run for facts in chosen.found]))
     lines = [f"{each.run.id}: {each.failed}" for each in found if each.failed is not None]
