@@ -228,3 +228,18 @@ def test_input_and_output_go_on_together() -> None:
     assert process.run(["true"], stdin=text).stdout == ""  # it reads nothing
     with pytest.raises(process.CommandError, match="no answer within"):
         process.run(["sleep", "60"], timeout=0.1)
+
+
+def test_a_broken_repository_inside_another_is_not_taken_for_that(stash: StashUnderTest) -> None:
+    tool = stash.root / "tools" / "plain"
+    ask_git("init", "-q", cwd=tool)
+    ask_git("add", "-A", cwd=tool)
+    ask_git("commit", "-q", "-m", "own", cwd=tool)
+    (tool / ".git" / "HEAD").write_text("nonsense\n")
+    with pytest.raises(GitError, match="git can't tell about"):
+        status_of(tool)
+    assert stash.cli("+exp=one").returncode == 0
+    code = stash.record()["spec"]["code"]
+    assert code.get("commit") is None and "not a git repository" in code["unknown"]
+    (tool / ".git" / "HEAD").unlink()  # nothing of the kind
+    assert status_of(tool) is None

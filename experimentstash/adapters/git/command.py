@@ -111,6 +111,11 @@ def environment() -> dict[str, str]:
     return {**kept, "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_REPLACE_OBJECTS": "1", **_IN_ENGLISH}
 
 
+def _no_further_than(root: Path) -> dict[str, str]:
+    """Keep git from looking above a checkout whose own repository is broken: what is there is another one."""
+    return {"GIT_CEILING_DIRECTORIES": str(root.parent)} if os.path.lexists(root / ".git") else {}
+
+
 @dataclass(frozen=True)
 class Done:
     """What a git command said."""
@@ -163,7 +168,7 @@ def ask(
 ) -> Done:
     """Ask git in ``root``. GitError for any exit code but 0 and those in ``also``, which say no, if ``check``."""
     argv = ["git", *words]
-    env = {**environment(), **(variables or {})}
+    env = {**environment(), **_no_further_than(root), **(variables or {})}
     try:
         done = run(argv, cwd=root, env=env, stdin=stdin, check=False, pass_fds=pass_fds)
     except CommandError as error:
@@ -211,7 +216,12 @@ def git(
     try:
         done = run(
             [*guard, "git", "-C", str(directory), *options, *map(str, words)],
-            env={**environment(), **({} if sys.stdin and sys.stdin.isatty() else _unasked()), **(variables or {})},
+            env={
+                **environment(),
+                **_no_further_than(directory),
+                **({} if sys.stdin and sys.stdin.isatty() else _unasked()),
+                **(variables or {}),
+            },
             stdin=stdin,
             check=False,
             show_progress=show_progress,

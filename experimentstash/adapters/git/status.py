@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 from pathlib import Path
 
@@ -40,8 +41,8 @@ def status_of(directory: Path) -> Status | None:
         with looking_everywhere(root) as variables:
             said = ask(words, root, variables=variables)
     except GitError as error:
-        if _NO_CHECKOUT in error.stderr:  # what is called .git there is nothing of the kind
-            return None
+        if _NO_CHECKOUT in error.stderr and not os.path.lexists(root / ".git" / "HEAD"):
+            return None  # what is called .git there is nothing of the kind
         raise
     return _with_nested(parsed(root, said))
 
