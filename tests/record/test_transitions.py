@@ -93,7 +93,7 @@ def test_nothing_of_an_attempt_is_lost_when_the_next_one_opens() -> None:
     put(run, terms=Terms(timeout=5.0), queued=Queued("/a/0.json", 0), process=Process(3, 4), is_stranded=True)
     put(run, duration=3.0, cpu_time=2.0, peak_memory=1000, result=0.5, advice="less")
     put(run, notes=["a note"], warnings=["a warning"], collected=["c"], wrote=["w"], deleted=["d"])
-    put(run, wandb=[{"id": "x"}], wandb_elsewhere=["/elsewhere"])
+    put(run, wandb=[{"id": "x"}], wandb_elsewhere=["/elsewhere"], metrics={"loss": 0.5})
     run.attempt.others = {"novelty": 1}
     last = run.attempt
     assert all(value not in (None, [], {}, False) for value in vars(last).values())

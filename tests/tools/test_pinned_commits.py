@@ -189,9 +189,12 @@ def test_a_sweep_over_commits_of_a_tool_that_writes_into_its_checkout(
     path.write_text(f"{path.read_text()}collect: [made]\n")
     names = (commits["old"], commits["new"], "v1")
     for code in ("frozen", "auto"):
+        before = {*stash.run_directories()}
         done = stash.cli("-m", "+exp=one", f"tool.commit={','.join(names)}", f"code={code}", "hydra/launcher=local")
         assert (done.returncode == 0) is (code == "frozen"), done.stderr
-        for each in sorted(stash.run_directories())[-3:]:
+        made = {*stash.run_directories()} - before
+        assert len(made) == 3
+        for each in made:
             record = stash.record(each)
             is_new = f"tool.commit={commits['new']}" in record["spec"]["overrides"]
             if code == "auto" and not is_new:
