@@ -11,20 +11,15 @@ from typing import Any
 
 from experimentstash.api.telling import tell, telling
 from experimentstash.base.durations import describe
-from experimentstash.base.errors import StashError
-from experimentstash.base.files import Unfit, inside, kind_at
-from experimentstash.base.text import clean, listed
+from experimentstash.base.text import clean
 from experimentstash.record import added
 from experimentstash.record.run import Run as Record
 from experimentstash.record.run import State
-from experimentstash.runs import last_words, log, reconcile, usage
+from experimentstash.runs import inside, last_words, log, reconcile, usage
 from experimentstash.runs.facts import Facts
 from experimentstash.runs.numbers import REFRESH, is_unread
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.parameters import from_json
-
-# Names of files that an error lists at most.
-_LISTED = 20
 
 
 class Run:
@@ -140,16 +135,8 @@ class Run:
         return self._record.path
 
     def path(self, name: str) -> Path:
-        """Return the path of a file, or a folder, in its directory; StashError if there is none."""
-        try:
-            found = inside(self.directory, self.directory / name)
-        except Unfit as error:
-            raise StashError(f"{name!r} is no file of the run {self.id}: {error.strerror}.") from error
-        if kind_at(found) is None:
-            names = sorted(each.name for each in self.directory.iterdir()) if self.directory.is_dir() else []
-            there = listed([each for each in names if not each.startswith(".")], _LISTED) or "nothing"
-            raise StashError(f"The run {self.id} has no {name!r} in {self.directory}.\nThere is: {there}")
-        return found
+        """Return the path of a file, or a folder, in its directory; StashError for none, or a link that leads out."""
+        return inside.path_of(self._record, name)
 
     def log(self, attempt: int | None = None) -> str:
         """Return what its tool has written so far, the secrets that we know of masked; StashError if there is none.

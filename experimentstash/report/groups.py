@@ -68,10 +68,10 @@ def group(runs: Sequence[Facts], by: Sequence[str] = (), over: Sequence[str] = (
     settings = {facts.directory: settings_of(facts) for facts in runs}
     of = [settings[facts.directory] for facts in runs]
     known = list(dict.fromkeys(name for each in of for name in each))
-    seeds = _found(over, known) if over else [name for name in known if is_seed(name.removeprefix(PARAMS))]
+    seeds = _found(over, known, runs) if over else [name for name in known if is_seed(name.removeprefix(PARAMS))]
     varying = [name for name in known if name not in seeds and name != ID and varies(name, of)]
     if by:
-        keys = _found(by, known)
+        keys = _found(by, known, runs)
         seeds = [name for name in seeds if name not in keys]
     else:
         keys = [name for name in varying if name == EXPERIMENT or not follows(name, of)] or [EXPERIMENT]
@@ -110,14 +110,21 @@ def named(runs: Sequence[Facts]) -> str:
     return listed([facts.id for facts in runs], _NAMED)
 
 
-def _found(names: Sequence[str], known: Sequence[str]) -> list[str]:
-    """Return names as we have them; StashError for one that there isn't."""
+def _found(names: Sequence[str], known: Sequence[str], runs: Sequence[Facts]) -> list[str]:
+    """Return names as we have them; StashError for one that there isn't, or that is a number's."""
     found = []
     for name in names:
         wanted = (f"{PARAMS}{alike(name).removeprefix(PARAMS)}", name)
         match = next((each for each in wanted if each in known), None)
         if match is None:
             valid = [each.removeprefix(PARAMS) for each in known]
+            number = alike(name).removeprefix("metrics.")
+            if number in {alike(each) for facts in runs for each in facts.numbers}:
+                raise StashError(
+                    f"{name!r} is a number that runs come to: runs are told apart by what goes into them.\n"
+                    f"There are: {', '.join(valid)}",
+                    f"--where 'metrics.{alike(name).removeprefix('metrics.')} > …' chooses by it",
+                )
             raise StashError(
                 f"None of these runs has {name!r}.{did_you_mean(name, valid)}\nThere are: {', '.join(valid)}",
                 "a parameter's name, exp, tool, experiment (in the tool) or id",

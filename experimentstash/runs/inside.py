@@ -15,14 +15,16 @@ _LISTED = 20
 
 
 def path_of(found: Run | Sweep, file: str | None = None) -> Path:
-    """Return a run's or a sweep's directory, or a file in it; StashError if there is none."""
+    """Return the directory of a run or a sweep, or a file in it; StashError for none, or for a link that leads out."""
     directory = found.path if isinstance(found, Run) else found.directory
     if file is None:
         return directory
     name = found.id if isinstance(found, Run) else found.name
-    if os.path.isabs(file) or ".." in Path(file).parts:
-        raise StashError(f"{file} is not in the directory of {name}.", f"experimentstash path {name}")
+    if not file or os.path.isabs(file) or ".." in Path(file).parts:
+        raise StashError(f"{file!r} is not in the directory of {name}.", f"experimentstash path {name}")
     path = directory / file
+    if not Path(target := os.path.realpath(path)).is_relative_to(os.path.realpath(directory)):
+        raise StashError(f"{file} of {name} is a link that leads out of its directory, to {target}.")
     if os.path.lexists(path):
         return path
     if isinstance(found, Run) and found.removed is not None:

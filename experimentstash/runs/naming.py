@@ -38,6 +38,8 @@ def find(stash: Stash, name: str, *, acts: bool = False) -> Run | Sweep:
 
     Raises StashError if there is none, or more than one; or, for who ``acts`` on it, if the beginning is a short one.
     """
+    if not name.strip():  # an empty variable of a shell's, say: every id begins so
+        raise StashError("The name of a run is empty.", "experimentstash runs")
     as_path = Path(name)
     if kind_at(as_path / FILE_NAME) not in (None, "a directory"):
         return reconcile.load_reconciled(stash, as_path.absolute())

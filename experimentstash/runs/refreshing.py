@@ -60,7 +60,7 @@ def _why_left_alone(run: Run, queries: JobQueries) -> str | None:
         return "not over yet"
     if run.attempt.started is None:
         return "never begun"
-    return "only the record is left" if run.removed is not None else None
+    return "its files were removed" if run.removed is not None else None
 
 
 def _refreshed(stash: Stash, run: Run, now: _DeclaredNow, queries: JobQueries) -> Refreshed:

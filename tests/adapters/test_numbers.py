@@ -217,6 +217,14 @@ def test_of_several_wandb_runs_the_one_that_has_it_is_meant(tmp_path: Path) -> N
     run = measured(tmp_path)
     assert run.attempt.metrics == {"loss": 1.5, "acc": 1.5}
     assert run.attempt.notes == ["no value for the metric both: several W&B runs have it"]
+    run = measured(tmp_path, {"*": {"wandb": "*"}})
+    assert run.attempt.metrics == {"loss": 1.5, "acc": 1.5}
+    assert run.attempt.notes == ["no value for the metric both: several W&B runs have it"]
+    run = measured(tmp_path, {"w": {"wandb": "*"}})
+    assert run.attempt.metrics == {"loss": 1.5, "acc": 1.5, "w.loss": 1.5, "w.acc": 1.5}
+    assert "no value for the metric w.both: several W&B runs have it" in run.attempt.notes
+    run = measured(tmp_path, {"*": {"wandb": "*"}, "both": {"wandb": "loss"}})
+    assert (run.attempt.metrics, run.attempt.notes) == ({"loss": 1.5, "acc": 1.5, "both": 1.5}, [])
     with pytest.raises(Missing, match="2 W&B runs have it"):
         read({"wandb": "both"}, place)
 

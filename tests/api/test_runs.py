@@ -153,11 +153,17 @@ def test_files_of_a_run(ended: StashUnderTest) -> None:
     (run.directory / "sub").mkdir()
     (run.directory / "sub" / "a.csv").write_text("1")
     assert run.path("sub/a.csv").read_text() == "1" and run.path("run.json").is_file()
-    with pytest.raises(es.StashError, match=r"has no 'embeddings.csv' in .*\nThere is: .*run.json, sub"):
+    with pytest.raises(es.StashError, match=r"has no embeddings.csv.\nIn .*: .*run.json, sub"):
         run.path("embeddings.csv")
     (run.directory / "away").symlink_to("/etc")
-    for outside in ("../r", "/etc/passwd", "", "away/passwd"):
-        with pytest.raises(es.StashError, match="is no file of the run r000000"):
+    (run.directory / "pw").symlink_to("/etc/passwd")
+    (run.directory / "best").symlink_to("sub/a.csv")
+    assert run.path("best").read_text() == "1"
+    for outside in ("../r", "/etc/passwd", ""):
+        with pytest.raises(es.StashError, match="is not in the directory of r000000"):
+            run.path(outside)
+    for outside in ("pw", "away/passwd"):
+        with pytest.raises(es.StashError, match="of r000000 is a link that leads out of its directory, to /etc/passwd"):
             run.path(outside)
 
 

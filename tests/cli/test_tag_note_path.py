@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import threading
@@ -108,11 +109,23 @@ def test_a_path_is_printed_if_there_is_something(stash: StashUnderTest, in_proce
     assert in_process(stash, "path", "latest", "metrics.json").stdout == f"{run.path / 'metrics.json'}\n"
     for file, said in (
         ("metric.json", "aaaaaaa has no metric.json. Did you mean 'metrics.json'?"),
-        ("../x", "../x is not in the directory of aaaaaaa"),
-        ("/etc/passwd", "/etc/passwd is not in the directory of aaaaaaa"),
+        ("../x", "'../x' is not in the directory of aaaaaaa"),
+        ("/etc/passwd", "'/etc/passwd' is not in the directory of aaaaaaa"),
+        ("", "'' is not in the directory of aaaaaaa"),
     ):
         done = in_process(stash, "path", "aaaaaaa", file)
         assert (done.returncode, done.stdout) == (2, "") and said in done.stderr
+    (run.path / "best").symlink_to("metrics.json")
+    (run.path / "lost").symlink_to("nothing")
+    for file in ("best", "lost"):
+        assert in_process(stash, "path", "aaaaaaa", file).stdout == f"{run.path / file}\n"
+    (run.path / "pw").symlink_to("/etc/passwd")
+    (run.path / "away").symlink_to("/etc")
+    (run.path / "loop").symlink_to("pw")
+    for verb, file in itertools.product(("path", "open"), ("pw", "away/passwd", "loop")):
+        done = in_process(stash, verb, "aaaaaaa", file)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f"{file} of aaaaaaa is a link that leads out of its directory, to /etc/passwd." in done.stderr
     records.write(put(run, removed=run.created))
     assert "were removed, x.csv with them" in in_process(stash, "path", "aaaaaaa", "x.csv").stderr
 

@@ -148,6 +148,8 @@ def test_what_is_said_wrongly_of_metrics_is_told(stash: StashUnderTest, text: st
         (["--where", "seed > 1"], "there is no 'seed'."),
         (["--by", "sed"], "None of these runs has 'sed'. Did you mean 'seed'?"),
         (["--over", "n_sample"], "None of these runs has 'n_sample'. Did you mean 'n_samples'?"),
+        (["--by", "metrics.acc"], "'metrics.acc' is a number that runs come to: runs are told apart by what goes into"),
+        (["--over", "acc"], "'acc' is a number that runs come to"),
         (["--metrics", "ac"], "None of these runs has a metric 'ac'. Did you mean 'acc'?\nThere are: acc, seconds"),
         (["--exp", "nosuch/*"], "There are no completed runs to compare."),
         (["failed1"], "There are no completed runs to compare.\nleft out: 1 run failed: failed1"),

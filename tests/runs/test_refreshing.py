@@ -87,7 +87,7 @@ def test_what_is_at_work_or_never_was_is_left_alone(here: Stash, change: dict[st
 def test_one_of_which_only_the_record_is_left_keeps_its_numbers(here: Stash) -> None:
     run = finished(here.root, "aaaaaaa", metrics={"loss": 1}, removed="2026-02-01T12:00:00.000+00:00")
     (run.path / "metrics.json").unlink()
-    assert one(here, run).left_alone == "only the record is left"
+    assert one(here, run).left_alone == "its files were removed"
 
 
 def test_one_that_was_taken_up_again_meanwhile_is_left_alone(here: Stash) -> None:
@@ -161,7 +161,7 @@ def test_the_verb_says_what_became_of_all(here: Stash, stash: StashUnderTest, in
     assert (done.returncode, done.stderr) == (0, "")
     note, *rest = done.stdout.splitlines()
     assert note.startswith("aaaaaab: there are no numbers: metrics.json is no JSON: ")
-    assert rest == ["read the numbers of 3 runs: 2 changed; left alone: 1 not over yet"]
+    assert rest == ["read the numbers of 3 runs: 2 changed; left alone: 1 run (not over yet)"]
     done = in_process(stash, "metrics", "refresh", "--exp", "fig/two", "--state", "completed")
     assert done.stdout == "read the numbers of 1 run: none changed\n"
     assert in_process(stash, "metrics", "refresh", "nosuch0").returncode == 2

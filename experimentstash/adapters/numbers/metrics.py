@@ -14,6 +14,8 @@ from experimentstash.record.run import Run, State
 if TYPE_CHECKING:
     from typing import Any
 
+    from experimentstash.adapters.numbers.wandb_summary import Wandb
+
 # Numbers of a run that a record keeps, and those of earlier attempts; and characters of their names.
 MOST, _LONGEST_NAMES = 10_000, 1 << 20
 # Of several numbers that are missing for the same reason, so many are noted.
@@ -74,10 +76,16 @@ def _by_default(place: Place) -> tuple[dict[str, float], dict[str, str | None]]:
         return Key(ALL).numbers(place), {}
     if not place.wandb():
         return {}, {ALL: None}
-    from experimentstash.adapters.numbers import wandb_summary  # here, because most runs need nothing of it
+    from experimentstash.adapters.numbers.wandb_summary import Wandb  # here, because most runs need nothing of it
 
-    several = {name: f"{NO_VALUE} {name}: several W&B runs have it" for name in wandb_summary.ambiguous(place)[:_NAMED]}
-    return wandb_summary.Wandb(ALL).numbers(place), {**several}
+    every = Wandb(ALL)
+    return every.numbers(place), {**_of_several(every, place)}
+
+
+def _of_several(source: Wandb, place: Place, prefix: str = "") -> dict[str, str]:
+    """Return notes of the numbers that are left out where all are meant, since several W&B runs have them."""
+    names = [f"{prefix}{name}" for name in source.ambiguous(place)[:_NAMED]]
+    return {name: f"{NO_VALUE} {name}: several W&B runs have it" for name in names}
 
 
 def _declared(
@@ -85,6 +93,7 @@ def _declared(
 ) -> tuple[dict[str, float], dict[str, str | None]]:
     """Return the numbers that are declared, and notes of those that are missing; names of their own win."""
     from experimentstash.adapters.numbers import sources  # here, because it brings all that reads numbers
+    from experimentstash.adapters.numbers.wandb_summary import Wandb
 
     found: dict[str, float] = {}
     problems: dict[str, str | None] = {}
@@ -96,6 +105,9 @@ def _declared(
             else:
                 prefix = "" if name == ALL else f"{name}."
                 found |= {f"{prefix}{key}": number for key, number in source.numbers(place).items()}
+                if isinstance(source, Wandb):
+                    notes = _of_several(source, place, prefix)
+                    problems |= {key: note for key, note in notes.items() if key not in declared}
         except UNREADABLE as error:
             problems[name] = f"{NO_VALUE} {name} ({source}): {why_not(error)}"
     return found, problems

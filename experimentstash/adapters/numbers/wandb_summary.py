@@ -31,10 +31,9 @@ class Wandb:
             raise Missing(f"{len(found[self.wandb])} W&B runs have it: which one is meant?")
         return {self.wandb: found[self.wandb][0]}
 
-
-def ambiguous(place: Place) -> list[str]:
-    """Return the names that several W&B runs have, of which none is taken when all are meant."""
-    return [name for name, numbers in _found(place).items() if len(numbers) > 1]
+    def ambiguous(self, place: Place) -> list[str]:
+        """Return the names that several W&B runs have, of which none is taken when all are meant."""
+        return [name for name, numbers in _found(place).items() if len(numbers) > 1]
 
 
 def _found(place: Place) -> dict[str, list[float]]:

@@ -6,6 +6,7 @@ import itertools
 from collections import Counter
 from collections.abc import Sequence
 
+from experimentstash.base.text import counted
 from experimentstash.report.compare import Comparison, Row
 from experimentstash.report.differences import Difference
 from experimentstash.report.groups import title
@@ -58,7 +59,7 @@ def about_differences(comparison: Comparison) -> str | None:
     doubt = f" With so few pairs p can't be less than {least:.2g}." if least > 0.05 else ""
     untested = Counter((each.metric, each.why_none) for each in comparison.differences if each.p is None)
     without = "".join(
-        f" {metric}: no test of {count} pairs of rows, {why}." for (metric, why), count in untested.items()
+        f" {metric}: no test of {counted(count, 'pair')} of rows, {why}." for (metric, why), count in untested.items()
     )
     return (
         f"Differences in the mean: {test.words}, in pairs of the same {comparison.over_words or 'seed'}; the last p is"

@@ -52,5 +52,5 @@ def summary(found: list[Refreshed]) -> str:
     changed = sum(each.has_changed for each in found)
     parts = [f"read the numbers of {counted(read, 'run')}: {changed or 'none'} changed"]
     parts += [f"{failed} can't be read"] if failed else []
-    parts += [f"left alone: {number} {why}" for why, number in left.items()]
+    parts += [f"left alone: {counted(number, 'run')} ({why})" for why, number in left.items()]
     return "; ".join(parts)
