@@ -6,7 +6,6 @@ what a record has said looks again.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from collections.abc import Sequence
@@ -105,9 +104,10 @@ def _write(run: Run, added: Added) -> None:
     text = json.dumps(content, indent=2) + "\n"
     if len(text) > _LARGEST:
         raise StashError(f"{run.id} has too many notes: they would take more than {_LARGEST >> 20} MB.")
+    record = run.path / records.FILE_NAME
     try:
+        os.utime(record, follow_symlinks=False)  # where that is refused, nothing is added that nobody would look for
         write_atomically(run.path / FILE_NAME, text)
+        os.utime(record, follow_symlinks=False)
     except OSError as error:
         raise StashError(f"What is added to {run.id} can't be kept: {error.strerror}.") from error
-    with contextlib.suppress(OSError):
-        os.utime(run.path / records.FILE_NAME, follow_symlinks=False)
