@@ -36,6 +36,7 @@ run.summary["gone"] = 7
 del run.summary["gone"]
 run.finish()
 """
+CLASH = "names with dots and nested ones come to the same, with different numbers: which one is meant?"
 IN_SUMMARY = {"loss": 1 / 3, "val/acc": 2.0, "nest.a": 2.0, "nest.nan": math.nan, "best.min": 0.0, "said": 7.0}
 
 
@@ -52,6 +53,42 @@ def measured(directory: Path, metrics: dict[str, dict[str, Any]] | None = None, 
     run.spec = type(run.spec)(**{**vars(run.spec), "metric_sources": metrics or {}})
     run.attempt.notes += measure(run, in_place(directory, **fields))
     return run
+
+
+# --- what a number is ------------------------------------------------------------------------------------------------
+
+
+def test_what_has_two_values_or_none_that_a_float_holds_is_noted_and_not_guessed(tmp_path: Path) -> None:
+    text = (
+        '{"x.y": 6, "x": {"y": 7}, "same.a": 1, "same": {"a": 1.0}, "big": %s, "less": -1e999, "inf": Infinity, "k": 1}'
+    )
+    (tmp_path / "metrics.json").write_text(text % 10**400)
+    (tmp_path / "more.json").write_text('{"x.y": 6, "x": {"y": 7}}')
+    run = measured(tmp_path)
+    assert run.attempt.metrics == {"same.a": 1.0, "inf": math.inf, "k": 1.0}
+    assert [note.partition(": ")[::2] for note in run.attempt.notes] == [
+        ("no value for the metric x.y", CLASH),
+        ("no value for the metric big", "int too large to convert to float"),
+        ("no value for the metric less", "the number is too large"),
+    ]
+    run = measured(tmp_path, {"more": {"key": "*", "file": "more.json"}, "one": {"key": "x.y"}, "big": {"key": "less"}})
+    assert run.attempt.metrics is not None and not {"more.x.y", "one", "big", "x.y"} & set(run.attempt.metrics)
+    assert f"no value for the metric more.x.y: {CLASH}" in run.attempt.notes
+    assert f"no value for the metric one (x.y in metrics.json): {CLASH}" in run.attempt.notes
+    assert "no value for the metric big (less in metrics.json): the number is too large" in run.attempt.notes
+
+
+def test_a_number_of_a_text_that_no_float_holds_is_none(tmp_path: Path) -> None:
+    (tmp_path / "h.csv").write_text("a,b\n1e999,-inf\n")
+    with pytest.raises(Missing, match="too large: 1e999"):
+        read({"column": "a", "file": "h.csv"}, in_place(tmp_path))
+    assert read({"column": "b", "file": "h.csv"}, in_place(tmp_path)) == {"b": -math.inf}
+
+
+def test_of_many_such_numbers_some_are_noted(tmp_path: Path) -> None:
+    (tmp_path / "metrics.json").write_text(json.dumps({f"n{number}": 10**400 for number in range(50)}))
+    notes = measured(tmp_path).attempt.notes
+    assert len(notes) == 21 and notes[-1] == "no value for the metrics of 30 more names either"
 
 
 # --- what is declared ------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Mapping
 
@@ -14,12 +15,12 @@ from experimentstash.record.run import Run, State
 if TYPE_CHECKING:
     from typing import Any
 
-    from experimentstash.adapters.numbers.wandb_summary import Wandb
 
 # Numbers of a run that a record keeps, and those of earlier attempts; and characters of their names.
 MOST, _LONGEST_NAMES = 10_000, 1 << 20
 # Of several numbers that are missing for the same reason, so many are noted.
-_NAMED = 20
+_NAMED, _LONGEST_NAME = 20, 100
+_OTHERS = ""  # what stands for the others: no metric is called so
 # What notes begin with.
 NONE_READ, NO_VALUE = "there are no numbers", "no value for the metric"
 
@@ -64,6 +65,7 @@ def read(run: Run, place: Place, declared: Mapping[str, Mapping[str, Any]]) -> R
         is_asked_for = run.attempt.state is State.COMPLETED
         problems |= missing if is_asked_for else dict.fromkeys(missing)
     found = {**_of_objective(run), **found}
+    problems = {name: why for name, why in problems.items() if name not in found}
     if len(found) > MOST or sum(map(len, found)) > _LONGEST_NAMES:
         problems[ALL] = f"{NONE_READ}: there are {len(found):,}, or their names are very long"
         found = _of_objective(run)
@@ -73,19 +75,25 @@ def read(run: Run, place: Place, declared: Mapping[str, Mapping[str, Any]]) -> R
 def _by_default(place: Place) -> tuple[dict[str, float], dict[str, str | None]]:
     """Return all of `metrics.json`, or where there is none, of the W&B run's summary; and why others are missing."""
     if os.path.lexists(place.directory / FILE_NAME):
-        return Key(ALL).numbers(place), {}
+        found, problems = Key(ALL).all(place)
+        return found, _noted(problems)
     if not place.wandb():
         return {}, {ALL: None}
     from experimentstash.adapters.numbers.wandb_summary import Wandb  # here, because most runs need nothing of it
 
-    every = Wandb(ALL)
-    return every.numbers(place), {**_of_several(every, place)}
+    found, problems = Wandb(ALL).all(place)
+    return found, _noted(problems)
 
 
-def _of_several(source: Wandb, place: Place, prefix: str = "") -> dict[str, str]:
-    """Return notes of the numbers that are left out where all are meant, since several W&B runs have them."""
-    names = [f"{prefix}{name}" for name in source.ambiguous(place)[:_NAMED]]
-    return {name: f"{NO_VALUE} {name}: several W&B runs have it" for name in names}
+def _noted(problems: Mapping[str, str]) -> dict[str, str | None]:
+    """Return notes of why numbers are none, by their names; not of too many, nor with names that are too long."""
+    noted: dict[str, str | None] = {
+        name: f"{NO_VALUE} {redact(name, os.environ)[:_LONGEST_NAME]}: {why}"
+        for name, why in itertools.islice(problems.items(), _NAMED)
+    }
+    if (more := len(problems) - len(noted)) > 0:
+        noted[_OTHERS] = f"{NO_VALUE}s of {more:,} more names either"
+    return noted
 
 
 def _declared(
@@ -93,7 +101,6 @@ def _declared(
 ) -> tuple[dict[str, float], dict[str, str | None]]:
     """Return the numbers that are declared, and notes of those that are missing; names of their own win."""
     from experimentstash.adapters.numbers import sources  # here, because it brings all that reads numbers
-    from experimentstash.adapters.numbers.wandb_summary import Wandb
 
     found: dict[str, float] = {}
     problems: dict[str, str | None] = {}
@@ -104,10 +111,10 @@ def _declared(
                 found[name] = sources.number(source, place)
             else:
                 prefix = "" if name == ALL else f"{name}."
-                found |= {f"{prefix}{key}": number for key, number in source.numbers(place).items()}
-                if isinstance(source, Wandb):
-                    notes = _of_several(source, place, prefix)
-                    problems |= {key: note for key, note in notes.items() if key not in declared}
+                numbers, others = sources.everything(source, place)
+                found |= {f"{prefix}{key}": number for key, number in numbers.items()}
+                notes = _noted({f"{prefix}{key}": why for key, why in others.items()})
+                problems |= {key: note for key, note in notes.items() if key not in declared}
         except UNREADABLE as error:
             problems[name] = f"{NO_VALUE} {name} ({source}): {why_not(error)}"
     return found, problems

@@ -67,6 +67,11 @@ def takes_all(source: Source) -> bool:
     return ALL in (getattr(source, name, None) for name in SOURCES)
 
 
+def everything(source: Source, place: Place) -> tuple[Mapping[str, float], Mapping[str, str]]:
+    """Return all numbers that a source is for, and why others, by their names, are none; or what UNREADABLE names."""
+    return source.all(place) if isinstance(source, (Key, Wandb)) else (source.numbers(place), {})
+
+
 def number(source: Source, place: Place) -> float:
     """Return the number that a source is for; what UNREADABLE names if there is none."""
     ((_, found),) = source.numbers(place).items()

@@ -52,9 +52,12 @@ def taken(texts: Iterable[str], take: str) -> float:
 
 def _number(text: str) -> float:
     try:
-        return float(text.replace("\N{MINUS SIGN}", "-"))
+        number = float(text.replace("\N{MINUS SIGN}", "-"))
     except ValueError:
         raise Missing(f"it is no number: {text[:40]!r}{_doubt(text)}") from None
+    if math.isinf(number) and re.search(r"\d", text):
+        raise Missing(f"the number is too large: {text[:40]}")
+    return number
 
 
 def _doubt(text: str) -> str:

@@ -22,36 +22,44 @@ class Wandb:
 
     def numbers(self, place: Place) -> dict[str, float]:
         """Return the number; or all that there are, if all are meant. Of several runs the one that has it is meant."""
-        found = _found(place)
         if self.wandb == ALL:
-            return {name: numbers[0] for name, numbers in found.items() if len(numbers) == 1}
+            return self.all(place)[0]
+        found, problems = _found(place)
+        if self.wandb in problems:
+            raise Missing(problems[self.wandb])
         if self.wandb not in found:
             raise Missing(f"it has no {self.wandb!r}.{instead(self.wandb, list(found), 'numbers')}")
         if len(found[self.wandb]) > 1:
             raise Missing(f"{len(found[self.wandb])} W&B runs have it: which one is meant?")
         return {self.wandb: found[self.wandb][0]}
 
-    def ambiguous(self, place: Place) -> list[str]:
-        """Return the names that several W&B runs have, of which none is taken when all are meant."""
-        return [name for name, numbers in _found(place).items() if len(numbers) > 1]
+    def all(self, place: Place) -> tuple[dict[str, float], dict[str, str]]:
+        """Return all numbers that there are; and why others, by their names, are none."""
+        found, problems = _found(place)
+        several = {name: "several W&B runs have it" for name, numbers in found.items() if len(numbers) > 1}
+        numbers = {name: each[0] for name, each in found.items() if name not in several and name not in problems}
+        return numbers, several | problems
 
 
-def _found(place: Place) -> dict[str, list[float]]:
-    """Return the numbers in the summaries of an attempt's W&B runs; Missing if it has none."""
+def _found(place: Place) -> tuple[dict[str, list[float]], dict[str, str]]:
+    """Return the numbers in the summaries of an attempt's W&B runs, and why others are none; Missing if it has none."""
     logs = [log for log in place.wandb() if place.is_own(log)]
     if not logs and place.wandb():
         raise Missing("the W&B run is from before this attempt, which has not written it")
     if not logs:
         raise Missing("there is no W&B run")
     found: dict[str, list[float]] = {}
+    problems: dict[str, str] = {}
     for log in logs:
         place.refuse_large(log, log.name)
-        for name, number in _summary(log, log.stat().st_mtime_ns).items():
+        numbers, others = _summary(log, log.stat().st_mtime_ns)
+        problems |= others
+        for name, number in numbers.items():
             found.setdefault(name, []).append(number)
-    return found
+    return found, problems
 
 
 @functools.lru_cache(maxsize=4)
-def _summary(log: Path, changed: int) -> dict[str, float]:
-    """Return the numbers in a summary: several may be asked for one after the other."""
+def _summary(log: Path, changed: int) -> tuple[dict[str, float], dict[str, str]]:
+    """Return the numbers in a summary, and why others are none: several may be asked for one after the other."""
     return all_of(summary.read(log))

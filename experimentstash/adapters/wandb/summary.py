@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from experimentstash.adapters.wandb import log, log_records
+from experimentstash.base import json_numbers
 from experimentstash.base.dataclass_light import TYPE_CHECKING
 from experimentstash.base.files import open_regular
 
@@ -56,6 +56,6 @@ def _parsed(known: Any) -> Any:
     if isinstance(known, dict):
         return {key: _parsed(each) for key, each in known.items()}
     try:
-        return json.loads(known)
+        return json_numbers.loads(known)
     except (ValueError, RecursionError):
         return None
