@@ -91,10 +91,11 @@ def _the_one(numbers: list[float]) -> float:
 
 
 def _at(content: Any, key: str) -> Iterator[Any]:
-    """Yield the values at a dotted key; a name may have dots in it itself."""
+    """Yield the values at a dotted key; a name may have dots in it itself, and the one that is the key wins."""
     if not isinstance(content, dict):
         return
     if key in content:
         yield content[key]
+        return
     for dot in re.finditer(r"\.", key):
         yield from _at(content.get(key[: dot.start()]), key[dot.end() :])
