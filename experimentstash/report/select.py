@@ -6,16 +6,20 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from experimentstash.base.errors import StashError
+from experimentstash.base.text import counted
+from experimentstash.record import sweep_list
 from experimentstash.record.run import State
 from experimentstash.report.compare import Comparison, compare
 from experimentstash.report.differences import Test
 from experimentstash.report.groups import named
 from experimentstash.report.metrics import declared
 from experimentstash.report.summaries import Way
+from experimentstash.runs import done_before, naming
 from experimentstash.runs.facts import Facts
+from experimentstash.runs.naming import Sweep
 from experimentstash.runs.numbers import REFRESH
 from experimentstash.runs.selection import Selected, Selection, choose
-from experimentstash.runs.summary import count, words
+from experimentstash.runs.summary import count, lost_line, words
 from experimentstash.stash.layout import Stash
 
 
@@ -35,6 +39,7 @@ def comparison(
     """
     selected = choose(stash, selection, with_earlier=True)
     chosen, remarks = completed(selected, selection)
+    remarks += _lacking(stash, selection)
     if not chosen:
         raise StashError("\n".join(["There are no completed runs to compare.", *remarks]), "experimentstash runs")
     organizers = {each.organizer for each in chosen}
@@ -57,6 +62,25 @@ def completed(selected: Selected, selection: Selection) -> tuple[list[Facts], li
         told.append(f"{len(selected.unread)} whose records can't be read")
     completed = [facts for facts in meant if facts.state is State.COMPLETED]
     return kept, [*(f"left out: {each}" for each in told), *without_numbers(completed)]
+
+
+def _lacking(stash: Stash, selection: Selection) -> list[str]:
+    """Return what there is to say of jobs of the sweeps that are meant which have no runs."""
+    named = [found for name in selection.names if isinstance(found := naming.find(stash, name), Sweep)]
+    named += [naming.find_sweep(stash, name) for name in selection.sweeps]
+    told = []
+    for sweep in {each.directory.resolve(): each for each in named}.values():
+        own = choose(stash, Selection(sweeps=(str(sweep.directory),)), closes=False)
+        numbers = {facts.plain.job for facts in own.found}
+        gone = done_before.gone(stash, sweep.directory, numbers)
+        counting = set(done_before.of_sweep(stash, sweep.directory)) - numbers
+        unread = sum(path.is_relative_to(sweep.directory) for path in own.unread)
+        unbegun = sweep_list.unbegun(sweep.directory, len(own.found) + unread + len(counting) + len(gone))
+        if gone:
+            told.append(f"left out: of the sweep {sweep.name}, {lost_line(gone)}")
+        if unbegun:
+            told.append(f"left out: of the sweep {sweep.name}, {counted(unbegun, 'job')} not begun")
+    return told
 
 
 def left_out(selected: Selected, selection: Selection) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from experimentstash.base.errors import StashError
@@ -59,6 +59,16 @@ def and_own(stash: Stash, sweep: Path, own: Sequence[Run]) -> tuple[list[Run], f
     numbers = {run.spec.job for run in own}
     earlier = {number: run for number, run in of_sweep(stash, sweep).items() if number not in numbers}
     return in_order(own, earlier), frozenset(run.id for run in earlier.values())
+
+
+def gone(stash: Stash, sweep: Path, own: Iterable[int | None] = ()) -> dict[int, str]:
+    """Return the ids of earlier runs that counted as jobs of a sweep and don't any more: removed, or begun anew.
+
+    By the jobs' numbers; jobs that have runs of their ``own`` lack nothing.
+    """
+    there, numbers = of_sweep(stash, sweep), set(own)
+    noted = sweep_list.earlier(sweep).items()
+    return {number: each.id for number, each in sorted(noted) if number not in there and number not in numbers}
 
 
 def in_order(own: Sequence[Run], earlier: Mapping[int, Run]) -> list[Run]:

@@ -132,12 +132,27 @@ def _counts_others(directory: Path) -> bool:
 
 def _counting_others(stash: Stash, name: str) -> Iterator[tuple[str, Path]]:
     """Yield the sweeps whose ids begin so and for some of whose jobs, or all, earlier runs count."""
-    for root in run_places.roots(stash) if name else ():
+    for directory in _all_counting_others(stash) if name else ():
+        token = token_of(directory.name)
+        if token is not None and token.startswith(name):
+            yield token, directory
+
+
+def _all_counting_others(stash: Stash) -> Iterator[Path]:
+    for root in run_places.roots(stash):
         for depth in ("", "*/", "*/*/"):
             for found in root.glob(f"{depth}{records.EARLIER_FILE}"):
-                token = token_of(found.parent.name)
-                if token is not None and token.startswith(name):
-                    yield token, found.parent
+                yield found.parent
+
+
+def counted_by_others(stash: Stash, runs: Sequence[Run]) -> dict[str, list[str]]:
+    """Return the ids of those of these runs that count as jobs of other sweeps, by the names of these sweeps."""
+    meant = {run.id for run in runs}
+    found = {}
+    for directory in _all_counting_others(stash):
+        if ids := [run.id for run in done_before.of_sweep(stash, directory).values() if run.id in meant]:
+            found[sweep_at(stash, directory).name] = list(dict.fromkeys(ids))
+    return found
 
 
 def find_sweep(stash: Stash, name: str, *, acts: bool = False) -> Sweep:

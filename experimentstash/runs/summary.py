@@ -80,6 +80,7 @@ def sweep_table(
     most: int | None = _SHOWN,
     unbegun: int = 0,
     earlier: Container[str] = (),
+    gone: int = 0,
 ) -> str:
     """Return a table of a sweep's runs: which, state, result if there are any, time, and where its log is.
 
@@ -96,7 +97,7 @@ def sweep_table(
     ]
     lines = [tables.draw(columns, rows, paper)] if rows else []
     lines += warning_lines(((run.id, run.attempt.warnings) for run in runs), paper)
-    return "\n".join([*lines, counts(runs, paper, unbegun, earlier)])
+    return "\n".join([*lines, counts(runs, paper, unbegun, earlier, gone)])
 
 
 def log_of(stash: Stash, run: Run) -> str | None:
@@ -105,8 +106,17 @@ def log_of(stash: Stash, run: Run) -> str | None:
     return stash.relative(path) if os.path.lexists(path) else None
 
 
-def counts(runs: Sequence[Run], paper: Paper = PLAIN, unbegun: int = 0, earlier: Container[str] = ()) -> str:
-    """Say how many runs there are in each state; ``unbegun`` are not among them.
+def lost_line(gone: Mapping[int, str]) -> str:
+    """Say for which jobs of a sweep earlier runs counted that don't any more."""
+    jobs, ids = listed(list(map(str, gone)), _NAMED), listed(list(dict.fromkeys(gone.values())), _NAMED)
+    which = "job" if len(gone) == 1 else "jobs"
+    return f"{which} {jobs} had completed before, in runs that are removed, or begun anew, by now: {ids}"
+
+
+def counts(
+    runs: Sequence[Run], paper: Paper = PLAIN, unbegun: int = 0, earlier: Container[str] = (), gone: int = 0
+) -> str:
+    """Say how many runs there are in each state; ``unbegun`` are not among them, nor those that are ``gone``.
 
     Those that were frozen and then not started any more count as what they are, like those that were not yet frozen.
     """
@@ -119,7 +129,9 @@ def counts(runs: Sequence[Run], paper: Paper = PLAIN, unbegun: int = 0, earlier:
         each.append(paper.paint(f"{spared} {_BEFORE}", Style.GOOD))
     if not_started := unbegun + sum(map(_was_called_off, runs)):
         each.append(paper.paint(f"{not_started} {_NOT_STARTED}", Style.ODD))
-    return f"{count(len(runs) + unbegun)}: {', '.join(each)}"
+    if gone:
+        each.append(paper.paint(f"{gone} gone", Style.ODD))
+    return f"{count(len(runs) + unbegun + gone)}: {', '.join(each)}"
 
 
 def state_counts(states: Sequence[State]) -> str:

@@ -13,7 +13,7 @@ from experimentstash.base.tables import Column
 from experimentstash.base.text import counted, listed, size
 from experimentstash.cli.asking import agrees
 from experimentstash.cli.commands import choosing
-from experimentstash.runs import removing
+from experimentstash.runs import naming, removing
 from experimentstash.runs.numbers import REFRESH, is_unread
 from experimentstash.runs.removing import Refused, Removable
 from experimentstash.runs.summary import count, state_cell, title
@@ -97,6 +97,9 @@ def _show(stash: Stash, going: Sequence[Removable]) -> None:
     for each in going:
         for folder in each.wandb:
             print(f"with its W&B run {stash.relative(folder)}")
+    for sweep, ids in naming.counted_by_others(stash, [each.run for each in going]).items():
+        them = "it" if len(ids) == 1 else "them"
+        print(f"the sweep {sweep} counts {listed(ids, _NAMED)} as its own, and will lack {them}")
     unsynced = [name for each in going for name in each.unsynced]
     if unsynced:
         print(

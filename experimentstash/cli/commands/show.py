@@ -25,7 +25,16 @@ from experimentstash.record.run import Attempt, Code, Run, State
 from experimentstash.runs import done_before, last_words, naming, usage
 from experimentstash.runs.naming import Sweep
 from experimentstash.runs.numbers import REFRESH, is_unread, numbers_of
-from experimentstash.runs.summary import in_local_time, log_of, result, style_of, sweep_table, waiting_lines, words
+from experimentstash.runs.summary import (
+    in_local_time,
+    log_of,
+    lost_line,
+    result,
+    style_of,
+    sweep_table,
+    waiting_lines,
+    words,
+)
 from experimentstash.runs.whereabouts import job_of, why_waiting
 from experimentstash.stash.layout import Stash, find_stash
 
@@ -93,9 +102,11 @@ def main(given: argparse.Namespace) -> int:
         _print(show_sweep(stash, found, shown or every))
         print()
         paper = paper_of(sys.stdout)
-        unbegun = sweep_list.unbegun(found.directory, len(every) + len(unread))
-        table = sweep_table(stash, every, paper, most=None, unbegun=unbegun, earlier=earlier)
-        print("\n".join([table, *waiting_lines(why_waiting(shown), paper)]))
+        gone = done_before.gone(stash, found.directory, (run.spec.job for run in shown))
+        unbegun = sweep_list.unbegun(found.directory, len(every) + len(unread) + len(gone))
+        table = sweep_table(stash, every, paper, most=None, unbegun=unbegun, earlier=earlier, gone=len(gone))
+        lost = [lost_line(gone)] if gone else []
+        print("\n".join([table, *lost, *waiting_lines(why_waiting(shown), paper)]))
     return 1 if unread else 0
 
 
