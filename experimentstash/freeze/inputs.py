@@ -71,9 +71,14 @@ class Inputs:
         now = time.monotonic()
         if now >= until:
             known = _look(path)
-            taken = time.monotonic() - now
-            self._known[path] = now + taken + max(_FRESH, _SHARE * taken), known
+            self._known[path] = fresh_until(now), known
         return known
+
+
+def fresh_until(begun: float) -> float:
+    """Return until when it counts what was looked at just now, beginning at a moment."""
+    now = time.monotonic()
+    return now + max(_FRESH, _SHARE * (now - begun))
 
 
 def words_of(params: Any) -> Iterator[str]:

@@ -12,7 +12,8 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -20,6 +21,7 @@ from urllib.parse import unquote
 from experimentstash.adapters.git import objects
 from experimentstash.adapters.git.command import GitError
 from experimentstash.adapters.git.root import toplevel
+from experimentstash.adapters.python.inventory import Inventory, Untold
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.patterns import regex
 from experimentstash.base.text import listed
@@ -63,6 +65,7 @@ class Signer:
 
     def __init__(self) -> None:
         self._inputs = Inputs()
+        self._looks: dict[tuple[Any, ...], tuple[float, Any]] = {}  # and until when each counts
         self._known: dict[tuple[Any, ...], Any] = {}
 
     def sign(self, planned: Plan, stash: Provenance, code: Provenance) -> Signature:
@@ -83,7 +86,7 @@ class Signer:
             "format": _FORMAT,
             "tool": request.tool,
             "code": self._code(planned, stash, code),
-            "environment": self._environment(planned, places),
+            "environment": self._environment(planned, places, code, variables),
             "argv": command.argv,
             "cwd": command.cwd,
             "variables": {**variables, "PYTHONPATH": places.foreign(variables.get("PYTHONPATH", ""))},
@@ -167,19 +170,18 @@ class Signer:
             self._known[key] = objects.beside(root, commit, conf)
         return self._known[key]
 
-    def _environment(self, planned: Plan, places: _Places) -> Any:
+    def _environment(self, planned: Plan, places: _Places, code: Provenance, variables: Mapping[str, str]) -> Any:
         recipe = planned.recipe
-        if recipe.is_foreign:
-            raise Unknowable(
-                "it uses an interpreter that others keep: whether what is installed there has changed can't be known"
-            )
         if recipe.directory is None:
-            first = os.path.basename(planned.command.argv[0])
-            if _WITH_PACKAGES.fullmatch(first):
+            first = planned.command.argv[0]
+            is_its_python = recipe.file is not None and first == str(recipe.file)
+            if not is_its_python and _WITH_PACKAGES.fullmatch(name := os.path.basename(first)):
                 raise Unknowable(
-                    f"it uses {first} as it is here: whether what is installed there has changed can't be known"
+                    f"it uses {name} as it is here: whether what is installed there has changed can't be known"
                 )
-            return recipe.kind.value
+            if recipe.file is None:
+                return recipe.kind.value
+            return [recipe.kind.value, str(recipe.file), self._foreign(planned, recipe.file, places, code, variables)]
         made = environments.contents(recipe)
         if made is None:
             raise Unknowable("its environment isn't made yet")
@@ -193,12 +195,57 @@ class Signer:
         is_copied = any(not line.startswith("-e ") for line in local)  # as it was then, whatever the code is now
         return [recipe.kind.value, made.python, packages, made.moment if is_copied else None]
 
+    def _foreign(
+        self, planned: Plan, python: Path, places: _Places, code: Provenance, variables: Mapping[str, str]
+    ) -> list[str]:
+        """Return what an interpreter that others keep has installed."""
+        if planned.request.starts_later:
+            raise Unknowable("it uses an interpreter that others keep, and may change while it waits")
+        if "PYTHONHOME" in variables:
+            raise Unknowable("what it imports is found by PYTHONHOME")
+        home = variables.get("HOME") or os.path.expanduser("~")
+        base = variables.get("PYTHONUSERBASE") or os.environ.get("PYTHONUSERBASE") or os.path.join(home, ".local")
+        commit = code.code.snapshot or code.code.commit
+        found: Inventory = self._recent(("inventory", python, base), lambda: Inventory(python, Path(base)))
+        for each in found.led:
+            self._refuse_unknown(planned, each, places, commit)
+        version, digest, editable = self._recent(("installed", python, base), found.contents)
+        for each in editable:
+            self._refuse_unknown(planned, each, places, commit)
+        return [version, digest]
+
+    def _recent(self, key: tuple[Any, ...], look: Callable[[], Any]) -> Any:
+        """Return what a look at an interpreter has found not long ago, or finds now."""
+        until, found = self._looks.get(key, (0.0, None))
+        now = time.monotonic()
+        if now >= until:
+            try:
+                found = look()
+            except Untold as error:
+                found = error
+            self._looks[key] = inputs.fresh_until(now), found
+        if isinstance(found, Untold):
+            raise Unknowable(f"it uses an interpreter that others keep: {found.message}")
+        return found
+
+    def _refuse_unknown(self, planned: Plan, directory: Path, places: _Places, commit: str | None) -> None:
+        """Raise Unknowable if an interpreter imports from a directory that isn't known as part of the tool's code."""
+        frozen = planned.request.frozen
+        root = toplevel((planned.directory if frozen is None else frozen.live).resolve())
+        is_code = any(directory.is_relative_to(os.path.realpath(each)) for each in places.code)
+        if not is_code or root is None or commit is None or toplevel(directory) != root:
+            raise Unknowable(f"it uses what lies elsewhere: {directory}, where its interpreter imports from")
+        if self._below(root, commit, directory) is None:
+            raise Unknowable(f"git knows nothing of {directory}, where its interpreter imports from")
+
     def _read(self, planned: Plan, places: _Places, variables: Mapping[str, str]) -> dict[str, Any]:
         """Return what the files and directories are that a run's words name, and what starts it."""
         command, tool = planned.command, planned.request.config.tool
         base = str(planned.directory) if planned.apart is not None else command.cwd
         texts = [*command.argv[1:], *(value for name, value in variables.items() if name != "PYTHONPATH")]
         found = self._inputs.of([*texts, *inputs.words_of(planned.params)], base, places.own, places.code)
+        for each in places.foreign(variables.get("PYTHONPATH", "")):
+            found[f"imports from {each}"] = self._inputs.at(os.path.normpath(os.path.join(base, each)))
         for name in tool.shared:
             found[f"shared {name}"] = self._inputs.at(os.path.normpath(planned.directory / name))
         first = command.argv[0] if command.argv else ""

@@ -47,13 +47,16 @@ class Prepared:
     identified: Identified | None = None  # None: there is nothing to be looked at once more
 
     def confirm(self) -> None:
-        """Look once more, where a run has waited since it was frozen, whether its code still is what its record says.
+        """Look once more, where a run has waited since it was frozen, whether what it uses still is what was recorded.
 
-        Live code may have been edited meanwhile. Then nobody can say what it runs, and it counts for no other run.
+        Live code, or an interpreter that others keep, may have been changed meanwhile. Then nobody can say what it
+        runs, and it counts for no other run.
         """
         known, spec = self.identified, self.run.spec
+        if known is None or spec.signature is None or self.run.created is None:
+            return
         is_live = spec.code is not None and spec.code.snapshot is None
-        if known is None or spec.signature is None or not is_live or self.run.created is None:
+        if not is_live and not known.planned.recipe.is_foreign:
             return
         if time.time() - times.moment(self.run.created) < FRESH:
             return

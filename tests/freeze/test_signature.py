@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import sys
+import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from experimentstash.adapters.python.inventory import Inventory
 from experimentstash.base.dataclass_light import replace
 from experimentstash.code.provenance import Checkouts
 from experimentstash.freeze import inputs
@@ -21,6 +23,7 @@ from experimentstash.freeze.signature import Signer
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.schema import CallConfig, CallStyle, EnvironmentConfig, EnvironmentKind, StashConfig
 from experimentstash.stash.schema import ToolConfig as Tool
+from tests.testing.foreign import install, install_editable, make_venv
 from tests.testing.stash import ALONE, StashUnderTest, git
 
 NONE = EnvironmentConfig(kind=EnvironmentKind.none)
@@ -197,11 +200,179 @@ def test_live_code_that_waits_may_become_another(stash: StashUnderTest) -> None:
     assert "is used live" in (signed(stash, starts_later=True)[1] or "")
 
 
-@pytest.mark.usefixtures("tool")
-def test_of_an_interpreter_nobody_knows_what_it_has(stash: StashUnderTest) -> None:
-    python = EnvironmentConfig(kind=EnvironmentKind.interpreter, interpreter=sys.executable)
-    digest, why = signed(stash, {"environment": python})
-    assert digest is None and why is not None and "an interpreter that others keep" in why
+@pytest.fixture
+def venv(tool: Path, tmp_path: Path) -> Path:
+    """The packages of a virtual environment that somebody else has made, beside everything."""
+    return make_venv(tmp_path / "venv")
+
+
+def of(venv: Path, **env: str) -> dict[str, Any]:
+    python = str(venv.parents[2] / "bin/python")
+    return {"environment": EnvironmentConfig(kind=EnvironmentKind.interpreter, interpreter=python), "env": env}
+
+
+def change_version(site: Path) -> None:
+    (site / "numpy-2.0.dist-info").rename(site / "numpy-2.1.dist-info")
+
+
+def install_again(site: Path) -> None:
+    os.utime(site / "numpy-2.0.dist-info/RECORD", (1, 1))
+
+
+def install_another(site: Path) -> None:
+    install(site, "scipy-1.0", "scipy/__init__.py")
+
+
+def install_an_egg(site: Path) -> None:
+    (site / "old-1.0.egg-info").mkdir()
+    (site / "old-1.0.egg-info/top_level.txt").write_text("old\n")
+    (site / "old.py").touch()
+
+
+def update_conda(site: Path) -> None:
+    meta = site.parents[2] / "conda-meta"
+    meta.mkdir()
+    (meta / "openblas-0.3-h1.json").write_text("{}")
+
+
+def lead_nowhere(site: Path) -> None:
+    (site / "some.pth").write_text("# nothing\n/not/there\n.\n")
+
+
+@pytest.mark.parametrize(
+    "change", [change_version, install_again, install_another, install_an_egg, update_conda, lead_nowhere]
+)
+def test_of_an_interpreter_what_is_installed_counts(
+    stash: StashUnderTest, venv: Path, change: Callable[[Path], None]
+) -> None:
+    first = signed(stash, of(venv))
+    assert first[0] is not None and signed(stash, of(venv)) == first
+    change(venv)
+    second = signed(stash, of(venv))
+    assert second[0] is not None and second != first
+
+
+def test_what_is_left_of_removed_packages_does_not_matter(stash: StashUnderTest, venv: Path) -> None:
+    first = signed(stash, of(venv))
+    (venv / "gone/__pycache__").mkdir(parents=True)
+    (venv / "__pycache__").mkdir()
+    (venv / "README.txt").touch()
+    assert signed(stash, of(venv)) == first and first[0] is not None
+
+
+def test_what_conda_brings_is_known(stash: StashUnderTest, venv: Path) -> None:
+    update_conda(venv)
+    (venv / "brought.py").touch()
+    assert "brought.py in" in (signed(stash, of(venv))[1] or "")
+    files = {"files": [f"{venv.relative_to(venv.parents[2])}/brought.py"]}
+    (venv.parents[2] / "conda-meta/brought-1.json").write_text(json.dumps(files))
+    assert signed(stash, of(venv))[1] is None
+
+
+def leave_a_module(site: Path) -> str:
+    (site / "mine.py").touch()
+    return "mine.py in {site} is of no installed package"
+
+
+def leave_a_package(site: Path) -> str:
+    (site / "mine").mkdir()
+    (site / "mine/__init__.py").touch()
+    return "mine in {site} is of no installed package"
+
+
+def run_at_the_start(site: Path) -> str:
+    (site / "mine.pth").write_text("import os; os.environ\n")
+    return "mine.pth in {site} is of no installed package"
+
+
+def lead_elsewhere(site: Path) -> str:
+    (site / "mine.pth").write_text(str(site.parents[3]))
+    return f"it uses what lies elsewhere: {site.parents[3]}, where its interpreter imports from"
+
+
+def lead_into_itself(site: Path) -> str:
+    (site.parents[2] / "src").mkdir()
+    (site / "mine.pth").write_text("../../../src\n")
+    return f"it imports from {site.parents[2]}/src, and whether that has changed can't be known"
+
+
+def install_in_editable_mode(site: Path) -> str:
+    install_editable(site, site.parents[3])
+    return f"it uses what lies elsewhere: {site.parents[3]}, where its interpreter imports from"
+
+
+def install_what_makes_no_sense(site: Path) -> str:
+    (site / "numpy-2.0.dist-info/direct_url.json").write_text("[]")
+    return "numpy-2.0.dist-info/direct_url.json makes no sense"
+
+
+def start_by_a_script(site: Path) -> str:
+    python = site.parents[2] / "bin/python"
+    python.unlink()
+    python.write_text("#!/bin/sh\n")
+    python.chmod(0o755)
+    return "is a script that starts a Python"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        leave_a_module,
+        leave_a_package,
+        run_at_the_start,
+        lead_elsewhere,
+        lead_into_itself,
+        install_in_editable_mode,
+        install_what_makes_no_sense,
+        start_by_a_script,
+    ],
+)
+def test_of_an_interpreter_what_can_not_be_known(
+    stash: StashUnderTest, venv: Path, change: Callable[[Path], str]
+) -> None:
+    why = change(venv)
+    digest, said = signed(stash, of(venv))
+    assert digest is None and why.format(site=venv) in (said or "")
+
+
+def test_an_interpreter_may_change_while_a_run_waits(stash: StashUnderTest, venv: Path) -> None:
+    assert signed(stash, of(venv), starts_later=True)[0] is None
+
+
+def test_an_interpreter_that_imports_the_tools_own_code(stash: StashUnderTest, venv: Path, tool: Path) -> None:
+    install_editable(venv, tool)
+    (venv / "mine.pth").write_text(str(tool))
+    first = signed(stash, of(venv))
+    (tool / "new.py").touch()
+    assert first[0] is not None and signed(stash, of(venv))[0] not in (None, first[0])
+    (tool / ".gitignore").write_text("vendor\n")
+    (tool / "vendor").mkdir()
+    (venv / "more.pth").write_text(f"{tool}/vendor\n")
+    assert signed(stash, of(venv)) == (None, f"git knows nothing of {tool}/vendor, where its interpreter imports from")
+
+
+def test_packages_of_the_user_count_where_an_interpreter_sees_them(venv: Path, tmp_path: Path) -> None:
+    environment, base = venv.parents[2], tmp_path / "user"
+    user = base / venv.relative_to(environment)
+    user.mkdir(parents=True)
+    (user / "mine.pth").write_text(str(tmp_path))
+    assert Inventory(environment / "bin/python", base).led == []
+    mark = environment / "pyvenv.cfg"
+    mark.write_text(mark.read_text().replace("= false", "= true"))
+    assert tmp_path.resolve() in Inventory(environment / "bin/python", base).led
+
+
+def test_of_an_interpreter_only_its_python_is_known(stash: StashUnderTest, venv: Path) -> None:
+    digest, why = signed(stash, {**of(venv), "entrypoint": "Rscript go"}, arguments=["x"])
+    assert digest is None and why is not None and "it uses Rscript as it is here" in why
+
+
+def test_what_is_on_the_search_path_counts(stash: StashUnderTest, venv: Path, tmp_path: Path) -> None:
+    more = tmp_path / "more"
+    more.mkdir()
+    first = signed(stash, of(venv, PYTHONPATH=str(more)))
+    (more / "lib.py").write_text("x = 1\n")
+    assert first[0] is not None and signed(stash, of(venv, PYTHONPATH=str(more)))[0] not in (None, first[0])
 
 
 @pytest.mark.usefixtures("tool")

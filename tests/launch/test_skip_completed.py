@@ -18,6 +18,7 @@ from experimentstash.record.run import State
 from experimentstash.runs import done_before
 from experimentstash.stash.layout import Stash
 from tests.testing.finished import finished
+from tests.testing.foreign import install, make_venv
 from tests.testing.stash import PATIENCE, InProcess, StashUnderTest, wait_until
 
 SHELL = "entrypoint: sh\ncall: {style: arguments}\nenvironment: {kind: none}\n"
@@ -155,10 +156,29 @@ def test_an_optimiser_gets_the_earlier_value(echo: StashUnderTest) -> None:
     assert "best_value: 1.0" in (sweeps(echo)[-1] / "optimization_results.yaml").read_text()
 
 
-def test_what_can_not_be_known_is_run(stash: StashUnderTest) -> None:
-    stash.add_tool("plain", "plain", "entrypoint: main.py\n")  # with an interpreter that others keep
+@pytest.fixture
+def packages(stash: StashUnderTest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The packages of an interpreter that others keep, with a tool that uses it."""
+    site = make_venv(tmp_path_factory.mktemp("conda") / "env")
+    python = json.dumps(str(site.parents[2] / "bin/python"))
+    environment = f"environment: {{kind: interpreter, interpreter: {python}}}\n"
+    stash.add_tool("plain", "plain", f"entrypoint: main.py\n{environment}")
     stash.add_experiment("one", "plain", "params: {out: '${output_dir}'}\n")
     stash.commit()
+    return site
+
+
+def test_an_interpreter_that_others_keep(stash: StashUnderTest, packages: Path, in_process: InProcess) -> None:
+    assert stash.cli("+exp=one").returncode == 0
+    words = ["+exp=one", SKIP, "validate_only=true"]
+    assert "one had completed before" in in_process(stash, *words).stderr
+    install(packages, "scipy-1.0", "scipy.py")
+    again = in_process(stash, *words)
+    assert again.returncode == 0 and "main.py" in again.stdout and "completed before" not in again.stderr
+
+
+def test_what_can_not_be_known_is_run(stash: StashUnderTest, packages: Path) -> None:
+    (packages / "loose.py").touch()
     for _ in range(2):
         done = stash.cli("+exp=one", SKIP)
         assert done.returncode == 0
