@@ -131,7 +131,8 @@ def test_going_on_with_a_sweep(echo: StashUnderTest) -> None:
     token = sweep.name.rpartition("-")[2]
     # One that counted has gone since, so that its job is to be done; what failed is done by another sweep meanwhile.
     shutil.rmtree(next(path for path in echo.run_directories() if echo.record(path)["id"] == earlier[1]))
-    assert "1 not started" in echo.cli("show", token).stdout
+    shown = echo.cli("show", token).stdout
+    assert "1 gone\n" in shown and f"by now: {earlier[1]}\n" in shown and "not started" not in shown
     (echo.root / "fixed").touch()
     assert echo.cli("+exp=one", "params.n=3").returncode == 0
     other = echo.record(echo.run_directories()[-1])["id"]
