@@ -110,7 +110,8 @@ def complain(message: str) -> None:
     with contextlib.suppress(OSError, ValueError):
         marked = paper_of(sys.stderr).paint("error:", Style.BAD)
         told = as_prose(redact(f"error: {message}", os.environ), sys.stderr)
-        print(told.replace("error:", marked, 1), file=sys.stderr, flush=True)
+        # At once, with its end: others write, too.
+        print(f"{told.replace('error:', marked, 1)}\n", end="", file=sys.stderr, flush=True)
 
 
 class _Guarded:

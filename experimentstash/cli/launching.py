@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from experimentstash.base.output import complain, paper_of, say
 from experimentstash.launch import app
-from experimentstash.record.run import State
+from experimentstash.record.run import Run, State
 from experimentstash.runs.summary import ending_line, resources_table, spared_line, sweep_table, with_warnings
 
 if TYPE_CHECKING:
@@ -69,10 +69,17 @@ def _tell_of_sweep(stash: Stash, sweep: SweepResult) -> None:
     print(sweep_table(stash, sweep.runs, paper, unbegun=sweep.unbegun, earlier=sweep.earlier), flush=True)
     if (line := with_warnings(sweep.runs)) is not None:
         say(line)
-    mistaken = [run for run in sweep.runs if run.attempt.state is State.FAILED and run.attempt.started is None]
-    for run in mistaken[:_MISTAKES_SHOWN]:
-        complain(f"{run.id}: {run.attempt.reason}")
-    if len(mistaken) > _MISTAKES_SHOWN:
-        complain(f"and {len(mistaken) - _MISTAKES_SHOWN} more runs did not start; experimentstash show RUN says why")
+    mistakes = [f"{run.id}: {why}" for run in sweep.runs if (why := _why_not_started(sweep, run)) is not None]
+    for mistake in mistakes[:_MISTAKES_SHOWN]:
+        complain(mistake)
+    if len(mistakes) > _MISTAKES_SHOWN:
+        complain(f"and {len(mistakes) - _MISTAKES_SHOWN} more runs did not start; experimentstash show RUN says why")
     if sweep.way_on is not None:
         say(f"the sweep was interrupted; what has not completed is done by\n  → {sweep.way_on}")
+
+
+def _why_not_started(sweep: SweepResult, run: Run) -> str | None:
+    """Return why a run of a sweep could not start; None if it did."""
+    if run.spec.job is not None and run.spec.job in sweep.refused_again and run.id not in sweep.earlier:
+        return sweep.refused_again[run.spec.job]
+    return run.attempt.reason if run.attempt.state is State.FAILED and run.attempt.started is None else None

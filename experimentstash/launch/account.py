@@ -23,6 +23,7 @@ class Account:
         self.done_before: dict[int, Run] = {}  # what counts as jobs that aren't run again, by their numbers
         self.elsewhere: list[Path] = []  # runs of the sweep that aren't in its directory
         self.unrecorded: list[Run] = []  # of the sweep, refused, where that can't be written down
+        self.refused_again: dict[int, str] = {}  # why jobs can't be done once more, by their numbers
 
     def begins(self) -> None:
         """Take note that a task has begun, or would have."""
@@ -48,6 +49,10 @@ class Account:
         """Take note of a job that can't be prepared; ``bug`` is what that comes from if it is no mistake."""
         self.failure = mistake
         self.bug = self.bug or bug
+
+    def refuses_again(self, number: int, mistake: StashError) -> None:
+        """Take note of why a job can't be done once more, whose record stays as it is."""
+        self.refused_again[number] = str(mistake)
 
     def has_placed(self, run: Run, sweep: Path | None) -> None:
         """Take note of where a run of a sweep is."""

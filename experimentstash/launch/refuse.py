@@ -71,12 +71,15 @@ def reject(seen: HydraJobInfo, error: Exception) -> StashError:
         if not (seen.directory / records.FILE_NAME).exists():  # another process may have been faster to claim it
             discard(context, seen)
         return mistake
-    is_on_record = context.continuation is not None and context.continuation.earlier(seen.number) is not None
-    if seen.is_dry or is_on_record:  # what an earlier try came to stays as it is
+    if seen.is_dry:
         complain(f"{' '.join(overrides)}: {mistake}")
-        if seen.is_dry:
-            context.account.is_only_looked_at()
-            discard(context, seen)
+        context.account.is_only_looked_at()
+        discard(context, seen)
+        return mistake
+    number, continuation = seen.number, context.continuation
+    if number is not None and continuation is not None and continuation.earlier(number) is not None:
+        # What an earlier try came to stays as it is.
+        context.account.refuses_again(number, mistake)
         return mistake
     if isinstance(mistake, SecretError):
         discard(context, seen, whatever_was_there=True)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from experimentstash.base.dataclass_light import dataclass
+from experimentstash.base.dataclass_light import dataclass, field
 from experimentstash.base.errors import StashError
 from experimentstash.base.output import complain
 from experimentstash.launch import sweep_asked
@@ -26,6 +26,7 @@ class SweepResult:
     has_unread: bool = False  # there are others, whose records can't be read
     way_on: str | None = None  # the command that does what an interrupted one still lacks
     earlier: frozenset[str] = frozenset()  # the ids of those among the runs that had completed before
+    refused_again: Mapping[int, str] = field(default_factory=dict)  # why jobs can't be done once more, by their numbers
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,7 @@ def _of_sweep(context: LaunchContext, directory: Path, *, is_interrupted: bool) 
         unbegun=sweep_list.unbegun(directory, known + len(earlier)) if found or earlier else 0,
         has_unread=len(found) < known,
         way_on=way_on,
+        refused_again=account.refused_again,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from experimentstash.base.dataclass_light import dataclass
@@ -26,16 +26,20 @@ class Field:
     of: Callable[[Facts], Any]  # returns plain data; None for what a run doesn't have
 
 
-def named(names: Sequence[str], runs: Sequence[Facts]) -> list[Field]:
+def named(
+    names: Sequence[str], runs: Sequence[Facts], others: Callable[[], Iterable[Facts]] = lambda: ()
+) -> list[Field]:
     """Return what names stand for; `params.` and `metrics.` may be left out. StashError for what none of the runs has.
 
-    If there are no runs, nothing is known of what they might have.
+    Nor any of the ``others``, which are only asked for then. If there are no runs, nothing is known of what they might
+    have.
     """
     known = {field.name: field for field in every(runs)} if runs and names else {}
     found = []
     for name in names:
-        wanted = (name, alike(name), f"{METRICS}{name}", f"{METRICS}{alike(name)}", f"{PARAMS}{alike(name)}")
-        field = next((known[each] for each in wanted if each in known), None)
+        field = _called(name, known)
+        if field is None and runs:
+            field = next((one for facts in others() if (one := _called(name, _of_one(facts))) is not None), None)
         if field is None and runs:
             short = [each.removeprefix(PARAMS).removeprefix(METRICS) for each in known]
             raise StashError(
@@ -44,6 +48,15 @@ def named(names: Sequence[str], runs: Sequence[Facts]) -> list[Field]:
             )
         found.append(field or Field(name, lambda facts: None))
     return found
+
+
+def _called(name: str, known: Mapping[str, Field]) -> Field | None:
+    wanted = (name, alike(name), f"{METRICS}{name}", f"{METRICS}{alike(name)}", f"{PARAMS}{alike(name)}")
+    return next((known[each] for each in wanted if each in known), None)
+
+
+def _of_one(facts: Facts) -> dict[str, Field]:
+    return {field.name: field for field in every([facts])}
 
 
 def every(runs: Sequence[Facts]) -> list[Field]:

@@ -61,7 +61,7 @@ def completed(selected: Selected, selection: Selection) -> tuple[list[Facts], li
     if selected.unread:
         told.append(f"{len(selected.unread)} whose records can't be read")
     completed = [facts for facts in meant if facts.state is State.COMPLETED]
-    return kept, [*(f"left out: {each}" for each in told), *without_numbers(completed)]
+    return kept, [*_unbegun(selected, selection), *(f"left out: {each}" for each in told), *without_numbers(completed)]
 
 
 def _lacking(stash: Stash, selection: Selection) -> list[str]:
@@ -84,14 +84,19 @@ def _lacking(stash: Stash, selection: Selection) -> list[str]:
 
 
 def left_out(selected: Selected, selection: Selection) -> list[str]:
-    """Return what there is to say of runs that were meant, and of which it isn't known whether they fit."""
-    return [f"left out: {each}" for each in _untold(selected.untold, selection)]
+    """Return what there is to say of runs that were meant, and aren't there, or can't be told to fit."""
+    return [*_unbegun(selected, selection), *(f"left out: {each}" for each in _untold(selected.untold, selection))]
 
 
 def without_numbers(runs: Sequence[Facts]) -> list[str]:
     """Return what there is to say of runs whose numbers nobody has read."""
     never = [facts for facts in runs if facts.plain.is_unread]
     return [f"nobody has read the numbers of {count(len(never))}: {named(never)} ({REFRESH})"] if never else []
+
+
+def _unbegun(selected: Selected, selection: Selection) -> list[str]:
+    where = "among them" if selection.names else "yet"
+    return [f"of the experiment {glob!r} there are no runs {where}" for glob in selected.unbegun]
 
 
 def _untold(runs: Sequence[Facts], selection: Selection) -> list[str]:

@@ -55,6 +55,7 @@ _ELSEWHERE = (
 )
 _KEPT = ", ".join(f'"{name}"' for name in Plain._fields)
 _COMMON = tuple(map(Plain._fields.index, ("state", "organizer", "inner", "tool", "sweep", "host", "commit")))
+_EXPERIMENT = "coalesce(nullif(organizer, ''), nullif(\"inner\", ''), tool)"  # as Facts.experiment is
 _SCHEMA = f"""
 CREATE TABLE seen (parent TEXT, name TEXT, time INTEGER, size INTEGER, inode INTEGER, run INTEGER,
                    PRIMARY KEY (parent, name)) WITHOUT ROWID;
@@ -83,6 +84,7 @@ class Found(NamedTuple):
 
     facts: list[Facts]  # the newest first
     tools: set[str]  # of all runs, wanted or not
+    experiments: set[str]  # the same; if they were narrowed
     unread: list[Path]
     filled: Callable[[Iterable[Facts]], Iterator[Facts]]  # reads the texts of many at once
 
@@ -123,6 +125,9 @@ class _Look:
                 if parent not in self._visited:
                     self._forget("WHERE parent = ?", (parent,))
             tools = {tool for (tool,) in self._connection.execute("SELECT DISTINCT tool FROM runs")}
+            names = set[str]()
+            if narrow.has_name is not None:
+                names = {name for (name,) in self._connection.execute(f"SELECT DISTINCT {_EXPERIMENT} FROM runs")}
             kept = self._kept(narrow)
         except BaseException:
             self._connection.execute("ROLLBACK")
@@ -130,7 +135,9 @@ class _Look:
         self._connection.execute("COMMIT")
         facts = [*kept, *self._live]
         facts.sort(key=lambda facts: (facts.plain.age, facts.plain.directory), reverse=True)
-        return Found(facts, tools | {facts.tool for facts in self._live}, self._unread, self.filled)
+        tools |= {facts.tool for facts in self._live}
+        names |= {facts.experiment for facts in self._live}
+        return Found(facts, tools, names, self._unread, self.filled)
 
     # What there is ---------------------------------------------------------------------------------------------------
 
@@ -203,7 +210,7 @@ class _Look:
                 values.append(moment)
         if narrow.has_name is not None:
             self._connection.create_function("has_name", 1, narrow.has_name)
-            conditions.append("has_name(coalesce(nullif(organizer, ''), nullif(\"inner\", ''), tool))")
+            conditions.append(f"has_name({_EXPERIMENT})")
         rows = self._connection.execute(f"SELECT run, {_KEPT} FROM runs WHERE {' AND '.join(conditions)}", values)
         same: dict[object, object] = {}  # texts that many runs have in common are kept once
         found = []

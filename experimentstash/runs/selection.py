@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import fnmatch
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from experimentstash.adapters.schedulers import JobQueries
@@ -67,6 +67,7 @@ class Selected:
     found: list[Facts]
     untold: list[Facts]  # that fit but for `where`, of which it can't be told: they lack what it asks for
     unread: list[Path]  # directories of runs whose records can't be read: each was said
+    unbegun: list[str]  # names and globs of experiments of which there is no run, whatever else was asked for
     has_more: bool = False  # there are others that are meant, and weren't looked at
 
 
@@ -88,11 +89,11 @@ def of_words(
     """
     return Selection(
         tuple(names),
-        tuple(map(_state, _split(states, "--state"))),
-        tuple(experiments),
-        tuple(_split(tools, "--tool")),
-        tuple(_split(tags, "--tag")),
-        tuple(_split(sweeps, "--sweep")),
+        tuple(map(_state, split(states, "--state"))),
+        tuple(_unempty(experiments, "--exp")),
+        tuple(split(tools, "--tool")),
+        tuple(split(tags, "--tag")),
+        tuple(split(sweeps, "--sweep")),
         None if since is None else moments.parse(since, "--since"),
         None if until is None else moments.parse(until, "--until", is_end=True),
         None if where is None else expression.parse(where, ROOTS, {"state": [state.value for state in State]}),
@@ -116,14 +117,15 @@ def choose(
     ``most``: so many of the newest are enough, where all are meant and there are very many.
     """
     if most is not None and selection.is_empty and (found_by_name := _newest(stash, most)) is not None:
-        return Selected(found_by_name, [], [], has_more=True)
+        return Selected(found_by_name, [], [], [], has_more=True)
     if selection.names:
         meant = _named(stash, selection, with_earlier=with_earlier, acts=acts)
     else:
         meant = _all(stash, selection, closes=closes)
+    unbegun = _unbegun(stash, selection.experiments, meant.experiments)
     fitting = _fitting(stash, selection, meant, with_earlier=with_earlier, acts=acts)
     if selection.where is None:
-        return Selected(fitting, [], meant.unread)
+        return Selected(fitting, [], meant.unread, unbegun)
     found: list[Facts] = []
     untold: list[Facts] = []
     unseen = {name for name in selection.where.names if name.root in _OPEN and not name.may_be_missing}
@@ -136,7 +138,15 @@ def choose(
         facts.forget()  # of thousands all that would be too much
     if fitting and unseen:  # perhaps a mistake
         _check(selection.where, list(meant.filled(fitting)))
-    return Selected(found, untold, meant.unread)
+    return Selected(found, untold, meant.unread, unbegun)
+
+
+def all_of(stash: Stash) -> Iterator[Facts]:
+    """Yield all runs of a stash, one after the other, as their records say they are."""
+    found = index.look(stash, records.read_ended)
+    for facts in found.filled(found.facts):
+        yield facts
+        facts.forget()
 
 
 def _newest(stash: Stash, most: int) -> list[Facts] | None:
@@ -154,7 +164,7 @@ def _named(stash: Stash, selection: Selection, *, with_earlier: bool, acts: bool
     unread: list[Path] = []
     runs = naming.of_names(stash, selection.names, unread, with_earlier=with_earlier, acts=acts)
     facts = list(map(Facts, listing.newest_first(runs)))
-    return Found(facts, {each.tool for each in facts}, unread, iter)
+    return Found(facts, {each.tool for each in facts}, {each.experiment for each in facts}, unread, iter)
 
 
 def _all(stash: Stash, selection: Selection, *, closes: bool) -> Found:
@@ -252,6 +262,28 @@ def _refuse_unknown(wanted: Iterable[str], known: Iterable[str], what: str) -> N
             )
 
 
+def _unbegun(stash: Stash, globs: Sequence[str], known: set[str]) -> list[str]:
+    """Return those names and globs of experiments of which there is no run, but an experiment organizer.
+
+    StashError for one of which there is neither.
+    """
+    missing = [glob for glob in globs if not _fits_any(glob, known)] if known else []
+    valid = known.union(stash.experiments()) if missing else known
+    for glob in missing:
+        if not _fits_any(glob, valid):
+            folders = {f"{name.rpartition('/')[0]}/*" for name in valid if "/" in name}
+            raise StashError(
+                f"None of these runs is of an experiment {glob!r}.{did_you_mean(glob, sorted(valid | folders))}\n"
+                f"Experiments that there are: {listed(sorted(valid), _LISTED)}",
+                "--exp GLOB",
+            )
+    return missing
+
+
+def _fits_any(glob: str, names: Iterable[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, glob) for name in names)
+
+
 def _state(word: str) -> State:
     valid = [state.value for state in State]
     cleaned = word.lower().replace(" ", "_").replace("-", "_")
@@ -260,9 +292,12 @@ def _state(word: str) -> State:
     return State(cleaned)
 
 
-def _split(words: Sequence[str], option: str) -> list[str]:
-    """Return words that were given one by one, or with commas between them."""
-    parts = [part.strip() for word in words for part in word.split(",")]
-    if not all(parts):  # an empty variable of a shell's, say: as no filter at all it would let all runs through
-        raise StashError(f"{option}: a value is empty.", f"{option} NAME[,NAME …], or leave it out")
-    return parts
+def split(words: Sequence[str], option: str) -> list[str]:
+    """Return words that were given one by one, or with commas between them; StashError if one is empty."""
+    return _unempty([part.strip() for word in words for part in word.split(",")], option)
+
+
+def _unempty(words: Sequence[str], option: str) -> list[str]:
+    if not all(word.strip() for word in words):  # a variable of a shell's, say: as no filter it would let all through
+        raise StashError(f"{option}: a value is empty.", f"{option} NAME, or leave it out")
+    return list(words)

@@ -72,3 +72,20 @@ def test_what_did_not_fail_is_refused(scripts: Scripts, in_process: InProcess) -
     ):
         done = in_process(scripts, "retry", *words)
         assert done.returncode == 2 and said in done.stderr
+
+
+def test_what_cant_be_composed_is_told_in_full_once(scripts: Scripts) -> None:
+    scripts.script("exit 1")
+    assert scripts.cli("-m", "hydra/launcher=local", "+exp=script", "params.n=1,'${nosuch}','${gone}'").returncode == 1
+    done = scripts.cli("retry", sweep_directory(scripts).name.rpartition("-")[2])
+    assert done.returncode == 1 and states(scripts) == ["failed"] * 3
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert [line.partition("Interpolation")[2] for line in errors] == [
+        " key 'nosuch' not found.",
+        " key 'gone' not found.",
+    ]
+    assert done.stderr.count("key 'gone' not found") == 2  # when it happened, and at the end
+    organizer = scripts.root / "conf" / "exp" / "script.yaml"
+    organizer.write_text(f"{organizer.read_text()}timeout: ${{lost}}\n")
+    done = scripts.cli("retry", scripts.runs()[0]["id"])  # which could begin when it was tried first
+    assert done.returncode != 0 and "key 'lost' not found" in done.stderr

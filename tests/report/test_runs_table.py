@@ -98,7 +98,11 @@ def test_columns_are_those_that_are_named(ended: StashUnderTest, in_process: InP
     assert rows == [["id", "params.n_jobs", "metrics.acc"], ["22222e", "2", "0.9"], ["22222d", "2", "-"]]
     done = in_process(ended, "runs", "--columns", "ac")
     assert done.returncode == 2 and "None of these runs has 'ac'. Did you mean 'acc'?" in done.stderr
-    assert in_process(ended, "runs", "--columns", "ac", "--exp", "none").returncode == 0
+    done = in_process(ended, "runs", "--columns", "id,acc", "--sort", "acc", "--where", "metrics.acc is None")
+    assert done.returncode == 0 and [line.split() for line in done.stdout.splitlines()][1:] == [["22222d", "-"]]
+    done = in_process(ended, "runs", "--columns", "")
+    assert done.returncode == 2 and "--columns: a value is empty." in done.stderr
+    assert in_process(ended, "runs", "--columns", "ac", "--until", "2020-01-01").returncode == 0
 
 
 def test_csv_has_all_of_each_run_and_nothing_else(ended: StashUnderTest, in_process: InProcess) -> None:
@@ -120,8 +124,8 @@ def test_json_has_records_or_the_columns(ended: StashUnderTest, in_process: InPr
     some = json.loads(in_process(ended, "runs", "--json", "--columns", "id,acc,tags", "-n", "3").stdout)
     assert some[0] == {"id": "22222e", "metrics.acc": 0.9, "tags": []} and some[1]["metrics.acc"] is None
     assert some[2]["metrics.acc"] == {"_float_": "nan"}
-    assert in_process(ended, "runs", "--json", "--exp", "none").stdout == "[]\n"
-    assert in_process(ended, "runs", "--jsonl", "--exp", "none").stdout == ""
+    assert in_process(ended, "runs", "--json", "--until", "2020-01-01").stdout == "[]\n"
+    assert in_process(ended, "runs", "--jsonl", "--until", "2020-01-01").stdout == ""
 
 
 def test_a_name_that_would_break_the_table_is_written_as_an_escape(

@@ -143,7 +143,14 @@ def test_filters_choose_and_nothing_chooses_nothing(here: Stash, told: Callable[
         assert code == 2 and "Which runs?" in said
     assert told("--state", "failed", "--exp", "*/two", "--yes")[0] == 0 and ids(here) == {"aaaaaaa", "ccccccc"}
     code, said = told("--exp", "none/*", "--yes")
-    assert code == 0 and "there are no such runs" in said
+    assert code == 2 and "None of these runs is of an experiment 'none/*'." in said
+    (here.conf / "exp").mkdir(parents=True, exist_ok=True)
+    (here.conf / "exp" / "new.yaml").write_text("tool: t\n")
+    code, said = told("--exp", "new", "--yes")
+    assert code == 0 and "of the experiment 'new' there are no runs yet" in said and "there are no such runs" in said
+    for words in (("--exp", ""), ("--sweep", ""), ("--tool", ""), ("--since", ""), ("--where", ""), ("",), (" ",)):
+        code, said = told(*words, "--yes")
+        assert code == 2 and ids(here) == {"aaaaaaa", "ccccccc"}, (words, said)
     assert told("--where", "state == 'failed'", "--yes")[0] == 0 and ids(here) == {"ccccccc"}
 
 

@@ -287,7 +287,7 @@ def three(here: Stash) -> list[Run]:
         (["--exp", "figure1/*"], [1, 0]),
         (["--exp", "figure1/*", "--state", "completed"], [0]),
         (["-n", "2"], [2, 1]),
-        (["--exp", "none*"], []),
+        (["--exp", "figure2/*", "--state", "failed"], []),
     ],
 )
 def test_runs_are_listed_newest_first_and_filtered(

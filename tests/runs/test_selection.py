@@ -58,7 +58,7 @@ def found(stash: Stash, *names: str, **words: Any) -> str:
         ({"since": "2d"}, ""),
         ({"where": "metrics.acc > 0.6"}, "db"),
         ({"where": "metrics.acc > 0.6", "tools": ["t"]}, "b"),
-        ({"experiments": ["nothing*"], "where": "metrics.acc > 0.6"}, ""),
+        ({"experiments": ["fig1/*"], "states": ["lost"], "where": "metrics.acc > 0.6"}, ""),
     ],
 )
 def test_filters_narrow(here: Stash, monkeypatch: pytest.MonkeyPatch, words: dict[str, Any], expected: str) -> None:
@@ -117,6 +117,13 @@ def test_whether_all_is_meant_can_be_asked() -> None:
         ({"tags": ["z"]}, "has the tag 'z'.\nTags that there are: x, y"),
         ({"tags": ["x,"]}, "--tag: a value is empty"),
         ({"states": [""]}, "--state: a value is empty"),
+        ({"experiments": [""]}, "--exp: a value is empty"),
+        (
+            {"experiments": ["nothing*"], "where": "metrics.acc > 0.6"},
+            "is of an experiment 'nothing*'.\n",
+        ),
+        ({"experiments": ["fig1/*", "figg2/*"]}, "is of an experiment 'figg2/*'. Did you mean 'fig2/*'?"),
+        ({"experiments": ["fig1/c"]}, "is of an experiment 'fig1/c'. Did you mean 'fig1/"),
         ({"sweeps": ["nosuch"]}, "no sweep of that name"),
         ({"since": "soon"}, "--since: 'soon' is no time"),
         ({"where": "metrics.ac > 1"}, "has 'metrics.ac'. Did you mean 'acc'?"),
@@ -134,5 +141,13 @@ def test_a_tool_that_has_not_run_yet_is_no_mistake(here: Stash) -> None:
     assert found(here, tools=["new"]) == ""
 
 
+def test_an_experiment_that_has_not_run_yet_is_no_mistake(here: Stash) -> None:
+    (here.conf / "exp" / "fig3").mkdir(parents=True)
+    (here.conf / "exp" / "fig3" / "new.yaml").write_text("tool: t\n")
+    selected = choose(here, of_words(experiments=["fig3/*", "fig1/*"], states=["failed"]))
+    assert selected.unbegun == ["fig3/*"] and len(selected.found) == 1
+    assert choose(here, of_words(["bcdefga"], experiments=["fig3/new"])).unbegun == ["fig3/new"]
+
+
 def test_in_an_empty_stash_nothing_is_unknown(tmp_path: Path) -> None:
-    assert found(Stash(tmp_path), tools=["any"], tags=["any"], where="metrics.any > 1") == ""
+    assert found(Stash(tmp_path), tools=["any"], tags=["any"], experiments=["any"], where="metrics.any > 1") == ""

@@ -10,7 +10,7 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.output import say
 from experimentstash.record.run import Run
 from experimentstash.runs import listing, naming
-from experimentstash.runs.selection import Selected, Selection, choose, of_words
+from experimentstash.runs.selection import Selected, Selection, choose, of_words, split
 from experimentstash.stash.layout import Stash
 
 NAME = "a run's or a sweep's id, the beginning of one, its directory, or `latest` (run)"
@@ -66,9 +66,9 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def names(given: Sequence[str] | None) -> list[str]:
-    """Return names that were given one by one, or with commas between them."""
-    return [name for words in given or () for name in words.split(",") if name]
+def names(given: Sequence[str] | None, option: str) -> list[str]:
+    """Return names that were given one by one, or with commas between them; StashError if one is empty."""
+    return split(given or (), option)
 
 
 def selection(given: argparse.Namespace) -> Selection:
@@ -101,7 +101,7 @@ def meant(stash: Stash, given: argparse.Namespace, hint: str) -> Selected:
 
 def say_what_is_missing(selected: Selected, asked: Selection) -> None:
     """Say of which runs it can't be told whether they are meant, and why; and that there are none, if so."""
-    if selected.untold:
+    if selected.untold or selected.unbegun:
         from experimentstash.report.select import left_out  # here, because it brings all that compares runs
 
         say(*left_out(selected, asked))

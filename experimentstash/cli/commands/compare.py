@@ -59,9 +59,9 @@ def main(given: argparse.Namespace) -> int:
         stash,
         choosing.selection(given),
         WAYS[given.spread],
-        by=choosing.names(given.by),
-        over=choosing.names(given.over),
-        metrics=choosing.names(given.metrics),
+        by=choosing.names(given.by, "--by"),
+        over=choosing.names(given.over, "--over"),
+        metrics=choosing.names(given.metrics, "--metrics"),
         test=None if given.test is None else TESTS[given.test],
     )
     for path, form in forms.items():

@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from experimentstash.base.errors import StashError
-from experimentstash.base.output import Paper, paper_of, say
+from experimentstash.base.output import Paper, heard, paper_of, say
 from experimentstash.cli import watching
 from experimentstash.cli.commands import choosing
 from experimentstash.record.run import State
@@ -23,7 +23,7 @@ from experimentstash.report.run_fields import METRICS, Field
 from experimentstash.report.select import left_out, without_numbers
 from experimentstash.runs.facts import Facts
 from experimentstash.runs.past import Estimate, Past
-from experimentstash.runs.selection import Selected, Selection, choose
+from experimentstash.runs.selection import Selected, Selection, all_of, choose
 from experimentstash.runs.summary import past_lines, state_counts, waiting_lines
 from experimentstash.runs.whereabouts import job_of, why_waiting
 from experimentstash.stash.layout import Stash, find_stash
@@ -91,9 +91,9 @@ def main(given: argparse.Namespace) -> int:
     is_for_all = given.all or given.sort is not None or (given.most is None and paper.width is None)
     selected = choose(stash, selection, with_earlier=True, most=None if is_for_all else given.most or _SHOWN)
     say(*left_out(selected, selection))
-    found, fields = arranged(selected.found, given)
+    found, fields = arranged(stash, selected.found, given)
     asked = [] if selection.where is None else [str(name) for name in selection.where.names]
-    asked += [field.name for field in [*_order(given, selected.found), *fields]]
+    asked += [field.name for field in [*_order(stash, given, selected.found), *fields]]
     if any(name.startswith(METRICS) for name in asked):
         say(*without_numbers(selected.found))
     if given.json:
@@ -121,15 +121,21 @@ def main(given: argparse.Namespace) -> int:
     return 0
 
 
-def arranged(found: list[Facts], given: argparse.Namespace) -> tuple[list[Facts], list[Field]]:
+def arranged(stash: Stash, found: list[Facts], given: argparse.Namespace) -> tuple[list[Facts], list[Field]]:
     """Return runs in the order that is asked for, as many as are asked for, and the columns that are."""
-    for field in _order(given, found):
+    for field in _order(stash, given, found):
         found = run_fields.in_order(found, field, is_reversed=given.sort.startswith("-"))
-    return found[: given.most], run_fields.named(choosing.names(given.columns), found)
+    return found[: given.most], _named(stash, choosing.names(given.columns, "--columns"), found)
 
 
-def _order(given: argparse.Namespace, found: Sequence[Facts]) -> list[Field]:
-    return [] if given.sort is None else run_fields.named([given.sort.removeprefix("-")], found)
+def _order(stash: Stash, given: argparse.Namespace, found: Sequence[Facts]) -> list[Field]:
+    return [] if given.sort is None else _named(stash, [given.sort.removeprefix("-")], found)
+
+
+def _named(stash: Stash, names: Sequence[str], found: Sequence[Facts]) -> list[Field]:
+    """Return what names stand for; what these runs lack, and others of the stash have, is a column of nothing."""
+    with heard():  # of what can't be read something was said already
+        return run_fields.named(names, found, lambda: all_of(stash))
 
 
 def expected(past: Past, shown: Sequence[Facts]) -> dict[str, Estimate]:
@@ -171,7 +177,7 @@ class _Screen:
 
     def draw(self, paper: Paper, rows: int) -> str:
         """Return what fits into so many rows."""
-        found, fields = arranged(self._look().found, self._given)
+        found, fields = arranged(self._stash, self._look().found, self._given)
         moment, counted = f"{datetime.datetime.now():%H:%M:%S}", state_counts([facts.state for facts in found])
         head = watching.fit(f"{moment}  {counted}  (every {self._given.watch:g}s)", paper)
         room = rows - 2
