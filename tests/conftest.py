@@ -259,6 +259,16 @@ def plugins() -> None:
     Plugins.instance()
 
 
+@pytest.fixture(autouse=True)
+def version_base() -> Iterator[None]:
+    """Put back which version Hydra is to behave like: its `initialize` leaves that to whoever comes after it."""
+    known = sys.modules.get("hydra.version")
+    before = known.VersionBase.instance().version_base if known else None
+    yield
+    if known:
+        known.VersionBase.instance().version_base = before
+
+
 @pytest.fixture
 def other_application(plugins: None) -> Iterator[None]:
     """Have Hydra forget the version base that our application chose, as in another application's process."""
