@@ -23,7 +23,7 @@ from experimentstash.base.errors import EXIT_INTERRUPTED, EXIT_NOT_EXECUTABLE, E
 from experimentstash.base.masking import Mask
 from experimentstash.code import copies, moved, written
 from experimentstash.code.written import Looks
-from experimentstash.execute import advice, collect, keeper, outcome
+from experimentstash.execute import advice, collect, installed, keeper, outcome
 from experimentstash.execute.account import HEARTBEAT, SUPERVISOR_LOG, Account, marker_of
 from experimentstash.execute.ending import Ending, StopRequest
 from experimentstash.execute.own_copy import close_copy, collect_outputs, recover_copy
@@ -97,6 +97,7 @@ class Execution:
         supervisor = supervisor_here()
         if (ours := keeper.present()) is not None:
             supervisor.keeper = Process(ours.identity.pid, ours.identity.start_time)
+        installed.confirm(run, environment)
         transitions.begin(run, supervisor)
         records.write(run, reserve=True)
         self._since = os.stat(run.path / records.FILE_NAME).st_mtime_ns

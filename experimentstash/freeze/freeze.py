@@ -90,6 +90,8 @@ def identify(
         if code.commit is None and package.unknown is not None:
             run.attempt.notes.append(package.unknown)
     signature = signer.sign(planned, *origins) if request.stash_then is None else Signature(None, _OF_THEN)
+    if signature.installed is not None and environment is not None:
+        environment = replace(environment, installed=signature.installed)
     run.spec = replace(
         run.spec,
         stash=ours,

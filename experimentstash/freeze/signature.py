@@ -21,7 +21,7 @@ from urllib.parse import unquote
 from experimentstash.adapters.git import objects
 from experimentstash.adapters.git.command import GitError
 from experimentstash.adapters.git.root import toplevel
-from experimentstash.adapters.python.inventory import Inventory, Untold
+from experimentstash.adapters.python.inventory import Inventory, Untold, user_base
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.patterns import regex
 from experimentstash.base.text import listed
@@ -58,6 +58,7 @@ class Signature:
 
     digest: str | None
     unknown: str | None = None
+    installed: str | None = None  # what an interpreter that others keep has, where that may change until it begins
 
 
 class Signer:
@@ -71,13 +72,13 @@ class Signer:
     def sign(self, planned: Plan, stash: Provenance, code: Provenance) -> Signature:
         """Return the signature of a run with this code, in a stash as it is."""
         try:
-            return Signature(self._digest(planned, stash, code))
+            return self._signature(planned, stash, code)
         except Unknowable as error:
             return Signature(None, error.message)
         except (GitError, OSError) as error:
             return Signature(None, f"what it depends on can't be read: {str(error).splitlines()[0]}")
 
-    def _digest(self, planned: Plan, stash: Provenance, code: Provenance) -> str:
+    def _signature(self, planned: Plan, stash: Provenance, code: Provenance) -> Signature:
         request, command = planned.request, planned.command
         tool = request.config.tool
         variables = {name: value for name, value in command.environment.items() if not name.startswith(_WITHOUT_EFFECT)}
@@ -97,7 +98,9 @@ class Signer:
             "inputs": self._read(planned, places, variables),
         }
         text = places.hidden(json.dumps(parts, sort_keys=True, ensure_ascii=False))
-        return f"sha256:{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()}"
+        digest = f"sha256:{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()}"
+        may_change = planned.recipe.is_foreign and request.starts_later
+        return Signature(digest, installed=parts["environment"][-1] if may_change else None)
 
     def _code(self, planned: Plan, stash: Provenance, code: Provenance) -> Any:
         found, request = code.code, planned.request
@@ -181,7 +184,7 @@ class Signer:
                 )
             if recipe.file is None:
                 return recipe.kind.value
-            return [recipe.kind.value, str(recipe.file), self._foreign(planned, recipe.file, places, code, variables)]
+            return [recipe.kind.value, str(recipe.file), *self._foreign(planned, recipe.file, places, code, variables)]
         made = environments.contents(recipe)
         if made is None:
             raise Unknowable("its environment isn't made yet")
@@ -198,15 +201,12 @@ class Signer:
     def _foreign(
         self, planned: Plan, python: Path, places: _Places, code: Provenance, variables: Mapping[str, str]
     ) -> list[str]:
-        """Return what an interpreter that others keep has installed."""
-        if planned.request.starts_later:
-            raise Unknowable("it uses an interpreter that others keep, and may change while it waits")
+        """Return the version of an interpreter that others keep, and the digest of what it has installed."""
         if "PYTHONHOME" in variables:
             raise Unknowable("what it imports is found by PYTHONHOME")
-        home = variables.get("HOME") or os.path.expanduser("~")
-        base = variables.get("PYTHONUSERBASE") or os.environ.get("PYTHONUSERBASE") or os.path.join(home, ".local")
+        base = user_base({**os.environ, **variables})
         commit = code.code.snapshot or code.code.commit
-        found: Inventory = self._recent(("inventory", python, base), lambda: Inventory(python, Path(base)))
+        found: Inventory = self._recent(("inventory", python, base), lambda: Inventory(python, base))
         for each in found.led:
             self._refuse_unknown(planned, each, places, commit)
         version, digest, editable = self._recent(("installed", python, base), found.contents)

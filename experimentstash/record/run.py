@@ -111,6 +111,7 @@ class Environment:
     key: str | None = None
     package: str | None = None  # of a tool that is an installed package: which one, and where it comes from
     packages: str | None = None  # … and a file in the run directory: all that was installed beside it
+    installed: str | None = None  # where others keep it, of a run that waits: a digest, for when it begins
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from experimentstash.adapters.python.inventory import Inventory
+from experimentstash.adapters.python.inventory import Inventory, user_base
 from experimentstash.base.dataclass_light import replace
 from experimentstash.code.provenance import Checkouts
+from experimentstash.execute import installed
 from experimentstash.freeze import inputs
 from experimentstash.freeze.environment import store
 from experimentstash.freeze.freeze import identify
@@ -335,8 +336,24 @@ def test_of_an_interpreter_what_can_not_be_known(
     assert digest is None and why.format(site=venv) in (said or "")
 
 
-def test_an_interpreter_may_change_while_a_run_waits(stash: StashUnderTest, venv: Path) -> None:
-    assert signed(stash, of(venv), starts_later=True)[0] is None
+@pytest.mark.parametrize("change", [None, install_another, leave_a_module, start_by_a_script])
+def test_an_interpreter_may_change_while_a_run_waits(
+    stash: StashUnderTest, venv: Path, change: Callable[[Path], object] | None
+) -> None:
+    """Then nobody knows what it has run."""
+    config = StashConfig(tool=Tool(path="tools/t", entrypoint="./go", environment=of(venv)["environment"]))
+    directory = stash.root / "outputs" / "2026-01-31" / "12-00-00-abcdefg"
+    request = Request(Stash(stash.root), config, "t", None, [], directory, "abcdefg")
+    run = identify(plan(request), print, Checkouts(), Signer()).run
+    signature, environment = run.spec.signature, run.spec.environment
+    assert signature is not None and environment is not None and environment.installed is None
+    _, digest, _ = Inventory(venv.parents[2] / "bin/python", user_base(os.environ)).contents()
+    run.spec = replace(run.spec, environment=replace(environment, installed=digest))
+    if change is not None:
+        change(venv)
+    installed.confirm(run, os.environ)
+    assert run.spec.signature == (signature if change is None else None)
+    assert (run.spec.unsigned or "").startswith("" if change is None else "what is installed for its interpreter")
 
 
 def test_an_interpreter_that_imports_the_tools_own_code(stash: StashUnderTest, venv: Path, tool: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.testing.foreign import make_venv
 from tests.testing.slurm import eventually, withdraw
 from tests.testing.stash import PATIENCE, StashUnderTest, bare_stash
 
@@ -429,3 +431,17 @@ def test_what_has_completed_before_is_not_submitted(stash: StashUnderTest) -> No
     assert [one["spec"]["job"] for one in submission.ended()] == [0, 3]
     again = submit(stash, *words)
     assert again.jobs == [] and "4 runs: 4 completed before" in again.done.stdout
+
+
+def test_an_interpreter_that_is_changed_while_a_run_waits(stash: StashUnderTest, tmp_path: Path) -> None:
+    site = make_venv(tmp_path / "env")
+    python = json.dumps(str(site.parents[2] / "bin/python"))
+    stash.add_tool("plain", "plain", f"{OPTIONS}environment: {{kind: interpreter, interpreter: {python}}}\n")
+    stash.add_experiment("plain", "plain", "params: {fail: 0}\n")
+    stash.commit()
+    changing = json.dumps([f"touch {shlex.quote(str(site / 'loose.py'))}"])
+    same = submit(stash, "+exp=plain").ended()[0]
+    assert same["spec"]["signature"] is not None and same["spec"]["environment"]["installed"] is not None
+    other = submit(stash, "+exp=plain", f"resources.setup={changing}").ended()[0]
+    assert other["attempt"]["state"] == "completed" and other["spec"]["signature"] is None
+    assert "is not what was there when it was submitted" in other["spec"]["unsigned"]

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -80,6 +80,12 @@ class Inventory:
         text = json.dumps(facts, sort_keys=True)
         digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
         return layout.version, digest, [path for site in self._sites for path in site.editable]
+
+
+def user_base(variables: Mapping[str, str]) -> Path:
+    """Return where a Python with these variables looks for the packages that a user has installed for himself."""
+    home = variables.get("HOME") or os.path.expanduser("~")
+    return Path(variables.get("PYTHONUSERBASE") or os.path.join(home, ".local"))
 
 
 def _layout(python: Path, user_base: Path) -> _Layout:
