@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -52,13 +53,13 @@ def find(stash: Stash, name: str, *, acts: bool = False) -> Run | Sweep:
         return everything[0]
     if os.path.isdir(name) and (_counts_others(as_path) or next(records.directories(as_path), None) is not None):
         return sweep_at(stash, Path(os.path.abspath(as_path)))
-    matching: dict[str, Path] = {}
-    sweeps: dict[str, Path] = {}
+    matching: dict[str, list[Path]] = defaultdict(list)
+    places: dict[str, dict[Path, None]] = defaultdict(dict)
     unread = ""
     for directory in listing.directories(stash):
         sweep = run_places.sweep_above(directory)
         if sweep is not None and (token := token_of(sweep.name)) is not None and token.startswith(name):
-            sweeps[token] = sweep
+            places[token][sweep] = None
             continue
         try:
             run_id = known_id(directory) or records.read(directory).id
@@ -66,12 +67,13 @@ def find(stash: Stash, name: str, *, acts: bool = False) -> Run | Sweep:
             if not unread or name in directory.name:
                 unread = f"\n{error.message}"
             continue
-        if run_id == name:
-            return reconcile.load_reconciled(stash, directory)
         if _begins(name, run_id):
-            matching[run_id] = directory
+            matching[run_id].append(directory)
+    if name in matching:
+        return reconcile.load_reconciled(stash, _original(stash, name, matching[name]))
+    sweeps = {token: list(each) for token, each in places.items()}
     if not sweeps and not matching:
-        sweeps = dict(_counting_others(stash, name))
+        sweeps = {token: [directory] for token, directory in _counting_others(stash, name)}
     if acts and len(name) < _LEAST and name not in sweeps and (sweeps or matching):
         meant = listed([*(f"the sweep {token}" for token in sorted(sweeps)), *sorted(matching)], _LISTED)
         raise StashError(
@@ -81,8 +83,9 @@ def find(stash: Stash, name: str, *, acts: bool = False) -> Run | Sweep:
     if name in sweeps or len(sweeps) + len(matching) == 1:
         token = name if name in sweeps else next(iter(sweeps), None)
         if token is not None:
-            return Sweep(sweeps[token], token)
-        return reconcile.load_reconciled(stash, next(iter(matching.values())))
+            return Sweep(_original(stash, token, sweeps[token]), token)
+        ((run_id, directories),) = matching.items()
+        return reconcile.load_reconciled(stash, _original(stash, run_id, directories))
     if sweeps or matching:
         several = [*(f"the sweep {token}" for token in sorted(sweeps)), *sorted(matching)]
         kinds = "runs and sweeps" if sweeps and matching else "sweeps" if sweeps else "runs"
@@ -119,10 +122,32 @@ def find_other(stash: Stash, name: str | None, run: Run) -> Run:
     return same[0]
 
 
+def _original(stash: Stash, name: str, directories: Sequence[Path]) -> Path:
+    """Return which of the directories with the same id, of a run or a sweep, is no copy; StashError if none tells."""
+    if len(directories) == 1:
+        return directories[0]
+    own = [each for each in directories if any(map(is_original, records.directories(each)))]
+    if len(own) == 1:
+        return own[0]
+    shown = ", ".join(stash.relative(each) for each in sorted(directories))
+    raise StashError(
+        f"{name} is in {len(directories)} directories, and which of them is a copy can't be told: {shown}",
+        "give the directory",
+    )
+
+
+def is_original(directory: Path) -> bool:
+    """Tell whether a run's record was made in that very directory: in one that was copied it was not."""
+    try:
+        return records.read(directory).inode == os.stat(directory).st_ino
+    except (StashError, OSError):
+        return False
+
+
 def _begins(name: str, run_id: str) -> bool:
     """Tell whether a run's id begins so. A number is never cut short: job 1 of a sweep is not job 10."""
     sweep, _, number = run_id.rpartition("-")
-    return run_id.startswith(name) and not (number.isdecimal() and len(name) > len(sweep))
+    return name == run_id or (run_id.startswith(name) and not (number.isdecimal() and len(name) > len(sweep)))
 
 
 def _counts_others(directory: Path) -> bool:
