@@ -147,7 +147,7 @@ def is_original(directory: Path) -> bool:
 def _begins(name: str, run_id: str) -> bool:
     """Tell whether a run's id begins so. A number is never cut short: job 1 of a sweep is not job 10."""
     sweep, _, number = run_id.rpartition("-")
-    return name == run_id or (run_id.startswith(name) and not (number.isdecimal() and len(name) > len(sweep)))
+    return name == run_id or (run_id.startswith(name) and not (number.isdecimal() and len(name) > len(sweep) + 1))
 
 
 def _counts_others(directory: Path) -> bool:

@@ -90,9 +90,8 @@ def test_the_number_of_a_job_is_never_cut_short(here: Stash) -> None:
     run = run_with("sweep22-10", here.root / SWEEP / "10", state=State.COMPLETED, sweep=str(here.root / SWEEP))
     records.claim(run)
     assert choose(here, of_words(["sweep22-10"])).found[0].id == "sweep22-10"
-    for name in ("sweep22-1", "sweep22-"):
-        with pytest.raises(StashError, match=f"no run '{name}'"):
-            choose(here, of_words([name]))
+    with pytest.raises(StashError, match="no run 'sweep22-1'"):
+        choose(here, of_words(["sweep22-1"]))
 
 
 def test_what_cant_be_told_is_apart(here: Stash) -> None:
