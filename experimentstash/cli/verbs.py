@@ -33,6 +33,7 @@ GROUPS = {
         "tag": ("RUN… +NAME -NAME", "give runs tags, and take others away"),
         "note": ("RUN… TEXT", "keep a remark with runs"),
         "metrics refresh": ("[RUN…]", "read the numbers of runs once more"),
+        "archive": ("SWEEP…", "make one file of a sweep, or undo that"),
         "rm": ("RUN…", "remove runs, or all of them but their records"),
         "gc": ("", "remove environments and code that nothing needs"),
     },

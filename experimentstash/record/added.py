@@ -14,9 +14,9 @@ from pathlib import Path
 from experimentstash.base import typed
 from experimentstash.base.dataclass_light import dataclass, field
 from experimentstash.base.errors import StashError
-from experimentstash.base.files import locked, read_regular, write_atomically
+from experimentstash.base.files import locked, write_atomically
 from experimentstash.base.output import say
-from experimentstash.record import records, times
+from experimentstash.record import archives, records, times
 from experimentstash.record.run import Run, Time
 
 FILE_NAME = ".added.json"
@@ -91,7 +91,7 @@ def why_no_tag(name: str) -> str | None:
 def _read(run: Run) -> Added:
     path = run.path / FILE_NAME
     try:
-        found: Added = _BUILD(typed.loads(read_regular(path, _LARGEST)), "")
+        found: Added = _BUILD(typed.loads(archives.read(path, _LARGEST)), "")
     except FileNotFoundError:
         return Added()
     except (OSError, ValueError) as error:
@@ -100,6 +100,7 @@ def _read(run: Run) -> Added:
 
 
 def _write(run: Run, added: Added) -> None:
+    archives.refuse(run.path, run.id)
     content = {**vars(added), "notes": [vars(note) for note in added.notes]}
     text = json.dumps(content, indent=2) + "\n"
     if len(text) > _LARGEST:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -18,11 +19,12 @@ from experimentstash.base.dataclass_light import replace
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import make_directory, open_regular, read_regular, write_atomically
 from experimentstash.base.output import say
+from experimentstash.record import archives
 from experimentstash.record.decoding import build
 from experimentstash.record.encoding import text_of
 from experimentstash.record.run import FORMAT, Run, State
 
-FILE_NAME = "run.json"
+FILE_NAME = archives.RECORD
 # Beside the record of a run that isn't over: room for its last record, should the disk be full by then. It is the file
 # of the first one, kept under this name and somewhat larger than it had to be.
 _ROOM_NAME = f".{FILE_NAME}.room"
@@ -38,7 +40,7 @@ EARLIER_FILE = ".earlier.jsonl"
 # And what is held while a command is at work on the sweep.
 LOCK = ".lock"
 # In a sweep's directory: earlier tries of runs that were begun anew.
-ASIDE = ".superseded"
+ASIDE = archives.ASIDE
 
 
 def claim(run: Run, *, replace: bool = False) -> None:
@@ -114,6 +116,9 @@ def _refuse_anothers(run: Run, path: str) -> None:
     """Raise OSError if a run's directory has become another run's: the one that it had was removed or moved away."""
     try:
         found = read_regular(path)
+    except FileNotFoundError:
+        archives.refuse(run.path, run.id)
+        return
     except OSError:  # what is wrong with it will be seen
         return
     if found.startswith(f'{{\n  "id": {json.dumps(run.id)},'.encode()):  # as we write it
@@ -217,7 +222,7 @@ def read(directory: Path) -> Run:
     """
     path = directory / FILE_NAME
     try:
-        run = build(typed.loads(read_regular(path)))
+        run = build(typed.loads(archives.read(path)))
         earlier, run.directory = run.directory, str(directory.absolute())
         if earlier != run.directory:
             _follow(run, earlier)
@@ -226,7 +231,7 @@ def read(directory: Path) -> Run:
     except ValueError as error:
         raise StashError(f"{path} is not a run's record: {' '.join(str(error).split())}") from error
     except OSError as error:
-        raise StashError(f"{path} can't be read: {error.strerror}") from error
+        raise StashError(f"{error.filename or path} can't be read: {error.strerror}") from error
     return run
 
 
@@ -273,8 +278,11 @@ def directories(
 
     Those that were begun anew when their sweep was continued count only if ``superseded``. ``within`` a root that is a
     run's directory itself there may be others. What ``passes``, told by its folder and its name, isn't looked at.
+    Where an archive stands for a sweep's directory, those that it had count; it itself, if they can't be told.
     """
     waiting = [root]
+    if (archive := archives.of_sweep(root)) is not None:
+        yield from _archived(archive, superseded, passes)
     while waiting:
         folder = waiting.pop()
         try:
@@ -294,3 +302,18 @@ def directories(
                 continue
             if entry.is_dir(follow_symlinks=False):
                 waiting.append(Path(entry.path))
+        for entry in listed:
+            if entry.name.endswith(archives.SUFFIX) and not entry.name.startswith("."):
+                directory = archives.directory_of(Path(entry.path))
+                if (archive := archives.of_sweep(directory)) is not None:
+                    yield from _archived(archive, superseded, passes)
+
+
+def _archived(archive: Path, superseded: bool, passes: Callable[[Path, str], bool] | None) -> Iterator[Path]:
+    try:
+        found = list(archives.directories(archive, superseded=superseded))
+    except OSError:  # whoever reads it is told why
+        yield archives.directory_of(archive)
+        return
+    for folder, inside in itertools.groupby(found, key=lambda path: path.parent):
+        yield from (each for each in inside if passes is None or not passes(folder, each.name))

@@ -19,7 +19,7 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.files import make_private, read_regular, read_text, write_atomically
 from experimentstash.base.output import say
 from experimentstash.base.patterns import regex
-from experimentstash.record import records
+from experimentstash.record import archives, records
 from experimentstash.stash.layout import ROOT_VARIABLE, Stash, token_of
 
 _NAME_LENGTH = 16
@@ -84,7 +84,7 @@ def sweep_above(directory: Path) -> Path | None:
     for above in directory.parents:
         if token_of(above.name) is not None:
             is_numbered = directory.parent == above and directory.name.isdecimal()
-            if is_numbered or (above / records.SWEEP_FILE).is_file():
+            if is_numbered or archives.exists(above / records.SWEEP_FILE):
                 return above
     return None
 
@@ -114,7 +114,7 @@ def forget(stash: Stash, place: Path) -> None:
 def away(stash: Stash) -> dict[Path, Path]:
     """Return places for runs that aren't there, a disk that isn't mounted, say; each with the note that names it."""
     found = {root: root for root in stash.run_roots if root.is_symlink() and not root.exists()}
-    return found | {place: note for note, place in _noted(stash) if not os.path.isdir(place)}
+    return found | {place: note for note, place in _noted(stash) if not _is_there(place)}
 
 
 def _shown(stash: Stash, place: Path) -> str:
@@ -127,7 +127,11 @@ def _name(stash: Stash, place: Path) -> str:
 
 
 def _remembered(stash: Stash) -> list[Path]:
-    return [place for _, place in _noted(stash) if os.path.isdir(place)]
+    return [place for _, place in _noted(stash) if _is_there(place)]
+
+
+def _is_there(place: Path) -> bool:
+    return os.path.isdir(place) or archives.of_sweep(place) is not None
 
 
 def _noted(stash: Stash) -> list[tuple[Path, Path]]:

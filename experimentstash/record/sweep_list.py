@@ -15,7 +15,8 @@ from pathlib import Path
 from experimentstash.base import typed
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
-from experimentstash.base.files import open_regular, read_regular, write_atomically
+from experimentstash.base.files import open_regular, write_atomically
+from experimentstash.record import archives
 from experimentstash.record.records import EARLIER_FILE, JOBS_FILE
 from experimentstash.record.run import Run
 
@@ -48,7 +49,7 @@ def earlier(sweep: Path) -> dict[int, Earlier]:
     """Return which runs count as jobs of a sweep, by the jobs' numbers; what can't be read is left out."""
     found: dict[int, Earlier] = {}
     try:
-        lines = read_regular(sweep / EARLIER_FILE).split(b"\n")[:-1]  # the last one may be half written
+        lines = archives.read(sweep / EARLIER_FILE).split(b"\n")[:-1]  # the last one may be half written
     except OSError:
         return found
     for line in lines:
@@ -70,7 +71,7 @@ def read(sweep: Path) -> Batches:
     """Return the list of a sweep; StashError if there is none."""
     path = sweep / JOBS_FILE
     try:
-        found = json.loads(read_regular(path))
+        found = json.loads(archives.read(path))
     except (OSError, ValueError) as error:
         raise _unreadable(path, str(error)) from error
     if not _is_list(found, 3):

@@ -12,7 +12,7 @@ from experimentstash.base.files import read_regular
 from experimentstash.base.text import listed
 from experimentstash.code import patches
 from experimentstash.freeze.environment.store import READY_MARK
-from experimentstash.record import times
+from experimentstash.record import archives, times
 from experimentstash.record.run import Run
 from experimentstash.runs.differing import NOTHING, identity
 from experimentstash.runs.facts import Facts
@@ -179,7 +179,7 @@ def _of_checkout(run: Run, name: str, unknown: list[str]) -> _Checkout:
 
 def _read(path: Path) -> str | None:
     try:
-        return read_regular(path, _LARGEST).decode("utf-8", "surrogateescape")
+        return archives.read(path, _LARGEST).decode("utf-8", "surrogateescape")
     except OSError:
         return None
 

@@ -8,9 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from experimentstash.base.errors import StashError
-from experimentstash.base.files import read_regular
 from experimentstash.base.patterns import regex
-from experimentstash.record import records, sweep_list
+from experimentstash.record import archives, records, sweep_list
 from experimentstash.record.run import Run, State
 from experimentstash.runs import listing
 from experimentstash.stash.layout import Stash
@@ -25,7 +24,7 @@ def by_signature(stash: Stash) -> Mapping[str, list[Path]]:
     found: dict[str, list[Path]] = defaultdict(list)
     for directory in listing.directories(stash):
         try:
-            content = read_regular(os.path.join(directory, records.FILE_NAME))
+            content = archives.read(directory / records.FILE_NAME)
         except OSError:  # who shows runs says so
             continue
         signature = _SIGNATURE.search(content)

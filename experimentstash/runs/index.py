@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from experimentstash.base.errors import StashError, SurroundingsError
 from experimentstash.base.files import open_regular
 from experimentstash.base.output import say
-from experimentstash.record import run_places
+from experimentstash.record import archives, run_places
 from experimentstash.record.records import FILE_NAME
 from experimentstash.record.run import FORMAT, Run
 from experimentstash.runs.facts import Facts, Plain, Texts, plain_of, texts_of
@@ -145,9 +145,9 @@ class _Look:
         for directory in run_places.directories(stash, passes=self._is_kept):
             path = os.path.join(directory, FILE_NAME)
             try:
-                before = _mark(os.lstat(path))
+                before = _mark_at(path)
                 run = self._read(directory)
-                after = _mark(os.lstat(path))
+                after = _mark_at(path)
             except (StashError, OSError) as error:
                 say(str(error).partition("\n")[0])
                 self._unread.append(directory)
@@ -163,13 +163,14 @@ class _Look:
             self._leave_folder()
             self._folder = folder
             parent = str(folder)
+            is_again = parent in self._visited  # some of its runs are in an archive, others here
             self._visited.add(parent)
             rows = self._connection.execute("SELECT name, time, size, inode, run FROM seen WHERE parent = ?", (parent,))
-            self._known = {row[0]: row[1:] for row in rows}
+            self._known = {} if is_again else {row[0]: row[1:] for row in rows}
         if name not in self._known:
             return False
         with contextlib.suppress(OSError):
-            if _mark(os.lstat(f"{folder}/{name}/{FILE_NAME}")) == self._known[name][:3]:
+            if _mark_at(f"{folder}/{name}/{FILE_NAME}") == self._known[name][:3]:
                 del self._known[name]
                 return True
         return False
@@ -250,6 +251,17 @@ def _is_settled(run: Run) -> bool:
     """Tell whether nothing but somebody's will changes what a record says."""
     state, end = run.attempt.state, run.attempt.job_end
     return state.is_final and state.is_known and (end is None or end.is_known) and run.format <= FORMAT
+
+
+def _mark_at(path: str) -> tuple[int, int, int]:
+    """Return the mark of a record, or of the archive that it is in."""
+    try:
+        return _mark(os.lstat(path))
+    except FileNotFoundError:
+        archive = archives.holding(Path(path).parent)
+        if archive is None:
+            raise
+        return _mark(os.lstat(archive))
 
 
 def _mark(found: os.stat_result) -> tuple[int, int, int]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from experimentstash.base.errors import StashError, did_you_mean
 from experimentstash.base.text import listed
+from experimentstash.record import archives
 from experimentstash.record.run import Run
 from experimentstash.runs.naming import Sweep
 
@@ -22,6 +23,7 @@ def path_of(found: Run | Sweep, file: str | None = None) -> Path:
     name = found.id if isinstance(found, Run) else found.name
     if not file or os.path.isabs(file) or ".." in Path(file).parts:
         raise StashError(f"{file!r} is not in the directory of {name}.", f"experimentstash path {name}")
+    archives.refuse(directory, name)
     path = directory / file
     if not Path(target := os.path.realpath(path)).is_relative_to(os.path.realpath(directory)):
         raise StashError(f"{file} of {name} is a link that leads out of its directory, to {target}.")

@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterator
 
 from experimentstash.base.dataclass_light import dataclass
-from experimentstash.base.files import read_end
 from experimentstash.base.masking import Mask
 from experimentstash.base.patterns import regex
 from experimentstash.base.terminal import states
+from experimentstash.record import archives
 from experimentstash.record.run import Run, State
 
 # Bytes of the end of a log that are read, and characters of a line that are told.
@@ -34,7 +34,7 @@ def of_run(run: Run) -> LastWords | None:
     if run.attempt.state is not State.FAILED:
         return None
     try:
-        content = read_end(run.path / run.attempt.log, _TAIL)
+        content = archives.read_end(run.path / run.attempt.log, _TAIL)
     except OSError:
         return None
     mask = Mask(os.environ)

@@ -6,8 +6,9 @@ import os
 from typing import BinaryIO
 
 from experimentstash.base.errors import StashError
-from experimentstash.base.files import Unfit, open_regular
+from experimentstash.base.files import Unfit
 from experimentstash.base.masking import Mask
+from experimentstash.record import archives
 from experimentstash.record.run import Run
 
 _AT_ONCE = 1 << 20  # bytes
@@ -28,14 +29,14 @@ def copy(run: Run, destination: BinaryIO, attempt: int | None = None) -> None:
 def opened(run: Run, name: str) -> BinaryIO:
     """Open a log in a run's directory; StashError if there is none."""
     path = run.path / name
-    if not os.path.lexists(path):
+    if not archives.exists(path):
         if run.removed is not None:
             raise StashError(f"The files of the run {run.id} were removed, and its log with them.")
         raise StashError(
             f"The run {run.id} has no log yet ({run.attempt.state.value}).", f"experimentstash show {run.id}"
         )
     try:
-        return open(path, "rb", opener=open_regular)
+        return archives.open_file(path)
     except Unfit as error:
         raise StashError(f"{path} can't be shown: {error.strerror}.") from error
 

@@ -13,7 +13,7 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.files import kind_at
 from experimentstash.base.output import say
 from experimentstash.base.text import listed
-from experimentstash.record import records, run_places
+from experimentstash.record import archives, records, run_places
 from experimentstash.record.records import FILE_NAME
 from experimentstash.record.run import Run
 from experimentstash.runs import done_before, listing, reconcile
@@ -51,6 +51,8 @@ def find(stash: Stash, name: str, *, acts: bool = False) -> Run | Sweep:
         if not everything:
             raise StashError("There are no runs yet.", "python -m experimentstash +exp=NAME")
         return everything[0]
+    if (archived := _archived(stash, Path(os.path.abspath(name)))) is not None:
+        return archived
     if os.path.isdir(name) and (_counts_others(as_path) or next(records.directories(as_path), None) is not None):
         return sweep_at(stash, Path(os.path.abspath(as_path)))
     matching: dict[str, list[Path]] = defaultdict(list)
@@ -122,6 +124,17 @@ def find_other(stash: Stash, name: str | None, run: Run) -> Run:
     return same[0]
 
 
+def _archived(stash: Stash, path: Path) -> Run | Sweep | None:
+    """Return the run or sweep whose directory this was, or the sweep whose archive this is."""
+    directory = archives.directory_of(path) if path.name.endswith(archives.SUFFIX) else path
+    archive = archives.of_sweep(directory)
+    if archive is not None:
+        return sweep_at(stash, directory)
+    if path == directory and archives.holding(path) is not None and archives.exists(path / FILE_NAME):
+        return reconcile.load_reconciled(stash, path)
+    return None
+
+
 def _original(stash: Stash, name: str, directories: Sequence[Path]) -> Path:
     """Return which of the directories with the same id, of a run or a sweep, is no copy; StashError if none tells."""
     if len(directories) == 1:
@@ -152,7 +165,7 @@ def _begins(name: str, run_id: str) -> bool:
 
 def _counts_others(directory: Path) -> bool:
     """Tell whether a directory is that of a sweep for some of whose jobs earlier runs count."""
-    return (directory / records.EARLIER_FILE).is_file()
+    return archives.exists(directory / records.EARLIER_FILE)
 
 
 def _counting_others(stash: Stash, name: str) -> Iterator[tuple[str, Path]]:

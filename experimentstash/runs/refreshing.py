@@ -15,7 +15,7 @@ from experimentstash.base.dataclass_light import dataclass, field
 from experimentstash.base.errors import StashError
 from experimentstash.base.yaml_files import YamlError
 from experimentstash.execute.wandb_runs import CLOCK_SLACK, wandb_logs
-from experimentstash.record import records, times
+from experimentstash.record import archives, records, times
 from experimentstash.record.run import Run
 from experimentstash.runs import reconcile
 from experimentstash.stash import paths
@@ -60,7 +60,9 @@ def _why_left_alone(run: Run, queries: JobQueries) -> str | None:
         return "not over yet"
     if run.attempt.started is None:
         return "never begun"
-    return "its files were removed" if run.removed is not None else None
+    if run.removed is not None:
+        return "its files were removed"
+    return "archived" if archives.holding(run.path) is not None else None
 
 
 def _refreshed(stash: Stash, run: Run, now: _DeclaredNow, queries: JobQueries) -> Refreshed:

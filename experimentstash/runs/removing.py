@@ -23,7 +23,7 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.failpoints import step
 from experimentstash.base.text import listed
 from experimentstash.code import copies
-from experimentstash.record import added, job_array, records, run_places, times
+from experimentstash.record import added, archives, job_array, records, run_places, times
 from experimentstash.record.run import Run
 from experimentstash.runs import reconcile, whereabouts
 from experimentstash.stash.layout import Stash, known_id, new_token
@@ -54,6 +54,8 @@ class Removable:
     size: int  # bytes that are free then
     wandb: tuple[Path, ...] = ()  # its W&B runs outside its directory
     unsynced: tuple[str, ...] = ()  # the names of those W&B runs, wherever they are, that have not been sent
+    is_archived: bool = False
+    archive: Path | None = None  # of the whole sweep, which goes with its last run
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,13 @@ def look(stash: Stash, chosen: Sequence[Run]) -> tuple[list[Removable], list[Ref
     """
     queries, found, refused = JobQueries(), [], []
     at_work: dict[Path, bool] = {}
+    packed, stay = _in_archives(chosen)
+    refused += stay
+    found += packed
+    in_archives = {each.run.directory for each in packed} | {each.run.directory for each in stay}
+    chosen = [run for run in chosen if run.directory not in in_archives]
     for run in _with_earlier_tries(chosen):
-        why = _why_not(stash, run, queries) or _why_not_its_sweep(run, at_work)
+        why = why_at_work(run, queries) or _why_not_its_sweep(run, at_work)
         if why is None:
             _, size, elsewhere = files.measure(run.path)
             why = Refused(run, f"{elsewhere} lies on another file system") if elsewhere else _why_not_all(stash, run)
@@ -91,10 +98,24 @@ def remove(stash: Stash, removable: Removable, *, keep_record: bool = False) -> 
     """Remove a run; StashError if it can't be removed by now. Interrupted, it can be called again."""
     with files.locked(stash.lock(_LOCK)):
         try:
-            _remove(stash, removable.run, keep_record)
+            if archives.holding(removable.run.path) is None:
+                _remove(stash, removable.run, keep_record)
+            else:
+                _remove_archived(stash, removable, keep_record)
         except OSError as error:
             what = f"{error.filename}: {error.strerror}"
             raise StashError(f"{removable.run.id} could not be removed: {what}.") from error
+
+
+def _remove_archived(stash: Stash, removable: Removable, keep_record: bool) -> None:
+    """Remove what an archived run has elsewhere and, of the last one of its sweep, the archive."""
+    if keep_record or not removable.is_archived:
+        archives.refuse(removable.run.path, f"The run {removable.run.id}")
+    _remove_elsewhere(removable.run)
+    if removable.archive is not None:
+        archives.forget()
+        os.unlink(removable.archive)
+        run_places.forget(stash, archives.directory_of(removable.archive))
 
 
 def _remove(stash: Stash, chosen: Run, keep_record: bool) -> None:
@@ -211,7 +232,7 @@ def _held(stash: Stash, run: Run) -> Iterator[Run]:
         stack.enter_context(files.locked(stash.lock("resume")))
         stack.enter_context(reconcile.reconciling(stash))
         now = records.read(run.path)
-        why = _why_not(stash, now, JobQueries())
+        why = why_at_work(now, JobQueries())
         if why is not None or (now.id, now.created, now.attempt.number) != (run.id, run.created, run.attempt.number):
             raise StashError(f"{run.id} was not removed: {'it is another one by now' if why is None else why.why}.")
         yield now
@@ -232,12 +253,39 @@ def _with_earlier_tries(chosen: Sequence[Run]) -> list[Run]:
     return whole
 
 
+def _in_archives(chosen: Sequence[Run]) -> tuple[list[Removable], list[Refused]]:
+    """Return the archived ones among runs, of sweeps that are among them as a whole; and those that have to stay."""
+    several: dict[Path, list[Run]] = {}
+    refused = []
+    for run in chosen:
+        archive = archives.holding(run.path)
+        if archive is not None:
+            several.setdefault(archive, []).append(run)
+        elif run.sweep is not None and (archive := archives.of_sweep(Path(run.sweep))) is not None:
+            why = f"its sweep has an archive, too, {archive}: making or restoring that was interrupted"
+            refused.append(Refused(run, why, archives.restoring(archive)))
+    found = []
+    for archive, runs in several.items():
+        lacking = set(archives.directories(archive)) - {run.path for run in runs}
+        if lacking or os.path.lexists(archives.directory_of(archive)):
+            why = f"it is archived, in {archive}"
+            refused += [Refused(run, why, archives.restoring(archive)) for run in runs]
+            continue
+        sizes = archives.sizes(archive)
+        kept = list(records.readable(set(archives.directories(archive, superseded=True)) - {run.path for run in runs}))
+        for each in (*kept, *runs):
+            wandb = tuple(map(Path, wandb_places.claimed(each.wandb_elsewhere, each.id)))
+            size = sizes.get(each.path, 0) + sum(files.measure(folder)[1] for folder in wandb)
+            found.append(Removable(each, size, wandb, (), True, archive if each is runs[-1] else None))
+    return found, refused
+
+
 def _sweep_of(run: Run) -> Path | None:
     """Return the directory of a run's sweep, if that is there."""
     return Path(run.sweep) if run.sweep is not None and os.path.isdir(run.sweep) else None
 
 
-def _why_not(stash: Stash, run: Run, queries: JobQueries) -> Refused | None:
+def why_at_work(run: Run, queries: JobQueries) -> Refused | None:
     """Return why a run may be at work, or be taken up again."""
     if (why := whereabouts.unknowable(run)) is not None:
         return Refused(run, why)

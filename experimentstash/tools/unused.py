@@ -18,12 +18,13 @@ from experimentstash.code import worktree_users
 from experimentstash.freeze.environment import store as environments
 from experimentstash.record import attempts, run_places
 from experimentstash.record.run import Run
-from experimentstash.runs import listing, removing
+from experimentstash.runs import archiving, listing, removing
 from experimentstash.stash.layout import Stash
 from experimentstash.tools import kept_clones
 from experimentstash.tools.syncing import recipe_of
 
-ENVIRONMENT, CODE, CLONE, LEFTOVER = "environment", "frozen code", "clone", "left by rm"
+ENVIRONMENT, CODE, CLONE = "environment", "frozen code", "clone"
+LEFTOVER, ARCHIVING = "left by rm", "left by archive"
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ def look(stash: Stash) -> Found:
     if unread:
         remarks.append(f"what {len(unread)} may need whose records can't be read stays")
     paths: list[tuple[str, str, Path]] = [(LEFTOVER, "", path) for path in removing.leftovers(stash)]
+    paths += [(ARCHIVING, "", path) for path in archiving.leftovers(stash)]
     if files.kind_at(stash.clones) == "a directory":
         paths.append((CLONE, "", stash.clones))
     if not remarks:
@@ -68,6 +70,8 @@ def remove(stash: Stash, each: Unused) -> bool:
     """Remove it; False if it is needed by now."""
     if each.kind == LEFTOVER:
         removing.finish(stash, each.path)
+    elif each.kind == ARCHIVING:
+        return archiving.finish(stash, each.path)
     elif each.kind == CLONE:
         lock = files.lock_if_free(stash.lock("tools"))
         if lock is None:  # somebody adds a tool, maybe from it

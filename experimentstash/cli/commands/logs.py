@@ -15,7 +15,7 @@ from experimentstash.base.masking import Mask
 from experimentstash.base.output import say
 from experimentstash.base.tail import Relay
 from experimentstash.cli.commands import choosing
-from experimentstash.record import records
+from experimentstash.record import archives, records
 from experimentstash.record.run import Run, State
 from experimentstash.runs import log, naming
 from experimentstash.runs.reconcile import load_reconciled, may_go_back
@@ -69,7 +69,7 @@ def logs(stash: Stash, run: Run, destination: BinaryIO, *, follow: bool = False,
     A run that goes back into SLURM's queue is followed into its next attempt. Raises StashError if there is no such
     attempt, or no log, or if the run is removed meanwhile.
     """
-    if follow and attempt in (None, run.attempt.number):
+    if follow and attempt in (None, run.attempt.number) and archives.holding(run.path) is None:
         _follow(stash, run, destination, only=attempt is not None)
         return
     log.copy(run, destination, attempt)
@@ -164,7 +164,7 @@ def _begun(stash: Stash, run: Run) -> Run:
 
 
 def _has_log(run: Run) -> bool:
-    return os.path.lexists(run.path / run.attempt.log)
+    return archives.exists(run.path / run.attempt.log)
 
 
 def _looked_at(stash: Stash, run: Run, queries: JobQueries) -> Run:

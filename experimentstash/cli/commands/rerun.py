@@ -7,6 +7,7 @@ import argparse
 from experimentstash.base.errors import StashError
 from experimentstash.cli.commands.choosing import NAME
 from experimentstash.launch import again, sweep_asked
+from experimentstash.record import archives
 from experimentstash.record.run import Run
 from experimentstash.runs import naming
 from experimentstash.stash.layout import find_stash
@@ -33,6 +34,7 @@ def main(given: argparse.Namespace) -> int:
         raise StashError(
             f"{found.name} is a sweep: its runs are rerun one by one.", f"experimentstash runs {found.name}"
         )
+    archives.refuse(found.path, f"The run {found.id}")
     if not found.spec.command.argv:
         raise StashError(f"The run {found.id} never started: {found.attempt.reason}")
     from experimentstash.cli.launching import launch

@@ -13,7 +13,7 @@ from experimentstash.cli.commands.choosing import NAME
 from experimentstash.execute.execute import execute
 from experimentstash.launch import resume, sweep_asked
 from experimentstash.launch.continuation import Continuation
-from experimentstash.record import records
+from experimentstash.record import archives, records
 from experimentstash.record.run import Run
 from experimentstash.runs import naming
 from experimentstash.runs.naming import Sweep
@@ -42,6 +42,7 @@ def main(given: argparse.Namespace) -> int:
     """Make the next attempt at a run, or at those of a sweep."""
     stash = find_stash()
     found = naming.find(stash, given.run, acts=True)
+    archives.refuse(*((found.directory, found.name) if isinstance(found, Sweep) else (found.path, found.id)))
     if isinstance(found, Sweep):
         from experimentstash.cli.launching import launch
 

@@ -13,7 +13,7 @@ from experimentstash.base.output import complain, say
 from experimentstash.cli.commands import choosing
 from experimentstash.launch import sweep_asked
 from experimentstash.launch.continuation import Continuation
-from experimentstash.record import records
+from experimentstash.record import archives, records
 from experimentstash.record.run import Run, State
 from experimentstash.runs import naming, reconcile
 from experimentstash.runs.selection import Selected
@@ -41,10 +41,11 @@ def main(given: argparse.Namespace) -> int:
     changes = [word for word in given.runs if "=" in word and not os.path.lexists(word)]
     given.runs = [word for word in given.runs if word not in changes]
     meant, failed = _failed(stash, given)
-    singles, sweeps = _in_sweeps(failed)
-    has_unread = int(bool(meant.unread))
-    if not failed:
-        if meant.found:
+    there = [run for run in failed if _is_there(run)]
+    singles, sweeps = _in_sweeps(there)
+    has_unread = int(bool(meant.unread) or len(there) < len(failed))
+    if not there:
+        if meant.found and not failed:
             say("none of these runs has failed")
         return has_unread
     from experimentstash.cli.launching import launch
@@ -61,6 +62,16 @@ def main(given: argparse.Namespace) -> int:
             complain(str(error))  # the others are done all the same
             codes.append(error.exit_code)
     return (codes[0] if len(codes) == 1 else int(any(codes))) or has_unread
+
+
+def _is_there(run: Run) -> bool:
+    """Tell whether a run isn't archived; if it is, say so."""
+    try:
+        archives.refuse(run.path, f"The run {run.id}")
+    except StashError as error:
+        complain(str(error))
+        return False
+    return True
 
 
 def _failed(stash: Stash, given: argparse.Namespace) -> tuple[Selected, list[Run]]:

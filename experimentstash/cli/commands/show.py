@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import sys
 import time
@@ -20,7 +19,7 @@ from experimentstash.base.text import tame
 from experimentstash.cli.commands import choosing
 from experimentstash.code.written import in_words
 from experimentstash.launch import sweep_asked
-from experimentstash.record import added, encoding, sweep_list, times
+from experimentstash.record import added, archives, encoding, sweep_list, times
 from experimentstash.record.run import Attempt, Code, Run, State
 from experimentstash.runs import done_before, last_words, naming, usage
 from experimentstash.runs.naming import Sweep
@@ -139,11 +138,16 @@ def show_sweep(stash: Stash, sweep: Sweep, runs: Sequence[Run]) -> list[tuple[st
     rows = [
         ("sweep", sweep.name),
         ("directory", stash.relative(sweep.directory)),
+        ("archived", _archive(stash, sweep.directory)),
         ("experiments", ", ".join(dict.fromkeys(run.spec.organizer or run.spec.tool for run in runs))),
         ("began", in_local_time(began[0][1]) if began else None),
         ("ended", in_local_time(ended[-1][1]) if ended and is_over else None),
     ]
-    if is_over and not all(run.attempt.state is State.COMPLETED for run in runs):
+    if (
+        is_over
+        and archives.holding(sweep.directory) is None
+        and not all(run.attempt.state is State.COMPLETED for run in runs)
+    ):
         rows.append(_way_on(sweep))
     return [(label, text) for label, text in rows if text]
 
@@ -180,6 +184,7 @@ def show(stash: Stash, run: Run) -> list[tuple[str, str]]:
         ("tags", ", ".join(added.tags_of(run)) or None),
         ("overrides", shlex.join(run.spec.overrides) or None),
         ("directory", stash.relative(run.path)),
+        ("archived", _archive(stash, run.path)),
         ("removed", None if run.removed is None else f"{in_local_time(run.removed)}: only its record is left"),
         ("log", log_of(stash, run)),
         ("started", None if run.attempt.started is None else in_local_time(run.attempt.started)),
@@ -213,6 +218,11 @@ def show(stash: Stash, run: Run) -> list[tuple[str, str]]:
     rows += [("note", in_local_time(note)) for note in run.attempt.notes]
     rows += [("noted", f"{in_local_time(note.time)}: {note.text}") for note in added.read(run).notes]
     return [(label, text) for label, text in rows if text is not None]
+
+
+def _archive(stash: Stash, directory: Path) -> str | None:
+    archive = archives.holding(directory)
+    return None if archive is None else f"in {stash.relative(archive)}: {archives.restoring(archive)}"
 
 
 def _last_words(run: Run) -> list[tuple[str, str]]:
@@ -250,7 +260,7 @@ def _wandb_runs(run: Run) -> list[dict[str, Any]]:
 
 
 def _log(run: Run, attempt: Attempt) -> str:
-    return f", {attempt.log}" if os.path.lexists(run.path / attempt.log) else ""
+    return f", {attempt.log}" if archives.exists(run.path / attempt.log) else ""
 
 
 def _code(code: Code | None) -> str | None:

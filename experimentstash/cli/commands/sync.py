@@ -10,6 +10,7 @@ from experimentstash.adapters.wandb.sync import Status, SyncResult
 from experimentstash.adapters.wandb.sync import sync as sync_directories
 from experimentstash.base.output import say
 from experimentstash.cli.commands import choosing
+from experimentstash.record import archives
 from experimentstash.record.run import Run
 from experimentstash.runs.listing import superseded
 from experimentstash.stash.layout import find_stash
@@ -31,7 +32,10 @@ def main(given: argparse.Namespace) -> int:
     stash = find_stash()
     unread: list[Path] = []
     named = choosing.chosen(stash, given, "experimentstash sync RUN, or --all", unread)
-    if given.all:
+    if not given.all:
+        for run in named:
+            archives.refuse(run.path, f"The run {run.id}")
+    else:
         named += superseded(stash)
     results = sync(named, timeout=given.timeout, report=say)
     if not results and not unread:
