@@ -9,7 +9,7 @@ from experimentstash.record import records, transitions
 from experimentstash.record.run import Run, State
 from tests.testing.faults import freeze, new_stash, running
 from tests.testing.run_parts import put
-from tests.testing.stash import InProcess, StashUnderTest
+from tests.testing.stash import StashUnderTest
 
 
 def shell(root: Path, script: str, **fields: Any) -> Run:
@@ -67,7 +67,7 @@ def test_what_an_earlier_attempt_has_left_is_not_the_next_ones(tmp_path: Path) -
     assert earlier.metrics == {"loss": 1.0}
 
 
-def test_what_is_declared_goes_with_the_run(stash: StashUnderTest, in_process: InProcess) -> None:
+def test_what_is_declared_goes_with_the_run(stash: StashUnderTest) -> None:
     stash.add_tool(
         "parabola",
         "parabola",
@@ -75,7 +75,7 @@ def test_what_is_declared_goes_with_the_run(stash: StashUnderTest, in_process: I
         "metrics:\n  least: {column: loss, file: metrics.csv, take: min}\n  said: {pattern: 'loss=(\\S+)'}\n",
     )
     stash.add_experiment("one", "parabola", "params: {x: 2}\nmetrics: {said: {better: lower}}\nobjective: least\n")
-    done = in_process(stash, "run", "one")
+    done = stash.cli("run", "one")
     assert done.returncode == 0, done.stderr
     record = stash.record()
     assert record["spec"]["metric_sources"] == {
