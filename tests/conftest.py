@@ -260,6 +260,14 @@ def plugins() -> None:
 
 
 @pytest.fixture(autouse=True)
+def umask() -> Iterator[None]:
+    """Have each test begin with the same umask: what runs in this process may have tightened it."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+@pytest.fixture(autouse=True)
 def version_base() -> Iterator[None]:
     """Put back which version Hydra is to behave like: its `initialize` leaves that to whoever comes after it."""
     known = sys.modules.get("hydra.version")

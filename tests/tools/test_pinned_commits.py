@@ -69,9 +69,9 @@ def test_frozen_code_is_the_commit_that_is_asked_for(stash: StashUnderTest, comm
 def test_live_code_at_another_commit_is_refused_with_the_two_ways_out(
     stash: StashUnderTest, commits: dict[str, str], in_process: InProcess, code: str
 ) -> None:
-    tool = stash.root / "tools" / "sub"
+    tool = stash.root / "tools" / "sub"  # the commit in quotes, since its beginning may look like a number
     for words in (["run", "one"], ["run", "one", "dry_run=true"], ["run", "one", "validate_only=true"]):
-        done = in_process(stash, *words, f"code={code}", f"tool.commit={commits['old'][:9]}")
+        done = in_process(stash, *words, f"code={code}", f"tool.commit='{commits['old'][:9]}'")
         assert done.returncode == 2 and done.stdout == "", done.stdout
         assert commits["old"][:9] in done.stderr and f"tools/sub is at {commits['new'][:12]}" in done.stderr
         assert "code=frozen" in done.stderr
@@ -79,7 +79,7 @@ def test_live_code_at_another_commit_is_refused_with_the_two_ways_out(
     command = next(line for line in done.stderr.splitlines() if "checkout" in line and "git -C" in line)
     assert os.system(command.strip().removeprefix("→ ") + " 2>&1") == 0
     assert git("rev-parse", "HEAD", cwd=tool).strip() == commits["old"]
-    done = stash.cli("run", "one", f"code={code}", f"tool.commit={commits['old'][:9]}")
+    done = stash.cli("run", "one", f"code={code}", f"tool.commit='{commits['old'][:9]}'")
     assert done.returncode == 0 and done.stdout == "old old part\n", done.stderr
     found = stash.record()["spec"]["code"]
     assert (found["commit"], found["pin"], found["snapshot"]) == (commits["old"], commits["old"][:9], None)
@@ -165,7 +165,7 @@ def test_changes_are_no_part_of_a_frozen_commit_and_noted_beside_a_live_one(
 
 @pytest.mark.parametrize("launcher", ["basic", "local"])
 def test_a_sweep_over_commits(stash: StashUnderTest, commits: dict[str, str], launcher: str) -> None:
-    names = f"{commits['old']},{commits['new'][:10]},v1"
+    names = f"{commits['old']},'{commits['new'][:10]}',v1"
     done = stash.cli("-m", "+exp=one", f"tool.commit={names}", "code=frozen", f"hydra/launcher={launcher}")
     assert done.returncode == 0, done.stderr
     found = {
