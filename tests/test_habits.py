@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from uv import find_uv_bin
 
@@ -75,6 +76,7 @@ def test_the_rooms_of_the_house_are_told() -> None:
     assert [tuple(re.findall(r"\w+", line)) for line in told] == list(ROOMS)
 
 
+@pytest.mark.slow
 def test_a_wheel_has_the_types_and_everything_else(tmp_path: Path) -> None:
     built = subprocess.run([find_uv_bin(), "build", "--out-dir", tmp_path, ROOT], capture_output=True, text=True)
     assert built.returncode == 0, built.stderr

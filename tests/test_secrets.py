@@ -458,6 +458,7 @@ def watched(stash: StashUnderTest, monkeypatch: pytest.MonkeyPatch) -> StashUnde
     return stash
 
 
+@pytest.mark.slow
 def test_a_branch_and_a_file_that_are_called_like_a_secret(watched: StashUnderTest, in_process: InProcess) -> None:
     watched.write("tools/t/CANARYenv2pat.yaml", "password: swordfish\n")
     git("checkout", "-qb", "fix-CANARYenv2pat", cwd=watched.root)
@@ -468,6 +469,7 @@ def test_a_branch_and_a_file_that_are_called_like_a_secret(watched: StashUnderTe
         assert "CANARY" not in text and "fix-<GH_PAT>" in text and "<GH_PAT>.yaml" in text
 
 
+@pytest.mark.slow
 def test_no_canary_is_left(watched: StashUnderTest, in_process: InProcess) -> None:
     stash = watched
     said = [

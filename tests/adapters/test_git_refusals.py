@@ -105,6 +105,7 @@ REFUSALS: list[Callable[[StashUnderTest, pytest.MonkeyPatch], str]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "refuse", [pytest.param(each, marks=pytest.mark.slow if each in (_killed, _not_here) else []) for each in REFUSALS]
 )

@@ -44,6 +44,7 @@ def test_how_many_are_asked_for(resources: dict[str, str], number: int) -> None:
     assert gpus.asked(resources) == number
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(gpus.seen() != 0, reason="this machine has a GPU, or can't tell")
 def test_it_is_said_of_a_run_and_of_a_sweep(stash: StashUnderTest, in_process: InProcess) -> None:
     stash.add_tool("t", None, "entrypoint: echo\ncall: {style: key_value}\nenvironment: {kind: none}\n")

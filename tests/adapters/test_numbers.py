@@ -187,6 +187,7 @@ def offline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
+@pytest.mark.slow
 def test_a_summary_is_what_wandb_says(offline: Path) -> None:
     found = read({"wandb": "*"}, in_place(offline))
     assert found.keys() == IN_SUMMARY.keys()
@@ -214,6 +215,7 @@ def log(directory: Path, records: list[Any], name: str = "offline-run-20260131_1
     return path
 
 
+@pytest.mark.slow
 def test_logs_of_before_018_have_the_summary_only_at_their_end(tmp_path: Path) -> None:
     from wandb.proto.wandb_internal_pb2 import HistoryRecord, Record, SummaryRecord
 

@@ -228,6 +228,7 @@ def test_each_line_of_a_progress_bar_has_its_last_state(tmp_path: Path) -> None:
     assert taken == {"last": 0.6, "min": 0.5, "max": 0.7}
 
 
+@pytest.mark.slow
 def test_an_endless_progress_bar(tmp_path: Path) -> None:
     (tmp_path / LOG).write_text("".join(f"\r{step:8} loss={1000000 - step}" for step in range(300_000)))
     assert result(tmp_path, {"pattern": r"loss=(\d+)", "take": "last"}) == 700_001
@@ -368,6 +369,7 @@ def test_an_objective_that_makes_no_sense_is_a_mistake(parabola: StashUnderTest)
     assert parabola.run_directories() == []
 
 
+@pytest.mark.slow
 def test_tables_show_results_where_there_are_any(parabola: StashUnderTest) -> None:
     done = parabola.cli("-m", "+exp=parabola", "params.x=2,3", "objective=null")
     assert "result" not in done.stdout + parabola.cli("runs").stdout

@@ -33,6 +33,7 @@ def touch(path: Path, text: str) -> None:
     path.write_text(text)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     edited=st.sets(st.sampled_from(NAMES)),

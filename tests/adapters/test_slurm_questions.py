@@ -398,6 +398,7 @@ def test_a_note_of_nonsense_closes_nothing(here: Stash, programs: Programs, note
     assert states(found) == ["queued"] * 2
 
 
+@pytest.mark.slow
 def test_a_run_at_work_whose_supervisor_has_gone_is_not_closed_while_slurm_is_silent(
     here: Stash, programs: Programs
 ) -> None:

@@ -50,6 +50,7 @@ def test_a_cut_costs_only_what_it_cuts(payloads: list[bytes], data: st.DataObjec
     assert read(content[:cut]) == whole
 
 
+@pytest.mark.slow
 @given(PAYLOADS, PAYLOADS, st.data())
 @settings(max_examples=60, deadline=None)
 def test_appending_to_a_torn_log_keeps_every_whole_record(
@@ -123,6 +124,7 @@ def bytes_read() -> int:
     return int(Path("/proc/self/io").read_text().split()[1])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells how much was read")
 def test_the_end_of_a_large_log_is_found_without_reading_it_all(tmp_path: Path) -> None:
     run = run_of(tmp_path, [])
@@ -229,6 +231,7 @@ print("agreed")
 """
 
 
+@pytest.mark.slow
 def test_real_protobuf_agrees_in_both_directions() -> None:
     command = [sys.executable, "-c", PROTOBUF, repr(EXIT_CODES)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)

@@ -87,6 +87,7 @@ def ended(stash: StashUnderTest, server: WandbServer, tmp_path: Path, record: di
     assert stash.cli("sync", record["id"], **variables(server, tmp_path)).stderr.count("already") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("where", "how"),
     [
@@ -156,6 +157,7 @@ def test_a_lost_run_is_found_as_well(tool: StashUnderTest, server: WandbServer, 
     ended(tool, server, tmp_path, record, record["attempt"]["exit_code"])
 
 
+@pytest.mark.slow
 def test_a_cancelled_run_that_was_just_begun(tool: StashUnderTest, server: WandbServer, tmp_path: Path) -> None:
     process = tool.start(
         "run", "log", "params.where=elsewhere", "params.how=waits-quiet", **variables(server, tmp_path)

@@ -55,6 +55,7 @@ def here(stash: StashUnderTest, monkeypatch: pytest.MonkeyPatch) -> StashUnderTe
     return stash
 
 
+@pytest.mark.slow
 def test_a_run_with_values_of_pythons_and_nothing_of_the_notebook(
     here: StashUnderTest, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -82,6 +82,7 @@ def test_runs(
     assert os.umask(umask) == umask and permissions.VARIABLE not in os.environ
 
 
+@pytest.mark.slow
 def test_a_directory_that_was_there(open_stash: StashUnderTest, tmp_path: Path) -> None:
     place = tmp_path / "shared"
     place.mkdir()

@@ -73,6 +73,7 @@ def test_a_secret_within_a_secret() -> None:
 VALUES = st.text("abcdefgh-!$<>\"'\\\n é", min_size=8, max_size=20)
 
 
+@pytest.mark.slow
 @given(st.lists(VALUES, min_size=1, max_size=3, unique=True), st.lists(st.text(max_size=20), max_size=4), st.data())
 def test_no_secret_is_left(values: list[str], texts: list[str], data: st.DataObject) -> None:
     environment = {f"{letter}_TOKEN": value for letter, value in zip("XYZ", values, strict=False)}

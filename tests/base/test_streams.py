@@ -55,6 +55,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> StashUnderTest:
     return stash
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "variables",
     [POSIX, {"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "latin-1"}],

@@ -247,6 +247,7 @@ def test_runs_at_a_terminal(here: Stash, many: list[Run], columns: int) -> None:
     assert ("outputs/2026-01-31" in rows[-1]) is (columns == 200)
 
 
+@pytest.mark.slow
 def test_how_many_runs_are_shown(here: Stash, many: list[Run], in_process: InProcess) -> None:
     assert [row.split()[0] for row in shown(here, "runs", "-n", "2").lines[1:]] == [run.id for run in many[-2:]]
     assert [row.split()[0] for row in shown(here, "runs", "--all").lines[1:]] == [run.id for run in many]
@@ -261,6 +262,7 @@ def test_runs_of_none_at_a_terminal(here: Stash) -> None:
     assert shown(here, "runs").lines == ["stash: there are no runs yet"]
 
 
+@pytest.mark.slow
 def test_columns_may_be_fewer_than_the_terminal_has(here: Stash, many: list[Run]) -> None:
     for columns, wished, expected in ((120, "60", 60), (60, "500", 60), (60, "many", 60), (0, "", 80)):
         terminal = shown(here, "runs", columns=columns or 300, COLUMNS=wished) if columns else None
@@ -391,6 +393,7 @@ def test_what_all_runs_of_a_sweep_have_takes_no_room(shell: StashUnderTest) -> N
     assert "the_same" not in listed.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [50, *(pytest.param(wider, marks=pytest.mark.slow) for wider in (80, 120, 200))])
 def test_a_live_table_and_the_runs_that_have_ended(shell: StashUnderTest, columns: int) -> None:
     argv = program(*TWO_AT_ONCE, f"+exp='figure1/{WIDE}'", "params.n=0,1,2,3")
@@ -417,6 +420,7 @@ def test_a_live_table_and_the_runs_that_have_ended(shell: StashUnderTest, column
     assert [row.split()[0].rpartition("-")[2] for row in rows] == ["0", "1", "2", "3"]
 
 
+@pytest.mark.slow
 def test_what_others_write_passes_by_above_the_live_table(shell: StashUnderTest) -> None:
     """An environment that uv makes while a run is at work."""
     shell.add_tool("made", "plain", "entrypoint: main.py\nenvironment: {kind: requirements}\n")
@@ -434,6 +438,7 @@ def test_what_others_write_passes_by_above_the_live_table(shell: StashUnderTest)
     assert b"\x1b[?25" not in terminal.raw  # nobody else draws
 
 
+@pytest.mark.slow
 def test_an_interrupted_sweep_ends_with_its_counts_and_the_command_that_goes_on(shell: StashUnderTest) -> None:
     argv = program(*TWO_AT_ONCE, "+exp=figure1/long", f"params.n={','.join(map(str, range(12)))}")
     with Terminal(argv, cwd=shell.root) as terminal:
@@ -455,6 +460,7 @@ def test_an_interrupted_sweep_ends_with_its_counts_and_the_command_that_goes_on(
     assert "12 runs: 4 completed, 8 failed" in done.stdout and "was interrupted" not in done.stderr
 
 
+@pytest.mark.slow
 def test_lines_that_end_nowhere(shell: StashUnderTest) -> None:
     """What a tool writes last without an end of line gets one before our line, and none in a file of its own."""
     for number in (0, 1):
@@ -467,6 +473,7 @@ def test_lines_that_end_nowhere(shell: StashUnderTest) -> None:
     assert apart.stdout == "ended-0"
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_the_middle_of_a_line(shell: StashUnderTest) -> None:
     script = "trap 'printf saved; exit 3' INT TERM; printf 'half a line'; touch at-0; while :; do sleep 0.02; done"
     shell.add_experiment("trap", "sh", f"arguments: {json.dumps(['-c', f'cd ../..; {script}'])}\n")
@@ -478,6 +485,7 @@ def test_ctrl_c_in_the_middle_of_a_line(shell: StashUnderTest) -> None:
     assert "saved" in terminal.lines and any(line.startswith("stash: ✗ cancelled") for line in terminal.lines)
 
 
+@pytest.mark.slow
 def test_a_terminal_that_cannot_draw_gets_lines(shell: StashUnderTest) -> None:
     for number in (0, 1):
         (shell.root / f"go-{number}").touch()

@@ -178,6 +178,7 @@ def test_only_the_tools_own_directory_counts_in_the_stashs_repository(stash: Sta
     assert committed is not None and (committed.commit, committed.is_dirty) == (dirty.commit, False)
 
 
+@pytest.mark.slow
 def test_a_submodule_and_those_inside_it_dirty_as_they_are(stash: StashUnderTest, tmp_path: Path) -> None:
     innermost = repository(tmp_path / "innermost", {"c.py": "1\n"})
     inner = repository(tmp_path / "inner", {"b.py": "1\n"})

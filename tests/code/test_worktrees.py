@@ -92,6 +92,7 @@ def elsewhere(frozen: Frozen) -> None:
         path.write_text(json.dumps(note))
 
 
+@pytest.mark.slow
 def test_it_is_what_the_checkout_was(stash: StashUnderTest, tool: Path) -> None:
     (tool / "main.py").write_text("changed\n")
     (tool / "inner" / "part.py").write_text("part = 2\n")
@@ -121,6 +122,7 @@ def test_it_is_what_the_checkout_was(stash: StashUnderTest, tool: Path) -> None:
     assert git("show", "HEAD:main.py", cwd=frozen.directory) == "changed\n"
 
 
+@pytest.mark.slow
 def test_the_same_code_is_the_same_tree(stash: StashUnderTest, tool: Path) -> None:
     one, same = secured(stash, tool), secured(stash, tool, "outputs/b")
     assert one == same
@@ -214,6 +216,7 @@ def test_killed_at_any_moment_it_is_made_again(stash: StashUnderTest, tool: Path
     assert number > 5
 
 
+@pytest.mark.slow
 def test_removing_can_be_interrupted(stash: StashUnderTest, tool: Path) -> None:
     number, ended = 0, None
     while ended is None:
@@ -226,6 +229,7 @@ def test_removing_can_be_interrupted(stash: StashUnderTest, tool: Path) -> None:
     assert number > 4
 
 
+@pytest.mark.slow
 def test_a_tree_that_was_removed_by_hand_is_made_again(stash: StashUnderTest, tool: Path) -> None:
     frozen = secured(stash, tool)
     shutil.rmtree(frozen.directory)
@@ -235,6 +239,7 @@ def test_a_tree_that_was_removed_by_hand_is_made_again(stash: StashUnderTest, to
     assert len(worktrees_of(tool)) == 1
 
 
+@pytest.mark.slow
 def test_code_that_a_run_has_left_in_a_tree_is_no_later_runs(stash: StashUnderTest, tool: Path) -> None:
     first = secured(stash, tool, "outputs/a")
     (first.directory / "inner" / "result.txt").write_text("a result is no code\n")
@@ -244,6 +249,7 @@ def test_code_that_a_run_has_left_in_a_tree_is_no_later_runs(stash: StashUnderTe
     assert second.directory != first.directory and not (second.directory / "sitecustomize.py").exists()
 
 
+@pytest.mark.slow
 def test_the_users_own_worktrees_stay(stash: StashUnderTest, tool: Path, tmp_path: Path) -> None:
     git("worktree", "add", "-q", "--detach", str(tmp_path / "theirs"), cwd=tool)
     git("worktree", "add", "-q", "--detach", str(tmp_path / "away"), cwd=tool)
@@ -268,6 +274,7 @@ NEEDED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("state", "resume", "is_needed"), NEEDED)
 def test_it_stays_while_a_run_needs_it(
     stash: StashUnderTest, tool: Path, state: State, resume: list[str] | None, is_needed: bool
@@ -287,6 +294,7 @@ def test_it_stays_while_a_run_needs_it(
     assert second.directory.exists()
 
 
+@pytest.mark.slow
 def test_it_stays_for_a_further_attempt_at_a_run_that_had_no_claim_to_it(stash: StashUnderTest, tool: Path) -> None:
     frozen = secured(stash, tool, "outputs/failed")
     failed = record(stash, frozen, "outputs/failed", State.FAILED, [])
@@ -310,6 +318,7 @@ def test_it_stays_for_a_further_attempt_at_a_run_that_had_no_claim_to_it(stash: 
     assert not frozen.directory.exists()
 
 
+@pytest.mark.slow
 def test_it_stays_while_somebody_submits(stash: StashUnderTest, tool: Path) -> None:
     frozen = secured(stash, tool, "multirun/sweep")
     (note,) = (frozen.environments.parent / "users").iterdir()
@@ -353,6 +362,7 @@ def project(stash: StashUnderTest, monkeypatch: pytest.MonkeyPatch) -> StashUnde
     return stash
 
 
+@pytest.mark.slow
 def test_a_run_with_frozen_code(project: StashUnderTest) -> None:
     stash = project
     with (stash.root / "tools/plain/main.py").open("a") as stream:
@@ -589,6 +599,7 @@ def test_a_tool_with_frozen_code_is_updated_removed_and_restored(stash: StashUnd
     assert "second" in waiting.communicate(timeout=PATIENCE)[0]
 
 
+@pytest.mark.slow
 def test_who_needs_it_is_not_noted_behind_a_link(stash: StashUnderTest, tool: Path, tmp_path: Path) -> None:
     users = secured(stash, tool).environments.parent / "users"
     shutil.rmtree(users)
@@ -599,6 +610,7 @@ def test_who_needs_it_is_not_noted_behind_a_link(stash: StashUnderTest, tool: Pa
     assert list(outside.iterdir()) == [] and not users.is_symlink() and len(list(users.iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_what_a_run_has_changed_in_frozen_code_is_no_other_run_s(stash: StashUnderTest, tool: Path) -> None:
     first = secured(stash, tool)
     assert secured(stash, tool).directory == first.directory

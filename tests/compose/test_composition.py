@@ -141,6 +141,7 @@ def described(node: Any) -> Any:
     return facts, [described(value) for value in content] if isinstance(content, list) else content
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "number", [8, pytest.param(24, marks=pytest.mark.slow), pytest.param(160, marks=pytest.mark.exhaustive)]
 )
@@ -156,6 +157,7 @@ def test_it_gives_what_hydra_gives(varied: StashUnderTest, number: int) -> None:
     assert 0 < failed < number / 2  # some combinations are mistakes, and most are none
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "before"),
     [(3, 1), pytest.param(6, 3, marks=pytest.mark.slow), pytest.param(24, 8, marks=pytest.mark.exhaustive)],

@@ -367,6 +367,7 @@ def test_options_of_hydras_besides_names(plain: StashUnderTest, told: Told) -> N
     assert code == 0 and "sleep: 7" in stdout
 
 
+@pytest.mark.slow
 def test_organizers_in_further_places(plain: StashUnderTest, told: Told, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     (elsewhere / "exp" / "far").mkdir(parents=True)
@@ -437,6 +438,7 @@ def _doubling(first: str, template: str) -> str:
     return f"vars:\n  a0: {first}\n" + "".join(f"  {line}\n" for line in lines)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

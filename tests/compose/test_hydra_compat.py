@@ -121,6 +121,7 @@ def varied(stash: StashUnderTest, in_process: InProcess, monkeypatch: pytest.Mon
     return do
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "line",
     [pytest.param(line, id=" ".join(line), marks=pytest.mark.slow if _SWEPT in line[3:] else []) for line in LINES],

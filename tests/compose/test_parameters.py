@@ -317,6 +317,7 @@ def test_what_is_no_text_does_not_become_one_of_several(
         assert (said.replace("params.x", "vars.y") if "vars" in rest else said) in done.stderr
 
 
+@pytest.mark.slow
 def test_settings_without_effect_are_said(tool: StashUnderTest, in_process: InProcess) -> None:
     path = tool.root / "conf" / "tool" / "hydra.yaml"
     path.write_text(path.read_text().replace("style: hydra", "style: hydra, booleans: value, option: -c"))
@@ -338,6 +339,7 @@ value = some.recursive(
 mapping = some.dictionaries(key, value, max_size=4)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200, database=None)
 @given(mapping)
 def test_a_tree_is_read_as_it_is_written(given_params: dict[Any, Any]) -> None:
@@ -354,6 +356,7 @@ def test_a_tree_is_read_as_it_is_written(given_params: dict[Any, Any]) -> None:
     assert parameters.same(parameters.from_json(json.loads(json.dumps(parameters.as_json(tidy)))), tidy)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200, database=None)
 @given(mapping, mapping)
 def test_what_comes_later_wins(below: dict[Any, Any], over: dict[Any, Any]) -> None:

@@ -29,6 +29,7 @@ def test_nothing_to_run_is_an_error_that_says_why(
     assert not list(tooled.root.glob("multirun/*/*"))
 
 
+@pytest.mark.slow
 def test_a_product_is_spelled_out(tooled: StashUnderTest, in_process: InProcess) -> None:
     words = ["+exp=one", "params.a=range(25)", "params.b=choice(1,2,3,4)", "params.b=range(8)"]
     done = in_process(tooled, "-m", *words, "validate_only=true")

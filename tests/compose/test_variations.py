@@ -176,6 +176,7 @@ class Watched(SweepLoader):
         return super().load_configuration(*arguments, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kept", "drawn"),
     # Of one that is kept, the others are kept as bytes.

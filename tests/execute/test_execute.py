@@ -260,6 +260,7 @@ def test_a_sweep_tells_of_workers_that_were_killed(stash: StashUnderTest, memory
         shutil.rmtree(stash.root / "multirun")
 
 
+@pytest.mark.slow
 def test_what_was_still_computing_when_the_tool_ended_is_said(here: Stash) -> None:
     with running(odd(here, "leave_at_work")) as one:
         data = one.end()

@@ -196,6 +196,7 @@ def test_what_the_program_around_has_started_is_left_alone(here: Stash) -> None:
         os.kill(own, KILL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "launcher", ["local", *(pytest.param(other, marks=pytest.mark.slow) for other in (None, "basic", "submitit_local"))]
 )

@@ -173,6 +173,7 @@ def test_a_shell_script_is_told_through_its_shell(here: Stash) -> None:
     assert data["attempt"]["state"] == "cancelled" and b"the script goes on" not in one.log
 
 
+@pytest.mark.slow
 def test_only_the_main_process_is_told(here: Stash) -> None:
     for grace in limits(1.5):
         run = steady(here, "--catch", "--children", 2, "--saving-takes", 0.5, grace=grace)
@@ -308,6 +309,7 @@ IN_STEP = (
 )
 
 
+@pytest.mark.slow
 def test_in_a_step_the_tool_may_be_told_a_moment_earlier(here: Stash, tmp_path: Path) -> None:
     """What srun tells first has saved and ended, and looks as if it had come to its end, when we are told."""
     programs = tmp_path / "programs"
@@ -421,6 +423,7 @@ def suspended_for(one: Supervised, seconds: float) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_ctrl_z_stops_both_and_the_clock(here: Stash) -> None:
     with running(steady(here, "--lines", 100)) as one:
         itself = lasted(one.end())
@@ -472,6 +475,7 @@ def test_a_dead_supervisor_neither_blocks_nor_breaks_what_still_writes(here: Sta
 # --- what tools leave behind -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_leftovers_are_ended_and_noted(here: Stash) -> None:
     children = steady(here, "--lines", 3, "--daemon", "", "--hide", "--children", 1)
     children.spec.command.argv[children.spec.command.argv.index("--daemon") + 1] = str(children.path / "daemon")
@@ -499,6 +503,7 @@ def test_a_tool_with_200_children(here: Stash) -> None:
     assert not any(is_alive(worker) for worker in workers)
 
 
+@pytest.mark.slow
 def test_a_tool_that_changes_its_session(here: Stash) -> None:
     with running(odd(here, "new_group", "READY", grace=0.5)) as one:
         inner = ready(one)
@@ -508,6 +513,7 @@ def test_a_tool_that_changes_its_session(here: Stash) -> None:
     assert data["attempt"]["state"] == "cancelled" and not is_alive(inner)
 
 
+@pytest.mark.slow
 def test_what_was_there_before_is_left_alone(here: Stash) -> None:
     """A process that runs its supervision as one task among others keeps its own children."""
     program = (

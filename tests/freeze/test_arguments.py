@@ -151,6 +151,7 @@ def parsed(overrides: list[str]) -> Any:
     return OmegaConf.to_container(config, resolve=True)["x"]  # type: ignore[call-overload,index]
 
 
+@pytest.mark.slow
 @many
 @given(text)
 def test_hydra_gets_every_string(value: str) -> None:
@@ -324,6 +325,7 @@ def start(app: Path, arguments: list[str]) -> Any:
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_a_real_hydra_app(tmp_path: Path, hydra_app: Path) -> None:
     app = tmp_path / "app.py"
     app.write_text(APP.format(config_path=str(hydra_app)))
@@ -352,6 +354,7 @@ def test_a_real_hydra_app(tmp_path: Path, hydra_app: Path) -> None:
     assert sorted(path.name for path in run.iterdir()) == [".hydra", "app.log"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("field", ["config_dir", "config_path"])
 def test_a_real_hydra_app_with_configs_of_the_stash(field: str, tmp_path: Path, hydra_app: Path) -> None:
     stash = tmp_path / "stash of mine, é=1 %20"
@@ -413,6 +416,7 @@ def argument_parser(**kinds: Any) -> argparse.ArgumentParser:
     return parser
 
 
+@pytest.mark.slow
 @many
 @given(scalars, st.booleans(), st.booleans())
 def test_argparse_reads_scalars_and_flags(params: dict[str, Any], verbose: bool, v: bool) -> None:
@@ -424,6 +428,7 @@ def test_argparse_reads_scalars_and_flags(params: dict[str, Any], verbose: bool,
     assert same(read, expected)
 
 
+@pytest.mark.slow
 @few
 @given(scalars, st.booleans(), argparse_text)
 def test_argparse_reads_negatable_flags_and_the_output(params: dict[str, Any], verbose: bool, experiment: str) -> None:
@@ -433,6 +438,7 @@ def test_argparse_reads_negatable_flags_and_the_output(params: dict[str, Any], v
     assert same(read, flat(params) | {"verbose": verbose, "experiment": experiment, "out": RUN})
 
 
+@pytest.mark.slow
 @few
 @given(scalars, st.lists(text), st.lists(floats), st.lists(integers), st.booleans())
 def test_argparse_reads_spread_lists(
@@ -458,6 +464,7 @@ def test_argparse_reads_spread_lists(
     assert same(read, {**flat(params), **lists, "flag": flag, "experiment": "first"})
 
 
+@pytest.mark.slow
 @few
 @given(scalars, st.lists(argparse_text), st.lists(floats, min_size=1))
 def test_argparse_reads_repeated_lists(params: dict[str, Any], words: list[str], w: list[float]) -> None:
@@ -470,6 +477,7 @@ def test_argparse_reads_repeated_lists(params: dict[str, Any], words: list[str],
     assert same(read, expected)
 
 
+@pytest.mark.slow
 @few
 @given(st.lists(argparse_text), st.lists(integers))
 @example(["a"], [])
@@ -488,6 +496,7 @@ def test_argparse_reads_lists_with_commas(words: list[str], w: list[int]) -> Non
     assert [int(word) for word in read["w"].split(",") if word] == w
 
 
+@pytest.mark.slow
 @few
 @given(
     st.fixed_dictionaries({}, optional={"name": argparse_text, "n": argparse_text, "count": integers, "rate": floats}),
@@ -623,6 +632,7 @@ def tree(leaf: Any, key: Any) -> Any:
     return st.dictionaries(any_text.filter(lambda text: "." not in text), nested, max_size=4)
 
 
+@pytest.mark.slow
 @many
 @given(tree(file_scalar, any_text | st.integers() | st.booleans()))
 def test_yaml_is_read_back(params: dict[str, Any]) -> None:
@@ -633,6 +643,7 @@ def test_yaml_is_read_back(params: dict[str, Any]) -> None:
     assert list(read) == list({"experiment": "", **params, "out": ""})
 
 
+@pytest.mark.slow
 @few
 @given(
     tree(any_text | st.floats(allow_nan=False, allow_infinity=False) | integers | st.booleans() | st.none(), any_text)
@@ -643,6 +654,7 @@ def test_json_is_read_back(params: dict[str, Any]) -> None:
     assert list(read) == list(params)
 
 
+@pytest.mark.slow
 @few
 @given(
     st.dictionaries(

@@ -29,6 +29,7 @@ def receiver(stash: StashUnderTest, name: str, call: str) -> None:
     shutil.copy(RECEIVERS / f"with_{name}.py", stash.root / "tools" / name / "main.py")
 
 
+@pytest.mark.slow
 def test_an_added_tool_receives_what_its_experiment_says(stash: StashUnderTest, tmp_path: Path) -> None:
     upstream = repository(tmp_path / "upstream", {"main.py": (RECEIVERS / "with_argparse.py").read_text()})
     added = adding.add(as_stash(stash), "read", str(upstream), make_environment=False, report=no_report)
@@ -65,6 +66,7 @@ else:
 """
 
 
+@pytest.mark.slow
 def test_a_tool_with_subcommands_is_given_one_or_refused(
     stash: StashUnderTest, tmp_path: Path, in_process: InProcess
 ) -> None:
@@ -169,6 +171,7 @@ def test_an_experiment_that_is_asked_for_reaches_the_tool(
     assert said.returncode == 0 and f"--name {name[0]}" in said.stdout, said.stderr
 
 
+@pytest.mark.slow
 def test_a_mere_name_is_said_in_the_record(stash: StashUnderTest, in_process: InProcess) -> None:
     receiver(stash, "argparse", "call: {style: argparse}")
     stash.add_experiment("one", "argparse", "params: {count: 1}\n")

@@ -104,6 +104,7 @@ def _is_completed(library: str, key: str) -> bool:
     return key == "section" and library not in ("gin", "fire", "key_value")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("library", "style"),
     [pytest.param(*pair, marks=[] if pair[0] in QUICK else pytest.mark.slow) for pair in PAIRS],

@@ -139,6 +139,7 @@ def maker(tool: Path, home: Path, **options: Any) -> subprocess.Popen[str]:
 # Kinds
 
 
+@pytest.mark.slow
 def test_requirements(tool: Path, home: Path) -> None:
     (tool / "requirements.txt").write_text("-r more/base.txt  # comment\n")
     (tool / "more").mkdir()
@@ -167,6 +168,7 @@ def test_requirements(tool: Path, home: Path) -> None:
     assert is_ready(recipe) and imports(recipe, "six")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("locked", [True, False], ids=["locked", "unlocked"])
 @pytest.mark.parametrize(
     "backend",
@@ -422,6 +424,7 @@ def test_registration_that_can_not_be_followed(tool: Path, home: Path, settings:
 # Pythons
 
 
+@pytest.mark.slow
 def test_python_version(tool: Path, home: Path) -> None:
     python = os.path.realpath(sys.executable)
     assert made(recipe_of(tool, home, python_version=f"=={sys.version_info[0]}.{sys.version_info[1]}.*"))

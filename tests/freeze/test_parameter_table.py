@@ -106,6 +106,7 @@ def same(one: Any, other: Any) -> bool:
     return parameters.same(parameters.as_json(one), parameters.as_json(other))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "style", [*(pytest.param(style, marks=pytest.mark.slow) for style in ("hydra", "json")), "yaml"]
 )

@@ -231,6 +231,7 @@ def marked(name: str) -> Any:
     return pytest.param(name, marks=pytest.mark.slow) if name in costly else name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("library", [marked(name) for name in LIBRARIES])
 def test_a_value_of_any_type_arrives_or_is_refused(library: str, tmp_path: Path) -> None:
     wrong, said = [], 0

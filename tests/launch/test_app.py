@@ -126,6 +126,7 @@ def test_a_sweep_from_inside_a_tool(plain: StashUnderTest) -> None:
         assert (tool / shown).read_text() == {"fig/one": "hello\n", "fig/two": "bye\n"}[record["spec"]["organizer"]]
 
 
+@pytest.mark.slow
 def test_a_launcher_makes_it_a_multirun(plain: StashUnderTest) -> None:
     done = plain.cli("+exp=fig/one,fig/two", "hydra/launcher=submitit_local", "++params.say=[there]")
     assert done.returncode == 0, done.stderr
@@ -203,6 +204,7 @@ def test_outside_a_stash(tmp_path: Path, stash: StashUnderTest, in_process: InPr
     assert helped.returncode == 0 and "+exp=NAME" in helped.stdout
 
 
+@pytest.mark.slow
 def test_what_hydra_can_do_still_works(plain: StashUnderTest, in_process: InProcess) -> None:
     config = plain.cli("+exp=fig/one", "--cfg", "job")
     assert config.returncode == 0
@@ -234,6 +236,7 @@ def test_shell_completion(plain: StashUnderTest, in_process: InProcess, monkeypa
 # --- what the tool gets ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_nothing_of_ours_reaches_the_tool(plain: StashUnderTest, tmp_path: Path) -> None:
     decoy = tmp_path / "decoy"
     decoy.mkdir()
@@ -476,6 +479,7 @@ def test_a_signal_ends_run_and_tool(plain: StashUnderTest, tmp_path: Path, numbe
     assert "Traceback" not in stderr
 
 
+@pytest.mark.slow
 def test_a_failed_run_does_not_stop_a_sweep(plain: StashUnderTest) -> None:
     plain.add_tool("broken", None, "entrypoint: nowhere.py").joinpath("README").touch()
     plain.add_experiment("fig/broken", "broken")

@@ -27,6 +27,7 @@ class TestLocalLauncherInBatches(BatchedSweeperTestSuite):
     """A sweeper that asks for a few jobs at a time."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task_launcher_cfg, extra_flags", [({}, ["-m", "hydra/launcher=local"])])
 class TestLocalLauncherOfPrograms(IntegrationTestSuite):
     """Applications that are programs of their own."""

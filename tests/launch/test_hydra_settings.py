@@ -93,6 +93,7 @@ def test_paths_are_shown_from_where_the_user_is(tooled: StashUnderTest, how: lis
 # --- hydra.mode ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["command line", "conf"])
 def test_a_sweep_by_its_mode(tooled: StashUnderTest, in_process: InProcess, where: str) -> None:
     root = (tooled.root / "conf/config.yaml").read_text()

@@ -163,6 +163,7 @@ def test_runs_that_write_in_one_checkout_take_turns(scripts: Scripts) -> None:
     assert [run["attempt"]["collected"] for run in scripts.runs()] == [[f"results/{n}"] for n in range(4)]
 
 
+@pytest.mark.slow
 def test_wandb_runs_are_brought_to_their_end(stash: StashUnderTest) -> None:
     stash.add_tool("steady", "steady", "entrypoint: main.py")
     stash.add_experiment("logs", "steady", "params: {lines: 3, wandb: true, fail: 0}\nwandb: {mode: offline}\n")
@@ -390,6 +391,7 @@ def settings(**given: Any) -> Settings:
 # --- progress --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_live_table_on_a_terminal(scripts: Scripts) -> None:
     scripts.script("touch $here/at-$n; wait_for $here/go; exit $n", "estimated_runtime: 7m\n")
     terminal, theirs = pty.openpty()

@@ -90,6 +90,7 @@ def test_several_objectives(parabola: StashUnderTest) -> None:
     assert all(solution["values"] in values for solution in best(parabola)["solutions"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "launcher", ["local", *(pytest.param(other, marks=pytest.mark.slow) for other in ("basic", "submitit_local"))]
 )

@@ -38,6 +38,7 @@ def last(stash: StashUnderTest) -> dict[str, Any]:
     return stash.record(stash.run_directories()[-1])
 
 
+@pytest.mark.slow
 def test_the_code_of_then_is_taken_wherever_the_checkout_is_now(versions: StashUnderTest) -> None:
     assert versions.cli("+exp=e", "params.lr=0.5").returncode == 0
     clean = last(versions)
@@ -88,6 +89,7 @@ def test_the_configuration_of_then_is_taken_if_it_has_changed(versions: StashUnd
     assert third.returncode == 0, third.stderr
 
 
+@pytest.mark.slow
 def test_what_would_be_another_run_is_refused_and_leaves_nothing(versions: StashUnderTest) -> None:
     assert versions.cli("+exp=e", "params.name=c").returncode == 0
     record = last(versions)

@@ -304,6 +304,7 @@ def test_what_show_names_goes_on_where_the_launcher_could_not(scripts: Scripts) 
     assert "go on" not in scripts.cli("show", str(sweep_directory(scripts))).stdout
 
 
+@pytest.mark.slow
 def test_a_configuration_from_elsewhere_is_found_again(scripts: Scripts) -> None:
     scripts.script(TRIES)
     (scripts.root / "conf/exp/script.yaml").rename(scripts.write("extra/exp/script.yaml", ""))

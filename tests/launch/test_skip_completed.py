@@ -97,6 +97,7 @@ def test_a_sweep(echo: StashUnderTest, launcher: str) -> None:
     assert f"{earlier[1]}" not in echo.cli("cancel", token).stderr
 
 
+@pytest.mark.slow
 def test_what_is_planned(echo: StashUnderTest, in_process: InProcess) -> None:
     assert echo.cli("-m", "+exp=one", "params.n=1,2").returncode == 0
     words = ["-m", "+exp=one", "params.n=range(4)", SKIP]
@@ -123,6 +124,7 @@ def test_when_all_of_a_sweep_has_completed(echo: StashUnderTest) -> None:
     assert len(echo.run_directories()) == 2
 
 
+@pytest.mark.slow
 def test_going_on_with_a_sweep(echo: StashUnderTest) -> None:
     assert echo.cli("-m", "+exp=one", "params.n=1,2").returncode == 0
     earlier = ids(echo)
@@ -147,6 +149,7 @@ def test_going_on_with_a_sweep(echo: StashUnderTest) -> None:
     assert (sweep / ".superseded/3-1/run.json").is_file() and not (sweep / "3").exists()
 
 
+@pytest.mark.slow
 def test_an_optimiser_gets_the_earlier_value(echo: StashUnderTest) -> None:
     assert echo.cli("-m", "+exp=one", "params.n=1,2").returncode == 0
     optuna = ["hydra/sweeper=optuna", "hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=1", "params.n=choice(1,2)"]

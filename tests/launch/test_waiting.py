@@ -49,6 +49,7 @@ def test_ctrl_c_while_an_environment_is_made(slow: StashUnderTest, how: list[str
     assert git("status", "--short", "--", "conf", "outputs", "multirun", cwd=slow.root) == ""
 
 
+@pytest.mark.slow
 def test_what_takes_long_is_told_at_a_terminal(tmp_path: Path) -> None:
     reader, terminal = pty.openpty()
     done = subprocess.run([sys.executable, "-c", COUNTING], stdout=subprocess.PIPE, stderr=terminal, timeout=PATIENCE)

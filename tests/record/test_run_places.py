@@ -55,6 +55,7 @@ def assert_clean(runs: list[dict[str, Any]]) -> None:
         assert (run["spec"]["code"]["dirty"], run["spec"]["code"]["patch"]) == (False, None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["results", "deep/er/results", "outside"])
 def test_the_root_config_says_where_runs_go(plain: StashUnderTest, tmp_path: Path, place: str) -> None:
     where = f"{tmp_path}/scratch/runs" if place == "outside" else place
@@ -119,6 +120,7 @@ def test_the_command_line_says_where_runs_go(plain: StashUnderTest, tmp_path: Pa
         assert len(listed(plain)) == len(runs)
 
 
+@pytest.mark.slow
 def test_a_stash_inside_a_larger_repository(plain: StashUnderTest, tmp_path: Path) -> None:
     outer = tmp_path / "outer"
     (outer / "src").mkdir(parents=True)

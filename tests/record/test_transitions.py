@@ -55,6 +55,7 @@ def may(name: str, run: Run) -> bool:
     return run.attempt.state in FINAL and run.attempt.state is not State.COMPLETED
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(st.lists(st.tuples(st.sampled_from(CHANGES), st.booleans()), max_size=25))
 def test_a_run_goes_only_where_a_run_may_go(changes: list[tuple[Change, bool]]) -> None:

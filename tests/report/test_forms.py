@@ -62,6 +62,7 @@ def made(tmp_path: Path) -> Made:
     return make
 
 
+@pytest.mark.slow
 def test_people_see_what_it_has_come_to(made: Made) -> None:
     told = to_terminal.render(made())
     lines = told.splitlines()
@@ -225,6 +226,7 @@ def typeset(tmp_path: Path) -> Callable[[str], str]:
     return compiled
 
 
+@pytest.mark.slow
 def test_latex_compiles_as_it_is(made: Made, typeset: Callable[..., str]) -> None:
     text = formats.render("latex", made(metrics=["trust"], test=TESTS["t"]))
     shown = re.sub(r"\s+", " ", typeset(text))

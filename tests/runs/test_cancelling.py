@@ -165,6 +165,7 @@ def test_a_refusal_is_told_with_what_helps(here: Stash, programs: Programs, erro
     assert [attempts.is_cancelled(run) for run in runs] == [True, False]
 
 
+@pytest.mark.slow
 def test_a_hanging_scancel_has_a_time_limit(here: Stash, programs: Programs, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = queued(here)
     monkeypatch.setattr(slurm_client, "PATIENCE_WITH_ORDERS", 0.5)
@@ -219,6 +220,7 @@ def test_the_door_is_the_only_one() -> None:
         assert "os.environ," not in text.replace("= os.environ,", ""), path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_taken", [True, False])
 def test_ctrl_c_while_sbatch_hangs(patient: StashUnderTest, programs: Programs, is_taken: bool) -> None:
     hanging = programs.folder / "hanging"

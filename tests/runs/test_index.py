@@ -170,6 +170,7 @@ def _write(root: Path, which: str, count: int) -> None:
         records.write(run)
 
 
+@pytest.mark.slow
 def test_a_thousand_runs_are_written_while_one_reads(here: Stash, read: list[str], tmp_path: Path) -> None:
     """No record is seen torn, and no row stays that is old."""
     context = multiprocessing.get_context("fork")

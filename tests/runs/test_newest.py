@@ -84,11 +84,13 @@ def test_where_names_tell_nothing_all_are_looked_at(here: Stash, place: str) -> 
     assert newest.newest(here, 5) is None
 
 
+@pytest.mark.slow
 def test_what_cant_be_read_is_left_to_a_look_at_all(here: Stash) -> None:
     (listing.all_runs(here)[0].path / "run.json").write_text("{")
     assert newest.newest(here, 5) is None
 
 
+@pytest.mark.slow
 def test_places_of_the_users_own_are_looked_into(here: Stash) -> None:
     (here.root / "conf").mkdir()
     (here.root / "conf" / "config.yaml").write_text("hydra:\n  run:\n    dir: outputs/${now:%H}\n")

@@ -96,6 +96,7 @@ def test_a_killed_supervisor_is_noticed_by_the_next_look(here: Stash) -> None:
     assert (run.path / "run.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_what_it_was_asked_before_is_not_forgotten(here: Stash, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(left_behind, "KILL_PATIENCE", 1.0)
     run = steady(here, "--ignore", grace=60.0)

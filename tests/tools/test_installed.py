@@ -93,6 +93,7 @@ def test_the_life_of_an_installed_package(stash: StashUnderTest, tmp_path: Path)
     is_healthy(stash)
 
 
+@pytest.mark.slow
 def test_a_program_of_the_environment(stash: StashUnderTest, tmp_path: Path) -> None:
     python = make_environment(tmp_path / "e")
     added = adding_installed.add(as_stash(stash), "x", python, "packed", report=no_report)
@@ -102,6 +103,7 @@ def test_a_program_of_the_environment(stash: StashUnderTest, tmp_path: Path) -> 
     assert len(stash.run_directories()) == 2
 
 
+@pytest.mark.slow
 def test_an_editable_installation_is_known_by_its_checkout(stash: StashUnderTest, tmp_path: Path) -> None:
     checkout = repository(tmp_path / "my source", {"README": "x\n"})
     python = make_environment(tmp_path / "e", editable=checkout)
@@ -116,6 +118,7 @@ def test_an_editable_installation_is_known_by_its_checkout(stash: StashUnderTest
     assert "CHANGED = 1" in (directory / code["patch"]).read_text()
 
 
+@pytest.mark.slow
 def test_what_cannot_be_added(stash: StashUnderTest, tmp_path: Path) -> None:
     python = make_environment(tmp_path / "e")
     before = snapshot(stash.root)

@@ -37,6 +37,7 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "url",
     ["https://127.0.0.1:9/big.git", "git@127.0.0.1:big.git", "git://127.0.0.1/big.git", "file:///nowhere/big.git"],

@@ -129,6 +129,7 @@ def test_a_commit_that_only_the_remote_has_is_not_fetched(stash: StashUnderTest,
     assert done.returncode == 0 and done.stdout == "newer\n", done.stderr
 
 
+@pytest.mark.slow
 def test_an_ambiguous_name_is_refused(stash: StashUnderTest, commits: dict[str, str]) -> None:
     tool = stash.root / "tools" / "sub"
     git("branch", "v1", "main", cwd=tool)
@@ -142,6 +143,7 @@ def test_an_ambiguous_name_is_refused(stash: StashUnderTest, commits: dict[str, 
     assert stash.cli("run", "one", "tool.commit=heads/v1").stdout == "new new part\n"
 
 
+@pytest.mark.slow
 def test_changes_are_no_part_of_a_frozen_commit_and_noted_beside_a_live_one(
     stash: StashUnderTest, commits: dict[str, str]
 ) -> None:
@@ -182,6 +184,7 @@ def test_a_sweep_over_commits(stash: StashUnderTest, commits: dict[str, str], la
     }
 
 
+@pytest.mark.slow
 def test_a_sweep_over_commits_of_a_tool_that_writes_into_its_checkout(
     stash: StashUnderTest, commits: dict[str, str]
 ) -> None:
@@ -260,6 +263,7 @@ def test_a_submodule_of_the_tool_is_at_the_commit_that_belongs_to_it(
     assert done.returncode == 2 and third in done.stderr and "fetch origin" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_tool_of_the_stash_itself(stash: StashUnderTest) -> None:
     stash.write("lib/beside.py", "")
     tool = stash.add_tool("own", None, "entrypoint: main.py")
@@ -297,6 +301,7 @@ def test_a_tool_in_no_repository_has_no_commit(stash: StashUnderTest) -> None:
     assert refused.returncode == 2 and "no git repository" in refused.stderr
 
 
+@pytest.mark.slow
 def test_shared_data_that_is_code_at_the_commit_is_refused(stash: StashUnderTest, commits: dict[str, str]) -> None:
     tool = stash.root / "tools" / "sub"
     tracked = commit(tool, {"data/x": "tracked\n"})
@@ -309,6 +314,7 @@ def test_shared_data_that_is_code_at_the_commit_is_refused(stash: StashUnderTest
     assert stash.cli("run", "one", "code=frozen", "tool.commit=HEAD").returncode == 0
 
 
+@pytest.mark.slow
 def test_configs_in_the_tools_repository_are_those_of_the_commit(
     stash: StashUnderTest, commits: dict[str, str]
 ) -> None:
@@ -323,6 +329,7 @@ def test_configs_in_the_tools_repository_are_those_of_the_commit(
         assert done.returncode == 0 and done.stdout.startswith("old"), done.stderr
 
 
+@pytest.mark.slow
 def test_validate_finds_a_pin_that_does_not_match(stash: StashUnderTest, commits: dict[str, str]) -> None:
     path = stash.root / "conf" / "tool" / "sub.yaml"
     path.write_text(f"{path.read_text()}commit: v1\n")
@@ -373,6 +380,7 @@ def test_a_checkout_that_is_moved_while_a_run_waits(
         assert "code=frozen" in warning and moving[:12] in warning and commits["old"][:12] in warning
 
 
+@pytest.mark.slow
 def test_a_commit_beside_a_tool_of_the_stash_itself_moves_nothing(stash: StashUnderTest) -> None:
     tool = stash.add_tool("own", None, "entrypoint: main.py")
     commits = "import subprocess\nsubprocess.run(['git', 'commit', '-q', '--allow-empty', '-m', 'x'])\n"
@@ -384,6 +392,7 @@ def test_a_commit_beside_a_tool_of_the_stash_itself_moves_nothing(stash: StashUn
     assert [stash.record(each)["attempt"]["warnings"] for each in stash.run_directories()] == [[], []]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["--assume-unchanged", "--skip-worktree"])
 def test_a_change_that_git_was_told_to_pass_over_is_recorded(
     stash: StashUnderTest, commits: dict[str, str], how: str

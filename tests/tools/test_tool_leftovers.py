@@ -127,6 +127,7 @@ ACCIDENTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("accident", ACCIDENTS, ids=lambda accident: accident.__name__)
 def test_one_add_heals(stash: StashUnderTest, upstream: Path, accident: Callable[[StashUnderTest, Path], None]) -> None:
     accident(stash, upstream)
@@ -156,6 +157,7 @@ def test_the_accidents_are_those_that_git_complains_of(stash: StashUnderTest, up
         assert complaint in caught.value.stderr
 
 
+@pytest.mark.slow
 def test_work_in_a_leftover_is_kept(stash: StashUnderTest, upstream: Path) -> None:
     tool = by_hand(stash, upstream)
     (tool / "main.py").write_text("stashed\n")
@@ -176,6 +178,7 @@ def test_work_in_a_leftover_is_kept(stash: StashUnderTest, upstream: Path) -> No
     assert "refs/rescued" in git("for-each-ref", "--contains", mine, cwd=tool)
 
 
+@pytest.mark.slow
 def test_commits_in_a_repository_without_a_checkout_are_kept(stash: StashUnderTest, upstream: Path) -> None:
     tool = by_hand(stash, upstream)
     mine = commit(tool, {"mine.py": "only here\n"}, "unpushed")
@@ -186,6 +189,7 @@ def test_commits_in_a_repository_without_a_checkout_are_kept(stash: StashUnderTe
     assert git("show", f"{mine}:mine.py", cwd=tool) == "only here\n"
 
 
+@pytest.mark.slow
 def test_a_leftover_without_work_leaves_no_backup(stash: StashUnderTest, upstream: Path) -> None:
     removed_by_git_alone(stash, upstream)
     add(stash, upstream)
@@ -233,6 +237,7 @@ def test_unstaged_changes_of_gitmodules_are_not_taken_along(stash: StashUnderTes
         add(stash, upstream)
 
 
+@pytest.mark.slow
 def test_a_manifest_that_leads_elsewhere_is_refused(stash: StashUnderTest, upstream: Path, tmp_path: Path) -> None:
     add(stash, upstream)
     removed = removing.remove(as_stash(stash), "plain", report=no_report)

@@ -88,6 +88,7 @@ def restore(stash: StashUnderTest, wanted: str | Path = "c") -> list[str]:
     return heard
 
 
+@pytest.mark.slow
 def test_it_comes_back_to_where_it_was(stash: StashUnderTest, tool: Path) -> None:
     before = whole(stash)
     remove(stash)
@@ -235,6 +236,7 @@ def test_what_stands_there_is_not_replaced(
     assert differences(snapshot(stash.root), before) == []
 
 
+@pytest.mark.slow
 def test_what_is_just_the_same_is_not_in_the_way(stash: StashUnderTest, tool: Path) -> None:
     before = whole(stash)
     remove(stash)
@@ -564,6 +566,7 @@ def use(tool: Path) -> None:
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_no_setting_and_no_hook_comes_back_that_runs_something(
     stash: StashUnderTest, backup: Path, outside: Path
 ) -> None:
@@ -581,6 +584,7 @@ def test_no_setting_and_no_hook_comes_back_that_runs_something(
     assert git("config", "remote.origin.url", cwd=tool).strip().endswith("upstream")
 
 
+@pytest.mark.slow
 def test_repositories_of_the_user_s_in_a_tool_come_back_without_what_runs(
     stash: StashUnderTest, tool: Path, outside: Path
 ) -> None:
@@ -605,6 +609,7 @@ def test_repositories_of_the_user_s_in_a_tool_come_back_without_what_runs(
     assert not marker.exists()
 
 
+@pytest.mark.slow
 def test_a_tool_that_is_a_clone_of_its_own(stash: StashUnderTest, upstream: Path, outside: Path) -> None:
     git("clone", "-q", str(upstream), "tools/xyz", cwd=stash.root)
     tool = stash.root / "tools" / "xyz"
@@ -641,6 +646,7 @@ def test_a_rebase_that_would_run_commands(stash: StashUnderTest, backup: Path, o
     assert not (stash.root / ".git" / "modules" / "own" / "rebase-merge").exists()
 
 
+@pytest.mark.slow
 def test_an_organizer_that_is_a_link_inside_conf_stays_one(stash: StashUnderTest, tool: Path) -> None:
     (stash.root / "conf" / "exp" / "alias.yaml").symlink_to("group/run.yaml")
     stash.commit()
@@ -663,6 +669,7 @@ def test_a_worktree_of_another_repository_is_not_taken_for_the_tool_s_own(
     assert (snapshot(stash.root), snapshot(upstream)) == before
 
 
+@pytest.mark.slow
 def test_frozen_code_stays_if_the_tool_does(stash: StashUnderTest, tool: Path) -> None:
     config = ToolConfig(path="tools/xyz", entrypoint="main.py")
     frozen = worktrees.ensure_worktree(as_stash(stash), "c", tool, config, stash.root / "outputs" / "a", no_report)
@@ -707,6 +714,7 @@ def test_a_registration_that_another_tool_s_leads_to_stays(stash: StashUnderTest
     assert differences(snapshot(stash.root), before) == []
 
 
+@pytest.mark.slow
 def test_a_branch_may_have_any_name_that_git_takes(stash: StashUnderTest, tool: Path, upstream: Path) -> None:
     git("checkout", "-q", "-b", "größe/ü", cwd=tool)
     newer = commit(upstream, {"new": "new\n"})
@@ -780,6 +788,7 @@ def test_a_leftover_that_somebody_s_worktree_needs_stays(stash: StashUnderTest, 
     assert git("status", "--porcelain", cwd=mine) == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["--assume-unchanged", "--skip-worktree"])
 def test_a_change_that_git_was_told_to_pass_over_is_work(stash: StashUnderTest, tool: Path, how: str) -> None:
     git("update-index", how, "main.py", cwd=tool)
@@ -794,6 +803,7 @@ def test_a_change_that_git_was_told_to_pass_over_is_work(stash: StashUnderTest, 
     assert (tool / "main.py").read_text() == SCRIPT + "# mine\n" and git("ls-files", "-v", cwd=tool) == before
 
 
+@pytest.mark.slow
 def test_another_worktree_of_the_stash_keeps_its_tool(stash: StashUnderTest, tool: Path, tmp_path: Path) -> None:
     configured = git("config", "--local", "--list", cwd=stash.root)
     second = StashUnderTest(tmp_path / "second")
@@ -812,6 +822,7 @@ def test_another_worktree_of_the_stash_keeps_its_tool(stash: StashUnderTest, too
     assert git("config", "--local", "--list", cwd=second.root) == configured
 
 
+@pytest.mark.slow
 def test_a_submodule_inside_that_was_cloned_from_this_machine_comes_back(
     stash: StashUnderTest, tool: Path, upstream: Path
 ) -> None:

@@ -135,6 +135,7 @@ def test_one_repository_two_tools(stash: StashUnderTest, upstream: Path) -> None
     is_healthy(stash)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["other commit", "other branch", "separate"])
 def test_a_checkout_of_its_own(stash: StashUnderTest, upstream: Path, how: str) -> None:
     first = git("rev-parse", "HEAD", cwd=upstream).strip()
@@ -208,12 +209,14 @@ def test_a_subdirectory_that_is_none(
     assert differences(snapshot(stash.root), before) == []
 
 
+@pytest.mark.slow
 def test_a_checkout_that_is_not_there_is_not_used(both: StashUnderTest, upstream: Path) -> None:
     git("submodule", "deinit", "-q", "-f", "tools/mnist", cwd=both.root)
     said = refused(both, "tool", "add", "third", str(upstream), "--subdirectory", "vae")
     assert "not checked out" in said and "git submodule update --init --recursive tools/mnist" in said
 
 
+@pytest.mark.slow
 def test_a_place_that_another_tool_lies_in_is_no_leftover(both: StashUnderTest, upstream: Path, tmp_path: Path) -> None:
     removing.remove(as_stash(both), "mnist", report=no_report)
     other = repository(tmp_path / "other", {"main.py": "print('other')\n"})
@@ -275,6 +278,7 @@ def test_a_hydra_tool_in_a_subdirectory(stash: StashUnderTest, tmp_path: Path) -
 # --- running ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_frozen_code_holds_what_lies_beside_it(both: StashUnderTest) -> None:
     util = both.root / "tools/mnist/common/util.py"
     util.write_text("WORD = 'changed'\n")
@@ -292,6 +296,7 @@ def test_frozen_code_holds_what_lies_beside_it(both: StashUnderTest) -> None:
     assert done(both, "run", "vae/example", "code=frozen") == "vae first\n"
 
 
+@pytest.mark.slow
 def test_what_is_shared_beside_it_and_collected(both: StashUnderTest, upstream: Path) -> None:
     tool = both.root / "tools/mnist"
     git("config", "user.name", "x", cwd=tool)
@@ -331,6 +336,7 @@ def test_parallel_runs_that_write_beside_and_below(both: StashUnderTest, code: s
     assert git("status", "--porcelain", cwd=tool) == ""
 
 
+@pytest.mark.slow
 def test_a_subdirectory_that_only_the_commit_has(both: StashUnderTest) -> None:
     tool = both.root / "tools/mnist"
     old = git("rev-parse", "HEAD", cwd=tool).strip()
@@ -341,6 +347,7 @@ def test_a_subdirectory_that_only_the_commit_has(both: StashUnderTest) -> None:
     assert "does not exist" in refused(both, "run", "vae/example", "tool.commit=HEAD")
 
 
+@pytest.mark.slow
 def test_an_uninitialised_submodule_is_named_not_the_tool(both: StashUnderTest) -> None:
     git("submodule", "deinit", "-q", "-f", "tools/mnist", cwd=both.root)
     hint = "git submodule update --init --recursive tools/mnist\n"
@@ -383,6 +390,7 @@ def test_a_submodule_of_the_submodule(stash: StashUnderTest, upstream: Path, tmp
     assert not (stash.root / "tools/all").exists() and not (stash.root / ".git/modules").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["out", "other repository"])
 def test_a_path_that_a_link_leads_elsewhere(both: StashUnderTest, tmp_path: Path, where: str) -> None:
     outside = tmp_path / "outside"
@@ -463,6 +471,7 @@ def test_two_registrations_of_one_directory(both: StashUnderTest) -> None:
     assert differences(whole(both), before) == []
 
 
+@pytest.mark.slow
 def test_a_repository_that_is_no_submodule(stash: StashUnderTest, upstream: Path) -> None:
     git("clone", "-q", str(upstream), "tools/clone", cwd=stash.root)
     for name in ("mnist", "vae"):
@@ -526,6 +535,7 @@ def test_an_update_moves_all_or_none(both: StashUnderTest, upstream: Path) -> No
     assert "up to date" in both.cli("tool", "update", "vae").stderr
 
 
+@pytest.mark.slow
 def test_an_update_to_a_commit_without_a_tools_directory(both: StashUnderTest, upstream: Path) -> None:
     before = whole(both)
     git("rm", "-r", "-q", "mnist", cwd=upstream)
@@ -556,6 +566,7 @@ def update_of_all(stash: StashUnderTest, upstream: Path) -> None:
     updating.update(as_stash(stash), "vae", to="new", is_for_all=True, report=no_report)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "act",
     [registration_alone, *(pytest.param(act, marks=pytest.mark.slow) for act in (in_checkout, new, update_of_all))],

@@ -197,6 +197,7 @@ def test_a_kept_clone_that_is_broken_is_no_obstacle(stash: StashUnderTest, tmp_p
     is_healthy(stash)
 
 
+@pytest.mark.slow
 def test_what_neither_the_repository_nor_its_environment_has(stash: StashUnderTest, tmp_path: Path) -> None:
     upstream = repository(tmp_path / "u", {"a.py": PLAIN, "b.py": PLAIN})
     before = snapshot(stash.root)
@@ -280,6 +281,7 @@ def test_a_tool_whose_remote_has_gone_comes_back_whole(stash: StashUnderTest, tm
     is_healthy(stash)
 
 
+@pytest.mark.slow
 def test_what_was_overwritten_on_the_remote_is_in_the_backup(stash: StashUnderTest, tmp_path: Path) -> None:
     upstream = repository(tmp_path / "u", {"main.py": PLAIN})
     commit(upstream, {"x": "first try"})
@@ -295,6 +297,7 @@ def test_what_was_overwritten_on_the_remote_is_in_the_backup(stash: StashUnderTe
     is_healthy(stash)
 
 
+@pytest.mark.slow
 def test_odd_content_comes_back(stash: StashUnderTest, tmp_path: Path) -> None:
     upstream = repository(tmp_path / "u", {"main.py": PLAIN, ".gitignore": "ignored\n__pycache__/\n", "old": "old\n"})
     (upstream / "link").symlink_to("main.py")
@@ -387,6 +390,7 @@ def test_a_stash_below_the_root_of_its_repository_or_in_a_worktree(stash: StashU
         assert git("ls-files", "--stage", cwd=root) == index
 
 
+@pytest.mark.slow
 def test_a_tool_at_work_is_not_removed(stash: StashUnderTest, tmp_path: Path) -> None:
     upstream = repository(tmp_path / "u", {"main.py": "import time\nif __name__ == '__main__':\n    time.sleep(60)\n"})
     adding.add(as_stash(stash), "x", str(upstream), report=no_report)

@@ -84,6 +84,7 @@ def all_but_added(stash: StashUnderTest, tmp_path: Path) -> None:
     assert killed_at(total - 1, add) is None
 
 
+@pytest.mark.slow
 def test_what_somebody_changed_since_is_kept(stash: StashUnderTest, tmp_path: Path) -> None:
     all_but_added(stash, tmp_path)
     (stash.root / "tools" / "x" / "main.py").write_text("my work\n")
@@ -266,6 +267,7 @@ def test_a_stash_by_another_of_its_names(stash: StashUnderTest, tmp_path: Path) 
     is_healthy(stash)
 
 
+@pytest.mark.slow
 def test_what_stands_in_a_file_s_place_is_moved_away(stash: StashUnderTest, tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.write_text("precious\n")

@@ -327,6 +327,7 @@ def test_a_submodule_with_changes(with_submodule: StashUnderTest) -> None:
     only(check(with_submodule), "submodule", "tools/sub", what, severity=Severity.warning)
 
 
+@pytest.mark.slow
 def test_a_submodule_of_no_tool(with_submodule: StashUnderTest) -> None:
     (with_submodule.root / "conf" / "tool" / "sub.yaml").unlink()
     with_submodule.commit()
@@ -399,6 +400,7 @@ def test_an_experiment_that_the_tool_does_not_have(sound: StashUnderTest) -> Non
     only(check(sound), "experiment", "conf/exp/m.yaml", *said)
 
 
+@pytest.mark.slow
 def test_experiments_that_the_stash_keeps_for_a_tool(sound: StashUnderTest) -> None:
     sound.write("conf/for_tool/mine.yaml", "seed: 3\n")
     sound.add_tool(
@@ -465,6 +467,7 @@ def test_deep_needs_the_environment(sound: StashUnderTest) -> None:
 # --- choices and output ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_only_a_tool_or_some_experiments(sound: StashUnderTest) -> None:
     sound.add_experiment("bad", "plain", "parms: {}\n")
     sound.write("conf/tool/broken.yaml", "path: nowhere\nentrypoint: x\n")
@@ -487,6 +490,7 @@ def test_quick_leaves_out_composing(sound: StashUnderTest) -> None:
     only(check(sound, is_quick=True), "organizer", "conf/exp/toolless.yaml", "no tool 'nope'")
 
 
+@pytest.mark.slow
 def test_the_command_line(sound: StashUnderTest) -> None:
     fine = sound.cli("validate")
     assert (fine.returncode, fine.stderr) == (0, "") and fine.stdout.endswith(
