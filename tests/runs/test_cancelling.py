@@ -103,6 +103,22 @@ def test_one_that_waits_for_its_turn_here(patient: StashUnderTest) -> None:
     assert not (second / "started").exists()
 
 
+@pytest.mark.slow
+def test_what_fits_filters_and_has_not_ended(patient: StashUnderTest) -> None:
+    process = patient.start("-m", "+exp=patient", "params.n=0,1,2", "hydra/launcher=local", "hydra.launcher.n_jobs=2")
+    for number in (0, 1):
+        at_work(patient, number)
+    assert "leave one of them out" in patient.cli("cancel", "--all", "--exp", "patient").stderr
+    done = patient.cli("cancel", "--state", "running", "--where", "params.n > 0")
+    assert done.returncode == 0, done.stderr
+    at_work(patient, 2)
+    assert found(patient) == ["running", "cancelled", "running"]
+    assert "ended already" in patient.cli("cancel", "--state", "cancelled").stderr
+    (patient.root / "go").touch()
+    process.communicate(timeout=PATIENCE)
+    assert found(patient) == ["completed", "cancelled", "completed"]
+
+
 @pytest.mark.parametrize("which", ["--sweep", "--all"])
 def test_a_whole_sweep_here_with_what_has_not_begun(patient: StashUnderTest, which: str) -> None:
     process = patient.start("-m", "+exp=patient", "params.n=0,1,2")

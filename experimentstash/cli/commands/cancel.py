@@ -14,6 +14,7 @@ from experimentstash.runs import naming
 from experimentstash.runs.cancelling import cancel
 from experimentstash.runs.listing import all_runs
 from experimentstash.runs.naming import Sweep
+from experimentstash.runs.selection import Selection
 from experimentstash.runs.summary import count, ending_line
 from experimentstash.runs.whereabouts import unknowable
 from experimentstash.stash.layout import Stash, find_stash
@@ -21,14 +22,16 @@ from experimentstash.stash.layout import Stash, find_stash
 EXAMPLES = (
     ("cancel k3f9a2b", "a run, or all of a sweep"),
     ("cancel latest", "what was started last"),
+    ("cancel --state queued --tool umap", "what waits of a tool"),
     ("cancel --all", "everything that goes on or waits"),
 )
+
+_HINT = "experimentstash cancel RUN, or --all"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
     choosing.add_several(parser)
-    parser.add_argument("--sweep", metavar="SWEEP", help="all runs of a sweep, by its id or its directory")
 
 
 def main(given: argparse.Namespace) -> int:
@@ -59,14 +62,24 @@ def main(given: argparse.Namespace) -> int:
 
 
 def _named(stash: Stash, given: argparse.Namespace, unread: list[Path]) -> tuple[list[Run], list[Run]]:
-    """Return the runs that were named together with all others of their sweeps, and those that were named alone."""
-    if given.sweep is not None:
-        return naming.runs_of(stash, naming.find_sweep(stash, given.sweep, acts=True), unread), []
-    if given.all:
+    """Return the runs that were named together with all others of their sweeps, and those that were named alone.
+
+    Of those that fit filters, only what hasn't ended.
+    """
+    if choosing.are_all(given):
         return all_runs(stash, unread), []
-    if not given.runs:
-        raise StashError("Which runs?", "experimentstash cancel RUN, or --all")
-    found = [naming.find(stash, name, acts=True) for name in given.runs]
+    asked = choosing.selection(given)
+    if asked not in (Selection(asked.names), Selection(sweeps=asked.sweeps)):
+        selected = choosing.meant(stash, given, _HINT)
+        unread += selected.unread
+        fitting = [facts.run for facts in selected.found if not facts.state.is_final]
+        if selected.found and not fitting:
+            say("all of these runs have ended already")
+        return [], fitting
+    if asked.is_empty:
+        raise StashError("Which runs?", _HINT)
+    found: list[Run | Sweep] = [naming.find(stash, name, acts=True) for name in asked.names]
+    found += [naming.find_sweep(stash, name, acts=True) for name in asked.sweeps]
     several = [naming.runs_of(stash, sweep, unread) for sweep in found if isinstance(sweep, Sweep)]
     whole = {run.path.resolve(): run for runs in several for run in runs}
     alone = {run.path.resolve(): run for run in found if isinstance(run, Run)}

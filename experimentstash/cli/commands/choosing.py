@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 from experimentstash.base.errors import StashError
 from experimentstash.base.output import say
-from experimentstash.record.run import Run
-from experimentstash.runs import listing, naming
 from experimentstash.runs.selection import Selected, Selection, choose, of_words, split
 from experimentstash.stash.layout import Stash
 
@@ -23,21 +20,17 @@ def add_one(parser: argparse.ArgumentParser) -> None:
 
 
 def add_several(parser: argparse.ArgumentParser) -> None:
-    """Let several runs and sweeps be named, or all."""
+    """Let several runs and sweeps be named or chosen by filters, or all."""
     parser.add_argument("runs", nargs="*", metavar="RUN", help=NAME)
+    add_filters(parser)
     parser.add_argument("--all", action="store_true", help="all runs of the stash")
 
 
-def chosen(stash: Stash, given: argparse.Namespace, hint: str, unread: list[Path]) -> list[Run]:
-    """Return the runs that were named, those of sweeps among them; StashError, with ``hint``, if none was.
-
-    The directories of those whose records can't be read are added to ``unread``.
-    """
-    if given.all:
-        return listing.all_runs(stash, unread)
-    if not given.runs:
-        raise StashError("Which runs?", hint)
-    return naming.of_names(stash, given.runs, unread, acts=True)
+def are_all(given: argparse.Namespace) -> bool:
+    """Tell whether all runs are meant; StashError if names or filters mean fewer at the same time."""
+    if given.all and not selection(given).is_empty:
+        raise StashError("--all means all runs, and what else is said only some.", "leave one of them out")
+    return bool(given.all)
 
 
 def add_filters(parser: argparse.ArgumentParser) -> None:

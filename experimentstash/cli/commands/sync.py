@@ -12,7 +12,7 @@ from experimentstash.base.output import say
 from experimentstash.cli.commands import choosing
 from experimentstash.record import archives
 from experimentstash.record.run import Run
-from experimentstash.runs.listing import superseded
+from experimentstash.runs.listing import all_runs, superseded
 from experimentstash.stash.layout import find_stash
 
 EXAMPLES = (
@@ -31,12 +31,14 @@ def main(given: argparse.Namespace) -> int:
     """Send what the named runs have not sent yet; 1 if some of it could not be sent."""
     stash = find_stash()
     unread: list[Path] = []
-    named = choosing.chosen(stash, given, "experimentstash sync RUN, or --all", unread)
-    if not given.all:
-        for run in named:
-            archives.refuse(run.path, f"The run {run.id}")
+    if choosing.are_all(given):
+        named = [*all_runs(stash, unread), *superseded(stash)]
     else:
-        named += superseded(stash)
+        selected = choosing.meant(stash, given, "experimentstash sync RUN, or --all")
+        named, unread = [facts.run for facts in selected.found], selected.unread
+        if not choosing.selection(given).has_filters:  # else they merely fit: what is archived was sent before
+            for run in named:
+                archives.refuse(run.path, f"The run {run.id}")
     results = sync(named, timeout=given.timeout, report=say)
     if not results and not unread:
         say("none of these runs has used W&B")
