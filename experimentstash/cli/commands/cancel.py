@@ -22,7 +22,7 @@ from experimentstash.stash.layout import Stash, find_stash
 EXAMPLES = (
     ("cancel k3f9a2b", "a run, or all of a sweep"),
     ("cancel latest", "what was started last"),
-    ("cancel --state queued --tool umap", "what waits of a tool"),
+    ("cancel --state queued", "what has not begun"),
     ("cancel --all", "everything that goes on or waits"),
 )
 
