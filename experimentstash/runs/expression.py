@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 from experimentstash.base.dataclass_light import dataclass
+from experimentstash.base.dotted import is_number
 from experimentstash.base.errors import StashError, did_you_mean
 from experimentstash.base.patterns import regex
 from experimentstash.base.text import cells
@@ -31,6 +32,15 @@ _ORDERS: Mapping[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
 }
+# The same with its sides exchanged.
+_MIRRORED: Mapping[type[ast.cmpop], type[ast.cmpop]] = {
+    ast.Lt: ast.Gt,
+    ast.LtE: ast.GtE,
+    ast.Gt: ast.Lt,
+    ast.GtE: ast.LtE,
+}
+# How much wider a bound is than what was asked for: others may read a number's digits a little otherwise.
+_MARGIN, _LARGEST_BOUND = 1e-9, 1e15
 _ASSIGNED = regex(r"(?<![=!<>])=(?!=)")
 _WORDS = regex(r"\.\s*(\w+)")
 
@@ -57,10 +67,24 @@ class Name:
 
 
 @dataclass(frozen=True)
+class Bound:
+    """Where a number must lie, or an expression is false: a little wider than that, and None where there is no end.
+
+    It says nothing of what is missing, and of what is no number.
+    """
+
+    root: str
+    rest: str
+    least: float | None
+    greatest: float | None
+
+
+@dataclass(frozen=True)
 class Expression:
     """What a run is to be like."""
 
     names: tuple[Name, ...]
+    bounds: tuple[Bound, ...]  # by which most runs can be told apart without the expression itself
     _test: Callable[[Lookup], bool | None]
 
     def holds(self, lookup: Lookup) -> bool | None:
@@ -114,7 +138,7 @@ class _Reader:
         except (ValueError, RecursionError, MemoryError) as error:
             raise StashError(f"--where: it can't be read: {error or 'it is too deeply nested'}.", _FORM) from None
         test = self._condition(tree, 0)
-        return Expression(tuple(self._names), test)
+        return Expression(tuple(self._names), tuple(self._bounds(tree)), test)
 
     def _hint(self) -> str:
         """Return what may fix what is no Python at all."""
@@ -171,6 +195,28 @@ class _Reader:
                     each, f"there is no {name.id} {each.value!r}.{meant} Valid: {', '.join(valid)}", _FORM
                 )
 
+    def _bounds(self, node: ast.expr) -> Iterator[Bound]:
+        """Yield the bounds of a condition that has been read; what isn't simple has none."""
+        if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.And):
+            for each in node.values:
+                yield from self._bounds(each)
+        elif isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+            for left, operation, right in zip(sides, node.ops, node.comparators, strict=False):
+                yield from self._bound(left, type(operation), right)
+                yield from self._bound(right, _MIRRORED.get(type(operation), type(operation)), left)
+
+    def _bound(self, name: ast.expr, operation: type[ast.cmpop], given: ast.expr) -> Iterator[Bound]:
+        is_name = isinstance(name, (ast.Name, ast.Attribute, ast.Subscript)) and not _is_constant(name)
+        number = self._constant(given, 0) if isinstance(given, (ast.Constant, ast.UnaryOp)) else None
+        if not is_name or number is None or not is_number(number) or abs(number) > _LARGEST_BOUND:
+            return
+        found, margin = self._name(name, 0), _MARGIN * max(1.0, abs(number))
+        least = number - margin if operation in (ast.Gt, ast.GtE, ast.Eq) else None
+        greatest = number + margin if operation in (ast.Lt, ast.LtE, ast.Eq) else None
+        if (least, greatest) != (None, None):
+            yield Bound(found.root, found.rest, least, greatest)
+
     # Values ----------------------------------------------------------------------------------------------------------
 
     def _value(self, node: ast.expr, depth: int) -> Callable[[Lookup], Any]:
@@ -179,7 +225,7 @@ class _Reader:
         if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
             items = [self._value(each, depth + 1) for each in node.elts]
             return lambda lookup: [item(lookup) for item in items]
-        if isinstance(node, ast.Name) and node.id in _CONSTANTS:
+        if isinstance(node, ast.Name) and _is_constant(node):
             constant = _CONSTANTS[node.id]
             return lambda lookup: constant
         if isinstance(node, (ast.Name, ast.Attribute, ast.Subscript)):
@@ -257,6 +303,10 @@ class _Reader:
     def _shown(self, begin: int, length: int) -> str:
         marks = "^" * max(1, cells(self._text[begin : begin + length]))
         return f"    {self._text}\n    {' ' * cells(self._text[:begin])}{marks}"
+
+
+def _is_constant(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id in _CONSTANTS
 
 
 def _is_none(node: ast.expr) -> bool:

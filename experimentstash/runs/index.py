@@ -8,6 +8,7 @@ If it can't be used or is broken, a temporary one takes its place, and all recor
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import itertools
 import os
@@ -22,6 +23,7 @@ from experimentstash.base.output import say
 from experimentstash.record import archives, run_places
 from experimentstash.record.records import FILE_NAME
 from experimentstash.record.run import FORMAT, Run
+from experimentstash.runs.expression import Bound
 from experimentstash.runs.facts import Facts, Plain, Texts, plain_of, texts_of
 from experimentstash.stash.layout import Stash
 
@@ -34,7 +36,7 @@ _VERSION = 2
 _YOUNG = 2_000_000_000
 # Seconds for which another command may be writing it.
 _PATIENCE = 1.0
-# Runs of which the texts are read at once.
+# Runs of which the texts are read at once, and names that are asked for at once: SQLite takes a thousand at least.
 _MANY = 500
 _NAME_LENGTH = 16
 # File systems on which SQLite's locks can't be trusted, or which aren't this machine's own.
@@ -55,6 +57,8 @@ _ELSEWHERE = (
 )
 _KEPT = ", ".join(f'"{name}"' for name in Plain._fields)
 _COMMON = tuple(map(Plain._fields.index, ("state", "organizer", "inner", "tool", "sweep", "host", "commit")))
+# What a bound may be of, by its root: columns that are numbers, and those that have some as JSON.
+_NUMBERS, _IN_TEXTS = ("duration", "job", "exit_code"), {"params": "params", "metrics": "numbers"}
 _EXPERIMENT = "coalesce(nullif(organizer, ''), nullif(\"inner\", ''), tool)"  # as Facts.experiment is
 _SCHEMA = f"""
 CREATE TABLE seen (parent TEXT, name TEXT, time INTEGER, size INTEGER, inode INTEGER, run INTEGER,
@@ -77,6 +81,7 @@ class Narrow(NamedTuple):
     since: float | None = None
     until: float | None = None
     has_name: Callable[[str], bool] | None = None  # tells whether an experiment, by its name, is wanted
+    bounds: Sequence[Bound] = ()
 
 
 class Found(NamedTuple):
@@ -128,7 +133,7 @@ class _Look:
             names = set[str]()
             if narrow.has_name is not None:
                 names = {name for (name,) in self._connection.execute(f"SELECT DISTINCT {_EXPERIMENT} FROM runs")}
-            kept = self._kept(narrow)
+            kept = self._kept(narrow, names)
         except BaseException:
             self._connection.execute("ROLLBACK")
             raise
@@ -199,8 +204,9 @@ class _Look:
             self._connection.execute("DELETE FROM texts WHERE run = ?", (number,))
         self._connection.execute(f"DELETE FROM seen {where}", values)
 
-    def _kept(self, narrow: Narrow) -> list[Facts]:
+    def _kept(self, narrow: Narrow, names: set[str]) -> list[Facts]:
         conditions, values = ["1"], list[object]()
+        table = "runs"
         for column, wanted in (("state", narrow.states), ("tool", narrow.tools)):
             if wanted:
                 conditions.append(f"{column} IN ({', '.join('?' * len(wanted))})")
@@ -210,9 +216,17 @@ class _Look:
                 conditions.append(f"moment {comparison} ?")
                 values.append(moment)
         if narrow.has_name is not None:
-            self._connection.create_function("has_name", 1, narrow.has_name)
-            conditions.append(f"has_name({_EXPERIMENT})")
-        rows = self._connection.execute(f"SELECT run, {_KEPT} FROM runs WHERE {' AND '.join(conditions)}", values)
+            fitting = list(filter(narrow.has_name, names))
+            if len(fitting) <= _MANY:
+                conditions.append(f"{_EXPERIMENT} IN ({', '.join('?' * len(fitting))})")
+                values += fitting
+        for bound in narrow.bounds if _knows_json() else ():
+            outside, given = _outside(bound)
+            if outside:
+                conditions.append(f"NOT ({outside})")
+                values += given
+                table = "runs JOIN texts USING (run)"
+        rows = self._connection.execute(f"SELECT run, {_KEPT} FROM {table} WHERE {' AND '.join(conditions)}", values)
         same: dict[object, object] = {}  # texts that many runs have in common are kept once
         found = []
         for number, *kept in rows:
@@ -245,6 +259,36 @@ class _Look:
             rows = self._connection.execute(f"SELECT * FROM texts WHERE run IN ({marks})", numbers)
             return {row[0]: Texts(*row[1:]) for row in rows}
         return {}
+
+
+def _outside(bound: Bound) -> tuple[str, list[object]]:
+    """Return a condition that holds of runs whose number lies outside of a bound, and what it is given.
+
+    Not of those of which that can't be told: that lack it, or have it under a name that is only like it, or with NaN.
+    """
+    given: list[object] = []
+    if bound.root in _NUMBERS:
+        number, is_known = bound.root, f"{bound.root} IS NOT NULL"
+    elif (column := _IN_TEXTS.get(bound.root)) and not {'"', "\\"} & set(bound.rest):
+        path = f'$."{bound.rest}"'
+        number = f"json_extract({column}, ?)"
+        is_known = f"json_valid({column}) AND json_type({column}, ?) IN ('integer', 'real')"
+        given = [path]
+    else:
+        return "", []
+    tests, values = [], [*given]
+    for comparison, limit in (("<", bound.least), (">", bound.greatest)):
+        if limit is not None:
+            tests.append(f"{number} {comparison} ?")
+            values += [*given, limit]
+    return f"CASE WHEN {is_known} THEN {' OR '.join(tests)} ELSE 0 END", values
+
+
+@functools.cache
+def _knows_json() -> bool:
+    import sqlite3
+
+    return sqlite3.sqlite_version_info >= (3, 38)
 
 
 def _is_settled(run: Run) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from experimentstash.adapters.schedulers import JobQueries
 from experimentstash.base import moments
-from experimentstash.base.dataclass_light import dataclass
+from experimentstash.base.dataclass_light import dataclass, replace
 from experimentstash.base.errors import StashError, did_you_mean
 from experimentstash.base.text import listed
 from experimentstash.record import records
@@ -136,6 +136,10 @@ def choose(
         if unseen:
             unseen = {name for name in unseen if facts.look_up(name.root, name.rest) is None}
         facts.forget()  # of thousands all that would be too much
+    if unseen and selection.where.bounds and not selection.names:  # not all were looked at
+        wider = replace(selection, where=None)
+        meant = _all(stash, wider, closes=closes)
+        fitting = _fitting(stash, wider, meant, with_earlier=with_earlier, acts=acts)
     if fitting and unseen:  # perhaps a mistake
         _check(selection.where, list(meant.filled(fitting)))
     return Selected(found, untold, meant.unread, unbegun)
@@ -175,6 +179,7 @@ def _all(stash: Stash, selection: Selection, *, closes: bool) -> Found:
         selection.since,
         selection.until,
         functools.cache(lambda name: _has_name(selection, name)) if selection.experiments else None,
+        () if selection.where is None else selection.where.bounds,
     )
     try:
         return index.look(

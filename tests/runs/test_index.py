@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import random
 import shutil
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
+from string import ascii_lowercase as LETTERS
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from experimentstash.base.errors import StashError
 from experimentstash.record import records
 from experimentstash.record.run import Run, State
 from experimentstash.runs import index
 from experimentstash.runs.facts import Facts
+from experimentstash.runs.listing import all_runs
 from experimentstash.runs.selection import Selection, choose, of_words
 from experimentstash.stash.layout import Stash
 from tests.testing.finished import finished
@@ -54,6 +61,78 @@ def old(run: Run) -> Run:
 
 def ids(stash: Stash, **words: Any) -> list[str]:
     return [facts.id for facts in choose(stash, of_words(**words)).found]
+
+
+NUMBERS = [
+    0,
+    1,
+    -1,
+    2,
+    0.1,
+    0.30000000000000004,
+    0.3,
+    -0.0,
+    1e-12,
+    1e300,
+    2**53 + 1,
+    10**20,
+    float("nan"),
+    float("inf"),
+]
+PARAMS = [*NUMBERS[:12], True, None, "1", "x", [1], {"deep": 1}]
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stash, list[Facts]]]:
+    """Runs with all kinds of numbers and parameters, kept in an index; some lack them, or have them with a dash."""
+    stash = Stash(tmp_path_factory.mktemp("many") / "stash")
+    chance = random.Random(7)
+    for number in range(60):
+        params = {name: chance.choice(PARAMS) for name in ("a", "b", "c-d") if chance.random() < 0.8}
+        metrics = {name: chance.choice(NUMBERS) for name in ("m", "val.loss", "c-d") if chance.random() < 0.8}
+        old(finished(stash.root, f"22222{LETTERS[number // 26]}{LETTERS[number % 26]}", params, metrics))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(stash.root.parent / "cache"))
+        choose(stash, of_words())
+        yield stash, list(map(Facts, all_runs(stash)))
+
+
+NAMES = ["params.a", "params.b", "params.c_d", "params['c-d']", "params.b.deep", "metrics.m", "metrics.val.loss"]
+NAMES += ["metrics.c_d", "metrics.nothing", "duration", "job"]
+values = st.sampled_from([*map(repr, NUMBERS[:12]), "-2", "'x'", "true", "null", *NAMES])
+comparisons = st.builds(
+    "{} {} {}{}".format,
+    st.sampled_from(NAMES) | values,
+    st.sampled_from(["<", "<=", ">", ">=", "==", "!="]),
+    values,
+    st.just("") | st.builds(" {} {}".format, st.sampled_from(["<", ">="]), values),
+)
+
+
+@settings(max_examples=150)
+@given(st.lists(comparisons, min_size=1, max_size=3), st.sampled_from([" and ", " or ", " and not "]))
+def test_what_is_told_without_looking_closer_is_told_right(
+    many: tuple[Stash, list[Facts]], parts: list[str], joint: str
+) -> None:
+    stash, runs = many
+    try:
+        asked = of_words(where=joint.join(parts))
+    except StashError:  # a text that can't be compared so
+        return
+    assert asked.where is not None
+    holds = {facts.id: asked.where.holds(facts.look_up) for facts in runs}
+    try:
+        chosen = choose(stash, asked)
+    except StashError as error:  # a name that no run has
+        assert "none of these runs has" in error.message and "nothing" in error.message
+        return
+    assert {facts.id for facts in chosen.found} == {each for each, told in holds.items() if told}
+    assert {facts.id for facts in chosen.untold} == {each for each, told in holds.items() if told is None}
+
+
+def test_a_name_that_only_others_have_is_no_mistake(read: list[str], here: Stash) -> None:
+    old(finished(here.root, "22222b0", {"other": 1}, {"loss": 9.0}))
+    assert ids(here) and ids(here, where="metrics.loss < 0.1 and params.other > 0") == []
 
 
 def file_of(tmp_path: Path) -> Path:
