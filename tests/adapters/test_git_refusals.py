@@ -106,9 +106,7 @@ REFUSALS: list[Callable[[StashUnderTest, pytest.MonkeyPatch], str]] = [
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "refuse", [pytest.param(each, marks=pytest.mark.slow if each in (_killed, _not_here) else []) for each in REFUSALS]
-)
+@pytest.mark.parametrize("refuse", REFUSALS)
 def test_it_is_said_and_recorded(
     refuse: Callable[[StashUnderTest, pytest.MonkeyPatch], str],
     stash: StashUnderTest,

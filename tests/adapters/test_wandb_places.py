@@ -91,17 +91,11 @@ def ended(stash: StashUnderTest, server: WandbServer, tmp_path: Path, record: di
 @pytest.mark.parametrize(
     ("where", "how"),
     [
-        ("elsewhere", "fails"),
-        *(
-            pytest.param(where, how, marks=pytest.mark.slow)
-            for where, how in (
-                *(("below", how) for how in ("killed", "fails")),
-                *(("checkout", how) for how in ("killed", "killed-quiet", "fails-quiet", "ends")),
-                ("hidden", "killed-quiet"),
-                *(("elsewhere", how) for how in ("killed", "killed-quiet")),
-                ("variable", "killed-quiet"),
-            )
-        ),
+        *(("below", how) for how in ("killed", "fails")),
+        *(("checkout", how) for how in ("killed", "killed-quiet", "fails-quiet", "ends")),
+        ("hidden", "killed-quiet"),
+        *(("elsewhere", how) for how in ("killed", "killed-quiet", "fails")),
+        ("variable", "killed-quiet"),
     ],
 )
 def test_it_is_found_where_the_tool_put_it(

@@ -394,7 +394,7 @@ def test_what_all_runs_of_a_sweep_have_takes_no_room(shell: StashUnderTest) -> N
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("columns", [50, *(pytest.param(wider, marks=pytest.mark.slow) for wider in (80, 120, 200))])
+@pytest.mark.parametrize("columns", [50, 80, 120, 200])
 def test_a_live_table_and_the_runs_that_have_ended(shell: StashUnderTest, columns: int) -> None:
     argv = program(*TWO_AT_ONCE, f"+exp='figure1/{WIDE}'", "params.n=0,1,2,3")
     with Terminal(argv, cwd=shell.root, columns=columns) as terminal:

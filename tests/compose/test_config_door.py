@@ -445,15 +445,13 @@ def _doubling(first: str, template: str) -> str:
         (_doubling("x", "a{at}: '{before}{before}'") + "params: {say: '${vars.a39}'}\n", " interpolations to resolve"),
         (_doubling("[1]", "a{at}: ['{before}', '{before}']") + "params: {say: '${vars.a39}'}\n", "more than 10,000 "),
         (_doubling("{p: 1}", "a{at}: {{p: '{before}', q: '{before}'}}"), "more than 10,000 "),
-        pytest.param(
+        (
             _doubling("x", "a{at}: '{before}{before}'") + "tool: {env: {A: '${vars.a39}'}}\n",
             "interpolations to resolve",
-            marks=pytest.mark.slow,
         ),
-        pytest.param(
+        (
             _doubling("x", "a{at}: '{before}{before}'") + "hydra: {run: {dir: '${vars.a39}'}}\n",
             "to resolve (do some",
-            marks=pytest.mark.slow,
         ),
         (f"vars: {{a: {'x' * 500}}}\nparams: {{say: '{'${vars.a}' * 9}'}}\n", "more than 4,000 characters"),
     ],

@@ -122,10 +122,7 @@ def varied(stash: StashUnderTest, in_process: InProcess, monkeypatch: pytest.Mon
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "line",
-    [pytest.param(line, id=" ".join(line), marks=pytest.mark.slow if _SWEPT in line[3:] else []) for line in LINES],
-)
+@pytest.mark.parametrize("line", LINES, ids=" ".join)
 def test_plain_hydra_comes_to_the_same(varied: Doing, line: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     fast = varied(*line)
     monkeypatch.setenv(PLAIN_VARIABLE, "1")

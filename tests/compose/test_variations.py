@@ -181,8 +181,7 @@ class Watched(SweepLoader):
     ("kept", "drawn"),
     # Of one that is kept, the others are kept as bytes.
     [
-        (64, 4),
-        *(pytest.param(*each, marks=pytest.mark.slow) for each in ((64, 40), (1, 10))),
+        *((64, 4), (64, 40), (1, 10)),
         *(pytest.param(kept, 80, marks=pytest.mark.exhaustive) for kept in (64, 1)),
     ],
 )

@@ -197,9 +197,7 @@ def test_what_the_program_around_has_started_is_left_alone(here: Stash) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "launcher", ["local", *(pytest.param(other, marks=pytest.mark.slow) for other in (None, "basic", "submitit_local"))]
-)
+@pytest.mark.parametrize("launcher", ["local", None, "basic", "submitit_local"])
 def test_under_every_launcher(stash: StashUnderTest, launcher: str | None) -> None:
     stash.add_tool("steady", "steady", "entrypoint: main.py")
     sign = stash.root.parent / "ready"

@@ -387,7 +387,6 @@ def test_a_script_may_have_ignored_ctrl_c(here: Stash) -> None:
 # --- Ctrl-Z ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def comes_true(one: Supervised, condition: Callable[[], bool]) -> bool:
     """Wait until it does; False if the run has ended before."""
 

@@ -28,7 +28,6 @@ NUMBERS = (35, 48)
 # The library that reads, and the dialect that is written: `options` is for a parser of which nothing is known.
 LIBRARIES = (*NAMES, "ml_collections")
 PAIRS = [*((name, "pyrallis" if name == "draccus" else name) for name in LIBRARIES), ("argparse", "options")]
-QUICK = ("fire", "gin", "ml_collections")
 
 
 class Receiver:
@@ -105,10 +104,7 @@ def _is_completed(library: str, key: str) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("library", "style"),
-    [pytest.param(*pair, marks=[] if pair[0] in QUICK else pytest.mark.slow) for pair in PAIRS],
-)
+@pytest.mark.parametrize(("library", "style"), PAIRS)
 def test_what_is_received_is_what_the_record_says(
     stash: StashUnderTest, library: str, style: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -170,11 +170,7 @@ def test_requirements(tool: Path, home: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("locked", [True, False], ids=["locked", "unlocked"])
-@pytest.mark.parametrize(
-    "backend",
-    [pytest.param(HATCHLING, marks=pytest.mark.slow), SETUPTOOLS],
-    ids=["hatchling", "setuptools"],
-)
+@pytest.mark.parametrize("backend", [HATCHLING, SETUPTOOLS], ids=["hatchling", "setuptools"])
 def test_package_is_live_and_its_checkout_stays_clean(tool: Path, home: Path, backend: str, locked: bool) -> None:
     write_package(tool, backend, EXTRAS)
     git(tool, "init", "-q")

@@ -91,9 +91,7 @@ def test_several_objectives(parabola: StashUnderTest) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "launcher", ["local", *(pytest.param(other, marks=pytest.mark.slow) for other in ("basic", "submitit_local"))]
-)
+@pytest.mark.parametrize("launcher", ["local", "basic", "submitit_local"])
 def test_failures_are_tolerated_as_far_as_asked(parabola: StashUnderTest, launcher: str) -> None:
     # Of the first two trials (x = -0.83 and 2.2) one fails or has no metrics; all others are below 0.
     given = (f"hydra/launcher={launcher}", "+params.fail-above=1", "+params.silent-below=-4.5")

@@ -567,10 +567,7 @@ def update_of_all(stash: StashUnderTest, upstream: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "act",
-    [registration_alone, *(pytest.param(act, marks=pytest.mark.slow) for act in (in_checkout, new, update_of_all))],
-)
+@pytest.mark.parametrize("act", [registration_alone, in_checkout, new, update_of_all])
 @pytest.mark.parametrize("is_short", [True, pytest.param(False, marks=pytest.mark.exhaustive)])
 def test_killed_at_any_moment(
     both: StashUnderTest,
