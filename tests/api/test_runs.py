@@ -33,7 +33,7 @@ def ended(stash: StashUnderTest, monkeypatch: pytest.MonkeyPatch) -> StashUnderT
         {"seed": 4, "mixed": 1},
     ]
     for number, each in enumerate(params):
-        run = finished(
+        finished(
             stash.root,
             f"r{number:06}",
             each,
@@ -43,8 +43,9 @@ def ended(stash: StashUnderTest, monkeypatch: pytest.MonkeyPatch) -> StashUnderT
             tags=["t"] * (number == 0),
             state=State.FAILED if number == 3 else State.COMPLETED,
             second=number,
+            duration=1.5 * number,
+            exit_code=int(number == 3),
         )
-        records.write(put(run, duration=1.5 * number, started=run.created, exit_code=int(number == 3)))
     monkeypatch.chdir(stash.root / "conf")
     return stash
 

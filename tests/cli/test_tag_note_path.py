@@ -37,8 +37,7 @@ def test_tags_come_and_go_and_are_what_runs_are_chosen_by(stash: StashUnderTest,
 
 
 def test_the_record_is_its_supervisors_alone(stash: StashUnderTest, in_process: InProcess) -> None:
-    run = finished(stash.root, "aaaaaaa", state=State.RUNNING)
-    records.write(put(run, host="here"))
+    run = finished(stash.root, "aaaaaaa", state=State.RUNNING, host="here")
     before = os.stat(run.path / "run.json").st_mtime_ns, (run.path / "run.json").read_bytes()
     os.utime(run.path / "run.json", (1, 1))
     assert in_process(stash, "tag", "aaaaaaa", "+x").returncode == 0

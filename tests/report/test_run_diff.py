@@ -11,7 +11,6 @@ import pytest
 
 from experimentstash.base.dataclass_light import replace
 from experimentstash.code.patches import parts
-from experimentstash.record import records
 from experimentstash.record.run import Code, Environment, Run
 from experimentstash.report.run_diff import between
 from experimentstash.runs.differing import NOTHING
@@ -23,9 +22,9 @@ from tests.testing.stash import ALONE, InProcess, StashUnderTest, git
 def a_run(root: Path, name: str, *args: Any, code: Code | None = None, **fields: Any) -> Run:
     """Write a run that knows all of itself."""
     known = code or Code("/t", "c" * 40, dirty=False)
-    run = finished(root, name, *args, environment=Environment("none", lock="sha256:1"), stash=known, **fields)
-    records.write(put(run, code=known, duration=60.0, cpu_time=30.0, peak_memory=10**9, host="here"))
-    return run
+    used = {"duration": 60.0, "cpu_time": 30.0, "peak_memory": 10**9, "host": "here"}
+    environment = Environment("none", lock="sha256:1")
+    return finished(root, name, *args, environment=environment, stash=known, code=known, **used, **fields)
 
 
 def differing(first: Run, second: Run) -> dict[str, dict[str, tuple[Any, Any]]]:

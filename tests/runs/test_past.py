@@ -13,23 +13,21 @@ import pytest
 from experimentstash.adapters import procfs
 from experimentstash.adapters.this_process import supervisor_here
 from experimentstash.launch.expectation import Expectation
-from experimentstash.record import records, times
+from experimentstash.record import times
 from experimentstash.record.run import Run, State
 from experimentstash.runs.past import Estimate, Past
 from experimentstash.runs.summary import resources_table
 from experimentstash.stash.layout import Stash
 from experimentstash.validate.engine import validate
 from tests.testing.finished import finished
-from tests.testing.run_parts import put, run_with
+from tests.testing.run_parts import run_with
 from tests.testing.stash import InProcess, StashUnderTest
 
 HERE = procfs.hostname()
 
 
 def completed(root: Path, name: str, seconds: float | None, params: dict[str, Any], **fields: Any) -> Run:
-    run = put(finished(root, name, params), **{"duration": seconds, "host": HERE, **fields})
-    records.write(run)
-    return run
+    return finished(root, name, params, **{"duration": seconds, "host": HERE, **fields})
 
 
 def wanted(params: dict[str, Any], **fields: Any) -> Run:
@@ -111,9 +109,8 @@ def test_running_ones_are_shown_with_their_ends(stash: StashUnderTest, in_proces
     for number in range(3):
         completed(stash.root, f"aaaaaa{number + 2}", 86400.0 * 9, {})
     assert "≈" not in in_process(stash, "runs").stdout
-    running = put(finished(stash.root, "bbbbbbb", {}), state=State.RUNNING, started=times.now())
-    running.attempt.supervisor = supervisor_here()
-    records.write(running)
+    at_work = {"state": State.RUNNING, "started": times.now(), "supervisor": supervisor_here()}
+    running = finished(stash.root, "bbbbbbb", {}, **at_work)
     shown = in_process(stash, "runs").stdout
     (row,) = [line for line in shown.splitlines() if running.id in line]
     assert re.search(r"s, ≈ (9d00h|8d23h) left ", row)

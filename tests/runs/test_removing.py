@@ -162,8 +162,8 @@ def test_numbers_that_only_files_have_are_not_thrown_away(here: Stash, told: Cal
 
 
 def test_the_record_can_be_kept(here: Stash, told: Callable[..., tuple[int, str]], in_process: InProcess) -> None:
-    run = finished(here.root, "aaaaaaa", state=State.TIMED_OUT, resume=[])
-    records.write(put(run, code=Code("/t", "c" * 40, dirty=True, patch="tool.patch")))
+    code_of_then = Code("/t", "c" * 40, dirty=True, patch="tool.patch")
+    run = finished(here.root, "aaaaaaa", state=State.TIMED_OUT, resume=[], code=code_of_then)
     for name in ("tool.patch", "output.log", "model.bin"):
         (run.path / name).write_text(name)
     code, said = told("aaaaaaa", "--keep-record", "--yes")

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from experimentstash.record import records
 from experimentstash.record.run import Queued, Run, State
 from experimentstash.runs import last_words, usage
 from tests.testing.finished import finished
@@ -48,8 +47,7 @@ def test_what_is_asked_of_slurm_says_nothing_of_a_run_here(tmp_path: Path) -> No
 
 
 def failed(root: Path, log: str | bytes, exit_code: int = 1) -> Run:
-    run = put(finished(root, "aaaaaaa", state=State.FAILED), exit_code=exit_code)
-    records.write(run)
+    run = finished(root, "aaaaaaa", state=State.FAILED, exit_code=exit_code)
     (run.path / run.attempt.log).write_bytes(log.encode() if isinstance(log, str) else log)
     return run
 

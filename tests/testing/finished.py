@@ -10,6 +10,7 @@ from experimentstash.adapters.numbers.metrics import measure
 from experimentstash.adapters.numbers.place import Place
 from experimentstash.record import records
 from experimentstash.record.run import Attempt, Code, Command, Run, Specification, State
+from tests.testing.run_parts import put
 
 
 def _moment(second: int) -> str:
@@ -32,25 +33,19 @@ def finished(
 ) -> Run:
     """Write a run that ended ``second`` seconds after the first ones, and what its tool has left in metrics.json.
 
-    ``is_read``: its record has the numbers.
+    ``is_read``: its record has the numbers. ``fields`` are others of its record's, wherever they stand there.
     """
     directory = root / "outputs" / "2026-01-31" / f"12-00-00-{name}"
     directory.mkdir(parents=True)
-    run = Run(
-        name,
-        str(directory),
-        Specification(
-            tool,
-            Command([*fields.pop("argv", ["x"]), str(directory)], "/"),
-            organizer=exp,
-            params=params or {},
-            code=None if commit is None else Code("/t", commit),
-            **{each: fields.pop(each) for each in list(fields) if each in Specification.__annotations__},
-        ),
-        Attempt(1, state, started=(moment := _moment(second)), result=fields.pop("result", None)),
-        created=moment,
-        **fields,
+    moment = _moment(second)
+    spec = Specification(
+        tool,
+        Command([*fields.pop("argv", ["x"]), str(directory)], "/"),
+        organizer=exp,
+        params=params or {},
+        code=None if commit is None else Code("/t", commit),
     )
+    run = put(Run(name, str(directory), spec, Attempt(1, state, started=moment), created=moment), **fields)
     if metrics is not None:
         text = metrics if isinstance(metrics, str) else json.dumps(metrics)
         (directory / "metrics.json").write_text(text, encoding="utf-8")
