@@ -113,8 +113,7 @@ def test_what_is_not_one_run(here: StashUnderTest, words: list[str], said: str) 
 
 
 def test_a_run_that_has_completed_before_counts(stash: StashUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
-    registration = "entrypoint: sh\ncall: {style: arguments}\nenvironment: {kind: none}\n"
-    (stash.add_tool("sh", registration=registration) / "readme").write_text("The shell.\n")
+    stash.add_shell()
     stash.add_experiment("sh", "sh", "arguments: [-c, 'exit 0']\n")
     stash.commit()
     monkeypatch.chdir(stash.root)

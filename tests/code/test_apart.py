@@ -12,10 +12,9 @@ from typing import Any
 import pytest
 
 from tests.launch.test_launch_local import WAIT
-from tests.testing.stash import PATIENCE, StashUnderTest, git, wait_until
+from tests.testing.stash import PATIENCE, SHELL, StashUnderTest, git, wait_until
 from tests.testing.tool_support import repository
 
-SHELL = "entrypoint: sh\ncall: {style: arguments}\nenvironment: {kind: none}\n"
 TWO = ("-m", "+exp=one", "params.n=1,2", "hydra/launcher=local", "hydra.launcher.n_jobs=2")
 # A trainer, as in pytorch/examples: data beside its directory, a model and TensorBoard's folders in it.
 TRAINER = """

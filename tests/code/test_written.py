@@ -18,10 +18,8 @@ from experimentstash.record.run import Code, Command, Run
 from tests.launch.test_launch_local import WAIT
 from tests.testing.made_once import made_once, same_place
 from tests.testing.run_parts import run_with
-from tests.testing.stash import PATIENCE, StashUnderTest, git, wait_until
+from tests.testing.stash import PATIENCE, SHELL, StashUnderTest, git, wait_until
 from tests.testing.tool_support import as_stash, refresh, repository
-
-SHELL = "entrypoint: sh\ncall: {style: arguments}\nenvironment: {kind: none}\n"
 
 
 @pytest.fixture

@@ -25,7 +25,6 @@ from tests.testing.run_parts import run_with
 from tests.testing.stash import PATIENCE, StashUnderTest, wait_until
 
 LOCAL = ("-m", "hydra/launcher=local")
-SHELL = "entrypoint: sh\ncall: {style: arguments}\nenvironment: {kind: none}\n"
 WAIT = "wait_for() { i=0; while [ ! -e $1 ] && [ $i -lt 3000 ]; do sleep 0.01; i=$((i+1)); done; [ -e $1 ]; }; "
 
 
@@ -58,7 +57,7 @@ class Scripts(StashUnderTest):
 @pytest.fixture
 def scripts(stash: StashUnderTest) -> Iterator[Scripts]:
     made = Scripts(stash.root)
-    (made.add_tool("sh", registration=SHELL) / "readme").write_text("The shell.\n")
+    made.add_shell()
     yield made
     assert left_of(made.root) == []
 

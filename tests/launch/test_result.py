@@ -18,8 +18,6 @@ from experimentstash.stash.layout import Stash
 from tests.testing.faults import freeze
 from tests.testing.stash import PATIENCE, StashUnderTest, wait_until
 
-SHELL = "entrypoint: sh\ncall: {style: arguments}\nenvironment: {kind: none}\n"
-
 
 def to_garbage(record: Path) -> None:
     record.write_text('{"id": ')
@@ -46,7 +44,7 @@ DAMAGES = [to_garbage, to_a_directory, to_a_circle_of_links, to_a_pipe]
 @pytest.fixture
 def sweeping(stash: StashUnderTest) -> StashUnderTest:
     """A stash whose experiment says that it is there, and waits; the first run of a sweep ends at once."""
-    (stash.add_tool("sh", registration=SHELL) / "readme").write_text("The shell.\n")
+    stash.add_shell()
     there = stash.root.parent / "there"
     script = f"[ $0 = 0 ] && exit 0; touch '{there}'; exec sleep 300"
     stash.add_experiment("waits", "sh", f"params: {{n: 0}}\narguments: {json.dumps(['-c', script, '${params.n}'])}\n")

@@ -21,8 +21,8 @@ from experimentstash.record import records, sweep_list
 from experimentstash.record.run import State
 from experimentstash.runs.listing import superseded
 from experimentstash.stash.layout import Stash
-from tests.launch.test_launch_local import SHELL, Scripts, scripts
-from tests.testing.stash import PATIENCE, StashUnderTest, wait_until
+from tests.launch.test_launch_local import Scripts, scripts
+from tests.testing.stash import PATIENCE, SHELL, StashUnderTest, wait_until
 
 __all__ = ["scripts"]
 
@@ -75,10 +75,7 @@ def test_a_killed_sweep_goes_on_where_it_was(scripts: Scripts) -> None:
 
 def test_a_run_that_can_resume_goes_on_in_its_directory(stash: StashUnderTest) -> None:
     text = 'case "$*" in *again*) [ -e "$0/part" ];; *) touch "$0/part"; kill -9 $$;; esac'
-    stash.add_tool(
-        "sh", registration="entrypoint: sh\ncall: {style: arguments}\nenvironment: {kind: none}\nresume: [again]\n"
-    )
-    stash.write("tools/sh/readme", "The shell.\n")
+    stash.add_shell("resume: [again]\n")
     words = json.dumps(["-c", text, "${output_dir}", "${params.n}"])
     stash.add_experiment("script", "sh", f"params: {{n: 0}}\narguments: {words}\n")
     assert stash.cli("-m", "hydra/launcher=local", "+exp=script", "params.n=1,2").returncode == 1

@@ -21,14 +21,13 @@ from tests.testing.finished import finished
 from tests.testing.foreign import install, make_venv
 from tests.testing.stash import PATIENCE, InProcess, StashUnderTest, wait_until
 
-SHELL = "entrypoint: sh\ncall: {style: arguments}\nenvironment: {kind: none}\n"
 SKIP = "skip_completed=true"
 
 
 @pytest.fixture
 def echo(stash: StashUnderTest) -> StashUnderTest:
     """A stash whose experiment writes a number, and says that it has run."""
-    (stash.add_tool("sh", registration=SHELL) / "readme").write_text("The shell.\n")
+    stash.add_shell()
     script = 'echo ran $0; echo "{\\"loss\\": $0}" > "$1/metrics.json"; [ $0 != 3 ] || [ -e "$PWD/../../fixed" ]'
     words = json.dumps(["-c", script, "${params.n}", "${output_dir}"])
     stash.add_experiment("one", "sh", f"params: {{n: 0}}\narguments: {words}\nobjective: loss\n")

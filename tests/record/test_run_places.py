@@ -22,8 +22,7 @@ TIME = "${now:%Y-%m-%d}/${now:%H-%M-%S-%f}"
 @pytest.fixture
 def plain(stash: StashUnderTest) -> StashUnderTest:
     """A stash whose tool writes a large log, and whose results git doesn't ignore."""
-    stash.add_tool("sh", registration="entrypoint: sh\ncall: {style: arguments}\nenvironment: {kind: none}\n")
-    stash.write("tools/sh/readme", "The shell.\n")
+    stash.add_shell()
     script = "seq 2000; echo done > result.txt; echo $1"
     arguments = json.dumps(["-c", f'cd "$EXPERIMENTSTASH_RUN_DIR"; {script}', "sh", "${params.n}"])
     stash.add_experiment("one", "sh", f"params: {{n: 0}}\narguments: {arguments}\n")

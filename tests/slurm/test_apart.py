@@ -15,8 +15,7 @@ from tests.testing.stash import StashUnderTest, git
 
 @pytest.fixture
 def shell(stash: StashUnderTest) -> Iterator[StashUnderTest]:
-    registration = "entrypoint: sh\ncall: {style: arguments}\nenvironment: {kind: none}\ncollect: [runs]\n"
-    (stash.add_tool("sh", registration=registration) / "readme").write_text("The shell.\n")
+    stash.add_shell("collect: [runs]\n")
     script = "mkdir -p runs/a; echo $1 > runs/a/x; echo $1 > model.pt; sleep 0.5; cat model.pt"
     arguments = json.dumps(["-c", script, "sh", "${params.n}"])
     stash.add_experiment("one", "sh", f"params: {{n: 0}}\narguments: {arguments}\nestimated_runtime: 1m\n")

@@ -417,8 +417,7 @@ def test_what_slurm_has_taken_is_found_though_sbatch_did_not_say_so(
 
 def test_what_has_completed_before_is_not_submitted(stash: StashUnderTest) -> None:
     """It counts, whoever has run it, if its code was frozen then as well."""
-    shell = "entrypoint: sh\ncall: {style: arguments}\nenvironment: {kind: none}\n"
-    (stash.add_tool("sh", registration=shell) / "readme").write_text("The shell.\n")
+    stash.add_shell()
     stash.add_experiment("quick", "sh", "params: {n: 0}\narguments: [-c, 'echo ran $0', '${params.n}']\n")
     stash.commit()
     assert stash.cli("-m", "+exp=quick", "params.n=1,2", "code=frozen").returncode == 0

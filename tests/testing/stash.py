@@ -21,6 +21,8 @@ TOOLS = Path(__file__).resolve().parent / "tools"
 # Seconds to wait for what takes as long as a busy machine, or a busy cluster, wants; only what fails takes so long.
 PATIENCE = 300.0
 ODD_NAME = "my stäsh's"
+# A tool that is the shell: the script is among an experiment's `arguments`.
+SHELL = "entrypoint: sh\ncall: {style: arguments}\nenvironment: {kind: none}\n"
 GIT_IDENTITY = {
     "GIT_AUTHOR_NAME": "Test",
     "GIT_AUTHOR_EMAIL": "test@example.org",
@@ -65,6 +67,12 @@ class StashUnderTest:
         if "environment:" not in registration:
             registration += f"\nenvironment: {{kind: interpreter, interpreter: {json.dumps(sys.executable)}}}\n"
         self.write(f"conf/tool/{name}.yaml", f"path: tools/{name}\n{registration}")
+        return directory
+
+    def add_shell(self, more: str = "") -> Path:
+        """Have the shell as the tool `sh`, with ``more`` in its registration."""
+        directory = self.add_tool("sh", registration=SHELL + more)
+        (directory / "readme").write_text("The shell.\n")  # git keeps no directory in which there is nothing
         return directory
 
     def add_experiment(self, name: str, tool: str, text: str = "") -> Path:
