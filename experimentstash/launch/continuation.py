@@ -154,6 +154,9 @@ def _move_content(directory: Path, target: Path) -> None:
                 step(f"move {name} aside")
                 os.rename(directory / name, target / name)
                 moved.append(name)
+        run = records.read(target)
+        run.inode = target.stat().st_ino  # it has moved: it is no copy, of which nobody would know what became of it
+        records.write(run)
         step("moved aside")
     except BaseException:
         for name in moved:

@@ -19,7 +19,7 @@ case $n in [13]) exit 1;; 2) kill -9 $$;; esac
 """
 
 
-def test_of_a_sweep_those_that_failed_or_the_one_that_was_named(scripts: Scripts) -> None:
+def test_of_a_sweep_those_that_failed_or_the_one_that_was_named(scripts: Scripts, in_process: InProcess) -> None:
     scripts.script(FAILING)
     assert scripts.cli("-m", "hydra/launcher=local", "+exp=script", "params.n=range(4)").returncode == 1
     sweep = sweep_directory(scripts)
@@ -34,6 +34,10 @@ def test_of_a_sweep_those_that_failed_or_the_one_that_was_named(scripts: Scripts
     assert all(run["attempt"]["number"] == 1 for run in scripts.runs())
     fourth = scripts.cli("retry", str(sweep))
     assert fourth.returncode == 0 and "none of these runs has failed" in fourth.stderr
+    assert in_process(scripts, "archive", str(sweep), "--yes").returncode == 0  # earlier tries are no copies
+    assert in_process(scripts, "archive", "--restore", str(sweep)).returncode == 0
+    done = in_process(scripts, "rm", str(sweep), "--yes")
+    assert done.returncode == 0 and not sweep.exists(), done.stderr
 
 
 def test_a_single_run_is_done_as_a_new_one(scripts: Scripts) -> None:
