@@ -9,8 +9,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from experimentstash.base import json_floats
+from experimentstash.base.dotted import is_number
 from experimentstash.record import encoding
 from experimentstash.report.run_fields import Field
+from experimentstash.runs.differing import said
 from experimentstash.runs.facts import Facts
 
 
@@ -47,9 +49,7 @@ def _csv_line(cells: Sequence[Any]) -> str:
 
 
 def _cell(value: Any) -> Any:
-    if value is None or isinstance(value, (str, float)) or (isinstance(value, int) and not isinstance(value, bool)):
-        return "" if value is None else value
-    return json.dumps(value, ensure_ascii=False, default=str)
+    return value if value is None or is_number(value) else said(value)
 
 
 def _valid(value: Any) -> Any:

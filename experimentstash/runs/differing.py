@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from experimentstash.base.dotted import is_number
 from experimentstash.base.patterns import regex
 from experimentstash.runs.expression import alike
 from experimentstash.runs.facts import Facts
@@ -73,7 +74,7 @@ def follows(name: str, settings: Sequence[Mapping[str, Any]]) -> bool:
 
 def identity(value: Any) -> Any:
     """Return what equal values have in common: 1 and 1.0 are equal, 1 and true or "1" are not."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and value == value:
+    if is_number(value) and value == value:
         return value
     if isinstance(value, str):
         return f'"{value}"'
@@ -84,7 +85,7 @@ def order(value: Any) -> tuple[int, float, str]:
     """Return what sorts values: what is absent, numbers, then the rest."""
     if isinstance(value, _Absent):
         return 0, 0.0, ""
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and value == value:
+    if is_number(value) and value == value:
         return 1, float(value), ""
     return 2, 0.0, said(value)
 

@@ -21,7 +21,7 @@ def render(comparison: Comparison) -> str:
     headings, rows = table(comparison)
     writer.writerow(headings)
     writer.writerows(
-        ["" if value is None else said(value) if at < keys else value for at, value in enumerate(row)] for row in rows
+        [said(value) if at < keys and value is not None else value for at, value in enumerate(row)] for row in rows
     )
     return buffer.getvalue().rstrip("\n")
 
