@@ -91,9 +91,9 @@ def main(given: argparse.Namespace) -> int:
     is_for_all = given.all or given.sort is not None or (given.most is None and paper.width is None)
     selected = choose(stash, selection, with_earlier=True, most=None if is_for_all else given.most or _SHOWN)
     say(*left_out(selected, selection))
-    found, fields = arranged(stash, selected.found, given)
+    found, fields, order = arranged(stash, selected.found, given)
     asked = [] if selection.where is None else [str(name) for name in selection.where.names]
-    asked += [field.name for field in [*_order(stash, given, selected.found), *fields]]
+    asked += [field.name for field in [*order, *fields]]
     if any(name.startswith(METRICS) for name in asked):
         say(*without_numbers(selected.found))
     if given.json:
@@ -121,15 +121,14 @@ def main(given: argparse.Namespace) -> int:
     return 0
 
 
-def arranged(stash: Stash, found: list[Facts], given: argparse.Namespace) -> tuple[list[Facts], list[Field]]:
-    """Return runs in the order that is asked for, as many as are asked for, and the columns that are."""
-    for field in _order(stash, given, found):
+def arranged(
+    stash: Stash, found: list[Facts], given: argparse.Namespace
+) -> tuple[list[Facts], list[Field], list[Field]]:
+    """Return as many runs as are asked for, in the order that is; the columns that are; and what they are sorted by."""
+    order = [] if given.sort is None else _named(stash, [given.sort.removeprefix("-")], found)
+    for field in order:
         found = run_fields.in_order(found, field, is_reversed=given.sort.startswith("-"))
-    return found[: given.most], _named(stash, choosing.names(given.columns, "--columns"), found)
-
-
-def _order(stash: Stash, given: argparse.Namespace, found: Sequence[Facts]) -> list[Field]:
-    return [] if given.sort is None else _named(stash, [given.sort.removeprefix("-")], found)
+    return found[: given.most], _named(stash, choosing.names(given.columns, "--columns"), found), order
 
 
 def _named(stash: Stash, names: Sequence[str], found: Sequence[Facts]) -> list[Field]:
@@ -177,7 +176,7 @@ class _Screen:
 
     def draw(self, paper: Paper, rows: int) -> str:
         """Return what fits into so many rows."""
-        found, fields = arranged(self._stash, self._look().found, self._given)
+        found, fields, _ = arranged(self._stash, self._look().found, self._given)
         moment, counted = f"{datetime.datetime.now():%H:%M:%S}", state_counts([facts.state for facts in found])
         head = watching.fit(f"{moment}  {counted}  (every {self._given.watch:g}s)", paper)
         room = rows - 2
