@@ -115,7 +115,6 @@ class _Look:
         self._folder: Path | None = None
         self._known: dict[str, tuple[int, int, int, int]] = {}  # what was seen in that folder, and not yet today
         self._visited: set[str] = set()
-        self._gone: list[tuple[str, str, int]] = []
         self._live: list[Facts] = []  # what isn't kept
 
     def __del__(self) -> None:
