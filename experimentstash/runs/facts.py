@@ -51,7 +51,17 @@ class Texts(NamedTuple):
 
     params: str
     numbers: str
-    said: str  # tags, overrides, warnings, results, command
+    said: str
+
+
+class Said(NamedTuple):
+    """What is kept as one text; another field is another version of the index."""
+
+    tags: list[str]
+    overrides: list[str]
+    warnings: list[str]
+    result: float | list[float] | None
+    command: str
 
 
 class Keeper(Protocol):
@@ -96,10 +106,16 @@ def _command(run: Run) -> str:
 
 def texts_of(run: Run) -> Texts:
     """Return what is looked at of a run now and then."""
-    said = [added.tags_of(run), run.spec.overrides, run.attempt.warnings, run.attempt.result, _command(run)]
-    return Texts(
-        *(json.dumps(each) for each in (dict(leaves(from_json(run.spec.params))), dict(numbers_of(run)), said))
-    )
+    return Texts(*map(json.dumps, (_params_of(run), dict(numbers_of(run)), _said_of(run))))
+
+
+def _params_of(run: Run) -> dict[str, Any]:
+    return dict(leaves(from_json(run.spec.params)))
+
+
+def _said_of(run: Run) -> Said:
+    attempt = run.attempt
+    return Said(added.tags_of(run), run.spec.overrides, attempt.warnings, attempt.result, _command(run))
 
 
 class Facts:
@@ -164,7 +180,7 @@ class Facts:
     @functools.cached_property
     def params(self) -> Mapping[str, Any]:
         """Its parameters, dotted where they are nested."""
-        return dict(leaves(from_json(self._run.spec.params))) if self._run is not None else self._loaded("params")
+        return _params_of(self._run) if self._run is not None else self._loaded("params")
 
     @functools.cached_property
     def numbers(self) -> Mapping[str, float]:
@@ -174,26 +190,25 @@ class Facts:
     @property
     def tags(self) -> list[str]:
         """Its tags, those that were added later among them."""
-        return self._said[0]
+        return self._said.tags
 
     @property
     def overrides(self) -> list[str]:
-        return self._said[1]
+        return self._said.overrides
 
     @property
     def warnings(self) -> list[str]:
-        return self._said[2]
+        return self._said.warnings
 
     @property
     def result(self) -> float | list[float] | None:
         """The value of its objective."""
-        value: float | list[float] | None = self._said[3]
-        return value
+        return self._said.result
 
     @property
     def command(self) -> str:
         """What tells whether it was called in the same way as another run."""
-        return self._said[4]
+        return self._said.command
 
     @property
     def experiment(self) -> str:
@@ -229,13 +244,8 @@ class Facts:
         return {alike(name): number for name, number in self.numbers.items()}
 
     @functools.cached_property
-    def _said(self) -> tuple[list[str], list[str], list[str], Any, str]:
-        if self._run is None:
-            found: tuple[list[str], list[str], list[str], Any, str] = self._loaded("said")
-            return found
-        attempt = self._run.attempt
-        tags = added.tags_of(self._run)
-        return tags, self._run.spec.overrides, attempt.warnings, attempt.result, _command(self._run)
+    def _said(self) -> Said:
+        return _said_of(self._run) if self._run is not None else Said(*self._loaded("said"))
 
     @functools.cached_property
     def _texts(self) -> Texts:
