@@ -304,6 +304,27 @@ def lock_if_free(path: Path) -> int | None:
     return descriptor
 
 
+@contextlib.contextmanager
+def locked_at_once(path: Path, busy: StashError) -> Iterator[None]:
+    """Hold the lock of ``locked``; if somebody else holds it, ``busy`` is raised."""
+    descriptor = lock_if_free(path)
+    if descriptor is None:
+        raise busy
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def is_locked(path: Path) -> bool:
+    """Tell whether somebody holds the lock of ``locked``."""
+    descriptor = lock_if_free(path)
+    if descriptor is None:
+        return True
+    os.close(descriptor)
+    return False
+
+
 def _open_lock(path: Path) -> int:
     """Open a lock's file, which nobody writes into; StashError if somebody has put something else there."""
     try:

@@ -11,6 +11,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from experimentstash.adapters.schedulers import JobQueries
@@ -129,10 +130,8 @@ def restore(stash: Stash, sweep: Sweep) -> tuple[int, int]:
 
 def leftovers(stash: Stash) -> Iterator[Path]:
     """Yield what interrupted commands have left: half made, or an archive of a sweep whose directory is there whole."""
-    lock = files.lock_if_free(stash.lock(_LOCK))
-    if lock is None:  # it may be at work just now
+    if files.is_locked(stash.lock(_LOCK)):  # what is being made just now isn't left
         return
-    os.close(lock)
     for root in run_places.roots(stash):
         if root not in stash.run_roots and _may_be_double(archives.path_for(root)):
             yield archives.path_for(root)
@@ -226,27 +225,15 @@ def _looked_at(stash: Stash, sweep: Sweep, runs: Sequence[Run]) -> Archivable:
     return Archivable(sweep, inside, packing.entries_of(directory, refusal))
 
 
-@contextlib.contextmanager
-def _held(sweep: Sweep) -> Iterator[None]:
+def _held(sweep: Sweep) -> AbstractContextManager[None]:
     """Keep commands from going on with a sweep; StashError if one is at work on it."""
-    lock = files.lock_if_free(sweep.directory / records.LOCK)
-    if lock is None:
-        raise StashError(f"The sweep {sweep.name} can't be archived: a command is at work on it.", "try again later")
-    try:
-        yield
-    finally:
-        os.close(lock)
+    why = f"The sweep {sweep.name} can't be archived: a command is at work on it."
+    return files.locked_at_once(sweep.directory / records.LOCK, StashError(why, "try again later"))
 
 
-@contextlib.contextmanager
-def _alone(stash: Stash) -> Iterator[None]:
-    lock = files.lock_if_free(stash.lock(_LOCK))
-    if lock is None:
-        raise StashError("Another command makes or restores an archive.", "try again when it has ended")
-    try:
-        yield
-    finally:
-        os.close(lock)
+def _alone(stash: Stash) -> AbstractContextManager[None]:
+    busy = StashError("Another command makes or restores an archive.", "try again when it has ended")
+    return files.locked_at_once(stash.lock(_LOCK), busy)
 
 
 @contextlib.contextmanager

@@ -225,10 +225,8 @@ def _held(stash: Stash, run: Run) -> Iterator[Run]:
     with contextlib.ExitStack() as stack:
         sweep = _sweep_of(run)
         if sweep is not None:
-            lock = files.lock_if_free(sweep / records.LOCK)
-            if lock is None:
-                raise StashError(f"{run.id} was not removed: a command is at work on its sweep.")
-            stack.callback(os.close, lock)
+            busy = StashError(f"{run.id} was not removed: a command is at work on its sweep.")
+            stack.enter_context(files.locked_at_once(sweep / records.LOCK, busy))
         stack.enter_context(files.locked(stash.lock("resume")))
         stack.enter_context(reconcile.reconciling(stash))
         now = records.read(run.path)
@@ -311,10 +309,7 @@ def _why_not_its_sweep(run: Run, known: dict[Path, bool]) -> Refused | None:
     if sweep is None:
         return None
     if sweep not in known:
-        lock = files.lock_if_free(sweep / records.LOCK)
-        known[sweep] = lock is None
-        if lock is not None:
-            os.close(lock)
+        known[sweep] = files.is_locked(sweep / records.LOCK)
     return Refused(run, "a command is at work on its sweep", "try again when it has ended") if known[sweep] else None
 
 
