@@ -19,7 +19,7 @@ def reopen(stash: Stash, earlier: Run) -> Run:
 
     Raises StashError if the run still goes on, has completed, or its tool doesn't say that it can resume.
     """
-    with locked(stash.lock("resume")):
+    with locked(stash.lock(reconcile.TAKING_UP)):
         run = records.read(earlier.path)
         if (why := whereabouts.unknowable(run)) is not None:
             raise StashError(f"The run {run.id} can't be resumed: {why}.")

@@ -74,7 +74,7 @@ def archive(stash: Stash, found: Archivable) -> Path:
             step("the archive is written")
             packing.verify(staged, now.entries, sums)
             # Nobody tags its runs, takes them up again or closes their records from here on.
-            with files.locked(stash.lock(added.LOCK)), files.locked(stash.lock("resume")), reconcile.reconciling(stash):
+            with files.locked(stash.lock(added.LOCK)), reconcile.undisturbed(stash):
                 if _looked_at(stash, found.sweep, found.runs).entries != now.entries:
                     raise StashError(f"The sweep {found.sweep.name} has changed while it was read.", "try again")
                 if os.path.lexists(target):
@@ -111,7 +111,7 @@ def restore(stash: Stash, sweep: Sweep) -> tuple[int, int]:
             packing.unpack(packed, staged)
             os.sync()  # once: of thousands of files, one by one, that takes minutes
             step("the directory is made")
-            with files.locked(stash.lock("resume")), reconcile.reconciling(stash):
+            with reconcile.undisturbed(stash):
                 with contextlib.suppress(OSError):
                     os.rmdir(directory)  # an empty one is nothing to keep
                 if os.path.lexists(directory):

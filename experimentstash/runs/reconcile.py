@@ -14,7 +14,7 @@ from experimentstash.adapters.procfs import Identity
 from experimentstash.adapters.scheduler import GONE, LEFT
 from experimentstash.adapters.schedulers import JobQueries
 from experimentstash.base.errors import StashError
-from experimentstash.base.files import lock_if_free
+from experimentstash.base.files import lock_if_free, locked
 from experimentstash.base.output import say
 from experimentstash.base.text import listed
 from experimentstash.execute.account import HEARTBEAT, SUPERVISOR_LOG
@@ -35,6 +35,8 @@ _EXIT_KILLED = 128 + signal.SIGKILL
 # Seconds for which another command may be closing records before we do without, and before we say that we wait.
 _LOCK_PATIENCE = 60.0
 _QUIET = 2.0
+# The lock that is held while a run is taken up again.
+TAKING_UP = "resume"
 
 
 def tell(queries: JobQueries) -> None:
@@ -103,6 +105,13 @@ def reconciling(stash: Stash) -> Iterator[None]:
         yield
     finally:
         os.close(held)
+
+
+@contextlib.contextmanager
+def undisturbed(stash: Stash) -> Iterator[None]:
+    """Have nobody else take runs up again or close records meanwhile; StashError as of ``reconciling``."""
+    with locked(stash.lock(TAKING_UP)), reconciling(stash):
+        yield
 
 
 def reconcile(stash: Stash, run: Run, queries: JobQueries | None = None) -> Run:

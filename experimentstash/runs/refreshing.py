@@ -10,7 +10,7 @@ from experimentstash.adapters.numbers import declarations, metrics
 from experimentstash.adapters.numbers.metrics import Reading
 from experimentstash.adapters.numbers.place import ALL, Place
 from experimentstash.adapters.schedulers import JobQueries
-from experimentstash.base import files, yaml_files
+from experimentstash.base import yaml_files
 from experimentstash.base.dataclass_light import dataclass, field
 from experimentstash.base.errors import StashError
 from experimentstash.base.yaml_files import YamlError
@@ -74,7 +74,7 @@ def _refreshed(stash: Stash, run: Run, now: _DeclaredNow, queries: JobQueries) -
     notes += reading.notes
     if _same(run.attempt.metrics, numbers) and notes == [note for note in run.attempt.notes if note.startswith(_OURS)]:
         return Refreshed(run, notes=notes)
-    with files.locked(stash.lock("resume")), reconcile.reconciling(stash):
+    with reconcile.undisturbed(stash):
         present = records.read(run.path)  # somebody may have taken it up again meanwhile
         why = _why_left_alone(present, queries)
         if why is not None or present.attempt.number != run.attempt.number:

@@ -227,8 +227,7 @@ def _held(stash: Stash, run: Run) -> Iterator[Run]:
         if sweep is not None:
             busy = StashError(f"{run.id} was not removed: a command is at work on its sweep.")
             stack.enter_context(files.locked_at_once(sweep / records.LOCK, busy))
-        stack.enter_context(files.locked(stash.lock("resume")))
-        stack.enter_context(reconcile.reconciling(stash))
+        stack.enter_context(reconcile.undisturbed(stash))
         now = records.read(run.path)
         why = why_at_work(now, JobQueries())
         if why is not None or (now.id, now.created, now.attempt.number) != (run.id, run.created, run.attempt.number):
