@@ -15,8 +15,6 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from experimentstash.adapters.schedulers import JobQueries
-from experimentstash.adapters.wandb import places as wandb_places
-from experimentstash.adapters.wandb import runs as wandb_runs
 from experimentstash.base import files
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
@@ -215,9 +213,7 @@ def _looked_at(stash: Stash, sweep: Sweep, runs: Sequence[Run]) -> Archivable:
             continue
         if is_unread(run):
             raise refusal(f"the numbers of {run.id} are not in its record yet", f"{REFRESH} {sweep.name}")
-        elsewhere = wandb_places.claimed(run.wandb_elsewhere, run.id)
-        unsynced = [each.name for each in wandb_runs.find(run.path, elsewhere) if not each.is_synced]
-        if unsynced:
+        if unsynced := removing.unsynced(run):
             raise refusal(
                 f"W&B runs of {run.id} were not sent yet ({listed(unsynced, _NAMED)})",
                 f"experimentstash sync {sweep.name}",

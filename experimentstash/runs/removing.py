@@ -89,9 +89,14 @@ def look(stash: Stash, chosen: Sequence[Run]) -> tuple[list[Removable], list[Ref
             continue
         wandb = tuple(map(Path, wandb_places.claimed(run.wandb_elsewhere, run.id)))
         size += sum(files.measure(folder)[1] for folder in wandb)
-        sent = [(each.name, each.is_synced) for each in wandb_runs.find(run.path, map(str, wandb))]
-        found.append(Removable(run, size, wandb, tuple(name for name, is_synced in sent if not is_synced)))
+        found.append(Removable(run, size, wandb, unsynced(run)))
     return found, refused
+
+
+def unsynced(run: Run) -> tuple[str, ...]:
+    """Return the names of a run's W&B runs, wherever they are, that have not been sent."""
+    found = wandb_runs.find(run.path, wandb_places.claimed(run.wandb_elsewhere, run.id))
+    return tuple(each.name for each in found if not each.is_synced)
 
 
 def remove(stash: Stash, removable: Removable, *, keep_record: bool = False) -> None:
