@@ -55,6 +55,11 @@ def find(stash: Stash, name: str, *, acts: bool = False) -> Run | Sweep:
         return archived
     if os.path.isdir(name) and (_counts_others(as_path) or next(records.directories(as_path), None) is not None):
         return sweep_at(stash, Path(os.path.abspath(as_path)))
+    return _by_id(stash, name, acts=acts)
+
+
+def _by_id(stash: Stash, name: str, *, acts: bool) -> Run | Sweep:
+    """Return the run or sweep with this id, or the only one whose id begins so; StashError as of ``find``."""
     matching: dict[str, list[Path]] = defaultdict(list)
     places: dict[str, dict[Path, None]] = defaultdict(dict)
     unread = ""
@@ -76,20 +81,19 @@ def find(stash: Stash, name: str, *, acts: bool = False) -> Run | Sweep:
     sweeps = {token: list(each) for token, each in places.items()}
     if not sweeps and not matching:
         sweeps = {token: [directory] for token, directory in _counting_others(stash, name)}
-    if acts and len(name) < _LEAST and name not in sweeps and (sweeps or matching):
-        meant = listed([*(f"the sweep {token}" for token in sorted(sweeps)), *sorted(matching)], _LISTED)
+    several = [*(f"the sweep {token}" for token in sorted(sweeps)), *sorted(matching)]
+    if acts and len(name) < _LEAST and name not in sweeps and several:
         raise StashError(
-            f"{name!r} is too little of an id to act on what begins so: {meant}.",
+            f"{name!r} is too little of an id to act on what begins so: {listed(several, _LISTED)}.",
             f"give {_LEAST} characters of it, or more",
         )
-    if name in sweeps or len(sweeps) + len(matching) == 1:
+    if name in sweeps or len(several) == 1:
         token = name if name in sweeps else next(iter(sweeps), None)
         if token is not None:
             return Sweep(_original(stash, token, sweeps[token]), token)
         ((run_id, directories),) = matching.items()
         return reconcile.load_reconciled(stash, _original(stash, run_id, directories))
-    if sweeps or matching:
-        several = [*(f"the sweep {token}" for token in sorted(sweeps)), *sorted(matching)]
+    if several:
         kinds = "runs and sweeps" if sweeps and matching else "sweeps" if sweeps else "runs"
         raise StashError(
             f"{name!r} may be any of {len(several)} {kinds}: {listed(several, _LISTED)}.", "give more of the id"
