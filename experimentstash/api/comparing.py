@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Literal
 
 from experimentstash.api import frames
 from experimentstash.api.run import Run, stash_of
-from experimentstash.api.selecting import Words, selected, several
 from experimentstash.api.telling import Place, stash_at, telling
 from experimentstash.base.errors import StashError, did_you_mean
 from experimentstash.report.compare import Comparison as Compared
@@ -15,6 +14,7 @@ from experimentstash.report.differences import TESTS
 from experimentstash.report.render import formats, to_csv, to_terminal
 from experimentstash.report.select import comparison
 from experimentstash.report.summaries import WAYS
+from experimentstash.runs.selection import Words, of_words, several
 
 if TYPE_CHECKING:
     import pandas
@@ -107,8 +107,16 @@ def compare(
     names = [one if isinstance(one, str) else str(one.directory) for one in named]
     first = next((one for one in named if isinstance(one, Run)), None)
     place = stash_of(first) if stash is None and first is not None else stash_at(stash)
-    selection = selected(
-        names, state=state, exp=exp, tool=tool, tag=tag, sweep=sweep, since=since, until=until, where=where
+    selection = of_words(
+        names,
+        states=state,
+        experiments=exp,
+        tools=tool,
+        tags=tag,
+        sweeps=sweep,
+        since=since,
+        until=until,
+        where=where,
     )
     _check("spread", spread, WAYS)
     if test is not None:

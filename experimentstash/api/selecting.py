@@ -12,7 +12,7 @@ from experimentstash.api.telling import Place, stash_at, tell, telling
 from experimentstash.base.text import clean
 from experimentstash.runs.facts import Facts
 from experimentstash.runs.numbers import REFRESH, is_unread
-from experimentstash.runs.selection import Selection, choose, of_words
+from experimentstash.runs.selection import Words, choose, of_words
 from experimentstash.runs.summary import count
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 # Rows that are shown in a notebook.
 _SHOWN = 20
-
-Words = str | Sequence[str]
 
 
 class Runs(Sequence[Run]):
@@ -103,40 +101,17 @@ def runs(
     can't be read is a StashWarning.
     """
     place = stash_at(stash)
-    selection = selected(
-        names, state=state, exp=exp, tool=tool, tag=tag, sweep=sweep, since=since, until=until, where=where
-    )
-    with telling():
-        found = choose(place, selection, with_earlier=True).found
-    return Runs(Run(place, facts.run) for facts in found)
-
-
-def selected(
-    names: Sequence[str],
-    *,
-    state: Words,
-    exp: Words,
-    tool: Words,
-    tag: Words,
-    sweep: Words,
-    since: str | None,
-    until: str | None,
-    where: str | None,
-) -> Selection:
-    """Return the selection that arguments stand for, of which each may be one word or several."""
-    return of_words(
+    selection = of_words(
         names,
-        states=several(state),
-        experiments=several(exp),
-        tools=several(tool),
-        tags=several(tag),
-        sweeps=several(sweep),
+        states=state,
+        experiments=exp,
+        tools=tool,
+        tags=tag,
+        sweeps=sweep,
         since=since,
         until=until,
         where=where,
     )
-
-
-def several(words: Words) -> list[str]:
-    """Return one word, or several, as a list."""
-    return [words] if isinstance(words, str) else list(words)
+    with telling():
+        found = choose(place, selection, with_earlier=True).found
+    return Runs(Run(place, facts.run) for facts in found)

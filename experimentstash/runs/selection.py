@@ -26,6 +26,9 @@ from experimentstash.runs.facts import ROOTS, Facts
 from experimentstash.runs.index import Found, Narrow
 from experimentstash.stash.layout import Stash
 
+# One word, or several.
+Words = str | Sequence[str]
+
 # Names that an error lists at most.
 _LISTED = 20
 # What has names that are anybody's.
@@ -74,11 +77,11 @@ class Selected:
 def of_words(
     names: Sequence[str] = (),
     *,
-    states: Sequence[str] = (),
-    experiments: Sequence[str] = (),
-    tools: Sequence[str] = (),
-    tags: Sequence[str] = (),
-    sweeps: Sequence[str] = (),
+    states: Words = (),
+    experiments: Words = (),
+    tools: Words = (),
+    tags: Words = (),
+    sweeps: Words = (),
     since: str | None = None,
     until: str | None = None,
     where: str | None = None,
@@ -90,7 +93,7 @@ def of_words(
     return Selection(
         tuple(names),
         tuple(map(_state, split(states, "--state"))),
-        tuple(_unempty(experiments, "--exp")),
+        tuple(_unempty(several(experiments), "--exp")),
         tuple(split(tools, "--tool")),
         tuple(split(tags, "--tag")),
         tuple(split(sweeps, "--sweep")),
@@ -297,9 +300,14 @@ def _state(word: str) -> State:
     return State(cleaned)
 
 
-def split(words: Sequence[str], option: str) -> list[str]:
+def several(words: Words) -> list[str]:
+    """Return one word, or several, as a list."""
+    return [words] if isinstance(words, str) else list(words)
+
+
+def split(words: Words, option: str) -> list[str]:
     """Return words that were given one by one, or with commas between them; StashError if one is empty."""
-    return _unempty([part.strip() for word in words for part in word.split(",")], option)
+    return _unempty([part.strip() for word in several(words) for part in word.split(",")], option)
 
 
 def _unempty(words: Sequence[str], option: str) -> list[str]:
