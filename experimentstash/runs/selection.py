@@ -21,7 +21,7 @@ from experimentstash.base.text import listed
 from experimentstash.record import records
 from experimentstash.record.run import State
 from experimentstash.runs import done_before, expression, index, listing, naming, newest, reconcile
-from experimentstash.runs.expression import Expression
+from experimentstash.runs.expression import Expression, Name
 from experimentstash.runs.facts import ROOTS, Facts
 from experimentstash.runs.index import Found, Narrow
 from experimentstash.stash.layout import Stash
@@ -129,16 +129,7 @@ def choose(
     fitting = _fitting(stash, selection, meant, with_earlier=with_earlier, acts=acts)
     if selection.where is None:
         return Selected(fitting, [], meant.unread, unbegun)
-    found: list[Facts] = []
-    untold: list[Facts] = []
-    unseen = {name for name in selection.where.names if name.root in _OPEN and not name.may_be_missing}
-    for facts in meant.filled(fitting):
-        holds = selection.where.holds(facts.look_up)
-        if holds is not False:
-            (found if holds else untold).append(facts)
-        if unseen:
-            unseen = {name for name in unseen if facts.look_up(name.root, name.rest) is None}
-        facts.forget()  # of thousands all that would be too much
+    found, untold, unseen = _sorted_out(selection.where, meant.filled(fitting))
     if unseen and selection.where.bounds and not selection.names:  # not all were looked at
         wider = replace(selection, where=None)
         meant = _all(stash, wider, closes=closes)
@@ -251,6 +242,21 @@ def _is_between(selection: Selection, moment: float | None) -> bool:
     return (selection.since is None or selection.since <= moment) and (
         selection.until is None or moment < selection.until
     )
+
+
+def _sorted_out(where: Expression, runs: Iterable[Facts]) -> tuple[list[Facts], list[Facts], set[Name]]:
+    """Return the runs of which it is true, those of which that can't be told, and the names that none of all has."""
+    found: list[Facts] = []
+    untold: list[Facts] = []
+    unseen = {name for name in where.names if name.root in _OPEN and not name.may_be_missing}
+    for facts in runs:
+        holds = where.holds(facts.look_up)
+        if holds is not False:
+            (found if holds else untold).append(facts)
+        if unseen:
+            unseen = {name for name in unseen if facts.look_up(name.root, name.rest) is None}
+        facts.forget()  # of thousands all that would be too much
+    return found, untold, unseen
 
 
 def _check(where: Expression, fitting: Sequence[Facts]) -> None:
