@@ -16,7 +16,6 @@ from experimentstash.stash.layout import Stash
 
 # Enough to tell which records are worth reading: of 10,000 that takes a second or so.
 _SIGNATURE = regex(rb'"signature": "(sha256:[0-9a-f]{64})"')
-_COMPLETED = regex(rb'"state": "completed"')
 
 
 def by_signature(stash: Stash) -> Mapping[str, list[Path]]:
@@ -28,7 +27,7 @@ def by_signature(stash: Stash) -> Mapping[str, list[Path]]:
         except OSError:  # who shows runs says so
             continue
         signature = _SIGNATURE.search(content)
-        if signature is not None and _COMPLETED.search(content):
+        if signature is not None and listing.may_have_completed(content):
             found[signature[1].decode()].append(directory)
     return found
 

@@ -29,7 +29,6 @@ from experimentstash.stash.layout import Stash
 _ENOUGH = 3
 # Of more runs than that of a kind the others tell nothing new.
 _MOST = 200
-_COMPLETED = b'"state": "completed"'
 _SHOWN = 3
 
 _Key = tuple[Any, ...]
@@ -91,7 +90,7 @@ class Past:
         for directory in listing.directories(stash):
             try:
                 content = read_regular(os.path.join(directory, records.FILE_NAME))
-                if _COMPLETED in content:
+                if listing.may_have_completed(content):
                     self._take(typed.loads(content))
             except (OSError, ValueError, KeyError, TypeError, AttributeError):  # who shows runs says so
                 pass
