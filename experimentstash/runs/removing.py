@@ -72,14 +72,10 @@ def look(stash: Stash, chosen: Sequence[Run]) -> tuple[list[Removable], list[Ref
 
     With all runs of a sweep go the earlier tries that were kept when it was continued.
     """
-    queries, found, refused = JobQueries(), [], []
-    at_work: dict[Path, bool] = {}
-    packed, stay = _in_archives(chosen)
-    refused += stay
-    found += packed
-    in_archives = {each.run.directory for each in packed} | {each.run.directory for each in stay}
-    chosen = [run for run in chosen if run.directory not in in_archives]
-    for run in _with_earlier_tries(chosen):
+    queries, at_work = JobQueries(), dict[Path, bool]()
+    found, refused = _in_archives(chosen)
+    in_archives = {each.run.directory for each in found} | {each.run.directory for each in refused}
+    for run in _with_earlier_tries([run for run in chosen if run.directory not in in_archives]):
         why = why_at_work(run, queries) or _why_not_its_sweep(run, at_work)
         if why is None:
             _, size, elsewhere = files.measure(run.path)
@@ -87,9 +83,8 @@ def look(stash: Stash, chosen: Sequence[Run]) -> tuple[list[Removable], list[Ref
         if why is not None:
             refused.append(why)
             continue
-        wandb = tuple(map(Path, wandb_places.claimed(run.wandb_elsewhere, run.id)))
-        size += sum(files.measure(folder)[1] for folder in wandb)
-        found.append(Removable(run, size, wandb, unsynced(run)))
+        wandb, more = _wandb_of(run)
+        found.append(Removable(run, size + more, wandb, unsynced(run)))
     return found, refused
 
 
@@ -97,6 +92,12 @@ def unsynced(run: Run) -> tuple[str, ...]:
     """Return the names of a run's W&B runs, wherever they are, that have not been sent."""
     found = wandb_runs.find(run.path, wandb_places.claimed(run.wandb_elsewhere, run.id))
     return tuple(each.name for each in found if not each.is_synced)
+
+
+def _wandb_of(run: Run) -> tuple[tuple[Path, ...], int]:
+    """Return a run's W&B runs outside its directory, and how many bytes are free once they have gone."""
+    found = tuple(map(Path, wandb_places.claimed(run.wandb_elsewhere, run.id)))
+    return found, sum(files.measure(folder)[1] for folder in found)
 
 
 def remove(stash: Stash, removable: Removable, *, keep_record: bool = False) -> None:
@@ -276,8 +277,8 @@ def _in_archives(chosen: Sequence[Run]) -> tuple[list[Removable], list[Refused]]
         sizes = archives.sizes(archive)
         kept = list(records.readable(set(archives.directories(archive, superseded=True)) - {run.path for run in runs}))
         for each in (*kept, *runs):
-            wandb = tuple(map(Path, wandb_places.claimed(each.wandb_elsewhere, each.id)))
-            size = sizes.get(each.path, 0) + sum(files.measure(folder)[1] for folder in wandb)
+            wandb, more = _wandb_of(each)
+            size = sizes.get(each.path, 0) + more
             found.append(Removable(each, size, wandb, (), True, archive if each is runs[-1] else None))
     return found, refused
 
