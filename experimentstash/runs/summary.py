@@ -121,10 +121,7 @@ def counts(
     Those that were frozen and then not started any more count as what they are, like those that were not yet frozen.
     """
     found = Counter(run.attempt.state for run in runs if not _was_called_off(run) and run.id not in earlier)
-    others = [state for state in found if not state.is_known]
-    each = [
-        paper.paint(f"{found[state]} {words(state)}", style_of(state)) for state in (*State, *others) if found[state]
-    ]
+    each = [paper.paint(text, style_of(state)) for state, text in _by_state(found)]
     if spared := sum(run.id in earlier for run in runs):
         each.append(paper.paint(f"{spared} {_BEFORE}", Style.GOOD))
     if not_started := unbegun + sum(map(_was_called_off, runs)):
@@ -136,10 +133,14 @@ def counts(
 
 def state_counts(states: Sequence[State]) -> str:
     """Say how many runs there are in each state."""
-    found = Counter(states)
-    known = [*State, *(state for state in found if not state.is_known)]
-    each = [f"{found[state]} {words(state)}" for state in known if found[state]]
+    each = [text for _, text in _by_state(Counter(states))]
     return f"{count(len(states))}{': ' if each else ''}{', '.join(each)}"
+
+
+def _by_state(found: Counter[State]) -> list[tuple[State, str]]:
+    """Return how many there are in each state, in words, in the order of the states; those we don't know come last."""
+    known = [*State, *(state for state in found if not state.is_known)]
+    return [(state, f"{found[state]} {words(state)}") for state in known if found[state]]
 
 
 _NOT_STARTED, _BEFORE = "not started", "completed before"
