@@ -102,7 +102,7 @@ def group(runs: Sequence[Facts], by: Sequence[str] = (), over: Sequence[str] = (
         remarks.append(_about_older(older, has_seeds=bool(repeated)))
     found.sort(key=lambda group: [order(value) for value in group.values])
     names = tuple(Column(name, heading(name, keys)) for name in keys)
-    return Grouped(names, tuple(repeated), tuple(found), (*remarks, *itertools.islice(_mixed(found, names), _NAMED)))
+    return Grouped(names, tuple(repeated), tuple(found), (*remarks, *itertools.islice(_mixed(found), _NAMED)))
 
 
 def named(runs: Sequence[Facts]) -> str:
@@ -123,7 +123,7 @@ def _found(names: Sequence[str], known: Sequence[str], runs: Sequence[Facts]) ->
                 raise StashError(
                     f"{name!r} is a number that runs come to: runs are told apart by what goes into them.\n"
                     f"There are: {', '.join(valid)}",
-                    f"--where 'metrics.{alike(name).removeprefix('metrics.')} > …' chooses by it",
+                    f"--where 'metrics.{number} > …' chooses by it",
                 )
             raise StashError(
                 f"None of these runs has {name!r}.{did_you_mean(name, valid)}\nThere are: {', '.join(valid)}",
@@ -148,7 +148,7 @@ def _about_older(older: Sequence[tuple[Facts, Facts]], *, has_seeds: bool) -> st
     )
 
 
-def _mixed(groups: Sequence[Group], columns: Sequence[Column]) -> Iterator[str]:
+def _mixed(groups: Sequence[Group]) -> Iterator[str]:
     """Say where a group's runs are of different code."""
     for each in groups:
         versions = dict.fromkeys(facts.version for facts in each.runs.values() if facts.version is not None)
