@@ -8,12 +8,12 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from experimentstash.base import json_floats
 from experimentstash.base.dotted import is_number
 from experimentstash.record import encoding
 from experimentstash.report.run_fields import Field
 from experimentstash.runs.differing import said
 from experimentstash.runs.facts import Facts
+from experimentstash.stash.parameters import as_json
 
 
 def csv_lines(fields: Sequence[Field], runs: Sequence[Facts]) -> Iterator[str]:
@@ -27,7 +27,7 @@ def json_lines(fields: Sequence[Field], runs: Sequence[Facts]) -> Iterator[str]:
     """Yield a line of JSON for each run: its record, or, if there are ``fields``, just these."""
     for facts in runs:
         if fields:
-            yield json.dumps({field.name: _valid(field.of(facts)) for field in fields}, ensure_ascii=False)
+            yield json.dumps({field.name: as_json(field.of(facts)) for field in fields}, ensure_ascii=False)
         else:
             yield json.dumps(json.loads(encoding.as_json(facts.read())))
 
@@ -50,7 +50,3 @@ def _csv_line(cells: Sequence[Any]) -> str:
 
 def _cell(value: Any) -> Any:
     return value if value is None or is_number(value) else said(value)
-
-
-def _valid(value: Any) -> Any:
-    return json_floats.as_json(value) if isinstance(value, float) else value

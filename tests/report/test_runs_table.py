@@ -128,6 +128,12 @@ def test_json_has_records_or_the_columns(ended: StashUnderTest, in_process: InPr
     assert in_process(ended, "runs", "--jsonl", "--until", "2020-01-01").stdout == ""
 
 
+def test_columns_are_plain_json_whatever_is_in_them(stash: StashUnderTest, in_process: InProcess) -> None:
+    finished(stash.root, "22222a", {"k": [1, {"_float_": "nan"}]})
+    line = in_process(stash, "runs", "--jsonl", "--columns", "k").stdout
+    assert json.loads(line, parse_constant=pytest.fail) == {"params.k": [1, {"_float_": "nan"}]}
+
+
 def test_a_name_that_would_break_the_table_is_written_as_an_escape(
     stash: StashUnderTest, in_process: InProcess
 ) -> None:
