@@ -188,9 +188,9 @@ def waiting_lines(why: Mapping[str, str], paper: Paper = PLAIN) -> list[str]:
     return lines
 
 
-def past_lines(ends: Mapping[str, Estimate], paper: Paper = PLAIN) -> list[str]:
+def past_lines(estimates: Iterable[Estimate], paper: Paper = PLAIN) -> list[str]:
     """Return the line below a table that says what estimates rest on."""
-    bases = list(dict.fromkeys(each.basis for each in ends.values()))
+    bases = list(dict.fromkeys(each.basis for each in estimates))
     if not bases:
         return []
     more = f"; and {len(bases) - _BASES} more kinds" if len(bases) > _BASES else ""
@@ -253,10 +253,7 @@ def _foretold_lines(foretold: Sequence[Estimate | None], paper: Paper) -> list[s
     if not found:
         return []
     rest = f", without {len(foretold) - len(found)} of which no earlier run tells" if len(found) < len(foretold) else ""
-    return [
-        f"≈ {describe(sum(each.seconds for each in found))} of work in all{rest}",
-        *past_lines({str(number): each for number, each in enumerate(found)}, paper),
-    ]
+    return [f"≈ {describe(sum(each.seconds for each in found))} of work in all{rest}", *past_lines(found, paper)]
 
 
 def _time(run: Run) -> float | None:

@@ -161,7 +161,7 @@ def table(
     )
     ids = {facts.id for facts in shown}
     lines = waiting_lines({name: why for name, why in waiting.items() if name in ids}, paper)
-    return "\n".join([drawn, *lines, *past_lines(ends, paper)])
+    return "\n".join([drawn, *lines, *past_lines(ends.values(), paper)])
 
 
 class _Screen:
