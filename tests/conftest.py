@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
@@ -22,6 +22,9 @@ from tests.testing.leftovers import Leftovers
 from tests.testing.prepared import Begun, checking_from
 from tests.testing.slurm import clusters, without_slurm
 from tests.testing.stash import ODD_NAME, InProcess, StashUnderTest, bare_stash, prepared
+
+if TYPE_CHECKING:
+    from experimentstash.stash.layout import Stash
 
 # However Python is set here: neither a second run nor a further worker compiles all tests, and all they import, anew.
 sys.dont_write_bytecode = False
@@ -181,6 +184,14 @@ def stash(tmp_path: Path) -> StashUnderTest:
 
     made_once.made_once([under_test.root], make)
     return under_test
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Stash:
+    """A stash that is no repository, for runs that tests freeze themselves."""
+    from tests.testing.faults import new_stash
+
+    return new_stash(tmp_path / ODD_NAME)
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from experimentstash.record.job_array import Job
 from experimentstash.record.run import Queued, Run, State
 from experimentstash.runs import listing, reconcile, true_state
 from experimentstash.stash.layout import Stash
-from tests.testing.faults import freeze, new_stash
+from tests.testing.faults import freeze
 
 CONFIG = "ClusterName             = test\nMaxArraySize            = 101\n"
 DENIED = "slurm_load_jobs error: Invalid job id specified"
@@ -291,11 +291,6 @@ def test_a_job_that_is_no_array(programs: Programs) -> None:
 
 
 # --- what that does to a record --------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> Stash:
-    return new_stash(tmp_path / "my stäsh's")
 
 
 def queued(stash: Stash, number: int = 2, *, cluster: str | None = "test") -> list[Run]:

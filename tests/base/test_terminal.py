@@ -6,7 +6,6 @@ import json
 import re
 import shlex
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,18 +21,13 @@ from experimentstash.report import runs_table as report
 from experimentstash.runs.facts import Facts
 from experimentstash.runs.summary import counts, resources_table, sweep_table
 from experimentstash.stash.layout import Stash
-from tests.testing.faults import freeze, new_stash
+from tests.testing.faults import freeze
 from tests.testing.stash import InProcess, StashUnderTest
 from tests.testing.terminals import Terminal, program
 
 WIDTHS = (1, 20, 50, 80, 120, 200)
 LONG = "figure1/a_rather_long_name_of_an_experiment/with_another_part_below_it"
 WIDE = "圖一/主成分分析_瑞士捲"
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> Stash:
-    return new_stash(tmp_path / "my stäsh's")
 
 
 def ended(stash: Stash, state: State = State.COMPLETED, **fields: Any) -> Run:

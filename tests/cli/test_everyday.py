@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.testing.stash import REPOSITORY, InProcess, StashUnderTest, wait_until
+from tests.testing.stash import PATIENCE, REPOSITORY, InProcess, StashUnderTest, wait_until
 
 TOOL = """\
 import argparse, json, os, time
@@ -77,7 +77,7 @@ def at_work(stash: StashUnderTest) -> Iterator[None]:
     yield
     running.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
-        running.communicate(timeout=300)
+        running.communicate(timeout=PATIENCE)
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ from experimentstash.adapters import procfs
 from experimentstash.record import records
 from experimentstash.record.run import Run
 from experimentstash.stash.layout import Stash
-from tests.testing.faults import EXECUTE, INT, KILL, TERM, freeze, is_alive, marked, new_stash, python, record, running
+from tests.testing.faults import EXECUTE, INT, KILL, TERM, freeze, is_alive, marked, python, record, running
 from tests.testing.run_parts import put
 from tests.testing.stash import PATIENCE, StashUnderTest, wait_until
 
@@ -33,11 +33,6 @@ SHOW = (
     "executed = execute.execute(records.read(Path(sys.argv[1])), show_output=True)\n"
     "sys.exit(executed.run.attempt.exit_code)",
 )
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> Stash:
-    return new_stash(tmp_path / "my stäsh's")
 
 
 def odd(stash: Stash, *arguments: str | float, **fields: Any) -> Run:

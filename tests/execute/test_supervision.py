@@ -29,7 +29,6 @@ from tests.testing.faults import (
     freeze,
     is_alive,
     looking_away,
-    new_stash,
     python,
     ready,
     record,
@@ -41,11 +40,6 @@ from tests.testing.stash import PATIENCE, wait_until
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d"
 QUIT, ALRM, USR1, USR2 = signal.SIGQUIT, signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2
 CODES = {TERM: 143, INT: 130, HUP: 129, QUIT: 131, ALRM: 142, USR1: 138, USR2: 140, None: 124}
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> Stash:
-    return new_stash(tmp_path / "my stäsh's")
 
 
 def steady(stash: Stash, *options: str | float, **fields: Any) -> Run:

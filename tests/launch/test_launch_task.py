@@ -19,18 +19,13 @@ from experimentstash.launch.slurm import batch
 from experimentstash.record import attempts, job_array, records, times
 from experimentstash.record.run import Queued, Run, State
 from experimentstash.stash.layout import Stash
-from tests.testing.faults import freeze, new_stash, python, record
+from tests.testing.faults import freeze, python, record
 from tests.testing.run_parts import put
 from tests.testing.stash import PATIENCE, wait_until
 
 HOLD = "trap 'echo told; exit 1' TERM; touch begun; while [ ! -e go ]; do sleep 0.02; done; touch done"
 
 PACKAGE = Path(batch.START).parents[2]
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> Stash:
-    return new_stash(tmp_path / "my stäsh's")
 
 
 def queued(stash: Stash, *scripts: str, array: str = "array.json") -> list[Run]:

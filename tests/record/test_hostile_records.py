@@ -21,7 +21,7 @@ from experimentstash.record import records, times
 from experimentstash.record.run import Apart, Process, Queued, Run, State, Supervisor
 from experimentstash.runs import reconcile, whereabouts
 from experimentstash.stash.layout import Stash
-from tests.testing.faults import freeze, new_stash
+from tests.testing.faults import freeze
 from tests.testing.stash import InProcess, StashUnderTest
 
 DEEP = json.loads("[" * 150 + "]" * 150)
@@ -133,11 +133,6 @@ def change(run: Run, keys: str, value: Any) -> None:
         place = place[key]
     place[last] = value
     path.write_text(json.dumps(data))
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> Stash:
-    return new_stash(tmp_path / "my stäsh's")
 
 
 def test_a_wrong_value_is_one_line_with_its_place(here: Stash) -> None:

@@ -21,7 +21,6 @@ from experimentstash.runs import cancelling
 from experimentstash.runs.cancelling import cancel
 from experimentstash.stash.layout import Stash
 from tests.adapters.test_slurm_questions import AWAY, Programs, programs, queued, states
-from tests.testing.faults import new_stash
 from tests.testing.stash import PATIENCE, StashUnderTest, wait_until
 
 __all__ = ["programs"]  # a fixture
@@ -130,11 +129,6 @@ def test_a_whole_sweep_here_with_what_has_not_begun(patient: StashUnderTest, whi
 
 
 # --- what SLURM may do meanwhile -------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> Stash:
-    return new_stash(tmp_path / "my stäsh's")
 
 
 def asked_of(programs: Programs, name: str) -> list[list[str]]:

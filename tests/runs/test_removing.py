@@ -17,18 +17,13 @@ from experimentstash.record import records, times
 from experimentstash.record.run import Code, Run, State
 from experimentstash.runs import listing, removing
 from experimentstash.stash.layout import Stash
-from tests.testing.faults import freeze, new_stash
+from tests.testing.faults import freeze
 from tests.testing.finished import finished
 from tests.testing.run_parts import put, run_with
 from tests.testing.stash import InProcess, StashUnderTest
 from tests.testing.terminals import Terminal, program
 
 OFFLINE = "offline-run-20260131_120000-abc"
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> Stash:
-    return new_stash(tmp_path / "my stäsh's")
 
 
 @pytest.fixture

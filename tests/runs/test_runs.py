@@ -32,7 +32,6 @@ from tests.testing.faults import (
     freeze,
     is_alive,
     marked,
-    new_stash,
     ready,
     record,
     running,
@@ -40,11 +39,6 @@ from tests.testing.faults import (
 )
 from tests.testing.run_parts import put, run_with
 from tests.testing.stash import PATIENCE, InProcess, StashUnderTest, wait_until
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> Stash:
-    return new_stash(tmp_path / "my stäsh's")
 
 
 def command_line(stash: Stash) -> StashUnderTest:
