@@ -1,5 +1,7 @@
 """What looking at many runs costs, against a plain walk that parses their records: each command a process of its own.
 
+Seconds are CPU time: other load does not count.
+
     python benchmarks/runs.py [--runs 100000] [--compared 10000] [--rounds 5] [--keep DIR]
 
 Half of the runs are single ones, half are of sweeps of 500, spread over 100 days; each has a record of 4 KB, as runs of
@@ -16,7 +18,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 SWEEP, DAYS = 500, 100
@@ -131,14 +132,12 @@ def make_stash(root: Path, runs: int) -> None:
 
 
 def measured(argv: list[str], cwd: Path, environment: dict[str, str]) -> tuple[float, int]:
-    """Return the seconds that a command takes, and its peak memory in MB."""
-    before = time.perf_counter()
+    """Return the CPU seconds that a command takes, and its peak memory in MB."""
     process = subprocess.Popen(argv, cwd=cwd, env=environment, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - before
     if status:
         raise SystemExit(f"{argv} failed")
-    return seconds, usage.ru_maxrss // 1024
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss // 1024
 
 
 def main() -> None:
