@@ -133,11 +133,10 @@ def leftovers(stash: Stash) -> Iterator[Path]:
     for root in run_places.roots(stash):
         if root not in stash.run_roots and _may_be_double(archives.path_for(root)):
             yield archives.path_for(root)
-        for folder, folders, names in os.walk(root):
-            yield from (Path(folder, name) for name in (*folders, *names) if name.startswith((_STAGED, _RESTORED)))
-            yield from (path for name in names if _may_be_double(path := Path(folder, name)))
-            is_run = records.FILE_NAME in names and Path(folder) not in stash.run_roots
-            folders[:] = [] if is_run else [name for name in folders if not name.startswith(".")]
+        for folder, below, names in listing.folders(stash, root):
+            yield from (folder / name for name in (*below, *names) if name.startswith((_STAGED, _RESTORED)))
+            yield from (path for name in names if _may_be_double(path := folder / name))
+            below[:] = [name for name in below if not name.startswith(".")]
 
 
 def finish(stash: Stash, left: Path) -> bool:

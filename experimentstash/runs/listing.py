@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -20,6 +21,14 @@ _COMPLETED = b'"state": "completed"'
 def directories(stash: Stash) -> Iterator[Path]:
     """Yield the directories of all runs, in no order."""
     yield from run_places.directories(stash)
+
+
+def folders(stash: Stash, root: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Yield what `os.walk` does below a place for runs, but nothing inside of runs; other folders can be taken out."""
+    for folder, below, names in os.walk(root):
+        yield Path(folder), below, names
+        if records.FILE_NAME in names and Path(folder) not in stash.run_roots:
+            below.clear()
 
 
 def may_have_completed(record: bytes) -> bool:

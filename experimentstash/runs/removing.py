@@ -25,7 +25,7 @@ from experimentstash.base.text import listed
 from experimentstash.code import copies
 from experimentstash.record import added, archives, job_array, records, run_places, times
 from experimentstash.record.run import Run
-from experimentstash.runs import reconcile, whereabouts
+from experimentstash.runs import listing, reconcile, whereabouts
 from experimentstash.stash.layout import Stash, known_id, new_token
 
 # What a directory is called while it is removed: hidden, so that nothing in it is taken for a run.
@@ -146,10 +146,9 @@ def _remove(stash: Stash, chosen: Run, keep_record: bool) -> None:
 def leftovers(stash: Stash) -> Iterator[Path]:
     """Yield what is left of removals that were interrupted."""
     for root in run_places.roots(stash):
-        for folder, folders, names in os.walk(root):
-            yield from (Path(folder, name) for name in folders if name.startswith(ASIDE))
-            is_run = records.FILE_NAME in names and Path(folder) not in stash.run_roots
-            folders[:] = [] if is_run else [name for name in folders if not name.startswith(ASIDE)]
+        for folder, below, _ in listing.folders(stash, root):
+            yield from (folder / name for name in below if name.startswith(ASIDE))
+            below[:] = [name for name in below if not name.startswith(ASIDE)]
 
 
 def finish(stash: Stash, aside: Path) -> None:
