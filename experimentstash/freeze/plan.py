@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from experimentstash.adapters.numbers import declarations
 from experimentstash.adapters.python import installed
 from experimentstash.adapters.wandb import variables as wandb_variables
 from experimentstash.base import limits, permissions
@@ -257,13 +258,12 @@ def plan(request: Request, tool_plans: ToolPlanCache | None = None) -> Plan:
 
 def _numbers(config: StashConfig, request: Request) -> tuple[Mapping[str, dict[str, Any]], objective.Spec | None]:
     """Return where a run's metrics are read, and what it is optimised for; StashError for what makes no sense."""
-    if not config.tool.metrics and not config.metrics and config.objective is None:
-        return {}, None
-    from experimentstash.adapters.numbers import declarations, objective  # here: they bring all that reads numbers
-
     metrics = declarations.frozen(config.tool.metrics, config.metrics, request.directory)
-    given = config.objective
-    return metrics, None if given is None else objective.check(given, request.directory, metrics)
+    if config.objective is None:
+        return metrics, None
+    from experimentstash.adapters.numbers import objective  # here, because it brings all that reads numbers
+
+    return metrics, objective.check(config.objective, request.directory, metrics)
 
 
 def _parameters(config: StashConfig, request: Request) -> Mapping[Any, Any]:

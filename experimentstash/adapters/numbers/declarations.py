@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from experimentstash.adapters.numbers import sources
 from experimentstash.adapters.numbers.place import ALL
 from experimentstash.base.errors import StashError
+
+if TYPE_CHECKING:
+    from experimentstash.adapters.numbers.sources import Source
 
 # How a metric is shown; all else says where it is read.
 SHOWN = ("better", "label")
@@ -24,8 +26,10 @@ def frozen(registered: Mapping[str, Any], own: Mapping[str, Any], directory: Pat
     return {name: dict(vars(checked(name, given, f"metrics.{name}", directory))) for name, given in found.items()}
 
 
-def checked(name: str, given: Mapping[Any, Any], where: str, directory: Path) -> sources.Source:
+def checked(name: str, given: Mapping[Any, Any], where: str, directory: Path) -> Source:
     """Return where a metric is read; StashError, with ``where`` in front, for what makes no sense."""
+    from experimentstash.adapters.numbers import sources  # here, because it brings all that reads numbers
+
     source = sources.checked(given, where, directory)
     if name == ALL and not sources.takes_all(source):
         raise StashError(f"{where}: the name {ALL} is for all numbers of a file: {{key: '{ALL}', file: results.json}}.")
