@@ -120,15 +120,15 @@ class Signer:
         if request.starts_later:
             raise Unknowable("its code is used live, and may be changed while it waits (code=frozen)")
         if conf is None:
-            return [found.commit, _digest_of(code)] if found.dirty else [found.commit]
+            return [found.commit, _digest_of(code.patch)] if found.dirty else [found.commit]
         if stash.code.unknown is not None or stash.code.commit is None or stash.untold:
             raise Unknowable("git doesn't tell what has changed in the stash, where its code lies")
         if not found.dirty and self._below(root, found.commit, Path(found.path)) is None:  # all of it is ignored
             raise Unknowable("git knows nothing of its code")
-        rest, withheld = without_below(stash.patch, conf), [each for each in stash.code.withheld if each != conf]
+        rest, withheld = _without_below(stash.patch, conf), [each for each in stash.code.withheld if each != conf]
         if withheld:
             raise Unknowable(f"the stash has changes that no patch tells: {listed(withheld, _SHOWN)}")
-        changed = [_digest_of(Provenance(stash.code, rest)), _digest_of(code)]
+        changed = [_digest_of(rest), _digest_of(code.patch)]
         return ["in the stash", self._around(root, stash.code.commit, conf), changed]
 
     def _places_of_code(self, directory: Path, conf: Path) -> tuple[Path, str | None]:
@@ -304,7 +304,12 @@ def _goes_on(text: str) -> bool:
     return text[:1].isalnum() or text[:1] in ("_", ".", "-")
 
 
-def _digest_of(code: Provenance) -> str:
-    if code.code.snapshot is None and _DIRTY_SUBMODULE.search(code.patch):
+# All runs of a sweep have the same patches as a rule, and these may be large.
+_without_below = functools.lru_cache(maxsize=2)(without_below)
+
+
+@functools.lru_cache(maxsize=4)
+def _digest_of(patch: str) -> str:
+    if _DIRTY_SUBMODULE.search(patch):
         raise Unknowable("its code has changes inside a submodule, which no patch tells")
-    return hashlib.sha256(code.patch.encode("utf-8", "surrogateescape")).hexdigest()
+    return hashlib.sha256(patch.encode("utf-8", "surrogateescape")).hexdigest()
