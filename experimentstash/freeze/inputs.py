@@ -6,7 +6,7 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ _LARGEST_READ = 1 << 20
 MOST_FILES = 1000
 _LONGEST = 4096
 _MOST_PIECES = 200
-# Seconds for which a place counts as it was when it was looked at; longer if the look has taken long.
+# Seconds for which something counts as it was when it was looked at; longer if the look has taken long.
 _FRESH = 1.0
 _SHARE = 20.0
 _BETWEEN = regex(r"[\s=,;:'\"\[\](){}|&<>]+")
@@ -31,11 +31,28 @@ class Unknowable(StashError):
     """What a run reads can't be known."""
 
 
+class Recent:
+    """What was looked at, each once in a while."""
+
+    def __init__(self) -> None:
+        self._known: dict[Hashable, tuple[float, Any]] = {}  # and until when it counts
+
+    def get(self, key: Hashable, look: Callable[[], Any]) -> Any:
+        """Return what a look has found not long ago, or finds now."""
+        until, found = self._known.get(key, (0.0, None))
+        begun = time.monotonic()
+        if begun >= until:
+            found = look()
+            now = time.monotonic()
+            self._known[key] = now + max(_FRESH, _SHARE * (now - begun)), found
+        return found
+
+
 class Inputs:
     """Files and directories as they are, each looked at once in a while."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[float, Any]] = {}
+        self._recent = Recent()
 
     def of(self, texts: Iterable[str], base: str, own: Sequence[str], code: Sequence[str]) -> dict[str, Any]:
         """Return what the places that texts name are, by how they are named; ``base`` is where relative ones begin.
@@ -67,18 +84,7 @@ class Inputs:
         return state
 
     def _state(self, path: str) -> Any:
-        until, known = self._known.get(path, (0.0, None))
-        now = time.monotonic()
-        if now >= until:
-            known = _look(path)
-            self._known[path] = fresh_until(now), known
-        return known
-
-
-def fresh_until(begun: float) -> float:
-    """Return until when it counts what was looked at just now, beginning at a moment."""
-    now = time.monotonic()
-    return now + max(_FRESH, _SHARE * (now - begun))
+        return self._recent.get(path, lambda: _look(path))
 
 
 def words_of(params: Any) -> Iterator[str]:

@@ -12,8 +12,7 @@ import hashlib
 import json
 import os
 import re
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -29,7 +28,7 @@ from experimentstash.code.patches import without_below
 from experimentstash.code.provenance import Provenance
 from experimentstash.freeze import inputs
 from experimentstash.freeze.environment import store as environments
-from experimentstash.freeze.inputs import Inputs, Unknowable
+from experimentstash.freeze.inputs import Inputs, Recent, Unknowable
 from experimentstash.freeze.plan import Plan
 
 _FORMAT = 1  # part of every signature: raise it when something else counts
@@ -66,8 +65,8 @@ class Signer:
 
     def __init__(self) -> None:
         self._inputs = Inputs()
-        self._looks: dict[tuple[Any, ...], tuple[float, Any]] = {}  # and until when each counts
-        self._known: dict[tuple[Any, ...], Any] = {}
+        self._recent = Recent()
+        self._known: dict[Hashable, Any] = {}
 
     def sign(self, planned: Plan, stash: Provenance, code: Provenance) -> Signature:
         """Return the signature of a run with this code, in a stash as it is."""
@@ -133,20 +132,21 @@ class Signer:
 
     def _places_of_code(self, directory: Path, conf: Path) -> tuple[Path, str | None]:
         """Return the root of the repository that code lies in, and where in there `conf` is; None: in another one."""
-        key = (directory, str(conf), "")
-        if key not in self._known:
+
+        def look() -> tuple[Path | None, str | None]:
             root, real = toplevel(directory.resolve()), conf.resolve()
             is_shared = root is not None and root == toplevel(real)
-            self._known[key] = root, os.path.relpath(real, root) if is_shared else None
-        found: tuple[Path, str | None] = self._known[key]
+            return root, os.path.relpath(real, root) if is_shared else None
+
+        found: tuple[Path, str | None] = self._once(("places", directory, conf), look)
         return found
 
     def _tops(self, planned: Plan) -> tuple[Path | None, Path | None]:
         """Return the roots of the repositories that a tool's directory and the stash lie in."""
-        key = (planned.directory, planned.request.stash.root)
-        if key not in self._known:
-            self._known[key] = toplevel(key[0]), toplevel(key[1])
-        found: tuple[Path | None, Path | None] = self._known[key]
+        directory, stash = planned.directory, planned.request.stash.root
+        found: tuple[Path | None, Path | None] = self._once(
+            ("tops", directory, stash), lambda: (toplevel(directory), toplevel(stash))
+        )
         return found
 
     def _of_frozen(self, stash: Path, live: Path, commit: str) -> list[str]:
@@ -159,18 +159,22 @@ class Signer:
 
     def _below(self, root: Path, commit: str, directory: Path) -> str | None:
         """Return what a commit has at a directory; None if it has nothing there."""
-        key = (root, commit, directory)
-        if key not in self._known:
+
+        def look() -> str | None:
             path = directory.resolve().relative_to(root).as_posix()
-            self._known[key] = objects.object_at(root, f"{commit}:{'' if path == '.' else path}")
-        found: str | None = self._known[key]
+            return objects.object_at(root, f"{commit}:{'' if path == '.' else path}")
+
+        found: str | None = self._once(("below", root, commit, directory), look)
         return found
 
     def _around(self, root: Path, commit: str, conf: str) -> Any:
         """Return all that a commit holds but ``conf``, which reaches a tool only as what it is told."""
-        key = (root, commit, conf)
+        return self._once(("around", root, commit, conf), lambda: objects.beside(root, commit, conf))
+
+    def _once(self, key: Hashable, look: Callable[[], Any]) -> Any:
+        """Return what was found when it was first looked for."""
         if key not in self._known:
-            self._known[key] = objects.beside(root, commit, conf)
+            self._known[key] = look()
         return self._known[key]
 
     def _environment(self, planned: Plan, places: _Places, code: Provenance, variables: Mapping[str, str]) -> Any:
@@ -206,24 +210,24 @@ class Signer:
             raise Unknowable("what it imports is found by PYTHONHOME")
         base = user_base({**os.environ, **variables})
         commit = code.code.snapshot or code.code.commit
-        found: Inventory = self._recent(("inventory", python, base), lambda: Inventory(python, base))
+        found: Inventory = self._told(("inventory", python, base), lambda: Inventory(python, base))
         for each in found.led:
             self._refuse_unknown(planned, each, places, commit)
-        version, digest, editable = self._recent(("installed", python, base), found.contents)
+        version, digest, editable = self._told(("installed", python, base), found.contents)
         for each in editable:
             self._refuse_unknown(planned, each, places, commit)
         return [version, digest]
 
-    def _recent(self, key: tuple[Any, ...], look: Callable[[], Any]) -> Any:
+    def _told(self, key: Hashable, look: Callable[[], Any]) -> Any:
         """Return what a look at an interpreter has found not long ago, or finds now."""
-        until, found = self._looks.get(key, (0.0, None))
-        now = time.monotonic()
-        if now >= until:
+
+        def told() -> Any:
             try:
-                found = look()
+                return look()
             except Untold as error:
-                found = error
-            self._looks[key] = inputs.fresh_until(now), found
+                return error
+
+        found = self._recent.get(key, told)
         if isinstance(found, Untold):
             raise Unknowable(f"it uses an interpreter that others keep: {found.message}")
         return found
@@ -250,10 +254,7 @@ class Signer:
             found[f"shared {name}"] = self._inputs.at(os.path.normpath(planned.directory / name))
         first = command.argv[0] if command.argv else ""
         search = os.pathsep.join(filter(None, [command.path, os.environ.get("PATH", os.defpath)]))
-        key = ("program", first, search)
-        if key not in self._known:
-            self._known[key] = inputs.program(first, search)
-        program = self._known[key]
+        program = self._once(("program", first, search), lambda: inputs.program(first, search))
         directory = planned.recipe.directory
         if program is not None and (directory is None or not (Path(first).is_relative_to(directory) or command.path)):
             found["program"] = self._inputs.at(str(program))
