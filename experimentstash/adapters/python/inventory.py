@@ -51,7 +51,7 @@ class _Layout:
 
     version: str
     program: Path
-    library: Path  # its standard library
+    stdlib: Path  # its standard library
     prefixes: tuple[Path, ...]  # its environment's directory, and that of the Python which this was made from
     sites: tuple[Path, ...]
     of_system: tuple[Path, ...]  # sites that Debian's package manager fills
@@ -69,10 +69,10 @@ class Inventory:
     def contents(self) -> tuple[str, str, list[Path]]:
         """Its version, the digest of all that tells what is installed, and where packages in editable mode lie."""
         layout = self._layout
-        library = [[each.name, _of(each.stat())] for each in os.scandir(layout.library) if each.is_file()]
+        stdlib = [[each.name, _of(each.stat())] for each in os.scandir(layout.stdlib) if each.is_file()]
         facts = {
             "program": _state(str(layout.program)),
-            "library": sorted(library),
+            "library": sorted(stdlib),
             "other libraries": [_state(str(each)) for each in _libraries(layout)],
             "conda": [sorted(each.name for each in _conda(prefix)) for prefix in layout.prefixes],
             "sites": [[site.path, site.facts()] for site in self._sites],
@@ -100,7 +100,7 @@ def _layout(python: Path, user_base: Path) -> _Layout:
     bases = [program.parent.parent]
     if said.get("home"):
         bases.append(Path(os.path.realpath(said["home"])).parent)
-    version, library, base = _library(python, program, bases, said.get("version") or said.get("version_info") or "")
+    version, stdlib, base = _stdlib(python, program, bases, said.get("version") or said.get("version_info") or "")
     prefixes = [base] if mark is None else [mark.parent, base]
     places = _sites(version, prefixes[0])
     of_system: list[Path] = []
@@ -112,7 +112,7 @@ def _layout(python: Path, user_base: Path) -> _Layout:
             of_system = [base / "lib" / name / "dist-packages" for name in ("python3", version)]
     real = dict.fromkeys(Path(os.path.realpath(each)) for each in places if each.is_dir())
     return _Layout(
-        version, program, library, tuple(prefixes), tuple(real), tuple(each for each in of_system if each.is_dir())
+        version, program, stdlib, tuple(prefixes), tuple(real), tuple(each for each in of_system if each.is_dir())
     )
 
 
@@ -122,7 +122,7 @@ def _settings(mark: Path) -> dict[str, str]:
     return {each.group(1).lower(): each.group(2) for each in found if each is not None}
 
 
-def _library(python: Path, program: Path, bases: Sequence[Path], said: str) -> tuple[str, Path, Path]:
+def _stdlib(python: Path, program: Path, bases: Sequence[Path], said: str) -> tuple[str, Path, Path]:
     """Return a Python's version, its standard library, and where this lies."""
     for base in bases:
         found = {
@@ -144,8 +144,8 @@ def _sites(version: str, prefix: Path) -> list[Path]:
 
 
 def _libraries(layout: _Layout) -> Iterator[Path]:
-    """Yield what a Python may be besides its program and its library."""
-    folder, name = layout.library.parent, layout.version
+    """Yield what a Python may be besides its program and its standard library."""
+    folder, name = layout.stdlib.parent, layout.version
     yield folder / f"{name.replace('.', '')}.zip"
     yield from (folder / f"lib{name}{end}" for end in (".so", ".so.1.0"))
 
