@@ -20,7 +20,7 @@ _OF_SWEEPS = {
     records.SWEEP_FILE,
     records.JOBS_FILE,
     records.EARLIER_FILE,
-    ".lock",
+    records.LOCK,
     ".slurm",
     ".submitit",
     records.ASIDE,
