@@ -20,7 +20,6 @@ from experimentstash.base.output import Meter
 from experimentstash.compose import sweepers
 from experimentstash.compose.fast.shared_composition import SharedComposition
 from experimentstash.compose.fast.sweep_loader import SweepLoader
-from experimentstash.compose.hydra_compat import parsing_once
 from experimentstash.compose.job import HydraJob, as_job
 from experimentstash.compose.job_info import sweep_directory
 from experimentstash.compose.nodes import put, raw, without_hydra
@@ -224,7 +223,7 @@ def _prepare_plain(
     """Do what Hydra does for a job, without its copies."""
     config = variation.config
     returned = JobReturn(overrides=list(overrides), status=JobStatus.COMPLETED)
-    with parsing_once(), as_job(config, variation.directory):
+    with as_job(config, variation.directory):
         try:
             return prepare_job(variation), returned
         except Exception as error:  # it is noted, and the sweeper is to hear of it
