@@ -138,9 +138,8 @@ def read(path: Path, limit: int = MOST_BYTES) -> bytes:
     try:
         return files.read_regular(path, limit)
     except FileNotFoundError:
-        if _member(path) is None:
-            raise
-    with open_file(path) as stream:
+        archived = _open_archived(path)
+    with archived as stream:
         content = stream.read(limit + 1)
     if len(content) > limit:
         raise Unfit(path, f"it is larger than {limit >> 20} MB")
@@ -152,10 +151,9 @@ def read_end(path: Path, most: int) -> bytes:
     try:
         return files.read_end(path, most)
     except FileNotFoundError:
-        if _member(path) is None:
-            raise
+        archived = _open_archived(path)
     end = b""
-    with open_file(path) as stream:
+    with archived as stream:
         while part := stream.read(_AT_ONCE):
             end = (end + part)[-most:]
     return end
@@ -165,6 +163,10 @@ def open_file(path: Path) -> BinaryIO:
     """Open a file, or what an archive holds in its place; Unfit if it is no ordinary one."""
     with contextlib.suppress(FileNotFoundError):
         return open(path, "rb", opener=files.open_regular)
+    return _open_archived(path)
+
+
+def _open_archived(path: Path) -> BinaryIO:
     found = _member(path)
     if found is None:
         raise FileNotFoundError(2, os.strerror(2), str(path))
