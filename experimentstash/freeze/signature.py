@@ -20,7 +20,6 @@ from urllib.parse import unquote
 from experimentstash.adapters.git import objects
 from experimentstash.adapters.git.command import GitError
 from experimentstash.adapters.git.root import toplevel
-from experimentstash.adapters.python.inventory import Inventory, Untold, user_base
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.patterns import regex
 from experimentstash.base.text import listed
@@ -208,6 +207,8 @@ class Signer:
         """Return the version of an interpreter that others keep, and the digest of what it has installed."""
         if "PYTHONHOME" in variables:
             raise Unknowable("what it imports is found by PYTHONHOME")
+        from experimentstash.adapters.python.inventory import Inventory, user_base  # here, as most tools have their own
+
         base = user_base({**os.environ, **variables})
         commit = code.code.snapshot or code.code.commit
         found: Inventory = self._told(("inventory", python, base), lambda: Inventory(python, base))
@@ -220,6 +221,8 @@ class Signer:
 
     def _told(self, key: Hashable, look: Callable[[], Any]) -> Any:
         """Return what a look at an interpreter has found not long ago, or finds now."""
+
+        from experimentstash.adapters.python.inventory import Untold
 
         def told() -> Any:
             try:
