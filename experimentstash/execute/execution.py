@@ -265,11 +265,14 @@ class Execution:
         find_wandb(run, self.log_offset, self._began)
         collect_outputs(run, self._before, may_go_on=run.spec.resume is not None and ending.returncode != 0)
         self._note_written()
-        place = Place(
-            run.path, run.attempt.log, self.log_offset, self._since, wandb=functools.cache(lambda: wandb_logs(run))
-        )
+        place = Place(run.path, run.attempt.log, self.log_offset, self._since, wandb=lambda: self.wandb_logs)
         _conclude(run, ending, self._log, place)
         close_copy(run)
+
+    @functools.cached_property
+    def wandb_logs(self) -> list[Path]:
+        """The logs of its W&B runs, once it has ended: to look for them is to walk through all that it has written."""
+        return wandb_logs(self.run)
 
     def _mask_log(self) -> None:
         """Have no secret in the log that the tool was given and has printed; what was shown of it hasn't any either."""

@@ -29,7 +29,7 @@ from experimentstash.execute.relay import relay_output
 from experimentstash.execute.supervisor import Siblings
 from experimentstash.execute.tool_environment import tool_environment
 from experimentstash.execute.unrecorded import cannot_record, is_unrecorded
-from experimentstash.execute.wandb_runs import finish_wandb, has_wandb
+from experimentstash.execute.wandb_runs import finish_wandb
 from experimentstash.execute.why_ended import asked_by
 from experimentstash.record.run import Run
 
@@ -262,7 +262,7 @@ class RunPool:
             if member.relay is not None:
                 self._relays.append(member.relay)
             self._finished(run, _finish(run, None))
-        elif member.relay is None and not has_wandb(run):
+        elif member.relay is None and not member.execution.wandb_logs:
             self._source.has_ended(run)
         else:
             self._finishing.append((self._finishers.submit(_finish, run, member.relay), run))

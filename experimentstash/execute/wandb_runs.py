@@ -52,14 +52,9 @@ def wandb_logs(run: Run) -> list[Path]:
     return [*wandb_places.below(run.path), *wandb_places.in_folders(elsewhere)]
 
 
-def has_wandb(run: Run) -> bool:
-    """Tell whether a run that has ended has W&B runs."""
-    return bool(wandb_logs(run))
-
-
 def finish_wandb(run: Run) -> None:
     """Bring the W&B runs of an ended run to their final state; whatever comes of that, the run's outcome stays."""
-    if not has_wandb(run):
+    if not wandb_logs(run):
         return
     from experimentstash.adapters.wandb import finish as wandb_finish  # here, because most runs need nothing of it
 
