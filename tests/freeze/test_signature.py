@@ -25,7 +25,8 @@ from experimentstash.stash.layout import Stash
 from experimentstash.stash.schema import CallConfig, CallStyle, EnvironmentConfig, EnvironmentKind, StashConfig
 from experimentstash.stash.schema import ToolConfig as Tool
 from tests.testing.foreign import install, install_editable, make_venv
-from tests.testing.stash import ALONE, StashUnderTest, git
+from tests.testing.stash import StashUnderTest, git
+from tests.testing.tool_support import commit, repository
 
 NONE = EnvironmentConfig(kind=EnvironmentKind.none)
 
@@ -35,16 +36,8 @@ def tool(stash: StashUnderTest) -> Path:
     """A tool with a repository of its own, of which the stash's knows nothing."""
     stash.write(".gitignore", "/outputs/\n/multirun/\n/.experimentstash/\n/tools/\n")
     stash.write("tools/t/go", "#!/bin/sh\n").chmod(0o755)
-    commit(stash.root / "tools/t")
     stash.commit()
-    return stash.root / "tools/t"
-
-
-def commit(repository: Path) -> None:
-    if not (repository / ".git").exists():
-        git("init", "-q", cwd=repository)
-    git("add", "-A", cwd=repository)
-    git(*ALONE, "commit", "-q", "-m", "state", cwd=repository)
+    return repository(stash.root / "tools/t")
 
 
 def signed(stash: StashUnderTest, tool: dict[str, Any] | None = None, **changes: Any) -> tuple[str | None, str | None]:
@@ -113,7 +106,7 @@ def test_its_code_counts(stash: StashUnderTest, tool: Path) -> None:
     other = signed(stash)
     (tool / "new.py").write_text("")
     with_new = signed(stash)
-    commit(tool)
+    commit(tool, {})
     found = [committed, changed, other, with_new, signed(stash)]
     assert all(digest for digest, _ in found) and len({*found}) == 5
     git("reset", "-q", "--hard", "HEAD~1", cwd=tool)
@@ -168,12 +161,9 @@ def make_unreadable(tool: Path) -> str:
 
 
 def change_a_submodule(tool: Path) -> str:
-    inner = tool.parent.parent / "inner"
-    inner.mkdir()
-    (inner / "a.py").write_text("")
-    commit(inner)
+    inner = repository(tool.parent.parent / "inner", {"a.py": ""})
     git("-c", "protocol.file.allow=always", "submodule", "add", "-q", str(inner), "inner", cwd=tool)
-    commit(tool)
+    commit(tool, {})
     (tool / "inner/a.py").write_text("x = 1\n")
     return "its code has changes inside a submodule, which no patch tells"
 
@@ -403,7 +393,7 @@ def test_nor_of_a_program_that_brings_packages(stash: StashUnderTest, program: s
 def environment(stash: StashUnderTest, tool: Path) -> Iterator[Path]:
     """An environment as uv leaves it, without what uv takes."""
     (tool / "requirements.txt").write_text("numpy\n")
-    commit(tool)
+    commit(tool, {})
     request = Request(
         Stash(stash.root), StashConfig(tool=Tool(path="tools/t", entrypoint="./go")), "t", None, [], stash.root, "a"
     )
@@ -465,7 +455,7 @@ def test_files_that_are_named_count(stash: StashUnderTest, tool: Path, tmp_path:
 def test_shared_data_counts(stash: StashUnderTest, tool: Path) -> None:
     (tool / ".gitignore").write_text("data\n")
     (tool / "data").mkdir()
-    commit(tool)
+    commit(tool, {})
     first = signed(stash, {"shared": ["data"]})
     (tool / "data/a").write_text("1")
     assert first[0] is not None and signed(stash, {"shared": ["data"]}) != first
