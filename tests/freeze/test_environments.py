@@ -12,7 +12,6 @@ import ssl
 import subprocess
 import sys
 import threading
-import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,7 +25,7 @@ from experimentstash.freeze.environment import uv_errors
 from experimentstash.freeze.environment.recipes import Recipe, plan
 from experimentstash.freeze.environment.store import interpreter, is_ready, make, record
 from experimentstash.stash.schema import EnvironmentConfig, EnvironmentKind, ToolConfig
-from tests.testing.stash import PATIENCE
+from tests.testing.stash import wait_until
 
 ROOT = Path(__file__).parents[2]
 HATCHLING = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
@@ -119,13 +118,6 @@ def failure(recipe: Recipe, **options: Any) -> StashError:
         make(recipe, **options)
     assert not recipe.directory.exists()
     return caught.value
-
-
-def awaited(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def maker(tool: Path, home: Path, **options: Any) -> subprocess.Popen[str]:
@@ -741,7 +733,7 @@ def test_two_at_once_make_it_once(tool: Path, home: Path) -> None:
 def test_killed_maker_leaves_the_lock_to_uv_until_it_ends(tool: Path, home: Path) -> None:
     (tool / "setup.py").write_text(SLOW_SETUP)
     first = maker(tool, home)
-    awaited((tool / "started").exists)
+    wait_until((tool / "started").exists)
     first.kill()
     first.wait()
     recipe = plan("tool", ToolConfig(), tool, None, home)
@@ -777,7 +769,7 @@ def test_environment_whose_python_is_gone_is_made_again(tool: Path, home: Path) 
 def test_interrupt_leaves_nothing(tool: Path, home: Path) -> None:
     (tool / "setup.py").write_text(SLOW_SETUP)
     process = maker(tool, home, start_new_session=True)
-    awaited((tool / "started").exists)
+    wait_until((tool / "started").exists)
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate()
     assert process.returncode != 0 and "KeyboardInterrupt" in said
