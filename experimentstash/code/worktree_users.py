@@ -104,12 +104,19 @@ def users_of(stash: Stash, place: Path) -> list[_User]:
 def _will_use(directory: Path, place: Path) -> bool:
     """Tell whether a run will still use the code in ``place``; if its record can't be read, it may."""
     try:
-        run = records.read(directory)
+        return will_use(records.read(directory), place)
     except StashError:
         return True
-    if run.spec.code is None or place.name not in Path(run.spec.code.path).parts:
-        return False
-    return not run.attempt.state.is_final or attempts.can_go_on(run)
+
+
+def will_use(run: Run, place: Path) -> bool:
+    """Tell whether a run will still use the code in ``place``."""
+    return run.spec.code is not None and is_in(run.spec.code.path, place) and not attempts.is_over(run)
+
+
+def is_in(path: str, place: Path) -> bool:
+    """Tell whether a path of a record is in frozen code: by its name, since a stash may have moved."""
+    return place.name in path.split(os.sep)
 
 
 # --- removing --------------------------------------------------------------------------------------------------------

@@ -33,6 +33,11 @@ def can_go_on(run: Run) -> bool:
     return run.spec.resume is not None and run.removed is None and last in _CUT_SHORT
 
 
+def is_over(run: Run) -> bool:
+    """Tell whether a run has ended, and could not go on either."""
+    return run.attempt.state.is_final and not can_go_on(run)
+
+
 def forget_cancelled(run: Run) -> None:
     """Take away the mark of a run that is to go on after all, because somebody has asked for that."""
     remove(run.path / CANCEL_MARK)

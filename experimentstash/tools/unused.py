@@ -105,27 +105,20 @@ def _keys_of_runs(stash: Stash, runs: list[Run]) -> Iterator[tuple[str, str]]:
     for run in runs:  # the newest first
         is_newest = run.spec.organizer in experiments
         experiments.discard(run.spec.organizer or "")
-        if run.spec.environment is not None and run.spec.environment.key and (is_newest or _may_go_on(run)):
+        if run.spec.environment is not None and run.spec.environment.key and (is_newest or not attempts.is_over(run)):
             yield run.spec.tool, run.spec.environment.key
 
 
 def _code(stash: Stash, runs: list[Run], remarks: list[str]) -> Iterator[tuple[str, Path]]:
     for name, place in worktree_users.unneeded(stash):
-        if any(_may_go_on(run) and run.spec.code is not None and _is_in(run.spec.code.path, place) for run in runs):
+        if any(worktree_users.will_use(run, place) for run in runs):
             continue
         stranded = [
-            run.id for run in runs if run.apart is None and run.spec.apart and _is_in(run.spec.apart.path, place)
+            run.id
+            for run in runs
+            if run.apart is None and run.spec.apart and worktree_users.is_in(run.spec.apart.path, place)
         ]
         if stranded:
             remarks.append(f"{place} stays: it holds what {stranded[0]} has written and could not move")
             continue
         yield name, place
-
-
-def _may_go_on(run: Run) -> bool:
-    return not run.attempt.state.is_final or attempts.can_go_on(run)
-
-
-def _is_in(path: str, place: Path) -> bool:
-    """Tell whether a path of a record is below a directory: by its name, since a stash may have moved."""
-    return place.name in path.split(os.sep)
