@@ -18,7 +18,7 @@ from experimentstash.base.errors import StashError
 from experimentstash.code.worktree_place import USERS, exclusive, folder_of, listed, remove, worktrees_in
 from experimentstash.record import attempts, decoding, records
 from experimentstash.record.run import Run, Supervisor
-from experimentstash.stash.layout import Stash, new_token
+from experimentstash.stash.layout import Stash, as_kept, new_token
 
 # Seconds for which a process of another machine, which can't be looked at, is believed to be submitting.
 _FOREIGN_PATIENCE = 24 * 3600.0
@@ -82,9 +82,7 @@ class _User:
 
 
 def note_user(stash: Stash, place: Path, runs: Path) -> None:
-    # Relative, because a stash may have several absolute paths.
-    shown = os.path.relpath(runs, stash.root) if runs.is_relative_to(stash.root) else str(runs)
-    note = {"runs": shown, "submitter": vars(supervisor_here())}
+    note = {"runs": as_kept(stash.root, runs), "submitter": vars(supervisor_here())}
     if files.kind_at(place / USERS) != "a directory":  # a link, or garbage
         files.remove(place / USERS)
         (place / USERS).mkdir()

@@ -20,7 +20,7 @@ from experimentstash.base.files import make_private, read_regular, read_text, wr
 from experimentstash.base.output import say
 from experimentstash.base.patterns import regex
 from experimentstash.record import archives, records
-from experimentstash.stash.layout import ROOT_VARIABLE, Stash, token_of
+from experimentstash.stash.layout import ROOT_VARIABLE, Stash, as_kept, token_of
 
 _NAME_LENGTH = 16
 _LONGEST = 8192
@@ -101,7 +101,7 @@ def remember(stash: Stash, directory: Path, sweep: Path | None = None) -> None:
     if not note.exists():
         make_private(stash.private)
         note.parent.mkdir(exist_ok=True)
-        write_atomically(note, _shown(stash, place) + "\n")
+        write_atomically(note, as_kept(stash.root, place) + "\n")
 
 
 def forget(stash: Stash, place: Path) -> None:
@@ -117,13 +117,8 @@ def away(stash: Stash) -> dict[Path, Path]:
     return found | {place: note for note, place in _noted(stash) if not _is_there(place)}
 
 
-def _shown(stash: Stash, place: Path) -> str:
-    """Return a place as it is kept: relative in the stash, which may be moved."""
-    return os.path.relpath(place, stash.root) if place.is_relative_to(stash.root) else str(place)
-
-
 def _name(stash: Stash, place: Path) -> str:
-    return hashlib.sha256(os.fsencode(_shown(stash, place))).hexdigest()[:_NAME_LENGTH]
+    return hashlib.sha256(os.fsencode(as_kept(stash.root, place))).hexdigest()[:_NAME_LENGTH]
 
 
 def _remembered(stash: Stash) -> list[Path]:

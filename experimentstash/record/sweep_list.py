@@ -19,6 +19,7 @@ from experimentstash.base.files import open_regular, write_atomically
 from experimentstash.record import archives
 from experimentstash.record.records import EARLIER_FILE, JOBS_FILE
 from experimentstash.record.run import Run
+from experimentstash.stash.layout import as_kept
 
 # The overrides of each job, in the batches in which a sweeper hands them to its launcher.
 Batches = list[list[list[str]]]
@@ -34,9 +35,7 @@ class Earlier:
 
 def note_earlier(stash: Path, sweep: Path, number: int, run: Run) -> None:
     """Note that a job is not run again, because that run has completed before."""
-    path = run.path
-    shown = os.path.relpath(path, stash) if path.is_relative_to(stash) else str(path)
-    line = json.dumps({"job": number, "run": run.id, "directory": shown})
+    line = json.dumps({"job": number, "run": run.id, "directory": as_kept(stash, run.path)})
     sweep.mkdir(parents=True, exist_ok=True)
     descriptor = open_regular(sweep / EARLIER_FILE, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     try:

@@ -171,6 +171,11 @@ class Stash:
         return os.path.relpath(absolute, self.here) if f"{absolute}/".startswith(f"{root.rstrip('/')}/") else absolute
 
 
+def as_kept(root: Path, path: Path) -> str:
+    """Return a path as files of a stash keep it: relative in there, because a stash may be moved or have two paths."""
+    return os.path.relpath(path, root) if path.is_relative_to(root) else str(path)
+
+
 def usable(names: Iterable[str], group: str) -> list[str]:
     """Return those names that Hydra can choose; the others are told: they don't spoil it for what a glob stands for."""
     found = []
