@@ -1,0 +1,127 @@
+/** What makes a view, kept in the page's address so that a view can be sent. */
+const state = (() => {
+  /** @type {Map<string, string>} */
+  let values = read();
+  /** @type {{ keys: string[], call: () => void }[]} */
+  const listeners = [];
+  let writing = 0;
+
+  function read() {
+    /** @type {Map<string, string>} */
+    const found = new Map();
+    for (const pair of location.hash.slice(1).split("&")) {
+      const [key, ...rest] = pair.split("=");
+      if (rest.length) found.set(decoded(key), decoded(rest.join("=")));
+    }
+    return found;
+  }
+
+  /** @param {string} text */
+  function decoded(text) {
+    try {
+      return decodeURIComponent(text);
+    } catch {
+      return text; // an address that somebody typed
+    }
+  }
+
+  /** Return the address's part after #, as readable as it can be. */
+  function address() {
+    const kept = (/** @type {string} */ text) =>
+      encodeURIComponent(text).replace(/%(2F|2C|3A|40|3D)/g, (escape) => decodeURIComponent(escape));
+    return `#${[...values].map(([key, value]) => `${kept(key)}=${kept(value)}`).join("&")}`;
+  }
+
+  /** @param {"pushState" | "replaceState"} how @param {unknown} mark */
+  function write(how, mark) {
+    clearTimeout(writing);
+    writing = 0;
+    try {
+      history[how](mark, "", values.size ? address() : location.pathname + location.search);
+    } catch {
+      // A page inside another may have no address of its own: the view is kept all the same.
+    }
+  }
+
+  /** Write what has changed, but not at each letter that is typed: browsers refuse that. */
+  function writeSoon() {
+    if (!writing) writing = setTimeout(() => write("replaceState", history.state), 120);
+  }
+
+  /** @param {string} key @param {string | null} value */
+  function put(key, value) {
+    if ((values.get(key) ?? null) === value) return false;
+    if (value === null) values.delete(key);
+    else values.set(key, value);
+    return true;
+  }
+
+  /** @param {string[]} changed */
+  function tell(changed) {
+    for (const { keys, call } of [...listeners]) if (keys.some((key) => changed.includes(key))) call();
+  }
+
+  /** Return what a key is set to, or null. @param {string} key */
+  function get(key) {
+    return values.get(key) ?? null;
+  }
+
+  /** Set a key; null removes it. @param {string} key @param {string | null} value */
+  function set(key, value) {
+    if (!put(key, value)) return;
+    writeSoon();
+    tell([key]);
+  }
+
+  /** Return several values of a key. @param {string} key @returns {string[]} */
+  function list(key) {
+    const text = get(key);
+    return text === null ? [] : text.split(",").map(decoded);
+  }
+
+  /** Set several values of a key. @param {string} key @param {string[]} items */
+  function setList(key, items) {
+    set(key, items.length ? items.map((item) => item.replace(/[%,]/g, encodeURIComponent)).join(",") : null);
+  }
+
+  /**
+   * Open something that Back closes.
+   * @param {string} key
+   * @param {string} value
+   */
+  function open(key, value) {
+    if (writing) write("replaceState", history.state);
+    if (!put(key, value)) return;
+    write("pushState", { opened: key });
+    tell([key]);
+  }
+
+  /** Close what was opened, as Back does. @param {string} key */
+  function close(key) {
+    if (get(key) === null) return;
+    if (writing) write("replaceState", history.state);
+    if (history.state?.opened === key) history.back();
+    else set(key, null);
+  }
+
+  /** Call a function when one of some keys changes. @param {string[]} keys @param {() => void} call */
+  function on(keys, call) {
+    listeners.push({ keys, call });
+  }
+
+  /** Forget what a function listens to. @param {() => void} call */
+  function off(call) {
+    const at = listeners.findIndex((each) => each.call === call);
+    if (at >= 0) listeners.splice(at, 1);
+  }
+
+  function follow() {
+    const before = values;
+    values = read();
+    tell([...new Set([...before.keys(), ...values.keys()])].filter((key) => before.get(key) !== values.get(key)));
+  }
+  addEventListener("popstate", follow);
+  addEventListener("hashchange", follow);
+
+  return { get, set, list, setList, open, close, on, off };
+})();

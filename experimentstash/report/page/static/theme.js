@@ -1,0 +1,76 @@
+/** Light and dark: the system's, or what was chosen here. */
+const theme = (() => {
+  const KEY = "experimentstash-theme";
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  /** @type {(() => void)[]} */
+  const listeners = [];
+  /** @type {string | null} */
+  let chosen = null;
+
+  function prepare() {
+    chosen = state.get("theme") ?? stored();
+    show();
+    system.addEventListener("change", show);
+    state.on(["theme"], () => {
+      chosen = state.get("theme") ?? chosen;
+      show();
+    });
+  }
+
+  function stored() {
+    try {
+      return localStorage.getItem(KEY);
+    } catch {
+      return null; // a browser that keeps nothing for files
+    }
+  }
+
+  /** @param {string | null} name */
+  function store(name) {
+    try {
+      if (name === null) localStorage.removeItem(KEY);
+      else localStorage.setItem(KEY, name);
+    } catch {
+      // It holds for as long as the page is open.
+    }
+  }
+
+  /** Tell whether what is shown is dark. */
+  function isDark() {
+    return chosen === "dark" || (chosen !== "light" && system.matches);
+  }
+
+  function show() {
+    document.documentElement.dataset.theme = isDark() ? "dark" : "light";
+    listeners.forEach((call) => call());
+  }
+
+  /** Show the other one; the system's own isn't remembered. */
+  function toggle() {
+    const wanted = isDark() ? "light" : "dark";
+    chosen = (wanted === "dark") === system.matches ? null : wanted;
+    store(chosen);
+    state.set("theme", null);
+    show();
+  }
+
+  /** Make the switch. */
+  function button() {
+    const made = dom.h(
+      "button",
+      { type: "button", class: "quiet square", "aria-label": "Dark theme", title: "Light or dark", onclick: toggle },
+      dom.icon("M8 1.75a6.25 6.25 0 1 0 0 12.5zM8 1.75a6.25 6.25 0 0 1 0 12.5"),
+    );
+    const mark = () => made.setAttribute("aria-pressed", String(isDark()));
+    onChange(mark);
+    mark();
+    return made;
+  }
+
+  /** Call a function when the theme changes: what is drawn on a canvas is drawn anew. @param {() => void} call */
+  function onChange(call) {
+    listeners.push(call);
+  }
+
+  return { prepare, isDark, button, onChange };
+})();

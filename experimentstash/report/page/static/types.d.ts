@@ -1,0 +1,140 @@
+// The page's data as Python writes it, and what its scripts share. For the checker only: none of it is in the page.
+
+/** A number; one that isn't finite is its name; null is missing. */
+type Value = string | number | boolean | null;
+/** A run's position in `runs.ids`. */
+type Index = number;
+type Better = "higher" | "lower" | null;
+
+interface Report {
+  format: number;
+  title: string;
+  stash: string;
+  made: string;
+  command: string;
+  version: string;
+  runs: Runs;
+  tables: Comparison[];
+  figures: Figure[];
+  curves: Curve[];
+  details: (Detail | null)[];
+  remarks: string[];
+}
+
+interface Runs {
+  count: number;
+  ids: string[];
+  columns: Column[];
+}
+
+interface Column {
+  key: string;
+  label: string;
+  kind: "plain" | "param" | "metric";
+  varies: boolean;
+  better: Better;
+  values: Value[];
+}
+
+interface Comparison {
+  name: string;
+  columns: string[];
+  metrics: { name: string; label: string; better: Better }[];
+  rows: ComparisonRow[];
+  caption: string;
+  remarks: string[];
+}
+
+interface ComparisonRow {
+  values: string[];
+  cells: (Cell | null)[];
+  runs: Index[];
+}
+
+interface Cell {
+  text: string;
+  n: number;
+  middle: number | string;
+  rank: 1 | 2 | null;
+}
+
+interface Figure {
+  name: string;
+  pictures: Picture[];
+}
+
+interface Picture {
+  run: Index;
+  name: string;
+  kind: string;
+  thumb: string | null;
+  href: string | null;
+  width: number | null;
+  height: number | null;
+  note: string | null;
+}
+
+interface Curve {
+  run: Index;
+  metric: string;
+  source: string;
+  x: string;
+  xs: (number | string)[];
+  ys: (number | string | null)[];
+  isThinned: boolean;
+}
+
+interface Detail {
+  state: string;
+  reason: string | null;
+  used: [string, string][];
+  command: string;
+  config: string;
+  provenance: [string, string][];
+  patch: string | null;
+  log: string;
+  logIsCut: boolean;
+  files: { path: string; size: number; href: string | null }[];
+  href: string | null;
+}
+
+/** A part of the page: `main.js` gives it a heading and a place, and draws it when it first comes near the screen. */
+interface Section {
+  id: string;
+  title: string;
+  has(report: Report): boolean;
+  draw(element: HTMLElement, report: Report): void;
+}
+
+type Child = Node | string | number | null | undefined | false | Child[];
+type Attribute = string | number | boolean | null | undefined | ((event: any) => void);
+
+/** A table as it is shown: what is sorted, drawn and exported. */
+interface Sheet {
+  columns: SheetColumn[];
+  rows: SheetRow[];
+}
+
+interface SheetColumn {
+  key: string;
+  label: string;
+  /** What the heading says aloud and in a tip; the label, if it is left out. */
+  title?: string;
+  isNumber: boolean;
+  better?: Better;
+}
+
+interface SheetRow {
+  cells: SheetCell[];
+  /** Runs that it is of. */
+  runs: Index[];
+}
+
+interface SheetCell {
+  text: string;
+  /** What it is sorted by, and what a CSV gets, where that isn't the text. */
+  value?: Value;
+  rank?: 1 | 2 | null;
+  /** How many runs it is of. */
+  n?: number;
+}
