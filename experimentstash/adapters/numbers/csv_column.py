@@ -30,7 +30,7 @@ class Column:
     def numbers(self, place: Place) -> dict[str, float]:
         """Return the number; or those of all columns that have one, if all are meant."""
         with place.file(self.file).open(encoding="utf-8-sig", errors="replace", newline="") as stream:
-            rows = csv.reader(_lines(stream))
+            rows = csv.reader(lines(stream))
             try:
                 header = [plain(name).strip() for name in next(rows, [])]
                 if self.column != ALL and self.column not in header:
@@ -60,7 +60,8 @@ class Column:
         return found
 
 
-def _lines(stream: TextIO) -> Iterator[str]:
+def lines(stream: TextIO) -> Iterator[str]:
+    """Yield the lines of a file; csv.Error for one that doesn't end."""
     while line := stream.readline(_LONGEST_LINE):
         if len(line) == _LONGEST_LINE:
             raise csv.Error("an endless line")

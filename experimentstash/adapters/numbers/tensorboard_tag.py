@@ -6,6 +6,7 @@ import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from experimentstash.adapters.numbers.place import ALL, LISTED, Missing, Place
 from experimentstash.adapters.numbers.take import TAKE, Taking
@@ -19,9 +20,20 @@ _MOST_FILES = 1000
 # Of an event: its length and the checksum of that are in front, a checksum of all behind.
 _HEAD, _FRAME = struct.Struct("<QI"), 16
 _SLOWER = 8  # than the reading of other files
-_EXTRA = (
-    "it takes TensorBoard's library: pip install 'experimentstash[tensorboard]', then `experimentstash metrics refresh`"
-)
+_EXTRA = "it takes TensorBoard's library: pip install 'experimentstash[tensorboard]'"
+
+
+class NoLibrary(Missing):
+    """TensorBoard's library isn't here."""
+
+
+class Scalar(NamedTuple):
+    """A number that was logged under a tag."""
+
+    tag: str
+    step: int
+    wall_time: float  # seconds since 1970
+    value: float
 
 
 @dataclass(frozen=True)
@@ -43,10 +55,10 @@ class Tensorboard:
         found: dict[str, dict[str, Taking]] = {}
         for path in self._files(place):
             folder = os.path.relpath(path.parent, place.directory)
-            for tag, number in self._scalars(path):
-                if self.tensorboard in (tag, ALL):
-                    taking = found.setdefault(tag, {}).setdefault(folder, Taking(self.take))
-                    taking.add(repr(number))
+            for scalar in self._scalars(path):
+                if self.tensorboard in (scalar.tag, ALL):
+                    taking = found.setdefault(scalar.tag, {}).setdefault(folder, Taking(self.take))
+                    taking.add(repr(scalar.value))
         if self.tensorboard == ALL:
             return {
                 tag if len(folders) == 1 else f"{folder}/{tag}": taking.number()
@@ -59,10 +71,12 @@ class Tensorboard:
             raise Missing(f"it is in {', '.join(sorted(folders)[:LISTED])}: give one of them as `file:`")
         return {self.tensorboard: next(iter(folders.values())).number()}
 
-    def _scalars(self, path: Path) -> Iterator[tuple[str, float]]:
-        """Yield the tags and values of a file's scalars, as they come; what was cut off at the end is left out."""
+    def _scalars(self, path: Path) -> Iterator[Scalar]:
+        """Yield a file's scalars; Missing for whatever stands in the way."""
         try:
-            yield from _read(path)
+            yield from scalars(path)
+        except NoLibrary as error:
+            raise Missing(f"{error}, then `experimentstash metrics refresh`") from None
         except Missing:
             raise
         except Exception as error:  # whatever the library stumbles over
@@ -81,7 +95,11 @@ class Tensorboard:
         return sorted(own)  # their names begin with a time
 
 
-def _read(path: Path) -> Iterator[tuple[str, float]]:
+def scalars(path: Path) -> Iterator[Scalar]:
+    """Yield the scalars of an event file, as they come; what was cut off at the end is left out.
+
+    Missing at damage, NoLibrary without TensorBoard's library, which itself may raise whatever it likes.
+    """
     try:
         # Not its loader of events, which takes five times as long to make all alike.
         from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
@@ -89,19 +107,21 @@ def _read(path: Path) -> Iterator[tuple[str, float]]:
         from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
         from tensorboard.util.tensor_util import make_ndarray
     except ImportError:
-        raise Missing(_EXTRA) from None
+        raise NoLibrary(_EXTRA) from None
     others: set[str] = set()
     end = 0
     for raw in RawEventFileLoader(str(path)).Load():
         end += _FRAME + len(raw)
-        for value in Event.FromString(raw).summary.value:
+        event = Event.FromString(raw)
+        for value in event.summary.value:
             kind = value.WhichOneof("value")
             if kind == "tensor" and value.metadata.plugin_data.plugin_name not in ("", "scalars"):
                 others.add(value.tag)  # only the first of them says it
             if kind == "simple_value":
-                yield value.tag, value.simple_value
+                yield Scalar(value.tag, event.step, event.wall_time, value.simple_value)
             elif kind == "tensor" and value.tag not in others and _has_one(value.tensor):
-                yield value.tag, float(make_ndarray(value.tensor).item())
+                number = float(make_ndarray(value.tensor).item())
+                yield Scalar(value.tag, event.step, event.wall_time, number)
     # The library stops at an event that was cut off when its tool was killed, and at one that is damaged, alike.
     with open(path, "rb") as stream:
         size = stream.seek(0, os.SEEK_END)

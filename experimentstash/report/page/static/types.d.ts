@@ -17,6 +17,7 @@ interface Report {
   tables: Comparison[];
   figures: Figure[];
   curves: Curve[];
+  bands: Band[];
   details: (Detail | null)[];
   remarks: string[];
 }
@@ -74,13 +75,28 @@ interface Picture {
   note: string | null;
 }
 
+/** What counts: by step, epoch, time, as far as there are; the first says in which order points are. */
+type Counts = Record<string, (number | null)[]>;
+
+/** A metric of a run as it went; null: no finite number there. */
 interface Curve {
   run: Index;
   metric: string;
   source: string;
-  x: string;
-  xs: (number | string)[];
-  ys: (number | string | null)[];
+  xs: Counts;
+  ys: (number | null)[];
+  isThinned: boolean;
+}
+
+/** The mean of a metric over the runs of a row of the first table, and a deviation below and above it. */
+interface Band {
+  row: number;
+  metric: string;
+  count: number;
+  xs: Counts;
+  middles: (number | null)[];
+  lows: (number | null)[];
+  highs: (number | null)[];
   isThinned: boolean;
 }
 

@@ -1,0 +1,82 @@
+"""Curves of runs: thinned, and means with bands over what differs only in its seed."""
+
+from __future__ import annotations
+
+import random
+import statistics
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from experimentstash.record.run import Run
+from experimentstash.report.page import curves
+from tests.testing.run_parts import run_with
+
+
+def run_that_logged(directory: Path, text: str, name: str = "history.csv") -> Run:
+    directory.mkdir()
+    (directory / name).write_text(text, encoding="utf-8")
+    return run_with("aaaaaaa", directory)
+
+
+@given(some.lists(some.one_of(some.none(), some.floats(allow_nan=False)), max_size=200), some.integers(1, 40))
+def test_thinning_keeps_what_is_least_and_greatest_and_both_ends(ys: list[float | None], most: int) -> None:
+    kept = curves.m4(ys, most)
+    if kept is None:
+        assert len(ys) <= max(most, 4)
+        return
+    there, left = [y for y in ys if y is not None], [y for row in kept if (y := ys[row]) is not None]
+    assert kept == sorted(set(kept)) and kept[0] == 0 and kept[-1] == len(ys) - 1
+    assert (min(there), max(there)) == (min(left), max(left)) if there else not left
+    assert (None in ys) == any(ys[row] is None for row in kept)
+    assert len(kept) <= max(5, most * 5 // 4)
+
+
+def test_a_long_curve_is_thinned_and_has_gaps_where_there_is_no_number(tmp_path: Path) -> None:
+    chance = random.Random(0)
+    values = [chance.random() for _ in range(5000)]
+    values[1234], values[2345] = 7.0, float("nan")
+    text = "".join(f"{step},{value!r}\n" for step, value in enumerate(values))
+    (curve,) = curves.of_runs([run_that_logged(tmp_path / "a", f"step,loss\n{text}")], most=100).curves
+    assert curve.isThinned and 80 < len(curve.ys) <= 130 and len(curve.xs["step"]) == len(curve.ys)
+    assert 7 in curve.ys and None in curve.ys
+    assert curve.xs["step"][curve.ys.index(7)] == 1234 and curve.xs["step"][curve.ys.index(None)] == 2345
+    fewer = curves.thinned(curves.Curves([curve], [], []), 20).curves[0]
+    assert len(fewer.ys) < 30 and 7 in fewer.ys and None in fewer.ys
+
+
+def test_a_band_is_the_mean_and_a_deviation_at_the_steps_that_all_have(tmp_path: Path) -> None:
+    runs: list[Run | None] = [
+        run_that_logged(tmp_path / "a", "step,epoch,loss\n0,0,1\n1,0,2\n2,1,3\n3,1,4\n"),
+        run_that_logged(tmp_path / "b", "step,epoch,loss\n0,0,3\n2,1,nan\n3,1,4\n"),
+        None,
+        run_that_logged(tmp_path / "c", "step,loss\n7,1\n8,1\n"),
+        run_that_logged(tmp_path / "d", "step,loss\n17,1\n18,1\n"),
+    ]
+    found = curves.of_runs(runs, [[0, 1, 2], [3, 4]])
+    assert [(curve.run, curve.metric, curve.ys) for curve in found.curves] == [
+        (0, "loss", [1, 2, 3, 4]),
+        (1, "loss", [3, None, 4]),
+        (3, "loss", [1, 1]),
+        (4, "loss", [1, 1]),
+    ]
+    (band,) = found.bands  # the others have no step in common
+    assert (band.row, band.metric, band.count) == (0, "loss", 2)
+    assert band.xs == {"step": [0, 2, 3], "epoch": [0, 1, 1]}
+    apart = statistics.stdev([1, 3])
+    assert band.middles == [2, None, 4]
+    assert band.lows == [pytest.approx(2 - apart, rel=1e-5), None, 4]
+    assert band.highs == [pytest.approx(2 + apart, rel=1e-5), None, 4]
+
+
+def test_notes_are_remarks_and_secrets_are_masked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_TOKEN", "hush-hush-hush")
+    runs = [run_that_logged(tmp_path / name, "step,hush-hush-hush\n1,2\n2,1\n") for name in "ab"]
+    for run in runs:
+        (run.path / "log.csv").symlink_to("history.csv")
+        run.spec = type(run.spec)(**{**vars(run.spec), "metric_sources": {"x": {"column": "x", "file": "log.csv"}}})
+    found = curves.of_runs(runs)
+    assert "hush" not in found.curves[0].metric
+    assert found.remarks == ["curves: log.csv: it is a symbolic link (in 2 runs)"]
