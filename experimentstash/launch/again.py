@@ -127,7 +127,7 @@ class Again:
 
     def _is_as_it_was(self, request: Request, shared: SharedByRuns, code: Code, patch: str) -> bool:
         """Tell whether the tool's checkout is what the run used."""
-        directory = Path(os.path.normpath(request.stash.root / (request.config.tool.path or "")))
+        directory = _live(request)
         if not directory.is_dir() or code.withheld:
             return False
         outputs = [Path(os.path.normpath(directory / path)) for path in written_at(request)]
@@ -180,7 +180,7 @@ class Again:
         request, code = planned.request, self.run.spec.code
         if code is None or code.snapshot is not None:
             return
-        live = Path(os.path.normpath(request.stash.root / (request.config.tool.path or "")))
+        live = _live(request)
         for given in given_by(request.config.tool):
             source = Path(os.path.normpath(request.stash.root / given))
             if source.is_relative_to(live):
@@ -218,6 +218,11 @@ class Again:
         return _marked(directory, code, self.run.id, planned)
 
 
+def _live(request: Request) -> Path:
+    """Return where a tool's checkout is, or would be."""
+    return Path(os.path.normpath(request.stash.root / (request.config.tool.path or "")))
+
+
 def _patch(run: Run, code: Code) -> str:
     """Return what made a checkout differ from its commit, as it is kept with a run."""
     if code.patch is None:
@@ -239,7 +244,7 @@ def _places(planned: Plan) -> Mapping[str, str]:
 def _marked(run: str, tool: str, name: str, planned: Plan) -> Mapping[str, str]:
     """Return what stands for the places that differ between two runs of the same, the longest first."""
     found = {run: "{run}", tool: "{tool}", name: "{id}"}
-    live = Path(os.path.normpath(planned.request.stash.root / (planned.request.config.tool.path or "")))
+    live = _live(planned.request)
     root = toplevel(live)
     if root is not None and root not in (live, toplevel(planned.request.stash.root)):
         inside = f"/{os.path.relpath(live, root)}"
