@@ -41,7 +41,21 @@ COMPOSERS = (
 )
 COMPOSERS += ("launch.sweep", "validate.composer")
 # Modules that cost more than they are worth at start-up; whoever needs one imports it where it is used.
-HEAVY = {"scipy", "numpy", "wandb", "submitit", "git", "rich", "hydra", "omegaconf", "yaml", "uv"}
+HEAVY = {
+    "scipy",
+    "numpy",
+    "wandb",
+    "submitit",
+    "git",
+    "rich",
+    "hydra",
+    "omegaconf",
+    "yaml",
+    "uv",
+    "jinja2",
+    "PIL",
+    "pypdfium2",
+}
 
 
 @functools.cache

@@ -52,7 +52,7 @@ def parser(verb: str) -> Parser:
 
 
 def read(verb: str, words: Sequence[str]) -> argparse.Namespace:
-    """Return what follows a verb, parsed. StashError if it has no meaning."""
+    """Return what follows a verb, parsed, and as it was written in `words`. StashError if it has no meaning."""
     made = parser(verb)
     rewritten = getattr(command(verb), "rewritten", list)
     given, unknown = made.parse_known_args(_with_dashes(rewritten(words)))
@@ -61,6 +61,7 @@ def read(verb: str, words: Sequence[str]) -> argparse.Namespace:
             f"{made.prog}: unrecognized arguments: {' '.join(unknown)}.{did_you_mean(unknown[0], made.options)}",
             f"{made.prog} --help",
         )
+    given.words = list(words)
     return given
 
 

@@ -23,6 +23,7 @@ GROUPS = {
         "runs": ("[RUN…]", "list the runs"),
         "show": ("[RUN]", "show everything about a run or a sweep"),
         "compare": ("[RUN…]", "compare the numbers of runs, over seeds"),
+        "report": ("[RUN…]", "make a page of runs to look at"),
         "logs": ("[RUN]", "print what a run's tool has written"),
         "path": ("[RUN] [FILE]", "print where a run is, or a file of it"),
         "open": ("[RUN] [FILE]", "open a run's directory, or a file of it"),

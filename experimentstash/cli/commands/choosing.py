@@ -59,6 +59,26 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_comparison(parser: argparse.ArgumentParser) -> None:
+    """Let it be said how runs are compared."""
+    from experimentstash.report.summaries import WAYS  # here, because other verbs compare nothing
+
+    parser.add_argument(
+        "--by", action="append", metavar="NAME", help="a row for each value of this, not of all that differs"
+    )
+    parser.add_argument(
+        "--over", action="append", metavar="NAME", help="average over this, not over seeds (seed, random_state …)"
+    )
+    parser.add_argument("--metrics", action="append", metavar="NAME", help="a column for this number, not for all")
+    parser.add_argument(
+        "--spread",
+        choices=list(WAYS),
+        default="std",
+        help="what is shown beside the mean: the standard deviation, a 95 %% interval by t or bootstrap; or the median"
+        " with its quartiles",
+    )
+
+
 def names(given: Sequence[str] | None, option: str) -> list[str]:
     """Return names that were given one by one, or with commas between them; StashError if one is empty."""
     return split(given or (), option)

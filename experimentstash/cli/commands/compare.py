@@ -28,20 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
     parser.add_argument("runs", nargs="*", metavar="RUN", help=f"only these: {choosing.NAME}; default: all")
     choosing.add_filters(parser)
-    parser.add_argument(
-        "--by", action="append", metavar="NAME", help="a row for each value of this, not of all that differs"
-    )
-    parser.add_argument(
-        "--over", action="append", metavar="NAME", help="average over this, not over seeds (seed, random_state …)"
-    )
-    parser.add_argument("--metrics", action="append", metavar="NAME", help="a column for this number, not for all")
-    parser.add_argument(
-        "--spread",
-        choices=list(WAYS),
-        default="std",
-        help="what is shown beside the mean: the standard deviation, a 95 %% interval by t or bootstrap; or the median"
-        " with its quartiles",
-    )
+    choosing.add_comparison(parser)
     parser.add_argument("--test", choices=list(TESTS), help="test whether rows differ, in pairs of the same seed")
     form = parser.add_mutually_exclusive_group()
     for name in formats.FORMS:

@@ -1,0 +1,122 @@
+"""What is in the page: the runs that are meant, what they are compared by, their pictures, curves and details."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from experimentstash import __version__
+from experimentstash.base.dataclass_light import dataclass
+from experimentstash.base.dotted import is_number
+from experimentstash.base.errors import StashError
+from experimentstash.record.run import Run
+from experimentstash.report import metrics, run_fields, select
+from experimentstash.report.metrics import Metric
+from experimentstash.report.page import curves, tables
+from experimentstash.report.page.model import Column, Report, Runs
+from experimentstash.report.page.places import Links
+from experimentstash.report.page.tables import Asked
+from experimentstash.report.run_fields import METRICS, Field
+from experimentstash.runs.differing import PARAMS, heading, identity, said
+from experimentstash.runs.facts import Facts
+from experimentstash.runs.selection import Selection, choose
+from experimentstash.stash.layout import Stash
+
+# What is shown of every run, by the names of `runs --columns`, and what it is called where that isn't its name.
+_PLAIN = ("state", "exp", "tool", "experiment", "tags", "sweep", "created", "started", "duration", "exit_code", "host")
+_KEYS = {"duration": "seconds"}
+_LABELS = {"exp": "experiment", "experiment": "in the tool", "duration": "time", "exit_code": "exit code"}
+_IF_THEY_VARY = ("experiment", "exit_code", "host", "sweep", "tags")
+
+
+@dataclass(frozen=True)
+class Collected:
+    """A report, and whether there are runs among those that are meant whose records can't be read."""
+
+    report: Report
+    has_unread: bool
+
+
+class Records(Sequence[Run | None]):
+    """The records of runs, each read when it is asked for: all those of thousands of runs would be too much."""
+
+    def __init__(self, runs: Sequence[Facts]) -> None:
+        self._runs = runs
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[each] for each in range(*index.indices(len(self)))]
+        try:
+            return self._runs[index].read()
+        except (OSError, StashError):  # it was removed meanwhile
+            return None
+
+
+def collect(
+    stash: Stash, selection: Selection, asked: Asked, links: Links, *, title: str | None = None, command: str = ""
+) -> Collected:
+    """Return the report of the runs that are meant. StashError for what isn't there, as in `compare`."""
+    selected = choose(stash, selection, with_earlier=True)
+    found = selected.found
+    declared = _declared(stash, found)
+    index = {facts.id: number for number, facts in reversed(list(enumerate(found)))}
+    completed, remarks = select.completed(selected, selection)
+    compared, why_none = tables.of_runs(completed, declared, asked, index, remarks)
+    records = Records(found)
+    drawn = curves.of_runs(records, [row.runs for row in compared[0].rows] if compared else ())
+    report = Report(
+        title=title or stash.root.name,
+        stash=stash.root.name,
+        made=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        command=command,
+        version=__version__,
+        runs=_runs(found, declared),
+        tables=compared,
+        curves=drawn.curves,
+        bands=drawn.bands,
+        details=[None] * len(found),
+        remarks=[*why_none, *([] if compared else remarks), *drawn.remarks],
+    )
+    return Collected(report, bool(selected.unread))
+
+
+def _declared(stash: Stash, runs: Sequence[Facts]) -> Mapping[str, Metric]:
+    organizers = {facts.organizer for facts in runs}
+    return metrics.declared(stash, (name for name in organizers if name is not None), {facts.tool for facts in runs})
+
+
+def _runs(found: Sequence[Facts], declared: Mapping[str, Metric]) -> Runs:
+    return Runs(len(found), [facts.id for facts in found], list(_columns(found, declared)))
+
+
+def _columns(runs: Sequence[Facts], declared: Mapping[str, Metric]) -> Iterator[Column]:
+    known = {field.name: field for field in run_fields.every(runs)}
+    params = [name for name in known if name.startswith(PARAMS)]
+    numbers = [name.removeprefix(METRICS) for name in known if name.startswith(METRICS)]
+    telling = [*(name for name in declared if name in numbers), *run_fields.results(runs)]
+    for name in (name for name in _PLAIN if name in known):
+        column = _column(known[name], runs, _KEYS.get(name, name), _LABELS.get(name, name), "plain")
+        if column.varies or name not in _IF_THEY_VARY:
+            yield column
+    for name in params:
+        yield _column(known[name], runs, name, heading(name, params), "param")
+    for name in dict.fromkeys([*telling, *numbers]):
+        metric = declared.get(name) or Metric(name, name)
+        better = None if metric.better is None else metric.better.value
+        yield _column(known[f"{METRICS}{name}"], runs, f"{METRICS}{name}", metric.label, "metric", better)
+
+
+def _column(field: Field, runs: Sequence[Facts], key: str, label: str, kind: str, better: str | None = None) -> Column:
+    values = [_plain(field.of(facts)) for facts in runs]
+    return Column(key, label, kind, len({identity(value) for value in values}) > 1, better, values)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as the page has it: what isn't a single one as text."""
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):  # tags
+        return ", ".join(value) or None
+    return value if value is None or isinstance(value, (bool, str)) or is_number(value) else said(value)

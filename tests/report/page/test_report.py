@@ -1,0 +1,86 @@
+"""`experimentstash report`: what is in the page's data."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experimentstash.record.run import State
+from tests.testing.finished import finished
+from tests.testing.stash import InProcess, StashUnderTest
+
+
+def data_of(page: Path) -> dict[str, Any]:
+    """Return the data of a page."""
+    text = page.read_text(encoding="utf-8")
+    found = re.search(r'<script type="application/json" id="report-data" data-encoding="(\w*)">([^<]*)</script>', text)
+    assert found is not None
+    data = gzip.decompress(base64.b64decode(found[2])).decode() if found[1] == "gzip" else found[2]
+    return json.loads(data)
+
+
+@pytest.fixture
+def ended(stash: StashUnderTest) -> StashUnderTest:
+    """A stash with two experiments of two tools, over three seeds, and a run that has failed."""
+    for number in range(6):
+        exp = "ab"[number % 2]
+        finished(
+            stash.root,
+            f"22222{'abcdef'[number]}",
+            {"lr": 0.1, "seed": number // 2},
+            {"acc": 0.7 + number / 100, "loss": math.inf if number == 5 else 1.0},
+            exp=f"fig/{exp}",
+            tool=f"tool_{exp}",
+            second=number,
+        )
+    finished(stash.root, "22222z", {"lr": "</script><b>", "seed": 9}, state=State.FAILED, second=9)
+    return stash
+
+
+def test_the_page_has_the_runs_and_comparisons_of_them(ended: StashUnderTest, in_process: InProcess) -> None:
+    done = in_process(ended, "report", "--title", "A & <b>")
+    assert done.returncode == 0, done
+    data = data_of(ended.root / "report.html")
+    assert data["title"] == "A & <b>" and data["format"] == 1
+    assert data["command"] == "experimentstash report --title 'A & <b>'"
+    assert data["runs"]["ids"] == ["22222z", *(f"22222{letter}" for letter in "fedcba")]
+    columns = {column["key"]: column for column in data["runs"]["columns"]}
+    assert columns["state"]["values"][:2] == ["failed", "completed"]
+    assert columns["metrics.loss"]["values"][:3] == [None, "Infinity", 1.0]
+    assert columns["params.lr"]["values"][:2] == ["</script><b>", 0.1] and columns["params.lr"]["varies"]
+    tables = {table["name"]: table for table in data["tables"]}
+    assert list(tables) == ["all that differs", "tool"]
+    table = tables["tool"]
+    assert [row["values"] for row in table["rows"]] == [["tool_a"], ["tool_b"]]
+    assert table["rows"][0]["cells"][0] == {
+        "text": "0.720 ± 0.020",
+        "n": 3,
+        "middle": pytest.approx(0.72),
+        "rank": None,
+    }
+    assert [data["runs"]["ids"][each] for each in table["rows"][0]["runs"]] == ["22222e", "22222c", "22222a"]
+    assert any("1 run failed: 22222z" in remark for remark in data["tables"][0]["remarks"])
+
+
+def test_nothing_but_the_pages_own_scripts_and_styles_is_let_in(ended: StashUnderTest, in_process: InProcess) -> None:
+    assert in_process(ended, "report", "--exp", "fig/*", "-o", "p.html").returncode == 0
+    text = (ended.root / "p.html").read_text(encoding="utf-8").replace("&#39;", "'")
+    policy = re.search('Content-Security-Policy" content="([^"]*)"', text)
+    assert policy is not None and "default-src 'none'" in policy[1]
+    for kind, tag in (("script", "<script>"), ("style", "<style>")):
+        content = text.split(tag)[1].split(f"</{kind}>")[0]
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert f"{kind}-src 'sha256-{digest}'" in policy[1]
+
+
+def test_a_page_isnt_written_over_what_is_no_file(ended: StashUnderTest, in_process: InProcess) -> None:
+    done = in_process(ended, "report", "-o", "conf")
+    assert done.returncode == 2 and "conf" in done.stderr
