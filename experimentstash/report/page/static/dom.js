@@ -62,6 +62,15 @@ const dom = (() => {
   }
 
   /**
+   * Put children behind those that an element has.
+   * @param {Element} element
+   * @param {...Child} children
+   */
+  function append(element, ...children) {
+    add(element, children);
+  }
+
+  /**
    * Return an address that may be followed: a relative one, https, or a file inside the page; null for any other.
    * @param {string | null} href
    */
@@ -105,5 +114,69 @@ const dom = (() => {
     return `${count} ${noun}${count === 1 ? "" : "s"}`;
   }
 
-  return { h, svg, replace, safe, link, icon, live, announce, counted };
+  /** Icons: outlines of 16 by 16 pixels. */
+  const ICONS = {
+    close: "M3.5 3.5l9 9m0-9l-9 9",
+    previous: "M10 3L5 8l5 5",
+    next: "M6 3l5 5-5 5",
+    filter: "M2 4h12M4.5 8h7M7 12h2",
+    copy: "M5.5 5.5h8v8h-8zM10.5 5.5v-3h-8v8h3",
+  };
+
+  /**
+   * Make a button.
+   * @param {Child} content
+   * @param {() => void} act
+   * @param {Record<string, Attribute>} [attributes]
+   */
+  function button(content, act, attributes = {}) {
+    return h("button", { type: "button", onclick: act, ...attributes }, content);
+  }
+
+  /**
+   * Make a window over the page: its head with a heading and buttons, and its body.
+   * @param {string} name its class
+   * @param {() => void} close what closing it means
+   */
+  function dialog(name, close) {
+    const heading = h("h2", { id: `${name}-heading` });
+    const tools = h("div", { class: "tools" });
+    const body = h("div", { class: "body" });
+    const shut = button(icon(ICONS.close), close, { class: "quiet square", "aria-label": "Close", title: "Close (Esc)" });
+    const element = h(
+      "dialog",
+      { class: `window ${name}`, "aria-labelledby": heading.id },
+      h("div", { class: "head" }, heading, tools, shut),
+      body,
+    );
+    element.addEventListener("cancel", (event) => {
+      event.preventDefault();
+      close();
+    });
+    element.addEventListener("close", () => element.open || close()); // a browser's own way
+    element.addEventListener("mousedown", (event) => {
+      if (event.target === element) close(); // beside it
+    });
+    document.body.append(element);
+    return { element, heading, tools, body };
+  }
+
+  /** Close a menu by Escape, and by a press outside of it. @param {HTMLDetailsElement} menu */
+  function closesOutside(menu) {
+    menu.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape" || !menu.open) return;
+      menu.open = false;
+      menu.querySelector("summary")?.focus();
+    });
+    document.addEventListener("mousedown", (event) => {
+      if (!menu.contains(/** @type {Node} */ (event.target))) menu.open = false;
+    });
+  }
+
+  /** Make text that only a screen reader reads. @param {string} text */
+  function unseen(text) {
+    return h("span", { class: "unseen" }, text);
+  }
+
+  return { ICONS, button, dialog, closesOutside, unseen, h, svg, append, replace, safe, link, icon, live, announce, counted };
 })();

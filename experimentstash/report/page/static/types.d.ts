@@ -125,32 +125,47 @@ interface Section {
 type Child = Node | string | number | null | undefined | false | Child[];
 type Attribute = string | number | boolean | null | undefined | ((event: any) => void);
 
-/** A table as it is shown: what is sorted, drawn and exported. */
-interface Sheet {
-  columns: SheetColumn[];
-  rows: SheetRow[];
+/** A table as it is shown: what is sorted, drawn and exported. What a cell says is asked for when it is needed. */
+interface Sheet<Row> {
+  columns: SheetColumn<Row>[];
+  rows: Row[];
 }
 
-interface SheetColumn {
+interface SheetColumn<Row> {
   key: string;
   label: string;
-  /** What the heading says aloud and in a tip; the label, if it is left out. */
+  /** What the whole name is, for a tip; the label, if it is left out. */
   title?: string;
   isNumber: boolean;
   better?: Better;
-}
-
-interface SheetRow {
-  cells: SheetCell[];
-  /** Runs that it is of. */
-  runs: Index[];
+  cell(row: Row): SheetCell;
+  /** What stands in a row, if that is more than the cell's text. */
+  draw?(row: Row, cell: SheetCell): Child;
+  /** How wide its longest text is, of many rows. */
+  width?: number;
 }
 
 interface SheetCell {
   text: string;
-  /** What it is sorted by, and what a CSV gets, where that isn't the text. */
+  /** What it is sorted by, and what CSV gets, where that isn't the text. */
   value?: Value;
   rank?: 1 | 2 | null;
   /** How many runs it is of. */
   n?: number;
+}
+
+interface TableOptions<Row> {
+  label: string;
+  /** The address's key for what it is sorted by. */
+  sortKey: string;
+  /** What stands before and behind the columns, and isn't exported. */
+  lead?: Extra<Row>;
+  tail?: Extra<Row>;
+  /** Whether a row is marked as chosen. */
+  isChosen?(row: Row): boolean;
+}
+
+interface Extra<Row> {
+  label: string;
+  draw(row: Row): Child;
 }

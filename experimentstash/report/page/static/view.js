@@ -85,10 +85,15 @@ const view = (() => {
     return [...all].sort(([one], [other]) => numbers.compare(one, other));
   }
 
+  /** Tell whether there is anything to filter by. */
+  function hasFacets() {
+    return FACETS.some((facet) => counts(facet).length > 1);
+  }
+
   /** Show everything again. */
   function clear() {
     KEYS.forEach((key) => state.set(key, null));
   }
 
-  return { FACETS, KEYS, prepare, shown, isFiltered, counts, clear };
+  return { FACETS, KEYS, prepare, shown, isFiltered, hasFacets, counts, clear };
 })();

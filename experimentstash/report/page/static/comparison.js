@@ -1,0 +1,132 @@
+/** What the runs' numbers come to, grouped as Python grouped them. */
+const comparison = (() => {
+  /** @param {Report} report */
+  function has(report) {
+    return report.tables.length > 0;
+  }
+
+  /** @param {HTMLElement} element @param {Report} report */
+  function draw(element, report) {
+    const view = table.make({
+      label: "Comparison",
+      sortKey: "sort",
+      tail: { label: "Runs", draw: (/** @type {ComparisonRow} */ row) => toRuns(report, row) },
+    });
+    const options = report.tables.map(({ name }) => dom.h("option", { value: name }, titleOf(name)));
+    const by = dom.h("select", { id: "by", onchange: () => state.set("by", by.value === report.tables[0].name ? null : by.value) }, options);
+    const find = dom.h("input", { type: "search", id: "find", placeholder: "Any word", oninput: () => state.set("find", find.value || null) });
+    const all = dom.h("input", { type: "checkbox", id: "all", onchange: () => state.set("all", all.checked ? "yes" : null) });
+    const caption = dom.h("p", { class: "caption" });
+    const same = dom.h("p", { class: "note" });
+    const remarks = dom.h("ul", { class: "remarks" });
+    const toAll = dom.h("label", { class: "switch", for: "all" }, all, dom.h("span", {}, "All columns"));
+
+    dom.replace(
+      element,
+      dom.h(
+        "div",
+        { class: "toolbar" },
+        report.tables.length > 1 && dom.h("label", { class: "field", for: "by" }, dom.h("span", {}, "Rows by"), by),
+        dom.h("label", { class: "field", for: "find" }, dom.h("span", {}, "Find"), find),
+        toAll,
+        dom.h("span", { class: "stretch" }),
+        exports.button("comparison", view.current, () => [chosen().caption, ...chosen().remarks]),
+      ),
+      view.element,
+      caption,
+      same,
+      remarks,
+    );
+
+    function chosen() {
+      return report.tables.find(({ name }) => name === state.get("by")) ?? report.tables[0];
+    }
+
+    function update() {
+      const found = chosen();
+      by.value = found.name;
+      if (find.value !== (state.get("find") ?? "")) find.value = state.get("find") ?? "";
+      all.checked = state.get("all") !== null;
+      const constant = constants(found);
+      toAll.hidden = constant.length === 0;
+      const hidden = all.checked ? [] : constant;
+      const words = find.value.toLowerCase().split(/\s+/).filter(Boolean);
+      const rows = found.rows.filter((row) => {
+        const text = [...row.values, ...row.cells.map((cell) => cell?.text ?? "")].join("\n").toLowerCase();
+        return words.every((word) => text.includes(word));
+      });
+      view.show({ columns: columnsOf(found, hidden), rows });
+      if (words.length) dom.announce(`${rows.length} of ${found.rows.length} rows`);
+      caption.textContent = found.caption;
+      same.hidden = hidden.length === 0;
+      same.textContent = `The same in every row: ${hidden.map((at) => `${found.columns[at]} = ${found.rows[0].values[at]}`).join(", ")}`;
+      dom.replace(remarks, found.remarks.map((remark) => dom.h("li", {}, remark)));
+      remarks.hidden = found.remarks.length === 0;
+    }
+    state.on(["by", "find", "all"], update);
+    update();
+  }
+
+  /** Return which columns say the same in every row. @param {Comparison} found */
+  function constants(found) {
+    if (found.rows.length < 2) return [];
+    const places = found.columns.map((_, at) => at);
+    const same = places.filter((at) => found.rows.every((row) => row.values[at] === found.rows[0].values[at]));
+    return same.length === places.length ? same.slice(1) : same; // something must name the rows
+  }
+
+  /**
+   * @param {Comparison} found
+   * @param {number[]} hidden
+   * @returns {SheetColumn<ComparisonRow>[]}
+   */
+  function columnsOf(found, hidden) {
+    const named = found.columns.map((label, at) => ({
+      key: label,
+      label,
+      isNumber: false,
+      cell: (/** @type {ComparisonRow} */ row) => ({ text: row.values[at], value: valueOf(row.values[at]) }),
+    }));
+    const measured = found.metrics.map(({ name, label, better }, at) => ({
+      key: `metrics.${name}`,
+      label,
+      title: name,
+      isNumber: true,
+      better,
+      cell: (/** @type {ComparisonRow} */ row) => {
+        const cell = row.cells[at];
+        if (cell === null) return { text: "–", value: null };
+        return { text: cell.text, value: cell.middle, rank: cell.rank, n: cell.n };
+      },
+    }));
+    return [...named.filter((_, at) => !hidden.includes(at)), ...measured];
+  }
+
+  /** Return what a text is sorted by: numbers as numbers. @param {string} text */
+  function valueOf(text) {
+    return text.trim() !== "" && Number.isFinite(Number(text)) ? Number(text) : text;
+  }
+
+  /** @param {string} name */
+  function titleOf(name) {
+    return name.replace(/^params\./, "");
+  }
+
+  /** Make the way to a row's runs. @param {Report} report @param {ComparisonRow} row */
+  function toRuns(report, row) {
+    const ids = row.runs.map((index) => report.runs.ids[index]);
+    const act = () => {
+      if (ids.length === 1) detail.open(row.runs[0]);
+      else {
+        view.clear();
+        state.setList("only", ids);
+        main.go("runs");
+      }
+    };
+    if (ids.length === 0) return null;
+    const label = `${dom.counted(ids.length, "run")} of ${row.values.join(", ")}`;
+    return dom.button(dom.counted(ids.length, "run"), act, { class: "plain", "aria-label": label });
+  }
+
+  return { id: "comparison", title: "Comparison", has, draw };
+})();
