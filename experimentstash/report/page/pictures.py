@@ -1,0 +1,343 @@
+"""Which files of runs are pictures, by figure: the directory of experiment organizers that a run's own is in.
+
+Files of the run's directory and below it, and no others: no link is followed. What a run has many of, or is large, or
+isn't what it says, is told and does no harm.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from experimentstash.base import files
+from experimentstash.base.files import Unfit
+from experimentstash.base.text import counted, size
+from experimentstash.code import written
+from experimentstash.record import archives, times
+from experimentstash.report.page import thumbnails
+from experimentstash.report.page.thumbnails import WIDTHS, Thumbnail, Unshown
+from experimentstash.runs.facts import Facts
+
+# What a file may be, by the end of its name.
+ENDINGS = {
+    ".png": "png",
+    ".jpg": "jpeg",
+    ".jpeg": "jpeg",
+    ".webp": "webp",
+    ".gif": "gif",
+    ".svg": "svg",
+    ".pdf": "pdf",
+}
+# Pictures of a run, and of a page.
+MOST_OF_RUN, MOST = 100, 2000
+# Files and folders of a run that are looked at, and how deep they may lie.
+_MOST_ENTRIES, _DEEPEST = 20_000, 8
+# Pictures of which all widths are tried, to tell which width all can have.
+_SAMPLE = 6
+# Seconds by which the clock of a run's machine may be behind the file system's.
+_SLACK = 10.0
+OLDER = "older than the run's latest attempt"
+_DIGITS = re.compile(r"(\d+)")
+
+
+class Picture(NamedTuple):
+    """A picture of a run. ``shown`` says what there is to see: its "thumb", the "file" itself, or "no" image."""
+
+    run: int  # its place among the runs that were asked for
+    name: str  # below the run's directory
+    path: Path
+    kind: str
+    size: int  # bytes of the file
+    width: int | None  # pixels
+    height: int | None
+    thumb: str | None  # a `data:` link
+    shown: str
+    is_bright: bool  # drawn for a dark ground
+    note: str | None
+    is_archived: bool  # `archives.open_file` reads it; there is nothing to link to
+
+
+class Figure(NamedTuple):
+    """The pictures of a figure, those of the same name one after the other."""
+
+    name: str  # "" of what is in no figure
+    pictures: list[Picture]
+    runs: list[int]  # all of the figure, those without a picture among them
+
+
+class Found(NamedTuple):
+    """All pictures, and what there is to say of those that are left out."""
+
+    figures: list[Figure]
+    remarks: list[str]
+
+
+def of_runs(runs: Sequence[Facts], budget: int) -> Found:
+    """Return the pictures of runs. Their thumbnails take ``budget`` bytes at most in the page."""
+    remarks: list[str] = []
+    of_figure: dict[str, list[int]] = defaultdict(list)
+    for index, facts in enumerate(runs):
+        of_figure[figure_of(facts)].append(index)
+    files_of = {index: _files(facts.plain.directory) for index, facts in enumerate(runs)}
+    remarks += _left_out(runs, files_of)
+    figures = []
+    room = MOST
+    for name in sorted(of_figure, key=lambda name: (not name, natural(name))):
+        members = of_figure[name]
+        meant = [(each, index) for index in members for each in files_of[index].files]
+        meant.sort(key=lambda pair: natural(pair[0].name))  # stable: runs stay in their order
+        pictures = [_picture(runs[index], index, each) for each, index in meant[:room]]
+        room -= len(pictures)
+        if pictures:
+            figures.append(Figure(name, pictures, members))
+    total = sum(len(each.files) for each in files_of.values())
+    if total > MOST:
+        remarks.append(f"of {total} pictures, {MOST} are shown")
+    if any(each.kind == "pdf" for figure in figures for each in figure.pictures) and not thumbnails.has_pdfium():
+        remarks.append(thumbnails.NO_PDFIUM)
+    return Found(*_with_thumbnails(figures, budget, remarks))
+
+
+def figure_of(facts: Facts) -> str:
+    """Return the figure that a run belongs to; "" for none."""
+    return (facts.organizer or "").rpartition("/")[0]
+
+
+def natural(name: str) -> list[tuple[int, int, str]]:
+    """Return what names are sorted by, so that sample_2 comes before sample_10."""
+    parts = _DIGITS.split(name.casefold())
+    return [(0, int(part), "") if part.isdecimal() and part.isascii() else (1, 0, part) for part in parts] + [
+        (2, 0, name)
+    ]
+
+
+# --- finding files ---------------------------------------------------------------------------------------------------
+
+
+class _File(NamedTuple):
+    name: str
+    size: int
+    modified: float | None  # seconds since the epoch, by whatever says it was changed last
+    is_archived: bool
+
+
+class _Files(NamedTuple):
+    files: list[_File]
+    more: int  # pictures that were left out
+    is_whole: bool  # all was looked at
+
+
+_NONE = _Files([], 0, True)
+
+
+def _files(directory: str) -> _Files:
+    """Return the pictures of a run, those nearest to the top first, if there are too many."""
+    found: list[_File] = []
+    is_whole = True
+    try:
+        archive = archives.holding(Path(directory))
+        entries = _of_directory(directory) if archive is None else _of_archive(archive, Path(directory))
+        for count, entry in enumerate(entries):
+            if count >= _MOST_ENTRIES:
+                is_whole = False
+                break
+            if entry is not None and os.path.splitext(entry.name)[1].lower() in ENDINGS:
+                found.append(entry)
+    except OSError:  # the directory is gone or can't be read, or the archive is damaged: the run's state says more
+        return _NONE
+    found.sort(key=lambda each: (each.name.count("/"), natural(each.name)))
+    return _Files(found[:MOST_OF_RUN], max(0, len(found) - MOST_OF_RUN), is_whole)
+
+
+def _of_directory(directory: str) -> Iterator[_File | None]:
+    """Yield the regular files below a directory; None for what is something else."""
+    waiting = [("", 0)]
+    while waiting:
+        below, depth = waiting.pop(0)
+        try:
+            with os.scandir(os.path.join(directory, below)) as entries:
+                listed = sorted(entries, key=lambda entry: entry.name)
+        except OSError:  # it may not be read, or has just gone
+            continue
+        inside = {entry.name for entry in listed} if below else ()
+        if below and not written.may_hold_results(os.path.join(directory, below), os.path.basename(below), inside):
+            continue
+        for entry in listed:
+            name = os.path.join(below, entry.name)
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    if depth < _DEEPEST and not entry.name.startswith("."):
+                        waiting.append((name, depth + 1))
+                elif entry.is_file(follow_symlinks=False) and not entry.name.startswith("."):
+                    found = entry.stat(follow_symlinks=False)
+                    yield _File(name, found.st_size, max(found.st_mtime, found.st_ctime), False)
+                    continue
+            except OSError:
+                pass
+            yield None
+
+
+def _of_archive(archive: Path, directory: Path) -> Iterator[_File | None]:
+    front = os.path.relpath(os.path.abspath(directory), archives.directory_of(archive))
+    front = "" if front == "." else f"{front}/"
+    for member, info in archives.members(archive).items():
+        name = member[len(front) :]
+        is_ours = member.startswith(front) and name and archives.kind_of(info) == "a file"
+        is_hidden = any(part.startswith(".") for part in name.split("/"))
+        yield _File(name, info.file_size, None, True) if is_ours and not is_hidden else None
+
+
+def _left_out(runs: Sequence[Facts], found: dict[int, _Files]) -> list[str]:
+    remarks = []
+    many = [runs[index].id for index, each in found.items() if each.more]
+    if many:
+        more = sum(each.more for each in found.values())
+        remarks.append(
+            f"{counted(more, 'picture')} left out, of runs that have more than {MOST_OF_RUN}: {_named(many)}"
+        )
+    large = [runs[index].id for index, each in found.items() if not each.is_whole]
+    if large:
+        remarks.append(f"pictures were looked for among the first {_MOST_ENTRIES} files only, of: {_named(large)}")
+    return remarks
+
+
+def _named(ids: Sequence[str]) -> str:
+    return ", ".join(ids[:5]) + (", …" if len(ids) > 5 else "")
+
+
+# --- looking at one --------------------------------------------------------------------------------------------------
+
+
+def _picture(facts: Facts, index: int, file: _File) -> Picture:
+    """Return what can be told of a picture without drawing it."""
+    path = Path(facts.plain.directory, file.name)
+    name = os.fsencode(file.name).decode("utf-8", "replace")
+    kind = ENDINGS[os.path.splitext(file.name)[1].lower()]
+    width = height = note = None
+    shown = "file"
+    if file.modified is not None and facts.plain.started and _is_older(file.modified, facts.plain.started):
+        note = OLDER
+    try:
+        if kind == "svg":
+            found = thumbnails.vector(_read(Path(facts.plain.directory), path, file.size))
+            width, height = found.width, found.height
+            note = "it refers to other files, which aren't shown" if found.has_outside else note
+        elif kind != "pdf":
+            kind, width, height = thumbnails.head(_read(Path(facts.plain.directory), path, file.size))
+    except (Unshown, OSError) as error:
+        shown, note = "no", _why(error)
+    return Picture(index, name, path, kind, file.size, width, height, None, shown, False, note, file.is_archived)
+
+
+def _is_older(modified: float, started: str) -> bool:
+    try:
+        return modified < times.moment(started) - _SLACK
+    except ValueError:
+        return False
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"it can't be read: {error.strerror or 'an error'}"
+    return str(error)
+
+
+def _read(root: Path, path: Path, expected: int) -> bytes:
+    if expected > thumbnails.MOST_BYTES:
+        raise Unshown(f"it has {size(expected)}")
+    try:
+        return archives.read(files.inside(root, path), thumbnails.MOST_BYTES)
+    except Unfit as error:
+        raise Unshown(str(error.strerror)) from error
+
+
+# --- thumbnails ------------------------------------------------------------------------------------------------------
+
+
+_Place = tuple[list[Picture], int]  # where a picture stands
+
+
+def _with_thumbnails(figures: Sequence[Figure], budget: int, remarks: list[str]) -> tuple[list[Figure], list[str]]:
+    """Return figures with as many thumbnails as fit, as wide as all can be."""
+    filled = [list(figure.pictures) for figure in figures]
+    has_pdfium = thumbnails.has_pdfium()
+    wanted = []
+    for pictures in filled:
+        for place, each in enumerate(pictures):
+            if each.kind == "pdf" and not has_pdfium:
+                pictures[place] = each._replace(shown="no")
+            elif each.shown == "file":
+                wanted.append((pictures, place))
+    width = _width([pictures[place] for pictures, place in _spread(wanted)], len(wanted), budget)
+    left_out = 0
+    for pictures, place in wanted:
+        each = pictures[place]
+        made = _drawn(each, width) if budget > 0 else each  # what can't have one isn't drawn in vain
+        if made.shown != "no" and len(made.thumb or "") > budget:
+            made = made._replace(thumb=None)
+        budget -= len(made.thumb or "")
+        left_out += made.thumb is None and made.shown != "no"
+        pictures[place] = _settled(made)
+    if left_out:
+        remarks = [*remarks, f"{counted(left_out, 'picture')} without a thumbnail in the page: there is no room for it"]
+    done = [figure._replace(pictures=pictures) for figure, pictures in zip(figures, filled, strict=True)]
+    return done, remarks
+
+
+def _spread(all_of_them: Sequence[_Place]) -> Sequence[_Place]:
+    return all_of_them[:: max(1, -(-len(all_of_them) // _SAMPLE))]
+
+
+def _width(sample: Sequence[Picture], count: int, budget: int) -> int:
+    """Return the width with which so many thumbnails fit, by those of a sample; the least if they don't anyway."""
+    for width in WIDTHS:
+        if sum(len(_drawn(each, width).thumb or "") for each in sample) * count <= budget * len(sample):
+            return width
+    return WIDTHS[-1]
+
+
+def _drawn(picture: Picture, width: int) -> Picture:
+    """Return a picture with a thumbnail, if it has one: a large SVG has none, and a broken file says so."""
+    root = picture.path.parents[picture.name.count("/")]
+    drawn = _of_file(root, picture.path, picture.size, _modified(picture.path), picture.kind, width)
+    if isinstance(drawn, str):
+        return picture._replace(shown="no", note=drawn)
+    if drawn is None:
+        return picture
+    note = "only its top is shown here" if drawn.is_cut and picture.note is None else picture.note
+    return picture._replace(
+        width=drawn.width, height=drawn.height, thumb=drawn.link, is_bright=drawn.is_bright, note=note
+    )
+
+
+def _modified(path: Path) -> int:
+    try:
+        return os.lstat(path).st_mtime_ns
+    except OSError:
+        return 0
+
+
+@functools.lru_cache(maxsize=512)  # for a page that is made again and again
+def _of_file(root: Path, path: Path, taken: int, modified: int, kind: str, width: int) -> Thumbnail | str | None:
+    """Return the thumbnail of a file, why there is none, or None if it needs none."""
+    try:
+        content = _read(root, path, taken)
+        return thumbnails.thumbnail(content, kind, width)
+    except (Unshown, OSError) as error:
+        return _why(error)
+
+
+def _settled(picture: Picture) -> Picture:
+    """Return a picture that says what the page can show of it."""
+    if picture.shown == "no":
+        return picture
+    if picture.thumb is not None:
+        return picture._replace(shown="thumb")
+    if picture.kind != "pdf" and not picture.is_archived:
+        return picture
+    return picture._replace(shown="no", note=picture.note or "no room for it in the page")
