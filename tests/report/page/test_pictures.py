@@ -357,7 +357,7 @@ def test_a_file_of_many_bytes_is_not_read(tmp_path: Path) -> None:
 
 
 def test_a_pdf_that_takes_the_library_down_or_for_ever_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(thumbnails, "_page", lambda content: os.kill(os.getpid(), 11))
+    monkeypatch.setattr(thumbnails, "_page", lambda content: os.kill(os.getpid(), 9))
     with pytest.raises(thumbnails.Unshown, match="can't be drawn"):
         thumbnails.thumbnail(a_page(), "pdf", 480)
     monkeypatch.setattr(thumbnails, "_page", lambda content: os.read(os.pipe()[0], 1))
