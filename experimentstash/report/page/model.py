@@ -91,19 +91,22 @@ class Picture:
     run: int
     name: str  # in the run's directory
     kind: str  # png, svg, pdf, jpeg …
+    shown: str  # what there is to see of it: the "thumb", the "file" itself, or "no" image
     thumb: str | None  # data:image/…
     href: str | None
-    width: int | None
+    width: int | None  # pixels
     height: int | None
+    is_bright: bool = False  # it has no ground of its own, and is drawn for a dark one
     note: str | None = None  # why there is less of it than there should be
 
 
 @dataclass(frozen=True)
 class Figure:
-    """The pictures of a figure: of a directory of organizers."""
+    """The pictures of a figure: of a directory of organizers. Those of the same name stand one after the other."""
 
-    name: str
+    name: str  # "" of what is in no figure
     pictures: Sequence[Picture]
+    runs: Sequence[int]  # all of the figure, those without a picture among them
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ from experimentstash.base.text import counted, size
 from experimentstash.code import written
 from experimentstash.record import archives, times
 from experimentstash.report.page import thumbnails
+from experimentstash.report.page.model import Figure, Picture
+from experimentstash.report.page.places import Links
 from experimentstash.report.page.thumbnails import WIDTHS, Thumbnail, Unshown
 from experimentstash.runs.facts import Facts
 
@@ -45,39 +47,31 @@ OLDER = "older than the run's latest attempt"
 _DIGITS = re.compile(r"(\d+)")
 
 
-class Picture(NamedTuple):
-    """A picture of a run. ``shown`` says what there is to see: its "thumb", the "file" itself, or "no" image."""
+class _Seen(NamedTuple):
+    """A picture as it is worked on: what is drawable gets a thumbnail if there is room."""
 
-    run: int  # its place among the runs that were asked for
-    name: str  # below the run's directory
+    run: int
+    name: str  # as text
     path: Path
     kind: str
-    size: int  # bytes of the file
-    width: int | None  # pixels
+    size: int
+    is_archived: bool  # there is nothing to link to
+    is_drawable: bool
+    width: int | None
     height: int | None
-    thumb: str | None  # a `data:` link
-    shown: str
-    is_bright: bool  # drawn for a dark ground
     note: str | None
-    is_archived: bool  # `archives.open_file` reads it; there is nothing to link to
-
-
-class Figure(NamedTuple):
-    """The pictures of a figure, those of the same name one after the other."""
-
-    name: str  # "" of what is in no figure
-    pictures: list[Picture]
-    runs: list[int]  # all of the figure, those without a picture among them
+    thumb: str | None = None
+    is_bright: bool = False
 
 
 class Found(NamedTuple):
-    """All pictures, and what there is to say of those that are left out."""
+    """The figures that have pictures, and what there is to say of those that are left out."""
 
     figures: list[Figure]
     remarks: list[str]
 
 
-def of_runs(runs: Sequence[Facts], budget: int) -> Found:
+def of_runs(runs: Sequence[Facts], links: Links, budget: int) -> Found:
     """Return the pictures of runs. Their thumbnails take ``budget`` bytes at most in the page."""
     remarks: list[str] = []
     of_figure: dict[str, list[int]] = defaultdict(list)
@@ -85,22 +79,27 @@ def of_runs(runs: Sequence[Facts], budget: int) -> Found:
         of_figure[figure_of(facts)].append(index)
     files_of = {index: _files(facts.plain.directory) for index, facts in enumerate(runs)}
     remarks += _left_out(runs, files_of)
-    figures = []
+    seen: dict[str, list[_Seen]] = {}
     room = MOST
     for name in sorted(of_figure, key=lambda name: (not name, natural(name))):
-        members = of_figure[name]
-        meant = [(each, index) for index in members for each in files_of[index].files]
+        meant = [(each, index) for index in of_figure[name] for each in files_of[index].files]
         meant.sort(key=lambda pair: natural(pair[0].name))  # stable: runs stay in their order
-        pictures = [_picture(runs[index], index, each) for each, index in meant[:room]]
-        room -= len(pictures)
-        if pictures:
-            figures.append(Figure(name, pictures, members))
+        seen[name] = [_seen(runs[index], index, each) for each, index in meant[:room]]
+        room -= len(seen[name])
     total = sum(len(each.files) for each in files_of.values())
     if total > MOST:
         remarks.append(f"of {total} pictures, {MOST} are shown")
-    if any(each.kind == "pdf" for figure in figures for each in figure.pictures) and not thumbnails.has_pdfium():
+    if not thumbnails.has_pdfium() and any(each.kind == "pdf" for several in seen.values() for each in several):
         remarks.append(thumbnails.NO_PDFIUM)
-    return Found(*_with_thumbnails(figures, budget, remarks))
+    left_out = _fill(list(seen.values()), budget)
+    if left_out:
+        remarks.append(f"{counted(left_out, 'picture')} without a thumbnail in the page: there is no room for it")
+    figures = [
+        Figure(name, [_for_page(each, links) for each in several], of_figure[name])
+        for name, several in seen.items()
+        if several
+    ]
+    return Found(figures, remarks)
 
 
 def figure_of(facts: Facts) -> str:
@@ -213,13 +212,13 @@ def _named(ids: Sequence[str]) -> str:
 # --- looking at one --------------------------------------------------------------------------------------------------
 
 
-def _picture(facts: Facts, index: int, file: _File) -> Picture:
+def _seen(facts: Facts, index: int, file: _File) -> _Seen:
     """Return what can be told of a picture without drawing it."""
     path = Path(facts.plain.directory, file.name)
     name = os.fsencode(file.name).decode("utf-8", "replace")
     kind = ENDINGS[os.path.splitext(file.name)[1].lower()]
     width = height = note = None
-    shown = "file"
+    is_drawable = True
     if file.modified is not None and facts.plain.started and _is_older(file.modified, facts.plain.started):
         note = OLDER
     try:
@@ -230,8 +229,8 @@ def _picture(facts: Facts, index: int, file: _File) -> Picture:
         elif kind != "pdf":
             kind, width, height = thumbnails.head(_read(Path(facts.plain.directory), path, file.size))
     except (Unshown, OSError) as error:
-        shown, note = "no", _why(error)
-    return Picture(index, name, path, kind, file.size, width, height, None, shown, False, note, file.is_archived)
+        is_drawable, note = False, _why(error)
+    return _Seen(index, name, path, kind, file.size, file.is_archived, is_drawable, width, height, note)
 
 
 def _is_older(modified: float, started: str) -> bool:
@@ -259,41 +258,36 @@ def _read(root: Path, path: Path, expected: int) -> bytes:
 # --- thumbnails ------------------------------------------------------------------------------------------------------
 
 
-_Place = tuple[list[Picture], int]  # where a picture stands
+_Place = tuple[list[_Seen], int]  # where a picture stands
 
 
-def _with_thumbnails(figures: Sequence[Figure], budget: int, remarks: list[str]) -> tuple[list[Figure], list[str]]:
-    """Return figures with as many thumbnails as fit, as wide as all can be."""
-    filled = [list(figure.pictures) for figure in figures]
+def _fill(figures: Sequence[list[_Seen]], budget: int) -> int:
+    """Give pictures thumbnails as long as there is room, as wide as all can be; tell how many had no room."""
     has_pdfium = thumbnails.has_pdfium()
-    wanted = []
-    for pictures in filled:
-        for place, each in enumerate(pictures):
-            if each.kind == "pdf" and not has_pdfium:
-                pictures[place] = each._replace(shown="no")
-            elif each.shown == "file":
-                wanted.append((pictures, place))
-    width = _width([pictures[place] for pictures, place in _spread(wanted)], len(wanted), budget)
+    wanted = [
+        (several, place)
+        for several in figures
+        for place, each in enumerate(several)
+        if each.is_drawable and (has_pdfium or each.kind != "pdf")
+    ]
+    width = _width([several[place] for several, place in _spread(wanted)], len(wanted), budget)
     left_out = 0
-    for pictures, place in wanted:
-        each = pictures[place]
-        made = _drawn(each, width) if budget > 0 else each  # what can't have one isn't drawn in vain
-        if made.shown != "no" and len(made.thumb or "") > budget:
-            made = made._replace(thumb=None)
-        budget -= len(made.thumb or "")
-        left_out += made.thumb is None and made.shown != "no"
-        pictures[place] = _settled(made)
-    if left_out:
-        remarks = [*remarks, f"{counted(left_out, 'picture')} without a thumbnail in the page: there is no room for it"]
-    done = [figure._replace(pictures=pictures) for figure, pictures in zip(figures, filled, strict=True)]
-    return done, remarks
+    for several, place in wanted:
+        before = several[place]
+        drawn = _drawn(before, width) if budget > 0 else before  # what there is no room for isn't drawn in vain
+        if len(drawn.thumb or "") > budget:
+            drawn = drawn._replace(thumb=None)
+        budget -= len(drawn.thumb or "")
+        left_out += drawn.thumb is None and drawn.is_drawable and drawn.kind != "svg"
+        several[place] = drawn
+    return left_out
 
 
 def _spread(all_of_them: Sequence[_Place]) -> Sequence[_Place]:
     return all_of_them[:: max(1, -(-len(all_of_them) // _SAMPLE))]
 
 
-def _width(sample: Sequence[Picture], count: int, budget: int) -> int:
+def _width(sample: Sequence[_Seen], count: int, budget: int) -> int:
     """Return the width with which so many thumbnails fit, by those of a sample; the least if they don't anyway."""
     for width in WIDTHS:
         if sum(len(_drawn(each, width).thumb or "") for each in sample) * count <= budget * len(sample):
@@ -301,12 +295,11 @@ def _width(sample: Sequence[Picture], count: int, budget: int) -> int:
     return WIDTHS[-1]
 
 
-def _drawn(picture: Picture, width: int) -> Picture:
+def _drawn(picture: _Seen, width: int) -> _Seen:
     """Return a picture with a thumbnail, if it has one: a large SVG has none, and a broken file says so."""
-    root = picture.path.parents[picture.name.count("/")]
-    drawn = _of_file(root, picture.path, picture.size, _modified(picture.path), picture.kind, width)
+    drawn = _of_file(_root(picture), picture.path, picture.size, _modified(picture.path), picture.kind, width)
     if isinstance(drawn, str):
-        return picture._replace(shown="no", note=drawn)
+        return picture._replace(is_drawable=False, note=drawn)
     if drawn is None:
         return picture
     note = "only its top is shown here" if drawn.is_cut and picture.note is None else picture.note
@@ -332,12 +325,22 @@ def _of_file(root: Path, path: Path, taken: int, modified: int, kind: str, width
         return _why(error)
 
 
-def _settled(picture: Picture) -> Picture:
-    """Return a picture that says what the page can show of it."""
-    if picture.shown == "no":
-        return picture
+def _for_page(picture: _Seen, links: Links) -> Picture:
+    """Return a picture as the page has it, which says what there is to see of it."""
+    name = os.path.relpath(picture.path, root := _root(picture))
+    href = None if picture.is_archived else links.to(root, name)
+    note = picture.note
     if picture.thumb is not None:
-        return picture._replace(shown="thumb")
-    if picture.kind != "pdf" and not picture.is_archived:
-        return picture
-    return picture._replace(shown="no", note=picture.note or "no room for it in the page")
+        shown = "thumb"
+    elif picture.is_drawable and href is not None and picture.kind != "pdf":
+        shown = "file"
+    else:
+        shown = "no"
+        if note is None and (picture.kind != "pdf" or thumbnails.has_pdfium()):
+            note = "no room for it in the page"
+    of_picture = picture.kind, shown, picture.thumb, href, picture.width, picture.height, picture.is_bright, note
+    return Picture(picture.run, picture.name, *of_picture)
+
+
+def _root(picture: _Seen) -> Path:
+    return picture.path.parents[picture.name.count("/")]

@@ -16,7 +16,9 @@ from PIL import Image, ImageDraw
 from experimentstash.record import archives
 from experimentstash.record.run import Run
 from experimentstash.report.page import pictures, thumbnails
-from experimentstash.report.page.pictures import Found, Picture
+from experimentstash.report.page.model import Picture
+from experimentstash.report.page.pictures import Found
+from experimentstash.report.page.places import Beside
 from experimentstash.runs import packing
 from experimentstash.runs.facts import Facts
 from tests.testing.finished import finished
@@ -54,7 +56,7 @@ def place(run: Run, name: str, content: bytes) -> Path:
 
 
 def look(*runs: Run, budget: int = PLENTY) -> Found:
-    return pictures.of_runs([Facts(run) for run in runs], budget)
+    return pictures.of_runs([Facts(run) for run in runs], Beside(Path(runs[0].directory)), budget)
 
 
 def only(found: Found) -> Picture:
@@ -128,7 +130,7 @@ def test_pictures_of_an_archived_sweep_are_there_too(tmp_path: Path) -> None:
     packing.write(sweep, entries, archives.path_for(sweep))
     sweep.rename(tmp_path / "away")
     one, two = look(run).figures[0].pictures
-    assert (one.name, one.shown, one.is_archived, two.name, two.shown) == ("b.pdf", "no", True, "plots/a.png", "thumb")
+    assert (one.name, one.shown, two.name, two.shown, two.href) == ("b.pdf", "no", "plots/a.png", "thumb", None)
 
 
 def test_too_many_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,7 +157,7 @@ def test_any_name_is_text_by_then(tmp_path: Path) -> None:
     Path(os.fsdecode(os.fsencode(run.directory) + b"/\xff<img src=x onerror=alert(1)>\n.png")).write_bytes(image())
     one = only(look(run))
     assert one.name == "�<img src=x onerror=alert(1)>\n.png"
-    assert one.shown == "thumb" and one.path.exists()
+    assert (one.shown, one.href) == ("thumb", "./%FF%3Cimg%20src=x%20onerror=alert(1)%3E%0A.png")
 
 
 # --- how they look ----------------------------------------------------------------------------------------------------
@@ -246,7 +248,7 @@ def test_a_small_svg_is_in_the_page_as_it_is(tmp_path: Path) -> None:
 def test_a_large_svg_is_linked(tmp_path: Path) -> None:
     content = SVG.replace(b"</svg>", b"<!-- " + b"x" * thumbnails.MOST_EMBEDDED + b" --></svg>")
     one = only(look(put(finished(tmp_path, "aaaaaaa"), a_svg=content)))
-    assert (one.shown, one.thumb, one.width) == ("file", None, 96)
+    assert (one.shown, one.thumb, one.href, one.width) == ("file", None, "./a.svg", 96)
 
 
 @pytest.mark.parametrize(

@@ -62,16 +62,22 @@ interface Cell {
 interface Figure {
   name: string;
   pictures: Picture[];
+  /** All of the figure, those without a picture among them. */
+  runs: Index[];
 }
 
 interface Picture {
   run: Index;
   name: string;
   kind: string;
+  /** What there is to see of it. */
+  shown: "thumb" | "file" | "no";
   thumb: string | null;
   href: string | null;
   width: number | null;
   height: number | null;
+  /** It has no ground of its own, and is drawn for a dark one. */
+  isBright: boolean;
   note: string | null;
 }
 
