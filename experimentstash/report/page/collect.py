@@ -13,7 +13,7 @@ from experimentstash.base.errors import StashError
 from experimentstash.record.run import Run
 from experimentstash.report import metrics, run_fields, select
 from experimentstash.report.metrics import Metric
-from experimentstash.report.page import curves, tables
+from experimentstash.report.page import curves, pictures, tables
 from experimentstash.report.page.model import Column, Report, Runs
 from experimentstash.report.page.places import Links
 from experimentstash.report.page.tables import Asked
@@ -27,6 +27,8 @@ from experimentstash.stash.layout import Stash
 _PLAIN = ("state", "exp", "tool", "experiment", "tags", "sweep", "created", "started", "duration", "exit_code", "host")
 _KEYS = {"duration": "seconds"}
 _LABELS = {"exp": "experiment", "experiment": "in the tool", "duration": "time", "exit_code": "exit code"}
+# Bytes that thumbnails may take in the page.
+_THUMBNAILS = 600_000
 _IF_THEY_VARY = ("experiment", "exit_code", "host", "sweep", "tags")
 
 
@@ -67,6 +69,7 @@ def collect(
     completed, remarks = select.completed(selected, selection)
     compared, why_none = tables.of_runs(completed, declared, asked, index, remarks)
     records = Records(found)
+    pictured = pictures.of_runs(found, links, _THUMBNAILS)
     drawn = curves.of_runs(records, [row.runs for row in compared[0].rows] if compared else ())
     report = Report(
         title=title or stash.root.name,
@@ -76,10 +79,11 @@ def collect(
         version=__version__,
         runs=_runs(found, declared),
         tables=compared,
+        figures=pictured.figures,
         curves=drawn.curves,
         bands=drawn.bands,
         details=[None] * len(found),
-        remarks=[*why_none, *([] if compared else remarks), *drawn.remarks],
+        remarks=[*why_none, *([] if compared else remarks), *pictured.remarks, *drawn.remarks],
     )
     return Collected(report, bool(selected.unread))
 
