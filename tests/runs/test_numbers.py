@@ -9,8 +9,8 @@ import pytest
 
 from experimentstash.adapters.numbers.metrics import measure
 from experimentstash.adapters.numbers.place import Place
-from experimentstash.cli.commands.show import show
 from experimentstash.record.run import Attempt, Run, State
+from experimentstash.runs import told
 from experimentstash.runs.facts import Facts
 from experimentstash.runs.numbers import is_unread, numbers_of
 from experimentstash.stash.layout import Stash
@@ -151,7 +151,7 @@ def test_a_run_is_looked_up_by_names(tmp_path: Path) -> None:
 
 def test_show_lists_them(tmp_path: Path) -> None:
     def shown(run: Run) -> list[tuple[str, str]]:
-        return [row for row in show(Stash(tmp_path), run) if row[0].startswith("metric")]
+        return [row for row in told.of_run(Stash(tmp_path), run) if row[0].startswith("metric")]
 
     content = {"loss": 1 / 3, "nan": math.nan}
     assert shown(finished(tmp_path, "aaaaaaa", metrics=content)) == [

@@ -16,7 +16,7 @@ SCRIPTS = (
     *(
         f"static/{name}.js"
         for name in (
-            *("dom", "numbers", "data", "state", "palette", "view", "theme", "exports", "table"),
+            *("dom", "numbers", "data", "state", "palette", "view", "theme", "filters", "exports", "table"),
             *("comparison", "detail", "difference", "lightbox", "gallery"),
             *("axes", "curves", "scatter", "parallel", "runs", "main"),
         )

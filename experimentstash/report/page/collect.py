@@ -14,6 +14,7 @@ from experimentstash.record.run import Run
 from experimentstash.report import metrics, run_fields, select
 from experimentstash.report.metrics import Metric
 from experimentstash.report.page import curves, pictures, tables
+from experimentstash.report.page.details import Details
 from experimentstash.report.page.model import Column, Report, Runs
 from experimentstash.report.page.places import Links
 from experimentstash.report.page.tables import Asked
@@ -68,7 +69,7 @@ def collect(
     index = {facts.id: number for number, facts in reversed(list(enumerate(found)))}
     completed, remarks = select.completed(selected, selection)
     compared, why_none = tables.of_runs(completed, declared, asked, index, remarks)
-    records = Records(found)
+    records, details = Records(found), Details(stash, links)
     pictured = pictures.of_runs(found, links, _THUMBNAILS)
     drawn = curves.of_runs(records, [row.runs for row in compared[0].rows] if compared else ())
     report = Report(
@@ -82,7 +83,7 @@ def collect(
         figures=pictured.figures,
         curves=drawn.curves,
         bands=drawn.bands,
-        details=[None] * len(found),
+        details=[None if (run := records[place]) is None else details.of(run) for place in range(len(found))],
         remarks=[*why_none, *([] if compared else remarks), *pictured.remarks, *drawn.remarks],
     )
     return Collected(report, bool(selected.unread))
