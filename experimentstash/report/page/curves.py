@@ -7,14 +7,12 @@ some stretches the first, the last, the least and the greatest point. No peak is
 from __future__ import annotations
 
 import math
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from experimentstash.adapters.histories import find
 from experimentstash.adapters.histories.history import EPOCH, STEP, History, points
 from experimentstash.base.dataclass_light import dataclass, replace
-from experimentstash.base.redaction import redact
 from experimentstash.base.text import counted
 from experimentstash.record.run import Run
 from experimentstash.report.summaries import WAYS
@@ -40,7 +38,7 @@ class Curve:
     source: str
     xs: Mapping[str, Numbers]  # by step, epoch, time; the curve is in the order of the first
     ys: Numbers
-    isThinned: bool = False
+    is_thinned: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ class Band:
     middles: Numbers
     lows: Numbers
     highs: Numbers
-    isThinned: bool = False
+    is_thinned: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,8 +107,7 @@ def _curves(run: int, histories: Iterable[History]) -> list[Curve]:
             rows = list(points(history, metric))
             xs = {kind: [_rounded(column[row], _DIGITS_OF_X) for row in rows] for kind, column in history.xs.items()}
             ys = [_rounded(numbers[row], _DIGITS) for row in rows]
-            name, source = redact(metric, os.environ), redact(history.source, os.environ)
-            found.append(Curve(run, name, source, xs, ys))
+            found.append(Curve(run, metric, history.source, xs, ys))
     return found
 
 
@@ -175,7 +172,7 @@ def _thinned(curve: Curve, most: int) -> Curve:
     kept = m4(curve.ys, most)
     if kept is None:
         return curve
-    return replace(curve, xs=_picked(curve.xs, kept), ys=[curve.ys[row] for row in kept], isThinned=True)
+    return replace(curve, xs=_picked(curve.xs, kept), ys=[curve.ys[row] for row in kept], is_thinned=True)
 
 
 def _thinned_band(band: Band, most: int) -> Band:
@@ -183,7 +180,7 @@ def _thinned_band(band: Band, most: int) -> Band:
     if kept is None:
         return band
     columns = {name: [getattr(band, name)[row] for row in kept] for name in ("middles", "lows", "highs")}
-    return replace(band, xs=_picked(band.xs, kept), **columns, isThinned=True)
+    return replace(band, xs=_picked(band.xs, kept), **columns, is_thinned=True)
 
 
 def _picked(xs: Mapping[str, Numbers], kept: Sequence[int]) -> dict[str, Numbers]:

@@ -40,7 +40,7 @@ def test_a_long_curve_is_thinned_and_has_gaps_where_there_is_no_number(tmp_path:
     values[1234], values[2345] = 7.0, float("nan")
     text = "".join(f"{step},{value!r}\n" for step, value in enumerate(values))
     (curve,) = curves.of_runs([run_that_logged(tmp_path / "a", f"step,loss\n{text}")], most=100).curves
-    assert curve.isThinned and 80 < len(curve.ys) <= 130 and len(curve.xs["step"]) == len(curve.ys)
+    assert curve.is_thinned and 80 < len(curve.ys) <= 130 and len(curve.xs["step"]) == len(curve.ys)
     assert 7 in curve.ys and None in curve.ys
     assert curve.xs["step"][curve.ys.index(7)] == 1234 and curve.xs["step"][curve.ys.index(None)] == 2345
     fewer = curves.thinned(curves.Curves([curve], [], []), 20).curves[0]
@@ -71,12 +71,9 @@ def test_a_band_is_the_mean_and_a_deviation_at_the_steps_that_all_have(tmp_path:
     assert band.highs == [pytest.approx(2 + apart, rel=1e-5), None, 4]
 
 
-def test_notes_are_remarks_and_secrets_are_masked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MY_TOKEN", "hush-hush-hush")
-    runs = [run_that_logged(tmp_path / name, "step,hush-hush-hush\n1,2\n2,1\n") for name in "ab"]
+def test_what_cannot_be_read_is_a_remark_once(tmp_path: Path) -> None:
+    runs = [run_that_logged(tmp_path / name, "step,loss\n1,2\n2,1\n") for name in "ab"]
     for run in runs:
         (run.path / "log.csv").symlink_to("history.csv")
         run.spec = type(run.spec)(**{**vars(run.spec), "metric_sources": {"x": {"column": "x", "file": "log.csv"}}})
-    found = curves.of_runs(runs)
-    assert "hush" not in found.curves[0].metric
-    assert found.remarks == ["curves: log.csv: it is a symbolic link (in 2 runs)"]
+    assert curves.of_runs(runs).remarks == ["curves: log.csv: it is a symbolic link (in 2 runs)"]

@@ -175,3 +175,84 @@ interface Extra<Row> {
   label: string;
   draw(row: Row): Child;
 }
+
+/** Something that runs can be drawn along: numbers, or categories as positions in their order. */
+interface Dimension {
+  key: string;
+  label: string;
+  kind: "plain" | "param" | "metric";
+  /** By run; null: missing, or not finite. */
+  values: (number | null)[];
+  categories: string[] | null;
+  min: number;
+  max: number;
+  canLog: boolean;
+  /** Over so many powers of ten that a logarithmic axis suits it. */
+  isWide: boolean;
+  text(value: number): string;
+}
+
+interface Colouring {
+  of(run: Index): string;
+  entries: { label: string; colour: string; value: number }[];
+  scale: { low: string; high: string; isLog: boolean } | null;
+}
+
+/** What draws on a plot: places are in the canvas's own pixels, of which there are `ratio` to one of the page's. */
+interface Pen {
+  context: CanvasRenderingContext2D;
+  ratio: number;
+  x(value: number): number;
+  y(value: number): number;
+}
+
+type Arrow = "left" | "right" | "up" | "down";
+
+interface AxisOptions {
+  range: [number, number];
+  isLog: boolean;
+  categories: string[] | null;
+}
+
+interface PlotOptions {
+  label: string;
+  height: number;
+  x: AxisOptions;
+  y: AxisOptions;
+  paint(pen: Pen): void;
+  /** Places are in the page's pixels, from the plot's corner. */
+  onMove?(x: number, y: number): void;
+  onLeave?(): void;
+  onClick?(): void;
+  onArrow?(direction: Arrow): void;
+}
+
+interface Plot {
+  over(draw: ((pen: Pen) => void) | null): void;
+  say(x: number | null, y?: number, ...children: Child[]): void;
+  at(x: number, y: number): { x: number; y: number };
+  value(x: number, y: number): { x: number; y: number };
+  isInside(x: number, y: number): boolean;
+  repaint(): void;
+  destroy(): void;
+}
+
+/** A line of a plot of curves. */
+interface Series {
+  /** The same in all plots. */
+  key: string;
+  label: string;
+  /** What stands for it in the legend. */
+  entry: string;
+  source: string;
+  /** The run that it is of; null: a mean. */
+  run: Index | null;
+  colour: string;
+  xs: number[];
+  ys: (number | null)[];
+  lows: (number | null)[] | null;
+  highs: (number | null)[] | null;
+}
+
+/** The library in `vendor/uplot`. */
+declare const uPlot: new (options: any, data: any, target: HTMLElement) => any;

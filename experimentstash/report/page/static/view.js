@@ -10,6 +10,9 @@ const view = (() => {
   /** What it hangs on: a section listens to these. */
   const KEYS = ["q", "only", ...FACETS.map((facet) => facet.key)];
 
+  /** Filters that other parts have, by their keys. @type {Map<string, () => ((index: Index) => boolean) | null>} */
+  const others = new Map();
+
   /** @type {Report} */
   let report;
   /** @type {string[] | null} */
@@ -29,6 +32,21 @@ const view = (() => {
     return kept;
   }
 
+  /** Return the runs that all filters but this one leave. @param {string} key */
+  function without(key) {
+    return found(KEYS.filter((each) => each !== key));
+  }
+
+  /**
+   * Filter by something else, too: when the page's scripts are read, before anything is drawn.
+   * @param {string} key
+   * @param {() => ((index: Index) => boolean) | null} make
+   */
+  function filter(key, make) {
+    KEYS.push(key);
+    others.set(key, make);
+  }
+
   /** Tell whether anything is left out. */
   function isFiltered() {
     return KEYS.some((key) => state.get(key) !== null);
@@ -43,6 +61,8 @@ const view = (() => {
   /** @param {string} key @returns {((index: Index) => boolean) | null} */
   function test(key) {
     if (state.get(key) === null) return null;
+    const other = others.get(key);
+    if (other) return other();
     if (key === "q") {
       const words = (state.get("q") ?? "").toLowerCase().split(/\s+/).filter(Boolean);
       texts ??= report.runs.ids.map(textOf);
@@ -95,5 +115,5 @@ const view = (() => {
     KEYS.forEach((key) => state.set(key, null));
   }
 
-  return { FACETS, KEYS, prepare, shown, isFiltered, hasFacets, counts, clear };
+  return { FACETS, KEYS, prepare, shown, without, filter, isFiltered, hasFacets, counts, clear };
 })();

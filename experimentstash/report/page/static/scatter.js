@@ -1,0 +1,173 @@
+/** A point for each run, by any two of its parameters and metrics. */
+const scatter = (() => {
+  const id = "scatter";
+  const title = "Scatter";
+  const HEIGHT = 420;
+  const NEAR = 24;
+  const KEYS = ["scatter-x", "scatter-y", "scatter-color", "scatter-log"];
+
+  /** @param {Report} report */
+  function has(report) {
+    const dimensions = axes.dimensions(report);
+    return report.runs.count > 1 && dimensions.length > 1 && dimensions.some((each) => each.kind === "metric");
+  }
+
+  /** @param {HTMLElement} element @param {Report} report */
+  function draw(element, report) {
+    const dimensions = axes.dimensions(report);
+    const metrics = axes.inOrder(report, dimensions.filter((each) => each.kind === "metric").map((each) => each.key.replace(/^metrics\./, "")));
+    const usual = {
+      x: (dimensions.find((each) => each.kind === "param" && each.categories === null && !/seed/i.test(each.key)) ?? dimensions.find((each) => each.kind === "param") ?? dimensions[0]).key,
+      y: `metrics.${metrics[0]}`,
+      color: dimensions.find((each) => each.key === "tool")?.key ?? dimensions.find((each) => each.kind === "param" && each.categories !== null)?.key ?? "none",
+    };
+    const name = axes.namer(report);
+    const controls = dom.h("div", { class: "chart-controls" });
+    const legend = dom.h("ul", { class: "chart-legend", "aria-label": "Legend" });
+    const host = dom.h("div", { class: "chart-plot chart-wide" });
+    const labels = { x: dom.h("p", { class: "chart-axis-x" }), y: dom.h("p", { class: "chart-axis-y" }) };
+    const note = dom.h("p", { class: "chart-note" });
+    dom.replace(element, controls, legend, labels.y, host, labels.x, note);
+    /** @type {Plot | null} */
+    let plot = null;
+
+    /** @param {"x" | "y" | "color"} what */
+    function key(what) {
+      const wanted = state.get(`scatter-${what}`);
+      return wanted !== null && (wanted === "none" || dimensions.some((each) => each.key === wanted)) ? wanted : usual[what];
+    }
+
+    function redraw() {
+      const find = (/** @type {string} */ wanted) => dimensions.find((each) => each.key === wanted) ?? null;
+      const [x, y] = [/** @type {Dimension} */ (find(key("x"))), /** @type {Dimension} */ (find(key("y")))];
+      const by = find(key("color"));
+      const logs = state.get("scatter-log");
+      const isLog = { x: x.canLog && (logs === null ? x.isWide : logs.includes("x")), y: y.canLog && (logs === null ? y.isWide && y.kind !== "metric" : logs.includes("y")) };
+      const colouring = axes.colouring(by);
+      /** @type {[string, string][]} */
+      const choices = dimensions.map((each) => [each.key, each.label]);
+      const set = (/** @type {"x" | "y" | "color"} */ what) => (/** @type {string} */ value) => {
+        if (what !== "color") state.set("scatter-log", null);
+        state.set(`scatter-${what}`, value === usual[what] ? null : value);
+      };
+      const setLog = (/** @type {"x" | "y"} */ axis) => (/** @type {boolean} */ isOn) => {
+        const wanted = { ...isLog, [axis]: isOn };
+        state.set("scatter-log", `${wanted.x ? "x" : ""}${wanted.y ? "y" : ""}`);
+      };
+      dom.replace(
+        controls,
+        axes.choice("Across", choices, x.key, set("x")),
+        axes.choice("Up", choices, y.key, set("y")),
+        axes.choice("Colour", [...choices, ["none", "none"]], by?.key ?? "none", set("color")),
+        dom.h("span", { class: "chart-toggles" }, axes.toggle("log x", isLog.x, setLog("x"), !x.canLog), axes.toggle("log y", isLog.y, setLog("y"), !y.canLog)),
+      );
+      dom.replace(
+        legend,
+        colouring.entries.map((entry) => dom.h("li", { class: "chart-key" }, dot(entry.colour), by?.categories === null ? `${by.label} ${entry.label}` : entry.label)),
+        colouring.scale !== null && by !== null && dom.h("li", {}, axes.ramp(by.label, colouring.scale)),
+      );
+      labels.x.textContent = `${x.label}${isLog.x ? " (log)" : ""} →`;
+      labels.y.textContent = `↑ ${y.label}${isLog.y ? " (log)" : ""}`;
+
+      const shown = view.shown();
+      const points = shown.flatMap((run) => {
+        const [across, up] = [x.values[run], y.values[run]];
+        return across === null || up === null ? [] : [{ run, x: across, y: up, colour: colouring.of(run) }];
+      });
+      points.sort((one, other) => one.x - other.x || one.y - other.y);
+      const missing = shown.length - points.length;
+      note.textContent = missing ? `${dom.counted(missing, "run")} without a finite number for both.` : "";
+
+      plot?.destroy();
+      plot = null;
+      if (!points.length) {
+        dom.replace(host, dom.h("p", { class: "chart-none" }, "None of the runs that are shown has both."));
+        return;
+      }
+      dom.replace(host);
+      const size = points.length <= 60 ? 5 : points.length <= 400 ? 4 : points.length <= 3000 ? 3 : 2;
+      const alpha = points.length <= 400 ? 0.85 : points.length <= 3000 ? 0.6 : 0.4;
+      /** @type {number | null} */
+      let lit = null;
+      const range = (/** @type {Dimension} */ dimension, /** @type {"x" | "y"} */ axis) => {
+        if (dimension.categories !== null) return /** @type {[number, number]} */ ([-0.6, dimension.categories.length - 0.4]);
+        return axes.padded(...axes.extent(points.map((point) => point[axis])), isLog[axis], 0.06);
+      };
+      const made = axes.plot(host, {
+        label: `${y.label} by ${x.label}: ${dom.counted(points.length, "run")}. Left and right go from run to run, Enter opens one.`,
+        height: HEIGHT,
+        x: { range: range(x, "x"), isLog: isLog.x, categories: x.categories },
+        y: { range: range(y, "y"), isLog: isLog.y, categories: y.categories },
+        paint: (pen) => {
+          const { context, ratio } = pen;
+          context.globalAlpha = alpha;
+          for (const point of points) {
+            context.beginPath();
+            context.arc(pen.x(point.x), pen.y(point.y), size * ratio, 0, 2 * Math.PI);
+            context.fillStyle = point.colour;
+            context.fill();
+          }
+          context.globalAlpha = 1;
+        },
+        onMove: (left, top) => light(nearest(left, top)),
+        onLeave: () => light(null),
+        onClick: () => lit !== null && typeof detail !== "undefined" && detail.open(points[lit].run),
+        onArrow: (direction) => {
+          const step = direction === "left" || direction === "down" ? -1 : 1;
+          light(Math.max(0, Math.min(points.length - 1, (lit ?? -1) + step)), true);
+        },
+      });
+      plot = made;
+
+      /** @param {number} left @param {number} top */
+      function nearest(left, top) {
+        let best = null;
+        let least = NEAR;
+        for (let number = 0; number < points.length; number += 1) {
+          const at = made.at(points[number].x, points[number].y);
+          const distance = Math.hypot(at.x - left, at.y - top);
+          if (distance < least) [best, least] = [number, distance];
+        }
+        return best;
+      }
+
+      /** @param {number | null} wanted @param {boolean} [isSaid] */
+      function light(wanted, isSaid = false) {
+        if (wanted === lit) return;
+        lit = wanted;
+        host.classList.toggle("is-lit", wanted !== null);
+        if (wanted === null) {
+          made.over(null);
+          made.say(null);
+          return;
+        }
+        const point = points[wanted];
+        const at = made.at(point.x, point.y);
+        const text = `${y.label} ${y.text(point.y)}, ${x.label} ${x.text(point.x)}`;
+        made.say(at.x, at.y, dom.h("strong", {}, text), dom.h("span", { class: "chart-who" }, dot(point.colour), name(point.run)), dom.h("span", { class: "chart-from" }, report.runs.ids[point.run]));
+        made.over((pen) => {
+          const { context, ratio } = pen;
+          context.beginPath();
+          context.arc(pen.x(point.x), pen.y(point.y), (size + 2) * ratio, 0, 2 * Math.PI);
+          context.fillStyle = point.colour;
+          context.fill();
+          context.lineWidth = 2 * ratio;
+          context.strokeStyle = palette.resolved("var(--ink)");
+          context.stroke();
+        });
+        if (isSaid) dom.announce(`${report.runs.ids[point.run]}: ${text}`);
+      }
+    }
+
+    state.on([...KEYS, ...view.KEYS], redraw);
+    theme.onChange(redraw);
+    redraw();
+  }
+
+  /** @param {string} colour */
+  function dot(colour) {
+    return dom.svg("svg", { class: "chart-swatch", viewBox: "0 0 14 14", "aria-hidden": "true" }, dom.svg("circle", { cx: 7, cy: 7, r: 5, fill: colour }));
+  }
+
+  return { id, title, has, draw };
+})();
