@@ -35,6 +35,7 @@ const main = (() => {
     drawFoot();
     detail.prepare(report);
     difference.prepare(report);
+    lightbox.prepare(report);
     watch();
     place("skip").addEventListener("click", (event) => {
       event.preventDefault();

@@ -81,6 +81,24 @@ interface Picture {
   note: string | null;
 }
 
+/** A picture in the gallery. */
+interface Shot {
+  picture: Picture;
+  /** What it is called in the address. */
+  key: string;
+  /** What tells it from others: names and values; a name may be left out. */
+  caption: [string, string][];
+  /** Another one has the same of all that. */
+  isAlike: boolean;
+}
+
+/** Pictures of the same name in a figure. */
+interface Group {
+  figure: Figure;
+  name: string;
+  shots: Shot[];
+}
+
 /** What counts: by step, epoch, time, as far as there are; the first says in which order points are. */
 type Counts = Record<string, (number | null)[]>;
 
