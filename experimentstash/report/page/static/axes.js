@@ -78,6 +78,13 @@ const axes = (() => {
     return [min - (max - min) * share, max + (max - min) * share];
   }
 
+  /** Return a list in an order in which nothing always lies on top of what comes before it. @template T @param {T[]} list @returns {T[]} */
+  function mixed(list) {
+    const STEP = 7919; // a prime: every place is met once, unless the list is a multiple of it
+    if (list.length % STEP === 0) return list;
+    return list.map((_, at) => list[(at * STEP) % list.length]);
+  }
+
   // --- text and colours -------------------------------------------------------------------------------------------
 
   /** Return a number for an axis or a tip. @param {number} value @param {number} [digits] */
@@ -185,7 +192,7 @@ const axes = (() => {
     let current = { ...whole };
     let hasDragged = false;
     const tip = dom.h("div", { class: "chart-tip", hidden: true, "aria-hidden": "true" });
-    const reset = dom.h("button", { type: "button", class: "chart-reset", hidden: true, onclick: () => zoom(whole) }, "Whole range");
+    const reset = dom.button("Whole range", () => zoom(whole), { class: "quiet small chart-reset", hidden: true });
     const overlay = document.createElement("canvas");
     overlay.className = "chart-overlay";
 
@@ -345,6 +352,31 @@ const axes = (() => {
 
   // --- controls ---------------------------------------------------------------------------------------------------
 
+  /** Put controls in place of others, so that who is at one of them stays there. @param {Element} element @param {...Child} children */
+  function refill(element, ...children) {
+    const named = (/** @type {Element | null} */ one) => (one && element.contains(one) ? one.getAttribute("data-name") : null);
+    const find = (/** @type {string} */ name) => [...element.querySelectorAll("[data-name]")].find((each) => each.getAttribute("data-name") === name);
+    const [at, open] = [named(document.activeElement), named(element.querySelector("details[open]"))];
+    const top = element.querySelector("details[open] .panel")?.scrollTop ?? 0;
+    dom.replace(element, ...children);
+    const menu = open === null ? undefined : find(open);
+    if (menu instanceof HTMLDetailsElement) {
+      menu.open = true;
+      menu.querySelector(".panel")?.scrollTo(0, top);
+    }
+    const control = at === null ? undefined : find(at);
+    if (control instanceof HTMLElement) control.focus({ preventScroll: true });
+  }
+
+  /** Return what draws anew once nothing more has changed for a moment. @param {() => void} redraw */
+  function soon(redraw) {
+    let waiting = 0;
+    return () => {
+      clearTimeout(waiting);
+      waiting = setTimeout(redraw, 100);
+    };
+  }
+
   /**
    * Make a choice of one.
    * @param {string} label
@@ -353,13 +385,17 @@ const axes = (() => {
    * @param {(value: string) => void} call
    */
   function choice(label, choices, chosen, call) {
-    const list = dom.h("select", { onchange: () => call(list.value) }, choices.map(([value, text]) => dom.h("option", { value, selected: value === chosen }, text)));
+    const list = dom.h(
+      "select",
+      { "data-name": label, onchange: () => call(list.value) },
+      choices.map(([value, text]) => dom.h("option", { value, selected: value === chosen }, text)),
+    );
     return dom.h("label", { class: "chart-choice" }, dom.h("span", {}, label), list);
   }
 
   /** Make a switch. @param {string} label @param {boolean} isOn @param {(isOn: boolean) => void} call @param {boolean} [isOff] */
   function toggle(label, isOn, call, isOff = false) {
-    return dom.h("button", { type: "button", class: "chart-toggle", "aria-pressed": String(isOn), disabled: isOff, onclick: () => call(!isOn) }, label);
+    return dom.button(label, () => call(!isOn), { class: "quiet chart-toggle", "data-name": label, "aria-pressed": String(isOn), disabled: isOff });
   }
 
   /**
@@ -371,20 +407,25 @@ const axes = (() => {
    */
   function several(label, choices, chosen, call) {
     const boxes = choices.map(([value, text]) => {
-      const box = dom.h("input", { type: "checkbox", value, checked: chosen.includes(value), onchange: () => call(boxes.filter((each) => each.box.checked).map((each) => each.box.value)) });
+      const box = dom.h("input", { type: "checkbox", value, "data-name": `${label} ${value}`, checked: chosen.includes(value), onchange: () => call(boxes.filter((each) => each.box.checked).map((each) => each.box.value)) });
       return { box, label: dom.h("label", {}, box, text) };
     });
     const made = dom.h(
       "details",
-      { class: "chart-several" },
-      dom.h("summary", {}, label),
-      dom.h("div", { class: "chart-menu", role: "group", "aria-label": label }, boxes.map((each) => each.label)),
+      { class: "menu chart-several", "data-name": label },
+      dom.h("summary", { class: "quiet" }, `${label} (${chosen.length} of ${choices.length})`),
+      dom.h("div", { class: "panel", role: "group", "aria-label": label }, boxes.map((each) => each.label)),
     );
-    made.addEventListener("focusout", (event) => {
-      if (event.relatedTarget instanceof Node && !made.contains(event.relatedTarget)) made.open = false;
-    });
+    const leave = (/** @type {Event} */ event) => {
+      if (made.isConnected && event.target instanceof Node && made.contains(event.target)) return;
+      made.open = false;
+      document.removeEventListener("mousedown", leave);
+    };
+    made.addEventListener("toggle", () => made.open && document.addEventListener("mousedown", leave));
     made.addEventListener("keydown", (event) => {
-      if (event.key === "Escape") made.open = false;
+      if (event.key !== "Escape" || !made.open) return;
+      made.open = false;
+      made.querySelector("summary")?.focus();
     });
     return made;
   }
@@ -411,6 +452,6 @@ const axes = (() => {
   }
 
   return {
-    dimensions, dimension, inOrder, extent, padded, short, fitting, shade, colouring, place, unplace, ticks, plot, choice, toggle, several, ramp, namer,
+    dimensions, dimension, inOrder, extent, padded, short, fitting, shade, colouring, place, unplace, ticks, plot, refill, soon, choice, toggle, several, ramp, mixed, namer,
   };
 })();

@@ -36,6 +36,8 @@ const curves = (() => {
     let panels = [];
     /** @type {IntersectionObserver | null} */
     let near = null;
+    /** What draws those that haven't come near the screen yet. @type {Map<Element, () => void>} */
+    let waiting = new Map();
 
     function redraw() {
       const hasBands = report.bands.length > 0;
@@ -50,7 +52,7 @@ const curves = (() => {
       const colouring = isByRow ? byRow() : axes.colouring(dimension);
       const hidden = new Set(state.list("curve-hide"));
 
-      dom.replace(
+      axes.refill(
         controls,
         hasBands && axes.choice("Show", [["bands", "mean ± std"], ["lines", "each run"]], isBands ? "bands" : "lines", (value) => state.set("curve-show", value === "bands" ? null : value)),
         kinds.length > 1 && axes.choice("Along", kinds.map((each) => [each, each]), kind, (value) => state.set("curve-x", value === kinds[0] ? null : value)),
@@ -65,13 +67,13 @@ const curves = (() => {
           },
         ),
         dom.h("span", { class: "chart-toggles" }, axes.toggle("log x", log.includes("x"), (isOn) => setLog("x", isOn)), axes.toggle("log y", log.includes("y"), (isOn) => setLog("y", isOn))),
-        metrics.length > 1 && axes.several(`Metrics (${chosen.length} of ${metrics.length})`, metrics.map((metric) => [metric, metric]), chosen, (values) => state.setList("curve-metrics", values.length ? values : [" "])),
+        metrics.length > 1 && axes.several("Metrics", metrics.map((metric) => [metric, metric]), chosen, (values) => state.setList("curve-metrics", values.length ? values : [" "])),
       );
 
       const shown = new Set(view.shown());
       const series = collect(report, { shown, rows, isBands, kind, colouring, hidden, name, rowOf, entryOf });
       const labels = colouring.entries.slice(0, MOST_LEGEND);
-      dom.replace(
+      axes.refill(
         legend,
         labels.map((entry) =>
           dom.h(
@@ -82,6 +84,7 @@ const curves = (() => {
               {
                 type: "button",
                 class: "chart-key",
+                "data-name": entry.label,
                 "aria-pressed": String(!hidden.has(entry.label)),
                 title: hidden.has(entry.label) ? "Show" : "Hide",
                 onclick: () => state.setList("curve-hide", hidden.has(entry.label) ? [...hidden].filter((each) => each !== entry.label) : [...hidden, entry.label]),
@@ -100,26 +103,23 @@ const curves = (() => {
       near?.disconnect();
       panels.forEach((panel) => panel.destroy());
       panels = [];
-      const observer = new IntersectionObserver(
-        (entries) => {
-          for (const entry of entries) {
-            if (!entry.isIntersecting) continue;
-            observer.unobserve(entry.target);
-            const metric = /** @type {HTMLElement} */ (entry.target).dataset.metric ?? "";
-            panels.push(panel(/** @type {HTMLElement} */ (entry.target), metric, series.get(metric) ?? [], { kind, log, smooth }));
-          }
-        },
-        { rootMargin: "400px" },
-      );
+      waiting = new Map();
+      const observer = new IntersectionObserver((entries) => entries.forEach((entry) => entry.isIntersecting && waiting.get(entry.target)?.()), { rootMargin: "400px" });
       near = observer;
       const figures = chosen
         .filter((metric) => series.has(metric))
         .map((metric) => {
-          const host = dom.h("div", { class: "chart-plot", "data-metric": metric });
+          const host = dom.h("div", { class: "chart-plot" });
+          waiting.set(host, () => {
+            waiting.delete(host);
+            observer.unobserve(host);
+            panels.push(panel(host, metric, series.get(metric) ?? [], { kind, log, smooth }));
+          });
           observer.observe(host);
           return dom.h("figure", { class: "chart" }, dom.h("figcaption", {}, dom.h("span", { class: "chart-title", title: metric }, metric), dom.h("span", { class: "chart-x" }, kind === "time" ? "time (s)" : kind)), host, asTable(metric, series.get(metric) ?? []));
         });
       dom.replace(grid, figures.length ? figures : dom.h("p", { class: "chart-none" }, "No curves of the runs that are shown."));
+      if (theme.isForPaper()) waiting.forEach((start) => start());
 
       const told = [];
       const drawn = [...series.values()].flat();
@@ -165,7 +165,7 @@ const curves = (() => {
     /** @param {HTMLElement} host @param {string} metric @param {Series[]} series @param {{ kind: string, log: string, smooth: number }} how */
     function panel(host, metric, series, how) {
       const isLog = { x: how.log.includes("x"), y: how.log.includes("y") };
-      const lines = series.map((each) => ({ ...each, smoothed: how.smooth ? smoothed(each.xs, each.ys, how.smooth) : null }));
+      const lines = axes.mixed(series).map((each) => ({ ...each, smoothed: how.smooth ? smoothed(each.xs, each.ys, how.smooth) : null }));
       const range = {
         x: axes.padded(...axes.extent(each((line) => line.xs, isLog.x)), isLog.x, 0.01),
         y: axes.padded(...axes.extent(each((line) => [...line.ys, ...(isLog.y ? [] : [...(line.lows ?? []), ...(line.highs ?? [])])], isLog.y)), isLog.y),
@@ -186,10 +186,8 @@ const curves = (() => {
         y: { range: range.y, isLog: isLog.y, categories: null },
         paint: (pen) => {
           for (const line of lines) if (line.lows !== null && line.highs !== null) band(pen, line, isLog, 0.16);
-          for (const line of lines) {
-            if (line.smoothed !== null) stroke(pen, line.xs, line.ys, line.colour, alpha * 0.25, 1, isLog);
-            stroke(pen, line.xs, line.smoothed ?? line.ys, line.colour, alpha, width, isLog);
-          }
+          for (const line of lines) if (line.smoothed !== null) stroke(pen, line.xs, line.ys, line.colour, alpha * 0.25, 1, isLog);
+          for (const line of lines) stroke(pen, line.xs, line.smoothed ?? line.ys, line.colour, alpha, width, isLog);
         },
         onMove: (x, y) => point(nearest(x, y)),
         onLeave: () => point(null),
@@ -276,7 +274,8 @@ const curves = (() => {
       return { destroy: plot.destroy, light };
     }
 
-    state.on([...KEYS, ...view.KEYS], redraw);
+    state.on(KEYS, redraw);
+    state.on(view.KEYS, axes.soon(redraw));
     theme.onChange(redraw);
     redraw();
   }

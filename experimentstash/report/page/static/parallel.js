@@ -94,11 +94,11 @@ const parallel = (() => {
       const color = state.get("parallel-color") ?? `metrics.${metrics[0]}`;
       const by = dimensions.find((each) => each.key === color) ?? null;
       colouring = axes.colouring(by);
-      dom.replace(
+      axes.refill(
         controls,
         axes.choice("Colour", [...inOrder.map((each) => /** @type {[string, string]} */ ([each.key, each.label])), ["none", "none"]], by?.key ?? "none", (value) => state.set("parallel-color", value)),
-        axes.several(`Axes (${shown.length} of ${inOrder.length})`, inOrder.map((each) => [each.key, each.label]), shown.map((each) => each.key), (values) => state.setList("parallel-axes", values)),
-        ranges().size > 0 && dom.h("button", { type: "button", class: "chart-toggle", onclick: () => state.set(KEY, null) }, "Clear ranges"),
+        axes.several("Axes", inOrder.map((each) => [each.key, each.label]), shown.map((each) => each.key), (values) => state.setList("parallel-axes", values)),
+        ranges().size > 0 && dom.button("Clear ranges", () => state.set(KEY, null), { class: "quiet", "data-name": "clear" }),
       );
       dom.replace(
         legend,
@@ -290,7 +290,7 @@ const parallel = (() => {
       }
       context.globalAlpha = shown.length <= 40 ? 0.9 : shown.length <= 200 ? 0.6 : shown.length <= 1500 ? 0.3 : 0.12;
       context.lineWidth = shown.length <= 100 ? 1.5 : 1;
-      for (const run of shown) {
+      for (const run of axes.mixed(shown)) {
         context.beginPath();
         trace(context, run);
         context.strokeStyle = colouring.of(run);

@@ -54,7 +54,7 @@ const scatter = (() => {
         const wanted = { ...isLog, [axis]: isOn };
         state.set("scatter-log", `${wanted.x ? "x" : ""}${wanted.y ? "y" : ""}`);
       };
-      dom.replace(
+      axes.refill(
         controls,
         axes.choice("Across", choices, x.key, set("x")),
         axes.choice("Up", choices, y.key, set("y")),
@@ -101,7 +101,7 @@ const scatter = (() => {
         paint: (pen) => {
           const { context, ratio } = pen;
           context.globalAlpha = alpha;
-          for (const point of points) {
+          for (const point of axes.mixed(points)) {
             context.beginPath();
             context.arc(pen.x(point.x), pen.y(point.y), size * ratio, 0, 2 * Math.PI);
             context.fillStyle = point.colour;
@@ -159,7 +159,8 @@ const scatter = (() => {
       }
     }
 
-    state.on([...KEYS, ...view.KEYS], redraw);
+    state.on(KEYS, redraw);
+    state.on(view.KEYS, axes.soon(redraw));
     theme.onChange(redraw);
     redraw();
   }

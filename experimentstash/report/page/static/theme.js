@@ -6,11 +6,14 @@ const theme = (() => {
   const listeners = [];
   /** @type {string | null} */
   let chosen = null;
+  let isPrinting = false;
 
   function prepare() {
     chosen = state.get("theme") ?? stored();
     show();
     system.addEventListener("change", show);
+    addEventListener("beforeprint", () => print(true));
+    addEventListener("afterprint", () => print(false));
     state.on(["theme"], () => {
       chosen = state.get("theme") ?? chosen;
       show();
@@ -37,7 +40,13 @@ const theme = (() => {
 
   /** Tell whether what is shown is dark. */
   function isDark() {
-    return chosen === "dark" || (chosen !== "light" && system.matches);
+    return !isPrinting && (chosen === "dark" || (chosen !== "light" && system.matches));
+  }
+
+  /** Paper is light, and what is drawn on a canvas is drawn for it. @param {boolean} isNow */
+  function print(isNow) {
+    isPrinting = isNow;
+    show();
   }
 
   function show() {
@@ -72,5 +81,5 @@ const theme = (() => {
     listeners.push(call);
   }
 
-  return { prepare, isDark, button, onChange };
+  return { prepare, isDark, isForPaper: () => isPrinting, button, onChange };
 })();
