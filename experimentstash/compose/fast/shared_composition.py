@@ -16,7 +16,7 @@ from omegaconf import MISSING, Container, DictConfig, ListConfig, OmegaConf, Val
 from experimentstash.base import files
 from experimentstash.base.dataclass_light import replace
 from experimentstash.base.patterns import regex
-from experimentstash.compose.fast.yaml_text import Yaml, as_list
+from experimentstash.compose.fast.yaml_text import Yaml, as_list, is_same
 from experimentstash.compose.hydra_compat import directory_namer
 from experimentstash.compose.job_info import (
     USUAL_NAME,
@@ -83,6 +83,8 @@ class SharedComposition:
         """Take the values of another job that makes the same choices. Raises OmegaConf's errors."""
         config = self.config
         for override, typed in zip(overrides, override_nodes(raw(config, "hydra")), strict=True):
+            if typed._value() == override.input_line:  # as of the job before: so is the value
+                continue
             typed._set_value(override.input_line)
             node = self._nodes.get(override.key_or_group)
             if node is not None:
@@ -154,8 +156,9 @@ class SharedComposition:
                 # Of the one that every job has, it is known without asking OmegaConf.
                 is_directory = _node(self.config, path)._value() == StashConfig.output_dir
                 self._typed = _replaced(self._typed, path, directory if is_directory else _select(self.config, path))
-        for path in self.values.values():
-            self._typed = _replaced(self._typed, path, raw(self.config, *path)._value())
+        for path, node in zip(self.values.values(), self._nodes.values(), strict=True):
+            if not is_same(functools.reduce(_inside, path, self._typed), value := node._value()):
+                self._typed = _replaced(self._typed, path, value)
         return self._typed
 
     def keep(self, directory: Path) -> None:
@@ -179,8 +182,8 @@ class SharedComposition:
             assert isinstance(own, dict)
             self._files = (Yaml(own, 2), Yaml({"hydra": settings}, 3))
         config, whole = self._files
-        for path in self.values.values():
-            config.set(path, raw(self.config, *path)._value())
+        for path, node in zip(self.values.values(), self._nodes.values(), strict=True):
+            config.set(path, node._value())
         for path in _PER_JOB:
             whole.set(("hydra", *path), raw(hydra, *path)._value())
         task = typed_overrides(hydra)
@@ -239,6 +242,11 @@ def _select(config: DictConfig, path: NodePath) -> Any:
     """Return the value at a path as it is in the typed configuration."""
     value = _node(config, path[:-1])[path[-1]]
     return OmegaConf.to_object(value) if isinstance(value, Container) else value
+
+
+def _inside(container: Any, key: Any) -> Any:
+    """Return what is at a key of a dataclass, dict or list."""
+    return container[key] if isinstance(container, (dict, list)) else getattr(container, str(key))
 
 
 def _replaced(original: Any, path: NodePath, value: Any) -> Any:

@@ -32,18 +32,23 @@ class Yaml:
             if depth > 1 and isinstance(value, dict) and value:
                 self._inner[key] = Yaml(value, depth - 1, margin + "  ")
 
-    def set(self, path: NodePath, value: Any) -> None:
-        """Replace one value."""
-        self._whole = None
+    def set(self, path: NodePath, value: Any) -> bool:
+        """Replace one value, and tell whether it was another one."""
         first, rest = path[0], path[1:]
         if first in self._inner and rest:
-            self._inner[first].set(rest, value)
-            return
-        node: Any = self.values
-        for part in path[:-1]:
-            node = node[part]
-        node[path[-1]] = value.name if isinstance(value, Enum) else value
-        self._texts.pop(first, None)
+            is_other = self._inner[first].set(rest, value)
+        else:
+            node: Any = self.values
+            for part in path[:-1]:
+                node = node[part]
+            plain = value.name if isinstance(value, Enum) else value
+            is_other = not is_same(node[path[-1]], plain)
+            if is_other:
+                node[path[-1]] = plain
+                self._texts.pop(first, None)
+        if is_other:
+            self._whole = None
+        return is_other
 
     def text(self) -> str:
         if self._whole is None:
@@ -57,6 +62,11 @@ class Yaml:
                 [texts[key] + inner[key].text() if key in inner else texts[key] for key in self.values]
             )
         return self._whole
+
+
+def is_same(one: Any, other: Any) -> bool:
+    """Tell whether two plain values are written alike, which equal ones need not be: 1, 1.0 and True; 0.0 and -0.0."""
+    return one is other or (type(one) is type(other) and repr(one) == repr(other))
 
 
 def as_entry(key: Any, value: Any) -> str:
