@@ -16,9 +16,9 @@ SCRIPTS = (
     *(
         f"static/{name}.js"
         for name in (
-            *("dom", "numbers", "data", "state", "palette", "view", "theme", "filters", "exports", "table"),
-            *("comparison", "detail", "difference", "lightbox", "gallery"),
-            *("axes", "curves", "scatter", "parallel", "runs", "main"),
+            *("dom", "numbers", "state", "data", "palette", "view", "theme", "table", "exports", "filters"),
+            *("comparison", "runs", "detail", "difference"),
+            *("axes", "curves", "scatter", "parallel", "lightbox", "gallery", "main"),
         )
     ),
 )

@@ -7,7 +7,7 @@ const comparison = (() => {
 
   /** @param {HTMLElement} element @param {Report} report */
   function draw(element, report) {
-    const view = table.make({
+    const grid = table.make({
       label: "Comparison",
       sortKey: "sort",
       tail: { label: "Runs", draw: (/** @type {ComparisonRow} */ row) => toRuns(report, row) },
@@ -30,9 +30,9 @@ const comparison = (() => {
         dom.h("label", { class: "field", for: "find" }, dom.h("span", {}, "Find"), find),
         toAll,
         dom.h("span", { class: "stretch" }),
-        exports.button("comparison", view.current, () => [chosen().caption, ...chosen().remarks]),
+        exports.button("comparison", grid.current, () => [chosen().caption, ...chosen().remarks]),
       ),
-      view.element,
+      grid.element,
       caption,
       same,
       remarks,
@@ -55,7 +55,7 @@ const comparison = (() => {
         const text = [...row.values, ...row.cells.map((cell) => cell?.text ?? "")].join("\n").toLowerCase();
         return words.every((word) => text.includes(word));
       });
-      view.show({ columns: columnsOf(found, hidden), rows });
+      grid.show({ columns: columnsOf(found, hidden), rows });
       if (words.length) dom.announce(`${rows.length} of ${found.rows.length} rows`);
       caption.textContent = found.caption;
       same.hidden = hidden.length === 0;

@@ -28,7 +28,7 @@ const detail = (() => {
     }
     draw(index);
     if (state.get("diff") !== null) shown.element.close(); // it may lie below the difference
-    if (!shown.element.open) shown.element.showModal();
+    shown.show();
     shown.body.scrollTop = 0;
   }
 

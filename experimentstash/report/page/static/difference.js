@@ -28,7 +28,7 @@ const difference = (() => {
       return;
     }
     draw(first, second);
-    if (!shown.element.open) shown.element.showModal();
+    shown.show();
   }
 
   /** @typedef {{ title: string, rows: [string, string | null, string | null][] }} Part */
@@ -97,7 +97,7 @@ const difference = (() => {
     const ofKind = (kind) =>
       report.runs.columns
         .filter((column) => column.kind === kind)
-        .map(({ label, values }) => [label, said(values[first]), said(values[second])]);
+        .map((column) => [column.label, ...both(column, first, second)]);
     const one = report.details[first];
     const other = report.details[second];
     /** @param {"used" | "provenance"} name @returns {Part["rows"]} */
@@ -119,9 +119,16 @@ const difference = (() => {
     return parts.map(({ title, rows }) => ({ title, rows: rows.filter((row) => row[1] !== null || row[2] !== null) }));
   }
 
-  /** Return a value with all its digits. @param {Value} value */
-  function said(value) {
-    return value === null ? null : String(value);
+  /**
+   * Return two values as they are shown; where that would hide what differs, with all their digits.
+   * @param {Column} column @param {Index} first @param {Index} second
+   * @returns {[string | null, string | null]}
+   */
+  function both(column, first, second) {
+    const write = column.kind === "plain" ? runs.writer(column) : numbers.text;
+    const [one, other] = [column.values[first], column.values[second]];
+    if (one !== null && other !== null && one !== other && write(one) !== write(other)) return [write(one), write(other)];
+    return [one === null ? null : String(one), other === null ? null : String(other)];
   }
 
   /** @param {Index} first @param {Index} second */

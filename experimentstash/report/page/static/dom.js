@@ -139,7 +139,7 @@ const dom = (() => {
    * @param {() => void} close what closing it means
    */
   function dialog(name, close) {
-    const heading = h("h2", { id: `${name}-heading` });
+    const heading = h("h2", { id: `${name}-heading`, tabindex: "-1" });
     const tools = h("div", { class: "tools" });
     const body = h("div", { class: "body" });
     const shut = button(icon(ICONS.close), close, { class: "quiet square", "aria-label": "Close", title: "Close (Esc)" });
@@ -158,7 +158,12 @@ const dom = (() => {
       if (event.target === element) close(); // beside it
     });
     document.body.append(element);
-    return { element, heading, tools, body };
+    const show = () => {
+      if (element.open) return;
+      element.showModal();
+      heading.focus(); // not a button: what it is about is read first
+    };
+    return { element, heading, tools, body, show };
   }
 
   /** Close a menu by Escape, and by a press outside of it. @param {HTMLDetailsElement} menu */

@@ -124,8 +124,9 @@ const exports = (() => {
     const line = (/** @type {string[]} */ cells) => `    ${cells.join(" & ")} \\\\`;
     const cellOf = (/** @type {SheetColumn<Row>} */ column, /** @type {Row} */ row) => {
       const cell = column.cell(row);
-      const text = (column.isNumber ? numberForLatex : escapedForLatex)(textOf(cell));
-      return cell.rank === 1 ? `\\textbf{${text}}` : cell.rank === 2 ? `\\underline{${text}}` : text;
+      const text = (column.isNumber ? numberForLatex : escapedForLatex)(cell.text);
+      const marked = cell.rank === 1 ? `\\textbf{${text}}` : cell.rank === 2 ? `\\underline{${text}}` : text;
+      return cell.n === undefined ? marked : `${marked} (${cell.n})`;
     };
     const [caption, ...others] = notes;
     return [
@@ -258,7 +259,7 @@ const exports = (() => {
         dom.button("Download", () => save(text, `${name}.${form.suffix}`, form.type), { class: "solid small" }),
       ),
     );
-    window.element.showModal();
+    window.show();
   }
 
   return { button, copyButton, copy, save, toCsv, toMarkdown, toLatex };

@@ -85,7 +85,7 @@ const runs = (() => {
   /** Return what writes a column's values. @param {Column} column @returns {(value: Value) => string} */
   function writer(column) {
     if (column.key === "seconds") return (value) => (typeof value === "number" ? numbers.duration(value) : numbers.text(value));
-    if (column.key === "created") return (value) => numbers.moment(numbers.text(value));
+    if (column.key === "created" || column.key === "started") return (value) => numbers.moment(numbers.text(value));
     if (column.key === "state") return (value) => numbers.text(value).replace(/_/g, " ");
     return column.kind === "metric" ? numbers.format(column.values) : numbers.text;
   }
@@ -106,7 +106,7 @@ const runs = (() => {
   /** @param {HTMLElement} element @param {Report} report */
   function draw(element, report) {
     const known = new Map(report.runs.ids.map((id, index) => [id, index]));
-    const view_ = table.make({
+    const grid = table.make({
       label: "Runs",
       sortKey: SORT,
       isChosen: (/** @type {Index} */ index) => state.list("pick").includes(report.runs.ids[index]),
@@ -126,30 +126,28 @@ const runs = (() => {
         { class: "toolbar" },
         count,
         dom.h("span", { class: "stretch" }),
-        pair,
-        columnMenu(report),
-        exports.button("runs", view_.current),
+        dom.h("div", { class: "group" }, pair, columnMenu(report), exports.button("runs", grid.current)),
       ),
-      view_.element,
+      grid.element,
       none,
     );
 
     function update() {
       const found = sheet(report);
-      view_.show(found);
+      grid.show(found);
       count.textContent =
         found.rows.length === report.runs.ids.length
           ? dom.counted(found.rows.length, "run")
           : `${found.rows.length} of ${dom.counted(report.runs.ids.length, "run")}`;
-      view_.element.hidden = found.rows.length === 0;
+      grid.element.hidden = found.rows.length === 0;
       none.hidden = found.rows.length > 0;
     }
     function updatePair() {
       const picked = state.list("pick").filter((id) => known.has(id));
       pair.disabled = picked.length !== 2;
       pair.textContent = picked.length === 2 ? `Difference of ${picked[0]} and ${picked[1]}` : "Difference of two";
-      for (const box of view_.element.querySelectorAll("input")) box.checked = picked.includes(box.value);
-      view_.refresh();
+      for (const box of grid.element.querySelectorAll("input")) box.checked = picked.includes(box.value);
+      grid.refresh();
     }
     state.on([...view.KEYS, "cols"], update);
     state.on(["pick"], updatePair);
