@@ -30,6 +30,7 @@ const detail = (() => {
     if (state.get("diff") !== null) shown.element.close(); // it may lie below the difference
     shown.show();
     shown.body.scrollTop = 0;
+    for (const log of shown.body.querySelectorAll("pre.log")) log.scrollTop = log.scrollHeight;
   }
 
   /** Go to the next run of those that are shown. @param {number} by */
@@ -114,7 +115,7 @@ const detail = (() => {
       found.config && part("Configuration", code(found.config, "Configuration", yamlLine), () => found.config),
       pairs("Provenance", found.provenance),
       found.patch && part("Changes that weren't committed", code(found.patch, "Patch", patchLine), () => found.patch ?? ""),
-      found.log && part(found.logIsCut ? "Log, its end" : "Log", code(found.log, "Log"), () => found.log),
+      found.log && part(found.logIsCut ? "Log, its end" : "Log", code(found.log, "Log", undefined, "log"), () => found.log),
       files(found),
     ];
   }
@@ -153,10 +154,11 @@ const detail = (() => {
    * @param {string} text
    * @param {string} label
    * @param {(line: string) => Child} [draw]
+   * @param {string} [name] its class
    */
-  function code(text, label, draw) {
-    const area = dom.h("pre", { tabindex: "0", role: "region", "aria-label": label });
-    const lines = draw ? text.split("\n") : [];
+  function code(text, label, draw, name) {
+    const area = dom.h("pre", { class: name, tabindex: "0", role: "region", "aria-label": label });
+    const lines = draw ? text.replace(/\n$/, "").split("\n") : [];
     if (draw && lines.length <= LINES) dom.replace(area, lines.map(draw));
     else area.textContent = text;
     return area;

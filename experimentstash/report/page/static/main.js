@@ -74,20 +74,20 @@ const main = (() => {
       },
       { rootMargin: "600px" },
     );
-    const middle = new IntersectionObserver(
-      (entries) => {
-        for (const { isIntersecting, target } of entries) {
-          const part = parts.find(({ outer }) => outer === target);
-          const own = part && place("bar").querySelector(`a[href="#at=${part.section.id}"]`);
-          if (isIntersecting) own?.setAttribute("aria-current", "true");
-          else own?.removeAttribute("aria-current");
-        }
-      },
-      { rootMargin: "-30% 0px -65%" },
-    );
+    const passed = new IntersectionObserver(markCurrent, { rootMargin: "-35% 0px -65%" });
     for (const { outer } of parts) {
       near.observe(outer);
-      middle.observe(outer);
+      passed.observe(outer);
+    }
+  }
+
+  /** Mark the way to the section that is on the screen. */
+  function markCurrent() {
+    const current = parts.findLast(({ outer }) => outer.getBoundingClientRect().top <= innerHeight * 0.35);
+    for (const { section } of parts) {
+      const own = place("bar").querySelector(`a[href="#at=${section.id}"]`);
+      if (section === current?.section) own?.setAttribute("aria-current", "true");
+      else own?.removeAttribute("aria-current");
     }
   }
 
@@ -117,7 +117,7 @@ const main = (() => {
       head,
       dom.h("p", { class: "byline" }, dom.h("span", {}, report.stash), dom.h("span", {}, moment), states()),
       report.command &&
-        dom.h("div", { class: "command" }, dom.h("code", {}, report.command), exports.copyButton(() => report.command, "Copy the command that made this page")),
+        dom.h("div", { class: "command" }, dom.h("code", { tabindex: "0", role: "region", "aria-label": "The command that made this page" }, report.command), exports.copyButton(() => report.command, "Copy the command that made this page")),
       report.remarks.length > 0 && dom.h("ul", { class: "remarks" }, report.remarks.map((remark) => dom.h("li", {}, remark))),
     );
   }

@@ -92,11 +92,10 @@ const table = (() => {
       body.replaceChildren(above, below);
       if (isWindow) element.scrollTop = Math.min(element.scrollTop, rows.length * height);
       fill();
-      const first = drawn.get(0)?.getBoundingClientRect().height;
-      if (isWindow && first && Math.abs(first - height) > 0.5) {
-        height = first;
-        fill();
-      }
+      if (!isWindow) return;
+      const [first] = drawn.values();
+      height = first?.getBoundingClientRect().height || height;
+      fill(); // now it is known how many rows there is room for
     }
 
     /** Show the same rows anew, such as after choosing one. */
