@@ -44,12 +44,12 @@ def _together(names: tuple[str, ...]) -> str:
     return f"\n{text}\n"
 
 
-def policy() -> str:
-    """Return the Content-Security-Policy of the page: only its own script and style, and nothing from elsewhere."""
+def policy(*, has_script: bool = True) -> str:
+    """Return the Content-Security-Policy of a page: only its own script and style, and nothing from elsewhere."""
     return "; ".join(
         [
             "default-src 'none'",
-            f"script-src '{_digest(scripts())}'",
+            *([f"script-src '{_digest(scripts())}'"] if has_script else []),
             f"style-src '{_digest(styles())}'",
             "img-src 'self' data: file:",
             "base-uri 'none'",

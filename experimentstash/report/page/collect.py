@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from experimentstash import __version__
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.dotted import is_number
 from experimentstash.base.errors import StashError
-from experimentstash.record.run import Run
+from experimentstash.record.run import Run, State
 from experimentstash.report import metrics, run_fields, select
 from experimentstash.report.metrics import Metric
 from experimentstash.report.page import curves, pictures, tables
 from experimentstash.report.page.details import Details
-from experimentstash.report.page.model import Column, Report, Runs
+from experimentstash.report.page.fitting import Data, Fitting, Room
+from experimentstash.report.page.model import Column, Detail, Report, Runs, as_data
 from experimentstash.report.page.places import Links
 from experimentstash.report.page.tables import Asked
 from experimentstash.report.run_fields import METRICS, Field
@@ -28,17 +29,34 @@ from experimentstash.stash.layout import Stash
 _PLAIN = ("state", "exp", "tool", "experiment", "tags", "sweep", "created", "started", "duration", "exit_code", "host")
 _KEYS = {"duration": "seconds"}
 _LABELS = {"exp": "experiment", "experiment": "in the tool", "duration": "time", "exit_code": "exit code"}
-# Bytes that thumbnails may take in the page.
-_THUMBNAILS = 600_000
 _IF_THEY_VARY = ("experiment", "exit_code", "host", "sweep", "tags")
+
+
+# Of the room for details, what those of runs that haven't completed may take; thumbnails are next.
+_OF_UNSUCCESSFUL = 1 / 4
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a page is asked to be of."""
+
+    selection: Selection
+    compared: Asked
+    title: str | None = None
+    command: str = ""
 
 
 @dataclass(frozen=True)
 class Collected:
-    """A report, and whether there are runs among those that are meant whose records can't be read."""
+    """The data of a page, what was left out of it, and what tells the rest."""
 
-    report: Report
-    has_unread: bool
+    title: str
+    data: Data
+    left_out: list[str]  # what is said of it: it is among the page's remarks
+    without_details: Sequence[int]
+    detail: Callable[[int], Detail | None]
+    has_unread: bool  # there are runs among those that are meant whose records can't be read
+    is_going: bool  # and some that haven't ended
 
 
 class Records(Sequence[Run | None]):
@@ -59,34 +77,51 @@ class Records(Sequence[Run | None]):
             return None
 
 
-def collect(
-    stash: Stash, selection: Selection, asked: Asked, links: Links, *, title: str | None = None, command: str = ""
-) -> Collected:
-    """Return the report of the runs that are meant. StashError for what isn't there, as in `compare`."""
-    selected = choose(stash, selection, with_earlier=True)
+def collect(stash: Stash, request: Request, links: Links, most: int | None) -> Collected:
+    """Return the data of the runs that are meant, in ``most`` bytes of the page; None: however large it becomes.
+
+    StashError for what isn't there, as in `compare`.
+    """
+    selected = choose(stash, request.selection, with_earlier=True)
     found = selected.found
     declared = _declared(stash, found)
     index = {facts.id: number for number, facts in reversed(list(enumerate(found)))}
-    completed, remarks = select.completed(selected, selection)
-    compared, why_none = tables.of_runs(completed, declared, asked, index, remarks)
-    records, details = Records(found), Details(stash, links)
-    pictured = pictures.of_runs(found, links, _THUMBNAILS)
-    drawn = curves.of_runs(records, [row.runs for row in compared[0].rows] if compared else ())
+    completed, remarks = select.completed(selected, request.selection)
+    compared, why_none = tables.of_runs(completed, declared, request.compared, index, remarks)
     report = Report(
-        title=title or stash.root.name,
+        title=request.title or stash.root.name,
         stash=stash.root.name,
         made=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
-        command=command,
+        command=request.command,
         version=__version__,
         runs=_runs(found, declared),
         tables=compared,
-        figures=pictured.figures,
-        curves=drawn.curves,
-        bands=drawn.bands,
-        details=[None if (run := records[place]) is None else details.of(run) for place in range(len(found))],
-        remarks=[*why_none, *([] if compared else remarks), *pictured.remarks, *drawn.remarks],
+        details=[None] * len(found),
     )
-    return Collected(report, bool(selected.unread))
+    fitting = Fitting(report, Room(most))
+    records, details = Records(found), Details(stash, links)
+
+    def detail(place: int) -> Detail | None:
+        run = records[place]
+        return None if run is None else details.of(run)
+
+    ended_well = [facts.state is State.COMPLETED for facts in found]
+    others = [place for place, is_well in enumerate(ended_well) if not is_well]
+    left_out = fitting.add_details(others, detail, fitting.left * _OF_UNSUCCESSFUL)
+    drawn = curves.of_runs(records, [row.runs for row in compared[0].rows] if compared else ())
+    fitting.add_figures(lambda room: pictures.of_runs(found, links, room), has_curves=bool(drawn.curves))
+    fitting.add_curves(drawn)
+    left_out += fitting.add_details([place for place, is_well in enumerate(ended_well) if is_well], detail)
+    fitting.data["remarks"] = as_data([*why_none, *([] if compared else remarks), *drawn.remarks, *fitting.remarks])
+    return Collected(
+        report.title,
+        fitting.data,
+        fitting.remarks,
+        sorted(left_out),
+        detail,
+        has_unread=bool(selected.unread),
+        is_going=any(not facts.state.is_final for facts in found),
+    )
 
 
 def _declared(stash: Stash, runs: Sequence[Facts]) -> Mapping[str, Metric]:

@@ -92,7 +92,7 @@ class Details:
     def _files(self, run: Run) -> Iterator[File]:
         found = sorted(_files_of(run.path))
         for name, size in found[:_FILES]:
-            yield File(name, size, self._links.to(run.path, name))
+            yield File(name, size, self._links.to(run.path, name, is_needed=False))
         if others := found[_FILES:]:
             more = "or more " if len(found) >= _LOOKED_AT else ""
             yield File(f"… {counted(len(others), 'other file')} {more}".strip(), sum(size for _, size in others), None)

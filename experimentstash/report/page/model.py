@@ -132,7 +132,8 @@ class Detail:
     log: str
     log_is_cut: bool
     files: Sequence[File]
-    href: str | None  # of the run's directory, or of a page of its own
+    href: str | None  # of the run's directory
+    page: str | None = None  # of its own, if there is nothing else of it here
 
 
 @dataclass(frozen=True)

@@ -1,47 +1,70 @@
-"""The page as one text of HTML. What is in it stands there as data, which no browser takes for anything else."""
+"""Pages as texts of HTML. What is in one stands there as data, which no browser takes for anything else."""
 
 from __future__ import annotations
 
 import base64
+import functools
 import gzip
 import json
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+from experimentstash import __version__
 from experimentstash.report.page import assets
-from experimentstash.report.page.model import Report, as_data
+
+if TYPE_CHECKING:
+    import jinja2
 
 # Data of more bytes than this is packed: the page unpacks it faster than it would be read.
 _LARGE = 200_000
 # What could end the element that the data is in, or, in old browsers, a line of a script.
 _ESCAPED = str.maketrans({mark: f"\\u{ord(mark):04x}" for mark in "<>&\u2028\u2029"})
+# What each page of ours has in its head.
+MARK = b'<meta name="generator" content="ExperimentStash'
 
 
-def page(report: Report) -> str:
-    """Return the page."""
-    return page_of(report.title, report.version, as_text(as_data(report)))
-
-
-def as_text(data: Any) -> str:
-    """Return data as JSON that may stand in HTML."""
-    return json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).translate(_ESCAPED)
-
-
-def page_of(title: str, version: str, data: str) -> str:
-    """Return the page with data as JSON."""
-    import jinja2  # here, because nothing else needs it
-
+def page(title: str, data: Any) -> bytes:
+    """Return the page of all runs."""
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).translate(_ESCAPED)
     encoding = ""
-    if len(data) > _LARGE:
-        data, encoding = base64.b64encode(gzip.compress(data.encode(), mtime=0)).decode(), "gzip"
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(assets.TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    return environment.get_template("page.html.j2").render(
+    if len(text) > _LARGE:
+        text, encoding = base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode(), "gzip"
+    return _rendered(
+        "page.html.j2",
         title=title,
         csp=assets.policy(),
-        version=version,
+        version=__version__,
         styles=assets.styles(),
         scripts=assets.scripts(),
-        data=data,
+        data=text,
         encoding=encoding,
+    )
+
+
+def run_page(
+    title: str, name: str, detail: Mapping[str, Any], columns: Mapping[str, Sequence[tuple[str, str]]], home: str
+) -> bytes:
+    """Return the page of one run, as plain HTML; ``columns`` has its parameters and metrics."""
+    return _rendered(
+        "run.html.j2",
+        id=name,
+        title=title,
+        csp=assets.policy(has_script=False),
+        styles=assets.styles(),
+        detail=detail,
+        home=home,
+        **columns,
+    )
+
+
+def _rendered(template: str, **given: Any) -> bytes:
+    return _environment().get_template(template).render(**given).encode()
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    import jinja2  # here, because nothing else needs it
+
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(assets.TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
     )

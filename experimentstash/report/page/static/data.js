@@ -14,7 +14,13 @@ const data = (() => {
     const element = /** @type {HTMLElement} */ (document.getElementById("report-data"));
     const text = element.textContent ?? "";
     element.remove(); // a large text is kept once
-    return JSON.parse(element.dataset.encoding === "gzip" ? await unpacked(text.trim()) : text);
+    /** @type {Report & { texts: string[] }} */
+    const report = JSON.parse(element.dataset.encoding === "gzip" ? await unpacked(text.trim()) : text);
+    for (const each of report.details) {
+      const place = /** @type {unknown} */ (each?.patch);
+      if (each && typeof place === "number") each.patch = report.texts[place]; // what many have in common is there once
+    }
+    return report;
   }
 
   /** @param {string} text gzip as base64 */

@@ -110,6 +110,7 @@ const detail = (() => {
   /** @param {Detail} found */
   function rest(found) {
     return [
+      found.page && dom.h("p", {}, dom.link(found.page, "Everything about this run")),
       pairs("Used of what it asked for", found.used),
       found.command && part("Command", code(found.command, "Command"), () => found.command),
       found.config && part("Configuration", code(found.config, "Configuration", yamlLine), () => found.config),

@@ -136,6 +136,8 @@ interface Detail {
   logIsCut: boolean;
   files: { path: string; size: number; href: string | null }[];
   href: string | null;
+  /** A page of its own, where the details are if there is nothing else of them here. */
+  page: string | null;
 }
 
 /** A part of the page: `main.js` gives it a heading and a place, and draws it when it first comes near the screen. */
