@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import signal
@@ -17,6 +18,7 @@ from experimentstash.base.text import filled, shorten
 _ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 _HOME, _TO_END_OF_LINE, _TO_END = "\x1b[H", "\x1b[K", "\x1b[J"
 _FEWEST_ROWS = 3
+_LONGEST = 86400.0  # seconds
 
 # Given what it is drawn on, and how many rows there are.
 Draw = Callable[[Paper, int], str]
@@ -40,6 +42,14 @@ def watch(draw: Draw, seconds: float) -> int:
             _write(_HOME + "\n".join(line + _TO_END_OF_LINE for line in lines) + _TO_END)
             signal.sigtimedwait([signal.SIGWINCH], seconds)
     return 0
+
+
+def seconds(word: str) -> float:
+    """Return what `--watch` is given."""
+    with contextlib.suppress(ValueError):
+        if 0.1 <= (number := float(word)) <= _LONGEST:
+            return number
+    raise argparse.ArgumentTypeError(f"{word!r} is no number of seconds; name runs before it, or write --watch=2")
 
 
 def fit(text: str, paper: Paper) -> str:

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import hashlib
 import os
 import shlex
+import time
 from pathlib import Path
 
 from experimentstash.base.errors import StashError
-from experimentstash.base.output import say
+from experimentstash.base.interrupts import signals_as_exceptions
+from experimentstash.base.output import heard, say
 from experimentstash.base.text import counted, size
+from experimentstash.cli import watching
 from experimentstash.cli.commands import choosing
+from experimentstash.record import archives
 from experimentstash.report.page import forms
 from experimentstash.report.page.collect import Request
 from experimentstash.report.page.forms import Written
 from experimentstash.report.page.tables import Asked
 from experimentstash.report.summaries import WAYS
+from experimentstash.runs.selection import choose
 from experimentstash.stash.layout import Stash, find_stash
 
 _USUAL = "report.html"
+# Seconds between two looks of --watch: schedulers are asked, too. A look is followed by a pause so many times as long.
+_INTERVAL, _SHARE = 15.0, 5
+# What of a run tells that it has changed: files that come and go, its record, its log.
+_CHANGING = (".", archives.RECORD, "output.log")
 _PAGES = (".html", ".htm")
 
 EXAMPLES = (
@@ -44,15 +55,67 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     where.add_argument("--zip", metavar="FILE.zip", help="the directory as one file")
     parser.add_argument("--embed", action="store_true", help="everything in the one file, however large it becomes")
+    parser.add_argument(
+        "--watch",
+        nargs="?",
+        type=watching.seconds,
+        const=_INTERVAL,
+        metavar="SECONDS",
+        help="make it anew whenever runs have changed, until Ctrl-C; it is looked at so many seconds apart (default:"
+        f" {_INTERVAL:g})",
+    )
     parser.add_argument("--title", metavar="TEXT", help="what stands above it (default: the stash's name)")
 
 
 def main(given: argparse.Namespace) -> int:
     """Write the page, and say where it is."""
     stash = find_stash()
+    seen = None if given.watch is None else _seen(stash, given)
     made = write(stash, given)
     say(told(made), *(f"left out: {each}" for each in made.left_out))
+    if seen is not None:
+        say("it is made anew whenever runs change, until Ctrl-C")
+        _watch(stash, given, seen)
     return 1 if made.has_unread else 0
+
+
+def _watch(stash: Stash, given: argparse.Namespace, seen: str) -> None:
+    """Make the page anew whenever something has changed, until Ctrl-C."""
+    with signals_as_exceptions(), contextlib.suppress(KeyboardInterrupt):
+        said: list[str] = []
+        pause = given.watch
+        while True:
+            time.sleep(pause)
+            began = time.monotonic()
+            try:
+                with heard() as messages:
+                    if (now := _seen(stash, given)) != seen:
+                        seen = now
+                        write(stash, given)
+            except StashError as error:  # its runs may be removed, and come again
+                messages.append(str(error))
+            say(*(message for message in messages if message not in said))
+            said = messages or said
+            pause = max(given.watch, (time.monotonic() - began) * _SHARE)
+
+
+def _seen(stash: Stash, given: argparse.Namespace) -> str:
+    """Return what tells whether runs have changed: which there are, their records and logs, and what they write."""
+    mark = hashlib.sha256()
+    with heard():
+        found = choose(stash, choosing.selection(given), closes=False, with_earlier=True)
+    for facts in found.found:
+        stamps = [_stamp(f"{facts.directory}/{name}") for name in _CHANGING]
+        mark.update(repr((facts.directory, facts.state.value, stamps)).encode())
+    return mark.hexdigest()
+
+
+def _stamp(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
 
 
 def write(stash: Stash, given: argparse.Namespace) -> Written:

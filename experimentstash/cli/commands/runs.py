@@ -6,7 +6,6 @@ At a terminal the newest few, the newest at the bottom, just above the prompt; e
 from __future__ import annotations
 
 import argparse
-import contextlib
 import datetime
 import sys
 import time
@@ -33,7 +32,6 @@ _SHOWN = 30
 # Seconds between two screens of --watch, and at least between two questions to a scheduler; a look is followed by a
 # pause that is so many times as long. Of so many runs it is asked why they wait.
 _INTERVAL, _PAUSE, _SHARE, _ASKED = 2.0, 15.0, 5, 200
-_LONGEST = 86400.0
 # Seconds for which it is read, at most, how long earlier runs took.
 _LOOK_BACK = 0.3
 
@@ -74,7 +72,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     form.add_argument(
         "--watch",
         nargs="?",
-        type=_seconds,
+        type=watching.seconds,
         const=_INTERVAL,
         metavar="SECONDS",
         help=f"show them until Ctrl-C, drawn anew so many seconds apart (default: {_INTERVAL:g})",
@@ -223,10 +221,3 @@ def _amount(word: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{word!r} is no number of runs: write one from 1 on")
     return number
-
-
-def _seconds(word: str) -> float:
-    with contextlib.suppress(ValueError):
-        if 0.1 <= (number := float(word)) <= _LONGEST:
-            return number
-    raise argparse.ArgumentTypeError(f"{word!r} is no number of seconds; name runs before it, or write --watch=2")

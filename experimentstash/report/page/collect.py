@@ -56,7 +56,6 @@ class Collected:
     without_details: Sequence[int]
     detail: Callable[[int], Detail | None]
     has_unread: bool  # there are runs among those that are meant whose records can't be read
-    is_going: bool  # and some that haven't ended
 
 
 class Records(Sequence[Run | None]):
@@ -120,7 +119,6 @@ def collect(stash: Stash, request: Request, links: Links, most: int | None) -> C
         sorted(left_out),
         detail,
         has_unread=bool(selected.unread),
-        is_going=any(not facts.state.is_final for facts in found),
     )
 
 

@@ -50,7 +50,6 @@ class Written:
     total: int  # bytes of all
     left_out: tuple[str, ...]
     has_unread: bool
-    is_going: bool  # some runs haven't ended
 
 
 def one_file(stash: Stash, request: Request, path: Path) -> Written:
@@ -165,7 +164,7 @@ class _Site:
 
     def written(self, path: Path, size: int, files: int, total: int) -> Written:
         found = self._found
-        return Written(path, size, files, total, tuple(found.left_out), found.has_unread, found.is_going)
+        return Written(path, size, files, total, tuple(found.left_out), found.has_unread)
 
 
 def _name(name: str, index: int) -> str:
@@ -178,7 +177,7 @@ def _one(path: Path, found: Collected) -> Written:
         write_atomically(path, text)
     except OSError as error:
         raise StashError(f"{path} can't be written: {error.strerror}.") from error
-    return Written(path, len(text), 0, len(text), tuple(found.left_out), found.has_unread, found.is_going)
+    return Written(path, len(text), 0, len(text), tuple(found.left_out), found.has_unread)
 
 
 def _details(found: Collected) -> str:
