@@ -55,7 +55,6 @@ class _Seen(NamedTuple):
     path: Path
     kind: str
     size: int
-    is_archived: bool  # there is nothing to link to
     is_drawable: bool
     width: int | None
     height: int | None
@@ -121,8 +120,7 @@ def natural(name: str) -> list[tuple[int, int, str]]:
 class _File(NamedTuple):
     name: str
     size: int
-    modified: float | None  # seconds since the epoch, by whatever says it was changed last
-    is_archived: bool
+    modified: float | None  # seconds since the epoch, by whatever says it was changed last; None in an archive
 
 
 class _Files(NamedTuple):
@@ -174,7 +172,7 @@ def _of_directory(directory: str) -> Iterator[_File | None]:
                         waiting.append((name, depth + 1))
                 elif entry.is_file(follow_symlinks=False) and not entry.name.startswith("."):
                     found = entry.stat(follow_symlinks=False)
-                    yield _File(name, found.st_size, max(found.st_mtime, found.st_ctime), False)
+                    yield _File(name, found.st_size, max(found.st_mtime, found.st_ctime))
                     continue
             except OSError:
                 pass
@@ -188,7 +186,7 @@ def _of_archive(archive: Path, directory: Path) -> Iterator[_File | None]:
         name = member[len(front) :]
         is_ours = member.startswith(front) and name and archives.kind_of(info) == "a file"
         is_hidden = any(part.startswith(".") for part in name.split("/"))
-        yield _File(name, info.file_size, None, True) if is_ours and not is_hidden else None
+        yield _File(name, info.file_size, None) if is_ours and not is_hidden else None
 
 
 def _left_out(runs: Sequence[Facts], found: dict[int, _Files]) -> list[str]:
@@ -230,7 +228,7 @@ def _seen(facts: Facts, index: int, file: _File) -> _Seen:
             kind, width, height = thumbnails.head(_read(Path(facts.plain.directory), path, file.size))
     except (Unshown, OSError) as error:
         is_drawable, note = False, _why(error)
-    return _Seen(index, name, path, kind, file.size, file.is_archived, is_drawable, width, height, note)
+    return _Seen(index, name, path, kind, file.size, is_drawable, width, height, note)
 
 
 def _is_older(modified: float, started: str) -> bool:
@@ -328,7 +326,7 @@ def _of_file(root: Path, path: Path, taken: int, modified: int, kind: str, width
 def _for_page(picture: _Seen, links: Links) -> Picture:
     """Return a picture as the page has it, which says what there is to see of it."""
     name = os.path.relpath(picture.path, root := _root(picture))
-    href = None if picture.is_archived else links.to(root, name)
+    href = links.to(root, name)
     note = picture.note
     if picture.thumb is not None:
         shown = "thumb"

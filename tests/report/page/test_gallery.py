@@ -11,6 +11,7 @@ import pytest
 
 from experimentstash.record.run import State
 from experimentstash.report.page import collect, write
+from experimentstash.report.page.collect import Request
 from experimentstash.report.page.pictures import ENDINGS
 from experimentstash.report.page.places import Beside
 from experimentstash.report.page.tables import Asked
@@ -71,8 +72,8 @@ def pictured(tmp_path_factory: pytest.TempPathFactory) -> Pictured:
     (odd / "broken.png").write_bytes(picture("red")[:60])
     (odd / "page.pdf").write_bytes(picture("orange", kind="PDF"))
     page = root / "report.html"
-    report = collect.collect(Stash(root), Selection(), Asked(WAYS["std"]), Beside(root)).report
-    page.write_text(write.page(report), encoding="utf-8")
+    found = collect.collect(Stash(root), Request(Selection(), Asked(WAYS["std"])), Beside(root), None)
+    page.write_bytes(write.page(found.title, found.data))
     return Pictured(page, odd)
 
 
@@ -201,9 +202,8 @@ LARGE, PAIR = "pic=222222a/map.png", "pair=222222a/map.png,222223a/map.png&way=b
 def go(page: Page, fragment: str) -> Locator:
     """Go to another view of a page, and return what is seen then."""
     page.evaluate("fragment => { location.hash = fragment; }", fragment)
-    shown = page.locator(
-        f".lightbox{'.pair' if fragment == PAIR else ':not(.pair)'}[open]" if "=2" in fragment else "main"
-    )
+    where = {LARGE: ".lightbox:not(.pair)[open]", PAIR: ".pair[open]"}.get(fragment, ".gallery")
+    shown = page.locator(where)
     shown.locator("img").first.wait_for()
     return shown
 
