@@ -19,6 +19,7 @@ ON_HYDRA = ["tests/compose"]
 ON_HYDRA += [
     f"tests/launch/test_{name}.py" for name in ("app", "hydra_launchers", "hydra_settings", "launch_local", "optuna")
 ]
+TYPESCRIPT = "typescript@7.0.2"
 # The same without what only makes composing fast.
 PLAINLY = [f"tests/compose/test_{name}.py" for name in ("composition", "explain_errors", "sweep_size", "zip_sweeps")]
 
@@ -49,8 +50,9 @@ def hydra_next(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check how the code is written, and its types."""
+    """Check how the code is written, and its types; those of the page's scripts by TypeScript, which npm brings."""
     session.install(*EVERYTHING)
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("mypy")
+    session.run("npx", "--yes", "--prefer-offline", f"--package={TYPESCRIPT}", "tsc", "--project", ".")

@@ -153,8 +153,8 @@ const curves = (() => {
       };
     }
 
-    /** Return what stands for a run in the legend. @param {Colouring} colouring @param {Index} index */
-    function entryOf(colouring, index) {
+    /** Return what stands for a run in the legend. @param {Index} index */
+    function entryOf(index) {
       const color = state.get("curve-color") ?? usual();
       if (color === GROUP) return rowOf.has(index) ? rows[/** @type {number} */ (rowOf.get(index))].values.join(", ") : "";
       const dimension = dimensions.find((each) => each.key === color);
@@ -283,7 +283,7 @@ const curves = (() => {
   /**
    * Return what is drawn, by metric.
    * @param {Report} report
-   * @param {{ shown: Set<Index>, rows: ComparisonRow[], isBands: boolean, kind: string, colouring: Colouring, hidden: Set<string>, name: (index: Index) => string, rowOf: Map<Index, number>, entryOf: (colouring: Colouring, index: Index) => string }} how
+   * @param {{ shown: Set<Index>, rows: ComparisonRow[], isBands: boolean, kind: string, colouring: Colouring, hidden: Set<string>, name: (index: Index) => string, rowOf: Map<Index, number>, entryOf: (index: Index) => string }} how
    * @returns {Map<string, Series[]>}
    */
   function collect(report, how) {
@@ -307,7 +307,7 @@ const curves = (() => {
         add(band.metric, {
           key: `row ${band.row}`,
           label: `${how.rows[band.row].values.join(", ") || "all"}, mean of ${band.count} runs`,
-          entry: how.entryOf(how.colouring, runs[0]),
+          entry: how.entryOf(runs[0]),
           source: "± standard deviation",
           run: null,
           colour: how.colouring.of(runs[0]),
@@ -323,7 +323,7 @@ const curves = (() => {
       add(curve.metric, {
         key: `run ${curve.run}`,
         label: how.name(curve.run),
-        entry: how.entryOf(how.colouring, curve.run),
+        entry: how.entryOf(curve.run),
         source: `${report.runs.ids[curve.run]}, ${curve.source}`,
         run: curve.run,
         colour: how.colouring.of(curve.run),

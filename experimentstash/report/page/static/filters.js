@@ -27,7 +27,7 @@ const filters = (() => {
     dom.closesOutside(menu);
     bar.append(
       dom.h("div", { class: "links" }, links),
-      dom.h("div", { class: "find" }, search, view.hasFacets() && menu, theme.button()),
+      dom.h("div", { class: "find" }, search, view.facets().length > 0 && menu, theme.button()),
       chips,
     );
 
@@ -80,9 +80,8 @@ const filters = (() => {
   function drawFacets(body) {
     dom.replace(
       body,
-      view.FACETS.map((facet) => {
+      view.facets().map((facet) => {
         const counts = view.counts(facet);
-        if (counts.length < 2) return null;
         return dom.h(
           "fieldset",
           {},

@@ -32,7 +32,7 @@ const gallery = (() => {
       const columns = telling(report, own.map(({ run }) => run));
       const several = [...own].sort((one, other) => compare(columns, one.run, other.run));
       const shots = several.map((picture) => {
-        const said = caption(report, columns.length ? columns : ofFigure.slice(0, 1), picture.run, figure.name);
+        const said = caption(columns.length ? columns : ofFigure.slice(0, 1), picture.run, figure.name);
         return { picture, key: keyOf(report, picture), caption: said, isAlike: isAlike(columns, several, picture) };
       });
       return { figure, name, shots };
@@ -83,13 +83,12 @@ const gallery = (() => {
 
   /**
    * Return what a picture is told by: names with values, or values that say it all.
-   * @param {Report} report
    * @param {Column[]} columns
    * @param {Index} run
    * @param {string} figure
    * @returns {[string, string][]}
    */
-  function caption(report, columns, run, figure) {
+  function caption(columns, run, figure) {
     /** @type {[string, string][]} */
     const said = [];
     for (const { key, label, kind, values } of columns) {
@@ -293,7 +292,7 @@ const gallery = (() => {
     for (const group of groups(report)) for (const shot of group.shots) if (shot.key === key) return shot;
     for (const figure of report.figures)
       for (const picture of figure.pictures)
-        if (keyOf(report, picture) === key) return { picture, key, caption: caption(report, telling(report, figure.runs), picture.run, figure.name), isAlike: false };
+        if (keyOf(report, picture) === key) return { picture, key, caption: caption(telling(report, figure.runs), picture.run, figure.name), isAlike: false };
     return null;
   }
 

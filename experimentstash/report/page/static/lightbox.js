@@ -200,7 +200,7 @@ const lightbox = (() => {
     const pair = [first, second];
     const columns = gallery.telling(report, pair.map(({ picture }) => picture.run));
     const isOneName = first.picture.name === second.picture.name;
-    const told = pair.map((shot) => ({ ...shot, caption: gallery.caption(report, columns, shot.picture.run, ""), isAlike: columns.length === 0 && isOneName }));
+    const told = pair.map((shot) => ({ ...shot, caption: gallery.caption(columns, shot.picture.run, ""), isAlike: columns.length === 0 && isOneName }));
     const held = focused(two);
     dom.replace(two.heading, isOneName ? dom.h("span", { class: "name" }, first.picture.name) : "Two pictures");
     dom.replace(two.tools, segments("way", WAYS, way() ?? "side", (key) => state.set("way", key === "side" ? null : key)));

@@ -224,7 +224,7 @@ const table = (() => {
           const cell = column.cell(row);
           return dom.h(
             place === 0 ? "th" : "td",
-            { class: classOf(column, place, cell), scope: place === 0 ? "row" : null, title: tip(column, cell) },
+            { class: classOf(column, place, cell), scope: place === 0 ? "row" : null, title: tip(cell) },
             column.draw ? column.draw(row, cell) : content(cell),
           );
         }),
@@ -239,8 +239,8 @@ const table = (() => {
       made.classList.toggle("chosen", options.isChosen?.(row) ?? false);
     }
 
-    /** @param {SheetColumn<Row>} column @param {SheetCell} cell */
-    function tip(column, cell) {
+    /** @param {SheetCell} cell */
+    function tip(cell) {
       const exact = cell.value === undefined || cell.n !== undefined ? cell.text : numbers.text(cell.value);
       return exact !== cell.text || (isWindow && cell.text.length > WIDEST - 4) ? exact : null;
     }

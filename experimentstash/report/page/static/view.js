@@ -105,9 +105,11 @@ const view = (() => {
     return [...all].sort(([one], [other]) => numbers.compare(one, other));
   }
 
-  /** Tell whether there is anything to filter by. */
-  function hasFacets() {
-    return FACETS.some((facet) => counts(facet).length > 1);
+  /** Return what tells runs apart: of all else each of them has the same. */
+  function facets() {
+    return FACETS.filter(
+      ({ column }) => new Set(report.runs.ids.map((_, index) => valuesOf(column, index).join("\n"))).size > 1,
+    );
   }
 
   /** Show everything again. */
@@ -115,5 +117,5 @@ const view = (() => {
     KEYS.forEach((key) => state.set(key, null));
   }
 
-  return { FACETS, KEYS, prepare, shown, without, filter, isFiltered, hasFacets, counts, clear };
+  return { FACETS, KEYS, prepare, shown, without, filter, isFiltered, facets, counts, clear };
 })();
