@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page, Request
+    from playwright.sync_api import Browser, BrowserContext, Locator, Page, Request
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 MUST_HAVE_BROWSER = "EXPERIMENTSTASH_REQUIRE_BROWSER" in os.environ
@@ -85,6 +85,38 @@ class Pages:
 
     def _note(self, fault: str) -> None:
         self.faults.append(fault)
+
+
+def section(page: Page, title: str) -> Locator:
+    """Return a section, when it is drawn."""
+    found = page.get_by_role("region", name=title, exact=True)
+    found.scroll_into_view_if_needed()
+    page.wait_for_function("section => !section.classList.contains('waiting')", arg=found.element_handle())
+    return found
+
+
+def column(table: Locator, title: str) -> list[str]:
+    """Return what stands in a column of a table, without what only a screen reader says."""
+    return table.evaluate(
+        """(table, title) => {
+            const seen = (cell) => {
+                const copy = cell.cloneNode(true);
+                copy.querySelectorAll(".unseen").forEach((each) => each.remove());
+                return copy.textContent.trim();
+            };
+            const heads = [...table.querySelectorAll("thead th")].map((each) => seen(each).replace(/ *[↑↓]/g, ""));
+            const place = heads.indexOf(title);
+            if (place < 0) throw new Error(`${title} is not among ${heads}`);
+            return [...table.querySelectorAll("tbody tr:not(.spacer)")].map((row) => seen(row.children[place]));
+        }""",
+        title,
+    )
+
+
+def fragment(page: Page, part: str = "") -> str:
+    """Return the address after #, when it has a part in it: it is written a moment after what it tells of."""
+    page.wait_for_function("part => decodeURIComponent(location.hash).includes(part)", arg=part)
+    return page.evaluate("location.hash")
 
 
 def axe() -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.report.page import stashes
 from tests.testing.browser import Pages, browser
+from tests.testing.stash import InProcess
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -34,3 +37,9 @@ def pages(chromium: Browser) -> Iterator[Pages]:
     yield opened
     opened.close()
     assert not opened.faults
+
+
+@pytest.fixture
+def few(in_process: InProcess) -> Path:
+    """The page of runs of two tools, one of which has failed."""
+    return stashes.page("few", stashes.few, in_process)
