@@ -11,6 +11,12 @@ const parallel = (() => {
   const NARROWEST = 116;
   /** Axes that are shown at first. */
   const FIRST = 7;
+  /** Values of a parameter that are few: each has its tick. */
+  const FEW = 8;
+  /** Digits of a range's ends in the address. */
+  const DIGITS = 8;
+  /** Pixels from which on a range's end isn't at a value. */
+  const SNAP = 7;
 
   /** @type {Dimension[]} */
   let dimensions = [];
@@ -39,7 +45,7 @@ const parallel = (() => {
     const wanted = ranges();
     if (range === null) wanted.delete(key);
     else wanted.set(key, range);
-    state.setList(KEY, [...wanted].map(([name, [low, high]]) => `${name}:${Number(low.toPrecision(6))}:${Number(high.toPrecision(6))}`));
+    state.setList(KEY, [...wanted].map(([name, [low, high]]) => `${name}:${Number(low.toPrecision(DIGITS))}:${Number(high.toPrecision(DIGITS))}`));
   }
 
   view.filter(KEY, () => {
@@ -53,7 +59,7 @@ const parallel = (() => {
 
   /** @param {number | null} value @param {number} low @param {number} high */
   function within(value, low, high) {
-    const slack = Math.abs(high - low) * 1e-6;
+    const slack = Math.max(Math.abs(low), Math.abs(high)) * 10 ** (1 - DIGITS);
     return value !== null && value >= low - slack && value <= high + slack;
   }
 
@@ -142,7 +148,7 @@ const parallel = (() => {
       const most = Math.max(8, Math.floor(Math.min(gap || 200, 200) / 7.2));
       const [min, max] = [dimension.min, dimension.max];
       const known = [...new Set(dimension.values)].filter((value) => value !== null).sort((one, other) => one - other);
-      const isFew = dimension.categories !== null || (dimension.kind === "param" && known.length <= 8);
+      const isFew = dimension.categories !== null || (dimension.kind === "param" && known.length <= FEW);
       const values = isFew ? apart(known, axis.at) : axes.ticks(min, max, isLog, 5);
       const bar = dom.svg("rect", { class: "parallel-range", x: x - 5, width: 10, rx: 3 });
       const grip = dom.svg("rect", { class: "parallel-grip", x: x - 16, y: TOP - 8, width: 32, height: height + 16 });
@@ -226,9 +232,14 @@ const parallel = (() => {
     /** Have a drag along an axis choose a range, and a click clear it. @param {SVGRectElement} grip @param {typeof shownAxes[number]} axis */
     function drag(grip, axis) {
       const key = axis.dimension.key;
+      const { values, kind } = axis.dimension;
+      const known = [...new Set(values)].filter((value) => value !== null);
+      // What lies so near is meant: the ends, and where there are few values, these.
+      const marks = [0, 1, ...(kind === "param" && known.length <= FEW ? known.map((value) => 1 - (axis.at(value) - TOP) / height) : [])];
       const shareOf = (/** @type {PointerEvent} */ event) => {
         const top = event.clientY - stage.getBoundingClientRect().top - TOP;
-        return Math.min(1, Math.max(0, 1 - top / height));
+        const share = Math.min(1, Math.max(0, 1 - top / height));
+        return marks.find((mark) => Math.abs(mark - share) * height < SNAP) ?? share;
       };
       /** @type {{ share: number, range: [number, number] | null } | null} */
       let from = null;
