@@ -92,12 +92,14 @@ def compare(
     metrics: Sequence[str] = (),
     test: Test | None = None,
     remarks: Sequence[str] = (),
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Comparison:
     """Compare runs that have completed. StashError for names that none of them has.
 
     ``by``, ``over``, ``metrics``: instead of what differs, of seeds, and of all numbers. ``remarks`` stand first.
+    ``settings``: see ``groups.group``.
     """
-    grouped = groups.group(runs, by, over)
+    grouped = groups.group(runs, by, over, settings)
     chosen, about = _metrics(runs, declared, metrics)
     numbers = [[_numbers(group, metric.name) for group in grouped.groups] for metric in chosen]
     summaries = [[way.sum_up(list(each.values())) if each else None for each in column] for column in numbers]

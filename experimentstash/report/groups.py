@@ -59,13 +59,24 @@ class Grouped:
     remarks: tuple[str, ...]
 
 
-def group(runs: Sequence[Facts], by: Sequence[str] = (), over: Sequence[str] = ()) -> Grouped:
+def settings_by_directory(runs: Sequence[Facts]) -> Mapping[str, Mapping[str, Any]]:
+    """Return what makes runs what they are, for who groups the same runs several times."""
+    return {facts.directory: settings_of(facts) for facts in runs}
+
+
+def group(
+    runs: Sequence[Facts],
+    by: Sequence[str] = (),
+    over: Sequence[str] = (),
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Grouped:
     """Return runs in groups, the newest of those that are repeated.
 
     ``by``: exactly these names tell groups apart; ``over``: these and no others are what runs are repeated with.
-    StashError for names that no run has.
+    ``settings`` are those of ``settings_by_directory``. StashError for names that no run has.
     """
-    settings = {facts.directory: settings_of(facts) for facts in runs}
+    if settings is None:
+        settings = settings_by_directory(runs)
     of = [settings[facts.directory] for facts in runs]
     known = list(dict.fromkeys(name for each in of for name in each))
     seeds = _found(over, known, runs) if over else [name for name in known if is_seed(name.removeprefix(PARAMS))]

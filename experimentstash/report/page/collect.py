@@ -150,7 +150,7 @@ def _columns(runs: Sequence[Facts], declared: Mapping[str, Metric]) -> Iterator[
 
 def _column(field: Field, runs: Sequence[Facts], key: str, label: str, kind: str, better: str | None = None) -> Column:
     values = [_plain(field.of(facts)) for facts in runs]
-    return Column(key, label, kind, len({identity(value) for value in values}) > 1, better, values)
+    return Column(key, label, kind, _vary(values), better, values)
 
 
 def _plain(value: Any) -> Any:
@@ -158,3 +158,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list) and all(isinstance(each, str) for each in value):  # tags
         return ", ".join(value) or None
     return value if value is None or isinstance(value, (bool, str)) or is_number(value) else said(value)
+
+
+def _vary(values: Sequence[Any]) -> bool:
+    first = identity(values[0]) if values else None
+    return any(value is not values[0] and identity(value) != first for value in values)

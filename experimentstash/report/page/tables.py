@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
-from experimentstash.report import compare
+from experimentstash.report import compare, groups
 from experimentstash.report.metrics import Metric
 from experimentstash.report.page.model import Cell, Row, Table
 from experimentstash.report.page.model import Metric as Heading
@@ -14,13 +15,11 @@ from experimentstash.report.render import words
 from experimentstash.report.summaries import Way
 from experimentstash.runs.differing import (
     EXPERIMENT,
-    ID,
     NOTHING,
     PARAMS,
     TOOL,
     identity,
     is_seed,
-    settings_of,
     short,
     varies,
 )
@@ -55,42 +54,44 @@ def of_runs(
     """
     if not runs:
         return [], ["there are no completed runs to compare"]
+    settings = groups.settings_by_directory(runs)
     is_asked = bool(asked.by or asked.over or asked.metrics)
+
+    def compared(by: Sequence[str], names: Sequence[str], remarks: Sequence[str] = ()) -> compare.Comparison:
+        return compare.compare(
+            runs, declared, asked.way, by=by, over=asked.over, metrics=names, remarks=remarks, settings=settings
+        )
+
     try:
-        first = _compared(runs, declared, asked, asked.by, remarks)
+        first = compared(asked.by, asked.metrics, remarks)
     except StashError as error:
         if is_asked:
             raise
         return [], [error.message]
     name = ", ".join(short(column.key) for column in first.columns) if asked.by else EVERYTHING
     tables = [_table(name, first, index)]
-    for key in _further(runs, asked, {column.key for column in first.columns} if len(first.columns) == 1 else set()):
-        tables.append(_table(key, _compared(runs, declared, asked, [key], ()), index))
+    shown = [metric.name for metric in first.metrics]
+    known = {column.key for column in first.columns} if len(first.columns) == 1 else set()
+    if asked.over:
+        known |= set(first.over)
+    for key in _further(list(settings.values()), known):
+        tables.append(_table(key, compared([key], shown), index))
     return tables, []
 
 
-def _further(runs: Sequence[Facts], asked: Asked, known: set[str]) -> Iterator[str]:
+def _further(settings: Sequence[Mapping[str, Any]], known: set[str]) -> Iterator[str]:
     """Yield by what else runs can be grouped: what has several values, and far fewer than there are runs."""
-    settings = [settings_of(facts) for facts in runs]
-    names = [name for name in dict.fromkeys(name for each in settings for name in each) if name not in (ID, *known)]
-    names = [EXPERIMENT, TOOL, *(name for name in names if name.startswith(PARAMS))]
+    params = [name for name in dict.fromkeys(name for each in settings for name in each) if name.startswith(PARAMS)]
     count = 0
-    for name in dict.fromkeys(names):
-        if name in known or is_seed(name.removeprefix(PARAMS)) or name in asked.over:
+    for name in (EXPERIMENT, TOOL, *params):
+        if name in known or is_seed(name.removeprefix(PARAMS)) or not varies(name, settings):
             continue
-        if varies(name, settings):
-            values = {identity(own.get(name, NOTHING)) for own in settings}
-            if 1 < len(values) <= min(_MOST_GROUPS, len(runs) - 1):
-                yield name
-                count += 1
+        values = {identity(own.get(name, NOTHING)) for own in settings}
+        if 1 < len(values) <= min(_MOST_GROUPS, len(settings) - 1):
+            yield name
+            count += 1
         if count == _MOST_TABLES:
             return
-
-
-def _compared(
-    runs: Sequence[Facts], declared: Mapping[str, Metric], asked: Asked, by: Sequence[str], remarks: Sequence[str]
-) -> compare.Comparison:
-    return compare.compare(runs, declared, asked.way, by=by, over=asked.over, metrics=asked.metrics, remarks=remarks)
 
 
 def _table(name: str, comparison: compare.Comparison, index: Mapping[str, int]) -> Table:
