@@ -1,6 +1,8 @@
 /** A run: what became of it, what it was called with, and what it left. */
 const detail = (() => {
   const LINES = 4000; // of a patch that get colours
+  /** What stands at the top of a run whose other parts say the rest. */
+  const FIRST = ["experiment", "tool", "tags", "sweep", "created", "time"];
   /** @type {Report} */
   let report;
   /** @type {ReturnType<typeof dom.dialog>} */
@@ -83,7 +85,7 @@ const detail = (() => {
     dom.replace(
       shown.body,
       dom.h("p", { class: "outcome" }, runs.badge(status), found?.reason && dom.h("span", {}, found.reason)),
-      pairs("", columns(index, "plain")),
+      pairs("", columns(index, "plain").filter(([label]) => !found || FIRST.includes(label))),
       pictures(index),
       pairs("Parameters", columns(index, "param")),
       pairs("Metrics", columns(index, "metric")),
@@ -111,8 +113,8 @@ const detail = (() => {
   function rest(found) {
     return [
       found.page && dom.h("p", {}, dom.link(found.page, "Everything about this run")),
-      pairs("Used of what it asked for", found.used),
-      found.command && part("Command", code(found.command, "Command"), () => found.command),
+      pairs("Time and resources", found.used),
+      found.command && part("Command", code(found.command, "Command", undefined, "wraps"), () => found.command),
       found.config && part("Configuration", code(found.config, "Configuration", yamlLine), () => found.config),
       pairs("Provenance", found.provenance),
       found.patch && part("Changes that weren't committed", code(found.patch, "Patch", patchLine), () => found.patch ?? ""),

@@ -113,7 +113,7 @@ const difference = (() => {
       { title: "Run", rows: [...ofKind("plain"), ...reasons] },
       { title: "Parameters", rows: ofKind("param") },
       { title: "Metrics", rows: ofKind("metric") },
-      { title: "Used of what was asked for", rows: ofPairs("used") },
+      { title: "Time and resources", rows: ofPairs("used") },
       { title: "Provenance", rows: ofPairs("provenance") },
     ];
     return parts.map(({ title, rows }) => ({ title, rows: rows.filter((row) => row[1] !== null || row[2] !== null) }));
