@@ -101,6 +101,9 @@ def test_each_is_answered_by_its_command(stash: StashUnderTest, at_work: None, a
     assert answer("the best by a number").splitlines()[1].split()[0] == ids[best]
     said = answer("means over seeds, of whatever tools")
     assert "0.9150 ± 0.0071 (2)" in said or "0.915 ± 0.007 (2)" in said, said
+    answer("all of it, to look at")
+    page = (stash.root / "report.html").read_text(encoding="utf-8")
+    assert "ValueError: the rate is too large" in page and all(each in page for each in ids.values())
     said = answer("what is running, and when it will end")
     assert ids[running] in said and not any(each in said for each in ids.values() if each != ids[running])
     rows = list(csv.DictReader(io.StringIO(answer("into a spreadsheet"))))
