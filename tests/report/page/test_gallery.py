@@ -141,7 +141,7 @@ def test_two_are_compared_and_nothing_blinks_unasked(pages: Pages, pictured: Pic
         page.keyboard.press("Space")
     page.get_by_role("button", name="Compare", exact=True).press("Enter")
     shown = page.locator("dialog.pair[open]")
-    assert shown.locator(".says").all_inner_texts() == ["fig/pca", "fig/umap"]
+    assert shown.locator(".says").all_inner_texts() == ["pca", "umap"]
     one, other = (box for each in shown.locator("img").all() if (box := each.bounding_box()))
     assert one["y"] == other["y"] and one["x"] < other["x"]
     page.keyboard.press("b")

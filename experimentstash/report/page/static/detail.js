@@ -197,13 +197,11 @@ const detail = (() => {
 
   /** @param {Index} index */
   function pictures(index) {
-    const own = report.figures.flatMap((figure) => figure.pictures).filter((picture) => picture.run === index && picture.thumb);
+    const own = report.figures.flatMap((figure) => figure.pictures).filter((picture) => picture.run === index && picture.shown !== "no");
     if (own.length === 0) return null;
-    const drawn = own.map((picture) => {
-      const image = dom.h("img", { src: picture.thumb, alt: picture.name, loading: "lazy" });
-      const target = dom.safe(picture.href);
-      return target ? dom.h("a", { href: target, target: "_blank", rel: "noopener" }, image) : image;
-    });
+    const drawn = own.map((picture) =>
+      dom.button(gallery.image(picture, picture.name), () => lightbox.open(gallery.keyOf(report, picture)), { class: "sample", "aria-haspopup": "dialog" }),
+    );
     return dom.h("div", { class: "strip" }, drawn);
   }
 

@@ -28,15 +28,22 @@ const gallery = (() => {
     const byName = new Map();
     for (const picture of pictures) byName.set(picture.name, [...(byName.get(picture.name) ?? []), picture]);
     const ofFigure = telling(report, pictures.map(({ run }) => run));
+    const isOfOne = new Set(pictures.map(({ run }) => run)).size === 1;
     return [...byName].map(([name, own]) => {
       const columns = telling(report, own.map(({ run }) => run));
       const several = [...own].sort((one, other) => compare(columns, one.run, other.run));
       const shots = several.map((picture) => {
         const said = caption(columns.length ? columns : ofFigure.slice(0, 1), picture.run, figure.name);
-        return { picture, key: keyOf(report, picture), caption: said, isAlike: isAlike(columns, several, picture) };
+        const isTold = isOfOne || (said.length > 0 && !isAlike(columns, several, picture));
+        return { picture, key: keyOf(report, picture), figure, caption: isTold ? said : [...said, idOf(report, picture)] };
       });
       return { figure, name, shots };
     });
+  }
+
+  /** Return what tells a picture that has all else in common with another. @param {Report} report @param {Picture} picture @returns {[string, string]} */
+  function idOf(report, picture) {
+    return ["run", report.runs.ids[picture.run]];
   }
 
   /** Return what a picture is called in the address. @param {Report} report @param {Picture} picture */
@@ -101,11 +108,15 @@ const gallery = (() => {
     return said;
   }
 
-  /** Return a caption on one line. @param {Report} report @param {Shot} shot */
-  function line(report, shot) {
-    const said = shot.caption.map(([name, value]) => (name ? `${name} ${value}` : value));
-    if (shot.isAlike || said.length === 0) said.push(report.runs.ids[shot.picture.run]);
-    return said.join(", ");
+  /** Return a caption on one line. @param {Shot} shot */
+  function line(shot) {
+    return shot.caption.map(([name, value]) => (name ? `${name} ${value}` : value)).join(", ");
+  }
+
+  /** Return a picture's name and caption. @param {Shot} shot */
+  function whole(shot) {
+    const said = line(shot);
+    return said ? `${shot.picture.name}: ${said}` : shot.picture.name;
   }
 
   /** Return the state of a run, if it hasn't completed. @param {Report} report @param {Index} run */
@@ -119,9 +130,8 @@ const gallery = (() => {
     const { picture } = shot;
     const status = unfinished(report, picture.run);
     const parts = shot.caption.map(([name, value]) => dom.h("span", {}, name && dom.h("span", { class: "of" }, `${name} `), value));
-    if (shot.isAlike || parts.length === 0) parts.push(dom.h("span", { class: "id of" }, report.runs.ids[picture.run]));
     return [
-      dom.h("span", { class: "says" }, parts),
+      parts.length > 0 && dom.h("span", { class: "says" }, parts),
       status !== null && runs.badge(status.replace(/_/g, " "), status),
       picture.shown !== "no" && picture.note && dom.h("span", { class: "note" }, sentence(picture.note)),
     ];
@@ -165,7 +175,7 @@ const gallery = (() => {
   /** @param {Report} report @param {Shot} shot */
   function tile(report, shot) {
     const { picture, key } = shot;
-    const alt = `${picture.name}: ${line(report, shot)}`;
+    const alt = whole(shot);
     const isWide = isWideOf(picture);
     if (picture.shown === "no") {
       const why = sentence(picture.note ?? "its first page isn't shown");
@@ -265,13 +275,14 @@ const gallery = (() => {
     function mark() {
       const chosen = state.list(CHOSEN);
       const shots = chosen.map((key) => find(report, key)).filter((shot) => shot !== null);
+      const isOneName = new Set(shots.map(({ picture }) => picture.name)).size === 1;
       area.classList.toggle("has-chosen", shots.length > 0);
       for (const box of area.querySelectorAll("input"))
         box.checked = chosen.includes(box.closest("figure")?.querySelector("button")?.dataset.key ?? "");
       tray.hidden = shots.length === 0;
       dom.replace(
         tray,
-        dom.h("p", {}, shots.map((shot, at) => [at > 0 && dom.h("span", { class: "of" }, " and "), line(report, shot)]), shots.length === 1 && dom.h("span", { class: "of" }, ": choose another")),
+        dom.h("p", {}, shots.map((shot, at) => [at > 0 && dom.h("span", { class: "of" }, " and "), isOneName ? line(shot) || shot.picture.name : whole(shot)]), shots.length === 1 && dom.h("span", { class: "of" }, ": choose another")),
         dom.button("Compare", () => lightbox.compare(chosen[0], chosen[1]), { class: "solid", disabled: shots.length < 2, "aria-haspopup": "dialog" }),
         dom.button("Clear", () => state.set(CHOSEN, null), { class: "quiet" }),
       );
@@ -292,7 +303,7 @@ const gallery = (() => {
     for (const group of groups(report)) for (const shot of group.shots) if (shot.key === key) return shot;
     for (const figure of report.figures)
       for (const picture of figure.pictures)
-        if (keyOf(report, picture) === key) return { picture, key, caption: caption(telling(report, figure.runs), picture.run, figure.name), isAlike: false };
+        if (keyOf(report, picture) === key) return { picture, key, figure, caption: caption(telling(report, figure.runs), picture.run, figure.name) };
     return null;
   }
 
@@ -301,5 +312,5 @@ const gallery = (() => {
     return document.querySelector(`.gallery [data-key="${CSS.escape(key)}"]`);
   }
 
-  return { id: "pictures", title: "Pictures", has, draw, groups, find, telling, caption, line, label, image, file, missing, button, keyOf };
+  return { id: "pictures", title: "Pictures", has, draw, groups, find, telling, caption, idOf, line, whole, label, image, file, button, keyOf };
 })();

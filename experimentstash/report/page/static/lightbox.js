@@ -4,6 +4,7 @@ const lightbox = (() => {
   /** Milliseconds for which each is seen: never more than three changes in a second. */
   const PACES = [["1500", "Slow"], ["800", "Medium"], ["400", "Fast"]];
   const USUAL_PACE = "800";
+  const LARGEST = 2; // times its own size
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
   /** @type {Report} */
@@ -99,7 +100,7 @@ const lightbox = (() => {
   function go(shot) {
     if (shot === null) return;
     state.set("pic", shot.key);
-    dom.announce(`${shot.picture.name}, ${gallery.line(report, shot)}`);
+    dom.announce(gallery.whole(shot));
   }
 
   /** @param {Shot} shot */
@@ -130,7 +131,7 @@ const lightbox = (() => {
     const words = picture.kind === "pdf" ? "The first page" : size;
     dom.replace(
       one.body,
-      dom.h("div", { class: "stage" }, large(picture, `${picture.name}: ${gallery.line(report, shot)}`)),
+      dom.h("div", { class: "stage" }, large(picture, gallery.whole(shot))),
       dom.h("p", { class: "note foot" }, words, gallery.file(picture, "Open the file")),
     );
     if (!focus(one, held) && held !== null) focus(one, held === "Next" ? "Previous" : "Next");
@@ -144,7 +145,11 @@ const lightbox = (() => {
   function large(picture, alt) {
     const isFile = picture.href !== null && picture.kind !== "pdf" && !(picture.kind === "svg" && picture.thumb !== null);
     const image = gallery.image(picture, alt);
-    if (picture.kind !== "svg" && picture.width) image.style.setProperty("--own", `${picture.width}px`);
+    if (picture.width && picture.height) {
+      image.style.setProperty("--ratio", String(picture.width / picture.height));
+      // What has pixels isn't blown up.
+      if (picture.kind !== "svg") image.style.setProperty("--most", `${picture.width * LARGEST}px`);
+    }
     const plate = dom.h("span", { class: "sheet" }, image);
     if (isFile && picture.thumb !== null) {
       const full = new Image();
@@ -200,7 +205,11 @@ const lightbox = (() => {
     const pair = [first, second];
     const columns = gallery.telling(report, pair.map(({ picture }) => picture.run));
     const isOneName = first.picture.name === second.picture.name;
-    const told = pair.map((shot) => ({ ...shot, caption: gallery.caption(columns, shot.picture.run, ""), isAlike: columns.length === 0 && isOneName }));
+    const figure = first.figure === second.figure ? first.figure.name : "";
+    const told = pair.map((shot) => {
+      const caption = gallery.caption(columns, shot.picture.run, figure);
+      return { ...shot, caption: columns.length === 0 && isOneName ? [gallery.idOf(report, shot.picture)] : caption };
+    });
     const held = focused(two);
     dom.replace(two.heading, isOneName ? dom.h("span", { class: "name" }, first.picture.name) : "Two pictures");
     dom.replace(two.tools, segments("way", WAYS, way() ?? "side", (key) => state.set("way", key === "side" ? null : key)));
@@ -209,7 +218,7 @@ const lightbox = (() => {
         "figure",
         { class: "frame", "data-at": at },
         dom.h("figcaption", {}, !isOneName && dom.h("span", { class: "name" }, shot.picture.name), gallery.label(report, shot)),
-        dom.h("div", { class: "stage" }, large(shot.picture, `${shot.picture.name}: ${gallery.line(report, shot)}`)),
+        dom.h("div", { class: "stage" }, large(shot.picture, gallery.whole(shot))),
       ),
     );
     const stage = dom.h("div", { class: `two-up is-${way()}` }, frames);

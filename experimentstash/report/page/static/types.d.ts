@@ -88,8 +88,7 @@ interface Shot {
   key: string;
   /** What tells it from others: names and values; a name may be left out. */
   caption: [string, string][];
-  /** Another one has the same of all that. */
-  isAlike: boolean;
+  figure: Figure;
 }
 
 /** Pictures of the same name in a figure. */
