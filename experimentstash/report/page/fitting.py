@@ -17,6 +17,7 @@ from experimentstash.report.page.model import Detail, Figure, Report, as_data
 _OF_CURVES = 3
 # Points of a curve: as many as there is room for.
 _POINTS = (curves.POINTS, 200, 100, 50, 25)
+_POINTS_OF_MEANS = 100  # where there is none for the curves of single runs
 # So many details that find no room one after the other are enough to stop.
 _IN_VAIN = 20
 # Bytes in base64 for each byte.
@@ -94,7 +95,12 @@ class Fitting:
                 if points != _POINTS[0]:
                     self.remarks.append(f"curves have {points} points at most: there is no room for more")
                 return
-        self.remarks.append(f"{counted(len(found.curves), 'curve')} left out: there is no room for them")
+        left_out = f"{counted(len(found.curves), 'curve')} left out: there is no room for them"
+        data = as_data([[], curves.thinned(found, _POINTS_OF_MEANS).bands])
+        if found.bands and self._room.take(data, self.left / 2):
+            self.data["curves"], self.data["bands"] = data
+            left_out += ", only for the means of rows"
+        self.remarks.append(left_out)
 
     def add_details(
         self, order: Sequence[int], of: Callable[[int], Detail | None], most: float | None = None

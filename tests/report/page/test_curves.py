@@ -12,6 +12,8 @@ from hypothesis import strategies as some
 
 from experimentstash.record.run import Run
 from experimentstash.report.page import curves
+from experimentstash.report.page.fitting import Fitting, Room
+from experimentstash.report.page.model import Report, Runs
 from tests.testing.run_parts import run_with
 
 
@@ -77,3 +79,14 @@ def test_what_cannot_be_read_is_a_remark_once(tmp_path: Path) -> None:
         (run.path / "log.csv").symlink_to("history.csv")
         run.spec = type(run.spec)(**{**vars(run.spec), "metric_sources": {"x": {"column": "x", "file": "log.csv"}}})
     assert curves.of_runs(runs).remarks == ["curves: log.csv: it is a symbolic link (in 2 runs)"]
+
+
+def test_where_there_is_no_room_for_curves_the_means_of_rows_stay() -> None:
+    chance = random.Random(0)
+    xs = {"step": list(range(400))}
+    lines = [curves.Curve(run, "loss", "history.csv", xs, [chance.random() for _ in range(400)]) for run in range(300)]
+    band = curves.Band(0, "loss", 300, xs, lines[0].ys, lines[1].ys, lines[2].ys)
+    found = Fitting(Report("t", "s", "", "", "", Runs(0, [], [])), Room(40_000))
+    found.add_curves(curves.Curves(lines, [band], []))
+    assert found.data["curves"] == [] and len(found.data["bands"]) == 1
+    assert found.remarks == ["300 curves left out: there is no room for them, only for the means of rows"]

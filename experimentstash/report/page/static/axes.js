@@ -31,8 +31,7 @@ const axes = (() => {
       const there = values.filter((value) => value !== null);
       if (there.length === 0) return null;
       const [min, max] = extent(there);
-      const isWide = min > 0 && max / min >= WIDE;
-      return { ...shared, values, categories: null, min, max, canLog: min > 0, isWide, text: short };
+      return { ...shared, values, categories: null, min, max, isWide: isWide(min, max), text: short };
     }
     if (known.length > MOST_CATEGORIES) return null;
     known.sort((one, other) => numbers.compare(one, other));
@@ -44,7 +43,6 @@ const axes = (() => {
       categories,
       min: 0,
       max: known.length - 1,
-      canLog: false,
       isWide: false,
       text: (value) => categories[Math.round(value)] ?? "",
     };
@@ -65,6 +63,11 @@ const axes = (() => {
       if (value > max) max = value;
     }
     return [min, max];
+  }
+
+  /** Tell whether numbers suit a logarithmic axis. @param {number} min @param {number} max */
+  function isWide(min, max) {
+    return min > 0 && max / min >= WIDE;
   }
 
   /** Return what an axis shows: a little more than there is. @param {number} min @param {number} max @param {boolean} isLog @param {number} [share] @returns {[number, number]} */
@@ -175,11 +178,6 @@ const axes = (() => {
   }
 
   // --- a plot -----------------------------------------------------------------------------------------------------
-
-  /** @type {Set<() => void>} */
-  const repaints = new Set();
-  const all = () => repaints.forEach((repaint) => repaint());
-  theme.onChange(all);
 
   /**
    * Draw axes, which a drag makes larger and a double click whole again, and leave what is on them to the caller.
@@ -293,8 +291,6 @@ const axes = (() => {
       if (Math.abs(width - made.width) > 1) made.setSize({ width, height: options.height });
     });
     resized.observe(host);
-    const repaint = () => made.redraw(false, true);
-    repaints.add(repaint);
 
     /** Draw something over the rest, or nothing. @param {((pen: Pen) => void) | null} draw */
     function over(draw) {
@@ -321,11 +317,8 @@ const axes = (() => {
       say,
       at: (x, y) => ({ x: made.valToPos(x, "x"), y: made.valToPos(y, "y") }),
       value: (x, y) => ({ x: made.posToVal(x, "x"), y: made.posToVal(y, "y") }),
-      isInside: (x, y) => x >= current.x[0] && x <= current.x[1] && y >= current.y[0] && y <= current.y[1],
-      repaint,
       destroy: () => {
         resized.disconnect();
-        repaints.delete(repaint);
         made.destroy();
         tip.remove();
         reset.remove();
@@ -452,6 +445,6 @@ const axes = (() => {
   }
 
   return {
-    dimensions, dimension, inOrder, extent, padded, short, fitting, shade, colouring, place, unplace, ticks, plot, refill, soon, choice, toggle, several, ramp, mixed, namer,
+    dimensions, inOrder, extent, isWide, padded, short, fitting, shade, colouring, place, unplace, ticks, plot, refill, soon, choice, toggle, several, ramp, mixed, namer,
   };
 })();

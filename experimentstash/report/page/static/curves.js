@@ -12,15 +12,14 @@ const curves = (() => {
 
   /** @param {Report} report */
   function has(report) {
-    return report.curves.length > 0;
+    return report.curves.length + report.bands.length > 0;
   }
 
   /** @param {HTMLElement} element @param {Report} report */
   function draw(element, report) {
-    const counts = new Map();
-    for (const curve of report.curves) counts.set(curve.metric, (counts.get(curve.metric) ?? 0) + 1);
-    const metrics = axes.inOrder(report, [...counts.keys()]);
-    const kinds = ["step", "epoch", "time"].filter((kind) => report.curves.some((curve) => kind in curve.xs));
+    const every = [...report.curves, ...report.bands];
+    const metrics = axes.inOrder(report, [...new Set(every.map((each) => each.metric))]);
+    const kinds = ["step", "epoch", "time"].filter((kind) => every.some((each) => kind in each.xs));
     const dimensions = axes.dimensions(report).filter((each) => each.kind !== "metric" && each.key !== "seconds");
     const name = axes.namer(report);
     /** @type {Map<Index, number>} */
@@ -41,7 +40,8 @@ const curves = (() => {
 
     function redraw() {
       const hasBands = report.bands.length > 0;
-      const isBands = hasBands && state.get("curve-show") !== "lines";
+      const hasLines = report.curves.length > 0;
+      const isBands = hasBands && (!hasLines || state.get("curve-show") !== "lines");
       const kind = kinds.includes(state.get("curve-x") ?? "") ? /** @type {string} */ (state.get("curve-x")) : kinds[0];
       const log = state.get("curve-log") ?? "";
       const smooth = Number(SMOOTHINGS.find(([value]) => value === state.get("curve-smooth"))?.[0] ?? 0);
@@ -54,7 +54,7 @@ const curves = (() => {
 
       axes.refill(
         controls,
-        hasBands && axes.choice("Show", [["bands", "mean ± std"], ["lines", "each run"]], isBands ? "bands" : "lines", (value) => state.set("curve-show", value === "bands" ? null : value)),
+        hasBands && hasLines && axes.choice("Show", [["bands", "mean ± std"], ["lines", "each run"]], isBands ? "bands" : "lines", (value) => state.set("curve-show", value === "bands" ? null : value)),
         kinds.length > 1 && axes.choice("Along", kinds.map((each) => [each, each]), kind, (value) => state.set("curve-x", value === kinds[0] ? null : value)),
         axes.choice("Smooth", /** @type {[string, string][]} */ (SMOOTHINGS), String(smooth), (value) => state.set("curve-smooth", value === "0" ? null : value)),
         axes.choice(
@@ -124,7 +124,7 @@ const curves = (() => {
       const told = [];
       const drawn = [...series.values()].flat();
       if (drawn.some((each) => each.lows !== null)) told.push("Bands are the mean ± standard deviation of the runs in a row of the table, at the steps that all of them have.");
-      if (report.curves.some((curve) => curve.isThinned)) told.push("Long curves are thinned; of each stretch the first, the last, the least and the greatest point are kept.");
+      if (every.some((each) => each.isThinned)) told.push("Long curves are thinned; of each stretch the first, the last, the least and the greatest point are kept.");
       if (smooth) told.push("Smoothed by a weighted moving average that forgets what lies behind; the faint lines are what was logged.");
       if (log.includes("y")) told.push("What is 0 or less has no place on a logarithmic axis.");
       note.textContent = told.join(" ");

@@ -41,8 +41,18 @@ const scatter = (() => {
       const find = (/** @type {string} */ wanted) => dimensions.find((each) => each.key === wanted) ?? null;
       const [x, y] = [/** @type {Dimension} */ (find(key("x"))), /** @type {Dimension} */ (find(key("y")))];
       const by = find(key("color"));
+      const shown = view.shown();
+      const both = shown.flatMap((run) => {
+        const [across, up] = [x.values[run], y.values[run]];
+        return across === null || up === null ? [] : [{ run, x: across, y: up }];
+      });
+      const extents = { x: axes.extent(both.map((point) => point.x)), y: axes.extent(both.map((point) => point.y)) };
+      const canLog = { x: x.categories === null && extents.x[0] > 0, y: y.categories === null && extents.y[0] > 0 };
       const logs = state.get("scatter-log");
-      const isLog = { x: x.canLog && (logs === null ? x.isWide : logs.includes("x")), y: y.canLog && (logs === null ? y.isWide && y.kind !== "metric" : logs.includes("y")) };
+      const isLog = {
+        x: canLog.x && (logs === null ? x.kind !== "metric" && axes.isWide(...extents.x) : logs.includes("x")),
+        y: canLog.y && (logs === null ? y.kind !== "metric" && axes.isWide(...extents.y) : logs.includes("y")),
+      };
       const colouring = axes.colouring(by);
       /** @type {[string, string][]} */
       const choices = dimensions.map((each) => [each.key, each.label]);
@@ -59,7 +69,7 @@ const scatter = (() => {
         axes.choice("Across", choices, x.key, set("x")),
         axes.choice("Up", choices, y.key, set("y")),
         axes.choice("Colour", [...choices, ["none", "none"]], by?.key ?? "none", set("color")),
-        dom.h("span", { class: "chart-toggles" }, axes.toggle("log x", isLog.x, setLog("x"), !x.canLog), axes.toggle("log y", isLog.y, setLog("y"), !y.canLog)),
+        dom.h("span", { class: "chart-toggles" }, axes.toggle("log x", isLog.x, setLog("x"), !canLog.x), axes.toggle("log y", isLog.y, setLog("y"), !canLog.y)),
       );
       dom.replace(
         legend,
@@ -69,11 +79,7 @@ const scatter = (() => {
       labels.x.textContent = `${x.label}${isLog.x ? " (log)" : ""} →`;
       labels.y.textContent = `↑ ${y.label}${isLog.y ? " (log)" : ""}`;
 
-      const shown = view.shown();
-      const points = shown.flatMap((run) => {
-        const [across, up] = [x.values[run], y.values[run]];
-        return across === null || up === null ? [] : [{ run, x: across, y: up, colour: colouring.of(run) }];
-      });
+      const points = both.map((point) => ({ ...point, colour: colouring.of(point.run) }));
       points.sort((one, other) => one.x - other.x || one.y - other.y);
       const missing = shown.length - points.length;
       note.textContent = missing ? `${dom.counted(missing, "run")} without a finite number for both.` : "";
@@ -91,7 +97,7 @@ const scatter = (() => {
       let lit = null;
       const range = (/** @type {Dimension} */ dimension, /** @type {"x" | "y"} */ axis) => {
         if (dimension.categories !== null) return /** @type {[number, number]} */ ([-0.6, dimension.categories.length - 0.4]);
-        return axes.padded(...axes.extent(points.map((point) => point[axis])), isLog[axis], 0.06);
+        return axes.padded(...extents[axis], isLog[axis], 0.06);
       };
       const made = axes.plot(host, {
         label: `${y.label} by ${x.label}: ${dom.counted(points.length, "run")}. Left and right go from run to run, Enter opens one.`,

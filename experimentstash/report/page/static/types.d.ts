@@ -205,7 +205,6 @@ interface Dimension {
   categories: string[] | null;
   min: number;
   max: number;
-  canLog: boolean;
   /** Over so many powers of ten that a logarithmic axis suits it. */
   isWide: boolean;
   text(value: number): string;
@@ -251,8 +250,6 @@ interface Plot {
   say(x: number | null, y?: number, ...children: Child[]): void;
   at(x: number, y: number): { x: number; y: number };
   value(x: number, y: number): { x: number; y: number };
-  isInside(x: number, y: number): boolean;
-  repaint(): void;
   destroy(): void;
 }
 
