@@ -6,6 +6,7 @@ isn't what it says, is told and does no harm.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import re
@@ -39,6 +40,8 @@ ENDINGS = {
 MOST_OF_RUN, MOST = 100, 2000
 # Files and folders of a run that are looked at, and how deep they may lie.
 _MOST_ENTRIES, _DEEPEST = 20_000, 8
+# Bytes that tell the kind and the size of nearly any picture.
+_BEGINNING = 64 << 10
 # Pictures of which all widths are tried, to tell which width all can have.
 _SAMPLE = 6
 # Seconds by which the clock of a run's machine may be behind the file system's.
@@ -225,7 +228,7 @@ def _seen(facts: Facts, index: int, file: _File) -> _Seen:
             width, height = found.width, found.height
             note = "it refers to other files, which aren't shown" if found.has_outside else note
         elif kind != "pdf":
-            kind, width, height = thumbnails.head(_read(Path(facts.plain.directory), path, file.size))
+            kind, width, height = _head(Path(facts.plain.directory), path, file.size)
     except (Unshown, OSError) as error:
         is_drawable, note = False, _why(error)
     return _Seen(index, name, path, kind, file.size, is_drawable, width, height, note)
@@ -244,11 +247,20 @@ def _why(error: Exception) -> str:
     return str(error)
 
 
-def _read(root: Path, path: Path, expected: int) -> bytes:
+def _head(root: Path, path: Path, expected: int) -> tuple[str, int, int]:
+    """Return what a picture's beginning tells, or all of it, if that is too little: there may be thousands."""
+    if expected > _BEGINNING:
+        with contextlib.suppress(Unshown):
+            return thumbnails.head(_read(root, path, expected, _BEGINNING))
+    return thumbnails.head(_read(root, path, expected))
+
+
+def _read(root: Path, path: Path, expected: int, most: int = thumbnails.MOST_BYTES) -> bytes:
     if expected > thumbnails.MOST_BYTES:
         raise Unshown(f"it has {size(expected)}")
     try:
-        return archives.read(files.inside(root, path), thumbnails.MOST_BYTES)
+        with archives.open_file(files.inside(root, path)) as stream:
+            return stream.read(most)
     except Unfit as error:
         raise Unshown(str(error.strerror)) from error
 

@@ -152,6 +152,17 @@ def test_a_picture_of_an_earlier_attempt_is_said_to_be_one(tmp_path: Path) -> No
     assert only(look(run)).note == pictures.OLDER
 
 
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF"])
+def test_the_beginning_of_a_picture_tells_its_size_or_else_all_of_it(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pictures, "_BEGINNING", 40)
+    run = finished(tmp_path, "aaaaaaa")
+    place(run, f"a.{kind.lower()}", image(kind=kind))
+    one = only(look(run, budget=0))
+    assert (one.kind, one.width, one.height, one.shown) == (kind.lower(), 600, 300, "file")
+
+
 def test_any_name_is_text_by_then(tmp_path: Path) -> None:
     run = finished(tmp_path, "aaaaaaa")
     Path(os.fsdecode(os.fsencode(run.directory) + b"/\xff<img src=x onerror=alert(1)>\n.png")).write_bytes(image())
