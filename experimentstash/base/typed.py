@@ -149,7 +149,7 @@ def yes_or_no(value: Any, where: str) -> bool:
 
 def anything(value: Any, where: str) -> Any:
     """Take what isn't endlessly deep."""
-    level, depth = [value], 0
+    level, depth = [value] if isinstance(value, (dict, list)) else [], 0
     while level:
         level = [
             inner
@@ -187,7 +187,10 @@ def checker(annotation: str, known: Mapping[str, Callable[[Any, str], Any]]) -> 
         def check_list(value: Any, where: str) -> Any:
             if not isinstance(value, list):
                 raise wrong(value, where, "a list")
-            return [inner(each, f"{where}[{number}]") for number, each in enumerate(value)]
+            try:
+                return [inner(each, where) for each in value]
+            except ValueError:  # once more, to say where
+                return [inner(each, f"{where}[{number}]") for number, each in enumerate(value)]
 
         return check_list
     if annotation.startswith("dict["):
@@ -196,7 +199,10 @@ def checker(annotation: str, known: Mapping[str, Callable[[Any, str], Any]]) -> 
         def check_dict(value: Any, where: str) -> Any:
             if not isinstance(value, dict):
                 raise wrong(value, where, "a mapping")
-            return {key: inner(each, f"{where}.{key}") for key, each in value.items()}
+            try:
+                return {key: inner(each, where) for key, each in value.items()}
+            except ValueError:
+                return {key: inner(each, f"{where}.{key}") for key, each in value.items()}
 
         return check_dict
     return known[annotation]
@@ -239,25 +245,24 @@ def builder(kind: type[Any], known: Mapping[str, Callable[[Any, str], Any]]) -> 
         if field != OTHERS
     }
     keeps_others = OTHERS in kind.__annotations__
-    needed = [field for field in kind.__annotations__ if not hasattr(kind, field)]
+    needed = {field for field in kind.__annotations__ if not hasattr(kind, field)}
 
     def build(data: Any, where: str) -> Any:
         if not isinstance(data, dict):
             raise wrong(data, where, "a mapping")
         prefix = f"{where}." if where else ""
-        for field in needed:
-            if field not in data:
-                raise ValueError(f"{prefix}{field} is missing")
+        if not needed <= data.keys():
+            raise ValueError(f"{prefix}{min(needed - data.keys())} is missing")
         given: dict[str, Any] = {}
         others: dict[str, Any] = {}
         for field, value in data.items():
-            if field in checks:
-                check, as_they_are = checks[field]
-                given[field] = value if type(value) in as_they_are else check(value, prefix + field)
-            else:
+            own = checks.get(field)
+            if own is None:
                 others[field] = value
+            else:
+                given[field] = value if type(value) in own[1] else own[0](value, prefix + field)
         if keeps_others:
-            given[OTHERS] = anything(others, prefix + OTHERS)
+            given[OTHERS] = anything(others, prefix + OTHERS) if others else others
         return kind(**given)
 
     return build

@@ -89,7 +89,9 @@ def why_no_tag(name: str) -> str | None:
 
 
 def _read(run: Run) -> Added:
-    path = run.path / FILE_NAME
+    path = Path(os.path.join(run.directory, FILE_NAME))
+    if not archives.exists(path):  # as of most runs: to ask is quicker than to try
+        return Added()
     try:
         found: Added = _BUILD(typed.loads(archives.read(path, _LARGEST)), "")
     except FileNotFoundError:

@@ -49,9 +49,9 @@ def of_sweep(directory: Path) -> Path | None:
     return archive
 
 
-def holding(directory: Path) -> Path | None:
+def holding(directory: Path | str) -> Path | None:
     """Return the archive that holds the run, or is of the sweep, whose directory this was; None if it is in none."""
-    if os.path.lexists(directory / RECORD):
+    if os.path.lexists(os.path.join(directory, RECORD)):
         return None
     directory = Path(os.path.abspath(directory))
     for above in (directory, *directory.parents):
@@ -214,7 +214,7 @@ class _Reader(io.RawIOBase):
 
 
 def _member(path: Path) -> tuple[Path, zipfile.ZipInfo] | None:
-    archive = holding(path.parent)
+    archive = holding(os.path.dirname(path))
     if archive is None:
         return None
     name = os.path.relpath(os.path.abspath(path), directory_of(archive))

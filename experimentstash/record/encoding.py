@@ -34,6 +34,11 @@ def as_json(found: Run | list[Run]) -> str:
     return json.dumps(found, indent=2, default=_plain)
 
 
+def as_line(run: Run) -> str:
+    """Return a record as it is printed, in one line."""
+    return _ENCODER.encode(run)
+
+
 def text_of(run: Run) -> str:
     """Return the record of a run as we write it."""
     run.format, run.version = FORMAT, __version__

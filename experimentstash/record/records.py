@@ -296,17 +296,19 @@ def directories(
             # What isn't a record, though it is called so, hides no runs.
             if record.is_file(follow_symlinks=False) and not (within and folder == root):
                 continue
+        packed = []
         for entry in listed:
-            is_hidden = entry.name.startswith(".") and not (superseded and entry.name == ASIDE)
-            if is_hidden or (passes is not None and passes(folder, entry.name)):
+            name = entry.name
+            is_hidden = name[0] == "." and not (superseded and name == ASIDE)
+            if is_hidden or (passes is not None and passes(folder, name)):
                 continue
             if entry.is_dir(follow_symlinks=False):
                 waiting.append(Path(entry.path))
-        for entry in listed:
-            if entry.name.endswith(archives.SUFFIX) and not entry.name.startswith("."):
-                directory = archives.directory_of(Path(entry.path))
-                if (archive := archives.of_sweep(directory)) is not None:
-                    yield from _archived(archive, superseded, passes)
+            elif name.endswith(archives.SUFFIX):
+                packed.append(Path(entry.path))
+        for path in packed:
+            if (archive := archives.of_sweep(archives.directory_of(path))) is not None:
+                yield from _archived(archive, superseded, passes)
 
 
 def _archived(archive: Path, superseded: bool, passes: Callable[[Path, str], bool] | None) -> Iterator[Path]:

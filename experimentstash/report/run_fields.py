@@ -8,9 +8,9 @@ from typing import Any
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError, did_you_mean
 from experimentstash.base.text import listed
-from experimentstash.runs.differing import ID, PARAMS, order, settings_of
+from experimentstash.runs.differing import PARAMS, order, settings_of
 from experimentstash.runs.expression import alike
-from experimentstash.runs.facts import ROOTS, Facts
+from experimentstash.runs.facts import ROOTS, Facts, one_by_one
 
 METRICS = "metrics."
 # Names that an error lists at most.
@@ -61,8 +61,11 @@ def _of_one(facts: Facts) -> dict[str, Field]:
 
 def every(runs: Sequence[Facts]) -> list[Field]:
     """Return all that these runs have."""
-    settings = _seen(name for facts in runs for name in settings_of(facts))
-    numbers = _seen(name for facts in runs for name in facts.numbers)
+    settings: dict[str, None] = {}
+    numbers: dict[str, None] = {}
+    for facts in one_by_one(runs):
+        settings |= dict.fromkeys(settings_of(facts))
+        numbers |= dict.fromkeys(facts.numbers)
     plain = [name for name in ROOTS if not ROOTS[name]]
     return [
         *(Field(name, _plain(name)) for name in plain),
@@ -93,7 +96,7 @@ def results(runs: Sequence[Facts]) -> list[str]:
 
 def in_order(runs: Sequence[Facts], field: Field, *, is_reversed: bool) -> list[Facts]:
     """Return runs sorted by what they have; those that lack it, or have no number where there should be one, last."""
-    having = [(value, facts) for facts in runs if (value := field.of(facts)) is not None and value == value]
+    having = [(value, facts) for facts in one_by_one(runs) if (value := field.of(facts)) is not None and value == value]
     having.sort(key=lambda pair: order(pair[0]), reverse=is_reversed)
     has = {id(facts) for _, facts in having}
     return [*(facts for _, facts in having), *(facts for facts in runs if id(facts) not in has)]
@@ -101,7 +104,3 @@ def in_order(runs: Sequence[Facts], field: Field, *, is_reversed: bool) -> list[
 
 def _plain(name: str) -> Callable[[Facts], Any]:
     return lambda facts: facts.look_up(name, "")
-
-
-def _seen(names: Iterable[str]) -> list[str]:
-    return [name for name in dict.fromkeys(names) if name != ID]

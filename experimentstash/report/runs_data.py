@@ -12,24 +12,24 @@ from experimentstash.base.dotted import is_number
 from experimentstash.record import encoding
 from experimentstash.report.run_fields import Field
 from experimentstash.runs.differing import said
-from experimentstash.runs.facts import Facts
+from experimentstash.runs.facts import Facts, one_by_one
 from experimentstash.stash.parameters import as_json
 
 
 def csv_lines(fields: Sequence[Field], runs: Sequence[Facts]) -> Iterator[str]:
     """Yield a heading, and a line for each run; numbers have all their digits, what is missing is empty."""
     yield _csv_line([field.name for field in fields])
-    for facts in runs:
+    for facts in one_by_one(runs):
         yield _csv_line([_cell(field.of(facts)) for field in fields])
 
 
 def json_lines(fields: Sequence[Field], runs: Sequence[Facts]) -> Iterator[str]:
     """Yield a line of JSON for each run: its record, or, if there are ``fields``, just these."""
-    for facts in runs:
+    for facts in one_by_one(runs):
         if fields:
             yield json.dumps({field.name: as_json(field.of(facts)) for field in fields}, ensure_ascii=False)
         else:
-            yield json.dumps(json.loads(encoding.as_json(facts.read())))
+            yield encoding.as_line(facts.read())
 
 
 def json_list(fields: Sequence[Field], runs: Sequence[Facts]) -> Iterator[str]:

@@ -16,7 +16,7 @@ from experimentstash.report.groups import named
 from experimentstash.report.metrics import declared
 from experimentstash.report.summaries import Way
 from experimentstash.runs import done_before, naming
-from experimentstash.runs.facts import Facts
+from experimentstash.runs.facts import Facts, filled
 from experimentstash.runs.naming import Sweep
 from experimentstash.runs.numbers import REFRESH
 from experimentstash.runs.selection import Selected, Selection, choose
@@ -48,7 +48,7 @@ def comparison(
         raise StashError("\n".join(["There are no completed runs to compare.", *remarks]), "experimentstash runs")
     organizers = {each.organizer for each in chosen}
     known = declared(stash, (name for name in organizers if name is not None), (each.tool for each in chosen))
-    found = compare(chosen, known, way, by=by, over=over, metrics=metrics, test=test, remarks=remarks)
+    found = compare(list(filled(chosen)), known, way, by=by, over=over, metrics=metrics, test=test, remarks=remarks)
     return found, bool(selected.unread)
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -20,6 +21,9 @@ from experimentstash.runs.expression import alike
 from experimentstash.runs.numbers import is_unread, numbers_of
 from experimentstash.stash.layout import token_of
 from experimentstash.stash.parameters import from_json
+
+# Runs of which the texts are asked for at once.
+_AT_ONCE = 500
 
 
 class Plain(NamedTuple):
@@ -67,8 +71,8 @@ class Said(NamedTuple):
 class Keeper(Protocol):
     """Who has kept texts."""
 
-    def texts(self, number: int) -> Texts | None:
-        """Return those that have this number; None if they are gone."""
+    def texts(self, numbers: Sequence[int]) -> dict[int, Texts]:
+        """Return those that have these numbers, as far as they aren't gone."""
 
 
 def plain_of(run: Run) -> Plain:
@@ -133,10 +137,6 @@ class Facts:
         made = cls.__new__(cls)
         made._run, made.plain, made.number, made._keeper = None, plain, number, keeper
         return made
-
-    def fill(self, texts: Texts) -> None:
-        """Take the texts that are kept of it."""
-        self.__dict__["_texts"] = texts
 
     @property
     def run(self) -> Run:
@@ -249,14 +249,35 @@ class Facts:
 
     @functools.cached_property
     def _texts(self) -> Texts:
-        found = None if self._keeper is None or self.number is None else self._keeper.texts(self.number)
-        return found or texts_of(self.read())
+        found = {} if self._keeper is None or self.number is None else self._keeper.texts([self.number])
+        return next(iter(found.values()), None) or texts_of(self.read())
 
     def _loaded(self, name: str) -> Any:
         try:
             return json.loads(getattr(self._texts, name))
         except (ValueError, TypeError):  # what was kept is broken
             return json.loads(getattr(texts_of(self.read()), name))
+
+
+def filled(several: Iterable[Facts]) -> Iterator[Facts]:
+    """Yield runs with their texts at hand, which are asked for at once for many."""
+    remaining = iter(several)
+    while some := list(itertools.islice(remaining, _AT_ONCE)):
+        lacking: dict[Keeper, dict[int, Facts]] = {}
+        for facts in some:
+            if facts._keeper is not None and facts.number is not None and "_texts" not in vars(facts):
+                lacking.setdefault(facts._keeper, {})[facts.number] = facts
+        for keeper, by_number in lacking.items():
+            for number, texts in keeper.texts(list(by_number)).items():
+                vars(by_number[number])["_texts"] = texts
+        yield from some
+
+
+def one_by_one(several: Iterable[Facts]) -> Iterator[Facts]:
+    """Yield runs with their texts at hand, which are given up again: of a hundred thousand they would be too much."""
+    for facts in filled(several):
+        yield facts
+        facts.forget()
 
 
 _PLAIN: Mapping[str, Callable[[Facts], Any]] = {

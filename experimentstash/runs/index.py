@@ -10,10 +10,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import itertools
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -36,7 +35,7 @@ _VERSION = 2
 _YOUNG = 2_000_000_000
 # Seconds for which another command may be writing it.
 _PATIENCE = 1.0
-# Runs of which the texts are read at once, and names that are asked for at once: SQLite takes a thousand at least.
+# Names that are asked for at once: SQLite takes a thousand at least.
 _MANY = 500
 _NAME_LENGTH = 16
 # File systems on which SQLite's locks can't be trusted, or which aren't this machine's own.
@@ -91,7 +90,6 @@ class Found(NamedTuple):
     tools: set[str]  # of all runs, wanted or not
     experiments: set[str]  # the same; if they were narrowed
     unread: list[Path]
-    filled: Callable[[Iterable[Facts]], Iterator[Facts]]  # reads the texts of many at once
 
 
 def look(stash: Stash, read: Read, narrow: Narrow | None = None) -> Found:
@@ -113,8 +111,9 @@ class _Look:
         self._connection, self._read = connection, read
         self._unread: list[Path] = []
         self._folder: Path | None = None
-        self._known: dict[str, tuple[int, int, int, int]] = {}  # what was seen in that folder, and not yet today
+        self._known: dict[str, tuple[int, int, int]] = {}  # what was seen in that folder, and not yet today
         self._visited: set[str] = set()
+        self._new: set[str] = set()  # folders in which nothing was seen before
         self._live: list[Facts] = []  # what isn't kept
 
     def __del__(self) -> None:
@@ -141,7 +140,7 @@ class _Look:
         facts.sort(key=lambda facts: (facts.plain.age, facts.plain.directory), reverse=True)
         tools |= {facts.tool for facts in self._live}
         names |= {facts.experiment for facts in self._live}
-        return Found(facts, tools, names, self._unread, self.filled)
+        return Found(facts, tools, names, self._unread)
 
     # What there is ---------------------------------------------------------------------------------------------------
 
@@ -169,15 +168,19 @@ class _Look:
             parent = str(folder)
             is_again = parent in self._visited  # some of its runs are in an archive, others here
             self._visited.add(parent)
-            rows = self._connection.execute("SELECT name, time, size, inode, run FROM seen WHERE parent = ?", (parent,))
+            rows = self._connection.execute("SELECT name, time, size, inode FROM seen WHERE parent = ?", (parent,))
             self._known = {} if is_again else {row[0]: row[1:] for row in rows}
-        if name not in self._known:
+            (self._new.discard if is_again or self._known else self._new.add)(parent)
+        known = self._known.get(name)
+        if known is None:
             return False
-        with contextlib.suppress(OSError):
-            if _mark_at(f"{folder}/{name}/{FILE_NAME}") == self._known[name][:3]:
-                del self._known[name]
-                return True
-        return False
+        try:
+            if _mark_at(f"{folder}/{name}/{FILE_NAME}") != known:
+                return False
+        except OSError:
+            return False
+        del self._known[name]
+        return True
 
     def _leave_folder(self) -> None:
         """Forget what was in the folder, and is no longer, or has changed."""
@@ -191,7 +194,8 @@ class _Look:
         parent, name = os.path.split(directory)
         if self._folder is not None and str(self._folder) == parent:
             self._known.pop(name, None)
-        self._forget("WHERE parent = ? AND name = ?", (parent, name))
+        if parent not in self._new:
+            self._forget("WHERE parent = ? AND name = ?", (parent, name))
         self._visited.add(parent)
         number = self._connection.execute(_INSERT, plain_of(run)).lastrowid
         self._connection.execute("INSERT INTO texts VALUES (?, ?, ?, ?)", (number, *texts_of(run)))
@@ -236,21 +240,8 @@ class _Look:
 
     # For Facts -------------------------------------------------------------------------------------------------------
 
-    def texts(self, number: int) -> Texts | None:
-        """Return what is kept of a run as texts; None if another command has replaced it meanwhile."""
-        return self._texts_of([number]).get(number)
-
-    def filled(self, several: Iterable[Facts]) -> Iterator[Facts]:
-        """Yield runs with their texts at hand, which are read for many at once."""
-        remaining = iter(several)
-        while some := list(itertools.islice(remaining, _MANY)):
-            texts = self._texts_of([facts.number for facts in some if facts.number is not None])
-            for facts in some:
-                if facts.number in texts:
-                    facts.fill(texts[facts.number])
-                yield facts
-
-    def _texts_of(self, numbers: Sequence[int]) -> dict[int, Texts]:
+    def texts(self, numbers: Sequence[int]) -> dict[int, Texts]:
+        """Return what is kept of runs as texts, but for those that another command has replaced meanwhile."""
         import sqlite3
 
         marks = ", ".join("?" * len(numbers))

@@ -22,7 +22,7 @@ from experimentstash.record import records
 from experimentstash.record.run import State
 from experimentstash.runs import done_before, expression, index, listing, naming, newest, reconcile
 from experimentstash.runs.expression import Expression, Name
-from experimentstash.runs.facts import ROOTS, Facts
+from experimentstash.runs.facts import ROOTS, Facts, one_by_one
 from experimentstash.runs.index import Found, Narrow
 from experimentstash.stash.layout import Stash
 
@@ -129,22 +129,19 @@ def choose(
     fitting = _fitting(stash, selection, meant, with_earlier=with_earlier, acts=acts)
     if selection.where is None:
         return Selected(fitting, [], meant.unread, unbegun)
-    found, untold, unseen = _sorted_out(selection.where, meant.filled(fitting))
+    found, untold, unseen = _sorted_out(selection.where, fitting)
     if unseen and selection.where.bounds and not selection.names:  # not all were looked at
         wider = replace(selection, where=None)
         meant = _all(stash, wider, closes=closes)
         fitting = _fitting(stash, wider, meant, with_earlier=with_earlier, acts=acts)
     if fitting and unseen:  # perhaps a mistake
-        _check(selection.where, list(meant.filled(fitting)))
+        _check(selection.where, fitting)
     return Selected(found, untold, meant.unread, unbegun)
 
 
 def all_of(stash: Stash) -> Iterator[Facts]:
     """Yield all runs of a stash, one after the other, as their records say they are."""
-    found = index.look(stash, records.read_ended)
-    for facts in found.filled(found.facts):
-        yield facts
-        facts.forget()
+    yield from one_by_one(index.look(stash, records.read_ended).facts)
 
 
 def _newest(stash: Stash, most: int) -> list[Facts] | None:
@@ -162,7 +159,7 @@ def _named(stash: Stash, selection: Selection, *, with_earlier: bool, acts: bool
     unread: list[Path] = []
     runs = naming.of_names(stash, selection.names, unread, with_earlier=with_earlier, acts=acts)
     facts = list(map(Facts, listing.newest_first(runs)))
-    return Found(facts, {each.tool for each in facts}, {each.experiment for each in facts}, unread, iter)
+    return Found(facts, {each.tool for each in facts}, {each.experiment for each in facts}, unread)
 
 
 def _all(stash: Stash, selection: Selection, *, closes: bool) -> Found:
@@ -215,14 +212,13 @@ def _fitting(stash: Stash, selection: Selection, meant: Found, *, with_earlier: 
         return fitting
     kept = []
     seen: set[str] = set()
-    for facts in meant.filled(fitting):
+    for facts in one_by_one(fitting):
         tags = set(facts.tags)
         seen |= tags
         if tags.issuperset(selection.tags):
             kept.append(facts)
-        facts.forget()
     if meant.facts and not seen.issuperset(selection.tags):
-        seen = {tag for facts in meant.filled(meant.facts) for tag in facts.tags}
+        seen = {tag for facts in one_by_one(meant.facts) for tag in facts.tags}
         _refuse_unknown(selection.tags, seen, "tag")
     return kept
 
@@ -249,20 +245,19 @@ def _sorted_out(where: Expression, runs: Iterable[Facts]) -> tuple[list[Facts], 
     found: list[Facts] = []
     untold: list[Facts] = []
     unseen = {name for name in where.names if name.root in _OPEN and not name.may_be_missing}
-    for facts in runs:
+    for facts in one_by_one(runs):
         holds = where.holds(facts.look_up)
         if holds is not False:
             (found if holds else untold).append(facts)
         if unseen:
             unseen = {name for name in unseen if facts.look_up(name.root, name.rest) is None}
-        facts.forget()  # of thousands all that would be too much
     return found, untold, unseen
 
 
 def _check(where: Expression, fitting: Sequence[Facts]) -> None:
     """Raise StashError if it asks for a parameter or a number that none of these runs has."""
     asked = {name.root for name in where.names} & set(_OPEN)
-    where.check({root: {name for facts in fitting for name in _OPEN[root](facts)} for root in asked})
+    where.check({root: {name for facts in one_by_one(fitting) for name in _OPEN[root](facts)} for root in asked})
 
 
 def _refuse_unknown(wanted: Iterable[str], known: Iterable[str], what: str) -> None:
