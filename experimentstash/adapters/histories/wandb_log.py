@@ -11,7 +11,7 @@ from experimentstash.adapters.wandb import log, log_records
 from experimentstash.base.dotted import leaves
 
 # Of wandb's own keys these count; the others are no numbers of the tool's.
-_COUNTING = {"_step", "_runtime", "_timestamp"}
+_COUNTING = {"_step", "_timestamp"}
 
 
 def read(stream: BinaryIO, rows: Rows) -> None:

@@ -154,7 +154,7 @@ def test_the_log_of_a_wandb_run_is_a_history(tmp_path: Path) -> None:
     folder = tmp_path / "wandb" / "offline-run-20260101_000000-abc"
     folder.mkdir(parents=True)
     values = [{"_step": step, "_timestamp": 1.76e9 + step, "loss": 3 - step, "n": {"a": step}} for step in range(3)]
-    log.write(folder / "run-abc.wandb", [logged(**each, word="x", _wandb=1) for each in values])
+    log.write(folder / "run-abc.wandb", [logged(**each, word="x", _wandb=1, _runtime=7) for each in values])
     source = "wandb/offline-run-20260101_000000-abc/run-abc.wandb"
     xs = {"step": [0, 1, 2], "time": [0, 1, 2]}
     assert found(tmp_path) == {(source, "loss"): (xs, [3, 2, 1]), (source, "n.a"): (xs, [0, 1, 2])}

@@ -31,7 +31,7 @@ const axes = (() => {
       const there = values.filter((value) => value !== null);
       if (there.length === 0) return null;
       const [min, max] = extent(there);
-      return { ...shared, values, categories: null, min, max, isWide: isWide(min, max), text: short };
+      return { ...shared, values, categories: null, min, max, isWide: isWide(min, max), text: exact };
     }
     if (known.length > MOST_CATEGORIES) return null;
     known.sort((one, other) => numbers.compare(one, other));
@@ -97,6 +97,11 @@ const axes = (() => {
     if (size >= 1e12 || size < 1e-3) return value.toExponential(digits - 1).replace(/\.?0+e/, "e").replace("e+", "e");
     for (const [power, unit] of /** @type {const} */ ([[1e9, "G"], [1e6, "M"], [1e3, "k"]]))
       if (size >= power && (power > 1e3 || size >= 1e4)) return `${Number((value / power).toPrecision(digits))}${unit}`;
+    return String(Number(value.toPrecision(digits)));
+  }
+
+  /** Return a number as it is read in a tip. @param {number} value @param {number} [digits] */
+  function exact(value, digits = 6) {
     return String(Number(value.toPrecision(digits)));
   }
 
@@ -445,6 +450,6 @@ const axes = (() => {
   }
 
   return {
-    dimensions, inOrder, extent, isWide, padded, short, fitting, shade, colouring, place, unplace, ticks, plot, refill, soon, choice, toggle, several, ramp, mixed, namer,
+    dimensions, inOrder, extent, isWide, padded, exact, fitting, shade, colouring, place, unplace, ticks, plot, refill, soon, choice, toggle, several, ramp, mixed, namer,
   };
 })();

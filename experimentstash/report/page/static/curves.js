@@ -59,7 +59,7 @@ const curves = (() => {
         axes.choice("Smooth", /** @type {[string, string][]} */ (SMOOTHINGS), String(smooth), (value) => state.set("curve-smooth", value === "0" ? null : value)),
         axes.choice(
           "Colour",
-          [...(rows.length > 1 ? [/** @type {[string, string]} */ ([GROUP, "row of the table"])] : []), ...dimensions.map((each) => /** @type {[string, string]} */ ([each.key, each.label])), ["none", "none"]],
+          [...(rows.length > 1 ? [/** @type {[string, string]} */ ([GROUP, "row compared"])] : []), ...dimensions.map((each) => /** @type {[string, string]} */ ([each.key, each.label])), ["none", "none"]],
           color,
           (value) => {
             state.set("curve-hide", null);
@@ -123,7 +123,7 @@ const curves = (() => {
 
       const told = [];
       const drawn = [...series.values()].flat();
-      if (drawn.some((each) => each.lows !== null)) told.push("Bands are the mean ± standard deviation of the runs in a row of the table, at the steps that all of them have.");
+      if (drawn.some((each) => each.lows !== null)) told.push(`Bands are the mean ± standard deviation of the runs in a row of the comparison by ${report.tables[0].name}, at the steps that all of them have.`);
       if (every.some((each) => each.isThinned)) told.push("Long curves are thinned; of each stretch the first, the last, the least and the greatest point are kept.");
       if (smooth) told.push("Smoothed by a weighted moving average that forgets what lies behind; the faint lines are what was logged.");
       if (log.includes("y")) told.push("What is 0 or less has no place on a logarithmic axis.");
@@ -237,9 +237,9 @@ const curves = (() => {
         const seen = y === null ? { x: plot.at(x, range.y[0]).x, y: 0 } : plot.at(x, y);
         light(line.key, y === null ? null : { x, y });
         const [low, high] = [line.lows?.[lit.point] ?? null, line.highs?.[lit.point] ?? null];
-        const apart = y !== null && low !== null && high !== null ? ` ± ${axes.short((high - low) / 2, 3)}` : "";
-        const text = `${y === null ? "no finite number" : axes.short(y, 5)}${apart}`;
-        const where = `${how.kind} ${axes.short(x, 6)}`;
+        const apart = y !== null && low !== null && high !== null ? ` ± ${axes.exact((high - low) / 2, 3)}` : "";
+        const text = `${y === null ? "no finite number" : axes.exact(y)}${apart}`;
+        const where = `${how.kind} ${axes.exact(x, 10)}`;
         plot.say(seen.x, seen.y, dom.h("strong", {}, text), ` at ${where}`, dom.h("span", { class: "chart-who" }, swatch(line.colour), line.label), dom.h("span", { class: "chart-from" }, line.source));
         if (isSaid) dom.announce(`${line.label}: ${text} at ${where}`);
       }
@@ -451,7 +451,7 @@ const curves = (() => {
       const rows = series.slice(0, MOST).map((line) => {
         const values = line.ys.filter((value) => value !== null);
         const [least, greatest] = axes.extent(values);
-        const cells = values.length ? [values[0], least, greatest, values[values.length - 1]].map((value) => axes.short(value, 5)) : ["", "", "", ""];
+        const cells = values.length ? [values[0], least, greatest, values[values.length - 1]].map((value) => axes.exact(value)) : ["", "", "", ""];
         return dom.h("tr", {}, dom.h("th", { scope: "row" }, line.label), cells.map((cell) => dom.h("td", {}, cell)));
       });
       made.append(
