@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 from experimentstash.base.errors import StashError
@@ -16,6 +17,7 @@ _WORDS = (
 _CLOCK = r"(?:(?P<days>[0-9]{1,9})-)?(?P<fields>[0-9]{1,9}(?::[0-9]{1,2}){0,2})"
 
 
+@functools.lru_cache(maxsize=256)  # the jobs of a sweep have the same
 def parse(text: str, field: str) -> float:
     """Return the duration in seconds; ``field`` names it in the error.
 

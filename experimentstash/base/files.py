@@ -20,6 +20,9 @@ _BLOCK = 512
 # Open flags with which nothing outside is reached, and nothing waited for: a FIFO blocks who opens it.
 _ITSELF = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 
+# What tells a file from each other one that stands at its path before or after: no two are written alike at a time.
+Stamp = tuple[int, int, int]
+
 # What a stash has for itself.
 _OWN = (".experimentstash", "backups")
 
@@ -224,9 +227,14 @@ def make_private(directory: Path) -> None:
         ) from error
 
 
+def stamp(found: os.stat_result) -> Stamp:
+    """Return what tells a file from what was there before, or will be."""
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
 def write_atomically(
     path: Path | str, data: str | bytes, *, replace: bool = True, spare: Path | str | None = None
-) -> None:
+) -> Stamp:
     """Replace ``path`` by ``data`` in one step: a reader sees the old content or the new, never a part.
 
     What is replaced becomes no more open to others than it was.
@@ -243,7 +251,7 @@ def write_atomically(
         with contextlib.suppress(OSError):
             mode = os.lstat(path).st_mode & 0o777 | 0o600
     try:
-        write(staged, content, os.O_EXCL, mode)
+        written = write(staged, content, os.O_EXCL, mode)
         if replace:
             os.replace(staged, path)
         else:
@@ -256,14 +264,16 @@ def write_atomically(
         with contextlib.suppress(FileNotFoundError):
             os.unlink(staged)
         raise
+    return written
 
 
-def write(path: Path | str, content: bytes, flags: int = os.O_TRUNC, mode: int = 0o666) -> None:
+def write(path: Path | str, content: bytes, flags: int = os.O_TRUNC, mode: int = 0o666) -> Stamp:
     """Write a file. A sweep writes thousands of small ones: without a stream each takes half the time."""
     descriptor = open_regular(path, os.O_WRONLY | os.O_CREAT | flags, mode)
     try:
         while content:
             content = content[os.write(descriptor, content) :]
+        return stamp(os.fstat(descriptor))
     finally:
         os.close(descriptor)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 import signal
@@ -17,6 +18,7 @@ _NO_WARNING = {
 }
 
 
+@functools.lru_cache(maxsize=64)  # the jobs of a sweep have the same
 def warning_signal(text: str, field: str = "grace.signal") -> str:
     """Return the name of a signal that may warn a supervisor (USR1), from USR1, sigusr1 or 10; else StashError."""
     word = text.strip().upper()

@@ -433,17 +433,18 @@ def _as_word(secret: str) -> re.Pattern[str]:
     return re.compile(rf"(?<![\w-]){re.escape(secret)}(?![\w-])")
 
 
-_known: list[tuple[dict[object, object], Known]] = []  # that was asked for last, first
+_known: list[tuple[object, Known]] = []  # that was asked for last, first
 _MOST_KNOWN = 8
 
 
 def known(environment: Mapping[str, str]) -> Known:
     """Return the secrets of an environment. A sweep asks for each of thousands of jobs, several times."""
     # What os.environ keeps inside, because decoding all of it for each line that is said takes longer than the rest.
-    present = dict(getattr(environment, "_data", environment))
-    entry = next((each for each in _known if each[0] == present), None) or (present, Known(environment))
+    present = getattr(environment, "_data", environment)
+    entry = next((each for each in _known if each[0] == present), None) or (dict(present), Known(environment))
     # Each tool has an environment of its own; ours is asked for in between, and stays.
-    _known[:] = [entry, *(each for each in _known if each is not entry)][:_MOST_KNOWN]
+    if entry not in _known[:1]:
+        _known[:] = [entry, *(each for each in _known if each is not entry)][:_MOST_KNOWN]
     return entry[1]
 
 

@@ -23,7 +23,7 @@ from experimentstash.freeze.plan import UNHEARD, Plan, Request
 from experimentstash.freeze.signature import Signature, Signer
 from experimentstash.record import records, run_places, times, transitions
 from experimentstash.record.run import Attempt, Code, Run, Specification, State, Terms
-from experimentstash.stash import entrypoints
+from experimentstash.stash import entrypoints, paths
 from experimentstash.stash.layout import Stash
 
 _PACKAGES = "packages.txt"  # in the run directory of an installed package
@@ -222,7 +222,7 @@ def draft(planned: Plan) -> Run:
             command=planned.command,
             experiment=config.experiment,
             organizer=request.organizer,
-            registration=os.path.relpath(stash.registration(request.tool), stash.root),
+            registration=paths.registration(request.tool),
             description=config.description,
             tags=list(config.tags),
             params=dict(planned.params),

@@ -416,4 +416,4 @@ def _collected(request: Request, directory: Path) -> list[Path]:
 
 
 def _where(request: Request) -> str:
-    return os.path.relpath(request.stash.registration(request.tool), request.stash.root)
+    return paths.registration(request.tool)

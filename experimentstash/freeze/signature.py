@@ -150,11 +150,16 @@ class Signer:
 
     def _of_frozen(self, stash: Path, live: Path, commit: str) -> list[str]:
         """Return what tells frozen code: of a tool in the stash's repository its own directory, else its commit."""
-        real = live.resolve()
-        root = toplevel(real)
-        if root is None or root != toplevel(stash.resolve()):
-            return [commit]
-        return ["a directory", str(self._below(root, commit, real))]
+
+        def look() -> list[str]:
+            real = live.resolve()
+            root = toplevel(real)
+            if root is None or root != toplevel(stash.resolve()):
+                return [commit]
+            return ["a directory", str(self._below(root, commit, real))]
+
+        found: list[str] = self._once(("frozen", stash, live, commit), look)
+        return found
 
     def _below(self, root: Path, commit: str, directory: Path) -> str | None:
         """Return what a commit has at a directory; None if it has nothing there."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from experimentstash.base.errors import StashError
 from experimentstash.execute.execute import Executed
+from experimentstash.record.records import Written
 from experimentstash.record.run import Run
 
 
@@ -23,6 +24,7 @@ class Account:
         self.done_before: dict[int, Run] = {}  # what counts as jobs that aren't run again, by their numbers
         self.elsewhere: list[Path] = []  # runs of the sweep that aren't in its directory
         self.unrecorded: list[Run] = []  # of the sweep, refused, where that can't be written down
+        self.submitted = Written()  # runs of the sweep, as they were handed over
         self.refused_again: dict[int, str] = {}  # why jobs can't be done once more, by their numbers
 
     def begins(self) -> None:

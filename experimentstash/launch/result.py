@@ -77,7 +77,7 @@ def _of_sweep(context: LaunchContext, directory: Path, *, is_interrupted: bool) 
     """Return what a sweep came to; its directory is removed if nothing ran."""
     account = context.account
     inside = records.in_order(directory)
-    read = list(records.readable(inside))
+    read = list(records.readable(inside, account.submitted))
     found = [*read, *records.readable(account.elsewhere), *account.unrecorded]
     own = {run.spec.job for run in found}
     counting = {} if account.is_dry else done_before.of_sweep(context.stash, directory, account.done_before)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from experimentstash.freeze.plan import Plan, Request, ToolPlanCache
 from experimentstash.freeze.signature import Signer
 from experimentstash.freeze.toolpath import tool_directory
 from experimentstash.launch.done_before import DoneBefore
+from experimentstash.stash import paths
 from experimentstash.stash.schema import CodeMode
 
 if TYPE_CHECKING:
@@ -100,12 +100,12 @@ class SharedByRuns:
         from experimentstash.freeze.environment import store as environments
         from experimentstash.freeze.program import missing_program
 
-        argv, recipe, stash = planned.command.argv, planned.recipe, planned.request.stash
+        argv, recipe = planned.command.argv, planned.recipe
         key = (recipe.key, planned.command.cwd, *argv[: 3 if argv[1:2] == ["-m"] else 1])
         if key not in self._programs:
             mistake = missing_program(planned)
             if mistake is not None:
-                where = os.path.relpath(stash.registration(planned.request.tool), stash.root)
+                where = paths.registration(planned.request.tool)
                 mistake = StashError(f"{where}: {mistake.message}.", mistake.hint)
             self._programs[key] = mistake
             is_elsewhere = "/" not in argv[0] or argv[1:2] == ["-m"]

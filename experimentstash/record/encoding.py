@@ -53,6 +53,18 @@ def _block(part: Run | Specification | Attempt, indent: str = "") -> str:
     return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
 
 
+def _whole(part: Specification | Attempt, indent: str) -> str:
+    """Return a specification or an attempt as JSON. The former never changes: it is kept for each further record."""
+    if isinstance(part, Attempt):
+        return _block(part, indent)
+    known = vars(part)
+    if _TEXT not in known:
+        known[_TEXT] = _block(part, indent)
+    text: str = known[_TEXT]
+    return text
+
+
+_TEXT = "_text"
 _quoted = functools.lru_cache(maxsize=1024)(json.dumps)  # the names are the same in each record
 
 
@@ -63,7 +75,7 @@ def _encoded(value: Any, indent: str, *, is_said: bool) -> str:
     if kind is int:
         return str(value)
     if kind is Specification or kind is Attempt:
-        return _block(value, indent)
+        return _whole(value, indent)
     if kind is list and type(value[0]) is Attempt:
         return f"[{', '.join(_block(each, indent) for each in value)}]"
     return _ENCODER.encode(_redacted(value) if is_said else value)
@@ -75,7 +87,7 @@ _NOTHING = {type(None): "null", list: "[]", dict: "{}"}
 def _fields(part: Any) -> Iterator[tuple[str, Any]]:
     """Yield what a part of a record says, that in words of another version last."""
     for name, value in vars(part).items():
-        if name != typed.OTHERS:
+        if name != typed.OTHERS and name != _TEXT:
             yield name, _numbers(value) if name in _NUMBERS else value
     yield from vars(part).get(typed.OTHERS, {}).items()
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from experimentstash import __version__
-from experimentstash.base import typed
+from experimentstash.base import files, typed
 from experimentstash.base.dataclass_light import replace
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import make_directory, open_regular, read_regular, write_atomically
@@ -83,8 +83,10 @@ class UnrecordedError(OSError):
     kept: str | None = None
 
 
-def write(run: Run, *, reserve: bool = False) -> None:
+def write(run: Run, *, reserve: bool = False) -> files.Stamp | None:
     """Replace the run's record in its directory; ``reserve``: and make sure that there is room for the last one.
+
+    Returns what tells this record from later ones; None if that can't be told.
 
     The last one finds room on a full disk too, or another place. UnrecordedError if that place isn't the run's own,
     OSError if an earlier record can't be written.
@@ -95,17 +97,19 @@ def write(run: Run, *, reserve: bool = False) -> None:
     if not run.attempt.state.is_final:
         text = text_of(run)
         _refuse_anothers(run, path)
-        write_atomically(path, text)
+        written = write_atomically(path, text)
         if reserve and _room_size(run) < len(text) + _GROWTH // 2:
             write_atomically(_room(run), _roomy(text))
-        return
+        return written
+    ended: files.Stamp | None = None
     try:
         _refuse_anothers(run, path)
-        write_atomically(path, text_of(run))
+        ended = write_atomically(path, text_of(run))
     except OSError as error:
         _write_last(run, path, error)
     with contextlib.suppress(OSError):
         os.unlink(_room(run))
+    return ended
 
 
 class _TakenError(OSError):
@@ -189,7 +193,10 @@ def _kept_name(run: Run) -> str:
 
 def read_ended(directory: Path) -> Run:
     """Return the run recorded in ``directory`` as ``read`` does, with its end if only another place knows of that."""
-    run = read(directory)
+    return _ended(read(directory))
+
+
+def _ended(run: Run) -> Run:
     return run if run.attempt.state.is_final else _kept_end(run) or run
 
 
@@ -248,11 +255,36 @@ def _follow(run: Run, earlier: str) -> None:
         run.attempt.queued = replace(run.attempt.queued, array=array)
 
 
-def readable(paths: Iterable[Path]) -> Iterator[Run]:
-    """Yield the runs recorded in directories, with their ends; of a record that can't be read one line is said."""
+class Written:
+    """The runs that this process has written, which need not be read again while their records stay as they are."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Run, files.Stamp]] = {}
+
+    def add(self, run: Run, written: files.Stamp | None) -> None:
+        """Take note of what ``write`` has returned for a run, which is not changed any more."""
+        if written is not None:
+            self._known[run.directory] = run, written
+
+    def find(self, directory: Path) -> Run | None:
+        """Return the run in a directory if its record still is what was written."""
+        run, written = self._known.get(str(directory), (None, None))
+        try:
+            is_same = run is not None and files.stamp(os.lstat(os.path.join(run.directory, FILE_NAME))) == written
+        except OSError:
+            return None
+        return run if is_same else None
+
+
+def readable(paths: Iterable[Path], known: Written | None = None) -> Iterator[Run]:
+    """Yield the runs recorded in directories, with their ends; of a record that can't be read one line is said.
+
+    What is ``known`` is only read where it is no longer so.
+    """
     for path in paths:
         try:
-            yield read_ended(path)
+            run = None if known is None else known.find(path)
+            yield _ended(run) if run is not None else read_ended(path)
         except StashError as error:
             say(error.message)
 

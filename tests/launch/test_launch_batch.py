@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from experimentstash.adapters.slurm.job_output import last_words
 from experimentstash.base.errors import StashError
 from experimentstash.launch.slurm import batch
-from experimentstash.launch.slurm.batch import Packing, Piece, Terms
+from experimentstash.launch.slurm.batch import JobArray, JobRequest, Packing
 from experimentstash.record.run import Run
 from experimentstash.stash.schema import ResourcesConfig
 from tests.testing.run_parts import run_with
@@ -87,9 +87,9 @@ def test_the_script_says_it_all_and_ends_in_our_supervisor() -> None:
         "setup": ["module load cuda"],
         "extra": {"exclusive": True, "nice": 5, "signal": None},
     }
-    terms = batch.terms(found, {}, warning="B:TERM@30", may_requeue=True, grace=30)
+    terms = batch.job_request(found, {}, warning="B:TERM@30", may_requeue=True, grace=30)
     script = batch.script(
-        Piece(terms, ((run(),), (run(),), (run(),))),
+        JobArray(terms, ((run(),), (run(),), (run(),))),
         name="k3f9a2b",
         python="/my env/bin/python",
         tasks_file=".slurm/0-0.json",
@@ -167,7 +167,7 @@ def test_lines_of_setup_that_end_the_job_themselves(
 ) -> None:
     (tmp_path / "ends.sh").write_text("echo on its way\nexit 9\n")
     script = batch.script(
-        Piece(batch.terms({"setup": lines}, {}, warning=None, may_requeue=False, grace=0), ((run(),),)),
+        JobArray(batch.job_request({"setup": lines}, {}, warning=None, may_requeue=False, grace=0), ((run(),),)),
         name="k3f9a2b",
         python="/my env/bin/python",
         tasks_file=".slurm/0-0.json",
@@ -188,9 +188,9 @@ def test_lines_of_setup_that_end_the_job_themselves(
 
 
 def test_setup_may_be_let_fail() -> None:
-    terms = batch.terms({"setup": ["false"]}, {}, warning=None, may_requeue=False, grace=0)
+    terms = batch.job_request({"setup": ["false"]}, {}, warning=None, may_requeue=False, grace=0)
     script = batch.script(
-        Piece(terms, ((run(),),)),
+        JobArray(terms, ((run(),),)),
         name="k3f9a2b",
         python="/my env/bin/python",
         tasks_file=".slurm/0-0.json",
@@ -210,7 +210,9 @@ def test_setup_may_go_to_another_directory(tmp_path: Path, last: str) -> None:
     here = tmp_path / "the sweep's"
     here.mkdir()
     script = batch.script(
-        Piece(batch.terms({"setup": ["cd /", last]}, {}, warning=None, may_requeue=False, grace=0), ((run(),),)),
+        JobArray(
+            batch.job_request({"setup": ["cd /", last]}, {}, warning=None, may_requeue=False, grace=0), ((run(),),)
+        ),
         name="k3f9a2b",
         python=str(python),
         tasks_file=".slurm/0-0.json",
@@ -226,7 +228,7 @@ def test_setup_may_go_to_another_directory(tmp_path: Path, last: str) -> None:
 
 def test_a_line_break_is_refused() -> None:
     with pytest.raises(StashError, match="line break"):
-        batch.terms({"partition": "a\n#SBATCH --uid=0"}, {}, warning="B:TERM@30", may_requeue=False, grace=30)
+        batch.job_request({"partition": "a\n#SBATCH --uid=0"}, {}, warning="B:TERM@30", may_requeue=False, grace=30)
 
 
 @given(st.lists(st.integers(0, 2), max_size=40), st.integers(1, 7), st.integers(1, 5), st.integers(1, 5))
@@ -234,29 +236,29 @@ def test_pieces_hold_every_run_once_in_arrays_of_one_kind(
     kinds: list[int], most: int, per_job: int, at_once: int
 ) -> None:
     packing = Packing(per_job, min(at_once, per_job))
-    given_terms = [Terms((("constraint", str(kind)),), (), ()) for kind in kinds]
-    given_runs = [(run(description=str(number)), terms) for number, terms in enumerate(given_terms)]
-    found = batch.pieces(given_runs, most, packing)
-    assert all(0 < len(piece.tasks) <= most for piece in found)
+    requests = [JobRequest((("constraint", str(kind)),), (), ()) for kind in kinds]
+    given_runs = [(run(description=str(number)), terms) for number, terms in enumerate(requests)]
+    found = batch.job_arrays(given_runs, most, packing)
+    assert all(0 < len(jobs.tasks) <= most for jobs in found)
     held = [
-        (int(each.spec.description), dict(piece.terms.options)["constraint"]) for piece in found for each in piece.runs
+        (int(each.spec.description), dict(jobs.request.options)["constraint"]) for jobs in found for each in jobs.runs
     ]
     assert sorted(held) == [(number, str(kind)) for number, kind in enumerate(kinds)]
     for kind in set(kinds):
-        pieces = [piece for piece in found if ("constraint", str(kind)) in piece.terms.options]
-        tasks = [task for piece in pieces for task in piece.tasks]
+        pieces = [jobs for jobs in found if ("constraint", str(kind)) in jobs.request.options]
+        tasks = [task for jobs in pieces for task in jobs.tasks]
         assert len(pieces) == -(-len(tasks) // most)
         # All packs are full but the last, and the runs are in their order.
         assert all(len(task) == per_job for task in tasks[:-1]) and 0 < len(tasks[-1]) <= per_job
         numbers = [int(each.spec.description) for task in tasks for each in task]
         assert numbers == sorted(numbers)
-        assert all(piece.at_once <= max(len(task) for task in tasks) for piece in pieces)
+        assert all(jobs.at_once <= max(len(task) for task in tasks) for jobs in pieces)
 
 
 def packed(runs: int, packing: Packing, **asked_for: object) -> dict[str, str | None]:
-    terms = batch.terms(asked_for, {}, warning="B:TERM@90", may_requeue=False, grace=90)
-    (piece,) = batch.pieces([(run(), terms)] * runs, 1000, packing)
-    return dict(piece.terms.options)
+    terms = batch.job_request(asked_for, {}, warning="B:TERM@90", may_requeue=False, grace=90)
+    (jobs,) = batch.job_arrays([(run(), terms)] * runs, 1000, packing)
+    return dict(jobs.request.options)
 
 
 @pytest.mark.parametrize(
@@ -292,17 +294,17 @@ def test_what_is_at_work_at_once_needs_more_cpus_and_memory(mem: str, twice: str
 
 def test_times_that_differ_by_seconds_share_a_job() -> None:
     given_runs = [
-        (run(), batch.terms({"time": time}, {}, warning="B:TERM@90", may_requeue=False, grace=90))
+        (run(), batch.job_request({"time": time}, {}, warning="B:TERM@90", may_requeue=False, grace=90))
         for time in (665.0, 690.0, 671.0)
     ]
-    (piece,) = batch.pieces(given_runs, 1000, Packing(3, 1))
-    assert dict(piece.terms.options)["time"] == "32"  # enough for three of the longest
+    (jobs,) = batch.job_arrays(given_runs, 1000, Packing(3, 1))
+    assert dict(jobs.request.options)["time"] == "32"  # enough for three of the longest
 
 
 def test_the_script_says_how_many_at_once() -> None:
-    terms = batch.terms({}, {}, warning="B:TERM@90", may_requeue=False, grace=90)
-    (piece,) = batch.pieces([(run(), terms)] * 9, 1000, Packing(4, 2))
-    script = batch.script(piece, name="n", python="python", tasks_file="0.json", parallelism=2, after=None)
+    terms = batch.job_request({}, {}, warning="B:TERM@90", may_requeue=False, grace=90)
+    (jobs,) = batch.job_arrays([(run(), terms)] * 9, 1000, Packing(4, 2))
+    script = batch.script(jobs, name="n", python="python", tasks_file="0.json", parallelism=2, after=None)
     assert "#SBATCH --array=0-2%2\n" in script
     assert script.endswith(f"{shlex.quote(batch.START)} 0.json 2\n")
 

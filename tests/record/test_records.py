@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from experimentstash.base.dataclass_light import replace
 from experimentstash.base.errors import StashError
 from experimentstash.record import records, times
 from experimentstash.record.encoding import as_json
@@ -216,6 +217,35 @@ def test_a_sweep_in_order(tmp_path: Path) -> None:
         records.claim(run_in(tmp_path / str(number), id=f"s-{number}"))
     (tmp_path / "3").mkdir()
     assert [run.id for run in records.read_all(tmp_path)] == ["s-0", "s-1", "s-2", "s-10"]
+
+
+def test_what_was_written_is_read_again_only_where_it_is_something_else(tmp_path: Path) -> None:
+    written, directories = records.Written(), [tmp_path / str(number) for number in range(4)]
+    runs = [run_in(directory, id=f"s-{number}") for number, directory in enumerate(directories)]
+    for run in runs:
+        records.claim(run)
+        written.add(run, records.write(run) if run is not runs[3] else None)
+    changed = records.read(directories[1])
+    changed.attempt.notes.append("another process was here")
+    records.write(changed)
+    (directories[2] / "run.json").unlink()
+    assert [written.find(directory) for directory in (*directories, tmp_path)] == [runs[0], None, None, None, None]
+    assert [run.attempt.notes for run in records.readable([*directories[:2], directories[3]], written)] == [
+        runs[0].attempt.notes,
+        changed.attempt.notes,
+        runs[3].attempt.notes,
+    ]
+
+
+def test_a_record_says_what_the_run_is_by_then(tmp_path: Path) -> None:
+    run = run_in(tmp_path, state=State.FROZEN)
+    records.claim(run)
+    run.attempt.state = State.RUNNING
+    records.write(run)
+    assert records.read(tmp_path) == run
+    run.spec = replace(run.spec, unsigned="it has changed", description="another")
+    records.write(run)
+    assert records.read(tmp_path) == run
 
 
 def test_states_and_times() -> None:

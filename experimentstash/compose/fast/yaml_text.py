@@ -86,9 +86,11 @@ def _plain(value: Any) -> str | None:
     """Return a number or a word as YAML has it; None for what is more, or may need more."""
     if type(value) is int:
         return str(value)
+    if type(value) is float and "." in (text := repr(value)):
+        return text
     if type(value) is not str or not value.isascii():
         return None
-    if value.isdecimal():
+    if value.isdecimal() or value in _NO_YAML_WORDS:
         return f"'{value}'"
     is_plain = _WORD.fullmatch(value) is not None and value.lstrip("+").lower() not in _NO_YAML_WORDS
     return value if is_plain else None

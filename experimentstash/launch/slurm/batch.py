@@ -83,7 +83,7 @@ class Packing:
 
 
 @dataclass(frozen=True)
-class Terms:
+class JobRequest:
     """On what terms a run is given to SLURM; runs with the same terms share jobs and arrays."""
 
     options: tuple[tuple[str, str | None], ...]  # of sbatch, by their long names; None: without a value
@@ -99,7 +99,7 @@ class Terms:
         """Return the value of an option of sbatch; None if it isn't asked for, or has none."""
         return {**dict(self.options), **dict(self.filling.options)}.get(name)
 
-    def of_job(self, packing: Packing) -> Terms:
+    def of_job(self, packing: Packing) -> JobRequest:
         """Return the terms of a job that executes several such runs: all that they need, and one grace."""
         options = dict(self.options)
         rounds = math.ceil(packing.per_job / packing.at_once)
@@ -115,10 +115,10 @@ class Terms:
 
 
 @dataclass(frozen=True)
-class Piece:
+class JobArray:
     """A job array: a part of the runs with the same terms. Each of its tasks executes some of them."""
 
-    terms: Terms  # of each task
+    request: JobRequest  # of each task
     tasks: tuple[tuple[Run, ...], ...]
     at_once: int = 1  # how many of a task's runs are at work at the same time
 
@@ -197,7 +197,7 @@ def _all_grace(what: str, seconds: float, grace: float) -> StashError:
     )
 
 
-def terms(
+def job_request(
     asked: Mapping[str, Any],
     secrets: Mapping[str, str],
     *,
@@ -205,7 +205,7 @@ def terms(
     may_requeue: bool,
     grace: float,
     filling: Filling | None = None,
-) -> Terms:
+) -> JobRequest:
     """Return the terms of a run that asks for so much; ``warning`` is sbatch's --signal, so long before the end.
 
     ``filling`` is what variables have filled besides.
@@ -232,7 +232,7 @@ def terms(
     for name, text in options.items():
         if text is not None and "\n" in text:
             raise StashError(f"resources: {name}: {text!r} holds a line break.")
-    return Terms(
+    return JobRequest(
         options=tuple(sorted(options.items())),
         setup=tuple(asked.get("setup", ())),
         secrets=tuple(sorted(secrets.items())),
@@ -259,17 +259,17 @@ def _minutes(seconds: float) -> str:
     return str(max(1, math.ceil(seconds / 60)))
 
 
-def pieces(runs: Sequence[tuple[Run, Terms]], most: int, packing: Packing) -> list[Piece]:
+def job_arrays(runs: Sequence[tuple[Run, JobRequest]], most: int, packing: Packing) -> list[JobArray]:
     """Return the arrays, of at most so many tasks, that hold all the runs in their order."""
-    groups: dict[Terms, list[tuple[Run, Terms]]] = {}
-    for run, run_terms in runs:
-        groups.setdefault(run_terms, []).append((run, run_terms))
+    groups: dict[JobRequest, list[tuple[Run, JobRequest]]] = {}
+    for run, request in runs:
+        groups.setdefault(request, []).append((run, request))
     found = []
     for group in groups.values():
         own = packing.for_so_many(len(group))
-        job_terms = max((each for _, each in group), key=lambda each: each.time or 0.0).of_job(own)
+        whole = max((each for _, each in group), key=lambda each: each.time or 0.0).of_job(own)
         tasks = tuple(_parts(tuple(run for run, _ in group), own.per_job))
-        found += [Piece(job_terms, part, own.at_once) for part in _parts(tasks, most)]
+        found += [JobArray(whole, part, own.at_once) for part in _parts(tasks, most)]
     return found
 
 
@@ -320,7 +320,7 @@ def stop_at_failure(command: str) -> str:
 
 
 def script(
-    piece: Piece,
+    jobs: JobArray,
     *,
     name: str,
     python: str,
@@ -334,17 +334,17 @@ def script(
 
     Paths are relative to the sweep's directory, from which it is submitted.
     """
-    throttle = f"%{parallelism}" if parallelism is not None and parallelism < len(piece.tasks) else ""
+    throttle = f"%{parallelism}" if parallelism is not None and parallelism < len(jobs.tasks) else ""
     options: dict[str, str | None] = {
         "job-name": name,
-        "array": f"0-{len(piece.tasks) - 1}{throttle}",
+        "array": f"0-{len(jobs.tasks) - 1}{throttle}",
         "output": ".slurm/slurm-%A_%a.out",
         "open-mode": "append",  # a job that is put back into the queue goes on in the same file
     }
     if after is not None:
         options["dependency"] = f"afterany:{after}"
-    filling = piece.terms.filling
-    options |= {**dict(filling.options), **dict(piece.terms.options)}
+    filling = jobs.request.filling
+    options |= {**dict(filling.options), **dict(jobs.request.options)}
     lines = ["#!/bin/bash"]
     if filling.variables:
         lines.append(f"# as variables say, for want of anything else: {', '.join(dict(filling.variables))}")
@@ -353,12 +353,12 @@ def script(
         lines.append(_told(options, cluster))
     # In the encoding of the record, whatever the locale of the node is.
     start = f"exec {shlex.join([python, '-X', 'utf8', '-S', START, tasks_file])}"
-    if piece.terms.setup:  # which may go elsewhere
+    if jobs.request.setup:  # which may go elsewhere
         lines.append("stash_here=$PWD")
         start = f'cd "$stash_here"; {start}'
         lines += [f"echo {shlex.quote(SETUP_BEGINS)}", SAYS_ITS_END]
         lines += [] if setup_may_fail else [stop_at_failure(f"{start} $stash_code $LINENO")]
-        lines += [*piece.terms.setup, ENDS_STOPPING]
-    at_once = f" {piece.at_once}" if piece.at_once > 1 else ""
+        lines += [*jobs.request.setup, ENDS_STOPPING]
+    at_once = f" {jobs.at_once}" if jobs.at_once > 1 else ""
     lines.append(f"{start}{at_once}")
     return "\n".join(lines) + "\n"

@@ -51,7 +51,7 @@ _TIME = regex(r"(?:(?P<days>\d+)-)?(?P<first>\d+)(?::(?P<second>\d+))?(?::(?P<th
 class Filling:
     """What variables have filled of what a job asks for."""
 
-    options: tuple[tuple[str, str | None], ...] = ()  # of sbatch, as in Terms
+    options: tuple[tuple[str, str | None], ...] = ()  # of sbatch, as in JobRequest
     variables: tuple[tuple[str, str], ...] = ()  # whose values these are
 
     def get(self, option: str) -> str | None:

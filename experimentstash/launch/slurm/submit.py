@@ -31,11 +31,11 @@ from experimentstash.execute.execution import GRACE_IN_JOB
 from experimentstash.launch import context as contexts
 from experimentstash.launch import sweep_jobs
 from experimentstash.launch.slurm import batch, sbatch_variables, waiting
-from experimentstash.launch.slurm.batch import Packing, Piece, Terms
+from experimentstash.launch.slurm.batch import JobArray, JobRequest, Packing
 from experimentstash.launch.sweep_jobs import Job
 from experimentstash.record import attempts, job_array, records, transitions
 from experimentstash.record.job_array import Job as SlurmJob
-from experimentstash.record.run import Queued, Run, State
+from experimentstash.record.run import Queued, Run, State, Terms
 from experimentstash.runs import whereabouts
 from experimentstash.runs.summary import count
 from experimentstash.stash.layout import find_stash
@@ -77,7 +77,8 @@ def launch(
         per_job=settings.runs_per_job, at_once=settings.runs_at_once, parallelism=settings.array_parallelism
     )
     sweep = Path(config.hydra.sweep.dir).absolute()
-    prepared: list[tuple[Run, Terms]] = []
+    prepared: list[tuple[Run, JobRequest]] = []
+    asked = _Asked(settings)
     taken: list[Job] = []
     with ends_on_request(), _none_left_behind(prepared):
         frozen = sweep_jobs.freeze_all(context, config, batch_of_overrides, first_number)
@@ -87,7 +88,7 @@ def launch(
                 continue
             run = job.prepared.run
             try:
-                prepared.append((run, _terms(run, job.prepared.secrets, settings)))
+                prepared.append((run, asked.request(run, job.prepared.secrets)))
             except StashError as error:
                 if config.dry_run:
                     complain(f"{' '.join(job.overrides)}: {error}")
@@ -110,7 +111,25 @@ def launch(
     return [job.returned for job in taken]
 
 
-def _terms(run: Run, secrets: Mapping[str, str], settings: SlurmLauncherConfig) -> Terms:
+class _Asked:
+    """What the runs of a batch ask for, worked out once for all that ask for the same."""
+
+    def __init__(self, settings: SlurmLauncherConfig) -> None:
+        self._settings = settings
+        self._known: dict[str, tuple[Terms, JobRequest]] = {}
+
+    def request(self, run: Run, secrets: Mapping[str, str]) -> JobRequest:
+        """Do what ``_request`` does."""
+        spec, asked = run.spec, run.attempt.terms
+        key = repr((asked, spec.estimated_runtime, spec.resume is None, sorted(secrets.items())))
+        if key not in self._known:
+            found = _request(run, secrets, self._settings)
+            self._known[key] = run.attempt.terms, found
+        run.attempt.terms, request = self._known[key]
+        return request
+
+
+def _request(run: Run, secrets: Mapping[str, str], settings: SlurmLauncherConfig) -> JobRequest:
     """Complete what a run asks for, and return its terms; StashError if it asks for what makes no sense."""
     grace = run.attempt.terms.grace if run.attempt.terms.grace is not None else GRACE_IN_JOB
     resources = batch.resources(run, settings.resources, time_factor=settings.time_factor, grace=grace)
@@ -127,14 +146,14 @@ def _terms(run: Run, secrets: Mapping[str, str], settings: SlurmLauncherConfig) 
     )
     warning = batch.warning(run.attempt.terms.grace_signal, grace)
     may_requeue = run.attempt.terms.max_requeues > 0
-    return batch.terms(resources, secrets, warning=warning, may_requeue=may_requeue, grace=grace, filling=filling)
+    return batch.job_request(resources, secrets, warning=warning, may_requeue=may_requeue, grace=grace, filling=filling)
 
 
 @dataclass(frozen=True)
 class _Array:
     """A job array as it is submitted."""
 
-    piece: Piece
+    jobs: JobArray
     tasks_file: Path
     share: int | None  # how many of its tasks may run at once
     predecessor: int | None  # the array, by its position, that must have ended first
@@ -144,8 +163,8 @@ class _Array:
     def script(self, predecessor: str | None) -> str:
         """Return its batch script; ``predecessor`` is SLURM's id of that array."""
         return batch.script(
-            self.piece,
-            name=self.piece.runs[0].id.partition("-")[0],
+            self.jobs,
+            name=self.jobs.runs[0].id.partition("-")[0],
             python=sys.executable,
             tasks_file=f"{FOLDER}/{self.tasks_file.name}",
             parallelism=self.share,
@@ -157,7 +176,7 @@ class _Array:
 
 def _arrays(
     sweep: Path,
-    prepared: Sequence[tuple[Run, Terms]],
+    prepared: Sequence[tuple[Run, JobRequest]],
     settings: SlurmLauncherConfig,
     packing: Packing,
     first_number: int,
@@ -167,21 +186,19 @@ def _arrays(
     if settings.submit_limit is not None:  # half of it: one array waits for room while another is at work
         most = min(most, max(1, settings.submit_limit // 2))
     cluster = job_terms.of_cluster(_cluster_asked(prepared))
-    pieces = batch.pieces(prepared, most, packing)
+    arrays = batch.job_arrays(prepared, most, packing)
     parallel = packing.tasks(settings.array_parallelism)
-    shares = (
-        batch.shares([len(piece.tasks) for piece in pieces], parallel) if parallel else [(None, None)] * len(pieces)
-    )
+    shares = batch.shares([len(jobs.tasks) for jobs in arrays], parallel) if parallel else [(None, None)] * len(arrays)
     return [
         _Array(
-            piece,
+            jobs,
             _free(sweep / FOLDER / f"{first_number}-{index}.json"),
             share,
             predecessor,
             cluster,
             settings.setup_may_fail,
         )
-        for index, (piece, (share, predecessor)) in enumerate(zip(pieces, shares, strict=True))
+        for index, (jobs, (share, predecessor)) in enumerate(zip(arrays, shares, strict=True))
     ]
 
 
@@ -198,11 +215,11 @@ def _show(arrays: Sequence[_Array]) -> None:
     account = contexts.here().account
     account.shows(*(f"# {remark}" for remark in _remarks(arrays)))
     for array in arrays:
-        account.shows(f"# what sbatch would get for {count(len(array.piece.runs))}:")
+        account.shows(f"# what sbatch would get for {count(len(array.jobs.runs))}:")
         account.shows(array.script(None if array.predecessor is None else f"ID_OF_ARRAY_{array.predecessor + 1}"))
 
 
-def _cluster_asked(prepared: Sequence[tuple[Run, Terms]]) -> str | None:
+def _cluster_asked(prepared: Sequence[tuple[Run, JobRequest]]) -> str | None:
     """Return the one cluster that the runs are to go to; None: the usual one, or SLURM chooses between several."""
     asked = {terms.option("clusters") for _, terms in prepared}
     name = asked.pop() if len(asked) == 1 else None
@@ -211,7 +228,7 @@ def _cluster_asked(prepared: Sequence[tuple[Run, Terms]]) -> str | None:
 
 def _remarks(arrays: Sequence[_Array]) -> list[str]:
     """Return what is to be said of sbatch's variables, for one array or another."""
-    found = [remark for each in arrays for remark in sbatch_variables.remarks(os.environ, each.piece.terms.filling)]
+    found = [remark for each in arrays for remark in sbatch_variables.remarks(os.environ, each.jobs.request.filling)]
     return list(dict.fromkeys(found))
 
 
@@ -223,7 +240,7 @@ def _submit_all(arrays: Sequence[_Array], limit: int | None) -> None:
     for number, array in enumerate(arrays):
         try:
             if limit is not None:
-                _await_room(len(array.piece.tasks), limit)
+                _await_room(len(array.jobs.tasks), limit)
         except StashError as error:
             for left in arrays[number:]:
                 _refuse(left, str(error))
@@ -245,17 +262,17 @@ def _predecessor(array: _Array, arrays: Sequence[_Array], accepted: Sequence[Slu
 
 def _submit(array: _Array, predecessor: str | None, usual_cluster: str | None) -> SlurmJob | None:
     """Submit one array and return SLURM's id of it; None if SLURM refuses, which each of its runs then says."""
-    piece, tasks = array.piece, array.tasks_file
+    jobs, tasks, submitted = array.jobs, array.tasks_file, contexts.here().account.submitted
     tasks.parent.mkdir(exist_ok=True)
-    job_array.write(tasks, piece.tasks)
-    for task, together in enumerate(piece.tasks):
+    job_array.write(tasks, jobs.tasks)
+    for task, together in enumerate(jobs.tasks):
         for run in together:
             transitions.submit(run, Queued(str(tasks), task))
-            records.write(run)
+            submitted.add(run, records.write(run))
     script = job_array.script_of(tasks)
     write_atomically(script, array.script(predecessor))
     try:
-        job = slurm.submit(script, dict(piece.terms.secrets), usual_cluster=usual_cluster)
+        job = slurm.submit(script, dict(jobs.request.secrets), usual_cluster=usual_cluster)
         job_array.note_submitted(tasks, job)
     except CommandError as error:
         _refuse(array, f"SLURM did not take it: {error.stderr.strip() or error}")
@@ -270,12 +287,12 @@ def _submit(array: _Array, predecessor: str | None, usual_cluster: str | None) -
 
 
 def _refuse(array: _Array, why: str) -> None:
-    for run in array.piece.runs:
+    for run in array.jobs.runs:
         _close(run, State.FAILED, why)
     tasks = array.tasks_file
     script = job_array.script_of(tasks)
     shown = f" ({script.relative_to(tasks.parent.parent)})" if script.exists() else ""
-    complain(f"{count(len(array.piece.runs))}{shown}: {why}")
+    complain(f"{count(len(array.jobs.runs))}{shown}: {why}")
 
 
 def _await_room(wanted: int, limit: int) -> None:
@@ -305,15 +322,15 @@ def _await_room(wanted: int, limit: int) -> None:
 
 
 def _tell(arrays: Sequence[_Array], accepted: Sequence[SlurmJob | None]) -> None:
-    taken = [(job.id, array.piece) for array, job in zip(arrays, accepted, strict=True) if job is not None]
+    taken = [(job.id, array.jobs) for array, job in zip(arrays, accepted, strict=True) if job is not None]
     if not taken:
         return
-    last = {job: len(piece.tasks) - 1 for job, piece in taken}
+    last = {job: len(jobs.tasks) - 1 for job, jobs in taken}
     named = ", ".join(f"{job}_[0-{task}]" if task > 0 else f"{job}_0" for job, task in last.items())
     sweep = arrays[0].tasks_file.parent.parent
     shown = find_stash(sweep).relative(sweep)
     say(
-        f"submitted {count(sum(len(piece.runs) for _, piece in taken))} to SLURM: {named}\n"
+        f"submitted {count(sum(len(jobs.runs) for _, jobs in taken))} to SLURM: {named}\n"
         "  to follow them:  experimentstash runs   (--state queued, running, failed …)\n"
         f"                   experimentstash logs {taken[0][1].runs[0].id} -f\n"
         f"  to end them:     experimentstash cancel --sweep {shown}"
@@ -321,7 +338,7 @@ def _tell(arrays: Sequence[_Array], accepted: Sequence[SlurmJob | None]) -> None
 
 
 @contextlib.contextmanager
-def _none_left_behind(prepared: Sequence[tuple[Run, Terms]]) -> Iterator[None]:
+def _none_left_behind(prepared: Sequence[tuple[Run, JobRequest]]) -> Iterator[None]:
     """Close the records of the runs that an interruption has kept from being submitted."""
     try:
         yield
