@@ -1,12 +1,13 @@
 """ExperimentStash: composes, freezes, runs and records experiments of foreign tools with Hydra.
 
-In a notebook: ``import experimentstash as es``, then ``es.runs``, ``es.run``, ``es.compare`` (docs/python.md).
+In a notebook: ``import experimentstash as es``, then ``es.runs``, ``es.run``, ``es.compare``, ``es.report``
+(docs/python.md).
 """
 
 import sys
 
 __version__ = "0.1.0"
-__all__ = ["Comparison", "Run", "RunFailed", "Runs", "StashError", "StashWarning", "compare", "run", "runs"]
+__all__ = ["Comparison", "Run", "RunFailed", "Runs", "StashError", "StashWarning", "compare", "report", "run", "runs"]
 
 # Every job imports this file: what stands behind the names is imported when somebody asks for one.
 TYPE_CHECKING = False
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from experimentstash.api.comparing import compare as compare
     from experimentstash.api.executing import RunFailed as RunFailed
     from experimentstash.api.executing import run as run
+    from experimentstash.api.reporting import report as report
     from experimentstash.api.run import Run as Run
     from experimentstash.api.selecting import Runs as Runs
     from experimentstash.api.selecting import runs as runs
@@ -29,6 +31,7 @@ else:
         "StashError": "base.errors",
         "StashWarning": "api.telling",
         "compare": "api.comparing",
+        "report": "api.reporting",
         "run": "api.executing",
         "runs": "api.selecting",
     }
@@ -44,14 +47,16 @@ else:
         return [*globals(), *_PLACES]
 
     class _Package(type(sys)):
-        """This package, in which `runs` is the function, though a folder is called so: an import would set that."""
+        """This package, in which `runs` and `report` are functions, though folders are called so.
 
-        @property
-        def runs(self):
-            return __getattr__("runs")
+        An import of a folder would set that.
+        """
 
-        @runs.setter
-        def runs(self, folder):
-            pass
+    for _folder in ("report", "runs"):
+        setattr(
+            _Package,
+            _folder,
+            property(lambda self, name=_folder: __getattr__(name), lambda self, folder: None),
+        )
 
     sys.modules[__name__].__class__ = _Package

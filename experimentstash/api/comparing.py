@@ -14,7 +14,8 @@ from experimentstash.report.differences import TESTS
 from experimentstash.report.render import formats, to_csv, to_terminal
 from experimentstash.report.select import comparison
 from experimentstash.report.summaries import WAYS
-from experimentstash.runs.selection import Words, of_words, several
+from experimentstash.runs.selection import Selection, Words, of_words, several
+from experimentstash.stash.layout import Stash
 
 if TYPE_CHECKING:
     import pandas
@@ -101,9 +102,54 @@ def compare(
     ``metrics``: these numbers, not all. ``spread``: ``std``, ``quartiles``, ``t`` or ``bootstrap``. ``test``: ``t`` or
     ``wilcoxon``, whether rows differ. StashError if nothing can be compared, and for names that no run has.
     """
-    named = [one for each in runs for one in ([each] if isinstance(each, (str, Run)) else each)]
-    if runs and not named:
-        raise StashError("There are no runs to compare.")
+    place, selection = meant(
+        runs,
+        stash,
+        "compare",
+        state=state,
+        exp=exp,
+        tool=tool,
+        tag=tag,
+        sweep=sweep,
+        since=since,
+        until=until,
+        where=where,
+    )
+    check("spread", spread, WAYS)
+    if test is not None:
+        check("test", test, TESTS)
+    with telling():
+        found, _ = comparison(
+            place,
+            selection,
+            WAYS[spread],
+            by=several(by),
+            over=several(over),
+            metrics=several(metrics),
+            test=None if test is None else TESTS[test],
+        )
+    return Comparison(found)
+
+
+def meant(
+    runs: Iterable[str | Run | Iterable[Run]],
+    stash: Place | None,
+    to: str,
+    *,
+    state: Words,
+    exp: Words,
+    tool: Words,
+    tag: Words,
+    sweep: Words,
+    since: str | None,
+    until: str | None,
+    where: str | None,
+) -> tuple[Stash, Selection]:
+    """Return the stash, and which of its runs are meant ``to`` be worked on, by runs from there, names and filters."""
+    given = list(runs)
+    named = [one for each in given for one in ([each] if isinstance(each, (str, Run)) else each)]
+    if given and not named:
+        raise StashError(f"There are no runs to {to}.")
     names = [one if isinstance(one, str) else str(one.directory) for one in named]
     first = next((one for one in named if isinstance(one, Run)), None)
     place = stash_of(first) if stash is None and first is not None else stash_at(stash)
@@ -118,23 +164,10 @@ def compare(
         until=until,
         where=where,
     )
-    _check("spread", spread, WAYS)
-    if test is not None:
-        _check("test", test, TESTS)
-    with telling():
-        found, _ = comparison(
-            place,
-            selection,
-            WAYS[spread],
-            by=several(by),
-            over=several(over),
-            metrics=several(metrics),
-            test=None if test is None else TESTS[test],
-        )
-    return Comparison(found)
+    return place, selection
 
 
-def _check(what: str, word: str, valid: Iterable[str]) -> None:
+def check(what: str, word: str, valid: Iterable[str]) -> None:
     known = list(valid)
     if word not in known:
         raise StashError(f"{what}: {word!r} is none of {', '.join(known)}.{did_you_mean(str(word), known)}")

@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import os
 import shlex
+import signal
 import time
 from pathlib import Path
 
@@ -25,12 +26,10 @@ from experimentstash.report.summaries import WAYS
 from experimentstash.runs.selection import choose
 from experimentstash.stash.layout import Stash, find_stash
 
-_USUAL = "report.html"
 # Seconds between two looks of --watch: schedulers are asked, too. A look is followed by a pause so many times as long.
 _INTERVAL, _SHARE = 15.0, 5
 # What of a run tells that it has changed: files that come and go, its record, its log.
 _CHANGING = (".", archives.RECORD, "output.log")
-_PAGES = (".html", ".htm")
 
 EXAMPLES = (
     ("report --exp 'figure1/*'", "all of a figure"),
@@ -50,7 +49,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "-o",
         "--output",
         metavar="FILE.html|DIR",
-        help=f"one file, below 1 MB, that links to what is large (default: {_USUAL}); or a directory with copies"
+        help=f"one file, below 1 MB, that links to what is large (default: {forms.USUAL}); or a directory with copies"
         " of what is needed",
     )
     where.add_argument("--zip", metavar="FILE.zip", help="the directory as one file")
@@ -81,22 +80,33 @@ def main(given: argparse.Namespace) -> int:
 
 def _watch(stash: Stash, given: argparse.Namespace, seen: str) -> None:
     """Make the page anew whenever something has changed, until Ctrl-C."""
-    with signals_as_exceptions(), contextlib.suppress(KeyboardInterrupt):
-        said: list[str] = []
-        pause = given.watch
-        while True:
-            time.sleep(pause)
-            began = time.monotonic()
-            try:
-                with heard() as messages:
-                    if (now := _seen(stash, given)) != seen:
-                        seen = now
-                        write(stash, given)
-            except StashError as error:  # its runs may be removed, and come again
-                messages.append(str(error))
-            say(*(message for message in messages if message not in said))
-            said = messages or said
-            pause = max(given.watch, (time.monotonic() - began) * _SHARE)
+    is_over = False
+
+    def end(number: int, frame: object) -> None:
+        nonlocal is_over
+        is_over = True  # an exception is lost where an object is given up
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, end)
+    try:
+        with signals_as_exceptions(), contextlib.suppress(KeyboardInterrupt):
+            said: list[str] = []
+            pause = given.watch
+            while not is_over:
+                time.sleep(pause)
+                began = time.monotonic()
+                try:
+                    with heard() as messages:
+                        if (now := _seen(stash, given)) != seen:
+                            seen = now
+                            write(stash, given)
+                except StashError as error:  # its runs may be removed, and come again
+                    messages.append(str(error))
+                say(*(message for message in messages if message not in said))
+                said = messages or said
+                pause = max(given.watch, (time.monotonic() - began) * _SHARE)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _seen(stash: Stash, given: argparse.Namespace) -> str:
@@ -128,15 +138,8 @@ def write(stash: Stash, given: argparse.Namespace) -> Written:
     )
     command = shlex.join(["experimentstash", "report", *given.words])
     request = Request(choosing.selection(given), asked, given.title, command)
-    path = Path(given.zip or given.output or _USUAL)
-    is_page = given.zip is None and path.suffix.lower() in _PAGES
-    if given.embed and not is_page:
-        raise StashError("--embed makes one file.", f"-o {path.with_suffix('.html')}")
-    if given.zip is not None:
-        return forms.zipped(stash, request, path)
-    if not is_page:
-        return forms.directory(stash, request, path)
-    return (forms.embedded if given.embed else forms.one_file)(stash, request, path)
+    path = Path(given.zip or given.output or forms.USUAL)
+    return forms.make(stash, request, path, embeds=given.embed, is_zip=given.zip is not None)
 
 
 def told(made: Written) -> str:

@@ -34,6 +34,8 @@ from experimentstash.stash.layout import Stash
 MOST, MOST_WITH_FILES = 1_000_000, 4_000_000
 # What packing comes to is known almost exactly.
 _SPARE = 10_000
+_PAGES = (".html", ".htm")
+USUAL = Path("report.html")
 INDEX, RUNS, FILES = "index.html", "runs", "files"
 # In a directory of ours: what we have written there.
 MANIFEST = ".experimentstash-report"
@@ -50,6 +52,18 @@ class Written:
     total: int  # bytes of all
     left_out: tuple[str, ...]
     has_unread: bool
+
+
+def make(stash: Stash, request: Request, path: Path, *, embeds: bool = False, is_zip: bool = False) -> Written:
+    """Write what a path asks for by its name: FILE.html, FILE.zip, or a directory. StashError if it can't be."""
+    is_zip, is_page = is_zip or path.suffix.lower() == ".zip", path.suffix.lower() in _PAGES
+    if embeds and (is_zip or not is_page):
+        raise StashError("Everything in one file is a page.", f"--embed -o {path.with_suffix('.html')}")
+    if is_zip:
+        return zipped(stash, request, path)
+    if not is_page:
+        return directory(stash, request, path)
+    return (embedded if embeds else one_file)(stash, request, path)
 
 
 def one_file(stash: Stash, request: Request, path: Path) -> Written:

@@ -1,0 +1,62 @@
+"""``es.report``: a page of runs, as `experimentstash report` makes it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from experimentstash.api.comparing import Spread, check, meant
+from experimentstash.api.run import Run
+from experimentstash.api.telling import Place, telling
+from experimentstash.base.output import say
+from experimentstash.report.page import forms
+from experimentstash.report.page.collect import Request
+from experimentstash.report.page.tables import Asked
+from experimentstash.report.summaries import WAYS
+from experimentstash.runs.selection import Words, several
+
+
+def report(
+    *runs: str | Run | Iterable[Run],
+    output: str | os.PathLike[str] = forms.USUAL,
+    state: Words = (),
+    exp: Words = (),
+    tool: Words = (),
+    tag: Words = (),
+    sweep: Words = (),
+    since: str | None = None,
+    until: str | None = None,
+    where: str | None = None,
+    by: Words = (),
+    over: Words = (),
+    metrics: Words = (),
+    spread: Spread = "std",
+    title: str | None = None,
+    embed: bool = False,
+    stash: Place | None = None,
+) -> Path:
+    """Write a page of runs, and return its path.
+
+    ``runs``, the filters and how they are compared are as in ``es.compare``. ``output``: ``FILE.html``, ``FILE.zip`` or
+    a directory. ``embed``: everything in the one file. StashError for what isn't there, or is in the way.
+    """
+    place, selection = meant(
+        runs,
+        stash,
+        "report",
+        state=state,
+        exp=exp,
+        tool=tool,
+        tag=tag,
+        sweep=sweep,
+        since=since,
+        until=until,
+        where=where,
+    )
+    check("spread", spread, WAYS)
+    asked = Asked(WAYS[spread], several(by), several(over), several(metrics))
+    with telling():
+        made = forms.make(place, Request(selection, asked, title, "es.report(…)"), Path(output), embeds=embed)
+        say(*(f"left out: {each}" for each in made.left_out))
+    return made.path
