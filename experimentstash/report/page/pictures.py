@@ -43,7 +43,7 @@ _MOST_ENTRIES, _DEEPEST = 20_000, 8
 # Bytes that tell the kind and the size of nearly any picture.
 _BEGINNING = 64 << 10
 # Pictures of which all widths are tried, to tell which width all can have.
-_SAMPLE = 6
+_SAMPLE = 12
 # Seconds by which the clock of a run's machine may be behind the file system's.
 _SLACK = 10.0
 OLDER = "older than the run's latest attempt"
@@ -280,6 +280,8 @@ def _fill(figures: Sequence[list[_Seen]], budget: int) -> int:
         for place, each in enumerate(several)
         if each.is_drawable and (has_pdfium or each.kind != "pdf")
     ]
+    # There is no other way to show a PDF: the files of the rest can be shown themselves.
+    wanted.sort(key=lambda place: place[0][place[1]].kind != "pdf")
     width = _width([several[place] for several, place in _spread(wanted)], len(wanted), budget)
     left_out = 0
     for several, place in wanted:

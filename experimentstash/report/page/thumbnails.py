@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 # Widths in pixels that a thumbnail may have: what doesn't fit with one is tried with the next.
 WIDTHS = (480, 360, 240, 160)
-# A PDF can't be shown in any other way: its first page is that much wider.
-_PAGES = 2
+# A PDF can't be shown in any other way: if there is room, its first page is wider.
+_OF_PAGES = {480: 960, 360: 540, 240: 240, 160: 160}
 # A picture that is longer than so many times its width is cut for its thumbnail.
 _LONGEST = 4
 MOST_BYTES = 64 << 20
@@ -106,7 +106,11 @@ def thumbnail(content: bytes, kind: str, width: int) -> Thumbnail | None:
     drawn = _drawn_page(content) if kind == "pdf" else _drawn(content)
     is_cut = drawn.height > drawn.width * _LONGEST
     return Thumbnail(
-        _encoded(drawn, width * _PAGES if kind == "pdf" else width), drawn.width, drawn.height, drawn.is_bright, is_cut
+        _encoded(drawn, _OF_PAGES[width] if kind == "pdf" else width),
+        drawn.width,
+        drawn.height,
+        drawn.is_bright,
+        is_cut,
     )
 
 
@@ -343,7 +347,7 @@ def _page(content: bytes) -> bytes:
 
     page = pypdfium2.PdfDocument(content)[0]
     wide, high = page.get_size()
-    width = WIDTHS[0] * _PAGES
+    width = _OF_PAGES[WIDTHS[0]]
     scale = min(width / max(wide, 1), width * _LONGEST / max(high, 1))
     image = page.render(scale=scale, may_draw_forms=False).to_pil().convert("RGB")
     stream = io.BytesIO()

@@ -241,6 +241,15 @@ def test_what_doesnt_fit_becomes_smaller_and_then_is_left_out(tmp_path: Path) ->
     assert few.remarks == ["2 pictures without a thumbnail in the page: there is no room for it"]
 
 
+def test_pdfs_get_their_room_first(tmp_path: Path) -> None:
+    run = put(finished(tmp_path, "aaaaaaa"), a_png=image((900, 900)), z_pdf=a_page())
+    (one,) = thumbnails.WIDTHS[-1:]
+    page = thumbnails.thumbnail(a_page(), "pdf", one)
+    assert page is not None
+    png, pdf = look(run, budget=len(page.link) + 10).figures[0].pictures
+    assert (png.shown, pdf.shown) == ("file", "thumb")
+
+
 def thumb_at(content: bytes, width: int) -> str:
     made = thumbnails.thumbnail(content, "png", width)
     assert made is not None
