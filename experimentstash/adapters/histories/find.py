@@ -78,7 +78,7 @@ class _Reading:
                     read(stream, rows)
             except UNREADABLE as error:
                 self.notes.append(f"{_short(name)}: {why_not(error)}")
-            if rows.left_out:
+            if rows.has_left_out:
                 self.notes.append(f"{_short(name)}: it has more metrics than are shown")
             if (history := rows.history(_short(name))) is not None:
                 found.append(history)

@@ -53,7 +53,7 @@ class Rows:
     def __init__(self) -> None:
         self._columns: dict[str, list[float | None]] = {}
         self._count = 0
-        self.left_out: set[str] = set()  # names for which there was no room
+        self.has_left_out = False  # metrics for which there was no room
 
     def add(self, values: Mapping[str, float]) -> None:
         """Take a further row."""
@@ -61,8 +61,7 @@ class Rows:
             column = self._columns.get(name)
             if column is None:
                 if len(self._columns) >= MOST_METRICS and kind_of(name) is None:
-                    if len(self.left_out) < MOST_METRICS:
-                        self.left_out.add(name)
+                    self.has_left_out = True
                     continue
                 column = self._columns[name] = []
             column.extend([None] * (self._count - len(column)))
