@@ -13,7 +13,8 @@ from tests.testing.leftovers import Leftovers
 from tests.testing.stash import PATIENCE, REPOSITORY, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are known by what /proc tells of them")
-HIDDEN = "setsid sleep 600 & echo $!; wait"
+# The shell becomes a program that ends by nothing but a signal: it must not be done as soon as what it started is.
+HIDDEN = "setsid sleep 600 & echo $!; exec sleep 600"
 
 
 def test_what_a_test_leaves_ends_and_what_its_fixtures_need_stays(monkeypatch: pytest.MonkeyPatch) -> None:
