@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 import os
+import signal
 import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from experimentstash.adapters.numbers import text_pattern
 from experimentstash.adapters.numbers.objective import Result, check, read, words
 from experimentstash.adapters.numbers.place import Place
 from experimentstash.base.errors import StashError
@@ -255,6 +257,17 @@ def test_what_is_surely_a_number(tmp_path: Path, text: str, value: float) -> Non
 def test_what_is_not_surely_a_number_is_none(tmp_path: Path, text: str, why: str) -> None:
     (tmp_path / LOG).write_text(f"loss={text}\n")
     assert why in missing(tmp_path, {"pattern": r"loss=(\S+)"})
+
+
+def test_a_pattern_that_tries_each_of_too_many_ways_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / LOG).write_text(f"{'a' * 60}\nloss=1\n")
+    monkeypatch.setattr(text_pattern, "_PATIENCE", 0.05)
+    assert "it takes more than 0 s to match; have the pattern" in missing(tmp_path, {"pattern": r"(?:a+)+=\d"})
+    monkeypatch.undo()
+    assert result(tmp_path, {"pattern": r"loss=(\d)"}) == 1.0
+    assert signal.getitimer(signal.ITIMER_VIRTUAL) == (0.0, 0.0)
 
 
 def test_colours_in_a_table(tmp_path: Path) -> None:

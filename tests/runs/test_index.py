@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import sqlite3
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from string import ascii_lowercase as LETTERS
@@ -240,38 +241,59 @@ def test_one_that_is_being_written_is_not_waited_for(here: Stash, read: list[str
     assert ids(here)[0] == "22222c0"
 
 
-def _write(root: Path, which: str, count: int) -> None:
-    """Write so many runs, each of them twice."""
-    for number in range(count):
-        name = f"{which}22{number:04}".translate(str.maketrans("01", "zy"))
+PROCESSES, THREADS = 20, 50
+
+
+def _write(root: Path, process: int, gate: int) -> None:
+    """Be so many writers, each of a run of its own that it writes three times, as soon as the gate opens."""
+    opened = threading.Barrier(THREADS + 1)
+    written = []
+
+    def write(number: int) -> None:
+        name = f"{LETTERS[process]}22{number:04}".translate(str.maketrans("01", "zy"))
+        opened.wait()
         run = finished(root, name, {"lr": 1}, {"loss": 1})
-        run.attempt.metrics = {"loss": 2.0}
-        records.write(run)
+        for loss in (2.0, 3.0):
+            run.attempt.metrics = {"loss": loss}
+            records.write(run)
+        written.append(name)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    os.read(gate, 1)
+    opened.wait()
+    for thread in threads:
+        thread.join()
+    assert len(written) == THREADS
 
 
 @pytest.mark.slow
-def test_a_thousand_runs_are_written_while_one_reads(here: Stash, read: list[str], tmp_path: Path) -> None:
+def test_a_thousand_write_at_once_while_one_reads(here: Stash, read: list[str], tmp_path: Path) -> None:
     """No record is seen torn, and no row stays that is old."""
     context = multiprocessing.get_context("fork")
-    count = 250
-    writers = [context.Process(target=_write, args=(here.root, which, count)) for which in "bcde"]
+    gate, opener = os.pipe()
+    writers = [context.Process(target=_write, args=(here.root, number, gate)) for number in range(PROCESSES)]
     for writer in writers:
         writer.start()
+    os.write(opener, bytes(PROCESSES))
     looks = 0
     try:
         while any(writer.is_alive() for writer in writers):
             selected = choose(here, Selection())
             assert selected.unread == []
-            assert all(facts.numbers["loss"] in (1.0, 2.0) for facts in selected.found if facts.id[:6] != "22222a")
+            assert all(facts.numbers["loss"] in (1.0, 2.0, 3.0) for facts in selected.found if facts.id[:6] != "22222a")
             looks += 1
     finally:
         for writer in writers:
             writer.join()
-    assert [writer.exitcode for writer in writers] == [0] * 4 and looks
+        os.close(gate)
+        os.close(opener)
+    assert [writer.exitcode for writer in writers] == [0] * PROCESSES and looks
     for _ in range(2):
         found = choose(here, Selection()).found
-        assert len(found) == 4 * count + 3
-        assert {facts.numbers["loss"] for facts in found if facts.id[:6] != "22222a"} == {2.0}
+        assert len(found) == PROCESSES * THREADS + 3
+        assert {facts.numbers["loss"] for facts in found if facts.id[:6] != "22222a"} == {3.0}
         for path in (here.root / "outputs").glob("*/*/run.json"):
             os.utime(path, (OLD, OLD))  # and once more, from what is kept
 

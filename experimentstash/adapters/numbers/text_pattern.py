@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+import signal
 from bisect import bisect_left
 from collections.abc import Iterator
 from typing import TextIO
 
-from experimentstash.adapters.numbers.place import Place
+from experimentstash.adapters.numbers.place import Missing, Place
 from experimentstash.adapters.numbers.take import TAKE, taken
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.terminal import states
@@ -16,6 +19,9 @@ from experimentstash.base.terminal import states
 _PIECE = 1 << 20
 # Matches in one line that are kept back until it is known whether the line is written over.
 _MOST_KEPT = 10_000
+# Seconds of computing after which a regular expression is given up that tries each of too many ways to match, and bytes
+# of a text for which it is given one more.
+_PATIENCE, _SLOWEST = 20.0, 1 << 20
 
 
 @dataclass(frozen=True)
@@ -36,8 +42,10 @@ class Pattern:
         path = place.file(self.file or place.log)
         # A carriage return alone ends no line: what follows it was written over what stood there.
         with path.open(encoding="utf-8", errors="replace", newline="\n") as stream:
-            stream.seek(0 if self.file else place.offset)
-            return {self.pattern: taken(self._matches(stream), self.take)}
+            begin = stream.seek(0 if self.file else place.offset)
+            seconds = _PATIENCE + (os.fstat(stream.fileno()).st_size - begin) / _SLOWEST
+            with _bounded(seconds):
+                return {self.pattern: taken(self._matches(stream), self.take)}
 
     def _matches(self, stream: TextIO) -> Iterator[str]:
         expression = re.compile(self.pattern, re.MULTILINE)
@@ -62,6 +70,26 @@ class Pattern:
                 kept.append(match[group])
                 end = match.end()
         yield from kept
+
+
+@contextlib.contextmanager
+def _bounded(seconds: float) -> Iterator[None]:
+    """Raise Missing once so much has been computed: a run can't end as long as its numbers are looked for."""
+
+    def give_up(*_: object) -> None:
+        raise Missing(f"it takes more than {seconds:.0f} s to match; have the pattern match a text in one way only")
+
+    try:
+        before = signal.signal(signal.SIGVTALRM, give_up)
+    except ValueError:  # in a thread, where no run ends
+        yield
+        return
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
 
 
 def _pieces(stream: TextIO) -> Iterator[tuple[str, bool, bool]]:
