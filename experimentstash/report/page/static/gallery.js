@@ -59,8 +59,9 @@ const gallery = (() => {
   function telling(report, runs) {
     const columns = report.runs.columns.filter(({ key, kind }) => kind === "param" || key === "exp" || key === "tool");
     const weight = (/** @type {Column} */ column) => {
-      if (column.key === "exp") return 0;
-      return column.key === "tool" ? 1 : 1 + new Set(runs.map((run) => column.values[run])).size;
+      if (column.key === "exp" || column.key === "tool") return column.key === "exp" ? 0 : 1;
+      // Seeds come last: what is alike but for them stands together.
+      return (/seed$/i.test(column.key) ? runs.length : 1) + new Set(runs.map((run) => column.values[run])).size;
     };
     /** @type {Column[]} */
     const kept = [];
