@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.testing.stash import wait_until
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Locator, Page, Request
 
@@ -87,11 +89,16 @@ class Pages:
         self.faults.append(fault)
 
 
+def until(page: Page, condition: str, argument: Any = None) -> None:
+    """Wait until something is true. Playwright's own way evaluates texts in the page, which its policy forbids."""
+    wait_until(lambda: page.evaluate(condition, argument))
+
+
 def section(page: Page, title: str) -> Locator:
     """Return a section, when it is drawn."""
     found = page.get_by_role("region", name=title, exact=True)
     found.scroll_into_view_if_needed()
-    page.wait_for_function("section => !section.classList.contains('waiting')", arg=found.element_handle())
+    until(page, "section => !section.classList.contains('waiting')", found.element_handle())
     return found
 
 
@@ -115,7 +122,7 @@ def column(table: Locator, title: str) -> list[str]:
 
 def fragment(page: Page, part: str = "") -> str:
     """Return the address after #, when it has a part in it: it is written a moment after what it tells of."""
-    page.wait_for_function("part => decodeURIComponent(location.hash).includes(part)", arg=part)
+    until(page, "part => decodeURIComponent(location.hash).includes(part)", part)
     return page.evaluate("location.hash")
 
 

@@ -18,7 +18,7 @@ from experimentstash.report.page.tables import Asked
 from experimentstash.report.summaries import WAYS
 from experimentstash.runs.selection import Selection
 from experimentstash.stash.layout import Stash
-from tests.testing.browser import Pages, barriers
+from tests.testing.browser import Pages, barriers, until
 from tests.testing.finished import finished
 
 if TYPE_CHECKING:
@@ -117,10 +117,10 @@ def test_one_goes_through_large_pictures_by_keyboard(pages: Pages, pictured: Pic
     assert shown.locator("img").get_attribute("alt") == "map.png: pca, seed 1"
     page.keyboard.press("ArrowUp")
     assert shown.locator("img").get_attribute("alt") == "loss.png: pca, seed 1"
-    page.wait_for_function("location.hash.includes('pic=222223a/loss.png')")
+    until(page, "location.hash.includes('pic=222223a/loss.png')")
     page.keyboard.press("Escape")
-    page.wait_for_function("!document.querySelector('dialog[open]') && !location.hash.includes('pic=')")
-    page.wait_for_function("document.activeElement.dataset.key === '222223a/loss.png'")
+    until(page, "!document.querySelector('dialog[open]') && !location.hash.includes('pic=')")
+    until(page, "document.activeElement.dataset.key === '222223a/loss.png'")
 
 
 def test_back_closes_a_large_picture_and_a_link_to_it_opens_it(pages: Pages, pictured: Pictured) -> None:
@@ -129,7 +129,7 @@ def test_back_closes_a_large_picture_and_a_link_to_it_opens_it(pages: Pages, pic
     page.locator("dialog.lightbox[open]").wait_for()
     address = page.url
     page.go_back()
-    page.wait_for_function("!document.querySelector('dialog[open]')")
+    until(page, "!document.querySelector('dialog[open]')")
     again = pages.open(pictured.page, address.partition("#")[2])
     again.locator("dialog.lightbox[open] img").wait_for()
 
@@ -163,7 +163,7 @@ def test_two_are_compared_and_nothing_blinks_unasked(pages: Pages, pictured: Pic
     shown.get_by_role("slider").fill("20")
     assert "clip" in shown.locator(".stage").first.evaluate("each => getComputedStyle(each).clipPath ? 'clip' : ''")
     page.keyboard.press("Escape")
-    page.wait_for_function("!document.querySelector('dialog[open]')")
+    until(page, "!document.querySelector('dialog[open]')")
 
 
 def test_hostile_pictures_and_names_do_nothing(pages: Pages, pictured: Pictured) -> None:
@@ -176,7 +176,7 @@ def test_hostile_pictures_and_names_do_nothing(pages: Pages, pictured: Pictured)
     shown = page.locator("dialog.lightbox[open]")
     seen = 0
     while True:
-        page.wait_for_function("[...document.querySelectorAll('dialog img')].every(each => each.naturalWidth > 0)")
+        until(page, "[...document.querySelectorAll('dialog img')].every(each => each.naturalWidth > 0)")
         hrefs = [str(each.get_attribute("href")) for each in shown.locator("a").all()]
         assert all(href.startswith("./outputs/") and not href.endswith(".svg") for href in hrefs)
         seen += 1

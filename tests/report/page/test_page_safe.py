@@ -10,7 +10,7 @@ import pytest
 from experimentstash.report.page import write
 from experimentstash.report.page.model import as_data
 from tests.report.page import stashes
-from tests.testing.browser import Pages, barriers, column, heap, section
+from tests.testing.browser import Pages, barriers, column, heap, section, until
 from tests.testing.stash import InProcess
 
 if TYPE_CHECKING:
@@ -113,9 +113,7 @@ def test_ten_thousand_runs_stay_usable(pages: Pages, tmp_path: Path) -> None:
     best = [float(cell) for cell in column(table, "m0")]
     assert best == sorted(best, reverse=True) and best[0] > 0.99
     runs.locator(".scroller").evaluate("each => each.scrollTop = each.scrollHeight")
-    page.wait_for_function(
-        "table => table.querySelector('tbody').textContent.includes('0.000')", arg=table.element_handle()
-    )
+    until(page, "table => table.tBodies[0].textContent.includes('0.000')", table.element_handle())
     assert len(column(table, "run")) < 200
     page.get_by_label("Search runs").fill("2200042")
     assert column(table, "run") == ["2200042"]
