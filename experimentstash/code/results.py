@@ -1,4 +1,4 @@
-"""What lies in a checkout and is no code: directories of runs, and what sweeps and Hydra applications keep there."""
+"""What lies in a checkout and is no code: directories of runs, reports, what sweeps and Hydra applications keep."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ REMAKEABLE = {"__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".hy
 # How every record of a run begins.
 _RECORD = (b'{\n  "id": "', b'"directory": "')
 _BEGINNING = 1024
+# What a page of `experimentstash report` has in its head, and what lies in a directory, or a zip file, of one.
+REPORT_MARK = b'<meta name="generator" content="ExperimentStash'
+REPORT_MANIFEST = ".experimentstash-report"
+_HEAD = 4096
 # What is written into a sweep's own directory, by Hydra, by us and by sweepers.
 _OF_SWEEPS = {
     records.SWEEP_FILE,
@@ -60,24 +64,27 @@ class _Look:
         self._holding_code = {str(path) for path in holding_code}
         self._known = {str(path) for path in known}
         self._list = tracked
-        self._seen: dict[str, tuple[bool, bool, bool]] = {}
+        self._seen: dict[str, tuple[bool, bool, bool, bool]] = {}
 
     def is_result(self, name: str) -> bool:
+        if is_report(os.path.join(self._root, name)):
+            return True
         folder = name
         while folder:
             folder = folder.rpartition("/")[0]
-            is_run, is_hydras, is_sweep = self._kind(folder)
+            is_run, is_hydras, is_sweep, is_reports = self._kind(folder)
             inside = name[len(folder) + 1 :] if folder else name
             if (
                 is_run
                 or (is_hydras and (inside.startswith(f"{_HYDRA}/") or not is_source(inside)))
                 or (is_sweep and inside.partition("/")[0] in _OF_SWEEPS)
+                or (is_reports and not is_source(inside))
             ):
                 return True
         return False
 
-    def _kind(self, folder: str) -> tuple[bool, bool, bool]:
-        """Tell whether a directory is a run's, a Hydra application's output, a sweep's."""
+    def _kind(self, folder: str) -> tuple[bool, bool, bool, bool]:
+        """Tell whether a directory is a run's, a Hydra application's output, a sweep's, a report's."""
         if folder not in self._seen:
             path = os.path.join(self._root, folder).rstrip("/")
             record = f"{folder}/{records.FILE_NAME}"
@@ -87,7 +94,10 @@ class _Look:
                 is_hydras = all(os.path.isfile(os.path.join(path, _HYDRA, each)) for each in _OF_HYDRA)
                 if (is_run or is_hydras) and folder in self._tracked_folders:
                     is_run, is_hydras = is_run and record in self._tracked, False
-            self._seen[folder] = is_run, is_hydras, os.path.isfile(os.path.join(path, records.SWEEP_FILE))
+            is_sweep, is_reports = (
+                os.path.isfile(os.path.join(path, name)) for name in (records.SWEEP_FILE, REPORT_MANIFEST)
+            )
+            self._seen[folder] = is_run, is_hydras, is_sweep, is_reports and path not in self._holding_code
         return self._seen[folder]
 
     @functools.cached_property
@@ -106,6 +116,19 @@ class _Look:
 def is_source(name: str) -> bool:
     """Tell whether a file is code, by its name."""
     return name.lower().endswith(_SOURCES)
+
+
+def is_report(path: str) -> bool:
+    """Tell whether a file is a page of a report, or a zip file of one."""
+    ending = os.path.splitext(path)[1].lower()
+    mark = {".html": REPORT_MARK, ".htm": REPORT_MARK, ".zip": REPORT_MANIFEST.encode()}.get(ending)
+    if mark is None:
+        return False
+    try:
+        with open(path, "rb", opener=files.open_regular) as stream:
+            return mark in stream.read(_HEAD)
+    except OSError:
+        return False
 
 
 def is_record(path: str) -> bool:

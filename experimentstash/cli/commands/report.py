@@ -72,6 +72,8 @@ def main(given: argparse.Namespace) -> int:
     seen = None if given.watch is None else _seen(stash, given)
     made = write(stash, given)
     say(told(made), *(f"left out: {each}" for each in made.left_out))
+    if not made.runs:
+        say(choosing.NONE)
     if seen is not None:
         say("it is made anew whenever runs change, until Ctrl-C")
         _watch(stash, given, seen)

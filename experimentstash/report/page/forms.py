@@ -22,6 +22,7 @@ from experimentstash.base.files import (
     write_atomically,
 )
 from experimentstash.base.output import Meter
+from experimentstash.code.results import REPORT_MANIFEST, is_report
 from experimentstash.report.page import write
 from experimentstash.report.page.collect import Collected, Request, collect
 from experimentstash.report.page.fitting import page_link
@@ -37,8 +38,6 @@ _SPARE = 10_000
 _PAGES = (".html", ".htm")
 USUAL = Path("report.html")
 INDEX, RUNS, FILES = "index.html", "runs", "files"
-# In a directory of ours: what we have written there.
-MANIFEST = ".experimentstash-report"
 _OWN = re.compile(r"[\w.-]{1,100}")
 
 
@@ -47,6 +46,7 @@ class Written:
     """What was written: bytes of the page, files beside it, and what was left out."""
 
     path: Path
+    runs: int
     size: int
     files: int
     total: int  # bytes of all
@@ -58,7 +58,7 @@ def make(stash: Stash, request: Request, path: Path, *, embeds: bool = False, is
     """Write what a path asks for by its name: FILE.html, FILE.zip, or a directory. StashError if it can't be."""
     is_zip, is_page = is_zip or path.suffix.lower() == ".zip", path.suffix.lower() in _PAGES
     if embeds and (is_zip or not is_page):
-        raise StashError("Everything in one file is a page.", f"--embed -o {path.with_suffix('.html')}")
+        raise StashError("--embed makes one page, no zip file or directory.", f"-o {path.with_suffix('.html')}")
     if is_zip:
         return zipped(stash, request, path)
     if not is_page:
@@ -68,7 +68,7 @@ def make(stash: Stash, request: Request, path: Path, *, embeds: bool = False, is
 
 def one_file(stash: Stash, request: Request, path: Path) -> Written:
     """Write a page of at most ``MOST`` bytes; what is large is linked to where it is."""
-    _check_file(path, write.MARK)
+    _check_file(path)
     taken = len(write.page(request.title or "", {}))
     found = collect(stash, request, Beside(path.parent), MOST - _SPARE - taken)
     if found.without_details:
@@ -78,7 +78,7 @@ def one_file(stash: Stash, request: Request, path: Path) -> Written:
 
 def embedded(stash: Stash, request: Request, path: Path) -> Written:
     """Write a page that has everything in it."""
-    _check_file(path, write.MARK)
+    _check_file(path)
     links = Embedded()
     found = collect(stash, request, links, None)
     return _one(path, _said(found, *links.remarks))
@@ -100,7 +100,7 @@ def directory(stash: Stash, request: Request, path: Path) -> Written:
                 )
             names.append(name)
             if name not in before:
-                with open(path / MANIFEST, "a", encoding="utf-8", opener=open_regular) as stream:
+                with open(path / REPORT_MANIFEST, "a", encoding="utf-8", opener=open_regular) as stream:
                     stream.write(f"{json.dumps(name)}\n")
             make_directory(target.parent)
             write_atomically(target, content)
@@ -108,7 +108,7 @@ def directory(stash: Stash, request: Request, path: Path) -> Written:
         for name in sorted(before.difference(names)):
             if kind_at(inside(path, path / name)) == "a file":
                 remove(path / name)
-        write_atomically(path / MANIFEST, "".join(f"{json.dumps(name)}\n" for name in names))
+        write_atomically(path / REPORT_MANIFEST, "".join(f"{json.dumps(name)}\n" for name in names))
     except OSError as error:
         raise StashError(f"{error.filename or path} can't be written: {error.strerror}.") from error
     return site.written(path / INDEX, size, len(names) - 1, total)
@@ -116,14 +116,14 @@ def directory(stash: Stash, request: Request, path: Path) -> Written:
 
 def zipped(stash: Stash, request: Request, path: Path) -> Written:
     """Write the same as one zip file."""
-    _check_file(path, MANIFEST.encode())
+    _check_file(path)
     site = _Site(stash, request)
     staged = path.with_name(f".{path.name}.{os.getpid()}")
     folder = path.stem
     size = total = 0
     try:
         with zipfile.ZipFile(staged, "x", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr(f"{folder}/{MANIFEST}", "")
+            archive.writestr(f"{folder}/{REPORT_MANIFEST}", "")
             for name, content in site.files():
                 archive.writestr(f"{folder}/{name}", content)
                 size, total = len(content), total + len(content)
@@ -178,7 +178,7 @@ class _Site:
 
     def written(self, path: Path, size: int, files: int, total: int) -> Written:
         found = self._found
-        return Written(path, size, files, total, tuple(found.left_out), found.has_unread)
+        return Written(path, found.data["runs"]["count"], size, files, total, tuple(found.left_out), found.has_unread)
 
 
 def _name(name: str, index: int) -> str:
@@ -191,7 +191,7 @@ def _one(path: Path, found: Collected) -> Written:
         write_atomically(path, text)
     except OSError as error:
         raise StashError(f"{path} can't be written: {error.strerror}.") from error
-    return Written(path, len(text), 0, len(text), tuple(found.left_out), found.has_unread)
+    return Written(path, found.data["runs"]["count"], len(text), 0, len(text), tuple(found.left_out), found.has_unread)
 
 
 def _details(found: Collected) -> str:
@@ -206,7 +206,7 @@ def _said(found: Collected, *remarks: str) -> Collected:
     return found
 
 
-def _check_file(path: Path, mark: bytes) -> None:
+def _check_file(path: Path) -> None:
     """Raise StashError if something stands there that isn't ours."""
     kind = kind_at(path)
     if kind is None:
@@ -215,12 +215,7 @@ def _check_file(path: Path, mark: bytes) -> None:
         return
     if kind != "a file":
         raise StashError(f"{path} can't be written: it is {kind}.")
-    try:
-        with open(path, "rb") as stream:
-            is_ours = mark in stream.read(4096)
-    except OSError as error:
-        raise StashError(f"{path} can't be read: {error.strerror}.") from error
-    if not is_ours:
+    if not is_report(str(path)):
         raise StashError(f"{path} is there, and is no report.", "-o another name, or remove it")
 
 
@@ -231,7 +226,7 @@ def _written_before(path: Path) -> set[str]:
     if not path.is_dir():
         raise StashError(f"{path} can't be written into: it is {kind_at(path)}.", "-o DIRECTORY, or -o FILE.html")
     try:
-        lines = read_regular(path / MANIFEST).decode().splitlines()
+        lines = read_regular(path / REPORT_MANIFEST).decode().splitlines()
         return {name for name in map(json.loads, lines) if isinstance(name, str)}
     except FileNotFoundError:
         if any(path.iterdir()):
@@ -240,4 +235,6 @@ def _written_before(path: Path) -> set[str]:
             ) from None
         return set()
     except (OSError, ValueError) as error:
-        raise StashError(f"{path / MANIFEST} can't be read: {error}.", f"remove {path}, if it is a report") from error
+        raise StashError(
+            f"{path / REPORT_MANIFEST} can't be read: {error}.", f"remove {path}, if it is a report"
+        ) from error

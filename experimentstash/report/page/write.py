@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 _LARGE = 200_000
 # What could end the element that the data is in, or, in old browsers, a line of a script.
 _ESCAPED = str.maketrans({mark: f"\\u{ord(mark):04x}" for mark in "<>&\u2028\u2029"})
-# What each page of ours has in its head.
-MARK = b'<meta name="generator" content="ExperimentStash'
 
 
 def page(title: str, data: Any) -> bytes:

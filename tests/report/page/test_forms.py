@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from experimentstash.code import results
 from experimentstash.record import archives
 from experimentstash.record.run import Code, State
 from experimentstash.report.page import collect, forms, write
@@ -137,6 +138,17 @@ def test_everything_is_in_one_file_if_it_is_to_be(root: Path) -> None:
     forms.embedded(Stash(root), ASKED, root / "report.html")
     files = {file["path"]: file["href"] for file in detail_of(data_of(root / "report.html"), "22222f")["files"]}
     assert base64.b64decode(files[ODD].partition("base64,")[2]) == b"1,2\n" and files["run.json"] is None
+
+
+def test_a_report_is_no_change_of_the_code_that_it_lies_in(root: Path) -> None:
+    for name in ("report.html", "paper.zip", "docs/site"):
+        forms.make(Stash(root), ASKED, root / name)
+    (root / "other.html").write_text("<p>")
+    (root / "docs/site/mine.py").write_text("")
+    names = [str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()]
+    among = results.among(root, names, code=[root], tracked=list)
+    left = {name for name in names if name not in among and not name.startswith("outputs/")}
+    assert left == {"conf/config.yaml", "other.html", "docs/site/mine.py"}
 
 
 @pytest.mark.parametrize(
