@@ -55,15 +55,14 @@ def comparison(
 def completed(selected: Selected, selection: Selection) -> tuple[list[Facts], list[str]]:
     """Return the runs that count, and what there is to say of the others that were meant by the selection."""
     meant = [*selected.found, *selected.untold]
-    kept, copies = _without_copies([facts for facts in selected.found if facts.state is State.COMPLETED])
+    kept, copied = _without_copies([facts for facts in selected.found if facts.state is State.COMPLETED])
     unended: dict[State, list[Facts]] = defaultdict(list)
     for facts in meant:
         if facts.state is not State.COMPLETED:
             unended[facts.state].append(facts)
     told = [f"{count(len(several))} {words(state)}: {named(several)}" for state, several in unended.items()]
     told += _untold([facts for facts in selected.untold if facts.state is State.COMPLETED], selection)
-    if copies:
-        told.append(f"{len(copies)} with the same id as another, copied: {listed(copies, _NAMED)}")
+    told += _about_copies(copied)
     if selected.unread:
         told.append(f"{len(selected.unread)} whose records can't be read")
     completed = [facts for facts in meant if facts.state is State.COMPLETED]
@@ -102,6 +101,15 @@ def _without_copies(runs: Sequence[Facts]) -> tuple[list[Facts], list[str]]:
     }
     copies = [facts.directory for facts in runs if facts.directory not in counting]
     return [facts for facts in runs if facts.directory in counting], copies
+
+
+def copies(runs: Sequence[Facts]) -> list[str]:
+    """Return what there is to say of runs that were copied: by an id the original is meant."""
+    return _about_copies(_without_copies(runs)[1])
+
+
+def _about_copies(copied: Sequence[str]) -> list[str]:
+    return [f"{len(copied)} with the same id as another, copied: {listed(copied, _NAMED)}"] if copied else []
 
 
 def left_out(selected: Selected, selection: Selection) -> list[str]:

@@ -25,6 +25,7 @@ def test_an_id_means_the_original(stash: StashUnderTest, in_process: InProcess, 
         assert isinstance(found, Run) and found.path == run.path
     shown = in_process(stash, "compare", "--over", "id").stdout
     assert f"left out: 1 with the same id as another, copied: {copy}" in shown and " for aaaaaaa" not in shown
+    assert f"1 with the same id as another, copied: {copy}" in in_process(stash, "runs").stderr
     done = in_process(stash, "rm", "aaaaaaa", "--yes")
     assert done.returncode == 0 and not run.path.exists() and copy.is_dir(), done.stderr
 
