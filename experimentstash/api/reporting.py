@@ -58,5 +58,5 @@ def report(
     asked = Asked(WAYS[spread], several(by), several(over), several(metrics))
     with telling():
         made = forms.make(place, Request(selection, asked, title, "es.report(…)"), Path(output), embeds=embed)
-        say(*(f"left out: {each}" for each in made.left_out))
+        say(*made.left_out)
     return made.path

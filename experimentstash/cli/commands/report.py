@@ -71,7 +71,7 @@ def main(given: argparse.Namespace) -> int:
     stash = find_stash()
     seen = None if given.watch is None else _seen(stash, given)
     made = write(stash, given)
-    say(told(made), *(f"left out: {each}" for each in made.left_out))
+    say(told(made), *made.left_out)
     if not made.runs:
         say(choosing.NONE)
     if seen is not None:

@@ -42,6 +42,10 @@ class Room:
         """Bytes of the page."""
         return float("inf") if self._most is None else max(0.0, (self._most - self._taken) * _IN_BASE64)
 
+    def fill(self) -> None:
+        """Have room for nothing else."""
+        self._most = 0.0
+
     def take(self, data: Any, most: float | None = None) -> bool:
         """Tell whether there is room for data (or ``most`` bytes for it), which is then taken."""
         if self._most is None:
@@ -64,7 +68,9 @@ class Fitting:
         self.data["texts"] = []  # that several details have in common; they have its place here
         self._places: dict[str, int] = {}
         self.remarks: list[str] = []
-        self.is_whole = room.take(self.data)
+        if not room.take(self.data):
+            room.fill()
+            self.remarks.append("the page is larger than it should be: its runs and comparisons alone take more")
 
     @property
     def left(self) -> float:

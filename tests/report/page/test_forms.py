@@ -100,6 +100,11 @@ def test_what_finds_no_room_is_left_out_and_said(root: Path, monkeypatch: pytest
     data = data_of(root / "report.html")
     assert any("are left out" in each for each in made.left_out) and set(made.left_out) <= set(data["remarks"])
     assert None in data["details"] and data["runs"]["count"] == 2
+    monkeypatch.setattr(forms, "MOST", 0)
+    made = forms.one_file(Stash(root), ASKED, root / "report.html")
+    data = data_of(root / "report.html")
+    assert data["details"] == [None, None] and data["runs"]["count"] == 2
+    assert any("larger than it should be" in each for each in made.left_out)
 
 
 def test_a_directory_has_copies_and_pages_of_runs_that_find_no_room(
