@@ -1,5 +1,7 @@
 /** What the runs' numbers come to, grouped as Python grouped them. */
 const comparison = (() => {
+  const ABSENT = "-"; // what Python says of a run that has no such parameter
+
   /** @param {Report} report */
   function has(report) {
     return report.tables.length > 0;
@@ -18,6 +20,7 @@ const comparison = (() => {
     const all = dom.h("input", { type: "checkbox", id: "all", onchange: () => state.set("all", all.checked ? "yes" : null) });
     const caption = dom.h("p", { class: "caption" });
     const same = dom.h("p", { class: "note" });
+    const unfiltered = dom.h("p", { class: "note" }, "The filter of runs leaves these numbers as they are: they are of all runs that have completed.");
     const remarks = dom.h("ul", { class: "remarks" });
     const toAll = dom.h("label", { class: "switch", for: "all" }, all, dom.h("span", {}, "All columns"));
 
@@ -34,6 +37,7 @@ const comparison = (() => {
       ),
       grid.element,
       caption,
+      unfiltered,
       same,
       remarks,
     );
@@ -58,12 +62,14 @@ const comparison = (() => {
       grid.show({ columns: columnsOf(found, hidden), rows });
       if (words.length) dom.announce(`${rows.length} of ${found.rows.length} rows`);
       caption.textContent = found.caption;
+      unfiltered.hidden = !view.isFiltered();
       same.hidden = hidden.length === 0;
       same.textContent = `The same in every row: ${hidden.map((at) => `${found.columns[at]} = ${found.rows[0].values[at]}`).join(", ")}`;
       dom.replace(remarks, found.remarks.map((remark) => dom.h("li", {}, remark)));
       remarks.hidden = found.remarks.length === 0;
     }
     state.on(["by", "find", "all"], update);
+    state.on(view.KEYS, () => (unfiltered.hidden = !view.isFiltered()));
     update();
   }
 
@@ -86,6 +92,7 @@ const comparison = (() => {
       label,
       isNumber: false,
       cell: (/** @type {ComparisonRow} */ row) => ({ text: row.values[at], value: valueOf(row.values[at]) }),
+      draw: (/** @type {ComparisonRow} */ _, /** @type {SheetCell} */ { text }) => (text === ABSENT ? dom.h("span", { class: "none" }, text) : text),
     }));
     const measured = found.metrics.map(({ name, label, better }, at) => ({
       key: `metrics.${name}`,

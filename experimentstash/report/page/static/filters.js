@@ -1,11 +1,14 @@
 /** The bar: the ways to the sections, the search, and the filters of the runs. */
 const filters = (() => {
+  const MANY = 1000; // runs; the page is drawn for each letter only of fewer
+
   /**
    * @param {HTMLElement} bar
    * @param {Report} report
    * @param {HTMLElement[]} links
    */
   function draw(bar, report, links) {
+    let waiting = 0;
     const search = dom.h("input", {
       type: "search",
       id: "q",
@@ -13,8 +16,13 @@ const filters = (() => {
       "aria-label": "Search runs",
       autocomplete: "off",
       spellcheck: "false",
-      oninput: () => state.set("q", search.value || null),
+      oninput: () => {
+        clearTimeout(waiting);
+        if (report.runs.ids.length > MANY) waiting = setTimeout(find, 200);
+        else find();
+      },
     });
+    const find = () => state.set("q", search.value || null);
     const body = dom.h("div", { class: "panel facets" });
     const menu = dom.h(
       "details",

@@ -1,6 +1,7 @@
 /** Colours of series: the same for a tool or a value wherever it appears. */
 const palette = (() => {
   const COUNT = 8;
+  const MOST = 500; // values of a column; more aren't told apart by colours
   /** @type {Map<string, Map<string, number>>} */
   const columns = new Map();
   const probe = dom.h("span", { hidden: true });
@@ -11,6 +12,7 @@ const palette = (() => {
     for (const column of report.runs.columns) {
       if (column.kind === "metric") continue;
       const values = [...new Set(column.values)].filter((value) => value !== null);
+      if (values.length > MOST) continue;
       values.sort((one, other) => numbers.compare(one, other));
       columns.set(column.key, new Map(values.map((value, place) => [String(value), place % COUNT])));
     }

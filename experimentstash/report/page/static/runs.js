@@ -13,9 +13,8 @@ const runs = (() => {
   /** Return the keys of the columns that are shown. @param {Report} report */
   function shownKeys(report) {
     const asked = state.list("cols");
-    const known = report.runs.columns;
-    if (asked.length) return known.map(({ key }) => key).filter((key) => asked.includes(key));
-    return usualKeys(report);
+    const found = report.runs.columns.map(({ key }) => key).filter((key) => asked.includes(key));
+    return found.length ? found : usualKeys(report);
   }
 
   /** @param {Report} report */
