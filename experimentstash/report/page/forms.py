@@ -6,6 +6,7 @@ import json
 import os
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,7 @@ class _Site:
     def __init__(self, stash: Stash, request: Request) -> None:
         self._links = Copied(stash.root, FILES)
         self._found = collect(stash, request, self._links, MOST_WITH_FILES)
+        self._counts = Counter(self._found.data["runs"]["ids"])
 
     def files(self) -> Iterator[tuple[str, bytes]]:
         """Yield everything, the page itself last: nobody looks at one that leads nowhere."""
@@ -152,7 +154,7 @@ class _Site:
             meter.step()
             if (made := found.detail(index)) is None:
                 continue
-            name = f"{RUNS}/{_name(found.data['runs']['ids'][index], index)}.html"
+            name = f"{RUNS}/{self._name(index)}.html"
             yield name, self._run_page(index, as_data(made))
             page_link(found.data, index, as_data(made.state), address(name))
         copying = Meter("copied", noun="files")
@@ -161,6 +163,13 @@ class _Site:
             yield name, content
         self._found = _said(found, *self._links.remarks)
         yield INDEX, write.page(found.title, found.data)
+
+    def _name(self, index: int) -> str:
+        """Return what a run's page is called: its id, unless there are several of that id, as copies are."""
+        ids = self._found.data["runs"]["ids"]
+        name = str(ids[index])
+        is_fit = _OWN.fullmatch(name) is not None and not name.startswith(".") and self._counts[name] == 1
+        return name if is_fit else f"run-{index}"
 
     def _run_page(self, index: int, detail: dict[str, Any]) -> bytes:
         columns = {
@@ -179,10 +188,6 @@ class _Site:
     def written(self, path: Path, size: int, files: int, total: int) -> Written:
         found = self._found
         return Written(path, found.data["runs"]["count"], size, files, total, tuple(found.left_out), found.has_unread)
-
-
-def _name(name: str, index: int) -> str:
-    return name if _OWN.fullmatch(name) and not name.startswith(".") else str(index)
 
 
 def _one(path: Path, found: Collected) -> Written:
