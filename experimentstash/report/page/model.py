@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 FORMAT = 1
 # Texts that secrets were looked for in are remembered: states, names of tools and parameters are in every run.
 _REMEMBERED = 100_000
+# A browser's numbers are of 64 bits: it would show a larger one, such as a random seed, as another.
+_EXACT = 2**53
 
 
 @dataclass(frozen=True)
@@ -166,8 +168,10 @@ def as_data(value: Any) -> Any:
     def plain(value: Any) -> Any:
         if isinstance(value, str):
             return redact(value.encode("utf-8", "replace").decode("utf-8"))  # a file's name may be no text
-        if value is None or isinstance(value, (bool, int)):
+        if value is None or isinstance(value, bool):
             return value
+        if isinstance(value, int):
+            return value if abs(value) <= _EXACT else str(value)
         if isinstance(value, float):
             if math.isfinite(value):
                 return value

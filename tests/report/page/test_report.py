@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from experimentstash.record.run import State
+from experimentstash.report.page.model import as_data
 from tests.testing.finished import finished
 from tests.testing.stash import InProcess, StashUnderTest
 
@@ -84,3 +85,7 @@ def test_nothing_but_the_pages_own_scripts_and_styles_is_let_in(ended: StashUnde
 def test_a_page_isnt_written_over_what_is_no_file(ended: StashUnderTest, in_process: InProcess) -> None:
     done = in_process(ended, "report", "-o", "conf")
     assert done.returncode == 2 and "conf" in done.stderr
+
+
+def test_a_number_that_a_browser_would_show_as_another_is_written_as_text() -> None:
+    assert as_data([2**53, 2**53 + 1, -(2**60), True]) == [2**53, "9007199254740993", "-1152921504606846976", True]
