@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from experimentstash.report.page import write
+from experimentstash.report.page import forms, write
 from experimentstash.report.page.model import as_data
 from tests.report.page import stashes
 from tests.testing.browser import Pages, barriers, column, heap, section, until
-from tests.testing.stash import InProcess
+from tests.testing.stash import InProcess, StashUnderTest
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -45,6 +45,19 @@ def test_no_text_of_a_run_becomes_anything_else(pages: Pages, in_process: InProc
     assert not page.evaluate(
         "[...document.querySelectorAll('a')].filter(each => !/^(file|https|data):/.test(each.protocol)).length"
     )
+
+
+def test_no_text_becomes_anything_else_on_a_runs_own_page(
+    pages: Pages, in_process: InProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = stashes.page("hostile", stashes.hostile, in_process, "--title", stashes.HOSTILE[0]).parent
+    monkeypatch.setattr(forms, "MOST_WITH_FILES", 1)  # there is room for no run in the first page
+    assert in_process(StashUnderTest(root), "report", "-o", "site").returncode == 0
+    page = pages.open(root / "site" / "index.html")
+    page.goto((root / "site" / "runs" / "22222a.html").as_uri())
+    assert stashes.HOSTILE[0] in page.locator("body").inner_text()
+    assert page.locator("script").count() == 0 and page.evaluate("window.hacked") is None
+    assert not barriers(page)
 
 
 @pytest.mark.parametrize(("width", "theme"), [(1400, "light"), (390, "dark")])
