@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "experimentstash"
 # From the top down. A room may import from the lines below its own; rooms on one line don't import each other.
 ROOMS = (
     ("cli", "api"),
-    ("validate", "report"),
+    ("validate", "report", "publish"),
     ("launch", "tools"),
     ("runs",),
     ("compose", "freeze", "execute"),

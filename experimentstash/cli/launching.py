@@ -28,13 +28,18 @@ def launch(argv: Sequence[str], continuation: Continuation | None = None, again:
 
     A single run's exit code is the tool's own; a sweep's is 0 if all its runs completed, else 1.
     """
+    return launched(argv, continuation, again).exit_code
+
+
+def launched(argv: Sequence[str], continuation: Continuation | None = None, again: Again | None = None) -> LaunchResult:
+    """Do what ``launch`` does, and return all that came of it."""
     result = app.launch(argv, continuation, again)
     try:
         _tell(result)
     finally:  # what goes wrong with telling doesn't hide it
         if result.error is not None:
             raise result.error
-    return result.exit_code
+    return result
 
 
 def _tell(result: LaunchResult) -> None:

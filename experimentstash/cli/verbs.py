@@ -38,6 +38,10 @@ GROUPS = {
         "rm": ("RUN…", "remove runs, or all of them but their records"),
         "gc": ("", "remove environments and code that nothing needs"),
     },
+    "Publish": {
+        "freeze": ("NAME [RUN…]", "keep runs under a name, to be had again later"),
+        "reproduce": ("RUN [OVERRIDE…]", "have runs again, and compare what they write"),
+    },
     "Tools": {
         "tool add": ("NAME [URL]", "make a foreign repository a tool"),
         "tool list": ("", "list the tools"),

@@ -22,7 +22,7 @@ from experimentstash.stash import paths
 
 # What the framework itself writes into a stash is no change of its code, ignored by git or not; in a tool's checkout
 # it is what Hydra applications write by default.
-OWN_OUTPUT = tuple(f"{folder}/" for folder in paths.WRITTEN)
+OWN_OUTPUT = tuple(f"{folder}/" for folder in (*paths.WRITTEN, *paths.KEPT))
 # Bytes. A larger untracked file is data, not code: it is named in the record and left out of the patch.
 LARGEST_UNTRACKED = 1024 * 1024
 # Seconds for which a checkout counts as it was when it was looked at: a sweep's jobs are frozen in quick succession.

@@ -62,7 +62,7 @@ class Inputs:
         """
         found: dict[str, Any] = {}
         for text in texts:
-            for named in _names(text):
+            for named in named_in(text):
                 path = os.path.normpath(os.path.join(base, os.path.expanduser(named)))
                 if path in code or any(_is_in(path, each) for each in own):
                     continue
@@ -97,7 +97,7 @@ def words_of(params: Any) -> Iterator[str]:
                 yield from words_of(each)
 
 
-def _names(text: str) -> Iterator[str]:
+def named_in(text: str) -> Iterator[str]:
     """Yield what in a text may be the name of a place: itself, and the parts of it that have a slash."""
     if 0 < len(text) <= _LONGEST and "\0" not in text and text not in (".", "..", "/"):
         yield text

@@ -7,7 +7,7 @@ import filecmp
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from experimentstash.code.left_out import given_by
 from experimentstash.code.provenance import Provenance
 from experimentstash.execute.account import MARKER
 from experimentstash.freeze.environment import store as environments
+from experimentstash.freeze.environment.kinds.kind import Recipe
 from experimentstash.freeze.freeze import live_code, written_at
 from experimentstash.freeze.plan import Plan, Request
 from experimentstash.freeze.toolpath import tool_directory
@@ -43,11 +44,14 @@ _CONFIGS = regex(r"[^\0=]*/code/[^/\0]+/[^/\0]+/configs/")
 
 
 @contextlib.contextmanager
-def of(stash: Stash, run: Run) -> Iterator[Again]:
-    """Yield a run that is to be had once more, with its configuration if that has changed since and git has it."""
+def of(stash: Stash, run: Run, make_environment: Callable[[Recipe], None] | None = None) -> Iterator[Again]:
+    """Yield a run that is to be had once more, with its configuration if that has changed since and git has it.
+
+    ``make_environment`` makes what a recipe stands for as it was for the run; None: a lock file must say that.
+    """
     with tempfile.TemporaryDirectory(prefix="experimentstash-") as scratch:
         then = _as_it_was(stash, run, stash.conf, Path(scratch))
-        yield Again(run, None if then is None or _is_same(then, stash.conf) else then)
+        yield Again(run, None if then is None or _is_same(then, stash.conf) else then, make_environment)
 
 
 def _as_it_was(stash: Stash, run: Run, place: Path, scratch: Path) -> Path | None:
@@ -76,6 +80,7 @@ class Again:
 
     run: Run
     conf: Path | None = None  # its configuration, where that has changed since
+    make_environment: Callable[[Recipe], None] | None = None
 
     @property
     def note(self) -> str:
@@ -113,6 +118,8 @@ class Again:
 
     def refuse_difference(self, planned: Plan) -> None:
         """Raise StashError if what was worked out isn't what the run executed."""
+        if self.make_environment is not None:
+            self.make_environment(planned.recipe)
         found = [*self._differences(planned)]
         if found:
             stash = self.run.spec.stash
@@ -200,8 +207,8 @@ class Again:
         if now.version is not None:
             yield from _other("Python", now.version, before.version)
         shared = f"{planned.request.stash.environments}/"
-        # One with the tool's own code in it has another key for each place.
-        if all(str(each.interpreter).startswith(shared) for each in (now, before)):
+        # One with the tool's own code in it has another key for each place; who makes it looks what is in it.
+        if self.make_environment is None and all(str(each.interpreter).startswith(shared) for each in (now, before)):
             yield from _other("its environment", now.key, before.key)
         is_made = recipe.directory is not None and recipe.kind is not EnvironmentKind.empty
         if is_made and recipe.lock_path is None and not environments.is_ready(recipe):

@@ -6,6 +6,7 @@ docs/run.schema.json holds what it prints.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from experimentstash.base.json_floats import FLOAT
@@ -54,7 +55,7 @@ _NUMBER: dict[str, Any] = {
         },
     ]
 }
-_WORDS: dict[str, dict[str, Any]] = {
+WORDS: dict[str, dict[str, Any]] = {
     "str": _TEXT,
     "bool": {"type": "boolean"},
     "int": {"type": "integer"},
@@ -90,41 +91,42 @@ def schema() -> dict[str, Any]:
             for kind, more in SOURCES.items()
         ]
     }
-    whole = _part(Run)
+    whole = part(Run)
     whole["properties"]["format"] = {"const": FORMAT}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "run.json of ExperimentStash",
         **whole,
         "$defs": {
-            **{kind.__name__: _part(kind) for kind in _PARTS},
+            **{kind.__name__: part(kind) for kind in _PARTS},
             "Sources": {"type": "object", "additionalProperties": where},
             "Objective": {"anyOf": [{"type": "null"}, where, {"type": "array", "items": where}]},
         },
     }
 
 
-def _part(kind: type) -> dict[str, Any]:
+def part(kind: type, words: Mapping[str, Any] = WORDS) -> dict[str, Any]:
     """Return the schema of a part: all keys that are written are needed, and others are another version's."""
     names = [name for name in kind.__annotations__ if name != OTHERS]
     return {
         "type": "object",
         "description": " ".join((kind.__doc__ or "").split()),
         "required": names,
-        "properties": {name: _type(kind.__annotations__[name]) for name in names},
+        "properties": {name: _type(kind.__annotations__[name], words) for name in names},
         **({} if OTHERS in kind.__annotations__ else {"additionalProperties": False}),
     }
 
 
-def _type(annotation: str) -> dict[str, Any]:
+def _type(annotation: str, words: Mapping[str, Any]) -> dict[str, Any]:
     found = alternatives_of(annotation)
     if len(found) > 1:
-        return {"anyOf": [{"type": "null"} if each == "None" else _type(each) for each in found]}
+        return {"anyOf": [{"type": "null"} if each == "None" else _type(each, words) for each in found]}
     if annotation.startswith("list["):
-        return {"type": "array", "items": _type(annotation[5:-1])}
+        return {"type": "array", "items": _type(annotation[5:-1], words)}
     if annotation.startswith("dict["):
-        return {"type": "object", "additionalProperties": _type(annotation[5:-1].partition(", ")[2])}
-    return _WORDS.get(annotation, {"$ref": f"#/$defs/{annotation}"})
+        return {"type": "object", "additionalProperties": _type(annotation[5:-1].partition(", ")[2], words)}
+    known: dict[str, Any] | None = words.get(annotation)
+    return {"$ref": f"#/$defs/{annotation}"} if known is None else known
 
 
 def text() -> str:

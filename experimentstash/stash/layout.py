@@ -115,6 +115,10 @@ class Stash:
         _refuse_strangers(self.root / paths.BACKUPS, _BACKUPS)
         return self.root / paths.BACKUPS
 
+    def frozen(self, name: str) -> Path:
+        """Where runs are kept that were frozen under a name."""
+        return self.root / paths.FROZEN / name
+
     def registration(self, tool: str) -> Path:
         return self.root / paths.registration(tool)
 

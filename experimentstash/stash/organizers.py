@@ -11,7 +11,7 @@ from experimentstash.base.yaml_files import YamlError
 from experimentstash.stash.layout import Stash
 
 # What describes an experiment and doesn't change what it does.
-_DESCRIPTIVE = {"description", "tags", "estimated_runtime", "debug", "validate_only", "dry_run", "metrics"}
+_DESCRIPTIVE = {"description", "tags", "estimated_runtime", "debug", "validate_only", "dry_run", "metrics", "outputs"}
 _DESCRIPTIVE |= {"skip_completed", "force"}
 _MOST_BASES = 20
 

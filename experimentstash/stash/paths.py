@@ -10,6 +10,7 @@ TOOLS = "tools"
 OUTPUTS = "outputs"
 MULTIRUN = "multirun"
 BACKUPS = "backups"
+FROZEN = "frozen"
 PRIVATE = ".experimentstash"
 # In the private folder.
 CODE = "code"
@@ -17,6 +18,8 @@ LOCKS = "locks"
 
 # What the framework itself writes.
 WRITTEN = (OUTPUTS, MULTIRUN, PRIVATE)
+# … and that may be committed with the code, of which it is no change.
+KEPT = (FROZEN,)
 
 
 def registration(tool: str) -> str:

@@ -202,6 +202,55 @@ class MetricConfig:
     label: Optional[str] = None
 
 
+class Compare(Enum):
+    """By what an output is compared with an earlier one."""
+
+    numbers = "numbers"  # tables (CSV, TSV, Parquet), JSON, NumPy's files
+    embedding = "embedding"  # coordinates that are the same up to the signs of axes, or a rotation
+    picture = "picture"  # what it shows, pixel by pixel; PDF too, and SVG as the drawing that it says
+    text = "text"  # line by line
+    hash = "hash"  # its bytes
+    nothing = "nothing"  # it is no result
+
+
+class UpTo(Enum):
+    """What makes no difference to an embedding."""
+
+    sign = "sign"  # the signs of its axes
+    rotation = "rotation"  # rotations and reflections
+
+
+@dataclass
+class ToleranceConfig:
+    """How far numbers may be from earlier ones: atol + rtol * abs(earlier)."""
+
+    rtol: float = 0.0
+    atol: float = 0.0
+
+
+@dataclass
+class OutputConfig:
+    """How a file that runs write is compared when they are reproduced (docs/reproduce.md)."""
+
+    # null: by the ending of the file's name, with what is given here.
+    compare: Optional[Compare] = None
+    # How far numbers may be from the earlier ones: atol + rtol * abs(earlier). Of a picture, atol is how far a channel
+    # may be, of 255.
+    rtol: float = 0.0
+    atol: float = 0.0
+    # The same for columns, keys or arrays: {loss: {rtol: 1e-6}, 'time*': {atol: 1}}.
+    columns: Dict[str, ToleranceConfig] = field(default_factory=dict)
+    # Columns by which rows find each other, whatever their order.
+    key: List[str] = field(default_factory=list)
+    # Columns, keys or arrays that don't count ('*_seconds'); of a text, patterns of what may differ in a line.
+    ignore: List[str] = field(default_factory=list)
+    # An embedding: what makes no difference, and which columns are its coordinates ([]: all with numbers).
+    up_to: Optional[UpTo] = None
+    coordinates: List[str] = field(default_factory=list)
+    # Which share of a picture's pixels may differ by more: 0.001.
+    share: float = 0.0
+
+
 @dataclass
 class ToolConfig:
     """A tool's registration: conf/tool/<name>.yaml."""
@@ -238,6 +287,9 @@ class ToolConfig:
     # Where the numbers are that its runs come to (docs/metrics.md): {loss: {column: val_loss, file: history.csv, take:
     # min}}. What isn't said is looked for in metrics.json, or if there is none in the summary of the W&B run.
     metrics: Dict[str, MetricConfig] = field(default_factory=dict)
+    # How what its runs write is compared when they are reproduced, by names or patterns: {'*.csv': {rtol: 1e-6}}. What
+    # an experiment says of a name counts before this, and that before conf/config.yaml (docs/reproduce.md).
+    outputs: Dict[str, OutputConfig] = field(default_factory=dict)
 
 
 @dataclass
@@ -400,6 +452,11 @@ class StashConfig:
     # {better: higher, label: Acc., column: acc, file: results.csv}}. How they are shown is read from conf/config.yaml
     # itself, experiment organizers and registrations, and not from files that they build on.
     metrics: Dict[str, MetricConfig] = field(default_factory=dict)
+    # How what the runs write is compared when they are reproduced (docs/reproduce.md): {figure.png: {atol: 2}}.
+    outputs: Dict[str, OutputConfig] = field(default_factory=dict)
+    # Files and directories that the runs read besides their code, relative to the stash's root: when runs are frozen,
+    # what is in them is noted. Those that parameters and arguments name are, too.
+    inputs: List[str] = field(default_factory=list)
     # The time after which the run is stopped, written like estimated_runtime (null: none).
     timeout: Optional[str] = None
     # Whether the run uses the tool's checkout, or a copy of it that nobody edits any more.

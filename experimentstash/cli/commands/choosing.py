@@ -33,8 +33,11 @@ def are_all(given: argparse.Namespace) -> bool:
     return bool(given.all)
 
 
-def add_filters(parser: argparse.ArgumentParser) -> None:
-    """Let runs be chosen by what they are like, besides names; ``selection`` returns what was asked for."""
+def add_filters(parser: argparse.ArgumentParser, *, tag: str = "--tag") -> None:
+    """Let runs be chosen by what they are like, besides names; ``selection`` returns what was asked for.
+
+    ``tag`` is what the filter by tags is called.
+    """
     parser.add_argument(
         "--state",
         action="append",
@@ -46,7 +49,7 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
         "--exp", action="append", default=[], metavar="GLOB", help="only those of these experiments: 'figure1/*'"
     )
     parser.add_argument("--tool", action="append", default=[], metavar="TOOL", help="only those of this tool")
-    parser.add_argument("--tag", action="append", default=[], metavar="TAG", help="only those with this tag")
+    parser.add_argument(tag, dest="tag", action="append", default=[], metavar="TAG", help="only those with this tag")
     parser.add_argument("--sweep", action="append", default=[], metavar="SWEEP", help="only those of this sweep")
     parser.add_argument(
         "--since", metavar="TIME", help="only those started since then: 2d, yesterday, 2026-11-20, '2026-11-20 14:30'"

@@ -140,14 +140,32 @@ def is_python(version: str, wanted: str) -> bool:
         return False
 
 
-def make(recipe: Recipe, *, offline: bool = False, announce: Callable[[str], None] = lambda line: None) -> None:
+def is_python_there(version: str) -> bool:
+    """Tell whether uv finds a Python of this version here; it isn't fetched."""
+    asked = [_find_uv(), "python", "find", "--offline", "--no-project", version]
+    return run(asked, cwd=Path("/"), env=clean_environment(), check=False, timeout=60).returncode == 0
+
+
+def make(
+    recipe: Recipe,
+    *,
+    offline: bool = False,
+    announce: Callable[[str], None] = lambda line: None,
+    constraints: Path | None = None,
+    python: str | None = None,
+) -> None:
     """Make the environment unless it is ready; of several processes at once, one makes it and the others wait.
+
+    ``constraints`` is a file that says which version of a package is to be installed where no lock file does, and
+    ``python`` which Python is taken where the tool's registration doesn't say it.
 
     Raises NotMade with uv's own words; nothing half-made stays behind.
     """
     if recipe.directory is None or is_ready(recipe):
         return
     title = f"the environment of {recipe.name!r}"
+    given = {"UV_CONSTRAINT": constraints, "UV_PYTHON": None if recipe.tool.python_version else python}
+    variables = {name: str(value) for name, value in given.items() if value is not None}
     try:
         _make_home(recipe.directory.parent)
         with files.locked(
@@ -159,7 +177,7 @@ def make(recipe: Recipe, *, offline: bool = False, announce: Callable[[str], Non
             announce(f"Making {title} from {recipe.origin} …")
             started = time.monotonic()
             with _gone_unless_finished(recipe.directory), build_traces.none_left(recipe.project, announce):
-                _install(recipe, recipe.directory, _Uv(recipe, offline, lock, announce))
+                _install(recipe, recipe.directory, _Uv(recipe, offline, lock, announce, variables))
             announce(f"Made {title} in {time.monotonic() - started:.1f} s.")
     except OSError as error:
         raise NotMade(f"T{title[1:]} could not be made: {error}") from error
@@ -202,7 +220,14 @@ def _make_home(home: Path) -> None:
 class _Uv:
     """uv, set up to make one environment. It inherits the lock, and so keeps it if we are killed before it ends."""
 
-    def __init__(self, recipe: Recipe, offline: bool, lock: int, announce: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        offline: bool,
+        lock: int,
+        announce: Callable[[str], None],
+        variables: Mapping[str, str],
+    ) -> None:
         self.recipe = recipe
         self.lock = lock
         self.announce = announce
@@ -210,6 +235,7 @@ class _Uv:
         self.environment = {key: value for key, value in clean_environment().items() if key not in _UV_LEAKS}
         if offline:
             self.environment["UV_OFFLINE"] = "1"
+        self.environment |= variables
 
     def __call__(self, *words: str, **environment: str) -> str:
         """Run uv to its end and return its stdout; raises NotMade."""

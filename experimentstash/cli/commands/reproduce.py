@@ -1,0 +1,125 @@
+"""``experimentstash reproduce NAME|RUN``: has frozen runs again, and says of each output what it is."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from experimentstash.base.errors import StashError, did_you_mean
+from experimentstash.base.files import write_atomically
+from experimentstash.base.output import paper_of, say
+from experimentstash.cli.commands.choosing import NAME
+from experimentstash.publish import freezing, frozen
+from experimentstash.publish.frozen import Frozen, FrozenRun
+from experimentstash.publish.render import to_json, to_markdown, to_terminal
+from experimentstash.publish.repeating import variations
+from experimentstash.publish.reproducing import Reproduction, changes_for
+from experimentstash.record.run import Run
+from experimentstash.runs import naming
+from experimentstash.stash.layout import Stash, find_stash
+
+EXAMPLES = (
+    ("reproduce figure1 hydra/launcher=slurm", "on SLURM"),
+    ("reproduce figure1 --check", "whether it could be"),
+    ("reproduce figure1 --times 3", "what varies by itself"),
+    ("reproduce k3f9a2b -o report.md", "a run, and a report"),
+)
+_WITH_VALUES = ("--run", "--times", "-o", "--output")
+_FORMS = {".md": to_markdown.report, ".json": to_json.report}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's options."""
+    parser.add_argument("name", metavar="RUN", help=f"the name of what is frozen, or {NAME}")
+    parser.add_argument(
+        "changes", metavar="OVERRIDE", nargs="*", help="hydra/launcher=…, resources.…, timeout=…, grace.…"
+    )
+    parser.add_argument("--override", dest="changes_too", action="append", default=[], help=argparse.SUPPRESS)
+    parser.add_argument("--run", action="append", default=[], metavar="RUN", help="only this one of what is frozen")
+    parser.add_argument("--check", action="store_true", help="run nothing: say what is missing for that")
+    parser.add_argument("--times", type=int, default=1, metavar="N", help="run each N times, and say what varies")
+    parser.add_argument(
+        "-o", "--output", action="append", default=[], metavar="FILE", help="write a report, too: FILE.md, FILE.json"
+    )
+
+
+def rewritten(words: Sequence[str]) -> list[str]:
+    """Have overrides stand anywhere among the options, for argparse takes those beside the name alone."""
+    values = {number + 1 for number, word in enumerate(words) if word in _WITH_VALUES}
+    return [
+        f"--override={word}" if "=" in word and not word.startswith("-") and number not in values else word
+        for number, word in enumerate(words)
+    ]
+
+
+def main(given: argparse.Namespace) -> int:
+    """Reproduce runs; 0 only if all outputs of all of them are the same, or with --check if that could be tried."""
+    if given.times < 1:
+        raise StashError(f"--times {given.times}: it is a number from 1 on.")
+    files = [Path(each) for each in given.output]
+    if wrong := next((each for each in files if each.suffix not in _FORMS), None):
+        raise StashError(f"{wrong}: a report is a file .md or .json.")
+    stash = find_stash()
+    with _found(stash, given.name) as (kept, place):
+        chosen = _chosen(kept, given.run)
+        work = Reproduction(stash, kept, place, say)
+        if given.check:
+            return _check(work, chosen)
+        from experimentstash.cli.launching import launched
+
+        changes = changes_for([*given.changes, *given.changes_too])
+        tries = [
+            work.reproduce(chosen, changes, lambda words, again: launched(words, again=again))
+            for _ in range(given.times)
+        ]
+        varying = variations(tries, place)
+    print(to_terminal.report(tries, varying, paper_of(sys.stdout)))
+    for path in files:
+        write_atomically(path, _FORMS[path.suffix](kept, tries, varying))
+        say(f"report: {path}")
+    return 0 if all(each.is_reproduced for every in tries for each in every) else 1
+
+
+@contextlib.contextmanager
+def _found(stash: Stash, name: str) -> Iterator[tuple[Frozen, Path]]:
+    """Yield what is frozen under a name, and where; or a run, frozen for the time being."""
+    if name in frozen.names(stash):
+        yield frozen.read(stash, name), frozen.folder_of(stash, name)
+        return
+    try:
+        run = naming.find(stash, name, acts=True)
+    except StashError as error:
+        meant = did_you_mean(name, frozen.names(stash))
+        raise StashError(
+            f"Nothing is frozen as {name!r}, and {error.message}{meant}", "experimentstash runs"
+        ) from error
+    if not isinstance(run, Run):
+        raise StashError(f"{run.name} is a sweep.", f"experimentstash freeze NAME {run.name}")
+    with tempfile.TemporaryDirectory(prefix="experimentstash-") as scratch:
+        place = Path(scratch, run.id)
+        say(f"{run.id} isn't frozen: what it is compared with is in its directory as it is now")
+        yield freezing.write(stash, run.id, [run], place, may_be_dirty=True), place
+
+
+def _chosen(kept: Frozen, names: Sequence[str]) -> list[FrozenRun]:
+    chosen = list(kept.runs)
+    if names:
+        known = {run.id: run for run in kept.runs}
+        if unknown := next((each for each in names if each not in known), None):
+            listed = f"\nFrozen there: {', '.join(known)}"
+            raise StashError(f"{unknown!r} isn't frozen as {kept.name}.{did_you_mean(unknown, known)}{listed}")
+        chosen = [known[name] for name in dict.fromkeys(names)]
+    return chosen
+
+
+def _check(work: Reproduction, chosen: Sequence[FrozenRun]) -> int:
+    lacks = {run.id: work.missing(run) for run in chosen}
+    for name, missing in lacks.items():
+        print(f"{name}: {'can be run again' if not missing else 'can not be run again'}")
+        for each in missing:
+            print(f"  {each}")
+    return 1 if any(lacks.values()) else 0

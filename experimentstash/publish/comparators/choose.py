@@ -1,0 +1,21 @@
+"""Which comparator compares what."""
+
+from __future__ import annotations
+
+from experimentstash.publish.comparators import embedding, numbers, picture, text
+from experimentstash.publish.comparators.comparator import Comparator
+
+HASH = "hash"
+# The next one is a file more, and a word here.
+_COMPARATORS = {each.COMPARATOR.name: each.COMPARATOR for each in (numbers, embedding, picture, text)}
+
+
+def named(name: str) -> Comparator | None:
+    """Return a comparator by its name; None for `hash`: other bytes are another file then."""
+    return None if name == HASH else _COMPARATORS[name]
+
+
+def usual(path: str) -> str:
+    """Return the name of what compares a file about which nothing is said."""
+    suffix = path[path.rfind(".") :].lower() if "." in path else ""
+    return next((name for name, each in _COMPARATORS.items() if suffix in each.suffixes), HASH)

@@ -1,0 +1,114 @@
+"""Pictures, pixel by pixel, by Pillow: what they show counts, and no metadata. PDFs are rendered by PDFium."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from experimentstash.publish.comparators import svg
+from experimentstash.publish.comparators.comparator import Comparator, Deviation, Found, How, NotComparable, number
+
+# Dots per inch at which a PDF is rendered, and how many there are in one as PDFium counts.
+_DENSITY, _USUAL = 150, 72
+# A picture of more pixels isn't unpacked.
+_MOST_PIXELS = 200_000_000
+_LEVELS = 256
+
+
+def _compare(earlier: Path, later: Path, how: How) -> Found:
+    if earlier.suffix.lower() == ".svg":
+        return svg.compare(earlier, later, how)
+    pages = [list(_pages(path)) for path in (earlier, later)]
+    if len(pages[0]) != len(pages[1]):
+        return Found(f"{len(pages[1])} pages or frames, and {len(pages[0])} before")
+    largest: Deviation | None = None
+    within: str | None = None
+    for page, (one, two) in enumerate(zip(*pages, strict=True), 1):
+        where = f" of page {page}" if len(pages[0]) > 1 else ""
+        if one.size != two.size:
+            shown = ["×".join(map(str, each.size)) for each in (two, one)]
+            return Found(f"{shown[0]} pixels{where}, and {shown[1]} before")
+        found, used = _of_page(one, two, how, where)
+        if found.difference is not None:
+            return found
+        within = used or within
+        if found.deviation is not None and (largest is None or found.deviation.absolute > largest.absolute):
+            largest = found.deviation
+    return Found(within=within, deviation=largest)
+
+
+def _of_page(one: Any, two: Any, how: How, where: str) -> tuple[Found, str | None]:
+    """Compare two pictures of one size; return what was found, and what was allowed and made use of."""
+    from PIL import ImageChops
+
+    difference = ImageChops.difference(one, two)
+    bands = list(difference.split())
+    highest = bands[0]
+    for band in bands[1:]:
+        highest = ImageChops.lighter(highest, band)
+    counts = highest.histogram()
+    largest = max((level for level in range(_LEVELS) if counts[level]), default=0)
+    if largest == 0:
+        return Found(), None
+    allowed = min(int(how.atol), _LEVELS - 1)
+    beyond = sum(counts[allowed + 1 :])
+    share = beyond / (one.width * one.height)
+    box = highest.point([0] * (allowed + 1) + [255] * (_LEVELS - 1 - allowed)).getbbox() or highest.getbbox()
+    assert box is not None
+    place = f"of {_LEVELS - 1}{where}, within {box[0]},{box[1]} to {box[2]},{box[3]}"
+    deviation = Deviation(float(largest), None, place)
+    if share > how.share:
+        pixels = f"{beyond:,} pixels ({number(100 * share)} %) differ"
+        return Found(f"{pixels}, by up to {deviation}", deviation=deviation), None
+    levels, pixels = f"{allowed} of {_LEVELS - 1} a channel", f"{how.share:g} of the pixels"
+    return Found(deviation=deviation), ", ".join(([levels] if allowed else []) + ([pixels] if beyond else []))
+
+
+def _pages(path: Path) -> Iterator[Any]:
+    """Yield the pictures in a file, with colours and transparency as they are seen."""
+    if path.suffix.lower() == ".pdf":
+        yield from _rendered(path)
+        return
+    from PIL import Image, ImageSequence, UnidentifiedImageError
+
+    Image.MAX_IMAGE_PIXELS = _MOST_PIXELS
+    try:
+        with Image.open(path) as picture:
+            if "16" in str(picture.tile):  # Pillow would drop half of each level
+                raise NotComparable(f"{path.name} has 16 bits a channel")
+            for frame in ImageSequence.Iterator(picture):
+                yield _seen(frame, path)
+    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise NotComparable(f"{path.name} can't be read as a picture: {error}") from error
+
+
+def _seen(frame: Any, path: Path) -> Any:
+    """Return a picture in colours with transparency; what can't be seen has no colour."""
+    if frame.mode.startswith(("I", "F")):
+        raise NotComparable(f"{path.name} has more levels of grey than can be compared ({frame.mode})")
+    from PIL import Image
+
+    coloured = frame.convert("RGBA")
+    nothing = Image.new("RGBA", coloured.size)
+    return Image.composite(coloured, nothing, coloured.getchannel("A").point(lambda level: 255 if level else 0))
+
+
+def _rendered(path: Path) -> Iterator[Any]:
+    try:
+        import pypdfium2  # here, because hardly any comparison needs it
+    except ImportError:
+        raise NotComparable("PDFs are rendered by pypdfium2: pip install 'experimentstash[outputs]'") from None
+    try:
+        document = pypdfium2.PdfDocument(path)
+    except (OSError, pypdfium2.PdfiumError) as error:
+        raise NotComparable(f"{path.name} is no PDF that can be read: {error}") from error
+    try:
+        for page in document:
+            yield page.render(scale=_DENSITY / _USUAL).to_pil().convert("RGBA")
+    finally:
+        document.close()
+
+
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".pdf", ".svg")
+COMPARATOR = Comparator("picture", _SUFFIXES, _compare)

@@ -1,0 +1,160 @@
+"""``outputs:`` and ``inputs:`` in experiments, registrations and the root config, as they are now."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
+
+from experimentstash.base import yaml_files
+from experimentstash.base.dataclass_light import dataclass
+from experimentstash.base.errors import StashError, did_you_mean
+from experimentstash.base.yaml_files import YamlError
+from experimentstash.publish.comparators import choose
+from experimentstash.publish.comparators.comparator import How, Tolerance
+from experimentstash.stash import paths
+from experimentstash.stash.layout import Stash
+from experimentstash.stash.organizers import Organizers
+from experimentstash.stash.schema import Compare, OutputConfig, ToleranceConfig, UpTo
+
+_FORM = "outputs: {results.csv: {rtol: 1e-6}, 'log_*.txt': {compare: nothing}}"
+_KEYS = tuple(OutputConfig.__annotations__)
+# What runs leave beside their results; who declares it has it compared.
+_NO_RESULTS = ("*.log", "wandb/*", ".*", "*/.*", "__pycache__/*", "*/__pycache__/*", "*events.out.tfevents.*")
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What is said of the outputs of an experiment, by patterns: what an experiment says comes first."""
+
+    said: list[tuple[str, How | None]]  # None: it is no result
+
+    def how(self, path: str) -> How | None:
+        """Return how an output is compared; None if it is no result.
+
+        A name counts before patterns, and of these the one that is said first.
+        """
+        by_name = [how for pattern, how in self.said if pattern == path]
+        fitting = [how for pattern, how in self.said if _fits(path, pattern)]
+        if found := [*by_name, *fitting]:
+            return found[0] if found[0] is None or found[0].compare else _of_kind(found[0], path)
+        if any(fnmatch.fnmatchcase(path, pattern) for pattern in _NO_RESULTS):
+            return None
+        return How(choose.usual(path))
+
+
+def _of_kind(how: How, path: str) -> How:
+    """Return how a file is compared of which nobody says by what."""
+    return How(**{**vars(how), "compare": "embedding" if how.up_to else choose.usual(path)})
+
+
+def _fits(path: str, pattern: str) -> bool:
+    """Tell whether a pattern means a file: one without / means files in all directories."""
+    return fnmatch.fnmatchcase(path, pattern) or (
+        "/" not in pattern and fnmatch.fnmatchcase(path.rpartition("/")[2], pattern)
+    )
+
+
+def outputs(stash: Stash, organizers: Organizers, experiment: str | None, tool: str) -> Declared:
+    """Return what is said of an experiment's outputs; StashError for what makes no sense."""
+    files = [
+        (paths.organizer(experiment), organizers.of(experiment, "outputs")) if experiment else ("", None),
+        (paths.registration(tool), _registered(stash, tool, "outputs")),
+        (paths.ROOT_CONFIG, organizers.of_root("outputs")),
+    ]
+    return Declared([each for where, content in files for each in _read(content, where)])
+
+
+def inputs(organizers: Organizers, experiment: str | None) -> list[str]:
+    """Return what an experiment says that it reads."""
+    own = organizers.of(experiment, "inputs") if experiment else None
+    found: list[str] = []
+    for where, content in ((paths.organizer(experiment or ""), own), (paths.ROOT_CONFIG, organizers.of_root("inputs"))):
+        if content is not None and not (isinstance(content, list) and all(isinstance(each, str) for each in content)):
+            raise StashError(f"{where}: inputs is no list of paths.", "inputs: [data/swissroll.csv]")
+        found += content or []
+    if unclear := next((each for each in found if "${" in each), None):
+        raise StashError(f"inputs: {unclear} can't be frozen: what it stands for may change.", "write the path itself")
+    return found
+
+
+def _registered(stash: Stash, tool: str, key: str) -> Any:
+    """Return what a tool's registration says under a key; nothing if it is gone, or can't be read."""
+    try:
+        return yaml_files.mapping(stash.registration(tool)).get(key)
+    except YamlError:
+        return None
+
+
+def _read(content: Any, where: str) -> list[tuple[str, How | None]]:
+    if content is None:
+        return []
+    if not isinstance(content, Mapping):
+        raise StashError(f"{where}: outputs is no mapping of names.", _FORM)
+    return [(str(name), _how(given or {}, f"{where}: outputs.{name}")) for name, given in content.items()]
+
+
+def _how(given: Any, where: str) -> How | None:
+    _refuse_unknown(given, where, _KEYS)
+    compare = _one_of(given.get("compare"), Compare, f"{where}.compare")
+    if compare == Compare.nothing.value:
+        return None
+    columns = given.get("columns") or {}
+    if not isinstance(columns, Mapping):
+        raise StashError(f"{where}.columns is no mapping of names.", "columns: {loss: {rtol: 1e-6}}")
+    share = _number(given, "share", where)
+    if share > 1:
+        raise StashError(f"{where}.share: {share:g} is no share: 0.001 is one pixel of a thousand.")
+    return How(
+        compare=compare or "",
+        rtol=_number(given, "rtol", where),
+        atol=_number(given, "atol", where),
+        columns={str(name): _tolerance(each or {}, f"{where}.columns.{name}") for name, each in columns.items()},
+        key=_texts(given, "key", where),
+        ignore=_texts(given, "ignore", where),
+        up_to=_one_of(given.get("up_to"), UpTo, f"{where}.up_to"),
+        coordinates=_texts(given, "coordinates", where),
+        share=share,
+    )
+
+
+def _tolerance(given: Any, where: str) -> Tolerance:
+    _refuse_unknown(given, where, tuple(ToleranceConfig.__annotations__))
+    return Tolerance(_number(given, "rtol", where), _number(given, "atol", where))
+
+
+def _refuse_unknown(given: Any, where: str, keys: tuple[str, ...]) -> None:
+    if not isinstance(given, Mapping):
+        raise StashError(f"{where}: {given!r} is no mapping.", _FORM)
+    unknown = next((str(key) for key in given if key not in keys), None)
+    if unknown is not None:
+        raise StashError(
+            f"{where}: unknown key {unknown!r}.{did_you_mean(unknown, keys)}\nValid: {', '.join(keys)}", _FORM
+        )
+
+
+def _one_of(value: Any, kind: type[Enum], where: str) -> str | None:
+    valid = [str(each.value) for each in kind]
+    if value is not None and value not in valid:
+        raise StashError(f"{where}: {value!r} is none of {', '.join(valid)}.{did_you_mean(str(value), valid)}", _FORM)
+    return None if value is None else str(value)
+
+
+def _number(given: Mapping[Any, Any], key: str, where: str) -> float:
+    """Return a number that isn't negative; YAML takes 1e-6 for a text."""
+    value = given.get(key) or 0.0
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = -1.0
+    if isinstance(value, bool) or not 0 <= number < float("inf"):
+        raise StashError(f"{where}.{key}: {value!r} is no number from 0 on.", _FORM)
+    return number
+
+
+def _texts(given: Mapping[Any, Any], key: str, where: str) -> list[str]:
+    value = given.get(key) or []
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise StashError(f"{where}.{key}: {value!r} is no list of texts.", _FORM)
+    return list(value)

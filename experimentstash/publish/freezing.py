@@ -1,0 +1,327 @@
+"""Keeps runs under a name: all of them, or nothing is there. What they are made of is looked at once for all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from experimentstash.adapters.git import objects
+from experimentstash.adapters.git.root import toplevel
+from experimentstash.base import files, typed, yaml_files
+from experimentstash.base.dataclass_light import replace
+from experimentstash.base.errors import StashError
+from experimentstash.base.failpoints import step
+from experimentstash.base.text import listed
+from experimentstash.freeze.environment.store import READY_MARK
+from experimentstash.publish import declared, frozen, machine, origins, outputs, packages
+from experimentstash.publish.comparators.choose import HASH
+from experimentstash.publish.contents import below, content_of
+from experimentstash.publish.frozen import Code, Content, Frozen, FrozenRun, Machine, Output, Python, Took
+from experimentstash.publish.inputs import Inputs
+from experimentstash.publish.packages import Told
+from experimentstash.publish.places import marked, marked_tree, marks
+from experimentstash.record import archives, encoding, times
+from experimentstash.record import run as record
+from experimentstash.record.run import Run, State
+from experimentstash.stash import paths
+from experimentstash.stash.layout import Stash, as_kept, new_token
+from experimentstash.stash.organizers import Organizers
+
+# Bytes of an output up to which a copy is kept, so that it can be compared by more than its hash.
+_LARGEST_KEPT = 64 << 20
+# Seconds by which a file may seem to be newer than the end of the run that wrote it.
+_SLACK = 60.0
+_NAMED = 3
+# What a record says of one machine, or of one moment there.
+_OF_ONE_PLACE = ("queued", "supervisor", "process", "host", "wandb", "wandb_elsewhere")
+
+
+def freeze(
+    stash: Stash, name: str, runs: Sequence[Run], *, message: str = "", may_be_dirty: bool = False
+) -> tuple[Frozen, Path]:
+    """Keep runs as frozen/NAME and return what is kept, and where; StashError if one can't be, and nothing is there."""
+    place = frozen.folder_of(stash, name)
+    if os.path.lexists(place):
+        raise StashError(
+            f"{stash.relative(place)} is there already, and what is frozen stays as it is.",
+            f"take another name, or remove it first: rm -r {stash.relative(place)}",
+        )
+    draft = place.with_name(f".{name}.{new_token()}.part")
+    with _removed_unless_done(draft):
+        kept = write(stash, name, runs, draft, message=message, may_be_dirty=may_be_dirty)
+        step("before frozen runs are in place")
+        os.rename(draft, place)
+    return kept, place
+
+
+def write(
+    stash: Stash, name: str, runs: Sequence[Run], folder: Path, *, message: str = "", may_be_dirty: bool = False
+) -> Frozen:
+    """Write all that is kept of runs into a new directory, and return it."""
+    for run in runs:
+        _refuse_unfit(run, may_be_dirty=may_be_dirty)
+    files.make_directory(folder)
+    work = _Work(stash, folder)
+    kept = Frozen(name, message, times.now(), [work.freeze(run) for run in runs], {})
+    kept = replace(kept, files=dict(sorted(work.files.items())))
+    kept = replace(kept, digest=frozen.digest_of(frozen.plain(kept)))
+    files.write_atomically(folder / frozen.FILE_NAME, frozen.text_of(kept))
+    return kept
+
+
+def _refuse_unfit(run: Run, *, may_be_dirty: bool) -> None:
+    """Raise StashError for a run that nobody could have again from what is known of it."""
+    archives.refuse(run.path, f"The run {run.id}")
+    if run.removed is not None:
+        raise StashError(f"The run {run.id} was removed: only its record is left.")
+    if run.attempt.state is not State.COMPLETED:
+        raise StashError(f"The run {run.id} hasn't completed: it is {run.attempt.state.value}.", "experimentstash runs")
+    for what, code in (("tool", run.spec.code), ("stash", run.spec.stash)):
+        if code is None or code.commit is None:
+            raise StashError(f"git knows nothing of the {what}'s code that {run.id} ran: it can't be had again.")
+        if code.dirty and not may_be_dirty:
+            raise StashError(
+                f"The run {run.id} used changes of the {what} that aren't committed (to {code.commit[:12]}).",
+                f"commit them and `experimentstash rerun {run.id}`, or freeze them as a patch: --dirty",
+            )
+
+
+@contextlib.contextmanager
+def _removed_unless_done(draft: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            files.remove(draft)
+            draft.parent.rmdir()
+        raise
+
+
+class _Work:
+    """Writes what is kept of runs, and knows of each file what was in it."""
+
+    def __init__(self, stash: Stash, folder: Path) -> None:
+        self._stash = stash
+        self._folder = folder
+        self._organizers = Organizers(stash)
+        self._inputs = Inputs(stash)
+        self._once: dict[Any, Any] = {}
+        self.files: dict[str, Content] = {}
+
+    def freeze(self, run: Run) -> FrozenRun:
+        """Keep one run."""
+        folder = f"{frozen.RUNS}/{run.id}"
+        places = marks(self._stash, run.directory)
+        exp, tool = run.spec.organizer, run.spec.tool
+        said = self._known(("outputs", exp, tool), lambda: declared.outputs(self._stash, self._organizers, exp, tool))
+        inputs = self._known(("inputs", exp), lambda: declared.inputs(self._organizers, exp))
+        written = outputs.look(run, said)
+        if not written.results:
+            raise StashError(
+                f"The run {run.id} has written nothing by which it could be told whether it is reproduced.",
+                "if its output is the result: outputs: {output.log: {compare: text}} in its experiment",
+            )
+        notes: list[str] = []
+        kept = [self._output(run, folder, path, how, notes) for path, how in written.results.items()]
+        self._text(f"{folder}/{frozen.RECORD}", json.dumps(_record(run, places), indent=1) + "\n")
+        for name in (*written.handed, *_configuration(run)):
+            self._text(f"{folder}/{name}", marked(_text_of(run.path / name), places))
+        code, own = self._codes(run, folder)
+        spec, attempt = run.spec, run.attempt
+        here = machine.is_here(attempt.host)
+        if not here:
+            notes.append("it ran on another machine than it was frozen on: of that nothing is known")
+        return FrozenRun(
+            id=run.id,
+            folder=folder,
+            tool=spec.tool,
+            organizer=spec.organizer,
+            experiment=spec.experiment,
+            params=marked_tree(spec.params, places),
+            argv=[marked(word, places) for word in spec.command.argv],
+            cwd=marked(spec.command.cwd, places),
+            created=run.created,
+            code=code,
+            stash=own,
+            python=self._python(run, folder, notes),
+            machine=self._machine() if here else None,
+            took=Took(attempt.duration, attempt.cpu_time, attempt.peak_memory),
+            inputs=self._inputs.of(run, inputs),
+            outputs=kept,
+            left_out=list(written.left_out),
+            notes=notes,
+        )
+
+    def _output(self, run: Run, folder: str, path: str, how: Any, notes: list[str]) -> Output:
+        source = outputs.place(run, path)
+        found = os.stat(source)
+        ended = times.moment(run.attempt.ended) if run.attempt.ended else found.st_mtime
+        if found.st_mtime > ended + _SLACK:
+            notes.append(f"{path} was changed after the run had ended")
+        if how.compare == HASH or found.st_size > _LARGEST_KEPT:
+            if how.compare != HASH:
+                notes.append(f"{path} is too large for a copy of it to be kept: only its hash is compared")
+            return Output(path, content_of(source), how)
+        kept = f"{frozen.OUTPUTS}/{path}"
+        target = self._folder / folder / kept
+        files.make_directory(target.parent)
+        content = self.files[f"{folder}/{kept}"] = content_of(source, target)
+        return Output(path, content, how, kept)
+
+    def _text(self, name: str, text: str) -> None:
+        path = self._folder / name
+        files.make_directory(path.parent)
+        files.write(path, text.encode("utf-8", "surrogateescape"), os.O_EXCL)
+        self.files[name] = content_of(path)
+
+    # --- code --------------------------------------------------------------------------------------------------------
+
+    def _codes(self, run: Run, folder: str) -> tuple[Code, Code]:
+        """Return which code a run had, the tool's and the stash's, with their patches and bundles written."""
+        tool, own = run.spec.code, run.spec.stash
+        assert tool is not None and own is not None
+        live = self._live(run)
+        root, top = toplevel(live) or toplevel(Path(tool.path)), toplevel(self._stash.root)
+        is_own = root is not None and root == top
+        path = as_kept(self._stash.root, live)
+        return (
+            self._code(run, folder, tool, root, path=path, is_own=is_own),
+            self._code(run, folder, own, top, path=None, is_own=True),
+        )
+
+    def _live(self, run: Run) -> Path:
+        """Return where the tool's checkout is."""
+        assert run.spec.code is not None
+        path = Path(run.spec.code.path)
+        if not path.is_relative_to(self._stash.code):
+            return path
+        tool = run.spec.tool
+        given = yaml_files.mapping(self._stash.registration(tool)).get("path") or f"{paths.TOOLS}/{tool}"
+        return Path(os.path.normpath(self._stash.root / str(given)))
+
+    def _code(
+        self, run: Run, folder: str, code: record.Code, root: Path | None, *, path: str | None, is_own: bool
+    ) -> Code:
+        name = f"{code.commit}^{{commit}}"
+        if root is None or self._known(("commit", root, name), lambda: objects.object_at(root, name)) is None:
+            raise StashError(
+                f"The commit {str(code.commit)[:12]} that {run.id} ran is no longer in {root or code.path}.",
+                "experimentstash rerun does it with the code of now",
+            )
+        left_out = [*dict.fromkeys([*code.omitted, *code.withheld])]
+        if code.dirty and left_out:
+            raise StashError(
+                f"What {run.id} used and wasn't committed isn't all kept: {listed(left_out, _NAMED)}.",
+                f"commit it, or have git ignore it, and `experimentstash rerun {run.id}`",
+            )
+        patch = None
+        if code.patch is not None:
+            patch = code.patch
+            self._text(f"{folder}/{patch}", _text_of(run.path / patch))
+        is_reachable = self._known(("reachable", root, code.commit), lambda: _is_reachable(root, code.commit, is_own))
+        bundle = None
+        if not is_reachable:
+            commit = code.commit
+            bundle = self._known(("bundle", root, commit), lambda: self._bundle(root, str(commit)))
+        url = self._known(("url", root), lambda: origins.url_of(root))
+        return Code(path, is_own, url, code.commit, code.branch, bool(code.dirty), patch, bundle)
+
+    def _bundle(self, root: Path, commit: str) -> str:
+        name = f"{frozen.BUNDLES}/{commit[:16]}.bundle"
+        target = self._folder / name
+        files.make_directory(target.parent)
+        with tempfile.TemporaryDirectory(prefix="experimentstash-") as scratch:
+            origins.bundle(root, commit, target, Path(scratch))
+        self.files[name] = content_of(target)
+        return name
+
+    # --- environment and machine -------------------------------------------------------------------------------------
+
+    def _python(self, run: Run, folder: str, notes: list[str]) -> Python | None:
+        environment = run.spec.environment
+        if environment is None:
+            return None
+        told: Told | None = None
+        if environment.interpreter is not None:
+            python = Path(environment.interpreter)
+            if environment.lock is None and _is_newer(python, run):
+                notes.append("its environment was made anew since it ran: what was in it then isn't known")
+            elif not python.exists():
+                notes.append("its environment is gone: what was in it isn't known")
+            else:
+                told = self._known(("packages", python), lambda: packages.look(python))
+        lock = self._lock(run, folder, notes)
+        return Python(
+            kind=environment.kind,
+            implementation=None if told is None else told.implementation,
+            version=environment.version or (None if told is None else told.version),
+            lock=lock,
+            lock_name=environment.lock_file,
+            lock_sha256=None if environment.lock is None else environment.lock.removeprefix("sha256:"),
+            packages=None if told is None else told.packages,
+        )
+
+    def _lock(self, run: Run, folder: str, notes: list[str]) -> str | None:
+        """Keep what pins an environment, if it is still what it was."""
+        environment, code = run.spec.environment, run.spec.code
+        if environment is None or code is None or environment.lock is None or environment.lock_file is None:
+            return None
+        path = Path(os.path.normpath(os.path.join(code.path, environment.lock_file)))
+        name = path.name
+        try:
+            if f"sha256:{content_of(path).sha256}" == environment.lock:
+                self._text(f"{folder}/{name}", _text_of(path))
+                return name
+        except OSError:
+            pass
+        notes.append(f"{environment.lock_file} has changed since: it is in the commit alone")
+        return None
+
+    def _machine(self) -> Machine:
+        found: Machine = self._known("machine", machine.look)
+        return found
+
+    def _known(self, key: Any, look: Callable[[], Any]) -> Any:
+        if key not in self._once:
+            self._once[key] = look()
+        return self._once[key]
+
+
+def _is_reachable(root: Path, commit: str | None, is_own: bool) -> bool:
+    """Tell whether a commit can be had without a bundle: a remote has it, or the history that frozen/ is kept in."""
+    assert commit is not None
+    return (is_own and origins.is_before(root, commit, "HEAD")) or origins.is_on_remote(root, commit)
+
+
+def _is_newer(python: Path, run: Run) -> bool:
+    """Tell whether an environment was made by us after a run had begun, or nobody knows; not: it is somebody else's."""
+    try:
+        mark = typed.loads(files.read_regular(python.parents[1] / READY_MARK))
+        return times.moment(mark["made"]) > times.moment(run.attempt.started or "")
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        return True
+
+
+def _record(run: Run, places: dict[str, str]) -> Any:
+    """Return a run's record as it is kept: without what is of one machine, and with marks for places."""
+    data = json.loads(encoding.as_json(run))
+    data["attempt"] |= {name: [] if name.startswith("wandb") else None for name in _OF_ONE_PLACE}
+    data |= {"earlier": [], "inode": None, "sweep": None}
+    return marked_tree(data, places)
+
+
+def _configuration(run: Run) -> list[str]:
+    """Return the names of the files that say what a run was composed from."""
+    folder = run.path / outputs.CONFIGURATION
+    return [f"{outputs.CONFIGURATION}/{name}" for name in below(folder) if name.endswith(".yaml")]
+
+
+def _text_of(path: Path) -> str:
+    return files.read_regular(path, _LARGEST_KEPT).decode("utf-8", "surrogateescape")

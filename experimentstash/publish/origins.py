@@ -1,0 +1,53 @@
+"""Where a commit can be had from: a remote that has it, or a git bundle that is made of it."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+from experimentstash.adapters.git import objects
+from experimentstash.adapters.git.command import git
+from experimentstash.base.names import remote_problem
+
+# Seconds that a remote gets to say what it has.
+_PATIENCE = 20.0
+# What the commit is called in a bundle.
+REFERENCE = "refs/heads/frozen"
+
+
+def url_of(root: Path) -> str | None:
+    """Return where a repository is cloned from; None: from nowhere, from here, or by a URL with a password in it."""
+    url = git(root, "config", "--get", "remote.origin.url", check=False).text
+    return url if url and remote_problem(url) is None else None
+
+
+def is_on_remote(root: Path, commit: str) -> bool:
+    """Tell whether the remote has a commit right now: what was fetched once may have been overwritten there since."""
+    tips = [each for each in _tips(root) if objects.object_at(root, f"{each}^{{commit}}") is not None]
+    return any(is_before(root, commit, each) for each in tips)
+
+
+def is_before(root: Path, commit: str, other: str) -> bool:
+    """Tell whether a commit is another one, or comes before it."""
+    return git(root, "merge-base", "--is-ancestor", commit, other, check=False).code == 0
+
+
+@functools.cache  # asking takes as long as the network does, and many runs have the same
+def _tips(root: Path) -> tuple[str, ...]:
+    if url_of(root) is None:
+        return ()
+    asked = git(root, "ls-remote", "--quiet", "--heads", "--tags", "origin", check=False, patience=_PATIENCE)
+    return () if asked.code else tuple(sorted({line.partition("\t")[0] for line in asked.text.splitlines()}))
+
+
+def bundle(root: Path, commit: str, target: Path, scratch: Path) -> None:
+    """Write a bundle of a commit and of all before it, which needs nothing else; the repository isn't touched."""
+    place = Path(git(root, "rev-parse", "--path-format=absolute", "--git-common-dir").text)
+    git(scratch, "init", "--quiet", "--bare", "repository")
+    own = scratch / "repository"
+    (own / "objects" / "info").mkdir(exist_ok=True)
+    (own / "objects" / "info" / "alternates").write_text(f"{place / 'objects'}\n", "utf-8", "surrogateescape")
+    if (place / "shallow").exists():
+        (own / "shallow").write_bytes((place / "shallow").read_bytes())
+    git(own, "update-ref", REFERENCE, commit)
+    git(own, "bundle", "create", "--quiet", target, REFERENCE)

@@ -1,0 +1,166 @@
+"""Brings here what a kept run is made of: its commit, from a bundle or a remote, and its environment."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from experimentstash.adapters.git import objects
+from experimentstash.adapters.git.checkouts import PINS
+from experimentstash.adapters.git.command import git
+from experimentstash.adapters.git.root import toplevel
+from experimentstash.base import files
+from experimentstash.base.errors import StashError
+from experimentstash.base.names import remote_problem
+from experimentstash.base.process import CommandError
+from experimentstash.base.text import listed
+from experimentstash.freeze.environment import store as environments
+from experimentstash.freeze.environment.kinds.kind import Recipe
+from experimentstash.publish import frozen, packages
+from experimentstash.publish.contents import below
+from experimentstash.publish.frozen import Code, FrozenRun
+from experimentstash.publish.origins import REFERENCE
+from experimentstash.publish.places import unmarked
+from experimentstash.stash.layout import Stash
+
+_NAMED = 5
+_LOCAL = {"protocol.file.allow": "always"}  # of a bundle, and of nothing else
+
+
+def secure_code(stash: Stash, kept: FrozenRun, place: Path, announce: Callable[[str], None]) -> None:
+    """Have the commits of a kept run in the repositories that are here; StashError if one can't be had."""
+    _secure(stash, kept.stash, stash.root, place, announce)
+    if kept.code.path is None:
+        raise StashError(f"Nothing says where the tool {kept.tool!r} belongs.")
+    _secure(stash, kept.code, stash.root / kept.code.path, place, announce)
+
+
+def why_no_code(stash: Stash, kept: FrozenRun, place: Path) -> list[str]:
+    """Return what is missing of a kept run's code and isn't in a bundle; what a remote has to give counts as there."""
+    found = []
+    for what, code in (("stash", kept.stash), (f"tool {kept.tool}", kept.code)):
+        where = stash.root if code.path is None else stash.root / code.path
+        if is_here(stash, code, where) or (code.bundle is not None and (place / code.bundle).is_file()):
+            continue
+        if code.url is None:
+            found.append(f"commit {str(code.commit)[:12]} of the {what} is neither here nor in a bundle")
+        elif git(stash.root, "ls-remote", "--quiet", "--heads", "--", code.url, check=False, patience=20).code:
+            found.append(f"commit {str(code.commit)[:12]} of the {what} isn't here, and {code.url} doesn't answer")
+    return found
+
+
+def is_here(stash: Stash, code: Code, where: Path) -> bool:
+    """Tell whether the repository at a place has a commit."""
+    root = _repository(stash, code, where)
+    return root is not None and objects.object_at(root, f"{code.commit}^{{commit}}") is not None
+
+
+def _repository(stash: Stash, code: Code, where: Path) -> Path | None:
+    """Return the repository that code belongs to; None: it isn't here."""
+    if code.is_own:
+        return toplevel(stash.root)
+    root = toplevel(where) if where.is_dir() else None
+    return None if root is None or root == toplevel(stash.root) else root
+
+
+def _secure(stash: Stash, code: Code, where: Path, place: Path, announce: Callable[[str], None]) -> None:
+    if is_here(stash, code, where):
+        return
+    root, commit = _repository(stash, code, where), str(code.commit)
+    source = str(place / code.bundle) if code.bundle is not None else code.url
+    if source is None or (code.bundle is None and remote_problem(source) is not None):
+        raise StashError(f"Commit {commit[:12]} is neither here nor in a bundle, and no remote is known that has it.")
+    announce(f"Fetching commit {commit[:12]} from {stash.relative(source) if code.bundle else source} …")
+    reference = REFERENCE if code.bundle is not None else commit
+    settings = _LOCAL if code.bundle is not None else None
+    try:
+        if root is None:
+            root = _new_checkout(where)
+        git(root, "fetch", "--quiet", "--no-tags", source, f"{reference}:{PINS}/{commit}", settings=settings)
+        if objects.object_at(root, f"{commit}^{{commit}}") is None:
+            raise StashError(f"{source} doesn't hold commit {commit[:12]}.")
+        if objects.object_at(root, "HEAD^{commit}") is None:
+            git(root, "checkout", "--quiet", "--detach", commit, "--")
+    except CommandError as error:
+        raise StashError(f"Commit {commit[:12]} can't be fetched from {source}: {error}") from error
+
+
+def _new_checkout(where: Path) -> Path:
+    """Make an empty repository where a tool's checkout belongs; StashError if something else is there."""
+    if where.is_dir() and any(where.iterdir()):
+        raise StashError(f"{where} is no git checkout, and not empty: the tool's code belongs there.")
+    where.mkdir(parents=True, exist_ok=True)
+    git(where, "init", "--quiet")
+    return where
+
+
+class Environments:
+    """Makes environments as they were, and says what of them isn't."""
+
+    def __init__(self, kept: FrozenRun, announce: Callable[[str], None]) -> None:
+        self._kept = kept
+        self._announce = announce
+        self.notes: list[str] = []
+
+    def make(self, recipe: Recipe) -> None:
+        """Make what a recipe stands for with the packages that the run had; StashError if it has others."""
+        python = self._kept.python
+        if python is None:
+            return
+        if recipe.directory is not None and not environments.is_ready(recipe):
+            with tempfile.TemporaryDirectory(prefix="experimentstash-") as scratch:
+                constraints = None
+                if recipe.lock_path is None and python.packages is not None:
+                    constraints = Path(scratch, "constraints.txt")
+                    constraints.write_text(packages.constraints(python.packages))
+                environments.make(recipe, announce=self._announce, constraints=constraints, python=python.version)
+        interpreter = environments.interpreter(recipe)
+        if interpreter is None:
+            return
+        if python.packages is None:
+            self.notes.append("which packages it had isn't known")
+            return
+        made = environments.contents(recipe)
+        if made is not None and made.is_changed:
+            raise StashError(
+                f"The environment of {recipe.name!r} was changed after it was made: {recipe.directory}",
+                f"remove it, and it is made anew: rm -r {recipe.directory}",
+            )
+        told = packages.look(interpreter)
+        if told.version != python.version:
+            raise StashError(f"Its Python was {python.version}, and is {told.version}.")
+        versions, builds = packages.differences(python.packages, told.packages)
+        has_its_lock = recipe.lock_path is not None and recipe.lock == f"sha256:{python.lock_sha256}"
+        if versions and not has_its_lock:
+            raise StashError(f"It had other packages: {listed(versions, _NAMED)}")
+        if versions:  # a lock says for each platform what belongs there
+            self.notes.append(f"by the same lock file, other packages: {listed(versions, _NAMED)}")
+        if builds:
+            self.notes.append(f"other builds of the same packages: {listed(builds, _NAMED)}")
+
+
+def why_no_python(kept: FrozenRun) -> list[str]:
+    """Return what is missing of the Python that a run had, as far as that is seen without making it."""
+    python = kept.python
+    if python is None or python.kind == "none":
+        return []
+    found = []
+    if python.lock is None and python.packages is None:
+        found.append("neither a lock file nor a list of packages says what was in its environment")
+    if python.version is not None and not environments.is_python_there(python.version):
+        found.append(f"Python {python.version} isn't here, and uv doesn't find it")
+    return found
+
+
+def restored(stash: Stash, kept: FrozenRun, place: Path, scratch: Path) -> None:
+    """Write what is kept of a run into ``scratch``, with the places of here."""
+    folder = place / kept.folder
+    patches = {each.patch for each in (kept.code, kept.stash) if each.patch is not None}
+    for name in below(folder):
+        if name.startswith(f"{frozen.OUTPUTS}/") or name == frozen.RECORD:
+            continue
+        text = files.read_regular(folder / name).decode("utf-8", "surrogateescape")
+        files.make_directory((scratch / name).parent)
+        said = text if name in patches else unmarked(text, stash, scratch)
+        files.write(scratch / name, said.encode("utf-8", "surrogateescape"))

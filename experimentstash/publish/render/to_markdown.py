@@ -1,0 +1,77 @@
+"""Verdicts as Markdown, for an appendix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from experimentstash.base.durations import describe
+from experimentstash.base.text import size
+from experimentstash.publish.frozen import Frozen, FrozenRun
+from experimentstash.publish.render.to_terminal import summary
+from experimentstash.publish.repeating import Variation
+from experimentstash.publish.verdicts import JudgedRun
+
+
+def report(kept: Frozen, tries: Sequence[Sequence[JudgedRun]], varying: Sequence[Variation]) -> str:
+    """Return all that is said."""
+    lines = [f"# Reproduction of {_plain(kept.name)}", "", f"**{summary(tries)}**", ""]
+    if kept.message:
+        lines += [_plain(kept.message), ""]
+    lines += [f"Frozen {kept.created}, digest of `frozen.json` `{kept.digest}`.", ""]
+    for number, every in enumerate(tries, 1):
+        if len(tries) > 1:
+            lines += [f"## Try {number}", ""]
+        for judged in every:
+            lines += [*_of_run(judged), ""]
+    if varying:
+        lines += [
+            "## What varies by itself",
+            "",
+            "| Run | Output | Largest deviation | Proposed |",
+            "|---|---|---|---|",
+        ]
+        for each in varying:
+            proposed = ", ".join(f"{name}: {value}" for name, value in each.proposed.items())
+            largest = "" if each.largest is None else str(each.largest)
+            lines.append(f"| {each.run} | {_cell(each.path)} | {_cell(largest)} | {_cell(proposed)} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _of_run(judged: JudgedRun) -> Iterator[str]:
+    kept = judged.kept
+    yield f"### {_plain(kept.organizer or kept.tool)} ({kept.id})"
+    yield ""
+    yield from (f"- {each}" for each in _facts(kept))
+    if judged.run is not None:
+        yield f"- run again as {judged.run.id}, {judged.run.attempt.state.value}"
+    yield from (f"- {_plain(note)}" for note in judged.notes)
+    yield ""
+    yield "| Output | Verdict | |"
+    yield "|---|---|---|"
+    for each in judged.outputs:
+        why = each.words.removeprefix(each.verdict.value).strip(": ")
+        yield f"| {_cell(each.path)} | {each.verdict.value} | {_cell(why)} |"
+
+
+def _facts(kept: FrozenRun) -> Iterator[str]:
+    where = f" of {kept.code.url}" if kept.code.url else ""
+    yield f"code: commit {kept.code.commit}{where}{', with changes (its patch is kept)' if kept.code.dirty else ''}"
+    if kept.python is not None and kept.python.version is not None:
+        pinned = f", pinned by {kept.python.lock_name}" if kept.python.lock_name else ""
+        yield f"environment: Python {kept.python.version}{pinned}"
+    if kept.machine is not None:
+        gpus = "".join(f", {each.name} (driver {each.driver})" for each in kept.machine.gpus)
+        yield f"machine: {kept.machine.cpu or kept.machine.architecture}, {kept.machine.platform}{gpus}"
+    took = [describe(kept.took.duration)] if kept.took.duration is not None else []
+    took += [size(kept.took.peak_memory)] if kept.took.peak_memory else []
+    if took:
+        yield f"took: {', '.join(took)}"
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.replace("<", "&lt;").split())
+
+
+def _cell(text: str) -> str:
+    return _plain(text).replace("|", "\\|")

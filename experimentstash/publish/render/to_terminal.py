@@ -1,0 +1,55 @@
+"""Verdicts as a terminal shows them."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Sequence
+
+from experimentstash.base.output import Paper, Style
+from experimentstash.base.text import counted, tame
+from experimentstash.publish.repeating import Variation
+from experimentstash.publish.verdicts import JudgedRun, Verdict
+
+_STYLES = {Verdict.IDENTICAL: Style.GOOD, Verdict.EQUIVALENT: Style.GOOD}
+
+
+def report(tries: Sequence[Sequence[JudgedRun]], varying: Sequence[Variation], paper: Paper) -> str:
+    """Return what is said of all outputs, and the sum of it."""
+    lines: list[str] = []
+    for every in tries:
+        for judged in every:
+            lines += _of_run(judged, paper)
+    for each in varying:
+        lines.append(_of_variation(each))
+    lines.append(summary(tries))
+    return "\n".join(lines)
+
+
+def _of_run(judged: JudgedRun, paper: Paper) -> list[str]:
+    kept = judged.kept
+    again = "" if judged.run is None else f" → {judged.run.id}"
+    lines = [f"{kept.id}{again}  {kept.organizer or kept.tool}"]
+    for each in judged.outputs:
+        word = each.verdict.value
+        rest = each.words.removeprefix(word)
+        lines.append(f"  {tame(each.path)}: {paper.paint(word, _STYLES.get(each.verdict, Style.BAD))}{tame(rest)}")
+    return lines + [f"  note: {tame(note)}" for note in judged.notes]
+
+
+def _of_variation(each: Variation) -> str:
+    said = f"{each.run} {tame(each.path)} varies by itself"
+    if each.largest is not None:
+        said += f", by up to {each.largest}"
+    if each.proposed:
+        inner = ", ".join(f"{name}: {value}" for name, value in each.proposed.items())
+        said += f"\n  outputs: {{{each.path}: {{{inner}}}}} would allow that"
+    return said
+
+
+def summary(tries: Sequence[Sequence[JudgedRun]]) -> str:
+    """Return in one line what all came to."""
+    runs = [judged for every in tries for judged in every]
+    counts = collections.Counter(each.verdict for judged in runs for each in judged.outputs)
+    parts = [f"{counts[verdict]} {verdict.value}" for verdict in Verdict if counts[verdict]]
+    whole = "reproduced" if runs and all(each.is_reproduced for each in runs) else "NOT reproduced"
+    return f"{whole}: {counted(sum(counts.values()), 'output')}, {', '.join(parts)}"

@@ -1,0 +1,163 @@
+"""Has kept runs again: their code, their environment and their parameters, in new runs, and says what came of it."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from experimentstash.adapters.schedulers import SCHEDULERS, JobQueries
+from experimentstash.base import typed
+from experimentstash.base.dataclass_light import dataclass, replace
+from experimentstash.base.errors import StashError
+from experimentstash.base.files import read_regular
+from experimentstash.base.text import counted, listed
+from experimentstash.launch import again, sweep_asked
+from experimentstash.publish import frozen, providing, verdicts
+from experimentstash.publish.frozen import Frozen, FrozenRun
+from experimentstash.publish.inputs import Inputs
+from experimentstash.publish.places import unmarked_tree
+from experimentstash.publish.verdicts import JudgedRun
+from experimentstash.record import decoding
+from experimentstash.record.run import Run, State
+from experimentstash.runs import reconcile
+from experimentstash.stash.layout import Stash
+
+if TYPE_CHECKING:
+    from experimentstash.launch.again import Again
+    from experimentstash.launch.result import LaunchResult
+
+# Launches a run by its arguments, and tells the user about it.
+Launch = Callable[[Sequence[str], "Again"], "LaunchResult"]
+
+_NAMED = 3
+# Seconds between two looks at runs that a scheduler has: a share of the time that was waited so far.
+_SHARE, _SHORTEST, _LONGEST = 0.1, 1.0, 15.0
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A run that was begun to have a kept one again; or why there is none."""
+
+    kept: FrozenRun
+    run: Run | None
+    why: str | None
+    notes: tuple[str, ...]
+
+
+class Reproduction:
+    """Has the runs again that are kept in a directory."""
+
+    def __init__(self, stash: Stash, name: Frozen, place: Path, announce: Callable[[str], None]) -> None:
+        self._stash = stash
+        self._frozen = name
+        self._place = place
+        self._announce = announce
+        self._inputs = Inputs(stash)
+        self._unsound: dict[str, str | None] = {}
+
+    def reproduce(self, chosen: Sequence[FrozenRun], changes: Sequence[str], launch: Launch) -> list[JudgedRun]:
+        """Run what is kept once more and say of each output what it is; ``changes`` are overrides of how."""
+        self._inputs = Inputs(self._stash)  # as they are now
+        begun = [self._begin(kept, changes, launch) for kept in chosen]
+        self._await([each.run for each in begun if each.run is not None])
+        return [self.judge(each) for each in begun]
+
+    def missing(self, kept: FrozenRun) -> list[str]:
+        """Return what is missing for having a run again, as far as that is seen without running it."""
+        unsound = self.why_unsound(kept)
+        found = [unsound] if unsound is not None else []
+        found += [why for each in kept.inputs if (why := self._inputs.why_other(each)) is not None]
+        return [
+            *found,
+            *providing.why_no_code(self._stash, kept, self._place),
+            *providing.why_no_python(kept),
+        ]
+
+    def why_unsound(self, kept: FrozenRun) -> str | None:
+        """Return what of a kept run isn't as it was frozen, its outputs aside: these are judged one by one."""
+        record = self._record(kept)
+        for what, code in (("code", kept.code), ("stash", kept.stash)):
+            said = None if record is None else record["spec"][what]["commit"]
+            if record is not None and said != code.commit:
+                return f"its commit is {str(code.commit)[:12]} in frozen.json, and {str(said)[:12]} in its record"
+        outputs = {f"{kept.folder}/{each.kept}" for each in kept.outputs if each.kept is not None}
+        own = [name for name in self._frozen.files if name.startswith(f"{kept.folder}/") and name not in outputs]
+        own += [each.bundle for each in (kept.code, kept.stash) if each.bundle is not None]
+        for name in own:
+            content = self._frozen.files.get(name)
+            if content is None or not verdicts.is_as_kept(self._place / name, content):
+                return f"{self._stash.relative(self._place / name)} isn't what was frozen"
+        if self._frozen.name not in self._unsound:
+            self._unsound[self._frozen.name] = frozen.why_changed(self._stash, self._frozen, self._place)
+        return self._unsound[self._frozen.name]
+
+    def _record(self, kept: FrozenRun) -> dict[str, Any] | None:
+        try:
+            found = typed.loads(read_regular(self._place / kept.folder / frozen.RECORD))
+            found["spec"]["code"]["commit"], found["spec"]["stash"]["commit"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return dict(found)
+
+    def _begin(self, kept: FrozenRun, changes: Sequence[str], launch: Launch) -> Begun:
+        unsound = self.why_unsound(kept)
+        others = [why for each in kept.inputs if (why := self._inputs.why_other(each)) is not None]
+        if unsound is not None or others:
+            return Begun(kept, None, unsound or listed(others, _NAMED), ())
+        made = providing.Environments(kept, self._announce)
+        try:
+            providing.secure_code(self._stash, kept, self._place, self._announce)
+            with tempfile.TemporaryDirectory(prefix="experimentstash-") as scratch:
+                run = self._restored(kept, Path(scratch))
+                with again.of(self._stash, run, made.make) as exactly:
+                    result = launch(sweep_asked.anew(run, changes), exactly)
+        except StashError as error:
+            return Begun(kept, None, str(error.message), tuple(made.notes))
+        runs = [result.single] if result.single is not None else [] if result.sweep is None else [*result.sweep.runs]
+        if len(runs) != 1:
+            return Begun(kept, None, f"{len(runs)} runs came of it", tuple(made.notes))
+        return Begun(kept, runs[0], None, tuple(made.notes))
+
+    def _restored(self, kept: FrozenRun, scratch: Path) -> Run:
+        """Return a kept run as if it were here, in a directory of its own."""
+        providing.restored(self._stash, kept, self._place, scratch)
+        data = typed.loads(read_regular(self._place / kept.folder / frozen.RECORD))
+        try:
+            return replace(decoding.build(unmarked_tree(data, self._stash, scratch)), directory=str(scratch))
+        except ValueError as error:
+            raise StashError(f"The record of {kept.id} makes no sense: {error}.") from error
+
+    def _await(self, runs: Sequence[Run]) -> None:
+        """Return when all runs have ended; those of schedulers are asked for."""
+        waiting = [run for run in runs if not run.attempt.state.is_final]
+        began = time.monotonic()
+        if waiting:
+            self._announce(f"waiting for {counted(len(waiting), 'run')}; Ctrl-C leaves them to the scheduler")
+        while waiting:
+            time.sleep(min(max(_SHORTEST, _SHARE * (time.monotonic() - began)), _LONGEST))
+            queries = JobQueries()
+            now = [reconcile.load_reconciled(self._stash, run.path, queries) for run in waiting]
+            waiting = [run for run in now if not run.attempt.state.is_final or reconcile.may_go_back(run, queries)]
+
+    def judge(self, begun: Begun) -> JudgedRun:
+        """Return what is said of the outputs of a run that has ended."""
+        notes = list(begun.notes)
+        if begun.run is None:
+            return verdicts.not_run(begun.kept, str(begun.why), notes=notes)
+        run = reconcile.load_reconciled(self._stash, begun.run.path)
+        if run.attempt.state is not State.COMPLETED:
+            reason = f": {run.attempt.reason}" if run.attempt.reason else ""
+            return verdicts.not_run(begun.kept, f"{run.id} has ended as {run.attempt.state.value}{reason}", run, notes)
+        folder = self._place / begun.kept.folder
+        found = [verdicts.judge(each, folder, run) for each in begun.kept.outputs]
+        return JudgedRun(begun.kept, run, found, [*notes, *run.attempt.warnings])
+
+
+def changes_for(changes: Sequence[str]) -> list[str]:
+    """Return overrides with which schedulers' launchers leave it to us to wait for their runs."""
+    names = {f"hydra/launcher={each.name}" for each in SCHEDULERS}
+    is_elsewhere = any(word in names for word in changes)
+    return [*changes, "hydra.launcher.wait=false"] if is_elsewhere else list(changes)

@@ -1,0 +1,84 @@
+"""An environment is made as it was, and one that isn't is refused or noted: real uv, real packages."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from experimentstash.base.dataclass_light import replace
+from experimentstash.base.errors import StashError
+from experimentstash.freeze.environment import store
+from experimentstash.freeze.environment.recipes import plan
+from experimentstash.publish import packages
+from experimentstash.publish.frozen import Code, FrozenRun, Package, Python, Took
+from experimentstash.publish.providing import Environments
+from experimentstash.stash.schema import EnvironmentConfig, EnvironmentKind, ToolConfig
+
+
+@pytest.fixture(autouse=True)
+def python_first_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """uv finds the interpreter that runs the tests, and downloads none."""
+    monkeypatch.setenv("PATH", os.path.dirname(os.path.realpath(sys.executable)) + os.pathsep + os.environ["PATH"])
+    monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
+
+
+def kept(python: Python) -> FrozenRun:
+    code = Code("tools/t", True, None, "1" * 40, None, False, None, None)
+    took = Took(None, None, None)
+    return FrozenRun(
+        "a", "runs/a", "t", None, None, {}, [], "/", None, code, code, python, None, took, inputs=[], outputs=[]
+    )
+
+
+@pytest.mark.slow
+def test_without_a_lock_file_the_versions_of_then_are_installed(tmp_path: Path) -> None:
+    (tmp_path / "t").mkdir()
+    (tmp_path / "t" / "requirements.txt").write_text("six\n")
+    tool = ToolConfig(environment=EnvironmentConfig(kind=EnvironmentKind.requirements))
+    recipe = plan("t", tool, tmp_path / "t", None, tmp_path / "environments")
+    assert recipe.directory is not None
+    store.make(recipe)
+    interpreter = store.interpreter(recipe)
+    assert interpreter is not None
+    told = packages.look(interpreter)
+    assert [each.name for each in told.packages] == ["six"] and told.packages[0].sha256 is not None
+    python = Python(
+        "requirements", told.implementation, told.version, None, "requirements.txt", "0" * 64, told.packages
+    )
+    work = Environments(kept(python), print)
+    work.make(recipe)  # it is there, and as it was
+    shutil.rmtree(recipe.directory)
+    work.make(recipe)  # it is made
+    assert packages.look(interpreter) == told and work.notes == []
+
+    other = [replace(told.packages[0], sha256="1" * 64)]
+    noting = Environments(kept(replace(python, packages=other)), print)
+    noting.make(recipe)
+    assert noting.notes == [f"other builds of the same packages: six {told.packages[0].version}"]
+    newer = [replace(told.packages[0], version="0.1")]
+    with pytest.raises(StashError, match=r"It had other packages: six 0\.1 → "):
+        Environments(kept(replace(python, packages=newer)), print).make(recipe)
+    with pytest.raises(StashError, match=r"Its Python was 3\.1, and is"):
+        Environments(kept(replace(python, version="3.1")), print).make(recipe)
+    # Somebody installs something into it.
+    site = next(recipe.directory.glob("lib/python3*/site-packages"))
+    mark = recipe.directory / store.READY_MARK
+    os.utime(mark, (site.stat().st_mtime - 60, site.stat().st_mtime - 60))
+    with pytest.raises(StashError, match="was changed after it was made"):
+        work.make(recipe)
+    shutil.rmtree(recipe.directory)
+    with pytest.raises(StashError, match="could not be made"):
+        Environments(kept(replace(python, packages=[Package("six", "0.0.1", "1" * 64)])), print).make(recipe)
+    assert not recipe.directory.exists()
+
+
+def test_what_tells_two_environments_apart() -> None:
+    one = [Package("A", "1", "x"), Package("b", "1", "y"), Package("own", "1", None)]
+    two = [Package("a", "1", "z"), Package("c", "1", "y"), Package("own", "1", None)]
+    assert packages.differences(one, one) == ([], [])
+    assert packages.differences(one, two) == (["b 1 → missing", "c missing → 1"], ["a 1"])
+    assert packages.constraints(one) == "A==1\nb==1\n"

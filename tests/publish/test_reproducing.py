@@ -1,0 +1,232 @@
+"""What is frozen is had again, wherever the stash is by then, and each output gets the verdict that it has earned."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from experimentstash.publish import frozen_schema
+from tests.testing.stash import InProcess, StashUnderTest, git
+
+REGISTRATION = "entrypoint: main.py\ncall: {style: argparse, output: --out, lists: spread}\n"
+ORGANIZER = """
+params: {data: '${oc.env:EXPERIMENTSTASH_ROOT}/data/numbers.txt', shift: 0.5, noise: 0.0}
+outputs: {'*.txt': {ignore: ['\\d+ ns']}}
+"""
+
+
+@pytest.fixture
+def drawing(stash: StashUnderTest) -> StashUnderTest:
+    """A stash with a run that has drawn something, committed beforehand; `frozen` are its ids."""
+    stash.add_tool("drawer", "drawer", REGISTRATION)
+    stash.add_experiment("draw", "drawer", ORGANIZER)
+    stash.write("data/numbers.txt", "1\n2\n3.25\n")
+    stash.commit()
+    done = stash.cli("+exp=draw")
+    assert done.returncode == 0, done.stderr
+    return stash
+
+
+def identity(stash: StashUnderTest) -> str:
+    return str(stash.record(stash.run_directories()[-1])["id"])
+
+
+def frozen(stash: StashUnderTest, name: str = "fig") -> dict[str, Any]:
+    data = json.loads((stash.root / "frozen" / name / "frozen.json").read_text())
+    assert isinstance(data, dict)
+    return data
+
+
+def verdicts(stash: StashUnderTest, *arguments: str, code: int, name: str = "fig") -> dict[str, tuple[str, str]]:
+    """Reproduce what is frozen; return each output's verdict, and why."""
+    report = stash.root / "report.json"
+    done = stash.cli("reproduce", name, "-o", str(report), *arguments)
+    assert done.returncode == code, done.stdout + done.stderr
+    (tries,) = json.loads(report.read_text())["tries"]
+    report.unlink()
+    return {each["output"]: (each["verdict"], each["why"]) for run in tries for each in run["outputs"]}
+
+
+SAME = {
+    "figure.png": ("identical", "by picture; its bytes are others"),
+    "notes/log.txt": ("equivalent", r"what may differ: \d+ ns"),
+    "results.csv": ("identical", ""),
+    "state.bin": ("identical", ""),
+}
+
+
+@pytest.mark.slow
+def test_a_run_is_frozen_and_reproduced_also_elsewhere(drawing: StashUnderTest, tmp_path: Path) -> None:
+    done = drawing.cli("freeze", "fig", identity(drawing), "--tag", "-m", "As submitted")
+    assert done.returncode == 0, done.stderr
+    data = frozen(drawing)
+    jsonschema.Draft202012Validator(frozen_schema.schema()).validate(data)
+    (run,) = data["runs"]
+    assert {each["path"] for each in run["outputs"]} == set(SAME)
+    assert [each["path"] for each in run["inputs"]] == ["data/numbers.txt"]
+    assert run["left_out"] == [] and data["message"] == "As submitted"
+    assert run["python"]["packages"] and run["machine"]["cores"] > 0 and run["took"]["duration"] > 0
+    everything = "".join(
+        each.read_text(errors="replace") for each in (drawing.root / "frozen").rglob("*") if each.is_file()
+    )
+    assert str(drawing.root) not in everything and json.dumps(str(drawing.root))[1:-1] not in everything
+    assert git("tag", "--list", "-n", cwd=drawing.root).split() == ["frozen/fig", "As", "submitted"]
+    assert git("status", "--porcelain", cwd=drawing.root) == ""
+    assert verdicts(drawing, code=0) == SAME
+    # A clean clone at another place has neither the run nor anything that was made for it.
+    clone = StashUnderTest(tmp_path / "elsewhere" / "clone")
+    clone.root.parent.mkdir()
+    git("clone", "-q", str(drawing.root), str(clone.root), cwd=tmp_path)
+    shutil.rmtree(drawing.root)
+    assert clone.cli("reproduce", "fig", "--check").returncode == 0
+    assert verdicts(clone, "hydra/launcher=local", code=0) == SAME
+    assert clone.record(clone.run_directories()[-1])["sweep"] is not None
+
+
+def rewritten(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+@pytest.mark.slow
+def test_what_was_changed_since_it_was_frozen_is_never_the_same(drawing: StashUnderTest) -> None:
+    assert drawing.cli("freeze", "fig", identity(drawing)).returncode == 0
+    place = drawing.root / "frozen" / "fig"
+    (folder,) = (place / "runs").iterdir()
+    commit = frozen(drawing)["runs"][0]["code"]["commit"]
+    runs = len(drawing.run_directories())
+    for path, old, new, why in (
+        (place / "frozen.json", commit, "1" * 40, "its commit is 111111111111 in frozen.json, and"),
+        (place / "frozen.json", '"size": ', '"size": "x", "was": ', "makes no sense"),
+        (place / "frozen.json", '"cores": ', '"cores": 1', "frozen.json was changed after it was written"),
+        (place / "frozen.json", '"rtol": 0.0', '"rtol": 0.5', "frozen.json was changed after it was written"),
+        (folder / "record.json", '"0.5"', '"0.6"', "record.json isn't what was frozen"),
+        (folder / ".hydra/overrides.yaml", "draw", "draw ", "overrides.yaml isn't what was frozen"),
+        (drawing.root / "data/numbers.txt", "1\n", "1.0\n", "its input data/numbers.txt isn't what it was"),
+    ):
+        before = path.read_text()
+        rewritten(path, old, new)
+        done = drawing.cli("reproduce", "fig")
+        assert done.returncode != 0 and why in done.stdout + done.stderr, (why, done.stdout, done.stderr)
+        assert "identical" not in done.stdout
+        path.write_text(before)
+    assert len(drawing.run_directories()) == runs
+    # What was kept of one output, and the commit's own history.
+    kept = folder / "outputs" / "results.csv"
+    rewritten(kept, "2.5", "2.6")
+    found = verdicts(drawing, code=1)
+    assert found["results.csv"] == (
+        "not comparable",
+        "what was kept of it in outputs/results.csv isn't what was frozen",
+    )
+    assert found["state.bin"] == SAME["state.bin"]
+
+
+@pytest.mark.slow
+def test_what_comes_out_otherwise_is_told_with_its_place(drawing: StashUnderTest) -> None:
+    """The tool looks for a file that nobody has told of: what it finds there makes its numbers others."""
+    first = identity(drawing)
+    main = drawing.root / "tools/drawer/main.py"
+    rewritten(main, "SCALE = 2.0\n", "SCALE = 2.0 + (1e-9 if os.path.exists('/proc/self/cwd/../unseen') else 0)\n")
+    drawing.commit()
+    drawing.cli("+exp=draw")
+    first = identity(drawing)
+    assert drawing.cli("freeze", "exact", first).returncode == 0
+    drawing.add_experiment("draw", "drawer", ORGANIZER.replace("{'*.txt'", "{results.csv: {rtol: 1e-6}, '*.txt'"))
+    assert drawing.cli("freeze", "near", first).returncode == 0
+    git("checkout", "-q", ".", cwd=drawing.root)
+    drawing.write("tools/unseen", "")
+    found = verdicts(drawing, code=1, name="exact")
+    assert found["results.csv"][0] == "different" and "in row 3, column y" in found["results.csv"][1]
+    found = verdicts(drawing, code=0, name="near")
+    assert found["results.csv"][0] == "equivalent" and found["results.csv"][1].startswith("rtol 1e-06 (the largest")
+
+
+@pytest.mark.slow
+def test_a_run_that_is_not_frozen_and_several_times(drawing: StashUnderTest) -> None:
+    assert drawing.cli("+exp=draw", "params.noise=1e-9").returncode == 0
+    noisy = identity(drawing)
+    done = drawing.cli("reproduce", noisy, "--times", "2", "-o", str(drawing.root / "r.json"))
+    assert done.returncode == 1 and f"{noisy} isn't frozen" in done.stderr
+    print(done.stdout, done.stderr)
+    said = json.loads((drawing.root / "r.json").read_text())
+    assert len(said["tries"]) == 2 and not said["reproduced"]
+    (varying,) = [each for each in said["variations"] if each["output"] == "results.csv"]
+    assert varying["largest"]["absolute"] < 1e-5 and set(varying["proposed"]) == {"rtol"}
+    assert f"rtol: {varying['proposed']['rtol']}" in done.stdout
+
+
+def test_what_can_not_be_frozen_is_refused_and_nothing_is_left(drawing: StashUnderTest, in_process: InProcess) -> None:
+    first = identity(drawing)
+    record = drawing.run_directories()[-1] / "run.json"
+    for name, words, change, why in (
+        ("../fig", [first], None, "can't be the name of something frozen"),
+        ("fig", [], None, "Which runs?"),
+        ("fig", [first], ('"state": "completed"', '"state": "failed"'), "hasn't completed"),
+        ("fig", [first], ('"dirty": false', '"dirty": true'), "that aren't committed"),
+        ("fig", [first], ('"commit": "', '"commit": "11111'), "is no longer in"),
+    ):
+        before = record.read_text()
+        if change is not None:
+            rewritten(record, *change)
+        done = in_process(drawing, "freeze", name, *words)
+        assert done.returncode == 2 and why in done.stderr, done.stderr
+        record.write_text(before)
+    assert not (drawing.root / "frozen").exists()
+    assert in_process(drawing, "freeze", "fig", first).returncode == 0
+    done = in_process(drawing, "freeze", "fig", first)
+    assert done.returncode == 2 and "is there already" in done.stderr
+    assert [each.name for each in (drawing.root / "frozen").iterdir()] == ["fig"]
+    done = in_process(drawing, "reproduce", "fog")
+    assert done.returncode == 2 and "Did you mean 'fig'?" in done.stderr
+    done = in_process(drawing, "reproduce", "fig", "--run", "nope")
+    assert done.returncode == 2 and "isn't frozen as fig" in done.stderr
+    done = in_process(drawing, "reproduce", "fig", "params.shift=1")
+    assert done.returncode != 0 and "would change them" in done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_a_commit_that_no_remote_has_comes_in_a_bundle(drawing: StashUnderTest, tmp_path: Path) -> None:
+    """A tool with a repository of its own, which is nowhere else; the stash goes on without it."""
+    tool = drawing.root / "tools/drawer"
+    git("init", "-q", cwd=tool)
+    StashUnderTest(tool).commit()
+    (drawing.root / ".gitignore").open("a").write("/tools/drawer/\n")
+    git("rm", "-rq", "--cached", "tools/drawer", cwd=drawing.root)
+    drawing.commit()
+    assert drawing.cli("+exp=draw").returncode == 0
+    assert drawing.cli("freeze", "fig", identity(drawing), "--tag").returncode == 0
+    code = frozen(drawing)["runs"][0]["code"]
+    assert code["bundle"] is not None and not code["is_own"] and code["url"] is None
+    clone = StashUnderTest(tmp_path / "clone")
+    git("clone", "-q", str(drawing.root), str(clone.root), cwd=tmp_path)
+    shutil.rmtree(drawing.root)
+    assert not (clone.root / "tools/drawer").exists()
+    done = clone.cli("reproduce", "fig", "--check")
+    assert done.returncode == 0, done.stdout
+    assert verdicts(clone, code=0) == SAME
+    assert git("rev-parse", "HEAD", cwd=clone.root / "tools/drawer").strip() == code["commit"]
+    bundle = clone.root / "frozen" / "fig" / code["bundle"]
+    bundle.write_bytes(bundle.read_bytes()[:-1] + b"x")
+    shutil.rmtree(clone.root / "tools/drawer")
+    assert {verdict for verdict, _ in verdicts(clone, code=1).values()} == {"not run"}
+
+
+@pytest.mark.slow
+def test_changes_that_are_not_committed_are_frozen_as_a_patch(drawing: StashUnderTest) -> None:
+    main = drawing.root / "tools/drawer/main.py"
+    rewritten(main, "SCALE = 2.0", "SCALE = 3.0")
+    assert drawing.cli("+exp=draw").returncode == 0
+    done = drawing.cli("freeze", "fig", identity(drawing))
+    assert done.returncode == 2 and "--dirty" in done.stderr
+    assert drawing.cli("freeze", "fig", identity(drawing), "--dirty").returncode == 0
+    run = frozen(drawing)["runs"][0]
+    assert run["code"]["patch"] == "tool.patch" and run["code"]["dirty"]
+    git("checkout", "-q", ".", cwd=drawing.root)
+    assert verdicts(drawing, code=0)["results.csv"] == SAME["results.csv"]
