@@ -144,8 +144,13 @@ def _load(path: Path) -> Any:
 
 def parse(text: str) -> Any:
     """Return what Hydra has written as YAML; None if it can't be read."""
-    import yaml
+    try:
+        import yaml
+    except ModuleNotFoundError:  # a task of SLURM's is started without `site`; where we are installed -e, yaml isn't
+        import site
 
+        site.main()
+        import yaml
     try:
         return yaml.load(text, Loader=_loader())
     except (yaml.YAMLError, ValueError, RecursionError):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from hypothesis import strategies as some
 from experimentstash.execute import arrived
 from experimentstash.stash import parameters
 from experimentstash.stash.parameters import ClashError
-from tests.testing.stash import InProcess, StashUnderTest
+from tests.testing.stash import REPOSITORY, InProcess, StashUnderTest
 
 APP = """
 import hydra
@@ -402,3 +404,10 @@ def test_what_comes_later_wins(below: dict[Any, Any], over: dict[Any, Any]) -> N
 def test_what_counts_as_arrived(recorded: Any, written: str, is_same: bool) -> None:
     config = arrived.parse(f"x: {written}\n")
     assert (arrived.differences({"x": recorded}, config, {}) == []) is is_same
+
+
+def test_yaml_is_found_by_a_task_of_slurms_too() -> None:
+    """It is started without `site`, and where we are installed with -e nothing else lies beside us."""
+    asked = "import sys; sys.path.append(sys.argv[1]); from experimentstash.execute import arrived"
+    words = [sys.executable, "-S", "-c", f"{asked}; print(arrived.parse('a: 1'))", str(REPOSITORY)]
+    assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == "{'a': 1}\n"
