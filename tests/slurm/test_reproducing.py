@@ -1,0 +1,14 @@
+"""What is frozen is had again on SLURM, and waited for."""
+
+from __future__ import annotations
+
+from tests.publish.test_reproducing import SAME, drawing, identity, verdicts
+from tests.testing.stash import StashUnderTest
+
+__all__ = ["drawing"]
+
+
+def test_what_is_frozen_is_reproduced_on_slurm(drawing: StashUnderTest) -> None:
+    assert drawing.cli("freeze", "fig", identity(drawing)).returncode == 0
+    assert verdicts(drawing, "hydra/launcher=slurm", code=0) == SAME
+    assert drawing.record(drawing.run_directories()[-1])["attempt"]["queued"] is not None
