@@ -82,6 +82,7 @@ LONGEST = (
     "compose/explain_errors",
     "freeze/types_table",
     "execute/outcome_advice",
+    "publish/reproducing",
     "rooms",
 )
 

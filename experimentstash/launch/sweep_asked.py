@@ -112,7 +112,7 @@ def command_line(sweep: Path, changes: Sequence[str]) -> list[str]:
     """
     asked = _Asked.read(sweep / records.SWEEP_FILE)
     asked.refuse(sweep)
-    _refuse_others(changes, "A sweep that is continued")
+    refuse_others(changes, "A sweep that is continued")
     overrides = asked.overrides
     if any(word.startswith("hydra/launcher=") for word in changes):
         overrides = [word for word in overrides if not word.startswith(_HOW)]
@@ -123,7 +123,7 @@ def command_line(sweep: Path, changes: Sequence[str]) -> list[str]:
 
 def anew(run: Run, changes: Sequence[str]) -> list[str]:
     """Return the arguments that do a run anew, in a new directory; ``changes`` are overrides of how, not of what."""
-    _refuse_others(changes, "A run that is done once more")
+    refuse_others(changes, "A run that is done once more")
     path = run.path / _HYDRA_FILE
     asked = _Asked.read(path) if path.is_file() else None
     kept = [word for word in run.spec.overrides if key_of(word) not in {*map(key_of, changes)}]
@@ -133,7 +133,8 @@ def anew(run: Run, changes: Sequence[str]) -> list[str]:
     return [*(["--multirun"] if is_elsewhere else []), *(asked.options if asked is not None else []), *kept, *changes]
 
 
-def _refuse_others(changes: Sequence[str], what: str) -> None:
+def refuse_others(changes: Sequence[str], what: str) -> None:
+    """Raise StashError if an override changes more than how a run is done."""
     for word in changes:
         if not word.startswith((*_HOW, *CIRCUMSTANCES)):
             raise StashError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from experimentstash.adapters.git import objects
@@ -18,13 +18,14 @@ from experimentstash.base.text import listed
 from experimentstash.freeze.environment import store as environments
 from experimentstash.freeze.environment.kinds.kind import Recipe
 from experimentstash.publish import frozen, packages
-from experimentstash.publish.contents import below
 from experimentstash.publish.frozen import Code, FrozenRun
 from experimentstash.publish.origins import REFERENCE
 from experimentstash.publish.places import unmarked
 from experimentstash.stash.layout import Stash
 
 _NAMED = 5
+# Seconds that a remote gets to answer.
+_PATIENCE = 20.0
 _LOCAL = {"protocol.file.allow": "always"}  # of a bundle, and of nothing else
 
 
@@ -45,7 +46,7 @@ def why_no_code(stash: Stash, kept: FrozenRun, place: Path) -> list[str]:
             continue
         if code.url is None:
             found.append(f"commit {str(code.commit)[:12]} of the {what} is neither here nor in a bundle")
-        elif git(stash.root, "ls-remote", "--quiet", "--heads", "--", code.url, check=False, patience=20).code:
+        elif git(stash.root, "ls-remote", "--quiet", "--heads", "--", code.url, check=False, patience=_PATIENCE).code:
             found.append(f"commit {str(code.commit)[:12]} of the {what} isn't here, and {code.url} doesn't answer")
     return found
 
@@ -153,14 +154,14 @@ def why_no_python(kept: FrozenRun) -> list[str]:
     return found
 
 
-def restored(stash: Stash, kept: FrozenRun, place: Path, scratch: Path) -> None:
-    """Write what is kept of a run into ``scratch``, with the places of here."""
-    folder = place / kept.folder
+def restored(stash: Stash, kept: FrozenRun, names: Iterable[str], place: Path, scratch: Path) -> None:
+    """Write what is kept of a run, by these names in ``place``, into ``scratch``, with the places of here."""
     patches = {each.patch for each in (kept.code, kept.stash) if each.patch is not None}
-    for name in below(folder):
-        if name.startswith(f"{frozen.OUTPUTS}/") or name == frozen.RECORD:
+    for path in names:
+        name = path.removeprefix(f"{kept.folder}/")
+        if name == path or name.startswith(f"{frozen.OUTPUTS}/") or name == frozen.RECORD or not frozen.is_inside(name):
             continue
-        text = files.read_regular(folder / name).decode("utf-8", "surrogateescape")
+        text = files.read_regular(files.inside(place, place / path)).decode("utf-8", "surrogateescape")
         files.make_directory((scratch / name).parent)
         said = text if name in patches else unmarked(text, stash, scratch)
         files.write(scratch / name, said.encode("utf-8", "surrogateescape"))

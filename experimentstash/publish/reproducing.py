@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experimentstash.adapters.schedulers import SCHEDULERS, JobQueries
+from experimentstash.adapters.schedulers import JobQueries
 from experimentstash.base import typed
 from experimentstash.base.dataclass_light import dataclass, replace
 from experimentstash.base.errors import StashError
@@ -60,6 +60,7 @@ class Reproduction:
 
     def reproduce(self, chosen: Sequence[FrozenRun], changes: Sequence[str], launch: Launch) -> list[JudgedRun]:
         """Run what is kept once more and say of each output what it is; ``changes`` are overrides of how."""
+        sweep_asked.refuse_others(changes, "A run that is reproduced")
         self._inputs = Inputs(self._stash)  # as they are now
         begun = [self._begin(kept, changes, launch) for kept in chosen]
         self._await([each.run for each in begun if each.run is not None])
@@ -115,7 +116,9 @@ class Reproduction:
                 with again.of(self._stash, run, made.make) as exactly:
                     result = launch(sweep_asked.anew(run, changes), exactly)
         except StashError as error:
-            return Begun(kept, None, str(error.message), tuple(made.notes))
+            return Begun(kept, None, error.message, tuple(made.notes))
+        except OSError as error:
+            return Begun(kept, None, f"{error.filename} can't be read or written: {error.strerror}", tuple(made.notes))
         runs = [result.single] if result.single is not None else [] if result.sweep is None else [*result.sweep.runs]
         if len(runs) != 1:
             return Begun(kept, None, f"{len(runs)} runs came of it", tuple(made.notes))
@@ -123,7 +126,7 @@ class Reproduction:
 
     def _restored(self, kept: FrozenRun, scratch: Path) -> Run:
         """Return a kept run as if it were here, in a directory of its own."""
-        providing.restored(self._stash, kept, self._place, scratch)
+        providing.restored(self._stash, kept, self._frozen.files, self._place, scratch)
         data = typed.loads(read_regular(self._place / kept.folder / frozen.RECORD))
         try:
             return replace(decoding.build(unmarked_tree(data, self._stash, scratch)), directory=str(scratch))
@@ -154,10 +157,3 @@ class Reproduction:
         folder = self._place / begun.kept.folder
         found = [verdicts.judge(each, folder, run) for each in begun.kept.outputs]
         return JudgedRun(begun.kept, run, found, [*notes, *run.attempt.warnings])
-
-
-def changes_for(changes: Sequence[str]) -> list[str]:
-    """Return overrides with which schedulers' launchers leave it to us to wait for their runs."""
-    names = {f"hydra/launcher={each.name}" for each in SCHEDULERS}
-    is_elsewhere = any(word in names for word in changes)
-    return [*changes, "hydra.launcher.wait=false"] if is_elsewhere else list(changes)

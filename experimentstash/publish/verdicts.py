@@ -105,13 +105,13 @@ def compare(output: Output, folder: Path, later: Path, content: Content) -> Judg
         return Judged(path, Verdict.NOT_COMPARABLE, why)
     if content == output.content:
         return Judged(path, Verdict.IDENTICAL)
-    comparator = choose.named(output.how.compare)
-    if comparator is None:
-        sizes = [size(each.size) for each in (content, output.content)]
-        return Judged(path, Verdict.DIFFERENT, f"other bytes ({sizes[0]}, and {sizes[1]} before)")
-    if kept is None:
-        return Judged(path, Verdict.NOT_COMPARABLE, "its bytes are others, and no copy was kept to compare more")
     try:
+        comparator = choose.named(output.how.compare)
+        if comparator is None:
+            sizes = [size(each.size) for each in (content, output.content)]
+            return Judged(path, Verdict.DIFFERENT, f"other bytes ({sizes[0]}, and {sizes[1]} before)")
+        if kept is None:
+            raise NotComparable("its bytes are others, and no copy was kept to compare more")
         return _told(path, comparator.name, comparator.compare(kept, later, output.how))
     except NotComparable as error:
         return Judged(path, Verdict.NOT_COMPARABLE, str(error))

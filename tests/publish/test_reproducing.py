@@ -188,7 +188,7 @@ def test_what_can_not_be_frozen_is_refused_and_nothing_is_left(drawing: StashUnd
     done = in_process(drawing, "reproduce", "fig", "--run", "nope")
     assert done.returncode == 2 and "isn't frozen as fig" in done.stderr
     done = in_process(drawing, "reproduce", "fig", "params.shift=1")
-    assert done.returncode != 0 and "would change them" in done.stdout + done.stderr
+    assert done.returncode == 2 and "'params.shift=1' would change them" in done.stderr
 
 
 @pytest.mark.slow
@@ -213,7 +213,8 @@ def test_a_commit_that_no_remote_has_comes_in_a_bundle(drawing: StashUnderTest, 
     assert verdicts(clone, code=0) == SAME
     assert git("rev-parse", "HEAD", cwd=clone.root / "tools/drawer").strip() == code["commit"]
     bundle = clone.root / "frozen" / "fig" / code["bundle"]
-    bundle.write_bytes(bundle.read_bytes()[:-1] + b"x")
+    content = bundle.read_bytes()
+    bundle.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     shutil.rmtree(clone.root / "tools/drawer")
     assert {verdict for verdict, _ in verdicts(clone, code=1).values()} == {"not run"}
 

@@ -81,6 +81,12 @@ def test_by_hash_other_bytes_are_another_file(tmp_path: Path, run: Run) -> None:
     assert found.verdict is Verdict.NOT_COMPARABLE and "no copy was kept" in found.why
 
 
+def test_what_another_version_compares_by(tmp_path: Path, run: Run) -> None:
+    (run.path / "r.csv").write_text("x\n")
+    found = judged(tmp_path, run, How("smell"))
+    assert found.verdict is Verdict.NOT_COMPARABLE and "nothing here compares by 'smell'" in found.why
+
+
 def test_a_folder_of_outputs_that_leads_elsewhere(tmp_path: Path, run: Run) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "r.csv").write_text(TEXT)

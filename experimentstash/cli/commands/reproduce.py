@@ -17,7 +17,7 @@ from experimentstash.publish import freezing, frozen
 from experimentstash.publish.frozen import Frozen, FrozenRun
 from experimentstash.publish.render import to_json, to_markdown, to_terminal
 from experimentstash.publish.repeating import variations
-from experimentstash.publish.reproducing import Reproduction, changes_for
+from experimentstash.publish.reproducing import Reproduction
 from experimentstash.record.run import Run
 from experimentstash.runs import naming
 from experimentstash.stash.layout import Stash, find_stash
@@ -71,7 +71,7 @@ def main(given: argparse.Namespace) -> int:
             return _check(work, chosen)
         from experimentstash.cli.launching import launched
 
-        changes = changes_for([*given.changes, *given.changes_too])
+        changes = [*given.changes, *given.changes_too]
         tries = [
             work.reproduce(chosen, changes, lambda words, again: launched(words, again=again))
             for _ in range(given.times)

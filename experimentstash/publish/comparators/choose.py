@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from experimentstash.publish.comparators import embedding, numbers, picture, text
-from experimentstash.publish.comparators.comparator import Comparator
+from experimentstash.publish.comparators.comparator import Comparator, NotComparable
 
 HASH = "hash"
 # The next one is a file more, and a word here.
@@ -11,8 +11,10 @@ _COMPARATORS = {each.COMPARATOR.name: each.COMPARATOR for each in (numbers, embe
 
 
 def named(name: str) -> Comparator | None:
-    """Return a comparator by its name; None for `hash`: other bytes are another file then."""
-    return None if name == HASH else _COMPARATORS[name]
+    """Return a comparator by its name; None for `hash`: other bytes are another file then. NotComparable: none."""
+    if name != HASH and name not in _COMPARATORS:
+        raise NotComparable(f"nothing here compares by {name!r}")
+    return _COMPARATORS.get(name)
 
 
 def usual(path: str) -> str:

@@ -1,0 +1,35 @@
+"""The example figures are frozen and reproduced from a clean clone: the tables are identical, the pictures the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.testing.stash import REPOSITORY, StashUnderTest, git
+
+EXPERIMENTS = ("figure1/pca_swissroll", "figure2/pca_digits")
+
+
+@pytest.mark.exhaustive
+def test_the_examples_are_reproduced_from_a_clean_clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", os.path.dirname(os.path.realpath(sys.executable)) + os.pathsep + os.environ["PATH"])
+    first, second = (StashUnderTest(tmp_path / name) for name in ("first", "second"))
+    git("clone", "-q", "--no-hardlinks", str(REPOSITORY), str(first.root), cwd=tmp_path)
+    done = first.cli("run", *EXPERIMENTS)
+    assert done.returncode == 0, done.stdout + done.stderr
+    done = first.cli("freeze", "figures", "--exp", "figure*", "--tag")
+    assert done.returncode == 0, done.stderr
+    git("clone", "-q", str(first.root), str(second.root), cwd=tmp_path)
+    shutil.rmtree(first.root)
+    report = tmp_path / "report.json"
+    done = second.cli("reproduce", "figures", "-o", str(report), UV_OFFLINE="1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (runs,) = json.loads(report.read_text())["tries"]
+    assert [run["experiment"] for run in runs] == [*EXPERIMENTS] or len(runs) == len(EXPERIMENTS)
+    found = {(run["experiment"], each["output"]): each["verdict"] for run in runs for each in run["outputs"]}
+    assert set(found.values()) == {"identical"} and len(found) == 3 * len(EXPERIMENTS)
