@@ -16,6 +16,7 @@ from experimentstash.base import files, typed, yaml_files
 from experimentstash.base.dataclass_light import replace
 from experimentstash.base.errors import StashError
 from experimentstash.base.failpoints import step
+from experimentstash.base.redaction import contains_secret, find_secret
 from experimentstash.base.text import listed
 from experimentstash.freeze.environment.store import READY_MARK
 from experimentstash.publish import declared, frozen, machine, origins, outputs, packages
@@ -34,6 +35,8 @@ from experimentstash.stash.organizers import Organizers
 
 # Bytes of an output up to which a copy is kept, so that it can be compared by more than its hash.
 _LARGEST_KEPT = 64 << 20
+# … and up to which it is looked whether a secret is in it: what is kept is for others to see.
+_LARGEST_SEARCHED = 1 << 20
 # Seconds by which a file may seem to be newer than the end of the run that wrote it.
 _SLACK = 60.0
 _NAMED = 3
@@ -171,6 +174,10 @@ class _Work:
         target = self._folder / folder / kept
         files.make_directory(target.parent)
         content = self.files[f"{folder}/{kept}"] = content_of(source, target)
+        if content.size <= _LARGEST_SEARCHED:
+            text = files.read_regular(target).decode("utf-8", "replace")
+            if (secret := find_secret([text], os.environ)) is not None:
+                raise contains_secret(secret, f"{path}, which {run.id} has written,")
         return Output(path, content, how, kept)
 
     def _text(self, name: str, text: str) -> None:
@@ -271,15 +278,13 @@ class _Work:
         environment, code = run.spec.environment, run.spec.code
         if environment is None or code is None or environment.lock is None or environment.lock_file is None:
             return None
-        path = Path(os.path.normpath(os.path.join(code.path, environment.lock_file)))
-        name = path.name
-        try:
-            if f"sha256:{content_of(path).sha256}" == environment.lock:
-                self._text(f"{folder}/{name}", _text_of(path))
-                return name
-        except OSError:
-            pass
-        notes.append(f"{environment.lock_file} has changed since: it is in the commit alone")
+        for place in (code.path, self._live(run)):  # frozen code may be gone by now
+            path = Path(os.path.normpath(os.path.join(place, environment.lock_file)))
+            with contextlib.suppress(OSError):
+                if f"sha256:{content_of(path).sha256}" == environment.lock:
+                    self._text(f"{folder}/{path.name}", _text_of(path))
+                    return path.name
+        notes.append(f"{environment.lock_file} isn't here any more as it was: no copy of it is kept")
         return None
 
     def _machine(self) -> Machine:

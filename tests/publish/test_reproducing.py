@@ -162,7 +162,9 @@ def test_a_run_that_is_not_frozen_and_several_times(drawing: StashUnderTest) -> 
     assert f"rtol: {varying['proposed']['rtol']}" in done.stdout
 
 
-def test_what_can_not_be_frozen_is_refused_and_nothing_is_left(drawing: StashUnderTest, in_process: InProcess) -> None:
+def test_what_can_not_be_frozen_is_refused_and_nothing_is_left(
+    drawing: StashUnderTest, in_process: InProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = identity(drawing)
     record = drawing.run_directories()[-1] / "run.json"
     for name, words, change, why in (
@@ -178,6 +180,13 @@ def test_what_can_not_be_frozen_is_refused_and_nothing_is_left(drawing: StashUnd
         done = in_process(drawing, "freeze", name, *words)
         assert done.returncode == 2 and why in done.stderr, done.stderr
         record.write_text(before)
+    monkeypatch.setenv("DRAWER_TOKEN", "s3cr3t-Zq8xKw72LmNp")
+    results = drawing.run_directories()[-1] / "notes" / "log.txt"
+    before = results.read_text()
+    results.write_text("token s3cr3t-Zq8xKw72LmNp")
+    done = in_process(drawing, "freeze", "fig", first)
+    assert done.returncode == 2 and "$DRAWER_TOKEN" in done.stderr and "s3cr3t" not in done.stderr
+    results.write_text(before)
     assert not (drawing.root / "frozen").exists()
     assert in_process(drawing, "freeze", "fig", first).returncode == 0
     done = in_process(drawing, "freeze", "fig", first)
