@@ -30,7 +30,7 @@ from experimentstash.record import archives, encoding, times
 from experimentstash.record import run as record
 from experimentstash.record.run import Run, State
 from experimentstash.stash import paths
-from experimentstash.stash.layout import Stash, as_kept, new_token
+from experimentstash.stash.layout import Stash, as_kept
 from experimentstash.stash.organizers import Organizers
 
 # Bytes of an output up to which a copy is kept, so that it can be compared by more than its hash.
@@ -40,6 +40,8 @@ _LARGEST_SEARCHED = 1 << 20
 # Seconds by which a file may seem to be newer than the end of the run that wrote it.
 _SLACK = 60.0
 _NAMED = 3
+_DRAFT = ".part"
+_LOCK = "runs.freeze"  # as no tool is called
 # What a record says of one machine, or of one moment there.
 _OF_ONE_PLACE = ("queued", "supervisor", "process", "host", "wandb", "wandb_elsewhere")
 
@@ -54,8 +56,10 @@ def freeze(
             f"{stash.relative(place)} is there already, and what is frozen stays as it is.",
             f"take another name, or remove it first: rm -r {stash.relative(place)}",
         )
-    draft = place.with_name(f".{name}.{new_token()}.part")
-    with _removed_unless_done(draft):
+    draft = place.with_name(f".{name}{_DRAFT}")
+    busy = StashError("Another command freezes runs just now.", "wait until it has ended")
+    with files.locked_at_once(stash.lock(_LOCK), busy), _removed_unless_done(draft):
+        files.remove(draft)  # of one that was killed
         kept = write(stash, name, runs, draft, message=message, may_be_dirty=may_be_dirty)
         step("before frozen runs are in place")
         os.rename(draft, place)

@@ -188,6 +188,7 @@ def test_what_can_not_be_frozen_is_refused_and_nothing_is_left(
     assert done.returncode == 2 and "$DRAWER_TOKEN" in done.stderr and "s3cr3t" not in done.stderr
     results.write_text(before)
     assert not (drawing.root / "frozen").exists()
+    drawing.write("frozen/.fig.part/runs/x/record.json", "of one that was killed")
     assert in_process(drawing, "freeze", "fig", first).returncode == 0
     done = in_process(drawing, "freeze", "fig", first)
     assert done.returncode == 2 and "is there already" in done.stderr

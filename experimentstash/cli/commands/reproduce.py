@@ -11,7 +11,7 @@ from pathlib import Path
 
 from experimentstash.base.errors import StashError, did_you_mean
 from experimentstash.base.files import write_atomically
-from experimentstash.base.output import paper_of, say
+from experimentstash.base.output import as_prose, paper_of, say
 from experimentstash.cli.commands.choosing import NAME
 from experimentstash.publish import freezing, frozen
 from experimentstash.publish.frozen import Frozen, FrozenRun
@@ -77,7 +77,7 @@ def main(given: argparse.Namespace) -> int:
             for _ in range(given.times)
         ]
         varying = variations(tries, place)
-    print(to_terminal.report(tries, varying, paper_of(sys.stdout)))
+    print(as_prose(to_terminal.report(tries, varying, paper_of(sys.stdout)), sys.stdout, indent=4))
     for path in files:
         write_atomically(path, _FORMS[path.suffix](kept, tries, varying))
         say(f"report: {path}")
