@@ -22,7 +22,8 @@ from experimentstash.stash import paths
 
 # What the framework itself writes into a stash is no change of its code, ignored by git or not; in a tool's checkout
 # it is what Hydra applications write by default.
-OWN_OUTPUT = tuple(f"{folder}/" for folder in (*paths.WRITTEN, *paths.KEPT))
+OWN_OUTPUT = tuple(f"{folder}/" for folder in paths.WRITTEN)
+_KEPT = tuple(f"{folder}/" for folder in paths.KEPT)
 # Bytes. A larger untracked file is data, not code: it is named in the record and left out of the patch.
 LARGEST_UNTRACKED = 1024 * 1024
 # Seconds for which a checkout counts as it was when it was looked at: a sweep's jobs are frozen in quick succession.
@@ -93,7 +94,7 @@ class Checkouts:
     ) -> Status:
         """Return a status without what isn't the directory's, and without results."""
         prefix = "" if directory == status.root else f"{os.path.relpath(directory, status.root)}/"
-        own_output = tuple(f"{prefix}{name}" for name in OWN_OUTPUT)
+        own_output = tuple(f"{prefix}{name}" for name in (*OWN_OUTPUT, *(_KEPT if is_stash else ())))
         changed = {path for path in status.changed if is_stash or path.startswith(prefix)}
         untracked = {
             path

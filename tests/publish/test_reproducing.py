@@ -241,3 +241,12 @@ def test_changes_that_are_not_committed_are_frozen_as_a_patch(drawing: StashUnde
     assert run["code"]["patch"] == "tool.patch" and run["code"]["dirty"]
     git("checkout", "-q", ".", cwd=drawing.root)
     assert verdicts(drawing, code=0)["results.csv"] == SAME["results.csv"]
+
+
+def test_what_is_frozen_in_a_stash_is_no_change_of_its_code(drawing: StashUnderTest, in_process: InProcess) -> None:
+    assert in_process(drawing, "freeze", "fig", identity(drawing)).returncode == 0
+    drawing.write("tools/drawer/frozen/weights.txt", "a tool's own folder of that name")
+    assert drawing.cli("+exp=draw").returncode == 0
+    spec = drawing.record(drawing.run_directories()[-1])["spec"]
+    assert not spec["stash"]["dirty"] or "fig" not in (drawing.run_directories()[-1] / "stash.patch").read_text()
+    assert spec["code"]["dirty"]
