@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path
 
 from experimentstash.base.errors import StashError
-from experimentstash.base.text import counted, listed
+from experimentstash.base.text import counted
 from experimentstash.record import sweep_list
 from experimentstash.record.run import State
 from experimentstash.report.compare import Comparison, compare
@@ -22,9 +21,6 @@ from experimentstash.runs.numbers import REFRESH
 from experimentstash.runs.selection import Selected, Selection, choose
 from experimentstash.runs.summary import count, lost_line, words
 from experimentstash.stash.layout import Stash
-
-# Directories that a remark names at most.
-_NAMED = 5
 
 
 def comparison(
@@ -55,14 +51,14 @@ def comparison(
 def completed(selected: Selected, selection: Selection) -> tuple[list[Facts], list[str]]:
     """Return the runs that count, and what there is to say of the others that were meant by the selection."""
     meant = [*selected.found, *selected.untold]
-    kept, copied = _without_copies([facts for facts in selected.found if facts.state is State.COMPLETED])
+    kept, copied = naming.without_copies([facts for facts in selected.found if facts.state is State.COMPLETED])
     unended: dict[State, list[Facts]] = defaultdict(list)
     for facts in meant:
         if facts.state is not State.COMPLETED:
             unended[facts.state].append(facts)
     told = [f"{count(len(several))} {words(state)}: {named(several)}" for state, several in unended.items()]
     told += _untold([facts for facts in selected.untold if facts.state is State.COMPLETED], selection)
-    told += _about_copies(copied)
+    told += naming.about_copies(copied)
     if selected.unread:
         told.append(f"{len(selected.unread)} whose records can't be read")
     completed = [facts for facts in meant if facts.state is State.COMPLETED]
@@ -86,30 +82,6 @@ def _lacking(stash: Stash, selection: Selection) -> list[str]:
         if unbegun:
             told.append(f"left out: of the sweep {sweep.name}, {counted(unbegun, 'job')} not begun")
     return told
-
-
-def _without_copies(runs: Sequence[Facts]) -> tuple[list[Facts], list[str]]:
-    """Return runs, of those with the same id the one that is no copy, if it can be told; and where the others are."""
-    by_id: dict[str, list[Facts]] = defaultdict(list)
-    for facts in runs:
-        by_id[facts.id].append(facts)
-    counting = {
-        (
-            max(several, key=lambda facts: naming.is_original(Path(facts.directory))) if several[1:] else several[0]
-        ).directory
-        for several in by_id.values()
-    }
-    copies = [facts.directory for facts in runs if facts.directory not in counting]
-    return [facts for facts in runs if facts.directory in counting], copies
-
-
-def copies(runs: Sequence[Facts]) -> list[str]:
-    """Return what there is to say of runs that were copied: by an id the original is meant."""
-    return _about_copies(_without_copies(runs)[1])
-
-
-def _about_copies(copied: Sequence[str]) -> list[str]:
-    return [f"{len(copied)} with the same id as another, copied: {listed(copied, _NAMED)}"] if copied else []
 
 
 def left_out(selected: Selected, selection: Selection) -> list[str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from experimentstash.adapters.schedulers import JobQueries
 from experimentstash.base.dataclass_light import dataclass
@@ -24,6 +26,21 @@ from experimentstash.stash.layout import Stash, known_id, token_of
 _LISTED = 10
 # Characters of an id that are enough to act on what it begins, as in git: fewer are a slip, unique as they may be.
 _LEAST = 4
+# Directories that a remark names at most.
+_NAMED = 5
+
+
+class Placed(Protocol):
+    """A run, or what is known of one."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def directory(self) -> str: ...
+
+
+_Some = TypeVar("_Some", bound=Placed)
 
 
 @dataclass(frozen=True)
@@ -145,6 +162,8 @@ def _original(stash: Stash, name: str, directories: Sequence[Path]) -> Path:
         return directories[0]
     own = [each for each in directories if any(map(is_original, records.directories(each)))]
     if len(own) == 1:
+        copied = [str(each) for each in directories if each != own[0]]
+        _say_once("; ".join([f"{name} is {own[0]}", *about_copies(copied)]))
         return own[0]
     shown = ", ".join(stash.relative(each) for each in sorted(directories))
     raise StashError(
@@ -159,6 +178,39 @@ def is_original(directory: Path) -> bool:
         return records.read(directory).inode == os.stat(directory).st_ino
     except (StashError, OSError):
         return False
+
+
+def without_copies(runs: Sequence[_Some], sweep: Path | None = None) -> tuple[list[_Some], list[str]]:
+    """Return runs, of those with the same id the one that is no copy; and where the others are.
+
+    Where nothing else tells, that is one in the directory of its ``sweep``.
+    """
+    by_id: dict[str, list[_Some]] = defaultdict(list)
+    for run in runs:
+        by_id[run.id].append(run)
+
+    def counts(run: _Some) -> tuple[bool, bool]:
+        directory = Path(run.directory)
+        return is_original(directory), sweep is not None and directory.resolve().is_relative_to(sweep)
+
+    counting = {(max(several, key=counts) if several[1:] else several[0]).directory for several in by_id.values()}
+    copied = [run.directory for run in runs if run.directory not in counting]
+    return [run for run in runs if run.directory in counting], copied
+
+
+def copies(runs: Sequence[Placed]) -> list[str]:
+    """Return what there is to say of runs that were copied: by an id the original is meant."""
+    return about_copies(without_copies(runs)[1])
+
+
+def about_copies(copied: Sequence[str]) -> list[str]:
+    """Return what there is to say of directories that are copies of runs, or of sweeps."""
+    return [f"{len(copied)} with the same id as another, copied: {listed(copied, _NAMED)}"] if copied else []
+
+
+@functools.cache  # a command may ask for the same name more than once
+def _say_once(message: str) -> None:
+    say(message)
 
 
 def _begins(name: str, run_id: str) -> bool:
@@ -216,7 +268,7 @@ def runs_of(stash: Stash, sweep: Sweep, unread: list[Path] | None = None) -> lis
     """Return the runs of a sweep, reconciled, in the order of their numbers; StashError if it is no sweep.
 
     Those are its own: earlier ones that count as jobs of it (`done_before.of_sweep`) are not for it to act on.
-    Of a record that can't be read one line is said, and its directory is added to ``unread``.
+    Copies of them are not. Of a record that can't be read one line is said, and its directory is added to ``unread``.
     """
     real = sweep.directory.resolve()
     found: list[Run] = []
@@ -235,6 +287,9 @@ def runs_of(stash: Stash, sweep: Sweep, unread: list[Path] | None = None) -> lis
         raise StashError(f"{sweep.name} is not the directory of a sweep with runs.", "experimentstash runs")
     if unread is not None:
         unread += missed
+    found, copied = without_copies(found, real)
+    for told in about_copies(copied):
+        _say_once(told)
     return sorted(found, key=lambda run: (len(run.path.name), run.path.name))
 
 

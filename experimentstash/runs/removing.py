@@ -90,13 +90,25 @@ def look(stash: Stash, chosen: Sequence[Run]) -> tuple[list[Removable], list[Ref
 
 def unsynced(run: Run) -> tuple[str, ...]:
     """Return the names of a run's W&B runs, wherever they are, that have not been sent."""
-    found = wandb_runs.find(run.path, wandb_places.claimed(run.wandb_elsewhere, run.id))
+    found = wandb_runs.find(run.path, _wandb_elsewhere(run, run.path))
     return tuple(each.name for each in found if not each.is_synced)
+
+
+def _wandb_elsewhere(run: Run, directory: Path) -> list[str]:
+    """Return the W&B runs that are the run's outside its directory, where that is now; a copy of a run has none."""
+    return [] if _is_copy(run, directory) else wandb_places.claimed(run.wandb_elsewhere, run.id)
+
+
+def _is_copy(run: Run, directory: Path) -> bool:
+    """Tell whether a directory isn't the one in which a run was made: what it has elsewhere may be the original's."""
+    with contextlib.suppress(OSError):  # it is in an archive
+        return run.inode not in (None, os.stat(directory).st_ino)
+    return False
 
 
 def _wandb_of(run: Run) -> tuple[tuple[Path, ...], int]:
     """Return a run's W&B runs outside its directory, and how many bytes are free once they have gone."""
-    found = tuple(map(Path, wandb_places.claimed(run.wandb_elsewhere, run.id)))
+    found = tuple(map(Path, _wandb_elsewhere(run, run.path)))
     return found, sum(files.measure(folder)[1] for folder in found)
 
 
@@ -117,7 +129,7 @@ def _remove_archived(stash: Stash, removable: Removable, keep_record: bool) -> N
     """Remove what an archived run has elsewhere and, of the last one of its sweep, the archive."""
     if keep_record or not removable.is_archived:
         archives.refuse(removable.run.path, f"The run {removable.run.id}")
-    _remove_elsewhere(removable.run)
+    _remove_elsewhere(removable.run, removable.run.path)
     if removable.archive is not None:
         archives.forget()
         os.unlink(removable.archive)
@@ -135,7 +147,7 @@ def _remove(stash: Stash, chosen: Run, keep_record: bool) -> None:
         step("nothing looks whole")
     if keep_record:
         _empty(run)
-        _remove_elsewhere(run)
+        _remove_elsewhere(run, run.path)
     else:
         _finish(aside, run)
         _tidy(stash, run)
@@ -165,7 +177,7 @@ def finish(stash: Stash, aside: Path) -> None:
 
 def _finish(aside: Path, run: Run | None) -> None:
     if run is not None:
-        _remove_elsewhere(run)
+        _remove_elsewhere(run, aside)
     for name in os.listdir(aside):
         if name != records.FILE_NAME:  # which tells what else is to go
             files.remove(aside / name)
@@ -173,12 +185,12 @@ def _finish(aside: Path, run: Run | None) -> None:
     files.remove(aside)
 
 
-def _remove_elsewhere(run: Run) -> None:
-    for folder in wandb_places.claimed(run.wandb_elsewhere, run.id):
+def _remove_elsewhere(run: Run, directory: Path) -> None:
+    for folder in _wandb_elsewhere(run, directory):
         if files.kind_at(folder) == "a directory":
             files.remove(Path(folder))
             step("a W&B run is removed")
-    if run.apart is not None:
+    if run.apart is not None and not _is_copy(run, directory):
         copies.remove(run)
 
 

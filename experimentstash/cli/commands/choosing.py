@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from experimentstash.base.errors import StashError
 from experimentstash.base.output import say
+from experimentstash.runs import naming
 from experimentstash.runs.selection import Selected, Selection, choose, of_words, split
 from experimentstash.stash.layout import Stash
 
@@ -112,6 +113,7 @@ def meant(stash: Stash, given: argparse.Namespace, hint: str) -> Selected:
         raise StashError("Which runs?", hint)
     selected = choose(stash, asked, acts=True)
     say_what_is_missing(selected, asked)
+    say(*naming.copies(selected.found))
     return selected
 
 

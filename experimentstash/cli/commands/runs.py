@@ -19,7 +19,8 @@ from experimentstash.record.run import State
 from experimentstash.report import metrics, run_fields, runs_data, runs_table
 from experimentstash.report.metrics import Metric
 from experimentstash.report.run_fields import METRICS, Field
-from experimentstash.report.select import copies, left_out, without_numbers
+from experimentstash.report.select import left_out, without_numbers
+from experimentstash.runs import naming
 from experimentstash.runs.facts import Facts
 from experimentstash.runs.past import Estimate, Past
 from experimentstash.runs.selection import Selected, Selection, all_of, choose
@@ -90,7 +91,7 @@ def main(given: argparse.Namespace) -> int:
     selected = choose(stash, selection, with_earlier=True, most=None if is_for_all else given.most or _SHOWN)
     say(*left_out(selected, selection))
     found, fields, order = arranged(stash, selected.found, given)
-    say(*copies(found))
+    say(*naming.copies(found))
     asked = [] if selection.where is None else [str(name) for name in selection.where.names]
     asked += [field.name for field in [*order, *fields]]
     if any(name.startswith(METRICS) for name in asked):
