@@ -1,4 +1,4 @@
-"""Tab completion of verbs, their options, experiments, tools, runs and sweeps; what else there is, Hydra's own knows.
+"""Tab completion of verbs, their options, and the names of all that there is; what else there is, Hydra's own knows.
 
 Hydra's shell functions (``eval "$(experimentstash -sc install=bash)"``) ask ``experimentstash -sc query=SHELL`` with
 the line so far in ``COMP_LINE``. Hydra itself doesn't complete a group that is added with a plus sign.
@@ -45,19 +45,29 @@ def _of_verb(stash: Stash, words: Sequence[str], current: str) -> list[str] | No
         verb, given = verbs.split(words)
     except StashError:
         return []
-    if verb is None or ("=" in current and verb in verbs.GROUPS["Run"]):
+    if verb is None or ("=" in current and "[OVERRIDE…]" in verbs.VERBS[verb][0]):
         return None
-    kind = next(iter(_KIND.findall(verbs.VERBS[verb][0])), "")
+    kinds = _kinds(verb, given)
     found: Sequence[str] = ()
     if current.startswith("-") or (given and given[-1].startswith("-")):
         from experimentstash.cli import parsing  # here, because most words don't need what a verb imports
 
         options = parsing.parser(verb).options
         if given and given[-1] in options and (option := options[given[-1]]).nargs != 0:  # it takes a value
-            found, kind = list(option.choices or ()), str(option.metavar or option.dest.upper())
+            found, kinds = list(option.choices or ()), [str(option.metavar or option.dest.upper())]
         elif current.startswith("-"):
-            found, kind = list(options), ""
-    return [candidate for candidate in found or _values(stash, kind, current) if candidate.startswith(current)]
+            found, kinds = list(options), []
+    found = found or [each for kind in kinds for each in _values(stash, kind, current)]
+    return [candidate for candidate in dict.fromkeys(found) if candidate.startswith(current)]
+
+
+def _kinds(verb: str, given: Sequence[str]) -> list[str]:
+    """Return which kinds the next word may be of, after those that were given: as the verb's usage has them."""
+    usage = verbs.VERBS[verb][0].split()
+    position = sum(not word.startswith("-") for word in given)
+    asked = next((word for number, word in enumerate(usage) if "…" in word or number == position), "")
+    names = "FROZEN" if verb in verbs.GROUPS["Publish"] else ""  # a name elsewhere is a new one
+    return [names if kind == "NAME" else kind for kind in _KIND.findall(asked)]
 
 
 def _values(stash: Stash, kind: str, current: str) -> Sequence[str]:
@@ -72,6 +82,10 @@ def _values(stash: Stash, kind: str, current: str) -> Sequence[str]:
         from experimentstash.record.run import State
 
         return [state.value for state in State]
+    if kind in ("FROZEN", "ID"):
+        from experimentstash.publish import frozen
+
+        return frozen.names(stash) if kind == "FROZEN" else frozen.ids(stash)
     if kind == "BACKUP":
         return sorted(path.name for path in stash.backups.glob("[!.]*"))
     return ()

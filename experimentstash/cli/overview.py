@@ -48,6 +48,6 @@ def _listed(groups: Mapping[str, Mapping[str, tuple[str, str]]]) -> str:
     for name, group in groups.items():
         lines.append(name)
         for verb, (given, line) in group.items():
-            lines.append(f"  {f'{verb} {given}':<30}{line}")
+            lines.append(f"  {f'{verb} {given}':<32}{line}")
         lines.append("")
     return "\n".join(lines)

@@ -29,18 +29,18 @@ GROUPS = {
         "open": ("[RUN] [FILE]", "open a run's directory, or a file of it"),
     },
     "Act": {
-        "cancel": ("RUN…", "end runs; their tools may save their work first"),
+        "cancel": ("RUN…", "end runs; tools may save their work first"),
         "sync": ("RUN…", "send W&B runs that were recorded offline"),
         "tag": ("RUN… +NAME -NAME", "give runs tags, and take others away"),
         "note": ("RUN… TEXT", "keep a remark with runs"),
         "metrics refresh": ("[RUN…]", "read the numbers of runs once more"),
         "archive": ("SWEEP…", "make one file of a sweep, or undo that"),
         "rm": ("RUN…", "remove runs, or all of them but their records"),
-        "gc": ("", "remove environments and code that nothing needs"),
+        "gc": ("", "remove what nothing needs: environments, code"),
     },
     "Publish": {
         "freeze": ("NAME [RUN…]", "keep runs under a name, to be had again later"),
-        "reproduce": ("RUN [OVERRIDE…]", "have runs again, and compare what they write"),
+        "reproduce": ("NAME|RUN [OVERRIDE…]", "have runs again, and compare what they write"),
     },
     "Tools": {
         "tool add": ("NAME [URL]", "make a foreign repository a tool"),

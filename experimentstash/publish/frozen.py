@@ -235,9 +235,16 @@ def names(stash: Stash) -> list[str]:
     """Return the names under which runs are frozen, sorted."""
     place = stash.root / paths.FROZEN
     try:
-        return sorted(each for each in os.listdir(place) if (place / each / FILE_NAME).is_file())
+        found = filter(_NAME.fullmatch, os.listdir(place))  # one that was killed has left something else
+        return sorted(each for each in found if (place / each / FILE_NAME).is_file())
     except OSError:
         return []
+
+
+def ids(stash: Stash) -> list[str]:
+    """Return the ids of all runs that are frozen, sorted."""
+    place = stash.root / paths.FROZEN
+    return sorted({each.name for name in names(stash) for each in (place / name / RUNS).glob("*")})
 
 
 def folder_of(stash: Stash, name: str) -> Path:

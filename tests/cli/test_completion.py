@@ -23,6 +23,9 @@ def filled(stash: StashUnderTest) -> Stash:
         stash.write(f"{place}/run.json", "{}")
     stash.write("conf/tool/alpha.yaml", "")
     stash.write("conf/tool/beta.yaml", "")
+    stash.write("frozen/figure1/frozen.json", "{}")
+    stash.write("frozen/figure1/runs/bbbbbb2/record.json", "{}")
+    stash.write("frozen/.figure2.part/frozen.json", "{}")
     stash.write("backups/.gitignore", "*\n")
     stash.write("backups/beta-20260131-120000-k3f9a2b/tool.json", "{}")
     return Stash(stash.root)
@@ -61,6 +64,14 @@ FIRST_WORDS = list(dict.fromkeys(verb.partition(" ")[0] for verb in VERBS))
         ("experimentstash logs aaaaaa3-1", ["aaaaaa3-11"]),
         ("experimentstash resume l", ["latest"]),
         ("experimentstash sync bb", []),
+        ("experimentstash path aaaaaa2 ", []),
+        ("experimentstash reproduce ", ["figure1", "aaaaaa2", "aaaaaa3", "latest"]),
+        ("experimentstash reproduce figure1 --run ", ["bbbbbb2"]),
+        ("experimentstash reproduce figure1 a", []),
+        ("experimentstash reproduce figure1 hydra/launcher=", None),
+        ("experimentstash freeze ", ["figure1"]),
+        ("experimentstash freeze figure2 a", ["aaaaaa2", "aaaaaa3"]),
+        ("experimentstash tool add f", []),
         ("experimentstash runs --st", ["--state"]),
         ("experimentstash runs --state f", ["frozen", "failed"]),
         ("experimentstash runs --exp fig/o", ["fig/one"]),

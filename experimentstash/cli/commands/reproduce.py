@@ -34,12 +34,12 @@ _FORMS = {".md": to_markdown.report, ".json": to_json.report}
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
-    parser.add_argument("name", metavar="RUN", help=f"the name of what is frozen, or {NAME}")
+    parser.add_argument("name", metavar="NAME|RUN", help=f"the name of what is frozen, or {NAME}")
     parser.add_argument(
         "changes", metavar="OVERRIDE", nargs="*", help="hydra/launcher=…, resources.…, timeout=…, grace.…"
     )
     parser.add_argument("--override", dest="changes_too", action="append", default=[], help=argparse.SUPPRESS)
-    parser.add_argument("--run", action="append", default=[], metavar="RUN", help="only this one of what is frozen")
+    parser.add_argument("--run", action="append", default=[], metavar="ID", help="only this one of what is frozen")
     parser.add_argument("--check", action="store_true", help="run nothing: say what is missing for that")
     parser.add_argument("--times", type=int, default=1, metavar="N", help="run each N times, and say what varies")
     parser.add_argument(
