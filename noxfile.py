@@ -19,9 +19,9 @@ ON_HYDRA = ["tests/compose"]
 ON_HYDRA += [
     f"tests/launch/test_{name}.py" for name in ("app", "hydra_launchers", "hydra_settings", "launch_local", "optuna")
 ]
-TYPESCRIPT = "typescript@7.0.2"
 # The same without what only makes composing fast.
 PLAINLY = [f"tests/compose/test_{name}.py" for name in ("composition", "explain_errors", "sweep_size", "zip_sweeps")]
+TYPESCRIPT = "typescript@7.0.2"
 
 
 @nox.session

@@ -6,16 +6,16 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal
 
 from experimentstash.api import frames
-from experimentstash.api.run import Run, stash_of
-from experimentstash.api.telling import Place, stash_at, telling
+from experimentstash.api.run import Run
+from experimentstash.api.selecting import meant
+from experimentstash.api.telling import Place, telling
 from experimentstash.base.errors import StashError, did_you_mean
 from experimentstash.report.compare import Comparison as Compared
 from experimentstash.report.differences import TESTS
 from experimentstash.report.render import formats, to_csv, to_terminal
 from experimentstash.report.select import comparison
 from experimentstash.report.summaries import WAYS
-from experimentstash.runs.selection import Selection, Words, of_words, several
-from experimentstash.stash.layout import Stash
+from experimentstash.runs.selection import Words, several
 
 if TYPE_CHECKING:
     import pandas
@@ -131,43 +131,8 @@ def compare(
     return Comparison(found)
 
 
-def meant(
-    runs: Iterable[str | Run | Iterable[Run]],
-    stash: Place | None,
-    to: str,
-    *,
-    state: Words,
-    exp: Words,
-    tool: Words,
-    tag: Words,
-    sweep: Words,
-    since: str | None,
-    until: str | None,
-    where: str | None,
-) -> tuple[Stash, Selection]:
-    """Return the stash, and which of its runs are meant ``to`` be worked on, by runs from there, names and filters."""
-    given = list(runs)
-    named = [one for each in given for one in ([each] if isinstance(each, (str, Run)) else each)]
-    if given and not named:
-        raise StashError(f"There are no runs to {to}.")
-    names = [one if isinstance(one, str) else str(one.directory) for one in named]
-    first = next((one for one in named if isinstance(one, Run)), None)
-    place = stash_of(first) if stash is None and first is not None else stash_at(stash)
-    selection = of_words(
-        names,
-        states=state,
-        experiments=exp,
-        tools=tool,
-        tags=tag,
-        sweeps=sweep,
-        since=since,
-        until=until,
-        where=where,
-    )
-    return place, selection
-
-
 def check(what: str, word: str, valid: Iterable[str]) -> None:
+    """Raise StashError for a word that has no meaning, which names those that have."""
     known = list(valid)
     if word not in known:
         raise StashError(f"{what}: {word!r} is none of {', '.join(known)}.{did_you_mean(str(word), known)}")

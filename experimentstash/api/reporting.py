@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from experimentstash.api.comparing import Spread, check, meant
+from experimentstash.api.comparing import Spread, check
 from experimentstash.api.run import Run
+from experimentstash.api.selecting import meant
 from experimentstash.api.telling import Place, telling
 from experimentstash.base.output import say
 from experimentstash.report.page import forms

@@ -443,7 +443,7 @@ def known(environment: Mapping[str, str]) -> Known:
     present = getattr(environment, "_data", environment)
     entry = next((each for each in _known if each[0] == present), None) or (dict(present), Known(environment))
     # Each tool has an environment of its own; ours is asked for in between, and stays.
-    if entry not in _known[:1]:
+    if not _known or _known[0] is not entry:
         _known[:] = [entry, *(each for each in _known if each is not entry)][:_MOST_KNOWN]
     return entry[1]
 

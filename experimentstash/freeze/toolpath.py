@@ -11,6 +11,7 @@ from experimentstash.adapters.git.gitindex import gitlinks
 from experimentstash.adapters.git.root import toplevel
 from experimentstash.adapters.python import installed
 from experimentstash.base.errors import StashError
+from experimentstash.stash import paths
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.schema import ToolConfig
 
@@ -20,7 +21,7 @@ def tool_directory(stash: Stash, name: str, tool: ToolConfig, *, is_needed: bool
 
     Unless it ``is_needed``, what is checked out may lack it.
     """
-    registration = os.path.relpath(stash.registration(name), stash.root)
+    registration = paths.registration(name)
     if not tool.path:
         return _of_interpreter(registration, tool)
     directory = Path(os.path.normpath(stash.root / tool.path))

@@ -53,13 +53,11 @@ def _block(part: Run | Specification | Attempt, indent: str = "") -> str:
     return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
 
 
-def _whole(part: Specification | Attempt, indent: str) -> str:
-    """Return a specification or an attempt as JSON. The former never changes: it is kept for each further record."""
-    if isinstance(part, Attempt):
-        return _block(part, indent)
-    known = vars(part)
+def _kept(spec: Specification, indent: str) -> str:
+    """Return a specification as JSON. It never changes: its text is kept in it for each further record of the run."""
+    known = vars(spec)
     if _TEXT not in known:
-        known[_TEXT] = _block(part, indent)
+        known[_TEXT] = _block(spec, indent)
     text: str = known[_TEXT]
     return text
 
@@ -74,8 +72,10 @@ def _encoded(value: Any, indent: str, *, is_said: bool) -> str:
         return _NOTHING[kind]
     if kind is int:
         return str(value)
-    if kind is Specification or kind is Attempt:
-        return _whole(value, indent)
+    if kind is Specification:
+        return _kept(value, indent)
+    if kind is Attempt:
+        return _block(value, indent)
     if kind is list and type(value[0]) is Attempt:
         return f"[{', '.join(_block(each, indent) for each in value)}]"
     return _ENCODER.encode(_redacted(value) if is_said else value)

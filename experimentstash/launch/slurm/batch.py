@@ -84,7 +84,7 @@ class Packing:
 
 @dataclass(frozen=True)
 class JobRequest:
-    """On what terms a run is given to SLURM; runs with the same terms share jobs and arrays."""
+    """What is asked of SLURM for a run; runs that ask for the same share jobs and arrays."""
 
     options: tuple[tuple[str, str | None], ...]  # of sbatch, by their long names; None: without a value
     setup: tuple[str, ...]
@@ -100,7 +100,7 @@ class JobRequest:
         return {**dict(self.options), **dict(self.filling.options)}.get(name)
 
     def of_job(self, packing: Packing) -> JobRequest:
-        """Return the terms of a job that executes several such runs: all that they need, and one grace."""
+        """Return the request of a job that executes several such runs: all that they need, and one grace."""
         options = dict(self.options)
         rounds = math.ceil(packing.per_job / packing.at_once)
         if self.time is not None and rounds > 1:
@@ -116,7 +116,7 @@ class JobRequest:
 
 @dataclass(frozen=True)
 class JobArray:
-    """A job array: a part of the runs with the same terms. Each of its tasks executes some of them."""
+    """A job array: a part of the runs that ask for the same. Each of its tasks executes some of them."""
 
     request: JobRequest  # of each task
     tasks: tuple[tuple[Run, ...], ...]
@@ -206,7 +206,7 @@ def job_request(
     grace: float,
     filling: Filling | None = None,
 ) -> JobRequest:
-    """Return the terms of a run that asks for so much; ``warning`` is sbatch's --signal, so long before the end.
+    """Return the request of a run that asks for so much; ``warning`` is sbatch's --signal, so long before the end.
 
     ``filling`` is what variables have filled besides.
     """

@@ -119,7 +119,7 @@ class _Asked:
         self._known: dict[str, tuple[Terms, JobRequest]] = {}
 
     def request(self, run: Run, secrets: Mapping[str, str]) -> JobRequest:
-        """Do what ``_request`` does."""
+        """Complete what a run asks for, and return its request, as ``_request`` does."""
         spec, asked = run.spec, run.attempt.terms
         key = repr((asked, spec.estimated_runtime, spec.resume is None, sorted(secrets.items())))
         if key not in self._known:
@@ -130,7 +130,7 @@ class _Asked:
 
 
 def _request(run: Run, secrets: Mapping[str, str], settings: SlurmLauncherConfig) -> JobRequest:
-    """Complete what a run asks for, and return its terms; StashError if it asks for what makes no sense."""
+    """Complete what a run asks for, and return its request; StashError if it asks for what makes no sense."""
     grace = run.attempt.terms.grace if run.attempt.terms.grace is not None else GRACE_IN_JOB
     resources = batch.resources(run, settings.resources, time_factor=settings.time_factor, grace=grace)
     filling = sbatch_variables.fill(os.environ, batch.options_asked(resources))
@@ -221,7 +221,7 @@ def _show(arrays: Sequence[_Array]) -> None:
 
 def _cluster_asked(prepared: Sequence[tuple[Run, JobRequest]]) -> str | None:
     """Return the one cluster that the runs are to go to; None: the usual one, or SLURM chooses between several."""
-    asked = {terms.option("clusters") for _, terms in prepared}
+    asked = {request.option("clusters") for _, request in prepared}
     name = asked.pop() if len(asked) == 1 else None
     return name if name and "," not in name else None
 

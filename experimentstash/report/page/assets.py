@@ -9,7 +9,7 @@ from pathlib import Path
 
 _HERE = Path(__file__).parent
 TEMPLATES = _HERE / "templates"
-# One after the other: a script uses only those before it when it is read. Those that aren't there are left out.
+# One after the other: a script uses only those before it when it is read.
 STYLES = ("vendor/uplot/uPlot.min.css", "static/page.css", "static/gallery.css", "static/charts.css")
 SCRIPTS = (
     "vendor/uplot/uPlot.iife.min.js",
@@ -37,7 +37,7 @@ def scripts() -> str:
 
 
 def _together(names: tuple[str, ...]) -> str:
-    parts = [(_HERE / name).read_text(encoding="utf-8") for name in names if (_HERE / name).exists()]
+    parts = [(_HERE / name).read_text(encoding="utf-8") for name in names]
     text = "\n".join(part.strip("\ufeff\n") for part in parts)
     # What would end the element, were it in a text of a script.
     assert "</script" not in text.lower() and "</style" not in text.lower() and "<!--" not in text

@@ -24,7 +24,6 @@ _DIGITS, _DIGITS_OF_X = 6, 10
 _MOST_NOTES = 10
 # Bands are always these: other ways to sum up take too long for each of thousands of points.
 _WAY = WAYS["std"]
-BAND_WORDS = f"{_WAY.words}, at the steps that all of them have"
 
 Numbers = Sequence[float | None]
 
