@@ -92,7 +92,12 @@ def _read(content: Any, where: str) -> list[tuple[str, How | None]]:
         return []
     if not isinstance(content, Mapping):
         raise StashError(f"{where}: outputs is no mapping of names.", _FORM)
-    return [(str(name), _how(given or {}, f"{where}: outputs.{name}")) for name, given in content.items()]
+    said = [(str(name), _how(given or {}, f"{where}: outputs.{name}")) for name, given in content.items()]
+    for name, how in said:
+        if how is not None and how.up_to and not how.coordinates and not name.lower().endswith((".npy", ".npz")):
+            what = f"{where}: outputs.{name}: nothing says which columns have the embedding's coordinates."
+            raise StashError(what, f"outputs: {{{name}: {{up_to: {how.up_to}, coordinates: [x, y]}}}}")
+    return said
 
 
 def _how(given: Any, where: str) -> How | None:

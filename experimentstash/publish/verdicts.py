@@ -115,8 +115,8 @@ def compare(output: Output, folder: Path, later: Path, content: Content) -> Judg
         return _told(path, comparator.name, comparator.compare(kept, later, output.how))
     except NotComparable as error:
         return Judged(path, Verdict.NOT_COMPARABLE, str(error))
-    except (OSError, MemoryError, RecursionError) as error:
-        return Judged(path, Verdict.NOT_COMPARABLE, f"it can't be compared: {error or type(error).__name__}")
+    except Exception as error:  # what others' libraries make of a strange file says nothing of the other outputs
+        return Judged(path, Verdict.NOT_COMPARABLE, f"it can't be compared: {type(error).__name__}: {error}")
 
 
 def _told(path: str, name: str, found: Found) -> Judged:

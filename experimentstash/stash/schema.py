@@ -244,7 +244,7 @@ class OutputConfig:
     key: List[str] = field(default_factory=list)
     # Columns, keys or arrays that don't count ('*_seconds'); of a text, patterns of what may differ in a line.
     ignore: List[str] = field(default_factory=list)
-    # An embedding: what makes no difference, and which columns are its coordinates ([]: all with numbers).
+    # An embedding: what makes no difference, and which columns are its coordinates ([]: all axes of an array).
     up_to: Optional[UpTo] = None
     coordinates: List[str] = field(default_factory=list)
     # Which share of a picture's pixels may differ by more: 0.001.

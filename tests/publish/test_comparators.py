@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,18 @@ def test_what_only_looks_like_the_same_number_is_another_text(tmp_path: Path, on
     assert found(tmp_path, "t.csv", f"a,b\nx,{one}\n", f"a,b\nx,{two}\n").difference is not None
 
 
+TURNED = {"compare": "embedding", "up_to": "rotation"}
+
+
+def zipped(**members: Any) -> Any:
+    def write(path: Path) -> None:
+        with zipfile.ZipFile(path, "w") as file:
+            for name, content in members.items():
+                file.writestr(name, str(content))
+
+    return write
+
+
 @pytest.mark.parametrize(
     ("name", "one", "two", "how", "why"),
     [
@@ -91,7 +104,10 @@ def test_what_only_looks_like_the_same_number_is_another_text(tmp_path: Path, on
         ("f.svg", '<!DOCTYPE s [<!ENTITY a "b">]><svg/>', "<svg/>", {}, "defines entities"),
         ("a.txt", "a", "b", {"ignore": ["("]}, "is no pattern"),
         ("e.csv", "x\n1\n", "x\n1\n", {"compare": "embedding"}, "nothing says up to what"),
-        ("e.csv", "x\nnan\n", "x\nnan\n", {"compare": "embedding", "up_to": "sign"}, "not all coordinates are finite"),
+        ("e.csv", "x\nnan\n", "x\nnan\n", {**TURNED, "coordinates": ["x"]}, "not all coordinates are finite"),
+        ("e.csv", "x,y\n1,2\n", "x,y\n1,-2\n", TURNED, "nothing says which columns"),
+        ("e.csv", "x,y\n3,4\n", "x,y\n0,5\n", {**TURNED, "coordinates": ["x", "y"]}, "1 points of 2 axes"),
+        ("a.npz", zipped(a=1, b=2), zipped(a=1, b=2), {}, "holds something that is no array: a, b"),
     ],
 )
 def test_what_can_not_be_compared_says_why(
@@ -130,6 +146,8 @@ def test_arrays(tmp_path: Path) -> None:
     assert found(tmp_path, "a.npz", saved(**one), saved(x=one["x"])).difference == "without the array label"
     other = numpy.array(["a", "c"])
     assert found(tmp_path, "a.npz", saved(**one), saved(**{**one, "label": other})).difference == "label differs"
+    told = found(tmp_path, "a.npz", saved(x=numpy.array([True])), saved(x=numpy.array([False])))
+    assert told.difference == "the largest deviation is 1 at x[0], 1 of it"
     holes = numpy.array([math.nan, math.inf, 1.0])
     assert found(tmp_path, "a.npz", saved(x=holes), saved(x=holes)) == Found()
     assert found(tmp_path, "a.npz", saved(x=holes), saved(x=numpy.array([0.0, math.inf, 1.0])), atol=9).difference
@@ -170,7 +188,7 @@ def test_pictures(tmp_path: Path) -> None:
     assert dotted.difference is not None
     assert "1 pixels (0.5 %) differ, by up to 237 of 255, within 3,4 to 4,5" in dotted.difference
     assert found(tmp_path, "f.png", drawn((9, 9, 9)), drawn((9, 9, 9), dot=(3, 4)), share=0.01).within == (
-        "0.01 of the pixels"
+        "1 % of the pixels"
     )
     assert found(tmp_path, "f.png", drawn((9, 9, 9)), drawn((9, 11, 9)), atol=2).within == "2 of 255 a channel"
     assert found(tmp_path, "f.png", drawn((9, 9, 9)), drawn((9, 12, 9)), atol=2).difference is not None
@@ -179,6 +197,13 @@ def test_pictures(tmp_path: Path) -> None:
     assert found(tmp_path, "f.png", drawn((9, 9, 9, 0), "RGBA"), drawn((9, 9, 9, 9), "RGBA")).difference is not None
     wide = found(tmp_path, "f.png", drawn((9, 9, 9)), lambda path: Image.new("RGB", (21, 10)).save(path))
     assert wide.difference == "21×10 pixels, and 20×10 before"
+    # Numbers of its size say nothing of its depth; how it is to be turned counts.
+    large = [lambda path: Image.new("RGB", (160, 16)).save(path)] * 2
+    assert found(tmp_path, "f.png", *large) == Found()
+    turned = Image.Exif()
+    turned[0x0112] = 3
+    dotted = [drawn((9, 9, 9), dot=(3, 4), quality=95, **more) for more in ({}, {"exif": turned})]
+    assert found(tmp_path, "f.jpg", *dotted).difference is not None
     with pytest.raises(NotComparable, match="has 16 bits a channel"):
         found(tmp_path, "f.png", *2 * [lambda path: Image.new("I;16", (2, 2)).save(path)])
 
@@ -200,6 +225,65 @@ def test_drawings(tmp_path: Path) -> None:
     assert found(tmp_path, "f.svg", one, svg.format(date="monday", id="p1", y=2)).difference is not None
 
 
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ('<g opacity="0"><rect/></g><circle/>', '<g opacity="0"><rect/><circle/></g>'),
+        ("<text><metadata/>hello</text>", "<text><metadata/>goodbye</text>"),
+        ("<text>a b</text>", "<text>a b </text>"),
+        ('<a b="1" c="2"/>', '<a b="1&quot; c=&quot;2"/>'),
+        # Ids are swapped: what names them in another way than as a reference shows another part.
+        *(
+            (f"{before}<a id='a'/><a id='b'/>{after}", f"{before}<a id='b'/><a id='a'/>{after}")
+            for before, after in (
+                ("<style>#a{fill:red}#b{fill:blue}</style>", ""),
+                ("", "<p style='fill:#a;clip:url(#b)'/>"),
+                ("", "<p aria-labelledby='a'/>"),
+                ("", "<script>getElementById('a')</script>"),
+            )
+        ),
+    ],
+)
+def test_drawings_that_show_something_else(tmp_path: Path, one: str, two: str) -> None:
+    written = [f'<svg xmlns="http://www.w3.org/2000/svg">{each}</svg>' for each in (one, two)]
+    assert found(tmp_path, "f.svg", *written).difference is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "one", "two", "how"),
+    [
+        ("m.json", "[1, 2]", '{"0": 1, "1": 2}', {}),
+        ("m.json", '{"a.b": 1}', '{"a": {"b": 1}}', {}),
+        ("m.json", '{"": 1}', "1", {}),
+        ("m.json", "1e400", "1e999", {}),
+        ("m.json", f'{{"a": {10**400}}}', f'{{"a": {2 * 10**400}}}', {"rtol": 1}),
+        ("m.json", f'{{"a": {10**400}}}', '{"a": 2.5}', {"rtol": 1}),
+        ("t.csv", "x\n1\n\n2\n", "x\n1\n2\n", {}),
+        ("t.csv", "x1,x[1]\n1,2\n", "x1,x[1]\n5,2\n", {"ignore": ["x[1]"]}),
+        ("t.csv", "x,0.1\n1,2\n", "x,0.10001\n1,2\n", {"rtol": 0.1}),
+        ("t.csv", "x1,x[1]\n1,2\n", "x1,x[1]\n5,2\n", {**TURNED, "up_to": "sign", "coordinates": ["x[1]"]}),
+        ("a.npz", lambda p: numpy.savez(p, a=[[1.0]]), lambda p: numpy.savez(p, a=[[1]]), {**TURNED, "up_to": "sign"}),
+    ],
+)
+def test_what_only_looks_the_same_is_different(
+    tmp_path: Path, name: str, one: Any, two: Any, how: dict[str, Any]
+) -> None:
+    assert found(tmp_path, name, one, two, **how).difference is not None
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "how"),
+    [
+        ("x,2024\n1,2\n", "x,2024\n1,3\n", {"ignore": ["2024"]}),
+        ("0,1\n1,2\n", "0,1\n1,3\n", {"ignore": ["1"]}),
+        (",2023,2024\na,1,2\n", ",2023,2024\na,1,3\n", {"ignore": ["2024"]}),
+        ("0.5,1\n1,2\n", "0.51,1\n1,2\n", {"rtol": 0.1}),
+    ],
+)
+def test_a_first_row_of_names_may_have_numbers(tmp_path: Path, one: str, two: str, how: dict[str, Any]) -> None:
+    assert found(tmp_path, "t.csv", one, two, **how).difference is None
+
+
 def test_texts(tmp_path: Path) -> None:
     assert found(tmp_path, "a.txt", "a\nb 1 s\n", "a\nb 2 s\n", ignore=[r"\d+ s"]).within == r"what may differ: \d+ s"
     assert found(tmp_path, "a.txt", "a\nb\n", "a\r\nb\r\n") == Found()
@@ -218,7 +302,15 @@ def test_embeddings(tmp_path: Path) -> None:
     turned = rows @ numpy.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
 
     def of(two: Any, up_to: str, **how: Any) -> Found:
-        return found(tmp_path, "e.csv", points(rows), points(two), compare="embedding", up_to=up_to, **how)
+        return found(
+            tmp_path,
+            "e.csv",
+            points(rows),
+            points(two),
+            compare="embedding",
+            up_to=up_to,
+            **{"coordinates": ["x", "y"], **how},
+        )
 
     assert of(rows, "sign") == of(rows, "rotation") == Found()
     assert of(flipped, "sign").within == "up to the sign of 1 of 2 axes"

@@ -53,19 +53,24 @@ class How:
     key: list[str] = field(default_factory=list)  # columns by which rows find each other, whatever their order
     ignore: list[str] = field(default_factory=list)  # columns or keys that don't count; of a text, what may differ
     up_to: str | None = None  # sign or rotation: what makes no difference to an embedding
-    coordinates: list[str] = field(default_factory=list)  # which columns are the embedding's; none: all with numbers
+    coordinates: list[str] = field(default_factory=list)  # which columns are the embedding's; of an array none are all
     share: float = 0.0  # of a picture's pixels that may deviate by more
 
     def tolerance(self, column: str) -> Tolerance:
         """Return what is allowed in a column: what is said of it by name, by a pattern, or of all."""
         found = self.columns.get(column)
         if found is None:
-            found = next((each for name, each in self.columns.items() if fnmatch.fnmatchcase(column, name)), None)
+            found = next((each for name, each in self.columns.items() if _fits(column, name)), None)
         return found or Tolerance(self.rtol, self.atol)
 
     def ignores(self, column: str) -> bool:
         """Tell whether a column, or a key, doesn't count."""
-        return any(fnmatch.fnmatchcase(column, pattern) for pattern in self.ignore)
+        return any(_fits(column, pattern) for pattern in self.ignore)
+
+
+def _fits(column: str, pattern: str) -> bool:
+    """Tell whether a pattern means a column; [ is itself, because names have that: x[1]."""
+    return column == pattern or fnmatch.fnmatchcase(column, pattern.replace("[", "[[]"))
 
 
 @dataclass(frozen=True)

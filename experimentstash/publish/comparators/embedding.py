@@ -18,23 +18,31 @@ from experimentstash.publish.comparators.numbers import compare_tables, is_numbe
 from experimentstash.publish.comparators.tables import Table, read
 
 _NAMED = 3
+_ARRAYS = (".npy", ".npz")
 _Rows = Sequence[Sequence[float]]
 
 
 def _compare(earlier: Path, later: Path, how: How) -> Found:
     if how.up_to not in ("sign", "rotation"):
         raise NotComparable("nothing says up to what an embedding is the same: up_to: sign, or up_to: rotation")
-    tables = [_table(path) for path in (earlier, later)]
     if how.key:
         raise NotComparable("the rows of an embedding are compared in their order")
-    names = how.coordinates or [name for name, column in tables[0].columns.items() if _is_axis(name, column, how)]
+    if earlier.suffix.lower() in _ARRAYS:
+        arrays = [_array(path) for path in (earlier, later)]
+        kinds = [f"{name} is {array.dtype}" for name, array in arrays]
+        if kinds[0] != kinds[1]:
+            return Found(f"{kinds[1]}, and {kinds[0]} before")
+        tables = [_axes(array) for _, array in arrays]
+        names = how.coordinates or list(tables[0].columns)
+    else:
+        tables = [read(path) for path in (earlier, later)]
+        names = how.coordinates
     if not names:
-        raise NotComparable("no column has numbers")
+        raise NotComparable("nothing says which columns have the embedding's coordinates: coordinates: [x, y]")
     for table in tables:
         if lacking := [name for name in names if name not in table.columns]:
             raise NotComparable(f"there is no column {listed(lacking, _NAMED)}")
-    others = How(**{**vars(how), "ignore": [*how.ignore, *names]})
-    rest = compare_tables(tables[0], tables[1], others)
+    rest = compare_tables(_without(tables[0], names), _without(tables[1], names), how)
     if rest.difference is not None:
         return rest
     points = [_points(table, names) for table in tables]
@@ -50,21 +58,23 @@ def _compare(earlier: Path, later: Path, how: How) -> Found:
     return Found(within=within or None, deviation=found.deviation or rest.deviation)
 
 
-def _table(path: Path) -> Table:
-    """Return what a file has as a table; an array's columns are its axes."""
-    if path.suffix.lower() not in (".npy", ".npz"):
-        return read(path)
+def _array(path: Path) -> tuple[str, Any]:
+    """Return the one array in a file, and its name."""
     arrays = npz.read(path)
     if len(arrays) != 1:
         raise NotComparable(f"{path.name} holds several arrays: {listed(list(arrays), _NAMED)}")
-    (array,) = arrays.values()
+    ((name, array),) = arrays.items()
     if array.ndim != 2 or array.dtype.kind not in "iuf":
         raise NotComparable(f"{path.name} holds no points: its array is {array.dtype} {array.shape}")
+    return name, array
+
+
+def _axes(array: Any) -> Table:
     return Table({f"axis {number}": array[:, number].tolist() for number in range(array.shape[1])}, 1)
 
 
-def _is_axis(name: str, column: Sequence[Any], how: How) -> bool:
-    return not how.ignores(name) and all(map(is_number, column))
+def _without(table: Table, names: Sequence[str]) -> Table:
+    return Table({name: column for name, column in table.columns.items() if name not in names}, table.first_row)
 
 
 def _points(table: Table, names: Sequence[str]) -> _Rows:
@@ -93,6 +103,10 @@ def _by_rotation(before: _Rows, after: _Rows) -> tuple[_Rows, str | None]:
     except ImportError:
         raise NotComparable("rotations are found by NumPy: pip install 'experimentstash[outputs]'") from None
     one, two = numpy.asarray(before, float), numpy.asarray(after, float)
+    if one.shape[0] < one.shape[1]:
+        raise NotComparable(
+            f"{one.shape[0]} points of {one.shape[1]} axes: a rotation would make most of them the same"
+        )
     left, _, right = numpy.linalg.svd(two.T @ one)
     return (two @ (left @ right)).tolist(), "up to a rotation"
 

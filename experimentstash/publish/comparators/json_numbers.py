@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,11 @@ from experimentstash.publish.comparators.comparator import Found, How, Largest, 
 from experimentstash.publish.comparators.tables import text_of
 
 _NAMED = 3
+# Digits of a whole number that is one; what is beyond floats is compared as it is written.
+_MOST_DIGITS = 300
+
+# The keys of mappings, and the numbers in lists, that lead to a value.
+_Way = tuple[str | int, ...]
 
 
 def compare(earlier: Path, later: Path, how: How) -> Found:
@@ -20,15 +27,18 @@ def compare(earlier: Path, later: Path, how: How) -> Found:
     if how.key:
         raise NotComparable("JSON has no rows that a key could tell apart")
     before, after = (
-        {name: value for name, value in _named(path).items() if not _ignored(name, how)} for path in (earlier, later)
+        {way: value for way, value in _named(path).items() if not _ignored(_name(way), how)}
+        for path in (earlier, later)
     )
-    if lacking := [name for name in before if name not in after]:
-        return Found(f"without {listed(lacking, _NAMED)}")
-    if new := [name for name in after if name not in before]:
-        return Found(f"with {listed(new, _NAMED)}, which wasn't there before")
+    if lacking := [way for way in before if way not in after]:
+        if other := next((_name(way) for way in lacking if _name(way) in map(_name, after)), None):
+            return Found(f"{other} is in something else: a list and a mapping, or a key with a dot and two keys")
+        return Found(f"without {listed([*map(_name, lacking)], _NAMED)}")
+    if new := [way for way in after if way not in before]:
+        return Found(f"with {listed([*map(_name, new)], _NAMED)}, which wasn't there before")
     largest = Largest(how)
-    for name, one in before.items():
-        two = after[name]
+    for way, one in before.items():
+        name, two = _name(way), after[way]
         are_numbers = all(isinstance(each, (int, float)) and not isinstance(each, bool) for each in (one, two))
         if are_numbers:
             largest.take(one, two, name, functools.partial("at {}".format, name))
@@ -43,13 +53,19 @@ def _ignored(name: str, how: How) -> bool:
     return any(how.ignores(".".join(parts[:length])) for length in range(1, len(parts) + 1))
 
 
-def _named(path: Path) -> dict[str, Any]:
-    """Return the leaves of a file by their names, of which none stands for two."""
-    found: dict[str, Any] = {}
-    for name, value in _leaves(_read(path), ""):
-        if name in found:
+def _name(way: _Way) -> str:
+    """Return what a value is called in messages and in ``outputs``."""
+    return ".".join(map(str, way)) or "the whole"
+
+
+def _named(path: Path) -> dict[_Way, Any]:
+    """Return the leaves of a file by what leads to them; no name stands for two."""
+    found = dict(_leaves(_read(path), ()))
+    names: set[str] = set()
+    for name in map(_name, found):
+        if name in names:
             raise NotComparable(f"{path.name} has two values that are called {name}")
-        found[name] = value
+        names.add(name)
     return found
 
 
@@ -62,18 +78,27 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _read(path: Path) -> Any:
     try:
-        return json.loads(text_of(path), object_pairs_hook=_once)
+        return json.loads(text_of(path), object_pairs_hook=_once, parse_float=_float, parse_int=_whole)
     except (ValueError, RecursionError) as error:
         raise NotComparable(f"{path.name} is no JSON: {error}") from error
 
 
-def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
+def _float(text: str) -> float | Decimal:
+    value = float(text)
+    return Decimal(text) if math.isinf(value) else value
+
+
+def _whole(text: str) -> int | Decimal:
+    return int(text) if len(text) <= _MOST_DIGITS else Decimal(text)
+
+
+def _leaves(value: Any, way: _Way) -> Iterator[tuple[_Way, Any]]:
     """Yield each value that has nothing inside, by the keys and numbers that lead to it."""
     if isinstance(value, dict) and value:
         for key, inner in value.items():
-            yield from _leaves(inner, f"{name}.{key}" if name else str(key))
+            yield from _leaves(inner, (*way, key))
     elif isinstance(value, list) and value:
         for number, inner in enumerate(value):
-            yield from _leaves(inner, f"{name}.{number}" if name else str(number))
+            yield from _leaves(inner, (*way, number))
     else:
-        yield name or "the whole", value
+        yield way, value

@@ -60,9 +60,14 @@ def read(path: Path) -> dict[str, Any]:
         if isinstance(loaded, numpy.ndarray):
             return {"the array": loaded}
         with loaded:
-            return {name: loaded[name] for name in loaded.files}
+            if len({*loaded.files}) < len(loaded.files):
+                raise NotComparable(f"{path.name} has two arrays of one name")
+            found = {name: loaded[name] for name in loaded.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise NotComparable(f"{path.name} can't be read: {str(error).splitlines()[0]}") from error
+    if strange := [name for name, array in found.items() if not isinstance(array, numpy.ndarray)]:
+        raise NotComparable(f"{path.name} holds something that is no array: {listed(strange, _NAMED)}")
+    return found
 
 
 def _deviation(one: Any, two: Any, how: How, name: str) -> tuple[Deviation | None, bool]:
@@ -71,7 +76,7 @@ def _deviation(one: Any, two: Any, how: How, name: str) -> tuple[Deviation | Non
 
     if one.dtype.kind == "b":
         unequal = one != two
-        wide = [each.astype("u1") for each in (one, two)]
+        wide = [each.astype("i2") for each in (one, two)]
     else:
         wide = [each.astype("c16" if each.dtype.kind == "c" else "longdouble") for each in (one, two)]
         unequal = (one != two) & ~(numpy.isnan(wide[0]) & numpy.isnan(wide[1]))

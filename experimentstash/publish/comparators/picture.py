@@ -61,7 +61,7 @@ def _of_page(one: Any, two: Any, how: How, where: str) -> tuple[Found, str | Non
     if share > how.share:
         pixels = f"{beyond:,} pixels ({number(100 * share)} %) differ"
         return Found(f"{pixels}, by up to {deviation}", deviation=deviation), None
-    levels, pixels = f"{allowed} of {_LEVELS - 1} a channel", f"{how.share:g} of the pixels"
+    levels, pixels = f"{allowed} of {_LEVELS - 1} a channel", f"{100 * how.share:g} % of the pixels"
     return Found(deviation=deviation), ", ".join(([levels] if allowed else []) + ([pixels] if beyond else []))
 
 
@@ -75,7 +75,7 @@ def _pages(path: Path) -> Iterator[Any]:
     Image.MAX_IMAGE_PIXELS = _MOST_PIXELS
     try:
         with Image.open(path) as picture:
-            if "16" in str(picture.tile):  # Pillow would drop half of each level
+            if _is_deep(picture):  # Pillow would drop half of each level
                 raise NotComparable(f"{path.name} has 16 bits a channel")
             for frame in ImageSequence.Iterator(picture):
                 yield _seen(frame, path)
@@ -83,13 +83,20 @@ def _pages(path: Path) -> Iterator[Any]:
         raise NotComparable(f"{path.name} can't be read as a picture: {error}") from error
 
 
+def _is_deep(picture: Any) -> bool:
+    """Tell whether a picture has 16 bits a channel: Pillow says so only where it says how it will unpack it."""
+    given = [each[3] for each in picture.tile]
+    words = [word for each in given for word in (each if isinstance(each, (tuple, list)) else [each])]
+    return any(isinstance(word, str) and ";16" in word and word != "BGR;16" for word in words)
+
+
 def _seen(frame: Any, path: Path) -> Any:
     """Return a picture in colours with transparency; what can't be seen has no colour."""
     if frame.mode.startswith(("I", "F")):
         raise NotComparable(f"{path.name} has more levels of grey than can be compared ({frame.mode})")
-    from PIL import Image
+    from PIL import Image, ImageOps
 
-    coloured = frame.convert("RGBA")
+    coloured = ImageOps.exif_transpose(frame).convert("RGBA")
     nothing = Image.new("RGBA", coloured.size)
     return Image.composite(coloured, nothing, coloured.getchannel("A").point(lambda level: 255 if level else 0))
 

@@ -70,12 +70,15 @@ def cell(text: str) -> Any:
 
 def _csv(text: str, separator: str, path: Path) -> Table:
     try:
-        rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator) if row]
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
     except csv.Error as error:
         raise NotComparable(f"{path.name} is no table: {error}") from error
+    width = next((len(row) for row in rows if row), 0)
+    # An empty line is a row only of a table that has one column: an empty cell.
+    rows = [row or [""] for row in rows if row or width == 1]
     if not rows:
         return Table({}, 1)
-    has_header = not any(isinstance(cell(each), (int, float)) for each in rows[0])
+    has_header = _is_header(rows[0])
     names = _unique(rows[0]) if has_header else [f"column {number}" for number in range(1, len(rows[0]) + 1)]
     body = rows[1:] if has_header else rows
     uneven = next((number for number, row in enumerate(body) if len(row) != len(names)), None)
@@ -84,6 +87,17 @@ def _csv(text: str, separator: str, path: Path) -> Table:
             f"{path.name} is no table: row {uneven + 1} has {len(body[uneven])} cells, not {len(names)}"
         )
     return Table({name: [cell(row[number]) for row in body] for number, name in enumerate(names)}, 1)
+
+
+def _is_header(row: Sequence[str]) -> bool:
+    """Tell whether a first row has names: one with a text, or numbers as pandas calls columns and pivots do."""
+    cells = [cell(each) for each in row]
+    given = [each for each in cells if each != ""]
+    if not given or not all(isinstance(each, (int, float)) for each in given):
+        return True
+    are_whole = all(isinstance(each, int) for each in given)
+    is_counted = len(given) > 1 and given == [*range(len(given))]
+    return are_whole and (is_counted or (cells[0] == "" and len(given) == len(cells) - 1))
 
 
 def _unique(names: Sequence[str]) -> list[str]:
@@ -105,4 +119,7 @@ def _parquet(path: Path) -> Table:
     except (OSError, ArrowException) as error:
         raise NotComparable(f"{path.name} is no Parquet file: {str(error).splitlines()[0]}") from error
     names = _unique(table.column_names)
-    return Table({name: table.column(number).to_pylist() for number, name in enumerate(names)}, 1)
+    try:
+        return Table({name: table.column(number).to_pylist() for number, name in enumerate(names)}, 1)
+    except (ValueError, OverflowError) as error:
+        raise NotComparable(f"{path.name} has values that can't be read here: {error}") from error
