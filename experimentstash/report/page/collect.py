@@ -11,7 +11,7 @@ from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.dotted import is_number
 from experimentstash.base.errors import StashError
 from experimentstash.record.run import Run, State
-from experimentstash.report import metrics, run_fields, select
+from experimentstash.report import metrics, run_fields
 from experimentstash.report.metrics import Metric
 from experimentstash.report.page import curves, pictures, tables
 from experimentstash.report.page.details import Details
@@ -84,9 +84,7 @@ def collect(stash: Stash, request: Request, links: Links, most: int | None) -> C
     selected = choose(stash, request.selection, with_earlier=True)
     found = selected.found
     declared = _declared(stash, found)
-    index = {facts.id: number for number, facts in reversed(list(enumerate(found)))}
-    completed, remarks = select.completed(selected, request.selection)
-    compared, why_none = tables.of_runs(completed, declared, request.compared, index, remarks)
+    compared, why_none = tables.of_selected(selected, request.selection, declared, request.compared)
     report = Report(
         title=request.title or stash.root.name,
         stash=stash.root.name,
@@ -107,11 +105,11 @@ def collect(stash: Stash, request: Request, links: Links, most: int | None) -> C
     ended_well = [facts.state is State.COMPLETED for facts in found]
     others = [place for place, is_well in enumerate(ended_well) if not is_well]
     left_out = fitting.add_details(others, detail, fitting.left * _OF_UNSUCCESSFUL)
-    drawn = curves.of_runs(records, [row.runs for row in compared[0].rows] if compared else ())
+    drawn = curves.of_runs(records, [row.runs for table in tables.firsts(compared) for row in table.rows])
     fitting.add_figures(lambda room: pictures.of_runs(found, links, room), has_curves=bool(drawn.curves))
     fitting.add_curves(drawn)
     left_out += fitting.add_details([place for place, is_well in enumerate(ended_well) if is_well], detail)
-    fitting.data["remarks"] = as_data([*why_none, *([] if compared else remarks), *drawn.remarks, *fitting.remarks])
+    fitting.data["remarks"] = as_data([*why_none, *drawn.remarks, *fitting.remarks])
     return Collected(
         report.title,
         fitting.data,

@@ -44,7 +44,7 @@ class Curve:
 class Band:
     """The mean of a metric over the runs of a group, and a standard deviation below and above it."""
 
-    row: int  # the group: its position among the rows of the first table
+    row: int  # the group: its position among the rows of the figures' first tables, one after the other
     metric: str
     count: int  # how many runs it is of
     xs: Mapping[str, Numbers]

@@ -78,6 +78,7 @@ class Row:
 class Table:
     """A comparison by one grouping: all that differs, or one name."""
 
+    figure: str | None  # whose runs are compared, "" of those in no figure; None: all of the page
     name: str
     columns: Sequence[str]
     metrics: Sequence[Metric]

@@ -1,4 +1,4 @@
-"""Which files of runs are pictures, by figure: the directory of experiment organizers that a run's own is in.
+"""Which files of runs are pictures, by figure.
 
 Files of the run's directory and below it, and no others: no link is followed. What a run has many of, or is large, or
 isn't what it says, is told and does no harm.
@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import re
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +19,7 @@ from experimentstash.base.text import counted, size
 from experimentstash.code import written
 from experimentstash.record import archives, times
 from experimentstash.report.page import thumbnails
+from experimentstash.report.page.grouping import by_figure, natural
 from experimentstash.report.page.model import Figure, Picture
 from experimentstash.report.page.places import Links
 from experimentstash.report.page.thumbnails import WIDTHS, Thumbnail, Unshown
@@ -47,7 +46,6 @@ _SAMPLE = 12
 # Seconds by which the clock of a run's machine may be behind the file system's.
 _SLACK = 10.0
 OLDER = "older than the run's latest attempt"
-_DIGITS = re.compile(r"(\d+)")
 
 
 class _Seen(NamedTuple):
@@ -76,15 +74,13 @@ class Found(NamedTuple):
 def of_runs(runs: Sequence[Facts], links: Links, budget: int) -> Found:
     """Return the pictures of runs. Their thumbnails take ``budget`` bytes at most in the page."""
     remarks: list[str] = []
-    of_figure: dict[str, list[int]] = defaultdict(list)
-    for index, facts in enumerate(runs):
-        of_figure[figure_of(facts)].append(index)
+    of_figure = by_figure(runs)
     files_of = {index: _files(facts.plain.directory) for index, facts in enumerate(runs)}
     remarks += _left_out(runs, files_of)
     seen: dict[str, list[_Seen]] = {}
     room = MOST
-    for name in sorted(of_figure, key=lambda name: (not name, natural(name))):
-        meant = [(each, index) for index in of_figure[name] for each in files_of[index].files]
+    for name, own in of_figure.items():
+        meant = [(each, index) for index in own for each in files_of[index].files]
         meant.sort(key=lambda pair: natural(pair[0].name))  # stable: runs stay in their order
         seen[name] = [_seen(runs[index], index, each) for each, index in meant[:room]]
         room -= len(seen[name])
@@ -102,19 +98,6 @@ def of_runs(runs: Sequence[Facts], links: Links, budget: int) -> Found:
         if several
     ]
     return Found(figures, remarks)
-
-
-def figure_of(facts: Facts) -> str:
-    """Return the figure that a run belongs to; "" for none."""
-    return (facts.organizer or "").rpartition("/")[0]
-
-
-def natural(name: str) -> list[tuple[int, int, str]]:
-    """Return what names are sorted by, so that sample_2 comes before sample_10."""
-    parts = _DIGITS.split(name.casefold())
-    return [(0, int(part), "") if part.isdecimal() and part.isascii() else (1, 0, part) for part in parts] + [
-        (2, 0, name)
-    ]
 
 
 # --- finding files ---------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw
@@ -136,5 +136,24 @@ def many(count: int) -> Report:
         Row([f"sweep/part{each % 7}", str(each)], [Cell("0.50 ± 0.10", 3, chance.random(), None)] * 4, [each])
         for each in numbers
     ]
-    table = Table("all that differs", ["experiment", "number"], metrics, rows, "A caption", [])
+    table = Table(None, "all that differs", ["experiment", "number"], metrics, rows, "A caption", [])
     return Report("many", "many", "2026-01-31T12:00:00+00:00", "", "0", runs, [table])
+
+
+def figures() -> Report:
+    """Return the data of a page of two figures, whose comparisons are their own, and one of both."""
+    numbers = range(4)
+    exp = [f"fig{1 + each // 2}/e{each}" for each in numbers]
+    loss = [each / 10 for each in numbers]
+    columns = [
+        Column("exp", "experiment", "plain", True, None, exp),
+        Column("metrics.m", "m", "metric", True, None, loss),
+    ]
+
+    def table(figure: str | None, name: str, of: Sequence[int]) -> Table:
+        rows = [Row([exp[each]], [Cell(f"{loss[each]}", 1, loss[each], None)], [each]) for each in of]
+        return Table(figure, name, ["experiment"], [Metric("m", "m", None)], rows, f"Of {figure}", [])
+
+    tables = [table("fig1", "all that differs", [0, 1]), table("fig1", "exp", [1]), table("fig2", "tool", [2, 3])]
+    runs = Runs(4, [f"22222{each}" for each in numbers], columns)
+    return Report("figures", "figures", "", "", "0", runs, [*tables, table(None, "all that differs", numbers)])

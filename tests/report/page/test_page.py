@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from experimentstash.report.page import write
+from experimentstash.report.page.model import as_data
+from tests.report.page import stashes
 from tests.testing.browser import Pages, column, fragment, section
 
 if TYPE_CHECKING:
@@ -46,6 +49,23 @@ def test_a_comparison_is_grouped_as_python_grouped_it_and_searched(pages: Pages,
     assert column(table, "tool") == ["sgd"]
     found.get_by_label("Find").fill("nothing that there is")
     assert column(table, "tool") == []
+
+
+def test_each_figure_is_compared_for_itself_and_all_of_them_if_one_wants(pages: Pages, tmp_path: Path) -> None:
+    place = tmp_path / "figures.html"
+    place.write_bytes(write.page("figures", as_data(stashes.figures())))
+    page = pages.open(place)
+    found = section(page, "Comparison")
+    table = found.get_by_role("table")
+    assert column(table, "experiment") == ["fig1/e0", "fig1/e1"]
+    found.get_by_label("Rows by").select_option(label="exp")
+    assert column(table, "experiment") == ["fig1/e1"]
+    found.get_by_label("Figure").select_option("fig2")
+    assert column(table, "experiment") == ["fig2/e2", "fig2/e3"] and not found.get_by_label("Rows by").is_visible()
+    fragment(page, "figure=fig2")
+    found.get_by_label("Figure").select_option("All figures")
+    assert column(table, "experiment") == ["fig1/e0", "fig1/e1", "fig2/e2", "fig2/e3"]
+    fragment(page, "figure=/")
 
 
 def test_runs_are_searched_and_filtered_everywhere(pages: Pages, few: Path) -> None:

@@ -59,6 +59,7 @@ def test_the_page_has_the_runs_and_comparisons_of_them(ended: StashUnderTest, in
     assert columns["params.lr"]["values"][:2] == ["</script><b>", 0.1] and columns["params.lr"]["varies"]
     tables = {table["name"]: table for table in data["tables"]}
     assert list(tables) == ["all that differs", "tool"]
+    assert all(any("1 run failed: 22222z" in remark for remark in table["remarks"]) for table in tables.values())
     table = tables["tool"]
     assert [row["values"] for row in table["rows"]] == [["tool_a"], ["tool_b"]]
     assert table["rows"][0]["cells"][0] == {
@@ -69,6 +70,41 @@ def test_the_page_has_the_runs_and_comparisons_of_them(ended: StashUnderTest, in
     }
     assert [data["runs"]["ids"][each] for each in table["rows"][0]["runs"]] == ["22222e", "22222c", "22222a"]
     assert any("1 run failed: 22222z" in remark for remark in data["tables"][0]["remarks"])
+
+
+def test_runs_of_several_figures_are_compared_by_figure_and_all_of_them_last(
+    stash: StashUnderTest, in_process: InProcess
+) -> None:
+    for number in range(8):
+        figure = ("fig10", "fig2")[number % 2]
+        metrics = {"acc": number / 10} if figure == "fig2" else {"loss": number / 10}
+        exp = f"{figure}/{'ab'[number // 4]}"
+        run = finished(stash.root, f"22222{'abcdefgh'[number]}", {"seed": number // 2}, metrics, exp=exp, second=number)
+        (run.path / "history.csv").write_text(f"step,score\n1,{number}\n2,{number}\n", encoding="utf-8")
+    finished(stash.root, "22222y", {}, exp="fig10/a", state=State.FAILED, second=10)
+    finished(stash.root, "22222z", {}, exp="fig3/none", second=11)
+    assert in_process(stash, "report").returncode == 0
+    data = data_of(stash.root / "report.html")
+    tables = data["tables"]
+    shown = [(table["figure"], table["name"], [metric["name"] for metric in table["metrics"]]) for table in tables]
+    assert shown == [
+        ("fig2", "all that differs", ["acc"]),
+        ("fig10", "all that differs", ["loss"]),
+        (None, "all that differs", ["acc", "loss"]),
+    ]
+    assert [row["values"] for row in tables[0]["rows"]] == [["fig2/a"], ["fig2/b"]]
+    assert [row["cells"][0]["text"] for row in tables[0]["rows"]] == ["0.20 ± 0.14", "0.60 ± 0.14"]
+    assert ["22222y" in str(table["remarks"]) for table in tables[:3]] == [False, True, True]
+    assert data["remarks"] == ["no comparison of fig3: None of these runs has numbers."]
+    rows = [row["runs"] for table in tables[:2] for row in table["rows"]]
+    names = [[data["runs"]["ids"][run] for run in rows[band["row"]]] for band in data["bands"]]
+    assert names == [["22222d", "22222b"], ["22222h", "22222f"], ["22222c", "22222a"], ["22222g", "22222e"]]
+
+    assert in_process(stash, "report", "--by", "seed", "--metrics", "acc", "-o", "p.html").returncode == 0
+    data = data_of(stash.root / "p.html")
+    assert [(table["figure"], table["name"]) for table in data["tables"]][:2] == [("fig2", "seed"), ("fig2", "exp")]
+    assert {metric["name"] for table in data["tables"] for metric in table["metrics"]} == {"acc"}
+    assert data["remarks"][1] == "no comparison of fig10: None of these runs has a metric 'acc'. There are: loss"
 
 
 def test_nothing_but_the_pages_own_scripts_and_styles_is_let_in(ended: StashUnderTest, in_process: InProcess) -> None:

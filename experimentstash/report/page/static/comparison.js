@@ -1,6 +1,9 @@
 /** What the runs' numbers come to, grouped as Python grouped them. */
 const comparison = (() => {
   const ABSENT = "-"; // what Python says of a run that has no such parameter
+  /** What isn't a figure's name, in the address: no directory is called so. */
+  const ALL = "/";
+  const NO_FIGURE = ".";
 
   /** @param {Report} report */
   function has(report) {
@@ -14,8 +17,12 @@ const comparison = (() => {
       sortKey: "sort",
       tail: { label: "Runs", draw: (/** @type {ComparisonRow} */ row) => toRuns(report, row) },
     });
-    const options = report.tables.map(({ name }) => dom.h("option", { value: name }, titleOf(name)));
-    const by = dom.h("select", { id: "by", onchange: () => state.set("by", by.value === report.tables[0].name ? null : by.value) }, options);
+    const figures = [...new Set(report.tables.map(keyOf))];
+    const figure = dom.h("select", { id: "figure", onchange: () => state.set("figure", figure.value === figures[0] ? null : figure.value) }, figures.map(optionOf));
+    const by = dom.h("select", { id: "by", onchange: () => state.set("by", by.value === own()[0].name ? null : by.value) });
+    const toBy = dom.h("label", { class: "field", for: "by" }, dom.h("span", {}, "Rows by"), by);
+    /** Whose groupings there are to choose from now. */
+    let offered = "";
     const find = dom.h("input", { type: "search", id: "find", placeholder: "Any word", oninput: () => state.set("find", find.value || null) });
     const all = dom.h("input", { type: "checkbox", id: "all", onchange: () => state.set("all", all.checked ? "yes" : null) });
     const caption = dom.h("p", { class: "caption" });
@@ -29,7 +36,8 @@ const comparison = (() => {
       dom.h(
         "div",
         { class: "toolbar" },
-        report.tables.length > 1 && dom.h("label", { class: "field", for: "by" }, dom.h("span", {}, "Rows by"), by),
+        figures.length > 1 && dom.h("label", { class: "field", for: "figure" }, dom.h("span", {}, "Figure"), figure),
+        toBy,
         dom.h("label", { class: "field", for: "find" }, dom.h("span", {}, "Find"), find),
         toAll,
         dom.h("span", { class: "stretch" }),
@@ -42,12 +50,25 @@ const comparison = (() => {
       remarks,
     );
 
+    /** Return the comparisons of the figure that is chosen. */
+    function own() {
+      const asked = state.get("figure");
+      const key = asked !== null && figures.includes(asked) ? asked : figures[0];
+      return report.tables.filter((table) => keyOf(table) === key);
+    }
+
     function chosen() {
-      return report.tables.find(({ name }) => name === state.get("by")) ?? report.tables[0];
+      const several = own();
+      return several.find(({ name }) => name === state.get("by")) ?? several[0];
     }
 
     function update() {
       const found = chosen();
+      const several = own();
+      figure.value = keyOf(found);
+      if (figure.value !== offered) dom.replace(by, several.map(({ name }) => dom.h("option", { value: name }, titleOf(name))));
+      offered = figure.value;
+      toBy.hidden = several.length < 2;
       by.value = found.name;
       if (find.value !== (state.get("find") ?? "")) find.value = state.get("find") ?? "";
       all.checked = state.get("all") !== null;
@@ -68,9 +89,27 @@ const comparison = (() => {
       dom.replace(remarks, found.remarks.map((remark) => dom.h("li", {}, remark)));
       remarks.hidden = found.remarks.length === 0;
     }
-    state.on(["by", "find", "all"], update);
+    state.on(["figure", "by", "find", "all"], update);
     state.on(view.KEYS, () => (unfiltered.hidden = !view.isFiltered()));
     update();
+  }
+
+  /** Return what a comparison's figure is called in the address. @param {Comparison} found */
+  function keyOf({ figure }) {
+    return figure === null ? ALL : figure || NO_FIGURE;
+  }
+
+  /** @param {string} key */
+  function optionOf(key) {
+    return dom.h("option", { value: key }, key === ALL ? "All figures" : key === NO_FIGURE ? "In no figure" : key);
+  }
+
+  /** Return the first comparison of each figure; of all runs, if figures have none of their own. @param {Report} report */
+  function firsts(report) {
+    /** @type {Map<string | null, Comparison>} */
+    const found = new Map();
+    for (const each of report.tables) if (!found.has(each.figure)) found.set(each.figure, each);
+    return [...found.values()].filter((each) => each.figure !== null || found.size === 1);
   }
 
   /** Return which columns say the same in every row. @param {Comparison} found */
@@ -135,5 +174,5 @@ const comparison = (() => {
     return dom.button(dom.counted(ids.length, "run"), act, { class: "plain", "aria-label": label });
   }
 
-  return { id: "comparison", title: "Comparison", has, draw };
+  return { id: "comparison", title: "Comparison", has, draw, firsts };
 })();

@@ -24,8 +24,14 @@ const curves = (() => {
     const name = axes.namer(report);
     /** @type {Map<Index, number>} */
     const rowOf = new Map();
-    const rows = report.tables[0]?.rows ?? [];
+    const firsts = comparison.firsts(report);
+    const rows = firsts.flatMap((each) => each.rows);
+    const rowNames = firsts.flatMap(({ figure, rows: own }) => own.map(({ values }) => nameOf(firsts.length > 1 ? figure : null, values)));
     rows.forEach((row, number) => row.runs.forEach((run) => rowOf.set(run, number)));
+    /** Runs and rows that have a curve. */
+    const curved = [...new Set([...report.curves.map(({ run }) => run), ...report.bands.flatMap(({ row }) => rows[row]?.runs ?? [])])];
+    const curvedRows = [...new Set(curved.flatMap((run) => rowOf.get(run) ?? []))].sort((one, other) => one - other);
+    const usual = usualColour();
     const controls = dom.h("div", { class: "chart-controls" });
     const legend = dom.h("ul", { class: "chart-legend", "aria-label": "Legend" });
     const note = dom.h("p", { class: "chart-note" });
@@ -46,7 +52,7 @@ const curves = (() => {
       const log = state.get("curve-log") ?? "";
       const smooth = Number(SMOOTHINGS.find(([value]) => value === state.get("curve-smooth"))?.[0] ?? 0);
       const chosen = state.get("curve-metrics") === null ? metrics.slice(0, FIRST) : metrics.filter((metric) => state.list("curve-metrics").includes(metric));
-      const color = state.get("curve-color") ?? usual();
+      const color = state.get("curve-color") ?? usual;
       const dimension = dimensions.find((each) => each.key === color) ?? null;
       const isByRow = color === GROUP && rows.length > 0;
       const colouring = isByRow ? byRow() : axes.colouring(dimension);
@@ -59,11 +65,11 @@ const curves = (() => {
         axes.choice("Smooth", /** @type {[string, string][]} */ (SMOOTHINGS), String(smooth), (value) => state.set("curve-smooth", value === "0" ? null : value)),
         axes.choice(
           "Colour",
-          [...(rows.length > 1 ? [/** @type {[string, string]} */ ([GROUP, "row compared"])] : []), ...dimensions.map((each) => /** @type {[string, string]} */ ([each.key, each.label])), ["none", "none"]],
+          [...(curvedRows.length > 1 ? [/** @type {[string, string]} */ ([GROUP, "row compared"])] : []), ...dimensions.map((each) => /** @type {[string, string]} */ ([each.key, each.label])), ["none", "none"]],
           color,
           (value) => {
             state.set("curve-hide", null);
-            state.set("curve-color", value === usual() ? null : value);
+            state.set("curve-color", value === usual ? null : value);
           },
         ),
         dom.h("span", { class: "chart-toggles" }, axes.toggle("log x", log.includes("x"), (isOn) => setLog("x", isOn)), axes.toggle("log y", log.includes("y"), (isOn) => setLog("y", isOn))),
@@ -71,7 +77,7 @@ const curves = (() => {
       );
 
       const shown = new Set(view.shown());
-      const series = collect(report, { shown, rows, isBands, kind, colouring, hidden, name, rowOf, entryOf });
+      const series = collect(report, { shown, rows, rowNames, isBands, kind, colouring, hidden, name, rowOf, entryOf });
       const labels = colouring.entries.slice(0, MOST_LEGEND);
       axes.refill(
         legend,
@@ -123,17 +129,19 @@ const curves = (() => {
 
       const told = [];
       const drawn = [...series.values()].flat();
-      if (drawn.some((each) => each.lows !== null)) told.push(`Bands are the mean ± standard deviation of the runs in a row of the comparison by ${report.tables[0].name}, at the steps that all of them have.`);
+      if (drawn.some((each) => each.lows !== null)) told.push(`Bands are the mean ± standard deviation of the runs in a row of the comparison by ${[...new Set(firsts.map((each) => each.name))].join(" or ")}, at the steps that all of them have.`);
       if (every.some((each) => each.isThinned)) told.push("Long curves are thinned; of each stretch the first, the last, the least and the greatest point are kept.");
       if (smooth) told.push("Smoothed by a weighted moving average that forgets what lies behind; the faint lines are what was logged.");
       if (log.includes("y")) told.push("What is 0 or less has no place on a logarithmic axis.");
       note.textContent = told.join(" ");
     }
 
-    function usual() {
-      if (rows.length > 1 && rows.length <= 8) return GROUP;
-      const tool = dimensions.find((each) => each.key === "tool");
-      return (tool ?? dimensions.find((each) => each.kind === "param" && !/seed/i.test(each.key)))?.key ?? "none";
+    /** Return what tells the curves apart best: the rows that are compared, if they aren't too many, tools, a parameter. */
+    function usualColour() {
+      if (curvedRows.length > 1 && curvedRows.length <= 8) return GROUP;
+      const tells = dimensions.filter(({ values }) => new Set(curved.map((run) => values[run])).size > 1);
+      const tool = tells.find((each) => each.key === "tool");
+      return (tool ?? tells.find((each) => each.kind === "param" && !/seed/i.test(each.key)))?.key ?? "none";
     }
 
     /** @param {string} axis @param {boolean} isOn */
@@ -144,19 +152,19 @@ const curves = (() => {
 
     /** @returns {Colouring} */
     function byRow() {
-      const colours = rows.map((_, number) => palette.resolved(`var(--series-${(number % 8) + 1})`));
+      const colours = new Map(curvedRows.map((row, at) => [row, palette.resolved(`var(--series-${(at % 8) + 1})`)]));
       const missing = palette.resolved("var(--edge)");
       return {
-        of: (index) => (rowOf.has(index) ? colours[/** @type {number} */ (rowOf.get(index))] : missing),
-        entries: rows.map((row, number) => ({ label: row.values.join(", "), colour: colours[number], value: number })),
+        of: (index) => colours.get(rowOf.get(index) ?? -1) ?? missing,
+        entries: [...colours].map(([row, colour]) => ({ label: rowNames[row], colour, value: row })),
         scale: null,
       };
     }
 
     /** Return what stands for a run in the legend. @param {Index} index */
     function entryOf(index) {
-      const color = state.get("curve-color") ?? usual();
-      if (color === GROUP) return rowOf.has(index) ? rows[/** @type {number} */ (rowOf.get(index))].values.join(", ") : "";
+      const color = state.get("curve-color") ?? usual;
+      if (color === GROUP) return rowOf.has(index) ? rowNames[/** @type {number} */ (rowOf.get(index))] : "";
       const dimension = dimensions.find((each) => each.key === color);
       const value = dimension?.values[index];
       return dimension && value !== null && value !== undefined ? dimension.text(value) : "";
@@ -283,7 +291,7 @@ const curves = (() => {
   /**
    * Return what is drawn, by metric.
    * @param {Report} report
-   * @param {{ shown: Set<Index>, rows: ComparisonRow[], isBands: boolean, kind: string, colouring: Colouring, hidden: Set<string>, name: (index: Index) => string, rowOf: Map<Index, number>, entryOf: (index: Index) => string }} how
+   * @param {{ shown: Set<Index>, rows: ComparisonRow[], rowNames: string[], isBands: boolean, kind: string, colouring: Colouring, hidden: Set<string>, name: (index: Index) => string, rowOf: Map<Index, number>, entryOf: (index: Index) => string }} how
    * @returns {Map<string, Series[]>}
    */
   function collect(report, how) {
@@ -306,7 +314,7 @@ const curves = (() => {
         const kept = there(band.xs[how.kind]);
         add(band.metric, {
           key: `row ${band.row}`,
-          label: `${how.rows[band.row].values.join(", ") || "all"}, mean of ${band.count} runs`,
+          label: `${how.rowNames[band.row] || "all"}, mean of ${band.count} runs`,
           entry: how.entryOf(runs[0]),
           source: "± standard deviation",
           run: null,
@@ -334,6 +342,12 @@ const curves = (() => {
       });
     }
     return found;
+  }
+
+  /** Return what a row of a comparison is called, with its figure where that may be needed. @param {string | null} figure @param {string[]} values */
+  function nameOf(figure, values) {
+    const said = values.join(", ");
+    return figure && !said.startsWith(`${figure}/`) ? `${figure}: ${said}` : said;
   }
 
   /** @param {(number | null)[]} xs */

@@ -38,6 +38,8 @@ interface Column {
 }
 
 interface Comparison {
+  /** Whose runs are compared, "" of those in no figure; null: all of the page. */
+  figure: string | null;
   name: string;
   columns: string[];
   metrics: { name: string; label: string; better: Better }[];
@@ -111,7 +113,7 @@ interface Curve {
   isThinned: boolean;
 }
 
-/** The mean of a metric over the runs of a row of the first table, and a deviation below and above it. */
+/** The mean of a metric over the runs of a row of the figures' first tables, one after the other, and a deviation. */
 interface Band {
   row: number;
   metric: string;
