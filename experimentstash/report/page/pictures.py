@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from experimentstash.base import files
 from experimentstash.base.files import Unfit
+from experimentstash.base.masking import Mask
 from experimentstash.base.text import counted, size
 from experimentstash.code import written
 from experimentstash.record import archives, times
@@ -315,6 +316,8 @@ def _of_file(root: Path, path: Path, taken: int, modified: int, kind: str, width
     """Return the thumbnail of a file, why there is none, or None if it needs none."""
     try:
         content = _read(root, path, taken)
+        if kind == "svg":  # a text, which stands in the page as it is
+            content = Mask(os.environ).masked(content)
         return thumbnails.thumbnail(content, kind, width)
     except (Unshown, OSError) as error:
         return _why(error)

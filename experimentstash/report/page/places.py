@@ -14,6 +14,7 @@ from urllib.parse import quote
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import Unfit, inside, kind_at
 from experimentstash.base.masking import Mask
+from experimentstash.base.redaction import find_secret
 from experimentstash.base.text import counted, size
 from experimentstash.record import archives
 
@@ -40,7 +41,7 @@ class Beside:
         self._page = os.path.realpath(page)
 
     def to(self, directory: Path, name: str, *, is_needed: bool = True) -> str | None:
-        if not is_inside(directory, name):
+        if not is_inside(directory, name) or _holds_secret(name):
             return None
         path = os.path.join(os.path.realpath(directory), name)
         return address(os.path.relpath(path, self._page)) + ("" if name else "/")
@@ -122,7 +123,7 @@ class _Bounds:
 
     def lets_in(self, directory: Path, name: str, is_needed: bool) -> bool:
         taken = _size(directory, name)
-        if not taken or name == _STAYS or not _is_text(name):
+        if not taken or name == _STAYS or not _is_text(name) or _holds_secret(name):
             return False
         if taken > (LARGEST if is_needed else min(LARGEST_OTHER, MOST_OTHERS - self._others)):
             self._left_out.append(taken)
@@ -134,6 +135,11 @@ class _Bounds:
 def _is_text(name: str) -> bool:
     """Tell whether a name can be written anywhere: one of Latin-1, say, has bytes that are no text."""
     return name.encode("utf-8", "replace").decode() == name
+
+
+def _holds_secret(name: str) -> bool:
+    """Tell whether an address would say a secret that is known here."""
+    return find_secret([name], os.environ) is not None
 
 
 def _size(directory: Path, name: str) -> int | None:

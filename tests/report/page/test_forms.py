@@ -84,13 +84,18 @@ def test_a_run_has_its_details_with_paths_relative_to_the_stash(root: Path) -> N
 def test_a_secret_is_in_no_part_of_the_page(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_TOKEN", "Zq8vN2kLx0PwT7")
     run = finished(root, "22222s", {"key": "Zq8vN2kLx0PwT7"}, state=State.FAILED, reason="Zq8vN2kLx0PwT7", second=3)
-    for name in ("output.log", "notes.txt"):
-        (run.path / name).write_text("say Zq8vN2kLx0PwT7\n")
+    for name in ("output.log", "notes.txt", "of Zq8vN2kLx0PwT7.txt", "Zq8vN2kLx0PwT7.svg"):
+        (run.path / name).write_text("<svg>say Zq8vN2kLx0PwT7</svg>\n")
     forms.one_file(Stash(root), ASKED, root / "report.html")
     forms.directory(Stash(root), ASKED, root / "site")
-    assert "Zq8vN2kLx0PwT7" not in str(data_of(root / "report.html"))
-    copies = [path.read_bytes() for path in (root / "site").rglob("*") if path.is_file()]
-    assert len(copies) > 3 and not any(b"Zq8vN2kLx0PwT7" in content for content in copies)
+    for place in (root / "report.html", root / "site/index.html"):
+        data = data_of(place)
+        assert "Zq8vN2kLx0PwT7" not in str(data) and "of <MY_TOKEN>.txt" in str(detail_of(data, "22222s")["files"])
+        (drawing,) = data["figures"][0]["pictures"]
+        assert base64.b64decode(drawing["thumb"].partition("base64,")[2]) == b"<svg>say **************</svg>\n"
+    copies = {path.name: path.read_bytes() for path in (root / "site").rglob("*") if path.is_file()}
+    assert len(copies) > 3 and not any("Zq8vN2kLx0PwT7" in name for name in copies)
+    assert not any(b"Zq8vN2kLx0PwT7" in content for content in copies.values())
 
 
 def test_what_finds_no_room_is_left_out_and_said(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
