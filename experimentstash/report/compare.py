@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from experimentstash.base.dataclass_light import dataclass
@@ -15,7 +15,7 @@ from experimentstash.report.digits import Digits, fitting
 from experimentstash.report.groups import Column, Group
 from experimentstash.report.metrics import Metric
 from experimentstash.report.summaries import Summary, Way
-from experimentstash.runs.differing import said
+from experimentstash.runs.differing import PARAMS, said
 from experimentstash.runs.facts import Facts
 from experimentstash.runs.numbers import REFRESH
 from experimentstash.stash.schema import Better
@@ -97,10 +97,12 @@ def compare(
     """Compare runs that have completed. StashError for names that none of them has.
 
     ``by``, ``over``, ``metrics``: instead of what differs, of seeds, and of all numbers. ``remarks`` stand first.
-    ``settings``: see ``groups.group``.
+    ``settings`` are those of ``groups.settings_by_directory``.
     """
+    if settings is None:
+        settings = groups.settings_by_directory(runs)
     grouped = groups.group(runs, by, over, settings)
-    chosen, about = _metrics(runs, declared, metrics)
+    chosen, about = _metrics(runs, declared, metrics, {name for each in settings.values() for name in each})
     numbers = [[_numbers(group, metric.name) for group in grouped.groups] for metric in chosen]
     summaries = [[way.sum_up(list(each.values())) if each else None for each in column] for column in numbers]
     digits = tuple(_digits(column) for column in summaries)
@@ -131,7 +133,7 @@ def compare(
 
 
 def _metrics(
-    runs: Sequence[Facts], declared: Mapping[str, Metric], wanted: Sequence[str]
+    runs: Sequence[Facts], declared: Mapping[str, Metric], wanted: Sequence[str], settings: Iterable[str]
 ) -> tuple[list[Metric], list[str]]:
     """Return the metrics that are shown, and what is said of others."""
     known = list(dict.fromkeys(name for facts in runs for name in facts.numbers))
@@ -150,7 +152,7 @@ def _metrics(
             if any(facts.plain.is_unread for facts in runs)
             else "have the tool write metrics.json into its run directory (docs/metrics.md)",
         )
-    results = run_fields.results(runs)
+    results = run_fields.beside(known, (name for name in settings if name.startswith(PARAMS)))
     if named := [metric[name] for name in declared if name in metric]:
         return named, [
             *_not_shown([name for name in results if name not in declared]),

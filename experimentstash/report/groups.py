@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError, did_you_mean
 from experimentstash.base.text import listed
+from experimentstash.runs.compact import Compactor
 from experimentstash.runs.differing import (
     ABSENT,
     EXPERIMENT,
@@ -59,9 +60,10 @@ class Grouped:
     remarks: tuple[str, ...]
 
 
-def settings_by_directory(runs: Sequence[Facts]) -> Mapping[str, Mapping[str, Any]]:
+def settings_by_directory(runs: Iterable[Facts]) -> Mapping[str, Mapping[str, Any]]:
     """Return what makes runs what they are, for who groups the same runs several times."""
-    return {facts.directory: settings_of(facts) for facts in runs}
+    compactor = Compactor(unlike=ID)
+    return {facts.directory: compactor.compact(settings_of(facts)) for facts in runs}
 
 
 def group(
@@ -100,17 +102,21 @@ def group(
     ]
     repeated = [*seeds, *others]
     remarks = [f"averaged over {short(name)} as well: {_values(name, of)}" for name in others]
-    found, older = [], []
+    found = []
+    older: list[tuple[Facts, Facts]] = []  # the first, each with the newest of the same
+    differ = False
     for members in groups.values():
         first = settings[members[0].directory]
         kept: dict[Key, Facts] = {}
         for facts in sorted(members, key=lambda facts: facts.plain.created or "", reverse=True):
             newest = kept.setdefault(_key(settings[facts.directory], repeated), facts)
             if newest is not facts:
-                older.append((facts, newest))
+                differ = differ or facts.command != newest.command
+                if len(older) <= _NAMED:
+                    older.append((facts, newest))
         found.append(Group(tuple(first.get(name, NOTHING) for name in keys), kept))
     if older:
-        remarks.append(_about_older(older, has_seeds=bool(repeated)))
+        remarks.append(_about_older(older, differ=differ, has_seeds=bool(repeated)))
     found.sort(key=lambda group: [order(value) for value in group.values])
     names = tuple(Column(name, heading(name, keys)) for name in keys)
     return Grouped(names, tuple(repeated), tuple(found), (*remarks, *itertools.islice(_mixed(found), _NAMED)))
@@ -148,10 +154,9 @@ def _key(own: Mapping[str, Any], names: Sequence[str]) -> Key:
     return tuple(identity(own.get(name, NOTHING)) for name in names)
 
 
-def _about_older(older: Sequence[tuple[Facts, Facts]], *, has_seeds: bool) -> str:
+def _about_older(older: Sequence[tuple[Facts, Facts]], *, differ: bool, has_seeds: bool) -> str:
     """Say which runs don't count, because there are newer ones."""
     pairs = listed([f"{newest.id} for {facts.id}" for facts, newest in older], _NAMED)
-    differ = any(facts.command != newest.command for facts, newest in older)
     return (
         f"of runs with the same parameters the newest counts: {pairs}"
         f"{'; some were called otherwise than the newest' if differ else ''}"

@@ -90,8 +90,13 @@ def number(name: str) -> Field:
 def results(runs: Sequence[Facts]) -> list[str]:
     """Return the names of the numbers that runs have come to, without those that only repeat a parameter."""
     known = dict.fromkeys(name for facts in runs for name in facts.numbers)
-    params = {alike(name.rpartition(".")[2]) for facts in runs for name in facts.params}
-    return [name for name in known if alike(name.rpartition(".")[2]) not in params]
+    return beside(known, {name for facts in runs for name in facts.params})
+
+
+def beside(numbers: Iterable[str], params: Iterable[str]) -> list[str]:
+    """Return the names of numbers that don't only repeat one of these parameters."""
+    repeated = {alike(name.rpartition(".")[2]) for name in params}
+    return [name for name in numbers if alike(name.rpartition(".")[2]) not in repeated]
 
 
 def in_order(runs: Sequence[Facts], field: Field, *, is_reversed: bool) -> list[Facts]:

@@ -11,11 +11,11 @@ from experimentstash.record import sweep_list
 from experimentstash.record.run import State
 from experimentstash.report.compare import Comparison, compare
 from experimentstash.report.differences import Test
-from experimentstash.report.groups import named
+from experimentstash.report.groups import named, settings_by_directory
 from experimentstash.report.metrics import declared
 from experimentstash.report.summaries import Way
 from experimentstash.runs import done_before, naming
-from experimentstash.runs.facts import Facts, filled
+from experimentstash.runs.facts import Facts, kept_small
 from experimentstash.runs.naming import Sweep
 from experimentstash.runs.numbers import REFRESH
 from experimentstash.runs.selection import Selected, Selection, choose
@@ -44,7 +44,10 @@ def comparison(
         raise StashError("\n".join(["There are no completed runs to compare.", *remarks]), "experimentstash runs")
     organizers = {each.organizer for each in chosen}
     known = declared(stash, (name for name in organizers if name is not None), (each.tool for each in chosen))
-    found = compare(list(filled(chosen)), known, way, by=by, over=over, metrics=metrics, test=test, remarks=remarks)
+    settings = settings_by_directory(kept_small(chosen))
+    found = compare(
+        chosen, known, way, by=by, over=over, metrics=metrics, test=test, remarks=remarks, settings=settings
+    )
     return found, bool(selected.unread)
 
 

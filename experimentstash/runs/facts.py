@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Protocol
 from experimentstash.base.dotted import leaves
 from experimentstash.record import added, records, times
 from experimentstash.record.run import Run, State
+from experimentstash.runs.compact import Compactor
 from experimentstash.runs.expression import alike
 from experimentstash.runs.numbers import is_unread, numbers_of
 from experimentstash.stash.layout import token_of
@@ -152,7 +153,7 @@ class Facts:
     def forget(self) -> None:
         """Give up what can be read again."""
         if self._run is None:
-            for name in ("_texts", "_said", "params", "numbers", "_params_alike", "_numbers_alike"):
+            for name in ("_texts", "_said", "params", "numbers", "command", "_params_alike", "_numbers_alike"):
                 self.__dict__.pop(name, None)
 
     # What there is, by name ------------------------------------------------------------------------------------------
@@ -205,7 +206,7 @@ class Facts:
         """The value of its objective."""
         return self._said.result
 
-    @property
+    @functools.cached_property
     def command(self) -> str:
         """What tells whether it was called in the same way as another run."""
         return self._said.command
@@ -278,6 +279,16 @@ def one_by_one(several: Iterable[Facts]) -> Iterator[Facts]:
     for facts in filled(several):
         yield facts
         facts.forget()
+
+
+def kept_small(several: Iterable[Facts]) -> Iterator[Facts]:
+    """Yield runs with their texts at hand, of which then only what comparisons need is kept, as small as it can be."""
+    compactor = Compactor()
+    for facts in filled(several):
+        yield facts
+        numbers, command = compactor.compact(facts.numbers), compactor.text(facts.command)
+        facts.forget()
+        facts.numbers, facts.command = numbers, command
 
 
 _PLAIN: Mapping[str, Callable[[Facts], Any]] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -185,17 +185,21 @@ def without_copies(runs: Sequence[_Some], sweep: Path | None = None) -> tuple[li
 
     Where nothing else tells, that is one in the directory of its ``sweep``.
     """
+    often = {name for name, times in Counter(run.id for run in runs).items() if times > 1}
+    if not often:
+        return list(runs), []
     by_id: dict[str, list[_Some]] = defaultdict(list)
     for run in runs:
-        by_id[run.id].append(run)
+        if run.id in often:
+            by_id[run.id].append(run)
 
     def counts(run: _Some) -> tuple[bool, bool]:
         directory = Path(run.directory)
         return is_original(directory), sweep is not None and directory.resolve().is_relative_to(sweep)
 
-    counting = {(max(several, key=counts) if several[1:] else several[0]).directory for several in by_id.values()}
-    copied = [run.directory for run in runs if run.directory not in counting]
-    return [run for run in runs if run.directory in counting], copied
+    counting = {max(several, key=counts).directory for several in by_id.values()}
+    copied = {run.directory: None for run in runs if run.id in often and run.directory not in counting}
+    return [run for run in runs if run.directory not in copied], list(copied)
 
 
 def copies(runs: Sequence[Placed]) -> list[str]:
