@@ -171,9 +171,9 @@ class Watched(SweepLoader):
 
     composed = 0
 
-    def load_configuration(self, *arguments: Any, **options: Any) -> DictConfig:
+    def loaded(self, **given: Any) -> DictConfig:
         self.composed += 1
-        return super().load_configuration(*arguments, **options)
+        return super().loaded(**given)
 
 
 @pytest.mark.slow
@@ -212,7 +212,8 @@ def test_each_job_is_what_hydra_composes(
             shared += is_shared
             if error is not None and overrides is batch[0]:
                 break  # most of the others are as wrong
-    assert shared > 1.2 * drawn and failed > drawn / 20, (shared, failed)  # the test is of both
+    # The test is of both.
+    assert shared > drawn / 2 and loader.composed > drawn and failed > drawn / 20, (shared, loader.composed, failed)
 
 
 def hydras_own(stash: StashUnderTest, master: DictConfig, overrides: list[str]) -> tuple[DictConfig, None]:
