@@ -409,13 +409,17 @@ class Known:
 
     def find(self, text: str) -> str | None:
         """Return which secret occurs in a text: a variable's name, or what it looks like."""
+        return self.find_value(text) or next((what for what, _, _ in _shapes_in(text)), None)
+
+    def find_value(self, text: str) -> str | None:
+        """Return the name of the variable whose value occurs in a text, which may be very long."""
         for form, name in self._forms:
             if form in text:
                 return name
         for word, name in self._words:
             if word.search(text):
                 return name
-        return next((what for what, _, _ in _shapes_in(text)), None)
+        return None
 
     def redact(self, text: str) -> str:
         """Return a text with each secret replaced."""

@@ -16,7 +16,7 @@ from experimentstash.base import files, typed, yaml_files
 from experimentstash.base.dataclass_light import replace
 from experimentstash.base.errors import StashError
 from experimentstash.base.failpoints import step
-from experimentstash.base.redaction import contains_secret, find_secret
+from experimentstash.base.redaction import contains_secret, known
 from experimentstash.base.text import listed
 from experimentstash.freeze.environment.store import READY_MARK
 from experimentstash.publish import declared, frozen, machine, origins, outputs, packages
@@ -35,7 +35,7 @@ from experimentstash.stash.organizers import Organizers
 
 # Bytes of an output up to which a copy is kept, so that it can be compared by more than its hash.
 _LARGEST_KEPT = 64 << 20
-# … and up to which it is looked whether a secret is in it: what is kept is for others to see.
+# … and up to which it is looked, too, whether something in it looks like a secret; that takes long.
 _LARGEST_SEARCHED = 1 << 20
 # Seconds by which a file may seem to be newer than the end of the run that wrote it.
 _SLACK = 60.0
@@ -178,10 +178,11 @@ class _Work:
         target = self._folder / folder / kept
         files.make_directory(target.parent)
         content = self.files[f"{folder}/{kept}"] = content_of(source, target)
-        if content.size <= _LARGEST_SEARCHED:
-            text = files.read_regular(target).decode("utf-8", "replace")
-            if (secret := find_secret([text], os.environ)) is not None:
-                raise contains_secret(secret, f"{path}, which {run.id} has written,")
+        text = files.read_regular(target, _LARGEST_KEPT).decode("utf-8", "replace")
+        secrets = known(os.environ)
+        secret = secrets.find(text) if content.size <= _LARGEST_SEARCHED else secrets.find_value(text)
+        if secret is not None:  # what is kept is for others to see
+            raise contains_secret(secret, f"{path}, which {run.id} has written,")
         return Output(path, content, how, kept)
 
     def _text(self, name: str, text: str) -> None:

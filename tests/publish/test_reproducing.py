@@ -183,9 +183,10 @@ def test_what_can_not_be_frozen_is_refused_and_nothing_is_left(
     monkeypatch.setenv("DRAWER_TOKEN", "s3cr3t-Zq8xKw72LmNp")
     results = drawing.run_directories()[-1] / "notes" / "log.txt"
     before = results.read_text()
-    results.write_text("token s3cr3t-Zq8xKw72LmNp")
-    done = in_process(drawing, "freeze", "fig", first)
-    assert done.returncode == 2 and "$DRAWER_TOKEN" in done.stderr and "s3cr3t" not in done.stderr
+    for text in ("token", "token\n" * (1 << 18)):
+        results.write_text(f"{text} s3cr3t-Zq8xKw72LmNp")
+        done = in_process(drawing, "freeze", "fig", first)
+        assert done.returncode == 2 and "$DRAWER_TOKEN" in done.stderr and "s3cr3t" not in done.stderr
     results.write_text(before)
     assert not (drawing.root / "frozen").exists()
     drawing.write("frozen/.fig.part/runs/x/record.json", "of one that was killed")
