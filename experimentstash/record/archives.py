@@ -133,6 +133,18 @@ def exists(path: Path) -> bool:
     return False
 
 
+def size_of(path: Path) -> int | None:
+    """Return the size of a file, there or in an archive; None if there is none, or it is no ordinary one."""
+    try:
+        if os.path.lexists(path):
+            found = os.lstat(path)
+            return found.st_size if stat.S_ISREG(found.st_mode) else None
+        archived = _member(path)
+    except OSError:
+        return None
+    return None if archived is None or kind_of(archived[1]) != "a file" else archived[1].file_size
+
+
 def read(path: Path, limit: int = MOST_BYTES) -> bytes:
     """Return the content of a file as `read_regular` does, or what an archive holds in its place."""
     try:

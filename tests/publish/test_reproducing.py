@@ -198,6 +198,8 @@ def test_what_can_not_be_frozen_is_refused_and_nothing_is_left(
     assert done.returncode == 2 and "Did you mean 'fig'?" in done.stderr
     done = in_process(drawing, "reproduce", "fig", "--run", "nope")
     assert done.returncode == 2 and "isn't frozen as fig" in done.stderr
+    done = in_process(drawing, "reproduce", "fig", "-o", "nowhere/report.md")
+    assert done.returncode == 2 and "there is no directory nowhere" in done.stderr
     done = in_process(drawing, "reproduce", "fig", "params.shift=1")
     assert done.returncode == 2 and "'params.shift=1' would change them" in done.stderr
 

@@ -121,7 +121,7 @@ class _Reading:
         if not os.path.isabs(name):
             files.inside(self._directory, path)
         with archives.open_file(path) as stream:
-            if _size(path, stream) > LARGEST:
+            if (archives.size_of(path) or 0) > LARGEST:
                 raise Missing(f"it has more than {LARGEST >> 20} MB")
             yield stream
 
@@ -133,16 +133,6 @@ class _Reading:
             with open(temporary, "xb") as copy:
                 shutil.copyfileobj(stream, copy)
         return temporary
-
-
-def _size(path: Path, stream: BinaryIO) -> int:
-    try:
-        return os.fstat(stream.fileno()).st_size
-    except OSError:  # what an archive holds has no descriptor
-        archive = archives.holding(path.parent)
-        assert archive is not None
-        name = os.path.relpath(os.path.abspath(path), archives.directory_of(archive))
-        return archives.members(archive)[name].file_size
 
 
 def _short(name: str) -> str:

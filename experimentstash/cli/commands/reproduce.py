@@ -63,6 +63,8 @@ def main(given: argparse.Namespace) -> int:
     files = [Path(each) for each in given.output]
     if wrong := next((each for each in files if each.suffix not in _FORMS), None):
         raise StashError(f"{wrong}: a report is a file .md or .json.")
+    if lost := next((each for each in files if not each.parent.is_dir()), None):  # before hours of work
+        raise StashError(f"{lost} can't be written: there is no directory {lost.parent}.")
     stash = find_stash()
     with _found(stash, given.name) as (kept, place):
         chosen = _chosen(kept, given.run)

@@ -144,17 +144,9 @@ def _holds_secret(name: str) -> bool:
 
 def _size(directory: Path, name: str) -> int | None:
     """Return the size of a run's file, there or in an archive; None if it is no regular one."""
-    if is_inside(directory, name):
-        return os.lstat(directory / name).st_size
-    try:
-        archive = archives.holding(directory)
-        if archive is None:
-            return None
-        member = os.path.relpath(os.path.join(os.path.abspath(directory), name), archives.directory_of(archive))
-        info = archives.members(archive).get(member)
-    except OSError:
+    if not is_inside(directory, name) and archives.holding(directory) is None:
         return None
-    return None if info is None or archives.kind_of(info) != "a file" else info.file_size
+    return archives.size_of(directory / name)
 
 
 def content_of(directory: Path, name: str) -> bytes:
