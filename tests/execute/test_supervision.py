@@ -155,7 +155,7 @@ def test_without_a_handler_for_either_it_gets_sigterm(here: Stash) -> None:
 def test_a_shell_script_is_told_through_its_shell(here: Stash) -> None:
     run = steady(here, "--saving-takes", 0.5, grace=20.0)
     put(run, argv=[str(TOOLS / "steady" / "run.sh"), *run.spec.command.argv[2:]])
-    run.spec.command.environment["PYTHON"] = python("steady")[0]
+    put(run, variables={**run.spec.command.environment, "PYTHON": python("steady")[0]})
     records.write(run)
     with running(run) as one:
         inner = ready(one)
@@ -187,8 +187,8 @@ def test_only_the_main_process_is_told(here: Stash) -> None:
 
 
 def test_the_grace_is_waited_out_and_then_everything_is_killed(here: Stash) -> None:
-    run = steady(here, "--ignore", "--children", 1, "--stubborn-children", "--daemon", "", "--hide", grace=1.0)
-    run.spec.command.argv[run.spec.command.argv.index("--daemon") + 1] = str(run.path / "daemon")
+    run = steady(here, "--ignore", "--children", 1, "--stubborn-children", "--hide", grace=1.0)
+    put(run, argv=[*run.spec.command.argv, "--daemon", str(run.path / "daemon")])
     records.write(run)
     with running(run) as one:
         pid = ready(one)
@@ -470,8 +470,8 @@ def test_a_dead_supervisor_neither_blocks_nor_breaks_what_still_writes(here: Sta
 
 @pytest.mark.slow
 def test_leftovers_are_ended_and_noted(here: Stash) -> None:
-    children = steady(here, "--lines", 3, "--daemon", "", "--hide", "--children", 1)
-    children.spec.command.argv[children.spec.command.argv.index("--daemon") + 1] = str(children.path / "daemon")
+    children = steady(here, "--lines", 3, "--hide", "--children", 1)
+    put(children, argv=[*children.spec.command.argv, "--daemon", str(children.path / "daemon")])
     records.write(children)
     with running(children) as one, running(odd(here, "leave", "READY")) as two:
         daemon = ready(two)

@@ -26,6 +26,7 @@ from experimentstash.runs.listing import all_runs
 from experimentstash.runs.selection import Selection, choose, of_words
 from experimentstash.stash.layout import Stash
 from tests.testing.finished import finished
+from tests.testing.run_parts import put
 
 OLD = 1_700_000_000
 
@@ -160,8 +161,7 @@ def test_a_change_is_seen_at_once(here: Stash, read: list[str], change: str) -> 
     path = here.root / "outputs/2026-01-31/12-00-00-22222a1"
     run = records.read(path)
     if change == "same size":
-        run.spec.params["lr"] = 9
-        records.write(run)
+        records.write(put(run, params={**run.spec.params, "lr": 9}))
         assert choose(here, of_words(where="params.lr == 9")).found[0].id == "22222a1"
         assert ids(here, where="params.lr == 1") == []
     elif change == "another state":

@@ -324,10 +324,9 @@ def inject(case: Case, root: Path) -> None:
     """Do what the case says, reconcile once, and note everything that isn't as it has to be."""
     stash = new_stash(root)
     run = freeze(stash, [], grace=0.7)
-    put(run, argv=case.kind.argv(run.path))
-    run.spec.command.environment["PYTHON"] = sys.executable
-    if case.kind.uses_wandb:
-        put(run, variables={**run.spec.command.environment, **_wandb_environment(run, root)})
+    more = _wandb_environment(run, root) if case.kind.uses_wandb else {}
+    variables = {**run.spec.command.environment, "PYTHON": sys.executable, **more}
+    put(run, argv=case.kind.argv(run.path), variables=variables)
     records.write(run)
     supervisor = supervise(run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     stop_watching = threading.Event()
