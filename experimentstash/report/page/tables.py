@@ -50,8 +50,9 @@ def of_selected(
     Of runs of several figures each figure has its own, for a number of one says nothing of another's data; one of all
     comes last. StashError for names that no run has.
     """
-    index = {facts.id: number for number, facts in reversed(list(enumerate(selected.found)))}
     runs, remarks = select.completed(selected, selection)
+    place = {facts.directory: number for number, facts in enumerate(selected.found)}
+    index = {facts.id: place[facts.directory] for facts in runs}  # not that of a copy
     if not runs:
         return [], ["there are no completed runs to compare", *remarks]
     settings = groups.settings_by_directory(runs)

@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from experimentstash.record.run import Code, Run, State
-from experimentstash.report.page.model import Cell, Column, Metric, Report, Row, Runs, Table
+from experimentstash.report.page.model import Cell, Column, Figure, Metric, Picture, Report, Row, Runs, Table
 from tests.testing import made_once
 from tests.testing.faults import new_stash
 from tests.testing.finished import finished
@@ -157,3 +157,23 @@ def figures() -> Report:
     tables = [table("fig1", "all that differs", [0, 1]), table("fig1", "exp", [1]), table("fig2", "tool", [2, 3])]
     runs = Runs(4, [f"22222{each}" for each in numbers], columns)
     return Report("figures", "figures", "", "", "0", runs, [*tables, table(None, "all that differs", numbers)])
+
+
+# A picture of one pixel.
+DOT = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
+
+
+def copies() -> Report:
+    """Return the data of a page of a run, a copy of it with other numbers, and one with a parameter like a metric."""
+    columns = [
+        Column("state", "state", "plain", False, None, ["completed"] * 3),
+        Column("params.width", "width", "param", True, None, [32, 999, 1]),
+        Column("metrics.width", "width", "metric", True, None, [0.99, 0.1, None]),
+    ]
+    texts = ("0001234", "1e5", "0x10", "12345678901234567890", "1234e5", "")
+    rows = [Row([text], [Cell("0.5", 1, 0.25, 1)], [place % 3]) for place, text in enumerate(texts)]
+    table = Table(None, "commit", ["commit"], [Metric("width", "width", None)], rows, "A caption", [])
+    note = "older than the run's latest attempt"
+    pictures = [Picture(run, "a.png", "gif", "thumb", DOT, None, 1, 1, note=note if run else None) for run in (0, 1)]
+    runs = Runs(3, ["22222a", "22222a", "22222b"], columns)
+    return Report("copies", "copies", "", "", "0", runs, [table], figures=[Figure("", pictures, [0, 1, 2])])

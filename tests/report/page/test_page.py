@@ -167,3 +167,33 @@ def test_a_table_is_exported_as_it_is_shown(pages: Pages, few: Path) -> None:
     assert "**0.902 ± 0.011 (3)**" in text and text.index("0.902") < text.index("0.872")
     name, text = exported(page, "Comparison", "LaTeX")
     assert name == "comparison.tex" and "\\textbf{0.902 $\\pm$ 0.011} (3)" in text and text.count("\\\\") == 5
+
+
+def test_texts_stay_texts_and_copies_of_a_run_are_two(pages: Pages, tmp_path: Path) -> None:
+    place = tmp_path / "copies.html"
+    place.write_bytes(write.page("copies", as_data(stashes.copies())))
+    page = pages.open(place)
+    texts = ["0001234", "1e5", "0x10", "12345678901234567890", "1234e5", ""]
+    rows = list(csv.DictReader(io.StringIO(exported(page, "Comparison", "CSV")[1], newline="")))
+    assert [row["commit"] for row in rows] == texts and {row["width"] for row in rows} == {"0.25"}
+    table = section(page, "Comparison").get_by_role("table")
+    table.get_by_role("button", name="commit").click()
+    assert column(table, "commit") == ["0x10", "0001234", "1e5", "1234e5", "12345678901234567890", ""]
+
+    table = section(page, "Runs").get_by_role("table")
+    assert column(table, "run") == ["22222a", "22222a(2)", "22222b"] and column(table, "metrics.width")[1] == "0.10"
+    table.get_by_role("button", name="22222a(2)").click()
+    told = page.get_by_role("dialog", name="22222a(2)").inner_text()
+    assert "999" in told and "0.1" in told and "2 runs have the id 22222a" in told
+    assert "Older than the run's latest attempt" in told
+    fragment(page, "run=22222a(2)")
+    page.keyboard.press("Escape")
+    page.locator("[data-key='22222a(2)/a.png']").click()
+    fragment(page, "pic=22222a(2)/a.png")
+    page.keyboard.press("Escape")
+    page.get_by_role("checkbox", name="Choose 22222a", exact=True).check()
+    page.get_by_role("checkbox", name="Choose 22222a(2)").check()
+    section(page, "Runs").get_by_role("button", name="Difference of").click()
+    assert "32\t999" in re.sub(r"\s*\t\s*", "\t", page.get_by_role("dialog").get_by_role("table").inner_text())
+    page.evaluate("location.hash = 'only=22222a(2)'")
+    assert column(table, "width") == ["999"]

@@ -130,12 +130,12 @@ const comparison = (() => {
       key: label,
       label,
       isNumber: false,
-      cell: (/** @type {ComparisonRow} */ row) => ({ text: row.values[at], value: valueOf(row.values[at]) }),
+      cell: (/** @type {ComparisonRow} */ row) => ({ text: row.values[at], order: orderOf(row.values[at]) }),
       draw: (/** @type {ComparisonRow} */ _, /** @type {SheetCell} */ { text }) => (text === ABSENT ? dom.h("span", { class: "none" }, text) : text),
     }));
     const measured = found.metrics.map(({ name, label, better }, at) => ({
       key: `metrics.${name}`,
-      label,
+      label: found.columns.includes(label) ? `metrics.${name}` : label,
       title: name,
       isNumber: true,
       better,
@@ -148,8 +148,8 @@ const comparison = (() => {
     return [...named.filter((_, at) => !hidden.includes(at)), ...measured];
   }
 
-  /** Return what a text is sorted by: numbers as numbers. @param {string} text */
-  function valueOf(text) {
+  /** Return what a text is sorted by: numbers as numbers. It stays a text wherever it is shown. @param {string} text */
+  function orderOf(text) {
     return text.trim() !== "" && Number.isFinite(Number(text)) ? Number(text) : text;
   }
 

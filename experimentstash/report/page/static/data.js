@@ -20,7 +20,32 @@ const data = (() => {
       const place = /** @type {unknown} */ (each?.patch);
       if (each && typeof place === "number") each.patch = report.texts[place]; // what many have in common is there once
     }
+    report.runs.recorded = report.runs.ids;
+    report.runs.ids = unique(report.runs.ids);
+    const labels = new Set();
+    for (const each of report.runs.columns) {
+      if (labels.has(each.label)) each.label = each.key; // a metric may be called like a parameter
+      labels.add(each.label);
+    }
     return report;
+  }
+
+  /**
+   * Return what runs are called in the page, in its address as well: their ids, of copies with a number behind.
+   * @param {string[]} ids
+   */
+  function unique(ids) {
+    const known = new Set(ids);
+    /** @type {Map<string, number>} */
+    const counts = new Map();
+    return ids.map((id) => {
+      let count = (counts.get(id) ?? 0) + 1;
+      while (count > 1 && known.has(`${id}(${count})`)) count += 1;
+      counts.set(id, count);
+      const name = count === 1 ? id : `${id}(${count})`;
+      known.add(name);
+      return name;
+    });
   }
 
   /** @param {string} text gzip as base64 */

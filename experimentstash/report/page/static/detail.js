@@ -85,6 +85,7 @@ const detail = (() => {
     dom.replace(
       shown.body,
       dom.h("p", { class: "outcome" }, runs.badge(status), found?.reason && dom.h("span", {}, found.reason)),
+      twins(index),
       pairs("", columns(index, "plain").filter(([label]) => !found || FIRST.includes(label))),
       pictures(index),
       pairs("Parameters", columns(index, "param")),
@@ -96,6 +97,13 @@ const detail = (() => {
         dom.button("Choose for a difference", () => choose(id), { class: "quiet", id: "choose" }),
       ),
     );
+  }
+
+  /** Say that there are copies of a run. @param {Index} index */
+  function twins(index) {
+    const { ids, recorded } = report.runs;
+    const called = ids.filter((_, at) => recorded[at] === recorded[index]);
+    return called.length > 1 && dom.h("p", { class: "note" }, `${called.length} runs have the id ${recorded[index]}: one was copied. Here they are called ${called.join(", ")}.`);
   }
 
   /** @param {string} id */
@@ -200,7 +208,12 @@ const detail = (() => {
     const own = report.figures.flatMap((figure) => figure.pictures).filter((picture) => picture.run === index && picture.shown !== "no");
     if (own.length === 0) return null;
     const drawn = own.map((picture) =>
-      dom.button(gallery.image(picture, picture.name), () => lightbox.open(gallery.keyOf(report, picture)), { class: "sample", "aria-haspopup": "dialog" }),
+      dom.h(
+        "figure",
+        {},
+        dom.button(gallery.image(picture, picture.name), () => lightbox.open(gallery.keyOf(report, picture)), { class: "sample", "aria-haspopup": "dialog" }),
+        picture.note && dom.h("figcaption", { class: "note" }, gallery.sentence(picture.note)),
+      ),
     );
     return dom.h("div", { class: "strip" }, drawn);
   }

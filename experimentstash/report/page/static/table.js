@@ -15,7 +15,7 @@ const table = (() => {
   function sorted(sheet, sortKey) {
     const { column, isDown } = order(sheet, sortKey);
     if (!column) return sheet.rows;
-    const keyed = sheet.rows.map((row) => ({ row, value: valueOf(column.cell(row)) }));
+    const keyed = sheet.rows.map((row) => ({ row, value: orderOf(column.cell(row)) }));
     const sign = isDown ? -1 : 1;
     keyed.sort((one, other) => {
       const found = numbers.compare(one.value, other.value);
@@ -27,6 +27,11 @@ const table = (() => {
   /** @param {SheetCell} cell @returns {Value} */
   function valueOf(cell) {
     return cell.value === undefined ? cell.text : cell.value;
+  }
+
+  /** @param {SheetCell} cell @returns {Value} */
+  function orderOf(cell) {
+    return cell.order === undefined ? valueOf(cell) : cell.order;
   }
 
   /** Tell whether a value is last in either direction. @param {Value} value */

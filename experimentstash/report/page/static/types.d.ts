@@ -24,7 +24,10 @@ interface Report {
 
 interface Runs {
   count: number;
+  /** What they are called in the page, each another name: of several with the same id, `id`, `id(2)` … */
   ids: string[];
+  /** Their ids. */
+  recorded: string[];
   columns: Column[];
 }
 
@@ -176,6 +179,8 @@ interface SheetCell {
   text: string;
   /** What it is sorted by, and what CSV gets, where that isn't the text. */
   value?: Value;
+  /** What it is sorted by, where that isn't its value. */
+  order?: Value;
   rank?: 1 | 2 | null;
   /** How many runs it is of. */
   n?: number;
