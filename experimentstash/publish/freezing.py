@@ -16,6 +16,7 @@ from experimentstash.base import files, typed, yaml_files
 from experimentstash.base.dataclass_light import replace
 from experimentstash.base.errors import StashError
 from experimentstash.base.failpoints import step
+from experimentstash.base.interrupts import signals_as_exceptions, undisturbed
 from experimentstash.base.redaction import contains_secret, known
 from experimentstash.base.text import listed
 from experimentstash.freeze.environment.store import READY_MARK
@@ -40,6 +41,8 @@ _LARGEST_SEARCHED = 1 << 20
 # Seconds by which a file may seem to be newer than the end of the run that wrote it.
 _SLACK = 60.0
 _NAMED = 3
+# What is kept goes into git, and comes out of it, byte by byte, whatever else is said of such names.
+_ATTRIBUTES = b"* -text -ident -filter -working-tree-encoding\n"
 _DRAFT = ".part"
 _LOCK = "runs.freeze"  # as no tool is called
 # What a record says of one machine, or of one moment there.
@@ -58,8 +61,9 @@ def freeze(
         )
     draft = place.with_name(f".{name}{_DRAFT}")
     busy = StashError("Another command freezes runs just now.", "wait until it has ended")
-    with files.locked_at_once(stash.lock(_LOCK), busy), _removed_unless_done(draft):
-        files.remove(draft)  # of one that was killed
+    with files.locked_at_once(stash.lock(_LOCK), busy), signals_as_exceptions(), _removed_unless_done(draft):
+        for left in place.parent.glob(f".*{_DRAFT}"):  # by ones that were killed
+            files.remove(left)
         kept = write(stash, name, runs, draft, message=message, may_be_dirty=may_be_dirty)
         step("before frozen runs are in place")
         os.rename(draft, place)
@@ -70,13 +74,18 @@ def write(
     stash: Stash, name: str, runs: Sequence[Run], folder: Path, *, message: str = "", may_be_dirty: bool = False
 ) -> Frozen:
     """Write all that is kept of runs into a new directory, and return it."""
-    for run in runs:
+    for number, run in enumerate(runs):
+        if twice := next((each for each in runs[:number] if each.id == run.id), None):
+            places = " and ".join(stash.relative(each.path) for each in (twice, run))
+            raise StashError(f"{places} are copies of one run, {run.id}.", "name one of them")
         _refuse_unfit(run, may_be_dirty=may_be_dirty)
     files.make_directory(folder)
+    files.write(folder / ".gitattributes", _ATTRIBUTES)
     work = _Work(stash, folder)
     kept = Frozen(name, message, times.now(), [work.freeze(run) for run in runs], {})
     kept = replace(kept, files=dict(sorted(work.files.items())))
     kept = replace(kept, digest=frozen.digest_of(frozen.plain(kept)))
+    frozen.refuse_unreadable(kept)
     files.write_atomically(folder / frozen.FILE_NAME, frozen.text_of(kept))
     return kept
 
@@ -103,7 +112,7 @@ def _removed_unless_done(draft: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        with contextlib.suppress(OSError):
+        with undisturbed(), contextlib.suppress(OSError):
             files.remove(draft)
             draft.parent.rmdir()
         raise
@@ -133,7 +142,7 @@ class _Work:
                 f"The run {run.id} has written nothing by which it could be told whether it is reproduced.",
                 "if its output is the result: outputs: {output.log: {compare: text}} in its experiment",
             )
-        notes: list[str] = []
+        notes = [f"{name} isn't compared: it is {files.kind_at(run.path / name)}" for name in written.strange]
         kept = [self._output(run, folder, path, how, notes) for path, how in written.results.items()]
         self._text(f"{folder}/{frozen.RECORD}", json.dumps(_record(run, places), indent=1) + "\n")
         for name in (*written.handed, *_configuration(run)):
@@ -158,7 +167,7 @@ class _Work:
             python=self._python(run, folder, notes),
             machine=self._machine() if here else None,
             took=Took(attempt.duration, attempt.cpu_time, attempt.peak_memory),
-            inputs=self._inputs.of(run, inputs),
+            inputs=self._inputs.of(run, inputs, notes),
             outputs=kept,
             left_out=list(written.left_out),
             notes=notes,
@@ -268,6 +277,9 @@ class _Work:
             else:
                 told = self._known(("packages", python), lambda: packages.look(python))
         lock = self._lock(run, folder, notes)
+        where = None if environment.interpreter is None else marked(environment.interpreter, marks(self._stash, "/"))
+        if where is not None and os.path.isabs(where) and environment.key is None:
+            notes.append(f"its Python must be at the same place wherever it is reproduced: {where}")
         return Python(
             kind=environment.kind,
             implementation=None if told is None else told.implementation,

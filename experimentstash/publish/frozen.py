@@ -1,6 +1,7 @@
 """frozen/NAME/: runs as they are kept under a name, to be had again years later, by anybody. Plain data.
 
 frozen/NAME/
+  .gitattributes        has git leave everything as it is
   frozen.json           all that is said of them (docs/frozen.schema.json), and of each other file its size and hash
   bundles/              commits that no remote has, as git bundles
   runs/ID/
@@ -67,7 +68,7 @@ class Output:
 
 @dataclass(frozen=True)
 class Input:
-    """A file that a run has read, as far as it was told of it: relative to the stash's root, or absolute."""
+    """A file that a run has read, as far as it was told of it: below the stash's root, or absolute with a mark."""
 
     path: str
     content: Content
@@ -273,9 +274,23 @@ def read(stash: Stash, name: str) -> Frozen:
     if isinstance(data, dict) and data.get("format") != FORMAT:
         raise StashError(f"{stash.relative(path)} is of the format {data.get('format')!r}; known here: {FORMAT}.")
     try:
-        frozen: Frozen = _KNOWN["Frozen"](data, "")
+        return _built(data)
     except ValueError as error:
         raise StashError(f"{stash.relative(path)} makes no sense: {error}.") from error
+
+
+def refuse_unreadable(frozen: Frozen) -> None:
+    """Raise StashError for what could be written, and not be read again."""
+    try:
+        _built(plain(frozen))
+    except ValueError as error:
+        raise StashError(f"That can't be frozen, because nobody could read it again: {error}.") from error
+
+
+def _built(data: Any) -> Frozen:
+    frozen: Frozen = _KNOWN["Frozen"](data, "")
+    if not frozen.runs:
+        raise ValueError("there are no runs")
     return frozen
 
 

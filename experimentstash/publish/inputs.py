@@ -6,16 +6,23 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from experimentstash.adapters.git import objects
+from experimentstash.adapters.git.command import git
+from experimentstash.adapters.git.root import toplevel
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import Unfit
+from experimentstash.base.text import listed
 from experimentstash.freeze.inputs import named_in, words_of
 from experimentstash.publish.contents import below, content_of
 from experimentstash.publish.frozen import Content, Input
+from experimentstash.publish.places import marked, marks, unmarked
+from experimentstash.record import times
 from experimentstash.record.run import Run
 from experimentstash.stash.layout import Stash, as_kept
 
 # Files that a directory which is named may have.
 _MOST_FILES = 1_000_000
+_NAMED = 3
 
 
 class Inputs:
@@ -25,8 +32,11 @@ class Inputs:
         self._stash = stash
         self._known: dict[str, Content] = {}
 
-    def of(self, run: Run, declared: Iterable[str]) -> list[Input]:
-        """Return what a run reads; StashError for what is declared and isn't there."""
+    def of(self, run: Run, declared: Iterable[str], notes: list[str]) -> list[Input]:
+        """Return what a run reads; StashError for what is declared and isn't there, or was changed since the run.
+
+        What may be something else than the run has read is noted.
+        """
         found: dict[str, Path] = {}
         for name in declared:
             path = Path(os.path.normpath(self._stash.root / os.path.expanduser(name)))
@@ -35,7 +45,35 @@ class Inputs:
             found |= {as_kept(self._stash.root, each): each for each in _files(path)}
         for path in _named(run, self._stash):
             found |= {as_kept(self._stash.root, each): each for each in _files(path)}
-        return [Input(name, self.content(path)) for name, path in sorted(found.items())]
+        self._refuse_changed(run, found, notes)
+        places = marks(self._stash, run.directory)
+        return [Input(marked(name, places), self.content(path)) for name, path in sorted(found.items())]
+
+    def _refuse_changed(self, run: Run, found: dict[str, Path], notes: list[str]) -> None:
+        """Raise StashError for files that were written after a run had ended: nobody knows what it has read."""
+        began, ended = _began(run), _ended(run)
+        unsure = []
+        for name, path in found.items():
+            seen = os.stat(path)
+            if max(seen.st_mtime, seen.st_ctime) <= began or self._is_of_commit(run, path):
+                continue
+            if seen.st_mtime > ended:
+                raise StashError(
+                    f"The input {name} was changed after {run.id} had ended: what that has read isn't known.",
+                    f"bring it back as it was, or: experimentstash rerun {run.id}",
+                )
+            unsure.append(name)
+        if unsure:
+            notes.append(f"{listed(unsure, _NAMED)}: newer than it; whether it has read what is there now isn't known")
+
+    def _is_of_commit(self, run: Run, path: Path) -> bool:
+        """Tell whether a file is what the run's commit of the stash has there, and nothing else was there then."""
+        own, root, real = run.spec.stash, toplevel(self._stash.root.resolve()), path.resolve()
+        if own is None or own.dirty is not False or root is None or not real.is_relative_to(root):
+            return False
+        inside = real.relative_to(root).as_posix()
+        then = objects.object_at(root, f"{own.commit}:{inside}")
+        return then is not None and then == git(root, "hash-object", "--path", inside, "--", real).text
 
     def content(self, path: Path) -> Content:
         """Return what is in a file, which a link may lead to."""
@@ -46,7 +84,7 @@ class Inputs:
 
     def why_other(self, given: Input) -> str | None:
         """Return why a file isn't what a run has read; None: it is."""
-        path = self._stash.root / given.path
+        path = self._stash.root / unmarked(given.path, self._stash, self._stash.root)
         try:
             content = self.content(path)
         except (FileNotFoundError, NotADirectoryError):
@@ -54,6 +92,23 @@ class Inputs:
         except (OSError, Unfit) as error:
             return f"its input {given.path} can't be read: {error.strerror}"
         return None if content == given.content else f"its input {given.path} isn't what it was"
+
+
+def _began(run: Run) -> float:
+    """Return when a run began, by the clock of its file system if that tells: a file is written just before."""
+    try:
+        return os.stat(run.path / ".hydra" / "overrides.yaml").st_mtime
+    except OSError:
+        return times.moment(run.attempt.started) if run.attempt.started else 0.0
+
+
+def _ended(run: Run) -> float:
+    """Return when a run ended at the latest, by the clock of its file system or of its machine."""
+    ended = times.moment(run.attempt.ended) if run.attempt.ended else 0.0
+    try:
+        return max(ended, os.stat(run.path / run.attempt.log).st_mtime)
+    except OSError:
+        return ended
 
 
 def _named(run: Run, stash: Stash) -> Iterator[Path]:

@@ -26,12 +26,14 @@ class Written:
     results: dict[str, How]
     left_out: tuple[str, ...]
     handed: tuple[str, ...]  # what the tool was given
+    strange: tuple[str, ...]  # what would be results, and are no files: links
 
 
 def look(run: Run, declared: Declared) -> Written:
     """Look through the directory of a run that has ended."""
     results: dict[str, How] = {}
     left_out: list[str] = []
+    strange: list[str] = []
     handed = handed_to(run)
     ours = {records.FILE_NAME, added.FILE_NAME, SUPERVISOR_LOG, *handed, *(each.log for each in run.every_attempt)}
     ours |= {each.patch for each in (run.spec.stash, run.spec.code) if each is not None and each.patch is not None}
@@ -39,14 +41,17 @@ def look(run: Run, declared: Declared) -> Written:
         if name in ours or name.startswith((f"{CONFIGURATION}/", f".{records.FILE_NAME}.")):
             continue
         how = declared.how(name)
-        if how is None or kind_at(run.path / name) != "a file":
+        if how is None:
             left_out.append(name)
+        elif kind_at(run.path / name) != "a file":
+            left_out.append(name)
+            strange.append(name)
         else:
             results[name] = how
     log = declared.how(LOG)
     if log is not None and (run.path / run.attempt.log).is_file():
         results[LOG] = log
-    return Written(results, tuple(left_out), handed)
+    return Written(results, tuple(left_out), handed, tuple(strange))
 
 
 def place(run: Run, output: str) -> Path:

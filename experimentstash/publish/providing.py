@@ -69,6 +69,11 @@ def _secure(stash: Stash, code: Code, where: Path, place: Path, announce: Callab
     if is_here(stash, code, where):
         return
     root, commit = _repository(stash, code, where), str(code.commit)
+    if not where.resolve().is_relative_to(stash.root.resolve()):  # nothing is written there
+        raise StashError(
+            f"{where}, where the tool's code belongs, is outside of the stash, and has no commit {commit[:12]}.",
+            "clone it there yourself, and fetch that commit",
+        )
     source = str(place / code.bundle) if code.bundle is not None else code.url
     if source is None or (code.bundle is None and remote_problem(source) is not None):
         raise StashError(f"Commit {commit[:12]} is neither here nor in a bundle, and no remote is known that has it.")

@@ -15,7 +15,8 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.files import read_regular
 from experimentstash.base.text import counted, listed
 from experimentstash.launch import again, sweep_asked
-from experimentstash.publish import frozen, providing, verdicts
+from experimentstash.publish import frozen, outputs, providing, verdicts
+from experimentstash.publish.declared import Declared
 from experimentstash.publish.frozen import Frozen, FrozenRun
 from experimentstash.publish.inputs import Inputs
 from experimentstash.publish.places import unmarked_tree
@@ -75,6 +76,7 @@ class Reproduction:
             *found,
             *providing.why_no_code(self._stash, kept, self._place),
             *providing.why_no_python(kept),
+            *self._lost(kept),
         ]
 
     def why_unsound(self, kept: FrozenRun) -> str | None:
@@ -84,8 +86,8 @@ class Reproduction:
             said = None if record is None else record["spec"][what]["commit"]
             if record is not None and said != code.commit:
                 return f"its commit is {str(code.commit)[:12]} in frozen.json, and {str(said)[:12]} in its record"
-        outputs = {f"{kept.folder}/{each.kept}" for each in kept.outputs if each.kept is not None}
-        own = [name for name in self._frozen.files if name.startswith(f"{kept.folder}/") and name not in outputs]
+        judged = {f"{kept.folder}/{each.kept}" for each in kept.outputs if each.kept is not None}
+        own = [name for name in self._frozen.files if name.startswith(f"{kept.folder}/") and name not in judged]
         own += [each.bundle for each in (kept.code, kept.stash) if each.bundle is not None]
         for name in own:
             content = self._frozen.files.get(name)
@@ -94,6 +96,13 @@ class Reproduction:
         if self._frozen.name not in self._unsound:
             self._unsound[self._frozen.name] = frozen.why_changed(self._stash, self._frozen, self._place)
         return self._unsound[self._frozen.name]
+
+    def _lost(self, kept: FrozenRun) -> list[str]:
+        """Return which outputs couldn't be compared, because what was kept of them isn't what was frozen."""
+        kept_of = {each.kept: each.content for each in kept.outputs if each.kept is not None}
+        folder = self._place / kept.folder
+        lost = [name for name, content in kept_of.items() if not verdicts.is_as_kept(folder / name, content)]
+        return [f"{self._stash.relative(folder / name)} isn't what was frozen" for name in lost]
 
     def _record(self, kept: FrozenRun) -> dict[str, Any] | None:
         try:
@@ -156,4 +165,8 @@ class Reproduction:
             return verdicts.not_run(begun.kept, f"{run.id} has ended as {run.attempt.state.value}{reason}", run, notes)
         folder = self._place / begun.kept.folder
         found = [verdicts.judge(each, folder, run) for each in begun.kept.outputs]
+        known = {*(each.path for each in begun.kept.outputs), *begun.kept.left_out}
+        written = outputs.look(run, Declared([]))
+        if new := [each for each in (*written.results, *written.strange) if each not in known]:
+            notes.append(f"it has also written {listed(new, _NAMED)}, which the frozen one had not")
         return JudgedRun(begun.kept, run, found, [*notes, *run.attempt.warnings])

@@ -20,6 +20,7 @@ from experimentstash.stash.layout import Stash
 _BY_NAMES = ("--pathspec-from-file=-", "--pathspec-file-nul")
 _ADDED = ("add", "--force", *_BY_NAMES)
 _TAKEN_OUT = ("rm", "--cached", "--quiet", "--ignore-unmatch", *_BY_NAMES)
+_LITERALLY = {"GIT_LITERAL_PATHSPECS": "1"}
 _IDENTITY = regex(r"GIT_(?:AUTHOR|COMMITTER)_(?:NAME|EMAIL)")
 
 
@@ -45,21 +46,34 @@ def commit(stash: Stash, place: Path, name: str, message: str) -> str:
     names = "".join(f"{each}\0" for each in _names(root, place))
     text = message or f"Freeze {name}"
     with tempfile.TemporaryDirectory(prefix="experimentstash-") as scratch:
-        ours = {"GIT_INDEX_FILE": str(Path(scratch, "index")), "GIT_LITERAL_PATHSPECS": "1"}
+        ours = {"GIT_INDEX_FILE": str(Path(scratch, "index")), **_LITERALLY}
         git(root, "read-tree", head, variables=ours)
         git(root, *_ADDED, stdin=names, variables=ours)
         tree = git(root, "write-tree", variables=ours).text
+    _refuse_rewritten(root, tree, place)
     made = git(root, "commit-tree", tree, "-p", head, "-m", text, variables=_who()).text
-    literally = {"GIT_LITERAL_PATHSPECS": "1"}
     try:
-        git(root, *_ADDED, stdin=names, variables=literally)
+        git(root, *_ADDED, stdin=names, variables=_LITERALLY)
         git(root, "tag", "--annotate", tag_of(name), made, "-m", text, variables=_who())
         git(root, "update-ref", "-m", f"freeze {name}", "HEAD", made, head)
     except BaseException:
         git(root, "tag", "--delete", tag_of(name), check=False)
-        git(root, *_TAKEN_OUT, stdin=names, variables=literally, check=False)
+        git(root, *_TAKEN_OUT, stdin=names, variables=_LITERALLY, check=False)
         raise
     return made
+
+
+def _refuse_rewritten(root: Path, tree: str, place: Path) -> None:
+    """Raise StashError if git keeps other bytes of a file than it has: attributes may say so."""
+    inside = place.resolve().relative_to(root.resolve()).as_posix()
+    listed = git(root, "ls-tree", "-r", "-z", "--full-tree", tree, "--", inside, variables=_LITERALLY)
+    there = {path: name for path, _, _, name in objects.tree_in(listed)}
+    names = [each for each in there if "\n" not in each]
+    asked = "".join(f"{root / each}\n" for each in names)
+    now = git(root, "hash-object", "--no-filters", "--stdin-paths", stdin=asked).text.split()
+    other = next((each for each, name in zip(names, now, strict=True) if there[each] != name), None)
+    if other is not None or len(there) != len(_names(root, place)):
+        raise StashError(f"git would keep {other or inside} otherwise than it is.", "look at git's attributes for it")
 
 
 def _who() -> dict[str, str]:

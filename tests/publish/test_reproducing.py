@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import jsonschema
 import pytest
 
 from experimentstash.publish import frozen_schema
+from experimentstash.publish.frozen import digest_of
 from tests.testing.stash import InProcess, StashUnderTest, git
 
 REGISTRATION = "entrypoint: main.py\ncall: {style: argparse, output: --out, lists: spread}\n"
@@ -189,7 +192,7 @@ def test_what_can_not_be_frozen_is_refused_and_nothing_is_left(
         assert done.returncode == 2 and "$DRAWER_TOKEN" in done.stderr and "s3cr3t" not in done.stderr
     results.write_text(before)
     assert not (drawing.root / "frozen").exists()
-    drawing.write("frozen/.fig.part/runs/x/record.json", "of one that was killed")
+    drawing.write("frozen/.other.part/runs/x/record.json", "of one that was killed")
     assert in_process(drawing, "freeze", "fig", first).returncode == 0
     done = in_process(drawing, "freeze", "fig", first)
     assert done.returncode == 2 and "is there already" in done.stderr
@@ -202,6 +205,92 @@ def test_what_can_not_be_frozen_is_refused_and_nothing_is_left(
     assert done.returncode == 2 and "there is no directory nowhere" in done.stderr
     done = in_process(drawing, "reproduce", "fig", "params.shift=1")
     assert done.returncode == 2 and "'params.shift=1' would change them" in done.stderr
+
+
+@pytest.mark.slow
+def test_an_input_that_was_changed_since_is_not_what_the_run_has_read(
+    drawing: StashUnderTest, in_process: InProcess
+) -> None:
+    first, data = identity(drawing), drawing.root / "data/numbers.txt"
+    content = data.read_text()
+    later = time.time() + 100
+    for other in ("9\n", content):
+        data.write_text(other)
+        os.utime(data, (later, later))
+        done = in_process(drawing, "freeze", "fig", first)
+        if other == content:  # git knows that it is what it was
+            assert done.returncode == 0, done.stderr
+        else:
+            assert done.returncode == 2 and "was changed after" in done.stderr and "rerun" in done.stderr
+    (drawing.root / ".gitignore").open("a").write("/elsewhere\n")
+    home = drawing.root.parent / "home"
+    drawing.commit()
+    for place in (drawing.root / "elsewhere", home):
+        place.mkdir()
+        (place / "own.txt").write_text(content)
+        assert drawing.cli("+exp=draw", f'params.data="{place}/own.txt"').returncode == 0
+        (place / "own.txt").rename(place / "other")
+        (place / "other").rename(place / "own.txt")  # nobody knows what that is
+        done = drawing.cli("freeze", place.name, identity(drawing), HOME=str(home))
+        assert done.returncode == 0 and "own.txt: newer than it" in done.stderr
+    (kept,) = frozen(drawing, "home")["runs"][0]["inputs"]
+    assert kept["path"] == "⟨home⟩/own.txt"
+    moved = home.rename(home.with_name("moved"))
+    assert drawing.cli("reproduce", "home", "--check", HOME=str(moved)).returncode == 0
+    assert drawing.cli("reproduce", "home", "--check", HOME="/nowhere").returncode == 1
+
+
+def test_what_is_no_file_is_told_and_what_nobody_could_read_is_refused(
+    drawing: StashUnderTest, in_process: InProcess
+) -> None:
+    first, run = identity(drawing), drawing.run_directories()[-1]
+    (run / "best.csv").symlink_to("results.csv")
+    done = in_process(drawing, "freeze", "fig", first)
+    assert done.returncode == 0 and "best.csv isn't compared: it is a symbolic link" in done.stderr
+    (run / "a\N{NO-BREAK SPACE}b.csv").write_text("x\n1\n")
+    done = in_process(drawing, "freeze", "odd", first)
+    assert done.returncode == 2 and "nobody could read it again" in done.stderr
+    assert not (drawing.root / "frozen/odd").exists()
+    (run / "a\N{NO-BREAK SPACE}b.csv").unlink()
+    shutil.copytree(run, run.with_name(f"{run.name}-copied"), symlinks=True)
+    done = in_process(drawing, "freeze", "twice", str(run), f"{run}-copied")
+    assert done.returncode == 2 and "are copies of one run" in done.stderr
+    done = in_process(drawing, "reproduce", "fig", "--run", "")
+    assert done.returncode == 2 and "isn't frozen as fig" in done.stderr
+    path = drawing.root / "frozen/fig/frozen.json"
+    data = frozen(drawing)
+    for change, why in (
+        ({"runs": []}, "there are no runs"),
+        ({"runs": [{**data["runs"][0], "code": {**data["runs"][0]["code"], **OUTSIDE}}]}, "is outside of the stash"),
+    ):
+        changed = {**data, **change}
+        path.write_text(json.dumps({**changed, "digest": digest_of(changed)}))
+        done = in_process(drawing, "reproduce", "fig")
+        assert done.returncode != 0 and why in done.stdout + done.stderr, done.stdout + done.stderr
+    assert not (drawing.root.parent / "outside").exists()
+
+
+OUTSIDE = {"path": "../outside", "is_own": False, "url": "https://example.org/t.git"}
+
+
+@pytest.mark.slow
+def test_git_keeps_what_is_frozen_byte_by_byte(drawing: StashUnderTest, tmp_path: Path) -> None:
+    drawing.write(".gitattributes", "* text=auto eol=lf\n")
+    drawing.commit()
+    main = drawing.root / "tools/drawer/main.py"
+    rewritten(main, '"x,y\\n"', '"x,y\\r\\n"')
+    drawing.commit()
+    assert drawing.cli("+exp=draw").returncode == 0
+    assert drawing.cli("freeze", "fig", identity(drawing), "--tag").returncode == 0
+    assert git("status", "--porcelain", cwd=drawing.root) == ""
+    git("clone", "-q", str(drawing.root), str(tmp_path / "clone"), cwd=tmp_path)
+    (kept,) = (tmp_path / "clone/frozen/fig/runs").glob("*/outputs/results.csv")
+    assert b"\r\n" in kept.read_bytes()
+    clone = StashUnderTest(tmp_path / "clone")
+    assert clone.cli("reproduce", "fig", "--check").returncode == 0
+    kept.write_bytes(b"x,y\n")
+    done = clone.cli("reproduce", "fig", "--check")
+    assert done.returncode == 1 and "results.csv isn't what was frozen" in done.stdout
 
 
 @pytest.mark.slow

@@ -111,7 +111,8 @@ def _chosen(kept: Frozen, names: Sequence[str]) -> list[FrozenRun]:
     chosen = list(kept.runs)
     if names:
         known = {run.id: run for run in kept.runs}
-        if unknown := next((each for each in names if each not in known), None):
+        unknown = next((each for each in names if each not in known), None)
+        if unknown is not None:
             listed = f"\nFrozen there: {', '.join(known)}"
             raise StashError(f"{unknown!r} isn't frozen as {kept.name}.{did_you_mean(unknown, known)}{listed}")
         chosen = [known[name] for name in dict.fromkeys(names)]
