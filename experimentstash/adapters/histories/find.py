@@ -16,7 +16,7 @@ from experimentstash.adapters.histories.history import LARGEST, History, Rows
 from experimentstash.adapters.numbers.place import UNREADABLE, Missing, why_not
 from experimentstash.adapters.wandb import places
 from experimentstash.base import files
-from experimentstash.base.dataclass_light import dataclass
+from experimentstash.base.dataclass_light import dataclass, replace
 from experimentstash.base.patterns import regex
 from experimentstash.record import archives
 from experimentstash.record.run import Run
@@ -81,14 +81,14 @@ class _Reading:
             if rows.has_left_out:
                 self.notes.append(f"{_short(name)}: it has more metrics than are shown")
             if (history := rows.history(_short(name))) is not None:
-                found.append(history)
+                found.append(replace(history, modified=self._changed([name])))
         self._add(found)
 
     def take_event_files(self, names: Sequence[str]) -> None:
         folders: dict[str, list[str]] = {}
         for name in sorted(self._few(names)):  # their names begin with a time
             folders.setdefault(os.path.dirname(name), []).append(name)
-        found = []
+        found: list[History] = []
         for folder, inside in folders.items():
             with tempfile.TemporaryDirectory() as temporary:
                 paths = []
@@ -98,7 +98,7 @@ class _Reading:
                     except UNREADABLE as error:
                         self.notes.append(f"{name}: {why_not(error)}")
                 histories, notes = event_files.read(paths, folder or ".")
-            found += histories
+            found += (replace(history, modified=self._changed(inside)) for history in histories)
             self.notes += notes
         self._add(found)
 
@@ -112,7 +112,14 @@ class _Reading:
         for history in found:
             ys = {metric: numbers for metric, numbers in history.ys.items() if metric not in known}
             if ys:
-                self.histories.append(History(history.source, history.xs, ys))
+                self.histories.append(replace(history, ys=ys))
+
+    def _changed(self, names: Sequence[str]) -> float | None:
+        """Return when one of these files was changed last, by whatever says so; None for what an archive has."""
+        with contextlib.suppress(OSError):
+            stamps = [os.lstat(self._directory / name) for name in names]
+            return max(time for each in stamps for time in (each.st_mtime, each.st_ctime))
+        return None
 
     @contextlib.contextmanager
     def _opened(self, name: str) -> Iterator[BinaryIO]:

@@ -45,6 +45,7 @@ class History:
     source: str  # the file, from the run's directory
     xs: Mapping[str, Numbers]  # by step, epoch, time, as far as there are; the first says in which order rows are
     ys: Mapping[str, Numbers]  # by metric
+    modified: float | None = None  # seconds since the epoch: when it was changed last, as far as that is known
 
 
 class Rows:

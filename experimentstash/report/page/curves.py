@@ -15,6 +15,7 @@ from experimentstash.adapters.histories.history import EPOCH, STEP, History, poi
 from experimentstash.base.dataclass_light import dataclass, replace
 from experimentstash.base.text import counted
 from experimentstash.record.run import Run
+from experimentstash.report.page.age import OLDER, is_older
 from experimentstash.report.summaries import WAYS
 
 # Points of a curve, unless they are to be fewer; and digits that are kept.
@@ -38,6 +39,7 @@ class Curve:
     xs: Mapping[str, Numbers]  # by step, epoch, time; the curve is in the order of the first
     ys: Numbers
     is_thinned: bool = False
+    note: str | None = None  # why it may not be what the run has come to
 
 
 @dataclass(frozen=True)
@@ -82,10 +84,13 @@ def of_runs(runs: Sequence[Run | None], groups: Sequence[Sequence[int]] = (), mo
                 continue
             own = find.of_run(run)
             notes.update(own.notes)
-            found += _curves(index, own.histories)
+            found += _curves(index, own.histories, run.attempt.started)
         if row is not None and len(members) > 1:
             bands += (_thinned_band(band, most) for band in _bands(row, found))
         curves += (_thinned(curve, most) for curve in found)
+    older = len({curve.run for curve in curves if curve.note == OLDER})
+    if older:
+        notes[f"those of {counted(older, 'run')} are {OLDER}, and in no mean"] += 1
     curves.sort(key=lambda curve: (curve.run, curve.metric, curve.source))
     return Curves(curves, bands, _remarks(notes))
 
@@ -99,14 +104,15 @@ def thinned(found: Curves, most: int) -> Curves:
     )
 
 
-def _curves(run: int, histories: Iterable[History]) -> list[Curve]:
+def _curves(run: int, histories: Iterable[History], started: str | None) -> list[Curve]:
     found = []
     for history in histories:
+        note = OLDER if is_older(history.modified, started) else None
         for metric, numbers in history.ys.items():
             rows = list(points(history, metric))
             xs = {kind: [_rounded(column[row], _DIGITS_OF_X) for row in rows] for kind, column in history.xs.items()}
             ys = [_rounded(numbers[row], _DIGITS) for row in rows]
-            found.append(Curve(run, metric, history.source, xs, ys))
+            found.append(Curve(run, metric, history.source, xs, ys, note=note))
     return found
 
 
@@ -125,7 +131,8 @@ def _rounded(number: float | None, digits: int) -> float | None:
 def _bands(row: int, curves: Sequence[Curve]) -> list[Band]:
     by_metric: dict[str, dict[int, list[Curve]]] = {}
     for curve in curves:
-        by_metric.setdefault(curve.metric, {}).setdefault(curve.run, []).append(curve)
+        if curve.note is None:
+            by_metric.setdefault(curve.metric, {}).setdefault(curve.run, []).append(curve)
     found = []
     for metric, by_run in by_metric.items():
         # Which of several curves of one run is meant can't be told.

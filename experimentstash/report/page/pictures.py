@@ -18,8 +18,9 @@ from experimentstash.base.files import Unfit
 from experimentstash.base.masking import Mask
 from experimentstash.base.text import counted, size
 from experimentstash.code import written
-from experimentstash.record import archives, times
+from experimentstash.record import archives
 from experimentstash.report.page import thumbnails
+from experimentstash.report.page.age import OLDER, is_older
 from experimentstash.report.page.grouping import by_figure, natural
 from experimentstash.report.page.model import Figure, Picture
 from experimentstash.report.page.places import Links
@@ -44,9 +45,6 @@ _MOST_ENTRIES, _DEEPEST = 20_000, 8
 _BEGINNING = 64 << 10
 # Pictures of which all widths are tried, to tell which width all can have.
 _SAMPLE = 12
-# Seconds by which the clock of a run's machine may be behind the file system's.
-_SLACK = 10.0
-OLDER = "older than the run's latest attempt"
 
 
 class _Seen(NamedTuple):
@@ -204,7 +202,7 @@ def _seen(facts: Facts, index: int, file: _File) -> _Seen:
     kind = ENDINGS[os.path.splitext(file.name)[1].lower()]
     width = height = note = None
     is_drawable = True
-    if file.modified is not None and facts.plain.started and _is_older(file.modified, facts.plain.started):
+    if is_older(file.modified, facts.plain.started):
         note = OLDER
     try:
         if kind == "svg":
@@ -216,13 +214,6 @@ def _seen(facts: Facts, index: int, file: _File) -> _Seen:
     except (Unshown, OSError) as error:
         is_drawable, note = False, _why(error)
     return _Seen(index, name, path, kind, file.size, is_drawable, width, height, note)
-
-
-def _is_older(modified: float, started: str) -> bool:
-    try:
-        return modified < times.moment(started) - _SLACK
-    except ValueError:
-        return False
 
 
 def _why(error: Exception) -> str:

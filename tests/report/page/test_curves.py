@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import random
 import statistics
+import time
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from experimentstash.record import times
 from experimentstash.record.run import Run
 from experimentstash.report.page import curves
+from experimentstash.report.page.age import OLDER
 from experimentstash.report.page.fitting import Fitting, Room
 from experimentstash.report.page.model import Report, Runs
 from tests.testing.run_parts import run_with
@@ -71,6 +74,18 @@ def test_a_band_is_the_mean_and_a_deviation_at_the_steps_that_all_have(tmp_path:
     assert band.middles == [2, None, 4]
     assert band.lows == [pytest.approx(2 - apart, rel=1e-5), None, 4]
     assert band.highs == [pytest.approx(2 + apart, rel=1e-5), None, 4]
+
+
+def test_a_curve_of_an_earlier_attempt_says_so_and_is_in_no_band(tmp_path: Path) -> None:
+    runs = [
+        run_that_logged(tmp_path / name, f"step,loss\n1,{number}\n2,{number}\n") for number, name in enumerate("abc")
+    ]
+    runs[0].attempt.started = times.as_text(time.time() + 3600)
+    runs[1].attempt.started = times.as_text(time.time())
+    found = curves.of_runs(runs, [[0, 1, 2]])
+    assert [curve.note for curve in found.curves] == [OLDER, None, None]
+    assert [(band.count, band.middles) for band in found.bands] == [(2, [1.5, 1.5])]
+    assert found.remarks == [f"curves: those of 1 run are {OLDER}, and in no mean"]
 
 
 def test_what_cannot_be_read_is_a_remark_once(tmp_path: Path) -> None:

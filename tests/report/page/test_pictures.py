@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw
 from experimentstash.record import archives
 from experimentstash.record.run import Run
 from experimentstash.report.page import pictures, thumbnails
+from experimentstash.report.page.age import OLDER
 from experimentstash.report.page.model import Picture
 from experimentstash.report.page.pictures import Found
 from experimentstash.report.page.places import Beside
@@ -149,7 +150,7 @@ def test_too_many_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_picture_of_an_earlier_attempt_is_said_to_be_one(tmp_path: Path) -> None:
     run = put(finished(tmp_path, "aaaaaaa"), a_png=image())
     run.attempt.started = "2999-01-31T12:00:00.000+00:00"
-    assert only(look(run)).note == pictures.OLDER
+    assert only(look(run)).note == OLDER
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF"])

@@ -326,13 +326,13 @@ const curves = (() => {
         });
       }
     for (const curve of report.curves) {
-      if (!how.shown.has(curve.run) || covered.has(`${curve.run} ${curve.metric}`) || !(how.kind in curve.xs)) continue;
+      if (!how.shown.has(curve.run) || (covered.has(`${curve.run} ${curve.metric}`) && curve.note === null) || !(how.kind in curve.xs)) continue;
       const kept = there(curve.xs[how.kind]);
       add(curve.metric, {
         key: `run ${curve.run}`,
         label: how.name(curve.run),
         entry: how.entryOf(curve.run),
-        source: `${report.runs.ids[curve.run]}, ${curve.source}`,
+        source: [report.runs.ids[curve.run], curve.source, curve.note].filter(Boolean).join(", "),
         run: curve.run,
         colour: how.colouring.of(curve.run),
         xs: kept.map((at) => /** @type {number} */ (curve.xs[how.kind][at])),
@@ -466,7 +466,7 @@ const curves = (() => {
         const values = line.ys.filter((value) => value !== null);
         const [least, greatest] = axes.extent(values);
         const cells = values.length ? [values[0], least, greatest, values[values.length - 1]].map((value) => axes.exact(value)) : ["", "", "", ""];
-        return dom.h("tr", {}, dom.h("th", { scope: "row" }, line.label), cells.map((cell) => dom.h("td", {}, cell)));
+        return dom.h("tr", {}, dom.h("th", { scope: "row", title: line.source }, line.label), cells.map((cell) => dom.h("td", {}, cell)));
       });
       made.append(
         dom.h(

@@ -114,6 +114,8 @@ interface Curve {
   xs: Counts;
   ys: (number | null)[];
   isThinned: boolean;
+  /** Why it may not be what the run has come to. */
+  note: string | null;
 }
 
 /** The mean of a metric over the runs of a row of the figures' first tables, one after the other, and a deviation. */
