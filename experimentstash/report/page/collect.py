@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from experimentstash import __version__
-from experimentstash.base.dataclass_light import dataclass
+from experimentstash.base.dataclass_light import dataclass, replace
 from experimentstash.base.dotted import is_number
 from experimentstash.base.errors import StashError
 from experimentstash.record.run import Run, State
@@ -29,6 +30,7 @@ from experimentstash.stash.layout import Stash
 _PLAIN = ("state", "exp", "tool", "experiment", "tags", "sweep", "created", "started", "duration", "exit_code", "host")
 _KEYS = {"duration": "seconds"}
 _LABELS = {"exp": "experiment", "experiment": "in the tool", "duration": "time", "exit_code": "exit code"}
+_MOMENTS = ("created", "started")
 _IF_THEY_VARY = ("experiment", "exit_code", "host", "sweep", "tags")
 
 
@@ -88,7 +90,8 @@ def collect(stash: Stash, request: Request, links: Links, most: int | None) -> C
     report = Report(
         title=request.title or stash.root.name,
         stash=stash.root.name,
-        made=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        made=_local(datetime.datetime.now()),
+        zone=_zone(),
         command=request.command,
         version=__version__,
         runs=_runs(found, declared),
@@ -136,6 +139,10 @@ def _columns(runs: Sequence[Facts], declared: Mapping[str, Metric]) -> Iterator[
     telling = [*(name for name in declared if name in numbers), *run_fields.results(runs)]
     for name in (name for name in _PLAIN if name in known):
         column = _column(known[name], runs, _KEYS.get(name, name), _LABELS.get(name, name), "plain")
+        if name in _MOMENTS:
+            column = replace(
+                column, values=[each and _local(datetime.datetime.fromisoformat(each)) for each in column.values]
+            )
         if column.varies or name not in _IF_THEY_VARY:
             yield column
     for name in params:
@@ -149,6 +156,17 @@ def _columns(runs: Sequence[Facts], declared: Mapping[str, Metric]) -> Iterator[
 def _column(field: Field, runs: Sequence[Facts], key: str, label: str, kind: str, better: str | None = None) -> Column:
     values = [_plain(field.of(facts)) for facts in runs]
     return Column(key, label, kind, _vary(values), better, values)
+
+
+def _local(moment: datetime.datetime) -> str:
+    """Return a time as a clock here shows it, as `runs` and a run's details do, with its distance from UTC."""
+    return moment.astimezone().isoformat(timespec="seconds")
+
+
+def _zone() -> str:
+    """Return the name of the zone here, both where it has another one in summer."""
+    names = dict.fromkeys(time.tzname if time.daylight else time.tzname[:1])
+    return "/".join(name if name[:1].isalpha() else f"UTC{name}" for name in names)
 
 
 def _plain(value: Any) -> Any:

@@ -155,6 +155,7 @@ class Report:
     bands: Sequence[Band] = ()
     details: Sequence[Detail | None] = ()  # None: left out, as the remarks say
     remarks: Sequence[str] = ()
+    zone: str = ""  # of all times
     format: int = FORMAT
 
 

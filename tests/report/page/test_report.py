@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,23 @@ def test_runs_of_several_figures_are_compared_by_figure_and_all_of_them_last(
     assert [(table["figure"], table["name"]) for table in data["tables"]][:2] == [("fig2", "seed"), ("fig2", "exp")]
     assert {metric["name"] for table in data["tables"] for metric in table["metrics"]} == {"acc"}
     assert data["remarks"][1] == "no comparison of fig10: None of these runs has a metric 'acc'. There are: loss"
+
+
+def test_all_times_are_those_of_a_clock_here_and_the_page_names_the_zone(
+    ended: StashUnderTest, in_process: InProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "America/Los_Angeles")
+    time.tzset()
+    try:
+        assert in_process(ended, "report").returncode == 0
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    data = data_of(ended.root / "report.html")
+    assert data["zone"] == "PST/PDT" and data["made"][-6:] in ("-08:00", "-07:00")
+    columns = {column["key"]: column["values"] for column in data["runs"]["columns"]}
+    assert columns["created"][-1] == columns["started"][-1] == "2026-01-31T04:00:00-08:00"
+    assert ["started", "2026-01-31 04:00:00 PST"] in data["details"][-1]["used"]
 
 
 def test_nothing_but_the_pages_own_scripts_and_styles_is_let_in(ended: StashUnderTest, in_process: InProcess) -> None:

@@ -112,7 +112,7 @@ const main = (() => {
 
   function drawHead() {
     const head = place("masthead");
-    const moment = dom.h("time", { datetime: report.made }, numbers.moment(report.made));
+    const moment = dom.h("time", { datetime: report.made }, `${numbers.moment(report.made)}${report.zone && `, times in ${report.zone}`}`);
     dom.append(
       head,
       dom.h("p", { class: "byline" }, dom.h("span", {}, report.stash), dom.h("span", {}, moment), states()),

@@ -54,7 +54,7 @@ const numbers = (() => {
     return `${Math.floor(whole / 86400)} d ${two(Math.floor(whole / 3600) % 24)} h`;
   }
 
-  /** Return a moment without seconds, as it was recorded. @param {string} iso */
+  /** Return a moment without seconds, in the zone that it is given in: that of all the page. @param {string} iso */
   function moment(iso) {
     return iso.slice(0, 16).replace("T", " ");
   }

@@ -11,6 +11,8 @@ interface Report {
   title: string;
   stash: string;
   made: string;
+  /** Of all times. */
+  zone: string;
   command: string;
   version: string;
   runs: Runs;
