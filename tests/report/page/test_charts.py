@@ -64,6 +64,14 @@ def curves(page: Page) -> None:
     plot.focus()
     page.keyboard.press("ArrowRight")
     said(page, "mean of 2 runs: 8.5 ± 0.707 at step 0")
+    page.get_by_label("Colour").first.select_option("params.seed")
+    legend = page.locator("#section-curves").get_by_role("list", name="Legend")
+    assert legend.inner_text().split() == ["several", "of", "seed"]  # no mean is of one
+    legend.get_by_role("button").click()
+    page.get_by_text("No curves of the runs that are shown.").wait_for()
+    legend.get_by_role("button", name="several of seed", pressed=False).click()
+    page.get_by_label("Colour").first.select_option("params.lr")
+    assert sorted(legend.inner_text().split()) == ["0.001", "0.01", "0.1"]
     page.get_by_label("Show").focus()
     page.get_by_label("Show").select_option("lines")
     plot = page.get_by_role("application", name="loss<b> by step: 12 lines.")
@@ -80,6 +88,7 @@ def curves(page: Page) -> None:
     page.get_by_role("application", name="loss<b> by epoch: 12 lines.").wait_for()
     page.get_by_label("Search runs").fill("lr=0.01")
     page.get_by_role("application", name="loss<b> by epoch: 4 lines.").wait_for()
+    assert legend.inner_text() == "0.01"
     page.get_by_label("Search runs").fill("")
     page.get_by_role("application", name="loss<b> by epoch: 12 lines.").wait_for()
 

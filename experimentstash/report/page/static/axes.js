@@ -127,12 +127,13 @@ const axes = (() => {
   function colouring(dimension) {
     const plain = palette.resolved("var(--series-1)");
     const missing = palette.resolved("var(--edge)");
-    if (dimension === null) return { of: () => plain, entries: [], scale: null };
+    if (dimension === null) return { of: () => plain, none: plain, entries: [], scale: null };
     const own = [...new Set(dimension.values)].filter((value) => value !== null).sort((one, other) => one - other);
     if (dimension.kind !== "metric" && own.length <= 8) {
       const name = (/** @type {number} */ value) => (dimension.categories ? dimension.categories[value] : String(value));
       const colours = new Map(own.map((value) => [value, palette.resolved(palette.of(name(value), dimension.key))]));
       return {
+        none: missing,
         of: (index) => colours.get(/** @type {number} */ (dimension.values[index])) ?? missing,
         entries: own.map((value) => ({ label: dimension.text(value), colour: colours.get(value) ?? missing, value })),
         scale: null,
@@ -141,6 +142,7 @@ const axes = (() => {
     const isLog = dimension.isWide;
     const at = place(dimension.min, dimension.max, isLog);
     return {
+      none: missing,
       of: (index) => {
         const value = dimension.values[index];
         return value === null ? missing : shade(at(value));

@@ -57,6 +57,7 @@ const curves = (() => {
       const isByRow = color === GROUP && rows.length > 0;
       const colouring = isByRow ? byRow() : axes.colouring(dimension);
       const hidden = new Set(state.list("curve-hide"));
+      const mixed = palette.resolved("var(--muted)");
 
       axes.refill(
         controls,
@@ -77,8 +78,17 @@ const curves = (() => {
       );
 
       const shown = new Set(view.shown());
-      const series = collect(report, { shown, rows, rowNames, isBands, kind, colouring, hidden, name, rowOf, entryOf });
-      const labels = colouring.entries.slice(0, MOST_LEGEND);
+      const { found: series, entries: told } = collect(report, { shown, rows, rowNames, isBands, kind, hidden, name, standsFor });
+      // What has no curve here has no entry, either.
+      const known = [...colouring.entries, { label: several(), colour: mixed, value: 0 }, { label: none(), colour: colouring.none, value: 0 }];
+      const entries = known.filter(({ label }) => told.has(label));
+      const labels = entries.slice(0, MOST_LEGEND);
+
+      /** Return what stands for runs in the legend, and their colour: only what is true of all of them. @param {Index[]} runs */
+      function standsFor(runs) {
+        const [entry, colour] = [entryOf(runs[0]), colouring.of(runs[0])];
+        return runs.every((run) => entryOf(run) === entry && colouring.of(run) === colour) ? { entry, colour } : { entry: several(), colour: mixed };
+      }
       axes.refill(
         legend,
         labels.map((entry) =>
@@ -102,7 +112,7 @@ const curves = (() => {
             ),
           ),
         ),
-        colouring.entries.length > MOST_LEGEND && dom.h("li", {}, `and ${colouring.entries.length - MOST_LEGEND} more`),
+        entries.length > MOST_LEGEND && dom.h("li", {}, `and ${entries.length - MOST_LEGEND} more`),
         colouring.scale !== null && dimension !== null && dom.h("li", {}, axes.ramp(dimension.label, colouring.scale)),
       );
 
@@ -127,13 +137,13 @@ const curves = (() => {
       dom.replace(grid, figures.length ? figures : dom.h("p", { class: "chart-none" }, "No curves of the runs that are shown."));
       if (theme.isForPaper()) waiting.forEach((start) => start());
 
-      const told = [];
+      const words = [];
       const drawn = [...series.values()].flat();
-      if (drawn.some((each) => each.lows !== null)) told.push(`Bands are the mean ± standard deviation of the runs in a row of the comparison by ${[...new Set(firsts.map((each) => each.name))].join(" or ")}, at the steps that all of them have.`);
-      if (every.some((each) => each.isThinned)) told.push("Long curves are thinned; of each stretch the first, the last, the least and the greatest point are kept.");
-      if (smooth) told.push("Smoothed by a weighted moving average that forgets what lies behind; the faint lines are what was logged.");
-      if (log.includes("y")) told.push("What is 0 or less has no place on a logarithmic axis.");
-      note.textContent = told.join(" ");
+      if (drawn.some((each) => each.lows !== null)) words.push(`Bands are the mean ± standard deviation of the runs in a row of the comparison by ${[...new Set(firsts.map((each) => each.name))].join(" or ")}, at the steps that all of them have.`);
+      if (every.some((each) => each.isThinned)) words.push("Long curves are thinned; of each stretch the first, the last, the least and the greatest point are kept.");
+      if (smooth) words.push("Smoothed by a weighted moving average that forgets what lies behind; the faint lines are what was logged.");
+      if (log.includes("y")) words.push("What is 0 or less has no place on a logarithmic axis.");
+      note.textContent = words.join(" ");
     }
 
     /** Return what tells the curves apart best: the rows that are compared, if they aren't too many, tools, a parameter. */
@@ -155,6 +165,7 @@ const curves = (() => {
       const colours = new Map(curvedRows.map((row, at) => [row, palette.resolved(`var(--series-${(at % 8) + 1})`)]));
       const missing = palette.resolved("var(--edge)");
       return {
+        none: missing,
         of: (index) => colours.get(rowOf.get(index) ?? -1) ?? missing,
         entries: [...colours].map(([row, colour]) => ({ label: rowNames[row], colour, value: row })),
         scale: null,
@@ -164,10 +175,26 @@ const curves = (() => {
     /** Return what stands for a run in the legend. @param {Index} index */
     function entryOf(index) {
       const color = state.get("curve-color") ?? usual;
-      if (color === GROUP) return rowOf.has(index) ? rowNames[/** @type {number} */ (rowOf.get(index))] : "";
-      const dimension = dimensions.find((each) => each.key === color);
+      if (color === GROUP) return rowOf.has(index) ? rowNames[/** @type {number} */ (rowOf.get(index))] : none();
+      const dimension = coloured();
       const value = dimension?.values[index];
-      return dimension && value !== null && value !== undefined ? dimension.text(value) : "";
+      return value !== null && value !== undefined ? (dimension?.text(value) ?? "") : none();
+    }
+
+    /** Return what colours are by, if that is a parameter or the like. */
+    function coloured() {
+      return dimensions.find((each) => each.key === (state.get("curve-color") ?? usual));
+    }
+
+    /** Return what stands for runs in the legend that differ in it. */
+    function several() {
+      return `several of ${coloured()?.label ?? "them"}`;
+    }
+
+    /** Return what stands in the legend for runs that have nothing there. */
+    function none() {
+      const dimension = coloured();
+      return dimension ? `no ${dimension.label}` : (state.get("curve-color") ?? usual) === GROUP ? "not compared" : "";
     }
 
     /** @param {HTMLElement} host @param {string} metric @param {Series[]} series @param {{ kind: string, log: string, smooth: number }} how */
@@ -291,16 +318,20 @@ const curves = (() => {
   /**
    * Return what is drawn, by metric.
    * @param {Report} report
-   * @param {{ shown: Set<Index>, rows: ComparisonRow[], rowNames: string[], isBands: boolean, kind: string, colouring: Colouring, hidden: Set<string>, name: (index: Index) => string, rowOf: Map<Index, number>, entryOf: (index: Index) => string }} how
-   * @returns {Map<string, Series[]>}
+   * @param {{ shown: Set<Index>, rows: ComparisonRow[], rowNames: string[], isBands: boolean, kind: string, hidden: Set<string>, name: (index: Index) => string, standsFor: (runs: Index[]) => { entry: string, colour: string } }} how
+   * @returns {{ found: Map<string, Series[]>, entries: Set<string> }} the entries of the legend as well, of what is hidden too
    */
   function collect(report, how) {
     /** @type {Map<string, Series[]>} */
     const found = new Map();
+    /** @type {Set<string>} */
+    const entries = new Set();
     /** Runs that a band stands for, by metric. @type {Set<string>} */
     const covered = new Set();
     const add = (/** @type {string} */ metric, /** @type {Series} */ series) => {
-      if (series.xs.length === 0 || how.hidden.has(series.entry)) return;
+      if (series.xs.length === 0) return;
+      entries.add(series.entry);
+      if (how.hidden.has(series.entry)) return;
       const own = found.get(metric);
       if (own) own.push(series);
       else found.set(metric, [series]);
@@ -315,10 +346,9 @@ const curves = (() => {
         add(band.metric, {
           key: `row ${band.row}`,
           label: `${how.rowNames[band.row] || "all"}, mean of ${band.count} runs`,
-          entry: how.entryOf(runs[0]),
+          ...how.standsFor(runs),
           source: "± standard deviation",
           run: null,
-          colour: how.colouring.of(runs[0]),
           xs: kept.map((at) => /** @type {number} */ (band.xs[how.kind][at])),
           ys: kept.map((at) => band.middles[at]),
           lows: kept.map((at) => band.lows[at]),
@@ -331,17 +361,16 @@ const curves = (() => {
       add(curve.metric, {
         key: `run ${curve.run}`,
         label: how.name(curve.run),
-        entry: how.entryOf(curve.run),
+        ...how.standsFor([curve.run]),
         source: [report.runs.ids[curve.run], curve.source, curve.note].filter(Boolean).join(", "),
         run: curve.run,
-        colour: how.colouring.of(curve.run),
         xs: kept.map((at) => /** @type {number} */ (curve.xs[how.kind][at])),
         ys: kept.map((at) => curve.ys[at]),
         lows: null,
         highs: null,
       });
     }
-    return found;
+    return { found, entries };
   }
 
   /** Return what a row of a comparison is called, with its figure where that may be needed. @param {string | null} figure @param {string[]} values */

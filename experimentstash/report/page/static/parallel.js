@@ -110,6 +110,7 @@ const parallel = (() => {
         legend,
         colouring.entries.map((entry) => dom.h("li", { class: "chart-key" }, line(entry.colour), by?.categories === null ? `${by.label} ${entry.label}` : entry.label)),
         colouring.scale !== null && by !== null && dom.h("li", {}, axes.ramp(by.label, colouring.scale)),
+        by !== null && view.shown().some((run) => by.values[run] === null) && dom.h("li", { class: "chart-key" }, line(colouring.none), `no ${by.label}`),
       );
       layOut(shown);
       paint();

@@ -73,8 +73,9 @@ const scatter = (() => {
       );
       dom.replace(
         legend,
-        colouring.entries.map((entry) => dom.h("li", { class: "chart-key" }, dot(entry.colour), by?.categories === null ? `${by.label} ${entry.label}` : entry.label)),
+        colouring.entries.filter((entry) => both.some(({ run }) => by?.values[run] === entry.value)).map((entry) => dom.h("li", { class: "chart-key" }, dot(entry.colour), by?.categories === null ? `${by.label} ${entry.label}` : entry.label)),
         colouring.scale !== null && by !== null && dom.h("li", {}, axes.ramp(by.label, colouring.scale)),
+        by !== null && both.some(({ run }) => by.values[run] === null) && dom.h("li", { class: "chart-key" }, dot(colouring.none), `no ${by.label}`),
       );
       labels.x.textContent = `${x.label}${isLog.x ? " (log)" : ""} →`;
       labels.y.textContent = `↑ ${y.label}${isLog.y ? " (log)" : ""}`;

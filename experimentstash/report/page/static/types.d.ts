@@ -223,6 +223,8 @@ interface Dimension {
 
 interface Colouring {
   of(run: Index): string;
+  /** The colour of what has no value there. */
+  none: string;
   entries: { label: string; colour: string; value: number }[];
   scale: { low: string; high: string; isLog: boolean } | null;
 }
