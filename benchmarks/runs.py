@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import hashlib
 import os
 import random
 import statistics
@@ -80,6 +81,7 @@ def record(root: Path, directory: Path, name: str, created: datetime.datetime, n
             code=Code(str(root / "tools" / tool), "b" * 40, "main", dirty=True, patch="code.patch"),
             environment=Environment("pyproject", argv[0], "3.11.7", "sha256:" + "c" * 64, "uv.lock", "d" * 16),
             estimated_runtime=60.0,
+            signature=f"sha256:{hashlib.sha256(str(number).encode()).hexdigest()}",
         ),
         Attempt(
             1,

@@ -29,4 +29,8 @@ class DoneBefore:
             same = [
                 run for run in same if run.spec.objective == wanted.spec.objective and run.attempt.result is not None
             ]
-        return max(same, key=lambda run: times.moment(run.created) if run.created else 0.0, default=None)
+        return max(same, key=_age, default=None)
+
+
+def _age(run: Run) -> tuple[float, str]:
+    return times.moment(run.created) if run.created else 0.0, run.directory

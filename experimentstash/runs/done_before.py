@@ -9,19 +9,22 @@ from pathlib import Path
 
 from experimentstash.base.errors import StashError
 from experimentstash.base.patterns import regex
-from experimentstash.record import archives, records, sweep_list
+from experimentstash.record import archives, records, run_places, sweep_list
 from experimentstash.record.run import Run, State
 from experimentstash.runs import listing
 from experimentstash.stash.layout import Stash
 
-# Enough to tell which records are worth reading: of 10,000 that takes a second or so.
+# Enough to tell which records are worth reading, of those that no index knows: of 10,000 that takes a second or so.
 _SIGNATURE = regex(rb'"signature": "(sha256:[0-9a-f]{64})"')
 
 
 def by_signature(stash: Stash) -> Mapping[str, list[Path]]:
     """Return the directories of the runs that have completed, by their signatures."""
+    from experimentstash.runs.index import Completed  # here, because few launches ask
+
     found: dict[str, list[Path]] = defaultdict(list)
-    for directory in listing.directories(stash):
+    known = Completed(stash)
+    for directory in run_places.directories(stash, passes=known.passes):
         try:
             content = archives.read(directory / records.FILE_NAME)
         except OSError:  # who shows runs says so
@@ -29,6 +32,8 @@ def by_signature(stash: Stash) -> Mapping[str, list[Path]]:
         signature = _SIGNATURE.search(content)
         if signature is not None and listing.may_have_completed(content):
             found[signature[1].decode()].append(directory)
+    for each, directory in known.found:
+        found[each].append(directory)
     return found
 
 

@@ -21,7 +21,7 @@ from experimentstash.base.files import open_regular
 from experimentstash.base.output import say
 from experimentstash.record import archives, run_places
 from experimentstash.record.records import FILE_NAME
-from experimentstash.record.run import FORMAT, Run
+from experimentstash.record.run import FORMAT, Run, State
 from experimentstash.runs.expression import Bound
 from experimentstash.runs.facts import Facts, Plain, Texts, plain_of, texts_of
 from experimentstash.stash.layout import Stash
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import sqlite3
 
 # Of what is kept: another number, and all is read anew.
-_VERSION = 2
+_VERSION = 3
 # A file so young, in nanoseconds, isn't kept: it might change once more without its time showing that.
 _YOUNG = 2_000_000_000
 # Seconds for which another command may be writing it.
@@ -64,6 +64,7 @@ CREATE TABLE seen (parent TEXT, name TEXT, time INTEGER, size INTEGER, inode INT
                    PRIMARY KEY (parent, name)) WITHOUT ROWID;
 CREATE TABLE runs (run INTEGER PRIMARY KEY AUTOINCREMENT, {_KEPT});
 CREATE TABLE texts (run INTEGER PRIMARY KEY, {", ".join(Texts._fields)});
+CREATE TABLE completed (run INTEGER PRIMARY KEY, signature TEXT);
 PRAGMA user_version = {_VERSION};
 """
 _INSERT = f"INSERT INTO runs ({_KEPT}) VALUES ({', '.join('?' * len(Plain._fields))})"
@@ -104,6 +105,57 @@ def look(stash: Stash, read: Read, narrow: Narrow | None = None) -> Found:
             if path is not None and "locked" not in str(error):  # not by another command: it is broken
                 _remove(path)
     raise SurroundingsError("No temporary file can be written.", "make room in the temporary directory, or set TMPDIR")
+
+
+class Completed:
+    """What is kept of the runs that have completed, for who only reads it; nothing where it can't be used.
+
+    ``passes`` is for a walk through all runs: what it lets pass is known, and is in ``found`` if it has completed.
+    """
+
+    def __init__(self, stash: Stash) -> None:
+        self.found: list[tuple[str, Path]] = []  # signatures, and the directories of the runs
+        self._connection = _opened_to_read(stash)
+        self._folder: Path | None = None
+        self._known: dict[str, tuple[tuple[int, int, int], str | None]] = {}
+
+    def __del__(self) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def passes(self, folder: Path, name: str) -> bool:
+        if folder is not self._folder:
+            self._folder, self._known = folder, self._in(str(folder))
+        if name not in self._known:
+            return False
+        mark, signature = self._known[name]
+        try:
+            if _mark_at(f"{folder}/{name}/{FILE_NAME}") != mark:
+                return False
+        except OSError:
+            return False
+        if signature is not None:
+            self.found.append((signature, folder / name))
+        return True
+
+    def _in(self, parent: str) -> dict[str, tuple[tuple[int, int, int], str | None]]:
+        if self._connection is None:
+            return {}
+        import sqlite3
+
+        try:
+            rows = self._connection.execute(
+                "SELECT name, time, size, inode, signature FROM seen LEFT JOIN completed USING (run) WHERE parent = ?",
+                (parent,),
+            )
+            return {name: ((time, size, inode), signature) for name, time, size, inode, signature in rows}
+        except sqlite3.Error:  # it is broken, or busy: records are read
+            self._close()
+            return {}
 
 
 class _Look:
@@ -199,12 +251,14 @@ class _Look:
         self._visited.add(parent)
         number = self._connection.execute(_INSERT, plain_of(run)).lastrowid
         self._connection.execute("INSERT INTO texts VALUES (?, ?, ?, ?)", (number, *texts_of(run)))
+        if run.attempt.state is State.COMPLETED and run.spec.signature is not None:
+            self._connection.execute("INSERT INTO completed VALUES (?, ?)", (number, run.spec.signature))
         self._connection.execute("INSERT INTO seen VALUES (?, ?, ?, ?, ?, ?)", (parent, name, *mark, number))
 
     def _forget(self, where: str, values: tuple[str, ...]) -> None:
         for (number,) in self._connection.execute(f"SELECT run FROM seen {where}", values).fetchall():
-            self._connection.execute("DELETE FROM runs WHERE run = ?", (number,))
-            self._connection.execute("DELETE FROM texts WHERE run = ?", (number,))
+            for table in ("runs", "texts", "completed"):
+                self._connection.execute(f"DELETE FROM {table} WHERE run = ?", (number,))
         self._connection.execute(f"DELETE FROM seen {where}", values)
 
     def _kept(self, narrow: Narrow, names: set[str]) -> list[Facts]:
@@ -333,6 +387,26 @@ def _opened(path: Path | None) -> sqlite3.Connection:
     raise sqlite3.OperationalError("its version changes")
 
 
+def _opened_to_read(stash: Stash) -> sqlite3.Connection | None:
+    """Open the index of a stash as it is; None if there is none that can be used."""
+    import sqlite3
+
+    path = _place(stash, makes=False)
+    if path is None:
+        return None
+    try:
+        connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=_PATIENCE, isolation_level=None)
+    except sqlite3.Error:
+        return None
+    try:
+        if _version(connection) == _VERSION:
+            return connection
+    except sqlite3.Error:
+        pass
+    connection.close()
+    return None
+
+
 def _version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
@@ -346,8 +420,11 @@ def _remove(path: Path) -> None:
 # --- where it is -----------------------------------------------------------------------------------------------------
 
 
-def _place(stash: Stash) -> Path | None:
-    """Return where the index of a stash is; None if there is no place for it on a disk of this machine."""
+def _place(stash: Stash, *, makes: bool = True) -> Path | None:
+    """Return where the index of a stash is; None if there is no place for it on a disk of this machine.
+
+    Unless it ``makes`` one, also if there is none yet.
+    """
     home = os.environ.get("XDG_CACHE_HOME", "")
     if not os.path.isabs(home):
         home = os.path.expanduser("~/.cache")
@@ -360,8 +437,9 @@ def _place(stash: Stash) -> Path | None:
     name = hashlib.sha256(os.fsencode(stash.root)).hexdigest()[:_NAME_LENGTH]
     path = folder / f"runs-{name}.sqlite"
     try:
-        os.makedirs(folder, 0o700, exist_ok=True)
-        os.close(open_regular(path, os.O_RDWR | os.O_CREAT, 0o600))
+        if makes:
+            os.makedirs(folder, 0o700, exist_ok=True)
+        os.close(open_regular(path, os.O_RDWR | (os.O_CREAT if makes else 0), 0o600))
     except OSError:
         return None
     return path

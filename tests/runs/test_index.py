@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from experimentstash.base.errors import StashError
 from experimentstash.record import records
 from experimentstash.record.run import Run, State
-from experimentstash.runs import index
+from experimentstash.runs import done_before, index
 from experimentstash.runs.facts import Facts
 from experimentstash.runs.listing import all_runs
 from experimentstash.runs.selection import Selection, choose, of_words
@@ -300,3 +300,73 @@ def test_a_thousand_write_at_once_while_one_reads(here: Stash, read: list[str], 
 
 def test_disks_are_told_apart() -> None:
     assert index._kind_of_disk("/proc/self") == "proc" and index._kind_of_disk("/nowhere") != ""
+
+
+def without_index(stash: Stash) -> dict[str, list[Path]]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(stash.root.parent / "nowhere"))
+        found = completed(stash)
+    assert not (stash.root.parent / "nowhere").exists()  # who only asks what has completed makes no index
+    return found
+
+
+def completed(stash: Stash) -> dict[str, list[Path]]:
+    return {signature: sorted(found) for signature, found in done_before.by_signature(stash).items()}
+
+
+def signed(stash: Stash, name: str, number: int, **fields: Any) -> Run:
+    return old(finished(stash.root, name, {"lr": number}, signature=f"sha256:{number:064x}", **fields))
+
+
+@pytest.mark.parametrize("change", ["nothing", "failed", "removed", "moved", "added", "signed anew"])
+@pytest.mark.parametrize("kept", ["kept", "none", "nonsense", "cut", "another version", "in use"])
+def test_what_has_completed_is_the_same_with_any_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str, kept: str
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(index, "_PATIENCE", 0.01)
+    stash = Stash(tmp_path / "stash")
+    runs = [signed(stash, f"22222a{number}", number % 3) for number in range(5)]
+    signed(stash, "22222b0", 1, state=State.FAILED)
+    busy = None
+    if kept != "none":
+        choose(stash, Selection())
+        place = file_of(tmp_path)
+        if kept == "nonsense":
+            place.write_bytes(b"no database" * 1000)
+        elif kept == "cut":
+            os.truncate(place, 4096)
+        elif kept != "kept":
+            busy = sqlite3.connect(place, isolation_level=None)
+            busy.execute("PRAGMA user_version = 1" if kept == "another version" else "BEGIN EXCLUSIVE")
+    changed = runs[1]
+    if change == "failed":
+        changed.attempt.state = State.FAILED
+        records.write(changed)
+    elif change == "signed anew":
+        records.write(put(changed, signature=f"sha256:{9:064x}"))
+        old(changed)
+    elif change == "removed":
+        shutil.rmtree(changed.path)
+    elif change == "moved":
+        (stash.root / "multirun").mkdir()
+        changed.path.rename(stash.root / "multirun" / "elsewhere")
+    elif change == "added":
+        finished(stash.root, "22222b1", signature=f"sha256:{9:064x}")
+    assert completed(stash) == without_index(stash)
+    if busy is not None:
+        busy.close()
+
+
+def test_what_is_known_to_have_completed_is_not_read(here: Stash, read: list[str], tmp_path: Path) -> None:
+    runs = [signed(here, f"22222b{number}", number) for number in range(3)]
+    choose(here, Selection())
+    for run in runs[1:]:  # as no record is, but with the same marks
+        mark = os.stat(run.path / "run.json")
+        with open(run.path / "run.json", "r+b") as stream:
+            stream.write(b"x" * mark.st_size)
+        os.utime(run.path / "run.json", ns=(mark.st_atime_ns, mark.st_mtime_ns))
+    before = file_of(tmp_path).read_bytes()
+    assert sorted(completed(here).values()) == [[run.path] for run in runs]
+    assert file_of(tmp_path).read_bytes() == before
+    assert done_before.completed(runs[0].path) is not None and done_before.completed(runs[1].path) is None
