@@ -67,8 +67,6 @@ class _Look:
         self._seen: dict[str, tuple[bool, bool, bool, bool]] = {}
 
     def is_result(self, name: str) -> bool:
-        if is_report(os.path.join(self._root, name)):
-            return True
         folder = name
         while folder:
             folder = folder.rpartition("/")[0]
@@ -81,7 +79,7 @@ class _Look:
                 or (is_reports and not is_source(inside))
             ):
                 return True
-        return False
+        return is_report(os.path.join(self._root, name))  # last, because it is opened for that
 
     def _kind(self, folder: str) -> tuple[bool, bool, bool, bool]:
         """Tell whether a directory is a run's, a Hydra application's output, a sweep's, a report's."""

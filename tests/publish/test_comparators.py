@@ -261,6 +261,7 @@ def test_drawings_that_show_something_else(tmp_path: Path, one: str, two: str) -
         ("t.csv", "x\n1\n\n2\n", "x\n1\n2\n", {}),
         ("t.csv", "x1,x[1]\n1,2\n", "x1,x[1]\n5,2\n", {"ignore": ["x[1]"]}),
         ("t.csv", "x,0.1\n1,2\n", "x,0.10001\n1,2\n", {"rtol": 0.1}),
+        ("t.csv", f"x\n{2**53 + 1}\n", f"x\n{2**53}.0\n", {}),
         ("t.csv", "x1,x[1]\n1,2\n", "x1,x[1]\n5,2\n", {**TURNED, "up_to": "sign", "coordinates": ["x[1]"]}),
         ("a.npz", lambda p: numpy.savez(p, a=[[1.0]]), lambda p: numpy.savez(p, a=[[1]]), {**TURNED, "up_to": "sign"}),
     ],

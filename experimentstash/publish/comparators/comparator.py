@@ -8,6 +8,7 @@ from __future__ import annotations
 import fnmatch
 import math
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from pathlib import Path
 
 from experimentstash.base.dataclass_light import dataclass, field
@@ -127,7 +128,8 @@ class Largest:
         if earlier == later or (earlier != earlier and later != later):
             return
         tolerance = self._how.tolerance(column)
-        deviation = float(abs(later - earlier))
+        # Between a whole number and another their difference may be lost.
+        deviation = float(abs(later - earlier)) or float(abs(Fraction(later) - Fraction(earlier)))
         if not math.isfinite(deviation):
             deviation = math.inf
         is_allowed = math.isfinite(deviation) and tolerance.allows(earlier, deviation)
