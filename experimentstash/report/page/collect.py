@@ -21,7 +21,7 @@ from experimentstash.report.page.model import Column, Detail, Report, Runs, as_d
 from experimentstash.report.page.places import Links
 from experimentstash.report.page.tables import Asked
 from experimentstash.report.run_fields import METRICS, Field
-from experimentstash.runs.differing import PARAMS, heading, identity, said
+from experimentstash.runs.differing import PARAMS, heading, identity, is_seed, said
 from experimentstash.runs.facts import Facts
 from experimentstash.runs.selection import Selection, choose
 from experimentstash.stash.layout import Stash
@@ -155,7 +155,8 @@ def _columns(runs: Sequence[Facts], declared: Mapping[str, Metric]) -> Iterator[
 
 def _column(field: Field, runs: Sequence[Facts], key: str, label: str, kind: str, better: str | None = None) -> Column:
     values = [_plain(field.of(facts)) for facts in runs]
-    return Column(key, label, kind, _vary(values), better, values)
+    only_repeats = kind == "param" and is_seed(key.removeprefix(PARAMS))
+    return Column(key, label, kind, _vary(values), better, values, only_repeats)
 
 
 def _local(moment: datetime.datetime) -> str:

@@ -16,7 +16,7 @@ from experimentstash.base.text import counted
 from experimentstash.record import archives
 from experimentstash.record.run import Run
 from experimentstash.report.page.model import Detail, File
-from experimentstash.report.page.places import Links
+from experimentstash.report.page.places import Links, is_plain
 from experimentstash.runs import told
 from experimentstash.runs.summary import in_local_time, words
 from experimentstash.stash.layout import Stash
@@ -92,7 +92,7 @@ class Details:
     def _files(self, run: Run) -> Iterator[File]:
         found = sorted(_files_of(run.path))
         for name, size in found[:_FILES]:
-            yield File(name, size, self._links.to(run.path, name, is_needed=False))
+            yield File(name, size, self._links.to(run.path, name, is_needed=False), is_plain(name))
         if others := found[_FILES:]:
             more = "or more " if len(found) >= _LOOKED_AT else ""
             yield File(f"… {counted(len(others), 'other file')} {more}".strip(), sum(size for _, size in others), None)

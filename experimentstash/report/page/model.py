@@ -35,6 +35,7 @@ class Column:
     varies: bool
     better: str | None
     values: Sequence[Any]
+    is_seed: bool = False  # it only says which of several repetitions a run is
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,14 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Other:
+    """A file with the same picture as another."""
+
+    kind: str
+    href: str
+
+
+@dataclass(frozen=True)
 class Picture:
     """A picture that a run has made."""
 
@@ -99,6 +108,7 @@ class Picture:
     href: str | None
     width: int | None  # pixels
     height: int | None
+    others: Sequence[Other] = ()  # the same in other forms
     is_bright: bool = False  # it has no ground of its own, and is drawn for a dark one
     note: str | None = None  # why there is less of it than there should be
 
@@ -119,6 +129,7 @@ class File:
     path: str  # in the run's directory
     size: int
     href: str | None
+    is_plain: bool = False  # no browser that opens it runs it as a program
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from experimentstash.record import archives
 from experimentstash.report.page import thumbnails
 from experimentstash.report.page.age import OLDER, is_older
 from experimentstash.report.page.grouping import by_figure, natural
-from experimentstash.report.page.model import Figure, Picture
+from experimentstash.report.page.model import Figure, Other, Picture
 from experimentstash.report.page.places import Links
 from experimentstash.report.page.thumbnails import WIDTHS, Thumbnail, Unshown
 from experimentstash.runs.facts import Facts
@@ -37,6 +37,8 @@ ENDINGS = {
     ".svg": "svg",
     ".pdf": "pdf",
 }
+# In which forms tools write one and the same picture, the one that is shown best first.
+_FORMS = ("png", "svg", "webp", "jpeg", "pdf")
 # Pictures of a run, and of a page.
 MOST_OF_RUN, MOST = 100, 2000
 # Files and folders of a run that are looked at, and how deep they may lie.
@@ -61,6 +63,7 @@ class _Seen(NamedTuple):
     note: str | None
     thumb: str | None = None
     is_bright: bool = False
+    others: tuple[_Seen, ...] = ()  # the same in other forms
 
 
 class Found(NamedTuple):
@@ -81,8 +84,9 @@ def of_runs(runs: Sequence[Facts], links: Links, budget: int) -> Found:
     for name, own in of_figure.items():
         meant = [(each, index) for index in own for each in files_of[index].files]
         meant.sort(key=lambda pair: natural(pair[0].name))  # stable: runs stay in their order
-        seen[name] = [_seen(runs[index], index, each) for each, index in meant[:room]]
-        room -= len(seen[name])
+        looked_at = [_seen(runs[index], index, each) for each, index in meant[:room]]
+        room -= len(looked_at)
+        seen[name] = _each_once(looked_at)
     total = sum(len(each.files) for each in files_of.values())
     if total > MOST:
         remarks.append(f"of {total} pictures, {MOST} are shown")
@@ -240,6 +244,23 @@ def _read(root: Path, path: Path, expected: int, most: int = thumbnails.MOST_BYT
         raise Unshown(str(error.strerror)) from error
 
 
+def _each_once(pictures: Sequence[_Seen]) -> list[_Seen]:
+    """Return pictures, of those that a run has in several forms the one that is shown best."""
+    forms: dict[tuple[int, str, bool], list[_Seen]] = {}
+    for each in pictures:
+        stem = os.path.splitext(each.name)[0] if each.kind in _FORMS else each.name
+        forms.setdefault((each.run, stem, each.note == OLDER), []).append(each)
+    found = []
+    for several in forms.values():
+        best, *others = sorted(several, key=lambda each: (not each.is_drawable, each.note is not None, _rank(each)))
+        found.append(best._replace(others=tuple(others)))
+    return found
+
+
+def _rank(picture: _Seen) -> int:
+    return _FORMS.index(picture.kind) if picture.kind in _FORMS else len(_FORMS)
+
+
 # --- thumbnails ------------------------------------------------------------------------------------------------------
 
 
@@ -316,8 +337,8 @@ def _of_file(root: Path, path: Path, taken: int, modified: int, kind: str, width
 
 def _for_page(picture: _Seen, links: Links) -> Picture:
     """Return a picture as the page has it, which says what there is to see of it."""
-    name = os.path.relpath(picture.path, root := _root(picture))
-    href = links.to(root, name)
+    root = _root(picture)
+    href = links.to(root, _inside(picture))
     note = picture.note
     if picture.thumb is not None:
         shown = "thumb"
@@ -327,8 +348,23 @@ def _for_page(picture: _Seen, links: Links) -> Picture:
         shown = "no"
         if note is None and (picture.kind != "pdf" or thumbnails.has_pdfium()):
             note = "no room for it in the page"
-    of_picture = picture.kind, shown, picture.thumb, href, picture.width, picture.height, picture.is_bright, note
+    others = [Other(each.kind, link) for each in picture.others if (link := links.to(root, _inside(each))) is not None]
+    of_picture = (
+        picture.kind,
+        shown,
+        picture.thumb,
+        href,
+        picture.width,
+        picture.height,
+        others,
+        picture.is_bright,
+        note,
+    )
     return Picture(picture.run, picture.name, *of_picture)
+
+
+def _inside(picture: _Seen) -> str:
+    return os.path.relpath(picture.path, _root(picture))
 
 
 def _root(picture: _Seen) -> Path:

@@ -23,6 +23,19 @@ LARGEST, LARGEST_OTHER, MOST_OTHERS = 50 << 20, 1 << 20, 100 << 20
 # It says where everything is on this machine, and stays there.
 _STAYS = archives.RECORD
 
+# What a browser shows, and never runs. Whatever else there is may be a program to it: SVG, HTML, XML, scripts.
+_PLAIN = frozenset(
+    (
+        *(".txt", ".log", ".out", ".err", ".csv", ".tsv", ".json", ".jsonl", ".yaml", ".yml", ".toml", ".ini", ".cfg"),
+        *(".md", ".patch", ".diff", ".py", ".png", ".jpg", ".jpeg", ".webp", ".gif", ".pdf"),
+    )
+)
+
+
+def is_plain(name: str) -> bool:
+    """Tell whether a browser may open a file of this name: what could be a program in the page's place may not."""
+    return os.path.splitext(name)[1].lower() in _PLAIN
+
 
 class Links(Protocol):
     """Gives addresses to files of runs."""

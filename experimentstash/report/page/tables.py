@@ -21,12 +21,15 @@ from experimentstash.runs.differing import (
     TOOL,
     identity,
     is_seed,
+    said,
     short,
     varies,
 )
 from experimentstash.runs.facts import Facts
 from experimentstash.runs.selection import Selected, Selection
 
+# What is shown in the place of a value that a run hasn't; the page's scripts know it.
+ABSENT = "–"
 EVERYTHING = "all that differs"
 # Groups that a further comparison has at most, and how many of those there are.
 _MOST_GROUPS, _MOST_TABLES = 60, 12
@@ -149,7 +152,7 @@ def _table(figure: str | None, name: str, comparison: compare.Comparison, index:
         ],
         [
             Row(
-                row.texts,
+                [ABSENT if value is NOTHING else said(value) for value in row.values],
                 [
                     None
                     if cell is None

@@ -71,6 +71,9 @@ def pictured(tmp_path_factory: pytest.TempPathFactory) -> Pictured:
     (odd / "javascript:alert(6)%2f#?.png").write_bytes(picture("navy"))
     (odd / "broken.png").write_bytes(picture("red")[:60])
     (odd / "page.pdf").write_bytes(picture("orange", kind="PDF"))
+    (odd / "forms.pdf").write_bytes(picture("orange", kind="PDF"))
+    (odd / "forms.svg").write_text(EVIL % "", encoding="utf-8")
+    (odd / "forms.png").write_bytes(picture("orange"))
     page = root / "report.html"
     found = collect.collect(Stash(root), Request(Selection(), Asked(WAYS["std"])), Beside(root), None)
     page.write_bytes(write.page(found.title, found.data))
@@ -169,7 +172,9 @@ def test_two_are_compared_and_nothing_blinks_unasked(pages: Pages, pictured: Pic
 def test_hostile_pictures_and_names_do_nothing(pages: Pages, pictured: Pictured) -> None:
     page = opened(pages, pictured, "exp=odd/one&at=pictures")
     names = page.locator(".gallery h4").all_inner_texts()
-    assert sorted(names) == sorted(each.name for each in pictured.odd.iterdir() if each.suffix in ENDINGS)
+    forms = {"forms.pdf", "forms.svg"}
+    files = {each.name for each in pictured.odd.iterdir() if each.suffix in ENDINGS}
+    assert sorted(names) == sorted(files - forms)
     assert page.locator(".gallery .missing").all_inner_texts() == ["PNG\nIt is damaged: image file is truncated"]
     assert "refers to other files" in page.locator(".alike", has_text="outside.svg").inner_text()
     page.locator(".gallery button.plate").first.click()
@@ -178,12 +183,18 @@ def test_hostile_pictures_and_names_do_nothing(pages: Pages, pictured: Pictured)
     while True:
         until(page, "[...document.querySelectorAll('dialog img')].every(each => each.naturalWidth > 0)")
         hrefs = [str(each.get_attribute("href")) for each in shown.locator("a").all()]
-        assert all(href.startswith("./outputs/") and not href.endswith(".svg") for href in hrefs)
+        assert all(href.startswith("./outputs/") for href in hrefs)
+        assert shown.locator("a[href$='.svg']:not([download])").count() == 0
         seen += 1
         if shown.get_by_role("button", name="Next picture").is_disabled():
             break
         page.keyboard.press("ArrowRight")
-    assert seen == 6
+    assert seen == 7
+    go(page, "pic=22222xx/forms.png")
+    assert [each.get_attribute("href") for each in shown.locator("a:not([download])").all()][1:] == [
+        f"./{(pictured.odd / 'forms.pdf').relative_to(pictured.page.parent)}"
+    ]
+    assert shown.get_by_role("link", name="SVG").get_attribute("download") == "forms.svg"
     # What the page asks for outside, and what runs in it, is a fault of `pages`.
 
 

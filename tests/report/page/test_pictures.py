@@ -90,6 +90,27 @@ def test_a_name_stands_together_across_tools_of_a_figure(tmp_path: Path) -> None
     assert not found.remarks
 
 
+def test_one_picture_in_several_forms_stands_there_once(tmp_path: Path) -> None:
+    one = put(
+        finished(tmp_path, "aaaaaaa"), a_pdf=a_page(), a_png=image(), a_svg=SVG, b_gif=image(kind="GIF"), b_png=image()
+    )
+    two = put(finished(tmp_path, "bbbbbbb"), a_pdf=a_page(), a_svg=SVG)
+    three = put(finished(tmp_path, "ccccccc"), a_pdf=a_page(), a_png=b"no picture", sub__a_png=image())
+    (figure,) = look(one, two, three).figures
+    shown = [(each.run, each.name, [other.kind for other in each.others]) for each in figure.pictures]
+    assert sorted(shown) == [
+        (0, "a.png", ["svg", "pdf"]),
+        (0, "b.gif", []),
+        (0, "b.png", []),
+        (1, "a.svg", ["pdf"]),
+        (2, "a.pdf", ["png"]),
+        (2, "sub/a.png", []),
+    ]
+    assert [Path(one.directory, "a.svg"), Path(one.directory, "a.pdf")] == [
+        Path(one.directory, other.href) for other in figure.pictures[0].others
+    ]
+
+
 def test_what_isnt_a_runs_own_picture_is_left_alone(tmp_path: Path) -> None:
     run = put(finished(tmp_path, "aaaaaaa"), real_PNG=image(), notes_txt=b"x", _hydra__x_png=image())
     outside = tmp_path / "outside"

@@ -25,7 +25,7 @@ const axes = (() => {
     const isNumeric = column.values.every((value, at) => value === null || found[at] !== null);
     const known = [...new Set(column.values)].filter((value) => value !== null);
     if (known.length < 2) return null;
-    const shared = { key: column.key, label: column.label, kind: column.kind };
+    const shared = { key: column.key, isSeed: column.isSeed, label: column.label, kind: column.kind };
     if (isNumeric) {
       const values = found.map((value) => (value !== null && Number.isFinite(value) ? value : null));
       const there = values.filter((value) => value !== null);

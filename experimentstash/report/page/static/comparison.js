@@ -1,6 +1,5 @@
 /** What the runs' numbers come to, grouped as Python grouped them. */
 const comparison = (() => {
-  const ABSENT = "-"; // what Python says of a run that has no such parameter
   /** What isn't a figure's name, in the address: no directory is called so. */
   const ALL = "/";
   const NO_FIGURE = ".";
@@ -130,8 +129,8 @@ const comparison = (() => {
       key: label,
       label,
       isNumber: false,
-      cell: (/** @type {ComparisonRow} */ row) => ({ text: row.values[at], order: orderOf(row.values[at]) }),
-      draw: (/** @type {ComparisonRow} */ _, /** @type {SheetCell} */ { text }) => (text === ABSENT ? dom.h("span", { class: "none" }, text) : text),
+      cell: (/** @type {ComparisonRow} */ row) => cellOf(row.values[at]),
+      draw: (/** @type {ComparisonRow} */ _, /** @type {SheetCell} */ { text }) => (text === numbers.ABSENT ? dom.h("span", { class: "none" }, text) : text),
     }));
     const measured = found.metrics.map(({ name, label, better }, at) => ({
       key: `metrics.${name}`,
@@ -141,16 +140,17 @@ const comparison = (() => {
       better,
       cell: (/** @type {ComparisonRow} */ row) => {
         const cell = row.cells[at];
-        if (cell === null) return { text: "–", value: null };
+        if (cell === null) return { text: numbers.ABSENT, value: null };
         return { text: cell.text, value: cell.middle, rank: cell.rank, n: cell.n };
       },
     }));
     return [...named.filter((_, at) => !hidden.includes(at)), ...measured];
   }
 
-  /** Return what a text is sorted by: numbers as numbers. It stays a text wherever it is shown. @param {string} text */
-  function orderOf(text) {
-    return text.trim() !== "" && Number.isFinite(Number(text)) ? Number(text) : text;
+  /** Return a value that tells rows apart: exported as it is written, sorted as a number if it is one. @param {string} text @returns {SheetCell} */
+  function cellOf(text) {
+    if (text === numbers.ABSENT) return { text, value: null };
+    return text.trim() !== "" && Number.isFinite(Number(text)) ? { text, order: Number(text) } : { text };
   }
 
   /** @param {string} name */

@@ -151,7 +151,7 @@ const curves = (() => {
       if (curvedRows.length > 1 && curvedRows.length <= 8) return GROUP;
       const tells = dimensions.filter(({ values }) => new Set(curved.map((run) => values[run])).size > 1);
       const tool = tells.find((each) => each.key === "tool");
-      return (tool ?? tells.find((each) => each.kind === "param" && !/seed/i.test(each.key)))?.key ?? "none";
+      return (tool ?? tells.find((each) => each.kind === "param" && !each.isSeed))?.key ?? "none";
     }
 
     /** @param {string} axis @param {boolean} isOn */

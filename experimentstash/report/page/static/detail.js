@@ -197,8 +197,8 @@ const detail = (() => {
   /** @param {Detail} found */
   function files(found) {
     if (found.files.length === 0) return null;
-    const rows = found.files.map(({ path, size, href }) =>
-      dom.h("li", {}, dom.link(href, path), dom.h("span", { class: "note" }, numbers.size(size))),
+    const rows = found.files.map(({ path, size, href, isPlain }) =>
+      dom.h("li", {}, dom.link(href, path, isPlain ? {} : dom.saved(path)), dom.h("span", { class: "note" }, numbers.size(size))),
     );
     return part("Files", [dom.h("ul", { class: "files" }, rows), found.href && dom.h("p", { class: "note" }, dom.link(found.href, "The run's directory"))]);
   }

@@ -83,7 +83,7 @@ const difference = (() => {
               "tr",
               { class: both[0] === both[1] ? "same" : null },
               dom.h("th", { scope: "row" }, name),
-              both.map((text) => dom.h("td", {}, text ?? dom.h("span", { class: "none" }, "–", dom.unseen(" none")))),
+              both.map((text) => dom.h("td", {}, text ?? dom.h("span", { class: "none" }, numbers.ABSENT, dom.unseen(" none")))),
             ),
           ),
         ),
@@ -103,7 +103,7 @@ const difference = (() => {
     /** @param {"used" | "provenance"} name @returns {Part["rows"]} */
     const ofPairs = (name) => {
       if (!one || !other) return [];
-      const values = [new Map(one[name]), new Map(other[name])];
+      const values = [one[name], other[name]].map(together);
       const names = [...new Set([...values[0].keys(), ...values[1].keys()])];
       return names.map((each) => [each, values[0].get(each) ?? null, values[1].get(each) ?? null]);
     };
@@ -117,6 +117,14 @@ const difference = (() => {
       { title: "Provenance", rows: ofPairs("provenance") },
     ];
     return parts.map(({ title, rows }) => ({ title, rows: rows.filter((row) => row[1] !== null || row[2] !== null) }));
+  }
+
+  /** Return what stands under each name: a run may have several warnings. @param {[string, string][]} rows */
+  function together(rows) {
+    /** @type {Map<string, string>} */
+    const found = new Map();
+    for (const [name, value] of rows) found.set(name, found.has(name) ? `${found.get(name)}\n${value}` : value);
+    return found;
   }
 
   /**

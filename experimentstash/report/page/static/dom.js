@@ -88,10 +88,14 @@ const dom = (() => {
   function link(href, text, attributes = {}) {
     const target = safe(href);
     if (target === null) return h("span", attributes, text);
-    const name = text.split("/").pop();
     // A browser opens no page that is only inside another: it is saved.
-    const how = /^data:/i.test(target) ? { download: name } : { target: "_blank", rel: "noopener" };
+    const how = /^data:/i.test(target) ? saved(text) : { target: "_blank", rel: "noopener" };
     return h("a", { href: target, ...how, ...attributes }, text);
+  }
+
+  /** Return what has a link's file saved: opened in the page's place, it could be a program. @param {string} path */
+  function saved(path) {
+    return { download: path.split("/").pop() ?? "" };
   }
 
   /**
@@ -183,5 +187,5 @@ const dom = (() => {
     return h("span", { class: "unseen" }, text);
   }
 
-  return { ICONS, button, dialog, closesOutside, unseen, h, svg, append, replace, safe, link, icon, live, announce, counted };
+  return { ICONS, button, dialog, closesOutside, unseen, h, svg, append, replace, safe, link, saved, icon, live, announce, counted };
 })();

@@ -26,10 +26,17 @@ const gallery = (() => {
     const pictures = figure.pictures.filter((picture) => shown.has(picture.run));
     /** @type {Map<string, Picture[]>} */
     const byName = new Map();
-    for (const picture of pictures) byName.set(picture.name, [...(byName.get(picture.name) ?? []), picture]);
+    for (const picture of pictures) {
+      // What one run has as a PNG, another may have as a PDF only.
+      const name = picture.kind === "gif" ? picture.name : stem(picture.name);
+      const alike = byName.get(name);
+      if (alike) alike.push(picture);
+      else byName.set(name, [picture]);
+    }
     const ofFigure = telling(report, pictures.map(({ run }) => run));
     const isOfOne = new Set(pictures.map(({ run }) => run)).size === 1;
-    return [...byName].map(([name, own]) => {
+    return [...byName].map(([stem, own]) => {
+      const name = own.every((picture) => picture.name === own[0].name) ? own[0].name : stem;
       const columns = telling(report, own.map(({ run }) => run));
       const several = [...own].sort((one, other) => compare(columns, one.run, other.run));
       const shots = several.map((picture) => {
@@ -61,7 +68,7 @@ const gallery = (() => {
     const weight = (/** @type {Column} */ column) => {
       if (column.key === "exp" || column.key === "tool") return column.key === "exp" ? 0 : 1;
       // Seeds come last: what is alike but for them stands together.
-      return (/seed$/i.test(column.key) ? runs.length : 1) + new Set(runs.map((run) => column.values[run])).size;
+      return (column.isSeed ? runs.length : 1) + new Set(runs.map((run) => column.values[run])).size;
     };
     /** @type {Column[]} */
     const kept = [];
@@ -168,9 +175,17 @@ const gallery = (() => {
     return dom.h("span", { class: "missing" }, dom.h("span", { class: "kind" }, picture.kind.toUpperCase()), dom.h("span", {}, why));
   }
 
-  /** Make a link to a picture's file. An SVG gets none: opened by itself, it may be a program. @param {Picture} picture @param {string} text */
+  /** Make links to a picture's file, and to those with the same picture in other forms. @param {Picture} picture @param {string} text */
   function file(picture, text) {
-    return picture.href && picture.kind !== "svg" ? dom.link(picture.href, text) : null;
+    const own = picture.href ? [{ kind: picture.kind, href: picture.href, text }] : [];
+    const others = picture.others.map((each) => ({ ...each, text: each.kind.toUpperCase() }));
+    // An SVG that is opened by itself may be a program.
+    return [...own, ...others].map(({ kind, href, text }) => [dom.link(href, text, kind === "svg" ? dom.saved(`${stem(picture.name)}.svg`) : {}), " "]);
+  }
+
+  /** Return a name without its ending. @param {string} name */
+  function stem(name) {
+    return name.replace(/\.[^./]*$/, "");
   }
 
   /** @param {Report} report @param {Shot} shot */

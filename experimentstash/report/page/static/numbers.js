@@ -2,6 +2,8 @@
 const numbers = (() => {
   const SHOWN = 4; // significant digits
   const LONGEST = 1e6; // from here on, and as far below 1, powers of ten are easier to read
+  /** What is shown of a value that isn't there; Python says it in comparisons, too. */
+  const ABSENT = "–";
   const natural = new Intl.Collator("en", { numeric: true });
 
   /**
@@ -33,9 +35,11 @@ const numbers = (() => {
     return Math.max(0, (digits.split(".")[1] ?? "").length - Number(power ?? 0));
   }
 
-  /** Return a number with few digits. @param {number} value */
+  /** Return a number with few digits, which never looks more exact than it is. @param {number} value */
   function compact(value) {
-    return String(Number(value.toPrecision(SHOWN)));
+    const rounded = Number(value.toPrecision(SHOWN));
+    if (rounded === value || Math.abs(value) < 10 ** SHOWN) return String(rounded);
+    return value.toExponential(SHOWN - 1).replace(/\.?0+e/, "e").replace("e+", "e");
   }
 
   /** Return a value as it is said. @param {Value | undefined} value */
@@ -90,5 +94,5 @@ const numbers = (() => {
     return value === "NaN" ? 2 : 1;
   }
 
-  return { format, compact, text, duration, moment, size, compare };
+  return { ABSENT, format, compact, text, duration, moment, size, compare };
 })();

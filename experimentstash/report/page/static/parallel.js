@@ -70,7 +70,7 @@ const parallel = (() => {
     const metrics = axes.inOrder(report, dimensions.filter((each) => each.kind === "metric").map((each) => each.key.replace(/^metrics\./, "")));
     const inOrder = [...dimensions.filter((each) => each.kind !== "metric" && each.key !== "seconds"), ...dimensions.filter((each) => each.key === "seconds"), ...metrics.flatMap((metric) => dimensions.filter((each) => each.key === `metrics.${metric}`))];
     const usual = [
-      ...inOrder.filter((each) => (each.kind === "param" && !/seed/i.test(each.key)) || each.key === "tool").slice(0, FIRST),
+      ...inOrder.filter((each) => (each.kind === "param" && !each.isSeed) || each.key === "tool").slice(0, FIRST),
       ...inOrder.filter((each) => each.kind === "metric").slice(0, 1),
     ].map((each) => each.key);
     const name = axes.namer(report);

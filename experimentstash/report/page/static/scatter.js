@@ -17,8 +17,7 @@ const scatter = (() => {
     const dimensions = axes.dimensions(report);
     const metrics = axes.inOrder(report, dimensions.filter((each) => each.kind === "metric").map((each) => each.key.replace(/^metrics\./, "")));
     const usual = {
-      x: (dimensions.find((each) => each.kind === "param" && each.categories === null && !/seed/i.test(each.key)) ?? dimensions.find((each) => each.kind === "param") ?? dimensions[0]).key,
-      y: `metrics.${metrics[0]}`,
+      ...pair(dimensions, metrics),
       color: dimensions.find((each) => each.key === "tool")?.key ?? dimensions.find((each) => each.kind === "param" && each.categories !== null)?.key ?? "none",
     };
     const name = axes.namer(report);
@@ -170,6 +169,24 @@ const scatter = (() => {
     state.on(view.KEYS, axes.soon(redraw));
     theme.onChange(redraw);
     redraw();
+  }
+
+  /**
+   * Return the parameter and the metric that most runs have both of; numbers tell more than categories, and seeds nothing.
+   * @param {Dimension[]} dimensions @param {string[]} metrics in their order
+   */
+  function pair(dimensions, metrics) {
+    const params = dimensions.filter((each) => each.kind === "param" && !each.isSeed);
+    const ups = metrics.map((name) => dimensions.find((each) => each.key === `metrics.${name}`)).filter((each) => each !== undefined);
+    let best = { x: (params[0] ?? dimensions.find((each) => each.kind === "param") ?? dimensions[0]).key, y: ups[0].key };
+    let most = 0;
+    for (const across of params)
+      for (const up of ups) {
+        const both = across.values.filter((value, run) => value !== null && up.values[run] !== null);
+        const count = new Set(both).size > 1 ? both.length * (across.categories === null ? 2 : 1) : 0;
+        if (count > most) [best, most] = [{ x: across.key, y: up.key }, count];
+      }
+    return best;
   }
 
   /** @param {string} colour */

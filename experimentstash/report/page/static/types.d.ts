@@ -35,6 +35,8 @@ interface Runs {
 
 interface Column {
   key: string;
+  /** It only says which of several repetitions a run is. */
+  isSeed: boolean;
   label: string;
   kind: "plain" | "param" | "metric";
   varies: boolean;
@@ -79,6 +81,8 @@ interface Picture {
   kind: string;
   /** What there is to see of it. */
   shown: "thumb" | "file" | "no";
+  /** Other files with the same picture. */
+  others: { kind: string; href: string }[];
   thumb: string | null;
   href: string | null;
   width: number | null;
@@ -142,7 +146,8 @@ interface Detail {
   patch: string | null;
   log: string;
   logIsCut: boolean;
-  files: { path: string; size: number; href: string | null }[];
+  /** One that isn't `isPlain` a browser may run as a program: it is saved. */
+  files: { path: string; size: number; href: string | null; isPlain: boolean }[];
   href: string | null;
   /** A page of its own, where the details are if there is nothing else of them here. */
   page: string | null;
@@ -209,6 +214,7 @@ interface Extra<Row> {
 /** Something that runs can be drawn along: numbers, or categories as positions in their order. */
 interface Dimension {
   key: string;
+  isSeed: boolean;
   label: string;
   kind: "plain" | "param" | "metric";
   /** By run; null: missing, or not finite. */
