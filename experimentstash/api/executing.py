@@ -76,6 +76,9 @@ def run(
     words of the command line: ``["timeout=2h", "code=frozen"]``. ``stash`` is a path in the stash; without it the
     working directory is. What the tool writes is in the run's log; it goes to ``output``, too (``sys.stdout``).
 
+    With ``hydra/launcher=slurm`` among the overrides the run is submitted, and returned as it is then (``refresh``
+    looks again); with ``hydra.launcher.wait=true``, too, when it has ended.
+
     A run that doesn't complete raises RunFailed; with ``check=False`` it is returned, in its true state. StashError if
     it can't begin. KeyboardInterrupt (a notebook's stop button) asks the tool to end, waits until it has, and is raised
     then; a second one shortens its grace.
