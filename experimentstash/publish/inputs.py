@@ -9,9 +9,12 @@ from pathlib import Path
 from experimentstash.adapters.git import objects
 from experimentstash.adapters.git.command import git
 from experimentstash.adapters.git.root import toplevel
+from experimentstash.adapters.git.status import unseen
+from experimentstash.adapters.git.submodules import nested_repositories
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import Unfit
 from experimentstash.base.text import listed
+from experimentstash.code.results import REMAKEABLE
 from experimentstash.freeze.inputs import named_in, words_of
 from experimentstash.publish.contents import below, content_of
 from experimentstash.publish.frozen import Content, Input
@@ -23,6 +26,7 @@ from experimentstash.stash.layout import Stash, as_kept
 # Files that a directory which is named may have.
 _MOST_FILES = 1_000_000
 _NAMED = 3
+_REMADE = (".egg-info", ".pyc")
 
 
 class Inputs:
@@ -31,6 +35,7 @@ class Inputs:
     def __init__(self, stash: Stash) -> None:
         self._stash = stash
         self._known: dict[str, Content] = {}
+        self._unkept: dict[str, list[str]] = {}
 
     def of(self, run: Run, declared: Iterable[str], notes: list[str]) -> list[Input]:
         """Return what a run reads; StashError for what is declared and isn't there, or was changed since the run.
@@ -43,11 +48,43 @@ class Inputs:
             if not path.exists():
                 raise StashError(f"inputs: there is no {self._stash.relative(path)}.", "bring it back, or take it out")
             found |= {as_kept(self._stash.root, each): each for each in _files(path)}
+        code = _code(run)
         for path in _named(run, self._stash):
-            found |= {as_kept(self._stash.root, each): each for each in _files(path)}
+            is_code = _is_in(str(path), code)
+            read = [each for each in _files(path) if not is_code or self._is_unkept(each, code)]
+            found |= {as_kept(self._stash.root, each): each for each in read}
         self._refuse_changed(run, found, notes)
+        if unkept := self._other_unkept(run, code, [os.path.realpath(each) for each in found.values()]):
+            notes.append(
+                f"git ignores {listed(unkept, _NAMED)} in its checkout: what is there isn't kept, nor looked at"
+            )
         places = marks(self._stash, run.directory)
         return [Input(marked(name, places), self.content(path)) for name, path in sorted(found.items())]
+
+    def _is_unkept(self, path: Path, code: str) -> bool:
+        """Tell whether a file in a tool's checkout isn't kept with its commit: git ignores it, or it is elsewhere."""
+        real = os.path.realpath(path)
+        return not _is_in(real, os.path.realpath(code)) or any(_is_in(real, each) for each in self._ignored(code))
+
+    def _ignored(self, code: str) -> list[str]:
+        if code not in self._unkept:
+            self._unkept[code] = list(_ignored(Path(os.path.realpath(code))))
+        return self._unkept[code]
+
+    def _other_unkept(self, run: Run, code: str, inputs: list[str]) -> list[str]:
+        """Return what else a run's code may have read that its commit doesn't hold, relative to the checkout."""
+        if _is_in(code, str(self._stash.private)):  # frozen code has nothing else
+            return []
+        path = run.spec.command.path
+        own = [
+            *inputs,
+            *([os.path.realpath(path)] if path is not None else []),
+            run.directory,
+            str(self._stash.private),
+        ]
+        found = [each for each in self._ignored(code) if not any(_is_in(one, each) for one in own)]
+        names = [os.path.relpath(each, os.path.realpath(code)) for each in found]
+        return [each for each in names if not REMAKEABLE & {*each.split("/")} and not each.endswith(_REMADE)]
 
     def _refuse_changed(self, run: Run, found: dict[str, Path], notes: list[str]) -> None:
         """Raise StashError for files that were written after a run had ended: nobody knows what it has read."""
@@ -111,19 +148,37 @@ def _ended(run: Run) -> float:
         return ended
 
 
+def _code(run: Run) -> str:
+    return run.spec.code.path if run.spec.code is not None else run.spec.command.cwd
+
+
+def _is_in(path: str, directory: str) -> bool:
+    return path == directory or path.startswith(f"{directory}/")
+
+
+def _ignored(code: Path) -> Iterator[str]:
+    """Yield what git ignores in a checkout and in the repositories in it; nothing of a directory that it ignores."""
+    root = toplevel(code)
+    if root is None:
+        return
+    inside = "" if root == code else code.relative_to(root).as_posix()
+    yield from (os.path.normpath(root / each) for each in unseen(root, inside))
+    for name, _ in nested_repositories(code):
+        yield from (os.path.normpath(code / name / each) for each in unseen(code / name, ""))
+
+
 def _named(run: Run, stash: Stash) -> Iterator[Path]:
-    """Yield the files and directories that a run's words name; not its own, nor its code, nor its environment."""
-    command = run.spec.command
-    code = run.spec.code.path if run.spec.code is not None else command.cwd
+    """Yield the files and directories that a run's words name; not its own, nor its whole code, nor its environment."""
+    command, code = run.spec.command, _code(run)
     mine = [run.directory, str(stash.private)]
     own = [*mine, *([run.sweep] if run.sweep is not None else []), *([] if command.path is None else [command.path])]
     texts = [*command.argv[1:], *command.environment.values(), *words_of(run.spec.params)]
     for text in texts:
         for name in named_in(text):
             path = os.path.normpath(os.path.join(command.cwd, os.path.expanduser(name)))
-            inside = [each for each in (*own, code) if path == each or path.startswith(f"{each}/")]
-            holds = any(f"{each}/".startswith(f"{path}/") for each in (*own, code))
-            if not inside and not holds and os.path.exists(path):
+            is_own = any(_is_in(path, each) for each in own)
+            holds = any(_is_in(each, path) for each in (*own, code))
+            if not is_own and not holds and os.path.exists(path):
                 yield Path(path)
     for name in run.spec.shared:
         path = os.path.normpath(os.path.join(code, name))
@@ -134,7 +189,7 @@ def _named(run: Run, stash: Stash) -> Iterator[Path]:
 def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path] if path.is_file() else []
-    found = [path / name for name in below(path) if (path / name).is_file()]
+    found = [path / each for each in below(path) if not REMAKEABLE & {*each.split("/")} and (path / each).is_file()]
     if len(found) > _MOST_FILES:
         raise StashError(f"{path} holds {len(found):,} files: too many to be noted one by one.")
     return found

@@ -240,6 +240,30 @@ def test_an_input_that_was_changed_since_is_not_what_the_run_has_read(
     assert drawing.cli("reproduce", "home", "--check", HOME="/nowhere").returncode == 1
 
 
+def test_what_git_ignores_in_the_checkout_and_a_run_names_is_an_input(
+    drawing: StashUnderTest, in_process: InProcess
+) -> None:
+    tool = drawing.root / "tools/drawer"
+    (drawing.root / ".gitignore").open("a").write("/tools/drawer/data/\n/tools/drawer/linked\nlocal_*.py\n")
+    (drawing.root / "tools/elsewhere").mkdir()
+    for place in (tool / "data", drawing.root / "tools/elsewhere"):
+        place.mkdir(exist_ok=True)
+        (place / "own.txt").write_text("1\n")
+    (tool / "linked").symlink_to("../elsewhere")
+    (tool / "local_settings.py").write_text("LEVEL = 1\n")
+    drawing.commit()
+    for name in ("data", "linked"):
+        assert drawing.cli("+exp=draw", f'params.data="{tool}/{name}/own.txt"').returncode == 0
+        done = in_process(drawing, "freeze", name, identity(drawing))
+        assert done.returncode == 0 and "local_settings.py in its checkout" in done.stderr, done.stderr
+        (kept,) = frozen(drawing, name)["runs"][0]["inputs"]
+        assert kept["path"] == f"tools/drawer/{name}/own.txt"
+        assert in_process(drawing, "reproduce", name, "--check").returncode == 0
+        (tool / name / "own.txt").write_text("1.05\n")
+        done = in_process(drawing, "reproduce", name, "--check")
+        assert done.returncode == 1 and "own.txt isn't what it was" in done.stdout
+
+
 def test_what_is_no_file_is_told_and_what_nobody_could_read_is_refused(
     drawing: StashUnderTest, in_process: InProcess
 ) -> None:
