@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import hashlib
 import os
-import shlex
 import signal
 import time
 from pathlib import Path
@@ -138,8 +137,7 @@ def write(stash: Stash, given: argparse.Namespace) -> Written:
         choosing.names(given.over, "--over"),
         choosing.names(given.metrics, "--metrics"),
     )
-    command = shlex.join(["experimentstash", "report", *given.words])
-    request = Request(choosing.selection(given), asked, given.title, command)
+    request = Request(choosing.selection(given), asked, given.title, ["experimentstash", "report", *given.words])
     path = Path(given.zip or given.output or forms.USUAL)
     return forms.make(stash, request, path, embeds=given.embed, is_zip=given.zip is not None)
 

@@ -17,12 +17,13 @@ from experimentstash.report.metrics import Metric
 from experimentstash.report.page import curves, pictures, tables
 from experimentstash.report.page.details import Details
 from experimentstash.report.page.fitting import Data, Fitting, Room
-from experimentstash.report.page.model import Column, Detail, Report, Runs, as_data
+from experimentstash.report.page.model import Column, Detail, Report, Runs, Table, as_data
 from experimentstash.report.page.places import Links
+from experimentstash.report.page.shortened import Shortened, Shown, places_of
 from experimentstash.report.page.tables import Asked
 from experimentstash.report.run_fields import METRICS, Field
 from experimentstash.runs.differing import PARAMS, heading, identity, is_seed, said
-from experimentstash.runs.facts import Facts
+from experimentstash.runs.facts import Facts, one_by_one
 from experimentstash.runs.selection import Selection, choose
 from experimentstash.stash.layout import Stash
 
@@ -36,6 +37,8 @@ _IF_THEY_VARY = ("experiment", "exit_code", "host", "sweep", "tags")
 
 # Of the room for details, what those of runs that haven't completed may take; thumbnails are next.
 _OF_UNSUCCESSFUL = 1 / 4
+# Runs that are asked where the stash was when they were made.
+_SAMPLE = 20
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Request:
     selection: Selection
     compared: Asked
     title: str | None = None
-    command: str = ""
+    command: str | Sequence[str] = ""  # as it is, or its words
 
 
 @dataclass(frozen=True)
@@ -87,19 +90,22 @@ def collect(stash: Stash, request: Request, links: Links, most: int | None) -> C
     found = selected.found
     declared = _declared(stash, found)
     compared, why_none = tables.of_selected(selected, request.selection, declared, request.compared)
+    records, command = Records(found), request.command
+    short = Shortened(stash.root, places_of(records[:: max(1, len(found) // _SAMPLE)]))
+    shown = Shown(short, _values(found, compared))
     report = Report(
-        title=request.title or stash.root.name,
+        title=short(request.title or stash.root.name),
         stash=stash.root.name,
         made=_local(datetime.datetime.now()),
         zone=_zone(),
-        command=request.command,
+        command=command if isinstance(command, str) else short.command(command, str(stash.root)),
         version=__version__,
-        runs=_runs(found, declared),
-        tables=compared,
+        runs=_runs(found, declared, shown),
+        tables=[_shortened(table, short, shown) for table in compared],
         details=[None] * len(found),
     )
     fitting = Fitting(report, Room(most))
-    records, details = Records(found), Details(stash, links)
+    details = Details(stash, links, shown)
 
     def detail(place: int) -> Detail | None:
         run = records[place]
@@ -112,9 +118,9 @@ def collect(stash: Stash, request: Request, links: Links, most: int | None) -> C
     fitting.add_figures(lambda room: pictures.of_runs(found, links, room), has_curves=bool(drawn.curves))
     fitting.add_curves(drawn)
     left_out += fitting.add_details([place for place, is_well in enumerate(ended_well) if is_well], detail)
-    fitting.data["remarks"] = as_data([*why_none, *drawn.remarks, *fitting.remarks])
+    fitting.data["remarks"] = as_data([short(each) for each in (*why_none, *drawn.remarks, *fitting.remarks)])
     return Collected(
-        report.title,
+        fitting.data["title"],
         fitting.data,
         fitting.remarks,
         sorted(left_out),
@@ -128,11 +134,27 @@ def _declared(stash: Stash, runs: Sequence[Facts]) -> Mapping[str, Metric]:
     return metrics.declared(stash, (name for name in organizers if name is not None), {facts.tool for facts in runs})
 
 
-def _runs(found: Sequence[Facts], declared: Mapping[str, Metric]) -> Runs:
-    return Runs(len(found), [facts.id for facts in found], list(_columns(found, declared)))
+def _values(found: Sequence[Facts], compared: Sequence[Table]) -> Iterator[Any]:
+    """Yield all values of parameters, and what comparisons have of them."""
+    for facts in one_by_one(found):
+        yield from facts.params.values()
+    yield from (text for table in compared for row in table.rows for text in row.values)
 
 
-def _columns(runs: Sequence[Facts], declared: Mapping[str, Metric]) -> Iterator[Column]:
+def _shortened(table: Table, short: Shortened, shown: Shown) -> Table:
+    return replace(
+        table,
+        rows=[replace(row, values=[shown(text) for text in row.values]) for row in table.rows],
+        caption=short(table.caption),
+        remarks=[short(each) for each in table.remarks],
+    )
+
+
+def _runs(found: Sequence[Facts], declared: Mapping[str, Metric], shown: Shown) -> Runs:
+    return Runs(len(found), [facts.id for facts in found], list(_columns(found, declared, shown)))
+
+
+def _columns(runs: Sequence[Facts], declared: Mapping[str, Metric], shown: Shown) -> Iterator[Column]:
     known = {field.name: field for field in run_fields.every(runs)}
     params = [name for name in known if name.startswith(PARAMS)]
     numbers = [name.removeprefix(METRICS) for name in known if name.startswith(METRICS)]
@@ -146,15 +168,23 @@ def _columns(runs: Sequence[Facts], declared: Mapping[str, Metric]) -> Iterator[
         if column.varies or name not in _IF_THEY_VARY:
             yield column
     for name in params:
-        yield _column(known[name], runs, name, heading(name, params), "param")
+        yield _column(known[name], runs, name, heading(name, params), "param", shown=shown)
     for name in dict.fromkeys([*telling, *numbers]):
         metric = declared.get(name) or Metric(name, name)
         better = None if metric.better is None else metric.better.value
         yield _column(known[f"{METRICS}{name}"], runs, f"{METRICS}{name}", metric.label, "metric", better)
 
 
-def _column(field: Field, runs: Sequence[Facts], key: str, label: str, kind: str, better: str | None = None) -> Column:
-    values = [_plain(field.of(facts)) for facts in runs]
+def _column(
+    field: Field,
+    runs: Sequence[Facts],
+    key: str,
+    label: str,
+    kind: str,
+    better: str | None = None,
+    shown: Callable[[Any], Any] = lambda value: value,
+) -> Column:
+    values = [_plain(shown(field.of(facts))) for facts in runs]
     only_repeats = kind == "param" and is_seed(key.removeprefix(PARAMS))
     return Column(key, label, kind, _vary(values), better, values, only_repeats)
 

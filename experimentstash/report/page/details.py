@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import os
-import re
-import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from experimentstash.record import archives
 from experimentstash.record.run import Run
 from experimentstash.report.page.model import Detail, File
 from experimentstash.report.page.places import Links, is_plain
+from experimentstash.report.page.shortened import Shortened, Shown, places_of
 from experimentstash.runs import told
 from experimentstash.runs.summary import in_local_time, words
 from experimentstash.stash.layout import Stash
@@ -38,41 +38,37 @@ _OF_OUTCOME = (
 class Details:
     """Tells everything of the runs of one stash. Absolute paths are relative to the stash, or to the home directory."""
 
-    def __init__(self, stash: Stash, links: Links) -> None:
+    def __init__(self, stash: Stash, links: Links, shown: Shown) -> None:
         self._stash = replace(stash, here=stash.root)
         self._links = links
-        self._short = _Shortened(stash.root)
+        self._shown = shown
+        self._shortened = functools.lru_cache(lambda *places: Shortened(stash.root, places))
 
     def of(self, run: Run) -> Detail:
         """Return what is known of a run; what can't be read of it is said where it would stand."""
-        rows = [(label, self._short(text)) for label, text in told.of_run(self._stash, run, asks=False)]
+        short = self._short(run)
+        rows = [(label, short(text)) for label, text in told.of_run(self._stash, run, asks=False)]
         rows = [row for row in rows if row[0] not in _SKIPPED]
         reason = run.attempt.reason
         log, log_is_cut = self._log(run)
+        command = run.spec.command
         return Detail(
             state=words(run.attempt.state),
-            reason=None if reason is None else self._short(in_local_time(reason)),
+            reason=None if reason is None else short(in_local_time(reason)),
             used=[row for row in rows if _is_of_outcome(row[0])],
-            command=self._command(run),
-            config=_config(run),
+            command=short.command(command.argv, command.cwd),
+            config=_config(self._shown(from_json(run.spec.params))),
             provenance=[row for row in rows if not _is_of_outcome(row[0])],
             patch=_patch(run),
-            log=log,
+            log=short(log),
             log_is_cut=log_is_cut,
             files=list(self._files(run)),
             href=self._links.to(run.path, ""),
         )
 
-    def _command(self, run: Run) -> str:
-        """Return the command that the tool was called with, to be copied into a shell in the stash."""
-        command = run.spec.command
-        place = os.path.relpath(command.cwd, self._stash.root) if self._is_inside(command.cwd) else command.cwd
-        root = os.path.relpath(self._stash.root, command.cwd) if self._is_inside(command.cwd) else None
-        argv = [word if root is None else self._short.from_elsewhere(word, root) for word in command.argv]
-        return shlex.join(argv) if place == "." else f"cd {shlex.quote(place)} && {shlex.join(argv)}"
-
-    def _is_inside(self, path: str) -> bool:
-        return Path(path).is_relative_to(self._stash.root)
+    def _short(self, run: Run) -> Shortened:
+        """Return what shortens the texts of a run, whose record may speak of another place of the stash."""
+        return self._shortened(*places_of([run]))
 
     def _log(self, run: Run) -> tuple[str, bool]:
         """Return the end of the log, masked, and whether there is more of it."""
@@ -87,7 +83,7 @@ class Details:
         lines = states(text)[0].rstrip("\n").split("\n")
         is_cut = len(content) > _LOG or len(lines) > _LINES
         lines = lines[len(content) > _LOG :][-_LINES:]  # the first one may have lost its beginning
-        return self._short("\n".join(lines)), is_cut
+        return "\n".join(lines), is_cut
 
     def _files(self, run: Run) -> Iterator[File]:
         found = sorted(_files_of(run.path))
@@ -98,38 +94,20 @@ class Details:
             yield File(f"… {counted(len(others), 'other file')} {more}".strip(), sum(size for _, size in others), None)
 
 
-class _Shortened:
-    """Takes the stash's own place, and the user's home, out of texts."""
-
-    def __init__(self, root: Path) -> None:
-        roots = sorted({str(root), os.path.realpath(root)}, key=len, reverse=True)
-        home = os.path.expanduser("~")
-        self._root = re.compile(rf"(?<![\w.~/-])(?:{'|'.join(map(re.escape, roots))})(?![\w.-])(/?)")
-        self._home = re.compile(rf"(?<![\w.~/-]){re.escape(home)}(?![\w.-])") if home.strip("/") else None
-
-    def __call__(self, text: str) -> str:
-        text = self._root.sub(lambda found: "" if found[1] else ".", text)
-        return text if self._home is None else self._home.sub("~", text)
-
-    def from_elsewhere(self, text: str, root: str) -> str:
-        """Return a text with another path to the stash in it."""
-        return self._root.sub(lambda found: f"{root}{found[1]}", text)
-
-
 def _is_of_outcome(label: str) -> bool:
     return label in _OF_OUTCOME or label.endswith(" job")
 
 
-def _config(run: Run) -> str:
+def _config(params: Any) -> str:
     """Return the parameters that the tool was handed, as YAML."""
     import yaml  # here, because nobody else who looks at runs needs it
 
     dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
     try:
-        text = yaml.dump(from_json(run.spec.params), Dumper=dumper, sort_keys=False, allow_unicode=True)
+        text = yaml.dump(params, Dumper=dumper, sort_keys=False, allow_unicode=True)
     except yaml.YAMLError as error:
         return f"# It can't be shown: {error}"
-    return _cut(text, _CONFIG, "#") if run.spec.params else ""
+    return _cut(text, _CONFIG, "#") if params else ""
 
 
 def _patch(run: Run) -> str | None:

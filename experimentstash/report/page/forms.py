@@ -28,7 +28,7 @@ from experimentstash.report.page import write
 from experimentstash.report.page.collect import Collected, Request, collect
 from experimentstash.report.page.fitting import page_link
 from experimentstash.report.page.model import as_data
-from experimentstash.report.page.places import Beside, Copied, Embedded, address
+from experimentstash.report.page.places import Beside, Copied, Embedded, address, way
 from experimentstash.runs.differing import said
 from experimentstash.stash.layout import Stash
 
@@ -72,6 +72,10 @@ def one_file(stash: Stash, request: Request, path: Path) -> Written:
     _check_file(path)
     taken = len(write.page(request.title or "", {}))
     found = collect(stash, request, Beside(path.parent), MOST - _SPARE - taken)
+    if os.path.basename(os.path.expanduser("~")) in way(os.path.realpath(path.parent), stash.root).split(os.sep):
+        found = _said(
+            found, "links lead to the stash by the name of your home: -o DIRECTORY and --zip have copies instead"
+        )
     if found.without_details:
         found = _said(found, f"{_details(found)}: --embed has all, and -o DIRECTORY as well")
     return _one(path, found)

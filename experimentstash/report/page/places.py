@@ -56,8 +56,7 @@ class Beside:
     def to(self, directory: Path, name: str, *, is_needed: bool = True) -> str | None:
         if not is_inside(directory, name) or _holds_secret(name):
             return None
-        path = os.path.join(os.path.realpath(directory), name)
-        return address(os.path.relpath(path, self._page)) + ("" if name else "/")
+        return address(way(self._page, directory, name)) + ("" if name else "/")
 
 
 class Embedded:
@@ -175,6 +174,11 @@ def is_inside(directory: Path, name: str) -> bool:
         return kind_at(inside(directory, directory / name)) == "a file"
     except (Unfit, ValueError):
         return False
+
+
+def way(start: str, directory: Path, name: str = "") -> str:
+    """Return the way from a directory, by its real path, to another, or to a file in that."""
+    return os.path.relpath(os.path.join(os.path.realpath(directory), name), start)
 
 
 def address(path: str) -> str:

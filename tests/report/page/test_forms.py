@@ -83,6 +83,56 @@ def test_a_run_has_its_details_with_paths_relative_to_the_stash(root: Path) -> N
     assert all((root / unquote(href)).is_file() for href in files.values()) and " " not in files[ODD]
 
 
+def test_paths_are_short_where_the_stash_was_copied_too_and_what_differs_never_looks_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    monkeypatch.setenv("HOME", str(home))
+    root, old = home / "my stash", "/cluster/alice/stash"
+    (root / "conf").mkdir(parents=True)
+    (root / "conf/config.yaml").write_text("defaults: [experimentstash]\n")
+    data = [f"{old}/data/a", f"{root}/data/b", f"{home}/c", f"{root}/same", "same", "/elsewhere/d"]
+    for number, each in enumerate(data):
+        run = finished(
+            root,
+            f"22222{'abcdef'[number]}",
+            {"data": each, "several": [each]},
+            {"acc": number},
+            second=-number + 10,
+            stash=Code(old),
+            cwd=(f"{old}/tools/t", "/tools/t", str(root), f"{home}/a b")[number % 4],
+            argv=[f"{old}/bin/python", f"--out={root}/x y", f"--in={home}/in", str(home)],
+        )
+        (run.path / "output.log").write_text(f"in {old}/tools\n")
+    command = ["experimentstash", "report", "-o", f"{home}/paper/x y.html", "--where", f"data == '{root}/data/b'"]
+    request = collect.Request(Selection(), Asked(WAYS["std"]), f"of {root}/x", command)
+    forms.one_file(Stash(root), request, root / "report.html")
+    found = data_of(root / "report.html")
+    assert found["title"] == "of x"
+    assert found["command"] == """experimentstash report -o ~/'paper/x y.html' --where 'data == '"'"'./data/b'"'"''"""
+    shown = ["data/a", "data/b", "~/c", f"{root}/same", "same", "/elsewhere/d"]
+    columns = {column["key"]: column["values"] for column in found["runs"]["columns"]}
+    assert columns["params.data"] == columns["params.several"] == shown
+    (table,) = (table for table in found["tables"] if table["name"] == "all that differs")
+    assert sorted(row["values"][0] for row in table["rows"]) == sorted(shown)
+    details = found["details"]
+    assert [each["config"].splitlines()[0] for each in details] == [f"data: {each}" for each in shown]
+    assert {each["log"] for each in details} == {"in tools"}
+    outputs = [f"outputs/2026-01-31/12-00-00-22222{letter}" for letter in "abcd"]
+    assert [each["command"] for each in details[:4]] == [
+        f"cd tools/t && ../../bin/python '--out=../../x y' --in=\"$HOME\"/in ~ ../../{outputs[0]}",
+        f"cd /tools/t && ~/'my stash/bin/python' --out=\"$HOME\"'/my stash/x y' --in=\"$HOME\"/in ~"
+        f" ~/'my stash/{outputs[1]}'",
+        f"./bin/python '--out=./x y' --in=\"$HOME\"/in ~ ./{outputs[2]}",
+        f"cd ~/'a b' && ~/'my stash/bin/python' --out=\"$HOME\"'/my stash/x y' --in=\"$HOME\"/in ~"
+        f" ~/'my stash/{outputs[3]}'",
+    ]
+    assert old not in str(found) and str(home) not in str(found).replace(f"{root}/same", "")
+    made = forms.one_file(Stash(root), ASKED, tmp_path / "report.html")
+    assert any("by the name of your home" in each for each in made.left_out)
+    assert not forms.one_file(Stash(root), ASKED, home / "report.html").left_out
+
+
 def test_a_secret_is_in_no_part_of_the_page(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_TOKEN", "Zq8vN2kLx0PwT7")
     run = finished(root, "22222s", {"key": "Zq8vN2kLx0PwT7"}, state=State.FAILED, reason="Zq8vN2kLx0PwT7", second=3)
