@@ -197,3 +197,16 @@ def test_texts_stay_texts_and_copies_of_a_run_are_two(pages: Pages, tmp_path: Pa
     assert "32\t999" in re.sub(r"\s*\t\s*", "\t", page.get_by_role("dialog").get_by_role("table").inner_text())
     page.evaluate("location.hash = 'only=22222a(2)'")
     assert column(table, "width") == ["999"]
+
+
+def test_what_is_open_is_what_is_printed_and_lies_as_the_address_says(pages: Pages, few: Path) -> None:
+    page = pages.open(few, "pic=22222a/figure.png&run=22222z")
+    page.locator("dialog.lightbox[open]").wait_for()
+    shown = page.get_by_role("dialog", name="22222z")
+    assert "ValueError" in shown.locator(".said-last").inner_text()
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator(".on-paper").get_attribute("class") == "window detail on-paper"
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.keyboard.press("Escape")
+    page.locator("dialog.detail:not([open])").wait_for(state="attached")
+    assert page.locator("dialog.lightbox[open]").is_visible()

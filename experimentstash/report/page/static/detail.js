@@ -3,6 +3,8 @@ const detail = (() => {
   const LINES = 4000; // of a patch that get colours
   /** What stands at the top of a run whose other parts say the rest. */
   const FIRST = ["experiment", "tool", "tags", "sweep", "created", "time"];
+  /** Python's names of what a failed run said last. */
+  const SAID_LAST = ["exception", "last line"];
   /** @type {Report} */
   let report;
   /** @type {ReturnType<typeof dom.dialog>} */
@@ -14,7 +16,6 @@ const detail = (() => {
     shown = dom.dialog("detail", () => state.close("run"));
     shown.element.addEventListener("keydown", step);
     state.on(["run"], update);
-    update();
   }
 
   /** Show a run; Back closes it. @param {Index} index */
@@ -29,7 +30,6 @@ const detail = (() => {
       return;
     }
     draw(index);
-    if (state.get("diff") !== null) shown.element.close(); // it may lie below the difference
     shown.show();
     shown.body.scrollTop = 0;
     for (const log of shown.body.querySelectorAll("pre.log")) log.scrollTop = log.scrollHeight;
@@ -85,6 +85,7 @@ const detail = (() => {
     dom.replace(
       shown.body,
       dom.h("p", { class: "outcome" }, runs.badge(status), found?.reason && dom.h("span", {}, found.reason)),
+      found && lastWords(found),
       twins(index),
       pairs("", columns(index, "plain").filter(([label]) => !found || FIRST.includes(label))),
       pictures(index),
@@ -97,6 +98,12 @@ const detail = (() => {
         dom.button("Choose for a difference", () => choose(id), { class: "quiet", id: "choose" }),
       ),
     );
+  }
+
+  /** Return what a run that has failed said last. @param {Detail} found */
+  function lastWords(found) {
+    const said = [...found.used, ...found.provenance].find(([label]) => SAID_LAST.includes(label));
+    return said && dom.h("pre", { class: "wraps said-last", "aria-label": said[0] }, said[1]);
   }
 
   /** Say that there are copies of a run. @param {Index} index */
@@ -121,10 +128,10 @@ const detail = (() => {
   function rest(found) {
     return [
       found.page && dom.h("p", {}, dom.link(found.page, "Everything about this run")),
-      pairs("Time and resources", found.used),
+      pairs("Time and resources", found.used.filter(([label]) => !SAID_LAST.includes(label))),
       found.command && part("Command", code(found.command, "Command", undefined, "wraps"), () => found.command),
       found.config && part("Configuration", code(found.config, "Configuration", yamlLine), () => found.config),
-      pairs("Provenance", found.provenance),
+      pairs("Provenance", found.provenance.filter(([label]) => !SAID_LAST.includes(label))),
       found.patch && part("Changes that weren't committed", code(found.patch, "Patch", patchLine), () => found.patch ?? ""),
       found.log && part(found.logIsCut ? "Log, its end" : "Log", code(found.log, "Log", undefined, "log"), () => found.log),
       files(found),

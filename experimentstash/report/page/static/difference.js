@@ -13,7 +13,6 @@ const difference = (() => {
     report = loaded;
     shown = dom.dialog("difference", () => state.close("diff"));
     state.on(["diff", "same"], update);
-    update();
   }
 
   /** Show what differs between two runs; Back closes it. @param {Index} first @param {Index} second */

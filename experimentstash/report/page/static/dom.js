@@ -137,6 +137,19 @@ const dom = (() => {
     return h("button", { type: "button", onclick: act, ...attributes }, content);
   }
 
+  /** The windows that are open, the one that lies over the others last. @type {HTMLDialogElement[]} */
+  const stack = [];
+  // On paper comes what one has open, and not what lies below.
+  addEventListener("beforeprint", () => {
+    const top = stack.filter(({ open }) => open).at(-1);
+    top?.classList.add("on-paper");
+    document.body.classList.toggle("has-window", top !== undefined);
+  });
+  addEventListener("afterprint", () => {
+    document.body.classList.remove("has-window");
+    stack.forEach((each) => each.classList.remove("on-paper"));
+  });
+
   /**
    * Make a window over the page: its head with a heading and buttons, and its body.
    * @param {string} name its class
@@ -157,15 +170,25 @@ const dom = (() => {
       event.preventDefault();
       close();
     });
-    element.addEventListener("close", () => element.open || close()); // a browser's own way
+    element.addEventListener("close", () => {
+      if (element.open) return; // it was only put over others
+      if (stack.includes(element)) stack.splice(stack.indexOf(element), 1);
+      close(); // a browser's own way
+    });
     element.addEventListener("mousedown", (event) => {
       if (event.target === element) close(); // beside it
     });
     document.body.append(element);
+    /** Show it over the others; tell whether it wasn't there already. */
     const show = () => {
-      if (element.open) return;
+      const at = stack.indexOf(element);
+      if (element.open && at === stack.length - 1) return false;
+      if (element.open) element.close(); // it lies below another
+      if (at >= 0) stack.splice(at, 1);
+      stack.push(element);
       element.showModal();
       heading.focus(); // not a button: what it is about is read first
+      return true;
     };
     return { element, heading, tools, body, show };
   }

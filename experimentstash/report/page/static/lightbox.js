@@ -28,9 +28,7 @@ const lightbox = (() => {
     two.element.addEventListener("keydown", steerTwo);
     state.on(["pic"], update);
     state.on(["pair", "way", "pace"], updateTwo);
-    state.on(view.KEYS, update);
-    update();
-    updateTwo();
+    state.on(view.KEYS, () => one.element.open && update());
   }
 
   /** Show a picture; Back closes it. @param {string} key */
@@ -71,8 +69,7 @@ const lightbox = (() => {
     }
     last = key;
     draw(shot);
-    if (one.element.open) return;
-    one.element.showModal();
+    if (!one.show()) return;
     focus(one, "Next") || focus(one, "Previous");
   }
 
@@ -189,8 +186,7 @@ const lightbox = (() => {
       return;
     }
     drawTwo(first, second);
-    if (two.element.open) return;
-    two.element.showModal();
+    if (!two.show()) return;
     focus(two, `way-${way()}`);
   }
 

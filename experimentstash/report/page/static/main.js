@@ -36,6 +36,7 @@ const main = (() => {
     detail.prepare(report);
     difference.prepare(report);
     lightbox.prepare(report);
+    state.begin(["run", "diff", "pic", "pair"]);
     watch();
     place("skip").addEventListener("click", (event) => {
       event.preventDefault();
@@ -115,7 +116,7 @@ const main = (() => {
     const moment = dom.h("time", { datetime: report.made }, `${numbers.moment(report.made)}${report.zone && `, times in ${report.zone}`}`);
     dom.append(
       head,
-      dom.h("p", { class: "byline" }, dom.h("span", {}, report.stash), dom.h("span", {}, moment), states()),
+      dom.h("p", { class: "byline" }, report.stash !== report.title && dom.h("span", {}, report.stash), dom.h("span", {}, moment), states()),
       report.command &&
         dom.h("div", { class: "command" }, dom.h("code", { tabindex: "0", role: "region", "aria-label": "The command that made this page" }, report.command), exports.copyButton(() => report.command, "Copy the command that made this page")),
       report.remarks.length > 0 && dom.h("ul", { class: "remarks" }, report.remarks.map((remark) => dom.h("li", {}, remark))),

@@ -58,7 +58,13 @@ const state = (() => {
 
   /** @param {string[]} changed */
   function tell(changed) {
-    for (const { keys, call } of [...listeners]) if (keys.some((key) => changed.includes(key))) call();
+    const left = new Set(listeners);
+    for (const key of changed)
+      for (const each of left)
+        if (each.keys.includes(key)) {
+          left.delete(each);
+          each.call();
+        }
   }
 
   /** Return what a key is set to, or null. @param {string} key */
@@ -91,8 +97,11 @@ const state = (() => {
    */
   function open(key, value) {
     if (writing) write("replaceState", history.state);
-    if (!put(key, value)) return;
-    write("pushState", { opened: key });
+    const isNew = put(key, value);
+    // The last in the address lies over the others.
+    values.delete(key);
+    values.set(key, value);
+    write(isNew ? "pushState" : "replaceState", isNew ? { opened: key } : history.state);
     tell([key]);
   }
 
@@ -118,10 +127,16 @@ const state = (() => {
   function follow() {
     const before = values;
     values = read();
-    tell([...new Set([...before.keys(), ...values.keys()])].filter((key) => before.get(key) !== values.get(key)));
+    const gone = [...before.keys()].filter((key) => !values.has(key));
+    tell([...gone, ...values.keys()].filter((key) => before.get(key) !== values.get(key)));
+  }
+
+  /** Call those who listen to some keys for the first time, in the order in which the address has these. @param {string[]} keys */
+  function begin(keys) {
+    tell([...values.keys()].filter((key) => keys.includes(key)));
   }
   addEventListener("popstate", follow);
   addEventListener("hashchange", follow);
 
-  return { get, set, list, setList, open, close, on, off };
+  return { get, set, list, setList, open, close, on, off, begin };
 })();

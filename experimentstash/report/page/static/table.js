@@ -3,6 +3,8 @@ const table = (() => {
   const MANY = 120; // rows; more scroll in a window of their own
   const SPARE = 12; // rows above and below what is seen
   const PRINTED = 2000;
+  const LINE = 170; // letters on paper, at their usual size
+  const LONGEST_WORD = 28; // letters; longer ones are broken on paper
   const WIDEST = 34; // letters
 
   /**
@@ -72,10 +74,12 @@ const table = (() => {
     const head = dom.h("thead");
     const body = dom.h("tbody", { onkeydown: walk });
     const grid = dom.h("table", { "aria-label": options.label }, group, head, body);
+    const rest = dom.h("p", { class: "note not-printed" });
     const element = dom.h(
       "div",
       { class: "scroller", role: "region", "aria-label": `${options.label}, scrolls`, tabindex: "0" },
       grid,
+      rest,
     );
     const above = dom.h("tr", { class: "spacer", "aria-hidden": "true" }, dom.h("td"));
     const below = dom.h("tr", { class: "spacer", "aria-hidden": "true" }, dom.h("td"));
@@ -111,7 +115,17 @@ const table = (() => {
     /** @param {boolean} isNow */
     function print(isNow) {
       isPrinting = isNow;
+      rest.textContent = rows.length > PRINTED ? `The first ${PRINTED} of ${rows.length} rows. Export has all.` : "";
+      // Smaller letters rather than broken words; the smallest can still be read.
+      const letters = sheet.columns.reduce((sum, column) => sum + wordOf(column) + 2, 0);
+      grid.style.setProperty("--fitting", String(Math.min(1, Math.max(0.5, LINE / letters))));
       fill();
+    }
+
+    /** Return how long the longest word of a column is, as far as it isn't broken. @param {SheetColumn<Row>} column */
+    function wordOf(column) {
+      const texts = [column.label, ...sheet.rows.slice(0, PRINTED).map((row) => column.cell(row).text)];
+      return Math.min(LONGEST_WORD, Math.max(...texts.map((text) => Math.max(...text.split(/[\s-]+/).map((word) => word.length)))));
     }
 
     function drawHead() {
@@ -275,7 +289,7 @@ const table = (() => {
 
   /** @param {SheetColumn<any>} column @param {number} place @param {SheetCell} [cell] */
   function classOf(column, place, cell) {
-    const names = [column.isNumber && "number", place === 0 && "first", cell?.rank && `rank-${cell.rank}`];
+    const names = [column.isNumber && "number", place === 0 && "first", cell && cell.text.length > LONGEST_WORD && "breaks", cell?.rank && `rank-${cell.rank}`];
     return names.filter(Boolean).join(" ") || null;
   }
 
