@@ -51,7 +51,7 @@ def root(tmp_path: Path) -> Path:
         f"\x1b[31mred\x1b[0m\n50%\r100%\nIn {root}/tools/t/main.py\nValueError: bad\n"
     )
     (failed.path / ODD).write_text("1,2\n")
-    (failed.path / "evil.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>")
+    (failed.path / "evil.html").write_text("<script>alert(1)</script>")
     (failed.path / "out").symlink_to(tmp_path)
     (failed.path / "secret").symlink_to("/etc/passwd")
     finished(root, "22222c", {"lr": 0.1}, {"acc": 0.5}, exp="fig/b", second=1)
@@ -78,8 +78,8 @@ def test_a_run_has_its_details_with_paths_relative_to_the_stash(root: Path) -> N
     assert ["code", f"{'a' * 12} (main), with changes"] in found["provenance"]
     assert str(root) not in str(found)
     files = {file["path"]: file["href"] for file in found["files"]}
-    assert set(files) == {"run.json", "code.patch", "output.log", ODD, "evil.svg"}
-    assert {file["path"] for file in found["files"] if not file["isPlain"]} == {"evil.svg"}
+    assert set(files) == {"run.json", "code.patch", "output.log", ODD, "evil.html"}
+    assert {file["path"] for file in found["files"] if not file["isPlain"]} == {"evil.html"}
     assert all((root / unquote(href)).is_file() for href in files.values()) and " " not in files[ODD]
 
 
@@ -175,11 +175,11 @@ def test_a_directory_has_copies_and_pages_of_runs_that_find_no_room(
     text = (site / "runs/22222f.html").read_text(encoding="utf-8")
     assert "<script" not in text and "+&lt;/script&gt;" in text and "script-src" not in text
     links = [unquote(link.replace("&amp;", "&").replace("&#39;", "'")) for link in re.findall('href="([^"]*)"', text)]
-    assert re.search('evil.svg" download>', text) and not re.search('csv" download', text)
+    assert re.search('evil.html" download>', text) and not re.search('csv" download', text)
     assert links[0] == "../index.html" and any(link.endswith(ODD) for link in links)
     assert all((site / "runs" / link).is_file() for link in links)
     copied = {path.name for path in (site / "files").rglob("*") if path.is_file()}
-    assert copied == {"code.patch", "output.log", "metrics.json", ODD, "evil.svg"}  # no record, nothing through a link
+    assert copied == {"code.patch", "output.log", "metrics.json", ODD, "evil.html"}  # no record, nothing through a link
     assert made.files == len([path for path in site.rglob("*") if path.is_file()]) - 2  # the page, and what we wrote
     monkeypatch.undo()
     (site / "CNAME").write_text("mine")
