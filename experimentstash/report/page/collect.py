@@ -26,6 +26,7 @@ from experimentstash.runs.differing import PARAMS, heading, identity, is_seed, s
 from experimentstash.runs.facts import Facts, one_by_one
 from experimentstash.runs.selection import Selection, choose
 from experimentstash.stash.layout import Stash
+from experimentstash.stash.paths import ROOT_CONFIG
 
 # What is shown of every run, by the names of `runs --columns`, and what it is called where that isn't its name.
 _PLAIN = ("state", "exp", "tool", "experiment", "tags", "sweep", "created", "started", "duration", "exit_code", "host")
@@ -88,7 +89,7 @@ def collect(stash: Stash, request: Request, links: Links, most: int | None) -> C
     """
     selected = choose(stash, request.selection, with_earlier=True)
     found = selected.found
-    declared = _declared(stash, found)
+    declared, disagreeing = _declared(stash, found)
     compared, why_none = tables.of_selected(selected, request.selection, declared, request.compared)
     records, command = Records(found), request.command
     short = Shortened(stash.root, places_of(records[:: max(1, len(found) // _SAMPLE)]))
@@ -118,7 +119,9 @@ def collect(stash: Stash, request: Request, links: Links, most: int | None) -> C
     fitting.add_figures(lambda room: pictures.of_runs(found, links, room), has_curves=bool(drawn.curves))
     fitting.add_curves(drawn)
     left_out += fitting.add_details([place for place, is_well in enumerate(ended_well) if is_well], detail)
-    fitting.data["remarks"] = as_data([short(each) for each in (*why_none, *drawn.remarks, *fitting.remarks)])
+    fitting.data["remarks"] = as_data(
+        [short(each) for each in (*disagreeing, *why_none, *drawn.remarks, *fitting.remarks)]
+    )
     return Collected(
         fitting.data["title"],
         fitting.data,
@@ -129,9 +132,14 @@ def collect(stash: Stash, request: Request, links: Links, most: int | None) -> C
     )
 
 
-def _declared(stash: Stash, runs: Sequence[Facts]) -> Mapping[str, Metric]:
+def _declared(stash: Stash, runs: Sequence[Facts]) -> tuple[Mapping[str, Metric], list[str]]:
+    """Return what is said of metrics, and where experiments disagree: a page of them has much else to show."""
     organizers = {facts.organizer for facts in runs}
-    return metrics.declared(stash, (name for name in organizers if name is not None), {facts.tool for facts in runs})
+    names = [name for name in organizers if name is not None]
+    try:
+        return metrics.declared(stash, names, {facts.tool for facts in runs}), []
+    except StashError as error:
+        return metrics.declared(stash, ()), [f"{error.message} So only what {ROOT_CONFIG} says of metrics counts here."]
 
 
 def _values(found: Sequence[Facts], compared: Sequence[Table]) -> Iterator[Any]:

@@ -136,6 +136,19 @@ def test_nothing_but_the_pages_own_scripts_and_styles_is_let_in(ended: StashUnde
         assert f"{kind}-src 'sha256-{digest}'" in policy[1]
 
 
+def test_experiments_that_disagree_on_a_metric_have_a_page_that_says_so(
+    stash: StashUnderTest, in_process: InProcess
+) -> None:
+    for number, better in enumerate(("lower", "higher")):
+        (stash.root / "conf/exp/fig").mkdir(parents=True, exist_ok=True)
+        (stash.root / f"conf/exp/fig/{better}.yaml").write_text(f"metrics: {{loss: {{better: {better}}}}}\n")
+        finished(stash.root, f"22222{'ab'[number]}", {}, {"loss": number}, exp=f"fig/{better}", second=number)
+    assert in_process(stash, "report").returncode == 0
+    data = data_of(stash.root / "report.html")
+    assert data["tables"][0]["metrics"] == [{"name": "loss", "label": "loss", "better": None}]
+    assert "say different things of the metric 'loss'" in data["remarks"][0]
+
+
 def test_a_page_isnt_written_over_what_is_no_file(ended: StashUnderTest, in_process: InProcess) -> None:
     done = in_process(ended, "report", "-o", "conf")
     assert done.returncode == 2 and "conf" in done.stderr

@@ -43,7 +43,7 @@ const difference = (() => {
     });
     const parts = partsOf(first, second).map(wanted).filter((part) => part.rows.length > 0);
     const texts = textsOf(first, second);
-    const missing = [first, second].filter((index) => !report.details[index]).map((index) => report.runs.ids[index]);
+    const missing = [first, second].filter((index) => details(index) === null).map((index) => report.runs.ids[index]);
     const isSame = parts.length === 0 && texts.length === 0;
 
     dom.replace(shown.heading, "Difference");
@@ -55,6 +55,12 @@ const difference = (() => {
       parts.length > 0 && dom.h("div", { class: "scroller", tabindex: "0", role: "region", "aria-label": "What differs" }, grid(ids, parts)),
       texts,
     );
+  }
+
+  /** Return what the page has of a run: of one that has a page of its own, nothing. @param {Index} index */
+  function details(index) {
+    const found = report.details[index] ?? null;
+    return found?.page ? null : found;
   }
 
   /** @param {string[]} ids @param {Part[]} parts */
@@ -97,8 +103,8 @@ const difference = (() => {
       report.runs.columns
         .filter((column) => column.kind === kind)
         .map((column) => [column.label, ...both(column, first, second)]);
-    const one = report.details[first];
-    const other = report.details[second];
+    const one = details(first);
+    const other = details(second);
     /** @param {"used" | "provenance"} name @returns {Part["rows"]} */
     const ofPairs = (name) => {
       if (!one || !other) return [];
@@ -140,8 +146,8 @@ const difference = (() => {
 
   /** @param {Index} first @param {Index} second */
   function textsOf(first, second) {
-    const one = report.details[first];
-    const other = report.details[second];
+    const one = details(first);
+    const other = details(second);
     if (!one || !other) return [];
     /** @type {[string, string, string][]} */
     const texts = [
