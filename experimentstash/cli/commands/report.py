@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import hashlib
+import itertools
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -17,7 +19,7 @@ from experimentstash.base.text import counted, size
 from experimentstash.cli import watching
 from experimentstash.cli.commands import choosing
 from experimentstash.record import archives
-from experimentstash.report.page import forms
+from experimentstash.report.page import forms, pictures
 from experimentstash.report.page.collect import Request
 from experimentstash.report.page.forms import Written
 from experimentstash.report.page.tables import Asked
@@ -29,6 +31,9 @@ from experimentstash.stash.layout import Stash, find_stash
 _INTERVAL, _SHARE = 15.0, 5
 # What of a run tells that it has changed: files that come and go, its record, its log.
 _CHANGING = (".", archives.RECORD, "output.log")
+# Of a run that is at work, too: what may be a picture or a history, among so many files.
+_DRAWN = re.compile(rf"(?i)(?:{'|'.join(map(re.escape, (*pictures.ENDINGS, '.csv', '.jsonl', '.wandb')))})$|tfevents")
+_MOST_FILES = 5_000
 
 EXAMPLES = (
     ("report --exp 'figure1/*'", "all of a figure"),
@@ -117,8 +122,15 @@ def _seen(stash: Stash, given: argparse.Namespace) -> str:
         found = choose(stash, choosing.selection(given), closes=False, with_earlier=True)
     for facts in found.found:
         stamps = [_stamp(f"{facts.directory}/{name}") for name in _CHANGING]
-        mark.update(repr((facts.directory, facts.state.value, stamps)).encode())
+        drawn = [] if facts.state.is_final else _drawn(facts.directory)
+        mark.update(repr((facts.directory, facts.state.value, stamps, drawn)).encode())
     return mark.hexdigest()
+
+
+def _drawn(directory: str) -> list[str]:
+    """Return what tells whether a run that is at work has changed a picture or a history in its place."""
+    few = itertools.islice(pictures.regular_files(directory), _MOST_FILES)
+    return [repr(each) for each in few if each is not None and _DRAWN.search(each.name)]
 
 
 def _stamp(path: str) -> tuple[int, int] | None:

@@ -127,7 +127,7 @@ def _files(directory: str) -> _Files:
     is_whole = True
     try:
         archive = archives.holding(Path(directory))
-        entries = _of_directory(directory) if archive is None else _of_archive(archive, Path(directory))
+        entries = regular_files(directory) if archive is None else _of_archive(archive, Path(directory))
         for count, entry in enumerate(entries):
             if count >= _MOST_ENTRIES:
                 is_whole = False
@@ -140,7 +140,7 @@ def _files(directory: str) -> _Files:
     return _Files(found[:MOST_OF_RUN], max(0, len(found) - MOST_OF_RUN), is_whole)
 
 
-def _of_directory(directory: str) -> Iterator[_File | None]:
+def regular_files(directory: str) -> Iterator[_File | None]:
     """Yield the regular files below a directory; None for what is something else."""
     waiting = [("", 0)]
     while waiting:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import base64
 import gzip
 import hashlib
@@ -14,8 +15,10 @@ from typing import Any
 
 import pytest
 
+from experimentstash.cli.commands import report
 from experimentstash.record.run import State
 from experimentstash.report.page.model import as_data
+from experimentstash.stash.layout import Stash
 from tests.testing.finished import finished
 from tests.testing.stash import InProcess, StashUnderTest
 
@@ -147,6 +150,22 @@ def test_experiments_that_disagree_on_a_metric_have_a_page_that_says_so(
     data = data_of(stash.root / "report.html")
     assert data["tables"][0]["metrics"] == [{"name": "loss", "label": "loss", "better": None}]
     assert "say different things of the metric 'loss'" in data["remarks"][0]
+
+
+def test_watching_sees_what_a_running_tool_changes_in_its_place(stash: StashUnderTest) -> None:
+    run = finished(stash.root, "22222a", {}, state=State.RUNNING)
+    (run.path / "figs").mkdir()
+    (run.path / "history.csv").write_text("step,loss\n1,1\n")
+    parser = argparse.ArgumentParser()
+    report.configure(parser)
+    given = parser.parse_args([])
+    seen = [report._seen(Stash(stash.root), given)]
+    with (run.path / "history.csv").open("a") as stream:
+        stream.write("2,1\n")
+    seen.append(report._seen(Stash(stash.root), given))
+    (run.path / "figs/new.png").write_bytes(b"")
+    seen.append(report._seen(Stash(stash.root), given))
+    assert len({*seen, report._seen(Stash(stash.root), given)}) == 3
 
 
 def test_a_page_isnt_written_over_what_is_no_file(ended: StashUnderTest, in_process: InProcess) -> None:
