@@ -86,6 +86,7 @@ def write(
     kept = replace(kept, files=dict(sorted(work.files.items())))
     kept = replace(kept, digest=frozen.digest_of(frozen.plain(kept)))
     frozen.refuse_unreadable(kept)
+    _refuse_secrets(frozen.text_of(kept), f"What {frozen.FILE_NAME} says (names of files, the message)")
     files.write_atomically(folder / frozen.FILE_NAME, frozen.text_of(kept))
     return kept
 
@@ -196,6 +197,7 @@ class _Work:
 
     def _text(self, name: str, text: str) -> None:
         path = self._folder / name
+        _refuse_secrets(text, name)
         files.make_directory(path.parent)
         files.write(path, text.encode("utf-8", "surrogateescape"), os.O_EXCL)
         self.files[name] = content_of(path)
@@ -276,6 +278,8 @@ class _Work:
                 notes.append("its environment is gone: what was in it isn't known")
             else:
                 told = self._known(("packages", python), lambda: packages.look(python))
+        if told is not None and (unknown := packages.unknown(told.packages)):
+            notes.append(unknown)
         lock = self._lock(run, folder, notes)
         where = None if environment.interpreter is None else marked(environment.interpreter, marks(self._stash, "/"))
         if where is not None and os.path.isabs(where) and environment.key is None:
@@ -312,6 +316,13 @@ class _Work:
         if key not in self._once:
             self._once[key] = look()
         return self._once[key]
+
+
+def _refuse_secrets(text: str, where: str) -> None:
+    """Raise StashError for a secret of now in what is kept: that is for others to see."""
+    secret = known(os.environ).find_value(text)
+    if secret is not None:
+        raise contains_secret(secret, where)
 
 
 def _is_reachable(root: Path, commit: str | None, is_own: bool) -> bool:

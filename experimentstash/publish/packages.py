@@ -10,15 +10,30 @@ from experimentstash.base import typed
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
 from experimentstash.base.process import CommandError, clean_environment, run
+from experimentstash.base.text import listed
 from experimentstash.publish.frozen import Package
 
 # Seconds that an interpreter may take to say what it has.
 _PATIENCE = 120.0
+_NAMED = 3
 # The hash is of the list of a package's files with their hashes, which whoever installed it has left (RECORD), without
-# what differs between two installations of the same: scripts, compiled files, and notes of the installer.
+# what differs between two installations of the same: scripts, compiled files, and notes of the installer. A file that
+# was written after that list, or has another size, is read: somebody may have edited it.
 _ASKED = r"""
-import hashlib, importlib.metadata as metadata, json, platform
+import base64, hashlib, importlib.metadata as metadata, json, os, platform
 NOTES = ("/RECORD", "/INSTALLER", "/REQUESTED", "/direct_url.json", "/uv_cache.json", "/uv_build.json", ".pyc")
+def as_it_is(line, base, listed):
+    name, said, size = line.rsplit(",", 2)
+    path = os.path.join(base, name.strip('"'))
+    try:
+        seen = os.stat(path)
+        if str(seen.st_size) == size and seen.st_mtime <= listed:
+            return line
+        with open(path, "rb") as stream:
+            content = hashlib.sha256(stream.read()).digest()
+        return f"{name},sha256={base64.urlsafe_b64encode(content).rstrip(b'=').decode()},{seen.st_size}"
+    except OSError:
+        return f"{name},gone,"
 found = {}
 for each in metadata.distributions():
     name = each.metadata["Name"]
@@ -27,6 +42,10 @@ for each in metadata.distributions():
     record = each.read_text("RECORD")
     lines = [line for line in (record or "").splitlines() if not line.startswith(("../", "/"))]
     lines = sorted(line for line in lines if not line.rpartition(",")[0].rpartition(",")[0].endswith(NOTES))
+    record = os.path.join(str(getattr(each, "_path", "")), "RECORD")
+    if lines and os.path.isfile(record):
+        listed = os.stat(record).st_mtime
+        lines = [as_it_is(line, str(each.locate_file("")), listed) if line.count(",") > 1 else line for line in lines]
     direct = json.loads(each.read_text("direct_url.json") or "null") or {}
     editable = bool(direct.get("dir_info", {}).get("editable"))
     digest = hashlib.sha256("\n".join(lines).encode()).hexdigest() if lines and not editable else None
@@ -54,6 +73,14 @@ def look(python: Path) -> Told:
         return Told(said["implementation"], said["version"], packages)
     except (CommandError, OSError, ValueError, KeyError, TypeError) as error:
         raise StashError(f"{python} doesn't say what is installed: {str(error).splitlines()[0]}") from error
+
+
+def unknown(packages: Iterable[Package]) -> str | None:
+    """Return what is said of packages whose code isn't known: editable ones, and such as nothing lists the files of."""
+    names = [each.name for each in packages if each.sha256 is None]
+    return (
+        f"whether the code of {listed(names, _NAMED)} is the same isn't known: only the version is" if names else None
+    )
 
 
 def constraints(packages: Iterable[Package]) -> str:

@@ -142,6 +142,8 @@ class Environments:
             raise StashError(f"It had other packages: {listed(versions, _NAMED)}")
         if versions:  # a lock says for each platform what belongs there
             self.notes.append(f"by the same lock file, other packages: {listed(versions, _NAMED)}")
+        if unknown := packages.unknown(told.packages):
+            self.notes.append(unknown)
         if builds:
             self.notes.append(f"other builds of the same packages: {listed(builds, _NAMED)}")
 

@@ -82,3 +82,23 @@ def test_what_tells_two_environments_apart() -> None:
     assert packages.differences(one, one) == ([], [])
     assert packages.differences(one, two) == (["b 1 → missing", "c missing → 1"], ["a 1"])
     assert packages.constraints(one) == "A==1\nb==1\n"
+
+
+def test_a_package_that_was_edited_is_another_one_and_of_an_editable_one_nobody_knows(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    for name, text in (("listed", "import sys\n"), ("editable", "")):
+        (site / f"{name}-1.dist-info").mkdir(parents=True)
+        (site / f"{name}-1.dist-info/METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+        (site / f"{name}.py").write_text(text)
+        (site / f"{name}-1.dist-info/RECORD").write_text(f"{name}.py,sha256=x,{len(text)}\n")
+    (site / "editable-1.dist-info/direct_url.json").write_text('{"url": "file:///x", "dir_info": {"editable": true}}')
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\nshift\nPYTHONPATH='{site}' exec '{sys.executable}' -S \"$@\"\n")
+    python.chmod(0o755)
+    before = packages.look(python).packages
+    assert [each.name for each in before] == ["editable", "listed"]
+    assert packages.look(python).packages == before
+    assert "the code of editable is the same isn't known" in str(packages.unknown(before))
+    assert packages.unknown(before[1:]) is None
+    (site / "listed.py").write_text("import sys # other\n")
+    assert packages.differences(before, packages.look(python).packages) == ([], ["listed 1"])

@@ -191,6 +191,16 @@ def test_what_can_not_be_frozen_is_refused_and_nothing_is_left(
         done = in_process(drawing, "freeze", "fig", first)
         assert done.returncode == 2 and "$DRAWER_TOKEN" in done.stderr and "s3cr3t" not in done.stderr
     results.write_text(before)
+    done = in_process(drawing, "freeze", "fig", first, "-m", "as s3cr3t-Zq8xKw72LmNp")
+    assert done.returncode == 2 and "$DRAWER_TOKEN" in done.stderr
+    named, overrides = results.with_name("s3cr3t-Zq8xKw72LmNp"), results.parents[1] / ".hydra/overrides.yaml"
+    before = overrides.read_text()
+    for place in (named, overrides):
+        place.write_text("- s3cr3t-Zq8xKw72LmNp\n")
+        done = in_process(drawing, "freeze", "fig", first)
+        assert done.returncode == 2 and "$DRAWER_TOKEN" in done.stderr
+        named.unlink(missing_ok=True)
+    overrides.write_text(before)
     assert not (drawing.root / "frozen").exists()
     drawing.write("frozen/.other.part/runs/x/record.json", "of one that was killed")
     assert in_process(drawing, "freeze", "fig", first).returncode == 0
