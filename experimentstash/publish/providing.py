@@ -42,7 +42,12 @@ def why_no_code(stash: Stash, kept: FrozenRun, place: Path) -> list[str]:
     found = []
     for what, code in (("stash", kept.stash), (f"tool {kept.tool}", kept.code)):
         where = stash.root if code.path is None else stash.root / code.path
-        if is_here(stash, code, where) or (code.bundle is not None and (place / code.bundle).is_file()):
+        if is_here(stash, code, where):
+            continue
+        if not code.is_own and (why := _why_no_submodule(stash, where, _repository(stash, code, where))):
+            found.append(why)
+            continue
+        if code.bundle is not None and (place / code.bundle).is_file():
             continue
         if code.url is None:
             found.append(f"commit {str(code.commit)[:12]} of the {what} is neither here nor in a bundle")
@@ -74,6 +79,8 @@ def _secure(stash: Stash, code: Code, where: Path, place: Path, announce: Callab
             f"{where}, where the tool's code belongs, is outside of the stash, and has no commit {commit[:12]}.",
             "clone it there yourself, and fetch that commit",
         )
+    if why := _why_no_submodule(stash, where, root):  # another commit there would be a change of the stash
+        raise StashError(why)
     source = str(place / code.bundle) if code.bundle is not None else code.url
     if source is None or (code.bundle is None and remote_problem(source) is not None):
         raise StashError(f"Commit {commit[:12]} is neither here nor in a bundle, and no remote is known that has it.")
@@ -90,6 +97,17 @@ def _secure(stash: Stash, code: Code, where: Path, place: Path, announce: Callab
             git(root, "checkout", "--quiet", "--detach", commit, "--")
     except CommandError as error:
         raise StashError(f"Commit {commit[:12]} can't be fetched from {source}: {error}") from error
+
+
+def _why_no_submodule(stash: Stash, where: Path, root: Path | None) -> str | None:
+    """Return why nothing is brought to a place: it is a submodule's that isn't checked out; None: it isn't."""
+    top = toplevel(stash.root)
+    if root is not None or top is None or not where.is_relative_to(top) or where == top:
+        return None
+    path = where.relative_to(top).as_posix()
+    if objects.object_at(top, "HEAD^{commit}") is None or path not in objects.links_in(top, "HEAD", path):
+        return None
+    return f"the submodule {path} isn't checked out: git submodule update --init {path}"
 
 
 def _new_checkout(where: Path) -> Path:

@@ -13,10 +13,12 @@ from experimentstash.base.dataclass_light import replace
 from experimentstash.base.errors import StashError
 from experimentstash.freeze.environment import store
 from experimentstash.freeze.environment.recipes import plan
-from experimentstash.publish import packages
+from experimentstash.publish import packages, providing
 from experimentstash.publish.frozen import Code, FrozenRun, Package, Python, Took
 from experimentstash.publish.providing import Environments
+from experimentstash.stash.layout import Stash
 from experimentstash.stash.schema import EnvironmentConfig, EnvironmentKind, ToolConfig
+from tests.testing.stash import StashUnderTest, git
 
 
 @pytest.fixture(autouse=True)
@@ -102,3 +104,16 @@ def test_a_package_that_was_edited_is_another_one_and_of_an_editable_one_nobody_
     assert packages.unknown(before[1:]) is None
     (site / "listed.py").write_text("import sys # other\n")
     assert packages.differences(before, packages.look(python).packages) == ([], ["listed 1"])
+
+
+def test_no_other_commit_gets_to_where_a_submodule_belongs(stash: StashUnderTest, tmp_path: Path) -> None:
+    git("update-index", "--add", "--cacheinfo", f"160000,{'2' * 40},tools/t", cwd=stash.root)
+    git("commit", "-qm", "a submodule", cwd=stash.root)
+    here = git("rev-parse", "HEAD", cwd=stash.root).strip()
+    run = kept(Python("none", None, None, None, None, None, None))
+    own = replace(run.stash, path=None, commit=here)
+    run = replace(run, stash=own, code=replace(run.code, is_own=False, url="https://example.org/t.git"))
+    assert "git submodule update --init tools/t" in providing.why_no_code(Stash(stash.root), run, tmp_path)[0]
+    with pytest.raises(StashError, match="git submodule update --init tools/t"):
+        providing.secure_code(Stash(stash.root), run, tmp_path, print)
+    assert not (stash.root / "tools/t").exists()
