@@ -331,6 +331,14 @@ def _is_reachable(root: Path, commit: str | None, is_own: bool) -> bool:
     return (is_own and origins.is_before(root, commit, "HEAD")) or origins.is_on_remote(root, commit)
 
 
+def only_in_history(stash: Stash, kept: Frozen) -> list[str]:
+    """Return which commits of the stash's repository no remote or bundle has: rewriting history loses them."""
+    root = toplevel(stash.root)
+    codes = [code for run in kept.runs for code in (run.code, run.stash) if code.is_own and code.bundle is None]
+    commits = sorted({str(code.commit) for code in codes})
+    return [each[:12] for each in commits if root is not None and not origins.is_on_remote(root, each)]
+
+
 def _is_newer(python: Path, run: Run) -> bool:
     """Tell whether an environment was made by us after a run had begun, or nobody knows; not: it is somebody else's."""
     try:

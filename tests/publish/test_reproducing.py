@@ -203,7 +203,8 @@ def test_what_can_not_be_frozen_is_refused_and_nothing_is_left(
     overrides.write_text(before)
     assert not (drawing.root / "frozen").exists()
     drawing.write("frozen/.other.part/runs/x/record.json", "of one that was killed")
-    assert in_process(drawing, "freeze", "fig", first).returncode == 0
+    done = in_process(drawing, "freeze", "fig", first)
+    assert done.returncode == 0 and "push it before that is rewritten" in done.stderr
     done = in_process(drawing, "freeze", "fig", first)
     assert done.returncode == 2 and "is there already" in done.stderr
     assert [each.name for each in (drawing.root / "frozen").iterdir()] == ["fig"]

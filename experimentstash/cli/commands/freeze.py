@@ -52,6 +52,8 @@ def main(given: argparse.Namespace) -> int:
         say(f"commit {commit[:12]}, tag {tagging.tag_of(given.name)}")
     elif hidden := tagging.unseen(stash, place):
         say(f"git ignores {counted(hidden, 'file')} of it: git add --force {stash.relative(place)}")
+    if not given.is_tagged and (lonely := freezing.only_in_history(stash, kept)):
+        say(f"only the stash's own history has commit {listed(lonely, _NAMED)}: push it before that is rewritten")
     _tell(kept)
     say(f"{counted(len(runs), 'run')} in {stash.relative(place)}; experimentstash reproduce {given.name}")
     return 0

@@ -103,8 +103,9 @@ def _found(stash: Stash, name: str) -> Iterator[tuple[Frozen, Path]]:
         raise StashError(f"{run.name} is a sweep.", f"experimentstash freeze NAME {run.name}")
     with tempfile.TemporaryDirectory(prefix="experimentstash-") as scratch:
         place = Path(scratch, run.id)
+        kept = freezing.write(stash, run.id, [run], place, may_be_dirty=True)
         say(f"{run.id} isn't frozen: what it is compared with is in its directory as it is now")
-        yield freezing.write(stash, run.id, [run], place, may_be_dirty=True), place
+        yield kept, place
 
 
 def _chosen(kept: Frozen, names: Sequence[str]) -> list[FrozenRun]:
