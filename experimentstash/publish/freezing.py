@@ -33,6 +33,7 @@ from experimentstash.record.run import Run, State
 from experimentstash.stash import paths
 from experimentstash.stash.layout import Stash, as_kept
 from experimentstash.stash.organizers import Organizers
+from experimentstash.stash.schema import EnvironmentKind
 
 # Bytes of an output up to which a copy is kept, so that it can be compared by more than its hash.
 _LARGEST_KEPT = 64 << 20
@@ -282,7 +283,7 @@ class _Work:
             notes.append(unknown)
         lock = self._lock(run, folder, notes)
         where = None if environment.interpreter is None else marked(environment.interpreter, marks(self._stash, "/"))
-        if where is not None and os.path.isabs(where) and environment.key is None:
+        if where is not None and os.path.isabs(where) and environment.kind == EnvironmentKind.interpreter.value:
             notes.append(f"its Python must be at the same place wherever it is reproduced: {where}")
         return Python(
             kind=environment.kind,

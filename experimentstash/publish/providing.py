@@ -18,7 +18,7 @@ from experimentstash.base.text import listed
 from experimentstash.freeze.environment import store as environments
 from experimentstash.freeze.environment.kinds.kind import Recipe
 from experimentstash.publish import frozen, packages
-from experimentstash.publish.frozen import Code, FrozenRun
+from experimentstash.publish.frozen import Code, FrozenRun, Python
 from experimentstash.publish.origins import REFERENCE
 from experimentstash.publish.places import unmarked
 from experimentstash.stash.layout import Stash
@@ -166,17 +166,37 @@ class Environments:
             self.notes.append(f"other builds of the same packages: {listed(builds, _NAMED)}")
 
 
-def why_no_python(kept: FrozenRun) -> list[str]:
-    """Return what is missing of the Python that a run had, as far as that is seen without making it."""
+def why_no_python(kept: FrozenRun, theirs: Path | None) -> list[str]:
+    """Return what is missing of the Python that a run had, as far as that is seen without making it.
+
+    ``theirs`` is the interpreter, if somebody else has made its environment.
+    """
     python = kept.python
     if python is None or python.kind == "none":
         return []
+    if theirs is not None:
+        return _why_others(python, theirs)
     found = []
     if python.lock is None and python.packages is None:
         found.append("neither a lock file nor a list of packages says what was in its environment")
     if python.version is not None and not environments.is_python_there(python.version):
         found.append(f"Python {python.version} isn't here, and uv doesn't find it")
     return found
+
+
+def _why_others(python: Python, theirs: Path) -> list[str]:
+    """Return what an interpreter that somebody else keeps has other than a run had."""
+    if not theirs.exists():
+        return [f"its Python, {theirs}, isn't here"]
+    if python.packages is None:  # what it had isn't known: the run's report will say so
+        return []
+    try:
+        told = packages.look(theirs)
+    except StashError as error:
+        return [error.message]
+    found = [f"its Python was {python.version}, and is {told.version}"] if told.version != python.version else []
+    versions, _ = packages.differences(python.packages, told.packages)
+    return [*found, f"it had other packages: {listed(versions, _NAMED)}"] if versions else found
 
 
 def restored(stash: Stash, kept: FrozenRun, names: Iterable[str], place: Path, scratch: Path) -> None:

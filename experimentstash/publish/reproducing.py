@@ -19,12 +19,13 @@ from experimentstash.publish import frozen, outputs, providing, verdicts
 from experimentstash.publish.declared import Declared
 from experimentstash.publish.frozen import Frozen, FrozenRun
 from experimentstash.publish.inputs import Inputs
-from experimentstash.publish.places import unmarked_tree
+from experimentstash.publish.places import unmarked, unmarked_tree
 from experimentstash.publish.verdicts import JudgedRun
 from experimentstash.record import decoding
 from experimentstash.record.run import Run, State
 from experimentstash.runs import reconcile
 from experimentstash.stash.layout import Stash
+from experimentstash.stash.schema import EnvironmentKind
 
 if TYPE_CHECKING:
     from experimentstash.launch.again import Again
@@ -75,7 +76,7 @@ class Reproduction:
         return [
             *found,
             *providing.why_no_code(self._stash, kept, self._place),
-            *providing.why_no_python(kept),
+            *providing.why_no_python(kept, self._their_python(kept)),
             *self._lost(kept),
         ]
 
@@ -96,6 +97,15 @@ class Reproduction:
         if self._frozen.name not in self._unsound:
             self._unsound[self._frozen.name] = frozen.why_changed(self._stash, self._frozen, self._place)
         return self._unsound[self._frozen.name]
+
+    def _their_python(self, kept: FrozenRun) -> Path | None:
+        """Return the interpreter of a kept run, if it is one of an environment that somebody else has made."""
+        record = self._record(kept)
+        if record is None or kept.python is None or kept.python.kind != EnvironmentKind.interpreter.value:
+            return None
+        environment = record["spec"].get("environment")
+        path = environment.get("interpreter") if isinstance(environment, dict) else None
+        return Path(unmarked(path, self._stash, self._stash.root)) if isinstance(path, str) else None
 
     def _lost(self, kept: FrozenRun) -> list[str]:
         """Return which outputs couldn't be compared, because what was kept of them isn't what was frozen."""

@@ -15,7 +15,7 @@ from experimentstash.freeze.environment import store
 from experimentstash.freeze.environment.recipes import plan
 from experimentstash.publish import packages, providing
 from experimentstash.publish.frozen import Code, FrozenRun, Package, Python, Took
-from experimentstash.publish.providing import Environments
+from experimentstash.publish.providing import Environments, why_no_python
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.schema import EnvironmentConfig, EnvironmentKind, ToolConfig
 from tests.testing.stash import StashUnderTest, git
@@ -117,3 +117,16 @@ def test_no_other_commit_gets_to_where_a_submodule_belongs(stash: StashUnderTest
     with pytest.raises(StashError, match="git submodule update --init tools/t"):
         providing.secure_code(Stash(stash.root), run, tmp_path, print)
     assert not (stash.root / "tools/t").exists()
+
+
+def test_a_python_that_somebody_else_keeps_is_looked_at(tmp_path: Path) -> None:
+    here = Path(sys.executable)
+    told = packages.look(here)
+    python = Python("interpreter", told.implementation, told.version, None, None, None, told.packages)
+    assert why_no_python(kept(python), here) == []
+    assert why_no_python(kept(python), tmp_path / "gone") == [f"its Python, {tmp_path}/gone, isn't here"]
+    other = replace(python, version="3.1", packages=[*told.packages, Package("zzz", "1", None)])
+    assert why_no_python(kept(other), here) == [
+        f"its Python was 3.1, and is {told.version}",
+        "it had other packages: zzz 1 → missing",
+    ]
