@@ -26,6 +26,8 @@ from experimentstash.stash.layout import Stash
 _NAMED = 5
 # Seconds that a remote gets to answer.
 _PATIENCE = 20.0
+# … and to give one commit.
+_LONG = 120.0
 _LOCAL = {"protocol.file.allow": "always"}  # of a bundle, and of nothing else
 
 
@@ -51,9 +53,28 @@ def why_no_code(stash: Stash, kept: FrozenRun, place: Path) -> list[str]:
             continue
         if code.url is None:
             found.append(f"commit {str(code.commit)[:12]} of the {what} is neither here nor in a bundle")
-        elif git(stash.root, "ls-remote", "--quiet", "--heads", "--", code.url, check=False, patience=_PATIENCE).code:
-            found.append(f"commit {str(code.commit)[:12]} of the {what} isn't here, and {code.url} doesn't answer")
+        elif why := _why_not_given(code.url, str(code.commit)):
+            found.append(f"commit {str(code.commit)[:12]} of the {what} isn't here, and {why}")
     return found
+
+
+def _why_not_given(url: str, commit: str) -> str | None:
+    """Return why a remote doesn't give a commit; that it answers says nothing, for it may have dropped that."""
+    if (problem := remote_problem(url)) is not None:
+        return f"{url} is no remote: {problem}"
+    with tempfile.TemporaryDirectory(prefix="experimentstash-") as scratch:
+        git(Path(scratch), "init", "--quiet", "--bare")
+        told = git(Path(scratch), "ls-remote", "--quiet", "--", url, check=False, patience=_PATIENCE)
+        if told.code:
+            return f"{url} doesn't answer"
+        if any(line.startswith(f"{commit}\t") for line in told.out.splitlines()):
+            return None
+        # Of a server that can do so, without its files.
+        words = ["fetch", "--quiet", "--no-tags", "--depth=1", "--filter=tree:0", "--", url, commit]
+        given = git(Path(scratch), *words, check=False, patience=_LONG)
+    if given.code == 0:
+        return None
+    return f"{url} doesn't give it{f': {given.error.strip().splitlines()[-1]}' if given.error.strip() else ''}"
 
 
 def is_here(stash: Stash, code: Code, where: Path) -> bool:

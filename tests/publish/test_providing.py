@@ -15,7 +15,7 @@ from experimentstash.freeze.environment import store
 from experimentstash.freeze.environment.recipes import plan
 from experimentstash.publish import packages, providing
 from experimentstash.publish.frozen import Code, FrozenRun, Package, Python, Took
-from experimentstash.publish.providing import Environments, why_no_python
+from experimentstash.publish.providing import Environments, why_no_code, why_no_python
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.schema import EnvironmentConfig, EnvironmentKind, ToolConfig
 from tests.testing.stash import StashUnderTest, git
@@ -26,6 +26,9 @@ def python_first_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
     """uv finds the interpreter that runs the tests, and downloads none."""
     monkeypatch.setenv("PATH", os.path.dirname(os.path.realpath(sys.executable)) + os.pathsep + os.environ["PATH"])
     monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
+
+
+PYTHON = Python("none", None, None, None, None, None, None)
 
 
 def kept(python: Python) -> FrozenRun:
@@ -110,7 +113,7 @@ def test_no_other_commit_gets_to_where_a_submodule_belongs(stash: StashUnderTest
     git("update-index", "--add", "--cacheinfo", f"160000,{'2' * 40},tools/t", cwd=stash.root)
     git("commit", "-qm", "a submodule", cwd=stash.root)
     here = git("rev-parse", "HEAD", cwd=stash.root).strip()
-    run = kept(Python("none", None, None, None, None, None, None))
+    run = kept(PYTHON)
     own = replace(run.stash, path=None, commit=here)
     run = replace(run, stash=own, code=replace(run.code, is_own=False, url="https://example.org/t.git"))
     assert "git submodule update --init tools/t" in providing.why_no_code(Stash(stash.root), run, tmp_path)[0]
@@ -130,3 +133,31 @@ def test_a_python_that_somebody_else_keeps_is_looked_at(tmp_path: Path) -> None:
         f"its Python was 3.1, and is {told.version}",
         "it had other packages: zzz 1 → missing",
     ]
+
+
+def test_a_remote_that_has_dropped_a_commit_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = tmp_path / "there"
+    git("init", "-q", "-b", "main", str(there), cwd=tmp_path)
+    commits = []
+    for name in ("one", "two"):
+        git("commit", "-q", "--allow-empty", "-m", name, cwd=there)
+        commits.append(git("rev-parse", "HEAD", cwd=there).strip())
+    git("init", "-q", "stash", cwd=tmp_path)
+    shell = tmp_path / "ssh"
+    shell.write_text('#!/bin/sh\nfor last; do :; done\nexec sh -c "$last"\n')
+    shell.chmod(0o755)
+    monkeypatch.setenv("GIT_SSH_COMMAND", str(shell))
+    stash, url = Stash(tmp_path / "stash"), f"ssh://there{there}"
+
+    def why(commit: str, url: str = url) -> list[str]:
+        code = Code("tools/t", False, url, commit, None, False, None, None)
+        found = why_no_code(stash, replace(kept(PYTHON), code=code, stash=code), tmp_path)
+        return [each.partition(" of the tool t isn't here, and ")[2] for each in found[1:]]
+
+    gone = f"{url} doesn't give it: "
+    assert why(commits[0]) == why(commits[1]) == []
+    git("reset", "-q", "--hard", commits[0], cwd=there)
+    git("reflog", "expire", "--expire=now", "--all", cwd=there)
+    git("gc", "-q", "--prune=now", cwd=there)
+    assert why(commits[0]) == [] and [each[: len(gone)] for each in why(commits[1])] == [gone]
+    assert why(commits[0], f"{url}/nowhere") == [f"{url}/nowhere doesn't answer"]
