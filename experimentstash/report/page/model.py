@@ -120,6 +120,7 @@ class Figure:
     name: str  # "" of what is in no figure
     pictures: Sequence[Picture]
     runs: Sequence[int]  # all of the figure, those without a picture among them
+    remarks: Sequence[str] = ()  # on pictures of these runs that aren't here
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,10 @@ def pictured(tmp_path_factory: pytest.TempPathFactory) -> Pictured:
         run = finished(root, f"22222{number + 2}a", params, exp=f"fig/{tool}", tool=tool, second=number, state=state)
         (run.path / "map.png").write_bytes(picture(("red", "green", "blue", "white")[number]))
         (run.path / "loss.png").write_bytes(picture("grey", (600, 100)))
-    finished(root, "222227a", {"seed": 2, "method": "pca"}, exp="fig/pca", tool="pca", state=State.FAILED, second=7)
+    without = {"seed": 2, "method": "pca"}
+    failed = finished(root, "222227a", without, exp="fig/pca", tool="pca", state=State.FAILED, second=7)
+    (failed.path / "latest.png").symlink_to(root / "scratch.png")
+    finished(root, "222228a", without, exp="none/pca", tool="pca", second=9)
     odd = finished(root, "22222xx", exp="odd/one", tool="pca", second=8).path
     (odd / "evil.svg").write_text(EVIL % "", encoding="utf-8")
     (odd / "large.svg").write_text(EVIL % f"<!-- {'x' * 30_000} -->", encoding="utf-8")
@@ -100,7 +103,12 @@ def test_pictures_of_a_name_stand_side_by_side_and_say_what_differs(pages: Pages
     tops = {box["y"] for each in group.locator("img").all() if (box := each.bounding_box())}
     assert len(tops) == 1
     assert group.get_by_role("img", name="map.png: pca, seed 1").count() == 1
-    assert figure.locator("> .note").inner_text() == "No picture of 1 run: 222227a failed"
+    assert figure.locator("> .note").all_inner_texts() == [
+        "No picture of 1 run: 222227a failed",
+        "1 link to pictures or folders outside of a run not followed (latest.png), of: 222227a",
+    ]
+    none = page.locator(".figure", has=page.locator("h3", has_text="none"))
+    assert none.inner_text().split("\n\n")[-1] == "No picture of 1 run: 222228a completed"
 
 
 def test_the_filter_of_the_page_is_the_gallerys_too(pages: Pages, pictured: Pictured) -> None:

@@ -124,7 +124,36 @@ def test_what_isnt_a_runs_own_picture_is_left_alone(tmp_path: Path) -> None:
     place(run, "wandb/offline-run-1/files/media.png", image())
     place(run, "inner/run.json", b'{"directory": "x"}')
     place(run, "inner/other.png", image())
-    assert only(look(run)).name == "real.PNG"
+    found = look(run)
+    assert only(found).name == "real.PNG"
+    assert found.remarks == [
+        "2 links to pictures or folders outside of a run not followed (folder, link.png), of: aaaaaaa"
+    ]
+
+
+def test_pictures_that_are_passed_by_are_said_where_they_are_missing(tmp_path: Path) -> None:
+    one = put(finished(tmp_path, "aaaaaaa", exp="fig1/a"), a_png=image())
+    (one.path / "latest.png").symlink_to("a.png")  # what it leads to is there
+    two = finished(tmp_path, "bbbbbbb", exp="fig2/b")
+    place(two, "/".join("123456789") + "/a.png", image())
+    place(two, "wandb/run-20260131_120000-x/files/media/images/a_1.png", image())
+    place(two, "wandb/run-20260131_120000-x/files/media/images/b_1.png", image())
+    (two.path / "latest.png").symlink_to(tmp_path / "scratch.png")
+    (two.path / "model.pt").symlink_to(tmp_path / "model.pt")
+    found = look(one, two)
+    assert [(figure.name, len(figure.pictures), figure.remarks) for figure in found.figures] == [
+        ("fig1", 1, []),
+        ("fig2", 0, found.remarks),
+    ]
+    assert found.remarks == [
+        "1 link to pictures or folders outside of a run not followed (latest.png), of: bbbbbbb",
+        "no pictures looked for in 1 folder more than 8 deep, of: bbbbbbb",
+        "2 pictures in W&B's own folders (wandb) not shown, of: bbbbbbb",
+    ]
+
+
+def test_where_no_run_has_a_picture_there_is_no_gallery(tmp_path: Path) -> None:
+    assert look(finished(tmp_path, "aaaaaaa")) == ([], [])
 
 
 def test_a_folder_that_becomes_a_link_is_not_followed(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ const gallery = (() => {
 
   /** @param {Report} report */
   function has(report) {
-    return report.figures.some((figure) => figure.pictures.length > 0);
+    return report.figures.some((figure) => figure.pictures.length > 0 || figure.remarks.length > 0);
   }
 
   /** Return the pictures of the runs that are shown: those of a name in a figure together. @param {Report} report */
@@ -246,6 +246,7 @@ const gallery = (() => {
     const pictured = new Set(figure.pictures.map(({ run }) => run));
     const without = figure.runs.filter((run) => shown.has(run) && !pictured.has(run));
     if (own.length === 0 && without.length === 0) return null;
+    const remarks = figure.remarks.map((remark) => dom.h("p", { class: "note" }, sentence(remark)));
     const title = figure.name || (report.figures.length > 1 ? "In no figure" : "");
     const count = own.reduce((sum, group) => sum + group.shots.length, 0);
     const names = without.slice(0, NAMED).map((run) => [
@@ -260,6 +261,7 @@ const gallery = (() => {
       dom.h("div", { class: "rows" }, own.map((group) => drawGroup(report, group))),
       without.length > 0 &&
         dom.h("p", { class: "note" }, `No picture of ${dom.counted(without.length, "run")}:`, names.map((name, at) => [at > 0 && ",", name]), without.length > NAMED && ", …"),
+      remarks,
     );
   }
 
@@ -283,7 +285,7 @@ const gallery = (() => {
     function redraw() {
       const all = groups(report);
       const drawn = report.figures.map((figure) => drawFigure(report, figure, all.filter((group) => group.figure === figure)));
-      dom.replace(area, all.length > 0 ? drawn : dom.h("p", { class: "nothing" }, "The runs that are shown have no pictures."));
+      dom.replace(area, all.length === 0 && dom.h("p", { class: "nothing" }, "The runs that are shown have no pictures."), drawn);
     }
     function resize() {
       area.dataset.size = state.get("size") ?? "m";

@@ -73,6 +73,8 @@ interface Figure {
   pictures: Picture[];
   /** All of the figure, those without a picture among them. */
   runs: Index[];
+  /** On pictures of these runs that aren't here. */
+  remarks: string[];
 }
 
 interface Picture {
