@@ -24,12 +24,12 @@ from experimentstash.publish import declared, frozen, machine, origins, outputs,
 from experimentstash.publish.comparators.choose import HASH
 from experimentstash.publish.contents import below, content_of
 from experimentstash.publish.frozen import Code, Content, Frozen, FrozenRun, Machine, Output, Python, Took
-from experimentstash.publish.inputs import Inputs
+from experimentstash.publish.inputs import Inputs, ended_at
 from experimentstash.publish.packages import Told
 from experimentstash.publish.places import marked, marked_tree, marks
 from experimentstash.record import archives, encoding, times
 from experimentstash.record import run as record
-from experimentstash.record.run import Run, State
+from experimentstash.record.run import Attempt, Run, State
 from experimentstash.stash import paths
 from experimentstash.stash.layout import Stash, as_kept
 from experimentstash.stash.organizers import Organizers
@@ -39,8 +39,8 @@ from experimentstash.stash.schema import EnvironmentKind
 _LARGEST_KEPT = 64 << 20
 # … and up to which it is looked, too, whether something in it looks like a secret; that takes long.
 _LARGEST_SEARCHED = 1 << 20
-# Seconds by which a file may seem to be newer than the end of the run that wrote it.
-_SLACK = 60.0
+# Seconds by which a file may seem to be newer than the end of the run that wrote it; if the clocks are of one machine.
+_SLACK, _SLACK_HERE = 60.0, 2.0
 _NAMED = 3
 # What is kept goes into git, and comes out of it, byte by byte, whatever else is said of such names.
 _ATTRIBUTES = b"* -text -ident -filter -working-tree-encoding\n"
@@ -152,6 +152,9 @@ class _Work:
         code, own = self._codes(run, folder)
         spec, attempt = run.spec, run.attempt
         here = machine.is_here(attempt.host)
+        begun = [each for each in run.earlier if each.started is not None] + [attempt]
+        if len(begun) > 1:
+            notes.append(f"it took {len(begun)} attempts: one that runs from the start may write something else")
         if not here:
             notes.append("it ran on another machine than it was frozen on: of that nothing is known")
         return FrozenRun(
@@ -168,7 +171,7 @@ class _Work:
             stash=own,
             python=self._python(run, folder, notes),
             machine=self._machine() if here else None,
-            took=Took(attempt.duration, attempt.cpu_time, attempt.peak_memory),
+            took=_took(begun),
             inputs=self._inputs.of(run, inputs, notes),
             outputs=kept,
             left_out=list(written.left_out),
@@ -178,9 +181,11 @@ class _Work:
     def _output(self, run: Run, folder: str, path: str, how: Any, notes: list[str]) -> Output:
         source = outputs.place(run, path)
         found = os.stat(source)
-        ended = times.moment(run.attempt.ended) if run.attempt.ended else found.st_mtime
-        if found.st_mtime > ended + _SLACK:
+        late = found.st_mtime - (ended_at(run) or found.st_mtime)
+        if late > _SLACK:
             notes.append(f"{path} was changed after the run had ended")
+        elif late > _SLACK_HERE and machine.is_here(run.attempt.host):
+            notes.append(f"{path} seems to have been changed after the run had ended, {late:.0f} s later")
         if how.compare == HASH or found.st_size > _LARGEST_KEPT:
             if how.compare != HASH:
                 notes.append(f"{path} is too large for a copy of it to be kept: only its hash is compared")
@@ -324,6 +329,19 @@ def _refuse_secrets(text: str, where: str) -> None:
     secret = known(os.environ).find_value(text)
     if secret is not None:
         raise contains_secret(secret, where)
+
+
+def _took(attempts: Sequence[Attempt]) -> Took:
+    """Return what all attempts of a run took; None where one of them doesn't say it."""
+    durations = [each.duration for each in attempts if each.duration is not None]
+    processor = [each.cpu_time for each in attempts if each.cpu_time is not None]
+    memory = [each.peak_memory for each in attempts if each.peak_memory is not None]
+    count = len(attempts)
+    return Took(
+        sum(durations) if len(durations) == count else None,
+        sum(processor) if len(processor) == count else None,
+        max(memory) if len(memory) == count else None,
+    )
 
 
 def _is_reachable(root: Path, commit: str | None, is_own: bool) -> bool:

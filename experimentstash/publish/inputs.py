@@ -88,7 +88,7 @@ class Inputs:
 
     def _refuse_changed(self, run: Run, found: dict[str, Path], notes: list[str]) -> None:
         """Raise StashError for files that were written after a run had ended: nobody knows what it has read."""
-        began, ended = _began(run), _ended(run)
+        began, ended = _began(run), ended_at(run)
         unsure = []
         for name, path in found.items():
             seen = os.stat(path)
@@ -139,7 +139,7 @@ def _began(run: Run) -> float:
         return times.moment(run.attempt.started) if run.attempt.started else 0.0
 
 
-def _ended(run: Run) -> float:
+def ended_at(run: Run) -> float:
     """Return when a run ended at the latest, by the clock of its file system or of its machine."""
     ended = times.moment(run.attempt.ended) if run.attempt.ended else 0.0
     try:

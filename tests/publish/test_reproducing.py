@@ -203,8 +203,17 @@ def test_what_can_not_be_frozen_is_refused_and_nothing_is_left(
     overrides.write_text(before)
     assert not (drawing.root / "frozen").exists()
     drawing.write("frozen/.other.part/runs/x/record.json", "of one that was killed")
+    data = json.loads(record.read_text())
+    data["earlier"] = [{**data["attempt"], "state": "timeout", "duration": 1000.0, "cpu_time": None}]
+    record.write_text(json.dumps(data))
+    late = os.stat(record.parent / data["attempt"]["log"]).st_mtime + 30
+    os.utime(record.parent / "results.csv", (late, late))
     done = in_process(drawing, "freeze", "fig", first)
     assert done.returncode == 0 and "push it before that is rewritten" in done.stderr
+    (kept,) = frozen(drawing)["runs"]
+    assert kept["took"]["duration"] == 1000.0 + data["attempt"]["duration"] and kept["took"]["cpu_time"] is None
+    assert any("it took 2 attempts" in each for each in kept["notes"]), kept["notes"]
+    assert any("results.csv seems to have been changed" in each for each in kept["notes"]), kept["notes"]
     done = in_process(drawing, "freeze", "fig", first)
     assert done.returncode == 2 and "is there already" in done.stderr
     assert [each.name for each in (drawing.root / "frozen").iterdir()] == ["fig"]
