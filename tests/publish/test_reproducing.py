@@ -223,6 +223,12 @@ def test_what_can_not_be_frozen_is_refused_and_nothing_is_left(
     assert done.returncode == 2 and "isn't frozen as fig" in done.stderr
     done = in_process(drawing, "reproduce", "fig", "-o", "nowhere/report.md")
     assert done.returncode == 2 and "there is no directory nowhere" in done.stderr
+    (drawing.root / "report.md").mkdir()
+    done = in_process(drawing, "reproduce", "fig", "-o", str(drawing.root / "report.md"))
+    assert done.returncode == 2 and "can't be written: it is a directory" in done.stderr
+    (drawing.root / "report.md").rmdir()
+    done = in_process(drawing, "reproduce", "fig", "--check", "-o", "report.md")
+    assert done.returncode == 2 and "--check runs nothing" in done.stderr
     done = in_process(drawing, "reproduce", "fig", "params.shift=1")
     assert done.returncode == 2 and "'params.shift=1' would change them" in done.stderr
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -65,6 +66,11 @@ def main(given: argparse.Namespace) -> int:
         raise StashError(f"{wrong}: a report is a file .md or .json.")
     if lost := next((each for each in files if not each.parent.is_dir()), None):  # before hours of work
         raise StashError(f"{lost} can't be written: there is no directory {lost.parent}.")
+    if lost := next((each for each in files if each.is_dir() or not os.access(each.parent, os.W_OK | os.X_OK)), None):
+        why = "it is a directory" if lost.is_dir() else f"you may not write into {lost.parent}"
+        raise StashError(f"{lost} can't be written: {why}.")
+    if files and given.check:
+        raise StashError("--check runs nothing, so there is no report that -o could write.")
     stash = find_stash()
     with _found(stash, given.name) as (kept, place):
         chosen = _chosen(kept, given.run)
