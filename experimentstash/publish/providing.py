@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from experimentstash.adapters.git import objects
@@ -108,16 +109,16 @@ def _secure(stash: Stash, code: Code, where: Path, place: Path, announce: Callab
     announce(f"Fetching commit {commit[:12]} from {stash.relative(source) if code.bundle else source} …")
     reference = REFERENCE if code.bundle is not None else commit
     settings = _LOCAL if code.bundle is not None else None
-    try:
-        if root is None:
-            root = _new_checkout(where)
-        git(root, "fetch", "--quiet", "--no-tags", source, f"{reference}:{PINS}/{commit}", settings=settings)
-        if objects.object_at(root, f"{commit}^{{commit}}") is None:
-            raise StashError(f"{source} doesn't hold commit {commit[:12]}.")
-        if objects.object_at(root, "HEAD^{commit}") is None:
-            git(root, "checkout", "--quiet", "--detach", commit, "--")
-    except CommandError as error:
-        raise StashError(f"Commit {commit[:12]} can't be fetched from {source}: {error}") from error
+    with contextlib.nullcontext(root) if root is not None else _new_checkout(where) as repository:
+        try:
+            words = ["--quiet", "--no-tags", source, f"{reference}:{PINS}/{commit}"]
+            git(repository, "fetch", *words, settings=settings)
+            if objects.object_at(repository, f"{commit}^{{commit}}") is None:
+                raise StashError(f"{source} doesn't hold commit {commit[:12]}.")
+            if objects.object_at(repository, "HEAD^{commit}") is None:
+                git(repository, "checkout", "--quiet", "--detach", commit, "--")
+        except CommandError as error:
+            raise StashError(f"Commit {commit[:12]} can't be fetched from {source}: {error}") from error
 
 
 def _why_no_submodule(stash: Stash, where: Path, root: Path | None) -> str | None:
@@ -131,13 +132,25 @@ def _why_no_submodule(stash: Stash, where: Path, root: Path | None) -> str | Non
     return f"the submodule {path} isn't checked out: git submodule update --init {path}"
 
 
-def _new_checkout(where: Path) -> Path:
-    """Make an empty repository where a tool's checkout belongs; StashError if something else is there."""
-    if where.is_dir() and any(where.iterdir()):
+@contextlib.contextmanager
+def _new_checkout(where: Path) -> Iterator[Path]:
+    """Have an empty repository where a tool's checkout belongs, for as long as nothing goes wrong with it.
+
+    StashError if something else is there.
+    """
+    was_there = where.is_dir()
+    if was_there and any(where.iterdir()):
         raise StashError(f"{where} is no git checkout, and not empty: the tool's code belongs there.")
     where.mkdir(parents=True, exist_ok=True)
-    git(where, "init", "--quiet")
-    return where
+    try:
+        git(where, "init", "--quiet")
+        yield where
+    except BaseException:
+        if [each.name for each in where.iterdir()] == [".git"]:
+            files.remove(where / ".git")
+            if not was_there:
+                where.rmdir()
+        raise
 
 
 class Environments:

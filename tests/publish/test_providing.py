@@ -15,7 +15,7 @@ from experimentstash.freeze.environment import store
 from experimentstash.freeze.environment.recipes import plan
 from experimentstash.publish import packages, providing
 from experimentstash.publish.frozen import Code, FrozenRun, Package, Python, Took
-from experimentstash.publish.providing import Environments, why_no_code, why_no_python
+from experimentstash.publish.providing import Environments, secure_code, why_no_code, why_no_python
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.schema import EnvironmentConfig, EnvironmentKind, ToolConfig
 from tests.testing.stash import StashUnderTest, git
@@ -143,6 +143,7 @@ def test_a_remote_that_has_dropped_a_commit_is_told(tmp_path: Path, monkeypatch:
         git("commit", "-q", "--allow-empty", "-m", name, cwd=there)
         commits.append(git("rev-parse", "HEAD", cwd=there).strip())
     git("init", "-q", "stash", cwd=tmp_path)
+    git("commit", "-q", "--allow-empty", "-m", "stash", cwd=tmp_path / "stash")
     shell = tmp_path / "ssh"
     shell.write_text('#!/bin/sh\nfor last; do :; done\nexec sh -c "$last"\n')
     shell.chmod(0o755)
@@ -161,3 +162,12 @@ def test_a_remote_that_has_dropped_a_commit_is_told(tmp_path: Path, monkeypatch:
     git("gc", "-q", "--prune=now", cwd=there)
     assert why(commits[0]) == [] and [each[: len(gone)] for each in why(commits[1])] == [gone]
     assert why(commits[0], f"{url}/nowhere") == [f"{url}/nowhere doesn't answer"]
+    # Nothing is left of a checkout that nothing could be fetched into.
+    code = Code("tools/t", False, url, commits[1], None, False, None, None)
+    own = Code(None, True, None, git("rev-parse", "HEAD", cwd=tmp_path / "stash").strip(), None, False, None, None)
+    run = replace(kept(PYTHON), code=code, stash=own)
+    with pytest.raises(StashError, match="can't be fetched from ssh://there"):
+        secure_code(stash, run, tmp_path, print)
+    assert not (stash.root / "tools/t").exists()
+    secure_code(stash, replace(run, code=replace(code, commit=commits[0])), tmp_path, print)
+    assert git("rev-parse", "HEAD", cwd=stash.root / "tools/t").strip() == commits[0]
