@@ -17,6 +17,7 @@ from experimentstash.record.run import Run
 from experimentstash.runs.differing import NOTHING, identity
 from experimentstash.runs.facts import Facts
 from experimentstash.runs.numbers import REFRESH, is_unread
+from experimentstash.stash.schema import EnvironmentKind
 
 # Bytes of a patch, and of a list of packages, that are read.
 _LARGEST = 64 << 20
@@ -202,7 +203,8 @@ def _python(run: Run) -> dict[str, Any]:
     environment = run.spec.environment
     if environment is None:
         return {}
-    is_foreign = environment.key is None  # else its path says no more than what it was made from
+    # The path of one that we have made says no more than what it was made from.
+    is_foreign = environment.key is None or environment.kind == EnvironmentKind.interpreter.value
     return _known(
         kind=environment.kind,
         Python=environment.version,

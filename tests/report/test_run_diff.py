@@ -148,6 +148,19 @@ def test_the_packages_of_an_environment_are_those_it_had(tmp_path: Path, made: s
     assert unknown(first, second) == ([] if known else ["the packages of aaaaaab"])
 
 
+def test_pythons_that_others_keep_are_told_apart_by_where_they_are(tmp_path: Path) -> None:
+    runs = [
+        put(
+            a_run(tmp_path, f"aaaaaa{kind[0]}{place}"),
+            environment=Environment(kind, f"/{place}/python", "3.11.2", key="k"),
+        )
+        for kind in ("interpreter", "pyproject")
+        for place in "ab"
+    ]
+    assert differing(*runs[:2]) == {"environment": {"interpreter": ("/a/python", "/b/python")}}
+    assert differing(*runs[2:]) == {"environment": {}}
+
+
 def test_at_a_terminal_and_as_json(stash: StashUnderTest, in_process: InProcess) -> None:
     a_run(stash.root, "aaaaaaa", {"lr": 0.1}, {"acc": 0.5}, second=0)
     a_run(stash.root, "bbbbbbb", {"lr": 0.25}, {"acc": math.inf}, second=1)
