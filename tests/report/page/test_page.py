@@ -199,6 +199,20 @@ def test_texts_stay_texts_and_copies_of_a_run_are_two(pages: Pages, tmp_path: Pa
     assert column(table, "width") == ["999"]
 
 
+def test_headings_stand_on_each_printed_page_of_the_runs(pages: Pages, tmp_path: Path) -> None:
+    pdfium = pytest.importorskip("pypdfium2")
+    file = tmp_path / "many.html"
+    file.write_bytes(write.page("many", as_data(stashes.many(130))))
+    page = pages.open(file, "at=runs")
+    heading = page.get_by_role("region", name="Runs").get_by_role("button", name="experiment")
+    heading.focus()
+    printed = pdfium.PdfDocument(page.pdf(prefer_css_page_size=True))
+    texts = ["".join(each.get_textpage().get_text_range().split()) for each in printed]
+    of_runs = [text for text, each in zip(texts, printed, strict=True) if each.get_width() > each.get_height()]
+    assert len(of_runs) > 2 and all("stateexperimenttool" in text for text in of_runs)
+    assert heading.evaluate("each => each === document.activeElement")
+
+
 def test_what_is_open_is_what_is_printed_and_lies_as_the_address_says(pages: Pages, few: Path) -> None:
     page = pages.open(few, "pic=22222a/figure.png&run=22222z")
     page.locator("dialog.lightbox[open]").wait_for()

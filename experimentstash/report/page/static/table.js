@@ -68,6 +68,8 @@ const table = (() => {
     let height = 36;
     let isWindow = false;
     let isPrinting = false;
+    /** The heading that had the focus before it was printed. @type {number | null} */
+    let wasAt = null;
     let waiting = 0;
 
     const group = dom.h("colgroup");
@@ -119,6 +121,11 @@ const table = (() => {
       // Smaller letters rather than broken words; the smallest can still be read.
       const letters = sheet.columns.reduce((sum, column) => sum + wordOf(column) + 2, 0);
       grid.style.setProperty("--fitting", String(Math.min(1, Math.max(0.5, LINE / letters))));
+      const focused = [...head.querySelectorAll("button")].findIndex((each) => each === document.activeElement);
+      if (focused >= 0) wasAt = focused;
+      drawHead();
+      if (!isNow && wasAt !== null) head.querySelectorAll("button")[wasAt]?.focus({ preventScroll: true });
+      if (!isNow) wasAt = null;
       fill();
     }
 
@@ -140,20 +147,17 @@ const table = (() => {
           extra(options.lead, "lead"),
           sheet.columns.map((column, place) => {
             const way = column !== by ? "none" : isDown ? "descending" : "ascending";
+            const said = [
+              dom.h("span", { class: "name" }, column.label),
+              better(column.better),
+              dom.h("span", { class: "way", "aria-hidden": "true" }),
+            ];
+            const title = column.title && column.title !== column.label ? column.title : null;
             return dom.h(
               "th",
               { scope: "col", "aria-sort": way, class: classOf(column, place) },
-              dom.h(
-                "button",
-                {
-                  type: "button",
-                  title: column.title && column.title !== column.label ? column.title : null,
-                  onclick: () => sort(column, way),
-                },
-                dom.h("span", { class: "name" }, column.label),
-                better(column.better),
-                dom.h("span", { class: "way", "aria-hidden": "true" }),
-              ),
+              // Chromium doesn't repeat a head with buttons on further pages.
+              isPrinting ? dom.h("span", { class: "heading" }, said) : dom.h("button", { type: "button", title, onclick: () => sort(column, way) }, said),
             );
           }),
           extra(options.tail, "tail"),
