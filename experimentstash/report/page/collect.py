@@ -192,9 +192,12 @@ def _column(
     better: str | None = None,
     shown: Callable[[Any], Any] = lambda value: value,
 ) -> Column:
-    values = [_plain(shown(field.of(facts))) for facts in runs]
+    found = [shown(field.of(facts)) for facts in runs]
+    values = [_plain(value) for value in found]
+    lists = [value if isinstance(value, list) else [] for value in found] if field.name == "tags" else []
+    several = lists if any("," in each for own in lists for each in own) else []
     only_repeats = kind == "param" and is_seed(key.removeprefix(PARAMS))
-    return Column(key, label, kind, _vary(values), better, values, only_repeats)
+    return Column(key, label, kind, _vary(values), better, values, only_repeats, several)
 
 
 def _local(moment: datetime.datetime) -> str:

@@ -36,6 +36,7 @@ class Column:
     better: str | None
     values: Sequence[Any]
     is_seed: bool = False  # it only says which of several repetitions a run is
+    several: Sequence[Sequence[str]] = ()  # what each value is joined of, where a comma doesn't tell
 
 
 @dataclass(frozen=True)

@@ -152,6 +152,14 @@ def test_experiments_that_disagree_on_a_metric_have_a_page_that_says_so(
     assert "say different things of the metric 'loss'" in data["remarks"][0]
 
 
+def test_a_tag_with_a_comma_is_one(stash: StashUnderTest, in_process: InProcess) -> None:
+    finished(stash.root, "22222a", tags=["a,b", "c"])
+    finished(stash.root, "22222b", second=1)
+    assert in_process(stash, "report").returncode == 0
+    (column,) = [each for each in data_of(stash.root / "report.html")["runs"]["columns"] if each["key"] == "tags"]
+    assert (column["values"], column["several"]) == ([None, "a,b, c"], [[], ["a,b", "c"]])
+
+
 def test_watching_sees_what_a_running_tool_changes_in_its_place(stash: StashUnderTest) -> None:
     run = finished(stash.root, "22222a", {}, state=State.RUNNING)
     (run.path / "figs").mkdir()

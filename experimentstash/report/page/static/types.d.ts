@@ -42,6 +42,8 @@ interface Column {
   varies: boolean;
   better: Better;
   values: Value[];
+  /** What each value is joined of, where a comma doesn't tell. */
+  several: string[][];
 }
 
 interface Comparison {

@@ -87,6 +87,8 @@ const view = (() => {
 
   /** Return what a run has in a column: of tags, each. @param {string} key @param {Index} index */
   function valuesOf(key, index) {
+    const several = data.column(report, key)?.several[index];
+    if (several) return several;
     const value = data.value(report, key, index);
     if (value === null || value === "") return [];
     return key === "tags" ? String(value).split(/,\s*/) : [String(value)];
