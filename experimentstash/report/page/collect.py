@@ -15,6 +15,7 @@ from experimentstash.record.run import Run, State
 from experimentstash.report import metrics, run_fields
 from experimentstash.report.metrics import Metric
 from experimentstash.report.page import curves, pictures, tables
+from experimentstash.report.page.apart import Apart
 from experimentstash.report.page.details import Details
 from experimentstash.report.page.fitting import Data, Fitting, Room
 from experimentstash.report.page.model import Column, Detail, Report, Runs, Table, as_data
@@ -22,7 +23,8 @@ from experimentstash.report.page.places import Links
 from experimentstash.report.page.shortened import Shortened, Shown, places_of
 from experimentstash.report.page.tables import Asked
 from experimentstash.report.run_fields import METRICS, Field
-from experimentstash.runs.differing import PARAMS, heading, identity, is_seed, said
+from experimentstash.runs.differing import NOTHING, PARAMS, heading, identity, is_seed, said
+from experimentstash.runs.expression import alike
 from experimentstash.runs.facts import Facts, one_by_one
 from experimentstash.runs.selection import Selection, choose
 from experimentstash.stash.layout import Stash
@@ -193,11 +195,26 @@ def _column(
     shown: Callable[[Any], Any] = lambda value: value,
 ) -> Column:
     found = [shown(field.of(facts)) for facts in runs]
+    if kind == "param":
+        found = _written(key.removeprefix(PARAMS), found, runs)
     values = [_plain(value) for value in found]
     lists = [value if isinstance(value, list) else [] for value in found] if field.name == "tags" else []
     several = lists if any("," in each for own in lists for each in own) else []
     only_repeats = kind == "param" and is_seed(key.removeprefix(PARAMS))
     return Column(key, label, kind, _vary(values), better, values, only_repeats, several)
+
+
+def _written(name: str, found: Sequence[Any], runs: Sequence[Facts]) -> list[Any]:
+    """Return values of a parameter so that different ones look different; None only for what a run hasn't."""
+    has = [
+        value is not None or any(alike(each) == name for each in facts.params)
+        for value, facts in zip(found, runs, strict=True)
+    ]
+    write = Apart(value if is_there else NOTHING for value, is_there in zip(found, has, strict=True))
+    return [
+        None if not is_there else "null" if value is None else write(value)
+        for value, is_there in zip(found, has, strict=True)
+    ]
 
 
 def _local(moment: datetime.datetime) -> str:

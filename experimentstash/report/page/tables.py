@@ -9,6 +9,7 @@ from experimentstash.base.dataclass_light import dataclass, replace
 from experimentstash.base.errors import StashError
 from experimentstash.report import compare, groups, select
 from experimentstash.report.metrics import Metric
+from experimentstash.report.page.apart import Apart
 from experimentstash.report.page.grouping import by_figure, figure_of
 from experimentstash.report.page.model import Cell, Row, Table
 from experimentstash.report.page.model import Metric as Heading
@@ -28,8 +29,6 @@ from experimentstash.runs.differing import (
 from experimentstash.runs.facts import Facts
 from experimentstash.runs.selection import Selected, Selection
 
-# What is shown in the place of a value that a run hasn't; the page's scripts know it.
-ABSENT = "–"
 EVERYTHING = "all that differs"
 # Groups that a further comparison has at most, and how many of those there are.
 _MOST_GROUPS, _MOST_TABLES = 60, 12
@@ -142,6 +141,7 @@ def _further(settings: Sequence[Mapping[str, Any]], known: set[str]) -> Iterator
 
 
 def _table(figure: str | None, name: str, comparison: compare.Comparison, index: Mapping[str, int]) -> Table:
+    writers = [Apart(row.values[place] for row in comparison.rows) for place in range(len(comparison.columns))]
     return Table(
         figure,
         name,
@@ -152,7 +152,7 @@ def _table(figure: str | None, name: str, comparison: compare.Comparison, index:
         ],
         [
             Row(
-                [ABSENT if value is NOTHING else said(value) for value in row.values],
+                [said(write(value)) for write, value in zip(writers, row.values, strict=True)],
                 [
                     None
                     if cell is None

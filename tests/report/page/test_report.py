@@ -160,6 +160,23 @@ def test_a_tag_with_a_comma_is_one(stash: StashUnderTest, in_process: InProcess)
     assert (column["values"], column["several"]) == ([None, "a,b, c"], [[], ["a,b", "c"]])
 
 
+def test_values_that_differ_look_different_and_null_is_not_nothing(
+    stash: StashUnderTest, in_process: InProcess
+) -> None:
+    values = [16, "16", True, "true", None, "null", "–", "'16'", "plain", 0.5]
+    for number, value in enumerate(values):
+        finished(stash.root, f"22222{'abcdefghijk'[number]}", {"x": value, "y": "16"}, {"loss": 1}, second=number)
+    finished(stash.root, "22222z", {"y": "a"}, {"loss": 1}, second=20)
+    assert in_process(stash, "report", "--by", "x").returncode == 0
+    data = data_of(stash.root / "report.html")
+    of = {column["key"]: column["values"][::-1] for column in data["runs"]["columns"]}
+    shown = [16, "'16'", True, "'true'", "null", "'null'", "'–'", "'''16'''", "plain", 0.5]
+    assert of["params.x"] == [*shown, None]
+    assert of["params.y"] == ["16"] * 10 + ["a"]
+    rows = {row["values"][0] for row in data["tables"][0]["rows"]}
+    assert rows == {*(str(each) for each in shown if each is not True), "true", "–"}
+
+
 def test_watching_sees_what_a_running_tool_changes_in_its_place(stash: StashUnderTest) -> None:
     run = finished(stash.root, "22222a", {}, state=State.RUNNING)
     (run.path / "figs").mkdir()

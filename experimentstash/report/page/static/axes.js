@@ -22,8 +22,9 @@ const axes = (() => {
   /** Return a column as a dimension; null if it tells no runs apart. @param {Column} column @returns {Dimension | null} */
   function dimension(column) {
     const found = column.values.map(data.number);
-    const isNumeric = column.values.every((value, at) => value === null || found[at] !== null);
     const known = [...new Set(column.values)].filter((value) => value !== null);
+    // A parameter that is null in some runs, and a number in the others, is on an axis of numbers.
+    const isNumeric = column.values.every((value, at) => value === null || value === "null" || found[at] !== null) && !(known.length === 2 && known.includes("null"));
     if (known.length < 2) return null;
     const shared = { key: column.key, isSeed: column.isSeed, label: column.label, kind: column.kind };
     if (isNumeric) {

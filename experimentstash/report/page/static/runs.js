@@ -64,7 +64,8 @@ const runs = (() => {
       isNumber: isNumeric(column),
       better: column.better,
       width: longest + (column.key === "state" ? 2 : 0),
-      cell: (index) => ({ text: write(column.values[index]), value: column.values[index] }),
+      cell: (index) => ({ text: column.values[index] === null ? numbers.ABSENT : write(column.values[index]), value: column.values[index] }),
+      draw: (_, { text, value }) => (value === null ? dom.h("span", { class: "none" }, text) : dom.h("span", { class: "text" }, text)),
     };
     if (column.key === "state") found.draw = (_, cell) => badge(cell.text);
     made.set(column, found);
@@ -78,7 +79,7 @@ const runs = (() => {
 
   /** @param {Value} value */
   function isNumberOrNothing(value) {
-    return value === null || data.number(value) !== null;
+    return value === null || value === "null" || data.number(value) !== null;
   }
 
   /** Return what writes a column's values. @param {Column} column @returns {(value: Value) => string} */

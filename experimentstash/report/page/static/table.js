@@ -264,7 +264,7 @@ const table = (() => {
 
     /** @param {SheetCell} cell */
     function tip(cell) {
-      const exact = cell.value === undefined || cell.n !== undefined ? cell.text : numbers.text(cell.value);
+      const exact = cell.value === undefined || cell.value === null || cell.n !== undefined ? cell.text : numbers.text(cell.value);
       return exact !== cell.text || (isWindow && cell.text.length > WIDEST - 4) ? exact : null;
     }
 
