@@ -118,7 +118,7 @@ def collect(stash: Stash, request: Request, links: Links, most: int | None) -> C
     others = [place for place, is_well in enumerate(ended_well) if not is_well]
     left_out = fitting.add_details(others, detail, fitting.left * _OF_UNSUCCESSFUL)
     drawn = curves.of_runs(records, [row.runs for table in tables.firsts(compared) for row in table.rows])
-    fitting.add_figures(lambda room: pictures.of_runs(found, links, room), has_curves=bool(drawn.curves))
+    fitting.add_figures(lambda room, better: pictures.of_runs(found, links, room, better), drawn)
     fitting.add_curves(drawn)
     left_out += fitting.add_details([place for place, is_well in enumerate(ended_well) if is_well], detail)
     fitting.data["remarks"] = as_data(

@@ -15,6 +15,10 @@ from experimentstash.report.page.model import Detail, Figure, Report, as_data
 
 # The part of the room for pictures that is kept for curves.
 _OF_CURVES = 3
+# The part of the room after pictures that curves may take; the rest is for details.
+_OF_FOLLOWING = 1 / 2
+# The part of the room for pictures that thumbnails take: the rest are names and links.
+_OF_THUMBNAILS = 0.95
 # Points of a curve: as many as there is room for.
 _POINTS = (curves.POINTS, 200, 100, 50, 25)
 _POINTS_OF_MEANS = 100  # where there is none for the curves of single runs
@@ -50,13 +54,20 @@ class Room:
         """Tell whether there is room for data (or ``most`` bytes for it), which is then taken."""
         if self._most is None:
             return True
-        packer = self._packer.copy()
-        text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
-        size = len(packer.compress(text)) + len(packer.flush(zlib.Z_SYNC_FLUSH))
+        packer, size = self._packed(data)
         if size * _IN_BASE64 > min(self.left, float("inf") if most is None else most):
             return False
         self._packer, self._taken = packer, self._taken + size
         return True
+
+    def size_of(self, data: Any) -> float:
+        """Return the bytes of the page that data would take."""
+        return self._packed(data)[1] * _IN_BASE64
+
+    def _packed(self, data: Any) -> tuple[Any, int]:
+        packer = self._packer.copy()
+        text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
+        return packer, len(packer.compress(text)) + len(packer.flush(zlib.Z_SYNC_FLUSH))
 
 
 class Fitting:
@@ -76,13 +87,23 @@ class Fitting:
     def left(self) -> float:
         return self._room.left
 
-    def add_figures(self, make: Callable[[int], tuple[Sequence[Figure], Sequence[str]]], *, has_curves: bool) -> None:
-        """Add pictures; ``make`` makes them, with thumbnails of so many bytes."""
-        share = int(min(self.left, _ALL) * (1 - 1 / _OF_CURVES if has_curves else 0.9))
-        figures, remarks = make(share)
+    def add_figures(
+        self, make: Callable[[int, int], tuple[Sequence[Figure], Sequence[str]]], following: Curves
+    ) -> None:
+        """Add pictures; ``make`` makes them, with thumbnails of so many bytes, better of so many.
+
+        Better are those that leave room for all points of the curves that follow.
+        """
+        left, has_curves = min(self.left, _ALL), bool(following.curves)
+        share = int(left * (1 - 1 / _OF_CURVES if has_curves else 0.9))
+        better = share
+        if has_curves and left < _ALL:
+            whole = self._room.size_of(as_data([following.curves, following.bands]))
+            better = min(share, int(left * _OF_THUMBNAILS - whole / _OF_FOLLOWING))
+        figures, remarks = make(share, better)
         data = as_data(figures)
         if not self._room.take(data):  # for all the names
-            figures, remarks = make(0)
+            figures, remarks = make(0, 0)
             data = as_data(figures)
             if not self._room.take(data):
                 data, remarks = [], ["there is no room for the list of pictures"]
@@ -96,7 +117,7 @@ class Fitting:
         for points in _POINTS:
             fewer = found if points == _POINTS[0] else curves.thinned(found, points)
             data = as_data([fewer.curves, fewer.bands])
-            if self._room.take(data, self.left / 2):
+            if self._room.take(data, self.left * _OF_FOLLOWING):
                 self.data["curves"], self.data["bands"] = data
                 if points != _POINTS[0]:
                     self.remarks.append(f"curves have {points} points at most: there is no room for more")

@@ -47,8 +47,8 @@ MOST_OF_RUN, MOST = 100, 2000
 _MOST_ENTRIES, _DEEPEST = 20_000, 8
 # Bytes that tell the kind and the size of nearly any picture.
 _BEGINNING = 64 << 10
-# Pictures of which all widths are tried, to tell which width all can have.
-_SAMPLE = 12
+# Pictures that tell with which width one may begin; so many are looked at, all of them if there are no more.
+_SAMPLE = 48
 
 
 class _Seen(NamedTuple):
@@ -75,8 +75,11 @@ class Found(NamedTuple):
     remarks: list[str]
 
 
-def of_runs(runs: Sequence[Facts], links: Links, budget: int) -> Found:
-    """Return the pictures of runs. Their thumbnails take ``budget`` bytes at most in the page."""
+def of_runs(runs: Sequence[Facts], links: Links, budget: int, better: int | None = None) -> Found:
+    """Return the pictures of runs. Their thumbnails take ``budget`` bytes at most in the page.
+
+    They take ``better`` bytes if that is enough for all of them, of whatever width.
+    """
     remarks: list[str] = []
     of_figure = by_figure(runs)
     files_of = {index: _files(facts.plain.directory) for index, facts in enumerate(runs)}
@@ -94,7 +97,7 @@ def of_runs(runs: Sequence[Facts], links: Links, budget: int) -> Found:
         remarks.append(f"of {total} pictures, {MOST} are shown")
     if not thumbnails.has_pdfium() and any(each.kind == "pdf" for several in seen.values() for each in several):
         remarks.append(thumbnails.NO_PDFIUM)
-    left_out = _fill(list(seen.values()), budget)
+    left_out = _fill(list(seen.values()), budget, budget if better is None else better)
     if left_out:
         remarks.append(f"{counted(left_out, 'picture')} without a thumbnail in the page: there is no room for it")
     figures = [
@@ -313,11 +316,8 @@ def _rank(picture: _Seen) -> int:
 # --- thumbnails ------------------------------------------------------------------------------------------------------
 
 
-_Place = tuple[list[_Seen], int]  # where a picture stands
-
-
-def _fill(figures: Sequence[list[_Seen]], budget: int) -> int:
-    """Give pictures thumbnails as long as there is room, as wide as all can be; tell how many had no room."""
+def _fill(figures: Sequence[list[_Seen]], budget: int, better: int) -> int:
+    """Give all pictures thumbnails, as wide as all can be, or as many as there is room for; tell how many had none."""
     has_pdfium = thumbnails.has_pdfium()
     wanted = [
         (several, place)
@@ -327,29 +327,44 @@ def _fill(figures: Sequence[list[_Seen]], budget: int) -> int:
     ]
     # There is no other way to show a PDF: the files of the rest can be shown themselves.
     wanted.sort(key=lambda place: place[0][place[1]].kind != "pdf")
-    width = _width([several[place] for several, place in _spread(wanted)], len(wanted), budget)
-    left_out = 0
-    for several, place in wanted:
-        before = several[place]
-        drawn = _drawn(before, width) if budget > 0 else before  # what there is no room for isn't drawn in vain
-        if len(drawn.thumb or "") > budget:
-            drawn = drawn._replace(thumb=None)
-        budget -= len(drawn.thumb or "")
-        left_out += drawn.thumb is None and drawn.is_drawable and drawn.kind != "svg"
-        several[place] = drawn
-    return left_out
+    pictures = [several[place] for several, place in wanted]
+    drawn = _all_drawn(pictures, min(better, budget)) or _all_drawn(pictures, budget)
+    if drawn is None:
+        drawn = list(_some_drawn(pictures, budget))
+    for (several, place), each in zip(wanted, drawn, strict=True):
+        several[place] = each
+    return sum(each.thumb is None and each.is_drawable and each.kind != "svg" for each in drawn)
 
 
-def _spread(all_of_them: Sequence[_Place]) -> Sequence[_Place]:
-    return all_of_them[:: max(1, -(-len(all_of_them) // _SAMPLE))]
-
-
-def _width(sample: Sequence[_Seen], count: int, budget: int) -> int:
-    """Return the width with which so many thumbnails fit, by those of a sample; the least if they don't anyway."""
+def _all_drawn(pictures: Sequence[_Seen], room: int) -> list[_Seen] | None:
+    """Return all pictures with thumbnails as wide as there is room for; None if there is none with any width."""
+    sample = pictures[:: max(1, -(-len(pictures) // _SAMPLE))]
     for width in WIDTHS:
-        if sum(len(_drawn(each, width).thumb or "") for each in sample) * count <= budget * len(sample):
-            return width
-    return WIDTHS[-1]
+        if _drawn_within(sample, width, room * len(sample) // max(1, len(pictures))) is not None:
+            drawn = _drawn_within(pictures, width, room)  # a sample may be wrong
+            if drawn is not None:
+                return drawn
+    return None
+
+
+def _drawn_within(pictures: Sequence[_Seen], width: int, room: int) -> list[_Seen] | None:
+    drawn = []
+    for each in pictures:
+        if room <= 0:
+            return None
+        drawn.append(_drawn(each, width))
+        room -= len(drawn[-1].thumb or "")
+    return drawn if room >= 0 else None
+
+
+def _some_drawn(pictures: Sequence[_Seen], room: int) -> Iterator[_Seen]:
+    """Yield pictures, with the narrowest thumbnails as long as there is room."""
+    for each in pictures:
+        drawn = _drawn(each, WIDTHS[-1]) if room > 0 else each  # what there is no room for isn't drawn in vain
+        if len(drawn.thumb or "") > room:
+            drawn = drawn._replace(thumb=None)
+        room -= len(drawn.thumb or "")
+        yield drawn
 
 
 def _drawn(picture: _Seen, width: int) -> _Seen:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import random
 import statistics
 import time
@@ -16,7 +17,7 @@ from experimentstash.record.run import Run
 from experimentstash.report.page import curves
 from experimentstash.report.page.age import OLDER
 from experimentstash.report.page.fitting import Fitting, Room
-from experimentstash.report.page.model import Report, Runs
+from experimentstash.report.page.model import Figure, Picture, Report, Runs
 from tests.testing.run_parts import run_with
 
 
@@ -105,3 +106,20 @@ def test_where_there_is_no_room_for_curves_the_means_of_rows_stay() -> None:
     found.add_curves(curves.Curves(lines, [band], []))
     assert found.data["curves"] == [] and len(found.data["bands"]) == 1
     assert found.remarks == ["300 curves left out: there is no room for them, only for the means of rows"]
+
+
+def test_pictures_leave_room_for_all_points_of_curves_if_they_can() -> None:
+    chance = random.Random(0)
+    xs = {"step": list(range(400))}
+    lines = [curves.Curve(run, "loss", "history.csv", xs, [chance.random() for _ in range(400)]) for run in range(20)]
+    found = Fitting(Report("t", "s", "", "", "", Runs(0, [], [])), Room(250_000))
+
+    def make(most: int, better: int) -> tuple[list[Figure], list[str]]:
+        assert better < most
+        thumb = base64.b64encode(chance.randbytes(better * 3 // 4)).decode()
+        return [Figure("", [Picture(0, "a.png", "png", "thumb", thumb, None, 1, 1)], [0])], []
+
+    following = curves.Curves(lines, [], [])
+    found.add_figures(make, following)
+    found.add_curves(following)
+    assert (len(found.data["curves"]), found.remarks) == (20, [])

@@ -278,18 +278,42 @@ def test_a_long_picture_shows_its_top(tmp_path: Path) -> None:
 
 
 def test_what_doesnt_fit_becomes_smaller_and_then_is_left_out(tmp_path: Path) -> None:
-    noise = Image.effect_noise((900, 900), 90)
-    stream = io.BytesIO()
-    noise.save(stream, "PNG")
-    runs = [put(finished(tmp_path, f"aaaaaa{digit}"), a_png=stream.getvalue()) for digit in "abc"]
+    content = noise(900)
+    runs = [put(finished(tmp_path, f"aaaaaa{digit}"), a_png=content) for digit in "abc"]
     widest = only(look(runs[0]))
     smaller = look(*runs, budget=len(widest.thumb or "") * 2)
     assert {thumb(each).width for each in smaller.figures[0].pictures} == {360}
     least = len(only(look(runs[0], budget=1000)).thumb or "")
     assert least == 0
-    few = look(*runs, budget=len(thumb_at(stream.getvalue(), 160)) + 1000)
+    few = look(*runs, budget=len(thumb_at(content, 160)) + 1000)
     assert [each.shown for each in few.figures[0].pictures] == ["thumb", "file", "file"]
     assert few.remarks == ["2 pictures without a thumbnail in the page: there is no room for it"]
+
+
+def noise(side: int) -> bytes:
+    stream = io.BytesIO()
+    Image.effect_noise((side, side), 90).save(stream, "PNG")
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("sample", [pictures._SAMPLE, 3])
+def test_all_become_narrower_before_one_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sample: int
+) -> None:
+    monkeypatch.setattr(pictures, "_SAMPLE", sample)  # of so few as 3 only the small ones are looked at
+    content = noise(600)
+    names = [f"{place:02}.png" for place in range(6)]
+    run = finished(tmp_path, "aaaaaaa")
+    for name in names:
+        place(run, name, image((20, 10)) if int(name[:2]) % 2 == 0 else content)
+    room = 3 * len(thumb_at(content, 240)) + 1000
+    found = look(run, budget=room)
+    assert [thumb(each).width for each in found.figures[0].pictures] == [20, 240] * 3
+    assert found.remarks == []
+    wide = pictures.of_runs([Facts(run)], Beside(run.path), PLENTY, room).figures[0].pictures
+    assert [thumb(each).width for each in wide] == [20, 240] * 3
+    few = pictures.of_runs([Facts(run)], Beside(run.path), PLENTY, 1000).figures[0].pictures
+    assert [thumb(each).width for each in few] == [20, 480] * 3
 
 
 def test_pdfs_get_their_room_first(tmp_path: Path) -> None:
