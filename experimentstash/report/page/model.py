@@ -112,6 +112,7 @@ class Picture:
     others: Sequence[Other] = ()  # the same in other forms
     is_bright: bool = False  # it has no ground of its own, and is drawn for a dark one
     note: str | None = None  # why there is less of it than there should be
+    away: str | None = None  # where its file is, if no link leads there
 
 
 @dataclass(frozen=True)

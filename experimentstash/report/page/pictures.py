@@ -403,7 +403,7 @@ def _for_page(picture: _Seen, links: Links) -> Picture:
     """Return a picture as the page has it, which says what there is to see of it."""
     root = _root(picture)
     href = links.to(root, _inside(picture))
-    note = picture.note
+    note, away = picture.note, _away(root) if href is None else None
     if picture.thumb is not None:
         shown = "thumb"
     elif picture.is_drawable and href is not None and picture.kind != "pdf":
@@ -411,7 +411,7 @@ def _for_page(picture: _Seen, links: Links) -> Picture:
     else:
         shown = "no"
         if note is None and (picture.kind != "pdf" or thumbnails.has_pdfium()):
-            note = "no room for it in the page"
+            note = "no room for it in the page" + ("" if away is None else f": {away}")
     others = [Other(each.kind, link) for each in picture.others if (link := links.to(root, _inside(each))) is not None]
     of_picture = (
         picture.kind,
@@ -423,8 +423,15 @@ def _for_page(picture: _Seen, links: Links) -> Picture:
         others,
         picture.is_bright,
         note,
+        away,
     )
     return Picture(picture.run, picture.name, *of_picture)
+
+
+def _away(root: Path) -> str | None:
+    """Say where a run's file is that no link leads to."""
+    archive = archives.holding(root)
+    return None if archive is None else f"the file is in the archive {archive.name}"
 
 
 def _inside(picture: _Seen) -> str:

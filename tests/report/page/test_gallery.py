@@ -215,6 +215,21 @@ def test_a_file_that_has_gone_leaves_its_thumbnail(pages: Pages, pictured: Pictu
     pages.faults[:] = [each for each in pages.faults if not each.startswith("not there: ") and "NOT_FOUND" not in each]
 
 
+def test_a_thumbnail_whose_file_is_elsewhere_says_so_and_isnt_blown_up(pages: Pages, pictured: Pictured) -> None:
+    page = opened(pages, pictured)
+    page.evaluate(
+        """data.load().then((report) => {
+          const picture = report.figures.flatMap((figure) => figure.pictures).find((each) => each.name === "map.png");
+          Object.assign(picture, { href: null, away: "the file is in the archive x.zip", width: 3000, height: 2000 });
+          location.hash = `pic=${report.runs.ids[picture.run]}/map.png`;
+        })"""
+    )
+    shown = page.locator("dialog.lightbox[open]")
+    shown.get_by_text("A thumbnail: the file is in the archive x.zip.").wait_for()
+    shown.get_by_text("3000 × 2000 pixels in the file").wait_for()
+    until(page, "document.querySelector('.lightbox[open] img').style.getPropertyValue('--most') === '600px'")
+
+
 LARGE, PAIR = "pic=222222a/map.png", "pair=222222a/map.png,222223a/map.png&way=blink"
 
 

@@ -182,6 +182,7 @@ def test_pictures_of_an_archived_sweep_are_there_too(tmp_path: Path) -> None:
     sweep.rename(tmp_path / "away")
     one, two = look(run).figures[0].pictures
     assert (one.name, one.shown, two.name, two.shown, two.href) == ("b.pdf", "no", "plots/a.png", "thumb", None)
+    assert two.away == f"the file is in the archive {archives.path_for(sweep).name}"
 
 
 def test_too_many_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,7 +124,7 @@ const lightbox = (() => {
       step("Previous", dom.ICONS.previous, -1, "←"),
       step("Next", dom.ICONS.next, 1, "→"),
     );
-    const size = picture.width && picture.height && picture.kind !== "pdf" ? `${picture.width} × ${picture.height} pixels` : "";
+    const size = picture.width && picture.height && picture.kind !== "pdf" ? `${picture.width} × ${picture.height} pixels${picture.href === null ? " in the file" : ""}` : "";
     const words = picture.kind === "pdf" ? "The first page" : size;
     dom.replace(
       one.body,
@@ -140,21 +140,30 @@ const lightbox = (() => {
    * @param {string} alt
    */
   function large(picture, alt) {
-    const isFile = picture.href !== null && picture.kind !== "pdf" && !(picture.kind === "svg" && picture.thumb !== null);
+    const isItself = picture.thumb?.startsWith("data:image/svg") ?? false;
+    const isFile = picture.href !== null && picture.kind !== "pdf" && !isItself;
     const image = gallery.image(picture, alt);
+    // What has pixels isn't blown up.
+    const bound = (/** @type {number} */ width) => image.style.setProperty("--most", `${width * LARGEST}px`);
     if (picture.width && picture.height) {
       image.style.setProperty("--ratio", String(picture.width / picture.height));
-      // What has pixels isn't blown up.
-      if (picture.kind !== "svg") image.style.setProperty("--most", `${picture.width * LARGEST}px`);
+      if (picture.kind !== "svg") bound(picture.width);
     }
     const plate = dom.h("span", { class: "sheet" }, image);
+    const say = (/** @type {string} */ where) => plate.append(dom.h("span", { class: "note" }, `A thumbnail: ${where}.`));
     if (isFile && picture.thumb !== null) {
       const full = new Image();
       full.addEventListener("load", () => {
         image.src = full.src;
       });
-      full.addEventListener("error", () => plate.append(dom.h("span", { class: "note" }, "A thumbnail: the file itself isn't where it was.")));
+      full.addEventListener("error", () => {
+        bound(image.naturalWidth);
+        say("the file itself isn't where it was");
+      });
       full.src = dom.safe(picture.href) ?? "";
+    } else if (picture.thumb !== null && picture.href === null && !isItself) {
+      image.addEventListener("load", () => bound(image.naturalWidth));
+      say(picture.away ?? "no link leads to the file itself");
     }
     return plate;
   }

@@ -94,6 +94,8 @@ interface Picture {
   /** It has no ground of its own, and is drawn for a dark one. */
   isBright: boolean;
   note: string | null;
+  /** Where its file is, if no link leads there. */
+  away: string | null;
 }
 
 /** A picture in the gallery. */
