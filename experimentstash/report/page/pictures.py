@@ -106,6 +106,11 @@ def of_runs(runs: Sequence[Facts], links: Links, budget: int, better: int | None
         )
         for name, several in seen.items()
     ]
+    linked = sum(each.shown == "file" and each.kind == "svg" for figure in figures for each in figure.pictures)
+    if linked and links.lead_away:
+        remarks.append(
+            f"{counted(linked, 'large SVG')} only linked to, not in the page (-o DIR and --embed take them along)"
+        )
     return Found(figures if any(each.pictures or each.remarks for each in figures) else [], remarks)
 
 
@@ -373,11 +378,21 @@ def _drawn(picture: _Seen, width: int) -> _Seen:
     if isinstance(drawn, str):
         return picture._replace(is_drawable=False, note=drawn)
     if drawn is None:
-        return picture
+        return _with_other(picture, width)
     note = "only its top is shown here" if drawn.is_cut and picture.note is None else picture.note
     return picture._replace(
         width=drawn.width, height=drawn.height, thumb=drawn.link, is_bright=drawn.is_bright, note=note
     )
+
+
+def _with_other(picture: _Seen, width: int) -> _Seen:
+    """Return a large SVG with a thumbnail of another form of it, if the run has one."""
+    for each in picture.others:
+        if each.is_drawable and each.kind != "svg" and (each.kind != "pdf" or thumbnails.has_pdfium()):
+            drawn = _drawn(each, width)
+            if drawn.thumb is not None:
+                return picture._replace(thumb=drawn.thumb, is_bright=drawn.is_bright)
+    return picture
 
 
 def _modified(path: Path) -> int:

@@ -40,6 +40,8 @@ def is_plain(name: str) -> bool:
 class Links(Protocol):
     """Gives addresses to files of runs."""
 
+    lead_away: bool  # to files that stay where they are if the page is sent elsewhere
+
     def to(self, directory: Path, name: str, *, is_needed: bool = True) -> str | None:
         """Return the address of a run's file, or of its directory if it has no name; None if there can't be one.
 
@@ -49,6 +51,8 @@ class Links(Protocol):
 
 class Beside:
     """Addresses of files where they are, relative to the directory that the page is in."""
+
+    lead_away = True
 
     def __init__(self, page: Path) -> None:
         self._page = os.path.realpath(page)
@@ -61,6 +65,8 @@ class Beside:
 
 class Embedded:
     """Addresses that are the files themselves."""
+
+    lead_away = False
 
     def __init__(self) -> None:
         self._bounds = _Bounds()
@@ -82,6 +88,8 @@ class Embedded:
 
 class Copied:
     """Addresses of copies; ``copies`` says which are to be made."""
+
+    lead_away = False
 
     def __init__(self, root: Path, folder: str) -> None:
         self._root, self._folder = os.path.realpath(root), folder

@@ -341,10 +341,27 @@ def test_a_small_svg_is_in_the_page_as_it_is(tmp_path: Path) -> None:
     assert one.thumb == f"data:image/svg+xml;base64,{base64.b64encode(SVG).decode()}"
 
 
-def test_a_large_svg_is_linked(tmp_path: Path) -> None:
-    content = SVG.replace(b"</svg>", b"<!-- " + b"x" * thumbnails.MOST_EMBEDDED + b" --></svg>")
-    one = only(look(put(finished(tmp_path, "aaaaaaa"), a_svg=content)))
+def large_svg() -> bytes:
+    return SVG.replace(b"</svg>", b"<!-- " + b"x" * thumbnails.MOST_EMBEDDED + b" --></svg>")
+
+
+def test_a_large_svg_is_linked_and_that_is_said(tmp_path: Path) -> None:
+    found = look(put(finished(tmp_path, "aaaaaaa"), a_svg=large_svg()))
+    one = only(found)
     assert (one.shown, one.thumb, one.href, one.width) == ("file", None, "./a.svg", 96)
+    assert found.remarks == [
+        "1 large SVG only linked to, not in the page (-o DIR and --embed take them along)",
+    ]
+
+
+def test_another_form_stands_in_for_a_large_svg(tmp_path: Path) -> None:
+    one = put(finished(tmp_path, "aaaaaaa"), a_svg=large_svg(), a_pdf=a_page())
+    two = put(finished(tmp_path, "bbbbbbb"), a_svg=large_svg(), a_pdf=b"%PDF-no", a_jpg=image(kind="JPEG"))
+    found = look(one, two)
+    first, second = sorted(found.figures[0].pictures, key=lambda each: each.run)
+    assert [(each.name, each.kind, each.shown) for each in (first, second)] == [("a.svg", "svg", "thumb")] * 2
+    assert (thumb(first).size, thumb(second).size) == ((960, 480), (480, 240))
+    assert (first.width, first.href, found.remarks) == (96, "./a.svg", [])
 
 
 @pytest.mark.parametrize(

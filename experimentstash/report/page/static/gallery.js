@@ -165,7 +165,7 @@ const gallery = (() => {
       decoding: "async",
       loading: source?.startsWith("data:") ? null : "lazy",
       class: picture.isBright ? "is-bright" : null,
-      onerror: () => made.replaceWith(missing(picture, "The browser can't show it")),
+      onerror: () => made.replaceWith(missing(picture, source?.startsWith("data:") ? "The browser can't show it" : "Its file isn't where it was, or the browser can't show it")),
     });
     return made;
   }
