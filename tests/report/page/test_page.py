@@ -165,6 +165,7 @@ def test_a_table_is_exported_as_it_is_shown(pages: Pages, few: Path) -> None:
     head, ruler, *lines = [line.strip("|").split(" | ") for line in text.splitlines() if line.startswith("|")]
     assert name == "comparison.md" and len({len(each) for each in (head, ruler, *lines)}) == 1 and len(lines) == 4
     assert "**0.902 ± 0.011 (3)**" in text and text.index("0.902") < text.index("0.872")
+    assert "*0.872 ± 0.011 (3)*" in text and "second best in italics" in text and "underlined" not in text
     name, text = exported(page, "Comparison", "LaTeX")
     assert name == "comparison.tex" and "\\textbf{0.902 $\\pm$ 0.011} (3)" in text and text.count("\\\\") == 5
 

@@ -111,7 +111,9 @@ const exports = (() => {
       line(sheet.columns.map((column) => (column.isNumber ? "---:" : "---"))),
       ...sheet.rows.map((row) => line(sheet.columns.map((column) => cellOf(column.cell(row))))),
     ];
-    if (notes.length) lines.push("", ...notes.map((note) => `- ${escapedForMarkdown(note)}`));
+    // Markdown has no underlining.
+    const said = notes.map((note) => note.replace("second best underlined", "second best in italics"));
+    if (said.length) lines.push("", ...said.map((note) => `- ${escapedForMarkdown(note)}`));
     return `${lines.join("\n")}\n`;
   }
 
