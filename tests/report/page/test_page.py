@@ -168,6 +168,9 @@ def test_a_table_is_exported_as_it_is_shown(pages: Pages, few: Path) -> None:
     assert "*0.872 ± 0.011 (3)*" in text and "second best in italics" in text and "underlined" not in text
     name, text = exported(page, "Comparison", "LaTeX")
     assert name == "comparison.tex" and "\\textbf{0.902 $\\pm$ 0.011} (3)" in text and text.count("\\\\") == 5
+    page.evaluate("state.set('state', 'completed')")
+    shown = section(page, "Comparison").inner_text()
+    assert shown.index("The filter of runs leaves these numbers") < shown.index("0.902")
 
 
 def test_texts_stay_texts_and_copies_of_a_run_are_two(pages: Pages, tmp_path: Path) -> None:

@@ -42,9 +42,9 @@ const comparison = (() => {
         dom.h("span", { class: "stretch" }),
         exports.button("comparison", grid.current, () => [chosen().caption, ...chosen().remarks]),
       ),
+      unfiltered,
       grid.element,
       caption,
-      unfiltered,
       same,
       remarks,
     );
