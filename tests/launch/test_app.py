@@ -374,11 +374,11 @@ def test_the_record_is_whole_at_every_moment(plain: StashUnderTest, tmp_path: Pa
     touched = tmp_path / "touched"
     reader = subprocess.Popen([sys.executable, "-c", READER, str(plain.root)], stdout=subprocess.PIPE, text=True)
     process = plain.start("run", "told", f"params.touch={touched}", "params.sleep=1", "+tool.env.FLAG=up")
-    wait_until(touched.exists)
+    pid = int(wait_until(lambda: touched.exists() and touched.read_text()))
     record = wait_until(lambda: (found := plain.record())["attempt"]["process"] and found)
     assert [record["spec"][name] for name in ("organizer", "tool")] == ["told", "plain"]
     assert [record["attempt"][name] for name in ("state", "ended")] == ["running", None]
-    assert record["attempt"]["process"]["pid"] == int(touched.read_text() or 0)
+    assert record["attempt"]["process"]["pid"] == pid
     assert record["attempt"]["supervisor"]["pid"] == process.pid
     assert record["spec"]["command"]["environment"]["FLAG"] == "up"
     assert record["spec"]["command"]["argv"][0] == sys.executable
