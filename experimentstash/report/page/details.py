@@ -104,7 +104,8 @@ def _config(params: Any) -> str:
 
     dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
     try:
-        text = yaml.dump(params, Dumper=dumper, sort_keys=False, allow_unicode=True)
+        # A value stays in its line: who searches the page finds it.
+        text = yaml.dump(params, Dumper=dumper, sort_keys=False, allow_unicode=True, width=1 << 30)
     except yaml.YAMLError as error:
         return f"# It can't be shown: {error}"
     return _cut(text, _CONFIG, "#") if params else ""
