@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from experimentstash.base.dotted import is_number
 from experimentstash.base.text import listed
 from experimentstash.publish.comparators import npz
 from experimentstash.publish.comparators.comparator import Comparator, Found, How, Largest, NotComparable
-from experimentstash.publish.comparators.numbers import compare_tables, is_number
+from experimentstash.publish.comparators.numbers import compare_tables
 from experimentstash.publish.comparators.tables import Table, read
 
 _NAMED = 3

@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from experimentstash.base.dotted import is_number
 from experimentstash.base.text import listed
 from experimentstash.publish.comparators.comparator import Found, How, Largest, NotComparable
 from experimentstash.publish.comparators.tables import text_of
@@ -39,8 +40,7 @@ def compare(earlier: Path, later: Path, how: How) -> Found:
     largest = Largest(how)
     for way, one in before.items():
         name, two = _name(way), after[way]
-        are_numbers = all(isinstance(each, (int, float)) and not isinstance(each, bool) for each in (one, two))
-        if are_numbers:
+        if is_number(one) and is_number(two):
             largest.take(one, two, name, functools.partial("at {}".format, name))
         elif type(one) is not type(two) or one != two:
             return Found(f"{name} is {two!r}, and {one!r} before")

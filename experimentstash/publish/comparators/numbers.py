@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
+from experimentstash.base.dotted import is_number
 from experimentstash.base.text import listed
 from experimentstash.publish.comparators import json_numbers, npz
 from experimentstash.publish.comparators.comparator import Comparator, Found, How, Largest, NotComparable
@@ -49,10 +49,6 @@ def compare_tables(earlier: Table, later: Table, how: How) -> Found:
             elif one != two or type(one) is not type(two):
                 return Found(f"row {shown}, column {name} is {two!r}, and {one!r} before")
     return largest.found
-
-
-def is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _pairs(earlier: Table, later: Table, key: Sequence[str]) -> Iterator[tuple[int, int | None, str]]:
