@@ -64,6 +64,11 @@ class How:
             found = next((each for name, each in self.columns.items() if _fits(column, name)), None)
         return found or Tolerance(self.rtol, self.atol)
 
+    def allowed(self, column: str) -> str:
+        """Return what is allowed in a column, in words."""
+        tolerance = self.tolerance(column)
+        return f"{column}: {tolerance}" if self.columns else str(tolerance)
+
     def ignores(self, column: str) -> bool:
         """Tell whether a column, or a key, doesn't count."""
         return any(_fits(column, pattern) for pattern in self.ignore)
@@ -79,8 +84,14 @@ class Deviation:
     """How far two files are apart: the largest distance of two numbers, and where it is."""
 
     absolute: float
-    relative: float | None  # to the earlier number; None: that is 0
+    relative: float | None  # to the earlier number; None: that is 0, or infinite
     place: str
+
+    @classmethod
+    def of(cls, absolute: float, earlier: float, place: str) -> Deviation:
+        """Return how far a number, or its size, is from the earlier one."""
+        size = abs(earlier)
+        return cls(absolute, absolute / size if size and math.isfinite(size) else None, place)
 
     def __str__(self) -> str:
         relative = "" if self.relative is None else f", {number(self.relative)} of it"
@@ -120,28 +131,25 @@ class Largest:
         self._how = how
         self._largest: Deviation | None = None
         self._too_large: Deviation | None = None
-        self._used: dict[str, None] = {}
+        self._used: dict[str, None] = {}  # columns
         self.too_many = 0
 
     def take(self, earlier: float, later: float, column: str, place: Callable[[], str]) -> None:
         """Take a pair of numbers; NaN is NaN, and an infinite number is itself alone."""
         if earlier == later or (earlier != earlier and later != later):
             return
-        tolerance = self._how.tolerance(column)
         # Between a whole number and another their difference may be lost.
         deviation = float(abs(later - earlier)) or float(abs(Fraction(later) - Fraction(earlier)))
         if not math.isfinite(deviation):
             deviation = math.inf
-        is_allowed = math.isfinite(deviation) and tolerance.allows(earlier, deviation)
+        is_allowed = math.isfinite(deviation) and self._how.tolerance(column).allows(earlier, deviation)
         if is_allowed:
-            self._used[f"{column}: {tolerance}" if self._how.columns else str(tolerance)] = None
+            self._used[column] = None
         else:
             self.too_many += 1
         largest = self._largest if is_allowed else self._too_large
         if largest is None or deviation > largest.absolute:
-            size = abs(earlier)
-            relative = deviation / size if size and math.isfinite(size) else None
-            found = Deviation(deviation, relative, place())
+            found = Deviation.of(deviation, earlier, place())
             if is_allowed:
                 self._largest = found
             else:
@@ -154,5 +162,6 @@ class Largest:
             others = f"; {self.too_many:,} numbers deviate too much" if self.too_many > 1 else ""
             return Found(f"the largest deviation is {self._too_large}{others}", deviation=self._too_large)
         if self._largest is not None:
-            return Found(within="; ".join(self._used), deviation=self._largest)
+            within = "; ".join(dict.fromkeys(map(self._how.allowed, self._used)))
+            return Found(within=within, deviation=self._largest)
         return Found()

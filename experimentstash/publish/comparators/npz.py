@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -41,8 +40,7 @@ def compare(earlier: Path, later: Path, how: How) -> Found:
         if not is_allowed:
             too_large = deviation if too_large is None or deviation.absolute > too_large.absolute else too_large
             continue
-        tolerance = how.tolerance(name)
-        within[f"{name}: {tolerance}" if how.columns else str(tolerance)] = None
+        within[how.allowed(name)] = None
         largest = deviation if largest is None or deviation.absolute > largest.absolute else largest
     if too_large is not None:
         return Found(f"the largest deviation is {too_large}", deviation=too_large)
@@ -90,7 +88,6 @@ def _deviation(one: Any, two: Any, how: How, name: str) -> tuple[Deviation | Non
         too_much = unequal & ~(numpy.isfinite(apart) & (apart <= allowed))
     is_allowed = not too_much.any()
     place = numpy.unravel_index(numpy.argmax(apart if is_allowed else numpy.where(too_much, apart, -1)), one.shape)
-    absolute, size = float(apart[place]), float(abs(wide[0][place]))
-    relative = absolute / size if size and math.isfinite(size) else None
     index = ", ".join(str(int(each)) for each in place)
-    return Deviation(absolute, relative, f"at {name}[{index}]" if index else f"at {name}"), is_allowed
+    where = f"at {name}[{index}]" if index else f"at {name}"
+    return Deviation.of(float(apart[place]), float(abs(wide[0][place])), where), is_allowed
