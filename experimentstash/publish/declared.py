@@ -7,14 +7,11 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
-from experimentstash.base import yaml_files
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError, did_you_mean
-from experimentstash.base.yaml_files import YamlError
 from experimentstash.publish.comparators import choose
 from experimentstash.publish.comparators.comparator import How, Tolerance
 from experimentstash.stash import paths
-from experimentstash.stash.layout import Stash
 from experimentstash.stash.organizers import Organizers
 from experimentstash.stash.schema import Compare, OutputConfig, ToleranceConfig, UpTo
 
@@ -56,11 +53,11 @@ def _fits(path: str, pattern: str) -> bool:
     )
 
 
-def outputs(stash: Stash, organizers: Organizers, experiment: str | None, tool: str) -> Declared:
+def outputs(organizers: Organizers, experiment: str | None, tool: str) -> Declared:
     """Return what is said of an experiment's outputs; StashError for what makes no sense."""
     files = [
         (paths.organizer(experiment), organizers.of(experiment, "outputs")) if experiment else ("", None),
-        (paths.registration(tool), _registered(stash, tool, "outputs")),
+        (paths.registration(tool), organizers.of_tool(tool, "outputs")),
         (paths.ROOT_CONFIG, organizers.of_root("outputs")),
     ]
     return Declared([each for where, content in files for each in _read(content, where)])
@@ -77,14 +74,6 @@ def inputs(organizers: Organizers, experiment: str | None) -> list[str]:
     if unclear := next((each for each in found if "${" in each), None):
         raise StashError(f"inputs: {unclear} can't be frozen: what it stands for may change.", "write the path itself")
     return found
-
-
-def _registered(stash: Stash, tool: str, key: str) -> Any:
-    """Return what a tool's registration says under a key; nothing if it is gone, or can't be read."""
-    try:
-        return yaml_files.mapping(stash.registration(tool)).get(key)
-    except YamlError:
-        return None
 
 
 def _read(content: Any, where: str) -> list[tuple[str, How | None]]:

@@ -136,7 +136,7 @@ class _Work:
         folder = f"{frozen.RUNS}/{run.id}"
         places = marks(self._stash, run.directory)
         exp, tool = run.spec.organizer, run.spec.tool
-        said = self._known(("outputs", exp, tool), lambda: declared.outputs(self._stash, self._organizers, exp, tool))
+        said = self._known(("outputs", exp, tool), lambda: declared.outputs(self._organizers, exp, tool))
         inputs = self._known(("inputs", exp), lambda: declared.inputs(self._organizers, exp))
         written = outputs.look(run, said)
         if not written.results:

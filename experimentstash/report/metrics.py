@@ -8,10 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from experimentstash.base import yaml_files
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError, did_you_mean
-from experimentstash.base.yaml_files import YamlError
 from experimentstash.stash import paths
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.organizers import Organizers
@@ -40,21 +38,14 @@ def declared(stash: Stash, experiments: Iterable[str], tools: Iterable[str] = ()
     organizers = Organizers(stash)
     root = _read(organizers.of_root("metrics"), paths.ROOT_CONFIG)
     own = _together((paths.organizer(name), organizers.of(name, "metrics")) for name in sorted(set(experiments)))
-    registered = _together(((paths.registration(name), _registered(stash, name)) for name in sorted(set(tools))), root)
+    of_tools = ((paths.registration(name), organizers.of_tool(name, "metrics")) for name in sorted(set(tools)))
+    registered = _together(of_tools, root)
     found: dict[str, Metric] = {}
     for name in dict.fromkeys([*root, *own, *registered]):
         said = {**registered.get(name, {}), **root.get(name, {}), **own.get(name, {})}
         better = said.get("better")
         found[name] = Metric(name, said.get("label") or name, None if better is None else Better(better))
     return found
-
-
-def _registered(stash: Stash, tool: str) -> Any:
-    """Return what a tool's registration says of metrics; nothing if it is gone, or can't be read."""
-    try:
-        return yaml_files.mapping(stash.registration(tool)).get("metrics")
-    except YamlError:
-        return None
 
 
 def _together(files: Iterable[tuple[str, Any]], known: Mapping[str, Mapping[str, str]] | None = None) -> _Said:

@@ -72,6 +72,13 @@ class Organizers:
         """Return what the root config itself says under a key. Raises YamlError if it can't be read."""
         return yaml_files.mapping(self._stash.config_file("config")).get(key)
 
+    def of_tool(self, tool: str, key: str) -> Any:
+        """Return what a tool's registration says under a key; None if it is gone, or can't be read."""
+        try:
+            return yaml_files.mapping(self._stash.registration(tool)).get(key)
+        except YamlError:
+            return None
+
     def _layers(self, path: str) -> Iterator[dict[str, Any] | str]:
         """Yield the content of a config and of the organizers that it builds on, what wins first."""
         seen = [path]

@@ -17,7 +17,7 @@ def of(stash: Stash, experiment: str = "", registration: str = "", root: str = "
     (stash.root / "conf/exp/e.yaml").write_text(experiment)
     (stash.root / "conf/tool/t.yaml").write_text(registration)
     (stash.root / "conf/config.yaml").write_text(f"defaults: [experimentstash]\n{root}")
-    return declared.outputs(stash, Organizers(stash), "e", "t")
+    return declared.outputs(Organizers(stash), "e", "t")
 
 
 @pytest.mark.parametrize(
