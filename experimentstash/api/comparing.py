@@ -9,7 +9,7 @@ from experimentstash.api import frames
 from experimentstash.api.run import Run
 from experimentstash.api.selecting import meant
 from experimentstash.api.telling import Place, telling
-from experimentstash.base.errors import StashError, did_you_mean
+from experimentstash.base.errors import refuse_unknown_word
 from experimentstash.report.compare import Comparison as Compared
 from experimentstash.report.differences import TESTS
 from experimentstash.report.render import formats, to_csv, to_terminal
@@ -115,9 +115,9 @@ def compare(
         until=until,
         where=where,
     )
-    check("spread", spread, WAYS)
+    refuse_unknown_word(spread, WAYS, "spread")
     if test is not None:
-        check("test", test, TESTS)
+        refuse_unknown_word(test, TESTS, "test")
     with telling():
         found, _ = comparison(
             place,
@@ -129,10 +129,3 @@ def compare(
             test=None if test is None else TESTS[test],
         )
     return Comparison(found)
-
-
-def check(what: str, word: str, valid: Iterable[str]) -> None:
-    """Raise StashError for a word that has no meaning, which names those that have."""
-    known = list(valid)
-    if word not in known:
-        raise StashError(f"{what}: {word!r} is none of {', '.join(known)}.{did_you_mean(str(word), known)}")

@@ -6,10 +6,11 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from experimentstash.api.comparing import Spread, check
+from experimentstash.api.comparing import Spread
 from experimentstash.api.run import Run
 from experimentstash.api.selecting import meant
 from experimentstash.api.telling import Place, telling
+from experimentstash.base.errors import refuse_unknown_word
 from experimentstash.base.output import say
 from experimentstash.report.page import forms
 from experimentstash.report.page.collect import Request
@@ -55,7 +56,7 @@ def report(
         until=until,
         where=where,
     )
-    check("spread", spread, WAYS)
+    refuse_unknown_word(spread, WAYS, "spread")
     asked = Asked(WAYS[spread], several(by), several(over), several(metrics))
     with telling():
         made = forms.make(place, Request(selection, asked, title, "es.report(…)"), Path(output), embeds=embed)

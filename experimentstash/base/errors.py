@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 EXIT_USER_MISTAKE = 2
 EXIT_TIMED_OUT = 124
@@ -116,3 +116,18 @@ def did_you_mean(wrong: str, valid: Iterable[str]) -> str:
 
     closest = difflib.get_close_matches(wrong, list(valid), n=1, cutoff=0.6)
     return f" Did you mean {closest[0]!r}?" if closest else ""
+
+
+def refuse_unknown_key(given: Iterable[object], valid: Collection[str], where: str, hint: str) -> None:
+    """Raise StashError for the first key that has no meaning; it names those that have one."""
+    unknown = next((str(key) for key in given if key not in valid), None)
+    if unknown is not None:
+        message = f"{where}: unknown key {unknown!r}.{did_you_mean(unknown, valid)}"
+        raise StashError(f"{message}\nValid: {', '.join(valid)}", hint)
+
+
+def refuse_unknown_word(word: object, valid: Iterable[str], where: str, hint: str | None = None) -> None:
+    """Raise StashError for what is none of the words that have a meaning; it names those."""
+    known = list(valid)
+    if word not in known:
+        raise StashError(f"{where}: {word!r} is none of {', '.join(known)}.{did_you_mean(str(word), known)}", hint)

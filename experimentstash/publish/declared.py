@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any
 
 from experimentstash.base.dataclass_light import dataclass
-from experimentstash.base.errors import StashError, did_you_mean
+from experimentstash.base.errors import StashError, refuse_unknown_key, refuse_unknown_word
 from experimentstash.publish.comparators import choose
 from experimentstash.publish.comparators.comparator import How, Tolerance
 from experimentstash.stash import paths
@@ -121,18 +121,14 @@ def _tolerance(given: Any, where: str) -> Tolerance:
 def _refuse_unknown(given: Any, where: str, keys: tuple[str, ...]) -> None:
     if not isinstance(given, Mapping):
         raise StashError(f"{where}: {given!r} is no mapping.", _FORM)
-    unknown = next((str(key) for key in given if key not in keys), None)
-    if unknown is not None:
-        raise StashError(
-            f"{where}: unknown key {unknown!r}.{did_you_mean(unknown, keys)}\nValid: {', '.join(keys)}", _FORM
-        )
+    refuse_unknown_key(given, keys, where, _FORM)
 
 
 def _one_of(value: Any, kind: type[Enum], where: str) -> str | None:
-    valid = [str(each.value) for each in kind]
-    if value is not None and value not in valid:
-        raise StashError(f"{where}: {value!r} is none of {', '.join(valid)}.{did_you_mean(str(value), valid)}", _FORM)
-    return None if value is None else str(value)
+    if value is None:
+        return None
+    refuse_unknown_word(value, [str(each.value) for each in kind], where, _FORM)
+    return str(value)
 
 
 def _number(given: Mapping[Any, Any], key: str, where: str) -> float:

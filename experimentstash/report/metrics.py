@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from experimentstash.base.dataclass_light import dataclass
-from experimentstash.base.errors import StashError, did_you_mean
+from experimentstash.base.errors import StashError, refuse_unknown_key, refuse_unknown_word
 from experimentstash.stash import paths
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.organizers import Organizers
@@ -82,17 +82,10 @@ def _metric(given: Any, where: str) -> dict[str, str]:
         given = {}
     if not isinstance(given, Mapping):
         raise StashError(f"{where}: {given!r} is no mapping.", _FORM)
-    unknown = next((str(key) for key in given if key not in _KEYS), None)
-    if unknown is not None:
-        raise StashError(
-            f"{where}: unknown key {unknown!r}.{did_you_mean(unknown, _KEYS)}\nValid: {', '.join(_KEYS)}", _FORM
-        )
+    refuse_unknown_key(given, _KEYS, where, _FORM)
     better, label = given.get("better"), given.get("label")
-    valid = [each.value for each in Better]
-    if better is not None and better not in valid:
-        raise StashError(
-            f"{where}.better: {better!r} is none of {', '.join(valid)}.{did_you_mean(str(better), valid)}", _FORM
-        )
+    if better is not None:
+        refuse_unknown_word(better, [each.value for each in Better], f"{where}.better", _FORM)
     if label is not None and not isinstance(label, str):
         raise StashError(f"{where}.label: {label!r} is no text.", _FORM)
     return {key: value for key, value in (("better", better), ("label", label)) if value is not None}

@@ -16,7 +16,7 @@ from experimentstash.adapters.numbers.tensorboard_tag import Tensorboard
 from experimentstash.adapters.numbers.text_pattern import Pattern
 from experimentstash.adapters.numbers.wandb_summary import Wandb
 from experimentstash.base.dataclass_light import replace
-from experimentstash.base.errors import StashError, did_you_mean
+from experimentstash.base.errors import StashError, refuse_unknown_key
 
 Source = Key | Column | Pattern | Wandb | Tensorboard
 SOURCES: Mapping[str, type[Source]] = {
@@ -37,11 +37,7 @@ def checked(given: Mapping[Any, Any], where: str, directory: Path, hint: str = F
     kinds = [name for name in SOURCES if name in given]
     kind = SOURCES[kinds[0]] if kinds else None
     valid = list(kind.__annotations__) if kind else [*SOURCES, "file", "take"]
-    unknown = next((str(name) for name in given if name not in valid), None)
-    if unknown is not None:
-        raise StashError(
-            f"{where}: unknown key {unknown!r}.{did_you_mean(unknown, valid)}\nValid: {', '.join(valid)}", hint
-        )
+    refuse_unknown_key(given, valid, where, hint)
     if kind is None:
         raise StashError(f"{where}: none of {', '.join(list(SOURCES)[:-1])} and {list(SOURCES)[-1]} is given.", hint)
     for name, value in given.items():
