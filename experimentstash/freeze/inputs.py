@@ -64,14 +64,14 @@ class Inputs:
         for text in texts:
             for named in named_in(text):
                 path = os.path.normpath(os.path.join(base, os.path.expanduser(named)))
-                if path in code or any(_is_in(path, each) for each in own):
+                if path in code or any(is_in(path, each) for each in own):
                     continue
                 state = self._state(path)
                 if state is None:
                     continue
                 if isinstance(state, str):
                     raise Unknowable(f"{named}: {state}")
-                if "files" in state and any(_is_in(each, path) for each in own):
+                if "files" in state and any(is_in(each, path) for each in own):
                     raise Unknowable(f"{named} is a directory that runs themselves write into")
                 found[named] = state
         return found
@@ -108,7 +108,8 @@ def named_in(text: str) -> Iterator[str]:
                 yield piece
 
 
-def _is_in(path: str, directory: str) -> bool:
+def is_in(path: str, directory: str) -> bool:
+    """Tell whether a path is that of a directory, or of something in there."""
     return path == directory or path.startswith(f"{directory.rstrip('/')}/")
 
 

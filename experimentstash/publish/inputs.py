@@ -15,7 +15,7 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.files import Unfit
 from experimentstash.base.text import listed
 from experimentstash.code.results import REMAKEABLE
-from experimentstash.freeze.inputs import named_in, words_of
+from experimentstash.freeze.inputs import is_in, named_in, words_of
 from experimentstash.publish.contents import below, content_of
 from experimentstash.publish.frozen import Content, Input
 from experimentstash.publish.places import marked, marks, unmarked
@@ -50,7 +50,7 @@ class Inputs:
             found |= {as_kept(self._stash.root, each): each for each in _files(path)}
         code = _code(run)
         for path in _named(run, self._stash):
-            is_code = _is_in(str(path), code)
+            is_code = is_in(str(path), code)
             read = [each for each in _files(path) if not is_code or self._is_unkept(each, code)]
             found |= {as_kept(self._stash.root, each): each for each in read}
         self._refuse_changed(run, found, notes)
@@ -64,7 +64,7 @@ class Inputs:
     def _is_unkept(self, path: Path, code: str) -> bool:
         """Tell whether a file in a tool's checkout isn't kept with its commit: git ignores it, or it is elsewhere."""
         real = os.path.realpath(path)
-        return not _is_in(real, os.path.realpath(code)) or any(_is_in(real, each) for each in self._ignored(code))
+        return not is_in(real, os.path.realpath(code)) or any(is_in(real, each) for each in self._ignored(code))
 
     def _ignored(self, code: str) -> list[str]:
         if code not in self._unkept:
@@ -73,7 +73,7 @@ class Inputs:
 
     def _other_unkept(self, run: Run, code: str, inputs: list[str]) -> list[str]:
         """Return what else a run's code may have read that its commit doesn't hold, relative to the checkout."""
-        if _is_in(code, str(self._stash.private)):  # frozen code has nothing else
+        if is_in(code, str(self._stash.private)):  # frozen code has nothing else
             return []
         path = run.spec.command.path
         own = [
@@ -82,7 +82,7 @@ class Inputs:
             run.directory,
             str(self._stash.private),
         ]
-        found = [each for each in self._ignored(code) if not any(_is_in(one, each) for one in own)]
+        found = [each for each in self._ignored(code) if not any(is_in(one, each) for one in own)]
         names = [os.path.relpath(each, os.path.realpath(code)) for each in found]
         return [each for each in names if not REMAKEABLE & {*each.split("/")} and not each.endswith(_REMADE)]
 
@@ -152,10 +152,6 @@ def _code(run: Run) -> str:
     return run.spec.code.path if run.spec.code is not None else run.spec.command.cwd
 
 
-def _is_in(path: str, directory: str) -> bool:
-    return path == directory or path.startswith(f"{directory}/")
-
-
 def _ignored(code: Path) -> Iterator[str]:
     """Yield what git ignores in a checkout and in the repositories in it; nothing of a directory that it ignores."""
     root = toplevel(code)
@@ -176,8 +172,8 @@ def _named(run: Run, stash: Stash) -> Iterator[Path]:
     for text in texts:
         for name in named_in(text):
             path = os.path.normpath(os.path.join(command.cwd, os.path.expanduser(name)))
-            is_own = any(_is_in(path, each) for each in own)
-            holds = any(_is_in(each, path) for each in (*own, code))
+            is_own = any(is_in(path, each) for each in own)
+            holds = any(is_in(each, path) for each in (*own, code))
             if not is_own and not holds and os.path.exists(path):
                 yield Path(path)
     for name in run.spec.shared:
