@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
-from experimentstash.adapters.git import objects
+from experimentstash.adapters.git import gitconfig, objects
 from experimentstash.adapters.git.command import git
 from experimentstash.base.names import remote_problem
 
@@ -17,8 +17,8 @@ REFERENCE = "refs/heads/frozen"
 
 def url_of(root: Path) -> str | None:
     """Return where a repository is cloned from; None: from nowhere, from here, or by a URL with a password in it."""
-    url = git(root, "config", "--get", "remote.origin.url", check=False).text
-    return url if url and remote_problem(url) is None else None
+    url = gitconfig.origin(root)
+    return url if url is not None and remote_problem(url) is None else None
 
 
 def is_on_remote(root: Path, commit: str) -> bool:
