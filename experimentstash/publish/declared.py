@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
-from experimentstash.base.dataclass_light import dataclass
+from experimentstash.base.dataclass_light import dataclass, replace
 from experimentstash.base.errors import StashError, refuse_unknown_key, refuse_unknown_word
 from experimentstash.publish.comparators import choose
 from experimentstash.publish.comparators.comparator import How, Tolerance
@@ -43,7 +43,7 @@ class Declared:
 
 def _of_kind(how: How, path: str) -> How:
     """Return how a file is compared of which nobody says by what."""
-    return How(**{**vars(how), "compare": "embedding" if how.up_to else choose.usual(path)})
+    return replace(how, compare="embedding" if how.up_to else choose.usual(path))
 
 
 def _fits(path: str, pattern: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
 
@@ -72,6 +73,12 @@ class JudgedRun:
     def is_reproduced(self) -> bool:
         """Whether there is something to be reproduced, and all of it was."""
         return bool(self.outputs) and all(each.verdict.is_same for each in self.outputs)
+
+
+def are_reproduced(tries: Sequence[Sequence[JudgedRun]]) -> bool:
+    """Tell whether there was something to be reproduced, and all of it was, each time."""
+    runs = [judged for every in tries for judged in every]
+    return bool(runs) and all(each.is_reproduced for each in runs)
 
 
 def not_run(kept: FrozenRun, why: str, run: Run | None = None, notes: list[str] | None = None) -> JudgedRun:

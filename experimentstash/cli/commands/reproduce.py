@@ -19,6 +19,7 @@ from experimentstash.publish.frozen import Frozen, FrozenRun
 from experimentstash.publish.render import to_json, to_markdown, to_terminal
 from experimentstash.publish.repeating import variations
 from experimentstash.publish.reproducing import Reproduction
+from experimentstash.publish.verdicts import are_reproduced
 from experimentstash.record.run import Run
 from experimentstash.runs import naming
 from experimentstash.stash.layout import Stash, find_stash
@@ -89,7 +90,7 @@ def main(given: argparse.Namespace) -> int:
     for path in files:
         write_atomically(path, _FORMS[path.suffix](kept, tries, varying))
         say(f"report: {path}")
-    return 0 if all(each.is_reproduced for every in tries for each in every) else 1
+    return 0 if are_reproduced(tries) else 1
 
 
 @contextlib.contextmanager

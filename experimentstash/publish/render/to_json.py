@@ -10,18 +10,17 @@ from experimentstash.base import json_floats
 from experimentstash.publish.comparators.comparator import Deviation
 from experimentstash.publish.frozen import Frozen, plain
 from experimentstash.publish.repeating import Variation
-from experimentstash.publish.verdicts import Judged, JudgedRun
+from experimentstash.publish.verdicts import Judged, JudgedRun, are_reproduced
 
 
 def report(kept: Frozen, tries: Sequence[Sequence[JudgedRun]], varying: Sequence[Variation]) -> str:
     """Return all that is said."""
-    runs = [judged for every in tries for judged in every]
     said = {
         "name": kept.name,
         "message": kept.message,
         "frozen": kept.created,
         "digest": kept.digest,
-        "reproduced": bool(runs) and all(each.is_reproduced for each in runs),
+        "reproduced": are_reproduced(tries),
         "tries": [[_run(judged) for judged in every] for every in tries],
         "variations": [
             {

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from experimentstash.base.output import Paper, Style
 from experimentstash.base.text import counted, tame
 from experimentstash.publish.repeating import Variation
-from experimentstash.publish.verdicts import JudgedRun, Verdict
+from experimentstash.publish.verdicts import JudgedRun, Verdict, are_reproduced
 
 _STYLES = {Verdict.IDENTICAL: Style.GOOD, Verdict.EQUIVALENT: Style.GOOD}
 
@@ -48,8 +48,7 @@ def _of_variation(each: Variation) -> str:
 
 def summary(tries: Sequence[Sequence[JudgedRun]]) -> str:
     """Return in one line what all came to."""
-    runs = [judged for every in tries for judged in every]
-    counts = collections.Counter(each.verdict for judged in runs for each in judged.outputs)
+    counts = collections.Counter(each.verdict for every in tries for judged in every for each in judged.outputs)
     parts = [f"{counts[verdict]} {verdict.value}" for verdict in Verdict if counts[verdict]]
-    whole = "reproduced" if runs and all(each.is_reproduced for each in runs) else "NOT reproduced"
+    whole = "reproduced" if are_reproduced(tries) else "NOT reproduced"
     return f"{whole}: {counted(sum(counts.values()), 'output')}, {', '.join(parts)}"
