@@ -16,6 +16,7 @@ from experimentstash.base.files import Unfit
 from experimentstash.base.text import listed
 from experimentstash.code.results import REMAKEABLE
 from experimentstash.freeze.inputs import is_in, named_in, words_of
+from experimentstash.publish import outputs
 from experimentstash.publish.contents import below, content_of
 from experimentstash.publish.frozen import Content, Input
 from experimentstash.publish.places import marked, marks, unmarked
@@ -132,11 +133,10 @@ class Inputs:
 
 
 def _began(run: Run) -> float:
-    """Return when a run began, by the clock of its file system if that tells: a file is written just before."""
-    try:
-        return os.stat(run.path / ".hydra" / "overrides.yaml").st_mtime
-    except OSError:
-        return times.moment(run.attempt.started) if run.attempt.started else 0.0
+    """Return when a run began, by the clock of its file system if that tells."""
+    if (configured := outputs.configured(run)) is not None:
+        return configured
+    return times.moment(run.attempt.started) if run.attempt.started else 0.0
 
 
 def ended_at(run: Run) -> float:

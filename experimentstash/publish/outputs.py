@@ -59,6 +59,17 @@ def place(run: Run, output: str) -> Path:
     return run.path / (run.attempt.log if output == LOG else output)
 
 
+def configured(run: Run) -> float | None:
+    """Return when a run's configuration was written, just before it began, by the clock of its file system.
+
+    None: nobody knows.
+    """
+    try:
+        return os.stat(run.path / CONFIGURATION / "overrides.yaml").st_mtime
+    except OSError:
+        return None
+
+
 def handed_to(run: Run) -> tuple[str, ...]:
     """Return the names of the files that a run's tool was given in its directory: its words name them."""
     found = []

@@ -152,8 +152,7 @@ def _why_stale(found: os.stat_result, folder: Path, output: Output, run: Run) ->
         kept = os.stat(folder / output.kept)
         if (kept.st_dev, kept.st_ino) == (found.st_dev, found.st_ino):
             return "it is the very file that was kept"
-    try:
-        before = os.stat(run.path / outputs.CONFIGURATION / "overrides.yaml").st_mtime
-    except OSError:
+    before = outputs.configured(run)
+    if before is None:
         before = times.moment(run.attempt.started or run.created or "") - _SLACK
     return "it is older than the run, which has not written it" if found.st_mtime < before else None
