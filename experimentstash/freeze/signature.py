@@ -21,6 +21,7 @@ from experimentstash.adapters.git import objects
 from experimentstash.adapters.git.command import GitError
 from experimentstash.adapters.git.root import toplevel
 from experimentstash.base.dataclass_light import dataclass
+from experimentstash.base.path_names import named
 from experimentstash.base.patterns import regex
 from experimentstash.base.text import listed
 from experimentstash.code.patches import without_below
@@ -283,20 +284,16 @@ class _Places:
         if request.plot is not None and planned.apart is not None:
             code += [Path(planned.apart.path), request.plot.frozen.tree]
         self.code = [str(each) for each in code]
-        named = {directory: "<run>", **({str(sweep): "<sweep>"} if sweep is not None else {})}
-        named |= dict.fromkeys(self.code, _CODE)
+        names = {directory: "<run>", **({str(sweep): "<sweep>"} if sweep is not None else {})}
+        names |= dict.fromkeys(self.code, _CODE)
         if planned.recipe.directory is not None:
-            named[str(planned.recipe.directory)] = "<environment>"
-        named.setdefault(str(request.stash.root), "<stash>")
-        self._named = {_in_json(path): named[path] for path in sorted(named, key=len, reverse=True)}
+            names[str(planned.recipe.directory)] = "<environment>"
+        names.setdefault(str(request.stash.root), "<stash>")
+        self._names = {_in_json(path): names[path] for path in sorted(names, key=len, reverse=True)}
 
     def hidden(self, text: str) -> str:
         """Return a text in which these places have names instead."""
-        for path, name in self._named.items():
-            if path in text:
-                first, *rest = text.split(path)
-                text = first + "".join((path if _goes_on(each) else name) + each for each in rest)
-        return text
+        return named(text, self._names)
 
     def foreign(self, search_path: str) -> list[str]:
         """Return those places of a search path that aren't the code's."""
@@ -306,11 +303,6 @@ class _Places:
 @functools.lru_cache(maxsize=256)  # most of them are the same in all runs of a sweep
 def _in_json(path: str) -> str:
     return json.dumps(path, ensure_ascii=False)[1:-1]
-
-
-def _goes_on(text: str) -> bool:
-    """Tell whether the path before a text is the beginning of another name only."""
-    return text[:1].isalnum() or text[:1] in ("_", ".", "-")
 
 
 # All runs of a sweep have the same patches as a rule, and these may be large.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from experimentstash.base.path_names import named
 from experimentstash.stash.layout import Stash
 
 _RUN, _STASH, _HOME = "⟨run⟩", "⟨stash⟩", "⟨home⟩"
@@ -25,11 +26,7 @@ def marks(stash: Stash, run: Path | str) -> dict[str, str]:
 
 def marked(text: str, places: Mapping[str, str]) -> str:
     """Return a text with marks for places; a longer name that only begins so stays."""
-    for place, mark in places.items():
-        if place in text:
-            first, *rest = text.split(place)
-            text = first + "".join((place if _goes_on(each) else mark) + each for each in rest)
-    return text
+    return named(text, places)
 
 
 def marked_tree(value: Any, places: Mapping[str, str]) -> Any:
@@ -55,7 +52,3 @@ def unmarked(text: str, stash: Stash, run: Path) -> str:
     for mark, place in ((_RUN, str(run)), (_STASH, str(stash.root)), (_HOME, os.path.expanduser("~"))):
         text = text.replace(mark, place)
     return text
-
-
-def _goes_on(text: str) -> bool:
-    return text[:1].isalnum() or text[:1] in ("_", ".", "-")
