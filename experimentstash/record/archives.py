@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import zipfile
     from typing import IO, BinaryIO
 
-    _Opened = tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]
+    _Opened = tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo], list[str]]
 
 # A run's record, and, in a sweep's directory, earlier tries of runs that were begun anew.
 RECORD, ASIDE = "run.json", ".superseded"
@@ -111,6 +111,20 @@ def members(archive: Path) -> Mapping[str, zipfile.ZipInfo]:
     Unfit if the archive isn't whole, or has something outside that directory.
     """
     return _opened(archive)[1]
+
+
+def files_below(archive: Path, directory: Path | str) -> Iterator[tuple[str, zipfile.ZipInfo]]:
+    """Yield the ordinary files that an archive has below a directory, by their names from there, in order."""
+    from bisect import bisect_left  # here, because jobs read no archives
+
+    within = os.path.relpath(os.path.abspath(directory), directory_of(archive))
+    front = "" if within == "." else f"{within}/"
+    _, found, names = _opened(archive)
+    for place in range(bisect_left(names, front), len(names)):
+        if not (name := names[place]).startswith(front):
+            return
+        if kind_of(found[name]) == "a file":
+            yield name[len(front) :], found[name]
 
 
 def sizes(archive: Path) -> dict[Path, int]:
@@ -258,7 +272,7 @@ def _opened(archive: Path) -> _Opened:
         named = {name[len(top) + 1 :]: info for name, info in listed}
         while len(_open) >= _MOST_OPEN:
             _open.pop(next(iter(_open)))  # it is closed once nobody reads it
-        _open[mark] = opened, named
+        _open[mark] = opened, named, sorted(named)
     return _open[mark]
 
 

@@ -168,11 +168,10 @@ def _names(directory: Path) -> Iterator[str]:
     if archive is None:
         yield from _on_the_disk(directory)
         return
-    within = os.path.relpath(os.path.abspath(directory), archives.directory_of(archive))
-    prefix = "" if within == "." else f"{within}/"
     with contextlib.suppress(OSError):
-        inside = sorted(name[len(prefix) :] for name in archives.members(archive) if name.startswith(prefix))
-        yield from sorted(inside, key=lambda name: name.count("/"))
+        yield from sorted(
+            (name for name, _ in archives.files_below(archive, directory)), key=lambda name: name.count("/")
+        )
 
 
 def _on_the_disk(directory: Path) -> Iterator[str]:

@@ -137,16 +137,12 @@ def _files_of(directory: Path) -> Iterator[tuple[str, int]]:
     """Yield the regular files of a run, and their sizes, there or in an archive; not all of very many."""
     archive = archives.holding(directory)
     try:
-        yield from _archived(archive, directory) if archive is not None else _there(directory)
+        if archive is None:
+            yield from _there(directory)
+        else:
+            yield from ((name, info.file_size) for name, info in archives.files_below(archive, directory))
     except OSError:
         return
-
-
-def _archived(archive: Path, directory: Path) -> Iterator[tuple[str, int]]:
-    below = f"{directory.relative_to(archives.directory_of(archive)).as_posix()}/".removeprefix("./")
-    for name, info in archives.members(archive).items():
-        if name.startswith(below) and archives.kind_of(info) == "a file":
-            yield name[len(below) :], info.file_size
 
 
 def _there(directory: Path) -> Iterator[tuple[str, int]]:

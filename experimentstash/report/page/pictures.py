@@ -149,7 +149,7 @@ def _files(directory: str) -> _Files:
     is_whole, passed = True, Passed()
     try:
         archive = archives.holding(Path(directory))
-        entries = regular_files(directory, passed) if archive is None else _of_archive(archive, Path(directory))
+        entries = regular_files(directory, passed) if archive is None else _of_archive(archive, directory)
         for count, entry in enumerate(entries):
             if count >= _MOST_ENTRIES:
                 is_whole = False
@@ -212,14 +212,10 @@ def _of_wandb(folder: str) -> int:
     return sum(_is_picture(name) for name in itertools.islice(kept, _MOST_ENTRIES))
 
 
-def _of_archive(archive: Path, directory: Path) -> Iterator[_File | None]:
-    front = os.path.relpath(os.path.abspath(directory), archives.directory_of(archive))
-    front = "" if front == "." else f"{front}/"
-    for member, info in archives.members(archive).items():
-        name = member[len(front) :]
-        is_ours = member.startswith(front) and name and archives.kind_of(info) == "a file"
+def _of_archive(archive: Path, directory: str) -> Iterator[_File | None]:
+    for name, info in archives.files_below(archive, directory):
         is_hidden = any(part.startswith(".") for part in name.split("/"))
-        yield _File(name, info.file_size, None) if is_ours and not is_hidden else None
+        yield None if is_hidden else _File(name, info.file_size, None)
 
 
 def _left_out(runs: Sequence[Facts], files_of: Mapping[int, _Files], places: Sequence[int]) -> list[str]:

@@ -203,7 +203,9 @@ def test_histories_of_archived_runs_are_read_where_they_are(tmp_path: Path) -> N
     with zipfile.ZipFile(archives.path_for(sweep), "w") as packed:
         packed.writestr(f"{sweep.name}/0/run.json", "{}")
         packed.writestr(f"{sweep.name}/0/history.csv", "step,loss\n1,2\n2,1\n")
+        packed.writestr(f"{sweep.name}/0/.wandb/", "")  # W&B's directory, and no log of a run
         packed.writestr(f"{sweep.name}/1/run.json", "{}")
         packed.writestr(f"{sweep.name}/1/log.jsonl", '{"step": 1, "a": 1}\n{"step": 2, "a": 1}\n')
     assert list(found(sweep / "0")) == [("history.csv", "loss")]
     assert list(found(sweep / "1")) == [("log.jsonl", "a")]
+    assert not find.of_run(a_run(sweep / "0")).notes
