@@ -10,6 +10,7 @@ from experimentstash.api.run import Run
 from experimentstash.api.selecting import meant
 from experimentstash.api.telling import Place, telling
 from experimentstash.base.errors import refuse_unknown_word
+from experimentstash.report.compare import Asked
 from experimentstash.report.compare import Comparison as Compared
 from experimentstash.report.differences import TESTS
 from experimentstash.report.render import formats, to_csv, to_terminal
@@ -115,17 +116,15 @@ def compare(
         until=until,
         where=where,
     )
-    refuse_unknown_word(spread, WAYS, "spread")
+    how = asked(by, over, metrics, spread)
     if test is not None:
         refuse_unknown_word(test, TESTS, "test")
     with telling():
-        found, _ = comparison(
-            place,
-            selection,
-            WAYS[spread],
-            by=several(by),
-            over=several(over),
-            metrics=several(metrics),
-            test=None if test is None else TESTS[test],
-        )
+        found, _ = comparison(place, selection, how, None if test is None else TESTS[test])
     return Comparison(found)
+
+
+def asked(by: Words, over: Words, metrics: Words, spread: Spread) -> Asked:
+    """Return how runs are to be compared; StashError for a spread that there isn't."""
+    refuse_unknown_word(spread, WAYS, "spread")
+    return Asked(WAYS[spread], several(by), several(over), several(metrics))

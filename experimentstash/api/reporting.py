@@ -6,17 +6,14 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from experimentstash.api.comparing import Spread
+from experimentstash.api.comparing import Spread, asked
 from experimentstash.api.run import Run
 from experimentstash.api.selecting import meant
 from experimentstash.api.telling import Place, telling
-from experimentstash.base.errors import refuse_unknown_word
 from experimentstash.base.output import say
 from experimentstash.report.page import forms
 from experimentstash.report.page.collect import Request
-from experimentstash.report.page.tables import Asked
-from experimentstash.report.summaries import WAYS
-from experimentstash.runs.selection import Words, several
+from experimentstash.runs.selection import Words
 
 
 def report(
@@ -56,9 +53,8 @@ def report(
         until=until,
         where=where,
     )
-    refuse_unknown_word(spread, WAYS, "spread")
-    asked = Asked(WAYS[spread], several(by), several(over), several(metrics))
+    request = Request(selection, asked(by, over, metrics, spread), title, "es.report(…)")
     with telling():
-        made = forms.make(place, Request(selection, asked, title, "es.report(…)"), Path(output), embeds=embed)
+        made = forms.make(place, request, Path(output), embeds=embed)
         say(*made.left_out)
     return made.path

@@ -26,6 +26,16 @@ _BEST, _SECOND = 1, 2
 
 
 @dataclass(frozen=True)
+class Asked:
+    """How runs are compared: ``by``, ``over``, ``metrics`` as in ``compare``."""
+
+    way: Way
+    by: Sequence[str] = ()
+    over: Sequence[str] = ()
+    metrics: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
 class Cell:
     """What the numbers of a group come to in a metric."""
 

@@ -9,11 +9,10 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.text import counted
 from experimentstash.record import sweep_list
 from experimentstash.record.run import State
-from experimentstash.report.compare import Comparison, compare
+from experimentstash.report.compare import Asked, Comparison, compare
 from experimentstash.report.differences import Test
 from experimentstash.report.groups import named, settings_by_directory
 from experimentstash.report.metrics import declared
-from experimentstash.report.summaries import Way
 from experimentstash.runs import done_before, naming
 from experimentstash.runs.facts import Facts, kept_small
 from experimentstash.runs.naming import Sweep
@@ -26,16 +25,12 @@ from experimentstash.stash.layout import Stash
 def comparison(
     stash: Stash,
     selection: Selection,
-    way: Way,
-    *,
-    by: Sequence[str] = (),
-    over: Sequence[str] = (),
-    metrics: Sequence[str] = (),
+    asked: Asked,
     test: Test | None = None,
 ) -> tuple[Comparison, bool]:
     """Compare the runs that are meant; tell whether there are runs among them whose records can't be read.
 
-    The rest is as of ``compare``. StashError also if none of them has completed.
+    StashError as of ``compare``, and if none of them has completed.
     """
     selected = choose(stash, selection, with_earlier=True)
     chosen, remarks = completed(selected, selection)
@@ -46,7 +41,15 @@ def comparison(
     known = declared(stash, (name for name in organizers if name is not None), (each.tool for each in chosen))
     settings = settings_by_directory(kept_small(chosen))
     found = compare(
-        chosen, known, way, by=by, over=over, metrics=metrics, test=test, remarks=remarks, settings=settings
+        chosen,
+        known,
+        asked.way,
+        by=asked.by,
+        over=asked.over,
+        metrics=asked.metrics,
+        test=test,
+        remarks=remarks,
+        settings=settings,
     )
     return found, bool(selected.unread)
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from experimentstash.base.errors import StashError
 from experimentstash.base.output import say
 from experimentstash.runs import naming
 from experimentstash.runs.selection import Selected, Selection, choose, of_words, split
 from experimentstash.stash.layout import Stash
+
+if TYPE_CHECKING:
+    from experimentstash.report.compare import Asked
 
 NAME = "a run's or a sweep's id, the beginning of one, its directory, or `latest` (run)"
 NONE = "there are no such runs"
@@ -80,6 +84,19 @@ def add_comparison(parser: argparse.ArgumentParser) -> None:
         default="std",
         help="what is shown beside the mean: the standard deviation, a 95 %% interval by t or bootstrap; or the median"
         " with its quartiles",
+    )
+
+
+def comparison(given: argparse.Namespace) -> Asked:
+    """Return how runs are to be compared, as ``add_comparison`` lets it be said; StashError for an empty name."""
+    from experimentstash.report.compare import Asked  # here, because other verbs compare nothing
+    from experimentstash.report.summaries import WAYS
+
+    return Asked(
+        WAYS[given.spread],
+        names(given.by, "--by"),
+        names(given.over, "--over"),
+        names(given.metrics, "--metrics"),
     )
 
 

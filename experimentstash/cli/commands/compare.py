@@ -12,7 +12,6 @@ from experimentstash.cli.commands import choosing
 from experimentstash.report.differences import TESTS
 from experimentstash.report.render import formats, to_terminal
 from experimentstash.report.select import comparison
-from experimentstash.report.summaries import WAYS
 from experimentstash.stash.layout import find_stash
 
 EXAMPLES = (
@@ -42,15 +41,8 @@ def main(given: argparse.Namespace) -> int:
     """Print a comparison, or write it into files."""
     stash = find_stash()
     forms = {path: given.form or formats.of_file(path) for path in given.output or ()}
-    found, has_unread = comparison(
-        stash,
-        choosing.selection(given),
-        WAYS[given.spread],
-        by=choosing.names(given.by, "--by"),
-        over=choosing.names(given.over, "--over"),
-        metrics=choosing.names(given.metrics, "--metrics"),
-        test=None if given.test is None else TESTS[given.test],
-    )
+    test = None if given.test is None else TESTS[given.test]
+    found, has_unread = comparison(stash, choosing.selection(given), choosing.comparison(given), test)
     for path, form in forms.items():
         _write(path, f"{formats.render(form, found)}\n")
         say(f"{path} is written")

@@ -22,8 +22,6 @@ from experimentstash.record import archives
 from experimentstash.report.page import forms, pictures
 from experimentstash.report.page.collect import Request
 from experimentstash.report.page.forms import Written
-from experimentstash.report.page.tables import Asked
-from experimentstash.report.summaries import WAYS
 from experimentstash.runs.selection import choose
 from experimentstash.stash.layout import Stash, find_stash
 
@@ -143,13 +141,8 @@ def _stamp(path: str) -> tuple[int, int] | None:
 
 def write(stash: Stash, given: argparse.Namespace) -> Written:
     """Write the page as it was asked for."""
-    asked = Asked(
-        WAYS[given.spread],
-        choosing.names(given.by, "--by"),
-        choosing.names(given.over, "--over"),
-        choosing.names(given.metrics, "--metrics"),
-    )
-    request = Request(choosing.selection(given), asked, given.title, ["experimentstash", "report", *given.words])
+    command = ["experimentstash", "report", *given.words]
+    request = Request(choosing.selection(given), choosing.comparison(given), given.title, command)
     path = Path(given.zip or given.output or forms.USUAL)
     return forms.make(stash, request, path, embeds=given.embed, is_zip=given.zip is not None)
 

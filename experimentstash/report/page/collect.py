@@ -13,6 +13,7 @@ from experimentstash.base.dotted import is_number
 from experimentstash.base.errors import StashError
 from experimentstash.record.run import Run, State
 from experimentstash.report import metrics, run_fields
+from experimentstash.report.compare import Asked
 from experimentstash.report.metrics import Metric
 from experimentstash.report.page import curves, pictures, tables
 from experimentstash.report.page.apart import Apart
@@ -21,7 +22,6 @@ from experimentstash.report.page.fitting import Data, Fitting, Room
 from experimentstash.report.page.model import Column, Detail, Report, Runs, Table, as_data
 from experimentstash.report.page.places import Links
 from experimentstash.report.page.shortened import Shortened, Shown, places_of
-from experimentstash.report.page.tables import Asked
 from experimentstash.report.run_fields import METRICS, Field
 from experimentstash.runs.differing import NOTHING, PARAMS, heading, identity, is_seed, said
 from experimentstash.runs.expression import alike

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from experimentstash.base.dataclass_light import dataclass, replace
+from experimentstash.base.dataclass_light import replace
 from experimentstash.base.errors import StashError
 from experimentstash.report import compare, groups, select
+from experimentstash.report.compare import Asked
 from experimentstash.report.metrics import Metric
 from experimentstash.report.page.apart import Apart
 from experimentstash.report.page.grouping import by_figure, figure_of
 from experimentstash.report.page.model import Cell, Row, Table
 from experimentstash.report.page.model import Metric as Heading
 from experimentstash.report.render import words
-from experimentstash.report.summaries import Way
 from experimentstash.runs.differing import (
     EXPERIMENT,
     NOTHING,
@@ -32,16 +32,6 @@ from experimentstash.runs.selection import Selected, Selection
 EVERYTHING = "all that differs"
 # Groups that a further comparison has at most, and how many of those there are.
 _MOST_GROUPS, _MOST_TABLES = 60, 12
-
-
-@dataclass(frozen=True)
-class Asked:
-    """How runs are compared, as in `compare`."""
-
-    way: Way
-    by: Sequence[str] = ()
-    over: Sequence[str] = ()
-    metrics: Sequence[str] = ()
 
 
 def of_selected(

@@ -15,8 +15,8 @@ import yaml
 from experimentstash.code import results
 from experimentstash.record import archives
 from experimentstash.record.run import Code, State
+from experimentstash.report.compare import Asked
 from experimentstash.report.page import collect, forms, write
-from experimentstash.report.page.tables import Asked
 from experimentstash.report.summaries import WAYS
 from experimentstash.runs.selection import Selection
 from experimentstash.stash.layout import Stash

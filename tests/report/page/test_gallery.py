@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from experimentstash.record.run import State
+from experimentstash.report.compare import Asked
 from experimentstash.report.page import collect, write
 from experimentstash.report.page.collect import Request
 from experimentstash.report.page.pictures import ENDINGS
 from experimentstash.report.page.places import Beside
-from experimentstash.report.page.tables import Asked
 from experimentstash.report.summaries import WAYS
 from experimentstash.runs.selection import Selection
 from experimentstash.stash.layout import Stash
