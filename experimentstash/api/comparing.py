@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from experimentstash.api import frames
 from experimentstash.api.run import Run
-from experimentstash.api.selecting import meant
+from experimentstash.api.selecting import named
 from experimentstash.api.telling import Place, telling
 from experimentstash.base.errors import refuse_unknown_word
 from experimentstash.report.compare import Asked
@@ -16,7 +16,7 @@ from experimentstash.report.differences import TESTS
 from experimentstash.report.render import formats, to_csv, to_terminal
 from experimentstash.report.select import comparison
 from experimentstash.report.summaries import WAYS
-from experimentstash.runs.selection import Words, several
+from experimentstash.runs.selection import Words, of_words, several
 
 if TYPE_CHECKING:
     import pandas
@@ -103,15 +103,14 @@ def compare(
     ``metrics``: these numbers, not all. ``spread``: ``std``, ``quartiles``, ``t`` or ``bootstrap``. ``test``: ``t`` or
     ``wilcoxon``, whether rows differ. StashError if nothing can be compared, and for names that no run has.
     """
-    place, selection = meant(
-        runs,
-        stash,
-        "compare",
-        state=state,
-        exp=exp,
-        tool=tool,
-        tag=tag,
-        sweep=sweep,
+    place, names = named(runs, stash, "compare")
+    selection = of_words(
+        names,
+        states=state,
+        experiments=exp,
+        tools=tool,
+        tags=tag,
+        sweeps=sweep,
         since=since,
         until=until,
         where=where,

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from experimentstash.api.comparing import Spread, asked
 from experimentstash.api.run import Run
-from experimentstash.api.selecting import meant
+from experimentstash.api.selecting import named
 from experimentstash.api.telling import Place, telling
 from experimentstash.base.output import say
 from experimentstash.report.page import forms
 from experimentstash.report.page.collect import Request
-from experimentstash.runs.selection import Words
+from experimentstash.runs.selection import Words, of_words
 
 
 def report(
@@ -40,15 +40,14 @@ def report(
     ``runs``, the filters and how they are compared are as in ``es.compare``. ``output``: ``FILE.html``, ``FILE.zip`` or
     a directory. ``embed``: everything in the one file. StashError for what isn't there, or is in the way.
     """
-    place, selection = meant(
-        runs,
-        stash,
-        "report",
-        state=state,
-        exp=exp,
-        tool=tool,
-        tag=tag,
-        sweep=sweep,
+    place, names = named(runs, stash, "report")
+    selection = of_words(
+        names,
+        states=state,
+        experiments=exp,
+        tools=tool,
+        tags=tag,
+        sweeps=sweep,
         since=since,
         until=until,
         where=where,

@@ -13,7 +13,7 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.text import clean
 from experimentstash.runs.facts import Facts
 from experimentstash.runs.numbers import REFRESH, is_unread
-from experimentstash.runs.selection import Selection, Words, choose, of_words
+from experimentstash.runs.selection import Words, choose, of_words
 from experimentstash.runs.summary import count
 from experimentstash.stash.layout import Stash
 
@@ -102,48 +102,9 @@ def runs(
     is a path in the stash; without it the working directory is. StashError for a name that there isn't; a record that
     can't be read is a StashWarning.
     """
-    place, selection = meant(
-        names,
-        stash,
-        "list",
-        state=state,
-        exp=exp,
-        tool=tool,
-        tag=tag,
-        sweep=sweep,
-        since=since,
-        until=until,
-        where=where,
-    )
-    with telling():
-        found = choose(place, selection, with_earlier=True).found
-    return Runs(Run(place, facts.run) for facts in found)
-
-
-def meant(
-    runs: Iterable[str | Run | Iterable[Run]],
-    stash: Place | None,
-    to: str,
-    *,
-    state: Words,
-    exp: Words,
-    tool: Words,
-    tag: Words,
-    sweep: Words,
-    since: str | None,
-    until: str | None,
-    where: str | None,
-) -> tuple[Stash, Selection]:
-    """Return the stash, and which of its runs are meant ``to`` be worked on, by runs from there, names and filters."""
-    given = list(runs)
-    named = [one for each in given for one in ([each] if isinstance(each, (str, Run)) else each)]
-    if given and not named:
-        raise StashError(f"There are no runs to {to}.")
-    names = [one if isinstance(one, str) else str(one.directory) for one in named]
-    first = next((one for one in named if isinstance(one, Run)), None)
-    place = stash_of(first) if stash is None and first is not None else stash_at(stash)
+    place, called = named(names, stash, "list")
     selection = of_words(
-        names,
+        called,
         states=state,
         experiments=exp,
         tools=tool,
@@ -153,4 +114,17 @@ def meant(
         until=until,
         where=where,
     )
-    return place, selection
+    with telling():
+        found = choose(place, selection, with_earlier=True).found
+    return Runs(Run(place, facts.run) for facts in found)
+
+
+def named(runs: Iterable[str | Run | Iterable[Run]], stash: Place | None, to: str) -> tuple[Stash, list[str]]:
+    """Return the stash, and the names of runs that are given ``to`` be worked on, by name or as runs from there."""
+    given = list(runs)
+    found = [one for each in given for one in ([each] if isinstance(each, (str, Run)) else each)]
+    if given and not found:
+        raise StashError(f"There are no runs to {to}.")
+    first = next((one for one in found if isinstance(one, Run)), None)
+    place = stash_of(first) if stash is None and first is not None else stash_at(stash)
+    return place, [one if isinstance(one, str) else str(one.directory) for one in found]
