@@ -5,11 +5,12 @@ Where they are read stands there, too: runs have taken that along.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError, refuse_unknown_key, refuse_unknown_word
+from experimentstash.runs.facts import Facts
 from experimentstash.stash import paths
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.organizers import Organizers
@@ -46,6 +47,12 @@ def declared(stash: Stash, experiments: Iterable[str], tools: Iterable[str] = ()
         better = said.get("better")
         found[name] = Metric(name, said.get("label") or name, None if better is None else Better(better))
     return found
+
+
+def of_runs(stash: Stash, runs: Sequence[Facts]) -> dict[str, Metric]:
+    """Return what is declared of metrics where these runs come from; StashError as of ``declared``."""
+    organizers = {facts.organizer for facts in runs}
+    return declared(stash, (name for name in organizers if name is not None), {facts.tool for facts in runs})
 
 
 def _together(files: Iterable[tuple[str, Any]], known: Mapping[str, Mapping[str, str]] | None = None) -> _Said:

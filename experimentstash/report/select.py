@@ -9,10 +9,10 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.text import counted
 from experimentstash.record import sweep_list
 from experimentstash.record.run import State
+from experimentstash.report import metrics
 from experimentstash.report.compare import Asked, Comparison, compare
 from experimentstash.report.differences import Test
 from experimentstash.report.groups import named, settings_by_directory
-from experimentstash.report.metrics import declared
 from experimentstash.runs import done_before, naming
 from experimentstash.runs.facts import Facts, kept_small
 from experimentstash.runs.naming import Sweep
@@ -37,12 +37,11 @@ def comparison(
     remarks += _lacking(stash, selection)
     if not chosen:
         raise StashError("\n".join(["There are no completed runs to compare.", *remarks]), "experimentstash runs")
-    organizers = {each.organizer for each in chosen}
-    known = declared(stash, (name for name in organizers if name is not None), (each.tool for each in chosen))
+    declared = metrics.of_runs(stash, chosen)
     settings = settings_by_directory(kept_small(chosen))
     found = compare(
         chosen,
-        known,
+        declared,
         asked.way,
         by=asked.by,
         over=asked.over,

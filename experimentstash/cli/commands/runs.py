@@ -208,11 +208,8 @@ class _Screen:
 
 def _declared(stash: Stash, shown: Sequence[Facts]) -> Mapping[str, Metric]:
     """Return what the stash says of numbers; if that makes no sense, it is said, and runs are shown without it."""
-    organizers = {facts.organizer for facts in shown}
     try:
-        return metrics.declared(
-            stash, (name for name in organizers if name is not None), {facts.tool for facts in shown}
-        )
+        return metrics.of_runs(stash, shown)
     except StashError as error:
         say(error.message)
         return {}

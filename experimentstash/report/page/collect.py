@@ -136,10 +136,8 @@ def collect(stash: Stash, request: Request, links: Links, most: int | None) -> C
 
 def _declared(stash: Stash, runs: Sequence[Facts]) -> tuple[Mapping[str, Metric], list[str]]:
     """Return what is said of metrics, and where experiments disagree: a page of them has much else to show."""
-    organizers = {facts.organizer for facts in runs}
-    names = [name for name in organizers if name is not None]
     try:
-        return metrics.declared(stash, names, {facts.tool for facts in runs}), []
+        return metrics.of_runs(stash, runs), []
     except StashError as error:
         return metrics.declared(stash, ()), [f"{error.message} So only what {ROOT_CONFIG} says of metrics counts here."]
 
