@@ -19,7 +19,7 @@ from experimentstash.base.text import counted, size
 from experimentstash.cli import watching
 from experimentstash.cli.commands import choosing
 from experimentstash.record import archives
-from experimentstash.report.page import forms, pictures
+from experimentstash.report.page import forms, picture_files
 from experimentstash.report.page.collect import Request
 from experimentstash.report.page.forms import Written
 from experimentstash.runs.selection import choose
@@ -30,7 +30,8 @@ _INTERVAL, _SHARE = 15.0, 5
 # What of a run tells that it has changed: files that come and go, its record, its log.
 _CHANGING = (".", archives.RECORD, "output.log")
 # Of a run that is at work, too: what may be a picture or a history, among so many files.
-_DRAWN = re.compile(rf"(?i)(?:{'|'.join(map(re.escape, (*pictures.ENDINGS, '.csv', '.jsonl', '.wandb')))})$|tfevents")
+_ENDINGS = (*picture_files.ENDINGS, ".csv", ".jsonl", ".wandb")
+_DRAWN = re.compile(rf"(?i)(?:{'|'.join(map(re.escape, _ENDINGS))})$|tfevents")
 _MOST_FILES = 5_000
 
 EXAMPLES = (
@@ -127,7 +128,7 @@ def _seen(stash: Stash, given: argparse.Namespace) -> str:
 
 def _drawn(directory: str) -> list[str]:
     """Return what tells whether a run that is at work has changed a picture or a history in its place."""
-    few = itertools.islice(pictures.regular_files(directory), _MOST_FILES)
+    few = itertools.islice(picture_files.regular_files(directory), _MOST_FILES)
     return [repr(each) for each in few if each is not None and _DRAWN.search(each.name)]
 
 

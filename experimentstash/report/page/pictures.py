@@ -1,50 +1,32 @@
-"""Which files of runs are pictures, by figure.
-
-Files of the run's directory and below it, and no others: no link is followed. What a run has many of, or is large, or
-isn't what it says, is told and does no harm.
-"""
+"""Pictures of runs, by figure. What is large, or isn't what it says, is told and does no harm."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import itertools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from experimentstash.base import files
-from experimentstash.base.dataclass_light import dataclass, field
 from experimentstash.base.files import Unfit
 from experimentstash.base.masking import Mask
-from experimentstash.base.text import counted, listed, size
-from experimentstash.code import written
+from experimentstash.base.text import counted, size
 from experimentstash.record import archives
-from experimentstash.report.page import thumbnails
+from experimentstash.report.page import picture_files, thumbnails
 from experimentstash.report.page.age import OLDER, is_older
 from experimentstash.report.page.grouping import by_figure, natural
 from experimentstash.report.page.model import Figure, Other, Picture
+from experimentstash.report.page.picture_files import RunFile, kind_of, left_out
 from experimentstash.report.page.places import Links
 from experimentstash.report.page.thumbnails import WIDTHS, Thumbnail, Unshown
 from experimentstash.runs.facts import Facts
 
-# What a file may be, by the end of its name.
-ENDINGS = {
-    ".png": "png",
-    ".jpg": "jpeg",
-    ".jpeg": "jpeg",
-    ".webp": "webp",
-    ".gif": "gif",
-    ".svg": "svg",
-    ".pdf": "pdf",
-}
 # In which forms tools write one and the same picture, the one that is shown best first.
 _FORMS = ("png", "svg", "webp", "jpeg", "pdf")
-# Pictures of a run, and of a page.
-MOST_OF_RUN, MOST = 100, 2000
-# Files and folders of a run that are looked at, and how deep they may lie.
-_MOST_ENTRIES, _DEEPEST = 20_000, 8
+# Pictures of a page.
+MOST = 2000
 # Bytes that tell the kind and the size of nearly any picture.
 _BEGINNING = 64 << 10
 # Pictures that tell with which width one may begin; so many are looked at, all of them if there are no more.
@@ -80,10 +62,9 @@ def of_runs(runs: Sequence[Facts], links: Links, budget: int, better: int | None
 
     They take ``better`` bytes if that is enough for all of them, of whatever width.
     """
-    remarks: list[str] = []
     of_figure = by_figure(runs)
-    files_of = {index: _files(facts.plain.directory) for index, facts in enumerate(runs)}
-    remarks += _left_out(runs, files_of, range(len(runs)))
+    files_of = {index: picture_files.of_run(facts.plain.directory) for index, facts in enumerate(runs)}
+    remarks = left_out(runs, files_of, range(len(runs)))
     seen: dict[str, list[_Seen]] = {}
     room = MOST
     for name, own in of_figure.items():
@@ -97,12 +78,12 @@ def of_runs(runs: Sequence[Facts], links: Links, budget: int, better: int | None
         remarks.append(f"of {total} pictures, {MOST} are shown")
     if not thumbnails.has_pdfium() and any(each.kind == "pdf" for several in seen.values() for each in several):
         remarks.append(thumbnails.NO_PDFIUM)
-    left_out = _fill(list(seen.values()), budget, budget if better is None else better)
-    if left_out:
-        remarks.append(f"{counted(left_out, 'picture')} without a thumbnail in the page: there is no room for it")
+    bare = _fill(list(seen.values()), budget, budget if better is None else better)
+    if bare:
+        remarks.append(f"{counted(bare, 'picture')} without a thumbnail in the page: there is no room for it")
     figures = [
         Figure(
-            name, [_for_page(each, links) for each in several], own := of_figure[name], _left_out(runs, files_of, own)
+            name, [_for_page(each, links) for each in several], own := of_figure[name], left_out(runs, files_of, own)
         )
         for name, several in seen.items()
     ]
@@ -114,149 +95,14 @@ def of_runs(runs: Sequence[Facts], links: Links, budget: int, better: int | None
     return Found(figures if any(each.pictures or each.remarks for each in figures) else [], remarks)
 
 
-# --- finding files ---------------------------------------------------------------------------------------------------
-
-
-class _File(NamedTuple):
-    name: str
-    size: int
-    modified: float | None  # seconds since the epoch, by whatever says it was changed last; None in an archive
-
-
-@dataclass
-class Passed:
-    """Where pictures of a run may be that aren't looked for there."""
-
-    links: list[str] = field(default_factory=list)  # those to pictures and folders that lead out of the run
-    deep: list[str] = field(default_factory=list)  # folders that lie too deep
-    of_wandb: int = 0  # pictures
-
-
-class _Files(NamedTuple):
-    files: list[_File]
-    more: int  # pictures that were left out
-    is_whole: bool  # all was looked at
-    passed: Passed
-
-
-def _is_picture(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in ENDINGS
-
-
-def _files(directory: str) -> _Files:
-    """Return the pictures of a run, those nearest to the top first, if there are too many."""
-    found: list[_File] = []
-    is_whole, passed = True, Passed()
-    try:
-        archive = archives.holding(Path(directory))
-        entries = regular_files(directory, passed) if archive is None else _of_archive(archive, directory)
-        for count, entry in enumerate(entries):
-            if count >= _MOST_ENTRIES:
-                is_whole = False
-                break
-            if entry is not None and _is_picture(entry.name):
-                found.append(entry)
-    except OSError:  # the directory is gone or can't be read, or the archive is damaged: the run's state says more
-        return _Files([], 0, True, Passed())
-    found.sort(key=lambda each: (each.name.count("/"), natural(each.name)))
-    return _Files(found[:MOST_OF_RUN], max(0, len(found) - MOST_OF_RUN), is_whole, passed)
-
-
-def regular_files(directory: str, passed: Passed | None = None) -> Iterator[_File | None]:
-    """Yield the regular files below a directory; None for what is something else. ``passed`` gets what is passed by."""
-    passed = Passed() if passed is None else passed
-    waiting = [("", 0)]
-    while waiting:
-        below, depth = waiting.pop(0)
-        try:
-            with os.scandir(os.path.join(directory, below)) as entries:
-                listed = sorted(entries, key=lambda entry: entry.name)
-        except OSError:  # it may not be read, or has just gone
-            continue
-        inside = {entry.name for entry in listed} if below else ()
-        if below and not written.may_hold_results(os.path.join(directory, below), os.path.basename(below), inside):
-            if os.path.basename(below) == "wandb":
-                passed.of_wandb += _of_wandb(os.path.join(directory, below))
-            continue
-        for entry in listed:
-            name = os.path.join(below, entry.name)
-            try:
-                if entry.name.startswith("."):
-                    pass
-                elif entry.is_dir(follow_symlinks=False):
-                    if depth < _DEEPEST:
-                        waiting.append((name, depth + 1))
-                    else:
-                        passed.deep.append(name)
-                elif entry.is_symlink():
-                    if _leads_out(directory, name) and (_is_picture(name) or entry.is_dir()):
-                        passed.links.append(name)
-                elif entry.is_file(follow_symlinks=False):
-                    found = entry.stat(follow_symlinks=False)
-                    yield _File(name, found.st_size, max(found.st_mtime, found.st_ctime))
-                    continue
-            except OSError:
-                pass
-            yield None
-
-
-def _leads_out(directory: str, name: str) -> bool:
-    """Tell whether a link leads out of a run's directory: what it leads to inside is found there itself."""
-    root = os.path.realpath(directory)
-    return os.path.commonpath([root, os.path.realpath(os.path.join(directory, name))]) != root
-
-
-def _of_wandb(folder: str) -> int:
-    """Return how many pictures W&B keeps in its folder, as far as that is looked at."""
-    kept = (name for place, _, names in os.walk(folder) if "media" in Path(place).parts for name in names)
-    return sum(_is_picture(name) for name in itertools.islice(kept, _MOST_ENTRIES))
-
-
-def _of_archive(archive: Path, directory: str) -> Iterator[_File | None]:
-    for name, info in archives.files_below(archive, directory):
-        is_hidden = any(part.startswith(".") for part in name.split("/"))
-        yield None if is_hidden else _File(name, info.file_size, None)
-
-
-def _left_out(runs: Sequence[Facts], files_of: Mapping[int, _Files], places: Sequence[int]) -> list[str]:
-    """Return what there is to say of pictures of some of the runs that aren't in the page."""
-    found = [(runs[place].id, files_of[place]) for place in places]
-    remarks = []
-    if more := [(name, each.more) for name, each in found if each.more]:
-        remarks.append(f"{_count(more, 'picture')} left out, of runs that have more than {MOST_OF_RUN}: {_named(more)}")
-    if large := [(name, 0) for name, each in found if not each.is_whole]:
-        remarks.append(f"pictures were looked for among the first {_MOST_ENTRIES} files only, of: {_named(large)}")
-    if links := [(name, len(each.passed.links)) for name, each in found if each.passed.links]:
-        names = dict.fromkeys(link for _, each in found for link in each.passed.links)
-        remarks.append(
-            f"{_count(links, 'link')} to pictures or folders outside of a run not followed ({listed([*names], 3)}),"
-            f" of: {_named(links)}"
-        )
-    if deep := [(name, len(each.passed.deep)) for name, each in found if each.passed.deep]:
-        remarks.append(
-            f"no pictures looked for in {_count(deep, 'folder')} more than {_DEEPEST} deep, of: {_named(deep)}"
-        )
-    if kept := [(name, each.passed.of_wandb) for name, each in found if each.passed.of_wandb]:
-        remarks.append(f"{_count(kept, 'picture')} in W&B's own folders (wandb) not shown, of: {_named(kept)}")
-    return remarks
-
-
-def _count(of_runs: Sequence[tuple[str, int]], word: str) -> str:
-    return counted(sum(count for _, count in of_runs), word)
-
-
-def _named(of_runs: Sequence[tuple[str, int]]) -> str:
-    return listed([name for name, _ in of_runs], 5)
-
-
 # --- looking at one --------------------------------------------------------------------------------------------------
 
 
-def _seen(facts: Facts, index: int, file: _File) -> _Seen:
+def _seen(facts: Facts, index: int, file: RunFile) -> _Seen:
     """Return what can be told of a picture without drawing it."""
     path = Path(facts.plain.directory, file.name)
     name = os.fsencode(file.name).decode("utf-8", "replace")
-    kind = ENDINGS[os.path.splitext(file.name)[1].lower()]
+    kind = kind_of(file.name)
     width = height = note = None
     is_drawable = True
     if is_older(file.modified, facts.plain.started):

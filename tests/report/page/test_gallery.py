@@ -13,7 +13,7 @@ from experimentstash.record.run import State
 from experimentstash.report.compare import Asked
 from experimentstash.report.page import collect, write
 from experimentstash.report.page.collect import Request
-from experimentstash.report.page.pictures import ENDINGS
+from experimentstash.report.page.picture_files import ENDINGS
 from experimentstash.report.page.places import Beside
 from experimentstash.report.summaries import WAYS
 from experimentstash.runs.selection import Selection

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 
 from experimentstash.record import archives
 from experimentstash.record.run import Run
-from experimentstash.report.page import pictures, thumbnails
+from experimentstash.report.page import picture_files, pictures, thumbnails
 from experimentstash.report.page.age import OLDER
 from experimentstash.report.page.model import Picture
 from experimentstash.report.page.pictures import Found
@@ -186,7 +186,7 @@ def test_pictures_of_an_archived_sweep_are_there_too(tmp_path: Path) -> None:
 
 
 def test_too_many_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pictures, "MOST_OF_RUN", 2)
+    monkeypatch.setattr(picture_files, "MOST_OF_RUN", 2)
     monkeypatch.setattr(pictures, "MOST", 3)
     one = put(finished(tmp_path, "aaaaaaa"), deep__a_png=image(), b_png=image(), c_png=image())
     two = put(finished(tmp_path, "bbbbbbb"), b_png=image(), c_png=image())
