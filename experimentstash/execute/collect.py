@@ -6,25 +6,25 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from experimentstash.base.files import free
+from experimentstash.base.files import Stamp, free, stamp
 from experimentstash.code import written
 
-# What identifies a file's content well enough to see that a run wrote it: (mtime in ns, size, inode).
-Snapshot = Mapping[Path, tuple[int, int, int]]
+# By its stamp it is seen that a run wrote a file.
+Snapshot = Mapping[Path, Stamp]
 
 
 def snapshot(paths: Sequence[Path]) -> Snapshot:
     """Return the files at and below ``paths``, and the directories, as they are now; without what no run has made."""
-    found: dict[Path, tuple[int, int, int]] = {}
+    found: dict[Path, Stamp] = {}
     for path in (one for given in paths for one in _meant(given)):
         if not path.is_dir() and os.path.lexists(path):
-            found[path] = _mark(path)
+            found[path] = stamp(path.lstat())
         for folder, folders, files in os.walk(path):
             folders[:] = [name for name in folders if written.may_hold_results(os.path.join(folder, name), name, ())]
             found[Path(folder)] = (0, 0, 0)
             for name in files + [name for name in folders if Path(folder, name).is_symlink()]:
                 if written.is_result(name):
-                    found[Path(folder, name)] = _mark(Path(folder, name))
+                    found[Path(folder, name)] = stamp(Path(folder, name).lstat())
     return found
 
 
@@ -34,11 +34,6 @@ def _meant(path: Path) -> list[Path]:
         return [path]
     known = next((folder for folder in path.parents if folder.is_dir()), path.parent)
     return sorted(known.glob(path.relative_to(known).as_posix()))
-
-
-def _mark(path: Path) -> tuple[int, int, int]:
-    stat = path.lstat()
-    return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
 def bring_together(paths: Sequence[Path], before: Snapshot, destination: Path, base: Path | None = None) -> list[str]:

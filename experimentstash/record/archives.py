@@ -249,7 +249,7 @@ def _member(path: Path) -> tuple[Path, zipfile.ZipInfo] | None:
 
 
 # The archives that were looked at last: to open one takes as long as it has files.
-_open: dict[tuple[str, int, int, int], _Opened] = {}
+_open: dict[tuple[str, files.Stamp], _Opened] = {}
 _MOST_OPEN = 4
 
 
@@ -257,7 +257,7 @@ def _opened(archive: Path) -> _Opened:
     found = os.lstat(archive)
     if not stat.S_ISREG(found.st_mode):
         raise Unfit(archive, f"it is {files.kind_at(archive)}")
-    mark = str(archive), found.st_mtime_ns, found.st_size, found.st_ino
+    mark = str(archive), files.stamp(found)
     if mark not in _open:
         import zipfile  # here, because jobs read no archives
 

@@ -104,7 +104,7 @@ def restore(stash: Stash, sweep: Sweep) -> tuple[int, int]:
         return len(sizes), sum(sizes)
     staged = directory.with_name(f"{_RESTORED}{new_token()}")
     with _alone(stash), _told(sweep, "restored"):
-        before = _mark(packed)
+        before = files.stamp(os.lstat(packed))
         try:
             packing.unpack(packed, staged)
             os.sync()  # once: of thousands of files, one by one, that takes minutes
@@ -114,7 +114,7 @@ def restore(stash: Stash, sweep: Sweep) -> tuple[int, int]:
                     os.rmdir(directory)  # an empty one is nothing to keep
                 if os.path.lexists(directory):
                     raise StashError(f"{directory} is in the way.", f"move it away, or {packed}, if that is to go")
-                if _mark(packed) != before:
+                if files.stamp(os.lstat(packed)) != before:
                     raise StashError(f"{packed} has changed while it was read.", "try again")
                 os.rename(staged, directory)
                 _settle(directory.parent)
@@ -170,11 +170,6 @@ def _is_double(path: Path) -> bool:
         return all(packing.is_same(path, info, directory / name) for name, info in archives.members(path).items())
     except (StashError, OSError):
         return False
-
-
-def _mark(path: Path) -> tuple[int, int, int]:
-    found = os.lstat(path)
-    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 # --- what can be archived --------------------------------------------------------------------------------------------

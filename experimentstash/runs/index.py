@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from experimentstash.base.errors import StashError, SurroundingsError
-from experimentstash.base.files import open_regular
+from experimentstash.base.files import Stamp, open_regular, stamp
 from experimentstash.base.output import say
 from experimentstash.record import archives, run_places
 from experimentstash.record.records import FILE_NAME
@@ -117,7 +117,7 @@ class Completed:
         self.found: list[tuple[str, Path]] = []  # signatures, and the directories of the runs
         self._connection = _opened_to_read(stash)
         self._folder: Path | None = None
-        self._known: dict[str, tuple[tuple[int, int, int], str | None]] = {}
+        self._known: dict[str, tuple[Stamp, str | None]] = {}
 
     def __del__(self) -> None:
         self._close()
@@ -142,7 +142,7 @@ class Completed:
             self.found.append((signature, folder / name))
         return True
 
-    def _in(self, parent: str) -> dict[str, tuple[tuple[int, int, int], str | None]]:
+    def _in(self, parent: str) -> dict[str, tuple[Stamp, str | None]]:
         if self._connection is None:
             return {}
         import sqlite3
@@ -163,7 +163,7 @@ class _Look:
         self._connection, self._read = connection, read
         self._unread: list[Path] = []
         self._folder: Path | None = None
-        self._known: dict[str, tuple[int, int, int]] = {}  # what was seen in that folder, and not yet today
+        self._known: dict[str, Stamp] = {}  # what was seen in that folder, and not yet today
         self._visited: set[str] = set()
         self._new: set[str] = set()  # folders in which nothing was seen before
         self._live: list[Facts] = []  # what isn't kept
@@ -242,7 +242,7 @@ class _Look:
 
     # What is kept ----------------------------------------------------------------------------------------------------
 
-    def _keep(self, run: Run, directory: Path, mark: tuple[int, int, int]) -> None:
+    def _keep(self, run: Run, directory: Path, mark: Stamp) -> None:
         parent, name = os.path.split(directory)
         if self._folder is not None and str(self._folder) == parent:
             self._known.pop(name, None)
@@ -341,7 +341,7 @@ def _is_settled(run: Run) -> bool:
     return state.is_final and state.is_known and (end is None or end.is_known) and run.format <= FORMAT
 
 
-def _mark_at(path: str) -> tuple[int, int, int]:
+def _mark_at(path: str) -> Stamp:
     """Return the mark of a record, or of the archive that it is in."""
     try:
         return _mark(os.lstat(path))
@@ -352,10 +352,10 @@ def _mark_at(path: str) -> tuple[int, int, int]:
         return _mark(os.lstat(archive))
 
 
-def _mark(found: os.stat_result) -> tuple[int, int, int]:
-    """Return what tells whether a file is the same: its time, its size, and its number, as large as SQLite has them."""
-    inode = found.st_ino
-    return found.st_mtime_ns, found.st_size, inode if inode < 1 << 63 else inode - (1 << 64)
+def _mark(found: os.stat_result) -> Stamp:
+    """Return what tells whether a file is the same, in numbers that are no larger than SQLite has them."""
+    changed, size, inode = stamp(found)
+    return changed, size, inode if inode < 1 << 63 else inode - (1 << 64)
 
 
 def _opened(path: Path | None) -> sqlite3.Connection:
