@@ -56,13 +56,12 @@ def _block(part: Run | Specification | Attempt, indent: str = "") -> str:
 def _kept(spec: Specification, indent: str) -> str:
     """Return a specification as JSON. It never changes: its text is kept in it for each further record of the run."""
     known = vars(spec)
-    if _TEXT not in known:
-        known[_TEXT] = _block(spec, indent)
-    text: str = known[_TEXT]
+    if "_text" not in known:
+        known["_text"] = _block(spec, indent)
+    text: str = known["_text"]
     return text
 
 
-_TEXT = "_text"
 _quoted = functools.lru_cache(maxsize=1024)(json.dumps)  # the names are the same in each record
 
 
@@ -86,10 +85,11 @@ _NOTHING = {type(None): "null", list: "[]", dict: "{}"}
 
 def _fields(part: Any) -> Iterator[tuple[str, Any]]:
     """Yield what a part of a record says, that in words of another version last."""
-    for name, value in vars(part).items():
-        if name != typed.OTHERS and name != _TEXT:
-            yield name, _numbers(value) if name in _NUMBERS else value
-    yield from vars(part).get(typed.OTHERS, {}).items()
+    known = vars(part)
+    for name in type(part).__annotations__:  # its fields: `known` may have more, such as the text of `_kept`
+        if name != typed.OTHERS:
+            yield name, _numbers(known[name]) if name in _NUMBERS else known[name]
+    yield from known.get(typed.OTHERS, {}).items()
 
 
 # What may be numbers for which JSON has no words.
