@@ -133,10 +133,7 @@ class Completed:
         if name not in self._known:
             return False
         mark, signature = self._known[name]
-        try:
-            if _mark_at(f"{folder}/{name}/{FILE_NAME}") != mark:
-                return False
-        except OSError:
+        if not _still_has(folder, name, mark):
             return False
         if signature is not None:
             self.found.append((signature, folder / name))
@@ -222,14 +219,12 @@ class _Look:
             self._visited.add(parent)
             rows = self._connection.execute("SELECT name, time, size, inode FROM seen WHERE parent = ?", (parent,))
             self._known = {} if is_again else {row[0]: row[1:] for row in rows}
-            (self._new.discard if is_again or self._known else self._new.add)(parent)
+            if is_again or self._known:
+                self._new.discard(parent)
+            else:
+                self._new.add(parent)
         known = self._known.get(name)
-        if known is None:
-            return False
-        try:
-            if _mark_at(f"{folder}/{name}/{FILE_NAME}") != known:
-                return False
-        except OSError:
+        if known is None or not _still_has(folder, name, known):
             return False
         del self._known[name]
         return True
@@ -339,6 +334,14 @@ def _is_settled(run: Run) -> bool:
     """Tell whether nothing but somebody's will changes what a record says."""
     state, end = run.attempt.state, run.attempt.job_end
     return state.is_final and state.is_known and (end is None or end.is_known) and run.format <= FORMAT
+
+
+def _still_has(folder: Path, name: str, mark: Stamp) -> bool:
+    """Tell whether a run's record, or the archive that it is in, has the same mark as before."""
+    try:
+        return _mark_at(f"{folder}/{name}/{FILE_NAME}") == mark
+    except OSError:
+        return False
 
 
 def _mark_at(path: str) -> Stamp:
