@@ -68,17 +68,15 @@ def settings_by_directory(runs: Iterable[Facts]) -> Mapping[str, Mapping[str, An
 
 def group(
     runs: Sequence[Facts],
-    by: Sequence[str] = (),
-    over: Sequence[str] = (),
-    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    by: Sequence[str],
+    over: Sequence[str],
+    settings: Mapping[str, Mapping[str, Any]],
 ) -> Grouped:
     """Return runs in groups, the newest of those that are repeated.
 
     ``by``: exactly these names tell groups apart; ``over``: these and no others are what runs are repeated with.
     ``settings`` are those of ``settings_by_directory``. StashError for names that no run has.
     """
-    if settings is None:
-        settings = settings_by_directory(runs)
     of = [settings[facts.directory] for facts in runs]
     known = list(dict.fromkeys(name for each in of for name in each))
     seeds = _found(over, known, runs) if over else [name for name in known if is_seed(name.removeprefix(PARAMS))]
