@@ -357,10 +357,8 @@ def shell(stash: StashUnderTest) -> StashUnderTest:
     """A stash with a tool that runs a shell script: it writes `at-N`, and waits for `go-N`."""
     (stash.add_tool("sh", registration=SHELL) / "readme").write_text("The shell.\n")
     script = "cd ../..; touch at-$0; while [ ! -e go-$0 ]; do sleep 0.02; done; printf ended-$0; exit $(($0 % 3))"
-    arguments = json.dumps(["-c", script, "${params.n}"])
     for name in ("long", WIDE):
-        text = f"params: {{n: 0}}\nestimated_runtime: 7m\narguments: {arguments}\n"
-        stash.add_experiment(f"figure1/{name}", "sh", text)
+        stash.add_script(f"figure1/{name}", script, "${params.n}", more="estimated_runtime: 7m\n")
     stash.commit()
     return stash
 

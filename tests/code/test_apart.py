@@ -154,8 +154,7 @@ def shell(stash: StashUnderTest) -> StashUnderTest:
 def script(stash: StashUnderTest, text: str, more: str = "") -> None:
     here = stash.root.parent / "here"
     here.mkdir(exist_ok=True)
-    arguments = json.dumps(["-c", f"n=$1; here='{here}'; {WAIT}{text}", "sh", "${params.n}"])
-    stash.add_experiment("one", "sh", f"params: {{n: 0}}\narguments: {arguments}\n{more}")
+    stash.add_script("one", f"n=$1; here='{here}'; {WAIT}{text}", "sh", "${params.n}", more=more)
     stash.commit()
 
 

@@ -44,8 +44,7 @@ def shell(stash: StashUnderTest, tmp_path: Path) -> StashUnderTest:
 
 
 def script(stash: StashUnderTest, text: str, more: str = "") -> None:
-    arguments = json.dumps(["-c", text, "sh", "${params.n}"])
-    stash.add_experiment("one", "sh", f"params: {{n: 0}}\narguments: {arguments}\n{more}")
+    stash.add_script("one", text, "sh", "${params.n}", more=more)
     stash.commit()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pty
 import signal
@@ -39,8 +38,7 @@ class Scripts(StashUnderTest):
         """Make an experiment of a script; $n tells its runs apart."""
         self.here.mkdir(exist_ok=True)
         whole = f"n=$1; here='{self.here}'; {WAIT}{text}"
-        arguments = json.dumps(["-c", whole, "sh", "${params.n}"])
-        self.add_experiment(name, "sh", f"params: {{n: 0}}\narguments: {arguments}\ngrace: {{seconds: 30}}\n{more}")
+        self.add_script(name, whole, "sh", "${params.n}", more=f"grace: {{seconds: 30}}\n{more}")
 
     def sweep(self, *arguments: str, n_jobs: int | None = 2, **environment: str) -> subprocess.Popen[str]:
         given = () if n_jobs is None else (f"hydra.launcher.n_jobs={n_jobs}",)

@@ -76,8 +76,7 @@ def test_a_killed_sweep_goes_on_where_it_was(scripts: Scripts) -> None:
 def test_a_run_that_can_resume_goes_on_in_its_directory(stash: StashUnderTest) -> None:
     text = 'case "$*" in *again*) [ -e "$0/part" ];; *) touch "$0/part"; kill -9 $$;; esac'
     stash.add_shell("resume: [again]\n")
-    words = json.dumps(["-c", text, "${output_dir}", "${params.n}"])
-    stash.add_experiment("script", "sh", f"params: {{n: 0}}\narguments: {words}\n")
+    stash.add_script("script", text, "${output_dir}", "${params.n}")
     assert stash.cli("-m", "hydra/launcher=local", "+exp=script", "params.n=1,2").returncode == 1
     done = stash.cli("resume", str(sweep_directory(stash)), "timeout=1h")
     assert done.returncode == 0, done.stderr

@@ -29,8 +29,7 @@ def echo(stash: StashUnderTest) -> StashUnderTest:
     """A stash whose experiment writes a number, and says that it has run."""
     stash.add_shell()
     script = 'echo ran $0; echo "{\\"loss\\": $0}" > "$1/metrics.json"; [ $0 != 3 ] || [ -e "$PWD/../../fixed" ]'
-    words = json.dumps(["-c", script, "${params.n}", "${output_dir}"])
-    stash.add_experiment("one", "sh", f"params: {{n: 0}}\narguments: {words}\nobjective: loss\n")
+    stash.add_script("one", script, "${params.n}", "${output_dir}", more="objective: loss\n")
     stash.commit()
     return stash
 

@@ -24,8 +24,7 @@ def plain(stash: StashUnderTest) -> StashUnderTest:
     """A stash whose tool writes a large log, and whose results git doesn't ignore."""
     stash.add_shell()
     script = "seq 2000; echo done > result.txt; echo $1"
-    arguments = json.dumps(["-c", f'cd "$EXPERIMENTSTASH_RUN_DIR"; {script}', "sh", "${params.n}"])
-    stash.add_experiment("one", "sh", f"params: {{n: 0}}\narguments: {arguments}\n")
+    stash.add_script("one", f'cd "$EXPERIMENTSTASH_RUN_DIR"; {script}', "sh", "${params.n}")
     stash.write(".gitignore", "/.experimentstash/\n")
     stash.commit()
     return stash

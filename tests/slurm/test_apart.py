@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,8 +16,7 @@ from tests.testing.stash import StashUnderTest, git
 def shell(stash: StashUnderTest) -> Iterator[StashUnderTest]:
     stash.add_shell("collect: [runs]\n")
     script = "mkdir -p runs/a; echo $1 > runs/a/x; echo $1 > model.pt; sleep 0.5; cat model.pt"
-    arguments = json.dumps(["-c", script, "sh", "${params.n}"])
-    stash.add_experiment("one", "sh", f"params: {{n: 0}}\narguments: {arguments}\nestimated_runtime: 1m\n")
+    stash.add_script("one", script, "sh", "${params.n}", more="estimated_runtime: 1m\n")
     stash.commit()
     yield stash
     withdraw(stash.root)

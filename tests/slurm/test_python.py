@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 import pytest
@@ -16,8 +15,7 @@ from tests.testing.stash import StashUnderTest
 def here(stash: StashUnderTest) -> Iterator[StashUnderTest]:
     stash.add_shell()
     script = 'echo "{\\"loss\\": $0}" > "$1/metrics.json"; [ "$0" != x ] || exit 3'
-    words = json.dumps(["-c", script, "${params.n}", "${output_dir}"])
-    stash.add_experiment("one", "sh", f"params: {{n: 0}}\narguments: {words}\nestimated_runtime: 1m\n")
+    stash.add_script("one", script, "${params.n}", "${output_dir}", more="estimated_runtime: 1m\n")
     stash.commit()
     yield stash
     withdraw(stash.root)

@@ -80,6 +80,11 @@ class StashUnderTest:
             f"conf/exp/{name}.yaml", f"# @package _global_\ndefaults:\n  - override /tool: {tool}\n{text}"
         )
 
+    def add_script(self, name: str, text: str, *words: str, more: str = "") -> Path:
+        """Add an experiment of the tool `sh` with the parameter `n`: a text, and words that are its $0, $1 …"""
+        arguments = json.dumps(["-c", text, *words])
+        return self.add_experiment(name, "sh", f"params: {{n: 0}}\narguments: {arguments}\n{more}")
+
     def commit(self) -> str:
         """Commit everything and return the commit."""
         git("add", "-A", cwd=self.root)
