@@ -8,7 +8,7 @@ import stat
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from experimentstash.base.dotted import leaves
 from experimentstash.base.errors import StashError
@@ -25,6 +25,7 @@ _MOST_PIECES = 200
 _FRESH = 1.0
 _SHARE = 20.0
 _BETWEEN = regex(r"[\s=,;:'\"\[\](){}|&<>]+")
+_Found = TypeVar("_Found")
 
 
 class Unknowable(StashError):
@@ -37,8 +38,9 @@ class Recent:
     def __init__(self) -> None:
         self._known: dict[Hashable, tuple[float, Any]] = {}  # and until when it counts
 
-    def get(self, key: Hashable, look: Callable[[], Any]) -> Any:
+    def get(self, key: Hashable, look: Callable[[], _Found]) -> _Found:
         """Return what a look has found not long ago, or finds now."""
+        found: _Found
         until, found = self._known.get(key, (0.0, None))
         begun = time.monotonic()
         if begun >= until:

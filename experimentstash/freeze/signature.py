@@ -14,7 +14,7 @@ import os
 import re
 from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
 from experimentstash.adapters.git import objects
@@ -49,6 +49,7 @@ _WITH_PACKAGES = regex(
 )
 _DIRTY_SUBMODULE = regex(r"^[+-]Subproject commit [0-9a-f]+-dirty$", re.MULTILINE)
 _CODE = "<code>"
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True)
@@ -115,11 +116,12 @@ class Signer:
             if found.dirty or (planned.pin is not None and planned.pin.commit != found.commit):
                 raise Unknowable("in a dry run it can't be told what its frozen code will be")
             return self._of_frozen(request.stash.root, planned.directory, found.commit)
-        root, conf = self._places_of_code(Path(found.path), request.stash.conf)
+        shared = self._shared_with_conf(Path(found.path), request.stash.conf)
         if request.starts_later:
             raise Unknowable("its code is used live, and may be changed while it waits (code=frozen)")
-        if conf is None:
+        if shared is None:
             return [found.commit, _digest_of(code.patch)] if found.dirty else [found.commit]
+        root, conf = shared
         if stash.code.unknown is not None or stash.code.commit is None or stash.untold:
             raise Unknowable("git doesn't tell what has changed in the stash, where its code lies")
         if not found.dirty and self._below(root, found.commit, Path(found.path)) is None:  # all of it is ignored
@@ -130,24 +132,19 @@ class Signer:
         changed = [_digest_of(rest), _digest_of(code.patch)]
         return ["in the stash", self._around(root, stash.code.commit, conf), changed]
 
-    def _places_of_code(self, directory: Path, conf: Path) -> tuple[Path, str | None]:
-        """Return the root of the repository that code lies in, and where in there `conf` is; None: in another one."""
+    def _shared_with_conf(self, directory: Path, conf: Path) -> tuple[Path, str] | None:
+        """Return the root of the repository that both code and `conf` lie in, and where in there `conf` is."""
 
-        def look() -> tuple[Path | None, str | None]:
+        def look() -> tuple[Path, str] | None:
             root, real = toplevel(directory.resolve()), conf.resolve()
-            is_shared = root is not None and root == toplevel(real)
-            return root, os.path.relpath(real, root) if is_shared else None
+            return None if root is None or root != toplevel(real) else (root, os.path.relpath(real, root))
 
-        found: tuple[Path, str | None] = self._once(("places", directory, conf), look)
-        return found
+        return self._once(("shared", directory, conf), look)
 
     def _tops(self, planned: Plan) -> tuple[Path | None, Path | None]:
         """Return the roots of the repositories that a tool's directory and the stash lie in."""
         directory, stash = planned.directory, planned.request.stash.root
-        found: tuple[Path | None, Path | None] = self._once(
-            ("tops", directory, stash), lambda: (toplevel(directory), toplevel(stash))
-        )
-        return found
+        return self._once(("tops", directory, stash), lambda: (toplevel(directory), toplevel(stash)))
 
     def _of_frozen(self, stash: Path, live: Path, commit: str) -> list[str]:
         """Return what tells frozen code: of a tool in the stash's repository its own directory, else its commit."""
@@ -159,8 +156,7 @@ class Signer:
                 return [commit]
             return ["a directory", str(self._below(root, commit, real))]
 
-        found: list[str] = self._once(("frozen", stash, live, commit), look)
-        return found
+        return self._once(("frozen", stash, live, commit), look)
 
     def _below(self, root: Path, commit: str, directory: Path) -> str | None:
         """Return what a commit has at a directory; None if it has nothing there."""
@@ -169,18 +165,18 @@ class Signer:
             path = directory.resolve().relative_to(root).as_posix()
             return objects.object_at(root, f"{commit}:{'' if path == '.' else path}")
 
-        found: str | None = self._once(("below", root, commit, directory), look)
-        return found
+        return self._once(("below", root, commit, directory), look)
 
     def _around(self, root: Path, commit: str, conf: str) -> Any:
         """Return all that a commit holds but ``conf``, which reaches a tool only as what it is told."""
         return self._once(("around", root, commit, conf), lambda: objects.beside(root, commit, conf))
 
-    def _once(self, key: Hashable, look: Callable[[], Any]) -> Any:
+    def _once(self, key: Hashable, look: Callable[[], _Found]) -> _Found:
         """Return what was found when it was first looked for."""
         if key not in self._known:
             self._known[key] = look()
-        return self._known[key]
+        found: _Found = self._known[key]
+        return found
 
     def _environment(self, planned: Plan, places: _Places, code: Provenance, variables: Mapping[str, str]) -> Any:
         recipe = planned.recipe
@@ -217,7 +213,7 @@ class Signer:
 
         base = user_base({**os.environ, **variables})
         commit = code.code.snapshot or code.code.commit
-        found: Inventory = self._told(("inventory", python, base), lambda: Inventory(python, base))
+        found = self._told(("inventory", python, base), lambda: Inventory(python, base))
         for each in found.led:
             self._refuse_unknown(planned, each, places, commit)
         version, digest, editable = self._told(("installed", python, base), found.contents)
@@ -225,12 +221,11 @@ class Signer:
             self._refuse_unknown(planned, each, places, commit)
         return [version, digest]
 
-    def _told(self, key: Hashable, look: Callable[[], Any]) -> Any:
+    def _told(self, key: Hashable, look: Callable[[], _Found]) -> _Found:
         """Return what a look at an interpreter has found not long ago, or finds now."""
-
         from experimentstash.adapters.python.inventory import Untold
 
-        def told() -> Any:
+        def told() -> _Found | Untold:
             try:
                 return look()
             except Untold as error:
