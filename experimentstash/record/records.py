@@ -268,12 +268,14 @@ class Written:
 
     def find(self, directory: Path) -> Run | None:
         """Return the run in a directory if its record still is what was written."""
-        run, written = self._known.get(str(directory), (None, None))
+        known = self._known.get(str(directory))
+        if known is None:
+            return None
+        run, written = known
         try:
-            is_same = run is not None and files.stamp(os.lstat(os.path.join(run.directory, FILE_NAME))) == written
+            return run if files.stamp(os.lstat(os.path.join(directory, FILE_NAME))) == written else None
         except OSError:
             return None
-        return run if is_same else None
 
 
 def readable(paths: Iterable[Path], known: Written | None = None) -> Iterator[Run]:
