@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 from experimentstash.base.dataclass_light import dataclass
-from experimentstash.base.masking import Mask
 from experimentstash.base.patterns import regex
-from experimentstash.base.terminal import states
-from experimentstash.record import archives
 from experimentstash.record.run import Run, State
+from experimentstash.runs import log
 
 # Bytes of the end of a log that are read, and characters of a line that are told.
 _TAIL, _LONGEST = 1 << 16, 1000
@@ -34,12 +31,9 @@ def of_run(run: Run) -> LastWords | None:
     if run.attempt.state is not State.FAILED:
         return None
     try:
-        content = archives.read_end(run.path / run.attempt.log, _TAIL)
+        lines, _ = log.end(run, _TAIL)
     except OSError:
         return None
-    mask = Mask(os.environ)
-    text = (mask.feed(content) + mask.rest()).decode(errors="replace")
-    lines = states(text)[0].split("\n")[len(content) >= _TAIL :]  # the first one may have lost its beginning
     last = next((line.strip() for line in reversed(lines) if line.strip()), None)
     exception = next(reversed(list(_exceptions(lines))), None)
     # Some are logged, and gone over: by the one that nobody catches Python ends with 1.

@@ -8,6 +8,7 @@ from typing import BinaryIO
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import Unfit
 from experimentstash.base.masking import Mask
+from experimentstash.base.terminal import states
 from experimentstash.record import archives
 from experimentstash.record.run import Run
 
@@ -39,6 +40,17 @@ def opened(run: Run, name: str) -> BinaryIO:
         return archives.open_file(path)
     except Unfit as error:
         raise StashError(f"{path} can't be shown: {error.strerror}.") from error
+
+
+def end(run: Run, most: int) -> tuple[list[str], bool]:
+    """Return the lines at the end of the log of a run's latest attempt, and whether there are others above.
+
+    Of at most so many bytes, and as a terminal shows them. OSError if it can't be read.
+    """
+    content = archives.read_end(run.path / run.attempt.log, most + 1)
+    text = Mask(os.environ).masked(content).decode(errors="replace")
+    is_cut = len(content) > most
+    return states(text)[0].rstrip("\n").split("\n")[is_cut:], is_cut  # the first one may have lost its beginning
 
 
 def _name(run: Run, attempt: int | None) -> str:

@@ -9,14 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from experimentstash.base.masking import Mask
-from experimentstash.base.terminal import states
 from experimentstash.base.text import counted
 from experimentstash.record import archives
 from experimentstash.record.run import Run
 from experimentstash.report.page.model import Detail, File
 from experimentstash.report.page.places import Links, is_plain
 from experimentstash.report.page.shortened import Shortened, Shown, places_of
+from experimentstash.runs import log as runs_log
 from experimentstash.runs import told
 from experimentstash.runs.summary import in_local_time, words
 from experimentstash.stash.layout import Stash
@@ -73,17 +72,12 @@ class Details:
     def _log(self, run: Run) -> tuple[str, bool]:
         """Return the end of the log, masked, and whether there is more of it."""
         try:
-            content = archives.read_end(run.path / run.attempt.log, _LOG + 1)
+            lines, is_cut = runs_log.end(run, _LOG)
         except FileNotFoundError:
             return "", False
         except OSError as error:
             return f"The log can't be read: {error.strerror}.", False
-        mask = Mask(os.environ)
-        text = (mask.feed(content) + mask.rest()).decode(errors="replace")
-        lines = states(text)[0].rstrip("\n").split("\n")
-        is_cut = len(content) > _LOG or len(lines) > _LINES
-        lines = lines[len(content) > _LOG :][-_LINES:]  # the first one may have lost its beginning
-        return "\n".join(lines), is_cut
+        return "\n".join(lines[-_LINES:]), is_cut or len(lines) > _LINES
 
     def _files(self, run: Run) -> Iterator[File]:
         found = sorted(_files_of(run.path))
