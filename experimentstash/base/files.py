@@ -11,7 +11,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from experimentstash.base import permissions
+from experimentstash.base.dataclass_light import TYPE_CHECKING
 from experimentstash.base.errors import StashError
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
 
 # Bytes that a file which is read as a whole may have: a record, a note, a journal.
 MOST_BYTES = 16 << 20
@@ -244,15 +248,9 @@ def write_atomically(
     the file.
     """
     content = data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data
-    # Not by tempfile, which takes longer than all the rest of a write.
-    folder, name = os.path.split(path)
-    staged = os.path.join(folder, f".{name}.{os.getpid()}-{os.urandom(4).hex()}")
-    mode = 0o666
-    if replace:
-        with contextlib.suppress(OSError):
-            mode = os.lstat(path).st_mode & 0o777 | 0o600
+    staged = _beside(path)
     try:
-        written = write(staged, content, os.O_EXCL, mode)
+        written = write(staged, content, os.O_EXCL, _mode_for(path) if replace else 0o666)
         if replace:
             os.replace(staged, path)
         else:
@@ -266,6 +264,37 @@ def write_atomically(
             os.unlink(staged)
         raise
     return written
+
+
+@contextlib.contextmanager
+def replacing(path: Path | str) -> Iterator[BinaryIO]:
+    """Yield a stream; what is in it at the end replaces ``path`` as ``write_atomically`` does, for what is large."""
+    staged, mode = _beside(path), _mode_for(path)
+    try:
+        with open(
+            staged, "w+b", opener=lambda name, _: open_regular(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
+        ) as stream:
+            yield stream
+        os.replace(staged, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(staged)
+        raise
+
+
+def _beside(path: Path | str) -> str:
+    """Return where a file is made that is to stand at a path."""
+    # Not by tempfile, which takes longer than all the rest of a write.
+    folder, name = os.path.split(path)
+    return os.path.join(folder, f".{name}.{os.getpid()}-{os.urandom(4).hex()}")
+
+
+def _mode_for(path: Path | str) -> int:
+    """Return how open to others a file may be at most that replaces what stands at a path."""
+    try:
+        return os.lstat(path).st_mode & 0o777 | 0o600
+    except OSError:
+        return 0o666
 
 
 def write(path: Path | str, content: bytes, flags: int = os.O_TRUNC, mode: int = 0o666) -> Stamp:

@@ -20,6 +20,7 @@ from experimentstash.base.files import (
     open_regular,
     read_regular,
     remove,
+    replacing,
     write_atomically,
 )
 from experimentstash.base.output import Meter
@@ -123,21 +124,17 @@ def zipped(stash: Stash, request: Request, path: Path) -> Written:
     """Write the same as one zip file."""
     _check_file(path)
     site = _Site(stash, request)
-    staged = path.with_name(f".{path.name}.{os.getpid()}")
     folder = path.stem
     size = total = 0
     try:
-        with zipfile.ZipFile(staged, "x", zipfile.ZIP_DEFLATED) as archive:
+        with replacing(path) as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr(f"{folder}/{REPORT_MANIFEST}", "")
             for name, content in site.files():
                 archive.writestr(f"{folder}/{name}", content)
                 size, total = len(content), total + len(content)
             count = len(archive.namelist()) - 2
-        os.replace(staged, path)
     except OSError as error:
         raise StashError(f"{path} can't be written: {error.strerror}.") from error
-    finally:
-        remove(staged)
     return site.written(path, size, count, total)
 
 

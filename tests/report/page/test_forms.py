@@ -195,7 +195,9 @@ def test_a_zip_file_is_the_directory(root: Path) -> None:
         names = archive.namelist()
         assert all(name.startswith("paper/") for name in names) and "paper/index.html" in names
     assert made.files == len(names) - 2
+    (root / "paper.zip").chmod(0o600)
     forms.zipped(Stash(root), ASKED, root / "paper.zip")  # it is ours
+    assert (root / "paper.zip").stat().st_mode & 0o777 == 0o600
     assert {path.name for path in root.iterdir()} == {"conf", "outputs", "paper.zip"}
 
 
