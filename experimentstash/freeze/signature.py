@@ -21,6 +21,7 @@ from experimentstash.adapters.git import objects
 from experimentstash.adapters.git.command import GitError
 from experimentstash.adapters.git.root import toplevel
 from experimentstash.base.dataclass_light import dataclass
+from experimentstash.base.once import Once
 from experimentstash.base.path_names import named
 from experimentstash.base.patterns import regex
 from experimentstash.base.text import listed
@@ -67,7 +68,7 @@ class Signer:
     def __init__(self) -> None:
         self._inputs = Inputs()
         self._recent = Recent()
-        self._known: dict[Hashable, Any] = {}
+        self._once = Once()
 
     def sign(self, planned: Plan, stash: Provenance, code: Provenance) -> Signature:
         """Return the signature of a run with this code, in a stash as it is."""
@@ -170,13 +171,6 @@ class Signer:
     def _around(self, root: Path, commit: str, conf: str) -> Any:
         """Return all that a commit holds but ``conf``, which reaches a tool only as what it is told."""
         return self._once(("around", root, commit, conf), lambda: objects.beside(root, commit, conf))
-
-    def _once(self, key: Hashable, look: Callable[[], _Found]) -> _Found:
-        """Return what was found when it was first looked for."""
-        if key not in self._known:
-            self._known[key] = look()
-        found: _Found = self._known[key]
-        return found
 
     def _environment(self, planned: Plan, places: _Places, code: Provenance, variables: Mapping[str, str]) -> Any:
         recipe = planned.recipe

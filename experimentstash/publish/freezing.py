@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from experimentstash.base.dataclass_light import replace
 from experimentstash.base.errors import StashError
 from experimentstash.base.failpoints import step
 from experimentstash.base.interrupts import signals_as_exceptions, undisturbed
+from experimentstash.base.once import Once
 from experimentstash.base.redaction import contains_secret, known
 from experimentstash.base.text import listed
 from experimentstash.freeze.environment.store import READY_MARK
@@ -128,7 +129,7 @@ class _Work:
         self._folder = folder
         self._organizers = Organizers(stash)
         self._inputs = Inputs(stash)
-        self._once: dict[Any, Any] = {}
+        self._once = Once()
         self.files: dict[str, Content] = {}
 
     def freeze(self, run: Run) -> FrozenRun:
@@ -136,8 +137,8 @@ class _Work:
         folder = f"{frozen.RUNS}/{run.id}"
         places = marks(self._stash, run.directory)
         exp, tool = run.spec.organizer, run.spec.tool
-        said = self._known(("outputs", exp, tool), lambda: declared.outputs(self._organizers, exp, tool))
-        inputs = self._known(("inputs", exp), lambda: declared.inputs(self._organizers, exp))
+        said = self._once(("outputs", exp, tool), lambda: declared.outputs(self._organizers, exp, tool))
+        inputs = self._once(("inputs", exp), lambda: declared.inputs(self._organizers, exp))
         written = outputs.look(run, said)
         if not written.results:
             raise StashError(
@@ -237,7 +238,7 @@ class _Work:
         self, run: Run, folder: str, code: record.Code, root: Path | None, *, path: str | None, is_own: bool
     ) -> Code:
         name = f"{code.commit}^{{commit}}"
-        if root is None or self._known(("commit", root, name), lambda: objects.object_at(root, name)) is None:
+        if root is None or self._once(("commit", root, name), lambda: objects.object_at(root, name)) is None:
             raise StashError(
                 f"The commit {str(code.commit)[:12]} that {run.id} ran is no longer in {root or code.path}.",
                 "experimentstash rerun does it with the code of now",
@@ -252,12 +253,12 @@ class _Work:
         if code.patch is not None:
             patch = code.patch
             self._text(f"{folder}/{patch}", _text_of(run.path / patch))
-        is_reachable = self._known(("reachable", root, code.commit), lambda: _is_reachable(root, code.commit, is_own))
+        is_reachable = self._once(("reachable", root, code.commit), lambda: _is_reachable(root, code.commit, is_own))
         bundle = None
         if not is_reachable:
             commit = code.commit
-            bundle = self._known(("bundle", root, commit), lambda: self._bundle(root, str(commit)))
-        url = self._known(("url", root), lambda: origins.url_of(root))
+            bundle = self._once(("bundle", root, commit), lambda: self._bundle(root, str(commit)))
+        url = self._once(("url", root), lambda: origins.url_of(root))
         return Code(path, is_own, url, code.commit, code.branch, bool(code.dirty), patch, bundle)
 
     def _bundle(self, root: Path, commit: str) -> str:
@@ -283,7 +284,7 @@ class _Work:
             elif not python.exists():
                 notes.append("its environment is gone: what was in it isn't known")
             else:
-                told = self._known(("packages", python), lambda: packages.look(python))
+                told = self._once(("packages", python), lambda: packages.look(python))
         if told is not None and (unknown := packages.unknown(told.packages)):
             notes.append(unknown)
         lock = self._lock(run, folder, notes)
@@ -315,13 +316,7 @@ class _Work:
         return None
 
     def _machine(self) -> Machine:
-        found: Machine = self._known("machine", machine.look)
-        return found
-
-    def _known(self, key: Any, look: Callable[[], Any]) -> Any:
-        if key not in self._once:
-            self._once[key] = look()
-        return self._once[key]
+        return self._once("machine", machine.look)
 
 
 def _refuse_secrets(text: str, where: str) -> None:
