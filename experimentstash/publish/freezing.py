@@ -5,41 +5,32 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from experimentstash.adapters.git import objects
-from experimentstash.adapters.git.root import toplevel
-from experimentstash.base import files, typed, yaml_files
+from experimentstash.base import files, typed
 from experimentstash.base.dataclass_light import replace
 from experimentstash.base.errors import StashError
 from experimentstash.base.failpoints import step
 from experimentstash.base.interrupts import signals_as_exceptions, undisturbed
 from experimentstash.base.once import Once
-from experimentstash.base.redaction import contains_secret, known
-from experimentstash.base.text import listed
 from experimentstash.freeze.environment.store import READY_MARK
-from experimentstash.publish import declared, frozen, machine, origins, outputs, packages
+from experimentstash.publish import declared, frozen, machine, outputs, packages
 from experimentstash.publish.comparators.choose import HASH
 from experimentstash.publish.contents import below, content_of
-from experimentstash.publish.frozen import Code, Content, Frozen, FrozenRun, Machine, Output, Python, Took
+from experimentstash.publish.frozen import Frozen, FrozenRun, Output, Python, Took
 from experimentstash.publish.inputs import Inputs, ended_at
+from experimentstash.publish.keeper import LARGEST, Keeper, refuse_secrets, text_of
+from experimentstash.publish.kept_code import Codes
 from experimentstash.publish.packages import Told
 from experimentstash.publish.places import marked, marked_tree, marks
 from experimentstash.record import archives, encoding, times
-from experimentstash.record import run as record
 from experimentstash.record.run import Attempt, Run, State
-from experimentstash.stash import paths
-from experimentstash.stash.layout import Stash, as_kept
+from experimentstash.stash.layout import Stash
 from experimentstash.stash.organizers import Organizers
 from experimentstash.stash.schema import EnvironmentKind
 
-# Bytes of an output up to which a copy is kept, so that it can be compared by more than its hash.
-_LARGEST_KEPT = 64 << 20
-# … and up to which it is looked, too, whether something in it looks like a secret; that takes long.
-_LARGEST_SEARCHED = 1 << 20
 # Seconds by which a file may seem to be newer than the end of the run that wrote it; if the clocks are of one machine.
 _SLACK, _SLACK_HERE = 60.0, 2.0
 _NAMED = 3
@@ -83,12 +74,13 @@ def write(
         _refuse_unfit(run, may_be_dirty=may_be_dirty)
     files.make_directory(folder)
     files.write(folder / ".gitattributes", _ATTRIBUTES)
-    work = _Work(stash, folder)
+    keeper = Keeper(folder)
+    work = _Work(stash, keeper)
     kept = Frozen(name, message, times.now(), [work.freeze(run) for run in runs], {})
-    kept = replace(kept, files=dict(sorted(work.files.items())))
+    kept = replace(kept, files=dict(sorted(keeper.files.items())))
     kept = replace(kept, digest=frozen.digest_of(frozen.plain(kept)))
     frozen.refuse_unreadable(kept)
-    _refuse_secrets(frozen.text_of(kept), f"What {frozen.FILE_NAME} says (names of files, the message)")
+    refuse_secrets(frozen.text_of(kept), f"What {frozen.FILE_NAME} says (names of files, the message)")
     files.write_atomically(folder / frozen.FILE_NAME, frozen.text_of(kept))
     return kept
 
@@ -122,15 +114,15 @@ def _removed_unless_done(draft: Path) -> Iterator[None]:
 
 
 class _Work:
-    """Writes what is kept of runs, and knows of each file what was in it."""
+    """Writes what is kept of runs."""
 
-    def __init__(self, stash: Stash, folder: Path) -> None:
+    def __init__(self, stash: Stash, keeper: Keeper) -> None:
         self._stash = stash
-        self._folder = folder
+        self._keeper = keeper
+        self._codes = Codes(stash, keeper)
         self._organizers = Organizers(stash)
         self._inputs = Inputs(stash)
         self._once = Once()
-        self.files: dict[str, Content] = {}
 
     def freeze(self, run: Run) -> FrozenRun:
         """Keep one run."""
@@ -147,10 +139,10 @@ class _Work:
             )
         notes = [f"{name} isn't compared: it is {files.kind_at(run.path / name)}" for name in written.strange]
         kept = [self._output(run, folder, path, how, notes) for path, how in written.results.items()]
-        self._text(f"{folder}/{frozen.RECORD}", json.dumps(_record(run, places), indent=1) + "\n")
+        self._keeper.text(f"{folder}/{frozen.RECORD}", json.dumps(_record(run, places), indent=1) + "\n")
         for name in (*written.handed, *_configuration(run)):
-            self._text(f"{folder}/{name}", marked(_text_of(run.path / name), places))
-        code, own = self._codes(run, folder)
+            self._keeper.text(f"{folder}/{name}", marked(text_of(run.path / name), places))
+        code, own = self._codes.of(run, folder)
         spec, attempt = run.spec, run.attempt
         here = machine.is_here(attempt.host)
         begun = [each for each in run.earlier if each.started is not None] + [attempt]
@@ -171,7 +163,7 @@ class _Work:
             code=code,
             stash=own,
             python=self._python(run, folder, notes),
-            machine=self._machine() if here else None,
+            machine=self._once("machine", machine.look) if here else None,
             took=_took(begun),
             inputs=self._inputs.of(run, inputs, notes),
             outputs=kept,
@@ -187,90 +179,13 @@ class _Work:
             notes.append(f"{path} was changed after the run had ended")
         elif late > _SLACK_HERE and machine.is_here(run.attempt.host):
             notes.append(f"{path} seems to have been changed after the run had ended, {late:.0f} s later")
-        if how.compare == HASH or found.st_size > _LARGEST_KEPT:
+        if how.compare == HASH or found.st_size > LARGEST:
             if how.compare != HASH:
                 notes.append(f"{path} is too large for a copy of it to be kept: only its hash is compared")
             return Output(path, content_of(source), how)
         kept = f"{frozen.OUTPUTS}/{path}"
-        target = self._folder / folder / kept
-        files.make_directory(target.parent)
-        content = self.files[f"{folder}/{kept}"] = content_of(source, target)
-        text = files.read_regular(target, _LARGEST_KEPT).decode("utf-8", "replace")
-        secrets = known(os.environ)
-        secret = secrets.find(text) if content.size <= _LARGEST_SEARCHED else secrets.find_value(text)
-        if secret is not None:  # what is kept is for others to see
-            raise contains_secret(secret, f"{path}, which {run.id} has written,")
+        content = self._keeper.copy(f"{folder}/{kept}", source, f"{path}, which {run.id} has written,")
         return Output(path, content, how, kept)
-
-    def _text(self, name: str, text: str) -> None:
-        path = self._folder / name
-        _refuse_secrets(text, name)
-        files.make_directory(path.parent)
-        files.write(path, text.encode("utf-8", "surrogateescape"), os.O_EXCL)
-        self.files[name] = content_of(path)
-
-    # --- code --------------------------------------------------------------------------------------------------------
-
-    def _codes(self, run: Run, folder: str) -> tuple[Code, Code]:
-        """Return which code a run had, the tool's and the stash's, with their patches and bundles written."""
-        tool, own = run.spec.code, run.spec.stash
-        assert tool is not None and own is not None
-        live = self._live(run)
-        root, top = toplevel(live) or toplevel(Path(tool.path)), toplevel(self._stash.root)
-        is_own = root is not None and root == top
-        path = as_kept(self._stash.root, live)
-        return (
-            self._code(run, folder, tool, root, path=path, is_own=is_own),
-            self._code(run, folder, own, top, path=None, is_own=True),
-        )
-
-    def _live(self, run: Run) -> Path:
-        """Return where the tool's checkout is."""
-        assert run.spec.code is not None
-        path = Path(run.spec.code.path)
-        if not path.is_relative_to(self._stash.code):
-            return path
-        tool = run.spec.tool
-        given = yaml_files.mapping(self._stash.registration(tool)).get("path") or f"{paths.TOOLS}/{tool}"
-        return Path(os.path.normpath(self._stash.root / str(given)))
-
-    def _code(
-        self, run: Run, folder: str, code: record.Code, root: Path | None, *, path: str | None, is_own: bool
-    ) -> Code:
-        name = f"{code.commit}^{{commit}}"
-        if root is None or self._once(("commit", root, name), lambda: objects.object_at(root, name)) is None:
-            raise StashError(
-                f"The commit {str(code.commit)[:12]} that {run.id} ran is no longer in {root or code.path}.",
-                "experimentstash rerun does it with the code of now",
-            )
-        left_out = [*dict.fromkeys([*code.omitted, *code.withheld])]
-        if code.dirty and left_out:
-            raise StashError(
-                f"What {run.id} used and wasn't committed isn't all kept: {listed(left_out, _NAMED)}.",
-                f"commit it, or have git ignore it, and `experimentstash rerun {run.id}`",
-            )
-        patch = None
-        if code.patch is not None:
-            patch = code.patch
-            self._text(f"{folder}/{patch}", _text_of(run.path / patch))
-        is_reachable = self._once(("reachable", root, code.commit), lambda: _is_reachable(root, code.commit, is_own))
-        bundle = None
-        if not is_reachable:
-            commit = code.commit
-            bundle = self._once(("bundle", root, commit), lambda: self._bundle(root, str(commit)))
-        url = self._once(("url", root), lambda: origins.url_of(root))
-        return Code(path, is_own, url, code.commit, code.branch, bool(code.dirty), patch, bundle)
-
-    def _bundle(self, root: Path, commit: str) -> str:
-        name = f"{frozen.BUNDLES}/{commit[:16]}.bundle"
-        target = self._folder / name
-        files.make_directory(target.parent)
-        with tempfile.TemporaryDirectory(prefix="experimentstash-") as scratch:
-            origins.bundle(root, commit, target, Path(scratch))
-        self.files[name] = content_of(target)
-        return name
-
-    # --- environment and machine -------------------------------------------------------------------------------------
 
     def _python(self, run: Run, folder: str, notes: list[str]) -> Python | None:
         environment = run.spec.environment
@@ -306,24 +221,14 @@ class _Work:
         environment, code = run.spec.environment, run.spec.code
         if environment is None or code is None or environment.lock is None or environment.lock_file is None:
             return None
-        for place in (code.path, self._live(run)):  # frozen code may be gone by now
+        for place in (code.path, self._codes.live(run)):  # frozen code may be gone by now
             path = Path(os.path.normpath(os.path.join(place, environment.lock_file)))
             with contextlib.suppress(OSError):
                 if f"sha256:{content_of(path).sha256}" == environment.lock:
-                    self._text(f"{folder}/{path.name}", _text_of(path))
+                    self._keeper.text(f"{folder}/{path.name}", text_of(path))
                     return path.name
         notes.append(f"{environment.lock_file} isn't here any more as it was: no copy of it is kept")
         return None
-
-    def _machine(self) -> Machine:
-        return self._once("machine", machine.look)
-
-
-def _refuse_secrets(text: str, where: str) -> None:
-    """Raise StashError for a secret of now in what is kept: that is for others to see."""
-    secret = known(os.environ).find_value(text)
-    if secret is not None:
-        raise contains_secret(secret, where)
 
 
 def _took(attempts: Sequence[Attempt]) -> Took:
@@ -337,20 +242,6 @@ def _took(attempts: Sequence[Attempt]) -> Took:
         sum(processor) if len(processor) == count else None,
         max(memory) if len(memory) == count else None,
     )
-
-
-def _is_reachable(root: Path, commit: str | None, is_own: bool) -> bool:
-    """Tell whether a commit can be had without a bundle: a remote has it, or the history that frozen/ is kept in."""
-    assert commit is not None
-    return (is_own and origins.is_before(root, commit, "HEAD")) or origins.is_on_remote(root, commit)
-
-
-def only_in_history(stash: Stash, kept: Frozen) -> list[str]:
-    """Return which commits of the stash's repository no remote or bundle has: rewriting history loses them."""
-    root = toplevel(stash.root)
-    codes = [code for run in kept.runs for code in (run.code, run.stash) if code.is_own and code.bundle is None]
-    commits = sorted({str(code.commit) for code in codes})
-    return [each[:12] for each in commits if root is not None and not origins.is_on_remote(root, each)]
 
 
 def _is_newer(python: Path, run: Run) -> bool:
@@ -376,7 +267,3 @@ def _configuration(run: Run) -> list[str]:
     """Return the names of the files that say what a run was composed from."""
     folder = run.path / outputs.CONFIGURATION
     return [f"{outputs.CONFIGURATION}/{name}" for name in below(folder) if name.endswith(".yaml")]
-
-
-def _text_of(path: Path) -> str:
-    return files.read_regular(path, _LARGEST_KEPT).decode("utf-8", "surrogateescape")

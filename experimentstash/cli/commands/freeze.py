@@ -8,7 +8,7 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.output import say
 from experimentstash.base.text import counted, listed, size
 from experimentstash.cli.commands import choosing
-from experimentstash.publish import freezing, frozen, tagging
+from experimentstash.publish import freezing, frozen, kept_code, tagging
 from experimentstash.publish.frozen import Frozen
 from experimentstash.stash.layout import find_stash
 
@@ -52,7 +52,7 @@ def main(given: argparse.Namespace) -> int:
         say(f"commit {commit[:12]}, tag {tagging.tag_of(given.name)}")
     elif hidden := tagging.unseen(stash, place):
         say(f"git ignores {counted(hidden, 'file')} of it: git add --force {stash.relative(place)}")
-    if not given.is_tagged and (lonely := freezing.only_in_history(stash, kept)):
+    if not given.is_tagged and (lonely := kept_code.only_in_history(stash, kept)):
         say(f"only the stash's own history has commit {listed(lonely, _NAMED)}: push it before that is rewritten")
     _tell(kept)
     say(f"{counted(len(runs), 'run')} in {stash.relative(place)}; experimentstash reproduce {given.name}")

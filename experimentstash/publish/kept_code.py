@@ -1,0 +1,103 @@
+"""Keeps which code runs had, and what of it nobody could have from a remote: patches, and commits in bundles."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from experimentstash.adapters.git import objects
+from experimentstash.adapters.git.root import toplevel
+from experimentstash.base import yaml_files
+from experimentstash.base.errors import StashError
+from experimentstash.base.once import Once
+from experimentstash.base.text import listed
+from experimentstash.publish import frozen, origins
+from experimentstash.publish.frozen import Code, Frozen
+from experimentstash.publish.keeper import Keeper, text_of
+from experimentstash.record import run as record
+from experimentstash.record.run import Run
+from experimentstash.stash import paths
+from experimentstash.stash.layout import Stash, as_kept
+
+_NAMED = 3
+
+
+class Codes:
+    """The code of runs; each commit is looked for once."""
+
+    def __init__(self, stash: Stash, keeper: Keeper) -> None:
+        self._stash = stash
+        self._keeper = keeper
+        self._once = Once()
+
+    def of(self, run: Run, folder: str) -> tuple[Code, Code]:
+        """Return which code a run had, the tool's and the stash's, with their patches and bundles written."""
+        tool, own = run.spec.code, run.spec.stash
+        assert tool is not None and own is not None
+        live = self.live(run)
+        root, top = toplevel(live) or toplevel(Path(tool.path)), toplevel(self._stash.root)
+        is_own = root is not None and root == top
+        path = as_kept(self._stash.root, live)
+        return (
+            self._code(run, folder, tool, root, path=path, is_own=is_own),
+            self._code(run, folder, own, top, path=None, is_own=True),
+        )
+
+    def live(self, run: Run) -> Path:
+        """Return where the tool's checkout is."""
+        assert run.spec.code is not None
+        path = Path(run.spec.code.path)
+        if not path.is_relative_to(self._stash.code):
+            return path
+        tool = run.spec.tool
+        given = yaml_files.mapping(self._stash.registration(tool)).get("path") or f"{paths.TOOLS}/{tool}"
+        return Path(os.path.normpath(self._stash.root / str(given)))
+
+    def _code(
+        self, run: Run, folder: str, code: record.Code, root: Path | None, *, path: str | None, is_own: bool
+    ) -> Code:
+        name = f"{code.commit}^{{commit}}"
+        if root is None or self._once(("commit", root, name), lambda: objects.object_at(root, name)) is None:
+            raise StashError(
+                f"The commit {str(code.commit)[:12]} that {run.id} ran is no longer in {root or code.path}.",
+                "experimentstash rerun does it with the code of now",
+            )
+        left_out = [*dict.fromkeys([*code.omitted, *code.withheld])]
+        if code.dirty and left_out:
+            raise StashError(
+                f"What {run.id} used and wasn't committed isn't all kept: {listed(left_out, _NAMED)}.",
+                f"commit it, or have git ignore it, and `experimentstash rerun {run.id}`",
+            )
+        patch = None
+        if code.patch is not None:
+            patch = code.patch
+            self._keeper.text(f"{folder}/{patch}", text_of(run.path / patch))
+        is_reachable = self._once(("reachable", root, code.commit), lambda: _is_reachable(root, code.commit, is_own))
+        bundle = None
+        if not is_reachable:
+            commit = code.commit
+            bundle = self._once(("bundle", root, commit), lambda: self._bundle(root, str(commit)))
+        url = self._once(("url", root), lambda: origins.url_of(root))
+        return Code(path, is_own, url, code.commit, code.branch, bool(code.dirty), patch, bundle)
+
+    def _bundle(self, root: Path, commit: str) -> str:
+        name = f"{frozen.BUNDLES}/{commit[:16]}.bundle"
+        with tempfile.TemporaryDirectory(prefix="experimentstash-") as scratch:
+            origins.bundle(root, commit, self._keeper.place(name), Path(scratch))
+        self._keeper.note(name)
+        return name
+
+
+def _is_reachable(root: Path, commit: str | None, is_own: bool) -> bool:
+    """Tell whether a commit can be had without a bundle: a remote has it, or the history that frozen/ is kept in."""
+    assert commit is not None
+    return (is_own and origins.is_before(root, commit, "HEAD")) or origins.is_on_remote(root, commit)
+
+
+def only_in_history(stash: Stash, kept: Frozen) -> list[str]:
+    """Return which commits of the stash's repository no remote or bundle has: rewriting history loses them."""
+    root = toplevel(stash.root)
+    codes = [code for run in kept.runs for code in (run.code, run.stash) if code.is_own and code.bundle is None]
+    commits = sorted({str(code.commit) for code in codes})
+    return [each[:12] for each in commits if root is not None and not origins.is_on_remote(root, each)]
