@@ -23,7 +23,7 @@ from experimentstash.runs.numbers import is_unread, numbers_of
 from experimentstash.stash.layout import token_of
 from experimentstash.stash.parameters import from_json
 
-# Runs of which the texts are asked for at once.
+# Runs of which the texts are asked for at once: the index's SQLite takes a thousand numbers at least.
 _AT_ONCE = 500
 
 
@@ -260,7 +260,7 @@ class Facts:
             return json.loads(getattr(texts_of(self.read()), name))
 
 
-def filled(several: Iterable[Facts]) -> Iterator[Facts]:
+def _filled(several: Iterable[Facts]) -> Iterator[Facts]:
     """Yield runs with their texts at hand, which are asked for at once for many."""
     remaining = iter(several)
     while some := list(itertools.islice(remaining, _AT_ONCE)):
@@ -276,7 +276,7 @@ def filled(several: Iterable[Facts]) -> Iterator[Facts]:
 
 def one_by_one(several: Iterable[Facts]) -> Iterator[Facts]:
     """Yield runs with their texts at hand, which are given up again: of a hundred thousand they would be too much."""
-    for facts in filled(several):
+    for facts in _filled(several):
         yield facts
         facts.forget()
 
@@ -284,7 +284,7 @@ def one_by_one(several: Iterable[Facts]) -> Iterator[Facts]:
 def kept_small(several: Iterable[Facts]) -> Iterator[Facts]:
     """Yield runs with their texts at hand, of which then only what comparisons need is kept, as small as it can be."""
     compactor = Compactor()
-    for facts in filled(several):
+    for facts in _filled(several):
         yield facts
         numbers, command = compactor.compact(facts.numbers), compactor.text(facts.command)
         facts.forget()
