@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experimentstash.adapters.schedulers import JobQueries
 from experimentstash.base import typed
 from experimentstash.base.dataclass_light import dataclass, replace
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import read_regular
-from experimentstash.base.text import counted, listed
+from experimentstash.base.text import listed
 from experimentstash.launch import again, sweep_asked
+from experimentstash.launch.slurm import waiting
 from experimentstash.publish import frozen, outputs, providing, verdicts
 from experimentstash.publish.declared import Declared
 from experimentstash.publish.frozen import Frozen, FrozenRun
@@ -35,8 +34,6 @@ if TYPE_CHECKING:
 Launch = Callable[[Sequence[str], "Again"], "LaunchResult"]
 
 _NAMED = 3
-# Seconds between two looks at runs that a scheduler has: a share of the time that was waited so far.
-_SHARE, _SHORTEST, _LONGEST = 0.1, 1.0, 15.0
 
 
 @dataclass(frozen=True)
@@ -65,7 +62,8 @@ class Reproduction:
         sweep_asked.refuse_others(changes, "A run that is reproduced")
         self._inputs = Inputs(self._stash)  # as they are now
         begun = [self._begin(kept, changes, launch) for kept in chosen]
-        self._await([each.run for each in begun if each.run is not None])
+        runs = [each.run for each in begun if each.run is not None]
+        waiting.wait(self._stash, [run for run in runs if not run.attempt.state.is_final], must=True)
         return [self.judge(each) for each in begun]
 
     def missing(self, kept: FrozenRun) -> list[str]:
@@ -151,18 +149,6 @@ class Reproduction:
             return replace(decoding.build(unmarked_tree(data, self._stash, scratch)), directory=str(scratch))
         except ValueError as error:
             raise StashError(f"The record of {kept.id} makes no sense: {error}.") from error
-
-    def _await(self, runs: Sequence[Run]) -> None:
-        """Return when all runs have ended; those of schedulers are asked for."""
-        waiting = [run for run in runs if not run.attempt.state.is_final]
-        began = time.monotonic()
-        if waiting:
-            self._announce(f"waiting for {counted(len(waiting), 'run')}; Ctrl-C leaves them to the scheduler")
-        while waiting:
-            time.sleep(min(max(_SHORTEST, _SHARE * (time.monotonic() - began)), _LONGEST))
-            queries = JobQueries()
-            now = [reconcile.load_reconciled(self._stash, run.path, queries) for run in waiting]
-            waiting = [run for run in now if not run.attempt.state.is_final or reconcile.may_go_back(run, queries)]
 
     def judge(self, begun: Begun) -> JudgedRun:
         """Return what is said of the outputs of a run that has ended."""
