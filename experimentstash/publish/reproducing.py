@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experimentstash.base import typed
+from experimentstash.base import files, typed
 from experimentstash.base.dataclass_light import dataclass, replace
 from experimentstash.base.errors import StashError
-from experimentstash.base.files import read_regular
 from experimentstash.base.text import listed
 from experimentstash.launch import again, sweep_asked
 from experimentstash.launch.slurm import waiting
-from experimentstash.publish import frozen, outputs, providing, verdicts
+from experimentstash.publish import environments, frozen, outputs, providing, verdicts
 from experimentstash.publish.declared import Declared
 from experimentstash.publish.frozen import Frozen, FrozenRun
 from experimentstash.publish.inputs import Inputs
@@ -74,7 +73,7 @@ class Reproduction:
         return [
             *found,
             *providing.why_no_code(self._stash, kept, self._place),
-            *providing.why_no_python(kept, self._their_python(kept)),
+            *environments.why_no_python(kept, self._their_python(kept)),
             *self._lost(kept),
         ]
 
@@ -114,7 +113,7 @@ class Reproduction:
 
     def _record(self, kept: FrozenRun) -> dict[str, Any] | None:
         try:
-            found = typed.loads(read_regular(self._place / kept.folder / frozen.RECORD))
+            found = typed.loads(files.read_regular(self._place / kept.folder / frozen.RECORD))
             found["spec"]["code"]["commit"], found["spec"]["stash"]["commit"]
         except (OSError, ValueError, KeyError, TypeError):
             return None
@@ -125,7 +124,7 @@ class Reproduction:
         others = [why for each in kept.inputs if (why := self._inputs.why_other(each)) is not None]
         if unsound is not None or others:
             return Begun(kept, None, unsound or listed(others, _NAMED), ())
-        made = providing.Environments(kept, self._announce)
+        made = environments.Environments(kept, self._announce)
         try:
             providing.secure_code(self._stash, kept, self._place, self._announce)
             with tempfile.TemporaryDirectory(prefix="experimentstash-") as scratch:
@@ -143,8 +142,8 @@ class Reproduction:
 
     def _restored(self, kept: FrozenRun, scratch: Path) -> Run:
         """Return a kept run as if it were here, in a directory of its own."""
-        providing.restored(self._stash, kept, self._frozen.files, self._place, scratch)
-        data = typed.loads(read_regular(self._place / kept.folder / frozen.RECORD))
+        _restore(self._stash, kept, self._frozen.files, self._place, scratch)
+        data = typed.loads(files.read_regular(self._place / kept.folder / frozen.RECORD))
         try:
             return replace(decoding.build(unmarked_tree(data, self._stash, scratch)), directory=str(scratch))
         except ValueError as error:
@@ -166,3 +165,16 @@ class Reproduction:
         if new := [each for each in (*written.results, *written.strange) if each not in known]:
             notes.append(f"it has also written {listed(new, _NAMED)}, which the frozen one had not")
         return JudgedRun(begun.kept, run, found, [*notes, *run.attempt.warnings])
+
+
+def _restore(stash: Stash, kept: FrozenRun, names: Iterable[str], place: Path, scratch: Path) -> None:
+    """Write what is kept of a run, by these names in ``place``, into ``scratch``, with the places of here."""
+    patches = {each.patch for each in (kept.code, kept.stash) if each.patch is not None}
+    for path in names:
+        name = path.removeprefix(f"{kept.folder}/")
+        if name == path or name.startswith(f"{frozen.OUTPUTS}/") or name == frozen.RECORD or not frozen.is_inside(name):
+            continue
+        text = files.read_regular(files.inside(place, place / path)).decode("utf-8", "surrogateescape")
+        files.make_directory((scratch / name).parent)
+        said = text if name in patches else unmarked(text, stash, scratch)
+        files.write(scratch / name, said.encode("utf-8", "surrogateescape"))

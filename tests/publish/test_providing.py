@@ -14,8 +14,9 @@ from experimentstash.base.errors import StashError
 from experimentstash.freeze.environment import store
 from experimentstash.freeze.environment.recipes import plan
 from experimentstash.publish import packages, providing
+from experimentstash.publish.environments import Environments, why_no_python
 from experimentstash.publish.frozen import Code, FrozenRun, Package, Python, Took
-from experimentstash.publish.providing import Environments, secure_code, why_no_code, why_no_python
+from experimentstash.publish.providing import secure_code, why_no_code
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.schema import EnvironmentConfig, EnvironmentKind, ToolConfig
 from tests.testing.stash import StashUnderTest, git
