@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from experimentstash.base.errors import StashError
-from experimentstash.report.groups import Grouped, group, title
+from experimentstash.report import groups
+from experimentstash.report.groups import Grouped, title
 from experimentstash.runs.differing import plain
 from experimentstash.runs.facts import Facts
 from tests.testing.finished import finished
@@ -31,6 +32,11 @@ def runs(tmp_path: Path) -> Runs:
         ]
 
     return make
+
+
+def group(runs: Sequence[Facts], by: Sequence[str] = (), over: Sequence[str] = ()) -> Grouped:
+    """Return runs in groups, by the settings that they have."""
+    return groups.group(runs, by, over, groups.settings_by_directory(runs))
 
 
 def shown(found: Grouped) -> dict[tuple[Any, ...], list[str]]:
