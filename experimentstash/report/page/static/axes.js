@@ -453,6 +453,6 @@ const axes = (() => {
   }
 
   return {
-    dimensions, inOrder, extent, isWide, padded, exact, fitting, shade, colouring, place, unplace, ticks, plot, refill, soon, choice, toggle, several, ramp, mixed, namer,
+    dimensions, inOrder, extent, isWide, padded, exact, fitting, colouring, place, unplace, ticks, plot, refill, soon, choice, toggle, several, ramp, mixed, namer,
   };
 })();

@@ -228,7 +228,7 @@ const curves = (() => {
         onLeave: () => point(null),
         onClick: () => {
           const run = lit === null ? null : lines[lit.line].run;
-          if (run !== null && typeof detail !== "undefined") detail.open(run);
+          if (run !== null) detail.open(run);
         },
         onArrow: (direction) => {
           const step = direction === "left" || direction === "up" ? -1 : 1;

@@ -264,5 +264,5 @@ const exports = (() => {
     window.show();
   }
 
-  return { button, copyButton, copy, save, toCsv, toMarkdown, toLatex };
+  return { button, copyButton };
 })();

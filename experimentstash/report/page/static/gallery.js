@@ -330,5 +330,5 @@ const gallery = (() => {
     return document.querySelector(`.gallery [data-key="${CSS.escape(key)}"]`);
   }
 
-  return { id: "pictures", title: "Pictures", has, draw, groups, find, telling, caption, idOf, line, whole, sentence, label, image, file, button, keyOf };
+  return { id: "pictures", title: "Pictures", has, draw, groups, find, telling, caption, idOf, whole, sentence, label, image, file, button, keyOf };
 })();

@@ -13,9 +13,7 @@ const main = (() => {
 
   /** Return the sections in their order. @returns {Section[]} */
   function sections() {
-    const pictures = typeof gallery === "undefined" ? [] : [gallery];
-    const charts = typeof curves === "undefined" ? [] : [curves, scatter, parallel];
-    return [comparison, ...pictures, ...charts, runs];
+    return [comparison, gallery, curves, scatter, parallel, runs];
   }
 
   async function start() {
@@ -49,7 +47,7 @@ const main = (() => {
 
   /** @param {Section} section */
   function add(section) {
-    const inner = dom.h("div", { class: "inner" });
+    const inner = dom.h("div");
     const heading = dom.h("h2", { id: `${section.id}-title`, tabindex: "-1" }, section.title);
     const outer = dom.h("section", { id: `section-${section.id}`, class: "part waiting", "aria-labelledby": heading.id }, heading, inner);
     place("content").append(outer);

@@ -94,5 +94,5 @@ const numbers = (() => {
     return value === "NaN" ? 2 : 1;
   }
 
-  return { ABSENT, format, compact, text, duration, moment, size, compare };
+  return { ABSENT, format, text, duration, moment, size, compare };
 })();

@@ -18,18 +18,9 @@ const palette = (() => {
     }
   }
 
-  /**
-   * Return the number of a value's colour, from 1.
-   * @param {Value} value
-   * @param {string} [key] the column that it is of
-   */
-  function place(value, key = "tool") {
-    return (columns.get(key)?.get(String(value)) ?? 0) + 1;
-  }
-
-  /** Return a value's colour for styles. @param {Value} value @param {string} [key] */
+  /** Return a value's colour for styles. @param {Value} value @param {string} key the column that it is of */
   function of(value, key) {
-    return `var(--series-${place(value, key)})`;
+    return `var(--series-${(columns.get(key)?.get(String(value)) ?? 0) + 1})`;
   }
 
   /** Return a colour as it is in the theme that is shown, for a canvas. @param {string} colour such as `var(--ink)` */
@@ -38,5 +29,5 @@ const palette = (() => {
     return getComputedStyle(probe).color;
   }
 
-  return { prepare, place, of, resolved };
+  return { prepare, of, resolved };
 })();

@@ -371,7 +371,7 @@ const parallel = (() => {
     });
     stage.addEventListener("click", (event) => {
       const isOnAxis = event.target instanceof Element && event.target.closest(".parallel-grip, .parallel-handle") !== null;
-      if (lit.length && !isOnAxis && typeof detail !== "undefined") detail.open(lit[0]);
+      if (lit.length && !isOnAxis) detail.open(lit[0]);
     });
     new ResizeObserver(redraw).observe(scroll);
     state.on([...KEYS, ...view.KEYS], redraw);

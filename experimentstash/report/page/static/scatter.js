@@ -117,7 +117,7 @@ const scatter = (() => {
         },
         onMove: (left, top) => light(nearest(left, top)),
         onLeave: () => light(null),
-        onClick: () => lit !== null && typeof detail !== "undefined" && detail.open(points[lit].run),
+        onClick: () => lit !== null && detail.open(points[lit].run),
         onArrow: (direction) => {
           const step = direction === "left" || direction === "down" ? -1 : 1;
           light(Math.max(0, Math.min(points.length - 1, (lit ?? -1) + step)), true);

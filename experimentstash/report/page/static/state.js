@@ -118,12 +118,6 @@ const state = (() => {
     listeners.push({ keys, call });
   }
 
-  /** Forget what a function listens to. @param {() => void} call */
-  function off(call) {
-    const at = listeners.findIndex((each) => each.call === call);
-    if (at >= 0) listeners.splice(at, 1);
-  }
-
   function follow() {
     const before = values;
     values = read();
@@ -138,5 +132,5 @@ const state = (() => {
   addEventListener("popstate", follow);
   addEventListener("hashchange", follow);
 
-  return { get, set, list, setList, open, close, on, off, begin };
+  return { get, set, list, setList, open, close, on, begin };
 })();
