@@ -103,7 +103,7 @@ const curves = (() => {
                 "data-name": entry.label,
                 "aria-pressed": String(!hidden.has(entry.label)),
                 title: hidden.has(entry.label) ? "Show" : "Hide",
-                onclick: () => state.setList("curve-hide", hidden.has(entry.label) ? [...hidden].filter((each) => each !== entry.label) : [...hidden, entry.label]),
+                onclick: () => state.put("curve-hide", entry.label, !hidden.has(entry.label)),
                 onmouseenter: () => panels.forEach((panel) => panel.light(entry.label)),
                 onmouseleave: () => panels.forEach((panel) => panel.light(null)),
               },

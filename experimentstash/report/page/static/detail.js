@@ -115,13 +115,10 @@ const detail = (() => {
 
   /** @param {string} id */
   function choose(id) {
-    const others = state.list("pick").filter((each) => each !== id);
-    state.setList("pick", [...others.slice(-1), id]);
+    state.put("pick", id, true, 2);
     dom.announce(`${id} is chosen`);
-    if (others.length) {
-      const [first, second] = state.list("pick").map((each) => report.runs.ids.indexOf(each));
-      difference.open(first, second);
-    }
+    const [first, second] = state.list("pick").map((each) => report.runs.ids.indexOf(each));
+    if (second !== undefined) difference.open(first, second);
   }
 
   /** @param {Detail} found */

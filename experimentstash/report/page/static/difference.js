@@ -17,7 +17,7 @@ const difference = (() => {
 
   /** Show what differs between two runs; Back closes it. @param {Index} first @param {Index} second */
   function open(first, second) {
-    state.open("diff", `${report.runs.ids[first]},${report.runs.ids[second]}`);
+    state.open("diff", state.joined([report.runs.ids[first], report.runs.ids[second]]));
   }
 
   function update() {

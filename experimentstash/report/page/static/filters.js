@@ -64,7 +64,7 @@ const filters = (() => {
     const only = state.list("only");
     if (only.length) made.push(chip(only.length > 3 ? `${only.length} chosen runs` : only.join(", "), () => state.set("only", null)));
     for (const { key, label } of view.FACETS)
-      for (const value of state.list(key)) made.push(chip(`${label}: ${said(value)}`, () => put(key, value, false)));
+      for (const value of state.list(key)) made.push(chip(`${label}: ${said(value)}`, () => state.put(key, value, false)));
     return made;
   }
 
@@ -78,12 +78,6 @@ const filters = (() => {
     return value.replace(/_/g, " ");
   }
 
-  /** @param {string} key @param {string} value @param {boolean} isIn */
-  function put(key, value, isIn) {
-    const others = state.list(key).filter((each) => each !== value);
-    state.setList(key, isIn ? [...others, value] : others);
-  }
-
   /** @param {HTMLElement} body */
   function drawFacets(body) {
     dom.replace(
@@ -95,7 +89,7 @@ const filters = (() => {
           {},
           dom.h("legend", {}, facet.label),
           counts.map(([value]) => {
-            const box = dom.h("input", { type: "checkbox", name: facet.key, value, onchange: () => put(facet.key, value, box.checked) });
+            const box = dom.h("input", { type: "checkbox", name: facet.key, value, onchange: () => state.put(facet.key, value, box.checked) });
             return dom.h("label", { class: "choice" }, box, dom.h("span", {}, said(value)), dom.h("span", { class: "n" }));
           }),
         );

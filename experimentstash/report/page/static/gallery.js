@@ -203,7 +203,7 @@ const gallery = (() => {
       );
     }
     const open = dom.button(image(picture, alt), () => lightbox.open(key), { class: "plate", "aria-haspopup": "dialog", "data-key": key });
-    const box = dom.h("input", { type: "checkbox", "aria-label": `Compare ${alt}`, onchange: () => choose(key, box.checked) });
+    const box = dom.h("input", { type: "checkbox", "aria-label": `Compare ${alt}`, onchange: () => state.put(CHOSEN, key, box.checked, 2) });
     box.checked = state.list(CHOSEN).includes(key);
     return dom.h(
       "figure",
@@ -217,12 +217,6 @@ const gallery = (() => {
   /** Tell whether a picture gets the room of two. @param {Picture} picture */
   function isWideOf({ width, height, shown }) {
     return shown !== "no" && width !== null && height !== null && width > height * WIDE;
-  }
-
-  /** @param {string} key @param {boolean} isIn */
-  function choose(key, isIn) {
-    const others = state.list(CHOSEN).filter((each) => each !== key);
-    state.setList(CHOSEN, isIn ? [...others.slice(-1), key] : others);
   }
 
   /** @param {Report} report @param {Group} group */

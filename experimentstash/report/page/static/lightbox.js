@@ -39,7 +39,7 @@ const lightbox = (() => {
   /** Show two pictures; Back closes them. @param {string} first @param {string} second */
   function compare(first, second) {
     isPlaying = null;
-    state.open("pair", [first, second].map((key) => key.replace(/[%,]/g, encodeURIComponent)).join(","));
+    state.open("pair", state.joined([first, second]));
   }
 
   /** Return what of a window has the focus, or null. @param {typeof one} shown */

@@ -158,11 +158,7 @@ const runs = (() => {
   /** Make what chooses a run; of three the first is let go. @param {Report} report @param {Index} index */
   function picker(report, index) {
     const id = report.runs.ids[index];
-    const change = () => {
-      const others = state.list("pick").filter((each) => each !== id);
-      state.setList("pick", box.checked ? [...others.slice(-1), id] : others);
-    };
-    const box = dom.h("input", { type: "checkbox", value: id, "aria-label": `Choose ${id}`, onchange: change });
+    const box = dom.h("input", { type: "checkbox", value: id, "aria-label": `Choose ${id}`, onchange: () => state.put("pick", id, box.checked, 2) });
     box.checked = state.list("pick").includes(id);
     return box;
   }

@@ -48,8 +48,8 @@ const state = (() => {
     if (!writing) writing = setTimeout(() => write("replaceState", history.state), 120);
   }
 
-  /** @param {string} key @param {string | null} value */
-  function put(key, value) {
+  /** Keep a value; tell whether it is another. @param {string} key @param {string | null} value */
+  function keep(key, value) {
     if ((values.get(key) ?? null) === value) return false;
     if (value === null) values.delete(key);
     else values.set(key, value);
@@ -74,7 +74,7 @@ const state = (() => {
 
   /** Set a key; null removes it. @param {string} key @param {string | null} value */
   function set(key, value) {
-    if (!put(key, value)) return;
+    if (!keep(key, value)) return;
     writeSoon();
     tell([key]);
   }
@@ -85,9 +85,26 @@ const state = (() => {
     return text === null ? [] : text.split(",").map(decoded);
   }
 
+  /** Return several values as `list` reads them. @param {string[]} items */
+  function joined(items) {
+    return items.map((item) => item.replace(/[%,]/g, encodeURIComponent)).join(",");
+  }
+
   /** Set several values of a key. @param {string} key @param {string[]} items */
   function setList(key, items) {
-    set(key, items.length ? items.map((item) => item.replace(/[%,]/g, encodeURIComponent)).join(",") : null);
+    set(key, items.length ? joined(items) : null);
+  }
+
+  /**
+   * Put one of several values in, behind the others, or take it out.
+   * @param {string} key
+   * @param {string} item
+   * @param {boolean} isIn
+   * @param {number} [most] how many there may be; then the first are let go
+   */
+  function put(key, item, isIn, most = Infinity) {
+    const others = list(key).filter((each) => each !== item);
+    setList(key, isIn ? [...others, item].slice(-most) : others);
   }
 
   /**
@@ -97,7 +114,7 @@ const state = (() => {
    */
   function open(key, value) {
     if (writing) write("replaceState", history.state);
-    const isNew = put(key, value);
+    const isNew = keep(key, value);
     // The last in the address lies over the others.
     values.delete(key);
     values.set(key, value);
@@ -132,5 +149,5 @@ const state = (() => {
   addEventListener("popstate", follow);
   addEventListener("hashchange", follow);
 
-  return { get, set, list, setList, open, close, on, begin };
+  return { get, set, list, joined, setList, put, open, close, on, begin };
 })();
