@@ -353,22 +353,6 @@ const axes = (() => {
 
   // --- controls ---------------------------------------------------------------------------------------------------
 
-  /** Put controls in place of others, so that who is at one of them stays there. @param {Element} element @param {...Child} children */
-  function refill(element, ...children) {
-    const named = (/** @type {Element | null} */ one) => (one && element.contains(one) ? one.getAttribute("data-name") : null);
-    const find = (/** @type {string} */ name) => [...element.querySelectorAll("[data-name]")].find((each) => each.getAttribute("data-name") === name);
-    const [at, open] = [named(document.activeElement), named(element.querySelector("details[open]"))];
-    const top = element.querySelector("details[open] .panel")?.scrollTop ?? 0;
-    dom.replace(element, ...children);
-    const menu = open === null ? undefined : find(open);
-    if (menu instanceof HTMLDetailsElement) {
-      menu.open = true;
-      menu.querySelector(".panel")?.scrollTo(0, top);
-    }
-    const control = at === null ? undefined : find(at);
-    if (control instanceof HTMLElement) control.focus({ preventScroll: true });
-  }
-
   /** Return what draws anew once nothing more has changed for a moment. @param {() => void} redraw */
   function soon(redraw) {
     let waiting = 0;
@@ -417,17 +401,7 @@ const axes = (() => {
       dom.h("summary", { class: "quiet" }, `${label} (${chosen.length} of ${choices.length})`),
       dom.h("div", { class: "panel", role: "group", "aria-label": label }, boxes.map((each) => each.label)),
     );
-    const leave = (/** @type {Event} */ event) => {
-      if (made.isConnected && event.target instanceof Node && made.contains(event.target)) return;
-      made.open = false;
-      document.removeEventListener("mousedown", leave);
-    };
-    made.addEventListener("toggle", () => made.open && document.addEventListener("mousedown", leave));
-    made.addEventListener("keydown", (event) => {
-      if (event.key !== "Escape" || !made.open) return;
-      made.open = false;
-      made.querySelector("summary")?.focus();
-    });
+    dom.closesOutside(made);
     return made;
   }
 
@@ -453,6 +427,6 @@ const axes = (() => {
   }
 
   return {
-    dimensions, inOrder, extent, isWide, padded, exact, fitting, colouring, place, unplace, ticks, plot, refill, soon, choice, toggle, several, ramp, mixed, namer,
+    dimensions, inOrder, extent, isWide, padded, exact, fitting, colouring, place, unplace, ticks, plot, soon, choice, toggle, several, ramp, mixed, namer,
   };
 })();

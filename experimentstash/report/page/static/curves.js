@@ -59,7 +59,7 @@ const curves = (() => {
       const hidden = new Set(state.list("curve-hide"));
       const mixed = palette.resolved("var(--muted)");
 
-      axes.refill(
+      dom.refill(
         controls,
         hasBands && hasLines && axes.choice("Show", [["bands", "mean ± std"], ["lines", "each run"]], isBands ? "bands" : "lines", (value) => state.set("curve-show", value === "bands" ? null : value)),
         kinds.length > 1 && axes.choice("Along", kinds.map((each) => [each, each]), kind, (value) => state.set("curve-x", value === kinds[0] ? null : value)),
@@ -89,7 +89,7 @@ const curves = (() => {
         const [entry, colour] = [entryOf(runs[0]), colouring.of(runs[0])];
         return runs.every((run) => entryOf(run) === entry && colouring.of(run) === colour) ? { entry, colour } : { entry: several(), colour: mixed };
       }
-      axes.refill(
+      dom.refill(
         legend,
         labels.map((entry) =>
           dom.h(

@@ -67,19 +67,15 @@ const detail = (() => {
         "aria-label": `${name} run`,
         title: `${name} run (${key})`,
         disabled: order[at + by] === undefined || at < 0,
-        "data-by": by,
+        "data-name": name,
       });
-    const back = document.activeElement instanceof HTMLElement ? document.activeElement.dataset.by : undefined;
     dom.replace(shown.heading, dom.h("span", { class: "id" }, id));
-    dom.replace(
+    dom.refill(
       shown.tools,
       at >= 0 && dom.h("span", { class: "note" }, `${at + 1} of ${order.length}`),
       tool("Previous", dom.ICONS.previous, -1, "←"),
       tool("Next", dom.ICONS.next, 1, "→"),
     );
-    /** @type {HTMLElement | null} */
-    const same = back ? shown.tools.querySelector(`[data-by="${back}"]:not(:disabled)`) : null;
-    same?.focus();
 
     const status = numbers.text(found?.state ?? data.value(report, "state", index)).replace(/_/g, " ");
     dom.replace(

@@ -200,9 +200,29 @@ const dom = (() => {
       menu.open = false;
       menu.querySelector("summary")?.focus();
     });
-    document.addEventListener("mousedown", (event) => {
-      if (!menu.contains(/** @type {Node} */ (event.target))) menu.open = false;
-    });
+    // Listened to while it is open only: a menu may have been put in place of another.
+    const leave = (/** @type {Event} */ event) => {
+      if (menu.contains(/** @type {Node} */ (event.target))) return;
+      menu.open = false;
+      document.removeEventListener("mousedown", leave);
+    };
+    menu.addEventListener("toggle", () => menu.open && document.addEventListener("mousedown", leave));
+  }
+
+  /** Put controls in place of others, so that who is at one of them stays there. @param {Element} element @param {...Child} children */
+  function refill(element, ...children) {
+    const named = (/** @type {Element | null} */ one) => (one && element.contains(one) ? one.getAttribute("data-name") : null);
+    const find = (/** @type {string} */ name) => [...element.querySelectorAll("[data-name]")].find((each) => each.getAttribute("data-name") === name);
+    const [at, open] = [named(document.activeElement), named(element.querySelector("details[open]"))];
+    const top = element.querySelector("details[open] .panel")?.scrollTop ?? 0;
+    replace(element, ...children);
+    const menu = open === null ? undefined : find(open);
+    if (menu instanceof HTMLDetailsElement) {
+      menu.open = true;
+      menu.querySelector(".panel")?.scrollTo(0, top);
+    }
+    const control = at === null ? undefined : find(at);
+    if (control instanceof HTMLElement) control.focus({ preventScroll: true });
   }
 
   /** Make text that only a screen reader reads. @param {string} text */
@@ -210,5 +230,5 @@ const dom = (() => {
     return h("span", { class: "unseen" }, text);
   }
 
-  return { ICONS, button, dialog, closesOutside, unseen, h, svg, append, replace, safe, link, saved, icon, live, announce, counted };
+  return { ICONS, button, dialog, closesOutside, unseen, h, svg, append, replace, refill, safe, link, saved, icon, live, announce, counted };
 })();

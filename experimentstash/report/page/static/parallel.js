@@ -100,7 +100,7 @@ const parallel = (() => {
       const color = state.get("parallel-color") ?? `metrics.${metrics[0]}`;
       const by = dimensions.find((each) => each.key === color) ?? null;
       colouring = axes.colouring(by);
-      axes.refill(
+      dom.refill(
         controls,
         axes.choice("Colour", [...inOrder.map((each) => /** @type {[string, string]} */ ([each.key, each.label])), ["none", "none"]], by?.key ?? "none", (value) => state.set("parallel-color", value)),
         axes.several("Axes", inOrder.map((each) => [each.key, each.label]), shown.map((each) => each.key), (values) => state.setList("parallel-axes", values)),

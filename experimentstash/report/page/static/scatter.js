@@ -63,7 +63,7 @@ const scatter = (() => {
         const wanted = { ...isLog, [axis]: isOn };
         state.set("scatter-log", `${wanted.x ? "x" : ""}${wanted.y ? "y" : ""}`);
       };
-      axes.refill(
+      dom.refill(
         controls,
         axes.choice("Across", choices, x.key, set("x")),
         axes.choice("Up", choices, y.key, set("y")),
