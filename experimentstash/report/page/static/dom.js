@@ -137,6 +137,30 @@ const dom = (() => {
     return h("button", { type: "button", onclick: act, ...attributes }, content);
   }
 
+  /**
+   * Make a choice of one, of which all are seen.
+   * @param {string} label
+   * @param {string} name
+   * @param {string[][]} choices keys and texts
+   * @param {string} chosen
+   * @param {(key: string) => void} act
+   */
+  function segments(label, name, choices, chosen, act) {
+    return h(
+      "fieldset",
+      { class: "segments" },
+      h("legend", { class: "unseen" }, label),
+      choices.map(([value, text]) =>
+        h(
+          "label",
+          {},
+          h("input", { type: "radio", name, value, checked: value === chosen, "data-name": `${name} ${value}`, onchange: () => act(value) }),
+          h("span", {}, text),
+        ),
+      ),
+    );
+  }
+
   /** The windows that are open, the one that lies over the others last. @type {HTMLDialogElement[]} */
   const stack = [];
   // On paper comes what one has open, and not what lies below.
@@ -230,5 +254,5 @@ const dom = (() => {
     return h("span", { class: "unseen" }, text);
   }
 
-  return { ICONS, button, dialog, closesOutside, unseen, h, svg, append, replace, refill, safe, link, saved, icon, live, announce, counted };
+  return { ICONS, button, segments, dialog, closesOutside, unseen, h, svg, append, replace, refill, safe, link, saved, icon, live, announce, counted };
 })();

@@ -230,28 +230,16 @@ const exports = (() => {
     const preview = dom.h("pre", { class: "preview", tabindex: "0", "aria-label": "How it begins" });
     let form = FORMS[0];
     let text = "";
-    const choose = (/** @type {typeof form} */ wanted) => {
-      form = wanted;
+    const choose = (/** @type {string} */ name) => {
+      form = FORMS.find((each) => each.name === name) ?? FORMS[0];
       text = form.render(sheet, notes);
       const lines = text.split("\n");
       preview.textContent = lines.length > PREVIEW ? `${lines.slice(0, PREVIEW).join("\n")}\n…` : text;
     };
-    choose(form);
+    choose(form.name);
     dom.replace(
       window.body,
-      dom.h(
-        "fieldset",
-        { class: "segments" },
-        dom.h("legend", { class: "unseen" }, "Form"),
-        FORMS.map((each, place) =>
-          dom.h(
-            "label",
-            {},
-            dom.h("input", { type: "radio", name: "form", checked: place === 0, onchange: () => choose(each) }),
-            dom.h("span", {}, each.name),
-          ),
-        ),
-      ),
+      dom.segments("Form", "form", FORMS.map((each) => [each.name, each.name]), form.name, choose),
       preview,
       dom.h(
         "div",

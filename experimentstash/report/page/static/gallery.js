@@ -262,16 +262,7 @@ const gallery = (() => {
   /** @param {HTMLElement} element @param {Report} report */
   function draw(element, report) {
     const area = dom.h("div", { class: "gallery" });
-    const size = dom.h(
-      "fieldset",
-      { class: "segments" },
-      dom.h("legend", { class: "unseen" }, "Size"),
-      SIZES.map(([key, text]) => {
-        const box = dom.h("input", { type: "radio", name: "size", onchange: () => state.set("size", key === "m" ? null : key) });
-        box.checked = (state.get("size") ?? "m") === key;
-        return dom.h("label", {}, box, dom.h("span", {}, text));
-      }),
-    );
+    const size = dom.segments("Size", "size", SIZES, state.get("size") ?? "m", (key) => state.set("size", key === "m" ? null : key));
     const hint = dom.h("p", { class: "note" }, "Open one for a large view, or choose two to compare them.");
     const tray = dom.h("div", { class: "tray", role: "group", "aria-label": "Chosen pictures" });
     dom.replace(element, dom.h("div", { class: "toolbar" }, hint, dom.h("span", { class: "stretch" }), size), area, tray);

@@ -45,13 +45,13 @@ const lightbox = (() => {
   /** Return what of a window has the focus, or null. @param {typeof one} shown */
   function focused(shown) {
     const active = document.activeElement;
-    return active instanceof HTMLElement && shown.element.contains(active) ? (active.dataset.does ?? null) : null;
+    return active instanceof HTMLElement && shown.element.contains(active) ? (active.dataset.name ?? null) : null;
   }
 
-  /** Give the focus to a part of a window, if it can have it. @param {typeof one} shown @param {string | null} does */
-  function focus(shown, does) {
+  /** Give the focus to a part of a window, if it can have it. @param {typeof one} shown @param {string | null} name */
+  function focus(shown, name) {
     /** @type {HTMLElement | null} */
-    const part = does === null ? null : shown.element.querySelector(`[data-does="${does}"]:not(:disabled)`);
+    const part = name === null ? null : shown.element.querySelector(`[data-name="${name}"]:not(:disabled)`);
     part?.focus();
     return part !== null;
   }
@@ -112,7 +112,7 @@ const lightbox = (() => {
         "aria-label": `${name} picture`,
         title: `${name} picture (${key})`,
         disabled: at < 0 || all[at + by] === undefined,
-        "data-does": name,
+        "data-name": name,
       });
     const next = all[at + 1] ?? all[at - 1];
     dom.replace(one.heading, dom.h("span", { class: "name" }, picture.name), dom.h("span", { class: "tells" }, gallery.label(report, shot)));
@@ -196,7 +196,7 @@ const lightbox = (() => {
     }
     drawTwo(first, second);
     if (!two.show()) return;
-    focus(two, `way-${way()}`);
+    focus(two, `way-of-pair ${way()}`);
   }
 
   /** Return how two pictures are compared. */
@@ -217,7 +217,7 @@ const lightbox = (() => {
     });
     const held = focused(two);
     dom.replace(two.heading, isOneName ? dom.h("span", { class: "name" }, first.picture.name) : "Two pictures");
-    dom.replace(two.tools, segments("way", WAYS, way() ?? "side", (key) => state.set("way", key === "side" ? null : key)));
+    dom.replace(two.tools, dom.segments("How they are compared", "way-of-pair", WAYS, way() ?? "side", (key) => state.set("way", key === "side" ? null : key)));
     const frames = told.map((shot, at) =>
       dom.h(
         "figure",
@@ -234,26 +234,7 @@ const lightbox = (() => {
       stage,
       dom.h("div", { class: "foot" }, way() === "blink" && blink(stage, frames), way() === "slide" && slide(stage), differ && dom.h("p", { class: "note" }, `They differ in size: ${sizes.join(" and ")} pixels.`)),
     );
-    focus(two, held?.startsWith("way-") ? `way-${way()}` : held);
-  }
-
-  /**
-   * @param {string} name
-   * @param {string[][]} choices
-   * @param {string} now
-   * @param {(key: string) => void} act
-   */
-  function segments(name, choices, now, act) {
-    return dom.h(
-      "fieldset",
-      { class: "segments" },
-      dom.h("legend", { class: "unseen" }, name === "way" ? "How they are compared" : "Pace"),
-      choices.map(([key, text]) => {
-        const box = dom.h("input", { type: "radio", name: `${name}-of-pair`, value: key, "data-does": `${name}-${key}`, onchange: () => act(key) });
-        box.checked = key === now;
-        return dom.h("label", {}, box, dom.h("span", {}, text));
-      }),
-    );
+    focus(two, held?.startsWith("way-of-pair ") ? `way-of-pair ${way()}` : held);
   }
 
   /** Show one after the other at the same place. @param {HTMLElement} stage @param {HTMLElement[]} frames */
@@ -280,7 +261,7 @@ const lightbox = (() => {
     const button = dom.button("", () => {
       isPlaying = !isPlaying;
       play();
-    }, { class: "quiet play", "data-does": "play" });
+    }, { class: "quiet play", "data-name": "play" });
     stage.addEventListener("click", () => {
       isPlaying = false;
       turn();
@@ -288,12 +269,12 @@ const lightbox = (() => {
     });
     show();
     play();
-    return [button, dom.button("Turn", () => stage.click(), { class: "quiet", title: "Show the other one (space)", "data-does": "turn" }), segments("pace", PACES, pace, (key) => state.set("pace", key === USUAL_PACE ? null : key))];
+    return [button, dom.button("Turn", () => stage.click(), { class: "quiet", title: "Show the other one (space)", "data-name": "turn" }), dom.segments("Pace", "pace-of-pair", PACES, pace, (key) => state.set("pace", key === USUAL_PACE ? null : key))];
   }
 
   /** Show one over the other, up to a line that can be moved. @param {HTMLElement} stage */
   function slide(stage) {
-    const slider = dom.h("input", { type: "range", min: "0", max: "100", value: "50", "aria-label": "How much of the first one is seen", "data-does": "slider" });
+    const slider = dom.h("input", { type: "range", min: "0", max: "100", value: "50", "aria-label": "How much of the first one is seen", "data-name": "slider" });
     const move = () => stage.style.setProperty("--cut", `${slider.value}%`);
     slider.addEventListener("input", move);
     move();
