@@ -61,23 +61,14 @@ const detail = (() => {
     const found = report.details[index] ?? null;
     const order = runs.order(report);
     const at = order.indexOf(index);
-    const tool = (/** @type {string} */ name, /** @type {string} */ icon, /** @type {number} */ by, /** @type {string} */ key) =>
-      dom.button(dom.icon(icon), () => move(by), {
-        class: "quiet square",
-        "aria-label": `${name} run`,
-        title: `${name} run (${key})`,
-        disabled: order[at + by] === undefined || at < 0,
-        "data-name": name,
-      });
     dom.replace(shown.heading, dom.h("span", { class: "id" }, id));
     dom.refill(
       shown.tools,
       at >= 0 && dom.h("span", { class: "note" }, `${at + 1} of ${order.length}`),
-      tool("Previous", dom.ICONS.previous, -1, "←"),
-      tool("Next", dom.ICONS.next, 1, "→"),
+      dom.steps("run", (by) => at >= 0 && order[at + by] !== undefined, move),
     );
 
-    const status = numbers.text(found?.state ?? data.value(report, "state", index)).replace(/_/g, " ");
+    const status = numbers.text(found?.state ?? data.value(report, "state", index));
     dom.replace(
       shown.body,
       dom.h("p", { class: "outcome" }, runs.badge(status), found?.reason && dom.h("span", {}, found.reason)),

@@ -161,6 +161,25 @@ const dom = (() => {
     );
   }
 
+  /**
+   * Make the buttons that lead to what comes before and behind.
+   * @param {string} noun
+   * @param {(by: number) => boolean} isThere
+   * @param {(by: number) => void} go
+   */
+  function steps(noun, isThere, go) {
+    const ways = /** @type {const} */ ([["Previous", ICONS.previous, -1, "←"], ["Next", ICONS.next, 1, "→"]]);
+    return ways.map(([name, path, by, key]) =>
+      button(icon(path), () => go(by), {
+        class: "quiet square",
+        "aria-label": `${name} ${noun}`,
+        title: `${name} ${noun} (${key})`,
+        disabled: !isThere(by),
+        "data-name": name,
+      }),
+    );
+  }
+
   /** The windows that are open, the one that lies over the others last. @type {HTMLDialogElement[]} */
   const stack = [];
   // On paper comes what one has open, and not what lies below.
@@ -254,5 +273,5 @@ const dom = (() => {
     return h("span", { class: "unseen" }, text);
   }
 
-  return { ICONS, button, segments, dialog, closesOutside, unseen, h, svg, append, replace, refill, safe, link, saved, icon, live, announce, counted };
+  return { ICONS, button, segments, steps, dialog, closesOutside, unseen, h, svg, append, replace, refill, safe, link, saved, icon, live, announce, counted };
 })();

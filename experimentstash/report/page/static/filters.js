@@ -64,18 +64,13 @@ const filters = (() => {
     const only = state.list("only");
     if (only.length) made.push(chip(only.length > 3 ? `${only.length} chosen runs` : only.join(", "), () => state.set("only", null)));
     for (const { key, label } of view.FACETS)
-      for (const value of state.list(key)) made.push(chip(`${label}: ${said(value)}`, () => state.put(key, value, false)));
+      for (const value of state.list(key)) made.push(chip(`${label}: ${numbers.words(value)}`, () => state.put(key, value, false)));
     return made;
   }
 
   /** @param {string} text @param {() => void} act */
   function chip(text, act) {
     return dom.button([text, dom.icon(dom.ICONS.close)], act, { class: "chip", "aria-label": `Remove filter ${text}` });
-  }
-
-  /** @param {string} value */
-  function said(value) {
-    return value.replace(/_/g, " ");
   }
 
   /** @param {HTMLElement} body */
@@ -90,7 +85,7 @@ const filters = (() => {
           dom.h("legend", {}, facet.label),
           counts.map(([value]) => {
             const box = dom.h("input", { type: "checkbox", name: facet.key, value, onchange: () => state.put(facet.key, value, box.checked) });
-            return dom.h("label", { class: "choice" }, box, dom.h("span", {}, said(value)), dom.h("span", { class: "n" }));
+            return dom.h("label", { class: "choice" }, box, dom.h("span", {}, numbers.words(value)), dom.h("span", { class: "n" }));
           }),
         );
       }),

@@ -140,7 +140,7 @@ const gallery = (() => {
     const parts = shot.caption.map(([name, value]) => dom.h("span", {}, name && dom.h("span", { class: "of" }, `${name} `), value));
     return [
       parts.length > 0 && dom.h("span", { class: "says" }, parts),
-      status !== null && runs.badge(status.replace(/_/g, " "), status),
+      status !== null && runs.badge(status),
       picture.shown !== "no" && picture.note && dom.h("span", { class: "note" }, sentence(picture.note)),
     ];
   }
@@ -246,7 +246,7 @@ const gallery = (() => {
     const names = without.slice(0, NAMED).map((run) => [
       " ",
       dom.button(report.runs.ids[run], () => detail.open(run), { class: "plain id", "aria-haspopup": "dialog" }),
-      ` ${numbers.text(data.value(report, "state", run)).replace(/_/g, " ")}`,
+      ` ${numbers.words(data.value(report, "state", run))}`,
     ]);
     return dom.h(
       "section",

@@ -106,14 +106,6 @@ const lightbox = (() => {
     const all = order();
     const at = all.findIndex((each) => each.key === shot.key);
     const held = focused(one);
-    const step = (/** @type {string} */ name, /** @type {string} */ icon, /** @type {number} */ by, /** @type {string} */ key) =>
-      dom.button(dom.icon(icon), () => go(beside(by)), {
-        class: "quiet square",
-        "aria-label": `${name} picture`,
-        title: `${name} picture (${key})`,
-        disabled: at < 0 || all[at + by] === undefined,
-        "data-name": name,
-      });
     const next = all[at + 1] ?? all[at - 1];
     dom.replace(one.heading, dom.h("span", { class: "name" }, picture.name), dom.h("span", { class: "tells" }, gallery.label(report, shot)));
     dom.replace(
@@ -121,8 +113,7 @@ const lightbox = (() => {
       at >= 0 && dom.h("span", { class: "note" }, `${at + 1} of ${all.length}`),
       dom.button("Run", () => detail.open(picture.run), { class: "quiet", "aria-haspopup": "dialog", title: `The run ${report.runs.ids[picture.run]}` }),
       at >= 0 && next && dom.button("Compare", () => compare(shot.key, next.key), { class: "quiet", "aria-haspopup": "dialog", title: "Compare with the next picture (b)" }),
-      step("Previous", dom.ICONS.previous, -1, "←"),
-      step("Next", dom.ICONS.next, 1, "→"),
+      dom.steps("picture", (by) => beside(by) !== null, (by) => go(beside(by))),
     );
     const size = picture.width && picture.height && picture.kind !== "pdf" ? `${picture.width} × ${picture.height} pixels${picture.href === null ? " in the file" : ""}` : "";
     const words = picture.kind === "pdf" ? "The first page" : size;

@@ -135,7 +135,7 @@ const main = (() => {
     const each = [...counts]
       .sort((one, other) => other[1] - one[1])
       .map(([name, count]) =>
-        dom.button(runs.badge(`${count} ${name.replace(/_/g, " ")}`, name), () => show(name), { class: "plain" }),
+        dom.button(runs.badge(name, `${count} ${numbers.words(name)}`), () => show(name), { class: "plain" }),
       );
     return dom.h("span", { class: "states" }, dom.h("span", {}, dom.counted(report.runs.count, "run")), each);
   }

@@ -47,6 +47,11 @@ const numbers = (() => {
     return value === null || value === undefined ? "" : String(value);
   }
 
+  /** Return a name as words, such as that of a state. @param {Value | undefined} value */
+  function words(value) {
+    return text(value).replace(/_/g, " ");
+  }
+
   /** Return seconds as they are said: 41 s, 3 min 20 s, 2 h 05 min. @param {number} seconds */
   function duration(seconds) {
     if (seconds < 10) return `${Number(seconds.toFixed(1))} s`;
@@ -94,5 +99,5 @@ const numbers = (() => {
     return value === "NaN" ? 2 : 1;
   }
 
-  return { ABSENT, format, text, duration, moment, size, compare };
+  return { ABSENT, format, text, words, duration, moment, size, compare };
 })();

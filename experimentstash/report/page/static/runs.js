@@ -86,21 +86,21 @@ const runs = (() => {
   function writer(column) {
     if (column.key === "seconds") return (value) => (typeof value === "number" ? numbers.duration(value) : numbers.text(value));
     if (column.key === "created" || column.key === "started") return (value) => numbers.moment(numbers.text(value));
-    if (column.key === "state") return (value) => numbers.text(value).replace(/_/g, " ");
+    if (column.key === "state") return numbers.words;
     return column.kind === "metric" ? numbers.format(column.values) : numbers.text;
   }
 
-  /** Make the sign of a state: a shape as well as a colour. @param {string} text @param {string} [name] */
-  function badge(text, name = text) {
+  /** Make the sign of a state: a shape as well as a colour. @param {string} name @param {string} [text] */
+  function badge(name, text = numbers.words(name)) {
     return dom.h("span", { class: `state ${stateClass(name)}` }, text);
   }
 
-  /** @param {string} text */
-  function stateClass(text) {
-    if (text === "completed") return "is-good";
-    if (["frozen", "queued"].includes(text)) return "is-waiting";
-    if (text === "running") return "is-running";
-    return ["cancelled", "preempted"].includes(text) ? "is-ended" : "is-bad";
+  /** @param {string} name */
+  function stateClass(name) {
+    if (name === "completed") return "is-good";
+    if (["frozen", "queued"].includes(name)) return "is-waiting";
+    if (name === "running") return "is-running";
+    return ["cancelled", "preempted"].includes(name) ? "is-ended" : "is-bad";
   }
 
   /** @param {HTMLElement} element @param {Report} report */
