@@ -11,12 +11,16 @@ const axes = (() => {
 
   // --- what runs can be drawn along -------------------------------------------------------------------------------
 
-  /** @param {Report} report @returns {Dimension[]} */
+  /** @type {Dimension[] | null} */
+  let ofPage = null;
+
+  /** Return what runs can be drawn along; it is found once, for all charts. @param {Report} report */
   function dimensions(report) {
-    return report.runs.columns
+    ofPage ??= report.runs.columns
       .filter((column) => column.kind !== "plain" || ["tool", "exp", "state", "seconds"].includes(column.key))
       .map(dimension)
       .filter((each) => each !== null);
+    return ofPage;
   }
 
   /** Return a column as a dimension; null if it tells no runs apart. @param {Column} column @returns {Dimension | null} */
@@ -29,10 +33,10 @@ const axes = (() => {
     const shared = { key: column.key, isSeed: column.isSeed, label: column.label, kind: column.kind };
     if (isNumeric) {
       const values = found.map((value) => (value !== null && Number.isFinite(value) ? value : null));
-      const there = values.filter((value) => value !== null);
-      if (there.length === 0) return null;
-      const [min, max] = extent(there);
-      return { ...shared, values, categories: null, min, max, isWide: isWide(min, max), text: exact };
+      const distinct = [...new Set(values)].filter((value) => value !== null).sort((one, other) => one - other);
+      if (distinct.length === 0) return null;
+      const [min, max] = [distinct[0], distinct[distinct.length - 1]];
+      return { ...shared, values, distinct, categories: null, min, max, isWide: isWide(min, max), text: exact };
     }
     if (known.length > MOST_CATEGORIES) return null;
     known.sort((one, other) => numbers.compare(one, other));
@@ -41,6 +45,7 @@ const axes = (() => {
     return {
       ...shared,
       values: column.values.map((value) => (value === null ? null : /** @type {number} */ (places.get(value)))),
+      distinct: [...places.values()],
       categories,
       min: 0,
       max: known.length - 1,
@@ -49,11 +54,23 @@ const axes = (() => {
     };
   }
 
-  /** Return the metrics as the first table has them, then the others. @param {Report} report @param {string[]} names */
-  function inOrder(report, names) {
+  /**
+   * Return what is called like metrics as the first table has these, then the others.
+   * @template T
+   * @param {Report} report
+   * @param {T[]} list
+   * @param {(one: T) => string} nameOf
+   */
+  function inOrder(report, list, nameOf) {
     const first = report.tables.flatMap((table) => table.metrics.map((metric) => metric.name));
     const rank = (/** @type {string} */ name) => (first.includes(name) ? first.indexOf(name) : first.length);
-    return [...names].sort((one, other) => rank(one) - rank(other) || numbers.compare(one, other));
+    return [...list].sort((one, other) => rank(nameOf(one)) - rank(nameOf(other)) || numbers.compare(nameOf(one), nameOf(other)));
+  }
+
+  /** Return the metrics that runs can be drawn along, in their order. @param {Report} report */
+  function metrics(report) {
+    const own = dimensions(report).filter((each) => each.kind === "metric");
+    return inOrder(report, own, ({ key }) => key.replace(/^metrics\./, ""));
   }
 
   /** @param {Iterable<number>} values @returns {[number, number]} */
@@ -129,7 +146,7 @@ const axes = (() => {
     const plain = palette.resolved("var(--series-1)");
     const missing = palette.resolved("var(--edge)");
     if (dimension === null) return { of: () => plain, none: plain, entries: [], scale: null };
-    const own = [...new Set(dimension.values)].filter((value) => value !== null).sort((one, other) => one - other);
+    const own = dimension.distinct;
     if (dimension.kind !== "metric" && own.length <= 8) {
       const name = (/** @type {number} */ value) => (dimension.categories ? dimension.categories[value] : String(value));
       const colours = new Map(own.map((value) => [value, palette.resolved(palette.of(name(value), dimension.key))]));
@@ -199,8 +216,7 @@ const axes = (() => {
     let hasDragged = false;
     const tip = dom.h("div", { class: "chart-tip", hidden: true, "aria-hidden": "true" });
     const reset = dom.button("Whole range", () => zoom(whole), { class: "quiet small chart-reset", hidden: true });
-    const overlay = document.createElement("canvas");
-    overlay.className = "chart-overlay";
+    const overlay = dom.h("canvas", { class: "chart-overlay" });
 
     const muted = () => palette.resolved("var(--muted)");
     const line = () => palette.resolved("var(--line)");
@@ -405,6 +421,12 @@ const axes = (() => {
     return made;
   }
 
+  /** Make what stands for a colour in a legend: a line, or a point. @param {string} colour @param {boolean} [isPoint] */
+  function swatch(colour, isPoint = false) {
+    const shape = isPoint ? dom.svg("circle", { cx: 7, cy: 7, r: 5, fill: colour }) : dom.svg("rect", { y: 5.5, width: 14, height: 3, rx: 1.5, fill: colour });
+    return dom.svg("svg", { class: "chart-swatch", viewBox: "0 0 14 14", "aria-hidden": "true" }, shape);
+  }
+
   /** Make the legend of a colouring by a scale. @param {string} label @param {{ low: string, high: string, isLog: boolean }} scale */
   function ramp(label, scale) {
     const STEPS = 24;
@@ -416,8 +438,9 @@ const axes = (() => {
   /** Return what a run is called where the others are beside it: what differs. @param {Report} report @returns {(index: Index) => string} */
   function namer(report) {
     const NAMED = 4;
-    const tool = report.runs.columns.find((column) => column.key === "tool");
-    const differing = report.runs.columns.filter((column) => column.kind === "param" && column.varies && dimension(column) !== null);
+    const tool = data.column(report, "tool");
+    const drawn = new Set(dimensions(report).map(({ key }) => key));
+    const differing = report.runs.columns.filter((column) => column.kind === "param" && column.varies && drawn.has(column.key));
     const shown = [...(tool?.varies ? [tool] : []), ...differing].slice(0, NAMED);
     return (index) =>
       shown
@@ -427,6 +450,6 @@ const axes = (() => {
   }
 
   return {
-    dimensions, inOrder, extent, isWide, padded, exact, fitting, colouring, place, unplace, ticks, plot, soon, choice, toggle, several, ramp, mixed, namer,
+    dimensions, inOrder, metrics, extent, isWide, padded, exact, fitting, colouring, place, unplace, ticks, plot, soon, choice, toggle, several, swatch, ramp, mixed, namer,
   };
 })();

@@ -18,7 +18,7 @@ const curves = (() => {
   /** @param {HTMLElement} element @param {Report} report */
   function draw(element, report) {
     const every = [...report.curves, ...report.bands];
-    const metrics = axes.inOrder(report, [...new Set(every.map((each) => each.metric))]);
+    const metrics = axes.inOrder(report, [...new Set(every.map((each) => each.metric))], String);
     const kinds = ["step", "epoch", "time"].filter((kind) => every.some((each) => kind in each.xs));
     const dimensions = axes.dimensions(report).filter((each) => each.kind !== "metric" && each.key !== "seconds");
     const name = axes.namer(report);
@@ -95,21 +95,14 @@ const curves = (() => {
           dom.h(
             "li",
             {},
-            dom.h(
-              "button",
-              {
-                type: "button",
-                class: "chart-key",
-                "data-name": entry.label,
-                "aria-pressed": String(!hidden.has(entry.label)),
-                title: hidden.has(entry.label) ? "Show" : "Hide",
-                onclick: () => state.put("curve-hide", entry.label, !hidden.has(entry.label)),
-                onmouseenter: () => panels.forEach((panel) => panel.light(entry.label)),
-                onmouseleave: () => panels.forEach((panel) => panel.light(null)),
-              },
-              swatch(entry.colour),
-              entry.label,
-            ),
+            dom.button([axes.swatch(entry.colour), entry.label], () => state.put("curve-hide", entry.label, !hidden.has(entry.label)), {
+              class: "chart-key",
+              "data-name": entry.label,
+              "aria-pressed": String(!hidden.has(entry.label)),
+              title: hidden.has(entry.label) ? "Show" : "Hide",
+              onmouseenter: () => panels.forEach((panel) => panel.light(entry.label)),
+              onmouseleave: () => panels.forEach((panel) => panel.light(null)),
+            }),
           ),
         ),
         entries.length > MOST_LEGEND && dom.h("li", {}, `and ${entries.length - MOST_LEGEND} more`),
@@ -275,7 +268,7 @@ const curves = (() => {
         const apart = y !== null && low !== null && high !== null ? ` ± ${axes.exact((high - low) / 2, 3)}` : "";
         const text = `${y === null ? "no finite number" : axes.exact(y)}${apart}`;
         const where = `${how.kind} ${axes.exact(x, 10)}`;
-        plot.say(seen.x, seen.y, dom.h("strong", {}, text), ` at ${where}`, dom.h("span", { class: "chart-who" }, swatch(line.colour), line.label), dom.h("span", { class: "chart-from" }, line.source));
+        plot.say(seen.x, seen.y, dom.h("strong", {}, text), ` at ${where}`, dom.h("span", { class: "chart-who" }, axes.swatch(line.colour), line.label), dom.h("span", { class: "chart-from" }, line.source));
         if (isSaid) dom.announce(`${line.label}: ${text} at ${where}`);
       }
 
@@ -478,11 +471,6 @@ const curves = (() => {
     context.fillStyle = line.colour;
     context.fill();
     context.globalAlpha = 1;
-  }
-
-  /** @param {string} colour */
-  function swatch(colour) {
-    return dom.svg("svg", { class: "chart-swatch", viewBox: "0 0 14 14", "aria-hidden": "true" }, dom.svg("rect", { y: 5.5, width: 14, height: 3, rx: 1.5, fill: colour }));
   }
 
   /** What the lines of a plot come to, for those who read it: made when it is opened. @param {string} metric @param {Series[]} series */

@@ -67,17 +67,17 @@ const parallel = (() => {
 
   /** @param {HTMLElement} element @param {Report} report */
   function draw(element, report) {
-    const metrics = axes.inOrder(report, dimensions.filter((each) => each.kind === "metric").map((each) => each.key.replace(/^metrics\./, "")));
-    const inOrder = [...dimensions.filter((each) => each.kind !== "metric" && each.key !== "seconds"), ...dimensions.filter((each) => each.key === "seconds"), ...metrics.flatMap((metric) => dimensions.filter((each) => each.key === `metrics.${metric}`))];
+    const metrics = axes.metrics(report);
+    const inOrder = [...dimensions.filter((each) => each.kind !== "metric" && each.key !== "seconds"), ...dimensions.filter((each) => each.key === "seconds"), ...metrics];
     const usual = [
       ...inOrder.filter((each) => (each.kind === "param" && !each.isSeed) || each.key === "tool").slice(0, FIRST),
-      ...inOrder.filter((each) => each.kind === "metric").slice(0, 1),
+      metrics[0],
     ].map((each) => each.key);
     const name = axes.namer(report);
     const controls = dom.h("div", { class: "chart-controls" });
     const legend = dom.h("ul", { class: "chart-legend", "aria-label": "Legend" });
-    const canvas = document.createElement("canvas");
-    const over = document.createElement("canvas");
+    const canvas = dom.h("canvas");
+    const over = dom.h("canvas");
     const svg = dom.svg("svg", { class: "parallel-axes", role: "group", "aria-label": "Axes. On each, two handles choose a range by the arrow keys." });
     const tip = dom.h("div", { class: "chart-tip", hidden: true, "aria-hidden": "true" });
     const stage = dom.h("div", { class: "parallel-stage" }, canvas, over, svg, tip);
@@ -97,7 +97,7 @@ const parallel = (() => {
     function redraw() {
       const wanted = state.get("parallel-axes") === null ? usual : state.list("parallel-axes");
       const shown = inOrder.filter((each) => wanted.includes(each.key));
-      const color = state.get("parallel-color") ?? `metrics.${metrics[0]}`;
+      const color = state.get("parallel-color") ?? metrics[0].key;
       const by = dimensions.find((each) => each.key === color) ?? null;
       colouring = axes.colouring(by);
       dom.refill(
@@ -108,9 +108,9 @@ const parallel = (() => {
       );
       dom.replace(
         legend,
-        colouring.entries.map((entry) => dom.h("li", { class: "chart-key" }, line(entry.colour), by?.categories === null ? `${by.label} ${entry.label}` : entry.label)),
+        colouring.entries.map((entry) => dom.h("li", { class: "chart-key" }, axes.swatch(entry.colour), by?.categories === null ? `${by.label} ${entry.label}` : entry.label)),
         colouring.scale !== null && by !== null && dom.h("li", {}, axes.ramp(by.label, colouring.scale)),
-        by !== null && view.shown().some((run) => by.values[run] === null) && dom.h("li", { class: "chart-key" }, line(colouring.none), `no ${by.label}`),
+        by !== null && view.shown().some((run) => by.values[run] === null) && dom.h("li", { class: "chart-key" }, axes.swatch(colouring.none), `no ${by.label}`),
       );
       layOut(shown);
       paint();
@@ -148,9 +148,8 @@ const parallel = (() => {
       const { dimension, x, isLog } = axis;
       const most = Math.max(8, Math.floor(Math.min(gap || 200, 200) / 7.2));
       const [min, max] = [dimension.min, dimension.max];
-      const known = [...new Set(dimension.values)].filter((value) => value !== null).sort((one, other) => one - other);
-      const isFew = dimension.categories !== null || (dimension.kind === "param" && known.length <= FEW);
-      const values = isFew ? apart(known, axis.at) : axes.ticks(min, max, isLog, 5);
+      const isFew = dimension.categories !== null || (dimension.kind === "param" && dimension.distinct.length <= FEW);
+      const values = isFew ? apart(dimension.distinct, axis.at) : axes.ticks(min, max, isLog, 5);
       const bar = dom.svg("rect", { class: "parallel-range", x: x - 5, width: 10, rx: 3 });
       const grip = dom.svg("rect", { class: "parallel-grip", x: x - 16, y: TOP - 8, width: 32, height: height + 16 });
       const handles = /** @type {const} */ (["low", "high"]).map((end) => handle(axis, end));
@@ -232,11 +231,9 @@ const parallel = (() => {
 
     /** Have a drag along an axis choose a range, and a click clear it. @param {SVGRectElement} grip @param {typeof shownAxes[number]} axis */
     function drag(grip, axis) {
-      const key = axis.dimension.key;
-      const { values, kind } = axis.dimension;
-      const known = [...new Set(values)].filter((value) => value !== null);
+      const { key, kind, distinct } = axis.dimension;
       // What lies so near is meant: the ends, and where there are few values, these.
-      const marks = [0, 1, ...(kind === "param" && known.length <= FEW ? known.map((value) => 1 - (axis.at(value) - TOP) / height) : [])];
+      const marks = [0, 1, ...(kind === "param" && distinct.length <= FEW ? distinct.map((value) => 1 - (axis.at(value) - TOP) / height) : [])];
       const shareOf = (/** @type {PointerEvent} */ event) => {
         const top = event.clientY - stage.getBoundingClientRect().top - TOP;
         const share = Math.min(1, Math.max(0, 1 - top / height));
@@ -356,7 +353,7 @@ const parallel = (() => {
       dom.replace(
         tip,
         dom.h("strong", {}, report.runs.ids[run]),
-        dom.h("span", { class: "chart-who" }, line(colouring.of(run)), name(run)),
+        dom.h("span", { class: "chart-who" }, axes.swatch(colouring.of(run)), name(run)),
         shownAxes.filter(({ dimension }) => dimension.kind === "metric").map(({ dimension }) => {
           const value = dimension.values[run];
           return dom.h("span", { class: "chart-from" }, `${dimension.label} ${value === null ? "none" : dimension.text(value)}`);
@@ -377,11 +374,6 @@ const parallel = (() => {
     state.on([...KEYS, ...view.KEYS], redraw);
     theme.onChange(redraw);
     redraw();
-  }
-
-  /** @param {string} colour */
-  function line(colour) {
-    return dom.svg("svg", { class: "chart-swatch", viewBox: "0 0 14 14", "aria-hidden": "true" }, dom.svg("rect", { y: 5.5, width: 14, height: 3, rx: 1.5, fill: colour }));
   }
 
   return { id, title, has, draw };

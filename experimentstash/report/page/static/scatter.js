@@ -15,9 +15,8 @@ const scatter = (() => {
   /** @param {HTMLElement} element @param {Report} report */
   function draw(element, report) {
     const dimensions = axes.dimensions(report);
-    const metrics = axes.inOrder(report, dimensions.filter((each) => each.kind === "metric").map((each) => each.key.replace(/^metrics\./, "")));
     const usual = {
-      ...pair(dimensions, metrics),
+      ...pair(dimensions, axes.metrics(report)),
       color: dimensions.find((each) => each.key === "tool")?.key ?? dimensions.find((each) => each.kind === "param" && each.categories !== null)?.key ?? "none",
     };
     const name = axes.namer(report);
@@ -72,9 +71,9 @@ const scatter = (() => {
       );
       dom.replace(
         legend,
-        colouring.entries.filter((entry) => both.some(({ run }) => by?.values[run] === entry.value)).map((entry) => dom.h("li", { class: "chart-key" }, dot(entry.colour), by?.categories === null ? `${by.label} ${entry.label}` : entry.label)),
+        colouring.entries.filter((entry) => both.some(({ run }) => by?.values[run] === entry.value)).map((entry) => dom.h("li", { class: "chart-key" }, axes.swatch(entry.colour, true), by?.categories === null ? `${by.label} ${entry.label}` : entry.label)),
         colouring.scale !== null && by !== null && dom.h("li", {}, axes.ramp(by.label, colouring.scale)),
-        by !== null && both.some(({ run }) => by.values[run] === null) && dom.h("li", { class: "chart-key" }, dot(colouring.none), `no ${by.label}`),
+        by !== null && both.some(({ run }) => by.values[run] === null) && dom.h("li", { class: "chart-key" }, axes.swatch(colouring.none, true), `no ${by.label}`),
       );
       labels.x.textContent = `${x.label}${isLog.x ? " (log)" : ""} →`;
       labels.y.textContent = `↑ ${y.label}${isLog.y ? " (log)" : ""}`;
@@ -150,7 +149,7 @@ const scatter = (() => {
         const point = points[wanted];
         const at = made.at(point.x, point.y);
         const text = `${y.label} ${y.text(point.y)}, ${x.label} ${x.text(point.x)}`;
-        made.say(at.x, at.y, dom.h("strong", {}, text), dom.h("span", { class: "chart-who" }, dot(point.colour), name(point.run)), dom.h("span", { class: "chart-from" }, report.runs.ids[point.run]));
+        made.say(at.x, at.y, dom.h("strong", {}, text), dom.h("span", { class: "chart-who" }, axes.swatch(point.colour, true), name(point.run)), dom.h("span", { class: "chart-from" }, report.runs.ids[point.run]));
         made.over((pen) => {
           const { context, ratio } = pen;
           context.beginPath();
@@ -173,11 +172,10 @@ const scatter = (() => {
 
   /**
    * Return the parameter and the metric that most runs have both of; numbers tell more than categories, and seeds nothing.
-   * @param {Dimension[]} dimensions @param {string[]} metrics in their order
+   * @param {Dimension[]} dimensions @param {Dimension[]} ups metrics in their order
    */
-  function pair(dimensions, metrics) {
+  function pair(dimensions, ups) {
     const params = dimensions.filter((each) => each.kind === "param" && !each.isSeed);
-    const ups = metrics.map((name) => dimensions.find((each) => each.key === `metrics.${name}`)).filter((each) => each !== undefined);
     let best = { x: (params[0] ?? dimensions.find((each) => each.kind === "param") ?? dimensions[0]).key, y: ups[0].key };
     let most = 0;
     for (const across of params)
@@ -187,11 +185,6 @@ const scatter = (() => {
         if (count > most) [best, most] = [{ x: across.key, y: up.key }, count];
       }
     return best;
-  }
-
-  /** @param {string} colour */
-  function dot(colour) {
-    return dom.svg("svg", { class: "chart-swatch", viewBox: "0 0 14 14", "aria-hidden": "true" }, dom.svg("circle", { cx: 7, cy: 7, r: 5, fill: colour }));
   }
 
   return { id, title, has, draw };

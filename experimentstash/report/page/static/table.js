@@ -157,7 +157,7 @@ const table = (() => {
               "th",
               { scope: "col", "aria-sort": way, class: classOf(column, place) },
               // Chromium doesn't repeat a head with buttons on further pages.
-              isPrinting ? dom.h("span", { class: "heading" }, said) : dom.h("button", { type: "button", title, onclick: () => sort(column, way) }, said),
+              isPrinting ? dom.h("span", { class: "heading" }, said) : dom.button(said, () => sort(column, way), { title }),
             );
           }),
           extra(options.tail, "tail"),

@@ -65,11 +65,8 @@ const theme = (() => {
 
   /** Make the switch. */
   function button() {
-    const made = dom.h(
-      "button",
-      { type: "button", class: "quiet square", "aria-label": "Dark theme", title: "Light or dark", onclick: toggle },
-      dom.icon("M8 1.75a6.25 6.25 0 1 0 0 12.5zM8 1.75a6.25 6.25 0 0 1 0 12.5"),
-    );
+    const sign = dom.icon("M8 1.75a6.25 6.25 0 1 0 0 12.5zM8 1.75a6.25 6.25 0 0 1 0 12.5");
+    const made = dom.button(sign, toggle, { class: "quiet square", "aria-label": "Dark theme", title: "Light or dark" });
     const mark = () => made.setAttribute("aria-pressed", String(isDark()));
     onChange(mark);
     mark();

@@ -225,6 +225,8 @@ interface Dimension {
   kind: "plain" | "param" | "metric";
   /** By run; null: missing, or not finite. */
   values: (number | null)[];
+  /** Those values, each once and in order. */
+  distinct: number[];
   categories: string[] | null;
   min: number;
   max: number;
