@@ -58,6 +58,15 @@ const curves = (() => {
       const colouring = isByRow ? byRow() : axes.colouring(dimension);
       const hidden = new Set(state.list("curve-hide"));
       const mixed = palette.resolved("var(--muted)");
+      // What stands in the legend for runs that differ in what colours are by, and for those that have nothing there.
+      const several = `several of ${dimension?.label ?? "them"}`;
+      const none = dimension ? `no ${dimension.label}` : color === GROUP ? "not compared" : "";
+      /** Return what stands for a run in the legend. @param {Index} index */
+      const entryOf = (index) => {
+        if (color === GROUP) return rowOf.has(index) ? rowNames[/** @type {number} */ (rowOf.get(index))] : none;
+        const value = dimension?.values[index];
+        return value !== null && value !== undefined ? (dimension?.text(value) ?? "") : none;
+      };
 
       dom.refill(
         controls,
@@ -80,14 +89,14 @@ const curves = (() => {
       const shown = new Set(view.shown());
       const { found: series, entries: told } = collect(report, { shown, rows, rowNames, isBands, kind, hidden, name, standsFor });
       // What has no curve here has no entry, either.
-      const known = [...colouring.entries, { label: several(), colour: mixed, value: 0 }, { label: none(), colour: colouring.none, value: 0 }];
+      const known = [...colouring.entries, { label: several, colour: mixed, value: 0 }, { label: none, colour: colouring.none, value: 0 }];
       const entries = known.filter(({ label }) => told.has(label));
       const labels = entries.slice(0, MOST_LEGEND);
 
       /** Return what stands for runs in the legend, and their colour: only what is true of all of them. @param {Index[]} runs */
       function standsFor(runs) {
         const [entry, colour] = [entryOf(runs[0]), colouring.of(runs[0])];
-        return runs.every((run) => entryOf(run) === entry && colouring.of(run) === colour) ? { entry, colour } : { entry: several(), colour: mixed };
+        return runs.every((run) => entryOf(run) === entry && colouring.of(run) === colour) ? { entry, colour } : { entry: several, colour: mixed };
       }
       dom.refill(
         legend,
@@ -163,31 +172,6 @@ const curves = (() => {
         entries: [...colours].map(([row, colour]) => ({ label: rowNames[row], colour, value: row })),
         scale: null,
       };
-    }
-
-    /** Return what stands for a run in the legend. @param {Index} index */
-    function entryOf(index) {
-      const color = state.get("curve-color") ?? usual;
-      if (color === GROUP) return rowOf.has(index) ? rowNames[/** @type {number} */ (rowOf.get(index))] : none();
-      const dimension = coloured();
-      const value = dimension?.values[index];
-      return value !== null && value !== undefined ? (dimension?.text(value) ?? "") : none();
-    }
-
-    /** Return what colours are by, if that is a parameter or the like. */
-    function coloured() {
-      return dimensions.find((each) => each.key === (state.get("curve-color") ?? usual));
-    }
-
-    /** Return what stands for runs in the legend that differ in it. */
-    function several() {
-      return `several of ${coloured()?.label ?? "them"}`;
-    }
-
-    /** Return what stands in the legend for runs that have nothing there. */
-    function none() {
-      const dimension = coloured();
-      return dimension ? `no ${dimension.label}` : (state.get("curve-color") ?? usual) === GROUP ? "not compared" : "";
     }
 
     /** @param {HTMLElement} host @param {string} metric @param {Series[]} series @param {{ kind: string, log: string, smooth: number }} how */
