@@ -112,7 +112,7 @@ const axes = (() => {
   function short(value, digits = 4) {
     const size = Math.abs(value);
     if (value === 0) return "0";
-    if (size >= 1e12 || size < 1e-3) return value.toExponential(digits - 1).replace(/\.?0+e/, "e").replace("e+", "e");
+    if (size >= 1e12 || size < 1e-3) return numbers.power(value, digits);
     for (const [power, unit] of /** @type {const} */ ([[1e9, "G"], [1e6, "M"], [1e3, "k"]]))
       if (size >= power && (power > 1e3 || size >= 1e4)) return `${Number((value / power).toPrecision(digits))}${unit}`;
     return String(Number(value.toPrecision(digits)));

@@ -244,7 +244,7 @@ const exports = (() => {
       dom.h(
         "div",
         { class: "actions" },
-        dom.h("p", { class: "note" }, `${sheet.rows.length} ${sheet.rows.length === 1 ? "row" : "rows"}, as they are shown`),
+        dom.h("p", { class: "note" }, `${dom.counted(sheet.rows.length, "row")}, as they are shown`),
         copyButton(() => text, "Copy the table"),
         dom.button("Download", () => save(text, `${name}.${form.suffix}`, form.type), { class: "solid small" }),
       ),

@@ -31,7 +31,11 @@ const filters = (() => {
       body,
     );
     const chips = dom.h("div", { class: "chips" });
-    menu.addEventListener("toggle", () => menu.open && drawFacets(body));
+    menu.addEventListener("toggle", () => {
+      if (!menu.open) return;
+      if (!body.hasChildNodes()) drawFacets(body); // what there is to choose from stays the same
+      recount(body);
+    });
     dom.closesOutside(menu);
     bar.append(
       dom.h("div", { class: "links" }, links),
@@ -77,20 +81,18 @@ const filters = (() => {
   function drawFacets(body) {
     dom.replace(
       body,
-      view.facets().map((facet) => {
-        const counts = view.counts(facet);
-        return dom.h(
+      view.facets().map((facet) =>
+        dom.h(
           "fieldset",
           {},
           dom.h("legend", {}, facet.label),
-          counts.map(([value]) => {
+          view.counts(facet).map(([value]) => {
             const box = dom.h("input", { type: "checkbox", name: facet.key, value, onchange: () => state.put(facet.key, value, box.checked) });
             return dom.h("label", { class: "choice" }, box, dom.h("span", {}, numbers.words(value)), dom.h("span", { class: "n" }));
           }),
-        );
-      }),
+        ),
+      ),
     );
-    recount(body);
   }
 
   /** Say how many runs each value would leave. @param {HTMLElement} body */

@@ -39,7 +39,12 @@ const numbers = (() => {
   function compact(value) {
     const rounded = Number(value.toPrecision(SHOWN));
     if (rounded === value || Math.abs(value) < 10 ** SHOWN) return String(rounded);
-    return value.toExponential(SHOWN - 1).replace(/\.?0+e/, "e").replace("e+", "e");
+    return power(value, SHOWN);
+  }
+
+  /** Return a number by a power of ten, as short as it can be. @param {number} value @param {number} digits */
+  function power(value, digits) {
+    return value.toExponential(digits - 1).replace(/\.?0+e/, "e").replace("e+", "e");
   }
 
   /** Return a value as it is said. @param {Value | undefined} value */
@@ -99,5 +104,5 @@ const numbers = (() => {
     return value === "NaN" ? 2 : 1;
   }
 
-  return { ABSENT, format, text, words, duration, moment, size, compare };
+  return { ABSENT, format, power, text, words, duration, moment, size, compare };
 })();

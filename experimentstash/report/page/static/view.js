@@ -102,7 +102,7 @@ const view = (() => {
     /** @type {Map<string, number>} */
     const all = new Map();
     report.runs.ids.forEach((_, index) => valuesOf(facet.column, index).forEach((value) => all.set(value, 0)));
-    for (const index of found(KEYS.filter((key) => key !== facet.key)))
+    for (const index of without(facet.key))
       for (const value of valuesOf(facet.column, index)) all.set(value, (all.get(value) ?? 0) + 1);
     return [...all].sort(([one], [other]) => numbers.compare(one, other));
   }
