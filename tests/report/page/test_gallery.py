@@ -93,7 +93,9 @@ def opened(pages: Pages, pictured: Pictured, fragment: str = "at=pictures") -> P
     return page
 
 
-def test_pictures_of_a_name_stand_side_by_side_and_say_what_differs(pages: Pages, pictured: Pictured) -> None:
+def test_pictures_of_a_name_stand_side_by_side_say_what_differs_and_are_filtered(
+    pages: Pages, pictured: Pictured
+) -> None:
     page = opened(pages, pictured)
     figure = page.locator(".figure", has=page.locator("h3", has_text="fig"))
     assert figure.locator("h4").all_inner_texts() == ["loss.png", "map.png"]
@@ -110,15 +112,16 @@ def test_pictures_of_a_name_stand_side_by_side_and_say_what_differs(pages: Pages
     none = page.locator(".figure", has=page.locator("h3", has_text="none"))
     assert none.inner_text().split("\n\n")[-1] == "No picture of 1 run: 222228a completed"
 
-
-def test_the_filter_of_the_page_is_the_gallerys_too(pages: Pages, pictured: Pictured) -> None:
-    page = opened(pages, pictured, "tool=umap&at=pictures")
+    go(page, "tool=umap&at=pictures")
+    page.get_by_role("button", name="Show all").wait_for()
     assert page.locator(".gallery .says").all_inner_texts() == ["seed 0", "seed 1"] * 2
     page.get_by_role("button", name="Show all").click()
     page.locator(".gallery h3", has_text="odd").wait_for()
 
 
-def test_one_goes_through_large_pictures_by_keyboard(pages: Pages, pictured: Pictured) -> None:
+def test_one_goes_through_large_pictures_by_keyboard_back_closes_one_and_a_link_opens_it(
+    pages: Pages, pictured: Pictured
+) -> None:
     page = opened(pages, pictured)
     tile(page, "222222a/map.png").focus()
     page.keyboard.press("Enter")
@@ -133,9 +136,6 @@ def test_one_goes_through_large_pictures_by_keyboard(pages: Pages, pictured: Pic
     until(page, "!document.querySelector('dialog[open]') && !location.hash.includes('pic=')")
     until(page, "document.activeElement.dataset.key === '222223a/loss.png'")
 
-
-def test_back_closes_a_large_picture_and_a_link_to_it_opens_it(pages: Pages, pictured: Pictured) -> None:
-    page = opened(pages, pictured)
     tile(page, "222222a/map.png").click()
     page.locator("dialog.lightbox[open]").wait_for()
     address = page.url
@@ -242,7 +242,7 @@ def go(page: Page, fragment: str) -> Locator:
     return shown
 
 
-def test_pictures_keep_nobody_out(pages: Pages, pictured: Pictured) -> None:
+def test_pictures_keep_nobody_out_and_nothing_sticks_out_at_any_width(pages: Pages, pictured: Pictured) -> None:
     page = opened(pages, pictured)
     for theme in ("light", "dark"):
         page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
@@ -250,9 +250,6 @@ def test_pictures_keep_nobody_out(pages: Pages, pictured: Pictured) -> None:
             go(page, fragment)
             assert not barriers(page)
 
-
-def test_nothing_sticks_out_at_any_width(pages: Pages, pictured: Pictured) -> None:
-    page = opened(pages, pictured)
     for width in (1400, 800, 390):
         page.set_viewport_size({"width": width, "height": 844})
         for fragment in ("at=pictures&pics=222222a/map.png", LARGE, PAIR):
