@@ -28,7 +28,7 @@ from experimentstash.runs.differing import (
     varies,
 )
 from experimentstash.runs.expression import alike
-from experimentstash.runs.facts import Facts
+from experimentstash.runs.facts import Facts, kept_small
 
 # Values and runs that a remark names at most.
 _NAMED = 5
@@ -61,9 +61,9 @@ class Grouped:
 
 
 def settings_by_directory(runs: Iterable[Facts]) -> Mapping[str, Mapping[str, Any]]:
-    """Return what makes runs what they are, for who groups the same runs several times."""
+    """Return what makes runs what they are, for who groups the same runs several times; they are kept small for it."""
     compactor = Compactor(unlike=ID)
-    return {facts.directory: compactor.compact(settings_of(facts)) for facts in runs}
+    return {facts.directory: compactor.compact(settings_of(facts)) for facts in kept_small(runs)}
 
 
 def group(

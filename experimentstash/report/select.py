@@ -14,7 +14,7 @@ from experimentstash.report.compare import Asked, Comparison, compare
 from experimentstash.report.differences import Test
 from experimentstash.report.groups import named, settings_by_directory
 from experimentstash.runs import done_before, naming
-from experimentstash.runs.facts import Facts, kept_small
+from experimentstash.runs.facts import Facts
 from experimentstash.runs.naming import Sweep
 from experimentstash.runs.numbers import REFRESH
 from experimentstash.runs.selection import Selected, Selection, choose
@@ -38,7 +38,7 @@ def comparison(
     if not chosen:
         raise StashError("\n".join(["There are no completed runs to compare.", *remarks]), "experimentstash runs")
     declared = metrics.of_runs(stash, chosen)
-    settings = settings_by_directory(kept_small(chosen))
+    settings = settings_by_directory(chosen)
     found = compare(
         chosen,
         declared,

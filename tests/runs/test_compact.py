@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from experimentstash.report.groups import settings_by_directory
 from experimentstash.runs.compact import Compactor
 from experimentstash.runs.differing import settings_of
-from experimentstash.runs.facts import kept_small
 from experimentstash.runs.selection import Selection, choose
 from experimentstash.stash.layout import Stash
 from tests.testing.finished import finished
@@ -42,7 +41,7 @@ def test_texts_are_given_up_once_they_are_read(tmp_path: Path, monkeypatch: pyte
     known = choose(stash, Selection()).found
     expected = {facts.directory: (settings_of(facts), dict(facts.numbers), facts.command) for facts in known}
     found = choose(stash, Selection()).found
-    settings = settings_by_directory(kept_small(found))
+    settings = settings_by_directory(found)
     assert all(set(vars(facts)) & {"_texts", "_said", "params"} == set() for facts in found)
     assert {
         facts.directory: (dict(settings[facts.directory]), dict(facts.numbers), facts.command) for facts in found

@@ -166,7 +166,7 @@ def _columns(runs: Sequence[Facts], declared: Mapping[str, Metric], shown: Shown
     known = {field.name: field for field in run_fields.every(runs)}
     params = [name for name in known if name.startswith(PARAMS)]
     numbers = [name.removeprefix(METRICS) for name in known if name.startswith(METRICS)]
-    telling = [*(name for name in declared if name in numbers), *run_fields.results(runs)]
+    telling = [*(name for name in declared if name in numbers), *run_fields.beside(numbers, params)]
     for name in (name for name in _PLAIN if name in known):
         column = _column(known[name], runs, _KEYS.get(name, name), _LABELS.get(name, name), "plain")
         if name in _MOMENTS:
