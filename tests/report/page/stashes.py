@@ -10,7 +10,19 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from experimentstash.record.run import Code, Run, State
-from experimentstash.report.page.model import Cell, Column, Figure, Metric, Picture, Report, Row, Runs, Table
+from experimentstash.report.page import write
+from experimentstash.report.page.model import (
+    Cell,
+    Column,
+    Figure,
+    Metric,
+    Picture,
+    Report,
+    Row,
+    Runs,
+    Table,
+    as_data,
+)
 from tests.testing import made_once
 from tests.testing.faults import new_stash
 from tests.testing.finished import finished
@@ -37,6 +49,13 @@ def page(name: str, make: Callable[[Path], object], in_process: InProcess, *argu
         make(new_stash(root).root)
         done = in_process(StashUnderTest(root), "report", *arguments)
         assert done.returncode == 0, done.stderr
+    return place
+
+
+def written(folder: Path, report: Report) -> Path:
+    """Write the page of a report into a directory."""
+    place = folder / "report.html"
+    place.write_bytes(write.page(report.title, as_data(report)))
     return place
 
 

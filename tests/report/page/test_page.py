@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from experimentstash.report.page import write
-from experimentstash.report.page.model import as_data
 from tests.report.page import stashes
 from tests.testing.browser import Pages, column, fragment, section
 
@@ -48,9 +46,7 @@ def test_a_comparison_is_sorted_best_first_grouped_as_python_grouped_it_and_sear
 
 
 def test_each_figure_is_compared_for_itself_and_all_of_them_if_one_wants(pages: Pages, tmp_path: Path) -> None:
-    place = tmp_path / "figures.html"
-    place.write_bytes(write.page("figures", as_data(stashes.figures())))
-    page = pages.open(place)
+    page = pages.open(stashes.written(tmp_path, stashes.figures()))
     found = section(page, "Comparison")
     table = found.get_by_role("table")
     assert column(table, "experiment") == ["fig1/e0", "fig1/e1"]
@@ -170,9 +166,7 @@ def test_a_table_is_exported_as_it_is_shown(pages: Pages, few: Path) -> None:
 
 
 def test_texts_stay_texts_and_copies_of_a_run_are_two(pages: Pages, tmp_path: Path) -> None:
-    place = tmp_path / "copies.html"
-    place.write_bytes(write.page("copies", as_data(stashes.copies())))
-    page = pages.open(place)
+    page = pages.open(stashes.written(tmp_path, stashes.copies()))
     texts = ["0001234", "1e5", "0x10", "12345678901234567890", "1234e5", ""]
     rows = list(csv.DictReader(io.StringIO(exported(page, "Comparison", "CSV")[1], newline="")))
     assert [row["commit"] for row in rows] == texts and {row["width"] for row in rows} == {"0.25"}
@@ -201,9 +195,7 @@ def test_texts_stay_texts_and_copies_of_a_run_are_two(pages: Pages, tmp_path: Pa
 
 def test_headings_stand_on_each_printed_page_of_the_runs(pages: Pages, tmp_path: Path) -> None:
     pdfium = pytest.importorskip("pypdfium2")
-    file = tmp_path / "many.html"
-    file.write_bytes(write.page("many", as_data(stashes.many(130))))
-    page = pages.open(file, "at=runs")
+    page = pages.open(stashes.written(tmp_path, stashes.many(130)), "at=runs")
     heading = page.get_by_role("region", name="Runs").get_by_role("button", name="experiment")
     heading.focus()
     printed = pdfium.PdfDocument(page.pdf(prefer_css_page_size=True))

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from experimentstash.report.page import forms, write
-from experimentstash.report.page.model import as_data
+from experimentstash.report.page import forms
 from tests.report.page import stashes
 from tests.testing.browser import Pages, barriers, column, heap, section, until
 from tests.testing.stash import InProcess, StashUnderTest
@@ -116,9 +115,7 @@ def test_it_is_used_by_keyboard_alone(pages: Pages, few: Path) -> None:
 
 
 def test_ten_thousand_runs_stay_usable(pages: Pages, tmp_path: Path) -> None:
-    place = tmp_path / "many.html"
-    place.write_bytes(write.page("many", as_data(stashes.many(10_000))))
-    page = all_drawn(pages.open(place))
+    page = all_drawn(pages.open(stashes.written(tmp_path, stashes.many(10_000))))
     runs = section(page, "Runs")
     table = runs.get_by_role("table")
     assert table.get_attribute("aria-rowcount") == "10001" and len(column(table, "run")) < 200
