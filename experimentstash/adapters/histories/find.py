@@ -17,7 +17,6 @@ from experimentstash.adapters.numbers.place import UNREADABLE, Missing, why_not
 from experimentstash.adapters.wandb import places
 from experimentstash.base import files
 from experimentstash.base.dataclass_light import dataclass, replace
-from experimentstash.base.patterns import regex
 from experimentstash.record import archives
 from experimentstash.record.run import Run
 
@@ -29,7 +28,6 @@ _CSV_NAMES = frozenset(
 # Entries of a run's directory, folders deep, and files of a kind that are looked at.
 _MOST_ENTRIES, _DEEPEST, _MOST_FILES = 20_000, 6, 50
 _SKIPPED = frozenset({"__pycache__", "node_modules", "site-packages"})
-_WANDB_RUN = regex(r"(?:offline-)?run-\d{8}_\d{6}-[^/]+")
 
 _Read = Callable[[BinaryIO, Rows], None]
 
@@ -179,7 +177,7 @@ def _on_the_disk(directory: Path) -> Iterator[str]:
     seen = 0
     while waiting:
         folder = waiting.popleft()
-        is_wandb_run = _WANDB_RUN.fullmatch(os.path.basename(folder)) is not None
+        is_wandb_run = places.is_of_run(folder)
         try:
             with os.scandir(directory / folder) as entries:
                 several = sorted(_first(entries, _MOST_ENTRIES - seen), key=lambda entry: entry.name)

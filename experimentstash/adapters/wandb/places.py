@@ -39,7 +39,7 @@ def below(directory: Path) -> list[Path]:
     seen = 0
     while waiting and seen < MOST_ENTRIES:
         folder = waiting.popleft()
-        is_run = _FOLDER.fullmatch(os.path.basename(folder)) is not None
+        is_run = is_of_run(folder)
         with contextlib.suppress(OSError), os.scandir(folder) as entries:
             for entry in entries:
                 seen += 1
@@ -48,6 +48,11 @@ def below(directory: Path) -> list[Path]:
                 elif not is_run and entry.name not in _SKIPPED and entry.is_dir(follow_symlinks=False):
                     waiting.append(entry.path)
     return found
+
+
+def is_of_run(folder: str) -> bool:
+    """Tell whether a directory is that of a W&B run, by its name."""
+    return _FOLDER.fullmatch(os.path.basename(folder)) is not None
 
 
 def in_folders(folders: Iterable[str]) -> list[Path]:
@@ -74,14 +79,14 @@ def claimed(folders: Iterable[str], run_id: str) -> list[str]:
     for folder in folders:
         with contextlib.suppress(OSError):
             said = read_regular(os.path.join(folder, _CLAIM), _LONGEST_CLAIM)
-            if said == f"{run_id}\n".encode() and _FOLDER.fullmatch(os.path.basename(folder)):
+            if said == f"{run_id}\n".encode() and is_of_run(folder):
                 found.append(folder)
     return found
 
 
 def opened(processes: Iterable[int]) -> set[str]:
     """Return the directories of the W&B runs whose logs these processes have open."""
-    return {os.path.dirname(log) for log in open_logs(processes) if _FOLDER.fullmatch(_parent(log))}
+    return {os.path.dirname(log) for log in open_logs(processes) if is_of_run(os.path.dirname(log))}
 
 
 def open_logs(processes: Iterable[int]) -> Iterator[str]:
@@ -116,7 +121,7 @@ def printed(output: Path, offset: int, *, cwd: str, since: float) -> set[str]:
         path = os.path.normpath(os.path.join(cwd, os.fsdecode(match[1]).strip().strip("'\"`")))
         # "Find logs at: ./wandb/run-…/logs"
         for folder in (path, os.path.dirname(path)):
-            if _FOLDER.fullmatch(os.path.basename(folder)) and _is_as_new(folder, since):
+            if is_of_run(folder) and _is_as_new(folder, since):
                 found.add(folder)
     return found
 
@@ -128,7 +133,7 @@ def begun_in(directory: Path, since: float) -> dict[str, int | None]:
         with contextlib.suppress(OSError):
             for entry in os.listdir(directory / name):
                 folder = os.path.join(directory, name, entry)
-                if _FOLDER.fullmatch(entry) and _is_as_new(folder, since):
+                if is_of_run(entry) and _is_as_new(folder, since):
                     found[folder] = _process_of(folder)
     return found
 
@@ -148,7 +153,3 @@ def _is_as_new(folder: str, since: float) -> bool:
 
 def _is_log(name: str) -> bool:
     return name.startswith("run-") and name.endswith(".wandb")
-
-
-def _parent(path: str) -> str:
-    return os.path.basename(os.path.dirname(path))
