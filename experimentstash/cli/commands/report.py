@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from experimentstash.base.errors import StashError
+from experimentstash.base.files import Stamp, stamp
 from experimentstash.base.interrupts import signals_as_exceptions
 from experimentstash.base.output import heard, say
 from experimentstash.base.text import counted, size
@@ -132,12 +133,11 @@ def _drawn(directory: str) -> list[str]:
     return [repr(each) for each in few if each is not None and _DRAWN.search(each.name)]
 
 
-def _stamp(path: str) -> tuple[int, int] | None:
+def _stamp(path: str) -> Stamp | None:
     try:
-        found = os.lstat(path)
+        return stamp(os.lstat(path))
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size
 
 
 def write(stash: Stash, given: argparse.Namespace) -> Written:
