@@ -68,9 +68,11 @@ def add_filters(parser: argparse.ArgumentParser, *, tag: str = "--tag") -> None:
 
 
 def add_comparison(parser: argparse.ArgumentParser) -> None:
-    """Let it be said how runs are compared."""
+    """Let it be said which runs are compared, all by default, and how."""
     from experimentstash.report.summaries import WAYS  # here, because other verbs compare nothing
 
+    parser.add_argument("runs", nargs="*", metavar="RUN", help=f"only these: {NAME}; default: all")
+    add_filters(parser)
     parser.add_argument(
         "--by", action="append", metavar="NAME", help="a row for each value of this, not of all that differs"
     )

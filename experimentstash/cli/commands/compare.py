@@ -25,8 +25,6 @@ EXAMPLES = (
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
-    parser.add_argument("runs", nargs="*", metavar="RUN", help=f"only these: {choosing.NAME}; default: all")
-    choosing.add_filters(parser)
     choosing.add_comparison(parser)
     parser.add_argument("--test", choices=list(TESTS), help="test whether rows differ, in pairs of the same seed")
     form = parser.add_mutually_exclusive_group()

@@ -45,8 +45,6 @@ EXAMPLES = (
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
-    parser.add_argument("runs", nargs="*", metavar="RUN", help=f"only these: {choosing.NAME}; default: all")
-    choosing.add_filters(parser)
     choosing.add_comparison(parser)
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
