@@ -188,6 +188,13 @@ def stash(tmp_path: Path) -> StashUnderTest:
 
 
 @pytest.fixture
+def python_first_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """uv finds the interpreter that runs the tests, and downloads none."""
+    monkeypatch.setenv("PATH", os.path.dirname(os.path.realpath(sys.executable)) + os.pathsep + os.environ["PATH"])
+    monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
+
+
+@pytest.fixture
 def here(tmp_path: Path) -> Stash:
     """A stash that is no repository, for runs that tests freeze themselves."""
     from tests.testing.faults import new_stash

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -68,7 +67,7 @@ def make_world(world: Path, home: str) -> None:
 
 
 @pytest.fixture
-def world(pristine: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def world(pristine: Path, python_first_on_path: None, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A directory with a stash, the repository of its tools, somebody else's files, and a place for temporary files."""
     place = pristine / "world"
     shutil.rmtree(place)
@@ -76,8 +75,6 @@ def world(pristine: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TMPDIR", str(place / "tmp"))
     monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
-    monkeypatch.setenv("PATH", os.path.dirname(os.path.realpath(sys.executable)) + os.pathsep + os.environ["PATH"])
-    monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
     return place
 
 

@@ -351,10 +351,8 @@ def test_a_run_of_another_snapshot_in_the_same_sweep_does_not_count(stash: Stash
 
 
 @pytest.fixture
-def project(stash: StashUnderTest, monkeypatch: pytest.MonkeyPatch) -> StashUnderTest:
+def project(stash: StashUnderTest, python_first_on_path: None) -> StashUnderTest:
     """A stash with an in-tree tool whose environment is made, installed in editable mode."""
-    monkeypatch.setenv("PATH", os.path.dirname(os.path.realpath(sys.executable)) + os.pathsep + os.environ["PATH"])
-    monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
     stash.add_tool("plain", "plain", "entrypoint: main.py\ncall: {output: --out}\nenvironment: {kind: auto}")
     stash.write("tools/plain/requirements.txt", "")
     stash.add_experiment("one", "plain")

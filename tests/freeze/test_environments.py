@@ -59,12 +59,7 @@ while not (here / "go").exists():
 setuptools.setup(name="tool", version="1", py_modules=[])
 """
 
-
-@pytest.fixture(autouse=True)
-def python_first_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    """uv finds the interpreter that runs the tests, and downloads none."""
-    monkeypatch.setenv("PATH", os.path.dirname(os.path.realpath(sys.executable)) + os.pathsep + os.environ["PATH"])
-    monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
+pytestmark = pytest.mark.usefixtures("python_first_on_path")
 
 
 @pytest.fixture

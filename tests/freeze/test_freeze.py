@@ -93,11 +93,8 @@ def test_entrypoints_that_are_none(stash: StashUnderTest, entrypoint: str, messa
     assert message in str(caught.value)
 
 
-def test_an_executable_of_the_tools_own_environment(
-    stash: StashUnderTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", os.path.dirname(os.path.realpath(sys.executable)) + os.pathsep + os.environ["PATH"])
-    monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
+@pytest.mark.usefixtures("python_first_on_path")
+def test_an_executable_of_the_tools_own_environment(stash: StashUnderTest, tmp_path: Path) -> None:
     tool = stash.add_tool("plain", "plain", "entrypoint: python main.py\nenvironment: {kind: requirements}")
     (tool / "requirements.txt").touch()
     stash.add_experiment("one", "plain", "params: {out: '${output_dir}'}\n")

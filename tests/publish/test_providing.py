@@ -21,13 +21,7 @@ from experimentstash.stash.layout import Stash
 from experimentstash.stash.schema import EnvironmentConfig, EnvironmentKind, ToolConfig
 from tests.testing.stash import StashUnderTest, git
 
-
-@pytest.fixture(autouse=True)
-def python_first_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    """uv finds the interpreter that runs the tests, and downloads none."""
-    monkeypatch.setenv("PATH", os.path.dirname(os.path.realpath(sys.executable)) + os.pathsep + os.environ["PATH"])
-    monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
-
+pytestmark = pytest.mark.usefixtures("python_first_on_path")
 
 PYTHON = Python("none", None, None, None, None, None, None)
 

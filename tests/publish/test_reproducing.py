@@ -157,7 +157,6 @@ def test_a_run_that_is_not_frozen_and_several_times(drawing: StashUnderTest) -> 
     noisy = identity(drawing)
     done = drawing.cli("reproduce", noisy, "--times", "2", "-o", str(drawing.root / "r.json"))
     assert done.returncode == 1 and f"{noisy} isn't frozen" in done.stderr
-    print(done.stdout, done.stderr)
     said = json.loads((drawing.root / "r.json").read_text())
     assert len(said["tries"]) == 2 and not said["reproduced"]
     (varying,) = [each for each in said["variations"] if each["output"] == "results.csv"]

@@ -221,11 +221,8 @@ def test_in_a_sweep_only_the_run_of_another_commit_is_refused(stash: StashUnderT
 
 
 @pytest.mark.slow
-def test_the_environment_is_that_of_the_commit(
-    stash: StashUnderTest, commits: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", os.path.dirname(os.path.realpath(sys.executable)) + os.pathsep + os.environ["PATH"])
-    monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
+@pytest.mark.usefixtures("python_first_on_path")
+def test_the_environment_is_that_of_the_commit(stash: StashUnderTest, commits: dict[str, str]) -> None:
     tool = stash.root / "tools" / "sub"
     main = "import importlib.metadata as m\nprint(sorted(d.name for d in m.distributions()))\n"
     with_six = commit(tool, {"requirements.txt": "six\n", "main.py": main})
