@@ -79,6 +79,7 @@ class Execution:
         self._began = 0.0
         self._next_wandb_look = math.inf
         self._wandb_interval = _WANDB_INTERVAL
+        self._has_seen_leftovers = False
         self._why: Why | None = None  # why our job had us ask the tool to stop, as it was last recorded
         self._has_reserve = False
         self._asked_at = 0.0
@@ -174,6 +175,9 @@ class Execution:
         seconds = self._tool.tick(self._granted())
         if self._tool.is_over and not self._over_at:
             self._over_at = time.monotonic()
+        if self._tool.leftovers and not self._has_seen_leftovers:  # wandb-core outlives a tool that was killed
+            self._has_seen_leftovers = True
+            note_wandb(self.run, wandb_places.opened(self._tool.leftovers))
         if now >= self._next_wandb_look and not self.is_ending:
             self._next_wandb_look = now + self._wandb_interval
             self._wandb_interval = min(2 * self._wandb_interval, HEARTBEAT)

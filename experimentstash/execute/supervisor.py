@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from experimentstash.adapters import procfs, schedulers
@@ -107,6 +107,7 @@ class SupervisedTool:
         self._returncode = 0
         self._cpu_time = 0.0
         self._peak_memory = 0
+        self._leftovers: set[Identity] = set()
         self._left_behind: set[Identity] = set()
         self._ticks: dict[Identity, int] = {}  # what leftovers had computed when the main process ended
         self._at_work = 0
@@ -177,6 +178,11 @@ class SupervisedTool:
             if found or not fallen or time.monotonic() > until:
                 return found[0] if found else None
             time.sleep(0.01)
+
+    @property
+    def leftovers(self) -> Iterable[int]:
+        """The processes that the tool has left behind, as of the last look; none while its main process runs."""
+        return [member.pid for member in self._leftovers]
 
     @property
     def is_over(self) -> bool:
@@ -314,7 +320,7 @@ class SupervisedTool:
         if self._phase is _Phase.KILLING:
             return self._kill(now)
         # A look that falls between a parent's end and its child's adoption misses the child; a second one doesn't.
-        members = self._members() or self._members()
+        self._leftovers = members = self._members() or self._members()
         if not members:
             self._finish()
             return 0.0

@@ -44,6 +44,11 @@ if "killed" in how:
     until = time.monotonic() + 300
     while b"loss" not in open(log, "rb").read() and time.monotonic() < until:  # wandb has yet to write it
         time.sleep(0.02)
+    # Where nothing but the open log tells of it, somebody has to have seen it.
+    if where in ("elsewhere", "variable") and "quiet" in how:
+        claim = os.path.join(os.path.dirname(log), "experimentstash-run")
+        while not os.path.exists(claim) and time.monotonic() < until:
+            time.sleep(0.02)
     os.kill(os.getpid(), signal.SIGKILL)
 if "waits" in how:
     open(os.path.join(run_directory, "at work"), "w").close()
@@ -164,6 +169,30 @@ def test_a_cancelled_run_that_was_just_begun(tool: StashUnderTest, server: Wandb
     assert record["attempt"]["state"] == "cancelled"
     (outcome,) = record["attempt"]["wandb"]
     assert outcome["exit_code"] is not None and outcome["note"] is None
+
+
+LEAVES = """
+import os, signal, sys, time
+folder = os.path.join(os.environ["ELSEWHERE"], "wandb", "offline-run-20260131_120000-abc")
+os.makedirs(folder)
+reads, writes = os.pipe()
+if os.fork() == 0:
+    log = open(os.path.join(folder, "run-abc.wandb"), "wb")
+    os.write(writes, b"open")
+    time.sleep(600)
+os.read(reads, 4)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_tool_that_was_killed_leaves_open(tool: StashUnderTest, tmp_path: Path) -> None:
+    """It may be over before anybody had a look at it: what outlives it tells."""
+    (tool.root / "tools/logger/main.py").write_text(LEAVES)
+    tool.cli("run", "log", ELSEWHERE=str(tmp_path / "else where"))
+    record = tool.record()
+    assert record["attempt"]["exit_code"] == 137
+    (folder,) = record["attempt"]["wandb_elsewhere"]
+    assert folder.endswith("/else where/wandb/offline-run-20260131_120000-abc")
 
 
 # --- where logs are --------------------------------------------------------------------------------------------------
