@@ -18,6 +18,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "experimentstash"
 ROOMS = (
     ("cli", "api"),
     ("validate", "report", "publish"),
+    ("pages",),
     ("launch", "tools"),
     ("runs",),
     ("compose", "freeze", "execute"),

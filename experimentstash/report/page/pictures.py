@@ -13,14 +13,15 @@ from experimentstash.base import files
 from experimentstash.base.files import Unfit
 from experimentstash.base.masking import Mask
 from experimentstash.base.text import counted, size
+from experimentstash.pages import thumbnails
+from experimentstash.pages.thumbnails import WIDTHS, Thumbnail, Unshown
 from experimentstash.record import archives
-from experimentstash.report.page import picture_files, thumbnails
+from experimentstash.report.page import picture_files
 from experimentstash.report.page.age import OLDER, is_older
 from experimentstash.report.page.grouping import by_figure, natural
 from experimentstash.report.page.model import Figure, Other, Picture
 from experimentstash.report.page.picture_files import RunFile, kind_of, left_out
 from experimentstash.report.page.places import Links
-from experimentstash.report.page.thumbnails import WIDTHS, Thumbnail, Unshown
 from experimentstash.runs.facts import Facts
 
 # In which forms tools write one and the same picture, the one that is shown best first.

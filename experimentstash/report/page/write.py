@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import base64
-import functools
 import gzip
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from experimentstash import __version__
+from experimentstash.pages import made
 from experimentstash.report.page import assets
-
-if TYPE_CHECKING:
-    import jinja2
 
 # Data of more bytes than this is packed: the page unpacks it faster than it would be read.
 _LARGE = 200_000
@@ -27,8 +24,8 @@ def page(title: str, data: Any) -> bytes:
     encoding = ""
     if len(text) > _LARGE:
         text, encoding = base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode(), "gzip"
-    return _rendered(
-        "page.html.j2",
+    return made.rendered(
+        assets.TEMPLATES / "page.html.j2",
         title=title,
         csp=assets.policy(),
         version=__version__,
@@ -43,8 +40,8 @@ def run_page(
     title: str, name: str, detail: Mapping[str, Any], columns: Mapping[str, Sequence[tuple[str, str]]], home: str
 ) -> bytes:
     """Return the page of one run, as plain HTML; ``columns`` has its parameters and metrics."""
-    return _rendered(
-        "run.html.j2",
+    return made.rendered(
+        assets.TEMPLATES / "run.html.j2",
         id=name,
         title=title,
         csp=assets.policy(has_script=False),
@@ -52,17 +49,4 @@ def run_page(
         detail=detail,
         home=home,
         **columns,
-    )
-
-
-def _rendered(template: str, **given: Any) -> bytes:
-    return _environment().get_template(template).render(**given).encode()
-
-
-@functools.cache
-def _environment() -> jinja2.Environment:
-    import jinja2  # here, because nothing else needs it
-
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(assets.TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
     )

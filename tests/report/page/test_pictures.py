@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from PIL import Image, ImageDraw
 
+from experimentstash.pages import thumbnails
 from experimentstash.record import archives
 from experimentstash.record.run import Run
-from experimentstash.report.page import picture_files, pictures, thumbnails
+from experimentstash.report.page import picture_files, pictures
 from experimentstash.report.page.age import OLDER
 from experimentstash.report.page.model import Picture
 from experimentstash.report.page.pictures import Found
