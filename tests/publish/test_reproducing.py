@@ -7,60 +7,14 @@ import os
 import shutil
 import time
 from pathlib import Path
-from typing import Any
 
 import jsonschema
 import pytest
 
 from experimentstash.publish import frozen_schema
 from experimentstash.publish.frozen import digest_of
+from tests.testing.drawing import ORGANIZER, SAME, frozen, identity, verdicts
 from tests.testing.stash import InProcess, StashUnderTest, git
-
-REGISTRATION = "entrypoint: main.py\ncall: {style: argparse, output: --out, lists: spread}\n"
-ORGANIZER = """
-params: {data: '${oc.env:EXPERIMENTSTASH_ROOT}/data/numbers.txt', shift: 0.5, noise: 0.0}
-outputs: {'*.txt': {ignore: ['\\d+ ns']}}
-"""
-
-
-@pytest.fixture
-def drawing(stash: StashUnderTest) -> StashUnderTest:
-    """A stash with a run that has drawn something, committed beforehand; `frozen` are its ids."""
-    stash.add_tool("drawer", "drawer", REGISTRATION)
-    stash.add_experiment("draw", "drawer", ORGANIZER)
-    stash.write("data/numbers.txt", "1\n2\n3.25\n")
-    stash.commit()
-    done = stash.cli("+exp=draw")
-    assert done.returncode == 0, done.stderr
-    return stash
-
-
-def identity(stash: StashUnderTest) -> str:
-    return str(stash.record(stash.run_directories()[-1])["id"])
-
-
-def frozen(stash: StashUnderTest, name: str = "fig") -> dict[str, Any]:
-    data = json.loads((stash.root / "frozen" / name / "frozen.json").read_text())
-    assert isinstance(data, dict)
-    return data
-
-
-def verdicts(stash: StashUnderTest, *arguments: str, code: int, name: str = "fig") -> dict[str, tuple[str, str]]:
-    """Reproduce what is frozen; return each output's verdict, and why."""
-    report = stash.root / "report.json"
-    done = stash.cli("reproduce", name, "-o", str(report), *arguments)
-    assert done.returncode == code, done.stdout + done.stderr
-    (tries,) = json.loads(report.read_text())["tries"]
-    report.unlink()
-    return {each["output"]: (each["verdict"], each["why"]) for run in tries for each in run["outputs"]}
-
-
-SAME = {
-    "figure.png": ("identical", "by picture; its bytes are others"),
-    "notes/log.txt": ("equivalent", r"what may differ: \d+ ns"),
-    "results.csv": ("identical", ""),
-    "state.bin": ("identical", ""),
-}
 
 
 @pytest.mark.slow
