@@ -86,6 +86,10 @@ def _values(stash: Stash, kind: str, current: str) -> Sequence[str]:
         from experimentstash.publish import frozen
 
         return frozen.names(stash) if kind == "FROZEN" else frozen.ids(stash)
+    if kind == "SETTING":
+        from experimentstash.stash import settings
+
+        return [f"{section.prefix}{setting.key}" for section in settings.SECTIONS for setting in settings.of(section)]
     if kind == "BACKUP":
         return sorted(path.name for path in stash.backups.glob("[!.]*"))
     return ()

@@ -27,6 +27,7 @@ GROUPS = {
         "logs": ("[RUN]", "print what a run's tool has written"),
         "path": ("[RUN] [FILE]", "print where a run is, or a file of it"),
         "open": ("[RUN] [FILE]", "open a run's directory, or a file of it"),
+        "explain": ("[SETTING…]", "say what a setting means"),
     },
     "Act": {
         "cancel": ("RUN…", "end runs; tools may save their work first"),

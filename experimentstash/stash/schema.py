@@ -143,17 +143,17 @@ class CallConfig:
     # How each parameter is written (docs/tools.md): {cuda: negatable, ids: repeat, name: [word, omit]}. `tool add`
     # reads it from what the tool declares.
     ways: Dict[str, Any] = field(default_factory=dict)
-    # How lists, booleans, mappings and null are written where `ways` doesn't say it. null: in the dialect's one right
-    # way; if there is none, such a value is refused.
+    # How lists are written where `ways` doesn't say it. null: in the dialect's one right way; if there is none, such a
+    # value is refused. The same for booleans, mappings and null:
     lists: Optional[ListStyle] = None
-    booleans: Optional[BooleanStyle] = None
-    mappings: Optional[MappingStyle] = None
-    nulls: Optional[NullStyle] = None
+    booleans: Optional[BooleanStyle] = None  # how booleans are written; as `lists`
+    mappings: Optional[MappingStyle] = None  # how mappings are written; as `lists`
+    nulls: Optional[NullStyle] = None  # how null is written; as `lists`
     # Whether options are one word with their value, --key=value (null: as the dialect has it).
     joined: Optional[bool] = None
-    # file: the option before the file's path (null: the path alone), and its format. gin: the option of the bindings.
+    # file: the option before the file's path (null: the path alone). gin: the option of the bindings.
     option: Optional[str] = "--config"
-    format: FileFormat = FileFormat.yaml
+    format: FileFormat = FileFormat.yaml  # file: its format
 
 
 @dataclass
@@ -168,9 +168,8 @@ class EnvironmentConfig:
     requirements: Optional[List[str]] = None
     # interpreter: the path of the Python to use (relative: to the tool's path).
     interpreter: Optional[str] = None
-    # pyproject: optional extras and dependency groups to install.
-    extras: List[str] = field(default_factory=list)
-    groups: List[str] = field(default_factory=list)
+    extras: List[str] = field(default_factory=list)  # pyproject: optional extras to install
+    groups: List[str] = field(default_factory=list)  # pyproject: dependency groups to install
 
 
 class Better(Enum):
@@ -184,19 +183,17 @@ class Better(Enum):
 class MetricConfig:
     """Where a number that runs come to is read when they end, and how it is shown (docs/metrics.md)."""
 
-    # One of these says where it stands: under a key of a JSON file (dotted if it is nested), in a column of a CSV file,
-    # in what matches a pattern in the output or a file, in the summary of the W&B run, under a tag of TensorBoard's.
-    # '*': all that there are.
-    key: Optional[str] = None
-    column: Optional[str] = None
-    pattern: Optional[str] = None
-    wandb: Optional[str] = None
-    tensorboard: Optional[str] = None
+    # One of these says where it stands. '*': all that there are.
+    key: Optional[str] = None  # under a key of a JSON file, dotted if it is nested
+    column: Optional[str] = None  # in a column of a CSV file
+    pattern: Optional[str] = None  # in what matches a pattern in the output or a file
+    wandb: Optional[str] = None  # in the summary of the W&B run
+    tensorboard: Optional[str] = None  # under a tag of TensorBoard's
     # The file, relative to the run directory; `runs/*/metrics.json` is the one that matches.
     file: Optional[str] = None
     # Which of several numbers: last, min, max or mean.
     take: Optional[str] = None
-    # How it is shown. null: none is marked as the best.
+    # Which values are the good ones. null: none is marked as the best.
     better: Optional[Better] = None
     # What its column is headed (null: its name).
     label: Optional[str] = None
@@ -224,8 +221,8 @@ class UpTo(Enum):
 class ToleranceConfig:
     """How far numbers may be from earlier ones: atol + rtol * abs(earlier)."""
 
-    rtol: float = 0.0
-    atol: float = 0.0
+    rtol: float = 0.0  # relative to the earlier number
+    atol: float = 0.0  # absolute
 
 
 @dataclass
@@ -234,19 +231,17 @@ class OutputConfig:
 
     # null: by the ending of the file's name, with what is given here.
     compare: Optional[Compare] = None
-    # How far numbers may be from the earlier ones: atol + rtol * abs(earlier). Of a picture, atol is how far a channel
-    # may be, of 255.
+    # How far numbers may be from the earlier ones: atol + rtol * abs(earlier).
     rtol: float = 0.0
-    atol: float = 0.0
+    atol: float = 0.0  # as `rtol` has it; of a picture, how far a channel may be, of 255
     # The same for columns, keys or arrays: {loss: {rtol: 1e-6}, 'time*': {atol: 1}}.
     columns: Dict[str, ToleranceConfig] = field(default_factory=dict)
     # Columns by which rows find each other, whatever their order.
     key: List[str] = field(default_factory=list)
     # Columns, keys or arrays that don't count ('*_seconds'); of a text, patterns of what may differ in a line.
     ignore: List[str] = field(default_factory=list)
-    # An embedding: what makes no difference, and which columns are its coordinates ([]: all axes of an array).
-    up_to: Optional[UpTo] = None
-    coordinates: List[str] = field(default_factory=list)
+    up_to: Optional[UpTo] = None  # of an embedding: what makes no difference
+    coordinates: List[str] = field(default_factory=list)  # of an embedding: its columns ([]: all axes of an array)
     # Which share of a picture's pixels may differ by more: 0.001.
     share: float = 0.0
 
@@ -268,7 +263,7 @@ class ToolConfig:
     python_version: Optional[str] = None
     # Packages to install besides what the tool itself declares.
     dependencies: List[str] = field(default_factory=list)
-    description: str = ""
+    description: str = ""  # what it is, in lists
     call: CallConfig = field(default_factory=CallConfig)
     environment: EnvironmentConfig = field(default_factory=EnvironmentConfig)
     # Environment variables for the tool. A name that looks like a secret's is recorded without its value.
@@ -307,9 +302,9 @@ class GraceConfig:
 class WandbConfig:
     """Weights & Biases, for tools that use it. Only what the user's environment hasn't set is handed to the tool."""
 
-    mode: WandbMode = WandbMode.auto
-    entity: Optional[str] = None
-    project: Optional[str] = None
+    mode: WandbMode = WandbMode.auto  # where its runs go
+    entity: Optional[str] = None  # the user or the team (null: as W&B's own settings have it)
+    project: Optional[str] = None  # the project (null: as the tool or W&B's own settings have it)
     # The run's group (default: the experiment organizer's name).
     group: Optional[str] = None
     # Seconds that bringing a W&B run to its final state may take after the tool has ended.
@@ -345,12 +340,12 @@ class ResourcesConfig:
     gpus: Optional[str] = None
     # Memory on each node (--mem), as SLURM writes it: 16G; a bare number is megabytes.
     mem: Optional[str] = None
-    nodes: Optional[int] = None
-    partition: Optional[str] = None
-    account: Optional[str] = None
-    qos: Optional[str] = None
-    constraint: Optional[str] = None
-    gres: Optional[str] = None
+    nodes: Optional[int] = None  # as for sbatch: --nodes
+    partition: Optional[str] = None  # as for sbatch: --partition
+    account: Optional[str] = None  # as for sbatch: --account
+    qos: Optional[str] = None  # as for sbatch: --qos
+    constraint: Optional[str] = None  # as for sbatch: --constraint
+    gres: Optional[str] = None  # as for sbatch: --gres
     # Lines of bash before the run starts (`module load cuda`); the launcher's own come first.
     setup: List[str] = field(default_factory=list)
     # Any other option of sbatch by its long name: {exclusive: true, mail-type: END}.
@@ -407,8 +402,9 @@ class ZipSweeperConfig:
     """The settings of hydra/sweeper=zip."""
 
     _target_: str = "hydra_plugins.experimentstash_sweeper.zip.ZipSweeper"
-    # As in hydra/sweeper=basic: how many jobs to launch at once (null: all), and further sweeps: {params.seed: 1,2}.
+    # As in hydra/sweeper=basic: how many jobs to launch at once (null: all).
     max_batch_size: Optional[int] = None
+    # As in hydra/sweeper=basic: further sweeps: {params.seed: 1,2}.
     params: Optional[Dict[str, str]] = None
     # Which keys vary in step, in groups: [[params.seed, params.name], …]. All else is a product. null: all swept ones.
     together: Optional[List[List[str]]] = None
@@ -417,9 +413,9 @@ class ZipSweeperConfig:
 class Permissions(Enum):
     """Who may read what runs leave."""
 
-    private = "private"
+    private = "private"  # their owner
     group = "group"
-    umask = "umask"
+    umask = "umask"  # whoever the umask lets
 
 
 @dataclass
@@ -429,9 +425,9 @@ class StashConfig:
     tool: ToolConfig = field(default_factory=ToolConfig)
     # The experiment inside the tool.
     experiment: Optional[str] = None
-    description: str = ""
-    tags: List[str] = field(default_factory=list)
-    # "45" (seconds), "30m", "2h", "1h30m", "2:00:00", "1-12:00:00".
+    description: str = ""  # what it is, in lists
+    tags: List[str] = field(default_factory=list)  # by which it is listed, and its runs are found
+    # How long a run takes, roughly: "45" (seconds), "30m", "2h", "1h30m", "2:00:00", "1-12:00:00".
     estimated_runtime: Optional[str] = None
     # The tool's parameters, sweepable from the command line (params.seed=1,2,3). A dot in a key is a step down, and the
     # choice of a config group can have values inside: {model: rf, model.n: 2}. See docs/parameters.md.
