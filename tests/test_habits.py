@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import runpy
 import subprocess
@@ -15,6 +16,7 @@ import yaml
 from uv import find_uv_bin
 
 from experimentstash import __version__
+from experimentstash.publish.export import wheel as ours
 from tests.test_rooms import ROOMS
 
 if sys.version_info >= (3, 11):
@@ -84,6 +86,8 @@ def test_a_wheel_has_the_types_and_everything_else(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     assert "experimentstash/py.typed" in names
+    with zipfile.ZipFile(io.BytesIO(ours.content())) as archive:  # what an export hands on
+        assert {*archive.namelist()} == names and wheel.name == ours.file_name() and archive.testzip() is None
     listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "experimentstash", "hydra_plugins"]
     files = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
     assert {name for name in names if ".dist-info/" not in name} == set(files)

@@ -33,7 +33,10 @@ class Archive:
 
     def text(self, name: str, text: str) -> None:
         """Add a text."""
-        content = text.encode("utf-8", "surrogateescape")
+        self.binary(name, text.encode("utf-8", "surrogateescape"))
+
+    def binary(self, name: str, content: bytes) -> None:
+        """Add what was made here."""
         self._packed.writestr(self._info(name), content)
         self._note(name, Content(len(content), hashlib.sha256(content).hexdigest()))
 

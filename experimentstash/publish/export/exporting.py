@@ -6,7 +6,8 @@ from pathlib import Path
 
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.publish import frozen
-from experimentstash.publish.export import archive
+from experimentstash.publish.export import archive, gathering, wheel
+from experimentstash.publish.export.documents import software
 from experimentstash.publish.export.documents.every import EVERY
 from experimentstash.publish.export.facts import Facts
 from experimentstash.publish.frozen import Content, Frozen
@@ -25,13 +26,16 @@ class Exported:
     facts: Facts
 
 
-def export(stash: Stash, kept: Frozen, place: Path, target: Path, requirement: str) -> Exported:
+def export(stash: Stash, kept: Frozen, place: Path, target: Path, results: str | None) -> Exported:
     """Write an archive of what is kept in ``place``; StashError if it isn't as it was frozen, and nothing is there."""
-    facts = Facts(kept.name, requirement)
+    facts = gathering.look(stash, kept, results=results)
     with archive.writing(target) as packed:
         packed.text(paths.ROOT_CONFIG, _ROOT_CONFIG)
         for name, text in EVERY.items():
             packed.text(name, text(kept, facts))
+        for licence in facts.licences:
+            packed.text(licence.path, licence.text)
+        packed.binary(software.WHEEL, wheel.content())
         front = f"{paths.FROZEN}/{kept.name}"
         for name, content in kept.files.items():
             packed.file(f"{front}/{name}", place / name, content)

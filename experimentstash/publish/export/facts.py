@@ -19,9 +19,25 @@ class Licence:
     """A licence that was found: of a tool, or of the stash itself (``tool`` is None)."""
 
     tool: str | None
-    path: str  # in the archive
+    commit: str
+    path: str  # in the archive; a pyproject.toml that declares it, where there is nothing else
     text: str
-    spdx: str | None = None  # its identifier, if its text tells: MIT
+    spdx: str | None = None  # its identifier, if its text tells, or pyproject.toml: MIT
+    declared: str | None = None  # what pyproject.toml says
+
+    @property
+    def named(self) -> str:
+        """What it is called."""
+        return self.spdx or self.declared or "not recognised: read it"
+
+
+@dataclass(frozen=True)
+class Paper:
+    """The paper that the runs are of, as the stash's CITATION.cff has it in `preferred-citation`."""
+
+    title: str
+    authors: list[Author]
+    reference: str | None  # a URL
 
 
 @dataclass(frozen=True)
@@ -38,9 +54,16 @@ class Facts:
     """What is known besides what is frozen."""
 
     title: str
-    requirement: str  # by which pip installs the ExperimentStash that this was made with
+    python: str  # for which ExperimentStash is installed: 3.11
     authors: list[Author] = field(default_factory=list)
+    authors_from: str = "git"  # where they are named
+    citation: str | None = None  # the stash's own CITATION.cff
+    paper: Paper | None = None
     licences: list[Licence] = field(default_factory=list)
+    unlicensed: list[str] = field(default_factory=list)  # tools, and the stash as "", for which none was found
+    results: str | None = None  # a table of means, as `compare` has it; None: the runs have no numbers
     missing: list[Missing] = field(default_factory=list)
     has_outputs: bool = True  # copies of outputs are in it
     has_inputs: bool = False  # … and of inputs
+    naming: list[str] = field(default_factory=list)  # files that name the machine, and were taken nevertheless
+    warnings: list[str] = field(default_factory=list)  # what who exports it is to know

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from experimentstash.publish.export.documents import readme
+from experimentstash.publish.export.documents import artifact, checklist, citation, codecheck, readme, software
 from experimentstash.publish.export.facts import Facts
 from experimentstash.publish.frozen import Frozen
 
 EVERY: dict[str, Callable[[Frozen, Facts], str]] = {
     "README.md": readme.text,
+    "ARTIFACT.md": artifact.text,
+    "CHECKLIST.md": checklist.text,
+    "CITATION.cff": citation.text,
+    "codecheck.yml": codecheck.text,
+    software.REQUIREMENTS: software.requirements,
+    software.CONSTRAINTS: software.constraints,
 }

@@ -1,0 +1,122 @@
+"""CHECKLIST.md: what checklists for reproducibility ask, as far as records know it; what they don't know is said.
+
+The questions are those that the lists of ACL (Responsible NLP), NeurIPS and of J. Pineau (machine learning) share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from experimentstash.base.dotted import leaves
+from experimentstash.base.text import counted, listed
+from experimentstash.publish.export.documents import effort
+from experimentstash.publish.export.documents.markdown import cell, code, plain, table
+from experimentstash.publish.export.documents.tolerances import experiment_of
+from experimentstash.publish.export.facts import Facts
+from experimentstash.publish.frozen import Frozen, FrozenRun
+
+_VALUES, _NAMED = 12, 20
+
+
+def text(frozen: Frozen, facts: Facts) -> str:
+    """Return the document."""
+    lines = [f"# For reproducibility checklists: {plain(frozen.name)}", ""]
+    lines += ["Facts of the records of these runs. What they don't know is said to be unknown: fill it in.", ""]
+    for part in (_runs(frozen), _parameters(frozen), _results(facts), _compute(frozen), _availability(frozen, facts)):
+        lines += part
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _runs(frozen: Frozen) -> Iterator[str]:
+    yield from ("## Runs", "")
+    by: dict[str, list[FrozenRun]] = {}
+    for run in frozen.runs:
+        by.setdefault(experiment_of(run), []).append(run)
+    yield from table(
+        ("experiment", "runs", "tool"),
+        [
+            (cell(name), str(len(runs)), cell(listed([*dict.fromkeys(run.tool for run in runs)], _NAMED)))
+            for name, runs in by.items()
+        ],
+    )
+    yield from (
+        f"- {counted(len(frozen.runs), 'run')} in all are reported here; all have completed.",
+        "- Runs that were made and aren't reported here: unknown.",
+        "- How the reported ones were chosen: unknown.",
+        "",
+    )
+
+
+def _parameters(frozen: Frozen) -> Iterator[str]:
+    yield from ("## Parameters", "")
+    found: dict[str, dict[str, None]] = {}
+    for run in frozen.runs:
+        for name, value in leaves(run.params):
+            found.setdefault(name, {})[_shown(value)] = None
+    if not found:
+        yield from ("None was given: the tools' own defaults hold, which are in their code.", "")
+        return
+    rows = [(code(name), _range(list(values))) for name, values in found.items()]
+    yield from table(("parameter", "values in these runs"), rows)
+    yield from ("All others have the tools' own defaults. Values that were tried in other runs: unknown.", "")
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else f"{value}"
+
+
+def _range(values: list[str]) -> str:
+    try:
+        ordered = sorted(values, key=float)
+    except ValueError:
+        return cell(listed(values, _VALUES))
+    if len(ordered) > _VALUES:
+        return cell(f"{ordered[0]} to {ordered[-1]}, {len(ordered)} values")
+    return cell(", ".join(ordered))
+
+
+def _results(facts: Facts) -> Iterator[str]:
+    yield from ("## Results", "")
+    if facts.results is None:
+        yield from ("The runs have no numbers that their records know.", "")
+        return
+    yield from (facts.results.rstrip(), "")
+    yield from ("Statistical tests: none was made here.", "")
+
+
+def _compute(frozen: Frozen) -> Iterator[str]:
+    yield from ("## Compute", "")
+    rows = [
+        ("time of all runs", effort.duration(frozen.runs)),
+        ("CPU time (time × cores at work)", effort.processor_time(frozen.runs)),
+        ("memory of a run at most", effort.memory(frozen.runs)),
+        ("GPU time", effort.UNKNOWN if any(_has_gpu(run) for run in frozen.runs) else "none was seen"),
+    ]
+    rows += [(f"machine of {counted(count, 'run')}", said) for said, count in effort.machines(frozen)]
+    yield from table(("", ""), [(name, cell(said)) for name, said in rows])
+    yield from ("Compute of runs that aren't reported here, such as earlier tries: unknown.", "")
+
+
+def _has_gpu(run: FrozenRun) -> bool:
+    """Tell whether a run may have used a GPU: where its machine isn't known, it may."""
+    return run.machine is None or bool(run.machine.gpus)
+
+
+def _availability(frozen: Frozen, facts: Facts) -> Iterator[str]:
+    yield from ("## Code, data, licences", "")
+    changed = [run.id for run in frozen.runs if run.code.dirty or run.stash.dirty]
+    locked = sum(run.python is not None and run.python.lock is not None for run in frozen.runs)
+    unlicensed = listed([each or "the stash" for each in facts.unlicensed], _NAMED)
+    known = [f"{each.tool or 'the stash'}: {each.named}" for each in facts.licences]
+    yield from (
+        "- The code of all runs is in this archive, by commit"
+        + (f"; with changes that weren't committed: {listed(changed, _NAMED)}." if changed else "; all was committed."),
+        f"- A lock file pins the environment of {counted(locked, 'run')} of {len(frozen.runs)}.",
+        f"- Inputs that runs were told of: {len({each.path for run in frozen.runs for each in run.inputs})};"
+        f" they are {'' if facts.has_inputs else 'not '}in this archive.",
+        f"- Licences of the code: {plain(listed(known, _NAMED)) or 'none was found'}"
+        + (f"; none was found of {unlicensed}." if unlicensed else "."),
+        "- Licences of data, consent, and ethical review: unknown.",
+        "- How to have it again: `README.md`; how each output is checked: `ARTIFACT.md`.",
+    )
