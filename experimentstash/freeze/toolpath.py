@@ -32,7 +32,7 @@ def tool_directory(stash: Stash, name: str, tool: ToolConfig, *, is_needed: bool
         raise StashError(f"{registration}: path: {tool.path!r} goes up again, which links make uncertain.", hint)
     _refuse_links(stash, registration, tool.path, directory)
     _refuse_missing_submodule(stash, registration, directory)
-    if not is_needed and toplevel(directory) != toplevel(stash.root):
+    if not is_needed and (toplevel(directory) != toplevel(stash.root) or not os.path.lexists(directory)):
         return directory
     hint = "fix `path:` there, or put the tool where it says"
     if not directory.is_dir():

@@ -35,7 +35,7 @@ from experimentstash.stash.schema import EnvironmentKind
 _SLACK, _SLACK_HERE = 60.0, 2.0
 _NAMED = 3
 # What is kept goes into git, and comes out of it, byte by byte, whatever else is said of such names.
-_ATTRIBUTES = b"* -text -ident -filter -working-tree-encoding\n"
+ATTRIBUTES = b"* -text -ident -filter -working-tree-encoding\n"
 _DRAFT = ".part"
 _LOCK = "runs.freeze"  # as no tool is called
 # What a record says of one machine, or of one moment there.
@@ -73,7 +73,7 @@ def write(
             raise StashError(f"{places} are copies of one run, {run.id}.", "name one of them")
         _refuse_unfit(run, may_be_dirty=may_be_dirty)
     files.make_directory(folder)
-    files.write(folder / ".gitattributes", _ATTRIBUTES)
+    files.write(folder / frozen.ATTRIBUTES, ATTRIBUTES)
     keeper = Keeper(folder)
     work = _Work(stash, keeper)
     kept = Frozen(name, message, times.now(), [work.freeze(run) for run in runs], {})

@@ -3,12 +3,13 @@
 frozen/NAME/
   .gitattributes        has git leave everything as it is
   frozen.json           all that is said of them (docs/frozen.schema.json), and of each other file its size and hash
-  bundles/              commits that no remote has, as git bundles
+  bundles/              commits that no remote has, as git bundles; after an import all others too, which need no hash
   runs/ID/
     record.json         the run's record, with marks for the places that differ between machines
     .hydra/             the configuration that it was composed from; tool/ is that of a tool that uses Hydra itself
     stash.patch, tool.patch, params.yaml, uv.lock …   what it was handed and what pins it, as far as there is such
     outputs/            what it has written, as far as it is compared by more than its hash
+  inputs/HASH/          what runs have read; only after an import
 
 Times, durations and sizes are as in records. Hashes are of SHA-256.
 """
@@ -42,7 +43,8 @@ Digest = str  # of SHA-256, in hexadecimal
 FORMAT = 1
 FILE_NAME = "frozen.json"
 RECORD = "record.json"
-RUNS, OUTPUTS, BUNDLES = "runs", "outputs", "bundles"
+RUNS, OUTPUTS, BUNDLES, INPUTS = "runs", "outputs", "bundles", "inputs"
+ATTRIBUTES = ".gitattributes"
 # Bytes that frozen.json may have: that of a thousand runs has some megabytes.
 _LARGEST = 256 << 20
 _NAME = regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")

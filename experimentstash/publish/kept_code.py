@@ -84,7 +84,7 @@ class Codes:
     def _bundle(self, root: Path, commit: str) -> str:
         name = f"{frozen.BUNDLES}/{commit[:16]}.bundle"
         with tempfile.TemporaryDirectory(prefix="experimentstash-") as scratch:
-            origins.bundle(root, commit, self._keeper.place(name), Path(scratch))
+            origins.bundle(root, {origins.REFERENCE: commit}, self._keeper.place(name), Path(scratch))
         self._keeper.note(name)
         return name
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from pathlib import Path
 
 from experimentstash.adapters.git import gitconfig, objects
@@ -40,8 +41,17 @@ def _tips(root: Path) -> tuple[str, ...]:
     return () if asked.code else tuple(sorted({line.partition("\t")[0] for line in asked.text.splitlines()}))
 
 
-def bundle(root: Path, commit: str, target: Path, scratch: Path) -> None:
-    """Write a bundle of a commit and of all before it, which needs nothing else; the repository isn't touched."""
+def heads_of(bundle: Path) -> dict[str, str]:
+    """Return which commits a bundle holds, each with what it is called in there; none if it isn't one."""
+    listed = git(bundle.parent, "bundle", "list-heads", bundle, check=False)
+    return {commit: name for commit, _, name in (line.partition(" ") for line in listed.out.splitlines())}
+
+
+def bundle(root: Path, commits: Mapping[str, str], target: Path, scratch: Path) -> None:
+    """Write a bundle of commits and of all before them, which needs nothing else; the repository isn't touched.
+
+    ``commits`` has what each is called in the bundle.
+    """
     place = Path(git(root, "rev-parse", "--path-format=absolute", "--git-common-dir").text)
     git(scratch, "init", "--quiet", "--bare", "repository")
     own = scratch / "repository"
@@ -49,5 +59,6 @@ def bundle(root: Path, commit: str, target: Path, scratch: Path) -> None:
     (own / "objects" / "info" / "alternates").write_text(f"{place / 'objects'}\n", "utf-8", "surrogateescape")
     if (place / "shallow").exists():
         (own / "shallow").write_bytes((place / "shallow").read_bytes())
-    git(own, "update-ref", REFERENCE, commit)
-    git(own, "bundle", "create", "--quiet", target, REFERENCE)
+    for reference, commit in commits.items():
+        git(own, "update-ref", reference, commit)
+    git(own, "bundle", "create", "--quiet", target, *commits)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,8 +16,9 @@ from experimentstash.base import files
 from experimentstash.base.errors import StashError
 from experimentstash.base.names import remote_problem
 from experimentstash.base.process import CommandError
-from experimentstash.publish.frozen import Code, FrozenRun
-from experimentstash.publish.origins import REFERENCE
+from experimentstash.publish.frozen import BUNDLES, Code, FrozenRun
+from experimentstash.publish.origins import heads_of
+from experimentstash.stash import paths
 from experimentstash.stash.layout import Stash
 
 # Seconds that a remote gets to answer.
@@ -44,7 +46,7 @@ def why_no_code(stash: Stash, kept: FrozenRun, place: Path) -> list[str]:
         if not code.is_own and (why := _why_no_submodule(stash, where, _repository(stash, code, where))):
             found.append(why)
             continue
-        if code.bundle is not None and (place / code.bundle).is_file():
+        if bundled(place, code) is not None:
             continue
         if code.url is None:
             found.append(f"commit {str(code.commit)[:12]} of the {what} is neither here nor in a bundle")
@@ -72,6 +74,18 @@ def _why_not_given(url: str, commit: str) -> str | None:
     return f"{url} doesn't give it{f': {given.error.strip().splitlines()[-1]}' if given.error.strip() else ''}"
 
 
+def bundled(place: Path, code: Code) -> tuple[Path, str] | None:
+    """Return the bundle that holds a commit, and what the commit is called in there; None if there is none.
+
+    What was imported has bundles of all commits, also of those that a remote had when they were frozen.
+    """
+    found = sorted((place / BUNDLES).glob("*.bundle")) if code.bundle is None else [place / code.bundle]
+    for each in found:
+        if each.is_file() and (name := heads_of(each).get(str(code.commit))) is not None:
+            return each, name
+    return None
+
+
 def is_here(stash: Stash, code: Code, where: Path) -> bool:
     """Tell whether the repository at a place has a commit."""
     root = _repository(stash, code, where)
@@ -81,9 +95,20 @@ def is_here(stash: Stash, code: Code, where: Path) -> bool:
 def _repository(stash: Stash, code: Code, where: Path) -> Path | None:
     """Return the repository that code belongs to; None: it isn't here."""
     if code.is_own:
-        return toplevel(stash.root)
+        return _own_repository(stash)
     root = toplevel(where) if where.is_dir() else None
     return None if root is None or root == toplevel(stash.root) else root
+
+
+def _own_repository(stash: Stash) -> Path | None:
+    """Return the repository of the stash; None if it is an archive that was unpacked, in whatever repository."""
+    root = toplevel(stash.root)
+    return None if root != stash.root and _is_unpacked(stash) else root
+
+
+def _is_unpacked(stash: Stash) -> bool:
+    """Tell whether a stash is what an export has made, which has no repository of its own yet."""
+    return (stash.root / paths.CRATE).is_file() and not os.path.lexists(stash.root / ".git")
 
 
 def _secure(stash: Stash, code: Code, where: Path, place: Path, announce: Callable[[str], None]) -> None:
@@ -97,19 +122,21 @@ def _secure(stash: Stash, code: Code, where: Path, place: Path, announce: Callab
         )
     if why := _why_no_submodule(stash, where, root):  # another commit there would be a change of the stash
         raise StashError(why)
-    source = str(place / code.bundle) if code.bundle is not None else code.url
-    if source is None or (code.bundle is None and remote_problem(source) is not None):
+    in_bundle = bundled(place, code)
+    source, reference = (code.url, commit) if in_bundle is None else (str(in_bundle[0]), in_bundle[1])
+    if source is None or (in_bundle is None and remote_problem(source) is not None):
         raise StashError(f"Commit {commit[:12]} is neither here nor in a bundle, and no remote is known that has it.")
-    announce(f"Fetching commit {commit[:12]} from {stash.relative(source) if code.bundle else source} …")
-    reference = REFERENCE if code.bundle is not None else commit
-    settings = _LOCAL if code.bundle is not None else None
-    with contextlib.nullcontext(root) if root is not None else _new_checkout(where) as repository:
+    announce(f"Fetching commit {commit[:12]} from {source if in_bundle is None else stash.relative(source)} …")
+    settings = None if in_bundle is None else _LOCAL
+    is_unpacked = root is None and where == stash.root and _is_unpacked(stash)
+    new = _new_repository if is_unpacked else _new_checkout
+    with contextlib.nullcontext(root) if root is not None else new(where) as repository:
         try:
             words = ["--quiet", "--no-tags", source, f"{reference}:{PINS}/{commit}"]
             git(repository, "fetch", *words, settings=settings)
             if objects.object_at(repository, f"{commit}^{{commit}}") is None:
                 raise StashError(f"{source} doesn't hold commit {commit[:12]}.")
-            if objects.object_at(repository, "HEAD^{commit}") is None:
+            if not is_unpacked and objects.object_at(repository, "HEAD^{commit}") is None:
                 git(repository, "checkout", "--quiet", "--detach", commit, "--")
         except CommandError as error:
             raise StashError(f"Commit {commit[:12]} can't be fetched from {source}: {error}") from error
@@ -124,6 +151,17 @@ def _why_no_submodule(stash: Stash, where: Path, root: Path | None) -> str | Non
     if objects.object_at(top, "HEAD^{commit}") is None or path not in objects.links_in(top, "HEAD", path):
         return None
     return f"the submodule {path} isn't checked out: git submodule update --init {path}"
+
+
+@contextlib.contextmanager
+def _new_repository(where: Path) -> Iterator[Path]:
+    """Have a repository where an archive was unpacked, which has nothing checked out."""
+    try:
+        git(where, "init", "--quiet")
+        yield where
+    except BaseException:
+        files.remove(where / ".git")
+        raise
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.text import listed
 from experimentstash.launch import again, sweep_asked
 from experimentstash.launch.slurm import waiting
-from experimentstash.publish import environments, frozen, outputs, providing, verdicts
+from experimentstash.publish import environments, frozen, kept_inputs, outputs, providing, verdicts
 from experimentstash.publish.declared import Declared
 from experimentstash.publish.frozen import Frozen, FrozenRun
 from experimentstash.publish.inputs import Inputs
@@ -69,7 +70,7 @@ class Reproduction:
         """Return what is missing for having a run again, as far as that is seen without running it."""
         unsound = self.why_unsound(kept)
         found = [unsound] if unsound is not None else []
-        found += [why for each in kept.inputs if (why := self._inputs.why_other(each)) is not None]
+        found += self._other_inputs(kept)
         return [
             *found,
             *providing.why_no_code(self._stash, kept, self._place),
@@ -108,8 +109,14 @@ class Reproduction:
         """Return which outputs couldn't be compared, because what was kept of them isn't what was frozen."""
         kept_of = {each.kept: each.content for each in kept.outputs if each.kept is not None}
         folder = self._place / kept.folder
-        lost = [name for name, content in kept_of.items() if not verdicts.is_as_kept(folder / name, content)]
+        there = {name: content for name, content in kept_of.items() if os.path.lexists(folder / name)}
+        lost = [name for name, content in there.items() if not verdicts.is_as_kept(folder / name, content)]
         return [f"{self._stash.relative(folder / name)} isn't what was frozen" for name in lost]
+
+    def _other_inputs(self, kept: FrozenRun) -> list[str]:
+        """Return which inputs of a kept run aren't what they were, and why; what can be brought is as good as there."""
+        others = [each for each in kept.inputs if not kept_inputs.can_be_brought(self._stash, self._place, each)]
+        return [why for each in others if (why := self._inputs.why_other(each)) is not None]
 
     def _record(self, kept: FrozenRun) -> dict[str, Any] | None:
         try:
@@ -121,12 +128,13 @@ class Reproduction:
 
     def _begin(self, kept: FrozenRun, changes: Sequence[str], launch: Launch) -> Begun:
         unsound = self.why_unsound(kept)
-        others = [why for each in kept.inputs if (why := self._inputs.why_other(each)) is not None]
+        others = self._other_inputs(kept)
         if unsound is not None or others:
             return Begun(kept, None, unsound or listed(others, _NAMED), ())
         made = environments.Environments(kept, self._announce)
         try:
             providing.secure_code(self._stash, kept, self._place, self._announce)
+            kept_inputs.bring(self._stash, kept, self._place, self._announce)
             with tempfile.TemporaryDirectory(prefix="experimentstash-") as scratch:
                 run = self._restored(kept, Path(scratch))
                 with again.of(self._stash, run, made.make) as exactly:

@@ -107,6 +107,8 @@ def judge(output: Output, folder: Path, run: Run) -> Judged:
 def compare(output: Output, folder: Path, later: Path, content: Content) -> Judged:
     """Compare a file, and what is in it, with what was kept."""
     path, kept = output.path, None if output.kept is None else folder / output.kept
+    if kept is not None and not os.path.lexists(kept):
+        kept = None  # it was exported without
     if kept is not None and not is_as_kept(kept, output.content):
         why = f"what was kept of it in {output.kept} isn't what was frozen"
         return Judged(path, Verdict.NOT_COMPARABLE, why)

@@ -15,6 +15,8 @@ MULTIRUN = "multirun"
 BACKUPS = "backups"
 FROZEN = "frozen"
 PRIVATE = ".experimentstash"
+# What tells an archive that was unpacked: nothing else of a stash is called so.
+CRATE = "ro-crate-metadata.json"
 # In the private folder.
 CODE = "code"
 LOCKS = "locks"

@@ -20,7 +20,21 @@ _LARGE = 1 << 30  # from where on a file's size may not fit into a short entry
 _DATE = (1980, 1, 1, 0, 0, 0)
 _MODE = 0o100644
 # What was packed before, and takes long to be packed again.
-_PACKED = (".bundle", ".png", ".jpg", ".jpeg", ".gif", ".webp", ".npz", ".parquet", ".gz", ".zip", ".xz", ".zst")
+_PACKED = (
+    ".bundle",
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".gif",
+    ".webp",
+    ".npz",
+    ".parquet",
+    ".gz",
+    ".zip",
+    ".whl",
+    ".xz",
+    ".zst",
+)
 
 
 class Archive:
