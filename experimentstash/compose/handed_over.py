@@ -13,13 +13,16 @@ from experimentstash.base.patterns import regex
 from experimentstash.stash import parameters
 from experimentstash.stash.schema import TOLD_THE_EXPERIMENT, CallStyle
 
+# The styles in which a tool is told what somebody has named. (What a template names is known when it is rendered.)
+_TOLD_BY_NAME = (CallStyle.arguments, CallStyle.template)
+
 
 def is_heard(config: DictConfig, hydra: Any) -> bool:
     """Tell whether the tool is told of its experiment: by how it is called, or where an interpolation names it."""
     node = config._get_node("experiment")
     if node is None or node._is_none() or config.tool.call.style in TOLD_THE_EXPERIMENT:
         return True
-    if config.tool.call.experiment is not None and config.tool.call.style is not CallStyle.arguments:
+    if config.tool.call.experiment is not None and config.tool.call.style not in _TOLD_BY_NAME:
         return True
     settings = [config.arguments, config.tool, config.params, config.vars, hydra.job.env_set]
     texts = [str(OmegaConf.to_container(each, resolve=False)) for each in settings if each is not None]
@@ -27,8 +30,8 @@ def is_heard(config: DictConfig, hydra: Any) -> bool:
 
 
 def unused(config: DictConfig, hydra: Any) -> list[str]:
-    """Return the parameters that have no way to a tool of the style `arguments`: no interpolation names them."""
-    if config.tool.call.style is not CallStyle.arguments or not config.params:
+    """Return the parameters that no interpolation names, for a tool of a style that hands over none by itself."""
+    if config.tool.call.style not in _TOLD_BY_NAME or not config.params:
         return []
     params = OmegaConf.to_container(config.params, resolve=False)
     if not isinstance(params, dict):

@@ -185,7 +185,14 @@ def _names(said: Any) -> list[Any]:
     return said if isinstance(said, list) else [said]
 
 
-def refuse_unused(unused: Sequence[str], asked: Sequence[str]) -> None:
+def not_handed_over(style: CallStyle) -> str:
+    """Say why parameters have no effect of which a tool isn't told."""
+    if style is CallStyle.template:
+        return "recorded, but neither the template nor `arguments` or the tool's `env` name it"
+    return "recorded, but the style `arguments` hands over only what `arguments` or the tool's `env` name"
+
+
+def refuse_unused(unused: Sequence[str], asked: Sequence[str], style: CallStyle) -> None:
     """Refuse parameters that a command line gives, and that nothing hands over: a sweep would run the same again.
 
     ``unused``: such parameters, as `params.x.y`; ``asked``: the overrides. What an organizer alone has is only noted.
@@ -194,9 +201,11 @@ def refuse_unused(unused: Sequence[str], asked: Sequence[str]) -> None:
     for name in unused:
         if any(name == key or name.startswith(f"{key}.") for key in keys):
             raise StashError(
-                f"{name}: nothing hands it to the tool, which is called in the style `arguments`: it would have no"
+                f"{name}: nothing hands it to the tool, which is called in the style `{style.value}`: it would have no"
                 " effect.",
-                f"use ${{{name}}} in `arguments` or the tool's `env`, or leave it out",
+                f"use {{{{ {name} }}}} in the template, or leave it out"
+                if style is CallStyle.template
+                else f"use ${{{name}}} in `arguments` or the tool's `env`, or leave it out",
             )
 
 

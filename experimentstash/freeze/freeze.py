@@ -28,7 +28,6 @@ from experimentstash.stash.layout import Stash
 
 _PACKAGES = "packages.txt"  # in the run directory of an installed package
 _OF_THEN = "its configuration is one of an earlier time"
-NOT_HANDED_OVER = "recorded, but the style `arguments` hands over only what `arguments` or the tool's `env` name"
 
 
 @dataclass(frozen=True)
@@ -203,10 +202,11 @@ def draft(planned: Plan) -> Run:
     """Return the record of a run as it will be frozen, but for the identity of the code. Touches nothing."""
     request, config, stash = planned.request, planned.request.config, planned.request.stash
     asked = _asked(vars(config.resources))
-    notes = [f"{', '.join(request.unused)}: {NOT_HANDED_OVER}"] if request.unused else []
+    style = config.tool.call.style
+    notes = [f"{', '.join(planned.unused)}: {calls.not_handed_over(style)}"] if planned.unused else []
     notes += calls.untyped(planned.calling.call, config.params)
     warnings = calls.doubtful(planned.calling, config.params)
-    if not request.is_heard:
+    if not planned.is_heard:
         # An organizer may give a name; who asks for an experiment means that it is run.
         (warnings if calls.is_asked_for(request.overrides) else notes).append(UNHEARD.format(config.experiment))
     if request.of_launcher is not None and (unheeded_ones := unheeded(asked)) is not None:

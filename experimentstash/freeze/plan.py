@@ -77,10 +77,10 @@ class Request:
     for_job: bool = False  # it will be executed in a scheduler's job
     starts_later: bool = False  # it may wait in a queue until then
     env_set: Mapping[str, str] = field(default_factory=dict)  # what Hydra sets; the tool's own `env` outranks it
-    unused: Sequence[str] = ()  # parameters that nothing hands to the tool
+    unused: Sequence[str] = ()  # parameters that no interpolation hands to a tool which gets none by itself
     of_launcher: Mapping[str, Any] | None = None  # what its launcher asks a scheduler for, in place of its `resources`
     borrowed: Mapping[str, str] = field(default_factory=dict)  # variables that have filled gaps in that
-    is_heard: bool = True  # the tool is told of its `experiment`
+    is_heard: bool = True  # the tool is told of its `experiment`, as far as that is known without a template
     frozen: Frozen | None = None  # the code to use; None: the tool's checkout itself
     plot: Plot | None = None  # it gets a copy of the tool's code for itself
     stash_then: Provenance | None = None  # the stash that it was composed from; None: as it is now
@@ -98,7 +98,10 @@ class Plan:
     secrets: Mapping[str, str]
     calling: Calling
     params: Mapping[str, Any] = field(default_factory=dict)  # as the record has them
-    files: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)  # what it is handed, by the names in the run directory
+    variables: Mapping[str, str] = field(default_factory=dict)  # of its environment, that say its parameters
+    unused: Sequence[str] = ()  # parameters that nothing hands to the tool
+    is_heard: bool = True  # the tool is told of its `experiment`
     timeout: float | None = None
     estimated_runtime: float | None = None
     grace_signal: str = "TERM"
@@ -171,7 +174,6 @@ def plan(request: Request, tool_plans: ToolPlanCache | None = None) -> Plan:
     tool, directory, recipe, interpreter = tool_plan.tool, tool_plan.directory, tool_plan.recipe, tool_plan.interpreter
     calls.refuse_other_names(tool_plan.calling, config.params)
     calls.refuse_other_number(tool_plan.calling, config.params)
-    calls.refuse_unused(request.unused, request.overrides)
     calls.refuse_lack_of_subcommand(tool_plan.calling, config.arguments, _where(request))
     params = _parameters(config, request)
     calls.refuse_other_type(tool_plan.calling, params)
@@ -185,7 +187,10 @@ def plan(request: Request, tool_plans: ToolPlanCache | None = None) -> Plan:
         stash_root=stash.root,
     )
     argv = [*tool_plan.program, *built.argv]
-    if request.sweep is not None and not request.is_heard and calls.is_asked_for(request.overrides):
+    unused = [each for each in request.unused if built.read is None or each not in built.read]
+    calls.refuse_unused(unused, request.overrides, tool.call.style)
+    is_heard = request.is_heard or built.tells_experiment
+    if request.sweep is not None and not is_heard and calls.is_asked_for(request.overrides):
         raise StashError(UNHEARD.format(config.experiment), TO_BE_HEARD)
     secrets, plain, unset = _split_environment({**request.env_set, **tool.env})
     wandb_set, wandb_unset = wandb_variables.variables(
@@ -199,7 +204,11 @@ def plan(request: Request, tool_plans: ToolPlanCache | None = None) -> Plan:
         inherited=ChainMap(plain, os.environ),
         in_job=request.for_job,
     )
-    environment = {**wandb_set, **_environment(request, tool_plan), **plain}
+    environment = {**wandb_set, **_environment(request, tool_plan), **plain, **built.variables}
+    if twice := sorted({*request.env_set, *tool.env} & {*built.variables, *built.unset}):
+        raise StashError(
+            f"{_where(request)}: {twice[0]} is a variable of `env`, and a parameter's.", "keep one of them"
+        )
     if config.debug:
         environment["HYDRA_FULL_ERROR"] = "1"
     command = Command(
@@ -207,7 +216,8 @@ def plan(request: Request, tool_plans: ToolPlanCache | None = None) -> Plan:
         cwd=str(request.directory if tool.working_directory == "run" or not tool.path else directory),
         environment=environment,
         unset=sorted(
-            {*LEAKS, "PYTHONSAFEPATH", "HYDRA_FULL_ERROR", *_OUR_VARIABLES, *unset, *wandb_unset} - set(environment)
+            {*LEAKS, "PYTHONSAFEPATH", "HYDRA_FULL_ERROR", *_OUR_VARIABLES, *unset, *wandb_unset, *built.unset}
+            - set(environment)
         ),
         path=None if interpreter is None or not environments.is_apart(recipe) else str(interpreter.parent),
         umask=permissions.present(),
@@ -243,6 +253,9 @@ def plan(request: Request, tool_plans: ToolPlanCache | None = None) -> Plan:
         calling=tool_plan.calling,
         params=kept,
         files=built.files,
+        variables=built.variables,
+        unused=unused,
+        is_heard=is_heard,
         timeout=None if config.timeout is None else limits.duration(config.timeout, "timeout"),
         estimated_runtime=(
             None if config.estimated_runtime is None else limits.duration(config.estimated_runtime, "estimated_runtime")

@@ -6,7 +6,7 @@ import contextlib
 import os
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from omegaconf.errors import OmegaConfBaseException
 
@@ -21,7 +21,7 @@ from experimentstash.compose.job import Job
 from experimentstash.compose.job_info import HydraJobInfo
 from experimentstash.freeze import calls
 from experimentstash.freeze.freeze import Identified, draft, freeze, identify, lack_of_gpus
-from experimentstash.freeze.plan import Request, explain, plan
+from experimentstash.freeze.plan import Plan, Request, explain, plan
 from experimentstash.launch import context as contexts
 from experimentstash.launch.context import LaunchContext
 from experimentstash.launch.refuse import discard, explained, making, reject
@@ -122,11 +122,11 @@ def prepare_job(job: Job) -> Prepared | Spared | Rejected | None:
             if earlier is not None:
                 account.spares(seen.number or 0, earlier)
             elif drafted is None:
-                account.shows(shlex.join(planned.command.argv))
-                for name, text in planned.files.items():
-                    account.shows(f"# {seen.directory / name} would hold:\n{text.rstrip()}")
+                account.shows(*_shown(planned))
             else:
                 account.plans(drafted)
+                if not seen.number:  # of a sweep's runs the first shows what such a file is like
+                    account.shows(*_files(planned))
             if needs_result:
                 raise Shown
             if earlier is not None:
@@ -160,6 +160,18 @@ def prepare_job(job: Job) -> Prepared | Spared | Rejected | None:
     if needs_result:
         raise mistake
     return Rejected(mistake)
+
+
+def _shown(planned: Plan) -> Iterator[str]:
+    """Yield what a run would start, as a shell reads it, and the files that it would be handed."""
+    said = [f"{name}={shlex.quote(value)}" for name, value in planned.variables.items()]
+    yield " ".join([*said, shlex.join(planned.command.argv)])
+    yield from _files(planned)
+
+
+def _files(planned: Plan) -> Iterator[str]:
+    for name, text in planned.files.items():
+        yield f"# {planned.request.directory / name} would hold:\n{text.rstrip()}"
 
 
 def done_before(job: Job) -> Run | None:

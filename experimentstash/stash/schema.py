@@ -36,7 +36,10 @@ class CallStyle(Enum):
     pyrallis = "pyrallis"  # and draccus
     sacred = "sacred"  # with key=value
     key_value = "key_value"  # key=value, as OmegaConf.from_cli reads it
-    file = "file"  # one YAML or JSON file with all parameters
+    assignments = "assignments"  # key=value, each value as it is
+    environment = "environment"  # variables of its environment
+    file = "file"  # one file with all parameters: YAML, JSON, TOML or INI
+    template = "template"  # its input file, rendered from a template
     arguments = "arguments"  # nothing but the organizer's `arguments`
 
 
@@ -84,6 +87,8 @@ class FileFormat(Enum):
 
     yaml = "yaml"
     json = "json"
+    toml = "toml"
+    ini = "ini"
 
 
 class EnvironmentKind(Enum):
@@ -154,6 +159,14 @@ class CallConfig:
     # file: the option before the file's path (null: the path alone). gin: the option of the bindings.
     option: Optional[str] = "--config"
     format: FileFormat = FileFormat.yaml  # file: its format
+    # template: the template of the tool's input (Jinja's), relative to the tool's path or to the stash's root.
+    template: Optional[str] = None
+    # template: the name of what is rendered, in the run directory (null: the template's own, without .j2).
+    file: Optional[str] = None
+    # template: the words that tell the tool of it: ['-in', '{file}'] (null: its path alone; []: none).
+    words: Optional[List[str]] = None
+    # environment: what stands before the name of each variable.
+    prefix: Optional[str] = None
 
 
 @dataclass

@@ -262,8 +262,8 @@ def _check_experiments(
         found.add("composition", name, problems)
         found.add("organizer", name, [] if problems else files[name])
         inner = found.look("experiment", name, where, check_inner_experiment, request)
-        found.look("experiment", name, where, check_experiment_is_handed_over, request)
         if planned is not None:
+            found.look("experiment", name, where, check_experiment_is_handed_over, planned)
             found.look("parameters", name, where, check_parameters, planned)
         if planned is not None:
             estimated += [planned] if planned.estimated_runtime is not None else []

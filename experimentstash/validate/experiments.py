@@ -11,7 +11,7 @@ from pathlib import Path
 from experimentstash.base import durations
 from experimentstash.base.errors import did_you_mean
 from experimentstash.freeze import calls
-from experimentstash.freeze.freeze import NOT_HANDED_OVER, draft
+from experimentstash.freeze.freeze import draft
 from experimentstash.freeze.plan import Plan, Request
 from experimentstash.runs.past import Past
 from experimentstash.stash.layout import Stash
@@ -64,17 +64,17 @@ def check_inner_experiment(request: Request) -> list[Problem]:
     ]
 
 
-def check_experiment_is_handed_over(request: Request) -> list[Problem]:
+def check_experiment_is_handed_over(planned: Plan) -> list[Problem]:
     """Look whether the experiment that an organizer names, and its parameters, reach the tool at all."""
-    config = request.config
-    name, call = config.experiment, config.tool.call
-    if request.unused and request.organizer is not None:
+    request, config = planned.request, planned.request.config
+    name, call, unused = config.experiment, config.tool.call, planned.unused
+    if unused and request.organizer is not None:
         where, hint = (
             organizer_file(request.stash, request.organizer),
-            f"use ${{{request.unused[0]}}} there, or leave it out",
+            f"use ${{{unused[0]}}} there, or leave it out",
         )
-        return [warning("experiment", f"{', '.join(request.unused)}: {NOT_HANDED_OVER}", where, hint)]
-    if request.is_heard or request.organizer is None:
+        return [warning("experiment", f"{', '.join(unused)}: {calls.not_handed_over(call.style)}", where, hint)]
+    if planned.is_heard or request.organizer is None:
         return []
     hint = "use ${experiment} in `arguments`" if call.style is CallStyle.arguments else "set `call: {experiment: …}`"
     what = f"experiment: {name!r} doesn't reach {request.tool}: the style {call.style.value} hands none over"

@@ -382,6 +382,13 @@ COLUMNS: dict[str, Any] = {
 }
 
 
+def spelled_out(config: CallConfig, params: Any) -> list[str]:
+    """Return the words of a call, after the variables that are set for it."""
+    places = {"run_directory": RUN, "tool_directory": Path("/tool"), "stash_root": Path("/stash")}
+    written = build(config, None, params, [], **places)
+    return [*(f"{name}={value}" for name, value in written.variables.items()), *written.argv]
+
+
 def table() -> str:
     """Return the table of what each dialect writes."""
     lines = [
@@ -389,13 +396,13 @@ def table() -> str:
         "|---" * (len(COLUMNS) + 1) + "|",
     ]
     for each in CallStyle:
-        if each in (CallStyle.hydra, CallStyle.file, CallStyle.arguments):
+        if each in (CallStyle.hydra, CallStyle.file, CallStyle.template, CallStyle.arguments):
             continue
         cells = []
         for value in COLUMNS.values():
             try:
                 key = "f.key" if each is CallStyle.gin else "key"
-                cells.append(f"`{' '.join(argv(CallConfig(style=each), {key: value}))}`")
+                cells.append(f"`{' '.join(spelled_out(CallConfig(style=each), {key: value}))}`")
             except StashError:
                 cells.append("–")
         lines.append(" | ".join([f"| `{each.value}`", *cells]) + " |")

@@ -72,6 +72,9 @@ class Dialect:
     other_modes: frozenset[str] = frozenset()  # options with which a tool prints something and ends
     abbreviates: bool = False  # argparse takes the beginning of an option's name for the option
     loses_dashes: bool = False  # built on argparse, which before Python 3.12.5 drops a value that is `--`
+    # It reads key=value, without dashes, and what the name of a parameter is spelled like there.
+    is_bare: bool = False
+    spelled: Callable[[str], str] = str
     separator: str | None = None  # what it makes of - and _ in names (None: names stand as they are declared)
     negation: Callable[[str], str] = _no_dash
     comma: Callable[[Sequence[str], str], str] = comma
@@ -93,6 +96,14 @@ class Dialect:
         argv = writer.arguments(experiment, params, run_directory)
         refuse_twice(writer.taken, given_options(extra))
         return [*subcommand(call), *argv, *self._barrier(writer, extra), *extra]
+
+    def choices(self, kind: str, key: str) -> str:
+        """Say which ways there are to write a value of a kind."""
+        said = ways.choices(kind, key, self.possible)
+        if not self.is_bare:
+            return said
+        option, name = f"--{key.lstrip('-')}", self.spelled(key)
+        return said.replace(f"{option} with ", f"{name}= and ").replace(f"{option} ", f"{name}=")
 
     def _barrier(self, writer: _Writer, extra: Sequence[str]) -> list[str]:
         """Return what keeps a list at the end from going on with the words after it."""
@@ -161,7 +172,7 @@ def _refuse_settings(dialect: Dialect, call: CallConfig) -> None:
             usual = dialect.usual.get(kind)
             raise StashError(
                 f"call.{ways.SETTING[kind]}: {way}: {dialect.style.value} doesn't read {kind}s so.",
-                f"leave it out: `{usual}` is its way" if usual else ways.choices(kind, "key", dialect.possible),
+                f"leave it out: `{usual}` is its way" if usual else dialect.choices(kind, "key"),
             )
     if call.joined is False and dialect.is_joined:
         raise StashError(f"call.joined: false: {dialect.style.value} needs --key=value.", "leave it out")
@@ -181,7 +192,8 @@ class _Writer:
 
     def arguments(self, experiment: str | None, params: Mapping[str, Any], run_directory: Path) -> list[str]:
         call, argv = self.call, list[str]()
-        refuse_bare(call)
+        if not self.dialect.is_bare:
+            refuse_bare(call)
         if experiment is not None and call.experiment == "positional":
             argv += positional_experiment(experiment)
         elif experiment is not None and call.experiment is not None:
@@ -191,9 +203,10 @@ class _Writer:
             self._claim(call.output, "call.output")
         for key, value in self._leaves(params, ""):
             name = f"params.{key}"
-            if not OPTION_KEY.fullmatch(key):
+            if not OPTION_KEY.fullmatch(key) or (self.dialect.is_bare and key.startswith("-")):
                 raise StashError(f"{name} can't be an option: {key!r} is empty or has spaces or `=`.", "rename it")
-            refuse_other_mode(key, name, self.declared, self.dialect.other_modes)
+            if not self.dialect.is_bare:
+                refuse_other_mode(key, name, self.declared, self.dialect.other_modes)
             self._refuse_prefix(key, name)
             if canonical(self._name(key)) in self.taken:
                 raise _twice(self.taken[canonical(self._name(key))], name)
@@ -250,6 +263,8 @@ class _Writer:
 
     def _name(self, key: str) -> str:
         key = self.declared.get(canonical(key), key)
+        if self.dialect.is_bare:
+            return self.dialect.spelled(key)
         if key.startswith("-"):
             return key
         if canonical(key) not in self.declared and self.dialect.separator is not None:
@@ -283,15 +298,15 @@ class _Writer:
             if found not in self.dialect.possible:
                 raise StashError(
                     f"call.ways.{key}: {found}: {self.dialect.style.value} doesn't read {kind}s so.",
-                    ways.choices(kind, key, self.dialect.possible),
+                    self.dialect.choices(kind, key),
                 )
             return found
         shown = "true" if value is True else "false" if value is False else "null" if value is None else f"a {kind}"
         if way.names or way.pair:
             why = f"which isn't what the tool takes there: call.ways.{key} says {_said(way)}"
-            raise StashError(f"{name} is {shown}, {why}.", ways.choices(kind, key, self.dialect.possible))
+            raise StashError(f"{name} is {shown}, {why}.", self.dialect.choices(kind, key))
         why = "for which a command line has several ways, and which of them the tool reads isn't known"
-        raise StashError(f"{name} is {shown}, {why}.", ways.choices(kind, key, self.dialect.possible))
+        raise StashError(f"{name} is {shown}, {why}.", self.dialect.choices(kind, key))
 
     def _boolean(self, option: str, key: str, value: bool, way: Way, name: str) -> list[str]:
         if way.pair is not None:

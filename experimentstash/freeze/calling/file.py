@@ -1,9 +1,9 @@
-"""Parameters as one YAML or JSON file."""
+"""Parameters as one file, in one of the formats beside this."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from experimentstash.freeze.calling import literals, words
 from experimentstash.freeze.calling.command_line import subcommand
 from experimentstash.freeze.calling.style import Arguments, Given, Style
 from experimentstash.stash import parameters
-from experimentstash.stash.schema import CallConfig, CallStyle, FileFormat
+from experimentstash.stash.schema import CallConfig, CallStyle
 
 
 def arguments(
@@ -22,34 +22,21 @@ def arguments(
     literals.refuse_ways(call)
     name = f"params.{call.format.value}"
     option = [call.option] if call.option else []
-    content = _content(call, experiment, params, run_directory)
-    text = words.json_text(content, "params", indent=2) + "\n" if call.format is FileFormat.json else _yaml(content)
+    written = import_module(f"{__package__}.formats.{call.format.value}")  # a run needs that of its tool alone
+    text: str = written.text(content(call, experiment, params, run_directory))
     return [*subcommand(call), *option, str(run_directory / name), *extra], {name: text}
 
 
-def _content(call: CallConfig, experiment: str | None, params: Mapping[str, Any], directory: Path) -> dict[Any, Any]:
+def content(call: CallConfig, experiment: str | None, params: Mapping[str, Any], directory: Path) -> dict[Any, Any]:
     """Return what stands in the file: dotted keys are nested ones, and no key has two values."""
-    content: dict[Any, Any] = {}
+    found: dict[Any, Any] = {}
     if call.experiment is not None and experiment is not None:
-        words.put(content, call.experiment, experiment, "call.experiment")
+        words.put(found, call.experiment, experiment, "call.experiment")
     for key, value in words.nested(params).items():
-        words.put(content, key, value, f"params.{key}", is_path=False)
+        words.put(found, key, value, f"params.{key}", is_path=False)
     if call.output is not None:
-        words.put(content, call.output, str(directory), "call.output")
-    return content
-
-
-def _yaml(content: Mapping[str, Any]) -> str:
-    import yaml
-
-    class Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
-        def ignore_aliases(self, data: Any) -> bool:
-            return True
-
-    # Strings such as 1e-5 or 0o17, which YAML 1.2 and OmegaConf read as numbers, but PyYAML doesn't, get quotes.
-    number = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+\.?[0-9]*)(?:[eE][-+]?[0-9]+)?|0o[0-7]+")
-    Dumper.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+.0123456789"))
-    return str(yaml.dump(dict(content), Dumper=Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False))
+        words.put(found, call.output, str(directory), "call.output")
+    return found
 
 
 def _write(given: Given) -> Arguments:

@@ -36,6 +36,11 @@ class Arguments:
 
     argv: tuple[str, ...]  # after the entrypoint
     files: Mapping[str, str] = field(default_factory=dict)  # name in the run directory → text
+    variables: Mapping[str, str] = field(default_factory=dict)  # of its environment
+    unset: Sequence[str] = ()  # variables that it must not inherit
+    # What of its parameters a template has read, as `params.a.b`; None: all that there are.
+    read: frozenset[str] | None = None
+    tells_experiment: bool = False  # a template has read its experiment
 
 
 @dataclass(frozen=True)
