@@ -114,6 +114,15 @@ def thumbnail(content: bytes, kind: str, width: int) -> Thumbnail | None:
     )
 
 
+def of_image(image: Image.Image, width: int) -> Thumbnail:
+    """Return the thumbnail of a picture that somebody else has read; Unshown if it is too large."""
+    _refuse_large(*image.size)
+    flat, is_bright = _flat(image)
+    is_cut = image.height > image.width * _LONGEST
+    link = _encoded(_Drawn(flat, image.width, image.height, is_bright), width)
+    return Thumbnail(link, image.width, image.height, is_bright, is_cut)
+
+
 def _drawn(content: bytes) -> _Drawn:
     from PIL import ImageOps
 
@@ -233,13 +242,13 @@ def _narrowed(image: Image.Image, width: int) -> Image.Image:
 # --- SVG -------------------------------------------------------------------------------------------------------------
 
 
-def vector(content: bytes) -> Vector:
-    """Return what there is to know of an SVG; Unshown if it is none."""
+def vector(content: bytes, most: int = MOST_EMBEDDED) -> Vector:
+    """Return what there is to know of an SVG, and itself if it has ``most`` bytes; Unshown if it is none."""
     if len(content) > _MOST_SVG:
         raise Unshown(f"it is larger than {size(_MOST_SVG)}")
     width, height = _measured(content)
     has_outside = bool(_OUTSIDE.search(_LINK.sub(b"", content)))
-    is_small = len(content) <= MOST_EMBEDDED and not has_outside and b"<!ENTITY" not in content
+    is_small = len(content) <= most and not has_outside and b"<!ENTITY" not in content
     return Vector(width, height, has_outside, _link("image/svg+xml", content) if is_small else None)
 
 

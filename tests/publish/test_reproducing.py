@@ -109,10 +109,14 @@ def test_what_comes_out_otherwise_is_told_with_its_place(drawing: StashUnderTest
 def test_a_run_that_is_not_frozen_and_several_times(drawing: StashUnderTest) -> None:
     assert drawing.cli("+exp=draw", "params.noise=1e-9").returncode == 0
     noisy = identity(drawing)
-    done = drawing.cli("reproduce", noisy, "--times", "2", "-o", str(drawing.root / "r.json"))
+    page = drawing.root / "r.html"
+    done = drawing.cli("reproduce", noisy, "--times", "2", "-o", str(drawing.root / "r.json"), "-o", str(page))
     assert done.returncode == 1 and f"{noisy} isn't frozen" in done.stderr
     said = json.loads((drawing.root / "r.json").read_text())
     assert len(said["tries"]) == 2 and not said["reproduced"]
+    text = page.read_text(encoding="utf-8")
+    assert "Not reproduced: 2 of 8 outputs of 2 runs" in text and text.count('alt="figure.png, then"') == 2
+    assert "What varies by itself" in text and f"experimentstash reproduce {noisy} --times 2" in text
     (varying,) = [each for each in said["variations"] if each["output"] == "results.csv"]
     assert varying["largest"]["absolute"] < 1e-5 and set(varying["proposed"]) == {"rtol"}
     assert f"rtol: {varying['proposed']['rtol']}" in done.stdout

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import shlex
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -17,9 +18,9 @@ from experimentstash.cli.commands.choosing import NAME
 from experimentstash.publish import freezing, frozen
 from experimentstash.publish.frozen import Frozen, FrozenRun
 from experimentstash.publish.render import to_json, to_markdown, to_terminal
-from experimentstash.publish.repeating import variations
+from experimentstash.publish.repeating import Variation, variations
 from experimentstash.publish.reproducing import Reproduction
-from experimentstash.publish.verdicts import are_reproduced
+from experimentstash.publish.verdicts import JudgedRun, are_reproduced
 from experimentstash.record.run import Run
 from experimentstash.runs import naming
 from experimentstash.stash.layout import Stash, find_stash
@@ -28,10 +29,10 @@ EXAMPLES = (
     ("reproduce figure1 hydra/launcher=slurm", "on SLURM"),
     ("reproduce figure1 --check", "whether it could be"),
     ("reproduce figure1 --times 3", "what varies by itself"),
-    ("reproduce k3f9a2b -o report.md", "a run, and a report"),
+    ("reproduce k3f9a2b -o report.html", "a run, and a page"),
 )
 _WITH_VALUES = ("--run", "--times", "-o", "--output")
-_FORMS = {".md": to_markdown.report, ".json": to_json.report}
+_FORMS = (".md", ".json", ".html")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +46,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--check", action="store_true", help="run nothing: say what is missing for that")
     parser.add_argument("--times", type=int, default=1, metavar="N", help="run each N times, and say what varies")
     parser.add_argument(
-        "-o", "--output", action="append", default=[], metavar="FILE", help="write a report, too: FILE.md, FILE.json"
+        "-o",
+        "--output",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="write a report, too: FILE.html, FILE.md, FILE.json",
     )
 
 
@@ -64,7 +70,7 @@ def main(given: argparse.Namespace) -> int:
         raise StashError(f"--times {given.times}: it is a number from 1 on.")
     files = [Path(each) for each in given.output]
     if wrong := next((each for each in files if each.suffix not in _FORMS), None):
-        raise StashError(f"{wrong}: a report is a file .md or .json.")
+        raise StashError(f"{wrong}: a report is a file .html, .md or .json.")
     if lost := next((each for each in files if not each.parent.is_dir()), None):  # before hours of work
         raise StashError(f"{lost} can't be written: there is no directory {lost.parent}.")
     if lost := next((each for each in files if each.is_dir() or not os.access(each.parent, os.W_OK | os.X_OK)), None):
@@ -86,11 +92,35 @@ def main(given: argparse.Namespace) -> int:
             for _ in range(given.times)
         ]
         varying = variations(tries, place)
-    print(as_prose(to_terminal.report(tries, varying, paper_of(sys.stdout)), sys.stdout, indent=4))
-    for path in files:
-        write_atomically(path, _FORMS[path.suffix](kept, tries, varying))
-        say(f"report: {path}")
+        print(as_prose(to_terminal.report(kept, tries, varying, paper_of(sys.stdout)), sys.stdout, indent=4))
+        for path in files:
+            write_atomically(path, _report(path.suffix, kept, tries, varying, place, _command(given)))
+            say(f"report: {path}")
     return 0 if are_reproduced(tries) else 1
+
+
+def _command(given: argparse.Namespace) -> str:
+    """Return what was asked for, as others could ask for it."""
+    words = ["experimentstash", "reproduce", given.name, *given.changes, *given.changes_too]
+    words += [word for each in given.run for word in ("--run", each)]
+    return shlex.join([*words, *(["--times", str(given.times)] if given.times > 1 else [])])
+
+
+def _report(
+    form: str,
+    kept: Frozen,
+    tries: Sequence[Sequence[JudgedRun]],
+    varying: Sequence[Variation],
+    place: Path,
+    command: str,
+) -> str | bytes:
+    if form == ".json":
+        return to_json.report(kept, tries, varying)
+    if form == ".md":
+        return to_markdown.report(kept, tries, varying)
+    from experimentstash.publish.render import to_html  # here, because no other report needs it
+
+    return to_html.report(kept, tries, varying, place, command)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,13 @@ _LEVELS = 256
 def _compare(earlier: Path, later: Path, how: How) -> Found:
     if earlier.suffix.lower() == ".svg":
         return svg.compare(earlier, later, how)
-    pages = [list(_pages(path)) for path in (earlier, later)]
-    if len(pages[0]) != len(pages[1]):
-        return Found(f"{len(pages[1])} pages or frames, and {len(pages[0])} before")
+    both = [list(pages(path)) for path in (earlier, later)]
+    if len(both[0]) != len(both[1]):
+        return Found(f"{len(both[1])} pages or frames, and {len(both[0])} before")
     largest: Deviation | None = None
     within: str | None = None
-    for page, (one, two) in enumerate(zip(*pages, strict=True), 1):
-        where = f" of page {page}" if len(pages[0]) > 1 else ""
+    for page, (one, two) in enumerate(zip(*both, strict=True), 1):
+        where = f" of page {page}" if len(both[0]) > 1 else ""
         if one.size != two.size:
             shown = ["×".join(map(str, each.size)) for each in (two, one)]
             return Found(f"{shown[0]} pixels{where}, and {shown[1]} before")
@@ -40,18 +41,12 @@ def _compare(earlier: Path, later: Path, how: How) -> Found:
 
 def _of_page(one: Any, two: Any, how: How, where: str) -> tuple[Found, str | None]:
     """Compare two pictures of one size; return what was found, and what was allowed and made use of."""
-    from PIL import ImageChops
-
-    difference = ImageChops.difference(one, two)
-    bands = list(difference.split())
-    highest = bands[0]
-    for band in bands[1:]:
-        highest = ImageChops.lighter(highest, band)
+    highest = levels_apart(one, two)
     counts = highest.histogram()
     largest = max((level for level in range(_LEVELS) if counts[level]), default=0)
     if largest == 0:
         return Found(), None
-    allowed = min(int(how.atol), _LEVELS - 1)
+    allowed = allowed_levels(how)
     beyond = sum(counts[allowed + 1 :])
     share = beyond / (one.width * one.height)
     box = highest.point([0] * (allowed + 1) + [255] * (_LEVELS - 1 - allowed)).getbbox() or highest.getbbox()
@@ -65,7 +60,20 @@ def _of_page(one: Any, two: Any, how: How, where: str) -> tuple[Found, str | Non
     return Found(deviation=deviation), ", ".join(([levels] if allowed else []) + ([pixels] if beyond else []))
 
 
-def _pages(path: Path) -> Iterator[Any]:
+def levels_apart(one: Any, two: Any) -> Any:
+    """Return a picture of how far each pixel of two is apart, in the channel where that is most."""
+    from PIL import ImageChops
+
+    first, *others = ImageChops.difference(one, two).split()
+    return functools.reduce(ImageChops.lighter, others, first)
+
+
+def allowed_levels(how: How) -> int:
+    """Return by how much a channel of a pixel may deviate."""
+    return min(int(how.atol), _LEVELS - 1)
+
+
+def pages(path: Path) -> Iterator[Any]:
     """Yield the pictures in a file, with colours and transparency as they are seen."""
     if path.suffix.lower() == ".pdf":
         yield from _rendered(path)

@@ -16,7 +16,8 @@ from experimentstash.publish.comparators import text
 from experimentstash.publish.comparators.comparator import Found, How, NotComparable
 from experimentstash.publish.comparators.tables import text_of
 
-_METADATA = "{http://www.w3.org/2000/svg}metadata"
+_NAMES = "{http://www.w3.org/2000/svg}"
+_METADATA = f"{_NAMES}metadata"
 _REFERENCE = regex(r"#([^\s)\"']+)")
 _STYLE_SHEET = regex(r"<\?xml-stylesheet.*?\?>", re.DOTALL)
 # What styles and scripts find elements by, besides their kinds and classes.
@@ -80,9 +81,10 @@ def _lines(element: ElementTree.Element, names: Mapping[str, str]) -> Iterator[s
         for key, value in element.attrib.items()
     }
     said = "".join(f" {key}={json.dumps(value)}" for key, value in sorted(attributes.items()))
-    yield f"<{element.tag}{said}>"
+    tag = element.tag.replace(_NAMES, "svg:")  # as no other is called: a prefix has become what it stands for
+    yield f"<{tag}{said}>"
     yield json.dumps(element.text or "", ensure_ascii=False)
     for child in element:
         yield from _lines(child, names)
         yield json.dumps(child.tail or "", ensure_ascii=False)
-    yield f"</{element.tag}>"
+    yield f"</{tag}>"

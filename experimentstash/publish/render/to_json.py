@@ -21,6 +21,7 @@ def report(kept: Frozen, tries: Sequence[Sequence[JudgedRun]], varying: Sequence
         "frozen": kept.created,
         "digest": kept.digest,
         "reproduced": are_reproduced(tries),
+        "runs_not_asked_for": [run.id for run in kept.runs if run.id not in {each.kept.id for each in tries[0]}],
         "tries": [[_run(judged) for judged in every] for every in tries],
         "variations": [
             {

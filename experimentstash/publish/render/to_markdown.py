@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from experimentstash.base.durations import describe
 from experimentstash.base.text import size
 from experimentstash.publish.frozen import Frozen, FrozenRun
-from experimentstash.publish.render.to_terminal import summary
+from experimentstash.publish.render.words import compared, summary
 from experimentstash.publish.repeating import Variation
 from experimentstash.publish.verdicts import JudgedRun
 
 
 def report(kept: Frozen, tries: Sequence[Sequence[JudgedRun]], varying: Sequence[Variation]) -> str:
     """Return all that is said."""
-    lines = [f"# Reproduction of {_plain(kept.name)}", "", f"**{summary(tries)}**", ""]
+    lines = [f"# Reproduction of {_plain(kept.name)}", "", f"**{_plain(summary(kept, tries))}**", ""]
     if kept.message:
         lines += [_plain(kept.message), ""]
     lines += [f"Frozen {kept.created}, digest of `frozen.json` `{kept.digest}`.", ""]
@@ -47,11 +47,11 @@ def _of_run(judged: JudgedRun) -> Iterator[str]:
         yield f"- run again as {judged.run.id}, {judged.run.attempt.state.value}"
     yield from (f"- {_plain(note)}" for note in judged.notes)
     yield ""
-    yield "| Output | Verdict | |"
-    yield "|---|---|---|"
-    for each in judged.outputs:
+    yield "| Output | Compared by | Verdict | |"
+    yield "|---|---|---|---|"
+    for each, output in zip(judged.outputs, kept.outputs, strict=True):
         why = each.words.removeprefix(each.verdict.value).strip(": ")
-        yield f"| {_cell(each.path)} | {each.verdict.value} | {_cell(why)} |"
+        yield f"| {_cell(each.path)} | {_cell(compared(output.how))} | {each.verdict.value} | {_cell(why)} |"
 
 
 def _facts(kept: FrozenRun) -> Iterator[str]:

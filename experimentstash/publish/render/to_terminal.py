@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import collections
 from collections.abc import Sequence
 
 from experimentstash.base.output import Paper, Style
-from experimentstash.base.text import counted, tame
+from experimentstash.base.text import tame
+from experimentstash.publish.frozen import Frozen
+from experimentstash.publish.render.words import summary
 from experimentstash.publish.repeating import Variation
-from experimentstash.publish.verdicts import JudgedRun, Verdict, are_reproduced
+from experimentstash.publish.verdicts import JudgedRun, Verdict
 
 _STYLES = {Verdict.IDENTICAL: Style.GOOD, Verdict.EQUIVALENT: Style.GOOD}
 
 
-def report(tries: Sequence[Sequence[JudgedRun]], varying: Sequence[Variation], paper: Paper) -> str:
+def report(kept: Frozen, tries: Sequence[Sequence[JudgedRun]], varying: Sequence[Variation], paper: Paper) -> str:
     """Return what is said of all outputs, and the sum of it."""
     lines: list[str] = []
     for every in tries:
@@ -21,7 +22,7 @@ def report(tries: Sequence[Sequence[JudgedRun]], varying: Sequence[Variation], p
             lines += _of_run(judged, paper)
     for each in varying:
         lines.append(_of_variation(each))
-    lines.append(summary(tries))
+    lines.append(summary(kept, tries))
     return "\n".join(lines)
 
 
@@ -44,11 +45,3 @@ def _of_variation(each: Variation) -> str:
         inner = ", ".join(f"{name}: {value}" for name, value in each.proposed.items())
         said += f"\n  outputs: {{{each.path}: {{{inner}}}}} would allow that"
     return said
-
-
-def summary(tries: Sequence[Sequence[JudgedRun]]) -> str:
-    """Return in one line what all came to."""
-    counts = collections.Counter(each.verdict for every in tries for judged in every for each in judged.outputs)
-    parts = [f"{counts[verdict]} {verdict.value}" for verdict in Verdict if counts[verdict]]
-    whole = "reproduced" if are_reproduced(tries) else "NOT reproduced"
-    return f"{whole}: {counted(sum(counts.values()), 'output')}, {', '.join(parts)}"
