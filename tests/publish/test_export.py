@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import zipfile
@@ -94,20 +93,3 @@ def test_what_can_not_be_exported_is_refused_and_nothing_is_left(
     packed.write_text("of somebody")
     assert "--yes" in refused("fig", "-o", str(packed)) and packed.read_text() == "of somebody"
     assert state.read_bytes() == b"state"
-
-
-def test_the_crate_says_of_each_run_what_it_was(drawing: StashUnderTest, in_process: InProcess, tmp_path: Path) -> None:
-    name = identity(drawing)
-    assert in_process(drawing, "freeze", "fig", name, "-m", "As submitted").returncode == 0
-    assert in_process(drawing, "export", "fig", "-o", str(tmp_path / "fig.zip")).returncode == 0
-    with zipfile.ZipFile(tmp_path / "fig.zip") as archive:
-        crate = json.loads(archive.read("ro-crate-metadata.json"))
-        names = {*archive.namelist()} - {"ro-crate-metadata.json"}
-    found = {each["@id"]: each for each in crate["@graph"]}
-    assert len(found) == len(crate["@graph"]) and {each["@id"] for each in found["./"]["hasPart"]} == names
-    run = found[f"#run-{name}"]
-    (params,) = [found[each["@id"]] for each in run["object"] if found[each["@id"]].get("name") == "shift"]
-    assert params["value"] == "0.5" and run["startTime"] <= run["endTime"]
-    results = {found[each["@id"]]["alternateName"] for each in run["result"]}
-    assert results == {*SAME}
-    assert found[run["instrument"]["@id"]]["version"] == frozen(drawing)["runs"][0]["code"]["commit"]
