@@ -56,7 +56,9 @@ GROUPS = {
     "Set-up": {
         "init": ("[DIR]", "make a new stash"),
         "import-configs": ("DIR", "bring the configuration of an older stash over"),
+        "new exp": ("NAME", "write an experiment for a tool"),
         "validate": ("", "check the set-up, and say what to fix"),
+        "editor": ("", "have editors check the configuration"),
     },
 }
 VERBS = {verb: about for group in GROUPS.values() for verb, about in group.items()}

@@ -9,6 +9,8 @@ ORGANIZERS = f"{CONF}/exp"
 # Of what Hydra itself has configs for, too.
 LAUNCHERS = f"{CONF}/hydra/launcher"
 SWEEPERS = f"{CONF}/hydra/sweeper"
+# For editors.
+SCHEMAS = f"{CONF}/.schemas"
 TOOLS = "tools"
 OUTPUTS = "outputs"
 MULTIRUN = "multirun"

@@ -27,7 +27,7 @@ from experimentstash.tools.detect.candidate import Candidate
 from experimentstash.tools.detect.detection import Detection
 from experimentstash.tools.detect.notes import notes_on
 from experimentstash.tools.entrypoint_choice import Unclear, chosen_entrypoint, listed, with_subcommand
-from experimentstash.tools.first_configs import composed, example, registration_of
+from experimentstash.tools.first_configs import composed, registration_of, write_example
 from experimentstash.tools.recovery import exclusive
 from experimentstash.tools.transaction import Report, Transaction, begin
 
@@ -120,9 +120,8 @@ def add(
             text = registration_of(path, made.chosen, made.detected, made.commit, interpreter)
             text += "".join(f"# Not checked out, as asked: its submodule {each}\n" for each in request.without.found)
             transaction.replace(registration, text.encode())
-            experiment, organizer, text, needs = example(stash, name, made.chosen)
-            transaction.replace(organizer, text.encode())
-            files = [registration, organizer]
+            experiment, needs, examples = write_example(transaction, stash, name, made.chosen)
+            files = [registration, *examples]
             if existing is None:
                 files.insert(0, project.gitmodules)
             entries = [*made.entries, *entries_of(project, files)]
@@ -144,7 +143,7 @@ def add(
         entrypoint=made.chosen.entrypoint,
         path=path,
         registration=registration,
-        organizer=organizer,
+        organizer=examples[0],
         experiment=experiment,
         command=None if needs else shown,
         needs=needs,

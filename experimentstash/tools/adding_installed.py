@@ -61,9 +61,8 @@ def add(
         with begin(stash, project, "add", name, report) as transaction:
             registration = stash.registration(name)
             transaction.replace(registration, _registration(package, chosen).encode())
-            experiment, organizer, text, needs = first_configs.example(stash, name, chosen)
-            transaction.replace(organizer, text.encode())
-            entries = adding.entries_of(project, [registration, organizer])
+            experiment, needs, examples = first_configs.write_example(transaction, stash, name, chosen)
+            entries = adding.entries_of(project, [registration, *examples])
             transaction.index(entries)
             shown = first_configs.composed(transaction, stash, f"tool={name}" if needs else f"+exp={experiment}")
             transaction.commit()
@@ -72,7 +71,7 @@ def add(
         package=package,
         entrypoint=entrypoint,
         registration=registration,
-        organizer=organizer,
+        organizer=examples[0],
         experiment=experiment,
         command=None if needs else shown,
         needs=needs,

@@ -10,7 +10,7 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.process import CommandError, clean_environment, run
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.schema import CallStyle
-from experimentstash.tools import registrations
+from experimentstash.tools import editor_files, registrations
 from experimentstash.tools.detect.candidate import Candidate
 from experimentstash.tools.detect.detection import Detection
 from experimentstash.tools.transaction import MARKER, Transaction
@@ -114,6 +114,20 @@ def example(stash: Stash, name: str, chosen: Candidate) -> tuple[str, Path, str,
         text += "arguments: [" + ", ".join(['"???"'] * len(positional)) + "]\n"
         needs.append("arguments")
     return f"{name}/{free}", stash.organizer(f"{name}/{free}"), text, tuple(needs)
+
+
+def write_example(
+    transaction: Transaction, stash: Stash, name: str, chosen: Candidate
+) -> tuple[str, tuple[str, ...], list[Path]]:
+    """Write a registered tool's example; return its name, what it lacks, and the files, the organizer first."""
+    experiment, organizer, text, needs = example(stash, name, chosen)
+    schema = editor_files.schema_place(stash, name)
+    if schema is not None:
+        head, _, rest = text.partition("\n")  # Hydra wants its own line to be the first
+        text = f"{head}\n{editor_files.modeline(schema, organizer)}{rest}"
+        transaction.replace(schema, editor_files.schema_of_tool(stash, name).encode())
+    transaction.replace(organizer, text.encode())
+    return experiment, needs, [organizer, *([] if schema is None else [schema])]
 
 
 def composed(transaction: Transaction, stash: Stash, chosen: str) -> str:

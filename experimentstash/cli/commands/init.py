@@ -19,6 +19,7 @@ from experimentstash.base.files import Unfit, inside
 from experimentstash.cli import installation
 from experimentstash.stash import paths
 from experimentstash.stash.layout import find_stash
+from experimentstash.tools import editor_files
 
 # Directories that a clone must have too; git keeps none that is empty.
 _KEPT = (paths.REGISTRATIONS, paths.ORGANIZERS, paths.TOOLS, paths.OUTPUTS, paths.MULTIRUN)
@@ -70,8 +71,9 @@ def init(directory: Path) -> NewStash:
     """
     root = directory.absolute()
     files = _files(root.resolve().name)
-    if os.path.lexists(root / _REQUIREMENTS):
-        del files[_REQUIREMENTS]  # it is somebody's own
+    for theirs in (_REQUIREMENTS, editor_files.VSCODE):
+        if os.path.lexists(root / theirs):
+            del files[theirs]  # it is somebody's own
     _refuse_what_collides(root, files)
     is_new_repository = toplevel(root) is None
     try:
@@ -97,7 +99,7 @@ def _files(name: str) -> dict[str, str]:
     note = f"# {made_by.note}\n" if made_by.note else ""
     head = f"# What made this stash, and runs it: pip install -r {_REQUIREMENTS}\n"
     texts[_REQUIREMENTS] = f"{head}{note}{made_by.requirement}\n"
-    return {**texts, **{f"{folder}/.gitkeep": "" for folder in _KEPT}}
+    return {**texts, **editor_files.of_every_stash(), **{f"{folder}/.gitkeep": "" for folder in _KEPT}}
 
 
 def _refuse_what_collides(root: Path, files: dict[str, str]) -> None:

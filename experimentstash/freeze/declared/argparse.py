@@ -13,7 +13,9 @@ from experimentstash.freeze.declared.option import (
     called,
     calls,
     constant,
+    default_of,
     example,
+    help_of,
     is_empty,
     is_false,
     is_none,
@@ -59,6 +61,8 @@ def read(tree: ast.Module) -> Declared:
             number=number(argument.words.get("nargs")) if argument.action == "store" else None,
             kind=kind(argument.words),
             values=UNKNOWN if argument.is_open else _kind(argument, functions),
+            default=None if argument.is_open or has_own_default else default_of(argument.with_default(defaults)),
+            help=help_of(argument.words),
         )
         for argument in found
     )
@@ -87,6 +91,11 @@ class _Argument:
         self.is_required = (self.is_positional and not optional) or is_true(self.words.get("required"))
         is_switch = self.action.startswith(("store_", "help", "version"))
         self.example = None if is_switch else example(self.words)
+
+    def with_default(self, defaults: Mapping[str, ast.expr] | None) -> dict[str, ast.expr]:
+        """Return what it is declared with, and with the default that `set_defaults` gives it."""
+        own = (defaults or {}).get(self.dest)
+        return self.words if own is None else {**self.words, "default": own}
 
 
 _KINDS = {"int": INTEGER, "float": FLOAT, "str": TEXT, "Path": Kind("path"), "abspath": TEXT, "expanduser": TEXT}

@@ -13,7 +13,9 @@ from experimentstash.freeze.declared.option import (
     called,
     calls,
     constant,
+    default_of,
     example,
+    help_of,
     is_empty,
     is_false,
     is_none,
@@ -88,7 +90,19 @@ def _option(call: ast.Call) -> Option | None:
         several = len(given.elts)
     of_values = UNKNOWN if is_open(call) else BOOLEAN if is_flag else _kind_of(words)
     shown_kind = "" if is_flag else kind(words)
-    return Option(key(on or off), required, False, shown, ways, aliases, several, shown_kind, of_values)
+    return Option(
+        key(on or off),
+        required,
+        False,
+        shown,
+        ways,
+        aliases,
+        several,
+        shown_kind,
+        of_values,
+        default_of(words),
+        help_of(words),
+    )
 
 
 def _ways(on: str, off: str, words: dict[str, ast.expr], *, is_required: bool) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 from collections.abc import Iterable, Iterator
 
 from experimentstash.base.dataclass_light import dataclass
@@ -22,6 +23,8 @@ class Option:
     number: int | None = None  # how many words it takes, where that is said: a list must have as many
     kind: str = ""  # what it takes, for people: int; one of a, b
     values: Kind = UNKNOWN  # the type of its values
+    default: str | None = None  # as YAML, where a constant is declared
+    help: str = ""  # what its declaration says of it
 
 
 @dataclass(frozen=True)
@@ -160,6 +163,20 @@ def example(words: dict[str, ast.expr]) -> str | None:
             return repr(value) if isinstance(value, str) else str(value)
     kind = ast.unparse(words["type"]) if "type" in words else ""
     return {"int": "1", "float": "1.0", "click.INT": "1", "click.FLOAT": "1.0", "bool": "true"}.get(kind)
+
+
+def default_of(words: dict[str, ast.expr]) -> str | None:
+    """Return an option's default as YAML, in one line, if it is a constant."""
+    try:
+        return json.dumps(ast.literal_eval(words["default"]), allow_nan=False)
+    except (KeyError, ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return None
+
+
+def help_of(words: dict[str, ast.expr]) -> str:
+    """Return what a declaration says of an option, in one line."""
+    said = " ".join((constant(words.get("help")) or "").split())
+    return said if said.isprintable() and said != "==SUPPRESS==" else ""
 
 
 def kind(words: dict[str, ast.expr]) -> str:

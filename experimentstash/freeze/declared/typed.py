@@ -15,6 +15,7 @@ from experimentstash.freeze.declared.option import (
     called,
     calls,
     constant,
+    default_of,
     example,
     is_empty,
     is_false,
@@ -199,7 +200,14 @@ def _options(
         is_required = field.default is None and not field.factory
         words = {"default": field.default} if field.default is not None else {}
         yield Option(
-            name, is_required, False, _example(field, words), tuple(ways(field)), kind=field.shown, values=field.kind
+            name,
+            is_required,
+            False,
+            _example(field, words),
+            tuple(ways(field)),
+            kind=field.shown,
+            values=field.kind,
+            default=default_of(words),
         )
 
 
@@ -412,6 +420,7 @@ def _typer_option(field: Field) -> Option:
         number=number,
         kind=field.shown,
         values=UNKNOWN if is_counted else kind,
+        default=default_of(words),
     )
 
 
