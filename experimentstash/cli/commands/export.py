@@ -18,8 +18,8 @@ from experimentstash.stash import paths
 from experimentstash.stash.layout import Stash, find_stash
 
 EXAMPLES = (
-    ("export figure1 -o figure1.zip", "with its code and its outputs"),
-    ("export figure1 -o figure1.zip --inputs", "… and all that it reads"),
+    ("export figure1 -o a.zip", "with its code and its outputs"),
+    ("export figure1 -o a.zip --inputs", "… and all that it reads"),
 )
 
 
