@@ -18,7 +18,7 @@ from experimentstash.stash import paths
 from experimentstash.stash.layout import Stash, find_stash
 
 EXAMPLES = (
-    ("export figure1 -o a.zip", "with its code and its outputs"),
+    ("export figure1 -o a.zip", "with its code and outputs"),
     ("export figure1 -o a.zip --inputs", "… and all that it reads"),
 )
 
@@ -26,7 +26,7 @@ EXAMPLES = (
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
     parser.add_argument("name", metavar="NAME", help="what is frozen: figure1")
-    parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE", help="the archive: a file .zip")
+    parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE.zip", help="what is written")
     parser.add_argument("--no-outputs", action="store_true", help="leave outputs out: only their hashes are in it")
     parser.add_argument(
         "--inputs", action="store_true", help="take all inputs along, too; those that are committed always are"
