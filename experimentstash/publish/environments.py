@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import functools
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from experimentstash.base import files
+from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
+from experimentstash.base.names import remote_problem
+from experimentstash.base.patterns import regex
+from experimentstash.base.process import CommandError
 from experimentstash.base.text import listed
-from experimentstash.freeze.environment import store
+from experimentstash.freeze.environment import declarations, store, uv_errors
 from experimentstash.freeze.environment.kinds.kind import Recipe
 from experimentstash.publish import packages
 from experimentstash.publish.frozen import FrozenRun, Python
 
 _NAMED = 5
+# What uv says of packages that it hasn't itself.
+_FROM_INDEX = regex(r"(?m)^Would download ")
+# The index that is asked where nobody says which.
+_USUAL = "https://pypi.org/simple"
+# Kinds of environments that nobody makes.
+_OF_OTHERS = ("none", "interpreter")
 
 
 class Environments:
@@ -69,7 +83,7 @@ def why_no_python(kept: FrozenRun, theirs: Path | None) -> list[str]:
     ``theirs`` is the interpreter, if somebody else has made its environment.
     """
     python = kept.python
-    if python is None or python.kind == "none":
+    if python is None or python.kind == _OF_OTHERS[0]:
         return []
     if theirs is not None:
         return _why_others(python, theirs)
@@ -79,6 +93,71 @@ def why_no_python(kept: FrozenRun, theirs: Path | None) -> list[str]:
     if python.version is not None and not store.is_python_there(python.version):
         found.append(f"Python {python.version} isn't here, and uv doesn't find it")
     return found
+
+
+@functools.cache  # many runs have the same
+def why_no_packages(requirements: str, python: str) -> tuple[str | None, bool]:
+    """Return why uv couldn't install packages now, and whether that is because it reaches no index; None: it could.
+
+    It is asked for what it has itself first, so that all is well without a network where nothing is needed from one.
+    """
+    with tempfile.TemporaryDirectory(prefix="experimentstash-") as scratch:
+        file = Path(scratch, "requirements.txt")
+        file.write_text(requirements)
+        try:
+            told = store.would_install(file, python, offline=True)
+            if told.returncode == 0 and not _FROM_INDEX.search(told.stderr):
+                return None, False
+            told = store.would_install(file, python, offline=False)
+        except CommandError as error:
+            return str(error).splitlines()[0], True
+    if told.returncode == 0:
+        return None, False
+    causes = [line.strip().removeprefix("cause:").strip() for line in told.stderr.splitlines()]
+    lines = [line for line in causes if line and not line.startswith(("Using ", "hint:"))]
+    said = next((line for line in lines if line.startswith("Because ")), lines[0] if lines else "it says nothing")
+    return said.partition(", we can conclude")[0], uv_errors.is_elsewhere(told.stderr)
+
+
+@dataclass(frozen=True)
+class FromIndex:
+    """The packages of a run that come from an index, as requirements; and the names of those that don't."""
+
+    requirements: str
+    elsewhere: list[str]
+    is_told: bool  # a lock file says where each comes from; else all may
+
+
+def from_index(kept: FrozenRun, place: Path) -> FromIndex:
+    """Return which packages of a run come from an index."""
+    python = kept.python
+    if python is None or python.packages is None or python.kind in _OF_OTHERS:
+        return FromIndex("", [], is_told=True)
+    sources = _sources(place / kept.folder / python.lock) if python.lock is not None else {}
+    pinned, elsewhere = [], []
+    indexes: dict[str, None] = {}
+    for each in python.packages:
+        source = sources.get(_normal(each.name), {"registry": _USUAL})
+        if each.sha256 is not None and "registry" in source:
+            pinned.append(each)
+            indexes[str(source["registry"])] = None
+        elif "git" in source or "url" in source:
+            elsewhere.append(each.name)
+    lines = [f"--extra-index-url {each}\n" for each in indexes if each != _USUAL and remote_problem(each) is None]
+    return FromIndex("".join(lines) + packages.constraints(pinned), elsewhere, is_told=bool(sources))
+
+
+def _sources(lock: Path) -> dict[str, Any]:
+    """Return where each package of a lock file of uv's comes from; nothing of another one."""
+    try:
+        found = declarations.toml_in(files.read_regular(lock).decode()).get("package", [])
+        return {_normal(each["name"]): each["source"] for each in found}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _why_others(python: Python, theirs: Path) -> list[str]:

@@ -78,6 +78,19 @@ class Reproduction:
             *self._lost(kept),
         ]
 
+    def packages(self, kept: FrozenRun) -> tuple[list[str], list[str]]:
+        """Return which packages of a run can't be had any more, and of which nobody can tell; uv is asked."""
+        found = environments.from_index(kept, self._place)
+        unclear = [f"{listed(found.elsewhere, _NAMED)}: it comes from no index"] if found.elsewhere else []
+        if not found.requirements or kept.python is None or kept.python.version is None:
+            return [], unclear
+        why, is_unclear = environments.why_no_packages(found.requirements, kept.python.version)
+        if why is None:
+            return [], unclear
+        if is_unclear or not found.is_told:
+            return [], [*unclear, why]
+        return [f"its packages can't be had any more: {why}"], unclear
+
     def why_unsound(self, kept: FrozenRun) -> str | None:
         """Return what of a kept run isn't as it was frozen, its outputs aside: these are judged one by one."""
         record = self._record(kept)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,10 @@ from experimentstash.base.errors import StashError
 from experimentstash.freeze.environment import store
 from experimentstash.freeze.environment.recipes import plan
 from experimentstash.publish import packages, providing
-from experimentstash.publish.environments import Environments, why_no_python
-from experimentstash.publish.frozen import Code, FrozenRun, Package, Python, Took
+from experimentstash.publish.environments import Environments, FromIndex, from_index, why_no_packages, why_no_python
+from experimentstash.publish.frozen import Code, Frozen, FrozenRun, Package, Python, Took
 from experimentstash.publish.providing import secure_code, why_no_code
+from experimentstash.publish.reproducing import Reproduction
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.schema import EnvironmentConfig, EnvironmentKind, ToolConfig
 from tests.testing.stash import StashUnderTest, git
@@ -128,6 +130,66 @@ def test_a_python_that_somebody_else_keeps_is_looked_at(tmp_path: Path) -> None:
         f"its Python was 3.1, and is {told.version}",
         "it had other packages: zzz 1 → missing",
     ]
+
+
+LOCK = """
+[[package]]
+name = "six"
+source = { registry = "https://pypi.org/simple" }
+[[package]]
+name = "from-git"
+source = { git = "https://example.org/a.git#1" }
+[[package]]
+name = "own"
+source = { virtual = "." }
+"""
+
+
+@pytest.mark.slow
+def test_what_an_index_has_is_asked_of_uv(
+    stash: StashUnderTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of packages in uv's cache no index is asked; where none is reached, nobody knows."""
+    here = [Package("six", "1.17.0", "1" * 64)]
+    for name in ("From_Git", "own", "editable"):
+        here.append(Package(name, "1", None if name == "editable" else "1" * 64))
+    version = ".".join(map(str, sys.version_info[:3]))
+    run = kept(Python("pyproject", "CPython", version, "uv.lock", "uv.lock", "0" * 64, here))
+    (tmp_path / run.folder).mkdir(parents=True)
+    (tmp_path / run.folder / "uv.lock").write_text(LOCK)
+    assert from_index(run, tmp_path) == FromIndex("six==1.17.0\n", ["From_Git"], is_told=True)
+    assert run.python is not None
+    unlocked = replace(run, python=replace(run.python, lock=None))
+    assert from_index(unlocked, tmp_path) == FromIndex("six==1.17.0\nFrom_Git==1\nown==1\n", [], is_told=False)
+    assert from_index(kept(PYTHON), tmp_path).requirements == ""
+    (tmp_path / run.folder / "uv.lock").write_text(LOCK.replace("pypi.org", "example.org"))
+    assert from_index(run, tmp_path).requirements == "--extra-index-url https://example.org/simple\nsix==1.17.0\n"
+    (tmp_path / run.folder / "uv.lock").write_text(LOCK)
+
+    index = tmp_path / "index" / "six"
+    index.mkdir(parents=True)
+    wheel = index / "six-1.17.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("six-1.17.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: six\nVersion: 1.17.0\n")
+        archive.writestr("six-1.17.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr("six-1.17.0.dist-info/RECORD", "")
+    (index / "index.html").write_text(f'<a href="{wheel.name}">{wheel.name}</a>')
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("UV_DEFAULT_INDEX", index.parent.as_uri())
+    only_six = replace(run, python=replace(run.python, packages=here[:1]))
+    work = Reproduction(Stash(stash.root), Frozen("fig", "", "", [only_six], {}), tmp_path, print)
+    assert work.packages(only_six) == ([], [])
+    assert work.packages(run) == ([], ["From_Git: it comes from no index"])
+    assert not (tmp_path / "nowhere").exists()
+    gone = replace(only_six, python=replace(run.python, packages=[Package("six", "9.9", "1" * 64)]))
+    (said,), unclear = work.packages(gone)
+    assert "no version of six==9.9" in said and unclear == []
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "other cache"))
+    why_no_packages.cache_clear()
+    missing, (said,) = work.packages(only_six)
+    assert missing == [] and "127.0.0.1" in said
 
 
 def test_a_remote_that_has_dropped_a_commit_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -158,9 +158,16 @@ def _chosen(kept: Frozen, names: Sequence[str]) -> list[FrozenRun]:
 
 
 def _check(work: Reproduction, chosen: Sequence[FrozenRun]) -> int:
-    lacks = {run.id: work.missing(run) for run in chosen}
-    for name, missing in lacks.items():
-        print(f"{name}: {'can be run again' if not missing else 'can not be run again'}")
+    is_sure = True
+    for run in chosen:
+        missing = work.missing(run)
+        gone, unclear = ([], []) if missing else work.packages(run)
+        missing += gone
+        is_sure = is_sure and not missing and not unclear
+        can = "can not be run again" if missing else "can perhaps be run again" if unclear else "can be run again"
+        print(f"{run.id}: {can}")
         for each in missing:
             print(f"  {each}")
-    return 1 if any(lacks.values()) else 0
+        for each in unclear:
+            print(f"  whether its packages can still be had isn't known: {each}")
+    return 0 if is_sure else 1

@@ -31,6 +31,8 @@ from experimentstash.stash import paths
 READY_MARK = "experimentstash.json"
 # Seconds by which two files of a file system may be told apart wrongly.
 _SLACK = 2.0
+# … that an index gets to say what it has.
+_PATIENCE = 120
 
 # Settings of the user's uv that would change what is made; indexes, caches, proxies and the like are the user's to set.
 _UV_LEAKS = {"UV_FROZEN", "UV_LOCKED", "UV_NO_SYNC", "UV_NO_EDITABLE", "UV_NO_PROJECT", "UV_SYSTEM_PYTHON", "UV_TARGET"}
@@ -144,6 +146,16 @@ def is_python_there(version: str) -> bool:
     """Tell whether uv finds a Python of this version here; it isn't fetched."""
     asked = [_find_uv(), "python", "find", "--offline", "--no-project", version]
     return run(asked, cwd=Path("/"), env=clean_environment(), check=False, timeout=60).returncode == 0
+
+
+def would_install(requirements: Path, python: str, *, offline: bool) -> CompletedProcess[str]:
+    """Have uv say what it would install of a file of requirements, next to which it may write; it installs nothing."""
+    environment = {key: value for key, value in clean_environment().items() if key not in _UV_LEAKS}
+    if offline:
+        environment["UV_OFFLINE"] = "1"
+    words = ["--dry-run", "--no-deps", "--python", python, "--target", "nowhere", "-r", requirements.name]
+    asked = [_find_uv(), "--no-python-downloads", "pip", "install", "--index-strategy", "unsafe-best-match", *words]
+    return run(asked, cwd=requirements.parent, env=environment, check=False, timeout=_PATIENCE)
 
 
 def make(

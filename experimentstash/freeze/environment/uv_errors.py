@@ -86,10 +86,19 @@ def is_about_certificates(said: str) -> bool:
     return re.search(_CAUSES["certificate"][0], said, re.IGNORECASE) is not None
 
 
+def is_elsewhere(said: str) -> bool:
+    """Tell whether what uv has said is about its way to an index, and nothing about packages."""
+    found = next((name for name, (pattern, _) in _CAUSES.items() if _is(pattern, said)), None)
+    return found in ("disk", "certificate", "proxy", "access", "network", "server", "permission", None)
+
+
+def _is(pattern: str, said: str) -> bool:
+    return re.search(pattern, " ".join(said.split()), re.IGNORECASE) is not None
+
+
 def advice(said: str, *, is_offline: bool, sync: str, registration: str, origin: str, version: str | None) -> str:
     """Return what helps against what uv has said; ``origin`` is the file that the environment is made from, or ""."""
-    plain = " ".join(said.split())
-    found = next((hint for pattern, hint in _CAUSES.values() if re.search(pattern, plain, re.IGNORECASE)), None)
+    found = next((hint for pattern, hint in _CAUSES.values() if _is(pattern, said)), None)
     if found is None:
         found = _CAUSES["network"][1] if is_offline else "fix {origin}{registration}, then: {sync}"
     return found.format(
