@@ -15,6 +15,7 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.failpoints import step
 from experimentstash.base.interrupts import signals_as_exceptions, undisturbed
 from experimentstash.base.once import Once
+from experimentstash.code import frozen_names
 from experimentstash.freeze.environment.store import READY_MARK
 from experimentstash.publish import declared, frozen, machine, outputs, packages
 from experimentstash.publish.comparators.choose import HASH
@@ -60,6 +61,7 @@ def freeze(
         kept = write(stash, name, runs, draft, message=message, may_be_dirty=may_be_dirty)
         step("before frozen runs are in place")
         os.rename(draft, place)
+        frozen_names.pin(stash, frozen_names.read(stash, name).needs)
     return kept, place
 
 

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,9 +27,10 @@ from experimentstash.base import typed
 from experimentstash.base.dataclass_light import dataclass, field
 from experimentstash.base.errors import StashError, did_you_mean
 from experimentstash.base.files import read_regular
-from experimentstash.base.patterns import regex
+from experimentstash.code.frozen_names import FILE_NAME as FILE_NAME
+from experimentstash.code.frozen_names import LARGEST, NAME
+from experimentstash.code.frozen_names import names as names
 from experimentstash.publish.comparators.comparator import How, Tolerance
-from experimentstash.stash import paths
 from experimentstash.stash.layout import Stash
 
 if TYPE_CHECKING:
@@ -41,13 +41,9 @@ Inside = str  # a path that leads to nowhere else than below where it is said to
 Digest = str  # of SHA-256, in hexadecimal
 
 FORMAT = 1
-FILE_NAME = "frozen.json"
 RECORD = "record.json"
-RUNS, OUTPUTS, BUNDLES, INPUTS = "runs", "outputs", "bundles", "inputs"
+RUNS, OUTPUTS, INPUTS = "runs", "outputs", "inputs"
 ATTRIBUTES = ".gitattributes"
-# Bytes that frozen.json may have: that of a thousand runs has some megabytes.
-_LARGEST = 256 << 20
-_NAME = regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -234,25 +230,14 @@ def text_of(frozen: Frozen) -> str:
     return f"{json.dumps(plain(frozen), indent=1)}\n"
 
 
-def names(stash: Stash) -> list[str]:
-    """Return the names under which runs are frozen, sorted."""
-    place = stash.root / paths.FROZEN
-    try:
-        found = filter(_NAME.fullmatch, os.listdir(place))  # one that was killed has left something else
-        return sorted(each for each in found if (place / each / FILE_NAME).is_file())
-    except OSError:
-        return []
-
-
 def ids(stash: Stash) -> list[str]:
     """Return the ids of all runs that are frozen, sorted."""
-    place = stash.root / paths.FROZEN
-    return sorted({each.name for name in names(stash) for each in (place / name / RUNS).glob("*")})
+    return sorted({each.name for name in names(stash) for each in (stash.frozen(name) / RUNS).glob("*")})
 
 
 def folder_of(stash: Stash, name: str) -> Path:
     """Return where runs are, or would be, kept under a name; StashError if it can't be one."""
-    if not _NAME.fullmatch(name) or name.endswith((".lock", ".")) or ".." in name:
+    if not NAME.fullmatch(name) or name.endswith((".lock", ".")) or ".." in name:
         raise StashError(
             f"{name!r} can't be the name of something frozen.",
             "letters, digits, '_', '-' and '.', a letter or a digit first: figure1",
@@ -264,7 +249,7 @@ def read(stash: Stash, name: str) -> Frozen:
     """Return what is kept under a name; StashError if nothing is, or what is there makes no sense or was changed."""
     path = folder_of(stash, name) / FILE_NAME
     try:
-        data = typed.loads(read_regular(path, _LARGEST))
+        data = typed.loads(read_regular(path, LARGEST))
     except FileNotFoundError as error:
         known = names(stash)
         listed = f"\nFrozen: {', '.join(known)}" if known else "\nNothing is frozen yet."
@@ -299,7 +284,7 @@ def _built(data: Any) -> Frozen:
 def why_changed(stash: Stash, frozen: Frozen, place: Path) -> str | None:
     """Return what of frozen.json isn't as it was written; None: nothing."""
     path = place / FILE_NAME
-    data = typed.loads(read_regular(path, _LARGEST))
+    data = typed.loads(read_regular(path, LARGEST))
     if digest_of(data) != frozen.digest:
         return f"{stash.relative(path)} was changed after it was written: its digest is another one"
     return None

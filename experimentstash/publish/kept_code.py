@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 from experimentstash.adapters.git import objects
@@ -12,7 +11,7 @@ from experimentstash.base import yaml_files
 from experimentstash.base.errors import StashError
 from experimentstash.base.once import Once
 from experimentstash.base.text import listed
-from experimentstash.publish import frozen, origins
+from experimentstash.code import frozen_names, origins
 from experimentstash.publish.frozen import Code, Frozen
 from experimentstash.publish.keeper import Keeper, text_of
 from experimentstash.record import run as record
@@ -73,26 +72,22 @@ class Codes:
         if code.patch is not None:
             patch = code.patch
             self._keeper.text(f"{folder}/{patch}", text_of(run.path / patch))
-        is_reachable = self._once(("reachable", root, code.commit), lambda: _is_reachable(root, code.commit, is_own))
-        bundle = None
-        if not is_reachable:
-            commit = code.commit
-            bundle = self._once(("bundle", root, commit), lambda: self._bundle(root, str(commit)))
+        commit, bundle = str(code.commit), None
+        if not self._once(("reachable", root, commit), lambda: self._is_reachable(root, commit, is_own)):
+            bundle = self._once(("bundle", root, commit), lambda: self._bundle(root, commit))
         url = self._once(("url", root), lambda: origins.url_of(root))
         return Code(path, is_own, url, code.commit, code.branch, bool(code.dirty), patch, bundle)
 
     def _bundle(self, root: Path, commit: str) -> str:
-        name = f"{frozen.BUNDLES}/{commit[:16]}.bundle"
-        with tempfile.TemporaryDirectory(prefix="experimentstash-") as scratch:
-            origins.bundle(root, {origins.REFERENCE: commit}, self._keeper.place(name), Path(scratch))
+        name = frozen_names.bundle_name(commit)
+        frozen_names.make_bundle(root, commit, self._keeper.place(name))
         self._keeper.note(name)
         return name
 
-
-def _is_reachable(root: Path, commit: str | None, is_own: bool) -> bool:
-    """Tell whether a commit can be had without a bundle: a remote has it, or the history that frozen/ is kept in."""
-    assert commit is not None
-    return (is_own and origins.is_before(root, commit, "HEAD")) or origins.is_on_remote(root, commit)
+    def _is_reachable(self, root: Path, commit: str, is_own: bool) -> bool:
+        """Tell whether a commit can be had without a bundle: a remote has it, or the history that frozen/ is in."""
+        is_before = is_own and origins.is_before(root, commit, "HEAD")
+        return is_before or origins.is_on_remote(root, commit, self._once)
 
 
 def only_in_history(stash: Stash, kept: Frozen) -> list[str]:
@@ -100,4 +95,5 @@ def only_in_history(stash: Stash, kept: Frozen) -> list[str]:
     root = toplevel(stash.root)
     codes = [code for run in kept.runs for code in (run.code, run.stash) if code.is_own and code.bundle is None]
     commits = sorted({str(code.commit) for code in codes})
-    return [each[:12] for each in commits if root is not None and not origins.is_on_remote(root, each)]
+    once = Once()
+    return [each[:12] for each in commits if root is not None and not origins.is_on_remote(root, each, once)]

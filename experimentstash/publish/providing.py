@@ -11,13 +11,14 @@ from pathlib import Path
 from experimentstash.adapters.git import objects
 from experimentstash.adapters.git.checkouts import PINS
 from experimentstash.adapters.git.command import git
+from experimentstash.adapters.git.gitindex import gitlinks
 from experimentstash.adapters.git.root import toplevel
 from experimentstash.base import files
 from experimentstash.base.errors import StashError
 from experimentstash.base.names import remote_problem
 from experimentstash.base.process import CommandError
-from experimentstash.publish.frozen import BUNDLES, Code, FrozenRun
-from experimentstash.publish.origins import heads_of
+from experimentstash.code.frozen_names import bundle_of
+from experimentstash.publish.frozen import Code, FrozenRun
 from experimentstash.stash import paths
 from experimentstash.stash.layout import Stash
 
@@ -33,26 +34,35 @@ def secure_code(stash: Stash, kept: FrozenRun, place: Path, announce: Callable[[
     _secure(stash, kept.stash, stash.root, place, announce)
     if kept.code.path is None:
         raise StashError(f"Nothing says where the tool {kept.tool!r} belongs.")
-    _secure(stash, kept.code, stash.root / kept.code.path, place, announce)
+    _secure(stash, kept.code, _place_of(stash, kept, kept.code), place, announce)
 
 
 def why_no_code(stash: Stash, kept: FrozenRun, place: Path) -> list[str]:
     """Return what is missing of a kept run's code and isn't in a bundle; what a remote has to give counts as there."""
     found = []
     for what, code in (("stash", kept.stash), (f"tool {kept.tool}", kept.code)):
-        where = stash.root if code.path is None else stash.root / code.path
+        where = _place_of(stash, kept, code)
         if is_here(stash, code, where):
             continue
         if not code.is_own and (why := _why_no_submodule(stash, where, _repository(stash, code, where))):
             found.append(why)
             continue
-        if bundled(place, code) is not None:
+        if bundle_of(place, str(code.commit), code.bundle) is not None:
             continue
         if code.url is None:
             found.append(f"commit {str(code.commit)[:12]} of the {what} is neither here nor in a bundle")
         elif why := _why_not_given(code.url, str(code.commit)):
             found.append(f"commit {str(code.commit)[:12]} of the {what} isn't here, and {why}")
     return found
+
+
+def _place_of(stash: Stash, kept: FrozenRun, code: Code) -> Path:
+    """Return where the checkout is, or would be, that code belongs to: a tool may be a directory of a submodule."""
+    where, top = stash.root if code.path is None else stash.root / code.path, toplevel(stash.root)
+    if code.is_own or top is None or objects.object_at(top, f"{kept.stash.commit}^{{commit}}") is None:
+        return where
+    links = (top / each for each in objects.links_in(top, str(kept.stash.commit)))
+    return next((each for each in links if where.is_relative_to(each)), where)
 
 
 def _why_not_given(url: str, commit: str) -> str | None:
@@ -72,18 +82,6 @@ def _why_not_given(url: str, commit: str) -> str | None:
     if given.code == 0:
         return None
     return f"{url} doesn't give it{f': {given.error.strip().splitlines()[-1]}' if given.error.strip() else ''}"
-
-
-def bundled(place: Path, code: Code) -> tuple[Path, str] | None:
-    """Return the bundle that holds a commit, and what the commit is called in there; None if there is none.
-
-    What was imported has bundles of all commits, also of those that a remote had when they were frozen.
-    """
-    found = sorted((place / BUNDLES).glob("*.bundle")) if code.bundle is None else [place / code.bundle]
-    for each in found:
-        if each.is_file() and (name := heads_of(each).get(str(code.commit))) is not None:
-            return each, name
-    return None
 
 
 def is_here(stash: Stash, code: Code, where: Path) -> bool:
@@ -122,7 +120,7 @@ def _secure(stash: Stash, code: Code, where: Path, place: Path, announce: Callab
         )
     if why := _why_no_submodule(stash, where, root):  # another commit there would be a change of the stash
         raise StashError(why)
-    in_bundle = bundled(place, code)
+    in_bundle = bundle_of(place, commit, code.bundle)
     source, reference = (code.url, commit) if in_bundle is None else (str(in_bundle[0]), in_bundle[1])
     if source is None or (in_bundle is None and remote_problem(source) is not None):
         raise StashError(f"Commit {commit[:12]} is neither here nor in a bundle, and no remote is known that has it.")
@@ -148,7 +146,7 @@ def _why_no_submodule(stash: Stash, where: Path, root: Path | None) -> str | Non
     if root is not None or top is None or not where.is_relative_to(top) or where == top:
         return None
     path = where.relative_to(top).as_posix()
-    if objects.object_at(top, "HEAD^{commit}") is None or path not in objects.links_in(top, "HEAD", path):
+    if path not in gitlinks(top):  # one of a tool that was removed is none, whatever is committed yet
         return None
     return f"the submodule {path} isn't checked out: git submodule update --init {path}"
 

@@ -15,12 +15,13 @@ from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import make_private
 from experimentstash.base.names import check_tool_name
-from experimentstash.code import worktree_users
+from experimentstash.code import frozen_names, worktree_users
 from experimentstash.record import records
 from experimentstash.runs import listing, reconcile
 from experimentstash.stash.layout import Stash
-from experimentstash.tools import places, registrations
+from experimentstash.tools import frozen_needs, places, registrations
 from experimentstash.tools.backup import manifest, saving
+from experimentstash.tools.frozen_needs import Needs
 from experimentstash.tools.places import Place
 from experimentstash.tools.recovery import exclusive
 from experimentstash.tools.transaction import Report, Transaction, begin
@@ -36,6 +37,7 @@ class Removal:
     work: tuple[str, ...]  # what exists only here
     checkout: str  # where it lies
     others: tuple[str, ...]  # tools that lie in the same checkout: it stays for them
+    frozen: tuple[str, ...] = ()  # what becomes of that which frozen names need of it
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Removed:
     backup: Path
     skipped: tuple[str, ...]  # what can be made anew and is in no backup
     to_commit: tuple[str, ...]
+    to_add: tuple[str, ...]  # what is new in what is frozen
 
 
 def remove(
@@ -77,7 +80,8 @@ def remove(
         experiments = registrations.dependents(stash, name)
         made, active = _runs(stash, name)
         lines = tuple(line for each in work for line in each.describe())
-        removal = Removal(name, tuple(experiments), made, lines, stash.relative(tree), place.others)
+        needs = frozen_needs.Needs((), ()) if stays else frozen_needs.of_removed(stash, tree)
+        removal = Removal(name, tuple(experiments), made, lines, stash.relative(tree), place.others, needs.lines)
         if not force:
             _refuse(removal, active, len(worktree_users.submitters(stash, name)))
         if agree is not None and not agree(removal):
@@ -110,6 +114,7 @@ def remove(
                 is_registration_alone=stays,
                 is_installed=place.is_installed,
             )
+            bundles = _keep_frozen(transaction, needs, tree)
             target = stash.backups / manifest.folder_name(name)
             make_private(target.parent)
             if not stays and not has_checkout and tree.is_dir() and any(tree.iterdir()):
@@ -126,7 +131,17 @@ def remove(
         except (StashError, OSError) as error:
             report(f"the frozen code of {name} could not all be removed: {error}")
     to_commit = [*(each.path for each in listed), *([] if stays else [".gitmodules"])]
-    return Removed(removal, target, tuple(saved.skipped), tuple(to_commit))
+    unseen = [each.relative_to(project.root).as_posix() for each in bundles]
+    return Removed(removal, target, tuple(saved.skipped), tuple(to_commit), tuple(unseen))
+
+
+def _keep_frozen(transaction: Transaction, needs: Needs, tree: Path) -> list[Path]:
+    """Write the bundles of commits that frozen names need and nobody else has; return where they are."""
+    for number, (need, target) in enumerate(needs.to_bundle):
+        draft = transaction.folder / f"frozen-{number}.bundle"
+        frozen_names.make_bundle(tree, need.commit, draft)
+        transaction.move(draft, target)
+    return [target for _, target in needs.to_bundle]
 
 
 def _take_out_submodule(

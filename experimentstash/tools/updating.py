@@ -19,7 +19,7 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.names import LinkMap, check_reference, check_tool_name, remote_problem
 from experimentstash.freeze.toolpath import tool_directory
 from experimentstash.stash.layout import Stash
-from experimentstash.tools import places, registrations, subdirectories
+from experimentstash.tools import frozen_needs, places, registrations, subdirectories
 from experimentstash.tools.places import Place
 from experimentstash.tools.recovery import exclusive
 from experimentstash.tools.syncing import is_ready, recipe_of, sync_in
@@ -90,6 +90,7 @@ def update(
         assert before is not None
         url = gitconfig.origin(tree) or ""
         is_local = remote_problem(url) is not None
+        frozen = frozen_needs.kept_of_updated(stash, tree)  # before the remote may take away what refers to them
         with begin(stash, project, "update", name, report) as transaction:
             report(f"fetching {url} …")
             _fetch(tree, project, path, url, is_local, show_progress)
@@ -103,6 +104,8 @@ def update(
             for each in (name, *place.others):
                 inner = places.find(stash, project, each).inner
                 subdirectories.refuse_missing(tree, after, inner)
+            for line in frozen_needs.of_updated(stash, tree, frozen, after):
+                report(line)
             old_recipe = _recipe_facts(stash, name)
             were_ready = [each for each in place.others if is_ready(stash, each)]
             links = LinkMap()

@@ -15,8 +15,9 @@ from experimentstash.base.dataclass_light import dataclass, replace
 from experimentstash.base.errors import StashError, did_you_mean
 from experimentstash.base.process import CommandError
 from experimentstash.base.quoting import quoted
-from experimentstash.base.text import counted
+from experimentstash.base.text import counted, listed
 from experimentstash.base.yaml_lines import line_of
+from experimentstash.code import frozen_names
 from experimentstash.freeze.plan import Plan, Request, ToolPlanCache, plan
 from experimentstash.runs.past import Past
 from experimentstash.stash import paths
@@ -32,6 +33,7 @@ from experimentstash.validate.experiments import (
     check_organizer,
     check_parameters,
 )
+from experimentstash.validate.frozen import check_frozen, frozen_commits_apart
 from experimentstash.validate.problem import Problem, Severity, explained, found_by, organizer_file, registration_file
 from experimentstash.validate.registrations import check_call, check_entrypoint, check_path
 from experimentstash.validate.stash import check_layout, check_repository, check_unfinished
@@ -41,6 +43,7 @@ from experimentstash.validate.tool_composition import PATIENCE, can_compose, che
 # So many experiments take long enough to compose that one wants to know what is going on.
 _MANY = 200
 _EVERYTHING = "stash"
+_NAMED = 5
 # Seconds for which it is read, at most, how long earlier runs took.
 _LOOK_BACK = 2.0
 
@@ -53,6 +56,7 @@ class Report:
     checks: tuple[str, ...]
     tools: int
     experiments: int
+    notes: tuple[str, ...] = ()  # what is good to know, and no problem
 
     @property
     def errors(self) -> int:
@@ -79,6 +83,7 @@ def validate(
     tools, organizers = _chosen(stash, tool, experiments)
     found.look("layout", _EVERYTHING, ".", check_layout, stash)
     known = None
+    notes: list[str] = []
     try:
         status = status_of(stash.root)
         known = known_submodules(status)
@@ -87,6 +92,10 @@ def validate(
     else:
         found.look("git", _EVERYTHING, ".", check_repository, stash, status)
         found.look("unfinished", _EVERYTHING, ".", check_unfinished, stash)
+        if experiments is None and frozen_names.names(stash):
+            found.look("frozen", _EVERYTHING, paths.FROZEN, check_frozen, stash, tool)
+            with contextlib.suppress(StashError, CommandError, OSError):  # what is wrong there was found just now
+                notes = _notes(stash, tool)
     registered = stash.known_tools()
     files = {
         each.name: found_by("organizer", organizer_file(stash, each.name), check_organizer, stash, each, registered)
@@ -125,7 +134,12 @@ def validate(
                 deep = [planned for planned in plans if can_compose(planned)]
                 announce(f"{len(deep)} experiments of Hydra tools: each tool composes its own configuration …")
                 check_deep(deep, lambda name, problems: found.add("deep", name, problems), patience)
-    return Report(found.all(), tuple(found.checks), len(tools), len(organizers))
+    return Report(found.all(), tuple(found.checks), len(tools), len(organizers), tuple(notes))
+
+
+def _notes(stash: Stash, tool: str | None) -> list[str]:
+    others = frozen_commits_apart(stash, tool)
+    return [f"frozen with other commits than the tools have now: {listed(others, _NAMED)}"] if others else []
 
 
 class _Findings:

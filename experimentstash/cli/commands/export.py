@@ -10,6 +10,7 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.output import say
 from experimentstash.base.text import counted, size
 from experimentstash.cli.asking import agrees
+from experimentstash.code.frozen_names import BUNDLES
 from experimentstash.publish import frozen
 from experimentstash.publish.export import exporting, gathering
 from experimentstash.publish.export.exporting import Exported, Wish
@@ -83,7 +84,7 @@ def _tell(kept: Frozen, made: Exported, path: Path) -> None:
     for run in kept.runs:
         count, total = told(f"{run.folder}/{frozen.OUTPUTS}")
         print(f"{run.id}  {run.organizer or run.tool}: {count} of {counted(len(run.outputs), 'output')} ({total})")
-    for folder, noun in ((frozen.BUNDLES, "bundle"), (frozen.INPUTS, "input")):
+    for folder, noun in ((BUNDLES, "bundle"), (frozen.INPUTS, "input")):
         count, total = told(folder)
         if count:
             print(f"{counted(count, noun)} ({total})")

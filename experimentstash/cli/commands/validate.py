@@ -84,6 +84,7 @@ def describe(report: Report, paper: Paper = PLAIN) -> str:
     warnings = len(report.problems) - report.errors
     counts = [counted(count, word) for count, word in ((report.errors, "error"), (warnings, "warning")) if count]
     looked_at = f"{counted(report.tools, 'tool')} and {counted(report.experiments, 'experiment')}"
+    lines += [f"note: {each}" for each in report.notes]
     return "\n".join(
         [*lines, f"{counted(len(report.checks), 'check')} of {looked_at}: {', '.join(counts) or 'no problems'}"]
     )

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from experimentstash.adapters.git.root import toplevel
 from experimentstash.base.errors import StashError
-from experimentstash.publish import frozen, origins, providing
+from experimentstash.code import frozen_names, origins
+from experimentstash.publish import providing
 from experimentstash.publish.frozen import Code, Frozen
 from experimentstash.stash.layout import Stash
 
@@ -23,7 +24,7 @@ def make(stash: Stash, kept: Frozen, place: Path, scratch: Path) -> dict[str, Pa
     lacking: dict[Path, list[tuple[str, str]]] = {}  # by repository: whose code it is, and the commit
     for run in kept.runs:
         for what, code in ((run.tool, run.code), (_STASH, run.stash)):
-            if (known := providing.bundled(place, code)) is not None:
+            if (known := frozen_names.bundle_of(place, str(code.commit), code.bundle)) is not None:
                 found[_name(known[0].stem)] = known[0]
             else:
                 lacking.setdefault(_repository(stash, code, what, kept.name), []).append((what, str(code.commit)))
@@ -40,7 +41,7 @@ def make(stash: Stash, kept: Frozen, place: Path, scratch: Path) -> dict[str, Pa
 
 
 def _name(stem: str) -> str:
-    return f"{frozen.BUNDLES}/{stem}.bundle"
+    return f"{frozen_names.BUNDLES}/{stem}.bundle"
 
 
 def _repository(stash: Stash, code: Code, what: str, name: str) -> Path:

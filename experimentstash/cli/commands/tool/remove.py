@@ -40,7 +40,12 @@ def main(given: argparse.Namespace) -> int:
         print(f"  with it went {', '.join(removed.removal.experiments)}")
     if removed.removal.runs:
         print(f"  what it has run ({removed.removal.runs}) stays")
+    if given.yes:  # else it was said before
+        for line in removed.removal.frozen:
+            print(f"  {line}")
     print(f"Bring it back: experimentstash tool restore {shlex.quote(removed.backup.name)}")
+    if removed.to_add:
+        print(f"Keep that:     git add {shlex.join(f':/{path}' for path in removed.to_add)}, and commit it")
     print(f"Commit it:     {commit_command(f'Remove the tool {given.name}', removed.to_commit)}")
     return 0
 
@@ -52,6 +57,8 @@ def _ask(removal: Removal) -> bool:
         say(f"these organizers depend on {removal.name} and go into the backup: {', '.join(removal.experiments)}")
     if removal.runs:
         say(f"runs made with it: {removal.runs}; they stay, but their code can no longer be looked at here")
+    for line in removal.frozen:
+        say(line)
     for line in removal.work:
         say(f"only here, and in the backup then: {line}")
     if not can_ask():

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from pathlib import Path
 
 from experimentstash.adapters.git import gitconfig, objects
 from experimentstash.adapters.git.command import git
 from experimentstash.base.names import remote_problem
+from experimentstash.base.once import Once
 
 # Seconds that a remote gets to say what it has.
 _PATIENCE = 20.0
@@ -22,9 +22,16 @@ def url_of(root: Path) -> str | None:
     return url if url is not None and remote_problem(url) is None else None
 
 
-def is_on_remote(root: Path, commit: str) -> bool:
-    """Tell whether the remote has a commit right now: what was fetched once may have been overwritten there since."""
-    tips = [each for each in _tips(root) if objects.object_at(root, f"{each}^{{commit}}") is not None]
+def is_on_remote(root: Path, commit: str, once: Once) -> bool:
+    """Tell whether the remote has a commit right now: what was fetched once may have been overwritten there since.
+
+    It is asked once, because that takes as long as the network does, and many runs have the same.
+    """
+    tips = [
+        each
+        for each in once(("tips", root), lambda: _tips(root))
+        if objects.object_at(root, f"{each}^{{commit}}") is not None
+    ]
     return any(is_before(root, commit, each) for each in tips)
 
 
@@ -33,7 +40,6 @@ def is_before(root: Path, commit: str, other: str) -> bool:
     return git(root, "merge-base", "--is-ancestor", commit, other, check=False).code == 0
 
 
-@functools.cache  # asking takes as long as the network does, and many runs have the same
 def _tips(root: Path) -> tuple[str, ...]:
     if url_of(root) is None:
         return ()
