@@ -49,7 +49,7 @@ GROUPS = {
         "tool list": ("", "list the tools"),
         "tool show": ("TOOL", "show everything about a tool"),
         "tool update": ("TOOL", "move a tool to another commit"),
-        "tool sync": ("TOOL…", "make the tools' environments now"),
+        "tool sync": ("TOOL…", "make environments now, and build"),
         "tool remove": ("TOOL", "take a tool out, with a backup"),
         "tool restore": ("BACKUP", "bring a removed tool back"),
     },

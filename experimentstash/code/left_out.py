@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from experimentstash.adapters.git import gitindex, objects
@@ -60,16 +60,19 @@ def tell_what_is_missing(
     directory: Path,
     root: Path,
     path: str,
-    shared: list[str],
+    known: Sequence[str],
     announce: Callable[[str], None],
 ) -> None:
-    """Say what the checkout has at ``path`` and the frozen code lacks, if a run might want it."""
+    """Say what the checkout has at ``path`` and the frozen code lacks, if a run might want it.
+
+    Not what is ``known``: shared with it, or left there by runs and builds.
+    """
     useless = {*REMAKEABLE, *_NO_INPUT}
     lacking = [
         each
         for each in (os.path.relpath(root / one, directory) for one in (*unseen(root, path), *taken.omitted))
         if not useless & {*each.split("/")} and not each.endswith((".egg-info", ".pyc"))
-        if not any(f"{each}/".startswith(f"{one}/") for one in shared)
+        if not any(f"{each}/".startswith(f"{one}/") for one in known)
     ]
     lacking.sort(key=lambda each: each.startswith("../"))  # first what is the tool's own
     if lacking:

@@ -4,6 +4,7 @@
   tree/                 the worktree, with links to what the tool shares with its checkout
   environments/         the tool's environments that were made from it
   configs/<hash>/       directories of the stash that the tool reads its configs from
+  builds/<key>/         what was built of it in a place of its own; built.json, … of what was built in it (see `built`)
   users/                who needs it: a run's or sweep's directory, and the process that submits
   repositories.json     the checkouts that know of the worktree, and of those of submodules inside it
   ready                 set last
@@ -29,7 +30,7 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.failpoints import step
 from experimentstash.base.files import make_private
 from experimentstash.base.process import CommandError
-from experimentstash.code import snapshots
+from experimentstash.code import built, snapshots
 from experimentstash.code.left_out import given_by, left_behind, shared_paths, tell_what_is_missing
 from experimentstash.code.pins import Pin
 from experimentstash.code.provenance import Provenance
@@ -67,6 +68,11 @@ class Frozen:
     provenance: Provenance
     tree: Path  # the root of the worktree
     notes: tuple[str, ...] = ()  # what of the checkout isn't in it, though one might think so
+
+    @property
+    def place(self) -> Path:
+        """The directory of all that belongs to this code."""
+        return self.tree.parent
 
     def adapted(self, tool: ToolConfig) -> ToolConfig:
         """Return the tool's registration with the paths that its runs are to use."""
@@ -112,12 +118,15 @@ def ensure_worktree(
     pin: Pin | None = None,
     outputs: Sequence[str] = (),
     recorded: Provenance | None = None,
+    built_by: str = "",
 ) -> Frozen | None:
     """Return the code of a tool as its checkout in ``live`` is, or exactly ``pin``; None if git doesn't know it.
 
     Or what is ``recorded`` of a run's.
 
     What earlier runs have left at the paths ``outputs``, relative to its directory, is not part of it.
+
+    What is built in it, and so tells it apart, is ``built_by``.
 
     It stays as long as this process lives, or a run below the directory ``user`` isn't over or can be resumed.
     """
@@ -140,7 +149,8 @@ def ensure_worktree(
             taken = snapshots.take(root, path, without=below, outputs=results)
         if taken is None:
             return None
-        marks = hashlib.sha256(json.dumps([str(live), *shared]).encode()).hexdigest()[:_KEY_LENGTH] if shared else ""
+        facts = [str(live), *shared, *filter(None, [built_by])]
+        marks = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:_KEY_LENGTH] if facts[1:] else ""
         usual = folder_of(stash, name) / "-".join(filter(None, (taken.commit[:_KEY_LENGTH], marks)))
         with exclusive(stash, name, announce) as lock:
             files.inside(stash.code, usual / TREE)
@@ -151,7 +161,7 @@ def ensure_worktree(
                 announce(f"Freezing the code of {name!r}: {_describe(taken)}")
                 links = {os.path.normpath(directory / each): os.path.normpath(live / each) for each in shared}
                 _make(place, root, taken, {Path(link): Path(target) for link, target in links.items()}, lock)
-                tell_what_is_missing(stash, name, taken, real, root, path, shared, announce)
+                tell_what_is_missing(stash, name, taken, real, root, path, [*shared, *outputs], announce)
                 clean(stash, place, lock)
             held = (live, directory) if path else (toplevel(live) or live, place / TREE)
             configs = {given: _frozen_configs(stash, *held, place, given) for given in given_by(tool)}
@@ -227,11 +237,15 @@ def _place_for(stash: Stash, usual: Path, announce: Callable[[str], None]) -> tu
 def _changed(place: Path) -> list[str]:
     """Return the files of frozen code that aren't as they were when it was made, and code that has come into it."""
     found = status_of(place / TREE) if (place / TREE / ".git").exists() else None
+    inside = built.in_tree(place, place / TREE)
+    if inside is None:  # whoever builds it begins anew
+        return []
+    as_built, changed = inside
     with contextlib.suppress(OSError):
-        made = {*files.read_regular(place / READY).decode().split("\0")}
+        made = {*files.read_regular(place / READY).decode().split("\0"), *as_built}
         if found is not None:
             new = {each for each in found.untracked if is_source(each) and not (place / TREE / each).is_symlink()}
-            return sorted({*found.changed} - {*found.littered} - made | new)
+            return sorted(({*found.changed} - {*found.littered} | new) - made | changed)
     return []
 
 

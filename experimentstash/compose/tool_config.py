@@ -77,7 +77,7 @@ def _tool(config: DictConfig) -> ToolConfig:
         raise AssertionError("it is no mapping")
     for field in dataclasses.fields(ToolConfig):
         value = values.get(field.name)
-        if isinstance(value, Unresolved) and field.name in ("dependencies", "collect", "shared", "resume"):
+        if isinstance(value, Unresolved) and field.name in ("dependencies", "build", "collect", "shared", "resume"):
             values[field.name] = [value]
     if isinstance(values["env"], Unresolved):
         values["env"] = {}  # for runs alone

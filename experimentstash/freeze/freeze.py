@@ -59,7 +59,7 @@ def identify(
     checkouts, signer = checkouts or Checkouts(), signer or Signer()
 
     def outputs() -> list[Path]:
-        return [Path(os.path.normpath(planned.directory / path)) for path in written_at(request)]
+        return [Path(os.path.normpath(planned.directory / path)) for path in left_at(request)]
 
     package = None
     if not request.config.tool.path and planned.recipe.file is not None:
@@ -139,6 +139,15 @@ def written_at(request: Request) -> list[str]:
     """Return where the tool of a run is known to write, relative to its directory."""
     tool = request.config.tool
     return written.outputs(request.stash.writes(request.tool), tool.collect, tool.shared)
+
+
+def left_at(request: Request) -> list[str]:
+    """Return where, relative to a tool's directory, there may be what its runs or its build have left there."""
+    if not request.config.tool.build:
+        return written_at(request)
+    from experimentstash.freeze.build import builds
+
+    return [*written_at(request), *builds.left_in_checkout(request.stash, request.tool)]
 
 
 def _live(checkouts: Checkouts, planned: Plan, outputs: Callable[[], Sequence[Path]]) -> Provenance:
@@ -237,6 +246,7 @@ def draft(planned: Plan) -> Run:
             objective=planned.objective,
             metric_sources=dict(planned.metrics),
             environment=environments.record(planned.recipe),
+            build=None if planned.build is None else planned.build.as_recorded(),
             wandb_timeout=config.wandb.timeout,
             debug=config.debug,
             version=__version__,

@@ -19,7 +19,7 @@ from experimentstash.adapters.wandb import variables as wandb_variables
 from experimentstash.base import limits, permissions
 from experimentstash.base.dataclass_light import dataclass, field
 from experimentstash.base.errors import StashError
-from experimentstash.base.process import LEAKS
+from experimentstash.base.process import LEAKS, which
 from experimentstash.base.redaction import (
     Known,
     contains_secret,
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from experimentstash.adapters.numbers import objective
     from experimentstash.code.apart import Plot
     from experimentstash.code.worktrees import Frozen
+    from experimentstash.freeze.build.builds import Build
 
 
 OF_LAUNCHER_VARIABLE = "EXPERIMENTSTASH_OF_LAUNCHER"  # what a launcher asks a scheduler for, told to its jobs
@@ -109,6 +110,7 @@ class Plan:
     metrics: Mapping[str, dict[str, Any]] = field(default_factory=dict)  # where they are read
     collected: Sequence[Path] = ()
     apart: Apart | None = None
+    build: Build | None = None  # what makes the tool ready
     pin: Pin | None = None  # the commit that was asked for and is checked out; of frozen code its record tells
 
 
@@ -125,6 +127,7 @@ class ToolPlan:
     pin: Pin | None
     calling: Calling
     search_path: Sequence[Path]  # where Python is to look before it looks into its environment
+    build: Build | None
 
 
 class ToolPlanCache:
@@ -142,8 +145,12 @@ class ToolPlanCache:
         is_same = similar and _what_counts(similar) == _what_counts(request)
         if tool_plan is None or not is_same or now - moment >= FRESH:
             tool_plan = _tool_plan(request)
-            self._known[request.tool] = now, request, tool_plan
+            self._known[request.tool] = time.monotonic(), request, tool_plan
         return tool_plan
+
+    def forget(self, tool: str) -> None:
+        """Have the files of a tool be looked at once more."""
+        self._known.pop(tool, None)
 
     def refuse_secrets(self, config: StashConfig, others: Sequence[str]) -> None:
         """Raise SecretError if there is one in settings or other texts; what jobs share is looked through once."""
@@ -159,7 +166,7 @@ class ToolPlanCache:
 
 
 def _what_counts(request: Request) -> tuple[object, ...]:
-    return request.config.tool, request.frozen, request.to_be_frozen
+    return request.config.tool, request.frozen, request.to_be_frozen, request.plot
 
 
 def plan(request: Request, tool_plans: ToolPlanCache | None = None) -> Plan:
@@ -265,6 +272,7 @@ def plan(request: Request, tool_plans: ToolPlanCache | None = None) -> Plan:
         metrics=metrics,
         collected=collected,
         apart=apart,
+        build=tool_plan.build,
         pin=tool_plan.pin,
     )
 
@@ -358,13 +366,27 @@ def _tool_plan(request: Request) -> ToolPlan:
     )
     environments.refuse_other_python(recipe)
     interpreter = environments.interpreter(recipe)
-    program = _program(entry, directory, interpreter, request)
+    build = _build(request, tool, directory, recipe)
+    if build is not None:
+        tool = build.adapted(tool)
+        entry = entrypoints.read(tool.entrypoint, directory)
+    program = _program(entry, directory, interpreter, request, is_whole=build is None or build.is_ready())
     where = directory if tool.path else installed.modules_of(directory)
     calling = calls.complete(tool.call, where, entry.words)
     search_path = (
         [] if request.frozen is None else request.frozen.search_path(interpreter, is_foreign=recipe.is_foreign)
     )
-    return ToolPlan(tool, directory, entry, recipe, interpreter, program, pin, calling, search_path)
+    return ToolPlan(tool, directory, entry, recipe, interpreter, program, pin, calling, search_path, build)
+
+
+def _build(request: Request, tool: ToolConfig, directory: Path, recipe: Recipe) -> Build | None:
+    """Return what makes the tool ready; runs that are kept apart have copies of frozen code, and of what is in it."""
+    if not tool.build:
+        return None
+    from experimentstash.freeze.build import builds  # here, because most tools need none
+
+    frozen = request.frozen or (None if request.plot is None else request.plot.frozen)
+    return builds.plan(request.stash, request.tool, tool, directory, recipe, frozen)
 
 
 def _code_directory(request: Request) -> Path:
@@ -373,14 +395,23 @@ def _code_directory(request: Request) -> Path:
     return tool_directory(request.stash, request.tool, request.config.tool)
 
 
-def _program(entry: Entrypoint, directory: Path, interpreter: Path | None, request: Request) -> list[str]:
-    """Return the start of the argv: the interpreter with a module or file, or an executable."""
+def _program(
+    entry: Entrypoint, directory: Path, interpreter: Path | None, request: Request, *, is_whole: bool
+) -> list[str]:
+    """Return the start of the argv: the interpreter with a module or file, or an executable.
+
+    Unless it ``is_whole``, what is missing may be what is built yet.
+    """
     first, *others = entry.words
     if entry.runs_python and interpreter is None:
         raise StashError(f"{_where(request)}: the entrypoint {first!r} needs a Python, but environment.kind is `none`.")
     if entry.is_module:
         return [str(interpreter), *entry.words]
     own = directory / first
+    if not own.is_file() and not is_whole:
+        if entry.runs_python:
+            return [str(interpreter), str(own), *others]
+        return [str(own), *others] if "/" in first or which(first) is None else list(entry.words)
     if not own.is_file():
         if entry.runs_python or "/" in first:
             raise StashError(f"{_where(request)}: the entrypoint {first} does not exist in {directory}.")

@@ -98,6 +98,11 @@ class Signer:
             "params": planned.params,
             "inputs": self._read(planned, places, variables),
         }
+        if planned.build is not None:
+            made_by = planned.build.as_recorded()
+            parts["build"] = [made_by.commands, made_by.compilers, made_by.platform, made_by.variables]
+            if made_by.is_in_checkout:
+                raise Unknowable("it was built in the checkout itself, beside what lay there")
         text = places.hidden(json.dumps(parts, sort_keys=True, ensure_ascii=False))
         digest = f"sha256:{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()}"
         may_change = planned.recipe.is_foreign and request.starts_later

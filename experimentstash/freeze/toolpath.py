@@ -58,7 +58,7 @@ def _of_interpreter(registration: str, tool: ToolConfig) -> Path:
             f"{registration}: environment.interpreter: {given} is relative, and there is no `path:` to which.",
             f"interpreter: {os.path.abspath(given)}, if that is what is meant",
         )
-    needs = [name for name in ("commit", "collect", "shared") if getattr(tool, name)]
+    needs = [name for name in ("build", "commit", "collect", "shared") if getattr(tool, name)]
     if needs:
         raise StashError(f"{registration}: {needs[0]}: is for tools with a `path:`.", f"remove `{needs[0]}:`")
     return installed.prefix(python)

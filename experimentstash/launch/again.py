@@ -26,10 +26,10 @@ from experimentstash.code.provenance import Provenance
 from experimentstash.execute.account import MARKER
 from experimentstash.freeze.environment import store as environments
 from experimentstash.freeze.environment.kinds.kind import Recipe
-from experimentstash.freeze.freeze import live_code, written_at
+from experimentstash.freeze.freeze import left_at, live_code
 from experimentstash.freeze.plan import Plan, Request
 from experimentstash.freeze.toolpath import tool_directory
-from experimentstash.launch.shared import SharedByRuns
+from experimentstash.launch.shared import SharedByRuns, built_by
 from experimentstash.record import times
 from experimentstash.record.run import Code, Command, Environment, Run
 from experimentstash.stash.layout import Stash
@@ -109,17 +109,36 @@ class Again:
             config,
             request.sweep or request.directory,
             say,
-            outputs=written_at(request),
+            outputs=left_at(request),
             recorded=Provenance(code, patch),
+            built_by=built_by(request, live),
         )
         if frozen is None:
             raise _refusal(self.run, f"{config.path} is no git checkout any more")
         return replace(request, frozen=frozen, to_be_frozen=True)
 
-    def refuse_difference(self, planned: Plan) -> None:
-        """Raise StashError if what was worked out isn't what the run executed."""
+    def provide_environment(self, planned: Plan) -> None:
+        """Make the environment as it was for the run, where that is asked for; StashError if it can't be."""
         if self.make_environment is not None:
             self.make_environment(planned.recipe)
+
+    def notes(self, run: Run) -> list[str]:
+        """Return what the record of the run that is had once more says of that."""
+        then, now = self.run.spec.build, run.spec.build
+        if then is None or now is None:
+            return [self.note]
+        used = sorted({*then.compilers, *now.compilers})
+        others = [
+            f"{each}: {now.compilers.get(each, 'none')}; then: {then.compilers.get(each, 'none')}"
+            for each in used
+            if now.compilers.get(each) != then.compilers.get(each)
+        ]
+        if then.platform != now.platform:
+            others.append(f"{now.platform}; then: {then.platform}")
+        return [self.note, *(f"built with others than {self.run.id}: {each}" for each in others)]
+
+    def refuse_difference(self, planned: Plan) -> None:
+        """Raise StashError if what was worked out isn't what the run executed."""
         found = [*self._differences(planned)]
         if found:
             stash = self.run.spec.stash
@@ -137,7 +156,7 @@ class Again:
         directory = _live(request)
         if not directory.is_dir() or code.withheld:
             return False
-        outputs = [Path(os.path.normpath(directory / path)) for path in written_at(request)]
+        outputs = [Path(os.path.normpath(directory / path)) for path in left_at(request)]
         now = live_code(request.stash, directory, shared.checkouts, lambda: outputs)
         is_same = (now.code.dirty, now.patch, now.code.omitted) == (code.dirty, patch, code.omitted)
         root = toplevel(directory)
@@ -180,6 +199,8 @@ class Again:
                 if _neutral(content, ours) != _neutral(text, theirs):
                     yield f"{name}, which it was handed, differs"
         yield from self._other_environment(planned, run.spec.environment)
+        built, then_built = planned.build and planned.build.as_recorded(), run.spec.build
+        yield from _other("what builds it", built and built.commands, then_built and then_built.commands)
         yield from self._other_configs(planned)
 
     def _other_configs(self, planned: Plan) -> Iterator[str]:
@@ -222,7 +243,7 @@ class Again:
         if spec.apart is not None:
             code = os.path.normpath(os.path.join(spec.apart.path, os.path.relpath(code, spec.apart.source)))
         directory = spec.command.environment.get(MARKER, self.run.directory)
-        return _marked(directory, code, self.run.id, planned)
+        return _marked(directory, code, self.run.id, planned, None if spec.build is None else spec.build.directory)
 
 
 def _live(request: Request) -> Path:
@@ -245,12 +266,13 @@ def _refusal(run: Run, why: str, hint: str | None = None) -> StashError:
 
 
 def _places(planned: Plan) -> Mapping[str, str]:
-    return _marked(str(planned.request.directory), str(planned.directory), planned.request.id, planned)
+    build = None if planned.build is None else str(planned.build.products)
+    return _marked(str(planned.request.directory), str(planned.directory), planned.request.id, planned, build)
 
 
-def _marked(run: str, tool: str, name: str, planned: Plan) -> Mapping[str, str]:
+def _marked(run: str, tool: str, name: str, planned: Plan, build: str | None) -> Mapping[str, str]:
     """Return what stands for the places that differ between two runs of the same, the longest first."""
-    found = {run: "{run}", tool: "{tool}", name: "{id}"}
+    found = {**({build: "{build}"} if build is not None else {}), run: "{run}", tool: "{tool}", name: "{id}"}
     live = _live(planned.request)
     root = toplevel(live)
     if root is not None and root not in (live, toplevel(planned.request.stash.root)):

@@ -20,6 +20,7 @@ from experimentstash.compose import sweepers
 from experimentstash.compose.job import Job
 from experimentstash.compose.job_info import HydraJobInfo
 from experimentstash.freeze import calls
+from experimentstash.freeze.environment import store as environments
 from experimentstash.freeze.freeze import Identified, draft, freeze, identify, lack_of_gpus
 from experimentstash.freeze.plan import Plan, Request, explain, plan
 from experimentstash.launch import context as contexts
@@ -106,6 +107,10 @@ def prepare_job(job: Job) -> Prepared | Spared | Rejected | None:
             request = replace(request, plot=shared.plot(request, is_parallel=seen.is_parallel))
         planned = plan(request, shared.tool_plans)
         if again is not None:
+            again.provide_environment(planned)
+        if not seen.is_dry:
+            planned = shared.built(planned)
+        if again is not None:
             again.refuse_difference(planned)
         if settings.debug:
             for line in explain(planned):
@@ -135,6 +140,9 @@ def prepare_job(job: Job) -> Prepared | Spared | Rejected | None:
         taken_up = context.continuation.take_up(planned) if context.continuation is not None else None
         if taken_up is not None:
             return Prepared(taken_up, planned.secrets)
+        if request.starts_later:
+            environments.make(planned.recipe, announce=say)
+            shared.refuse_missing_program(planned)
         with making(seen.directory):
             seen.directory.mkdir(parents=True, exist_ok=True)
         identified = identify(planned, say, shared.checkouts, shared.signer)
@@ -182,7 +190,7 @@ def done_before(job: Job) -> Run | None:
     context, seen = contexts.here(), job.job_info()
     shared = context.shared
     try:
-        planned = plan(as_request(context.stash, job, seen), shared.tool_plans)
+        planned = shared.built(plan(as_request(context.stash, job, seen), shared.tool_plans))
         identified = identify(planned, say, shared.checkouts, shared.signer)
     except (StashError, OmegaConfBaseException):
         return None
@@ -218,7 +226,7 @@ def _claim(context: LaunchContext, job: Job, seen: HydraJobInfo, run: Run) -> No
     with none if continuation is None else continuation.superseding(seen.number, seen.directory) as is_taken:
         job.keep(seen.directory)
         if context.again is not None:
-            run.attempt.notes.append(context.again.note)
+            run.attempt.notes += context.again.notes(run)
         records.claim(run, replace=is_taken)
 
 

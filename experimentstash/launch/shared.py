@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from experimentstash.base.errors import StashError
 from experimentstash.base.output import say
 from experimentstash.code.provenance import Checkouts
-from experimentstash.freeze.freeze import written_at
-from experimentstash.freeze.plan import Plan, Request, ToolPlanCache
+from experimentstash.freeze.freeze import left_at, written_at
+from experimentstash.freeze.plan import Plan, Request, ToolPlanCache, plan
 from experimentstash.freeze.signature import Signer
 from experimentstash.freeze.toolpath import tool_directory
 from experimentstash.launch.done_before import DoneBefore
@@ -32,6 +33,7 @@ class SharedByRuns:
         self._frozen: dict[tuple[object, ...], Frozen | None] = {}  # None: git doesn't know the tool
         self._plots: dict[tuple[object, ...], Plot | None] = {}
         self._programs: dict[tuple[str, ...], StashError | None] = {}  # those that were looked for
+        self._unbuilt: dict[str, StashError] = {}  # builds that have failed, with what they said
         self._said: set[str] = set()
 
     def say_once(self, line: str) -> None:
@@ -95,13 +97,34 @@ class SharedByRuns:
                 say(f"{name} writes into its checkout ({', '.join(outputs[:3])}): each run gets a copy of its code")
         return self._plots[key]
 
+    def built(self, planned: Plan) -> Plan:
+        """Build a run's tool if that is to be done; return its plan, in which there is what was built by then."""
+        build = planned.build
+        if build is None or build.is_ready():
+            return planned
+        from experimentstash.freeze.build import make
+        from experimentstash.freeze.environment import store as environments
+
+        request = planned.request
+        if (failed := self._unbuilt.get(build.key)) is not None:  # for all runs of a sweep once
+            raise failed
+        environments.make(planned.recipe, announce=say)
+        try:
+            make.make(request.stash, request.config.tool, build, say)
+        except make.NotBuilt as error:
+            self._unbuilt[build.key] = error
+            raise
+        self.tool_plans.forget(request.tool)
+        return plan(request, self.tool_plans)
+
     def refuse_missing_program(self, planned: Plan) -> None:
         """Raise StashError if what is to be started doesn't exist."""
         from experimentstash.freeze.environment import store as environments
-        from experimentstash.freeze.program import missing_program
+        from experimentstash.freeze.program import here, missing_program
 
         argv, recipe = planned.command.argv, planned.recipe
-        key = (recipe.key, planned.command.cwd, *argv[: 3 if argv[1:2] == ["-m"] else 1])
+        started = [str(here(planned, "")), str(here(planned, argv[0])) if "/" in argv[0] else argv[0]]
+        key = (recipe.key, *started, *argv[1 : 3 if argv[1:2] == ["-m"] else 2])
         if key not in self._programs:
             mistake = missing_program(planned)
             if mistake is not None:
@@ -109,7 +132,9 @@ class SharedByRuns:
                 mistake = StashError(f"{where}: {mistake.message}.", mistake.hint)
             self._programs[key] = mistake
             is_elsewhere = "/" not in argv[0] or argv[1:2] == ["-m"]
-            if is_elsewhere and not environments.is_ready(recipe):
+            if planned.build is not None and not planned.build.is_ready():
+                say(f"{planned.build.name!r} is not built yet: whether that makes what is started can't be told")
+            elif is_elsewhere and not environments.is_ready(recipe):
                 say(f"the environment of {recipe.name!r} is not made yet: whether it has what is started can't be told")
         if (mistake := self._programs[key]) is not None:
             raise mistake
@@ -124,13 +149,24 @@ class SharedByRuns:
             directory = tool_directory(stash, name, tool, is_needed=tool.commit is None)
             # Copies of a checkout have what is changed and not committed, as the checkout itself.
             pin = pins.read(stash, name, tool, directory) if request.to_be_frozen else None
-            user, outputs = request.sweep or request.directory, written_at(request)
-            self._frozen[key] = worktrees.ensure_worktree(stash, name, directory, tool, user, say, pin, outputs)
+            user, outputs = request.sweep or request.directory, left_at(request)
+            self._frozen[key] = worktrees.ensure_worktree(
+                stash, name, directory, tool, user, say, pin, outputs, built_by=built_by(request, directory)
+            )
         return self._frozen[key]
+
+
+def built_by(request: Request, directory: Path) -> str:
+    """Return what tells a build in frozen code itself from others of it; empty if there is none."""
+    if not request.config.tool.build:
+        return ""
+    from experimentstash.freeze.build import builds
+
+    return builds.mark(request.tool, request.config.tool, directory)
 
 
 def _code_key(request: Request) -> tuple[object, ...]:
     """Return what decides which code a run gets."""
     tool = request.config.tool
     paths = (tool.path, *tool.shared, tool.call.config_dir, tool.call.config_path)
-    return request.tool, tool.commit, request.to_be_frozen, *paths
+    return request.tool, tool.commit, request.to_be_frozen, repr(tool.build), *paths

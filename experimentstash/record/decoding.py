@@ -10,6 +10,7 @@ from experimentstash.base.dataclass_light import TYPE_CHECKING
 from experimentstash.record.run import (
     Apart,
     Attempt,
+    Build,
     Code,
     Command,
     Environment,
@@ -134,6 +135,7 @@ for _kind in (
     Command,
     Code,
     Environment,
+    Build,
     Process,
     Supervisor,
     Queued,

@@ -115,6 +115,20 @@ class Environment:
 
 
 @dataclass(frozen=True)
+class Build:
+    """What has made the tool ready, before its first run with this code."""
+
+    key: str  # the same for the same code, commands, compilers, platform and environment
+    commands: list[list[Argument]]  # as they are registered, where `{build}` is the directory of what they make
+    compilers: dict[str, str] = field(default_factory=dict)  # and other programs that they use, with their versions
+    platform: str | None = None
+    variables: dict[str, str] = field(default_factory=dict)  # that choose compilers, and their options
+    directory: PathText | None = None  # what was made is below
+    log: PathText | None = None
+    is_in_checkout: bool = False  # it was made in the checkout itself, beside what lay there
+
+
+@dataclass(frozen=True)
 class Process:
     """A process, as long as the machine that it is on isn't restarted."""
 
@@ -195,6 +209,7 @@ class Specification:
     stash: Code | None = None
     code: Code | None = None  # the tool's
     environment: Environment | None = None
+    build: Build | None = None
     signature: str | None = None  # a digest of all that its results come from: the same in runs that are the same
     unsigned: str | None = None  # why it has none: what matters, and can't be known
     wandb_timeout: Seconds | None = None  # for which its W&B runs are waited for at its end

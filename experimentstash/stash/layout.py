@@ -23,7 +23,7 @@ _ID_LENGTH = 7
 # Where interpolations, and the jobs of every launcher, read the stash's root.
 ROOT_VARIABLE = "EXPERIMENTSTASH_ROOT"
 # All that there may be in `.experimentstash`, an import that goes on included.
-_PRIVATE = regex(r"environments|code|clones|locks|bugs|places|writes|import-\w+|\.gitignore")
+_PRIVATE = regex(r"environments|builds|code|clones|locks|bugs|places|writes|import-\w+|\.gitignore")
 # And in `backups`.
 _BACKUPS = regex(r".+-\d{8}-\d{6}-\w+|\.gitignore")
 
@@ -71,6 +71,11 @@ class Stash:
     @property
     def environments(self) -> Path:
         return self._own("environments")
+
+    @property
+    def builds(self) -> Path:
+        """What was built of tools' checkouts, or where that is noted; of frozen code it is beside that."""
+        return self._own("builds")
 
     @property
     def code(self) -> Path:

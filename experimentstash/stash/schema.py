@@ -276,6 +276,12 @@ class ToolConfig:
     python_version: Optional[str] = None
     # Packages to install besides what the tool itself declares.
     dependencies: List[str] = field(default_factory=list)
+    # Commands that make the tool ready before its first run, in its directory and with its environment (docs/build.md):
+    # [[make, -j4]], each a list of words, or {shell: 'a && b'}. `{build}` in them, in `entrypoint` and in `env` stands
+    # for a directory of the build's own: [[cmake, -S, ., -B, '{build}'], [cmake, --build, '{build}']].
+    build: List[Any] = field(default_factory=list)
+    # The time after which the build is given up, written like estimated_runtime (null: none).
+    build_timeout: Optional[str] = None
     description: str = ""  # what it is, in lists
     call: CallConfig = field(default_factory=CallConfig)
     environment: EnvironmentConfig = field(default_factory=EnvironmentConfig)

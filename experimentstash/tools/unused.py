@@ -1,7 +1,8 @@
-"""What nothing needs any more: environments, frozen code, a kept clone, and what removals of runs have left.
+"""What nothing needs any more: environments, builds, frozen code, a kept clone, and what removals of runs have left.
 
-An environment is needed by its tool as that is registered now, by the newest run of each experiment that there is, and
-by each run that is at work, waits, or can be resumed; frozen code by those runs, and by who submits.
+An environment, or what was built of a checkout, is needed by its tool as that is registered now, by the newest run of
+each experiment that there is, and by each run that is at work, waits, or can be resumed; frozen code, with what was
+built of it, by those runs, and by who submits.
 """
 
 from __future__ import annotations
@@ -15,15 +16,16 @@ from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
 from experimentstash.base.output import say
 from experimentstash.code import worktree_users
+from experimentstash.freeze.build import builds
 from experimentstash.freeze.environment import store as environments
 from experimentstash.record import attempts, run_places
 from experimentstash.record.run import Run
 from experimentstash.runs import archiving, listing, removing
 from experimentstash.stash.layout import Stash
 from experimentstash.tools import kept_clones
-from experimentstash.tools.syncing import recipe_of
+from experimentstash.tools.syncing import build_of, recipe_of
 
-ENVIRONMENT, CODE, CLONE = "environment", "frozen code", "clone"
+ENVIRONMENT, BUILD, CODE, CLONE = "environment", "build", "frozen code", "clone"
 LEFTOVER, ARCHIVING = "left by rm", "left by archive"
 
 
@@ -62,6 +64,7 @@ def look(stash: Stash) -> Found:
         paths.append((CLONE, "", stash.clones))
     if not remarks:
         paths += [(ENVIRONMENT, name, path) for name, path in _environments(stash, runs, remarks)]
+        paths += [(BUILD, name, path) for name, path in _builds(stash, runs, remarks)]
         paths += [(CODE, name, path) for name, path in _code(stash, runs, remarks)]
     return Found([Unused(kind, name, path, *files.measure(path)[:2]) for kind, name, path in paths], remarks)
 
@@ -80,6 +83,8 @@ def remove(stash: Stash, each: Unused) -> bool:
         os.close(lock)
     elif each.kind == ENVIRONMENT:
         return environments.remove(each.path)
+    elif each.kind == BUILD:
+        return builds.remove(each.path)
     else:
         return worktree_users.remove_unneeded(stash, each.tool, each.path, say)
     return True
@@ -101,12 +106,39 @@ def _environments(stash: Stash, runs: list[Run], remarks: list[str]) -> Iterator
 
 
 def _keys_of_runs(stash: Stash, runs: list[Run]) -> Iterator[tuple[str, str]]:
+    for run in _needing(stash, runs):
+        if run.spec.environment is not None and run.spec.environment.key:
+            yield run.spec.tool, run.spec.environment.key
+
+
+def _needing(stash: Stash, runs: list[Run]) -> Iterator[Run]:
+    """Yield the newest run of each experiment that there is, and each that isn't over."""
     experiments = {*stash.experiments()}
     for run in runs:  # the newest first
         is_newest = run.spec.organizer in experiments
         experiments.discard(run.spec.organizer or "")
-        if run.spec.environment is not None and run.spec.environment.key and (is_newest or not attempts.is_over(run)):
-            yield run.spec.tool, run.spec.environment.key
+        if is_newest or not attempts.is_over(run):
+            yield run
+
+
+def _builds(stash: Stash, runs: list[Run], remarks: list[str]) -> Iterator[tuple[str, Path]]:
+    """Yield what was built of checkouts and is of no use to a registered tool, or to a run, any more."""
+    made = builds.made(stash)
+    registered = set(stash.tools())
+    needed = {
+        (run.spec.tool, Path(run.spec.build.log).parent.name)
+        for run in _needing(stash, runs)
+        if run.spec.build is not None and run.spec.build.log is not None
+    }
+    for name in dict.fromkeys(name for name, _ in made):
+        if name in registered:
+            try:
+                build = build_of(stash, name, recipe_of(stash, name))
+                needed |= set() if build is None else {(name, build.home.name)}
+            except StashError as error:
+                remarks.append(f"the builds of {name} stay: {error.message}")
+                made = [each for each in made if each[0] != name]
+    yield from ((name, path) for name, path in made if (name, path.name) not in needed)
 
 
 def _code(stash: Stash, runs: list[Run], remarks: list[str]) -> Iterator[tuple[str, Path]]:

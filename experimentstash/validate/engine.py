@@ -35,7 +35,7 @@ from experimentstash.validate.experiments import (
 )
 from experimentstash.validate.frozen import check_frozen, frozen_commits_apart
 from experimentstash.validate.problem import Problem, Severity, explained, found_by, organizer_file, registration_file
-from experimentstash.validate.registrations import check_call, check_entrypoint, check_path
+from experimentstash.validate.registrations import check_build, check_call, check_entrypoint, check_path
 from experimentstash.validate.stash import check_layout, check_repository, check_unfinished
 from experimentstash.validate.submodules import check_submodule, check_unregistered, known_submodules
 from experimentstash.validate.tool_composition import PATIENCE, can_compose, check_deep
@@ -233,6 +233,8 @@ def _check_tools(
         if planned is not None:
             found.look("environment", name, registration, check_environment, stash, planned.recipe)
             found.look("environment", name, registration, check_hydra, stash, planned.recipe)
+            if planned.build is not None:
+                found.look("build", name, registration, check_build, planned.build, registration)
             found.look("entrypoint", name, registration, check_entrypoint, planned)
     return requests
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 
 from experimentstash.adapters.git.root import toplevel
 from experimentstash.code.left_out import shared_paths
+from experimentstash.freeze.build.builds import Build
 from experimentstash.freeze.calling.arguments import style_of
 from experimentstash.freeze.plan import Plan
-from experimentstash.freeze.program import missing_program
+from experimentstash.freeze.program import missing_program, not_in_frozen_code
 from experimentstash.freeze.toolpath import tool_directory
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.schema import CallConfig, ToolConfig
@@ -43,11 +45,21 @@ def check_call(stash: Stash, name: str, call: CallConfig) -> list[Problem]:
 
 def check_entrypoint(planned: Plan) -> list[Problem]:
     """Look whether the module or program that a tool is started by exists, without importing the tool."""
-    missing = missing_program(planned)
-    if missing is None:
+    registration = registration_file(planned.request.stash, planned.request.tool)
+    if (missing := missing_program(planned)) is not None:
+        return [Problem("entrypoint", missing.message, registration, missing.hint)]
+    if (lacking := not_in_frozen_code(planned)) is not None:
+        return [warning("entrypoint", lacking.message, registration, lacking.hint)]
+    return []
+
+
+def check_build(build: Build, registration: str) -> list[Problem]:
+    """Look whether a tool is built as its code is now, and whether the programs are here that build it."""
+    if build.is_ready():
         return []
-    return [
-        Problem(
-            "entrypoint", missing.message, registration_file(planned.request.stash, planned.request.tool), missing.hint
-        )
-    ]
+    missing = [each[0] for each in build.commands if not build.has(each[0])]
+    if missing:
+        what = f"build: there is no program {missing[0]} here"
+        return [Problem("build", what, registration, "install it, load what brings it, or fix `build:` there")]
+    what = "the tool is not built yet as its code is now"
+    return [warning("build", what, registration, f"experimentstash tool sync {shlex.quote(build.name)}")]

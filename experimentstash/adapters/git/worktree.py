@@ -24,6 +24,12 @@ def remove_worktree(root: Path, directory: Path, lock: int) -> None:
     quietly(root, "worktree", "remove", "--force", "--force", str(directory), check=False, pass_fds=[lock])
 
 
+def reset_worktree(directory: Path, lock: int) -> None:
+    """Have a worktree of ours be as its commit is, with nothing else in it; ``lock`` as above."""
+    quietly(directory, "reset", "--hard", "--quiet", pass_fds=[lock])
+    quietly(directory, "clean", "-ffdxq", pass_fds=[lock])
+
+
 def further_worktrees(repository: Path) -> list[Path]:
     """Return the other checkouts of a repository (`git worktree add`) that are there, or may come back."""
     found = []

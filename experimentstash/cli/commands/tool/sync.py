@@ -1,4 +1,4 @@
-"""``experimentstash tool sync TOOL…``: make the environments of tools now."""
+"""``experimentstash tool sync TOOL…``: make the environments of tools now, and build them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def main(given: argparse.Namespace) -> int:
     for each in synced:
         if each.problem:
             complain(each.problem)
-        elif each.environment is None:
+        elif each.environment is None and not each.is_built:
             print(f"{each.name}: needs no environment of ours")
         else:
             print(f"{each.name}: {'was ready' if each.was_ready else 'made'}")

@@ -1,0 +1,64 @@
+"""Tools that are built, on SLURM: what was built when they were submitted runs, and what cannot start is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.slurm.test_launcher import slurm, submit
+from tests.testing.stash import StashUnderTest
+
+HOLD = "+resources.extra.hold=true"
+NO_PYTHON = "environment: {kind: none}\n"
+
+
+@pytest.mark.parametrize(
+    ("tool", "registration"),
+    [
+        ("sim_make", "entrypoint: sim\nbuild: [[make]]\n"),
+        (
+            "sim_cmake",
+            "entrypoint: '{build}/sim'\nbuild: [[cmake, -S, ., -B, '{build}'], [cmake, --build, '{build}']]\n",
+        ),
+    ],
+)
+def test_what_was_built_is_what_runs(stash: StashUnderTest, tool: str, registration: str) -> None:
+    """While the checkout is edited, and what was built there is deleted."""
+    if tool == "sim_cmake" and shutil.which("cmake") is None:
+        pytest.skip("no CMake here")
+    directory = stash.add_tool("sim", tool, registration + NO_PYTHON)
+    stash.add_experiment("one", "sim", "params: {steps: 1}\n")
+    stash.commit()
+    assert stash.cli("tool", "sync", "sim").returncode == 0  # in the checkout, too
+    sweep = submit(stash, "+exp=one", "params.steps=1,2", HOLD)
+    assert sweep.done.stderr.count("Building 'sim'") == 1
+    stash.write("tools/sim/rate.h", "#define RATE 0.25\n")
+    for name in ("sim", "sim.o"):
+        (directory / name).unlink(missing_ok=True)
+    shutil.rmtree(stash.root / ".experimentstash" / "builds")
+    slurm("scontrol", "release", sweep.jobs[0])
+    runs = sweep.ended()
+    assert [one["attempt"]["state"] for one in runs] == ["completed"] * 2
+    values = [json.loads((Path(one["directory"]) / "metrics.json").read_text())["value"] for one in runs]
+    assert values == [0.5, 0.25]
+    assert "cc" in runs[0]["spec"]["build"]["compilers"] and runs[0]["spec"]["build"] == runs[1]["spec"]["build"]
+
+
+def test_what_frozen_code_lacks_is_not_submitted(stash: StashUnderTest) -> None:
+    """Built by hand, and ignored by git: it is in the checkout alone."""
+    directory = stash.add_tool("sim", "sim_make", f"entrypoint: sim\n{NO_PYTHON}")
+    stash.add_experiment("one", "sim", "params: {steps: 1}\n")
+    stash.commit()
+    (directory / "sim").write_text("#!/bin/sh\n")
+    (directory / "sim").chmod(0o755)
+    checked = stash.cli("validate")
+    assert "git ignores sim, so frozen code" in checked.stdout
+    sweep = submit(stash, "+exp=one", "params.steps=1,2", code=1)
+    assert sweep.jobs == []
+    for one in sweep.records():
+        assert one["attempt"]["state"] == "failed" and "there is no program sim" in one["attempt"]["reason"]
+    dry = stash.cli("-m", "+exp=one", "hydra/launcher=slurm", "dry_run=true")
+    assert dry.returncode == 0  # of the checkout it can't tell
