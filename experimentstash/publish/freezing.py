@@ -171,6 +171,7 @@ class _Work:
             outputs=kept,
             left_out=list(written.left_out),
             notes=notes,
+            submodules=self._codes.submodules(run, notes),
         )
 
     def _output(self, run: Run, folder: str, path: str, how: Any, notes: list[str]) -> Output:

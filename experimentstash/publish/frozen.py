@@ -160,6 +160,12 @@ class FrozenRun:
     outputs: list[Output]
     left_out: list[str] = field(default_factory=list)  # what it has written and that isn't compared
     notes: list[str] = field(default_factory=list)
+    submodules: list[Code] = field(default_factory=list)  # of the tool, at all depths; an outer one comes first
+
+    @property
+    def codes(self) -> list[Code]:
+        """All code that it had, in the order in which it is brought to where it belongs."""
+        return [self.stash, self.code, *self.submodules]
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,13 @@ import os
 from pathlib import Path
 
 from experimentstash.base import files
+from experimentstash.base.errors import StashError
 from experimentstash.base.redaction import contains_secret, known
+from experimentstash.base.text import size
 from experimentstash.publish.contents import content_of
 from experimentstash.publish.frozen import Content
 
-# Bytes of a file up to which a copy is kept.
+# Bytes of an output up to which a copy is kept.
 LARGEST = 64 << 20
 # … and up to which it is looked, too, whether something in it looks like a secret; that takes long.
 _LARGEST_SEARCHED = 1 << 20
@@ -57,5 +59,11 @@ def refuse_secrets(text: str, what: str, *, by_shape: bool = False) -> None:
 
 
 def text_of(path: Path) -> str:
-    """Return a text that is to be kept."""
-    return files.read_regular(path, LARGEST).decode("utf-8", "surrogateescape")
+    """Return a text that is to be kept; StashError for one that reproducing wouldn't read."""
+    if os.stat(path).st_size > files.MOST_BYTES:
+        raise StashError(
+            f"{path} can't be frozen: it has {size(os.stat(path).st_size)}, and patches and configurations have"
+            f" {size(files.MOST_BYTES)} at most.",
+            "commit what a patch holds, or have git ignore it, and: experimentstash rerun RUN",
+        )
+    return files.read_regular(path).decode("utf-8", "surrogateescape")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import shlex
+import tempfile
 from pathlib import Path
 
-from experimentstash.adapters.git import objects
+from experimentstash.adapters.git import objects, trees
+from experimentstash.adapters.git.command import GitError
 from experimentstash.adapters.git.root import toplevel
 from experimentstash.base import yaml_files
 from experimentstash.base.errors import StashError
@@ -42,6 +45,30 @@ class Codes:
             self._code(run, folder, tool, root, path=path, is_own=is_own),
             self._code(run, folder, own, top, path=None, is_own=True),
         )
+
+    def submodules(self, run: Run, notes: list[str]) -> list[Code]:
+        """Return the submodules that are checked out in a run's code, at the commits that it had."""
+        tool = run.spec.code
+        assert tool is not None
+        live = self.live(run)
+        root = toplevel(live) or toplevel(Path(tool.path))
+        assert root is not None
+        is_own = root == toplevel(self._stash.root)
+        path = os.path.relpath(live.resolve(), root) if is_own else ""
+        patch = text_of(run.path / tool.patch) if tool.patch is not None else ""
+        commit = _with_patch(root, str(tool.commit), patch)
+        where = live if not is_own and toplevel(live) is None else root
+        found, lacking = self._once(("submodules", root, commit, path), lambda: _inside(root, commit, path))
+        if lacking:
+            notes.append(f"its code has submodules that aren't checked out, and aren't kept: {listed(lacking, _NAMED)}")
+        return [self._submodule(where, name, inner, wanted) for name, inner, wanted in found]
+
+    def _submodule(self, where: Path, name: str, inner: Path, commit: str) -> Code:
+        bundle = None
+        if not self._once(("reachable", inner, commit), lambda: origins.is_on_remote(inner, commit, self._once)):
+            bundle = self._once(("bundle", inner, commit), lambda: self._bundle(inner, commit))
+        path = as_kept(self._stash.root, where / name)
+        return Code(path, False, origins.url_of(inner), commit, None, False, None, bundle)
 
     def live(self, run: Run) -> Path:
         """Return where the tool's checkout is."""
@@ -90,10 +117,41 @@ class Codes:
         return is_before or origins.is_on_remote(root, commit, self._once)
 
 
+def _with_patch(root: Path, commit: str, patch: str) -> str:
+    """Return a commit with its submodules where a patch has them; only git's objects are made for that."""
+    if "Subproject commit" not in patch:
+        return commit
+    try:
+        with tempfile.TemporaryDirectory(prefix="experimentstash-") as scratch:
+            return trees.patched(root, Path(scratch, "index"), commit, patch)
+    except GitError:  # nobody will have it again, and be told so
+        return commit
+
+
+def _inside(root: Path, commit: str, path: str = "") -> tuple[list[tuple[str, Path, str]], list[str]]:
+    """Return path, repository and commit of the submodules of a commit that are checked out; and those that aren't."""
+    found: list[tuple[str, Path, str]] = []
+    lacking = []
+    for name, wanted in objects.links_in(root, commit, "" if path == "." else path).items():
+        inner = root / name
+        if not (inner / ".git").exists():
+            lacking.append(name)
+            continue
+        if objects.object_at(inner, f"{wanted}^{{commit}}") is None:
+            raise StashError(
+                f"Commit {commit[:12]} has its submodule {name} at {wanted[:12]}, which {inner} doesn't have.",
+                f"git -C {shlex.quote(str(inner))} fetch origin {wanted}",
+            )
+        deeper, lacking_there = _inside(inner, wanted)
+        found += [(name, inner, wanted), *((f"{name}/{each}", place, at) for each, place, at in deeper)]
+        lacking += [f"{name}/{each}" for each in lacking_there]
+    return found, lacking
+
+
 def only_in_history(stash: Stash, kept: Frozen) -> list[str]:
     """Return which commits of the stash's repository no remote or bundle has: rewriting history loses them."""
     root = toplevel(stash.root)
-    codes = [code for run in kept.runs for code in (run.code, run.stash) if code.is_own and code.bundle is None]
+    codes = [code for run in kept.runs for code in run.codes if code.is_own and code.bundle is None]
     commits = sorted({str(code.commit) for code in codes})
     once = Once()
     return [each[:12] for each in commits if root is not None and not origins.is_on_remote(root, each, once)]

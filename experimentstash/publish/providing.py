@@ -35,6 +35,8 @@ def secure_code(stash: Stash, kept: FrozenRun, place: Path, announce: Callable[[
     if kept.code.path is None:
         raise StashError(f"Nothing says where the tool {kept.tool!r} belongs.")
     _secure(stash, kept.code, _place_of(stash, kept, kept.code), place, announce)
+    for code in kept.submodules:
+        _secure_submodule(stash, code, stash.root / str(code.path), place, announce)
 
 
 def why_no_code(stash: Stash, kept: FrozenRun, place: Path) -> list[str]:
@@ -47,13 +49,22 @@ def why_no_code(stash: Stash, kept: FrozenRun, place: Path) -> list[str]:
         if not code.is_own and (why := _why_no_submodule(stash, where, _repository(stash, code, where))):
             found.append(why)
             continue
-        if bundle_of(place, str(code.commit), code.bundle) is not None:
-            continue
-        if code.url is None:
-            found.append(f"commit {str(code.commit)[:12]} of the {what} is neither here nor in a bundle")
-        elif why := _why_not_given(code.url, str(code.commit)):
-            found.append(f"commit {str(code.commit)[:12]} of the {what} isn't here, and {why}")
+        found += _why_not_had(code, what, place)
+    for code in kept.submodules:
+        root = _submodule(stash.root / str(code.path))
+        if root is None or objects.object_at(root, f"{code.commit}^{{commit}}") is None:
+            found += _why_not_had(code, f"submodule {code.path}", place)
     return found
+
+
+def _why_not_had(code: Code, what: str, place: Path) -> list[str]:
+    """Return why a commit that isn't here couldn't be brought here."""
+    if bundle_of(place, str(code.commit), code.bundle) is not None:
+        return []
+    if code.url is None:
+        return [f"commit {str(code.commit)[:12]} of the {what} is neither here nor in a bundle"]
+    why = _why_not_given(code.url, str(code.commit))
+    return [] if why is None else [f"commit {str(code.commit)[:12]} of the {what} isn't here, and {why}"]
 
 
 def _place_of(stash: Stash, kept: FrozenRun, code: Code) -> Path:
@@ -120,24 +131,77 @@ def _secure(stash: Stash, code: Code, where: Path, place: Path, announce: Callab
         )
     if why := _why_no_submodule(stash, where, root):  # another commit there would be a change of the stash
         raise StashError(why)
+    is_unpacked = root is None and where == stash.root and _is_unpacked(stash)
+    new = _new_repository if is_unpacked else _new_checkout
+    with contextlib.nullcontext(root) if root is not None else new(where) as repository:
+        _fetch(stash, repository, code, place, announce)
+        if not is_unpacked and objects.object_at(repository, "HEAD^{commit}") is None:
+            _check_out(repository, commit)
+
+
+def _fetch(stash: Stash, repository: Path, code: Code, place: Path, announce: Callable[[str], None]) -> None:
+    """Have a commit in a repository, from a bundle or its remote."""
+    commit = str(code.commit)
     in_bundle = bundle_of(place, commit, code.bundle)
     source, reference = (code.url, commit) if in_bundle is None else (str(in_bundle[0]), in_bundle[1])
     if source is None or (in_bundle is None and remote_problem(source) is not None):
         raise StashError(f"Commit {commit[:12]} is neither here nor in a bundle, and no remote is known that has it.")
     announce(f"Fetching commit {commit[:12]} from {source if in_bundle is None else stash.relative(source)} …")
     settings = None if in_bundle is None else _LOCAL
-    is_unpacked = root is None and where == stash.root and _is_unpacked(stash)
-    new = _new_repository if is_unpacked else _new_checkout
-    with contextlib.nullcontext(root) if root is not None else new(where) as repository:
-        try:
-            words = ["--quiet", "--no-tags", source, f"{reference}:{PINS}/{commit}"]
-            git(repository, "fetch", *words, settings=settings)
-            if objects.object_at(repository, f"{commit}^{{commit}}") is None:
-                raise StashError(f"{source} doesn't hold commit {commit[:12]}.")
-            if not is_unpacked and objects.object_at(repository, "HEAD^{commit}") is None:
-                git(repository, "checkout", "--quiet", "--detach", commit, "--")
-        except CommandError as error:
-            raise StashError(f"Commit {commit[:12]} can't be fetched from {source}: {error}") from error
+    try:
+        words = ["--quiet", "--no-tags", source, f"{reference}:{PINS}/{commit}"]
+        git(repository, "fetch", *words, settings=settings)
+    except CommandError as error:
+        raise StashError(f"Commit {commit[:12]} can't be fetched from {source}: {error}") from error
+    if objects.object_at(repository, f"{commit}^{{commit}}") is None:
+        raise StashError(f"{source} doesn't hold commit {commit[:12]}.")
+
+
+def _check_out(repository: Path, commit: str) -> None:
+    try:
+        git(repository, "checkout", "--quiet", "--detach", commit, "--")
+    except CommandError as error:
+        raise StashError(f"Commit {commit[:12]} can't be checked out in {repository}: {error}") from error
+
+
+def _submodule(where: Path) -> Path | None:
+    """Return the repository of a submodule; None: it isn't checked out."""
+    return where if os.path.lexists(where / ".git") else None
+
+
+def _secure_submodule(stash: Stash, code: Code, where: Path, place: Path, announce: Callable[[str], None]) -> None:
+    """Have a commit of a tool's submodule in its repository.
+
+    One that isn't checked out is, at the commit that its checkout has it at: no checkout becomes another one.
+    """
+    root, commit = _submodule(where), str(code.commit)
+    if root is not None and objects.object_at(root, f"{commit}^{{commit}}") is not None:
+        return
+    if not where.resolve().is_relative_to(stash.root.resolve()):
+        raise StashError(
+            f"{where}, where a submodule belongs, is outside of the stash, and has no commit {commit[:12]}.",
+            "check it out there yourself, and fetch that commit",
+        )
+    if root is not None:
+        _fetch(stash, root, code, place, announce)
+        return
+    outer = toplevel(files.inside(stash.root, where).parent) if where.parent.is_dir() else None
+    path = None if outer is None else where.resolve().relative_to(outer.resolve()).as_posix()
+    link = None if outer is None or path is None else objects.links_in(outer, "HEAD", path).get(path)
+    if link is None:
+        raise StashError(
+            f"{where} isn't checked out: {path} is no submodule of what is checked out in {outer}.",
+            f"have a commit there that has it, and: git submodule update --init --recursive {path}",
+        )
+    with _new_checkout(where) as repository:
+        _fetch(stash, repository, code, place, announce)
+        if objects.object_at(repository, f"{link}^{{commit}}") is None:
+            raise StashError(
+                f"The submodule {path} of {outer} isn't checked out.", f"git submodule update --init --recursive {path}"
+            )
+        if code.url is not None:
+            git(repository, "remote", "add", "origin", code.url)
+        _check_out(repository, link)
 
 
 def _why_no_submodule(stash: Stash, where: Path, root: Path | None) -> str | None:

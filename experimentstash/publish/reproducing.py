@@ -100,7 +100,7 @@ class Reproduction:
                 return f"its commit is {str(code.commit)[:12]} in frozen.json, and {str(said)[:12]} in its record"
         judged = {f"{kept.folder}/{each.kept}" for each in kept.outputs if each.kept is not None}
         own = [name for name in self._frozen.files if name.startswith(f"{kept.folder}/") and name not in judged]
-        own += [each.bundle for each in (kept.code, kept.stash) if each.bundle is not None]
+        own += [each.bundle for each in kept.codes if each.bundle is not None]
         for name in own:
             content = self._frozen.files.get(name)
             if content is None or not verdicts.is_as_kept(self._place / name, content):

@@ -12,15 +12,20 @@ import pytest
 
 from experimentstash.base.dataclass_light import replace
 from experimentstash.base.errors import StashError
+from experimentstash.code import snapshots
 from experimentstash.freeze.environment import store
 from experimentstash.freeze.environment.recipes import plan
 from experimentstash.publish import packages, providing
 from experimentstash.publish.environments import Environments, FromIndex, from_index, why_no_packages, why_no_python
 from experimentstash.publish.frozen import Code, Frozen, FrozenRun, Package, Python, Took
+from experimentstash.publish.keeper import Keeper
+from experimentstash.publish.kept_code import Codes
 from experimentstash.publish.providing import secure_code, why_no_code
 from experimentstash.publish.reproducing import Reproduction
+from experimentstash.record import run as record
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.schema import EnvironmentConfig, EnvironmentKind, ToolConfig
+from tests.testing.finished import finished
 from tests.testing.stash import StashUnderTest, git
 
 pytestmark = pytest.mark.usefixtures("python_first_on_path")
@@ -117,6 +122,70 @@ def test_no_other_commit_gets_to_where_a_submodule_belongs(stash: StashUnderTest
     with pytest.raises(StashError, match="git submodule update --init tools/t"):
         providing.secure_code(Stash(stash.root), run, tmp_path, print)
     assert not (stash.root / "tools/t").exists()
+
+
+def committed(place: Path, name: str, **links: str) -> str:
+    """Make a repository with a file, and other commits as its submodules; return its commit."""
+    place.mkdir(parents=True, exist_ok=True)
+    git("init", "-q", cwd=place)
+    (place / "code.py").write_text(f"print({name!r})\n")
+    git("add", "code.py", cwd=place)
+    for path, commit in links.items():
+        git("update-index", "--add", "--cacheinfo", f"160000,{commit},{path}", cwd=place)
+    git("commit", "-qm", name, cwd=place)
+    return git("rev-parse", "HEAD", cwd=place).strip()
+
+
+def test_submodules_that_no_remote_has_are_kept_and_brought_as_well(stash: StashUnderTest, tmp_path: Path) -> None:
+    """At all depths, and also one that was put at another commit, which only the run's patch tells."""
+    tool, place = stash.root / "tools/t", tmp_path / "kept"
+    deep = committed(tool / "lib/deep", "deep")
+    lib = committed(tool / "lib", "lib", deep=deep)
+    commit = committed(tool, "tool", lib=lib)
+    (tool / "lib/code.py").write_text("print('changed')\n")
+    git("commit", "-qam", "newer", cwd=tool / "lib")
+    newer = git("rev-parse", "HEAD", cwd=tool / "lib").strip()
+    (stash.root / ".gitignore").open("a").write("/tools/t\n")
+    here = stash.commit()
+
+    def frozen_run(patch: str | None) -> FrozenRun:
+        run = finished(tmp_path / str(patch), "aaaaaaa", tool="t")
+        (run.path / "tool.patch").write_text(git("diff", "HEAD", cwd=tool))
+        own = record.Code(str(stash.root), here, dirty=False)
+        run.spec = replace(run.spec, stash=own, code=record.Code(str(tool), commit, dirty=bool(patch), patch=patch))
+        codes, notes = Codes(Stash(stash.root), Keeper(place)), list[str]()
+        code, mine = codes.of(run, "runs/a")
+        found = replace(kept(PYTHON), code=code, stash=mine, submodules=codes.submodules(run, notes))
+        assert notes == []
+        return found
+
+    plain, changed = frozen_run(None), frozen_run("tool.patch")
+    assert [(each.path, each.commit) for each in plain.submodules] == [
+        ("tools/t/lib", lib),
+        ("tools/t/lib/deep", deep),
+    ]
+    assert [each.commit for each in changed.submodules] == [newer, deep]
+    assert all(each.bundle is not None for each in (*plain.submodules, *changed.submodules))
+    for run in (plain, changed):
+        shutil.rmtree(tool)
+        assert why_no_code(Stash(stash.root), run, place) == []
+        secure_code(Stash(stash.root), run, place, print)
+        assert git("status", "--porcelain", cwd=tool) == ""
+        assert snapshots.of_commit(tool, commit).nested["lib"].nested["deep"].commit == deep
+        secure_code(Stash(stash.root), run, place, print)  # all is there
+    assert git("cat-file", "-t", newer, cwd=tool / "lib").strip() == "commit"
+    # Where another commit of the tool is checked out, which has no such submodule, none gets there.
+    shutil.rmtree(tool / "lib")
+    git("commit", "-qam", "without", cwd=tool)
+    with pytest.raises(StashError, match="lib is no submodule of what is checked out"):
+        secure_code(Stash(stash.root), plain, place, print)
+    assert not (tool / "lib").exists()
+    for each in (place / "bundles").iterdir():
+        each.unlink()
+    assert (
+        "of the submodule tools/t/lib is neither here nor in a bundle"
+        in why_no_code(Stash(stash.root), plain, place)[0]
+    )
 
 
 def test_a_python_that_somebody_else_keeps_is_looked_at(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from experimentstash.base import files
 from experimentstash.publish import frozen_schema
 from experimentstash.publish.frozen import digest_of
 from tests.testing.drawing import ORGANIZER, SAME, frozen, identity, verdicts
@@ -157,6 +158,11 @@ def test_what_can_not_be_frozen_is_refused_and_nothing_is_left(
         done = in_process(drawing, "freeze", "fig", first)
         assert done.returncode == 2 and "$DRAWER_TOKEN" in done.stderr
         named.unlink(missing_ok=True)
+    overrides.write_text(before)
+    with overrides.open("w") as stream:  # reproducing wouldn't read it
+        stream.truncate(files.MOST_BYTES + 1)
+    done = in_process(drawing, "freeze", "fig", first)
+    assert done.returncode == 2 and "configurations have 17 MB at most" in done.stderr
     overrides.write_text(before)
     assert not (drawing.root / "frozen").exists()
     drawing.write("frozen/.other.part/runs/x/record.json", "of one that was killed")

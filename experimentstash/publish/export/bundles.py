@@ -23,7 +23,8 @@ def make(stash: Stash, kept: Frozen, place: Path, scratch: Path) -> dict[str, Pa
     found: dict[str, Path] = {}
     lacking: dict[Path, list[tuple[str, str]]] = {}  # by repository: whose code it is, and the commit
     for run in kept.runs:
-        for what, code in ((run.tool, run.code), (_STASH, run.stash)):
+        inner = ((f"{run.tool}/{str(each.path).rpartition('/')[2]}", each) for each in run.submodules)
+        for what, code in ((run.tool, run.code), (_STASH, run.stash), *inner):
             if (known := frozen_names.bundle_of(place, str(code.commit), code.bundle)) is not None:
                 found[_name(known[0].stem)] = known[0]
             else:
