@@ -59,16 +59,15 @@ def text(archive: zipfile.ZipFile, name: str) -> str:
     return archive.read(name).decode()
 
 
-def with_number(stash: StashUnderTest, seed: int, loss: float) -> str:
-    """Write a run as the last one, with another seed and a number; return its id."""
-    first = stash.run_directories()[-1]
+def with_number(stash: StashUnderTest, first: Path, seed: int, loss: float) -> str:
+    """Write a run as another one, with another seed and a number; return its id."""
     place = first.with_name(f"seed-{seed}")
     shutil.copytree(first, place)
     data = stash.record(place)
-    data |= {"id": f"seed{seed}", "directory": str(place)}
+    data |= {"id": f"seed{seed}"}
     data["attempt"]["metrics"] = {"loss": loss}
     data["spec"]["params"]["seed"] = seed
-    (place / "run.json").write_text(json.dumps(data).replace(str(first), str(place)))
+    (place / "run.json").write_text(json.dumps(data, ensure_ascii=False).replace(str(first), str(place)))
     return f"seed{seed}"
 
 
@@ -126,7 +125,8 @@ def test_documents_say_what_is_known_of_a_run(drawing: StashUnderTest, in_proces
     }
     assert "1 run of *Manifolds*" in text(archive, "README.md")
     # Numbers are what `compare` makes of them.
-    others = [with_number(drawing, seed, seed / 7) for seed in range(3)]
+    first = drawing.run_directories()[-1]
+    others = [with_number(drawing, first, seed, seed / 7) for seed in range(3)]
     assert in_process(drawing, "freeze", "numbers", *others).returncode == 0
     archive, _ = exported(drawing, in_process, name="numbers")
     done = in_process(drawing, "compare", *others, "--markdown")

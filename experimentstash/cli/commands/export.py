@@ -32,6 +32,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--inputs", action="store_true", help="take all inputs along, too; those that are committed always are"
     )
+    parser.add_argument(
+        "--with-names", action="store_true", help="also if something in it names this machine, its places or its user"
+    )
     parser.add_argument("--yes", action="store_true", help="ask nothing: replace FILE.zip if it is there")
 
 
@@ -42,7 +45,8 @@ def main(given: argparse.Namespace) -> int:
     if not _is_wanted(given.output, is_sure=given.yes):
         say("nothing was exported")
         return 1
-    wish = Wish(_results(stash, kept, place), outputs=not given.no_outputs, inputs=given.inputs)
+    results = _results(stash, kept, place)
+    wish = Wish(results, outputs=not given.no_outputs, inputs=given.inputs, names=given.with_names)
     _tell(kept, exporting.export(stash, kept, place, given.output, wish, say), given.output)
     return 0
 
@@ -89,6 +93,7 @@ def _tell(kept: Frozen, made: Exported, path: Path) -> None:
         if count:
             print(f"{counted(count, noun)} ({total})")
     say(*made.facts.warnings)
+    say(*(f"it tells of this machine, or of you: {each}" for each in made.facts.naming))
     for each in made.facts.missing:
         say(f"{each.run}: {each.path} isn't in it: {each.why}")
     say(f"{path}: {counted(len(made.contents), 'file')}, {size(path.stat().st_size)}")

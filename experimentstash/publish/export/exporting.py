@@ -10,10 +10,11 @@ from pathlib import Path
 from experimentstash.adapters.git import objects, trees
 from experimentstash.adapters.git.root import toplevel
 from experimentstash.base import files
-from experimentstash.base.dataclass_light import dataclass
+from experimentstash.base.dataclass_light import dataclass, replace
 from experimentstash.base.errors import StashError
 from experimentstash.base.interrupts import signals_as_exceptions
 from experimentstash.base.once import Once
+from experimentstash.base.patterns import regex
 from experimentstash.publish import freezing, frozen, kept_inputs, outputs
 from experimentstash.publish.contents import content_of
 from experimentstash.publish.export import archive, bundles, crate, gathering, wheel
@@ -21,6 +22,7 @@ from experimentstash.publish.export.archive import Archive
 from experimentstash.publish.export.documents import software
 from experimentstash.publish.export.documents.every import EVERY
 from experimentstash.publish.export.facts import Facts, Missing
+from experimentstash.publish.export.traces import Traces
 from experimentstash.publish.frozen import Content, Frozen, FrozenRun, Input, Output
 from experimentstash.publish.inputs import Inputs
 from experimentstash.publish.keeper import refuse_secrets
@@ -32,6 +34,7 @@ from experimentstash.stash.layout import Stash
 
 # Types of all settings, and no tools: those of then are in the commits.
 _ROOT_CONFIG = "defaults:\n  - experimentstash\n  - tool: null\n  - _self_\n"
+_ADDRESS = regex(r"[\w.+-]+@[\w.-]+")
 # Bytes of a file that are looked through for secrets at a time, and how many of them once more with the next ones.
 _AT_ONCE, _AGAIN = 16 << 20, 4096
 # … and of one up to which it is looked, too, whether something only looks like a secret; that takes long.
@@ -45,6 +48,7 @@ class Wish:
     results: str | None = None  # what the runs' numbers come to, as `compare` has it
     outputs: bool = True
     inputs: bool = False  # also those that the stash's commits don't hold
+    names: bool = False  # also what names the machine and its user
 
 
 @dataclass(frozen=True)
@@ -69,15 +73,24 @@ def export(
         known = gathering.look(
             stash, kept, results=wish.results, missing=work.missing, has_outputs=wish.outputs, has_inputs=wish.inputs
         )
+        traces = Traces(stash, _public(kept, known))
         with archive.writing(target) as packed:
-            packed.text(paths.ROOT_CONFIG, _ROOT_CONFIG)
+            _add_frozen(packed, kept, place, code, beside, traces, with_outputs=wish.outputs)
+            known = replace(known, naming=traces.told())
+
+            def add(name: str, content: str) -> None:
+                traces.look(name, content.encode("utf-8", "surrogateescape"))
+                packed.text(name, content)
+
+            add(paths.ROOT_CONFIG, _ROOT_CONFIG)
             for name, text in EVERY.items():
-                packed.text(name, text(kept, known))
-            for each in known.licences:
+                add(name, text(kept, known))
+            for each in known.licences:  # as their authors have written them
                 packed.text(each.path, each.text)
             packed.binary(software.WHEEL, wheel.content())
-            _add_frozen(packed, kept, place, code, beside, with_outputs=wish.outputs)
-            packed.text(paths.CRATE, crate.text(kept, known, packed.contents, place))
+            add(paths.CRATE, crate.text(kept, known, packed.contents, place))
+            if traces.found and not wish.names:
+                raise traces.error()
     return Exported(packed.contents, known)
 
 
@@ -87,22 +100,36 @@ def _add_frozen(
     place: Path,
     code: dict[str, Path],
     beside: dict[str, tuple[Path, Content]],
+    traces: Traces,
     *,
     with_outputs: bool,
 ) -> None:
     """Add frozen/NAME as it is, and what it lacks."""
     front = f"{paths.FROZEN}/{kept.name}"
+
+    def add(name: str, path: Path, content: Content | None = None) -> None:
+        if not name.startswith(f"{frozen.BUNDLES}/"):
+            traces.look_in(f"{front}/{name}", path)
+        packed.file(f"{front}/{name}", path, content)
+
     copies = {f"{run.folder}/{each.kept}" for run in kept.runs for each in run.outputs if each.kept is not None}
     packed.text(f"{front}/{frozen.ATTRIBUTES}", freezing.ATTRIBUTES.decode())
-    packed.file(f"{front}/{frozen.FILE_NAME}", place / frozen.FILE_NAME)
+    add(frozen.FILE_NAME, place / frozen.FILE_NAME)
     for name, content in kept.files.items():
         if with_outputs or name not in copies:
-            packed.file(f"{front}/{name}", files.inside(place, place / name), content)
+            add(name, files.inside(place, place / name), content)
     for name, path in code.items():
         if name not in kept.files:
-            packed.file(f"{front}/{name}", path)
+            add(name, path)
     for name, (path, content) in sorted(beside.items()):
-        packed.file(f"{front}/{name}", path, content)
+        add(name, path, content)
+
+
+def _public(kept: Frozen, known: Facts) -> Iterator[str]:
+    """Yield what may be named: authors and their addresses, and where code is kept for everybody."""
+    yield from (each.name for each in known.authors)
+    yield from _ADDRESS.findall(known.citation or "")
+    yield from (code.url for run in kept.runs for code in (run.code, run.stash) if code.url is not None)
 
 
 class _Work:
