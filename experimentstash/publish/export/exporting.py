@@ -15,6 +15,7 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.interrupts import signals_as_exceptions
 from experimentstash.base.once import Once
 from experimentstash.base.patterns import regex
+from experimentstash.code.frozen_names import BUNDLES
 from experimentstash.publish import freezing, frozen, kept_inputs, outputs
 from experimentstash.publish.contents import content_of
 from experimentstash.publish.export import archive, bundles, crate, gathering, wheel
@@ -108,7 +109,7 @@ def _add_frozen(
     front = f"{paths.FROZEN}/{kept.name}"
 
     def add(name: str, path: Path, content: Content | None = None) -> None:
-        if not name.startswith(f"{frozen.BUNDLES}/"):
+        if not name.startswith(f"{BUNDLES}/"):
             traces.look_in(f"{front}/{name}", path)
         packed.file(f"{front}/{name}", path, content)
 
