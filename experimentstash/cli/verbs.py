@@ -43,6 +43,7 @@ GROUPS = {
         "freeze": ("NAME [RUN…]", "keep runs under a name, to be had again later"),
         "reproduce": ("NAME|RUN [OVERRIDE…]", "have runs again, and compare what they write"),
         "export": ("NAME", "make one file of frozen runs, for others"),
+        "import": ("FILE.zip", "take frozen runs from such a file"),
     },
     "Tools": {
         "tool add": ("NAME [URL]", "make a foreign repository a tool"),

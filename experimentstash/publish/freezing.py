@@ -5,19 +5,17 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from experimentstash.base import files, typed
 from experimentstash.base.dataclass_light import replace
 from experimentstash.base.errors import StashError
-from experimentstash.base.failpoints import step
-from experimentstash.base.interrupts import signals_as_exceptions, undisturbed
 from experimentstash.base.once import Once
 from experimentstash.code import frozen_names
 from experimentstash.freeze.environment.store import READY_MARK
-from experimentstash.publish import declared, frozen, machine, outputs, packages
+from experimentstash.publish import declared, frozen, machine, outputs, packages, placing
 from experimentstash.publish.comparators.choose import HASH
 from experimentstash.publish.contents import below, content_of
 from experimentstash.publish.frozen import Frozen, FrozenRun, Output, Python, Took
@@ -35,10 +33,6 @@ from experimentstash.stash.schema import EnvironmentKind
 # Seconds by which a file may seem to be newer than the end of the run that wrote it; if the clocks are of one machine.
 _SLACK, _SLACK_HERE = 60.0, 2.0
 _NAMED = 3
-# What is kept goes into git, and comes out of it, byte by byte, whatever else is said of such names.
-ATTRIBUTES = b"* -text -ident -filter -working-tree-encoding\n"
-_DRAFT = ".part"
-_LOCK = "runs.freeze"  # as no tool is called
 # What a record says of one machine, or of one moment there.
 _OF_ONE_PLACE = ("queued", "supervisor", "process", "host", "wandb", "wandb_elsewhere")
 
@@ -47,22 +41,10 @@ def freeze(
     stash: Stash, name: str, runs: Sequence[Run], *, message: str = "", may_be_dirty: bool = False
 ) -> tuple[Frozen, Path]:
     """Keep runs as frozen/NAME and return what is kept, and where; StashError if one can't be, and nothing is there."""
-    place = frozen.folder_of(stash, name)
-    if os.path.lexists(place):
-        raise StashError(
-            f"{stash.relative(place)} is there already, and what is frozen stays as it is.",
-            f"take another name, or remove it first: rm -r {stash.relative(place)}",
-        )
-    draft = place.with_name(f".{name}{_DRAFT}")
-    busy = StashError("Another command freezes runs just now.", "wait until it has ended")
-    with files.locked_at_once(stash.lock(_LOCK), busy), signals_as_exceptions(), _removed_unless_done(draft):
-        for left in place.parent.glob(f".*{_DRAFT}"):  # by ones that were killed
-            files.remove(left)
+    with placing.new(stash, name, "take another name") as draft:
         kept = write(stash, name, runs, draft, message=message, may_be_dirty=may_be_dirty)
-        step("before frozen runs are in place")
-        os.rename(draft, place)
-        frozen_names.pin(stash, frozen_names.read(stash, name).needs)
-    return kept, place
+    frozen_names.pin(stash, frozen_names.read(stash, name).needs)
+    return kept, frozen.folder_of(stash, name)
 
 
 def write(
@@ -74,8 +56,7 @@ def write(
             places = " and ".join(stash.relative(each.path) for each in (twice, run))
             raise StashError(f"{places} are copies of one run, {run.id}.", "name one of them")
         _refuse_unfit(run, may_be_dirty=may_be_dirty)
-    files.make_directory(folder)
-    files.write(folder / frozen.ATTRIBUTES, ATTRIBUTES)
+    placing.begin(folder)
     keeper = Keeper(folder)
     work = _Work(stash, keeper)
     kept = Frozen(name, message, times.now(), [work.freeze(run) for run in runs], {})
@@ -102,17 +83,6 @@ def _refuse_unfit(run: Run, *, may_be_dirty: bool) -> None:
                 f"The run {run.id} used changes of the {what} that aren't committed (to {code.commit[:12]}).",
                 f"commit them and `experimentstash rerun {run.id}`, or freeze them as a patch: --dirty",
             )
-
-
-@contextlib.contextmanager
-def _removed_unless_done(draft: Path) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        with undisturbed(), contextlib.suppress(OSError):
-            files.remove(draft)
-            draft.parent.rmdir()
-        raise
 
 
 class _Work:

@@ -253,23 +253,30 @@ def folder_of(stash: Stash, name: str) -> Path:
 
 def read(stash: Stash, name: str) -> Frozen:
     """Return what is kept under a name; StashError if nothing is, or what is there makes no sense or was changed."""
-    path = folder_of(stash, name) / FILE_NAME
     try:
-        data = typed.loads(read_regular(path, LARGEST))
+        return read_in(folder_of(stash, name), stash.relative(folder_of(stash, name) / FILE_NAME))
     except FileNotFoundError as error:
         known = names(stash)
         listed = f"\nFrozen: {', '.join(known)}" if known else "\nNothing is frozen yet."
         raise StashError(
             f"Nothing is frozen as {name!r}.{did_you_mean(name, known)}{listed}", f"experimentstash freeze {name} RUN…"
         ) from error
+
+
+def read_in(place: Path, shown: str) -> Frozen:
+    """Return what is kept in a directory; StashError as of ``read``, which calls it ``shown``."""
+    try:
+        data = typed.loads(read_regular(place / FILE_NAME, LARGEST))
+    except FileNotFoundError:
+        raise
     except (OSError, ValueError) as error:
-        raise StashError(f"{stash.relative(path)} can't be read: {error}.") from error
+        raise StashError(f"{shown} can't be read: {error}.") from error
     if isinstance(data, dict) and data.get("format") != FORMAT:
-        raise StashError(f"{stash.relative(path)} is of the format {data.get('format')!r}; known here: {FORMAT}.")
+        raise StashError(f"{shown} is of the format {data.get('format')!r}; known here: {FORMAT}.")
     try:
         return _built(data)
     except ValueError as error:
-        raise StashError(f"{stash.relative(path)} makes no sense: {error}.") from error
+        raise StashError(f"{shown} makes no sense: {error}.") from error
 
 
 def refuse_unreadable(frozen: Frozen) -> None:

@@ -12,6 +12,7 @@ from experimentstash.base.errors import StashError
 from experimentstash.publish import frozen
 from experimentstash.publish.contents import content_of
 from experimentstash.publish.frozen import FrozenRun, Input
+from experimentstash.stash import paths
 from experimentstash.stash.layout import Stash
 
 _HASH = 16
@@ -23,8 +24,12 @@ def name_of(given: Input) -> str:
 
 
 def target_of(stash: Stash, given: Input) -> Path | None:
-    """Return where the copy of an input belongs; None if that isn't for us to write: outside, or hidden."""
-    if not frozen.is_inside(given.path) or given.path.startswith((".", "⟨")):
+    """Return where the copy of an input belongs; None if that isn't for us to write.
+
+    It is outside then, hidden, or among what the stash itself reads: others may have said so.
+    """
+    parts = given.path.split("/")
+    if not frozen.is_inside(given.path) or parts[0] == paths.CONF or any(each.startswith((".", "⟨")) for each in parts):
         return None
     return stash.root / given.path
 

@@ -20,7 +20,7 @@ from experimentstash.stash.layout import Stash, find_stash
 
 EXAMPLES = (
     ("export figure1 -o a.zip", "with its code and outputs"),
-    ("export figure1 -o a.zip --inputs", "… and all that it reads"),
+    ("export figure1 -o a.zip --inputs", "… and what it reads"),
 )
 
 

@@ -16,7 +16,7 @@ from experimentstash.base.interrupts import signals_as_exceptions
 from experimentstash.base.once import Once
 from experimentstash.base.patterns import regex
 from experimentstash.code.frozen_names import BUNDLES
-from experimentstash.publish import freezing, frozen, kept_inputs, outputs
+from experimentstash.publish import frozen, kept_inputs, outputs, placing
 from experimentstash.publish.contents import content_of
 from experimentstash.publish.export import archive, bundles, crate, gathering, wheel
 from experimentstash.publish.export.archive import Archive
@@ -114,7 +114,7 @@ def _add_frozen(
         packed.file(f"{front}/{name}", path, content)
 
     copies = {f"{run.folder}/{each.kept}" for run in kept.runs for each in run.outputs if each.kept is not None}
-    packed.text(f"{front}/{frozen.ATTRIBUTES}", freezing.ATTRIBUTES.decode())
+    packed.text(f"{front}/{frozen.ATTRIBUTES}", placing.ATTRIBUTES.decode())
     add(frozen.FILE_NAME, place / frozen.FILE_NAME)
     for name, content in kept.files.items():
         if with_outputs or name not in copies:
