@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from experimentstash.base.dataclass_light import dataclass, field, replace
-from experimentstash.publish import outputs, verdicts
-from experimentstash.publish.comparators.comparator import Deviation, How
+from experimentstash.base.patterns import regex
+from experimentstash.publish import outputs, proposing, verdicts
+from experimentstash.publish.comparators import choose
+from experimentstash.publish.comparators.comparator import Deviation
 from experimentstash.publish.contents import content_of
 from experimentstash.publish.frozen import Output
 from experimentstash.publish.verdicts import Judged, JudgedRun, Verdict
 
-# By how much more than was seen is proposed: the next runs may vary by a little more.
-_MARGIN = 2.0
+# What YAML takes for a text without quotes.
+_PLAIN = regex(r"[A-Za-z_][A-Za-z0-9_./-]*")
 
 
 @dataclass(frozen=True)
 class Variation:
-    """An output that isn't the same in all runs; ``proposed`` is what `outputs` could say of it."""
+    """An output that isn't the same in all runs; ``proposed`` is what `outputs` could say of it, or ``why`` nothing."""
 
     run: str
     path: str
     seen: list[Judged]  # what each pair of runs is to each other, where it isn't the same
     largest: Deviation | None
-    proposed: dict[str, str] = field(default_factory=dict)
+    proposed: dict[str, Any] = field(default_factory=dict)
+    why: str = ""
+
+    @property
+    def proposal(self) -> str:
+        """What is proposed, as `outputs` has it: as YAML writes it in a line."""
+        return _flow(self.proposed)
 
 
 def variations(tries: Sequence[Sequence[JudgedRun]], place: Path) -> list[Variation]:
@@ -48,8 +56,10 @@ def variations(tries: Sequence[Sequence[JudgedRun]], place: Path) -> list[Variat
             if varying and any(_has(each, number) for each in every):
                 deviations = [each.deviation for each in varying if each.deviation is not None]
                 largest = max(deviations, key=lambda each: each.absolute, default=None)
-                proposed = _proposed(output.how, deviations, varying) if folder.is_dir() else {}
-                found.append(Variation(kept.id, output.path, varying, largest, proposed))
+                files = [] if output.kept is None else [folder / output.kept]
+                files += [outputs.place(each.run, output.path) for each in every if each.run and _has(each, number)]
+                proposed, why = _proposed(output, files, varying)
+                found.append(Variation(kept.id, output.path, varying, largest, proposed, why))
     return found
 
 
@@ -65,20 +75,27 @@ def _between(output: Output, one: JudgedRun, two: JudgedRun) -> Judged:
     return verdicts.compare(kept, first.parent, second, content_of(second))
 
 
-def _proposed(how: How, deviations: Sequence[Deviation], varying: Sequence[Judged]) -> dict[str, str]:
-    """Return tolerances with which all that was seen would have been equivalent; nothing if none would do."""
-    if how.compare not in ("numbers", "embedding") or len(deviations) < len(varying):
-        return {}
-    if not all(math.isfinite(each.absolute) for each in deviations):
-        return {}
-    relative = [each.relative for each in deviations]
-    if all(each is not None and each < 1 for each in relative):
-        return {"rtol": _rounded(max(each for each in relative if each is not None))}
-    return {"atol": _rounded(max(each.absolute for each in deviations))}
+def _proposed(output: Output, files: Sequence[Path], varying: Sequence[Judged]) -> tuple[dict[str, Any], str]:
+    """Return what `outputs` could say of an output, all that it says now included; or why there is nothing."""
+    if all(each.verdict.is_same for each in varying):
+        return {}, "what is declared allows that"
+    if not all(each.verdict.is_compared for each in varying):
+        return {}, next(each.words for each in varying if not each.verdict.is_compared)
+    found = proposing.propose(output.how, files)
+    return ({}, found.why) if found.how is None else (proposing.entry(found.how, choose.usual(output.path)), "")
 
 
-def _rounded(value: float) -> str:
-    """Return a number a little larger, of one digit."""
-    larger = value * _MARGIN
-    exponent = math.floor(math.log10(larger))
-    return f"{math.ceil(larger / 10**exponent)}e{exponent}"
+def _flow(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{_word(name)}: {_nested(each)}" for name, each in value.items())
+    return ", ".join(map(_word, value)) if isinstance(value, list) else str(value)
+
+
+def _nested(value: Any) -> str:
+    brackets = "{}" if isinstance(value, dict) else "[]" if isinstance(value, list) else ("", "")
+    return f"{brackets[0]}{_flow(value)}{brackets[1]}"
+
+
+def _word(text: str) -> str:
+    """Return a text as YAML has it among others."""
+    return text if _PLAIN.fullmatch(text) else f"'{text.replace(chr(39), chr(39) * 2)}'"

@@ -58,6 +58,14 @@ def _name(way: _Way) -> str:
     return ".".join(map(str, way)) or "the whole"
 
 
+def columns_of(path: Path) -> dict[str, list[Any]]:
+    """Return the values in a file that have nothing inside; those of a list have one name, a pattern."""
+    found: dict[str, list[Any]] = {}
+    for way, value in _named(path).items():
+        found.setdefault(_name(tuple("*" if isinstance(each, int) else each for each in way)), []).append(value)
+    return found
+
+
 def _named(path: Path) -> dict[_Way, Any]:
     """Return the leaves of a file by what leads to them; no name stands for two."""
     found = dict(_leaves(_read(path), ()))

@@ -196,5 +196,5 @@ def _output(each: Judged, output: Output, anchor: str, shown: _Shown | None) -> 
 
 
 def _varying(each: Variation) -> tuple[str, str, str, str]:
-    proposed = ", ".join(f"{name}: {value}" for name, value in each.proposed.items())
+    proposed = each.proposal or tame(each.why)
     return each.run, tame(each.path), "" if each.largest is None else tame(str(each.largest)), proposed

@@ -30,6 +30,7 @@ def report(kept: Frozen, tries: Sequence[Sequence[JudgedRun]], varying: Sequence
                 "seen": [_output(judged) for judged in each.seen],
                 "largest": _deviation(each.largest),
                 "proposed": each.proposed,
+                "why": each.why,
             }
             for each in varying
         ],

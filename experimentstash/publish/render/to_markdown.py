@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from experimentstash.base.durations import describe
 from experimentstash.base.text import size
 from experimentstash.publish.frozen import Frozen, FrozenRun
-from experimentstash.publish.render.words import compared, summary
+from experimentstash.publish.render.words import compared, steady, summary
 from experimentstash.publish.repeating import Variation
 from experimentstash.publish.verdicts import JudgedRun
 
@@ -31,10 +31,11 @@ def report(kept: Frozen, tries: Sequence[Sequence[JudgedRun]], varying: Sequence
             "|---|---|---|---|",
         ]
         for each in varying:
-            proposed = ", ".join(f"{name}: {value}" for name, value in each.proposed.items())
+            proposed = each.proposal or each.why
             largest = "" if each.largest is None else str(each.largest)
             lines.append(f"| {each.run} | {_cell(each.path)} | {_cell(largest)} | {_cell(proposed)} |")
         lines.append("")
+    lines += [line for each in steady(tries, varying) for line in (f"{each}.", "")]
     return "\n".join(lines)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from experimentstash.base.output import Paper, Style
 from experimentstash.base.text import tame
 from experimentstash.publish.frozen import Frozen
-from experimentstash.publish.render.words import summary
+from experimentstash.publish.render.words import steady, summary
 from experimentstash.publish.repeating import Variation
 from experimentstash.publish.verdicts import JudgedRun, Verdict
 
@@ -22,6 +22,7 @@ def report(kept: Frozen, tries: Sequence[Sequence[JudgedRun]], varying: Sequence
             lines += _of_run(judged, paper)
     for each in varying:
         lines.append(_of_variation(each))
+    lines += steady(tries, varying)
     lines.append(summary(kept, tries))
     return "\n".join(lines)
 
@@ -42,6 +43,5 @@ def _of_variation(each: Variation) -> str:
     if each.largest is not None:
         said += f", by up to {each.largest}"
     if each.proposed:
-        inner = ", ".join(f"{name}: {value}" for name, value in each.proposed.items())
-        said += f"\n  outputs: {{{each.path}: {{{inner}}}}} would allow that"
-    return said
+        return f"{said}\n  outputs: {{{each.path}: {{{each.proposal}}}}} would allow that"
+    return f"{said}\n  {tame(each.why)}" if each.why else said

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from experimentstash.base.text import counted
 from experimentstash.publish.comparators.comparator import How, Tolerance
 from experimentstash.publish.frozen import Frozen
+from experimentstash.publish.repeating import Variation
 from experimentstash.publish.verdicts import JudgedRun, Verdict, are_reproduced
 
 
@@ -38,6 +39,20 @@ def summary(kept: Frozen, tries: Sequence[Sequence[JudgedRun]]) -> str:
     """Return in one line what all came to."""
     rest = left(kept, tries)
     return f"{verdict(tries)}: {counts(tries)}{f'; {rest}' if rest else ''}"
+
+
+def steady(tries: Sequence[Sequence[JudgedRun]], varying: Sequence[Variation]) -> list[str]:
+    """Return what is said of outputs that didn't vary: no more than was seen."""
+    vary = {(each.run, each.path) for each in varying}
+    same = [
+        each.path
+        for judged in tries[0]
+        for each in judged.outputs
+        if each.verdict is Verdict.IDENTICAL and (judged.kept.id, each.path) not in vary
+    ]
+    if len(tries) < 2 or not same:
+        return []
+    return [f"{counted(len(same), 'output')} the same in all {len(tries) + 1} runs; more than that isn't known"]
 
 
 def compared(how: How) -> str:
