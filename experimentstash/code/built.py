@@ -39,6 +39,8 @@ class Built:
     products: Mapping[str, Stamp]
     programs: Sequence[str] = ()  # those among them that can be executed or loaded
     compilers: Mapping[str, str] = field(default_factory=dict)  # and other programs of the build: their versions
+    platform: str = ""
+    variables: Mapping[str, str] = field(default_factory=dict)
     code: str = ""  # the commit, changes included
     made: str | None = None
 
@@ -63,12 +65,18 @@ def read(home: Path) -> Built | None:
             directory=typed.path(data["directory"], "directory"),
             products=products,
             programs=[name for name in data["programs"] if name in products],
-            compilers={typed.text(k, "compilers"): typed.text(v, "compilers") for k, v in data["compilers"].items()},
+            compilers=_texts(data["compilers"]),
+            platform=typed.text(data["platform"], "platform"),
+            variables=_texts(data["variables"]),
             code=typed.text(data["code"], "code"),
             made=data.get("made"),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _texts(data: Mapping[str, object]) -> dict[str, str]:
+    return {typed.text(name, ""): typed.text(value, name) for name, value in data.items()}
 
 
 def write(home: Path, built: Built) -> None:

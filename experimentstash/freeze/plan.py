@@ -43,7 +43,7 @@ from experimentstash.record.run import Apart, Command
 from experimentstash.stash import entrypoints, parameters, paths
 from experimentstash.stash.entrypoints import Entrypoint
 from experimentstash.stash.layout import Stash
-from experimentstash.stash.schema import StashConfig, ToolConfig
+from experimentstash.stash.schema import BuildIn, StashConfig, ToolConfig
 
 if TYPE_CHECKING:
     from experimentstash.adapters.numbers import objective
@@ -386,7 +386,13 @@ def _build(request: Request, tool: ToolConfig, directory: Path, recipe: Recipe) 
     from experimentstash.freeze.build import builds  # here, because most tools need none
 
     frozen = request.frozen or (None if request.plot is None else request.plot.frozen)
-    return builds.plan(request.stash, request.tool, tool, directory, recipe, frozen)
+    in_job = is_built_in_job(request)
+    return builds.plan(request.stash, request.tool, tool, directory, recipe, frozen, in_job=in_job)
+
+
+def is_built_in_job(request: Request) -> bool:
+    """Tell whether a run's tool is built in a job of its own, before that of the run."""
+    return request.starts_later and request.config.tool.build_in is BuildIn.job
 
 
 def _code_directory(request: Request) -> Path:

@@ -99,6 +99,8 @@ class Signer:
             "inputs": self._read(planned, places, variables),
         }
         if planned.build is not None:
+            if planned.build.in_job and not planned.build.compilers:
+                raise Unknowable("it is built in a job: by which compilers isn't known yet")
             made_by = planned.build.as_recorded()
             parts["build"] = [made_by.commands, made_by.compilers, made_by.platform, made_by.variables]
             if made_by.is_in_checkout:

@@ -7,6 +7,7 @@ import os
 import shlex
 import time
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from omegaconf.errors import OmegaConfBaseException
 
@@ -32,6 +33,9 @@ from experimentstash.stash import paths
 from experimentstash.stash.layout import Stash, run_id
 from experimentstash.stash.schema import SCHEDULER_LAUNCHERS, CodeMode, StashConfig
 
+if TYPE_CHECKING:
+    from experimentstash.freeze.build.builds import Build
+
 _CHANGED_SINCE = "what it depends on was changed after it was frozen, and before it began"
 
 
@@ -46,6 +50,7 @@ class Prepared:
     run: Run
     secrets: Mapping[str, str]
     identified: Identified | None = None  # None: there is nothing to be looked at once more
+    unbuilt: Build | None = None  # what must be built in a job first
 
     def confirm(self) -> None:
         """Look once more, where a run has waited since it was frozen, whether what it uses still is what was recorded.
@@ -139,7 +144,7 @@ def prepare_job(job: Job) -> Prepared | Spared | Rejected | None:
             return None if drafted is None else Prepared(drafted, planned.secrets)
         taken_up = context.continuation.take_up(planned) if context.continuation is not None else None
         if taken_up is not None:
-            return Prepared(taken_up, planned.secrets)
+            return Prepared(taken_up, planned.secrets, unbuilt=_unbuilt(planned))
         if request.starts_later:
             environments.make(planned.recipe, announce=say)
             shared.refuse_missing_program(planned)
@@ -154,7 +159,7 @@ def prepare_job(job: Job) -> Prepared | Spared | Rejected | None:
             shared.say_once(line)
         run = freeze(identified, claim=lambda run: _claim(context, job, seen, run))
         account.has_placed(run, context.sweep)
-        return Prepared(run, planned.secrets, None if request.starts_later else identified)
+        return Prepared(run, planned.secrets, None if request.starts_later else identified, _unbuilt(planned))
     except (StashError, OmegaConfBaseException) as error:
         mistake = reject(seen, error)
     except Exception as error:
@@ -180,6 +185,12 @@ def _shown(planned: Plan) -> Iterator[str]:
 def _files(planned: Plan) -> Iterator[str]:
     for name, text in planned.files.items():
         yield f"# {planned.request.directory / name} would hold:\n{text.rstrip()}"
+
+
+def _unbuilt(planned: Plan) -> Build | None:
+    """Return what must be built in a job before that of the run; None if nothing must."""
+    build = planned.build
+    return None if build is None or not build.in_job or build.is_ready() else build
 
 
 def done_before(job: Job) -> Run | None:

@@ -10,7 +10,7 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.output import say
 from experimentstash.code.provenance import Checkouts
 from experimentstash.freeze.freeze import left_at, written_at
-from experimentstash.freeze.plan import Plan, Request, ToolPlanCache, plan
+from experimentstash.freeze.plan import Plan, Request, ToolPlanCache, is_built_in_job, plan
 from experimentstash.freeze.signature import Signer
 from experimentstash.freeze.toolpath import tool_directory
 from experimentstash.launch.done_before import DoneBefore
@@ -102,6 +102,12 @@ class SharedByRuns:
         build = planned.build
         if build is None or build.is_ready():
             return planned
+        if build.in_job and build.place is None:
+            raise StashError(
+                f"{paths.registration(build.name)}: build_in: job: the code is used live, and may be changed until the"
+                " job begins.",
+                "code=frozen, or build_in: here",
+            )
         from experimentstash.freeze.build import make
         from experimentstash.freeze.environment import store as environments
 
@@ -109,6 +115,8 @@ class SharedByRuns:
         if (failed := self._unbuilt.get(build.key)) is not None:  # for all runs of a sweep once
             raise failed
         environments.make(planned.recipe, announce=say)
+        if build.in_job:
+            return planned
         try:
             make.make(request.stash, request.config.tool, build, say)
         except make.NotBuilt as error:
@@ -132,8 +140,8 @@ class SharedByRuns:
                 mistake = StashError(f"{where}: {mistake.message}.", mistake.hint)
             self._programs[key] = mistake
             is_elsewhere = "/" not in argv[0] or argv[1:2] == ["-m"]
-            if planned.build is not None and not planned.build.is_ready():
-                say(f"{planned.build.name!r} is not built yet: whether that makes what is started can't be told")
+            if not (planned.build is None or planned.build.in_job or planned.build.is_ready()):
+                say(f"{planned.request.tool!r} is not built yet: whether that makes what is started can't be told")
             elif is_elsewhere and not environments.is_ready(recipe):
                 say(f"the environment of {recipe.name!r} is not made yet: whether it has what is started can't be told")
         if (mistake := self._programs[key]) is not None:
@@ -162,7 +170,7 @@ def built_by(request: Request, directory: Path) -> str:
         return ""
     from experimentstash.freeze.build import builds
 
-    return builds.mark(request.tool, request.config.tool, directory)
+    return builds.mark(request.tool, request.config.tool, directory, in_job=is_built_in_job(request))
 
 
 def _code_key(request: Request) -> tuple[object, ...]:

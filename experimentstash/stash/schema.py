@@ -106,6 +106,13 @@ class EnvironmentKind(Enum):
     none = "none"  # no Python: the entrypoint is an executable
 
 
+class BuildIn(Enum):
+    """Where a tool is built for runs that are submitted to SLURM."""
+
+    here = "here"  # before they are submitted
+    job = "job"  # in a job of its own before theirs: for compilers that only nodes have
+
+
 class CodeMode(Enum):
     """Which code of the tool a run uses."""
 
@@ -280,6 +287,8 @@ class ToolConfig:
     # [[make, -j4]], each a list of words, or {shell: 'a && b'}. `{build}` in them, in `entrypoint` and in `env` stands
     # for a directory of the build's own: [[cmake, -S, ., -B, '{build}'], [cmake, --build, '{build}']].
     build: List[Any] = field(default_factory=list)
+    # Where it is built: here, by whoever needs it first, or in a SLURM job that the runs wait for (with frozen code).
+    build_in: BuildIn = BuildIn.here
     # The time after which the build is given up, written like estimated_runtime (null: none).
     build_timeout: Optional[str] = None
     description: str = ""  # what it is, in lists

@@ -62,3 +62,46 @@ def test_what_frozen_code_lacks_is_not_submitted(stash: StashUnderTest) -> None:
         assert one["attempt"]["state"] == "failed" and "there is no program sim" in one["attempt"]["reason"]
     dry = stash.cli("-m", "+exp=one", "hydra/launcher=slurm", "dry_run=true")
     assert dry.returncode == 0  # of the checkout it can't tell
+
+
+JOB = "entrypoint: sim\nbuild_in: job\n"
+
+
+def test_a_build_in_a_job_of_its_own(stash: StashUnderTest) -> None:
+    """Its runs wait for it; afterwards their records say by what it was built, and further runs need none."""
+    stash.add_tool("sim", "sim_make", f"{JOB}build: [[make]]\n{NO_PYTHON}")
+    stash.add_experiment("one", "sim", "params: {steps: 1}\nresources: {cpus: 1}\n")
+    stash.add_experiment("two", "sim", "params: {steps: 2}\nresources: {cpus: 2}\n")
+    stash.commit()
+    sweep = submit(stash, "+exp=one,two")
+    assert "Building" not in sweep.done.stderr and sweep.done.stderr.count("is built in the job") == 1
+    assert len([script for script in sweep.scripts if "afterok:" in script]) == 2
+    runs = sweep.ended()
+    assert [one["attempt"]["state"] for one in runs] == ["completed"] * 2, runs
+    values = [json.loads((Path(one["directory"]) / "metrics.json").read_text())["value"] for one in runs]
+    assert values == [0.5, 0.25]
+    assert all("cc" in one["spec"]["build"]["compilers"] for one in runs)
+    again = submit(stash, "+exp=one")
+    assert "is built in the job" not in again.done.stderr
+    assert again.ended()[0]["spec"]["build"] == runs[0]["spec"]["build"]
+
+
+def test_a_build_that_fails_in_its_job_fails_its_runs(stash: StashUnderTest) -> None:
+    """And the next try builds anew."""
+    stash.add_tool("sim", "sim_make", f"{JOB}build: [[make, no-such-target]]\n{NO_PYTHON}")
+    stash.add_experiment("one", "sim", "params: {steps: 1}\n")
+    stash.commit()
+    sweep = submit(stash, "+exp=one", "params.steps=1,2")
+    for one in sweep.ended():
+        assert one["attempt"]["state"] == "failed" and "No rule to make target" in one["attempt"]["reason"]
+        assert one["attempt"]["started"] is None
+    again = submit(stash, "+exp=one", "tool.build=[[make]]")
+    assert again.ended()[0]["attempt"]["state"] == "completed"
+
+
+def test_a_build_in_a_job_wants_code_that_stays(stash: StashUnderTest) -> None:
+    stash.add_tool("sim", "sim_make", f"{JOB}build: [[make]]\n{NO_PYTHON}")
+    stash.add_experiment("one", "sim", "params: {steps: 1}\n")
+    stash.commit()
+    sweep = submit(stash, "+exp=one", "code=live", code=1)
+    assert sweep.jobs == [] and "build_in: job" in sweep.records()[0]["attempt"]["reason"]

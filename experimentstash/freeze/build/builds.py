@@ -54,11 +54,19 @@ class Build:
     code: str  # the commit, changes included
     compilers: Mapping[str, str]
     platform: str
-    environment: Mapping[str, str]
-    frozen: Frozen | None
+    variables: Mapping[str, str]  # that choose compilers, and their options
+    path: str | None  # of the programs of the tool's environment
+    place: Path | None  # of the frozen code; None: it is the checkout
     is_apart: bool  # it has a directory of its own
     shared: tuple[str, ...]  # what of the tool's directory is no code
     timeout: float | None
+    in_job: bool = False  # in one of its own, before those of the runs: by which compilers, that tells
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of the commands: ours, with the programs of the tool's own first."""
+        own = {build_commands.VARIABLE: str(self.products)} if self.is_apart else {}
+        return {**_environment(self.path), **own}
 
     @property
     def products(self) -> Path:
@@ -71,11 +79,11 @@ class Build:
 
     @property
     def is_in_checkout(self) -> bool:
-        return self.frozen is None and not self.is_apart
+        return self.place is None and not self.is_apart
 
     @property
     def lock(self) -> Path:
-        if self.frozen is not None and not self.is_apart:
+        if self.place is not None and not self.is_apart:
             return self.home / "build.lock"  # it goes with the frozen code
         return lock_of(self.home)
 
@@ -90,8 +98,8 @@ class Build:
             key=self.key,
             commands=[[*each] for each in self.written],
             compilers=dict(self.compilers),
-            platform=self.platform,
-            variables=_chosen(self.environment),
+            platform=self.platform or None,
+            variables=dict(self.variables),
             directory=str(self.products),
             log=str(self.log),
             is_in_checkout=self.is_in_checkout,
@@ -119,6 +127,8 @@ def plan(
     directory: Path,
     recipe: Recipe,
     frozen: Frozen | None = None,
+    *,
+    in_job: bool = False,
 ) -> Build | None:
     """Return what makes a tool ready whose code is ``frozen``, or the checkout in ``directory``; None if nothing does.
 
@@ -137,25 +147,16 @@ def plan(
     else:
         known = None if is_apart else built.read(in_checkout)
         code = code_of_checkout(stash, name, tool, directory, () if known is None else known.products)
-    environment = _environment(recipe)
-    platform = _platform()
-    used = compilers.versions(written, directory, environment)
-    facts = [
-        _FORMAT,
-        written,
-        str(directory),
-        code,
-        used,
-        platform,
-        recipe.key,
-        _chosen(environment),
-    ]
+    path = _path(recipe)
+    made_by = None if in_job else by_whom(written, directory, _environment(path))
+    facts = [_FORMAT, written, str(directory), code, made_by, recipe.key]
     key = hashlib.sha256(json.dumps(facts).encode("utf-8", "surrogateescape")).hexdigest()[:16]
     if is_apart:
         home = (stash.builds / name if frozen is None else frozen.place / _IN_FROZEN_CODE) / key
     else:
         home = in_checkout if frozen is None else frozen.place
     place = str(home / built.PRODUCTS)
+    compilers_used, platform, variables = made_by or told_by_mark(home, key)
     return Build(
         name=name,
         commands=tuple(build_commands.at(each, place) for each in written),
@@ -164,17 +165,36 @@ def plan(
         home=home,
         key=key,
         code=code,
-        compilers=used,
+        compilers=compilers_used,
         platform=platform,
-        environment={**environment, **({build_commands.VARIABLE: place} if is_apart else {})},
-        frozen=frozen,
+        variables=variables,
+        path=path,
+        place=None if frozen is None else frozen.place,
         is_apart=is_apart,
         shared=tuple(tool.shared),
         timeout=None if tool.build_timeout is None else limits.duration(tool.build_timeout, "build_timeout"),
+        in_job=in_job,
     )
 
 
-def mark(name: str, tool: ToolConfig, directory: Path) -> str:
+def by_whom(
+    written: Iterable[Command], directory: Path, environment: Mapping[str, str]
+) -> tuple[dict[str, str], str, dict[str, str]]:
+    """Return what here makes a build what it is: the compilers, the platform, and the variables that choose them."""
+    return compilers.versions(written, directory, environment), _platform(), _chosen(environment)
+
+
+def told_by_mark(home: Path, key: str) -> tuple[dict[str, str], str, dict[str, str]]:
+    """Return the same of a build that a job has made; nothing as long as that isn't done."""
+    found = built.read(home)
+    return (
+        ({}, "", {})
+        if found is None or found.key != key
+        else (dict(found.compilers), found.platform, dict(found.variables))
+    )
+
+
+def mark(name: str, tool: ToolConfig, directory: Path, *, in_job: bool = False) -> str:
     """Return what a build in frozen code itself is known by before there is that code; empty if there is none.
 
     Frozen code is of one such build alone.
@@ -182,17 +202,9 @@ def mark(name: str, tool: ToolConfig, directory: Path) -> str:
     written = build_commands.read(tool, paths.registration(name))
     if not written or build_commands.names_place([word for each in written for word in each]):
         return ""
-    environment = clean_environment()
+    made_by = None if in_job else by_whom(written, directory, clean_environment())
     wanted = [tool.python_version, tool.dependencies, *map(str, vars(tool.environment).values())]
-    facts = [
-        _FORMAT,
-        written,
-        compilers.versions(written, directory, environment),
-        _platform(),
-        _chosen(environment),
-        wanted,
-    ]
-    return json.dumps(facts)
+    return json.dumps([_FORMAT, written, made_by, wanted])
 
 
 def left_in_checkout(stash: Stash, name: str) -> list[str]:
@@ -265,13 +277,16 @@ def _stamp(path: Path) -> Any:
     return [found.st_size, found.st_mtime_ns]
 
 
-def _environment(recipe: Recipe) -> dict[str, str]:
-    """Return the environment of the commands: ours, with the programs of the tool's own first."""
-    environment = clean_environment()
+def _path(recipe: Recipe) -> str | None:
     interpreter = environments.interpreter(recipe)
-    if interpreter is not None and environments.is_apart(recipe):
-        environment["PATH"] = os.pathsep.join([str(interpreter.parent), environment.get("PATH", os.defpath)])
-        environment["VIRTUAL_ENV"] = str(interpreter.parent.parent)
+    return str(interpreter.parent) if interpreter is not None and environments.is_apart(recipe) else None
+
+
+def _environment(path: str | None) -> dict[str, str]:
+    environment = clean_environment()
+    if path is not None:
+        environment["PATH"] = os.pathsep.join([path, environment.get("PATH", os.defpath)])
+        environment["VIRTUAL_ENV"] = os.path.dirname(path)
     return environment
 
 

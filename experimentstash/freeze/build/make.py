@@ -23,7 +23,7 @@ from experimentstash.base.process import CommandError, which
 from experimentstash.base.redaction import redact
 from experimentstash.code import built, worktree_place
 from experimentstash.code.built import Built, Stamp
-from experimentstash.freeze.build.builds import Build, code_of_checkout
+from experimentstash.freeze.build.builds import Build, by_whom, code_of_checkout
 from experimentstash.freeze.build.commands import Command, is_for_shell
 from experimentstash.record import times
 from experimentstash.stash import paths
@@ -72,7 +72,11 @@ def _make(stash: Stash, tool: ToolConfig, build: Build, lock: int, announce: Cal
     started = time.monotonic()
     _begin_anew(build, lock)
     before = {} if build.is_apart else built.listing(build.directory)
-    around = built.listing(build.directory) if build.is_apart and build.frozen is not None else {}
+    around = built.listing(build.directory) if build.is_apart and build.place is not None else {}
+    environment = build.environment
+    used, platform, variables = build.compilers, build.platform, build.variables
+    if build.in_job:
+        used, platform, variables = by_whom(build.written, build.directory, environment)
     where = f" in {stash.relative(build.directory)} itself" if build.is_in_checkout else ""
     announce(f"Building {build.name!r}{where}: {' && '.join(map(_shown, build.written))}")
     begun = {"key": build.key, "before": before} if build.is_in_checkout else {"key": build.key}
@@ -81,11 +85,11 @@ def _make(stash: Stash, tool: ToolConfig, build: Build, lock: int, announce: Cal
     deadline = None if build.timeout is None else started + build.timeout
     with open(build.log, "wb", buffering=0) as log:
         for command in build.commands:
-            _execute(build, command, log.fileno(), lock, deadline, announce)
+            _execute(build, command, environment, log.fileno(), lock, deadline)
     step("a build has ended")
     products = _made(build, before)
     code = build.code
-    if build.frozen is None:
+    if build.place is None:
         code = _confirmed(stash, tool, build, products)
     elif build.is_apart and _made(build, around, build.directory):
         announce(
@@ -98,7 +102,9 @@ def _make(stash: Stash, tool: ToolConfig, build: Build, lock: int, announce: Cal
             directory=str(build.products),
             products=products,
             programs=built.programs_among(build.products, products),
-            compilers=build.compilers,
+            compilers=used,
+            platform=platform,
+            variables=variables,
             code=code,
             made=times.now(),
         ),
@@ -149,7 +155,7 @@ def _begin_anew(build: Build, lock: int) -> None:
     if build.is_apart:
         files.remove(build.products)
         files.make_directory(build.products)
-    elif build.frozen is not None:
+    elif build.place is not None:
         if begun.exists() or (build.home / built.MARK).exists():
             _reset(build, lock)
     else:
@@ -194,13 +200,13 @@ def _remove(directory: Path, names: Sequence[str]) -> None:
 
 def _reset(build: Build, lock: int) -> None:
     """Have frozen code be as its commit is, with the links to what it shares with the checkout."""
-    assert build.frozen is not None
+    assert build.place is not None
     links = {}
     for each in build.shared:
         place = build.directory / each
         if place.is_symlink():
             links[place] = os.readlink(place)
-    for _, tree in worktree_place.registered(build.frozen.place):
+    for _, tree in worktree_place.registered(build.place):
         worktree.reset_worktree(tree, lock)
     for place, target in links.items():
         if not os.path.lexists(place):
@@ -214,10 +220,10 @@ def _reset(build: Build, lock: int) -> None:
 def _execute(
     build: Build,
     command: Command,
+    environment: Mapping[str, str],
     log: int,
     lock: int,
     deadline: float | None,
-    announce: Callable[[str], None],
 ) -> None:
     """Run one command to its end; NotBuilt if that is a failure, or doesn't come in time."""
     os.write(log, f"$ {shlex.join(command)}\n".encode("utf-8", "surrogateescape"))
@@ -227,7 +233,7 @@ def _execute(
     process = subprocess.Popen(
         [*guard, *command],
         cwd=build.directory,
-        env=dict(build.environment),
+        env=dict(environment),
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,

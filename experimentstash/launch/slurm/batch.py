@@ -41,6 +41,10 @@ SAYS_ITS_END = (
     "trap 'stash_code=$?; echo \"stash: its setup ended the batch script with exit code $stash_code, at or after:"
     " $BASH_COMMAND\" >&2' EXIT"
 )
+# Options of runs that a build has no use for.
+_OF_RUNS = ("signal", "requeue", "gres")
+# By which a job is told that it is to build something.
+BUILD = "build"
 # What a job executes.
 START = str(Path(__file__).with_name("start.py"))
 # Seconds before its end at which SLURM can warn a job, at most (sbatch(1), --signal).
@@ -329,8 +333,11 @@ def script(
     after: str | None,
     cluster: ClusterTerms | None = None,
     setup_may_fail: bool = False,
+    built_by: Sequence[str] = (),
 ) -> str:
     """Return the batch script of an array whose tasks ``tasks_file`` lists; ``after``: a job that must end first.
+
+    Those that it is ``built_by`` must succeed first.
 
     Paths are relative to the sweep's directory, from which it is submitted.
     """
@@ -341,10 +348,38 @@ def script(
         "output": ".slurm/slurm-%A_%a.out",
         "open-mode": "append",  # a job that is put back into the queue goes on in the same file
     }
-    if after is not None:
-        options["dependency"] = f"afterany:{after}"
-    filling = jobs.request.filling
-    options |= {**dict(filling.options), **dict(jobs.request.options)}
+    if waits := [*(f"afterok:{each}" for each in built_by), *([f"afterany:{after}"] if after is not None else [])]:
+        options["dependency"] = ",".join(waits)
+    if built_by:  # what can't be built will never begin
+        options["kill-on-invalid-dep"] = "yes"
+    at_once = (str(jobs.at_once),) if jobs.at_once > 1 else ()
+    return _script(jobs.request, options, [python, tasks_file], at_once, cluster=cluster, setup_may_fail=setup_may_fail)
+
+
+def build_script(request: JobRequest, *, name: str, python: str, order: str) -> str:
+    """Return the batch script of a job that builds what ``order`` says, held; it asks for what a run of it asks for."""
+    options: dict[str, str | None] = {
+        "job-name": f"{BUILD}-{name}",
+        "output": f"{order.removesuffix('.json')}-%j.out",
+        "hold": None,
+    }
+    plain = tuple((key, text) for key, text in request.options if key not in _OF_RUNS and not key.startswith("gpu"))
+    asked = dataclasses.replace(request, options=plain)
+    return _script(asked, options, [python, BUILD, order], (), cluster=None, setup_may_fail=False)
+
+
+def _script(
+    request: JobRequest,
+    options: dict[str, str | None],
+    program: Sequence[str],
+    more: Sequence[str],
+    *,
+    cluster: ClusterTerms | None,
+    setup_may_fail: bool,
+) -> str:
+    """Return the batch script of a job that starts us with these words, and ``more`` if its setup hasn't failed."""
+    filling = request.filling
+    options = options | {**dict(filling.options), **dict(request.options)}
     lines = ["#!/bin/bash"]
     if filling.variables:
         lines.append(f"# as variables say, for want of anything else: {', '.join(dict(filling.variables))}")
@@ -352,13 +387,13 @@ def script(
     if cluster is not None:
         lines.append(_told(options, cluster))
     # In the encoding of the record, whatever the locale of the node is.
-    start = f"exec {shlex.join([python, '-X', 'utf8', '-S', START, tasks_file])}"
-    if jobs.request.setup:  # which may go elsewhere
+    python, *words = program
+    start = f"exec {shlex.join([python, '-X', 'utf8', '-S', START, *words])}"
+    if request.setup:  # which may go elsewhere
         lines.append("stash_here=$PWD")
         start = f'cd "$stash_here"; {start}'
         lines += [f"echo {shlex.quote(SETUP_BEGINS)}", SAYS_ITS_END]
         lines += [] if setup_may_fail else [stop_at_failure(f"{start} $stash_code $LINENO")]
-        lines += [*jobs.request.setup, ENDS_STOPPING]
-    at_once = f" {jobs.at_once}" if jobs.at_once > 1 else ""
-    lines.append(f"{start}{at_once}")
+        lines += [*request.setup, ENDS_STOPPING]
+    lines.append(" ".join([start, *more]))
     return "\n".join(lines) + "\n"

@@ -1,5 +1,7 @@
 """Starts a task of a job array: ``python -S …/start.py TASKS_FILE [AT_ONCE]``, in the batch script's place.
 
+Or a build, before them: ``start.py build ORDER``.
+
 A thousand nodes do this at once. So `site`, which looks through all that is installed, is left out: what a task imports
 is Python's own and ours, and we are where this file is.
 """
@@ -21,6 +23,10 @@ def main() -> int:
 
     with keeper.kept():
         gc.disable()  # what is imported stays to the end
+        if sys.argv[1:2] == ["build"]:
+            from experimentstash.launch.slurm import building
+
+            return building.main(sys.argv[2:])
         from experimentstash.launch.slurm import task
 
         gc.freeze()

@@ -32,6 +32,7 @@ from experimentstash.launch import context as contexts
 from experimentstash.launch import sweep_jobs
 from experimentstash.launch.slurm import batch, sbatch_variables, waiting
 from experimentstash.launch.slurm.batch import JobArray, JobRequest, Packing
+from experimentstash.launch.slurm.build_jobs import BuildJobs
 from experimentstash.launch.sweep_jobs import Job
 from experimentstash.record import attempts, job_array, records, transitions
 from experimentstash.record.job_array import Job as SlurmJob
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from hydra.core.utils import JobReturn
     from hydra.types import HydraContext
     from omegaconf import DictConfig
+
+    from experimentstash.freeze.build.builds import Build
 
 FOLDER = job_array.FOLDER
 
@@ -78,6 +81,7 @@ def launch(
     )
     sweep = Path(config.hydra.sweep.dir).absolute()
     prepared: list[tuple[Run, JobRequest]] = []
+    unbuilt: dict[str, Build] = {}
     asked = _Asked(settings)
     taken: list[Job] = []
     with ends_on_request(), _none_left_behind(prepared):
@@ -89,6 +93,8 @@ def launch(
             run = job.prepared.run
             try:
                 prepared.append((run, asked.request(run, job.prepared.secrets)))
+                if job.prepared.unbuilt is not None:
+                    unbuilt[run.directory] = job.prepared.unbuilt
             except StashError as error:
                 if config.dry_run:
                     complain(f"{' '.join(job.overrides)}: {error}")
@@ -99,7 +105,8 @@ def launch(
             _show(arrays)
             return [job.returned for job in taken]
         if arrays:
-            _submit_all(arrays, settings.submit_limit)
+            runs = [run for run, _ in prepared]
+            _submit_all(arrays, settings.submit_limit, BuildJobs(contexts.here().stash, sweep, unbuilt, runs))
     if needs_results or settings.wait:
         awaited = [run for run, _ in prepared if not run.attempt.state.is_final]
         if (continuation := contexts.here().continuation) is not None:
@@ -160,8 +167,8 @@ class _Array:
     cluster: ClusterTerms
     setup_may_fail: bool
 
-    def script(self, predecessor: str | None) -> str:
-        """Return its batch script; ``predecessor`` is SLURM's id of that array."""
+    def script(self, predecessor: str | None, built_by: Sequence[str] = ()) -> str:
+        """Return its batch script; ``predecessor`` is SLURM's id of that array, ``built_by`` those of builds."""
         return batch.script(
             self.jobs,
             name=self.jobs.runs[0].id.partition("-")[0],
@@ -171,6 +178,7 @@ class _Array:
             after=predecessor,
             cluster=self.cluster,
             setup_may_fail=self.setup_may_fail,
+            built_by=built_by,
         )
 
 
@@ -232,21 +240,23 @@ def _remarks(arrays: Sequence[_Array]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _submit_all(arrays: Sequence[_Array], limit: int | None) -> None:
+def _submit_all(arrays: Sequence[_Array], limit: int | None, builds: BuildJobs) -> None:
     for remark in _remarks(arrays):
         say(remark)
     usual = slurm_query.cluster().name
     accepted: list[SlurmJob | None] = []
-    for number, array in enumerate(arrays):
-        try:
-            if limit is not None:
-                _await_room(len(array.jobs.tasks), limit)
-        except StashError as error:
-            for left in arrays[number:]:
-                _refuse(left, str(error))
-                accepted.append(None)
-            break
-        accepted.append(_submit(array, _predecessor(array, arrays, accepted), usual))
+    with builds.released():
+        for number, array in enumerate(arrays):
+            try:
+                if limit is not None:
+                    builds.release()  # else there may never be room
+                    _await_room(len(array.jobs.tasks), limit)
+            except StashError as error:
+                for left in arrays[number:]:
+                    _refuse(left, str(error))
+                    accepted.append(None)
+                break
+            accepted.append(_submit(array, _predecessor(array, arrays, accepted), usual, builds))
     _tell(arrays, accepted)
 
 
@@ -260,7 +270,7 @@ def _predecessor(array: _Array, arrays: Sequence[_Array], accepted: Sequence[Slu
     return None
 
 
-def _submit(array: _Array, predecessor: str | None, usual_cluster: str | None) -> SlurmJob | None:
+def _submit(array: _Array, predecessor: str | None, usual_cluster: str | None, builds: BuildJobs) -> SlurmJob | None:
     """Submit one array and return SLURM's id of it; None if SLURM refuses, which each of its runs then says."""
     jobs, tasks, submitted = array.jobs, array.tasks_file, contexts.here().account.submitted
     tasks.parent.mkdir(exist_ok=True)
@@ -270,8 +280,8 @@ def _submit(array: _Array, predecessor: str | None, usual_cluster: str | None) -
             transitions.submit(run, Queued(str(tasks), task))
             submitted.add(run, records.write(run))
     script = job_array.script_of(tasks)
-    write_atomically(script, array.script(predecessor))
     try:
+        write_atomically(script, array.script(predecessor, builds.before(jobs, usual_cluster)))
         job = slurm.submit(script, dict(jobs.request.secrets), usual_cluster=usual_cluster)
         job_array.note_submitted(tasks, job)
     except CommandError as error:
