@@ -1,4 +1,4 @@
-"""What a contributor types, and CI calls: ``nox -s tests``, ``slurm``, ``hydra-next`` or ``lint``.
+"""What a contributor types, and CI calls: ``nox -s tests``, ``slurm``, ``hydra-next``, ``lint`` or ``docs``.
 
 Each makes an environment of its own. In one that has everything already: ``nox --no-venv --no-install -s lint``.
 """
@@ -56,3 +56,10 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "format", "--check", ".")
     session.run("mypy")
     session.run("npx", "--yes", "--prefer-offline", f"--package={TYPESCRIPT}", "tsc", "--project", ".")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Make the documentation's site in site/; a link that leads nowhere is an error."""
+    session.install(*EVERYTHING)
+    session.run("zensical", "build", "--clean", "--strict", "--config-file", "mkdocs.yml")
