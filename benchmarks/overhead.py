@@ -46,7 +46,7 @@ def make_stash(root: Path) -> None:
     (root / "tools" / "nothing" / "main.py").write_text("")
     (root / "conf" / "tool" / "nothing.yaml").write_text("path: tools/nothing\nentrypoint: -m main\n")
     (root / "conf" / "exp" / "nothing.yaml").write_text("# @package _global_\ndefaults:\n  - override /tool: nothing\n")
-    (root / ".gitignore").write_text("/outputs/\n/.experimentstash/\n")
+    (root / ".gitignore").write_text("/outputs/\n/.experimentstash/\n__pycache__/\n")
     identity = ["-c", "user.name=benchmark", "-c", "user.email=benchmark@example.org"]
     for command in (["init", "-q"], ["add", "-A"], [*identity, "commit", "-qm", "benchmark"]):
         subprocess.run(["git", *command], cwd=root, check=True)

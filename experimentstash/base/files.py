@@ -238,7 +238,7 @@ def stamp(found: os.stat_result) -> Stamp:
 
 
 def write_atomically(
-    path: Path | str, data: str | bytes, *, replace: bool = True, spare: Path | str | None = None
+    path: Path | str, data: str | bytes, *, replace: bool = True, spare: Path | str | None = None, mode: int = 0o666
 ) -> Stamp:
     """Replace ``path`` by ``data`` in one step: a reader sees the old content or the new, never a part.
 
@@ -250,7 +250,7 @@ def write_atomically(
     content = data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data
     staged = _beside(path)
     try:
-        written = write(staged, content, os.O_EXCL, _mode_for(path) if replace else 0o666)
+        written = write(staged, content, os.O_EXCL, mode & _mode_for(path) if replace else mode)
         if replace:
             os.replace(staged, path)
         else:

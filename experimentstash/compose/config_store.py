@@ -7,12 +7,11 @@ import os
 from collections.abc import Iterator
 
 from hydra.core.config_store import ConfigStore
-from hydra.core.plugins import Plugins
 from hydra.core.utils import setup_globals
 
 from experimentstash.base.output import USAGE
 from experimentstash.compose import hydra_warnings, interpolations
-from experimentstash.compose.hydra_compat import application_name, behaving
+from experimentstash.compose.hydra_compat import application_name, behaving, scan_plugins, typing_late
 from experimentstash.stash import paths
 from experimentstash.stash.layout import ROOT_VARIABLE, Stash, new_token
 from experimentstash.stash.schema import StashConfig
@@ -50,7 +49,8 @@ def register() -> None:
     store = ConfigStore.instance()
     if "experimentstash.yaml" in store.repo:
         return
-    store.store(name="experimentstash_types", node=StashConfig, provider="experimentstash")
+    with typing_late():
+        store.store(name="experimentstash_types", node=StashConfig, provider="experimentstash")
     stamp = f"${{now:%Y-%m-%d}}/${{now:%H-%M-%S}}-${{oc.env:{TOKEN_VARIABLE}}}"
     store.store(
         name="experimentstash",
@@ -76,7 +76,7 @@ def set_up() -> None:
     register()
     behaving()
     setup_globals()
-    Plugins.instance()  # they contribute to the search path
+    scan_plugins()  # they contribute to the search path
     application_name(JOB_NAME)
 
 

@@ -29,10 +29,11 @@ from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path, get_args_parser
 from hydra.core.config_search_path import ConfigSearchPath
-from hydra.core.config_store import ConfigStore
+from hydra.core.config_store import ConfigNode, ConfigStore
 from hydra.core.default_element import InputDefault, ResultDefault
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobRuntime
 from hydra.plugins.config_source import ConfigResult, ConfigSource
@@ -79,9 +80,12 @@ __all__ = [
     "register_plugin",
     "represent_text",
     "resolve_plainly",
+    "scan_plugins",
     "search_path",
     "singletons",
     "trusting",
+    "type_stored",
+    "typing_late",
 ]
 
 # Set: nothing of what only makes composing fast is used.
@@ -144,6 +148,46 @@ def register_plugin(group: str, name: str, node: type[Any]) -> None:
     ConfigStore.instance().store(group=group, name=name, node=node, provider="experimentstash", **again)
 
 
+def scan_plugins() -> None:
+    """Have Hydra look for its plugins, once in a process."""
+    with typing_late():
+        Plugins.instance()
+
+
+@contextlib.contextmanager
+def typing_late() -> Iterator[None]:
+    """Have types that are stored become configurations when they are first read: few of them ever are."""
+    store: Any = ConfigStore
+    original = store.store
+
+    def stored(self: Any, name: str, node: Any, group: str | None = None, *arguments: Any, **options: Any) -> None:
+        is_late = isinstance(node, type) and is_fast()
+        original(self, name, {} if is_late else node, group, *arguments, **options)
+        if is_late:
+            names = self.repo
+            for folder in filter(None, (group or "").split("/")):
+                names = names[folder]
+            name = name if name.endswith(".yaml") else f"{name}.yaml"
+            names[name] = _TypedLate(node, names[name])
+
+    store.store = stored
+    try:
+        yield
+    finally:
+        store.store = original
+
+
+class _TypedLate(ConfigNode):
+    """What the config store holds of a type whose configuration nobody has read yet."""
+
+    def __init__(self, made_of: type[Any], like: ConfigNode) -> None:
+        vars(self).update({name: value for name, value in vars(like).items() if name != "node"}, made_of=made_of)
+
+    @functools.cached_property
+    def node(self) -> Any:  # type: ignore[override]
+        return OmegaConf.structured(vars(self)["made_of"])
+
+
 def singletons() -> Any:
     """Return what Hydra's launchers hand to their jobs in other processes."""
     return Singleton.get_state()
@@ -166,6 +210,12 @@ def installed_config(sources: Sequence[ConfigSource], config_path: str) -> objec
     for name in f"{config_path}.yaml".split("/"):
         node = node.get(name) if isinstance(node, dict) else None
     return None if isinstance(node, dict) else node
+
+
+def type_stored(node: Any) -> type[Any] | None:
+    """Return the type of which one of the config store's configurations is made; None if that can't be told."""
+    made_of = vars(node).get("made_of") or node.node._metadata.object_type
+    return made_of if made_of not in (dict, list) and isinstance(made_of, type) else None
 
 
 class HydraLoader(ConfigLoaderImpl):

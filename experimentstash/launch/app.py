@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 
 from experimentstash.base.dataclass_light import replace
@@ -27,6 +26,7 @@ from experimentstash.compose.hydra_compat import (
     hydra_main,
     is_fast,
     parsing_once,
+    scan_plugins,
     search_path,
     trusting,
 )
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 def import_plugins() -> None:
     """Import Hydra's plugins, which it would do a little later."""
-    Plugins.instance()
+    scan_plugins()
 
 
 def launch(argv: Sequence[str], continuation: Continuation | None = None, again: Again | None = None) -> LaunchResult:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from experimentstash.base import user_cache
 from experimentstash.base.errors import StashError, SurroundingsError
 from experimentstash.base.files import Stamp, open_regular, stamp
 from experimentstash.base.output import say
@@ -428,11 +429,8 @@ def _place(stash: Stash, *, makes: bool = True) -> Path | None:
 
     Unless it ``makes`` one, also if there is none yet.
     """
-    home = os.environ.get("XDG_CACHE_HOME", "")
-    if not os.path.isabs(home):
-        home = os.path.expanduser("~/.cache")
-    folder = Path(home) / "experimentstash"
-    if not folder.is_absolute() or folder.is_relative_to(stash.root):
+    folder = user_cache.folder()
+    if folder is None or folder.is_relative_to(stash.root):
         return None
     existing = next(place for place in (folder, *folder.parents) if place.exists())
     if _kind_of_disk(os.path.realpath(existing)).startswith(_ELSEWHERE):

@@ -9,13 +9,11 @@ Whatever isn't plain (another search path, an error) is left to Hydra's unchange
 
 from __future__ import annotations
 
-import copy
-import functools
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -24,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 from experimentstash.base.errors import StashError
 from experimentstash.compose.config_files import read_ourselves
 from experimentstash.compose.config_store import CONFIG_NAME
+from experimentstash.compose.fast.installed import Installed, Kept, Step
 from experimentstash.compose.hydra_compat import (
     CachingConfigRepository,
     ConfigLoaderImpl,
@@ -49,8 +48,8 @@ class Loader(StashLoader):
         self.left_to_hydra = 0  # compositions that were not plain
         self._remembered: _Memory | None = None
         self._parser = OverridesParser.create()
-        self._merged: dict[tuple[_Step, ...], bytes] = {}
-        self._previous: tuple[_Step, ...] = ()
+        self._merged: dict[tuple[Step, ...], bytes] = {}
+        self._previous: tuple[Step, ...] = ()
 
     def __reduce__(self) -> Any:
         """Become the plain one where a launcher hands the loader to another process."""
@@ -91,13 +90,17 @@ class Loader(StashLoader):
         steps = tuple(_step(default, self._memory) for default in defaults)
         installed = next((at for at, step in enumerate(steps) if step.origin is None), len(steps))
         shared = _length_in_common(steps, self._previous)
+        _installed.recall(steps[:installed])
         known, kept = self._beginning(steps)
         config = OmegaConf.create() if kept is None else pickle.loads(kept)
         config._set_flag("no_deepcopy_set_nodes", None)  # was set when what was merged so far was kept
         with flag_override(config, "no_deepcopy_set_nodes", True):
             for position in range(known, len(steps) + 1):
                 if position in (installed, shared) and position > known and (kept := pickled(config)) is not None:
-                    (_installed.merged if position == installed else self._merged)[steps[:position]] = kept
+                    if position == installed:
+                        _installed.keep(steps[:position], kept)
+                    else:
+                        self._merged[steps[:position]] = kept
                 if position < len(steps):
                     self._merge_next(config, defaults[position], repo)
         self._previous = steps
@@ -105,7 +108,7 @@ class Loader(StashLoader):
         assert isinstance(config, DictConfig)
         return config
 
-    def _beginning(self, steps: tuple[_Step, ...]) -> tuple[int, bytes | None]:
+    def _beginning(self, steps: tuple[Step, ...]) -> tuple[int, bytes | None]:
         """Return how much is known of what these steps come to, and that."""
         for length in range(len(steps), 0, -1):
             for merged in (self._merged, _installed.merged):
@@ -129,54 +132,18 @@ def _the_same(loader: ConfigLoaderImpl) -> ConfigLoaderImpl:
     return loader
 
 
-class _Step(NamedTuple):
-    """What decides what merging one entry of the final defaults list does."""
-
-    path: str | None
-    package: str | None
-    is_primary: bool
-    origin: int | None  # which installed config it is
-
-
-def _length_in_common(first: Sequence[_Step], second: Sequence[_Step]) -> int:
+def _length_in_common(first: Sequence[Step], second: Sequence[Step]) -> int:
     return next(
         (at for at, pair in enumerate(zip(first, second, strict=False)) if pair[0] != pair[1]),
         min(len(first), len(second)),
     )
 
 
-def _step(default: ResultDefault, memory: _Memory) -> _Step:
-    return _Step(default.config_path, default.package, default.primary, memory.origin(default.config_path or ""))
+def _step(default: ResultDefault, memory: _Memory) -> Step:
+    return Step(default.config_path, default.package, default.primary, memory.origin(default.config_path or ""))
 
 
-class _Kept:
-    """A config that was read. It is copied before it is merged: merging takes the nodes of what is merged."""
-
-    def __init__(self, original: ConfigResult, node: object = None) -> None:
-        self.original = original
-        self.node = node  # what it is known by lives as long
-
-    @functools.cached_property
-    def _pickled(self) -> bytes | None:
-        return pickled(self.original.config)
-
-    def copy(self) -> ConfigResult:
-        """Return a config of one's own."""
-        result = copy.copy(self.original)
-        kept = self._pickled
-        result.config = copy.deepcopy(self.original.config) if kept is None else pickle.loads(kept)
-        return result
-
-
-class _Installed:
-    """What is installed, which stays as it is while a process lives: the configs, and what several of them come to."""
-
-    def __init__(self) -> None:
-        self.read: dict[tuple[str, int], _Kept] = {}
-        self.merged: dict[tuple[_Step, ...], bytes] = {}
-
-
-_installed = _Installed()
+_installed = Installed()
 
 
 class _Memory(CachingConfigRepository):
@@ -184,7 +151,7 @@ class _Memory(CachingConfigRepository):
 
     def __init__(self, delegate: IConfigRepository) -> None:
         super().__init__(delegate)
-        self._read: dict[str, _Kept | None] = {}
+        self._read: dict[str, Kept | None] = {}
         self._origins: dict[str, int | None] = {}
         self._existing: dict[tuple[str, str], bool] = {}
 
@@ -205,19 +172,17 @@ class _Memory(CachingConfigRepository):
         self.load_config(config_path)
         return self._origins[config_path]
 
-    def _kept(self, config_path: str) -> _Kept | None:
+    def _kept(self, config_path: str) -> Kept | None:
         node = installed_config(self.get_sources(), config_path)
-        origin = self._origins[config_path] = None if node is None else id(node)
-        known = None if origin is None else _installed.read.get((config_path, origin))
-        if known is not None:
-            return known
-        read = self.delegate.load_config(config_path=config_path)
-        if read is None:
-            return None
-        kept = _Kept(read, node)
-        if origin is not None:
-            _installed.read[config_path, origin] = kept
-        return kept
+        self._origins[config_path] = None if node is None else id(node)
+
+        def read() -> ConfigResult | None:
+            return self.delegate.load_config(config_path=config_path)
+
+        if node is not None:
+            return _installed.config(config_path, node, read)
+        found = read()
+        return None if found is None else Kept(found)
 
     def group_exists(self, config_path: str) -> bool:
         return self._remembered("group", config_path)
