@@ -75,6 +75,11 @@ def test_what_can_not_be_exported_is_refused_and_nothing_is_left(
         assert done.returncode == 2, done.stdout + done.stderr
         return done.stderr
 
+    def refused_in(stash: StashUnderTest) -> str:
+        done = in_process(stash, "export", "fig", "-o", str(packed))
+        assert done.returncode == 2, done.stdout + done.stderr
+        return done.stderr
+
     assert "Did you mean 'fig'?" in refused("fog", "-o", str(packed))
     assert "an archive is a file .zip" in refused("fig", "-o", str(place / "fig.tar"))
     assert "there is no directory" in refused("fig", "-o", str(place / "nowhere" / "fig.zip"))
@@ -87,9 +92,17 @@ def test_what_can_not_be_exported_is_refused_and_nothing_is_left(
         path.write_bytes(before.replace(b"2.5", b"2.6").replace(b'"cores": ', b'"cores": 1'))
         assert "isn't what was frozen" in (said := refused("fig", "-o", str(packed))) or "was changed" in said
         path.write_bytes(before)
-    monkeypatch.setenv("DRAWER_TOKEN", "s3cr3t-Zq8xKw72LmNp")
-    state = drawing.run_directories()[-1] / "state.bin"
+    # Secrets of now, also in what was kept before they were any.
+    monkeypatch.setenv("DRAWER_TOKEN", frozen(drawing)["runs"][0]["code"]["commit"])
+    assert "$DRAWER_TOKEN" in refused("fig", "-o", str(packed))
+    monkeypatch.delenv("DRAWER_TOKEN")
     assert os.listdir(place) == []
     packed.write_text("of somebody")
     assert "--yes" in refused("fig", "-o", str(packed)) and packed.read_text() == "of somebody"
-    assert state.read_bytes() == b"state"
+    packed.unlink()
+    # In an archive of its own it would lie elsewhere than its commits have it.
+    (tmp_path / "large").mkdir()
+    drawing.root.rename(tmp_path / "large/inner")
+    (tmp_path / "large/inner/.git").rename(tmp_path / "large/.git")
+    assert "a directory of a larger repository" in refused_in(StashUnderTest(tmp_path / "large/inner"))
+    assert os.listdir(place) == []

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from experimentstash.base import failpoints
 from experimentstash.publish.frozen import digest_of
 from tests.testing.drawing import SAME, frozen, identity, verdicts
 from tests.testing.stash import InProcess, StashUnderTest, git
@@ -73,6 +74,48 @@ def test_what_was_exported_is_the_same_in_another_stash(
             names = [each for each in archive.namelist() if each.startswith("frozen/")]
             frozen_in.append({name: archive.read(name) for name in names})
     assert frozen_in[0] == frozen_in[1]
+
+
+def steps_of(act: Callable[[], int], at: str | None) -> list[str]:
+    """Do something, which is interrupted before a step of that name; return the names of the steps there were."""
+    seen: list[str] = []
+
+    def look(name: str) -> None:
+        seen.append(name)
+        if name == at:
+            raise KeyboardInterrupt
+
+    token = failpoints.observer.set(look)
+    try:
+        assert act() == (0 if at is None else 130)
+    finally:
+        failpoints.observer.reset(token)
+    return list(dict.fromkeys(seen))
+
+
+@pytest.mark.slow
+def test_what_is_interrupted_leaves_nothing(drawing: StashUnderTest, in_process: InProcess, tmp_path: Path) -> None:
+    assert in_process(drawing, "freeze", "fig", identity(drawing)).returncode == 0
+    place, there = tmp_path / "exports", other_stash(tmp_path / "there")
+    place.mkdir()
+    packed, before = place / "fig.zip", everything(there)
+
+    def export() -> int:
+        return in_process(drawing, "export", "fig", "-o", str(packed)).returncode
+
+    def import_() -> int:
+        return in_process(there, "import", str(packed)).returncode
+
+    in_stash = everything(drawing)
+    for name in steps_of(export, None):
+        packed.unlink(missing_ok=True)
+        steps_of(export, name)
+        assert os.listdir(place) == [] and everything(drawing) == in_stash, name
+    assert export() == 0
+    for name in steps_of(import_, None):
+        shutil.rmtree(there.root / "frozen", ignore_errors=True)
+        steps_of(import_, name)
+        assert {each for each in everything(there) if not each.startswith(".experimentstash")} == before, name
 
 
 def in_json(change: Callable[[dict[str, object]], None], *, is_signed: bool = True) -> Change:

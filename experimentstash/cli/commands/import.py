@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from experimentstash.adapters.git.root import toplevel
 from experimentstash.base.output import say
 from experimentstash.base.text import counted, size
 from experimentstash.publish import frozen, importing, tagging
@@ -33,6 +34,11 @@ def main(given: argparse.Namespace) -> int:
         print(f"{run.id}  {run.organizer or run.tool}: {counted(len(run.outputs), 'output')} ({size(total)})")
     if hidden := tagging.unseen(stash, place):
         say(f"git ignores {counted(hidden, 'file')} of it: git add --force {stash.relative(place)}")
-    where = stash.relative(place)
+    where, top = stash.relative(place), toplevel(stash.root)
+    if top != stash.root:
+        what = (
+            "in no repository: git init" if top is None else f"a directory of the repository {top}: unpack it instead"
+        )
+        say(f"to reproduce it a stash is a repository of its own, and this one is {what}")
     say(f"{counted(len(kept.runs), 'run')} in {where}; experimentstash reproduce {place.name}")
     return 0

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from experimentstash.base import files
 from experimentstash.base.errors import StashError
+from experimentstash.base.failpoints import step
 from experimentstash.base.output import Meter
 from experimentstash.publish.frozen import Content
 
@@ -93,5 +94,6 @@ def writing(path: Path) -> Iterator[Archive]:
                 yield Archive(packed)
             stream.flush()
             os.fsync(stream.fileno())
+            step("before an archive is in place")
     except OSError as error:
         raise StashError(f"{error.filename or path} can't be read or written: {error.strerror}.") from error

@@ -66,6 +66,7 @@ def export(
     """Write an archive of what is kept in ``place``; StashError if it isn't as it was frozen, and nothing is there."""
     if (why := frozen.why_changed(stash, kept, place)) is not None:
         raise StashError(f"{why}.", "bring it back, or freeze the runs anew")
+    _refuse_inner(stash, kept)
     with signals_as_exceptions(), tempfile.TemporaryDirectory(prefix="experimentstash-") as scratch:
         announce("Packing all code, with its history …")
         code = bundles.make(stash, kept, place, Path(scratch))
@@ -93,6 +94,18 @@ def export(
             if traces.found and not wish.names:
                 raise traces.error()
     return Exported(packed.contents, known)
+
+
+def _refuse_inner(stash: Stash, kept: Frozen) -> None:
+    """Raise StashError if commits have the stash further down than an archive would have it when it is unpacked."""
+    top = toplevel(stash.root)
+    own = [str(run.stash.commit) for run in kept.runs]
+    is_of_here = top is not None and all(objects.object_at(top, f"{each}^{{commit}}") for each in own)
+    if top is not None and top != stash.root and is_of_here:
+        raise StashError(
+            f"The stash is a directory of a larger repository, {top}: unpacked alone it can't be had again.",
+            f"hand on the repository: its commits, {kept.name} as it is frozen (freeze --tag) and inputs",
+        )
 
 
 def _add_frozen(
