@@ -44,6 +44,12 @@ def can_be_brought(stash: Stash, place: Path, given: Input) -> bool:
     return False
 
 
+def where_else(stash: Stash, place: Path, given: Input) -> str:
+    """Return the end of a sentence about an input that isn't as it was: where a copy of it is, if there is one."""
+    copy = place / name_of(given)
+    return f"; {stash.relative(copy)} is a copy of it" if os.path.isfile(copy) else ""
+
+
 def bring(stash: Stash, kept: FrozenRun, place: Path, announce: Callable[[str], None]) -> None:
     """Copy the inputs of a kept run to where it reads them, if nothing is there."""
     for given in kept.inputs:

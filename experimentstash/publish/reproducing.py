@@ -129,7 +129,8 @@ class Reproduction:
     def _other_inputs(self, kept: FrozenRun) -> list[str]:
         """Return which inputs of a kept run aren't what they were, and why; what can be brought is as good as there."""
         others = [each for each in kept.inputs if not kept_inputs.can_be_brought(self._stash, self._place, each)]
-        return [why for each in others if (why := self._inputs.why_other(each)) is not None]
+        said = [(each, why) for each in others if (why := self._inputs.why_other(each)) is not None]
+        return [f"{why}{kept_inputs.where_else(self._stash, self._place, each)}" for each, why in said]
 
     def _record(self, kept: FrozenRun) -> dict[str, Any] | None:
         try:

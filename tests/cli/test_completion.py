@@ -70,6 +70,8 @@ FIRST_WORDS = list(dict.fromkeys(verb.partition(" ")[0] for verb in VERBS))
         ("experimentstash reproduce figure1 a", []),
         ("experimentstash reproduce figure1 hydra/launcher=", None),
         ("experimentstash freeze ", ["figure1"]),
+        ("experimentstash export ", ["figure1"]),
+        ("experimentstash export figure1 --in", ["--inputs"]),
         ("experimentstash freeze figure2 a", ["aaaaaa2", "aaaaaa3"]),
         ("experimentstash tool add f", []),
         ("experimentstash runs --st", ["--state"]),
