@@ -13,7 +13,7 @@ from experimentstash.adapters.git import objects
 from experimentstash.adapters.git.command import git
 from experimentstash.adapters.git.root import toplevel
 from experimentstash.base import typed
-from experimentstash.base.dataclass_light import dataclass
+from experimentstash.base.dataclass_light import dataclass, replace
 from experimentstash.base.files import read_regular
 from experimentstash.base.names import inner_path_problem
 from experimentstash.base.once import Once
@@ -44,7 +44,7 @@ class Where(Enum):
 
 @dataclass(frozen=True)
 class Need:
-    """A commit that something frozen needs; of what it reads there is known what lies beside it and git ignores."""
+    """A commit that something frozen needs."""
 
     name: str
     tool: str | None  # None: it is the stash's own commit
@@ -53,6 +53,14 @@ class Need:
     url: str | None
     commit: str
     is_bundled: bool
+    is_inner: bool = False  # it is of a submodule of the tool
+
+    @property
+    def what(self) -> str:
+        """Whose commit it is, in words."""
+        if self.is_inner:
+            return str(self.path)
+        return "the stash" if self.tool is None else f"the tool {self.tool}"
 
     def directory(self, stash: Stash) -> Path:
         """Return where the checkout that it belongs to is, or would be."""
@@ -64,7 +72,7 @@ class Need:
         if self.is_own:
             return own
         root = toplevel(where) if where.is_dir() else None
-        return None if root == own else root
+        return None if root == own or (self.is_inner and root != where) else root
 
 
 @dataclass(frozen=True)
@@ -103,8 +111,10 @@ def read(stash: Stash, name: str) -> Frozen:
     needs: dict[tuple[Any, ...], Need] = {}
     inputs: dict[str, None] = {}
     for run in data["runs"]:
-        for tool, code in ((str(run["tool"]), run["code"]), (None, run["stash"])):
-            need = _need(stash, name, tool, code)
+        tool = str(run["tool"])
+        found = [_need(stash, name, None, run["stash"]), _need(stash, name, tool, run["code"])]
+        found += [replace(_need(stash, name, tool, each), is_inner=True) for each in run.get("submodules", [])]
+        for need in found:
             needs.setdefault((need.tool, need.path, need.commit), need)
         inputs |= dict.fromkeys(str(each["path"]) for each in run["inputs"])
     return Frozen(name, list(needs.values()), list(inputs))

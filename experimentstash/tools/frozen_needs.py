@@ -22,7 +22,7 @@ class Needs:
     """What frozen names need of a tool that is to be removed."""
 
     lines: tuple[str, ...]  # what becomes of each
-    to_bundle: tuple[tuple[Need, Path], ...]  # which commits nobody else has, and where a bundle of each belongs
+    to_bundle: tuple[tuple[Path, str, Path], ...]  # commits that nobody else has, and where a bundle of each belongs
 
 
 def of_removed(stash: Stash, checkout: Path) -> Needs:
@@ -31,7 +31,7 @@ def of_removed(stash: Stash, checkout: Path) -> Needs:
     once, unread = Once(), list[str]()
     found = frozen_names.look(stash, unread)
     for need in frozen_names.lying_in(stash, found, checkout):
-        what = f"{need.name} is frozen with its commit {need.commit[:12]}"
+        what = _frozen_with(need)
         root, state = need.repository(stash), frozen_names.where(stash, need)
         if state is Where.BUNDLED:
             continue
@@ -41,7 +41,7 @@ def of_removed(stash: Stash, checkout: Path) -> Needs:
             lines.append(f"{what}: reproduce gets that from {need.url}")
         else:
             target = stash.frozen(need.name) / frozen_names.bundle_name(need.commit)
-            to_bundle.append((need, target))
+            to_bundle.append((root, need.commit, target))
             lines.append(f"{what}, which no remote has: {stash.relative(target)} keeps it")
     lines += [
         f"{name} reads {path}: only the backup has that then"
@@ -64,7 +64,7 @@ def of_updated(stash: Stash, checkout: Path, needs: list[Need], after: str) -> I
     found = frozen_names.look(stash, unread)
     for need in needs:
         state = frozen_names.where(stash, need)
-        what = f"{need.name} is frozen with its commit {need.commit[:12]}"
+        what = _frozen_with(need)
         if state is Where.NOT_HERE:
             yield f"{what}, which isn't here{f'; {need.url} may have it' if need.url else ' any more'}"
         elif state is not Where.BUNDLED and state is not Where.SHARED:
@@ -74,10 +74,17 @@ def of_updated(stash: Stash, checkout: Path, needs: list[Need], after: str) -> I
         inside = (stash.root / path).relative_to(checkout).as_posix()
         if objects.object_at(checkout, f"{after}:{inside}") is not None:
             yield f"{name} reads {path}, and the commit {after[:12]} has something else there"
-    others = dict.fromkeys(f"{need.name} ({need.commit[:12]})" for need in needs if need.commit != after)
+    others = dict.fromkeys(
+        f"{need.name} ({need.commit[:12]})" for need in needs if need.commit != after and not need.is_inner
+    )
     if others:
         yield f"frozen with other commits than {after[:12]}, and they stay so: {listed([*others], _NAMED)}"
     yield from map(_unread, unread)
+
+
+def _frozen_with(need: Need) -> str:
+    commit = f"commit {need.commit[:12]}"
+    return f"{need.name} is frozen with {f'{commit} of {need.path}' if need.is_inner else f'its {commit}'}"
 
 
 def _unread(name: str) -> str:

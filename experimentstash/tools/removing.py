@@ -114,7 +114,7 @@ def remove(
                 is_registration_alone=stays,
                 is_installed=place.is_installed,
             )
-            bundles = _keep_frozen(transaction, needs, tree)
+            bundles = _keep_frozen(transaction, needs)
             target = stash.backups / manifest.folder_name(name)
             make_private(target.parent)
             if not stays and not has_checkout and tree.is_dir() and any(tree.iterdir()):
@@ -135,13 +135,13 @@ def remove(
     return Removed(removal, target, tuple(saved.skipped), tuple(to_commit), tuple(unseen))
 
 
-def _keep_frozen(transaction: Transaction, needs: Needs, tree: Path) -> list[Path]:
+def _keep_frozen(transaction: Transaction, needs: Needs) -> list[Path]:
     """Write the bundles of commits that frozen names need and nobody else has; return where they are."""
-    for number, (need, target) in enumerate(needs.to_bundle):
+    for number, (root, commit, target) in enumerate(needs.to_bundle):
         draft = transaction.folder / f"frozen-{number}.bundle"
-        frozen_names.make_bundle(tree, need.commit, draft)
+        frozen_names.make_bundle(root, commit, draft)
         transaction.move(draft, target)
-    return [target for _, target in needs.to_bundle]
+    return [target for _, _, target in needs.to_bundle]
 
 
 def _take_out_submodule(

@@ -33,7 +33,7 @@ def frozen_commits_apart(stash: Stash, tool: str | None) -> list[str]:
     for frozen in frozen_names.look(stash, []):
         for need in frozen.needs:
             root = need.repository(stash)
-            if need.tool is None or need.is_own or root is None or tool not in (None, need.tool):
+            if need.tool is None or need.is_own or need.is_inner or root is None or tool not in (None, need.tool):
                 continue
             if objects.object_at(root, "HEAD^{commit}") != need.commit:
                 found.append(f"{need.name} ({need.tool} {need.commit[:12]})")
@@ -42,7 +42,7 @@ def frozen_commits_apart(stash: Stash, tool: str | None) -> list[str]:
 
 def _of_commit(stash: Stash, need: Need) -> Iterator[Problem]:
     state = frozen_names.where(stash, need)
-    what = f"commit {need.commit[:12]} of {'the stash' if need.tool is None else f'the tool {need.tool}'}"
+    what = f"commit {need.commit[:12]} of {need.what}"
     if state in (Where.NOT_HERE, Where.UNKNOWN):
         if need.url is None:
             why = f"{what} is neither here nor in a bundle, and no remote is known that has it"

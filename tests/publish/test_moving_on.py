@@ -147,17 +147,27 @@ def test_what_a_removed_tool_was_frozen_with_is_reproduced_here_and_in_a_clone(
 
 
 @pytest.mark.slow
-def test_the_checkout_of_a_tool_that_is_a_directory_of_it_comes_to_where_it_was(
-    stash: StashUnderTest, upstream: Upstream, in_process: InProcess
+def test_a_tool_that_is_a_directory_comes_back_with_its_whole_checkout_and_submodules(
+    stash: StashUnderTest, upstream: Upstream, in_process: InProcess, tmp_path: Path
 ) -> None:
-    commit(upstream.place, {"inner/main.py": MAIN})
+    library = Upstream(repository(tmp_path / "library", {"library.py": "HERE = True\n"}))
+    git("submodule", "--quiet", "add", library.url, "lib", cwd=upstream.place)
+    commit(
+        upstream.place,
+        {"inner/main.py": MAIN + "assert (pathlib.Path(__file__).parents[1] / 'lib/library.py').exists()"},
+    )
     git("submodule", "--quiet", "add", upstream.url, "tools/t", cwd=stash.root)
+    git("submodule", "--quiet", "update", "--init", "--recursive", cwd=stash.root)
     stash.write("conf/tool/t.yaml", REGISTRATION.replace("path: tools/t", "path: tools/t/inner"))
     stash.add_experiment("draw", "t", "params: {table: null}\n")
     stash.commit()
     freeze(stash, "fig", in_process)
-    assert in_process(stash, "tool", "remove", "t", "--yes").returncode == 0
-    assert not (stash.root / "tools/t").exists()
+    lost = git("rev-parse", "HEAD", cwd=stash.root / "tools/t/lib").strip()
+    library.rewrite()
+    done = in_process(stash, "tool", "remove", "t", "--yes")
+    assert done.returncode == 0 and not (stash.root / "tools/t").exists(), done.stderr
+    assert f"fig is frozen with commit {lost[:12]} of tools/t/lib, which no remote has" in done.stdout
+    assert bundle(stash, lost).is_file() and len([*bundle(stash, lost).parent.iterdir()]) == 1
     done = stash.cli("reproduce", "fig")
     assert done.returncode == 0 and "results.csv: identical" in done.stdout, done.stdout + done.stderr
     assert (stash.root / "tools/t/.git").is_dir() and not (stash.root / "tools/t/inner/.git").exists()
