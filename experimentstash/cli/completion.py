@@ -6,7 +6,9 @@ the line so far in ``COMP_LINE``. Hydra itself doesn't complete a group that is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from experimentstash.base.errors import StashError
 from experimentstash.base.patterns import regex
@@ -17,6 +19,8 @@ from experimentstash.stash.layout import Stash, known_id, token_of
 _OPTIONS = ("--help", "--hydra-help", "--version")
 _GROUPS = regex(r"(?P<before>\+?(?P<group>exp|tool)=(?:[^,]*,)*)[^,]*")
 _KIND = regex("[A-Z]+")
+# Experiments whose parameters are looked for, of those that a command line names.
+_MOST_READ = 20
 
 
 def candidates(line: str, stash: Stash) -> list[str] | None:
@@ -27,6 +31,8 @@ def candidates(line: str, stash: Stash) -> list[str] | None:
     if match:
         names = stash.experiments() if match["group"] == "exp" else stash.known_tools()
         found = [match["before"] + quoted(name) for name in names]
+    elif current.startswith("p") and (chosen := _chosen(words[1:])):
+        found = _parameters(stash, chosen, current)
     elif len(words) == 1:
         found = [*dict.fromkeys(verb.partition(" ")[0] for verb in verbs.VERBS), *(_OPTIONS if current else ())]
         found += [f"+exp={quoted(name)}" for name in stash.experiments()]
@@ -37,6 +43,49 @@ def candidates(line: str, stash: Stash) -> list[str] | None:
     else:
         return _of_verb(stash, words[1:], current)
     return [candidate for candidate in found if candidate.startswith(current)] or None
+
+
+def _chosen(words: Sequence[str]) -> list[str]:
+    """Return the names of the experiments that a command line to run something has, the last but the current word."""
+    groups = [word.lstrip("+").removeprefix("exp=") for word in words if word.lstrip("+").startswith("exp=")]
+    if words[:1] == ["run"]:
+        groups += [word for word in words[1:] if not word.startswith("-") and "=" not in word]
+    return [name for group in groups for name in group.split(",")]
+
+
+def _parameters(stash: Stash, experiments: Sequence[str], current: str) -> list[str]:
+    """Return the parameters of experiments as overrides; with its present value one that is written out."""
+    from experimentstash.base import yaml_files  # here, because most words don't need what reads YAML
+
+    found: dict[str, str] = {}
+    for name in experiments[:_MOST_READ]:
+        try:
+            path = stash.organizer(name)
+            content = yaml_files.parse(yaml_files.text_of(path), path, for_omegaconf=True)
+        except (OSError, yaml_files.YamlError):  # it is no name of one, or what is there can't be read
+            continue
+        params = content.get("params") if isinstance(content, dict) else None
+        for key, value in _flat(params if isinstance(params, dict) else {}, "params."):
+            found.setdefault(key, value)
+    if "=" not in current:
+        return [f"{key}=" for key in found]
+    key = current.partition("=")[0]
+    return [f"{key}={found[key]}"] if key in found else []
+
+
+def _flat(params: Mapping[Any, Any], prefix: str) -> Iterator[tuple[str, str]]:
+    for key, value in params.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        elif isinstance(key, str):
+            yield f"{prefix}{key}", _in_override(value)
+
+
+def _in_override(value: Any) -> str:
+    """Return a single value as an override has it; "" for others, and for one that must be given."""
+    if isinstance(value, str):
+        return "" if value == "???" or "${" in value else quoted(value)
+    return json.dumps(value) if value is None or isinstance(value, (bool, int, float)) else ""
 
 
 def _of_verb(stash: Stash, words: Sequence[str], current: str) -> list[str] | None:

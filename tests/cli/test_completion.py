@@ -9,18 +9,20 @@ from experimentstash.cli.verbs import VERBS
 from experimentstash.stash.layout import Stash
 from tests.testing.stash import StashUnderTest
 
-EXPERIMENTS = ["fig/one", "fig/two", "other"]
+EXPERIMENTS = ["fig/one", "fig/two", "many", "other"]
+MANY = "params: {seed: 0, rate: 1e-3, name: two words, model: {n: 3, open: true}, sizes: [1, 2], data: '???', x: null}"
 
 
 @pytest.fixture
 def filled(stash: StashUnderTest) -> Stash:
     for name in EXPERIMENTS:
-        stash.add_experiment(name, "t")
+        stash.add_experiment(name, "t", "params: {seed: 7}\n" if name == "fig/two" else "")
     for place in (
         "outputs/2026-01-31/12-00-00-aaaaaa2",
         *(f"multirun/2026-01-31/12-00-00-aaaaaa3/{n}" for n in (0, 11)),
     ):
         stash.write(f"{place}/run.json", "{}")
+    stash.add_experiment("many", "t", MANY)
     stash.write("conf/tool/alpha.yaml", "")
     stash.write("conf/tool/beta.yaml", "")
     stash.write("frozen/figure1/frozen.json", "{}")
@@ -44,10 +46,10 @@ FIRST_WORDS = list(dict.fromkeys(verb.partition(" ")[0] for verb in VERBS))
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("experimentstash ", [*FIRST_WORDS, "+exp=fig/one", "+exp=fig/two", "+exp=other"]),
+        ("experimentstash ", [*FIRST_WORDS, "+exp=fig/one", "+exp=fig/two", "+exp=many", "+exp=other"]),
         ("experimentstash r", [word for word in FIRST_WORDS if word.startswith("r")]),
         ("experimentstash --h", ["--help", "--hydra-help"]),
-        ("experimentstash +exp=", ["+exp=fig/one", "+exp=fig/two", "+exp=other"]),
+        ("experimentstash +exp=", ["+exp=fig/one", "+exp=fig/two", "+exp=many", "+exp=other"]),
         ("experimentstash +exp=fig/t", ["+exp=fig/two"]),
         ("experimentstash exp=o", ["exp=other"]),
         ("experimentstash -m +exp=fig/one,f", ["+exp=fig/one,fig/one", "+exp=fig/one,fig/two"]),
@@ -74,6 +76,18 @@ FIRST_WORDS = list(dict.fromkeys(verb.partition(" ")[0] for verb in VERBS))
         ("experimentstash export figure1 --in", ["--inputs"]),
         ("experimentstash freeze figure2 a", ["aaaaaa2", "aaaaaa3"]),
         ("experimentstash tool add f", []),
+        ("experimentstash run many params.s", ["params.seed=", "params.sizes="]),
+        ("experimentstash run many params.model", ["params.model.n=", "params.model.open="]),
+        ("experimentstash run many params.model.open=", ["params.model.open=true"]),
+        ("experimentstash run many params.rate=", ["params.rate=0.001"]),
+        ("experimentstash run many params.name=", ["params.name='two words'"]),
+        ("experimentstash run many params.sizes=", ["params.sizes="]),
+        ("experimentstash run many params.x=n", ["params.x=null"]),
+        ("experimentstash run many params.nothing=", None),
+        ("experimentstash run other fig/two p", ["params.seed="]),
+        ("experimentstash -m +exp=fig/two,many params.seed=", ["params.seed=7"]),
+        ("python -m experimentstash +exp=many params.ra", ["params.rate="]),
+        ("experimentstash run nothing params.", None),
         ("experimentstash runs --st", ["--state"]),
         ("experimentstash runs --state f", ["frozen", "failed"]),
         ("experimentstash runs --exp fig/o", ["fig/one"]),
@@ -94,7 +108,6 @@ FIRST_WORDS = list(dict.fromkeys(verb.partition(" ")[0] for verb in VERBS))
         ("experimentstash nonsense a", []),
         # The rest is Hydra's.
         ("experimentstash", None),  # the program's own name, just before the space
-        ("experimentstash +exp=other params.", None),
         ("experimentstash run other debug=", None),
         ("experimentstash resume latest timeout=", None),
         ("experimentstash +exp=other ", None),
