@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from experimentstash.base import files
 from experimentstash.publish import frozen_schema
 from experimentstash.publish.frozen import digest_of
 from tests.testing.drawing import ORGANIZER, SAME, frozen, identity, verdicts
-from tests.testing.stash import InProcess, StashUnderTest, git
+from tests.testing.stash import GIT_IDENTITY, InProcess, StashUnderTest, git
 
 
 @pytest.mark.slow
@@ -44,6 +46,20 @@ def test_a_run_is_frozen_and_reproduced_also_elsewhere(drawing: StashUnderTest, 
     assert clone.cli("reproduce", "fig", "--check").returncode == 0
     assert verdicts(clone, "hydra/launcher=local", code=0) == SAME
     assert clone.record(clone.run_directories()[-1])["sweep"] is not None
+    # Nor does it make a difference who has it, with which home.
+    moved = clone.root.rename(tmp_path / "moved")
+    (tmp_path / "home").mkdir()
+    another = {**GIT_IDENTITY, "HOME": str(tmp_path / "home"), "USER": "somebody", "LOGNAME": "somebody"}
+    words = [*somebody_else(), sys.executable, "-m", "experimentstash", "reproduce", "fig"]
+    found = subprocess.run(words, cwd=moved, env={**os.environ, **another}, capture_output=True, text=True)
+    assert found.returncode == 0 and "reproduced: 4 outputs, 3 identical, 1 equivalent" in found.stdout, found
+
+
+def somebody_else() -> list[str]:
+    """Return what has a program be another user's, where that may be."""
+    words = ["unshare", "--user", "--map-user=12345", "--map-group=12345"]
+    is_there = shutil.which("unshare") is not None
+    return words if is_there and subprocess.run([*words, "true"], capture_output=True).returncode == 0 else []
 
 
 def rewritten(path: Path, old: str, new: str) -> None:

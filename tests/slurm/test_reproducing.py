@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.publish.test_reproducing import SAME, drawing, identity, verdicts
+from tests.publish.conftest import drawing
+from tests.testing.drawing import SAME, identity, verdicts
 from tests.testing.stash import StashUnderTest
 
 __all__ = ["drawing"]
