@@ -8,6 +8,8 @@ from experimentstash.base.patterns import regex
 
 # What Hydra's grammar (https://hydra.cc/docs/1.3/advanced/override_grammar/basic/) reads as a text without quotes.
 _PLAIN = regex(r"[A-Za-z_][\w./-]*", re.ASCII)
+# A path in quotes, as a value or in a list or mapping of an override.
+_QUOTED_PATH = regex(r"""(?:(?<=[=,\[{:])|^)(?:'([^']*/[^']*)'|"([^"]*/[^"]*)")(?=[,\]}]|\Z)""")
 _NO_TEXTS = {"null", "true", "false", "inf", "nan"}
 
 
@@ -20,6 +22,11 @@ def in_quotes(text: str) -> str:
     """Return a text in quotes: a backslash stands for itself, except in front of a quote."""
     escaped = re.sub(r"(\\*)('|\Z)", lambda found: 2 * found[1] + found[2].replace("'", r"\'"), text)
     return f"'{escaped}'"
+
+
+def without_quotes_for_paths(word: str) -> str:
+    """Return an override without the quotes of paths in it: which need some depends on where one has what they name."""
+    return _QUOTED_PATH.sub(lambda found: found[1] if found[1] is not None else found[2], word)
 
 
 def why_unusable(name: str) -> str | None:

@@ -20,6 +20,7 @@ from experimentstash.base.files import read_regular
 from experimentstash.base.output import say
 from experimentstash.base.patterns import regex
 from experimentstash.base.process import CommandError
+from experimentstash.base.quoting import without_quotes_for_paths
 from experimentstash.code import worktrees
 from experimentstash.code.left_out import given_by
 from experimentstash.code.provenance import Provenance
@@ -291,7 +292,8 @@ def _neutral(text: str, places: Mapping[str, str]) -> str:
 def _told(command: Command, interpreter: Path | None, places: Mapping[str, str]) -> dict[str, Any]:
     """Return what a command says, whatever run it is of."""
     python = None if interpreter is None else str(interpreter)
-    words = [_neutral("{python}" if word == python else word, places) for word in command.argv]
+    words = ["{python}" if word == python else without_quotes_for_paths(word) for word in command.argv]
+    words = [_neutral(word, places) for word in words]
     found: dict[str, Any] = {"its command": words, "its working directory": _neutral(command.cwd, places)}
     found["its secrets"] = command.secrets
     for name, value in command.environment.items():

@@ -1,4 +1,4 @@
-"""The example figures are frozen and reproduced from a clean clone: the tables are identical, the pictures the same."""
+"""The example figures are frozen and reproduced from a clean clone, and from an archive by who has nothing else."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.testing import reviewer
 from tests.testing.stash import REPOSITORY, StashUnderTest, git
 
 EXPERIMENTS = ("figure1/pca_swissroll", "figure2/pca_digits")
 
 
 @pytest.mark.exhaustive
-def test_the_examples_are_reproduced_from_a_clean_clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_examples_are_reproduced_from_a_clean_clone_and_from_an_archive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", os.path.dirname(os.path.realpath(sys.executable)) + os.pathsep + os.environ["PATH"])
     first, second = (StashUnderTest(tmp_path / name) for name in ("first", "second"))
     git("clone", "-q", "--no-hardlinks", str(REPOSITORY), str(first.root), cwd=tmp_path)
@@ -25,6 +28,8 @@ def test_the_examples_are_reproduced_from_a_clean_clone(tmp_path: Path, monkeypa
     done = first.cli("freeze", "figures", "--exp", "figure*", "--tag")
     assert done.returncode == 0, done.stderr
     git("clone", "-q", str(first.root), str(second.root), cwd=tmp_path)
+    done = first.cli("export", "figures", "-o", str(tmp_path / "figures.zip"))
+    assert done.returncode == 0, done.stderr
     shutil.rmtree(first.root)
     report = tmp_path / "report.json"
     done = second.cli("reproduce", "figures", "-o", str(report), UV_OFFLINE="1")
@@ -33,3 +38,7 @@ def test_the_examples_are_reproduced_from_a_clean_clone(tmp_path: Path, monkeypa
     assert [run["experiment"] for run in runs] == [*EXPERIMENTS] or len(runs) == len(EXPERIMENTS)
     found = {(run["experiment"], each["output"]): each["verdict"] for run in runs for each in run["outputs"]}
     assert set(found.values()) == {"identical"} and len(found) == 3 * len(EXPERIMENTS)
+    shutil.rmtree(second.root)
+    for done in reviewer.follow(reviewer.unpack(tmp_path / "figures.zip", tmp_path / "reviewer")):
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert f"reproduced: {3 * len(EXPERIMENTS)} outputs, {3 * len(EXPERIMENTS)} identical" in done.stdout

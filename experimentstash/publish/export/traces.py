@@ -149,8 +149,9 @@ def _patterns(stash: Stash, public: set[str]) -> Iterator[tuple[str, list[bytes]
 
 
 def _forms(path: str) -> list[bytes]:
-    """Return how a path may be written: as it is, in JSON, and in a URL."""
+    """Return how a path may be written: as it is, in JSON, in a URL, and in quotes of a shell, of Hydra and of YAML."""
     written = {path, json.dumps(path)[1:-1], json.dumps(path, ensure_ascii=False)[1:-1], quote(path)}
+    written |= {path.replace("'", each) for each in ("\\'", "''", "'\"'\"'")}
     return sorted(map(_bytes, written))
 
 
