@@ -6,9 +6,11 @@ import re
 from pathlib import Path
 
 from experimentstash.base.files import read_end
+from experimentstash.base.patterns import regex
 from experimentstash.base.terminal import plain
 from experimentstash.record.run import Run
 
+_CELL = regex(r"cell \d+ of the executed notebook failed: .+")
 # Bytes of the end of a log that are searched for the cause of a failure.
 _TAIL = 65536
 
@@ -16,6 +18,14 @@ _TAIL = 65536
 def advise(run: Run, log: Path) -> str | None:
     """Return what to change, and in which file, if the log of a failed run ends with a mistake that is known."""
     return diagnose(run, _tail(log))
+
+
+def failed_cell(run: Run) -> str | None:
+    """Return which cell of a notebook has failed, and by which error; None if it was none, or no notebook."""
+    if not any(word.endswith("/run_notebook.py") for word in run.spec.command.argv):
+        return None
+    lines = _tail(run.path / run.attempt.log).splitlines()
+    return next((line for line in reversed(lines) if _CELL.fullmatch(line)), None)
 
 
 def diagnose(run: Run, text: str) -> str | None:

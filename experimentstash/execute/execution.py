@@ -382,6 +382,8 @@ def _conclude(run: Run, ending: Ending, log: Account, place: Place) -> None:
         number = signal.SIGTERM if asked is None else asked.number
         ending = Ending(**{**vars(ending), "stop": StopRequest(why.state, why.reason, number)})
     verdict = outcome.judge(run, ending)
+    if verdict.state is State.FAILED and verdict.signal is None and (cell := advice.failed_cell(run)) is not None:
+        verdict = replace(verdict, reason=cell)
     by_scheduler = None if why is None else why.recorded
     transitions.end(run, verdict.state, verdict.reason, verdict.exit_code, job_end=by_scheduler, signal=verdict.signal)
     run.attempt.duration = round(ending.duration, 3)

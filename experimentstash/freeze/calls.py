@@ -232,6 +232,11 @@ def doubtful(calling: Calling, params: Mapping[str, Any]) -> list[str]:
     """Say of each parameter that the tool may have passed over, because it doesn't know it, that nobody can tell."""
     if not calling.program.declared.takes_unknown:
         return []
+    if calling.call.style is CallStyle.notebook:
+        return [
+            f"params.{key}: the notebook's tagged cell doesn't assign it, so it may have had no effect"
+            for key in undeclared(calling, params)
+        ]
     return [
         f"params.{key}: the tool's source doesn't declare it, and passes over what it doesn't know: it may have had no"
         f" effect (if the tool takes it: `call: {{ways: {{{key}: word}}}}`)"

@@ -17,7 +17,7 @@ from experimentstash.adapters.numbers import declarations
 from experimentstash.adapters.python import installed
 from experimentstash.adapters.wandb import variables as wandb_variables
 from experimentstash.base import limits, permissions
-from experimentstash.base.dataclass_light import dataclass, field
+from experimentstash.base.dataclass_light import dataclass, field, replace
 from experimentstash.base.errors import StashError
 from experimentstash.base.process import LEAKS, which
 from experimentstash.base.redaction import (
@@ -38,12 +38,15 @@ from experimentstash.freeze.environment import recipes
 from experimentstash.freeze.environment import store as environments
 from experimentstash.freeze.environment.kinds.kind import Recipe
 from experimentstash.freeze.no_secrets import refuse_named_secrets, texts_in
+from experimentstash.freeze.notebooks import source as sources
+from experimentstash.freeze.notebooks import start as notebooks
+from experimentstash.freeze.notebooks.source import Notebook
 from experimentstash.freeze.toolpath import tool_directory
 from experimentstash.record.run import Apart, Command
 from experimentstash.stash import entrypoints, parameters, paths
 from experimentstash.stash.entrypoints import Entrypoint
 from experimentstash.stash.layout import Stash
-from experimentstash.stash.schema import BuildIn, StashConfig, ToolConfig
+from experimentstash.stash.schema import BuildIn, CallStyle, StashConfig, ToolConfig
 
 if TYPE_CHECKING:
     from experimentstash.adapters.numbers import objective
@@ -103,6 +106,7 @@ class Plan:
     variables: Mapping[str, str] = field(default_factory=dict)  # of its environment, that say its parameters
     unused: Sequence[str] = ()  # parameters that nothing hands to the tool
     is_heard: bool = True  # the tool is told of its `experiment`
+    notebook: Notebook | None = None
     timeout: float | None = None
     estimated_runtime: float | None = None
     grace_signal: str = "TERM"
@@ -128,6 +132,7 @@ class ToolPlan:
     calling: Calling
     search_path: Sequence[Path]  # where Python is to look before it looks into its environment
     build: Build | None
+    notebook: Notebook | None
 
 
 class ToolPlanCache:
@@ -192,10 +197,13 @@ def plan(request: Request, tool_plans: ToolPlanCache | None = None) -> Plan:
         run_directory=request.directory,
         tool_directory=directory,
         stash_root=stash.root,
+        notebook=tool_plan.entry.notebook,
     )
+    if tool_plan.entry.notebook is not None:
+        built = notebooks.started(built, tool_plan.entry.notebook, request.directory, _where(request))
     argv = [*tool_plan.program, *built.argv]
     unused = [each for each in request.unused if built.read is None or each not in built.read]
-    calls.refuse_unused(unused, request.overrides, tool.call.style)
+    calls.refuse_unused(unused, request.overrides, tool_plan.calling.call.style)
     is_heard = request.is_heard or built.tells_experiment
     if request.sweep is not None and not is_heard and calls.is_asked_for(request.overrides):
         raise StashError(UNHEARD.format(config.experiment), TO_BE_HEARD)
@@ -218,9 +226,10 @@ def plan(request: Request, tool_plans: ToolPlanCache | None = None) -> Plan:
         )
     if config.debug:
         environment["HYDRA_FULL_ERROR"] = "1"
+    place = directory if tool_plan.notebook is None else tool_plan.notebook.path.parent  # where Jupyter runs it
     command = Command(
         argv=argv,
-        cwd=str(request.directory if tool.working_directory == "run" or not tool.path else directory),
+        cwd=str(request.directory if tool.working_directory == "run" or not tool.path else place),
         environment=environment,
         unset=sorted(
             {*LEAKS, "PYTHONSAFEPATH", "HYDRA_FULL_ERROR", *_OUR_VARIABLES, *unset, *wandb_unset, *built.unset}
@@ -263,6 +272,7 @@ def plan(request: Request, tool_plans: ToolPlanCache | None = None) -> Plan:
         variables=built.variables,
         unused=unused,
         is_heard=is_heard,
+        notebook=tool_plan.notebook,
         timeout=None if config.timeout is None else limits.duration(config.timeout, "timeout"),
         estimated_runtime=(
             None if config.estimated_runtime is None else limits.duration(config.estimated_runtime, "estimated_runtime")
@@ -335,7 +345,7 @@ def explain(planned: Plan) -> list[str]:
     where = f"{tool.entrypoint} in {tool.path or planned.directory}"
     lines = [
         f"organizer    {request.organizer or '(none)'}",
-        f"tool         {request.tool}: {where}, called in the style `{tool.call.style.value}`",
+        f"tool         {request.tool}: {where}, called in the style `{planned.calling.call.style.value}`",
         f"environment  {planned.recipe.shown}: {python}",
         *([f"code         {request.frozen.directory}"] if request.frozen is not None else []),
         f"directory    {request.directory}",
@@ -353,7 +363,10 @@ def _tool_plan(request: Request) -> ToolPlan:
     pin = None if request.frozen is not None else pins.read(request.stash, request.tool, tool, directory)
     if pin is not None and not request.to_be_frozen:
         pins.refuse_other(request.tool, tool, pin)
-    entry = entrypoints.read(tool.entrypoint, directory)
+    entry = entrypoints.read(tool.entrypoint, directory, is_notebook=tool.call.style is CallStyle.notebook)
+    notebook = None if entry.notebook is None else sources.read(entry.notebook)
+    if notebook is not None and tool.call.style is CallStyle.options:  # what is said where nothing is said
+        tool = replace(tool, call=replace(tool.call, style=CallStyle.notebook))
     recipe = recipes.plan(
         request.tool,
         tool,
@@ -363,6 +376,7 @@ def _tool_plan(request: Request) -> ToolPlan:
         own_home=None if request.frozen is None else request.frozen.environments,
         runs_python=entry.runs_python,
         program=entry.program,
+        brought=() if notebook is None else notebook.needs,
     )
     environments.refuse_other_python(recipe)
     interpreter = environments.interpreter(recipe)
@@ -372,11 +386,14 @@ def _tool_plan(request: Request) -> ToolPlan:
         entry = entrypoints.read(tool.entrypoint, directory)
     program = _program(entry, directory, interpreter, request, is_whole=build is None or build.is_ready())
     where = directory if tool.path else installed.modules_of(directory)
-    calling = calls.complete(tool.call, where, entry.words)
+    if notebook is None:
+        calling = calls.complete(tool.call, where, entry.words)
+    else:
+        calling = Calling(tool.call, notebook.program, has_words=False)
     search_path = (
         [] if request.frozen is None else request.frozen.search_path(interpreter, is_foreign=recipe.is_foreign)
     )
-    return ToolPlan(tool, directory, entry, recipe, interpreter, program, pin, calling, search_path, build)
+    return ToolPlan(tool, directory, entry, recipe, interpreter, program, pin, calling, search_path, build, notebook)
 
 
 def _build(request: Request, tool: ToolConfig, directory: Path, recipe: Recipe) -> Build | None:
@@ -411,6 +428,8 @@ def _program(
     first, *others = entry.words
     if entry.runs_python and interpreter is None:
         raise StashError(f"{_where(request)}: the entrypoint {first!r} needs a Python, but environment.kind is `none`.")
+    if entry.notebook is not None:
+        return [str(interpreter)]
     if entry.is_module:
         return [str(interpreter), *entry.words]
     own = directory / first

@@ -6,6 +6,7 @@ It is looked for in the very code and environment that the run will use.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.process import clean_environment, which
 from experimentstash.freeze import startable
 from experimentstash.freeze.environment import store as environments
+from experimentstash.freeze.notebooks.source import Notebook
 from experimentstash.freeze.plan import Plan
 from experimentstash.stash import entrypoints
 
@@ -35,6 +37,8 @@ def missing_program(planned: Plan) -> StashError | None:
     if len(argv) > 2 and argv[1] == "-m":
         return _missing_module(planned, is_ready=is_ready and is_built)
     places = os.pathsep.join(filter(None, (planned.command.path, clean_environment().get("PATH", os.defpath))))
+    if planned.notebook is not None and (lack := _lack_of_notebook(planned, planned.notebook, places)) is not None:
+        return lack
     if "/" not in argv[0]:
         if not is_ready:
             return None
@@ -127,3 +131,19 @@ def _of_build(planned: Plan) -> str:
     if planned.build is not None:
         return f"; what its build has made is in {shlex.quote(str(planned.build.products))}"
     return "; what git ignores isn't there, but `build:` may make it" if planned.request.frozen is not None else ""
+
+
+def _lack_of_notebook(planned: Plan, notebook: Notebook, places: str) -> StashError | None:
+    """Return what is lacking to run a notebook, where we install nothing."""
+    python = planned.command.argv[0]
+    if notebook.is_quartos and which("quarto", places) is None:
+        what = f"entrypoint: {notebook.path.name} is Quarto's, and there is no program quarto on PATH to read it"
+        return StashError(what, "install it from https://quarto.org, or `quarto convert` it where it is")
+    if not planned.recipe.is_foreign:
+        return None
+    needs = [re.sub(r"[<>=].*", "", each) for each in notebook.needs]
+    lacking = modules.lacking(python, needs)
+    if not lacking:
+        return None
+    what = f"entrypoint: {python} runs no notebooks: it lacks {', '.join(lacking)}"
+    return StashError(what, f"{shlex.quote(python)} -m pip install {' '.join(needs)}")

@@ -181,6 +181,8 @@ class Signer:
 
     def _environment(self, planned: Plan, places: _Places, code: Provenance, variables: Mapping[str, str]) -> Any:
         recipe = planned.recipe
+        if planned.notebook is not None and planned.notebook.language != "python":
+            raise Unknowable(f"it uses a kernel for {planned.notebook.language} as it is here")
         if recipe.directory is None:
             first = planned.command.argv[0]
             is_its_python = recipe.file is not None and first == str(recipe.file)

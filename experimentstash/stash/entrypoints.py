@@ -17,6 +17,7 @@ class Entrypoint:
     words: tuple[str, ...]
     script: Path | None
     program: Path | None = None  # the Python file that is started, by its name or as a module of the tool's directory
+    notebook: Path | None = None
 
     @property
     def is_module(self) -> bool:
@@ -24,7 +25,7 @@ class Entrypoint:
 
     @property
     def runs_python(self) -> bool:
-        return self.is_module or self.script is not None
+        return self.is_module or self.script is not None or self.notebook is not None
 
 
 # What runs a file of this kind.
@@ -37,6 +38,8 @@ _PROGRAMS = {
     ".pl": "perl",
     ".js": "node",
 }
+# Files that are notebooks, whatever else is said of them.
+NOTEBOOKS = (".ipynb", ".rmd", ".qmd")
 UNKNOWN_RUNNER = "PROGRAM"
 # How a file begins that the kernel can start by itself: a script, ELF, Mach-O.
 _STARTABLE = (b"#!", b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
@@ -68,10 +71,10 @@ def runner(name: str) -> str:
     return _PROGRAMS.get(Path(name).suffix.lower(), UNKNOWN_RUNNER)
 
 
-def read(entrypoint: str, directory: Path) -> Entrypoint:
+def read(entrypoint: str, directory: Path, *, is_notebook: bool = False) -> Entrypoint:
     """Return what the entrypoint of a tool in ``directory`` says; StashError if it says nothing.
 
-    A file's name may have spaces in it.
+    A file's name may have spaces in it. ``is_notebook`` tells that a file which may be something else is one.
     """
     if (directory / entrypoint).is_file():
         words = [entrypoint]
@@ -84,13 +87,10 @@ def read(entrypoint: str, directory: Path) -> Entrypoint:
         raise StashError(
             f"The entrypoint {entrypoint!r} names nothing to run.", "write `-m package.module` or `file.py`"
         )
-    if words[0].endswith(".ipynb"):
-        script = words[0].removesuffix(".ipynb") + ".py"
-        raise StashError(
-            f"The entrypoint {words[0]} is a notebook, and notebooks can't be tools: they get no parameters.",
-            f"jupyter nbconvert --to script {shlex.quote(words[0])} in the tool's directory, commit that, and write"
-            f" `entrypoint: {script}`",
-        )
+    if is_notebook or Path(words[0]).suffix.lower() in NOTEBOOKS:
+        if len(words) > 1:
+            raise StashError(f"The entrypoint {entrypoint!r}: a notebook gets no words.", f"write `{words[0]}`")
+        return Entrypoint(tuple(words), None, None, directory / words[0])
     file = directory / words[0] if words[0].endswith(".py") else None
     return Entrypoint(tuple(words), file, file or (_module(directory, words[1]) if words[0] == "-m" else None))
 

@@ -40,6 +40,7 @@ class CallStyle(Enum):
     environment = "environment"  # variables of its environment
     file = "file"  # one file with all parameters: YAML, JSON, TOML or INI
     template = "template"  # its input file, rendered from a template
+    notebook = "notebook"  # the tagged cell of a notebook, by papermill; what a notebook has that says nothing else
     arguments = "arguments"  # nothing but the organizer's `arguments`
 
 

@@ -9,14 +9,13 @@ from pathlib import Path
 from experimentstash.adapters.python import modules
 from experimentstash.base.dataclass_light import replace
 from experimentstash.base.errors import StashError, did_you_mean
+from experimentstash.freeze.notebooks import source as notebooks
 from experimentstash.stash import entrypoints
 from experimentstash.tools.adding_request import ChooseSubcommand, Request
-from experimentstash.tools.detect import candidate, detection, sources
+from experimentstash.tools.detect import candidate, detection
 from experimentstash.tools.detect.candidate import Candidate, Rank
 from experimentstash.tools.detect.detection import Detection, Survey
 from experimentstash.tools.transaction import Report
-
-_MOST_NOTEBOOKS = 10
 
 
 class Unclear(StashError):
@@ -40,43 +39,29 @@ def chosen_entrypoint(survey: Survey, request: Request, report: Report) -> str:
     elif detected.is_clear and detected.best is not None:
         return detected.best.entrypoint
     if request.choose is not None:
-        for line in _of_notebooks(survey, detected):
-            report(line)
         return request.choose(detected, problem)
     raise _unclear(survey, detected, request.again("--entrypoint"))
 
 
 def _unclear(survey: Survey, detected: Detection, command: str) -> Unclear:
     """Return the error for a repository that doesn't tell how it is started; ``command`` is to be given an answer."""
-    lines = [listed(detected), *_of_notebooks(survey, detected)]
+    lines = [listed(detected)]
     if not detected.candidates:
         ways = "--entrypoint '-m package.module', --entrypoint file.py or --entrypoint executable"
-        if notebooks := sources.notebooks(survey.directory):
-            script = shlex.quote(str(Path(notebooks[0]).with_suffix(".py")))
-            made = f"jupyter nbconvert --to script {shlex.quote(notebooks[0])}"
-            ways = f"{made}, commit and push that, then: {command} {script}"
         return Unclear("\n".join(lines), ways)
     said = f"say it: {command} {shlex.quote(detected.candidates[0].entrypoint)} (or another one)"
-    if detected.candidates[0].rank is Rank.OTHER_LANGUAGE:
+    if any(each.rank is Rank.OTHER_LANGUAGE for each in detected.candidates):
         said += (
-            "\n  → parameters reach it as `--key value`; for another order write `call: {style: arguments}` into its"
-            " registration then, and `arguments:` into its experiments"
+            "\n  → parameters reach a script as `--key value`; for another order write `call: {style: arguments}` into"
+            " its registration then, and `arguments:` into its experiments; or `assignments` (key=value), `environment`"
         )
+    if any(each.rank is Rank.NOTEBOOK for each in detected.candidates):
+        said += "\n  → a notebook takes parameters by the cell that has the tag `parameters`"
     parts = {(each.file or "").partition("/")[0] for each in detected.candidates if "/" in (each.file or "")}
     parts = {each for each in parts if detection.detect_environment(survey.directory / each).file is not None}
     if len(parts) > 1:
         said += f"\n  → one project of many in it: --subdirectory, such as {min(parts)}"
     return Unclear("\n".join([*lines, "Nothing tells which of them is meant."]), said)
-
-
-def _of_notebooks(survey: Survey, detected: Detection) -> list[str]:
-    """Return what is to be said of the notebooks in a repository where nothing else of Python's can be started."""
-    if any(each.rank < Rank.EXECUTABLE for each in detected.candidates):
-        return []
-    found = sources.notebooks(survey.directory)
-    more = f" and {len(found) - _MOST_NOTEBOOKS} more" if len(found) > _MOST_NOTEBOOKS else ""
-    shown = ", ".join(found[:_MOST_NOTEBOOKS]) + more
-    return [f"Notebooks can't be tools, since they get no parameters: {shown}"] if found else []
 
 
 def with_subcommand(
@@ -134,13 +119,23 @@ def _entrypoint_problem(survey: Survey, entrypoint: str) -> StashError | None:
         return None
     if first.startswith(("-", "/")) or ".." in Path(first).parts:
         return StashError(f"The entrypoint {first!r} is not inside the repository.", "give a path inside it")
-    if (first.endswith(".py") or "/" in first) and not (tree / first).is_file():
+    if (first.lower().endswith((".py", *entrypoints.NOTEBOOKS)) or "/" in first) and not (tree / first).is_file():
         return StashError(f"The repository has no file {first!r}.{did_you_mean(first, known)}")
     if (tree / first).is_file():
+        if first.lower().endswith(entrypoints.NOTEBOOKS):
+            return _unreadable(tree / first)
         return None if first.endswith(".py") else _unstartable(tree, words)
     if "." in first and first not in known and modules.exists(first, [tree, tree / "src"]):
         said = shlex.quote(f"-m {shlex.join(words)}")
         return StashError(f"{first} is a module of the repository, and no program.", f"--entrypoint {said}")
+    return None
+
+
+def _unreadable(notebook: Path) -> StashError | None:
+    try:
+        notebooks.read(notebook)
+    except StashError as error:
+        return error
     return None
 
 

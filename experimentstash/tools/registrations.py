@@ -15,9 +15,10 @@ from experimentstash.base.yaml_files import YamlError, text_of
 from experimentstash.freeze.environment import recipes
 from experimentstash.freeze.environment import store as environments
 from experimentstash.freeze.environment.kinds.kind import Recipe
+from experimentstash.freeze.notebooks import source as notebooks
 from experimentstash.stash import entrypoints
 from experimentstash.stash.layout import Stash
-from experimentstash.stash.schema import MISSING, ToolConfig, Unresolved
+from experimentstash.stash.schema import MISSING, CallStyle, ToolConfig, Unresolved
 
 _PLAIN = regex(r"[A-Za-z_./][A-Za-z0-9_./-]*(?: [A-Za-z0-9_./-]+)*")
 _NOT_PLAIN = {"null", "true", "false", "yes", "no", "on", "off", "none", "~", "y", "n"}
@@ -92,7 +93,7 @@ def recipe(stash: Stash, name: str, tool: ToolConfig, directory: Path) -> Recipe
                 " in a run: the environment can't be told without one.",
                 "the first run makes it; or write there what it stands for",
             )
-    entry = entrypoints.read(tool.entrypoint, directory)
+    entry = entrypoints.read(tool.entrypoint, directory, is_notebook=tool.call.style is CallStyle.notebook)
     made = recipes.plan(
         name,
         tool,
@@ -101,6 +102,7 @@ def recipe(stash: Stash, name: str, tool: ToolConfig, directory: Path) -> Recipe
         stash.environments,
         runs_python=entry.runs_python,
         program=entry.program,
+        brought=() if entry.notebook is None else notebooks.read(entry.notebook).needs,
     )
     environments.refuse_other_python(made)
     return made

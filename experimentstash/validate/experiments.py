@@ -112,7 +112,9 @@ def check_parameters(planned: Plan) -> list[Problem]:
             "parameters",
             f"params.{name}: {request.tool} doesn't seem to know it.{did_you_mean(name, declared)}",
             where,
-            f"fix its name, or if the tool takes it: `call: {{ways: {{{name}: word}}}}` in the registration",
+            "fix its name, or assign it in the tagged cell"
+            if planned.notebook is not None
+            else f"fix its name, or if the tool takes it: `call: {{ways: {{{name}: word}}}}` in the registration",
         )
         for name in names
     ]

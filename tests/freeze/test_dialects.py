@@ -396,7 +396,7 @@ def table() -> str:
         "|---" * (len(COLUMNS) + 1) + "|",
     ]
     for each in CallStyle:
-        if each in (CallStyle.hydra, CallStyle.file, CallStyle.template, CallStyle.arguments):
+        if each in (CallStyle.hydra, CallStyle.file, CallStyle.template, CallStyle.notebook, CallStyle.arguments):
             continue
         cells = []
         for value in COLUMNS.values():

@@ -16,8 +16,8 @@ REGISTRATION = "entrypoint: {}\ncall: {{style: {}}}\nenvironment: {{kind: none}}
 @pytest.mark.parametrize(
     ("name", "content", "is_executable", "what", "hint"),
     [
-        ("train.ipynb", "{}", False, "notebook", "jupyter nbconvert --to script train.ipynb"),
-        ("train.ipynb", "{}", True, "notebook", "`entrypoint: train.py`"),
+        ("train.ipynb", "{}", False, "can't be read as a notebook", "with Jupyter"),
+        ("train.ipynb", '{"cells": []}', True, "needs a Python", ""),
         ("run.sh", "#!/bin/sh\n", False, "not executable", "chmod +x"),
         ("run.sh", "echo hi\n", False, "no program", "`entrypoint: bash run.sh`"),
         ("run.sh", "echo hi\n", True, "no program", "`entrypoint: bash run.sh`"),

@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from experimentstash.base.errors import StashError
 from experimentstash.freeze.declared.option import Declared
 from experimentstash.stash.schema import CallStyle
 from experimentstash.tools import adding, entrypoint_choice
 from experimentstash.tools.detect import candidates, configurator
 from experimentstash.tools.detect.candidate import Candidate, Rank
-from tests.testing.stash import StashUnderTest
+from tests.testing.stash import TOOLS, StashUnderTest
 from tests.testing.terminals import Terminal, program
 from tests.testing.tool_support import as_stash, no_report, repository
 
@@ -155,13 +154,18 @@ def test_a_subcommand_is_asked_for_and_its_run_has_it(stash: StashUnderTest, tmp
 
 
 def test_a_repository_without_python_says_what_it_has(stash: StashUnderTest, tmp_path: Path) -> None:
-    files = {"scripts/fit it.R": "1\n", "scripts/go.sh": 'echo "went $*"\n', "notebooks/a.ipynb": "{}", "readme": "x\n"}
+    files = {
+        "scripts/fit it.R": "1\n",
+        "scripts/go.sh": 'echo "went $*"\n',
+        "a b.ipynb": "{}",
+        "readme": "x\n",
+    }
     upstream = repository(tmp_path / "u", files)
     with pytest.raises(entrypoint_choice.Unclear) as refused:
         add(stash, upstream)
     told = str(refused.value)
     assert "  bash scripts/go.sh" in told and "  Rscript 'scripts/fit it.R'" in told and "readme" not in told
-    assert "Notebooks can't be tools, since they get no parameters: notebooks/a.ipynb" in told
+    assert "  a b.ipynb" in told
     assert "--entrypoint " in told and "call: {style: arguments}" in told
     add(stash, upstream, entrypoint="bash scripts/go.sh")
     done = stash.cli("run", "x/example", "+params.size=3")
@@ -169,8 +173,12 @@ def test_a_repository_without_python_says_what_it_has(stash: StashUnderTest, tmp
 
 
 def test_a_repository_of_notebooks(stash: StashUnderTest, tmp_path: Path) -> None:
-    with pytest.raises(StashError, match="how it is started") as refused:
-        add(stash, repository(tmp_path / "u", {"b.ipynb": "{}", "a.ipynb": "{}"}))
-    told = str(refused.value)
-    assert "a.ipynb, b.ipynb" in told and "jupyter nbconvert --to script a.ipynb" in told
-    assert "--entrypoint a.py" in told
+    tagged = (TOOLS / "notebook" / "area.ipynb").read_text()
+    plain = tagged.replace('"parameters"', '"other"')
+    with pytest.raises(entrypoint_choice.Unclear, match="which of them is meant") as refused:
+        add(stash, repository(tmp_path / "u", {"b.ipynb": plain, "a.ipynb": plain}))
+    assert "  a.ipynb  a notebook\n  b.ipynb  a notebook" in str(refused.value)
+    # One that takes parameters is made to be run.
+    add(stash, repository(tmp_path / "v", {"b.ipynb": tagged, "a.ipynb": plain}))
+    registration = (stash.root / "conf" / "tool" / "x.yaml").read_text()
+    assert "entrypoint: b.ipynb\n" in registration and "style: notebook" in registration

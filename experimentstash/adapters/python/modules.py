@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from experimentstash.base.process import CommandError, clean_environment, run
@@ -51,3 +51,17 @@ def is_in_environment(interpreter: str, module: str) -> bool:
     return any(
         _runs(Path(folder, *rest.split("."))) if rest else Path(folder, "__main__.py").is_file() for folder in folders
     )
+
+
+def lacking(interpreter: str, names: Sequence[str]) -> list[str]:
+    """Return those of some top-level packages that an interpreter doesn't find; all, if it doesn't say."""
+    asking = (
+        "import importlib.util, json, sys;"
+        "print(json.dumps([name for name in sys.argv[1:] if importlib.util.find_spec(name) is None]))"
+    )
+    try:
+        said = run([interpreter, "-I", "-c", asking, *names], env=clean_environment(), timeout=_PATIENCE).stdout
+        found: list[str] = json.loads(said)
+    except (CommandError, ValueError):
+        return list(names)
+    return found

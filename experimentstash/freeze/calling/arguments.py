@@ -33,6 +33,7 @@ def build(
     run_directory: Path,
     tool_directory: Path,
     stash_root: Path,
+    notebook: Path | None = None,
 ) -> Arguments:
     """Return the arguments that hand ``experiment`` and ``params`` to a tool.
 
@@ -43,5 +44,5 @@ def build(
     words.reject_nul("experiment", experiment or "")
     for text in extra:
         words.reject_nul("arguments", text)
-    given = Given(call, experiment, params, extra, run_directory, tool_directory, stash_root)
+    given = Given(call, experiment, params, extra, run_directory, tool_directory, stash_root, notebook)
     return style_of(call.style).write(given)

@@ -28,6 +28,7 @@ class Given:
     run_directory: Path
     tool_directory: Path
     stash_root: Path
+    notebook: Path | None = None  # that is its entrypoint
 
 
 @dataclass(frozen=True)

@@ -48,13 +48,15 @@ def plan(
     own_home: Path | None = None,
     runs_python: bool = True,
     program: Path | None = None,
+    brought: Sequence[str] = (),
 ) -> Recipe:
     """Return the recipe of a tool's environment, which lives in ``home/<name>/<key>``; reads files, starts nothing.
 
     One with code from the tool's directory in it (the tool itself, installed in editable mode) is for this directory
     alone, and lives in ``own_home`` if that is given; any other is shared by all copies of the tool that declare the
     same. ``entry_script`` is the Python file that the entrypoint names, if it does, and ``program`` the one that it
-    starts, by its name or as a module; ``runs_python`` tells that the entrypoint needs an interpreter, so that a tool
+    starts, by its name or as a module; ``brought`` are packages that start the tool, and that it need not
+    declare; ``runs_python`` tells that the entrypoint needs an interpreter, so that a tool
     which declares nothing gets an empty environment.
     Raises StashError for a registration that can't be followed.
     """
@@ -76,6 +78,7 @@ def plan(
     else:
         facts.append(sorted([os.path.basename(path), content] for path, content in inputs.items()))
     facts += [tool.python_version, tool.dependencies, wanted.extras, wanted.groups, sys.platform, os.uname().machine]
+    facts += [["brought", *brought]] if brought else []
     key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
     pin = lock_path or kind.pin(file) or next(iter(requirements), None)
     # Of a script the key covers its block alone, the record the whole file.
@@ -93,6 +96,7 @@ def plan(
         lock_path=lock_path,
         lock_file=os.path.relpath(pin, tool_directory) if pin else None,
         lock=f"sha256:{pin_hash}" if pin else None,
+        brought=tuple(brought),
     )
 
 

@@ -29,6 +29,7 @@ from experimentstash.record.run import Environment
 from experimentstash.stash import paths
 
 READY_MARK = "experimentstash.json"
+_PINNED = regex(r"[\w.-]+==\S+")
 # Seconds by which two files of a file system may be told apart wrongly.
 _SLACK = 2.0
 # … that an index gets to say what it has.
@@ -321,6 +322,8 @@ def _install(recipe: Recipe, directory: Path, uv: _Uv) -> None:
     what += [word for each in recipe.requirements for word in ("-r", str(each))]
     if what or packages or recipe.tool.dependencies:
         uv("pip", "install", *python, *what, "--", *recipe.tool.dependencies, *packages)
+    if recipe.brought:
+        _bring(recipe, directory, uv, python)
     mark = {
         "python": _venv_says("version_info", directory),
         "uv": _venv_says("uv", directory),
@@ -331,6 +334,15 @@ def _install(recipe: Recipe, directory: Path, uv: _Uv) -> None:
         "packages": uv("pip", "freeze", *python).splitlines(),
     }
     files.write_atomically(directory / READY_MARK, json.dumps(mark, indent=2) + "\n")
+
+
+def _bring(recipe: Recipe, directory: Path, uv: _Uv, python: Sequence[str]) -> None:
+    """Install what starts the tool beside what it has, of which every version stays as it is."""
+    held = [line for line in uv("pip", "freeze", *python).splitlines() if _PINNED.fullmatch(line)]
+    constraints = directory / "brought-constraints.txt"
+    constraints.write_text("".join(f"{line}\n" for line in held), encoding="utf-8")
+    given = filter(None, [str(constraints), uv.environment.get("UV_CONSTRAINT")])  # the option outranks the variable
+    uv("pip", "install", *python, *(word for each in given for word in ("--constraint", each)), "--", *recipe.brought)
 
 
 @contextlib.contextmanager

@@ -37,6 +37,7 @@ class Rank(IntEnum):
     PROGRAM = 7  # does something when it is started
     EXECUTABLE = 8
     OTHER_LANGUAGE = 9  # a script that another program runs
+    NOTEBOOK = 10
 
 
 # Which reasons are as good as each other: between those that are, somebody has to choose.
@@ -71,7 +72,8 @@ class Candidate:
     def likeliness(self) -> int:
         """The class that it is in, the likeliest being 1: within a class nothing tells which one is meant."""
         usual = _CLASSES.get(self.rank, _USUAL_CLASS)
-        if self.rank is Rank.OTHER_LANGUAGE:
+        # A notebook that takes parameters is made to be run; any other may be a draft.
+        if self.rank is Rank.OTHER_LANGUAGE or (self.rank is Rank.NOTEBOOK and not self.options):
             return _OTHER_CLASS
         if not self.is_minor:
             return usual
@@ -90,7 +92,7 @@ class Candidate:
 
 def is_clear(found: Sequence[Candidate]) -> bool:
     """Tell whether the first of these has no equal."""
-    if not found or found[0].rank is Rank.OTHER_LANGUAGE:
+    if not found or found[0].likeliness == _OTHER_CLASS:
         return False
     return len(found) == 1 or found[0].likeliness != found[1].likeliness
 
@@ -106,6 +108,7 @@ def describe(found: Iterable[Candidate], *, is_numbered: bool = False) -> str:
         Rank.COMMAND_LINE: "a command line",
         Rank.PROGRAM: "does something when started",
         Rank.EXECUTABLE: "an executable",
+        Rank.NOTEBOOK: "a notebook",
         Rank.OTHER_LANGUAGE: "a script",
     }
     listed = list(found)

@@ -18,6 +18,7 @@ from experimentstash.base.patterns import regex
 from experimentstash.freeze.declared import program as programs
 from experimentstash.freeze.declared.option import Declared
 from experimentstash.freeze.environment import declarations
+from experimentstash.freeze.notebooks import source as notebooks
 from experimentstash.stash import entrypoints
 from experimentstash.stash.schema import CallStyle
 from experimentstash.tools.detect import configurator, hydra_configs
@@ -25,6 +26,7 @@ from experimentstash.tools.detect import sources as source_files
 from experimentstash.tools.detect.candidate import Candidate, Rank
 from experimentstash.tools.detect.sources import Source
 
+_MOST_NOTEBOOKS = 100
 _MAIN_FILES = ("train.py", "main.py", "run.py")
 # Words in the name of a program, or of a directory above it, that tell of something before, beside or after the work.
 _MINOR = regex(
@@ -78,6 +80,8 @@ def find(directory: Path, project: Mapping[str, Any], sources: Mapping[str, Sour
         for file in sorted(directory.iterdir()):
             if file.is_file() and not file.is_symlink() and not file.name.startswith(".") and os.access(file, os.X_OK):
                 found[file.name] = Candidate(file.name, Rank.EXECUTABLE, file.name, CallStyle.options)
+        for path in source_files.notebooks(directory)[:_MOST_NOTEBOOKS]:
+            found[path] = replace(_notebook(directory, path), is_minor=_is_minor(path.removesuffix(".ipynb")))
         for path in source_files.in_other_languages(directory):
             if path not in found and (program := entrypoints.runner(path)) != entrypoints.UNKNOWN_RUNNER:
                 entrypoint = shlex.join([program, path])
@@ -168,9 +172,18 @@ def _candidate(directory: Path, entrypoint: str, rank: Rank, source: Source | No
     return Candidate(entrypoint, rank, path, CallStyle.options)
 
 
+def _notebook(directory: Path, path: str) -> Candidate:
+    """Return a notebook as a candidate, with what its tagged cell takes."""
+    try:
+        declared = notebooks.read(directory / path).program.declared
+    except StashError:  # it is refused elsewhere
+        declared = Declared()
+    return Candidate(path, Rank.NOTEBOOK, path, CallStyle.notebook, declared=declared)
+
+
 def with_declared(candidate: Candidate, directory: Path) -> Candidate:
     """Return a candidate with what it declares of its command line; for all of a large repository that takes long."""
-    if candidate.style is CallStyle.hydra:
+    if candidate.style in (CallStyle.hydra, CallStyle.notebook):
         return candidate
     try:
         found = programs.read(directory, entrypoints.read(candidate.entrypoint, directory).words)
@@ -196,6 +209,8 @@ def named(directory: Path, entrypoint: str, project: Mapping[str, Any], sources:
     """Return what is known of an entrypoint that the user has named."""
     words = entrypoint.split()
     source = None
+    if (directory / entrypoint).is_file() and entrypoint.lower().endswith(entrypoints.NOTEBOOKS):
+        return _notebook(directory, entrypoint)
     if words[:1] == ["-m"] and len(words) > 1:
         source = source_files.module(sources, words[1])
         main = source_files.module(sources, f"{words[1]}.__main__")

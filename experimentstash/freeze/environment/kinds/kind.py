@@ -130,6 +130,7 @@ class Recipe:
     lock_path: Path | None  # uv.lock, or the script's lock file
     lock_file: str | None  # the file that pins it, relative to the tool's directory, and "sha256:…" of its content
     lock: str | None
+    brought: tuple[str, ...] = ()  # installed besides, by us, as far as it lacks them; nothing else is changed for that
 
     @property
     def kind(self) -> EnvironmentKind:
