@@ -171,10 +171,10 @@ def _refuse_lacking_code(archive: Path, kept: Frozen, draft: Path) -> None:
                 git(own, "fetch", "--quiet", "--no-tags", str(each), *names, settings=_LOCAL)
             except CommandError as error:
                 raise _refusal(archive, f"{each.name} in it is no bundle that git can read") from error
-        for run in kept.runs:
-            for code in run.codes:
-                if code.url is None and objects.object_at(own, f"{code.commit}^{{commit}}") is None:
-                    raise _refusal(archive, f"it lacks commit {str(code.commit)[:12]}, which {run.id} ran")
+        wanted = {str(code.commit): run.id for run in kept.runs for code in run.codes if code.url is None}
+        for commit, run in wanted.items():
+            if objects.object_at(own, f"{commit}^{{commit}}") is None:
+                raise _refusal(archive, f"it lacks commit {commit[:12]}, which {run} ran")
 
 
 def _refusal(archive: Path, why: str) -> StashError:

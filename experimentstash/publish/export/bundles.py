@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from experimentstash.adapters.git.root import toplevel
 from experimentstash.base.errors import StashError
 from experimentstash.code import frozen_names, origins
 from experimentstash.publish import providing
-from experimentstash.publish.frozen import Code, Frozen
+from experimentstash.publish.frozen import Code, Frozen, FrozenRun
 from experimentstash.stash.layout import Stash
 
 _STASH = "stash"
@@ -22,13 +23,12 @@ def make(stash: Stash, kept: Frozen, place: Path, scratch: Path) -> dict[str, Pa
     """
     found: dict[str, Path] = {}
     lacking: dict[Path, list[tuple[str, str]]] = {}  # by repository: whose code it is, and the commit
-    for run in kept.runs:
-        inner = ((f"{run.tool}/{str(each.path).rpartition('/')[2]}", each) for each in run.submodules)
-        for what, code in ((run.tool, run.code), (_STASH, run.stash), *inner):
-            if (known := frozen_names.bundle_of(place, str(code.commit), code.bundle)) is not None:
-                found[_name(known[0].stem)] = known[0]
-            else:
-                lacking.setdefault(_repository(stash, code, what, kept.name), []).append((what, str(code.commit)))
+    codes = {(code.path, code.is_own, code.commit): (what, code) for run in kept.runs for what, code in _codes(run)}
+    for what, code in codes.values():  # thousands of runs have a few commits
+        if (known := frozen_names.bundle_of(place, str(code.commit), code.bundle)) is not None:
+            found[_name(known[0].stem)] = known[0]
+        else:
+            lacking.setdefault(_repository(stash, code, what, kept.name), []).append((what, str(code.commit)))
     for root, several in lacking.items():
         name = min(what.replace("/", "-") for what, _ in several) if root != toplevel(stash.root) else _STASH
         while _name(name) in found:
@@ -39,6 +39,13 @@ def make(stash: Stash, kept: Frozen, place: Path, scratch: Path) -> dict[str, Pa
             origins.bundle(root, commits, path, Path(own))
         found[_name(name)] = path
     return dict(sorted(found.items()))
+
+
+def _codes(run: FrozenRun) -> Iterator[tuple[str, Code]]:
+    """Yield all code of a run, with whose it is."""
+    yield run.tool, run.code
+    yield _STASH, run.stash
+    yield from ((f"{run.tool}/{str(each.path).rpartition('/')[2]}", each) for each in run.submodules)
 
 
 def _name(stem: str) -> str:

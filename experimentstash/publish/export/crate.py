@@ -56,6 +56,12 @@ class _Crate:
         self._contents = contents
         self._place = place
         self._found: dict[str, dict[str, Any]] = {}
+        # By the folders of runs: what was handed to them, and their records.
+        self._handed: dict[str, list[str]] = {run.folder: [] for run in kept.runs}
+        for name in sorted(contents):
+            parts = name.removeprefix(self._frozen("")).split("/")
+            if (folder := "/".join(parts[:2])) in self._handed and parts[2] != frozen.OUTPUTS:
+                self._handed[folder].append(name)
 
     def graph(self) -> list[dict[str, Any]]:
         """Return all entities: the document itself and the whole first."""
@@ -126,10 +132,8 @@ class _Crate:
 
     def _run(self, run: FrozenRun, authors: Sequence[dict[str, str]]) -> dict[str, str]:
         began, ended = _times(self._place / run.folder / frozen.RECORD)
-        own = [name for name in self._contents if name.startswith(f"{self._frozen(run.folder)}/")]
-        outputs = f"{self._frozen(run.folder)}/{frozen.OUTPUTS}/"
         record = self._frozen(f"{run.folder}/{frozen.RECORD}")
-        handed = [_link(quote(name)) for name in sorted(own) if not name.startswith(outputs) and name != record]
+        handed = [_link(quote(name)) for name in self._handed[run.folder] if name != record]
         objects = [*(self._input(each) for each in run.inputs), *self._params(run), *handed]
         machine = run.machine
         where = "" if machine is None else f"\non {machine.platform}, {machine.cpu or machine.architecture}"
