@@ -26,19 +26,30 @@ class Declared:
     """What is said of the outputs of an experiment, by patterns: what an experiment says comes first."""
 
     said: list[tuple[str, How | None]]  # None: it is no result
+    own: tuple[str, ...] = ()  # what the experiment speaks of
+    near: tuple[str, ...] = ()  # … and the tool's registration: what the root config says is about all
 
     def how(self, path: str) -> How | None:
         """Return how an output is compared; None if it is no result.
 
         A name counts before patterns, and of these the one that is said first.
         """
-        by_name = [how for pattern, how in self.said if pattern == path]
-        fitting = [how for pattern, how in self.said if _fits(path, pattern)]
-        if found := [*by_name, *fitting]:
-            return found[0] if found[0] is None or found[0].compare else _of_kind(found[0], path)
+        if (found := self._found(path)) is not None:
+            how = found[1]
+            return how if how is None or how.compare else _of_kind(how, path)
         if any(fnmatch.fnmatchcase(path, pattern) for pattern in _NO_RESULTS):
             return None
         return How(choose.usual(path))
+
+    def entry(self, path: str) -> str | None:
+        """Return the name or pattern by which something is said of an output; None: nothing is."""
+        found = self._found(path)
+        return None if found is None else found[0]
+
+    def _found(self, path: str) -> tuple[str, How | None] | None:
+        by_name = [each for each in self.said if each[0] == path]
+        fitting = [each for each in self.said if _fits(path, each[0])]
+        return next(iter([*by_name, *fitting]), None)
 
 
 def _of_kind(how: How, path: str) -> How:
@@ -60,7 +71,9 @@ def outputs(organizers: Organizers, experiment: str | None, tool: str) -> Declar
         (paths.registration(tool), organizers.of_tool(tool, "outputs")),
         (paths.ROOT_CONFIG, organizers.of_root("outputs")),
     ]
-    return Declared([each for where, content in files for each in _read(content, where)])
+    said = [_read(content, where) for where, content in files]
+    spoken_of = [[name for name, how in part if how is not None] for part in said]
+    return Declared([each for part in said for each in part], (*spoken_of[0],), (*spoken_of[0], *spoken_of[1]))
 
 
 def inputs(organizers: Organizers, experiment: str | None) -> list[str]:

@@ -15,7 +15,7 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.once import Once
 from experimentstash.code import frozen_names
 from experimentstash.freeze.environment.store import READY_MARK
-from experimentstash.publish import declared, frozen, machine, outputs, packages, placing
+from experimentstash.publish import declared, frozen, idle, machine, outputs, packages, placing
 from experimentstash.publish.comparators.choose import HASH
 from experimentstash.publish.contents import below, content_of
 from experimentstash.publish.frozen import Frozen, FrozenRun, Output, Python, Took
@@ -110,6 +110,7 @@ class _Work:
                 "if its output is the result: outputs: {output.log: {compare: text}} in its experiment",
             )
         notes = [f"{name} isn't compared: it is {files.kind_at(run.path / name)}" for name in written.strange]
+        notes += idle.notes(said, written.results, run.path)
         kept = [self._output(run, folder, path, how, notes) for path, how in written.results.items()]
         self._keeper.text(f"{folder}/{frozen.RECORD}", json.dumps(_record(run, places), indent=1) + "\n")
         for name in (*written.handed, *_configuration(run)):
@@ -120,6 +121,9 @@ class _Work:
         begun = [each for each in run.earlier if each.started is not None] + [attempt]
         if len(begun) > 1:
             notes.append(f"it took {len(begun)} attempts: one that runs from the start may write something else")
+        computer = self._once("machine", machine.look) if here else None
+        if computer is not None and machine.has_unknown_gpus(computer):
+            notes.append("there are GPUs of which nothing is known: nvidia-smi tells of none")
         if not here:
             notes.append("it ran on another machine than it was frozen on: of that nothing is known")
         return FrozenRun(
@@ -135,7 +139,7 @@ class _Work:
             code=code,
             stash=own,
             python=self._python(run, folder, notes),
-            machine=self._once("machine", machine.look) if here else None,
+            machine=computer,
             took=_took(begun),
             inputs=self._inputs.of(run, inputs, notes),
             outputs=kept,

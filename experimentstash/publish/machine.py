@@ -15,6 +15,8 @@ from experimentstash.publish.frozen import Gpu, Machine
 # Seconds that the driver's program may take.
 _PATIENCE = 20.0
 _ASKED = ["--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
+# Where drivers of NVIDIA's and AMD's tell that they have GPUs.
+_OF_GPUS = (Path("/proc/driver/nvidia/version"), Path("/dev/kfd"))
 
 
 def is_here(host: str | None) -> bool:
@@ -46,6 +48,11 @@ def _memory() -> int | None:
     if not sys.platform.startswith("linux"):
         return None
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def has_unknown_gpus(found: Machine) -> bool:
+    """Tell whether the system knows of GPUs of which nothing is recorded: another maker's, or their program fails."""
+    return not found.gpus and any(place.exists() for place in _OF_GPUS)
 
 
 def _gpus() -> list[Gpu]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from experimentstash.base import files, typed
 from experimentstash.base.dataclass_light import dataclass, replace
 from experimentstash.base.errors import StashError
+from experimentstash.base.interrupts import EXIT_INTERRUPTED
 from experimentstash.base.text import listed
 from experimentstash.launch import again, sweep_asked
 from experimentstash.launch.slurm import waiting
@@ -20,7 +21,7 @@ from experimentstash.publish.frozen import Frozen, FrozenRun
 from experimentstash.publish.inputs import Inputs
 from experimentstash.publish.places import unmarked, unmarked_tree
 from experimentstash.publish.verdicts import JudgedRun
-from experimentstash.record import decoding
+from experimentstash.record import attempts, decoding
 from experimentstash.record.run import Run, State
 from experimentstash.runs import reconcile
 from experimentstash.stash.layout import Stash
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 Launch = Callable[[Sequence[str], "Again"], "LaunchResult"]
 
 _NAMED = 3
+# From here on an exit code tells of a signal.
+_SIGNALS = 128
 
 
 @dataclass(frozen=True)
@@ -158,6 +161,7 @@ class Reproduction:
         except OSError as error:
             return Begun(kept, None, f"{error.filename} can't be read or written: {error.strerror}", tuple(made.notes))
         runs = [result.single] if result.single is not None else [] if result.sweep is None else [*result.sweep.runs]
+        _end_if_asked(runs)
         if len(runs) != 1:
             return Begun(kept, None, f"{len(runs)} runs came of it", tuple(made.notes))
         return Begun(kept, runs[0], None, tuple(made.notes))
@@ -187,6 +191,16 @@ class Reproduction:
         if new := [each for each in (*written.results, *written.strange) if each not in known]:
             notes.append(f"it has also written {listed(new, _NAMED)}, which the frozen one had not")
         return JudgedRun(begun.kept, run, found, [*notes, *run.attempt.warnings])
+
+
+def _end_if_asked(runs: Sequence[Run]) -> None:
+    """Have what has asked a run of ours to stop, a signal to us, end all of it: no other run is begun."""
+    for each in runs:
+        ended = each.attempt
+        if ended.state is State.CANCELLED and ended.reason != attempts.CANCELLED and (ended.exit_code or 0) > _SIGNALS:
+            if ended.exit_code == EXIT_INTERRUPTED:
+                raise KeyboardInterrupt
+            raise SystemExit(ended.exit_code)
 
 
 def _restore(stash: Stash, kept: FrozenRun, names: Iterable[str], place: Path, scratch: Path) -> None:

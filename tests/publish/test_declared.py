@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from experimentstash.base.errors import StashError
-from experimentstash.publish import declared
+from experimentstash.publish import declared, idle
 from experimentstash.publish.comparators.comparator import How, Tolerance
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.organizers import Organizers
@@ -90,3 +91,41 @@ def test_inputs_that_make_no_sense(here: Stash, said: str, why: str) -> None:
     of(here, said)
     with pytest.raises(StashError, match=why):
         declared.inputs(Organizers(here), "e")
+
+
+def test_what_does_nothing_is_said(tmp_path: Path) -> None:
+    for name, text in (
+        ("env.txt", "x"),
+        ("r.csv", "a,b\n1,2\n"),
+        ("m.json", '{"loss": {"train": 1}}'),
+        ("deep/s.csv", "a\n1\n"),
+        ("p.svg", "<svg/>"),
+        ("output.log", ""),
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    said = {
+        "env.txt": How("text", rtol=5),
+        "r.csv": How("numbers", columns={"vv": Tolerance(1.0), "a": Tolerance(1.0)}, coordinates=["a"], ignore=["b*"]),
+        "r.cvs": How("numbers"),
+        "m.json": How("numbers", ignore=["loss", "acc"], key=["x"]),
+        "s.csv": How("numbers", key=["a"]),
+        "p.svg": How("picture", atol=1),
+        "output.log": How("text"),
+        "*.csv": How("numbers", share=0.5),
+    }
+    results = {name: how for name, how in said.items() if name not in ("r.cvs", "s.csv", "*.csv")}
+    results |= {"deep/s.csv": said["s.csv"]}
+    given = declared.Declared([*said.items()], own=(*said,), near=(*said,))
+    assert idle.notes(given, results, tmp_path) == [
+        "outputs: it has written no r.cvs",
+        "outputs: env.txt: rtol does nothing, for it is compared by text",
+        "outputs: r.csv: coordinates does nothing, for it is compared by numbers",
+        "outputs: r.csv: there is no vv in it",
+        "outputs: m.json: key does nothing, for it is compared by numbers",
+        "outputs: m.json: there is no acc in it",
+        "outputs: p.svg: atol does nothing, for it is compared by picture",
+    ]
+    assert (
+        idle.notes(declared.Declared([*said.items()]), results, tmp_path) == []
+    )  # of the root config: it is about all

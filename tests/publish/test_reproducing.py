@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ from experimentstash.base import files
 from experimentstash.publish import frozen_schema
 from experimentstash.publish.frozen import digest_of
 from tests.testing.drawing import ORGANIZER, SAME, frozen, identity, verdicts
-from tests.testing.stash import GIT_IDENTITY, InProcess, StashUnderTest, git
+from tests.testing.stash import GIT_IDENTITY, InProcess, StashUnderTest, git, wait_until
 
 
 @pytest.mark.slow
@@ -137,6 +138,39 @@ def test_a_run_that_is_not_frozen_and_several_times(drawing: StashUnderTest) -> 
     (varying,) = [each for each in said["variations"] if each["output"] == "results.csv"]
     assert varying["largest"]["absolute"] < 1e-5 and set(varying["proposed"]) == {"rtol"}
     assert f"rtol: {varying['proposed']['rtol']}" in done.stdout
+
+
+def held(fifo: Path) -> int | None:
+    """Return a descriptor by which nothing comes out of a FIFO, once somebody waits for that; None: nobody does yet."""
+    try:
+        return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError:
+        return None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_who_ends_it_leaves_nothing_and_no_other_run_is_begun(
+    drawing: StashUnderTest, tmp_path: Path, number: signal.Signals
+) -> None:
+    """The tool waits for a file that wasn't there when it was frozen."""
+    fifo, scratch = tmp_path / "fifo", tmp_path / "scratch"
+    scratch.mkdir()
+    named = []
+    for _ in range(2):
+        assert drawing.cli("+exp=draw", f"+params.shift_from={fifo}").returncode == 0
+        named.append(identity(drawing))
+    assert drawing.cli("freeze", "fig", *named).returncode == 0
+    os.mkfifo(fifo)
+    for count, name in enumerate(("fig", named[0]), len(drawing.run_directories()) + 1):
+        process = drawing.start("reproduce", name, TMPDIR=str(scratch))
+        waits = wait_until(lambda: held(fifo))
+        process.send_signal(number)
+        _, said = process.communicate(timeout=60)
+        os.close(waits)
+        assert process.returncode == 128 + number, said
+        assert os.listdir(scratch) == [] and len(drawing.run_directories()) == count
+        assert drawing.record(drawing.run_directories()[-1])["attempt"]["state"] not in ("running", "completed")
 
 
 def test_what_can_not_be_frozen_is_refused_and_nothing_is_left(

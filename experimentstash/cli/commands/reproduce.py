@@ -13,6 +13,7 @@ from pathlib import Path
 
 from experimentstash.base.errors import StashError, did_you_mean
 from experimentstash.base.files import write_atomically
+from experimentstash.base.interrupts import signals_as_exceptions
 from experimentstash.base.output import as_prose, paper_of, say
 from experimentstash.cli.commands.choosing import NAME
 from experimentstash.publish import freezing, frozen
@@ -79,7 +80,7 @@ def main(given: argparse.Namespace) -> int:
     if files and given.check:
         raise StashError("--check runs nothing, so there is no report that -o could write.")
     stash = find_stash()
-    with _found(stash, given.name) as (kept, place):
+    with signals_as_exceptions(), _found(stash, given.name) as (kept, place):
         chosen = _chosen(kept, given.run)
         work = Reproduction(stash, kept, place, say)
         if given.check:

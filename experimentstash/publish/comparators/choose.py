@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from experimentstash.publish.comparators import embedding, numbers, picture, text
-from experimentstash.publish.comparators.comparator import Comparator, NotComparable
+from experimentstash.publish.comparators.comparator import Comparator, How, NotComparable
 
 HASH = "hash"
 # The next one is a file more, and a word here.
@@ -21,3 +24,14 @@ def usual(path: str) -> str:
     """Return the name of what compares a file about which nothing is said."""
     suffix = path[path.rfind(".") :].lower() if "." in path else ""
     return next((name for name, each in _COMPARATORS.items() if suffix in each.suffixes), HASH)
+
+
+def used(path: str, how: How) -> Sequence[str]:
+    """Return which parts of what is said of a file make a difference."""
+    comparator = _COMPARATORS.get(how.compare)
+    return () if comparator is None else comparator.used(path)
+
+
+def names(path: Path) -> set[str]:
+    """Return what columns, keys or arrays in a file of numbers are called; NotComparable if it can't be read."""
+    return numbers.names(path)

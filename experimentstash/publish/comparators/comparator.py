@@ -61,7 +61,7 @@ class How:
         """Return what is allowed in a column: what is said of it by name, by a pattern, or of all."""
         found = self.columns.get(column)
         if found is None:
-            found = next((each for name, each in self.columns.items() if _fits(column, name)), None)
+            found = next((each for name, each in self.columns.items() if is_meant(column, name)), None)
         return found or Tolerance(self.rtol, self.atol)
 
     def allowed(self, column: str) -> str:
@@ -71,10 +71,10 @@ class How:
 
     def ignores(self, column: str) -> bool:
         """Tell whether a column, or a key, doesn't count."""
-        return any(_fits(column, pattern) for pattern in self.ignore)
+        return any(is_meant(column, pattern) for pattern in self.ignore)
 
 
-def _fits(column: str, pattern: str) -> bool:
+def is_meant(column: str, pattern: str) -> bool:
     """Tell whether a pattern means a column; [ is itself, because names have that: x[1]."""
     return column == pattern or fnmatch.fnmatchcase(column, pattern.replace("[", "[[]"))
 
@@ -118,6 +118,7 @@ class Comparator:
     name: str
     suffixes: Sequence[str]  # of the files that are compared so where nothing is said of them
     compare: Callable[[Path, Path, How], Found]  # the earlier file and the later one; NotComparable says why not
+    used: Callable[[str], Sequence[str]]  # which parts of a `How` make a difference to a file of this name
 
 
 def number(value: float) -> str:

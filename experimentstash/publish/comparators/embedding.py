@@ -112,4 +112,6 @@ def _by_rotation(before: _Rows, after: _Rows) -> tuple[_Rows, str | None]:
     return (two @ (left @ right)).tolist(), "up to a rotation"
 
 
-COMPARATOR = Comparator("embedding", (), _compare)
+COMPARATOR = Comparator(
+    "embedding", (), _compare, lambda path: ("rtol", "atol", "columns", "ignore", "up_to", "coordinates")
+)

@@ -47,6 +47,12 @@ def compare(earlier: Path, later: Path, how: How) -> Found:
     return largest.found
 
 
+def names(path: Path) -> set[str]:
+    """Return what the values in a file, and what they are inside of, are called."""
+    ways = [*_named(path)]
+    return {_name(way[:length]) for way in ways for length in range(1, len(way) + 1)}
+
+
 def _ignored(name: str, how: How) -> bool:
     """Tell whether a leaf, or something that it is inside of, doesn't count."""
     parts = name.split(".")

@@ -10,7 +10,7 @@ from experimentstash.base.dotted import is_number
 from experimentstash.base.text import listed
 from experimentstash.publish.comparators import json_numbers, npz
 from experimentstash.publish.comparators.comparator import Comparator, Found, How, Largest, NotComparable
-from experimentstash.publish.comparators.tables import Table, read
+from experimentstash.publish.comparators.tables import Table, header, read
 
 _NAMED = 3
 _OTHERS = {".json": json_numbers.compare, ".npz": npz.compare, ".npy": npz.compare}
@@ -73,4 +73,17 @@ def _named(table: Table, key: Sequence[str], number: int) -> str:
     return ", ".join(f"{name}={table.columns[name][number]}" for name in key)
 
 
-COMPARATOR = Comparator("numbers", (".csv", ".tsv", ".parquet", *_OTHERS), _compare)
+def names(path: Path) -> set[str]:
+    """Return what columns, keys or arrays in a file are called; NotComparable if it can't be read."""
+    suffix = path.suffix.lower()
+    if suffix == ".json":
+        return json_numbers.names(path)
+    return {*(npz.read(path) if suffix in _OTHERS else header(path))}
+
+
+def _used(path: str) -> tuple[str, ...]:
+    has_rows = not path.lower().endswith(tuple(_OTHERS))
+    return ("rtol", "atol", "columns", "ignore", *(["key"] if has_rows else []))
+
+
+COMPARATOR = Comparator("numbers", (".csv", ".tsv", ".parquet", *_OTHERS), _compare, _used)

@@ -126,4 +126,6 @@ def _rendered(path: Path) -> Iterator[Any]:
 
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".pdf", ".svg")
-COMPARATOR = Comparator("picture", _SUFFIXES, _compare)
+COMPARATOR = Comparator(
+    "picture", _SUFFIXES, _compare, lambda path: ("ignore",) if path.lower().endswith(".svg") else ("atol", "share")
+)

@@ -40,10 +40,21 @@ def read(path: Path) -> Table:
     if path.suffix.lower() == ".parquet":
         return _parquet(path)
     text = text_of(path)
-    first = text.partition("\n")[0]
-    tab = path.suffix.lower() == ".tsv"
-    separator = "\t" if tab else max(_SEPARATORS, key=lambda each: (first.count(each), -_SEPARATORS.index(each)))
-    return _csv(text, separator, path)
+    return _csv(text, _separator(text.partition("\n")[0], path), path)
+
+
+def _separator(first: str, path: Path) -> str:
+    if path.suffix.lower() == ".tsv":
+        return "\t"
+    return max(_SEPARATORS, key=lambda each: (first.count(each), -_SEPARATORS.index(each)))
+
+
+def header(path: Path) -> list[str]:
+    """Return the names of a table's columns; of a text, only its first line is looked at closely."""
+    if path.suffix.lower() == ".parquet":
+        return [*_parquet(path).columns]
+    first, _, _ = text_of(path).lstrip("\n").partition("\n")
+    return [*_csv(first, _separator(first, path), path).columns] if first.count('"') % 2 == 0 else [*read(path).columns]
 
 
 def text_of(path: Path) -> str:

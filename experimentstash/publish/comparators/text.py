@@ -42,4 +42,4 @@ def _short(line: str) -> str:
 
 
 _SUFFIXES = (".txt", ".md", ".tex", ".yaml", ".yml", ".html", ".xml", ".log", ".jsonl")
-COMPARATOR = Comparator("text", _SUFFIXES, _compare)
+COMPARATOR = Comparator("text", _SUFFIXES, _compare, lambda path: ("ignore",))
