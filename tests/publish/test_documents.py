@@ -108,7 +108,8 @@ def test_documents_say_what_is_known_of_a_run(drawing: StashUnderTest, in_proces
     assert all(each in names for word in block[0].split() if (each := word).startswith("software/"))
     artifact, checklist = text(archive, "ARTIFACT.md"), text(archive, "CHECKLIST.md")
     assert r"line by line; what may differ: `\d+ ns`" in artifact and "`state.bin` | draw" in artifact
-    assert "| `shift` | 0.5 |" in checklist and "How the reported ones were chosen: unknown." in checklist
+    assert "| `shift` | 0.5 |  |" in checklist and "aren't reported here: 0 in the stash" in checklist
+    assert "How the reported ones were chosen: unknown." in checklist
     assert not [line for line in (readme + artifact + checklist).splitlines() if "None" in line]
     # With what the stash says of itself.
     drawing.write("CITATION.cff", OWN_CITATION)
@@ -131,7 +132,8 @@ def test_documents_say_what_is_known_of_a_run(drawing: StashUnderTest, in_proces
     archive, _ = exported(drawing, in_process, name="numbers")
     done = in_process(drawing, "compare", *others, "--markdown")
     assert "0.14 ± 0.14 (3)" in done.stdout and done.stdout in text(archive, "CHECKLIST.md")
-    assert "| `seed` | 0, 1, 2 |" in text(archive, "CHECKLIST.md")
+    assert "| `seed` | 0, 1, 2 |  |" in text(archive, "CHECKLIST.md")
+    assert "aren't reported here: 1 in the stash that this is from (1 completed);" in text(archive, "CHECKLIST.md")
 
 
 def test_citations_are_read_as_people_write_them() -> None:

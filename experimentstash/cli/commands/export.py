@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import collections
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from experimentstash.base import files
 from experimentstash.base.errors import StashError
 from experimentstash.base.output import say
+from experimentstash.base.patterns import regex
 from experimentstash.base.text import counted, size
 from experimentstash.cli.asking import agrees
 from experimentstash.code.frozen_names import BUNDLES
 from experimentstash.publish import frozen
 from experimentstash.publish.export import exporting, gathering
 from experimentstash.publish.export.exporting import Exported, Wish
+from experimentstash.publish.export.facts import Tried
 from experimentstash.publish.frozen import Frozen
+from experimentstash.record.run import Run
 from experimentstash.stash import paths
 from experimentstash.stash.layout import Stash, find_stash
 
+# What a text among the parameters of other runs may be to be told: no path, which only means something here.
+_CHOICE = regex(r"[\w.+-]{1,40}")
 EXAMPLES = (
     ("export figure1 -o a.zip", "with its code and outputs"),
     ("export figure1 -o a.zip --inputs", "… and what it reads"),
@@ -45,8 +53,14 @@ def main(given: argparse.Namespace) -> int:
     if not _is_wanted(given.output, is_sure=given.yes):
         say("nothing was exported")
         return 1
-    results = _results(stash, kept, place)
-    wish = Wish(results, outputs=not given.no_outputs, inputs=given.inputs, names=given.with_names)
+    runs = gathering.runs(stash, kept, place)
+    wish = Wish(
+        _results(stash, runs),
+        _tried(stash, runs),
+        outputs=not given.no_outputs,
+        inputs=given.inputs,
+        names=given.with_names,
+    )
     _tell(kept, exporting.export(stash, kept, place, given.output, wish, say), given.output)
     return 0
 
@@ -63,7 +77,7 @@ def _is_wanted(path: Path, *, is_sure: bool) -> bool:
     return kind is None or is_sure or agrees(f"{path} is there. Replace it?")
 
 
-def _results(stash: Stash, kept: Frozen, place: Path) -> str | None:
+def _results(stash: Stash, runs: Sequence[Run]) -> str | None:
     """Return what the numbers of runs come to, as `compare` says it; None: they have none."""
     from experimentstash.report import metrics  # here, because publish has nothing to do with it
     from experimentstash.report.compare import compare
@@ -71,10 +85,34 @@ def _results(stash: Stash, kept: Frozen, place: Path) -> str | None:
     from experimentstash.report.summaries import WAYS
     from experimentstash.runs.facts import Facts
 
-    runs = [Facts(run) for run in gathering.runs(stash, kept, place)]
-    if not any(facts.numbers for facts in runs):
+    found = [Facts(run) for run in runs]
+    if not any(facts.numbers for facts in found):
         return None
-    return formats.render("markdown", compare(runs, metrics.of_runs(stash, runs), WAYS["std"]))
+    return formats.render("markdown", compare(found, metrics.of_runs(stash, found), WAYS["std"]))
+
+
+def _tried(stash: Stash, runs: Sequence[Run]) -> Tried:
+    """Return what the stash knows of other runs of the same experiments."""
+    from experimentstash.adapters.numbers import objective
+    from experimentstash.runs.selection import Selection, choose
+    from experimentstash.runs.summary import words
+
+    own = {run.id for run in runs}
+    meant = {(run.spec.tool, run.spec.organizer, run.spec.experiment) for run in runs}
+    states: collections.Counter[str] = collections.Counter()
+    values: dict[str, dict[str, Any]] = {}
+    duration = 0.0
+    for facts in choose(stash, Selection(), closes=False).found:
+        if facts.id in own or (facts.tool, facts.organizer, facts.plain.inner) not in meant:
+            continue
+        states[words(facts.state)] += 1
+        duration += facts.plain.duration or 0.0
+        for name, value in facts.params.items():
+            if not isinstance(value, str) or _CHOICE.fullmatch(value):
+                values.setdefault(name, {})[repr(value)] = value
+        facts.forget()
+    objectives = dict.fromkeys(objective.words(run.spec.objective) for run in runs if run.spec.objective is not None)
+    return Tried(dict(states), {name: [*each.values()] for name, each in values.items()}, duration, [*objectives])
 
 
 def _tell(kept: Frozen, made: Exported, path: Path) -> None:

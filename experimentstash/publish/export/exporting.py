@@ -20,7 +20,7 @@ from experimentstash.publish.export.archive import Archive
 from experimentstash.publish.export.beside import Beside
 from experimentstash.publish.export.documents import software
 from experimentstash.publish.export.documents.every import EVERY
-from experimentstash.publish.export.facts import Facts
+from experimentstash.publish.export.facts import Facts, Tried
 from experimentstash.publish.export.traces import Traces
 from experimentstash.publish.frozen import Content, Frozen
 from experimentstash.stash import paths
@@ -36,6 +36,7 @@ class Wish:
     """What an archive is to hold."""
 
     results: str | None = None  # what the runs' numbers come to, as `compare` has it
+    tried: Tried | None = None
     outputs: bool = True
     inputs: bool = False  # also those that the stash's commits don't hold
     names: bool = False  # also what names the machine and its user
@@ -62,7 +63,13 @@ def export(
         beside = Beside(stash, kept, place, Path(scratch))
         others = {**(dict(beside.outputs()) if wish.outputs else {}), **dict(beside.inputs(must=wish.inputs))}
         known = gathering.look(
-            stash, kept, results=wish.results, missing=beside.missing, has_outputs=wish.outputs, has_inputs=wish.inputs
+            stash,
+            kept,
+            results=wish.results,
+            tried=wish.tried,
+            missing=beside.missing,
+            has_outputs=wish.outputs,
+            has_inputs=wish.inputs,
         )
         traces = Traces(stash, _public(kept, known))
         with archive.writing(target) as packed:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from experimentstash.base.dataclass_light import dataclass, field
 
 
@@ -41,6 +43,16 @@ class Paper:
 
 
 @dataclass(frozen=True)
+class Tried:
+    """Runs of the same experiments that the stash has besides those that are handed on."""
+
+    states: dict[str, int]  # how many stand where
+    values: dict[str, list[Any]]  # of their parameters
+    duration: float  # seconds that those took together of which that is known
+    objectives: list[str]  # what a sweeper could have optimised, of those that are handed on
+
+
+@dataclass(frozen=True)
 class Missing:
     """A file that is in frozen.json and not in the archive, and why."""
 
@@ -62,6 +74,7 @@ class Facts:
     licences: list[Licence] = field(default_factory=list)
     unlicensed: list[str] = field(default_factory=list)  # tools, and the stash as "", for which none was found
     results: str | None = None  # a table of means, as `compare` has it; None: the runs have no numbers
+    tried: Tried | None = None  # None: nobody has looked
     missing: list[Missing] = field(default_factory=list)
     has_outputs: bool = True  # copies of outputs are in it
     has_inputs: bool = False  # … and of inputs

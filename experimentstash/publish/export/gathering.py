@@ -13,7 +13,7 @@ from experimentstash.base import files, typed, yaml_files
 from experimentstash.base.dataclass_light import replace
 from experimentstash.base.errors import StashError
 from experimentstash.publish.export import citations, licences
-from experimentstash.publish.export.facts import Author, Facts, Licence, Missing
+from experimentstash.publish.export.facts import Author, Facts, Licence, Missing, Tried
 from experimentstash.publish.frozen import RECORD, Code, Frozen
 from experimentstash.publish.places import unmarked_tree
 from experimentstash.record import decoding
@@ -30,6 +30,7 @@ def look(
     kept: Frozen,
     *,
     results: str | None = None,
+    tried: Tried | None = None,
     missing: Sequence[Missing] = (),
     has_outputs: bool = True,
     has_inputs: bool = False,
@@ -49,6 +50,7 @@ def look(
         licences=found,
         unlicensed=unlicensed,
         results=results,
+        tried=tried,
         missing=list(missing),
         has_outputs=has_outputs,
         has_inputs=has_inputs,

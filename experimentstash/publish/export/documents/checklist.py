@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from experimentstash.base.dotted import leaves
+from experimentstash.base.durations import describe
 from experimentstash.base.text import counted, listed
 from experimentstash.publish.export.documents import effort
 from experimentstash.publish.export.documents.markdown import cell, code, plain, table
 from experimentstash.publish.export.documents.tolerances import experiment_of
-from experimentstash.publish.export.facts import Facts
+from experimentstash.publish.export.facts import Facts, Tried
 from experimentstash.publish.frozen import Frozen, FrozenRun
 
 _VALUES, _NAMED = 12, 20
@@ -23,12 +24,18 @@ def text(frozen: Frozen, facts: Facts) -> str:
     """Return the document."""
     lines = [f"# For reproducibility checklists: {plain(frozen.name)}", ""]
     lines += ["Facts of the records of these runs. What they don't know is said to be unknown: fill it in.", ""]
-    for part in (_runs(frozen), _parameters(frozen), _results(facts), _compute(frozen), _availability(frozen, facts)):
+    for part in (
+        _runs(frozen, facts),
+        _parameters(frozen, facts),
+        _results(facts),
+        _compute(frozen, facts),
+        _availability(frozen, facts),
+    ):
         lines += part
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _runs(frozen: Frozen) -> Iterator[str]:
+def _runs(frozen: Frozen, facts: Facts) -> Iterator[str]:
     yield from ("## Runs", "")
     by: dict[str, list[FrozenRun]] = {}
     for run in frozen.runs:
@@ -42,13 +49,28 @@ def _runs(frozen: Frozen) -> Iterator[str]:
     )
     yield from (
         f"- {counted(len(frozen.runs), 'run')} in all are reported here; all have completed.",
-        "- Runs that were made and aren't reported here: unknown.",
+        f"- Runs of the same experiments that aren't reported here: {_others(facts.tried)}.",
+        *_objectives(facts.tried),
         "- How the reported ones were chosen: unknown.",
         "",
     )
 
 
-def _parameters(frozen: Frozen) -> Iterator[str]:
+def _others(tried: Tried | None) -> str:
+    if tried is None:
+        return effort.UNKNOWN
+    states = listed([f"{count} {state}" for state, count in tried.states.items()], _NAMED)
+    known = f"{sum(tried.states.values())} in the stash that this is from{f' ({states})' if states else ''}"
+    return f"{known}; removed ones, and those that were made elsewhere, are {effort.UNKNOWN}"
+
+
+def _objectives(tried: Tried | None) -> Iterator[str]:
+    if tried is not None and tried.objectives:
+        named = listed([*map(code, tried.objectives)], _NAMED)
+        yield f"- What a sweeper could optimise in them: {named}. Whether one did: {effort.UNKNOWN}."
+
+
+def _parameters(frozen: Frozen, facts: Facts) -> Iterator[str]:
     yield from ("## Parameters", "")
     found: dict[str, dict[str, None]] = {}
     for run in frozen.runs:
@@ -57,9 +79,13 @@ def _parameters(frozen: Frozen) -> Iterator[str]:
     if not found:
         yield from ("None was given: the tools' own defaults hold, which are in their code.", "")
         return
-    rows = [(code(name), _range(list(values))) for name, values in found.items()]
-    yield from table(("parameter", "values in these runs"), rows)
-    yield from ("All others have the tools' own defaults. Values that were tried in other runs: unknown.", "")
+    other = {} if facts.tried is None else facts.tried.values
+    rows = [
+        (code(name), _range(list(values)), _range([*dict.fromkeys(map(_shown, other.get(name, [])))]))
+        for name, values in found.items()
+    ]
+    yield from table(("parameter", "values in these runs", "in others of the stash that aren't reported"), rows)
+    yield from ("All others have the tools' own defaults.", "")
 
 
 def _shown(value: Any) -> str:
@@ -67,6 +93,8 @@ def _shown(value: Any) -> str:
 
 
 def _range(values: list[str]) -> str:
+    if not values:
+        return ""
     try:
         ordered = sorted(values, key=float)
     except ValueError:
@@ -85,7 +113,7 @@ def _results(facts: Facts) -> Iterator[str]:
     yield from ("Statistical tests: none was made here.", "")
 
 
-def _compute(frozen: Frozen) -> Iterator[str]:
+def _compute(frozen: Frozen, facts: Facts) -> Iterator[str]:
     yield from ("## Compute", "")
     rows = [
         ("time of all runs", effort.duration(frozen.runs)),
@@ -95,7 +123,8 @@ def _compute(frozen: Frozen) -> Iterator[str]:
     ]
     rows += [(f"machine of {counted(count, 'run')}", said) for said, count in effort.machines(frozen)]
     yield from table(("", ""), [(name, cell(said)) for name, said in rows])
-    yield from ("Compute of runs that aren't reported here, such as earlier tries: unknown.", "")
+    others = effort.UNKNOWN if facts.tried is None else f"{describe(facts.tried.duration)}, as far as it is known"
+    yield from (f"Time of the other runs of these experiments in the stash: {others}.", "")
 
 
 def _has_gpu(run: FrozenRun) -> bool:
