@@ -18,7 +18,16 @@ from experimentstash.stash.schema import Compare, OutputConfig, ToleranceConfig,
 _FORM = "outputs: {results.csv: {rtol: 1e-6}, 'log_*.txt': {compare: nothing}}"
 _KEYS = tuple(OutputConfig.__annotations__)
 # What runs leave beside their results; who declares it has it compared.
-_NO_RESULTS = ("*.log", "wandb/*", ".*", "*/.*", "__pycache__/*", "*/__pycache__/*", "*events.out.tfevents.*")
+_NO_RESULTS = (
+    "*.ipynb",
+    "*.log",
+    "wandb/*",
+    ".*",
+    "*/.*",
+    "__pycache__/*",
+    "*/__pycache__/*",
+    "*events.out.tfevents.*",
+)
 
 
 @dataclass(frozen=True)

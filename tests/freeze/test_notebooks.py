@@ -60,7 +60,8 @@ def test_a_notebook_is_run(notebook: StashUnderTest) -> None:
     *first, last = injected.splitlines()[1:]
     assert first == ["seed = 3", "n = 100"] and ast.literal_eval(last.removeprefix("out = ")) == str(directory)
     assert (directory / "figures" / "cell-005-1.svg").read_text().startswith("<svg")
-    assert "area=3.0" in (directory / "area.html").read_text()
+    page = (directory / "area.html").read_text()
+    assert "area=3.0" in page and 'id="cell-id=cell-3"' in page  # no name in it is made up
     assert record["spec"]["command"]["argv"][1:] == [
         f"{directory}/run_notebook.py",
         str(notebook.root / "tools" / "area" / "area.ipynb"),
@@ -68,7 +69,7 @@ def test_a_notebook_is_run(notebook: StashUnderTest) -> None:
         f"{directory}/parameters.json",
     ]
     assert json.loads((directory / "parameters.json").read_text()) == {"seed": 3, "n": 100, "out": str(directory)}
-    assert record["attempt"]["warnings"] == []
+    assert (record["attempt"]["warnings"], record["attempt"]["notes"]) == ([], [])  # nothing came or went there
     assert before == {path: path.read_bytes() for path in (notebook.root / "tools").rglob("*") if path.is_file()}
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 FAILED = "cell {number} of the executed notebook failed: {why}"
 _ENDINGS = {"image/png": "png", "image/jpeg": "jpg", "image/svg+xml": "svg", "application/pdf": "pdf"}
-_LONGEST = 45  # of the directory of a socket, whose whole path has at most 107 characters
+_LONGEST = 100  # of the path of a socket, which has 107 bytes with its number
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -38,10 +38,12 @@ def _only_this_environment(scratch: Path) -> None:
     """Have `python3` be this Python, and nothing of its user's settings count: no record would tell of them."""
     kernel = scratch / "share" / "kernels" / "python3"
     kernel.mkdir(parents=True)
-    argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    # It would log that it is interrupted when it is shut down; what its cells say is no log of its own.
+    argv = [sys.executable, "-m", "ipykernel_launcher", "--log-level=50", "-f", "{connection_file}"]
     said = {"argv": argv, "display_name": "Python 3", "language": "python", "metadata": {"debugger": False}}
     (kernel / "kernel.json").write_text(json.dumps(said))
     os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, [str(scratch / "share"), os.environ.get("JUPYTER_PATH")]))
+    (scratch / "runtime").mkdir(mode=0o700)
     os.environ["JUPYTER_RUNTIME_DIR"] = str(scratch / "runtime")
     os.environ["JUPYTER_NO_CONFIG"] = "1"
     os.environ["IPYTHONDIR"] = str(scratch / "ipython")
@@ -57,9 +59,10 @@ def _run(source: Path, executed: Path, parameters: Path | None) -> int:
 
     class Kernel(AsyncKernelManager):
         def __init__(self, **settings: Any) -> None:
-            # Through files of ours alone, where their paths aren't too long for that.
-            is_short = len(os.environ["JUPYTER_RUNTIME_DIR"]) < _LONGEST
-            super().__init__(transport="ipc" if is_short else "tcp", **settings)
+            # Through sockets that are nobody else's, where their paths aren't too long for that.
+            place = os.path.join(os.environ["JUPYTER_RUNTIME_DIR"], "kernel")
+            ways = {"transport": "ipc", "ip": place} if len(os.fsencode(place)) < _LONGEST else {}
+            super().__init__(**ways, **settings)
             kernels.append(self)
 
     def interrupt(number: int, frame: FrameType | None) -> None:
@@ -141,9 +144,13 @@ def _write_what_it_shows(executed: Path) -> None:
             place.parent.mkdir(exist_ok=True)
             place.write_bytes(text.encode() if kind == "image/svg+xml" else base64.b64decode(text))
     try:
+        import nbformat
         from nbconvert import HTMLExporter
 
-        page, _ = HTMLExporter().from_filename(str(executed))
+        notebook = nbformat.read(str(executed), as_version=4)
+        for number, cell in enumerate(notebook.cells, 1):
+            cell["id"] = f"cell-{number}"  # some are made up anew each time: the same results make the same page
+        page, _ = HTMLExporter().from_notebook_node(notebook, {"metadata": {"name": executed.stem}})
         executed.with_suffix(".html").write_text(page, encoding="utf-8")
     except Exception as error:  # the results are there all the same
         print(f"The page of the notebook could not be written: {error}", file=sys.stderr)
