@@ -129,6 +129,11 @@ class Reproduction:
         lost = [name for name, content in there.items() if not verdicts.is_as_kept(folder / name, content)]
         return [f"{self._stash.relative(folder / name)} isn't what was frozen" for name in lost]
 
+    def without_copy(self, kept: FrozenRun) -> list[str]:
+        """Return the outputs of which a copy was kept that isn't here: only the same bytes are told to be the same."""
+        folder = self._place / kept.folder
+        return [each.path for each in kept.outputs if each.kept and not os.path.lexists(folder / each.kept)]
+
     def _other_inputs(self, kept: FrozenRun) -> list[str]:
         """Return which inputs of a kept run aren't what they were, and why; what can be brought is as good as there."""
         others = [each for each in kept.inputs if not kept_inputs.can_be_brought(self._stash, self._place, each)]

@@ -107,9 +107,8 @@ def judge(output: Output, folder: Path, run: Run) -> Judged:
 def compare(output: Output, folder: Path, later: Path, content: Content) -> Judged:
     """Compare a file, and what is in it, with what was kept."""
     path, kept = output.path, None if output.kept is None else folder / output.kept
-    if kept is not None and not os.path.lexists(kept):
-        kept = None  # it was exported without
-    if kept is not None and not is_as_kept(kept, output.content):
+    is_here = kept is not None and os.path.lexists(kept)  # it may have been exported without
+    if kept is not None and is_here and not is_as_kept(kept, output.content):
         why = f"what was kept of it in {output.kept} isn't what was frozen"
         return Judged(path, Verdict.NOT_COMPARABLE, why)
     if content == output.content:
@@ -119,8 +118,9 @@ def compare(output: Output, folder: Path, later: Path, content: Content) -> Judg
         if comparator is None:
             sizes = [size(each.size) for each in (content, output.content)]
             return Judged(path, Verdict.DIFFERENT, f"other bytes ({sizes[0]}, and {sizes[1]} before)")
-        if kept is None:
-            raise NotComparable("its bytes are others, and no copy was kept to compare more")
+        if kept is None or not is_here:
+            why = "no copy was kept" if kept is None else "the copy that was kept isn't here"
+            raise NotComparable(f"its bytes are others, and {why} to compare more")
         return _told(path, comparator.name, comparator.compare(kept, later, output.how))
     except NotComparable as error:
         return Judged(path, Verdict.NOT_COMPARABLE, str(error))

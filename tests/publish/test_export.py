@@ -31,7 +31,7 @@ def test_what_was_exported_is_reproduced_where_it_is_unpacked(drawing: StashUnde
 
 def test_what_is_in_an_archive(drawing: StashUnderTest, in_process: InProcess, tmp_path: Path) -> None:
     run = drawing.run_directories()[-1]
-    name, home = identity(drawing), tmp_path / "home"
+    name = identity(drawing)
     assert in_process(drawing, "freeze", "fig", name).returncode == 0
     data = frozen(drawing)
     kept = {"frozen/fig/frozen.json", "frozen/fig/.gitattributes", *(f"frozen/fig/{each}" for each in data["files"])}
@@ -59,7 +59,11 @@ def test_what_is_in_an_archive(drawing: StashUnderTest, in_process: InProcess, t
     assert read <= export("--yes")[0]
     names, said = export("--yes", "--no-outputs")
     assert not [each for each in names if "/outputs/" in each] and "isn't in it" not in said
-    assert not home.exists()
+    with zipfile.ZipFile(packed) as archive:
+        assert b"no output is in this archive" in archive.read("codecheck.yml")
+        archive.extractall(tmp_path / "unpacked")
+    done = in_process(StashUnderTest(tmp_path / "unpacked"), "reproduce", "fig", "--check")
+    assert done.returncode == 1 and "no copy is here of figure.png, results.csv, notes/log.txt" in done.stdout
 
 
 def test_what_can_not_be_exported_is_refused_and_nothing_is_left(

@@ -79,6 +79,13 @@ def test_by_hash_other_bytes_are_another_file(tmp_path: Path, run: Run) -> None:
     assert judged(tmp_path, run, How("hash"), is_kept=False).verdict is Verdict.DIFFERENT
     found = judged(tmp_path, run, How("numbers"), is_kept=False)  # too large to be kept, say
     assert found.verdict is Verdict.NOT_COMPARABLE and "no copy was kept" in found.why
+    # It was, and isn't here: an archive may be without.
+    gone = Output("r.csv", content_of(tmp_path / "kept/outputs/r.csv"), How("numbers"), "outputs/r.csv")
+    (tmp_path / "kept/outputs/r.csv").unlink()
+    found = verdicts.judge(gone, tmp_path / "kept", run)
+    assert found.verdict is Verdict.NOT_COMPARABLE and "the copy that was kept isn't here" in found.why
+    (run.path / "r.csv").write_text(TEXT)
+    assert verdicts.judge(gone, tmp_path / "kept", run).verdict is Verdict.IDENTICAL
 
 
 def test_what_another_version_compares_by(tmp_path: Path, run: Run) -> None:

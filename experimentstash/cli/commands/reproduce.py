@@ -15,6 +15,7 @@ from experimentstash.base.errors import StashError, did_you_mean
 from experimentstash.base.files import write_atomically
 from experimentstash.base.interrupts import signals_as_exceptions
 from experimentstash.base.output import as_prose, paper_of, say
+from experimentstash.base.text import listed
 from experimentstash.cli.commands.choosing import NAME
 from experimentstash.publish import freezing, frozen
 from experimentstash.publish.frozen import Frozen, FrozenRun
@@ -32,6 +33,7 @@ EXAMPLES = (
     ("reproduce figure1 --times 3", "what varies by itself"),
     ("reproduce k3f9a2b -o report.html", "a run, and a page"),
 )
+_NAMED = 3
 _WITH_VALUES = ("--run", "--times", "-o", "--output")
 _FORMS = (".md", ".json", ".html")
 
@@ -164,11 +166,14 @@ def _check(work: Reproduction, chosen: Sequence[FrozenRun]) -> int:
         missing = work.missing(run)
         gone, unclear = ([], []) if missing else work.packages(run)
         missing += gone
-        is_sure = is_sure and not missing and not unclear
+        without = work.without_copy(run)
+        is_sure = is_sure and not missing and not unclear and not without
         can = "can not be run again" if missing else "can perhaps be run again" if unclear else "can be run again"
         print(f"{run.id}: {can}")
         for each in missing:
             print(f"  {each}")
+        if without:
+            print(f"  no copy is here of {listed(without, _NAMED)}: if its bytes are others, no more can be told")
         for each in unclear:
             print(f"  whether its packages can still be had isn't known: {each}")
     return 0 if is_sure else 1
