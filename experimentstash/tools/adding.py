@@ -304,7 +304,7 @@ def _refuse_lacking(made: _Made, python: Path | None) -> None:
     else:
         path = os.pathsep.join([*([str(python.parent)] if python else []), os.environ.get("PATH", os.defpath)])
         is_there = (made.directory / words[0]).is_file() or shutil.which(words[0], path=path) is not None
-    if not is_there:
+    if not is_there and not made.chosen.build:
         what = f"module {words[1]}" if words[0] == "-m" else f"program {words[0]!r}"
         others = replace(made.detected, candidates=tuple(made.detected.candidates[1:]))
         raise Unclear(f"There is no {what}, neither in the repository nor in its environment.\n{listed(others)}")

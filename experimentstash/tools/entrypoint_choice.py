@@ -9,10 +9,11 @@ from pathlib import Path
 from experimentstash.adapters.python import modules
 from experimentstash.base.dataclass_light import replace
 from experimentstash.base.errors import StashError, did_you_mean
+from experimentstash.freeze.build.commands import PLACEHOLDER
 from experimentstash.freeze.notebooks import source as notebooks
 from experimentstash.stash import entrypoints
 from experimentstash.tools.adding_request import ChooseSubcommand, Request
-from experimentstash.tools.detect import candidate, detection
+from experimentstash.tools.detect import built, candidate, detection
 from experimentstash.tools.detect.candidate import Candidate, Rank
 from experimentstash.tools.detect.detection import Detection, Survey
 from experimentstash.tools.transaction import Report
@@ -110,6 +111,8 @@ def _entrypoint_problem(survey: Survey, entrypoint: str) -> StashError | None:
     except StashError as error:
         return error
     first, known = words[0], [each.entrypoint for each in survey.candidates]
+    if entrypoint in known or (first.startswith(PLACEHOLDER) and built.proposals(tree)):
+        return None
     if first == "-m":
         if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*", words[1]):
             return StashError(f"{entrypoint!r} names no module.", "--entrypoint '-m package.module'")
@@ -119,7 +122,8 @@ def _entrypoint_problem(survey: Survey, entrypoint: str) -> StashError | None:
         return None
     if first.startswith(("-", "/")) or ".." in Path(first).parts:
         return StashError(f"The entrypoint {first!r} is not inside the repository.", "give a path inside it")
-    if (first.lower().endswith((".py", *entrypoints.NOTEBOOKS)) or "/" in first) and not (tree / first).is_file():
+    is_python = first.lower().endswith((".py", *entrypoints.NOTEBOOKS))
+    if (is_python or ("/" in first and not built.proposals(tree))) and not (tree / first).is_file():
         return StashError(f"The repository has no file {first!r}.{did_you_mean(first, known)}")
     if (tree / first).is_file():
         if first.lower().endswith(entrypoints.NOTEBOOKS):

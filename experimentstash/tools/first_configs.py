@@ -11,6 +11,7 @@ from experimentstash.base.process import CommandError, clean_environment, run
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.schema import CallStyle
 from experimentstash.tools import editor_files, registrations
+from experimentstash.tools.detect import built
 from experimentstash.tools.detect.candidate import Candidate
 from experimentstash.tools.detect.detection import Detection
 from experimentstash.tools.transaction import MARKER, Transaction
@@ -43,6 +44,7 @@ def registration_of(path: str, chosen: Candidate, detected: Detection, commit: s
         {
             "path": scalar(path),
             "entrypoint": scalar(chosen.entrypoint),
+            "build": _build(chosen),
             "commit": registrations.scalar_commit(commit),
             "python_version": scalar(python) if python else None,
             "description": scalar(detected.description) if detected.description else None,
@@ -50,6 +52,11 @@ def registration_of(path: str, chosen: Candidate, detected: Detection, commit: s
         },
         {"call": call, "environment": environment},
     )
+
+
+def _build(chosen: Candidate) -> str | None:
+    """Return what makes the tool ready, as a setting."""
+    return built.written(chosen.build) if chosen.build else None
 
 
 def _collect(detected: Detection) -> str | None:

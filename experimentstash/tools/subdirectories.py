@@ -83,7 +83,7 @@ def refuse_links(checkout: Path, inner: str) -> None:
 
 def with_environment_from_above(checkout: Path, inner: str, detected: Detection) -> Detection:
     """Return what was found, with the project or requirements of the directories above if the tool has none."""
-    is_python = detected.best is not None and detected.best.rank < Rank.EXECUTABLE
+    is_python = detected.best is not None and detected.best.rank < Rank.BUILT
     if detected.kind not in (EnvironmentKind.empty, EnvironmentKind.none) or not is_python:
         return detected
     directory = checkout / inner

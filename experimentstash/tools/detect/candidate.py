@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
 
 from experimentstash.base.dataclass_light import dataclass, field
+from experimentstash.freeze.build.commands import Command
 from experimentstash.freeze.declared.option import Declared, Option
 from experimentstash.stash.schema import CallStyle
 from experimentstash.tools.detect.hydra_configs import Hydra
@@ -35,9 +36,10 @@ class Rank(IntEnum):
     HYDRA_MAIN = 5
     COMMAND_LINE = 6  # parses arguments
     PROGRAM = 7  # does something when it is started
-    EXECUTABLE = 8
-    OTHER_LANGUAGE = 9  # a script that another program runs
-    NOTEBOOK = 10
+    BUILT = 8  # made by its build system
+    EXECUTABLE = 9
+    OTHER_LANGUAGE = 10  # a script that another program runs
+    NOTEBOOK = 11
 
 
 # Which reasons are as good as each other: between those that are, somebody has to choose.
@@ -60,6 +62,7 @@ class Candidate:
     is_minor: bool = False  # prepares, tests or shows something, by its name
     subcommand: str | None = None
     settings: Mapping[str, str] = field(default_factory=dict)  # of `call`, that its source tells
+    build: tuple[Command, ...] = ()  # what makes it ready
 
     @property
     def likely_subcommand(self) -> str | None:
@@ -97,6 +100,10 @@ def is_clear(found: Sequence[Candidate]) -> bool:
     return len(found) == 1 or found[0].likeliness != found[1].likeliness
 
 
+def _by(each: Candidate) -> str:
+    return f" by {each.build[0][0]}, as {each.file} says" if each.rank is Rank.BUILT and each.build else ""
+
+
 def describe(found: Iterable[Candidate], *, is_numbered: bool = False) -> str:
     """Return the candidates as a list for people."""
     reasons = {
@@ -107,6 +114,7 @@ def describe(found: Iterable[Candidate], *, is_numbered: bool = False) -> str:
         Rank.HYDRA_MAIN: "a Hydra application",
         Rank.COMMAND_LINE: "a command line",
         Rank.PROGRAM: "does something when started",
+        Rank.BUILT: "is built",
         Rank.EXECUTABLE: "an executable",
         Rank.NOTEBOOK: "a notebook",
         Rank.OTHER_LANGUAGE: "a script",
@@ -114,7 +122,7 @@ def describe(found: Iterable[Candidate], *, is_numbered: bool = False) -> str:
     listed = list(found)
     width = max((len(each.entrypoint) for each in listed[:_MOST_SHOWN]), default=0)
     lines = [
-        f"{f'{number:>3}' if is_numbered else ''}  {each.entrypoint:<{width}}  {reasons[each.rank]}"
+        f"{f'{number:>3}' if is_numbered else ''}  {each.entrypoint:<{width}}  {reasons[each.rank]}{_by(each)}"
         for number, each in enumerate(listed[:_MOST_SHOWN], 1)
     ]
     return "\n".join([*lines, *([f"  … and {len(listed) - len(lines)} more"] if len(listed) > len(lines) else [])])

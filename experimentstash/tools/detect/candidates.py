@@ -7,24 +7,24 @@ import configparser
 import os
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experimentstash.base import files
 from experimentstash.base.dataclass_light import replace
 from experimentstash.base.errors import StashError
 from experimentstash.base.patterns import regex
+from experimentstash.freeze.build.commands import PLACEHOLDER, Command, names_place
 from experimentstash.freeze.declared import program as programs
 from experimentstash.freeze.declared.option import Declared
 from experimentstash.freeze.environment import declarations
 from experimentstash.freeze.notebooks import source as notebooks
 from experimentstash.stash import entrypoints
 from experimentstash.stash.schema import CallStyle
-from experimentstash.tools.detect import configurator, hydra_configs
+from experimentstash.tools.detect import built, configurator, hydra_configs
 from experimentstash.tools.detect import sources as source_files
 from experimentstash.tools.detect.candidate import Candidate, Rank
-from experimentstash.tools.detect.sources import Source
+from experimentstash.tools.detect.sources import Source, text
 
 _MOST_NOTEBOOKS = 100
 _MAIN_FILES = ("train.py", "main.py", "run.py")
@@ -34,6 +34,8 @@ _MINOR = regex(
     r"|build|make|convert|conversion|export|plots?|plotting|visuali[sz]\w+|vi[sz]|figures?|bench|benchmarks?|docs|lint"
     r"|format|release|checks?|clean|utils?|helpers?|analy[sz]e|analysis|summari[sz]e|demos?|examples?"
 )
+# Programs in the root of a repository that build it.
+_PREPARES = regex(r"(?:configure|autogen|bootstrap|build|install|setup|gradlew|mvnw)(?:\.(?:sh|bash))?")
 _MAJOR = regex(r"(?:pre)?train(?:ing|er)?|finetun(?:e|ing)")
 
 
@@ -76,8 +78,16 @@ def find(directory: Path, project: Mapping[str, Any], sources: Mapping[str, Sour
             add(_entrypoint(path, directory, installed), rank, source)
     for name, target in _setuptools_scripts(directory) if installed else ():
         add(name, Rank.SCRIPT_OF_PROJECT, source_files.module(sources, target.partition(":")[0].strip()))
-    if not found:
+    is_python = bool(found)
+    for proposal in built.proposals(directory):
+        for program in proposal.programs:
+            name = program.removeprefix("node ").removesuffix(".js")
+            each = Candidate(program, Rank.BUILT, proposal.file, CallStyle.options, build=proposal.commands)
+            found.setdefault(program, replace(each, is_minor=_is_minor(os.path.basename(name))))
+    if not is_python:
         for file in sorted(directory.iterdir()):
+            if file.name in found or _PREPARES.fullmatch(file.name):
+                continue
             if file.is_file() and not file.is_symlink() and not file.name.startswith(".") and os.access(file, os.X_OK):
                 found[file.name] = Candidate(file.name, Rank.EXECUTABLE, file.name, CallStyle.options)
         for path in source_files.notebooks(directory)[:_MOST_NOTEBOOKS]:
@@ -85,7 +95,7 @@ def find(directory: Path, project: Mapping[str, Any], sources: Mapping[str, Sour
         for path in source_files.in_other_languages(directory):
             if path not in found and (program := entrypoints.runner(path)) != entrypoints.UNKNOWN_RUNNER:
                 entrypoint = shlex.join([program, path])
-                found[entrypoint] = Candidate(entrypoint, Rank.OTHER_LANGUAGE, path, CallStyle.options)
+                found.setdefault(entrypoint, Candidate(entrypoint, Rank.OTHER_LANGUAGE, path, CallStyle.options))
     return sorted(found.values(), key=_order)
 
 
@@ -225,6 +235,21 @@ def named(directory: Path, entrypoint: str, project: Mapping[str, Any], sources:
     return _candidate(directory, entrypoint, Rank.SCRIPT_OF_PROJECT, source, None)
 
 
+def with_build(candidate: Candidate, directory: Path) -> Candidate:
+    """Return what somebody has named with what makes it, if it isn't there and only one thing can make it."""
+    words = candidate.entrypoint.split()
+    if candidate.build or candidate.file is not None or not words or (directory / words[0]).exists():
+        return candidate
+    found = built.proposals(directory)
+    is_apart = PLACEHOLDER in candidate.entrypoint
+    fitting = [each for each in found if _is_apart(each.commands) == is_apart]
+    return replace(candidate, build=fitting[0].commands, rank=Rank.BUILT) if len(fitting) == 1 else candidate
+
+
+def _is_apart(commands: Sequence[Command]) -> bool:
+    return names_place([word for each in commands for word in each])
+
+
 def _either(source: Source, inner: Source | None) -> Source:
     return source if source.hydra or source.parses or inner is None else inner
 
@@ -262,13 +287,3 @@ def _as_module(path: str, directory: Path, installed: bool) -> str | None:
 def _entrypoint(path: str, directory: Path, installed: bool) -> str:
     dotted = _as_module(path, directory, installed)
     return f"-m {dotted}" if dotted else path
-
-
-def text(path: Path) -> str:
-    """Return the text of a file; nothing if it can't be read, or a link leads elsewhere."""
-    try:
-        if path.is_symlink() and not path.resolve().is_relative_to(path.parent.resolve()):
-            return ""
-        return files.read_text(path, errors="replace")
-    except (OSError, RuntimeError):
-        return ""

@@ -18,12 +18,11 @@ from experimentstash.freeze.environment import declarations, poetry
 from experimentstash.freeze.environment.declarations import Choice
 from experimentstash.stash import entrypoints
 from experimentstash.stash.schema import EnvironmentKind
-from experimentstash.tools.detect import candidate, candidates, detect_writes
+from experimentstash.tools.detect import built, candidate, candidates, detect_writes
 from experimentstash.tools.detect import sources as source_files
 from experimentstash.tools.detect.candidate import Candidate
-from experimentstash.tools.detect.candidates import text
 from experimentstash.tools.detect.detect_writes import Write
-from experimentstash.tools.detect.sources import SCRIPT_BLOCK, Source
+from experimentstash.tools.detect.sources import SCRIPT_BLOCK, Source, text
 
 _MOST_IMPORTED = 100
 
@@ -69,6 +68,7 @@ class Survey:
         if entrypoint is not None:
             known = [each for each in found if each.entrypoint == entrypoint]
             named = known[0] if known else candidates.named(self.directory, entrypoint, self.project, self.sources)
+            named = candidates.with_build(named, self.directory)
             found = [named, *(each for each in found if each is not named)]
         found[:1] = [candidates.with_declared(each, self.directory) for each in found[:1]]
         best = found[0] if found else None
@@ -84,7 +84,14 @@ class Survey:
             python_is_read=is_read,
             description=_description(self.directory, self.project),
             candidates=tuple(found),
-            notes=tuple(_notes(self.directory)),
+            notes=(
+                *_notes(self.directory),
+                *built.notes(
+                    self.directory,
+                    () if best is None else best.build,
+                    is_installed=choice.kind is EnvironmentKind.pyproject,
+                ),
+            ),
             writes=() if best is None else _writes(best, self.sources),
             lacking=tuple(lacking),
         )

@@ -234,3 +234,13 @@ def imported(source: Source, sources: Mapping[str, Source]) -> Iterator[Source]:
                 if found is not None:
                     yield found
                     break
+
+
+def text(path: Path) -> str:
+    """Return the text of a file; nothing if it can't be read, or a link leads elsewhere."""
+    try:
+        if path.is_symlink() and not path.resolve().is_relative_to(path.parent.resolve()):
+            return ""
+        return files.read_text(path, errors="replace")
+    except (OSError, RuntimeError):
+        return ""
