@@ -365,6 +365,11 @@ def _tool_plan(request: Request) -> ToolPlan:
         pins.refuse_other(request.tool, tool, pin)
     entry = entrypoints.read(tool.entrypoint, directory, is_notebook=tool.call.style is CallStyle.notebook)
     notebook = None if entry.notebook is None else sources.read(entry.notebook)
+    if notebook is not None and tool.resume:
+        raise StashError(
+            f"{_where(request)}: resume: a notebook gets no words, and would get {tool.resume[0]!r}.",
+            "write `resume: []`",
+        )
     if notebook is not None and tool.call.style is CallStyle.options:  # what is said where nothing is said
         tool = replace(tool, call=replace(tool.call, style=CallStyle.notebook))
     recipe = recipes.plan(

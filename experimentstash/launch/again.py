@@ -28,6 +28,7 @@ from experimentstash.execute.account import MARKER
 from experimentstash.freeze.environment import store as environments
 from experimentstash.freeze.environment.kinds.kind import Recipe
 from experimentstash.freeze.freeze import left_at, live_code
+from experimentstash.freeze.notebooks.start import NAME as NOTEBOOK_PROGRAM
 from experimentstash.freeze.plan import Plan, Request
 from experimentstash.freeze.toolpath import tool_directory
 from experimentstash.launch.shared import SharedByRuns, built_by
@@ -195,7 +196,7 @@ class Again:
                 yield f"{what} differs"
         for name, text in planned.files.items():
             path = self.run.path / name
-            if path.is_file():
+            if path.is_file() and name != NOTEBOOK_PROGRAM:  # that is ours, and may be another version's
                 content = read_regular(path).decode("utf-8", "surrogateescape")
                 if _neutral(content, ours) != _neutral(text, theirs):
                     yield f"{name}, which it was handed, differs"

@@ -17,7 +17,9 @@ from experimentstash.base.errors import StashError
 from experimentstash.freeze.calling.arguments import build
 from experimentstash.freeze.notebooks import run_notebook, source
 from experimentstash.stash.schema import BooleanStyle, CallConfig, CallStyle
+from experimentstash.tools import registrations
 from tests.testing.stash import TOOLS, InProcess, StashUnderTest, wait_until
+from tests.testing.tool_support import as_stash
 
 AREA = TOOLS / "notebook" / "area.ipynb"
 RUN = Path("/runs/a b")
@@ -213,6 +215,7 @@ def test_what_a_notebook_does_not_assign_is_said(notebook: StashUnderTest, in_pr
         ("entrypoint: nosuch.ipynb\ncall: {}\n", "does not exist"),
         ("entrypoint: area.ipynb --x\ncall: {}\n", "gets no words"),
         ("entrypoint: area.ipynb\ncall: {style: argparse}\n", "gets no words"),
+        ("entrypoint: area.ipynb\ncall: {}\nresume: [--again]\n", "resume: a notebook gets no words"),
         ("entrypoint: area.ipynb\ncall: {}\nenvironment: {kind: none}\n", "needs a Python"),
     ],
 )
@@ -225,6 +228,16 @@ def test_what_no_notebook_can_be_started_by_is_refused(
     notebook.write("conf/tool/area.yaml", f"path: tools/area\n{registration}{environment}")
     done = in_process(notebook, "+exp=e", "validate_only=true")
     assert done.returncode != 0 and why in done.stdout + done.stderr
+
+
+def test_what_is_made_beforehand_is_what_runs_use(notebook: StashUnderTest, in_process: InProcess) -> None:
+    notebook.write("conf/tool/area.yaml", "path: tools/area\nentrypoint: area.ipynb\n")
+    stash = as_stash(notebook)
+    tool = registrations.read(stash, "area")
+    made = registrations.recipe(stash, "area", tool, notebook.root / "tools" / "area")
+    assert any(each.startswith("papermill") for each in made.brought)
+    done = in_process(notebook, "+exp=e", "validate_only=true", "debug=true")
+    assert made.directory is not None and f"{made.directory}" in done.stdout + done.stderr
 
 
 def test_an_interpreter_that_lacks_what_runs_it_is_named(
