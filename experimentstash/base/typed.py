@@ -5,6 +5,7 @@ Standard library only, and light: every job reads records through this door.
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 from collections.abc import Callable, Mapping
@@ -13,6 +14,7 @@ from experimentstash.base.dataclass_light import TYPE_CHECKING
 from experimentstash.base.patterns import regex
 
 if TYPE_CHECKING:
+    from json import JSONDecoder
     from typing import Any
 
 
@@ -37,9 +39,17 @@ def loads(data: str | bytes) -> Any:
     import json
 
     try:
-        return json.loads(data, parse_int=_parse_int)
+        text = data if isinstance(data, str) else data.decode(json.detect_encoding(data), "surrogatepass")
+        return _decoder().decode(text)
     except RecursionError:
         raise ValueError("it is too deeply nested") from None
+
+
+@functools.cache  # of a hundred thousand records each would have one made
+def _decoder() -> JSONDecoder:
+    import json
+
+    return json.JSONDecoder(parse_int=_parse_int)
 
 
 def _parse_int(digits: str) -> int:

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 from experimentstash.base.output import complain, paper_of, say
 from experimentstash.launch import app
 from experimentstash.record.run import Run, State
-from experimentstash.runs.summary import ending_line, resources_table, spared_line, sweep_table, with_warnings
+from experimentstash.runs.summary import (
+    ending_line,
+    resources_table,
+    spared_line,
+    sweep_table,
+    twins_line,
+    with_warnings,
+)
 
 if TYPE_CHECKING:
     from experimentstash.launch.again import Again
@@ -53,6 +60,8 @@ def _tell(result: LaunchResult) -> None:
         print(resources_table(result.planned, paper_of(sys.stdout), past), flush=True)
     if result.spared:
         say(spared_line(result.stash, result.spared, _jobs(result), is_dry=result.is_dry))
+    if result.twins:
+        say(twins_line(result.twins, is_dry=result.is_dry))
     if result.single is not None:
         say(ending_line(result.stash, result.single, paper_of(sys.stderr)))
     if result.sweep is not None and result.sweep.runs:

@@ -22,6 +22,7 @@ class Account:
         self.failure: StashError | None = None  # the last mistake in a job
         self.bug: Exception | None = None  # the first one in a job
         self.done_before: dict[int, Run] = {}  # what counts as jobs that aren't run again, by their numbers
+        self.twins: dict[str, str] = {}  # runs that are the same as others of this launch, and these, by their ids
         self.elsewhere: list[Path] = []  # runs of the sweep that aren't in its directory
         self.unrecorded: list[Run] = []  # of the sweep, refused, where that can't be written down
         self.submitted = Written()  # runs of the sweep, as they were handed over
@@ -46,6 +47,10 @@ class Account:
     def spares(self, number: int, earlier: Run) -> None:
         """Take note of a job that isn't run again, because the same has completed before."""
         self.done_before[number] = earlier
+
+    def has_twin(self, run: str, other: str) -> None:
+        """Take note of a run that is the same as another one of this launch, by their ids."""
+        self.twins[run] = other
 
     def has_refused(self, mistake: StashError, bug: Exception | None) -> None:
         """Take note of a job that can't be prepared; ``bug`` is what that comes from if it is no mistake."""

@@ -16,6 +16,7 @@ class DoneBefore:
 
     def __init__(self) -> None:
         self._known: Mapping[str, list[Path]] | None = None
+        self._met: dict[str, str] = {}  # the ids of the runs that aren't spared, by their signatures
 
     def find(self, stash: Stash, wanted: Run) -> Run | None:
         """Return the last completed run that is the same as this one, with a value of the same objective."""
@@ -30,6 +31,13 @@ class DoneBefore:
                 run for run in same if run.spec.objective == wanted.spec.objective and run.attempt.result is not None
             ]
         return max(same, key=_age, default=None)
+
+    def meet(self, run: Run) -> str | None:
+        """Take note of a run that isn't spared; return the id of an earlier one that is the same, if there is one."""
+        if run.spec.signature is None:
+            return None
+        first = self._met.setdefault(run.spec.signature, run.id)
+        return None if first == run.id else first
 
 
 def _age(run: Run) -> tuple[float, str]:

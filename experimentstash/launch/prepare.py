@@ -218,7 +218,10 @@ def _earlier(context: LaunchContext, run: Run, settings: StashConfig) -> Run | N
         return None
     if run.spec.unsigned is not None:
         context.shared.say_once(f"whether it has completed before can't be known, so it is run: {run.spec.unsigned}")
-    return context.shared.done_before.find(context.stash, run)
+    earlier = context.shared.done_before.find(context.stash, run)
+    if earlier is None and (twin := context.shared.done_before.meet(run)) is not None:
+        context.account.has_twin(run.id, twin)
+    return earlier
 
 
 def _spare(context: LaunchContext, seen: HydraJobInfo, earlier: Run) -> None:

@@ -37,6 +37,7 @@ class LaunchResult:
     shown: Sequence[str] = ()  # of what isn't to be executed
     planned: Sequence[Run] = ()  # what would be run
     spared: Sequence[Run] = ()  # what counts as jobs that weren't run, or wouldn't be, because it has completed before
+    twins: Mapping[str, str] = field(default_factory=dict)  # runs that are the same as others of it, and these
     is_dry: bool = False  # nothing was to be run
     single: Run | None = None  # the run that was executed
     sweep: SweepResult | None = None
@@ -66,6 +67,7 @@ def of(context: LaunchContext, error: BaseException | None) -> LaunchResult:
         planned=tuple(account.planned),
         is_dry=account.is_dry,
         spared=tuple(account.done_before.values()),
+        twins=account.twins,
         single=single,
         sweep=sweep,
         exit_code=_exit_code(single, sweep, has_failure=account.failure is not None),

@@ -10,7 +10,7 @@ import errno
 import itertools
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from experimentstash import __version__
@@ -41,6 +41,9 @@ EARLIER_FILE = ".earlier.jsonl"
 LOCK = ".lock"
 # In a sweep's directory: earlier tries of runs that were begun anew.
 ASIDE = archives.ASIDE
+
+# Returns which of a folder's directories, by their names, are runs that nobody need look at.
+Passing = Callable[[Path, Sequence[str]], Collection[str]]
 
 
 def claim(run: Run, *, replace: bool = False) -> None:
@@ -306,17 +309,17 @@ def directories(
     *,
     superseded: bool = False,
     within: bool = False,
-    passes: Callable[[Path, str], bool] | None = None,
+    passing: Passing | None = None,
 ) -> Iterator[Path]:
     """Yield the directories of the runs below ``root``, however deep they lie, in no order.
 
     Those that were begun anew when their sweep was continued count only if ``superseded``. ``within`` a root that is a
-    run's directory itself there may be others. What ``passes``, told by its folder and its name, isn't looked at.
+    run's directory itself there may be others. What ``passing`` tells of a folder's directories isn't looked at.
     Where an archive stands for a sweep's directory, those that it had count; it itself, if they can't be told.
     """
     waiting = [root]
     if (archive := archives.of_sweep(root)) is not None:
-        yield from _archived(archive, superseded, passes)
+        yield from _archived(archive, superseded, passing)
     while waiting:
         folder = waiting.pop()
         try:
@@ -330,26 +333,32 @@ def directories(
             # What isn't a record, though it is called so, hides no runs.
             if record.is_file(follow_symlinks=False) and not (within and folder == root):
                 continue
-        packed = []
+        names, packed = [], []
         for entry in listed:
             name = entry.name
-            is_hidden = name[0] == "." and not (superseded and name == ASIDE)
-            if is_hidden or (passes is not None and passes(folder, name)):
+            if name[0] == "." and not (superseded and name == ASIDE):
                 continue
             if entry.is_dir(follow_symlinks=False):
-                waiting.append(Path(entry.path))
+                names.append(name)
             elif name.endswith(archives.SUFFIX):
-                packed.append(Path(entry.path))
+                packed.append(folder / name)
+        waiting += _below(folder, names, passing)
         for path in packed:
             if (archive := archives.of_sweep(archives.directory_of(path))) is not None:
-                yield from _archived(archive, superseded, passes)
+                yield from _archived(archive, superseded, passing)
 
 
-def _archived(archive: Path, superseded: bool, passes: Callable[[Path, str], bool] | None) -> Iterator[Path]:
+def _below(folder: Path, names: Sequence[str], passing: Passing | None) -> list[Path]:
+    """Return the directories of a folder that are looked at."""
+    passed = () if passing is None else passing(folder, names)
+    return [folder / name for name in names if name not in passed] if len(passed) < len(names) else []
+
+
+def _archived(archive: Path, superseded: bool, passing: Passing | None) -> Iterator[Path]:
     try:
         found = list(archives.directories(archive, superseded=superseded))
     except OSError:  # whoever reads it is told why
         yield archives.directory_of(archive)
         return
     for folder, inside in itertools.groupby(found, key=lambda path: path.parent):
-        yield from (each for each in inside if passes is None or not passes(folder, each.name))
+        yield from _below(folder, [each.name for each in inside], passing)

@@ -12,7 +12,7 @@ import hashlib
 import itertools
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from experimentstash.base.errors import StashError
@@ -20,6 +20,7 @@ from experimentstash.base.files import make_private, read_regular, read_text, wr
 from experimentstash.base.output import say
 from experimentstash.base.patterns import regex
 from experimentstash.record import archives, records
+from experimentstash.record.records import Passing
 from experimentstash.stash.layout import ROOT_VARIABLE, Stash, as_kept, token_of
 
 _NAME_LENGTH = 16
@@ -44,20 +45,19 @@ def are_usual(stash: Stash) -> bool:
     )
 
 
-def directories(
-    stash: Stash, *, superseded: bool = False, passes: Callable[[Path, str], bool] | None = None
-) -> Iterator[Path]:
-    """Yield the directories of all runs, in no order, each once, but for those that ``passes`` (see ``records``)."""
+def directories(stash: Stash, *, superseded: bool = False, passing: Passing | None = None) -> Iterator[Path]:
+    """Yield the directories of all runs, in no order, each once, but for those that are ``passing``: see `records`."""
     seen: set[tuple[int, int]] = set()  # a place may have two paths
     several = roots(stash)
-    if passes is not None and _overlap(several):
-        passes = None
+    has_two_paths = _overlap(several)
+    if has_two_paths:
+        passing = None
     for root in several:
         _say_if_away(root)
         for directory in records.directories(
-            root, superseded=superseded, within=root in stash.run_roots, passes=passes
+            root, superseded=superseded, within=root in stash.run_roots, passing=passing
         ):
-            if len(several) > len(stash.run_roots):
+            if has_two_paths or len(several) > len(stash.run_roots):
                 with contextlib.suppress(OSError):
                     stat = os.stat(directory)
                     if (stat.st_dev, stat.st_ino) in seen:

@@ -18,7 +18,7 @@ from experimentstash.runs.facts import Facts
 from experimentstash.runs.naming import Sweep
 from experimentstash.runs.numbers import REFRESH
 from experimentstash.runs.selection import Selected, Selection, choose
-from experimentstash.runs.summary import count, lost_line, words
+from experimentstash.runs.summary import LACKING, count, lost_line, words
 from experimentstash.stash.layout import Stash
 
 
@@ -81,11 +81,11 @@ def _lacking(stash: Stash, selection: Selection) -> list[str]:
         gone = done_before.gone(stash, sweep.directory, numbers)
         counting = set(done_before.of_sweep(stash, sweep.directory)) - numbers
         unread = sum(path.is_relative_to(sweep.directory) for path in own.unread)
-        unbegun = sweep_list.unbegun(sweep.directory, len(own.found) + unread + len(counting) + len(gone))
+        lacking = sweep_list.unbegun(sweep.directory, len(own.found) + unread + len(counting) + len(gone))
         if gone:
             told.append(f"left out: of the sweep {sweep.name}, {lost_line(gone)}")
-        if unbegun:
-            told.append(f"left out: of the sweep {sweep.name}, {counted(unbegun, 'job')} not begun")
+        if lacking:
+            told.append(f"left out: of the sweep {sweep.name}, {counted(lacking, 'job')} {LACKING}")
     return told
 
 

@@ -24,7 +24,7 @@ def by_signature(stash: Stash) -> Mapping[str, list[Path]]:
 
     found: dict[str, list[Path]] = defaultdict(list)
     known = Completed(stash)
-    for directory in run_places.directories(stash, passes=known.passes):
+    for directory in run_places.directories(stash, passing=known.passing):
         try:
             content = archives.read(directory / records.FILE_NAME)
         except OSError:  # who shows runs says so

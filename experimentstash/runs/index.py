@@ -2,7 +2,8 @@
 
 The records are the truth. What is kept of one counts only as long as its file is the same (time, size, inode), which is
 looked at each time, and only if the run is over: whatever may still change by itself is read anew. Jobs never write it.
-If it can't be used or is broken, a temporary one takes its place, and all records are read.
+If it can't be used or is broken, a temporary one takes its place, and all records are read. One that only finds no room
+on its disk stays as it is.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import functools
 import hashlib
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -36,6 +37,10 @@ _VERSION = 3
 _YOUNG = 2_000_000_000
 # Seconds for which another command may be writing it.
 _PATIENCE = 1.0
+# What SQLite calls a temporary database: in a file as soon as it is large, and without one, as long as there is memory.
+_TEMPORARY, _IN_MEMORY = "", ":memory:"
+# Bytes that SQLite needs to open a database that is there.
+_LITTLE = 1 << 20
 # Names that are asked for at once: SQLite takes a thousand at least.
 _MANY = 500
 _NAME_LENGTH = 16
@@ -99,26 +104,41 @@ def look(stash: Stash, read: Read, narrow: Narrow | None = None) -> Found:
     import sqlite3
 
     place = _place(stash)
-    for path in (place, place, None):
+    places = [place, place, _TEMPORARY, _IN_MEMORY] if place is not None else [_TEMPORARY, _IN_MEMORY]
+    while True:
+        path = places.pop(0)
         try:
             return _Look(_opened(path), read).at(stash, narrow or Narrow())
         except sqlite3.Error as error:
-            if path is not None and "locked" not in str(error):  # not by another command: it is broken
+            if not places:
+                raise SurroundingsError(f"There is no room for what runs there are: {error}.", "set TMPDIR") from error
+            if _is_full(path, error):  # what is there is well, and what it is made anew with would find no room either
+                places = [each for each in places if each != path]
+            elif isinstance(path, Path) and "locked" not in str(error):  # not by another command: it is broken
                 _remove(path)
-    raise SurroundingsError("No temporary file can be written.", "make room in the temporary directory, or set TMPDIR")
+
+
+def _is_full(path: Path | str, error: Exception) -> bool:
+    """Tell whether a file couldn't be written because its disk has no room; SQLite says so of some writes only."""
+    if "disk is full" in str(error):
+        return True
+    if not isinstance(path, Path) or "disk I/O" not in str(error):
+        return False
+    with contextlib.suppress(OSError):
+        disk = os.statvfs(path.parent)
+        return disk.f_bavail * disk.f_frsize < _LITTLE or (disk.f_files > 0 and disk.f_favail == 0)
+    return False
 
 
 class Completed:
     """What is kept of the runs that have completed, for who only reads it; nothing where it can't be used.
 
-    ``passes`` is for a walk through all runs: what it lets pass is known, and is in ``found`` if it has completed.
+    ``passing`` is for a walk through all runs: what passes is known, and is in ``found`` if it has completed.
     """
 
     def __init__(self, stash: Stash) -> None:
         self.found: list[tuple[str, Path]] = []  # signatures, and the directories of the runs
         self._connection = _opened_to_read(stash)
-        self._folder: Path | None = None
-        self._known: dict[str, tuple[Stamp, str | None]] = {}
 
     def __del__(self) -> None:
         self._close()
@@ -128,17 +148,13 @@ class Completed:
             self._connection.close()
             self._connection = None
 
-    def passes(self, folder: Path, name: str) -> bool:
-        if folder is not self._folder:
-            self._folder, self._known = folder, self._in(str(folder))
-        if name not in self._known:
-            return False
-        mark, signature = self._known[name]
-        if not _still_has(folder, name, mark):
-            return False
-        if signature is not None:
-            self.found.append((signature, folder / name))
-        return True
+    def passing(self, folder: Path, names: Sequence[str]) -> Collection[str]:
+        known = self._in(str(folder))
+        passed = _unchanged(folder, names, {name: mark for name, (mark, _) in known.items()})
+        for name in passed:
+            if (signature := known[name][1]) is not None:
+                self.found.append((signature, folder / name))
+        return passed
 
     def _in(self, parent: str) -> dict[str, tuple[Stamp, str | None]]:
         if self._connection is None:
@@ -160,8 +176,6 @@ class _Look:
     def __init__(self, connection: sqlite3.Connection, read: Read) -> None:
         self._connection, self._read = connection, read
         self._unread: list[Path] = []
-        self._folder: Path | None = None
-        self._known: dict[str, Stamp] = {}  # what was seen in that folder, and not yet today
         self._visited: set[str] = set()
         self._new: set[str] = set()  # folders in which nothing was seen before
         self._live: list[Facts] = []  # what isn't kept
@@ -173,7 +187,6 @@ class _Look:
         self._connection.execute("BEGIN")
         try:
             self._walk(stash)
-            self._leave_folder()
             for (parent,) in self._connection.execute("SELECT DISTINCT parent FROM seen").fetchall():
                 if parent not in self._visited:
                     self._forget("WHERE parent = ?", (parent,))
@@ -195,12 +208,13 @@ class _Look:
     # What there is ---------------------------------------------------------------------------------------------------
 
     def _walk(self, stash: Stash) -> None:
-        for directory in run_places.directories(stash, passes=self._is_kept):
+        for directory in run_places.directories(stash, passing=self._kept_in):
+            self._meet(os.path.dirname(directory))
             path = os.path.join(directory, FILE_NAME)
             try:
-                before = _mark_at(path)
+                before = _mark(_stat(path))
                 run = self._read(directory)
-                after = _mark_at(path)
+                after = _mark(_stat(path))
             except (StashError, OSError) as error:
                 say(str(error).partition("\n")[0])
                 self._unread.append(directory)
@@ -210,41 +224,39 @@ class _Look:
             else:
                 self._live.append(Facts(run))
 
-    def _is_kept(self, folder: Path, name: str) -> bool:
-        """Tell whether what is kept of a run still counts: then nothing of it is read."""
-        if folder is not self._folder:
-            self._leave_folder()
-            self._folder = folder
-            parent = str(folder)
-            is_again = parent in self._visited  # some of its runs are in an archive, others here
-            self._visited.add(parent)
-            rows = self._connection.execute("SELECT name, time, size, inode FROM seen WHERE parent = ?", (parent,))
-            self._known = {} if is_again else {row[0]: row[1:] for row in rows}
-            if is_again or self._known:
-                self._new.discard(parent)
-            else:
-                self._new.add(parent)
-        known = self._known.get(name)
-        if known is None or not _still_has(folder, name, known):
-            return False
-        del self._known[name]
-        return True
+    def _kept_in(self, folder: Path, names: Sequence[str]) -> Collection[str]:
+        """Return the names of a folder's runs of which what is kept still counts: then nothing of them is read.
 
-    def _leave_folder(self) -> None:
-        """Forget what was in the folder, and is no longer, or has changed."""
-        for name in self._known:
-            self._forget("WHERE parent = ? AND name = ?", (str(self._folder), name))
-        self._known = {}
+        What was in there, and is no longer, or has changed, is forgotten.
+        """
+        parent = str(folder)
+        if parent in self._visited:  # some of its runs are in an archive, others here
+            self._new.discard(parent)
+            return ()
+        self._visited.add(parent)
+        rows = self._connection.execute("SELECT name, time, size, inode FROM seen WHERE parent = ?", (parent,))
+        known = {row[0]: row[1:] for row in rows}
+        if not known:
+            self._new.add(parent)
+        passed = _unchanged(folder, names, known)
+        if len(passed) < len(known):
+            for name in known.keys() - passed:
+                self._forget("WHERE parent = ? AND name = ?", (parent, name))
+        return passed
+
+    def _meet(self, parent: str) -> None:
+        """Forget what was in a folder that nobody has asked about, because links lead from one place into another."""
+        if parent not in self._visited:
+            self._visited.add(parent)
+            self._new.add(parent)
+            self._forget("WHERE parent = ?", (parent,))
 
     # What is kept ----------------------------------------------------------------------------------------------------
 
     def _keep(self, run: Run, directory: Path, mark: Stamp) -> None:
         parent, name = os.path.split(directory)
-        if self._folder is not None and str(self._folder) == parent:
-            self._known.pop(name, None)
         if parent not in self._new:
             self._forget("WHERE parent = ? AND name = ?", (parent, name))
-        self._visited.add(parent)
         number = self._connection.execute(_INSERT, plain_of(run)).lastrowid
         self._connection.execute("INSERT INTO texts VALUES (?, ?, ?, ?)", (number, *texts_of(run)))
         if run.attempt.state is State.COMPLETED and run.spec.signature is not None:
@@ -337,23 +349,33 @@ def _is_settled(run: Run) -> bool:
     return state.is_final and state.is_known and (end is None or end.is_known) and run.format <= FORMAT
 
 
-def _still_has(folder: Path, name: str, mark: Stamp) -> bool:
-    """Tell whether a run's record, or the archive that it is in, has the same mark as before."""
-    try:
-        return _mark_at(f"{folder}/{name}/{FILE_NAME}") == mark
-    except OSError:
-        return False
+def _unchanged(folder: Path, names: Sequence[str], known: Mapping[str, Stamp]) -> set[str]:
+    """Return the names of a folder's runs whose records, or the archive that they are in, have the known marks."""
+    passed, above, look = set(), str(folder), os.lstat  # where there are very many runs, most of the time goes in here
+    for name in names:
+        if (mark := known.get(name)) is None:
+            continue
+        path = f"{above}/{name}/{FILE_NAME}"
+        try:
+            found = look(path)
+            if (found.st_mtime_ns, found.st_size, found.st_ino) == mark or _mark(found) == mark:
+                passed.add(name)
+        except OSError:
+            with contextlib.suppress(OSError):
+                if _mark(_stat(path)) == mark:
+                    passed.add(name)
+    return passed
 
 
-def _mark_at(path: str) -> Stamp:
-    """Return the mark of a record, or of the archive that it is in."""
+def _stat(path: str) -> os.stat_result:
+    """Look at a record, or at the archive that it is in."""
     try:
-        return _mark(os.lstat(path))
+        return os.lstat(path)
     except FileNotFoundError:
         archive = archives.holding(Path(path).parent)
         if archive is None:
             raise
-        return _mark(os.lstat(archive))
+        return os.lstat(archive)
 
 
 def _mark(found: os.stat_result) -> Stamp:
@@ -362,12 +384,12 @@ def _mark(found: os.stat_result) -> Stamp:
     return changed, size, inode if inode < 1 << 63 else inode - (1 << 64)
 
 
-def _opened(path: Path | None) -> sqlite3.Connection:
-    """Open an index, made if there is none of this version; None: a temporary one."""
+def _opened(path: Path | str) -> sqlite3.Connection:
+    """Open an index, made if there is none of this version; a text: a temporary one, as SQLite calls it."""
     import sqlite3
 
-    if path is None:
-        connection = sqlite3.connect("", isolation_level=None)
+    if isinstance(path, str):
+        connection = sqlite3.connect(path, isolation_level=None)
         connection.executescript(_SCHEMA)
         return connection
     for _ in range(2):

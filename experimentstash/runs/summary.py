@@ -81,6 +81,7 @@ def sweep_table(
     unbegun: int = 0,
     earlier: Container[str] = (),
     gone: int = 0,
+    lacking: int = 0,
 ) -> str:
     """Return a table of a sweep's runs: which, state, result if there are any, time, and where its log is.
 
@@ -97,7 +98,7 @@ def sweep_table(
     ]
     lines = [tables.draw(columns, rows, paper)] if rows else []
     lines += warning_lines(((run.id, run.attempt.warnings) for run in runs), paper)
-    return "\n".join([*lines, counts(runs, paper, unbegun, earlier, gone)])
+    return "\n".join([*lines, counts(runs, paper, unbegun, earlier, gone, lacking)])
 
 
 def log_of(stash: Stash, run: Run) -> str | None:
@@ -114,10 +115,16 @@ def lost_line(gone: Mapping[int, str]) -> str:
 
 
 def counts(
-    runs: Sequence[Run], paper: Paper = PLAIN, unbegun: int = 0, earlier: Container[str] = (), gone: int = 0
+    runs: Sequence[Run],
+    paper: Paper = PLAIN,
+    unbegun: int = 0,
+    earlier: Container[str] = (),
+    gone: int = 0,
+    lacking: int = 0,
 ) -> str:
     """Say how many runs there are in each state; ``unbegun`` are not among them, nor those that are ``gone``.
 
+    Nor jobs that are ``lacking`` a run: whether they haven't begun, or their runs were removed, nobody can tell.
     Those that were frozen and then not started any more count as what they are, like those that were not yet frozen.
     """
     found = Counter(run.attempt.state for run in runs if not _was_called_off(run) and run.id not in earlier)
@@ -128,7 +135,9 @@ def counts(
         each.append(paper.paint(f"{not_started} {_NOT_STARTED}", Style.ODD))
     if gone:
         each.append(paper.paint(f"{gone} gone", Style.ODD))
-    return f"{count(len(runs) + unbegun + gone)}: {', '.join(each)}"
+    if lacking:
+        each.append(paper.paint(f"{lacking} {LACKING}", Style.ODD))
+    return f"{count(len(runs) + unbegun + gone + lacking)}: {', '.join(each)}"
 
 
 def state_counts(states: Sequence[State]) -> str:
@@ -144,6 +153,8 @@ def _by_state(found: Counter[State]) -> list[tuple[State, str]]:
 
 
 _NOT_STARTED, _BEFORE = "not started", "completed before"
+# Of jobs of a sweep that was looked at later.
+LACKING = "without a run (not begun, or removed since)"
 
 
 def _was_called_off(run: Run) -> bool:
@@ -215,6 +226,16 @@ def spared_line(stash: Stash, runs: Sequence[Run], total: int | None, *, is_dry:
         what, named = title(runs[0]), f"{names[0]}, {stash.relative(runs[0].path)}"
     again = "would not be run again" if is_dry else "not run again"
     return f"{what} had completed before: {named}\n  {again}; force=true runs {'it' if len(runs) == 1 else 'them'}"
+
+
+def twins_line(twins: Mapping[str, str], *, is_dry: bool) -> str:
+    """Say which runs of a launch are the same as others of it, by their ids; none of them had completed before."""
+    named = listed([f"{run} as {other}" for run, other in twins.items()], _NAMED)
+    would = "would be run" if is_dry else "run"
+    return (
+        f"{count(len(twins))} {'is' if len(twins) == 1 else 'are'} the same as others of this sweep: {named}\n"
+        f"  all {would}: only what has completed before a sweep begins isn't run again"
+    )
 
 
 def resources_table(runs: Sequence[Run], paper: Paper = PLAIN, past: Past | None = None) -> str:

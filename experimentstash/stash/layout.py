@@ -20,6 +20,7 @@ from experimentstash.stash import paths
 # Digits and letters that can't be taken for one another.
 _ID_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 _ID_LENGTH = 7
+TOKEN = f"[{_ID_ALPHABET}]{{{_ID_LENGTH}}}"  # as a regular expression has it
 # Where interpolations, and the jobs of every launcher, read the stash's root.
 ROOT_VARIABLE = "EXPERIMENTSTASH_ROOT"
 # All that there may be in `.experimentstash`, an import that goes on included.

@@ -103,8 +103,12 @@ def test_what_is_planned(echo: StashUnderTest, in_process: InProcess) -> None:
     assert planned.returncode == 0 and "\n2 runs: 0.0 CPU-hours" in planned.stdout
     assert "of work in all" in planned.stdout  # as the earlier ones tell
     assert "2 of 4 runs had completed before" in planned.stderr and "would not be run again" in planned.stderr
+    assert "the same as others" not in planned.stderr
     shown = in_process(echo, *words, "validate_only=true")
     assert len(shown.stdout.splitlines()) == 2 and "2 runs had completed before" in shown.stderr
+    twins = in_process(echo, "-m", "+exp=one", "params.n=0,1,0,0", SKIP, "dry_run=true")
+    said = " ".join(twins.stderr.split())
+    assert "2 runs are the same as others of this sweep: " in said and "all would be run" in said
     assert len(sweeps(echo)) == 1
 
 
@@ -120,6 +124,14 @@ def test_when_all_of_a_sweep_has_completed(echo: StashUnderTest) -> None:
     resumed = echo.cli("resume", token)
     assert resumed.returncode == 0 and resumed.stdout.endswith("2 runs: 2 completed before\n"), resumed.stderr
     assert len(echo.run_directories()) == 2
+
+
+def test_jobs_that_are_the_same_are_run_and_named(echo: StashUnderTest) -> None:
+    done = echo.cli("-m", "+exp=one", "params.n=1,2,1", SKIP)
+    assert done.returncode == 0 and len(echo.run_directories()) == 3, done.stderr
+    token = sweeps(echo)[0].name.rpartition("-")[2]
+    assert f"1 run is the same as others of this sweep: {token}-2 as {token}-0\n" in done.stderr
+    assert "the same as others" not in echo.cli("-m", "+exp=one", "params.n=1,2,1", SKIP).stderr
 
 
 @pytest.mark.slow

@@ -15,8 +15,10 @@ import pytest
 from experimentstash.record import records
 from experimentstash.record.run import Run, State
 from experimentstash.runs import reconcile
+from experimentstash.runs.selection import Selection, choose
 from experimentstash.stash.layout import Stash
 from tests.testing.faults import INT, TOOLS, freeze, marked, new_stash, python, record, running
+from tests.testing.finished import finished
 from tests.testing.stash import PATIENCE, StashUnderTest, bare_stash, wait_until
 
 ODD = TOOLS / "odd" / "main.py"
@@ -256,3 +258,24 @@ def test_a_sweep_whose_tools_fill_the_disk(small_disk: Path, launcher: str) -> N
     assert states <= {"completed", "failed"}
     (small_disk / "filler" / "0").unlink()
     assert "running" not in stash.cli("runs").stdout
+
+
+def test_runs_are_seen_where_the_index_finds_no_room(
+    small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(small_disk))
+    monkeypatch.setenv("SQLITE_TMPDIR", str(small_disk))
+    stash = Stash(tmp_path / "stash")
+    finished(stash.root, "aaaaaa2")
+    assert [facts.id for facts in choose(stash, Selection()).found] == ["aaaaaa2"]
+    (index,) = (small_disk / "experimentstash").glob("*.sqlite")
+    before = index.stat().st_ino
+    disk = os.statvfs(small_disk)
+    (small_disk / "filler").write_bytes(b"x" * (disk.f_bavail * disk.f_frsize))
+    for number in range(3, 9):
+        run = finished(stash.root, f"aaaaaa{number}", {"long": "x" * 600_000}, second=number)
+        os.utime(run.path / "run.json", (0, 0))
+    found = choose(stash, Selection()).found
+    assert [facts.id for facts in found] == [f"aaaaaa{number}" for number in range(8, 1, -1)]
+    assert len(found[0].params["long"]) == 600_000
+    assert index.stat().st_ino == before  # what is in there is well

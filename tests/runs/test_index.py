@@ -229,6 +229,25 @@ def test_it_may_be_deleted_or_out_of_reach(
     assert ids(here) == expected and not (tmp_path / "other").exists()
 
 
+def test_where_links_lead_from_place_to_place_what_is_gone_is_gone(here: Stash, read: list[str]) -> None:
+    """All is read then, since a run has several paths."""
+    several = here.run_roots[1]
+    several.symlink_to(here.root / "outputs")
+    assert ids(here) == ids(here) == ["22222a2", "22222a1", "22222a0"]
+    shutil.rmtree(here.root / "outputs/2026-01-31/12-00-00-22222a1")
+    assert ids(here) == ["22222a2", "22222a0"]
+    records.write(put(records.read(here.root / "outputs/2026-01-31/12-00-00-22222a0"), state=State.RUNNING))
+    assert ids(here, states=["completed"]) == ["22222a2"]
+
+
+def test_a_link_to_a_run_is_none(here: Stash, read: list[str], tmp_path: Path) -> None:
+    ids(here)
+    path = here.root / "outputs/2026-01-31/12-00-00-22222a1"
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    assert ids(here) == ["22222a2", "22222a0"]
+
+
 def test_one_that_is_being_written_is_not_waited_for(here: Stash, read: list[str], tmp_path: Path) -> None:
     ids(here)
     with sqlite3.connect(file_of(tmp_path), isolation_level=None) as connection:

@@ -85,8 +85,8 @@ def main(given: argparse.Namespace) -> int:
         print()
         paper = paper_of(sys.stdout)
         gone = done_before.gone(stash, found.directory, (run.spec.job for run in shown))
-        unbegun = sweep_list.unbegun(found.directory, len(every) + len(unread) + len(gone))
-        table = sweep_table(stash, every, paper, most=None, unbegun=unbegun, earlier=earlier, gone=len(gone))
+        lacking = sweep_list.unbegun(found.directory, len(every) + len(unread) + len(gone))
+        table = sweep_table(stash, every, paper, most=None, earlier=earlier, gone=len(gone), lacking=lacking)
         lost = [lost_line(gone)] if gone else []
         print("\n".join([table, *lost, *waiting_lines(why_waiting(shown), paper)]))
     return 1 if unread else 0
