@@ -49,6 +49,7 @@ class Plain(NamedTuple):
     is_unread: bool
     age: float  # seconds since the epoch: when it was made
     moment: float | None  # the same: when it was started, or made if it never was
+    attempt: int  # its number
 
 
 class Texts(NamedTuple):
@@ -100,6 +101,7 @@ def plain_of(run: Run) -> Plain:
         is_unread(run),
         times.moment(run.created) if run.created else 0.0,
         times.moment(moment) if moment else None,
+        attempt.number,
     )
 
 

@@ -13,7 +13,7 @@ import functools
 import hashlib
 import os
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import sqlite3
 
 # Of what is kept: another number, and all is read anew.
-_VERSION = 3
+_VERSION = 4
 # A file so young, in nanoseconds, isn't kept: it might change once more without its time showing that.
 _YOUNG = 2_000_000_000
 # Seconds for which another command may be writing it.
@@ -104,7 +104,9 @@ def look(stash: Stash, read: Read, narrow: Narrow | None = None) -> Found:
     import sqlite3
 
     place = _place(stash)
-    places = [place, place, _TEMPORARY, _IN_MEMORY] if place is not None else [_TEMPORARY, _IN_MEMORY]
+    places: list[Path | str] = [_TEMPORARY, _IN_MEMORY]
+    if place is not None:
+        places = [place, place, *places]
     while True:
         path = places.pop(0)
         try:
@@ -170,6 +172,36 @@ class Completed:
         except sqlite3.Error:  # it is broken, or busy: records are read
             self._close()
             return {}
+
+
+def completed_at_once(stash: Stash) -> Iterator[tuple[str, Plain | None, str]]:
+    """Yield the directories of the runs of which something is kept, those of one folder together, later ones first.
+
+    With each what is looked at of it, if it has completed at its first attempt, and its parameters as JSON. Nothing
+    where what is kept can't be used.
+    """
+    import sqlite3
+
+    connection = _opened_to_read(stash)
+    if connection is None:
+        return
+    told = ", ".join(f'runs."{name}"' for name in Plain._fields)
+    asked = (
+        f"SELECT name, time, size, inode, params, {told} FROM seen JOIN runs USING (run) JOIN texts USING (run)"
+        " WHERE parent = ?"
+    )
+    try:
+        parents = connection.execute("SELECT DISTINCT parent FROM seen ORDER BY parent DESC").fetchall()
+        for (parent,) in parents:  # each for itself, for nothing is held up meanwhile
+            by_name = {row[0]: row[1:] for row in connection.execute(asked, (parent,)).fetchall()}
+            for name in _unchanged(parent, list(by_name), {name: row[:3] for name, row in by_name.items()}):
+                plain = Plain._make(by_name[name][4:])
+                is_one = plain.state == State.COMPLETED.value and plain.attempt == 1
+                yield os.path.join(parent, name), plain if is_one else None, by_name[name][3]
+    except (sqlite3.Error, TypeError):  # it is broken, or busy: records are read
+        return
+    finally:
+        connection.close()
 
 
 class _Look:
@@ -349,7 +381,7 @@ def _is_settled(run: Run) -> bool:
     return state.is_final and state.is_known and (end is None or end.is_known) and run.format <= FORMAT
 
 
-def _unchanged(folder: Path, names: Sequence[str], known: Mapping[str, Stamp]) -> set[str]:
+def _unchanged(folder: Path | str, names: Sequence[str], known: Mapping[str, Stamp]) -> set[str]:
     """Return the names of a folder's runs whose records, or the archive that they are in, have the known marks."""
     passed, above, look = set(), str(folder), os.lstat  # where there are very many runs, most of the time goes in here
     for name in names:
@@ -421,7 +453,13 @@ def _opened_to_read(stash: Stash) -> sqlite3.Connection | None:
     if path is None:
         return None
     try:
-        connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=_PATIENCE, isolation_level=None)
+        connection = sqlite3.connect(
+            f"{path.as_uri()}?mode=ro",
+            uri=True,
+            timeout=_PATIENCE,
+            isolation_level=None,
+            check_same_thread=False,  # it is closed by whoever is the last
+        )
     except sqlite3.Error:
         return None
     try:

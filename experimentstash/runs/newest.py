@@ -60,7 +60,7 @@ class _Names:
         self._looks = 0
 
     def newest(self, count: int) -> list[Path] | None:
-        if sum(map(len, (*self._single.values(), *self._numbers.values()))) < _FEW:
+        if sum(map(len, self._single.values())) + sum(map(len, self._numbers.values())) < _FEW:
             return None
         found: list[tuple[float, str]] = []  # a heap of the newest so far
         for made, directory in self._of_sweeps(count):

@@ -1,14 +1,18 @@
 """How long runs take, as those that have completed tell: of the same experiment, with the same parameters if enough.
 
-Records are read when somebody asks, for as long as they may be: nothing is kept, and a run itself needs none of it.
+What an index has kept of them is read when somebody asks, and the records of all others, for as long as they may be:
+nothing is kept here, and a run itself needs none of it.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from experimentstash.adapters import procfs
@@ -18,12 +22,13 @@ from experimentstash.base.dotted import is_number, leaves
 from experimentstash.base.durations import describe
 from experimentstash.base.files import read_regular
 from experimentstash.base.text import counted, listed
-from experimentstash.record import records, times
+from experimentstash.record import records, run_places, times
 from experimentstash.record.run import Run, State
-from experimentstash.runs import listing
+from experimentstash.runs import index, listing
 from experimentstash.runs.differing import identity, is_seed
 from experimentstash.runs.expression import alike
 from experimentstash.stash.layout import Stash
+from experimentstash.stash.parameters import from_json
 
 # So many runs with the same parameters tell more than all of the experiment.
 _ENOUGH = 3
@@ -77,7 +82,7 @@ class Past:
     def of(self, run: Run) -> Estimate | None:
         """Return how long a run takes, whether it is at work or only planned; None if no run tells."""
         experiment = (run.spec.tool, run.spec.organizer, run.spec.experiment)
-        alike_ones = self._alike.get((*experiment, _told(run.spec.params, run.directory)), [])
+        alike_ones = self._alike.get((*experiment, _told(from_json(run.spec.params), run.directory)), [])
         is_alike = len(alike_ones) >= _ENOUGH
         found = alike_ones if is_alike else self._of_experiment.get(experiment, [])
         if not found:
@@ -87,26 +92,42 @@ class Past:
         return Estimate(_median([seconds for seconds, _ in found]), len(found), is_alike, hosts)
 
     def _all(self, stash: Stash) -> Iterator[None]:
-        for directory in listing.directories(stash):
+        """Take note of runs, one by one, that have completed at their first attempt: of others time says little."""
+        known: set[str] = set()
+        for directory, plain, params in index.completed_at_once(stash):
+            with contextlib.suppress(ValueError, TypeError):  # what was kept is broken
+                if plain is not None:
+                    experiment = (plain.tool, plain.organizer, plain.inner)
+                    self._take(experiment, json.loads(params), plain.directory, plain.duration, plain.host)
+                known.add(directory)
+            yield
+
+        def passing(folder: Path, names: Sequence[str]) -> set[str]:
+            return {name for name in names if os.path.join(folder, name) in known}
+
+        for path in run_places.directories(stash, passing=passing):
             try:
-                content = read_regular(os.path.join(directory, records.FILE_NAME))
+                content = read_regular(os.path.join(path, records.FILE_NAME))
                 if listing.may_have_completed(content):
-                    self._take(typed.loads(content))
+                    self._take_record(typed.loads(content))
             except (OSError, ValueError, KeyError, TypeError, AttributeError):  # who shows runs says so
                 pass
             yield
 
-    def _take(self, record: Any) -> None:
-        """Take note of how long a run has taken that has completed at its first attempt: of others that says little."""
+    def _take_record(self, record: Any) -> None:
         spec, attempt = record["spec"], record["attempt"]
-        seconds = attempt["duration"]
-        if attempt["state"] != State.COMPLETED.value or attempt["number"] != 1 or not is_number(seconds):
+        if attempt["state"] == State.COMPLETED.value and attempt["number"] == 1:
+            experiment = (spec["tool"], spec["organizer"], spec["experiment"])
+            params = from_json(spec["params"])
+            self._take(experiment, params, record["directory"], attempt["duration"], attempt["host"])
+
+    def _take(self, experiment: _Key, params: Any, directory: str, seconds: float | None, host: str | None) -> None:
+        if seconds is None or not is_number(seconds):
             return
-        experiment = (spec["tool"], spec["organizer"], spec["experiment"])
-        told = (*experiment, _told(spec["params"], record["directory"]))
+        told = (*experiment, _told(params, directory))
         for kept in (self._of_experiment[experiment], self._alike[told]):
             if len(kept) < _MOST:
-                kept.append((float(seconds), str(attempt["host"] or "")))
+                kept.append((float(seconds), str(host or "")))
 
 
 def _median(values: list[float]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ from experimentstash.launch.expectation import Expectation
 from experimentstash.record import times
 from experimentstash.record.run import Run, State
 from experimentstash.runs.past import Estimate, Past
+from experimentstash.runs.selection import Selection, choose
 from experimentstash.runs.summary import resources_table
 from experimentstash.stash.layout import Stash
 from experimentstash.validate.engine import validate
@@ -26,8 +28,15 @@ from tests.testing.stash import InProcess, StashUnderTest
 HERE = procfs.hostname()
 
 
+@pytest.fixture(autouse=True)
+def with_index(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+
+
 def completed(root: Path, name: str, seconds: float | None, params: dict[str, Any], **fields: Any) -> Run:
-    return finished(root, name, params, **{"duration": seconds, "host": HERE, **fields})
+    run = finished(root, name, params, **{"duration": seconds, "host": HERE, **fields})
+    os.utime(run.path / "run.json", (0, 0))  # old enough for an index
+    return run
 
 
 def wanted(params: dict[str, Any], **fields: Any) -> Run:
@@ -35,9 +44,34 @@ def wanted(params: dict[str, Any], **fields: Any) -> Run:
 
 
 def estimate(root: Path, run: Run) -> Estimate | None:
-    past = Past(Stash(root))
+    """Return how long it takes as the records tell, and an index does as well."""
+
+    def told() -> Estimate | None:
+        past = Past(Stash(root))
+        past.read(60.0)
+        return past.of(run)
+
+    from_records = told()
+    choose(Stash(root), Selection())
+    assert told() == from_records
+    return from_records
+
+
+def test_what_an_index_tells_is_not_read(tmp_path: Path) -> None:
+    runs = [completed(tmp_path, f"run222{number}", 10.0, {"nan": float("nan"), "a": {"b": 1}}) for number in range(3)]
+    assert estimate(tmp_path, runs[0]) == Estimate(10.0, 3, True, (HERE,))
+    for run in runs[1:]:  # as no record is, but with the same marks
+        path = run.path / "run.json"
+        with open(path, "r+b") as stream:
+            stream.write(b"x" * path.stat().st_size)
+        os.utime(path, (0, 0))
+    past = Past(Stash(tmp_path))
     past.read(60.0)
-    return past.of(run)
+    assert past.of(runs[0]) == Estimate(10.0, 3, True, (HERE,))
+    (runs[1].path / "run.json").write_text("{}")
+    past = Past(Stash(tmp_path))
+    past.read(60.0)
+    assert past.of(runs[0]) == Estimate(10.0, 2, True, (HERE,))
 
 
 def test_the_same_parameters_tell_most(tmp_path: Path) -> None:
