@@ -12,7 +12,7 @@ from experimentstash.adapters.git.root import toplevel
 from experimentstash.adapters.git.status import unseen
 from experimentstash.adapters.git.submodules import nested_repositories
 from experimentstash.base.errors import StashError
-from experimentstash.base.files import Unfit
+from experimentstash.base.files import Stamp, Unfit, stamp
 from experimentstash.base.text import listed
 from experimentstash.code.results import REMAKEABLE
 from experimentstash.freeze.inputs import is_in, named_in, words_of
@@ -31,11 +31,11 @@ _REMADE = (".egg-info", ".pyc")
 
 
 class Inputs:
-    """Files as they are now, each read once."""
+    """Files as they are now, each read once as long as it stays the same."""
 
     def __init__(self, stash: Stash) -> None:
         self._stash = stash
-        self._known: dict[str, Content] = {}
+        self._known: dict[str, tuple[Stamp, Content]] = {}
         self._unkept: dict[str, list[str]] = {}
 
     def of(self, run: Run, declared: Iterable[str], notes: list[str]) -> list[Input]:
@@ -114,11 +114,12 @@ class Inputs:
         return then is not None and then == git(root, "hash-object", "--path", inside, "--", real).text
 
     def content(self, path: Path) -> Content:
-        """Return what is in a file, which a link may lead to."""
+        """Return what is in a file, which a link may lead to; one that has changed is read again."""
         real = os.path.realpath(path)
-        if real not in self._known:
-            self._known[real] = content_of(Path(real))
-        return self._known[real]
+        known, now = self._known.get(real), stamp(os.stat(real))
+        if known is None or known[0] != now:
+            known = self._known[real] = (now, content_of(Path(real)))
+        return known[1]
 
     def why_other(self, given: Input) -> str | None:
         """Return why a file isn't what a run has read; None: it is."""

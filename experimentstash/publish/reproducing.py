@@ -195,6 +195,10 @@ class Reproduction:
         written = outputs.look(run, Declared([]))
         if new := [each for each in (*written.results, *written.strange) if each not in known]:
             notes.append(f"it has also written {listed(new, _NAMED)}, which the frozen one had not")
+        if others := [each.path for each in begun.kept.inputs if self._inputs.why_other(each) is not None]:
+            notes.append(
+                f"{listed(others, _NAMED)} changed while it ran: whether it has read what was frozen isn't known"
+            )
         return JudgedRun(begun.kept, run, found, [*notes, *run.attempt.warnings])
 
 

@@ -327,3 +327,13 @@ def test_embeddings(tmp_path: Path) -> None:
     assert told.difference == "row 1, column label is 'b', and 'a' before"
     arrays = [lambda path, each=each: numpy.save(path, each) for each in (rows, flipped)]
     assert found(tmp_path, "e.npy", *arrays, compare="embedding", up_to="sign").within is not None
+
+
+@pytest.mark.parametrize("up_to", ["sign", "rotation"])
+def test_an_embedding_of_fewer_points_is_another_one(tmp_path: Path, up_to: str) -> None:
+    for name, count in (("one", 4), ("two", 3)):
+        (tmp_path / f"{name}.csv").write_text("x,y\n" + "".join(f"{row},{row * row}\n" for row in range(count)))
+    comparator = choose.named("embedding")
+    assert comparator is not None
+    how = How("embedding", up_to=up_to, coordinates=["x", "y"])
+    assert comparator.compare(tmp_path / "one.csv", tmp_path / "two.csv", how).difference == "3 rows, and 4 before"

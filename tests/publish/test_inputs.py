@@ -53,3 +53,15 @@ def test_an_input_that_came_along_is_brought_to_where_it_belongs_and_nowhere_els
         kept_inputs.bring(here, replace(run, inputs=[linked]), place, said.append)
     other = Input("data/e.txt", replace(content, sha256="1" * 64))
     assert not kept_inputs.can_be_brought(here, place, other) and not (tmp_path / "d.txt").exists()
+
+
+def test_an_input_that_changes_while_others_run_is_read_again(here: Stash) -> None:
+    data = here.root / "data.txt"
+    data.write_text("1\n")
+    work = Inputs(here)
+    given = Input("data.txt", work.content(data))
+    assert work.why_other(given) is None
+    data.write_text("2, of another length\n")
+    assert work.why_other(given) == "its input data.txt isn't what it was"
+    data.unlink()
+    assert work.why_other(given) == "its input data.txt isn't there"

@@ -47,6 +47,8 @@ def _compare(earlier: Path, later: Path, how: How) -> Found:
     if rest.difference is not None:
         return rest
     points = [_points(table, names) for table in tables]
+    if len(points[0]) != len(points[1]):
+        return Found(f"{len(points[1]):,} rows, and {len(points[0]):,} before")
     turned, turning = (_by_sign if how.up_to == "sign" else _by_rotation)(points[0], points[1])
     largest = Largest(how)
     for number, (one, two) in enumerate(zip(points[0], turned, strict=True)):

@@ -65,6 +65,7 @@ def report(
         verdict=_sentence(tries),
         counts=words.counts(tries),
         rest=words.left(kept, tries),
+        steady=words.steady(tries, varying),
         others=list(_others(tries)),
         runs=_runs(tries, known, common, shown),
         common=common,
@@ -171,7 +172,7 @@ def _runs(
             "counts": words.counts([[judged]]),
             "facts": [each for each in known[attempt][number] if each not in common],
             "about": [(name, tame(value)) for name, value in facts.about(judged.kept)],
-            "notes": [tame(note) for note in [*judged.kept.notes, *judged.notes]],
+            "notes": [tame(note) for note in words.notes(judged)],
             "outputs": [
                 _output(each, output, _anchor(attempt, number, position), shown.get((attempt, number, position)))
                 for position, (each, output) in enumerate(zip(judged.outputs, judged.kept.outputs, strict=True))

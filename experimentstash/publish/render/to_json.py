@@ -53,6 +53,7 @@ def _run(judged: JudgedRun) -> dict[str, Any]:
             for each, output in zip(judged.outputs, kept.outputs, strict=True)
         ],
         "notes": judged.notes,
+        "notes_when_frozen": kept.notes,
     }
 
 

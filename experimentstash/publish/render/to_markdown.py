@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from experimentstash.base.durations import describe
 from experimentstash.base.text import size
 from experimentstash.publish.frozen import Frozen, FrozenRun
-from experimentstash.publish.render.words import compared, steady, summary
+from experimentstash.publish.render import words
 from experimentstash.publish.repeating import Variation
 from experimentstash.publish.verdicts import JudgedRun
 
 
 def report(kept: Frozen, tries: Sequence[Sequence[JudgedRun]], varying: Sequence[Variation]) -> str:
     """Return all that is said."""
-    lines = [f"# Reproduction of {_plain(kept.name)}", "", f"**{_plain(summary(kept, tries))}**", ""]
+    lines = [f"# Reproduction of {_plain(kept.name)}", "", f"**{_plain(words.summary(kept, tries))}**", ""]
     if kept.message:
         lines += [_plain(kept.message), ""]
     lines += [f"Frozen {kept.created}, digest of `frozen.json` `{kept.digest}`.", ""]
@@ -35,7 +35,7 @@ def report(kept: Frozen, tries: Sequence[Sequence[JudgedRun]], varying: Sequence
             largest = "" if each.largest is None else str(each.largest)
             lines.append(f"| {each.run} | {_cell(each.path)} | {_cell(largest)} | {_cell(proposed)} |")
         lines.append("")
-    lines += [line for each in steady(tries, varying) for line in (f"{each}.", "")]
+    lines += [line for each in words.steady(tries, varying) for line in (f"{each}.", "")]
     return "\n".join(lines)
 
 
@@ -46,13 +46,13 @@ def _of_run(judged: JudgedRun) -> Iterator[str]:
     yield from (f"- {each}" for each in _facts(kept))
     if judged.run is not None:
         yield f"- run again as {judged.run.id}, {judged.run.attempt.state.value}"
-    yield from (f"- {_plain(note)}" for note in judged.notes)
+    yield from (f"- {_plain(note)}" for note in words.notes(judged))
     yield ""
     yield "| Output | Compared by | Verdict | |"
     yield "|---|---|---|---|"
     for each, output in zip(judged.outputs, kept.outputs, strict=True):
         why = each.words.removeprefix(each.verdict.value).strip(": ")
-        yield f"| {_cell(each.path)} | {_cell(compared(output.how))} | {each.verdict.value} | {_cell(why)} |"
+        yield f"| {_cell(each.path)} | {_cell(words.compared(output.how))} | {each.verdict.value} | {_cell(why)} |"
 
 
 def _facts(kept: FrozenRun) -> Iterator[str]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from experimentstash.base.output import Paper, Style
 from experimentstash.base.text import tame
 from experimentstash.publish.frozen import Frozen
-from experimentstash.publish.render.words import steady, summary
+from experimentstash.publish.render import words
 from experimentstash.publish.repeating import Variation
 from experimentstash.publish.verdicts import JudgedRun, Verdict
 
@@ -22,8 +22,8 @@ def report(kept: Frozen, tries: Sequence[Sequence[JudgedRun]], varying: Sequence
             lines += _of_run(judged, paper)
     for each in varying:
         lines.append(_of_variation(each))
-    lines += steady(tries, varying)
-    lines.append(summary(kept, tries))
+    lines += words.steady(tries, varying)
+    lines.append(words.summary(kept, tries))
     return "\n".join(lines)
 
 
@@ -35,7 +35,7 @@ def _of_run(judged: JudgedRun, paper: Paper) -> list[str]:
         word = each.verdict.value
         rest = each.words.removeprefix(word)
         lines.append(f"  {tame(each.path)}: {paper.paint(word, _STYLES.get(each.verdict, Style.BAD))}{tame(rest)}")
-    return lines + [f"  note: {tame(note)}" for note in judged.notes]
+    return lines + [f"  note: {tame(note)}" for note in words.notes(judged)]
 
 
 def _of_variation(each: Variation) -> str:

@@ -55,6 +55,11 @@ def steady(tries: Sequence[Sequence[JudgedRun]], varying: Sequence[Variation]) -
     return [f"{counted(len(same), 'output')} the same in all {len(tries) + 1} runs; more than that isn't known"]
 
 
+def notes(judged: JudgedRun) -> list[str]:
+    """Return what a reader has to know of a run: what was noted when it was frozen, and now."""
+    return [*(f"when it was frozen: {each}" for each in judged.kept.notes), *judged.notes]
+
+
 def compared(how: How) -> str:
     """Return how an output was to be compared, in words."""
     said = [] if how.compare == "embedding" else [how.compare]
