@@ -61,11 +61,12 @@ def tell_what_is_missing(
     root: Path,
     path: str,
     known: Sequence[str],
+    is_built: bool,
     announce: Callable[[str], None],
 ) -> None:
     """Say what the checkout has at ``path`` and the frozen code lacks, if a run might want it.
 
-    Not what is ``known``: shared with it, or left there by runs and builds.
+    Not what is ``known``: shared with it, or left there by runs and builds. What ``is_built`` is made anew in it.
     """
     useless = {*REMAKEABLE, *_NO_INPUT}
     lacking = [
@@ -77,9 +78,10 @@ def tell_what_is_missing(
     lacking.sort(key=lambda each: each.startswith("../"))  # first what is the tool's own
     if lacking:
         shown = ", ".join(lacking[:_MOST_NAMES]) + (" …" if len(lacking) > _MOST_NAMES else "")
+        besides = "what its build makes is made anew; " if is_built else ""
         announce(
             f"Not part of it, because git ignores it, or it is large, or it may be secret: {shown}\n"
-            f"  → what of it the tool reads or keeps: `shared: [{lacking[0]}]` in"
+            f"  → {besides}what of it the tool reads or keeps: `shared: [{lacking[0]}]` in"
             f" {stash.registration(name).relative_to(stash.root)}"
         )
 

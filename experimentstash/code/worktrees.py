@@ -161,7 +161,9 @@ def ensure_worktree(
                 announce(f"Freezing the code of {name!r}: {_describe(taken)}")
                 links = {os.path.normpath(directory / each): os.path.normpath(live / each) for each in shared}
                 _make(place, root, taken, {Path(link): Path(target) for link, target in links.items()}, lock)
-                tell_what_is_missing(stash, name, taken, real, root, path, [*shared, *outputs], announce)
+                tell_what_is_missing(
+                    stash, name, taken, real, root, path, [*shared, *outputs], bool(tool.build), announce
+                )
                 clean(stash, place, lock)
             held = (live, directory) if path else (toplevel(live) or live, place / TREE)
             configs = {given: _frozen_configs(stash, *held, place, given) for given in given_by(tool)}

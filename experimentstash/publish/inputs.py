@@ -14,6 +14,7 @@ from experimentstash.adapters.git.submodules import nested_repositories
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import Stamp, Unfit, stamp
 from experimentstash.base.text import listed
+from experimentstash.code import built
 from experimentstash.code.results import REMAKEABLE
 from experimentstash.freeze.inputs import is_in, named_in, words_of
 from experimentstash.publish import outputs
@@ -49,13 +50,14 @@ class Inputs:
             if not path.exists():
                 raise StashError(f"inputs: there is no {self._stash.relative(path)}.", "bring it back, or take it out")
             found |= {as_kept(self._stash.root, each): each for each in _files(path)}
-        code = _code(run)
+        code, made = _code(run), _built(run)
         for path in _named(run, self._stash):
             is_code = is_in(str(path), code)
             read = [each for each in _files(path) if not is_code or self._is_unkept(each, code)]
+            read = [each for each in read if os.path.realpath(each) not in made]
             found |= {as_kept(self._stash.root, each): each for each in read}
         self._refuse_changed(run, found, notes)
-        if unkept := self._other_unkept(run, code, [os.path.realpath(each) for each in found.values()]):
+        if unkept := self._other_unkept(run, code, [*made, *(os.path.realpath(each) for each in found.values())]):
             notes.append(
                 f"git ignores {listed(unkept, _NAMED)} in its checkout: what is there isn't kept, nor looked at"
             )
@@ -147,6 +149,17 @@ def ended_at(run: Run) -> float:
         return max(ended, os.stat(run.path / run.attempt.log).st_mtime)
     except OSError:
         return ended
+
+
+def _built(run: Run) -> set[str]:
+    """Return what a run's build has made: it is made again from the code."""
+    build, first = run.spec.build, run.spec.command.argv[0]
+    if build is None or build.directory is None or build.log is None:
+        return set()
+    found = built.read(Path(build.log).parent)
+    names = [] if found is None else [os.path.join(found.directory, name) for name in found.products]
+    names += [first] if is_in(first, build.directory) else []
+    return {os.path.realpath(name) for name in names}
 
 
 def _code(run: Run) -> str:

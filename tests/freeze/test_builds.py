@@ -22,6 +22,7 @@ from experimentstash.freeze.build.make import NotBuilt
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.schema import ToolConfig
 from experimentstash.tools import registrations, syncing, unused
+from tests.testing.builders import builder
 from tests.testing.faults import is_alive
 from tests.testing.stash import InProcess, StashUnderTest, wait_until
 from tests.testing.tool_support import as_stash, no_report
@@ -211,8 +212,9 @@ def test_frozen_code_whose_build_has_failed_is_as_committed_again(stash: StashUn
     assert frozen(stash)[0].directory == code.directory  # with what was built in it
 
 
-def test_a_killed_build_is_begun_anew_and_leaves_no_process(stash: StashUnderTest, tmp_path: Path) -> None:
+def test_a_killed_build_is_begun_anew(stash: StashUnderTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a compiler has half-made is newer than its source: make would take it for made."""
+    builder("make", monkeypatch, tmp_path)
     pid = tmp_path / "pid"
     script = f"trap '' TERM; printf half > sim.o; echo $$ > {shlex.quote(str(pid))}; sleep 1000"
     registered = json.dumps([{"shell": script}])
@@ -326,6 +328,23 @@ def test_what_runs_had_is_built_again_for_a_rerun(stash: StashUnderTest, noted: 
     done = stash.cli("rerun", first)
     assert done.returncode == 0, done.stderr
     assert (stash.run_directories()[-1] / "output.log").read_text() == "one\n"
+
+
+def test_what_is_frozen_is_built_again_where_it_is_reproduced(stash: StashUnderTest, noted: Path) -> None:
+    """What was built in the checkout is no input that would have to be kept."""
+    directory = with_tool(stash, noting(noted))
+    stash.add_experiment("one", "sim", "outputs: {output.log: {compare: text}}\n")
+    stash.commit()
+    assert stash.cli("+exp=one").stdout == "one\n"
+    frozen_now = stash.cli("freeze", "figure", stash.record()["id"])
+    assert frozen_now.returncode == 0, frozen_now.stderr
+    (kept,) = json.loads((stash.root / "frozen/figure/frozen.json").read_text())["runs"]
+    assert kept["inputs"] == []
+    shutil.rmtree(directory / "out")
+    shutil.rmtree(stash.root / ".experimentstash")
+    done = stash.cli("reproduce", "figure")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert noted.read_text() == "once once "
 
 
 # --- what can't be ---------------------------------------------------------------------------------------------------

@@ -65,8 +65,9 @@ def test_what_frozen_code_lacks_is_not_submitted(stash: StashUnderTest) -> None:
 JOB = "entrypoint: sim\nbuild_in: job\n"
 
 
-def test_a_build_in_a_job_of_its_own(stash: StashUnderTest) -> None:
+def test_a_build_in_a_job_of_its_own(stash: StashUnderTest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Its runs wait for it; afterwards their records say by what it was built, and further runs need none."""
+    builder("make", monkeypatch, tmp_path)
     stash.add_tool("sim", "sim_make", f"{JOB}build: [[make]]\n{NO_PYTHON}")
     stash.add_experiment("one", "sim", "params: {steps: 1}\nresources: {cpus: 1}\n")
     stash.add_experiment("two", "sim", "params: {steps: 2}\nresources: {cpus: 2}\n")
@@ -84,8 +85,11 @@ def test_a_build_in_a_job_of_its_own(stash: StashUnderTest) -> None:
     assert again.ended()[0]["spec"]["build"] == runs[0]["spec"]["build"]
 
 
-def test_a_build_that_fails_in_its_job_fails_its_runs(stash: StashUnderTest) -> None:
+def test_a_build_that_fails_in_its_job_fails_its_runs(
+    stash: StashUnderTest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """And the next try builds anew."""
+    builder("make", monkeypatch, tmp_path)
     stash.add_tool("sim", "sim_make", f"{JOB}build: [[make, no-such-target]]\n{NO_PYTHON}")
     stash.add_experiment("one", "sim", "params: {steps: 1}\n")
     stash.commit()

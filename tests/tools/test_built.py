@@ -8,6 +8,7 @@ import pytest
 
 from experimentstash.stash.schema import EnvironmentKind
 from experimentstash.tools.detect.detection import detect
+from tests.testing.builders import builder
 from tests.testing.stash import TOOLS, InProcess, StashUnderTest
 from tests.testing.tool_support import repository
 from tests.tools.test_detection import build as lay_out
@@ -129,7 +130,10 @@ def test_files_that_make_no_sense_propose_nothing_and_break_nothing(tmp_path: Pa
     assert not [each for each in found.candidates if each.build]
 
 
-def test_a_c_program_is_added_built_and_run(stash: StashUnderTest, tmp_path: Path, in_process: InProcess) -> None:
+def test_a_c_program_is_added_built_and_run(
+    stash: StashUnderTest, tmp_path: Path, in_process: InProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    builder("make", monkeypatch, tmp_path)
     upstream = repository(tmp_path / "upstream", copy=str(TOOLS / "sim_make"))
     done = in_process(stash, "tool", "add", "sim", str(upstream), "--yes")
     assert done.returncode == 0, done.stderr
