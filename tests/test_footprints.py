@@ -314,7 +314,7 @@ def test_init_makes_a_stash_and_nothing_else(world: Path, in_process: InProcess,
     (world / "new" / "mine.txt").write_text("mine\n")
     before = footprint(world)
     assert in_process(stash, "init", str(world / "new"), cwd=world).returncode == 0
-    ours = r"\.git(/.*)?|\.gitignore|README\.md|requirements\.txt|conf(/.*)?|tools(/\.gitkeep)?"
+    ours = r"\.git(/.*)?|\.gitignore|README\.md|requirements\.txt|conf(/.*)?|tools(/.*)?|\.github(/.*)?|\.vscode(/.*)?"
     kept = rf"\+ new/({ours}|(outputs|multirun)(/\.gitkeep)?)"
     assert unexpected(changes(before, footprint(world)), [kept]) == []
 

@@ -35,7 +35,24 @@ def test_a_new_stash_is_in_order_and_nothing_is_committed(tmp_path: Path) -> Non
         f"?? {path}" for path in sorted(made.files)
     ]
     problems = validate(Stash(made.root)).problems
-    assert [problem.what.partition(":")[0] for problem in problems] == ["nothing is committed yet"]
+    assert [(problem.where, problem.what.partition(":")[0]) for problem in problems] == [
+        (".", "nothing is committed yet"),
+        ("conf/tool/example.yaml", "the environment of the tool as it is now is not made yet"),
+    ]
+
+
+@pytest.mark.slow
+def test_the_example_in_it_runs(tmp_path: Path) -> None:
+    stash = StashUnderTest(init(tmp_path / "new").root)
+    done = stash.cli("run", "example/pi", "params.points=1000")
+    assert done.returncode == 0 and done.stdout.startswith("π is about 3."), done.stderr
+    assert 2.8 < stash.record()["attempt"]["metrics"]["pi"] < 3.5
+
+
+def test_in_a_part_of_a_repository_it_brings_no_workflow(tmp_path: Path) -> None:
+    git("init", "-q", cwd=tmp_path)
+    assert ".github/workflows/validate.yml" not in init(tmp_path / "stash").files
+    assert ".github/workflows/validate.yml" in init(tmp_path).files
 
 
 def test_the_root_config_is_this_repositorys(tmp_path: Path) -> None:
@@ -64,7 +81,7 @@ def test_a_directory_with_other_things_in_it_is_fine(tmp_path: Path) -> None:
     (tmp_path / "conf" / "mine.txt").write_text("mine")
     git("init", "-q", cwd=tmp_path)
     made = init(tmp_path)
-    assert not made.is_new_repository and Stash(made.root).experiments() == []
+    assert not made.is_new_repository and Stash(made.root).experiments() == ["example/pi"]
     assert (tmp_path / "paper.tex").read_text() == "text" and (tmp_path / "conf" / "mine.txt").read_text() == "mine"
 
 
@@ -115,7 +132,7 @@ def test_the_command_line(tmp_path: Path) -> None:
 
     done = call("my paper")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "  cd 'my paper'\n  experimentstash tool add NAME URL" in done.stdout
+    assert "  cd 'my paper'\n  experimentstash run example/pi " in done.stdout
     again = call("my paper")
     assert (again.returncode, again.stdout) == (2, "") and "is a stash already" in again.stderr
     (tmp_path / "file").write_text("")

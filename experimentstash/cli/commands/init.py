@@ -25,7 +25,16 @@ from experimentstash.tools import editor_files
 _KEPT = (paths.REGISTRATIONS, paths.ORGANIZERS, paths.TOOLS, paths.OUTPUTS, paths.MULTIRUN)
 # Brings the ExperimentStash that made the stash.
 _REQUIREMENTS = "requirements.txt"
-_TEMPLATES = {paths.ROOT_CONFIG: "config.yaml", ".gitignore": "gitignore", "README.md": "README.md"}
+_TEMPLATES = {
+    paths.ROOT_CONFIG: "config.yaml",
+    ".gitignore": "gitignore",
+    "README.md": "README.md",
+    f"{paths.TOOLS}/example/example.py": "example.py",
+    paths.registration("example"): "example_tool.yaml",
+    paths.organizer("example/pi"): "example_experiment.yaml",
+}
+# Has the set-up validated at each push; read only at the root of a repository.
+_WORKFLOW = ".github/workflows/validate.yml"
 
 
 EXAMPLES = (
@@ -50,6 +59,7 @@ def main(given: argparse.Namespace) -> int:
     print("Nothing is committed. Next:")
     if not here:
         print(f"  cd {shlex.quote(str(given.directory))}")
+    print("  experimentstash run example/pi       # an example, to be removed when you like")
     print("  experimentstash tool add NAME URL    # or import-configs DIR, from an older stash")
     print("  experimentstash validate")
     return 0
@@ -70,12 +80,15 @@ def init(directory: Path) -> NewStash:
     Raises StashError if a file of it exists already, or it would lie inside another stash.
     """
     root = directory.absolute()
+    repository = toplevel(root)
+    is_new_repository = repository is None
     files = _files(root.resolve().name)
-    for theirs in (_REQUIREMENTS, editor_files.VSCODE):
+    for theirs in (_REQUIREMENTS, editor_files.VSCODE, _WORKFLOW):
         if os.path.lexists(root / theirs):
             del files[theirs]  # it is somebody's own
+    if repository not in (None, root.resolve()):
+        files.pop(_WORKFLOW, None)
     _refuse_what_collides(root, files)
-    is_new_repository = toplevel(root) is None
     try:
         with _undoing() as undo:
             for path, text in files.items():
@@ -93,7 +106,8 @@ def init(directory: Path) -> NewStash:
 
 def _files(name: str) -> dict[str, str]:
     templates = resources.files("experimentstash") / "scaffold"
-    texts = {path: (templates / template).read_text(encoding="utf-8") for path, template in _TEMPLATES.items()}
+    wanted = {**_TEMPLATES, _WORKFLOW: "validate.yml"}
+    texts = {path: (templates / template).read_text(encoding="utf-8") for path, template in wanted.items()}
     texts["README.md"] = texts["README.md"].replace("{name}", name)
     made_by = installation.here()
     note = f"# {made_by.note}\n" if made_by.note else ""
