@@ -220,7 +220,7 @@ def plan(request: Request, tool_plans: ToolPlanCache | None = None) -> Plan:
         in_job=request.for_job,
     )
     environment = {**wandb_set, **_environment(request, tool_plan), **plain, **built.variables}
-    if twice := sorted({*request.env_set, *tool.env} & {*built.variables, *built.unset}):
+    if twice := sorted({*request.env_set, *tool.env} & {*built.variables}):
         raise StashError(
             f"{_where(request)}: {twice[0]} is a variable of `env`, and a parameter's.", "keep one of them"
         )
@@ -363,7 +363,8 @@ def _tool_plan(request: Request) -> ToolPlan:
     pin = None if request.frozen is not None else pins.read(request.stash, request.tool, tool, directory)
     if pin is not None and not request.to_be_frozen:
         pins.refuse_other(request.tool, tool, pin)
-    entry = entrypoints.read(tool.entrypoint, directory, is_notebook=tool.call.style is CallStyle.notebook)
+    is_notebook = tool.call.style is CallStyle.notebook
+    entry = entrypoints.read(tool.entrypoint, directory, is_notebook=is_notebook)
     notebook = None if entry.notebook is None else sources.read(entry.notebook)
     if notebook is not None and tool.resume:
         raise StashError(
@@ -388,7 +389,7 @@ def _tool_plan(request: Request) -> ToolPlan:
     build = _build(request, tool, directory, recipe)
     if build is not None:
         tool = build.adapted(tool)
-        entry = entrypoints.read(tool.entrypoint, directory)
+        entry = entrypoints.read(tool.entrypoint, directory, is_notebook=is_notebook)
     program = _program(entry, directory, interpreter, request, is_whole=build is None or build.is_ready())
     where = directory if tool.path else installed.modules_of(directory)
     if notebook is None:

@@ -23,6 +23,7 @@ from experimentstash.compose.job_info import HydraJobInfo
 from experimentstash.freeze import calls
 from experimentstash.freeze.environment import store as environments
 from experimentstash.freeze.freeze import Identified, draft, freeze, identify, lack_of_gpus
+from experimentstash.freeze.notebooks.start import NAME as NOTEBOOK_PROGRAM
 from experimentstash.freeze.plan import Plan, Request, explain, plan
 from experimentstash.launch import context as contexts
 from experimentstash.launch.context import LaunchContext
@@ -183,8 +184,10 @@ def _shown(planned: Plan) -> Iterator[str]:
 
 
 def _files(planned: Plan) -> Iterator[str]:
+    """Yield what a run would be handed as files; the program that starts a notebook is the same for all."""
     for name, text in planned.files.items():
-        yield f"# {planned.request.directory / name} would hold:\n{text.rstrip()}"
+        if name != NOTEBOOK_PROGRAM:
+            yield f"# {planned.request.directory / name} would hold:\n{text.rstrip()}"
 
 
 def _unbuilt(planned: Plan) -> Build | None:

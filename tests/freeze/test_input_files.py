@@ -247,7 +247,7 @@ def test_a_mistake_in_a_template_names_its_line(tool: Path, text: str, params: A
         ({"template": "both"}, "in the tool and in the stash"),
         *(
             ({"file": name}, "can't be the name")
-            for name in ("a/b", "run.json", "output.log", ".hydra", "", "..", "a\nb")
+            for name in ("a/b", "run.json", "wandb", "output.log", ".hydra", "", "..", "a\nb")
         ),
         ({"words": ["-in"]}, "path of the input"),
         ({"booleans": BooleanStyle.value}, "no choice"),
@@ -332,6 +332,20 @@ def test_what_no_template_names_has_no_effect_and_is_refused(simulator: StashUnd
     assert done.returncode != 0 and "params.note: nothing hands it to the tool" in done.stdout + done.stderr
     done = in_process(simulator, "validate")
     assert "params.note: recorded, but neither the template" in done.stdout + done.stderr
+
+
+def test_a_variable_of_env_is_no_parameters(
+    stash: StashUnderTest, in_process: InProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COUNT_DATA", "of the shell's")
+    call = "call: {style: environment, prefix: COUNT_}\nenv: {COUNT_DATA: here}"
+    stash.add_tool("count", "counter", f"entrypoint: count.sh\nenvironment: {{kind: none}}\n{call}\n")
+    stash.add_experiment("e", "count", "params: {from: 3}\n")
+    done = in_process(stash, "+exp=e", "validate_only=true", "debug=true")
+    assert done.returncode == 0 and "COUNT_DATA=here" in done.stdout + done.stderr
+    assert done.stdout.startswith("COUNT_FROM=3 ")
+    done = in_process(stash, "+exp=e", "validate_only=true", "+params.data=x")
+    assert "COUNT_DATA is a variable of `env`, and a parameter's" in done.stderr
 
 
 def test_a_shell_script_gets_its_variables(stash: StashUnderTest) -> None:

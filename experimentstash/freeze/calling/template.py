@@ -15,7 +15,7 @@ from experimentstash.stash.schema import CallStyle
 
 INPUT = "EXPERIMENTSTASH_INPUT"  # tells the tool the path of what was rendered, too
 _NAME = regex(r"[^/\0.][^/\0]*")
-_OURS = regex(r"run\.json.*|output.*\.log|packages\.txt|.*\.patch")
+_OURS = regex(r"wandb|run\.json.*|output.*\.log|packages\.txt|.*\.patch")
 
 
 def _write(given: Given) -> Arguments:
