@@ -46,11 +46,13 @@ The above copyright notice and this permission notice shall be included in all c
 """
 
 
-def exported(stash: StashUnderTest, in_process: InProcess, name: str = "fig") -> tuple[zipfile.ZipFile, str]:
+def exported(
+    stash: StashUnderTest, in_process: InProcess, name: str = "fig", *words: str
+) -> tuple[zipfile.ZipFile, str]:
     """Export what is frozen; return the archive, and what was told."""
     path = stash.root.parent / "archive.zip"
     path.unlink(missing_ok=True)
-    done = in_process(stash, "export", name, "-o", str(path))
+    done = in_process(stash, "export", name, "-o", str(path), *words)
     assert done.returncode == 0, done.stderr
     return zipfile.ZipFile(path), done.stderr
 
@@ -125,11 +127,14 @@ def test_documents_say_what_is_known_of_a_run(drawing: StashUnderTest, in_proces
         "reference": "https://doi.org/10.5555/12345678",
     }
     assert "1 run of *Manifolds*" in text(archive, "README.md")
+    archive, _ = exported(drawing, in_process, "fig", "--no-outputs")
+    assert yaml.safe_load(text(archive, "codecheck.yml"))["manifest"] == []
+    assert "the hashes of 4 outputs" in text(archive, "README.md")
     # Numbers are what `compare` makes of them.
     first = drawing.run_directories()[-1]
     others = [with_number(drawing, first, seed, seed / 7) for seed in range(3)]
     assert in_process(drawing, "freeze", "numbers", *others).returncode == 0
-    archive, _ = exported(drawing, in_process, name="numbers")
+    archive, _ = exported(drawing, in_process, "numbers")
     done = in_process(drawing, "compare", *others, "--markdown")
     assert "0.14 ± 0.14 (3)" in done.stdout and done.stdout in text(archive, "CHECKLIST.md")
     assert "| `seed` | 0, 1, 2 |  |" in text(archive, "CHECKLIST.md")

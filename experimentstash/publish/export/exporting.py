@@ -69,7 +69,6 @@ def export(
             tried=wish.tried,
             missing=beside.missing,
             has_outputs=wish.outputs,
-            has_inputs=wish.inputs,
         )
         traces = Traces(stash, _public(kept, known))
         with archive.writing(target) as packed:

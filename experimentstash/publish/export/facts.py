@@ -77,6 +77,5 @@ class Facts:
     tried: Tried | None = None  # None: nobody has looked
     missing: list[Missing] = field(default_factory=list)
     has_outputs: bool = True  # copies of outputs are in it
-    has_inputs: bool = False  # … and of inputs
     naming: list[str] = field(default_factory=list)  # files that name the machine, and were taken nevertheless
     warnings: list[str] = field(default_factory=list)  # what who exports it is to know

@@ -33,7 +33,6 @@ def look(
     tried: Tried | None = None,
     missing: Sequence[Missing] = (),
     has_outputs: bool = True,
-    has_inputs: bool = False,
 ) -> Facts:
     """Return what is known; the rest is as in Facts."""
     warnings: list[str] = []
@@ -53,7 +52,6 @@ def look(
         tried=tried,
         missing=list(missing),
         has_outputs=has_outputs,
-        has_inputs=has_inputs,
         warnings=warnings,
     )
 
@@ -128,4 +126,4 @@ def _licences(stash: Stash, kept: Frozen, warnings: list[str]) -> tuple[list[Lic
         for name, text in said.files.items():
             place = f"{LICENCES}/{tool or 'stash'}/{commit[:12]}/{name.rpartition('/')[2]}"
             found.append(Licence(tool or None, commit, place, text, said.spdx, said.declared))
-    return found, lacking
+    return found, [*dict.fromkeys(lacking)]

@@ -49,8 +49,9 @@ class Traces:
 
     def __init__(self, stash: Stash, public: Iterable[str]) -> None:
         """Look for what is of here; ``public`` is what may be named: authors, and the URLs of code."""
-        self._public = sorted({each.encode() for each in public if each}, key=len, reverse=True)
-        self._patterns = [*_patterns(stash, {each.decode() for each in self._public})]
+        may_be = {each for each in public if each}
+        self._public = sorted(map(_bytes, may_be), key=len, reverse=True)
+        self._patterns = [*_patterns(stash, may_be)]
         self._secrets = known(os.environ)
         # By the names of files in the archive: what was found first of each kind, with what stands around it.
         self.found: dict[str, dict[str, str]] = {}

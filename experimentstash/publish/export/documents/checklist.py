@@ -137,13 +137,14 @@ def _availability(frozen: Frozen, facts: Facts) -> Iterator[str]:
     changed = [run.id for run in frozen.runs if run.code.dirty or run.stash.dirty]
     locked = sum(run.python is not None and run.python.lock is not None for run in frozen.runs)
     unlicensed = listed([each or "the stash" for each in facts.unlicensed], _NAMED)
+    inputs = {each.path for run in frozen.runs for each in run.inputs}
+    missing = {each.path for each in facts.missing}
     known = [f"{each.tool or 'the stash'}: {each.named}" for each in facts.licences]
     yield from (
         "- The code of all runs is in this archive, by commit"
         + (f"; with changes that weren't committed: {listed(changed, _NAMED)}." if changed else "; all was committed."),
         f"- A lock file pins the environment of {counted(locked, 'run')} of {len(frozen.runs)}.",
-        f"- Inputs that runs were told of: {len({each.path for run in frozen.runs for each in run.inputs})};"
-        f" they are {'' if facts.has_inputs else 'not '}in this archive.",
+        f"- Inputs that runs were told of: {len(inputs)}; of these {len(inputs - missing)} are in this archive.",
         f"- Licences of the code: {plain(listed(known, _NAMED)) or 'none was found'}"
         + (f"; none was found of {unlicensed}." if unlicensed else "."),
         "- Licences of data, consent, and ethical review: unknown.",

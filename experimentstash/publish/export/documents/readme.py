@@ -39,6 +39,7 @@ def commands(frozen: Frozen, facts: Facts) -> list[str]:
 
 
 def _about(frozen: Frozen, facts: Facts) -> Iterator[str]:
+    held = "" if facts.has_outputs else "the hashes of "
     sizes = [output.content.size for run in frozen.runs for output in run.outputs]
     yield f"# {plain(frozen.name)}"
     yield ""
@@ -47,7 +48,7 @@ def _about(frozen: Frozen, facts: Facts) -> Iterator[str]:
     what = f" of *{plain(facts.title)}*" if facts.title != frozen.name else ""
     yield (
         f"{counted(len(frozen.runs), 'run')}{what}, as they were frozen on {frozen.created[:10]}: code, environments,"
-        f" parameters, and {counted(len(sizes), 'output')} ({size(sum(sizes))})."
+        f" parameters, and {held}{counted(len(sizes), 'output')} ({size(sum(sizes))})."
     )
     yield "One command has them again, and says of each output whether it is the same."
     yield ""
@@ -137,6 +138,11 @@ def _contents(frozen: Frozen, facts: Facts) -> Iterator[str]:
     )
     if len(every) > _ROWS:
         yield from (f"… and {len(every) - _ROWS:,} more.", "")
+    if not facts.has_outputs:
+        yield from (
+            "This archive has no copies of outputs: by their hashes it is told which are *identical*, and no more.",
+            "",
+        )
     if facts.missing:
         yield "Not in this archive:"
         yield ""

@@ -19,7 +19,7 @@ def _lines(data: Any) -> list[str]:
 
 
 def _entry(front: str, value: Any) -> list[str]:
-    if isinstance(value, (Mapping, Sequence)) and not isinstance(value, str):
+    if isinstance(value, (Mapping, Sequence)) and not isinstance(value, str) and value:
         return [front, *(f"  {line}" for line in _lines(value))]
     return [f"{front} {_scalar(value)}"]
 
