@@ -132,9 +132,10 @@ def _values(stash: Stash, kind: str, current: str) -> Sequence[str]:
 
         return [state.value for state in State]
     if kind in ("FROZEN", "ID"):
-        from experimentstash.publish import frozen
+        from experimentstash.code import frozen_names
 
-        return frozen.names(stash) if kind == "FROZEN" else frozen.ids(stash)
+        found = frozen_names.with_runs(stash)
+        return [*found] if kind == "FROZEN" else sorted({each for ids in found.values() for each in ids})
     if kind == "SETTING":
         from experimentstash.stash import settings
 

@@ -41,6 +41,7 @@ GROUPS = {
     },
     "Publish": {
         "freeze": ("NAME [RUN…]", "keep runs under a name, to be had again later"),
+        "frozen": ("", "list what is frozen"),
         "reproduce": ("NAME|RUN [OVERRIDE…]", "have runs again, and compare what they write"),
         "export": ("NAME", "make one file of frozen runs, for others"),
         "import": ("FILE.zip", "take frozen runs from such a file"),

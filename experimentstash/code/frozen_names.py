@@ -22,7 +22,7 @@ from experimentstash.code import origins
 from experimentstash.stash import paths
 from experimentstash.stash.layout import Stash
 
-FILE_NAME, BUNDLES = "frozen.json", "bundles"
+FILE_NAME, BUNDLES, RUNS = "frozen.json", "bundles", "runs"
 # Commits that frozen names need, by their hashes: no tidying-up of git's takes them away then.
 PINS = "refs/experimentstash-frozen"
 # Bytes that frozen.json may have: that of a thousand runs has some megabytes.
@@ -92,6 +92,11 @@ def names(stash: Stash) -> list[str]:
         return sorted(each for each in found if (place / each / FILE_NAME).is_file())
     except OSError:
         return []
+
+
+def with_runs(stash: Stash) -> dict[str, list[str]]:
+    """Return the ids of the runs that are frozen under each name, as far as its directories tell."""
+    return {name: sorted(each.name for each in (stash.frozen(name) / RUNS).glob("*")) for name in names(stash)}
 
 
 def look(stash: Stash, unread: list[str]) -> list[Frozen]:

@@ -29,6 +29,7 @@ from experimentstash.base.errors import StashError, did_you_mean
 from experimentstash.base.files import read_regular
 from experimentstash.code.frozen_names import FILE_NAME as FILE_NAME
 from experimentstash.code.frozen_names import LARGEST, NAME
+from experimentstash.code.frozen_names import RUNS as RUNS
 from experimentstash.code.frozen_names import names as names
 from experimentstash.publish.comparators.comparator import How, Tolerance
 from experimentstash.stash.layout import Stash
@@ -42,7 +43,7 @@ Digest = str  # of SHA-256, in hexadecimal
 
 FORMAT = 1
 RECORD = "record.json"
-RUNS, OUTPUTS, INPUTS = "runs", "outputs", "inputs"
+OUTPUTS, INPUTS = "outputs", "inputs"
 ATTRIBUTES = ".gitattributes"
 
 
@@ -234,11 +235,6 @@ def digest_of(data: Mapping[str, Any]) -> str:
 def text_of(frozen: Frozen) -> str:
     """Return frozen.json as it is written."""
     return f"{json.dumps(plain(frozen), indent=1)}\n"
-
-
-def ids(stash: Stash) -> list[str]:
-    """Return the ids of all runs that are frozen, sorted."""
-    return sorted({each.name for name in names(stash) for each in (stash.frozen(name) / RUNS).glob("*")})
 
 
 def folder_of(stash: Stash, name: str) -> Path:

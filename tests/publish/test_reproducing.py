@@ -399,7 +399,14 @@ def test_changes_that_are_not_committed_are_frozen_as_a_patch(drawing: StashUnde
 
 
 def test_what_is_frozen_in_a_stash_is_no_change_of_its_code(drawing: StashUnderTest, in_process: InProcess) -> None:
-    assert in_process(drawing, "freeze", "fig", identity(drawing)).returncode == 0
+    assert "nothing is frozen yet" in in_process(drawing, "frozen").stderr
+    first = identity(drawing)
+    assert in_process(drawing, "freeze", "fig", first, "-m", "As submitted").returncode == 0
+    done = in_process(drawing, "frozen")
+    assert done.returncode == 0 and "fig " in done.stdout and "As submitted" in done.stdout
+    (said,) = json.loads(in_process(drawing, "frozen", "--json").stdout)
+    assert said["name"] == "fig" and said["runs"] == {first: "draw"}
+    assert f"{first} is frozen as fig: what is kept there stays" in in_process(drawing, "rm", first).stdout
     drawing.write("tools/drawer/frozen/weights.txt", "a tool's own folder of that name")
     assert drawing.cli("+exp=draw").returncode == 0
     spec = drawing.record(drawing.run_directories()[-1])["spec"]

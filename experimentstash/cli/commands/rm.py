@@ -13,6 +13,7 @@ from experimentstash.base.tables import Column
 from experimentstash.base.text import counted, listed, size
 from experimentstash.cli.asking import agrees
 from experimentstash.cli.commands import choosing
+from experimentstash.code import frozen_names
 from experimentstash.runs import naming, removing
 from experimentstash.runs.numbers import REFRESH, is_unread
 from experimentstash.runs.removing import Refused, Removable
@@ -100,6 +101,11 @@ def _show(stash: Stash, going: Sequence[Removable]) -> None:
     for sweep, ids in naming.counted_by_others(stash, [each.run for each in going]).items():
         them = "it" if len(ids) == 1 else "them"
         print(f"the sweep {sweep} counts {listed(ids, _NAMED)} as its own, and will lack {them}")
+    for name, kept in frozen_names.with_runs(stash).items():
+        if ids := [each.run.id for each in going if each.run.id in kept]:
+            print(
+                f"{listed(ids, _NAMED)} {'is' if len(ids) == 1 else 'are'} frozen as {name}: what is kept there stays"
+            )
     unsynced = [name for each in going for name in each.unsynced]
     if unsynced:
         print(
