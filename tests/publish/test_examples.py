@@ -35,9 +35,14 @@ def test_the_examples_are_reproduced_from_a_clean_clone_and_from_an_archive(
     done = second.cli("reproduce", "figures", "-o", str(report), UV_OFFLINE="1")
     assert done.returncode == 0, done.stdout + done.stderr
     (runs,) = json.loads(report.read_text())["tries"]
-    assert [run["experiment"] for run in runs] == [*EXPERIMENTS] or len(runs) == len(EXPERIMENTS)
+    assert sorted(run["experiment"] for run in runs) == [*EXPERIMENTS]
     found = {(run["experiment"], each["output"]): each["verdict"] for run in runs for each in run["outputs"]}
     assert set(found.values()) == {"identical"} and len(found) == 3 * len(EXPERIMENTS)
+    # A lock file that was changed since is none that a run could have had.
+    for lock in sorted((second.root / "frozen/figures").glob("runs/*/uv.lock")):
+        lock.write_text(lock.read_text().replace("version = 1", "version = 2", 1))
+        done = second.cli("reproduce", "figures", "--run", lock.parent.name, UV_OFFLINE="1")
+        assert done.returncode == 1 and done.stdout.count("uv.lock isn't what was frozen") == 3, done.stdout
     shutil.rmtree(second.root)
     for done in reviewer.follow(reviewer.unpack(tmp_path / "figures.zip", tmp_path / "reviewer")):
         assert done.returncode == 0, done.stdout + done.stderr
