@@ -47,10 +47,27 @@ def text_of(run: Run) -> str:
 
 def _block(part: Run | Specification | Attempt, indent: str = "") -> str:
     """Return a part of a record as JSON, a line for each key: json's own indentation takes several times as long."""
-    inner = f"{indent}  "
-    said = _SAID if isinstance(part, Attempt) else ()
-    lines = [f"{inner}{_quoted(name)}: {_encoded(value, inner, is_said=name in said)}" for name, value in _fields(part)]
+    known, inner = vars(part), f"{indent}  "
+    kind: Any = type(part)
+    lines = []
+    for name, begun, is_said in _lines(kind, inner):
+        value = known[name]
+        if value is None:  # as most keys have
+            lines.append(f"{begun}null")
+            continue
+        value = _numbers(value) if name in _NUMBERS else value
+        lines.append(f"{begun}{_encoded(value, inner, is_said=is_said)}")
+    for name, value in known.get(typed.OTHERS, {}).items():
+        lines.append(f"{inner}{_quoted(name)}: {_encoded(value, inner, is_said=False)}")
     return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
+
+
+@functools.cache
+def _lines(kind: type[Any], indent: str) -> tuple[tuple[str, str, bool], ...]:
+    """Return the keys of a part of a record, how the line of each begins, and whether its value is said."""
+    said = _SAID if kind is Attempt else ()
+    names = [name for name in kind.__annotations__ if name != typed.OTHERS]
+    return tuple((name, f"{indent}{_quoted(name)}: ", name in said) for name in names)
 
 
 def _kept(spec: Specification, indent: str) -> str:
@@ -67,7 +84,7 @@ _quoted = functools.lru_cache(maxsize=1024)(json.dumps)  # the names are the sam
 
 def _encoded(value: Any, indent: str, *, is_said: bool) -> str:
     kind = type(value)
-    if not value and kind in _NOTHING:  # as most keys have
+    if not value and kind in _NOTHING:
         return _NOTHING[kind]
     if kind is int:
         return str(value)

@@ -31,6 +31,8 @@ _ROOM_NAME = f".{FILE_NAME}.room"
 # Bytes that a record may grow by, and the size of the blocks in which room is taken.
 _GROWTH = 4096
 _BLOCK = 4096
+# Beside the fields of a run: where this process has written its record last, and what tells that file from others.
+_LAST = "_last_written"
 # In a sweep's directory: where Hydra keeps what it was asked to do.
 SWEEP_FILE = "multirun.yaml"
 # Beside it: which jobs that came to.
@@ -53,12 +55,13 @@ def claim(run: Run, *, replace: bool = False) -> None:
     path = os.path.join(run.directory, FILE_NAME)
     try:
         if run.attempt.state.is_final:
-            write_atomically(path, text_of(run), replace=replace)
+            written = write_atomically(path, text_of(run), replace=replace)
         elif replace:
             write_atomically(_room(run), _roomy(text_of(run)))
-            write_atomically(path, text_of(run))
+            written = write_atomically(path, text_of(run))
         else:
-            write_atomically(path, _roomy(text_of(run)), replace=False, spare=_room(run))
+            written = write_atomically(path, _roomy(text_of(run)), replace=False, spare=_room(run))
+        vars(run)[_LAST] = path, written
     except FileExistsError as error:
         raise already_taken(run.path) from error
 
@@ -101,6 +104,7 @@ def write(run: Run, *, reserve: bool = False) -> files.Stamp | None:
         text = text_of(run)
         _refuse_anothers(run, path)
         written = write_atomically(path, text)
+        vars(run)[_LAST] = path, written
         if reserve and _room_size(run) < len(text) + _GROWTH // 2:
             write_atomically(_room(run), _roomy(text))
         return written
@@ -122,6 +126,8 @@ class _TakenError(OSError):
 def _refuse_anothers(run: Run, path: str) -> None:
     """Raise OSError if a run's directory has become another run's: the one that it had was removed or moved away."""
     try:
+        if vars(run).get(_LAST) == (path, files.stamp(os.lstat(path))):
+            return
         found = read_regular(path)
     except FileNotFoundError:
         archives.refuse(run.path, run.id)
