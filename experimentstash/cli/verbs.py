@@ -59,6 +59,7 @@ GROUPS = {
         "init": ("[DIR]", "make a new stash"),
         "import-configs": ("DIR", "bring the configuration of an older stash over"),
         "new exp": ("NAME", "write an experiment for a tool"),
+        "new tool": ("NAME [DIR]", "make a directory of the stash a tool"),
         "validate": ("", "check the set-up, and say what to fix"),
         "editor": ("", "have editors check the configuration"),
     },

@@ -41,10 +41,10 @@ def chosen_entrypoint(survey: Survey, request: Request, report: Report) -> str:
         return detected.best.entrypoint
     if request.choose is not None:
         return request.choose(detected, problem)
-    raise _unclear(survey, detected, request.again("--entrypoint"))
+    raise unclear(survey, detected, request.again("--entrypoint"))
 
 
-def _unclear(survey: Survey, detected: Detection, command: str) -> Unclear:
+def unclear(survey: Survey, detected: Detection, command: str) -> Unclear:
     """Return the error for a repository that doesn't tell how it is started; ``command`` is to be given an answer."""
     lines = [listed(detected)]
     if not detected.candidates:

@@ -22,7 +22,9 @@ _PATIENCE = 120.0
 _SMALL = ("example", "debug", "smoke", "test", "small", "default", "quick", "demo")
 
 
-def registration_of(path: str, chosen: Candidate, detected: Detection, commit: str, interpreter: Path | None) -> str:
+def registration_of(
+    path: str, chosen: Candidate, detected: Detection, commit: str | None, interpreter: Path | None
+) -> str:
     """Return the text of a new tool's registration."""
     scalar = registrations.scalar
     call: dict[str, str | None] = {"style": chosen.style.value}
@@ -45,7 +47,7 @@ def registration_of(path: str, chosen: Candidate, detected: Detection, commit: s
             "path": scalar(path),
             "entrypoint": scalar(chosen.entrypoint),
             "build": _build(chosen),
-            "commit": registrations.scalar_commit(commit),
+            "commit": None if commit is None else registrations.scalar_commit(commit),
             "python_version": scalar(python) if python else None,
             "description": scalar(detected.description) if detected.description else None,
             "collect": _collect(detected),

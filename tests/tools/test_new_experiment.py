@@ -201,3 +201,38 @@ def test_a_new_stash_has_schemas_and_a_tool_that_is_added_its_own(tmp_path: Path
     text = organizer.read_text()
     organizer.write_text(f"{text}tgas: []\n")
     assert errors(organizer) != []
+
+
+# --- new tool --------------------------------------------------------------------------------------------------------
+
+
+def test_a_directory_of_the_stash_becomes_a_tool(stash: StashUnderTest) -> None:
+    text = ARGPARSE.replace("cores()", "2").replace("required=True", "default='x'")
+    stash.write("tools/plots/main.py", f"{text}parser.parse_args()\n")
+    stash.commit()
+    done = stash.cli("new", "tool", "plots", "tools/plots")
+    assert done.returncode == 0 and "started by    main.py" in done.stdout, done.stderr
+    registration = stash.root / "conf/tool/plots.yaml"
+    assert registration.read_text().startswith("path: tools/plots\nentrypoint: main.py\ncall:\n  style: argparse\n")
+    assert git("diff", "--cached", "--name-only", cwd=stash.root).split() == [
+        "conf/exp/plots/example.yaml",
+        "conf/tool/plots.yaml",
+    ]
+    ran = stash.cli("run", "plots/example", "+params.rate=0.5")
+    assert ran.returncode == 0, ran.stderr
+    again = stash.cli("new", "tool", "plots")
+    assert again.returncode == 2 and "already" in again.stderr
+
+
+def test_what_cannot_become_a_tool(stash: StashUnderTest) -> None:
+    stash.write("tools/two/a.py", f"{ARGPARSE}parser.parse_args()\n")
+    stash.write("tools/two/b.py", f"{ARGPARSE}parser.parse_args()\n")
+    for words, said in {
+        ("nothing",): "There is no directory tools/nothing",
+        ("up", ".."): "is no directory below the stash",
+        ("two",): "--entrypoint a.py (or another one)",
+        ("UPPER",): "can't be a tool's name",
+    }.items():
+        done = stash.cli("new", "tool", *words)
+        assert done.returncode == 2 and said in done.stderr, done.stderr
+    assert not (stash.root / "conf/tool/two.yaml").exists()
