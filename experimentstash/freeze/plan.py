@@ -348,6 +348,7 @@ def explain(planned: Plan) -> list[str]:
         f"tool         {request.tool}: {where}, called in the style `{planned.calling.call.style.value}`",
         f"environment  {planned.recipe.shown}: {python}",
         *([f"code         {request.frozen.directory}"] if request.frozen is not None else []),
+        *([f"built in     {planned.build.products}"] if planned.build is not None else []),
         f"directory    {request.directory}",
         f"cwd          {command.cwd}",
     ]

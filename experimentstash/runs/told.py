@@ -12,7 +12,7 @@ from experimentstash.adapters.numbers import objective
 from experimentstash.base.durations import describe
 from experimentstash.code.written import in_words
 from experimentstash.record import added, archives
-from experimentstash.record.run import Attempt, Code, Run, State
+from experimentstash.record.run import Attempt, Build, Code, Run, State
 from experimentstash.runs import last_words, usage
 from experimentstash.runs.numbers import REFRESH, is_unread, numbers_of
 from experimentstash.runs.summary import in_local_time, log_of, result, words
@@ -78,6 +78,7 @@ def of_run(stash: Stash, run: Run, *, asks: bool = True) -> list[tuple[str, str]
             if run.spec.environment and run.spec.environment.interpreter
             else None,
         ),
+        ("built", _built(run.spec.build)),
         ("command", shlex.join(run.spec.command.argv)),
         ("in", run.spec.command.cwd),
         ("collected", in_words(run.attempt.collected) or None),
@@ -89,6 +90,16 @@ def of_run(stash: Stash, run: Run, *, asks: bool = True) -> list[tuple[str, str]
     rows += [("note", in_local_time(note)) for note in run.attempt.notes]
     rows += [("noted", f"{in_local_time(note.time)}: {note.text}") for note in added.read(run).notes]
     return [(label, text) for label, text in rows if text is not None]
+
+
+def _built(build: Build | None) -> str | None:
+    """Return by what a tool was built, with which versions."""
+    if build is None:
+        return None
+    commands = " && ".join(" ".join(shlex.join(each).split()) for each in build.commands)
+    where = ", in the checkout itself" if build.is_in_checkout else ""
+    used = "; ".join(f"{name}: {version}" for name, version in build.compilers.items())
+    return f"{commands}{where}{f' ({used})' if used else ''}"
 
 
 def archived(stash: Stash, directory: Path) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -295,7 +296,9 @@ def test_frozen_code_whose_program_was_changed_is_made_anew(stash: StashUnderTes
     assert said(again.directory / "out" / "sim") == "one"
 
 
-def test_what_a_build_leaves_in_a_checkout_is_no_change_of_the_code(stash: StashUnderTest, noted: Path) -> None:
+def test_what_a_build_leaves_in_a_checkout_is_no_change_of_the_code(
+    stash: StashUnderTest, noted: Path, in_process: InProcess
+) -> None:
     directory = with_tool(stash, noting(noted))
     stash.write("tools/sim/.gitignore", "")  # git sees what is built
     stash.commit()
@@ -308,6 +311,8 @@ def test_what_a_build_leaves_in_a_checkout_is_no_change_of_the_code(stash: Stash
     told = record["spec"]["build"]
     assert told["commands"] == [noting(noted)] and told["is_in_checkout"] and "x86_64" in told["platform"]
     assert Path(told["log"]).is_file()
+    shown = in_process(stash, "show", record["id"]).stdout
+    assert re.search(r"built +sh -e -c .*, in the checkout itself", shown), shown
     again = stash.cli("+exp=one")
     assert again.returncode == 0 and "Building" not in again.stderr and noted.read_text() == "once "
     from_frozen = stash.cli("+exp=one", "code=frozen")
