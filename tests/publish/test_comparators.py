@@ -337,3 +337,29 @@ def test_an_embedding_of_fewer_points_is_another_one(tmp_path: Path, up_to: str)
     assert comparator is not None
     how = How("embedding", up_to=up_to, coordinates=["x", "y"])
     assert comparator.compare(tmp_path / "one.csv", tmp_path / "two.csv", how).difference == "3 rows, and 4 before"
+
+
+@pytest.mark.parametrize(
+    ("name", "one", "two"),
+    [("a.json", '{"t": 1}', '{"t": 2}'), ("a.json", '{"t": 1}', '{"q": 2}'), ("a.csv", "t\n1\n", "t\n2\n")],
+)
+def test_a_file_of_which_all_is_ignored_is_not_called_the_same(tmp_path: Path, name: str, one: str, two: str) -> None:
+    paths = [tmp_path / part / name for part in ("one", "two")]
+    for path, text in zip(paths, (one, two), strict=True):
+        path.parent.mkdir()
+        path.write_text(text)
+    comparator = choose.named("numbers")
+    assert comparator is not None
+    with pytest.raises(NotComparable, match="nothing is compared"):
+        comparator.compare(*paths, How("numbers", ignore=["*"]))
+    numpy.savez(tmp_path / "a.npz", x=numpy.zeros(3))
+    with pytest.raises(NotComparable, match="nothing is compared"):
+        comparator.compare(tmp_path / "a.npz", tmp_path / "a.npz", How("numbers", ignore=["x"]))
+
+
+def test_a_digit_of_another_script_is_another_text(tmp_path: Path) -> None:
+    (tmp_path / "one.csv").write_text("a\n1\n", encoding="utf-8")
+    (tmp_path / "two.csv").write_text("a\n١\n", encoding="utf-8")
+    comparator = choose.named("numbers")
+    assert comparator is not None
+    assert comparator.compare(tmp_path / "one.csv", tmp_path / "two.csv", How("numbers")).difference is not None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import fnmatch
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -72,6 +72,12 @@ class How:
     def ignores(self, column: str) -> bool:
         """Tell whether a column, or a key, doesn't count."""
         return any(is_meant(column, pattern) for pattern in self.ignore)
+
+
+def refuse_nothing(all_of_it: Collection[object], counting: Collection[object]) -> None:
+    """Raise NotComparable if all that was there is ignored: nobody has seen that any of it is the same."""
+    if all_of_it and not counting:
+        raise NotComparable("all that is in it is ignored, so that nothing is compared")
 
 
 def is_meant(column: str, pattern: str) -> bool:

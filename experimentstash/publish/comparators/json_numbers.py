@@ -12,7 +12,7 @@ from typing import Any
 
 from experimentstash.base.dotted import is_number
 from experimentstash.base.text import listed
-from experimentstash.publish.comparators.comparator import Found, How, Largest, NotComparable
+from experimentstash.publish.comparators.comparator import Found, How, Largest, NotComparable, refuse_nothing
 from experimentstash.publish.comparators.tables import text_of
 
 _NAMED = 3
@@ -27,10 +27,7 @@ def compare(earlier: Path, later: Path, how: How) -> Found:
     """Compare two JSON files."""
     if how.key:
         raise NotComparable("JSON has no rows that a key could tell apart")
-    before, after = (
-        {way: value for way, value in _named(path).items() if not _ignored(_name(way), how)}
-        for path in (earlier, later)
-    )
+    before, after = (_counting(_named(path), how) for path in (earlier, later))
     if lacking := [way for way in before if way not in after]:
         if other := next((_name(way) for way in lacking if _name(way) in map(_name, after)), None):
             return Found(f"{other} is in something else: a list and a mapping, or a key with a dot and two keys")
@@ -45,6 +42,12 @@ def compare(earlier: Path, later: Path, how: How) -> Found:
         elif type(one) is not type(two) or one != two:
             return Found(f"{name} is {two!r}, and {one!r} before")
     return largest.found
+
+
+def _counting(values: dict[_Way, Any], how: How) -> dict[_Way, Any]:
+    found = {way: value for way, value in values.items() if not _ignored(_name(way), how)}
+    refuse_nothing(values, found)
+    return found
 
 
 def names(path: Path) -> set[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from experimentstash.base.text import listed
-from experimentstash.publish.comparators.comparator import Deviation, Found, How, NotComparable
+from experimentstash.publish.comparators.comparator import Deviation, Found, How, NotComparable, refuse_nothing
 
 _NAMED = 3
 
@@ -16,9 +16,7 @@ def compare(earlier: Path, later: Path, how: How) -> Found:
     """Compare two files of arrays."""
     if how.key:
         raise NotComparable("arrays have no rows that a key could tell apart")
-    before, after = (
-        {name: array for name, array in read(path).items() if not how.ignores(name)} for path in (earlier, later)
-    )
+    before, after = (_counting(read(path), how) for path in (earlier, later))
     if lacking := [name for name in before if name not in after]:
         return Found(f"without the array {listed(lacking, _NAMED)}")
     if new := [name for name in after if name not in before]:
@@ -45,6 +43,12 @@ def compare(earlier: Path, later: Path, how: How) -> Found:
     if too_large is not None:
         return Found(f"the largest deviation is {too_large}", deviation=too_large)
     return Found(within="; ".join(within) or None, deviation=largest)
+
+
+def _counting(arrays: dict[str, Any], how: How) -> dict[str, Any]:
+    found = {name: array for name, array in arrays.items() if not how.ignores(name)}
+    refuse_nothing(arrays, found)
+    return found
 
 
 def read(path: Path) -> dict[str, Any]:

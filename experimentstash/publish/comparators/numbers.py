@@ -9,7 +9,14 @@ from pathlib import Path
 from experimentstash.base.dotted import is_number
 from experimentstash.base.text import listed
 from experimentstash.publish.comparators import json_numbers, npz
-from experimentstash.publish.comparators.comparator import Comparator, Found, How, Largest, NotComparable
+from experimentstash.publish.comparators.comparator import (
+    Comparator,
+    Found,
+    How,
+    Largest,
+    NotComparable,
+    refuse_nothing,
+)
 from experimentstash.publish.comparators.tables import Table, header, read
 
 _NAMED = 3
@@ -20,7 +27,10 @@ def _compare(earlier: Path, later: Path, how: How) -> Found:
     other = _OTHERS.get(earlier.suffix.lower())
     if other is not None:
         return other(earlier, later, how)
-    return compare_tables(read(earlier), read(later), how)
+    before, after = read(earlier), read(later)
+    for table in (before, after):
+        refuse_nothing(table.columns, [name for name in table.columns if not how.ignores(name)])
+    return compare_tables(before, after, how)
 
 
 def compare_tables(earlier: Table, later: Table, how: How) -> Found:

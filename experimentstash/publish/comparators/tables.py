@@ -15,10 +15,12 @@ from experimentstash.base.files import read_regular
 from experimentstash.base.patterns import regex
 from experimentstash.publish.comparators.comparator import LARGEST, NotComparable
 
-_NUMBER = regex(r"\s*[+-]?(?:\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?|inf(?:inity)?|nan)\s*", re.IGNORECASE)
+_NUMBER = regex(
+    r"\s*[+-]?(?:\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?|inf(?:inity)?|nan)\s*", re.IGNORECASE | re.ASCII
+)
 # One with a 0 in front is a name.
-_WHOLE = regex(r"\s*[+-]?(?:0|[1-9]\d{0,299})\s*")
-_NAMED_ZERO = regex(r"\s*[+-]?0\d+\s*")
+_WHOLE = regex(r"\s*[+-]?(?:0|[1-9]\d{0,299})\s*", re.ASCII)
+_NAMED_ZERO = regex(r"\s*[+-]?0\d+\s*", re.ASCII)
 # What else there is between the cells of what calls itself CSV.
 _SEPARATORS = (",", ";", "\t")
 
