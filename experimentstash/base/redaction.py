@@ -224,11 +224,17 @@ _SHAPES = (
 )  # fmt: skip
 
 
+# Characters from which on it is worth while to know which ones there are.
+_LONG = 1 << 14
+
+
 def _shapes_in(text: str) -> list[tuple[str, int, int]]:
     """Return the well-known tokens in a text: what each is, where it begins and where it ends; none within another."""
     found = []
+    # A table of numbers has few characters, and so none of most marks: that is seen at once.
+    used = {*text} if len(text) > _LONG else None
     for what, mark, pattern in _SHAPES:
-        if mark not in text:
+        if (used is not None and not used.issuperset(mark)) or mark not in text:
             continue
         compiled = re.compile(pattern)  # when it is needed, and then kept by `re`: most never are
         which = 1 if compiled.groups else 0
