@@ -14,6 +14,9 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "experimentstash"
 
+# What a new stash is given: programs of its own.
+SCAFFOLD = PACKAGE / "scaffold"
+
 # From the top down. A room may import from the lines below its own; rooms on one line don't import each other.
 ROOMS = (
     ("cli", "api"),
@@ -64,7 +67,7 @@ def modules() -> dict[str, Path]:
     return {
         ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
         for path in PACKAGE.rglob("*.py")
-        if path.name != "__init__.py"
+        if path.name != "__init__.py" and SCAFFOLD not in path.parents
     }
 
 
