@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -84,6 +86,21 @@ def test_it_is_what_hydra_composes(
             each.hydra.run.dir = each.hydra.sweep.dir = ""
     assert OmegaConf.to_yaml(found) == OmegaConf.to_yaml(expected)
     assert described(found) == described(expected)
+
+
+def test_what_time_it_was_is_not_kept(
+    in_new_process: Callable[..., Composed], monkeypatch: pytest.MonkeyPatch, stash: StashUnderTest
+) -> None:
+    """A run is named by when it begins; a value that Hydra has worked out lies with the configuration."""
+    from hydra.core import utils
+
+    places = []
+    for year in (2001, 2002, 2003):
+        monkeypatch.setattr(utils, "datetime", SimpleNamespace(now=lambda year=year: datetime(year, 1, 1)))
+        config, _ = in_new_process()
+        with config_store.variables(Stash(stash.root)):
+            places.append(config.hydra.run.dir)
+    assert [Path(each).parts[-2] for each in places] == ["2001-01-01", "2002-01-01", "2003-01-01"]
 
 
 @pytest.mark.parametrize("content", [b"", b"no pickle", b"\x80\x04]\x94.", b"\x80\x04N."])

@@ -93,6 +93,7 @@ class Loader(StashLoader):
         _installed.recall(steps[:installed])
         known, kept = self._beginning(steps)
         config = OmegaConf.create() if kept is None else pickle.loads(kept)
+        OmegaConf.clear_cache(config)  # what time it was when that was kept
         config._set_flag("no_deepcopy_set_nodes", None)  # was set when what was merged so far was kept
         with flag_override(config, "no_deepcopy_set_nodes", True):
             for position in range(known, len(steps) + 1):
