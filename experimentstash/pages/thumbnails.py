@@ -9,14 +9,11 @@ from __future__ import annotations
 import base64
 import contextlib
 import io
-import os
 import re
-import select
-import signal
-import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+from experimentstash.base import fragile
 from experimentstash.base.text import counted, size
 
 if TYPE_CHECKING:
@@ -300,55 +297,13 @@ def _drawn_page(content: bytes) -> _Drawn:
 
 def _by_child(content: bytes) -> bytes:
     """Return what a child draws of a PDF."""
-    source, target = os.pipe()
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            os.close(source)
-            _limit_myself()
-            with open(target, "wb") as stream:
-                stream.write(_page(content))
-            code = 0
-        except BaseException:
-            pass
-        finally:
-            os._exit(code)
-    os.close(target)
     try:
-        with open(source, "rb", buffering=0) as stream:
-            drawn = _read_in_time(stream.fileno())
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-    if drawn is None:
-        raise Unshown(f"its first page takes more than {counted(_LONGEST_DRAWING, 'second')} to draw")
+        drawn = fragile.by_child(lambda: _page(content), seconds=_LONGEST_DRAWING, memory=_MOST_MEMORY)
+    except fragile.TooSlowError:
+        raise Unshown(f"its first page takes more than {counted(_LONGEST_DRAWING, 'second')} to draw") from None
     if not drawn.startswith(b"P6"):
         raise Unshown("its first page can't be drawn: it is damaged, or needs a password")
     return drawn
-
-
-def _read_in_time(source: int) -> bytes | None:
-    drawn, end = bytearray(), time.monotonic() + _LONGEST_DRAWING
-    while (left := end - time.monotonic()) > 0 and select.select([source], [], [], left)[0]:
-        if not (part := os.read(source, 1 << 20)):
-            return bytes(drawn)
-        drawn += part
-    return None
-
-
-def _limit_myself() -> None:
-    import resource
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # our parent ends us
-    with open("/proc/self/statm", "rb") as stream:
-        taken = int(stream.read().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (taken + _MOST_MEMORY, taken + _MOST_MEMORY))
-    resource.setrlimit(resource.RLIMIT_CPU, (int(_LONGEST_DRAWING) + 1,) * 2)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
 
 
 def _page(content: bytes) -> bytes:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import signal
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import numpy
 import pytest
 from PIL import Image, PngImagePlugin
 
-from experimentstash.publish.comparators import choose
+from experimentstash.publish.comparators import choose, picture
 from experimentstash.publish.comparators.comparator import Found, How, NotComparable, Tolerance
 
 
@@ -212,6 +214,13 @@ def test_pdfs(tmp_path: Path) -> None:
     pytest.importorskip("pypdfium2")
     assert found(tmp_path, "f.pdf", drawn((9, 9, 9), title="one"), drawn((9, 9, 9), title="two")) == Found()
     assert found(tmp_path, "f.pdf", drawn((9, 9, 9)), drawn((90, 9, 9))).difference is not None
+
+
+def test_a_pdf_that_takes_its_library_down_is_not_comparable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pypdfium2")
+    monkeypatch.setattr(picture, "_page", lambda document, index: os.kill(os.getpid(), signal.SIGSEGV))
+    with pytest.raises(NotComparable, match="no PDF that can be read: it is damaged"):
+        found(tmp_path, "f.pdf", drawn((9, 9, 9)), drawn((9, 9, 9)))
 
 
 def test_drawings(tmp_path: Path) -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+import io
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from experimentstash.base import fragile
 from experimentstash.publish.comparators import svg
 from experimentstash.publish.comparators.comparator import Comparator, Deviation, Found, How, NotComparable, number
 
 # Dots per inch at which a PDF is rendered, and how many there are in one as PDFium counts.
 _DENSITY, _USUAL = 150, 72
+# Of a child that draws a page: seconds, and bytes of memory on top of what it inherits.
+_LONGEST_DRAWING, _MOST_MEMORY = 60, 4 << 30
 # A picture of more pixels isn't unpacked.
 _MOST_PIXELS = 200_000_000
 _LEVELS = 256
@@ -110,19 +114,40 @@ def _seen(frame: Any, path: Path) -> Any:
 
 
 def _rendered(path: Path) -> Iterator[Any]:
+    """Yield the pages of a PDF, each drawn by a child: PDFium is written in C++, and a broken file may take it down."""
     try:
-        import pypdfium2  # here, because hardly any comparison needs it
+        import pypdfium2  # noqa: F401  # here, because hardly any comparison needs it; for the child
     except ImportError:
         raise NotComparable("PDFs are rendered by pypdfium2: pip install 'experimentstash[outputs]'") from None
+    from PIL import Image
+
+    count = int(_of_pdf(path, lambda document: b"%d" % len(document)))
+    for index in range(count):
+        drawn = _of_pdf(path, functools.partial(_page, index=index))
+        yield Image.open(io.BytesIO(drawn), formats=("PPM",)).convert("RGBA")
+
+
+def _of_pdf(path: Path, work: Callable[[Any], bytes]) -> bytes:
+    """Return what a child makes of a PDF; NotComparable if it can't."""
+
+    def made() -> bytes:
+        import pypdfium2
+
+        return work(pypdfium2.PdfDocument(path))
+
     try:
-        document = pypdfium2.PdfDocument(path)
-    except (OSError, pypdfium2.PdfiumError) as error:
-        raise NotComparable(f"{path.name} is no PDF that can be read: {error}") from error
-    try:
-        for page in document:
-            yield page.render(scale=_DENSITY / _USUAL).to_pil().convert("RGBA")
-    finally:
-        document.close()
+        found = fragile.by_child(made, seconds=_LONGEST_DRAWING, memory=_MOST_MEMORY)
+    except fragile.TooSlowError:
+        raise NotComparable(f"a page of {path.name} takes more than {_LONGEST_DRAWING} s to draw") from None
+    if not found:
+        raise NotComparable(f"{path.name} is no PDF that can be read: it is damaged, or needs a password")
+    return found
+
+
+def _page(document: Any, index: int) -> bytes:
+    stream = io.BytesIO()
+    document[index].render(scale=_DENSITY / _USUAL).to_pil().convert("RGB").save(stream, "PPM")
+    return stream.getvalue()
 
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".pdf", ".svg")
