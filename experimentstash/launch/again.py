@@ -129,11 +129,11 @@ class Again:
         then, now = self.run.spec.build, run.spec.build
         if then is None or now is None:
             return [self.note]
-        used = sorted({*then.compilers, *now.compilers})
         others = [
-            f"{each}: {now.compilers.get(each, 'none')}; then: {then.compilers.get(each, 'none')}"
-            for each in used
-            if now.compilers.get(each) != then.compilers.get(each)
+            f"{each}: {after.get(each, 'none')}; then: {before.get(each, 'none')}"
+            for before, after in ((then.compilers, now.compilers), (then.variables, now.variables))
+            for each in sorted({*before, *after})
+            if before.get(each) != after.get(each)
         ]
         if then.platform != now.platform:
             others.append(f"{now.platform}; then: {then.platform}")

@@ -135,6 +135,57 @@ def test_other_commands_another_compiler_and_other_variables_build_anew(
     assert len({*keys}) == 5
 
 
+def test_a_variable_that_its_files_name_builds_anew(stash: StashUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a session has, and what none of them names, doesn't."""
+    directory = with_tool(stash, ["make"])
+    (directory / "Makefile").write_text(
+        'sim:\n\t: $(DISPLAY)\n\tmkdir -p out; printf "#!/bin/sh\\necho $(FLAVOUR)\\n" > out/sim; chmod +x out/sim\n'
+    )
+    stash.commit()
+    keys = []
+    for flavour in ("sweet", "sour"):
+        monkeypatch.setenv("FLAVOUR", flavour)
+        build = build_it(stash)
+        assert said(directory / "out" / "sim") == flavour and build.as_recorded().variables == {"FLAVOUR": flavour}
+        keys.append(build.key)
+    for name in ("DISPLAY", "UNKNOWN_TO_IT"):
+        monkeypatch.setenv(name, "another one")
+    assert build_it(stash).key == keys[1] != keys[0]
+
+
+def test_a_program_that_nobody_knows_is_not_executed_to_ask_it(
+    stash: StashUnderTest, noted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be a script that builds, whatever it is asked: it is known by what is in it."""
+    with_tool(stash, ["build-it"], [str(tmp_path / "bin" / "build-it")])
+    program = tmp_path / "bin" / "build-it"
+    program.parent.mkdir()
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    keys = []
+    for content in ("one", "two"):
+        program.write_text(f"#!/bin/sh\n: {content}\necho once >> {shlex.quote(str(noted))}\n")
+        program.chmod(0o755)
+        keys.append(of_checkout(as_stash(stash))[1].key)
+    assert not noted.exists() and len({*keys}) == 2
+
+
+def test_compilers_behind_others_are_told(
+    stash: StashUnderTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that a Makefile names, one that is called through a cache, one whose version isn't in its first line."""
+    directory = with_tool(stash, ["make"])
+    (directory / "Makefile").write_text("sim:\n\tnvcc -o sim sim.cu\n")
+    stash.commit()
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("CC", "ccache gcc-99 -m64")
+    for name, version in {"nvcc": "nvcc: a driver\\nrelease 12.3", "ccache": "ccache 4", "gcc-99": "gcc 99.1"}.items():
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\nprintf '{version}\\n'\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    found = of_checkout(as_stash(stash))[1].compilers
+    assert (found["nvcc"], found["ccache"], found["gcc-99"]) == ("nvcc: a driver release 12.3", "ccache 4", "gcc 99.1")
+
+
 def test_a_place_of_its_own_leaves_the_checkout_alone(stash: StashUnderTest) -> None:
     directory = with_tool(stash, ["cp", "value", "{build}/sim"], entrypoint="{build}/sim")
     before = {*os.listdir(directory)}
@@ -330,9 +381,11 @@ def test_what_runs_had_is_built_again_for_a_rerun(stash: StashUnderTest, noted: 
     (directory / "value").write_text("two\n")
     stash.commit()
     shutil.rmtree(stash.root / ".experimentstash")
-    done = stash.cli("rerun", first)
+    done = stash.cli("rerun", first, CFLAGS="-O3")
     assert done.returncode == 0, done.stderr
-    assert (stash.run_directories()[-1] / "output.log").read_text() == "one\n"
+    again = stash.run_directories()[-1]
+    assert (again / "output.log").read_text() == "one\n"
+    assert stash.record(again)["attempt"]["notes"][1:] == [f"built with others than {first}: CFLAGS: -O3; then: none"]
 
 
 def test_what_is_frozen_is_built_again_where_it_is_reproduced(stash: StashUnderTest, noted: Path) -> None:

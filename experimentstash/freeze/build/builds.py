@@ -21,10 +21,9 @@ from experimentstash.base import files, limits
 from experimentstash.base.dataclass_light import dataclass, replace
 from experimentstash.base.errors import StashError
 from experimentstash.base.process import CommandError, clean_environment, which
-from experimentstash.base.redaction import contains_secret, find_secret
 from experimentstash.code import built, snapshots, worktree_place
 from experimentstash.freeze.build import commands as build_commands
-from experimentstash.freeze.build import compilers
+from experimentstash.freeze.build import compilers, named, variables
 from experimentstash.freeze.build.commands import PLACEHOLDER, Command
 from experimentstash.freeze.environment import store as environments
 from experimentstash.freeze.environment.kinds.kind import Recipe
@@ -36,7 +35,7 @@ from experimentstash.stash.schema import ToolConfig
 if TYPE_CHECKING:
     from experimentstash.code.worktrees import Frozen
 
-_FORMAT = 1  # part of every key: raise it when the way of building changes
+_FORMAT = 2  # part of every key: raise it when the way of building changes
 _IN_FROZEN_CODE = "builds"  # the directory of builds that have one of their own, beside the worktree
 _IN_CHECKOUT = "in-checkout"
 
@@ -54,7 +53,7 @@ class Build:
     code: str  # the commit, changes included
     compilers: Mapping[str, str]
     platform: str
-    variables: Mapping[str, str]  # that choose compilers, and their options
+    variables: Mapping[str, str]  # that choose compilers and their options, or that the build's files name
     path: str | None  # of the programs of the tool's environment
     place: Path | None  # of the frozen code; None: it is the checkout
     is_apart: bool  # it has a directory of its own
@@ -156,7 +155,7 @@ def plan(
     else:
         home = in_checkout if frozen is None else frozen.place
     place = str(home / built.PRODUCTS)
-    compilers_used, platform, variables = made_by or told_by_mark(home, key)
+    compilers_used, platform, counting = made_by or told_by_mark(home, key)
     return Build(
         name=name,
         commands=tuple(build_commands.at(each, place) for each in written),
@@ -167,7 +166,7 @@ def plan(
         code=code,
         compilers=compilers_used,
         platform=platform,
-        variables=variables,
+        variables=counting,
         path=path,
         place=None if frozen is None else frozen.place,
         is_apart=is_apart,
@@ -180,8 +179,11 @@ def plan(
 def by_whom(
     written: Iterable[Command], directory: Path, environment: Mapping[str, str]
 ) -> tuple[dict[str, str], str, dict[str, str]]:
-    """Return what here makes a build what it is: the compilers, the platform, and the variables that choose them."""
-    return compilers.versions(written, directory, environment), _platform(), _chosen(environment)
+    """Return what here makes a build what it is: the compilers, the platform, and the variables that count."""
+    written = [*written]
+    found = named.named(directory, written)
+    used = compilers.versions(written, directory, environment, sorted(found.compilers))
+    return used, _platform(), variables.counting(environment, found.words)
 
 
 def told_by_mark(home: Path, key: str) -> tuple[dict[str, str], str, dict[str, str]]:
@@ -288,14 +290,6 @@ def _environment(path: str | None) -> dict[str, str]:
         environment["PATH"] = os.pathsep.join([path, environment.get("PATH", os.defpath)])
         environment["VIRTUAL_ENV"] = os.path.dirname(path)
     return environment
-
-
-def _chosen(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that choose compilers and their options; SecretError if there is a secret in them."""
-    found = {name: value for name, value in sorted(environment.items()) if compilers.VARIABLES.fullmatch(name)}
-    if (secret := find_secret(found.values(), environment)) is not None:
-        raise contains_secret(secret, "A variable that chooses a compiler")
-    return found
 
 
 def _platform() -> str:
