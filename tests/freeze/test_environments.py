@@ -477,6 +477,48 @@ def test_offline(tool: Path, home: Path, tmp_path: Path, monkeypatch: pytest.Mon
     assert "internet" in str(failure(recipe_of(tool, home)).hint)
 
 
+def test_without_a_network_it_is_made_of_what_the_cache_has(
+    tool: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = tmp_path / "index/simple/lonely"
+    index.mkdir(parents=True)
+    with zipfile.ZipFile(index / "lonely-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("lonely.py", "")
+        wheel.writestr("lonely-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: lonely\nVersion: 1.0\n")
+        wheel.writestr("lonely-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr("lonely-1.0.dist-info/RECORD", "")
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    (tool / "requirements.txt").write_text("lonely\n")
+    handler = functools.partial(_Quiet, directory=str(tmp_path / "index"))
+    with serving(handler) as port:
+        monkeypatch.setenv("UV_DEFAULT_INDEX", f"http://127.0.0.1:{port}/simple")
+        made(recipe_of(tool, home))
+    said: list[str] = []
+    recipe = recipe_of(tool, home / "another")
+    make(recipe, announce=said.append)
+    assert imports(recipe, "lonely") and "There is no network: once more with what uv's cache has …" in said
+    (tool / "requirements.txt").write_text("lonely\nsix\n")
+    assert "there is no network" in str(failure(recipe_of(tool, home)).hint)
+
+
+def test_the_python_of_an_environment_is_none_to_make_others_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "its own")], check=True)
+    monkeypatch.setenv("UV_PYTHON_INSTALL_DIR", str(tmp_path / "none"))
+    version = ".".join(map(str, sys.version_info[:3]))
+    system = Path(os.path.realpath(sys.executable)).parent
+    for directory, is_there in ((system, True), (tmp_path / "its own/bin", False)):
+        monkeypatch.setenv("PATH", str(directory))
+        assert environments.is_python_there(version) is is_there
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
 class Answers(http.server.BaseHTTPRequestHandler):
     """Answers each request with the status that its path begins with."""
 

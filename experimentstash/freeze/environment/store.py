@@ -145,7 +145,8 @@ def is_python(version: str, wanted: str) -> bool:
 
 def is_python_there(version: str) -> bool:
     """Tell whether uv finds a Python of this version here; it isn't fetched."""
-    asked = [_find_uv(), "python", "find", "--offline", "--no-project", version]
+    # An environment's Python is found as well, though none is made from it.
+    asked = [_find_uv(), "python", "find", "--offline", "--no-project", "--system", version]
     return run(asked, cwd=Path("/"), env=clean_environment(), check=False, timeout=60).returncode == 0
 
 
@@ -258,6 +259,13 @@ class _Uv:
             self.announce("A certificate isn't known to uv: once more with those that the system has …")
             self.environment |= {"UV_SYSTEM_CERTS": "true", "UV_NATIVE_TLS": "true"}  # its name today, and before
             done = self._run(words, environment)
+        if done.returncode and uv_errors.is_about_network(done.stderr) and "UV_OFFLINE" not in self.environment:
+            # uv asks an index once more for what it has, and takes no answer for one.
+            self.announce("There is no network: once more with what uv's cache has …")
+            without = self._run(words, {**environment, "UV_OFFLINE": "1"})
+            if without.returncode == 0:
+                self.environment["UV_OFFLINE"] = "1"
+                return without.stdout
         if done.returncode == 0:
             return done.stdout
         recipe, said = self.recipe, done.stderr.strip()

@@ -86,10 +86,18 @@ def is_about_certificates(said: str) -> bool:
     return re.search(_CAUSES["certificate"][0], said, re.IGNORECASE) is not None
 
 
+def is_about_network(said: str) -> bool:
+    """Tell whether nobody has answered."""
+    return _cause(said) == "network"
+
+
 def is_elsewhere(said: str) -> bool:
     """Tell whether what uv has said is about its way to an index, and nothing about packages."""
-    found = next((name for name, (pattern, _) in _CAUSES.items() if _is(pattern, said)), None)
-    return found in ("disk", "certificate", "proxy", "access", "network", "server", "permission", None)
+    return _cause(said) in ("disk", "certificate", "proxy", "access", "network", "server", "permission", None)
+
+
+def _cause(said: str) -> str | None:
+    return next((name for name, (pattern, _) in _CAUSES.items() if _is(pattern, said)), None)
 
 
 def _is(pattern: str, said: str) -> bool:
