@@ -114,8 +114,13 @@ class SharedByRuns:
         request = planned.request
         if (failed := self._unbuilt.get(build.key)) is not None:  # for all runs of a sweep once
             raise failed
+        was_ready = environments.is_ready(planned.recipe)
         environments.make(planned.recipe, announce=say)
-        if build.in_job:
+        if not (was_ready and build.in_job):  # it may have been planned without the programs of its environment
+            self.tool_plans.forget(request.tool)
+            planned = plan(request, self.tool_plans)
+            build = planned.build
+        if build is None or build.in_job or build.is_ready():
             return planned
         try:
             make.make(request.stash, request.config.tool, build, say)

@@ -9,6 +9,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -442,3 +443,26 @@ def test_a_mark_that_makes_no_sense_counts_as_none(tmp_path: Path) -> None:
     for text in ("", "{}", "[]", '{"key": 1}', '{"key": "k", "directory": "d", "products": {"a": [1]}}'):
         (tmp_path / built.MARK).write_text(text)
         assert built.read(tmp_path) is None
+
+
+def test_programs_of_an_environment_that_is_not_made_yet_build(
+    stash: StashUnderTest, noted: Path, python_first_on_path: None
+) -> None:
+    """And the next run has what they have made."""
+    directory = with_tool(stash, noting(noted), ["compile-it", "{build}/sim"], entrypoint="{build}/sim")
+    registration = stash.root / "conf/tool/sim.yaml"
+    registration.write_text(registration.read_text().replace("environment: {kind: none}\n", ""))
+    with zipfile.ZipFile(directory / "it-1-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("it-1.data/scripts/compile-it", '#!/bin/sh\ncp out/sim "$1"\n')
+        wheel.writestr("it-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: it\nVersion: 1\n")
+        wheel.writestr("it-1.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr("it-1.dist-info/RECORD", "")
+    (directory / "requirements.txt").write_text("./it-1-py3-none-any.whl\n")
+    stash.add_experiment("one", "sim")
+    stash.commit()
+    for _ in range(2):
+        done = stash.cli("+exp=one")
+        assert done.returncode == 0 and done.stdout == "one\n", done.stderr
+    assert noted.read_text() == "once "
+    build = stash.record(stash.run_directories()[0])["spec"]["build"]
+    assert build["compilers"]["compile-it"].startswith("sha256 ")
