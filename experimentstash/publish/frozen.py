@@ -108,6 +108,11 @@ class Python:
     lock_sha256: Digest | None
     packages: list[Package] | None  # None: nobody knows
 
+    @property
+    def locked_by(self) -> str | None:
+        """The lock file that says which packages belong in it; requirements may leave that open, and are none."""
+        return self.lock_name if self.lock is not None and str(self.lock_name).endswith(".lock") else None
+
 
 @dataclass(frozen=True)
 class Gpu:

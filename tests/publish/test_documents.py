@@ -14,12 +14,14 @@ import pytest
 import yaml
 from uv import find_uv_bin
 
+from experimentstash.base.dataclass_light import replace
 from experimentstash.publish.comparators.comparator import How, Tolerance
 from experimentstash.publish.export import citations, licences
-from experimentstash.publish.export.documents import citation, tolerances
+from experimentstash.publish.export.documents import artifact, checklist, citation, tolerances
 from experimentstash.publish.export.documents.yaml_text import document
 from experimentstash.publish.export.facts import Author, Facts
-from experimentstash.publish.frozen import Frozen
+from experimentstash.publish.frozen import Frozen, Python
+from tests.publish.kept_runs import frozen, kept_run
 from tests.testing.drawing import identity
 from tests.testing.stash import InProcess, StashUnderTest, git
 
@@ -139,6 +141,18 @@ def test_documents_say_what_is_known_of_a_run(drawing: StashUnderTest, in_proces
     assert "0.14 ± 0.14 (3)" in done.stdout and done.stdout in text(archive, "CHECKLIST.md")
     assert "| `seed` | 0, 1, 2 |  |" in text(archive, "CHECKLIST.md")
     assert "aren't reported here: 1 in the stash that this is from (1 completed);" in text(archive, "CHECKLIST.md")
+
+
+def test_a_file_of_requirements_is_no_lock_file(tmp_path: Path) -> None:
+    python = Python("requirements", "CPython", "3.11.9", "requirements.txt", "requirements.txt", "a" * 64, [])
+    assert python.locked_by is None and replace(python, packages=None).locked_by is None
+    for name in ("uv.lock", "../uv.lock", "script.py.lock"):
+        assert replace(python, lock_name=name).locked_by == name
+        assert replace(python, lock_name=name, lock=None).locked_by is None
+    run = replace(kept_run(tmp_path, "k3f9a2b", {}, {}), python=python)
+    assert "environment of 0 runs of 1;" in checklist.text(frozen([run]), Facts("fig", "3.11"))
+    assert "no lock file" in artifact.text(frozen([run]), Facts("fig", "3.11"))
+    assert "pinned by" not in artifact.text(frozen([run]), Facts("fig", "3.11"))
 
 
 def test_citations_are_read_as_people_write_them() -> None:

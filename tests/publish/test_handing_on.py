@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import zipfile
 from pathlib import Path
@@ -59,15 +60,21 @@ def test_what_tells_of_here_is_handed_on_only_if_that_is_wanted(
     stash = of_somebody
     notes = stash.run_directories()[-1] / "notes/log.txt"
     notes.write_text(f"by {USER}, into {stash.root}/outputs\n")
+    data = stash.write(f"{tmp_path}/elsewhere/numbers.txt", "1\n")
+    os.utime(data, (0, 0))
+    experiment = stash.root / "conf/exp/draw.yaml"
+    experiment.write_text(experiment.read_text() + f"inputs: ['{data}']\n")
     assert in_process(stash, "freeze", "fig", identity(stash)).returncode == 0
     archive = tmp_path / "fig.zip"
     done = in_process(stash, "export", "fig", "-o", str(archive))
     assert done.returncode == 2 and not archive.exists()
     assert "outputs/notes/log.txt: the user's name" in done.stderr and "--with-names" in done.stderr
     assert "log.txt: the stash's place" in done.stderr
+    assert "fig/frozen.json: a place of this machine" in done.stderr
     done = in_process(stash, "export", "fig", "-o", str(archive), "--with-names")
     assert done.returncode == 0, done.stderr
     with zipfile.ZipFile(archive) as packed:
         readme = packed.read("README.md").decode()
-    assert "outputs/notes/log.txt: the stash's place, the user's name" in readme and USER not in readme
+    assert "outputs/notes/log.txt: a place of this machine, the stash's place, the user's name" in readme
+    assert USER not in readme
     assert git("status", "--porcelain", "--", "tools", cwd=stash.root) == ""

@@ -66,6 +66,18 @@ def test_what_only_looks_like_it_is_left_alone(traces: Traces, here: Stash, home
     assert f"by {USER}" in traces.found["y"]["the user's name"]
 
 
+def test_other_places_that_runs_were_told_of_are_found(traces: Traces, here: Stash) -> None:
+    places = ["/zq-data/digits/train/1.png", "/zq-data/digits/2.png", "⟨stash⟩/data", "data/x", "/dev/null", "/tmp"]
+    told = Traces(here, [], places)
+    for content in ("--data=/zq-data/digits/train", '"/zq-data/digits"', "file:///zq-data/digits/2.png"):
+        traces.look("x", content.encode())
+        assert not traces.found
+        told.look("x", content.encode())
+        assert [*told.found.pop("x")] == ["a place of this machine"]
+    told.look("x", b"/zq-data/digits2 or https://example.org/zq-data/digits, /dev/null and /tmp/x; data/x")
+    assert not told.found
+
+
 def test_it_is_found_in_names_and_in_what_is_packed(traces: Traces, tmp_path: Path) -> None:
     said = f"made by {USER}".encode()
     packed = io.BytesIO()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from experimentstash.base.errors import StashError
 from experimentstash.base.interrupts import signals_as_exceptions
 from experimentstash.base.patterns import regex
 from experimentstash.code.frozen_names import BUNDLES
+from experimentstash.freeze.inputs import named_in, words_of
 from experimentstash.publish import frozen, placing
 from experimentstash.publish.export import archive, bundles, crate, gathering, wheel
 from experimentstash.publish.export.archive import Archive
@@ -70,7 +72,7 @@ def export(
             missing=beside.missing,
             has_outputs=wish.outputs,
         )
-        traces = Traces(stash, _public(kept, known))
+        traces = Traces(stash, _public(kept, known), _elsewhere(kept))
         with archive.writing(target) as packed:
             _add_frozen(packed, kept, place, code, others, traces, with_outputs=wish.outputs)
             known = replace(known, naming=traces.told())
@@ -132,6 +134,14 @@ def _add_frozen(
             add(name, path)
     for name, (path, content) in sorted(others.items()):
         add(name, path, content)
+
+
+def _elsewhere(kept: Frozen) -> Iterator[str]:
+    """Yield the places outside of the stash and of the home directory that runs were told of; not that of a Python."""
+    for run in kept.runs:
+        yield from (each.path for each in run.inputs)
+        for text in (*run.argv[1:], *words_of(run.params)):
+            yield from filter(os.path.exists, filter(os.path.isabs, named_in(text)))
 
 
 def _public(kept: Frozen, known: Facts) -> Iterator[str]:

@@ -37,6 +37,9 @@ _OF_EVERYBODY = {
     *("ubuntu", "debian", "fedora", "centos", "ec2-user", "jovyan", "localhost", "localdomain", "host", "server"),
     *("node", "compute", "login", "head", "master", "laptop", "desktop", "workstation"),
 }
+# So do these places.
+_OF_EVERY_SYSTEM = ("/bin/", "/dev/", "/etc/", "/lib", "/opt/", "/proc/", "/sbin/", "/sys/", "/usr/")
+_OF_EVERY_MACHINE = ("/tmp", "/var/tmp", "/home", "/root", "/mnt", "/media", "/srv", "/data", "/scratch")
 # From so many characters on a name is looked for wherever it stands alone; a shorter one, or one that may well be a
 # word, only in a path or an address.
 _TELLING = 5
@@ -47,11 +50,15 @@ _GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
 class Traces:
     """What of a machine and its user is found in the files of an archive."""
 
-    def __init__(self, stash: Stash, public: Iterable[str]) -> None:
-        """Look for what is of here; ``public`` is what may be named: authors, and the URLs of code."""
+    def __init__(self, stash: Stash, public: Iterable[str], elsewhere: Iterable[str] = ()) -> None:
+        """Look for what is of here.
+
+        ``public`` is what may be named: authors, and the URLs of code; ``elsewhere`` are further places of here, if
+        they are absolute.
+        """
         may_be = {each for each in public if each}
         self._public = sorted(map(_bytes, may_be), key=len, reverse=True)
-        self._patterns = [*_patterns(stash, may_be)]
+        self._patterns = [*_patterns(stash, may_be, elsewhere)]
         self._secrets = known(os.environ)
         # By the names of files in the archive: what was found first of each kind, with what stands around it.
         self.found: dict[str, dict[str, str]] = {}
@@ -132,13 +139,20 @@ class Traces:
         return False
 
 
-def _patterns(stash: Stash, public: set[str]) -> Iterator[tuple[str, list[bytes], re.Pattern[bytes]]]:
+def _patterns(
+    stash: Stash, public: set[str], elsewhere: Iterable[str]
+) -> Iterator[tuple[str, list[bytes], re.Pattern[bytes]]]:
     """Yield what is looked for, of what kind it is, and its pattern."""
     home = os.path.expanduser("~")
     places = dict.fromkeys((home, os.path.realpath(home)), "the home directory")
     places |= dict.fromkeys((str(stash.root), os.path.realpath(stash.root)), "the stash's place")
+    for each in elsewhere:
+        # Its first two names are enough to find it, however many files are there.
+        place = "/".join(each.split("/")[:3])
+        if os.path.isabs(each) and not each.startswith(_OF_EVERY_SYSTEM) and place not in _OF_EVERY_MACHINE:
+            places.setdefault(place, "a place of this machine")
     for place, what in places.items():
-        if os.path.isabs(place) and place != "/":
+        if os.path.isabs(place) and place.strip("/"):
             forms = _forms(place)
             yield what, forms, re.compile(rb"(?<![\w.-])(?:" + b"|".join(map(re.escape, forms)) + rb")(?![\w-])")
     for names, what in ((_users(), "the user's name"), (_hosts(), "the machine's name")):

@@ -59,7 +59,7 @@ def _facts(kept: FrozenRun) -> Iterator[str]:
     where = f" of {kept.code.url}" if kept.code.url else ""
     yield f"code: commit {kept.code.commit}{where}{', with changes (its patch is kept)' if kept.code.dirty else ''}"
     if kept.python is not None and kept.python.version is not None:
-        pinned = f", pinned by {kept.python.lock_name}" if kept.python.lock_name else ""
+        pinned = f", pinned by {kept.python.locked_by}" if kept.python.locked_by else ""
         yield f"environment: Python {kept.python.version}{pinned}"
     if kept.machine is not None:
         gpus = "".join(f", {each.name} (driver {each.driver})" for each in kept.machine.gpus)

@@ -45,8 +45,8 @@ def _environment(run: FrozenRun) -> str:
     if python is None:
         return f"{run.tool}: no Python of its own"
     version = f"Python {python.version}" if python.version else "Python of an unknown version"
-    pinned = f"pinned by {python.lock_name}" if python.lock is not None else "no lock file"
-    known = "packages unknown" if python.packages is None else f"{len(python.packages)} packages known"
+    pinned = f"pinned by {python.locked_by}" if python.locked_by is not None else "no lock file"
+    known = "packages unknown" if python.packages is None else f"{counted(len(python.packages), 'package')} known"
     return f"{run.tool}: {version}, {pinned}, {known}"
 
 

@@ -135,7 +135,8 @@ def _has_gpu(run: FrozenRun) -> bool:
 def _availability(frozen: Frozen, facts: Facts) -> Iterator[str]:
     yield from ("## Code, data, licences", "")
     changed = [run.id for run in frozen.runs if run.code.dirty or run.stash.dirty]
-    locked = sum(run.python is not None and run.python.lock is not None for run in frozen.runs)
+    locked = sum(run.python is not None and run.python.locked_by is not None for run in frozen.runs)
+    listed_ones = sum(run.python is not None and run.python.packages is not None for run in frozen.runs)
     unlicensed = listed([each or "the stash" for each in facts.unlicensed], _NAMED)
     inputs = {each.path for run in frozen.runs for each in run.inputs}
     missing = {each.path for each in facts.missing}
@@ -143,7 +144,8 @@ def _availability(frozen: Frozen, facts: Facts) -> Iterator[str]:
     yield from (
         "- The code of all runs is in this archive, by commit"
         + (f"; with changes that weren't committed: {listed(changed, _NAMED)}." if changed else "; all was committed."),
-        f"- A lock file pins the environment of {counted(locked, 'run')} of {len(frozen.runs)}.",
+        f"- A lock file pins the environment of {counted(locked, 'run')} of {len(frozen.runs)};"
+        f" which version of each package was there is known of {listed_ones}.",
         f"- Inputs that runs were told of: {len(inputs)}; of these {len(inputs - missing)} are in this archive.",
         f"- Licences of the code: {plain(listed(known, _NAMED)) or 'none was found'}"
         + (f"; none was found of {unlicensed}." if unlicensed else "."),
