@@ -26,7 +26,8 @@ from experimentstash.record.run import Attempt, Code, Run, Specification, State,
 from experimentstash.stash import entrypoints, paths
 from experimentstash.stash.layout import Stash
 
-_PACKAGES = "packages.txt"  # in the run directory of an installed package
+# In the run directory of an installed package, or of a tool whose environment holds more than Python's packages.
+_PACKAGES = "packages.txt"
 _OF_THEN = "its configuration is one of an earlier time"
 
 
@@ -88,6 +89,9 @@ def identify(
         packages[_PACKAGES] = "".join(f"{each}\n" for each in package.packages)
         if code.commit is None and package.unknown is not None:
             run.attempt.notes.append(package.unknown)
+    if not planned.recipe.way.is_uvs and (held := environments.contents(planned.recipe)) is not None:
+        environment = replace(environment, packages=_PACKAGES) if environment is not None else None
+        packages[_PACKAGES] = "".join(f"{each}\n" for each in held.packages)
     signature = signer.sign(planned, *origins) if request.stash_then is None else Signature(None, _OF_THEN)
     if signature.installed is not None and environment is not None:
         environment = replace(environment, installed=signature.installed)

@@ -46,7 +46,7 @@ from experimentstash.record.run import Apart, Command
 from experimentstash.stash import entrypoints, parameters, paths
 from experimentstash.stash.entrypoints import Entrypoint
 from experimentstash.stash.layout import Stash
-from experimentstash.stash.schema import BuildIn, CallStyle, StashConfig, ToolConfig
+from experimentstash.stash.schema import BuildIn, CallStyle, EnvironmentKind, StashConfig, ToolConfig
 
 if TYPE_CHECKING:
     from experimentstash.adapters.numbers import objective
@@ -183,7 +183,7 @@ def plan(request: Request, tool_plans: ToolPlanCache | None = None) -> Plan:
     _refuse_secrets(request, tool_plans)
     grace_signal = _looked_at_limits(config)
     tool_plan = tool_plans.of(request)
-    tool, directory, recipe, interpreter = tool_plan.tool, tool_plan.directory, tool_plan.recipe, tool_plan.interpreter
+    tool, directory, recipe = tool_plan.tool, tool_plan.directory, tool_plan.recipe
     calls.refuse_other_names(tool_plan.calling, config.params)
     calls.refuse_other_number(tool_plan.calling, config.params)
     calls.refuse_lack_of_subcommand(tool_plan.calling, config.arguments, _where(request))
@@ -235,7 +235,7 @@ def plan(request: Request, tool_plans: ToolPlanCache | None = None) -> Plan:
             {*LEAKS, "PYTHONSAFEPATH", "HYDRA_FULL_ERROR", *_OUR_VARIABLES, *unset, *wandb_unset, *built.unset}
             - set(environment)
         ),
-        path=None if interpreter is None or not environments.is_apart(recipe) else str(interpreter.parent),
+        path=None if (own := environments.programs(recipe)) is None else str(own),
         umask=permissions.present(),
         secrets=sorted(secrets),
     )
@@ -391,7 +391,8 @@ def _tool_plan(request: Request) -> ToolPlan:
     if build is not None:
         tool = build.adapted(tool)
         entry = entrypoints.read(tool.entrypoint, directory, is_notebook=is_notebook)
-    program = _program(entry, directory, interpreter, request, is_whole=build is None or build.is_ready())
+    is_whole = build is None or build.is_ready()
+    program = _program(entry, directory, interpreter, request, kind=recipe.kind.value, is_whole=is_whole)
     where = directory if tool.path else installed.modules_of(directory)
     if notebook is None:
         calling = calls.complete(tool.call, where, entry.words)
@@ -426,7 +427,7 @@ def _code_directory(request: Request) -> Path:
 
 
 def _program(
-    entry: Entrypoint, directory: Path, interpreter: Path | None, request: Request, *, is_whole: bool
+    entry: Entrypoint, directory: Path, interpreter: Path | None, request: Request, *, kind: str, is_whole: bool
 ) -> list[str]:
     """Return the start of the argv: the interpreter with a module or file, or an executable.
 
@@ -434,7 +435,10 @@ def _program(
     """
     first, *others = entry.words
     if entry.runs_python and interpreter is None:
-        raise StashError(f"{_where(request)}: the entrypoint {first!r} needs a Python, but environment.kind is `none`.")
+        there = "" if kind == EnvironmentKind.none.value else ", and there is none in it"
+        raise StashError(
+            f"{_where(request)}: the entrypoint {first!r} needs a Python, but environment.kind is `{kind}`{there}."
+        )
     if entry.notebook is not None:
         return [str(interpreter)]
     if entry.is_module:
@@ -473,6 +477,7 @@ def _environment(request: Request, tool_plan: ToolPlan) -> dict[str, str]:
         changes["PYTHONPYCACHEPREFIX"] = str(tool_plan.recipe.directory / "pycache")
     else:
         changes["PYTHONDONTWRITEBYTECODE"] = "1"
+    changes |= environments.variables(tool_plan.recipe)
     search_path = [*tool_plan.search_path]
     tool = request.config.tool
     is_away = tool.path and tool.working_directory == "run"

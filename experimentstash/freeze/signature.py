@@ -183,13 +183,14 @@ class Signer:
         recipe = planned.recipe
         if planned.notebook is not None and planned.notebook.language != "python":
             raise Unknowable(f"it uses a kernel for {planned.notebook.language} as it is here")
+        first = planned.command.argv[0]
+        is_its_python = recipe.file is not None and first == str(recipe.file)
+        is_of_system = recipe.directory is None or _is_of_system(first, planned.command.path)
+        if is_of_system and not is_its_python and _WITH_PACKAGES.fullmatch(name := os.path.basename(first)):
+            raise Unknowable(
+                f"it uses {name} as it is here: whether what is installed there has changed can't be known"
+            )
         if recipe.directory is None:
-            first = planned.command.argv[0]
-            is_its_python = recipe.file is not None and first == str(recipe.file)
-            if not is_its_python and _WITH_PACKAGES.fullmatch(name := os.path.basename(first)):
-                raise Unknowable(
-                    f"it uses {name} as it is here: whether what is installed there has changed can't be known"
-                )
             if recipe.file is None:
                 return recipe.kind.value
             return [recipe.kind.value, str(recipe.file), *self._foreign(planned, recipe.file, places, code, variables)]
@@ -263,9 +264,15 @@ class Signer:
         search = os.pathsep.join(filter(None, [command.path, os.environ.get("PATH", os.defpath)]))
         program = self._once(("program", first, search), lambda: inputs.program(first, search))
         directory = planned.recipe.directory
-        if program is not None and (directory is None or not (Path(first).is_relative_to(directory) or command.path)):
+        is_own = directory is not None and (Path(first).is_relative_to(directory) or command.path is not None)
+        if program is not None and (not is_own or _is_of_system(first, command.path)):
             found["program"] = self._inputs.at(str(program))
         return found
+
+
+def _is_of_system(program: str, own: str | None) -> bool:
+    """Tell whether a program's name stands for one that a tool's environment, whose programs are in ``own``, lacks."""
+    return "/" not in program and (own is None or not os.path.lexists(os.path.join(own, program)))
 
 
 class _Places:

@@ -16,7 +16,7 @@ from experimentstash.base.names import remote_problem
 from experimentstash.base.patterns import regex
 from experimentstash.base.process import CommandError
 from experimentstash.base.text import listed
-from experimentstash.freeze.environment import declarations, store, uv_errors
+from experimentstash.freeze.environment import declarations, recipes, store, uv_errors
 from experimentstash.freeze.environment.kinds.kind import Recipe
 from experimentstash.publish import packages
 from experimentstash.publish.frozen import FrozenRun, Python
@@ -28,6 +28,9 @@ _FROM_INDEX = regex(r"(?m)^Would download ")
 _USUAL = "https://pypi.org/simple"
 # Kinds of environments that nobody makes.
 _OF_OTHERS = ("none", "interpreter")
+_NOT_COMPARED = (
+    "of what {} has installed only Python's packages are compared; the rest stands in each run's packages.txt"
+)
 
 
 class Environments:
@@ -51,6 +54,8 @@ class Environments:
                     constraints.write_text(packages.constraints(python.packages))
                 store.make(recipe, announce=self._announce, constraints=constraints, python=python.version)
         interpreter = store.interpreter(recipe)
+        if not recipe.way.is_uvs:
+            self.notes.append(_NOT_COMPARED.format(recipe.kind.value))
         if interpreter is None:
             return
         if python.packages is None:
@@ -90,9 +95,21 @@ def why_no_python(kept: FrozenRun, theirs: Path | None) -> list[str]:
     found = []
     if python.lock is None and python.packages is None:
         found.append("neither a lock file nor a list of packages says what was in its environment")
+    if not _is_uvs(python):
+        return found
     if python.version is not None and not store.is_python_there(python.version):
         found.append(f"Python {python.version} isn't here, and uv doesn't find it")
     return found
+
+
+def why_no_maker(kept: FrozenRun) -> list[str]:
+    """Return what isn't here that makes a run's environment, if it isn't made yet."""
+    python = kept.python
+    way = None if python is None else recipes.kind_named(python.kind)
+    if python is None or way is None:
+        return []
+    lack = way.lack(None if python.lock_name is None else Path(python.lock_name))
+    return [] if lack is None else [f"if its environment isn't here any more, {lack}"]
 
 
 @functools.cache  # many runs have the same
@@ -131,7 +148,7 @@ class FromIndex:
 def from_index(kept: FrozenRun, place: Path) -> FromIndex:
     """Return which packages of a run come from an index."""
     python = kept.python
-    if python is None or python.packages is None or python.kind in _OF_OTHERS:
+    if python is None or python.packages is None or python.kind in _OF_OTHERS or not _is_uvs(python):
         return FromIndex("", [], is_told=True)
     sources = _sources(place / kept.folder / python.lock) if python.lock is not None else {}
     pinned, elsewhere = [], []
@@ -154,6 +171,11 @@ def _sources(lock: Path) -> dict[str, Any]:
         return {_normal(each["name"]): each["source"] for each in found}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
+
+
+def _is_uvs(python: Python) -> bool:
+    way = recipes.kind_named(python.kind)
+    return way is None or way.is_uvs
 
 
 def _normal(name: str) -> str:

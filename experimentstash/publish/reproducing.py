@@ -85,6 +85,7 @@ class Reproduction:
         """Return which packages of a run can't be had any more, and of which nobody can tell; uv is asked."""
         found = environments.from_index(kept, self._place)
         unclear = [f"{listed(found.elsewhere, _NAMED)}: it comes from no index"] if found.elsewhere else []
+        unclear += environments.why_no_maker(kept)
         if not found.requirements or kept.python is None or kept.python.version is None:
             return [], unclear
         why, is_unclear = environments.why_no_packages(found.requirements, kept.python.version)

@@ -101,7 +101,7 @@ class Code:
 
 @dataclass(frozen=True)
 class Environment:
-    """The Python that the tool runs in."""
+    """What the tool runs in: a Python as a rule."""
 
     kind: str
     interpreter: PathText | None = None
@@ -110,7 +110,7 @@ class Environment:
     lock_file: str | None = None
     key: str | None = None
     package: str | None = None  # of a tool that is an installed package: which one, and where it comes from
-    packages: str | None = None  # … and a file in the run directory: all that was installed beside it
+    packages: str | None = None  # a file in the run directory: all that is installed there, for that and for conda's
     installed: str | None = None  # where others keep it, of a run that waits: a digest, for when it begins
 
 

@@ -242,10 +242,10 @@ def _packages(run: Run) -> dict[str, Any] | None:
 
 
 def _versions(lines: list[str]) -> dict[str, Any]:
-    """Return packages as `pip freeze` lists them, by their names."""
+    """Return packages as `pip freeze` lists them, or conda, by their names."""
     found: dict[str, Any] = {}
     for line in filter(None, map(str.strip, lines)):
-        separator = next((each for each in (" @ ", "==") if each in line), None)
+        separator = next((each for each in (" @ ", "==", "=") if each in line and not line.startswith("-e ")), None)
         name, _, version = line.partition(separator) if separator else (line, "", "is there")
         found[name] = version
     return found

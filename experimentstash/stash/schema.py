@@ -96,11 +96,15 @@ class EnvironmentKind(Enum):
     """What a tool's environment is made from."""
 
     # The first of: a PEP 723 block in the entrypoint; the project (pyproject.toml, setup.py, setup.cfg), with the
-    # requirements files beside it or the entrypoint unless uv.lock pins all; those alone; `dependencies`; nothing.
+    # requirements files beside it or the entrypoint unless uv.lock pins all; those alone; `dependencies`; pixi.toml,
+    # conda-lock.yml or environment.yml; nothing.
     auto = "auto"
     pyproject = "pyproject"  # pyproject.toml (setup.py counts), with or without uv.lock
     requirements = "requirements"  # a requirements file
     script = "script"  # the PEP 723 block of a script
+    pixi = "pixi"  # pixi.toml, with or without pixi.lock, by pixi
+    # environment.yml or conda-lock.yml, by whichever of micromamba, mamba, conda and pixi is here
+    conda = "conda"
     dependencies = "dependencies"  # the registration's `dependencies` alone
     empty = "empty"  # a Python with nothing installed
     interpreter = "interpreter"  # an interpreter that exists already, used as it is

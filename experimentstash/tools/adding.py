@@ -321,6 +321,9 @@ def _make_environment(
     try:
         environments.make(recipe, announce=report)
     except environments.NotMade as error:
+        if recipe.way.lack(recipe.file) is not None:
+            hint = "or add it with --interpreter PREFIX, an environment that you have, or with --no-sync"
+            raise environments.NotMade(f"{error.message}\nNothing was added.", hint) from error
         raise environments.NotMade(
             f"{error.message}\nNothing was added.",
             "fix the tool, or add it with --no-sync, give in its registration what it needs (`python_version:`,"

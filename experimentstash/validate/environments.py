@@ -28,6 +28,8 @@ def check_environment(stash: Stash, recipe: Recipe) -> list[Problem]:
     others = f": the one that is here was made from another {recipe.origin}, or in another place" if had_one else ""
     what = f"the environment of the tool as it is now is not made yet{others}"
     hint = f"experimentstash tool sync {shlex.quote(recipe.name)}"
+    if (lack := recipe.way.lack(recipe.file)) is not None:
+        what += f", and on this machine it can't be: {lack}"
     return [warning("environment", what, registration_file(stash, recipe.name), hint)]
 
 
@@ -55,7 +57,7 @@ def check_hydra(stash: Stash, recipe: Recipe) -> list[Problem]:
 
 def _packages(recipe: Recipe) -> list[Path]:
     """Return the folders of packages of a tool's environment, as far as it has been made."""
-    prefix = recipe.directory
+    prefix = None if recipe.directory is None else recipe.way.prefix(recipe.directory)
     if recipe.is_foreign and recipe.file is not None:
         prefix = Path(os.path.abspath(recipe.file)).parent.parent
     return [] if prefix is None else sorted(prefix.glob("lib/python3*/site-packages"))

@@ -55,6 +55,7 @@ class Build:
     platform: str
     variables: Mapping[str, str]  # that choose compilers and their options, or that the build's files name
     path: str | None  # of the programs of the tool's environment
+    own: Mapping[str, str]  # what tells them, besides, that they are in it
     place: Path | None  # of the frozen code; None: it is the checkout
     is_apart: bool  # it has a directory of its own
     shared: tuple[str, ...]  # what of the tool's directory is no code
@@ -65,7 +66,7 @@ class Build:
     def environment(self) -> dict[str, str]:
         """The environment of the commands: ours, with the programs of the tool's own first."""
         own = {build_commands.VARIABLE: str(self.products)} if self.is_apart else {}
-        return {**_environment(self.path), **own}
+        return {**_environment(self.path, self.own), **own}
 
     @property
     def products(self) -> Path:
@@ -146,8 +147,9 @@ def plan(
     else:
         known = None if is_apart else built.read(in_checkout)
         code = code_of_checkout(stash, name, tool, directory, () if known is None else known.products)
-    path = _path(recipe)
-    made_by = None if in_job else by_whom(written, directory, _environment(path))
+    path = environments.programs(recipe)
+    own = environments.variables(recipe)
+    made_by = None if in_job else by_whom(written, directory, _environment(path, own))
     facts = [_FORMAT, written, str(directory), code, made_by, recipe.key]
     key = hashlib.sha256(json.dumps(facts).encode("utf-8", "surrogateescape")).hexdigest()[:16]
     if is_apart:
@@ -167,7 +169,8 @@ def plan(
         compilers=compilers_used,
         platform=platform,
         variables=counting,
-        path=path,
+        path=None if path is None else str(path),
+        own=own,
         place=None if frozen is None else frozen.place,
         is_apart=is_apart,
         shared=tuple(tool.shared),
@@ -279,16 +282,11 @@ def _stamp(path: Path) -> Any:
     return [found.st_size, found.st_mtime_ns]
 
 
-def _path(recipe: Recipe) -> str | None:
-    interpreter = environments.interpreter(recipe)
-    return str(interpreter.parent) if interpreter is not None and environments.is_apart(recipe) else None
-
-
-def _environment(path: str | None) -> dict[str, str]:
+def _environment(path: Path | str | None, own: Mapping[str, str]) -> dict[str, str]:
     environment = clean_environment()
     if path is not None:
-        environment["PATH"] = os.pathsep.join([path, environment.get("PATH", os.defpath)])
-        environment["VIRTUAL_ENV"] = os.path.dirname(path)
+        environment["PATH"] = os.pathsep.join([str(path), environment.get("PATH", os.defpath)])
+        environment |= own or {"VIRTUAL_ENV": os.path.dirname(path)}
     return environment
 
 

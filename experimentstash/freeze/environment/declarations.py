@@ -30,12 +30,15 @@ _REQUIREMENTS = regex(r"(?:.*[-_.])?requirements(?:[-_.].*)?\.(?:txt|in)")
 _USUAL = regex(r"(?:requirements|base|main|prod|production|core|default)")
 _FOR_DEVELOPERS = regex(r"dev\w*|tests?|testing|docs?|lint|ci|build|style|extras?|optional")
 _NAME = regex(r"\s*([A-Za-z0-9][\w.-]*)\s*(?:\[[^\]]*\])?\s*(?:[<>=!~@;,(#\s]|$)")
-_CONDA = ("environment.yml", "environment.yaml", "conda.yml", "conda.yaml", "env.yml", "env.yaml")
-_NOT_READ = {
-    "Pipfile": "pipenv's files aren't read",
-    "pixi.toml": "pixi's files aren't read",
-    "conda-lock.yml": "conda's packages aren't installed here",
+# What else says what a tool needs, the surest first, and which kind of environment is made from it.
+CONDA_LOCKS = ("conda-lock.yml", "conda-lock.yaml")
+CONDA_FILES = ("environment.yml", "environment.yaml", "conda.yml", "conda.yaml", "env.yml", "env.yaml")
+PIXI_FILES = ("pixi.toml",)
+_FURTHER = {
+    **dict.fromkeys(PIXI_FILES, EnvironmentKind.pixi),
+    **dict.fromkeys((*CONDA_LOCKS, *CONDA_FILES), EnvironmentKind.conda),
 }
+_NOT_READ = {"Pipfile": "pipenv's files aren't read"}
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,9 @@ def choose(directory: Path, program: Path | None, *, is_script: bool, runs_pytho
     ]
     left += _unread(directory)
     if project is None:
+        if not files and (besides := _further(directory)):
+            file, kind = besides[0]
+            return Choice(kind, file, (), tuple(each for each in left if not each.startswith(f"{file.name} (")))
         if not files:
             return Choice(EnvironmentKind.empty if runs_python else EnvironmentKind.none, None, (), tuple(left))
         first, *more = reversed(files)  # the outer one, then what lies beside the program
@@ -129,10 +135,13 @@ def _is_for_developers(path: Path) -> bool:
     return any(_FOR_DEVELOPERS.fullmatch(word) for word in re.split(r"[-_.]", path.stem.lower()))
 
 
+def _further(directory: Path) -> list[tuple[Path, EnvironmentKind]]:
+    return [(directory / name, kind) for name, kind in _FURTHER.items() if (directory / name).is_file()]
+
+
 def _unread(directory: Path) -> list[str]:
-    conda = [name for name in _CONDA if (directory / name).is_file()]
-    python = "a conda environment, which isn't made here: only its version of Python is read"
-    found = [f"{name} ({python})" for name in conda]
+    further = _further(directory)
+    found = [f"{file.name} (for {kind.value}: `environment: {{file: {file.name}}}` takes it)" for file, kind in further]
     return [*found, *(f"{name} ({why})" for name, why in _NOT_READ.items() if (directory / name).is_file())]
 
 

@@ -1,4 +1,4 @@
-"""What a tool's Python environment is made from, worked out from files alone: its recipe.
+"""What a tool's environment is made from, worked out from files alone: its recipe.
 
 The recipe's key covers everything that the environment depends on. So a changed requirement makes another environment
 beside the old one, and a job that is queued or running keeps its own. What no lock file pins is resolved when the
@@ -18,7 +18,16 @@ from typing import Any
 from experimentstash.base.errors import StashError
 from experimentstash.freeze.environment import declarations, requirements_files
 from experimentstash.freeze.environment.declarations import Choice, read
-from experimentstash.freeze.environment.kinds import dependencies, empty, interpreter, none, pyproject, script
+from experimentstash.freeze.environment.kinds import (
+    conda,
+    dependencies,
+    empty,
+    interpreter,
+    none,
+    pixi,
+    pyproject,
+    script,
+)
 from experimentstash.freeze.environment.kinds import requirements as requirements_kind
 from experimentstash.freeze.environment.kinds.kind import Inputs, Kind, Recipe
 from experimentstash.stash import paths
@@ -29,6 +38,8 @@ _FORMAT = 2  # part of every key: raise it when the way environments are made ch
 KINDS = (
     pyproject.KIND,
     script.KIND,
+    pixi.KIND,
+    conda.KIND,
     requirements_kind.KIND,
     dependencies.KIND,
     empty.KIND,
@@ -36,6 +47,11 @@ KINDS = (
     none.KIND,
 )
 _KINDS = {each.name: each for each in KINDS}
+
+
+def kind_named(name: str) -> Kind | None:
+    """Return the kind of environment that a record names; None if there is none of that name."""
+    return next((each for each in KINDS if each.name.value == name), None)
 
 
 def plan(
@@ -121,17 +137,21 @@ def _source(
     else:
         found = declarations.choose(directory, program, is_script=entry_script is not None, runs_python=runs_python)
         requirements = found.requirements
-        kind = dependencies.KIND if found.file is None and tool.dependencies else _KINDS[found.kind]
+        # Who lists packages has said what it needs, where nothing of Python's does.
+        is_pythons = found.file is not None and _KINDS[found.kind].is_uvs
+        kind = dependencies.KIND if tool.dependencies and not is_pythons else _KINDS[found.kind]
     if wanted.requirements is not None:
         requirements = tuple(_absolute(directory / Path(each).expanduser()) for each in wanted.requirements)
     given = getattr(wanted, kind.setting) if kind.setting else None
-    usual = found.file if found is not None else kind.usual(directory, entry_script)
+    usual = found.file if found is not None and found.kind is kind.name else kind.usual(directory, entry_script)
     file = _absolute(directory / Path(given).expanduser()) if given else usual if kind.setting else None
     setting, problem = kind.setting or "kind", None
     if tool.dependencies and not kind.takes_dependencies:
         setting, problem = "kind", "nothing is installed there, but it has `dependencies`"
     elif (wanted.extras or wanted.groups) and not kind.takes_extras:
         setting, problem = "kind", "only a pyproject has extras and groups"
+    elif tool.python_version and not kind.takes_python_version:
+        setting, problem = "kind", "its file says which Python there is, but it has a `python_version`"
     elif requirements and not kind.takes_requirements:
         setting, problem = "requirements", "only a project has requirements besides"
     elif missing := next((each for each in requirements if not each.is_file()), None):
@@ -170,7 +190,8 @@ def _inputs(
     kind.look(inputs, project, file, requirements, lock_path)
     if lock_path:
         inputs.add(lock_path)
-        inputs.add(lock_path.with_name("pyproject.toml"))
+        if kind.is_uvs:
+            inputs.add(lock_path.with_name("pyproject.toml"))
     return inputs.hashes
 
 

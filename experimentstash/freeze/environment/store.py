@@ -1,4 +1,4 @@
-"""Everything about uv: each tool's own Python environment, made by its recipe.
+"""Each tool's own environment, made by its recipe: everything about uv, and running the others that make some.
 
 The ready mark, set last, keeps which versions were installed.
 """
@@ -53,12 +53,27 @@ def is_ready(recipe: Recipe) -> bool:
     """Tell whether the environment can be used as it is."""
     if recipe.directory is None:
         return True
-    return (recipe.directory / READY_MARK).exists() and (recipe.directory / "bin" / "python").exists()
+    return (recipe.directory / READY_MARK).exists() and recipe.way.is_whole(recipe.way.prefix(recipe.directory))
 
 
 def interpreter(recipe: Recipe) -> Path | None:
-    """Return the Python to run the tool with; None if it needs none."""
-    return recipe.directory / "bin" / "python" if recipe.directory else recipe.file
+    """Return the Python to run the tool with; None if it needs none, or its environment turns out to have none."""
+    if recipe.directory is None:
+        return recipe.file
+    python = recipe.way.prefix(recipe.directory) / "bin" / "python"
+    return python if recipe.way.is_uvs or not is_ready(recipe) or python.exists() else None
+
+
+def programs(recipe: Recipe) -> Path | None:
+    """Return the directory with an environment's own programs; None if it has none apart from the system's."""
+    if recipe.directory is not None:
+        return recipe.way.prefix(recipe.directory) / "bin"
+    return recipe.file.parent if recipe.file is not None and is_apart(recipe) else None
+
+
+def variables(recipe: Recipe) -> Mapping[str, str]:
+    """Return what tells programs, besides PATH, which environment they are in."""
+    return {} if recipe.directory is None else recipe.way.variables(recipe.way.prefix(recipe.directory))
 
 
 def is_apart(recipe: Recipe) -> bool:
@@ -85,6 +100,8 @@ def record(recipe: Recipe) -> Environment:
 def _version(recipe: Recipe) -> str | None:
     """Return the version of a recipe's Python; None if it has none, or doesn't say."""
     python = interpreter(recipe)
+    if recipe.directory is not None and not recipe.way.is_uvs:
+        return recipe.way.python(recipe.way.prefix(recipe.directory))
     version = _venv_says("version(?:_info)?", python.parent.parent) if python else None
     if python and version is None and recipe.is_foreign:
         asked = [str(python), "-c", "import platform; print(platform.python_version())"]
@@ -97,7 +114,7 @@ class Contents:
     """What an environment that we have made holds."""
 
     python: str | None
-    packages: tuple[str, ...]  # as `uv pip freeze` has them
+    packages: tuple[str, ...]  # as `uv pip freeze` has them, conda's as name=version=build
     moment: str | None  # when it was made
     is_changed: bool  # somebody has installed or removed something since
 
@@ -108,7 +125,9 @@ def contents(recipe: Recipe) -> Contents | None:
         return None
     try:
         made = os.stat(recipe.directory / READY_MARK).st_mtime
-        changed = [os.stat(each).st_mtime for each in recipe.directory.glob("lib/python3*/site-packages")]
+        prefix = recipe.way.prefix(recipe.directory)
+        places = [*prefix.glob("lib/python3*/site-packages"), *prefix.glob("conda-meta")]
+        changed = [os.stat(each).st_mtime for each in places]
         mark = typed.loads(files.read_regular(recipe.directory / READY_MARK))
         packages = tuple(typed.text(each, "packages") for each in mark["packages"])
         return Contents(mark.get("python"), packages, mark.get("made"), any(each > made + _SLACK for each in changed))
@@ -177,6 +196,12 @@ def make(
     """
     if recipe.directory is None or is_ready(recipe):
         return
+    if (lack := recipe.way.lack(recipe.file)) is not None:
+        raise NotMade(
+            f"The environment of {recipe.name!r} can't be made from {recipe.origin}: {lack}.",
+            "or name one that you have already, `environment: {interpreter: PREFIX/bin/python}`, or if it needs none"
+            f" `{{kind: empty}}`, in {paths.registration(recipe.name)}",
+        )
     title = f"the environment of {recipe.name!r}"
     given = {"UV_CONSTRAINT": constraints, "UV_PYTHON": None if recipe.tool.python_version else python}
     variables = {name: str(value) for name, value in given.items() if value is not None}
@@ -247,9 +272,26 @@ class _Uv:
         self.announce = announce
         self.binary = _find_uv()
         self.environment = {key: value for key, value in clean_environment().items() if key not in _UV_LEAKS}
+        self.is_offline = offline
         if offline:
             self.environment["UV_OFFLINE"] = "1"
         self.environment |= variables
+
+    def other(self, program: str, *words: str, **environment: str) -> str:
+        """Run another program that makes environments to its end and return its stdout; raises NotMade."""
+        done = self._start([program, *words], {**clean_environment(), **environment})
+        if done.returncode == 0:
+            return done.stdout
+        recipe, shown = self.recipe, [os.path.basename(program), *words]
+        said = [line for text in (done.stdout, done.stderr) for line in text.strip().splitlines()[-20:]]
+        raise NotMade(
+            f"The environment of {recipe.name!r} could not be made from {recipe.origin}: "
+            f"`{shlex.join(shown)}` failed with exit code {done.returncode}.\n    " + "\n    ".join(said),
+            f"what it says, or fix {recipe.origin}; to bring a lock file up to date:"
+            f" {shlex.join(recipe.way.command_to_lock(recipe))}"
+            if recipe.lock_path is not None
+            else f"fix {recipe.origin}",
+        )
 
     def __call__(self, *words: str, **environment: str) -> str:
         """Run uv to its end and return its stdout; raises NotMade."""
@@ -279,10 +321,13 @@ class _Uv:
         )
 
     def _run(self, words: Sequence[str], environment: Mapping[str, str]) -> CompletedProcess[str]:
+        return self._start([self.binary, *words], {**self.environment, **environment})
+
+    def _start(self, argv: Sequence[str], environment: Mapping[str, str]) -> CompletedProcess[str]:
         return run(
-            [self.binary, *words],
+            argv,
             cwd=self.recipe.project,
-            env={**self.environment, **environment},
+            env=environment,
             check=False,
             show_progress=is_terminal(),
             pass_fds=[self.lock],
@@ -301,7 +346,7 @@ class _Uv:
     def _advice(self, said: str) -> str:
         recipe = self.recipe
         if "needs to be updated" in said:
-            return f"bring the lock file up to date: {shlex.join(['uv', 'lock', *recipe.way.words_to_lock(recipe)])}"
+            return f"bring the lock file up to date: {shlex.join(recipe.way.command_to_lock(recipe))}"
         return uv_errors.advice(
             said,
             is_offline="UV_OFFLINE" in self.environment,
@@ -324,29 +369,32 @@ def _find_uv() -> str:
 
 
 def _install(recipe: Recipe, directory: Path, uv: _Uv) -> None:
-    """Run uv until the environment is complete, then set the ready mark."""
-    python = ["--python", str(directory / "bin" / "python")]
-    what, packages = recipe.way.make(recipe, directory, uv)
+    """Run what makes it until the environment is complete, then set the ready mark."""
+    way, prefix = recipe.way, recipe.way.prefix(directory)
+    python = ["--python", str(prefix / "bin" / "python")]
+    what, packages = way.make(recipe, directory, uv)
     what += [word for each in recipe.requirements for word in ("-r", str(each))]
     if what or packages or recipe.tool.dependencies:
         uv("pip", "install", *python, *what, "--", *recipe.tool.dependencies, *packages)
     if recipe.brought:
         _bring(recipe, directory, uv, python)
+    held = way.packages(prefix)
     mark = {
-        "python": _venv_says("version_info", directory),
-        "uv": _venv_says("uv", directory),
+        "python": _venv_says("version_info", prefix) if way.is_uvs else way.python(prefix),
+        "uv": _venv_says("uv", prefix),
         "made": times.now(),
         "tool": recipe.name,
         "kind": recipe.kind.value,
         "from": " ".join(map(str, filter(None, [recipe.lock_path or recipe.file, *recipe.requirements]))),
-        "packages": uv("pip", "freeze", *python).splitlines(),
+        "packages": uv("pip", "freeze", *python).splitlines() if held is None else held,
     }
     files.write_atomically(directory / READY_MARK, json.dumps(mark, indent=2) + "\n")
 
 
 def _bring(recipe: Recipe, directory: Path, uv: _Uv, python: Sequence[str]) -> None:
     """Install what starts the tool beside what it has, of which every version stays as it is."""
-    held = [line for line in uv("pip", "freeze", *python).splitlines() if _PINNED.fullmatch(line)]
+    own = recipe.way.pins(recipe.way.prefix(directory))
+    held = [line for line in own or uv("pip", "freeze", *python).splitlines() if _PINNED.fullmatch(line)]
     constraints = directory / "brought-constraints.txt"
     constraints.write_text("".join(f"{line}\n" for line in held), encoding="utf-8")
     given = filter(None, [str(constraints), uv.environment.get("UV_CONSTRAINT")])  # the option outranks the variable

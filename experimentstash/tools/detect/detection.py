@@ -73,7 +73,8 @@ class Survey:
         found[:1] = [candidates.with_declared(each, self.directory) for each in found[:1]]
         best = found[0] if found else None
         choice = self._environment(best)
-        python, is_read = _python(self.directory, self.project, best)
+        says_python = choice.kind in (EnvironmentKind.conda, EnvironmentKind.pixi)
+        python, is_read = (None, True) if says_python else _python(self.directory, self.project, best)
         lacking = _imports(best, self.sources) if choice.kind is EnvironmentKind.empty and best is not None else []
         return Detection(
             kind=choice.kind,
@@ -124,7 +125,8 @@ def detect(directory: Path, entrypoint: str | None = None) -> Detection:
 def detect_environment(directory: Path) -> Detection:
     """Return what an environment can be made from in ``directory`` alone, whatever is started there."""
     choice = declarations.choose(directory, None, is_script=False, runs_python=True)
-    python, is_read = _python(directory, _toml(directory / "pyproject.toml"), None)
+    says_python = choice.kind in (EnvironmentKind.conda, EnvironmentKind.pixi)
+    python, is_read = (None, True) if says_python else _python(directory, _toml(directory / "pyproject.toml"), None)
     requirements = tuple(each.relative_to(directory).as_posix() for each in choice.requirements)
     return Detection(choice.kind, _relative(directory, choice.file), requirements, choice.left, python, is_read, "", ())
 

@@ -1,4 +1,4 @@
-"""What a kind of environment is: what it is made from, what that depends on, and how uv makes it.
+"""What a kind of environment is: what it is made from, what that depends on, and how it is made.
 
 Each kind is a file beside this one, a line in `recipes.KINDS`, and its name in `EnvironmentKind`.
 """
@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.patterns import regex
@@ -16,7 +17,19 @@ from experimentstash.freeze.environment import requirements_files
 from experimentstash.freeze.environment.declarations import PROJECT_FILES, read
 from experimentstash.stash.schema import EnvironmentKind, ToolConfig
 
-Uv = Callable[..., str]  # runs it with words, and variables by name; returns its stdout
+
+class Uv(Protocol):
+    """uv, and the other programs that make environments; what fails is raised with their own words."""
+
+    is_offline: bool
+    announce: Callable[[str], None]
+
+    def __call__(self, *words: str, **environment: str) -> str:
+        """Run uv with words, and variables by name, where the recipe's project is; return its stdout."""
+
+    def other(self, program: str, *words: str, **environment: str) -> str:
+        """Run another program likewise."""
+
 
 _REQUIREMENTS_NAME = regex(rb"[\w./-]*requirements[\w./-]*\.(?:txt|in)")
 
@@ -58,6 +71,8 @@ class Kind:
     takes_dependencies = True
     takes_extras = False  # and groups
     takes_requirements = False  # besides
+    takes_python_version = True  # else its file says which Python there is, or that there is none
+    is_uvs = True  # it is a virtual environment, with all that it holds installed by uv
     remark = ""  # what its name leaves open
 
     def means(self, file_name: str) -> bool:
@@ -75,6 +90,10 @@ class Kind:
     def project(self, directory: Path, file: Path | None) -> Path:
         """Return where uv is started."""
         return directory
+
+    def lack(self, file: Path | None) -> str | None:
+        """Return what is missing on this machine to make it, and how to get it."""
+        return None
 
     def lock(self, file: Path | None) -> Path | None:
         """Return where a lock file of it would be."""
@@ -97,9 +116,33 @@ class Kind:
             for mentioned in _REQUIREMENTS_NAME.findall(described):
                 inputs.add_requirements(project / os.fsdecode(mentioned))
 
-    def words_to_lock(self, recipe: Recipe) -> list[str]:
-        """Return the words with which uv brings its lock file up to date."""
-        return ["--directory", str(recipe.project)]
+    def command_to_lock(self, recipe: Recipe) -> list[str]:
+        """Return the command that brings its lock file up to date."""
+        return ["uv", "lock", "--directory", str(recipe.project)]
+
+    def prefix(self, directory: Path) -> Path:
+        """Return where in what we make its `bin` is."""
+        return directory
+
+    def is_whole(self, prefix: Path) -> bool:
+        """Tell whether what was made is still there."""
+        return (prefix / "bin" / "python").exists()
+
+    def variables(self, prefix: Path) -> Mapping[str, str]:
+        """Return what tells programs, besides PATH, that they are in it."""
+        return {}
+
+    def packages(self, prefix: Path) -> list[str] | None:
+        """Return what was installed in it; None: uv knows."""
+        return None
+
+    def pins(self, prefix: Path) -> list[str]:
+        """Return what no further package may change, as constraints; nothing if uv knows that."""
+        return []
+
+    def python(self, prefix: Path) -> str | None:
+        """Return the version of its Python; None: it has none, or a virtual environment says it."""
+        return None
 
     def make(self, recipe: Recipe, directory: Path, uv: Uv) -> tuple[list[str], list[str]]:
         """Make it; return what is still to be installed: words for `uv pip install`, and packages."""

@@ -41,8 +41,8 @@ class Script(Kind):
         if file is not None:
             inputs.note(file, script_block(file) or b"")  # the rest of the script may change
 
-    def words_to_lock(self, recipe: Recipe) -> list[str]:
-        return ["--script", str(recipe.file)]
+    def command_to_lock(self, recipe: Recipe) -> list[str]:
+        return ["uv", "lock", "--script", str(recipe.file)]
 
     def make(self, recipe: Recipe, directory: Path, uv: Uv) -> tuple[list[str], list[str]]:
         locked = ["--locked"] if recipe.lock_path else []
