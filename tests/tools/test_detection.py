@@ -111,7 +111,9 @@ def test_the_options_of_a_command_line(tmp_path: Path) -> None:
         ({"setup.cfg": "[options]\npython_requires = >=3.7\n"}, "pyproject", "setup.cfg", ">=3.7"),
         ({"requirements.txt": "", ".python-version": "3.12\n"}, "requirements", "requirements.txt", "3.12"),
         ({"requirements/base.txt": "six"}, "requirements", "requirements/base.txt", None),
-        ({"environment.yml": "dependencies:\n  - python=3.9\n", "a.py": GUARD}, "empty", None, "3.9"),
+        ({"environment.yml": "dependencies:\n  - python=3.9\n", "a.py": GUARD}, "conda", "environment.yml", None),
+        ({"environment.yml": "dependencies:\n  - python=3.9\n", "setup.py": ""}, "pyproject", "setup.py", "3.9"),
+        ({"pixi.toml": "[dependencies]\npython = '3.9.*'\n", "a.py": GUARD}, "pixi", "pixi.toml", None),
         ({"README": "x"}, "none", None, None),
     ],
 )
