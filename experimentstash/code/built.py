@@ -20,7 +20,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from experimentstash.base import files, typed
-from experimentstash.base.dataclass_light import dataclass, field
+from experimentstash.base.dataclass_light import dataclass, field, replace
+from experimentstash.record import run as record_of
 
 BEGUN, MARK, LOG, PRODUCTS = "building", "built.json", "build.log", "products"
 # Of so many files it is looked whether they are as they were made: programs and libraries first.
@@ -73,6 +74,17 @@ def read(home: Path) -> Built | None:
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def as_made(build: record_of.Build) -> record_of.Build:
+    """Return what a record says of a build, with by what it was made, as far as that is known by now."""
+    if build.compilers or build.log is None:
+        return build
+    found = read(Path(build.log).parent)
+    if found is None or found.key != build.key:
+        return build
+    by = {"compilers": dict(found.compilers), "platform": found.platform, "variables": dict(found.variables)}
+    return replace(build, **by)
 
 
 def _texts(data: Mapping[str, object]) -> dict[str, str]:

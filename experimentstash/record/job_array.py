@@ -26,6 +26,8 @@ FOLDER = ".slurm"
 _TASKS = typed.checker("list[list[str]]", typed.BASIC)
 # Of the file that keeps SLURM's id of an array, beside the file that lists its tasks.
 _JOB_SUFFIX = ".job"
+# In that folder, the orders of jobs that build a tool before its runs: build-TOOL-KEY.json.
+_ORDERS = "build-*.json"
 # Of the file that keeps since when SLURM has had no sign of it.
 _UNSEEN_SUFFIX = ".unseen"
 
@@ -92,6 +94,22 @@ def submitted(array: Path) -> Job | None:
 def note_submitted(array: Path, job: Job) -> None:
     """Keep what ``submitted`` returns."""
     write_atomically(array.with_suffix(_JOB_SUFFIX), f"{job.id} {job.cluster or ''}\n")
+
+
+def forget_submitted(array: Path) -> None:
+    """Keep no more what ``submitted`` returns."""
+    with contextlib.suppress(FileNotFoundError):
+        array.with_suffix(_JOB_SUFFIX).unlink()
+
+
+def builds(sweep: Path) -> dict[Path, list[Path]]:
+    """Return the orders of builds that were submitted for a sweep, with the directories of the runs that wait."""
+    found = {}
+    for order in sorted((sweep / FOLDER).glob(_ORDERS)):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            listed = typed.loads(read_regular(order, _MOST_BYTES))["runs"]
+            found[order] = [Path(typed.path(each, "runs")) for each in listed]
+    return found
 
 
 def unseen_for(array: Path) -> float:

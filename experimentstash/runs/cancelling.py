@@ -23,6 +23,7 @@ from experimentstash.execute.execution import GRACE_HERE, GRACE_IN_JOB, Executio
 from experimentstash.record import attempts, job_array, records
 from experimentstash.record.job_array import Job
 from experimentstash.record.run import Run, State, Supervisor
+from experimentstash.runs import build_jobs
 from experimentstash.runs.reconcile import load_reconciled
 from experimentstash.runs.whereabouts import is_local, is_supervised_by, job_of, unknowable
 from experimentstash.stash.layout import Stash
@@ -70,6 +71,7 @@ def cancel(stash: Stash, chosen: Sequence[Run], report: _Report, *, whole_sweeps
         if not left or time.monotonic() - began > _QUICK:
             break
     failed = [f"{run.id}: {asking.refusals[run.id]}" for run in left]
+    failed += build_jobs.end_unneeded({Path(run.sweep) for run in chosen if run.sweep is not None}, JobQueries())
     failed += [*asking.unreachable.values(), *(f"{name}: {why}" for name, why in asking.lost.items())]
     failed += _wait([run for run in chosen if run.id in asking.asked - set(asking.refusals)], report, stash)
     queries = JobQueries()

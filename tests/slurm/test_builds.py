@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from tests.slurm.test_launcher import slurm, submit
 from tests.testing.builders import KINDS, builder
+from tests.testing.slurm import eventually, queued_jobs
 from tests.testing.stash import StashUnderTest
 
 HOLD = "+resources.extra.hold=true"
@@ -107,3 +109,50 @@ def test_a_build_in_a_job_wants_code_that_stays(stash: StashUnderTest) -> None:
     stash.commit()
     sweep = submit(stash, "+exp=one", "code=live", code=1)
     assert sweep.jobs == [] and "build_in: job" in sweep.records()[0]["attempt"]["reason"]
+
+
+def test_a_build_that_nobody_waits_for_any_more_is_ended(stash: StashUnderTest, tmp_path: Path) -> None:
+    """With the last of its runs, though it is at work; the others keep it."""
+    begun = tmp_path / "begun"
+    stash.add_tool(
+        "sim", "sim_make", f"{JOB}build: [[sh, -c, 'touch \"$0\"; sleep 1000', {json.dumps(str(begun))}]]\n{NO_PYTHON}"
+    )
+    stash.add_experiment("one", "sim", "params: {steps: 1}\n")
+    stash.commit()
+    sweep = submit(stash, "+exp=one", "params.steps=1,2")
+    (job,) = re.findall(r"is built in the job (\d+)", sweep.done.stderr)
+    eventually(begun.exists)
+    first, second = (one["id"] for one in sweep.records())
+
+    def is_there() -> bool:
+        return job in slurm("squeue", "--noheader", "--format=%i", "--states=PENDING,RUNNING").split()
+
+    assert stash.cli("cancel", first).returncode == 0 and is_there()
+    assert stash.cli("cancel", second).returncode == 0
+    eventually(lambda: not is_there())
+    assert [one["attempt"]["state"] for one in sweep.ended()] == ["cancelled"] * 2
+
+
+@pytest.mark.parametrize("target", ["sim", "no-such-target"])
+def test_runs_that_are_submitted_when_their_build_is_over(
+    stash: StashUnderTest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, target: str
+) -> None:
+    """With submit_limit there may be hours between: they know by what it was built, or why it wasn't."""
+    builder("make", monkeypatch, tmp_path)
+    stash.add_tool("sim", "sim_make", f"{JOB}build: [[make, {target}]]\n{NO_PYTHON}")
+    stash.add_experiment("one", "sim", "params: {steps: 1}\n")
+    stash.commit()
+    limit = len(queued_jobs()) + 2
+    sweep = submit(
+        stash,
+        "+exp=one",
+        "params.steps=1,2,3",
+        f"hydra.launcher.submit_limit={limit}",
+        code=int(target != "sim"),
+    )
+    runs = sweep.ended()
+    if target == "sim":
+        assert [one["attempt"]["state"] for one in runs] == ["completed"] * 3, runs
+        assert all("cc" in one["spec"]["build"]["compilers"] for one in runs)
+    else:
+        assert all("No rule to make target" in one["attempt"]["reason"] for one in runs), runs

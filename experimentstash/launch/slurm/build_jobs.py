@@ -14,6 +14,7 @@ from experimentstash.base.output import complain, say
 from experimentstash.freeze.build.builds import Build
 from experimentstash.launch.slurm import batch, building
 from experimentstash.launch.slurm.batch import JobArray
+from experimentstash.record import job_array, records
 from experimentstash.record.job_array import FOLDER
 from experimentstash.record.job_array import Job as SlurmJob
 from experimentstash.record.run import Run
@@ -26,7 +27,7 @@ class BuildJobs:
     def __init__(self, stash: Stash, sweep: Path, unbuilt: Mapping[str, Build], runs: Sequence[Run]) -> None:
         self._stash = stash
         self._sweep = sweep
-        self._unbuilt = unbuilt
+        self._unbuilt = dict(unbuilt)
         self._runs = runs
         self._submitted: dict[str, SlurmJob] = {}
         self._held: list[SlurmJob] = []
@@ -37,12 +38,27 @@ class BuildJobs:
         Raises CommandError with SLURM's words if it takes one of them not.
         """
         needed = {
-            self._unbuilt[run.directory].key: self._unbuilt[run.directory] for run in jobs.runs if self._waits(run)
+            self._unbuilt[run.directory].key: self._unbuilt[run.directory]
+            for run in jobs.runs
+            if self._waits(run) and not run.attempt.state.is_final
         }
         for key, build in needed.items():
             if key not in self._submitted:
                 self._submitted[key] = self._submit(build, jobs, usual_cluster)
         return [self._submitted[key].id for key in needed]
+
+    def settle(self, runs: Sequence[Run]) -> None:
+        """Look what has become of the builds of runs that are to be submitted only now.
+
+        One that is done need not be waited for; what one that has failed has told its runs, they have failed by.
+        """
+        for run in runs:
+            if not self._waits(run) or self._unbuilt[run.directory].key not in self._submitted or self._held:
+                continue
+            if self._unbuilt[run.directory].is_ready():
+                del self._unbuilt[run.directory]
+            elif (known := records.read(run.path)).attempt.state.is_final:
+                run.attempt = known.attempt
 
     @contextlib.contextmanager
     def released(self) -> Iterator[None]:
@@ -74,6 +90,7 @@ class BuildJobs:
             script, batch.build_script(jobs.request, name=build.name, python=sys.executable, order=order_file)
         )
         job = slurm.submit(script, {}, usual_cluster=usual_cluster)
+        job_array.note_submitted(order, job)
         self._held.append(job)
         say(f"{build.name!r} is built in the job {job.id}, which its runs wait for; its log: {build.log}")
         return job

@@ -11,11 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from experimentstash.base import files, permissions, typed
-from experimentstash.base.dataclass_light import replace
 from experimentstash.base.errors import EXIT_USER_MISTAKE, StashError
 from experimentstash.base.output import complain, fit_streams, say
 from experimentstash.base.signals import ends_on_request
-from experimentstash.code import built
 from experimentstash.freeze.build import make
 from experimentstash.freeze.build.builds import Build
 from experimentstash.record import records, transitions
@@ -57,9 +55,6 @@ def main(argv: Sequence[str]) -> int:
         return _has_failed(waiting, error.message)
     except (SystemExit, KeyboardInterrupt):
         return _has_failed(waiting, f"the job that was to build it was ended; what was said until then: {build.log}")
-    found = built.read(build.home)
-    if found is not None:
-        _for_each(waiting, lambda run: _tell(run, found))
     return 0
 
 
@@ -79,18 +74,6 @@ def _has_failed(waiting: Sequence[Path], why: str) -> int:
 
     _for_each(waiting, close)
     return 1
-
-
-def _tell(run: Run, found: built.Built) -> None:
-    """Have a run's record say by what its tool was built."""
-    if run.spec.build is not None:
-        told = replace(
-            run.spec.build,
-            compilers=dict(found.compilers),
-            platform=found.platform,
-            variables=dict(found.variables),
-        )
-        run.spec = replace(run.spec, build=told)
 
 
 def _for_each(waiting: Sequence[Path], act: Callable[[Run], None]) -> None:

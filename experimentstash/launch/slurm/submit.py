@@ -273,12 +273,17 @@ def _predecessor(array: _Array, arrays: Sequence[_Array], accepted: Sequence[Slu
 def _submit(array: _Array, predecessor: str | None, usual_cluster: str | None, builds: BuildJobs) -> SlurmJob | None:
     """Submit one array and return SLURM's id of it; None if SLURM refuses, which each of its runs then says."""
     jobs, tasks, submitted = array.jobs, array.tasks_file, contexts.here().account.submitted
+    builds.settle(jobs.runs)
+    if all(run.attempt.state.is_final for run in jobs.runs):
+        complain(f"{count(len(jobs.runs))}: not submitted: {(jobs.runs[0].attempt.reason or '').splitlines()[0]}")
+        return None
     tasks.parent.mkdir(exist_ok=True)
     job_array.write(tasks, jobs.tasks)
     for task, together in enumerate(jobs.tasks):
         for run in together:
-            transitions.submit(run, Queued(str(tasks), task))
-            submitted.add(run, records.write(run))
+            if not run.attempt.state.is_final:
+                transitions.submit(run, Queued(str(tasks), task))
+                submitted.add(run, records.write(run))
     script = job_array.script_of(tasks)
     try:
         write_atomically(script, array.script(predecessor, builds.before(jobs, usual_cluster)))
@@ -298,7 +303,8 @@ def _submit(array: _Array, predecessor: str | None, usual_cluster: str | None, b
 
 def _refuse(array: _Array, why: str) -> None:
     for run in array.jobs.runs:
-        _close(run, State.FAILED, why)
+        if not run.attempt.state.is_final:
+            _close(run, State.FAILED, why)
     tasks = array.tasks_file
     script = job_array.script_of(tasks)
     shown = f" ({script.relative_to(tasks.parent.parent)})" if script.exists() else ""

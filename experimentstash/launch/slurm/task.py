@@ -17,6 +17,7 @@ from experimentstash.adapters.slurm import job as slurm
 from experimentstash.adapters.slurm import job_end
 from experimentstash.adapters.this_process import supervisor_here
 from experimentstash.base import permissions
+from experimentstash.base.dataclass_light import replace
 from experimentstash.base.errors import EXIT_USER_MISTAKE, StashError
 from experimentstash.base.output import complain, fit_streams, say
 from experimentstash.execute.ending import StopRequest
@@ -174,6 +175,10 @@ class _Pack:
 
     def _begin(self, run: Run) -> bool:
         """Begin a run; False if it has to wait until another one has left its tool's checkout."""
+        if run.spec.build is not None:  # in a job before this one, perhaps: by which compilers, is known now
+            from experimentstash.code import built
+
+            run.spec = replace(run.spec, build=built.as_made(run.spec.build))
         has_begun = self._pool.begin(run, {})
         if not has_begun and self._turned_away != run.path:
             self._turned_away = run.path
