@@ -1,4 +1,4 @@
-"""What a contributor types, and CI calls: ``nox -s tests``, ``slurm``, ``hydra-next``, ``lint`` or ``docs``.
+"""What a contributor types, and CI calls: ``nox -s tests``, ``examples``, ``slurm``, ``hydra-next``, ``lint`` …
 
 Each makes an environment of its own. In one that has everything already: ``nox --no-venv --no-install -s lint``.
 """
@@ -37,6 +37,13 @@ def slurm(session: nox.Session) -> None:
     session.install(*EVERYTHING)
     session.run("tests/slurm/up", external=True)
     session.run("pytest", "-n", "auto", "tests/slurm", *session.posargs, env={"EXPERIMENTSTASH_REQUIRE_SLURM": "1"})
+
+
+@nox.session
+def examples(session: nox.Session) -> None:
+    """Freeze the example figures, and have them again from a clean clone without a network, and from an archive."""
+    session.install(*EVERYTHING)
+    session.run("pytest", "-m", "exhaustive", "tests/publish/test_examples.py", *session.posargs)
 
 
 @nox.session(name="hydra-next")

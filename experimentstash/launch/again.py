@@ -126,18 +126,7 @@ class Again:
 
     def notes(self, run: Run) -> list[str]:
         """Return what the record of the run that is had once more says of that."""
-        then, now = self.run.spec.build, run.spec.build
-        if then is None or now is None:
-            return [self.note]
-        others = [
-            f"{each}: {after.get(each, 'none')}; then: {before.get(each, 'none')}"
-            for before, after in ((then.compilers, now.compilers), (then.variables, now.variables))
-            for each in sorted({*before, *after})
-            if before.get(each) != after.get(each)
-        ]
-        if then.platform != now.platform:
-            others.append(f"{now.platform}; then: {then.platform}")
-        return [self.note, *(f"built with others than {self.run.id}: {each}" for each in others)]
+        return [self.note, *built_otherwise(self.run, run)]
 
     def refuse_difference(self, planned: Plan) -> None:
         """Raise StashError if what was worked out isn't what the run executed."""
@@ -246,6 +235,22 @@ class Again:
             code = os.path.normpath(os.path.join(spec.apart.path, os.path.relpath(code, spec.apart.source)))
         directory = spec.command.environment.get(MARKER, self.run.directory)
         return _marked(directory, code, self.run.id, planned, None if spec.build is None else spec.build.directory)
+
+
+def built_otherwise(before: Run, after: Run) -> list[str]:
+    """Return by what the tool of a run was built that is had once more, where that is something else than then."""
+    then, now = before.spec.build, after.spec.build
+    if then is None or now is None:
+        return []
+    others = [
+        f"{each}: {new.get(each, 'none')}; then: {old.get(each, 'none')}"
+        for old, new in ((then.compilers, now.compilers), (then.variables, now.variables))
+        for each in sorted({*old, *new})
+        if old.get(each) != new.get(each)
+    ]
+    if then.platform != now.platform:
+        others.append(f"{now.platform}; then: {then.platform}")
+    return [f"built with others than {before.id}: {each}" for each in others]
 
 
 def _live(request: Request) -> Path:

@@ -12,6 +12,7 @@ from experimentstash.base import files, typed
 from experimentstash.base.dataclass_light import dataclass, replace
 from experimentstash.base.errors import StashError
 from experimentstash.base.interrupts import EXIT_INTERRUPTED
+from experimentstash.base.process import which
 from experimentstash.base.text import listed
 from experimentstash.launch import again, sweep_asked
 from experimentstash.launch.slurm import waiting
@@ -95,6 +96,12 @@ class Reproduction:
             return [], [*unclear, why]
         return [f"its packages can't be had any more: {why}"], unclear
 
+    def builders(self, kept: FrozenRun) -> list[str]:
+        """Return the programs that have built a kept run's tool and aren't here, unless its environment has them."""
+        build = (self._record(kept) or {"spec": {}})["spec"].get("build")
+        names = build.get("compilers") if isinstance(build, dict) else None
+        return [each for each in names or () if which(str(each), os.environ.get("PATH")) is None]
+
     def why_unsound(self, kept: FrozenRun) -> str | None:
         """Return what of a kept run isn't as it was frozen, its outputs aside: these are judged one by one."""
         record = self._record(kept)
@@ -170,7 +177,7 @@ class Reproduction:
         _end_if_asked(runs)
         if len(runs) != 1:
             return Begun(kept, None, f"{len(runs)} runs came of it", tuple(made.notes))
-        return Begun(kept, runs[0], None, tuple(made.notes))
+        return Begun(kept, runs[0], None, (*made.notes, *again.built_otherwise(run, runs[0])))
 
     def _restored(self, kept: FrozenRun, scratch: Path) -> Run:
         """Return a kept run as if it were here, in a directory of its own."""

@@ -78,7 +78,7 @@ def of_run(stash: Stash, run: Run, *, asks: bool = True) -> list[tuple[str, str]
             if run.spec.environment and run.spec.environment.interpreter
             else None,
         ),
-        ("built", _built(run.spec.build)),
+        ("built", built(run.spec.build)),
         ("command", shlex.join(run.spec.command.argv)),
         ("in", run.spec.command.cwd),
         ("collected", in_words(run.attempt.collected) or None),
@@ -92,7 +92,7 @@ def of_run(stash: Stash, run: Run, *, asks: bool = True) -> list[tuple[str, str]
     return [(label, text) for label, text in rows if text is not None]
 
 
-def _built(build: Build | None) -> str | None:
+def built(build: Build | None) -> str | None:
     """Return by what a tool was built, with which versions."""
     if build is None:
         return None

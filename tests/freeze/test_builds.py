@@ -389,9 +389,16 @@ def test_what_runs_had_is_built_again_for_a_rerun(stash: StashUnderTest, noted: 
     assert stash.record(again)["attempt"]["notes"][1:] == [f"built with others than {first}: CFLAGS: -O3; then: none"]
 
 
-def test_what_is_frozen_is_built_again_where_it_is_reproduced(stash: StashUnderTest, noted: Path) -> None:
-    """What was built in the checkout is no input that would have to be kept."""
-    directory = with_tool(stash, noting(noted))
+def test_what_is_frozen_is_built_again_where_it_is_reproduced(
+    stash: StashUnderTest, noted: Path, in_process: InProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was built in the checkout is no input that would have to be kept; by what it was built is told."""
+    compiler = tmp_path / "programs/tcc"
+    compiler.parent.mkdir()
+    compiler.write_text("#!/bin/sh\necho tcc 0.9\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{compiler.parent}{os.pathsep}{os.environ['PATH']}")
+    directory = with_tool(stash, noting(noted), ["tcc", "x.c"])
     stash.add_experiment("one", "sim", "outputs: {output.log: {compare: text}}\n")
     stash.commit()
     assert stash.cli("+exp=one").stdout == "one\n"
@@ -399,11 +406,21 @@ def test_what_is_frozen_is_built_again_where_it_is_reproduced(stash: StashUnderT
     assert frozen_now.returncode == 0, frozen_now.stderr
     (kept,) = json.loads((stash.root / "frozen/figure/frozen.json").read_text())["runs"]
     assert kept["inputs"] == []
+    assert in_process(stash, "export", "figure", "--with-names", "-o", str(tmp_path / "figure.zip")).returncode == 0
+    with zipfile.ZipFile(tmp_path / "figure.zip") as packed:
+        assert "the programs that build the tools" in packed.read("README.md").decode()
+        assert re.search(r"tcc x\.c, in the checkout itself \(.*tcc: tcc 0\.9\)`", packed.read("ARTIFACT.md").decode())
+    assert in_process(stash, "reproduce", "figure", "--check").stdout.endswith(": can be run again\n")
     shutil.rmtree(directory / "out")
     shutil.rmtree(stash.root / ".experimentstash")
+    compiler.write_text("#!/bin/sh\necho tcc 1.0\n")
     done = stash.cli("reproduce", "figure")
     assert done.returncode == 0, done.stdout + done.stderr
     assert noted.read_text() == "once once "
+    assert f"note: built with others than {kept['id']}: tcc: tcc 1.0; then: tcc 0.9\n" in done.stdout
+    compiler.unlink()
+    done = in_process(stash, "reproduce", "figure", "--check")
+    assert done.returncode == 1 and "its tool was built by tcc, not found here" in done.stdout
 
 
 # --- what can't be ---------------------------------------------------------------------------------------------------

@@ -497,7 +497,7 @@ def test_without_a_network_it_is_made_of_what_the_cache_has(
     said: list[str] = []
     recipe = recipe_of(tool, home / "another")
     make(recipe, announce=said.append)
-    assert imports(recipe, "lonely") and "There is no network: once more with what uv's cache has …" in said
+    assert imports(recipe, "lonely") and "No index answers: once more with what uv's cache has …" in said
     (tool / "requirements.txt").write_text("lonely\nsix\n")
     assert "there is no network" in str(failure(recipe_of(tool, home)).hint)
 

@@ -166,14 +166,17 @@ def _check(work: Reproduction, chosen: Sequence[FrozenRun]) -> int:
         missing = work.missing(run)
         gone, unclear = ([], []) if missing else work.packages(run)
         missing += gone
-        without = work.without_copy(run)
-        is_sure = is_sure and not missing and not unclear and not without
-        can = "can not be run again" if missing else "can perhaps be run again" if unclear else "can be run again"
+        without, builders = work.without_copy(run), work.builders(run)
+        is_sure = is_sure and not missing and not unclear and not without and not builders
+        is_known = not unclear and not builders
+        can = "can not be run again" if missing else "can be run again" if is_known else "can perhaps be run again"
         print(f"{run.id}: {can}")
         for each in missing:
             print(f"  {each}")
         if without:
             print(f"  no copy is here of {listed(without, _NAMED)}: if its bytes are others, no more can be told")
+        if builders:
+            print(f"  its tool was built by {listed(builders, _NAMED)}, not found here: its environment may have it")
         for each in unclear:
             print(f"  whether its packages can still be had isn't known: {each}")
     return 0 if is_sure else 1

@@ -301,9 +301,9 @@ class _Uv:
             self.announce("A certificate isn't known to uv: once more with those that the system has …")
             self.environment |= {"UV_SYSTEM_CERTS": "true", "UV_NATIVE_TLS": "true"}  # its name today, and before
             done = self._run(words, environment)
-        if done.returncode and uv_errors.is_about_network(done.stderr) and "UV_OFFLINE" not in self.environment:
+        if done.returncode and uv_errors.is_unanswered(done.stderr) and "UV_OFFLINE" not in self.environment:
             # uv asks an index once more for what it has, and takes no answer for one.
-            self.announce("There is no network: once more with what uv's cache has …")
+            self.announce("No index answers: once more with what uv's cache has …")
             without = self._run(words, {**environment, "UV_OFFLINE": "1"})
             if without.returncode == 0:
                 self.environment["UV_OFFLINE"] = "1"

@@ -86,9 +86,9 @@ def is_about_certificates(said: str) -> bool:
     return re.search(_CAUSES["certificate"][0], said, re.IGNORECASE) is not None
 
 
-def is_about_network(said: str) -> bool:
-    """Tell whether nobody has answered."""
-    return _cause(said) == "network"
+def is_unanswered(said: str) -> bool:
+    """Tell whether no index could be asked."""
+    return _cause(said) in ("proxy", "network", "server")
 
 
 def is_elsewhere(said: str) -> bool:

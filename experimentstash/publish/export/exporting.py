@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from experimentstash.adapters.git import objects
@@ -25,6 +25,9 @@ from experimentstash.publish.export.documents.every import EVERY
 from experimentstash.publish.export.facts import Facts, Tried
 from experimentstash.publish.export.traces import Traces
 from experimentstash.publish.frozen import Content, Frozen
+from experimentstash.publish.places import marked, marks
+from experimentstash.record.run import Run
+from experimentstash.runs import told
 from experimentstash.stash import paths
 from experimentstash.stash.layout import Stash
 
@@ -72,6 +75,7 @@ def export(
             missing=beside.missing,
             has_outputs=wish.outputs,
         )
+        known = replace(known, builds=_builds(stash, gathering.runs(stash, kept, place)))
         traces = Traces(stash, _public(kept, known), _elsewhere(kept))
         with archive.writing(target) as packed:
             _add_frozen(packed, kept, place, code, others, traces, with_outputs=wish.outputs)
@@ -134,6 +138,13 @@ def _add_frozen(
             add(name, path)
     for name, (path, content) in sorted(others.items()):
         add(name, path, content)
+
+
+def _builds(stash: Stash, runs: Iterable[Run]) -> list[str]:
+    """Return by what the tools of runs were built."""
+    said = ((run.spec.tool, told.built(run.spec.build)) for run in runs)
+    here = marks(stash, "/")
+    return [*dict.fromkeys(marked(f"{tool}: {words}", here) for tool, words in said if words is not None)]
 
 
 def _elsewhere(kept: Frozen) -> Iterator[str]:

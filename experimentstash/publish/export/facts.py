@@ -75,6 +75,7 @@ class Facts:
     unlicensed: list[str] = field(default_factory=list)  # tools, and the stash as "", for which none was found
     results: str | None = None  # a table of means, as `compare` has it; None: the runs have no numbers
     tried: Tried | None = None  # None: nobody has looked
+    builds: list[str] = field(default_factory=list)  # of tools that are built: by what
     missing: list[Missing] = field(default_factory=list)
     has_outputs: bool = True  # copies of outputs are in it
     naming: list[str] = field(default_factory=list)  # files that name the machine, and were taken nevertheless

@@ -17,11 +17,11 @@ _ROWS, _NAMED = 1000, 20
 
 def text(frozen: Frozen, facts: Facts) -> str:
     """Return the document."""
-    lines = [f"# Artifact appendix: {plain(frozen.name)}", "", *_needs(frozen), *_expected(frozen)]
+    lines = [f"# Artifact appendix: {plain(frozen.name)}", "", *_needs(frozen, facts), *_expected(frozen)]
     return "\n".join([*lines, *_claims(frozen, facts), *_steps(frozen, facts)]).rstrip() + "\n"
 
 
-def _needs(frozen: Frozen) -> Iterator[str]:
+def _needs(frozen: Frozen, facts: Facts) -> Iterator[str]:
     yield from ("## What it needs", "")
     hardware = [f"{said} ({counted(count, 'run')})" for said, count in effort.machines(frozen)]
     tools = dict.fromkeys(f"{run.tool} at commit {str(run.code.commit)[:12]}" for run in frozen.runs)
@@ -31,6 +31,7 @@ def _needs(frozen: Frozen) -> Iterator[str]:
             ("hardware that it ran on", cell("; ".join(hardware))),
             ("hardware that it needs", "not known: it ran on the above, and nobody has tried less"),
             ("software", f"Linux, git, uv or Python; ExperimentStash {__version__}, of which a copy is in it"),
+            *([("built", "; ".join(map(code, facts.builds)))] if facts.builds else []),
             ("tools", cell(listed(list(tools), _NAMED))),
             ("environments", cell(listed([*dict.fromkeys(map(_environment, frozen.runs))], _NAMED))),
             ("inputs", cell(_inputs(frozen))),

@@ -59,8 +59,10 @@ def _again(frozen: Frozen, facts: Facts) -> Iterator[str]:
     yield "## Have it again"
     yield ""
     yield (
-        "You need Linux, git, [uv](https://docs.astral.sh/uv/) (`pip install uv`), and a network to the registries of"
-        " packages. In the folder with this file:"
+        "You need Linux, git, [uv](https://docs.astral.sh/uv/) (`pip install uv`)"
+        + (", the programs that build the tools (`ARTIFACT.md` names them)" if facts.builds else "")
+        + ", and a network to the registries of packages"
+        + ". In the folder with this file:"
     )
     yield ""
     yield from ("```bash", first, second, "```", "")
