@@ -1,10 +1,6 @@
 """``python -m experimentstash``, and the program ``experimentstash``."""
 
-import contextlib
-import gc
 import sys
-
-from experimentstash.base.interrupts import ending_at_once
 
 # Objects that may come before Python looks for cycles among them: what is imported stays, and a look takes time.
 _UNLOOKED_AT = 50_000
@@ -12,6 +8,14 @@ _UNLOOKED_AT = 50_000
 
 def start() -> int:
     """Run the command line, with a keeper if runs may be executed, and return the exit code."""
+    if sys.argv[1:2] in (["-sc"], ["--shell-completion"]) and (told := _told_to_shell()) is not None:
+        sys.stdout.buffer.write(told.encode("utf-8", "surrogateescape"))
+        return 0
+    import contextlib
+    import gc
+
+    from experimentstash.base.interrupts import ending_at_once
+
     with ending_at_once():
         from experimentstash.base import output
         from experimentstash.cli.main import executes, main
@@ -25,6 +29,13 @@ def start() -> int:
     except KeyboardInterrupt:  # before anything has begun, or after everything is over
         output.complain("interrupted")
         return 130
+
+
+def _told_to_shell() -> str | None:
+    """Return what a shell is told at a Tab, which waits for nothing that it doesn't need."""
+    from experimentstash.cli import completion
+
+    return completion.answer(sys.argv[2:])
 
 
 if __name__ == "__main__":

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Collection, Iterable
+
+TYPE_CHECKING = False  # from here, because what it guards takes long to import
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
 
 EXIT_USER_MISTAKE = 2
 EXIT_TIMED_OUT = 124

@@ -83,13 +83,6 @@ def _dispatch(arguments: list[str]) -> int:
     if first == "--version":
         print(f"experimentstash {__version__}")
         return 0
-    if first in ("-sc", "--shell-completion") and "COMP_LINE" in os.environ:
-        from experimentstash.cli import completion
-
-        found = completion.candidates(os.environ["COMP_LINE"], find_stash()) if _is_in_stash() else []
-        if found is not None:
-            print(*found, sep="\n", end="\n" if found else "")
-            return 0
     if first == "help" or {"-h", "--help"} & set(arguments):
         from experimentstash.cli import overview
 
@@ -113,14 +106,6 @@ def _dispatch(arguments: list[str]) -> int:
 
         words = run.hydra_arguments(find_stash(), words)
     return launch(words)
-
-
-def _is_in_stash() -> bool:
-    try:
-        find_stash()
-    except StashError:
-        return False
-    return True
 
 
 def _overview(stash: Stash) -> str:

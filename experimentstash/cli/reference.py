@@ -1,17 +1,21 @@
 """The reference in docs/, made from what it tells of: ``python -m experimentstash.cli.reference docs/reference``.
 
-settings.md is made from the schema, commands.md from the parsers of the verbs; docs/reference/ holds both.
+settings.md is made from the schema, commands.md from the parsers of the verbs; docs/reference/ holds both. What Tab
+has to know of them is made with it, as a module that is quick to import.
 """
 
 from __future__ import annotations
 
 import argparse
+import pprint
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from experimentstash.base import files
 from experimentstash.cli import parsing, verbs
+from experimentstash.record.run import State
 from experimentstash.stash import settings
 
 _SETTINGS = """\
@@ -88,6 +92,54 @@ def _escaped(text: str) -> str:
     return "`".join(parts)
 
 
+KNOWN_WORDS = Path(__file__).with_name("known_words.py")
+_KNOWN_WORDS = '''"""What Tab knows of verbs and settings: made from these by cli/reference.py."""
+
+# ruff: noqa
+# fmt: off
+
+from __future__ import annotations
+'''
+
+
+def known_words() -> str:
+    """Return a module with all options, settings and states, each with what it takes and what is said of it."""
+    options = {verb: dict(_known_options(verb)) for verb in verbs.VERBS}
+    found = ((section.prefix, each) for section in settings.SECTIONS for each in settings.of(section))
+    known = {f"{prefix}{each.key}": _known(each) for prefix, each in found}
+    states = {state.value: "" for state in State}
+    parts = (
+        ("OPTIONS: dict[str, dict[str, tuple[str | None, tuple[str, ...], str]]]", options),
+        ("SETTINGS: dict[str, tuple[str, tuple[str, ...], str]]", known),
+        ("STATES: dict[str, str]", states),
+    )
+    laid_out = ((name, pprint.pformat(value, width=150, sort_dicts=False)) for name, value in parts)
+    return _KNOWN_WORDS + "".join(f"\n{name} = {text}\n" for name, text in laid_out)
+
+
+def _known_options(verb: str) -> Iterator[tuple[str, tuple[str | None, tuple[str, ...], str]]]:
+    for action in vars(parsing.parser(verb))["_actions"]:
+        if action.help == argparse.SUPPRESS:
+            continue
+        kind = None if action.nargs == 0 else str(action.metavar or action.dest.upper())
+        for name in action.option_strings:
+            yield name, (kind, tuple(map(str, action.choices or ())), _first_words(action.help or ""))
+
+
+def _known(setting: settings.Setting) -> tuple[str, tuple[str, ...], str]:
+    is_truth = settings.optional(setting.hint)[0] is bool
+    choices = ("true", "false") if is_truth else tuple(setting.choices)
+    is_mapping = settings.words_for(setting.hint).startswith("mapping")
+    is_told = not setting.is_needed and setting.default not in (None, "", [], {})
+    default = "{}" if is_mapping else setting.default_text.strip('"') if is_told else ""
+    return default, choices, _first_words(setting.text)
+
+
+def _first_words(text: str) -> str:
+    return textwrap.shorten(text.partition(". ")[0].rstrip("."), 70, placeholder=" …")
+
+
 if __name__ == "__main__":
+    files.write(KNOWN_WORDS, known_words().encode())
     for page, make in PAGES.items():
         files.write(Path(sys.argv[1]) / page, make().encode())

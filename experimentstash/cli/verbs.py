@@ -6,9 +6,11 @@ A further verb is one line here and one file in `commands`, which has the verb's
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from experimentstash.base.errors import StashError, did_you_mean
+
+TYPE_CHECKING = False  # from here, because what it guards takes long to import
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 # What a verb is given, as in its usage, says what Tab completes there.
 GROUPS = {

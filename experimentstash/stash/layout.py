@@ -6,7 +6,7 @@ import fnmatch
 import functools
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,12 +15,10 @@ from experimentstash.base.files import kind_at, read_text
 from experimentstash.base.output import say
 from experimentstash.base.patterns import regex
 from experimentstash.base.quoting import why_unusable
-from experimentstash.stash import paths
+from experimentstash.stash import names, paths
+from experimentstash.stash.names import token_of as token_of
 
-# Digits and letters that can't be taken for one another.
-_ID_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
-_ID_LENGTH = 7
-TOKEN = f"[{_ID_ALPHABET}]{{{_ID_LENGTH}}}"  # as a regular expression has it
+TOKEN = f"[{names.ID_ALPHABET}]{{{names.ID_LENGTH}}}"  # as a regular expression has it
 # Where interpolations, and the jobs of every launcher, read the stash's root.
 ROOT_VARIABLE = "EXPERIMENTSTASH_ROOT"
 # All that there may be in `.experimentstash`, an import that goes on included.
@@ -249,7 +247,7 @@ def _is_stash(directory: Path) -> bool:
 
 def new_token() -> str:
     """Return a short random name, part of the path of a run or a sweep."""
-    return "".join(_ID_ALPHABET[byte % len(_ID_ALPHABET)] for byte in os.urandom(_ID_LENGTH))
+    return "".join(names.ID_ALPHABET[byte % len(names.ID_ALPHABET)] for byte in os.urandom(names.ID_LENGTH))
 
 
 def run_id(directory: Path) -> str:
@@ -267,13 +265,6 @@ def known_id(directory: Path) -> str | None:
         return own
     sweep = token_of(directory.parent.name)
     return f"{sweep}-{directory.name}" if sweep and directory.name.isdecimal() else None
-
-
-def token_of(name: str) -> str | None:
-    """Return the random part of the name of a run's or a sweep's directory: 12-00-00-k3f9a2b → k3f9a2b."""
-    token = name.rpartition("-")[2]
-    is_token = name != token and len(token) == _ID_LENGTH and set(token) <= set(_ID_ALPHABET)
-    return token if is_token else None
 
 
 def _searchpath(root_config: Path) -> list[str]:
@@ -323,20 +314,7 @@ def _place(entry: str) -> Path | None:
 
 
 def _options(group: Path) -> list[str]:
-    return sorted(path.relative_to(group).with_suffix("").as_posix() for path in _yaml_files(group))
-
-
-def _yaml_files(directory: Path) -> Iterator[Path]:
-    for folder, folders, files in os.walk(directory, followlinks=True):
-        real = Path(os.path.realpath(folder))
-        above = Path(folder).parents[: len(Path(folder).relative_to(directory).parts)]
-        if any(os.path.realpath(each) == str(real) for each in above):  # a link leads round in a circle
-            folders.clear()
-            continue
-        folders[:] = [name for name in folders if not name.startswith((".", "__"))]
-        for name in files:
-            if name.endswith(".yaml") and not name.startswith("."):
-                yield Path(folder, name)
+    return names.options(str(group))
 
 
 def _description(organizer: Path) -> str:

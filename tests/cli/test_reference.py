@@ -25,3 +25,8 @@ def test_every_verb_and_setting_has_its_place() -> None:
     for key in ("timeout", "call.style", "runs_per_job", "metrics.NAME.column"):
         assert f"### `{key}`" in settings
     assert r"'figure1/\*'" in commands  # nothing becomes emphasis
+
+
+def test_what_tab_knows_is_up_to_date() -> None:
+    # else: python -m experimentstash.cli.reference docs/reference
+    assert reference.KNOWN_WORDS.read_text() == reference.known_words()

@@ -229,8 +229,8 @@ def test_shell_completion(plain: StashUnderTest, in_process: InProcess, monkeypa
     monkeypatch.setenv("COMP_LINE", "experimentstash +exp=fig/one params.s")
     hydras = in_process(plain, "-sc", "query=bash")
     assert (hydras.returncode, hydras.stdout.split()) == (0, ["params.say.", "params.sleep="])
-    installed = in_process(plain, "-sc", "install=bash")
-    assert installed.returncode == 0 and "complete -o nospace" in installed.stdout
+    installed = plain.cli("-sc", "install=bash")
+    assert installed.returncode == 0 and "\ncomplete -o default -F _experimentstash experi" in installed.stdout
 
 
 # --- what the tool gets ----------------------------------------------------------------------------------------------
