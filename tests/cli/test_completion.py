@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
+import experimentstash
 from experimentstash.cli.completion import candidates
 from experimentstash.cli.verbs import VERBS
+from experimentstash.stash import present_parameters
 from experimentstash.stash.layout import Stash
 from tests.testing.stash import StashUnderTest
 
@@ -130,3 +137,71 @@ def test_candidates(filled: Stash, line: str, expected: list[str] | None) -> Non
     found = candidates(line, str(filled.root))
     listed = None if found is None else [*found]
     assert (sorted(listed) if listed and line.endswith("-") else listed) == expected
+
+
+IMPORTED = """
+import sys
+from experimentstash.cli import completion
+for line in sys.argv[2:]:
+    assert completion.candidates(line, sys.argv[1]), line
+heavy = {"collections", "dataclasses", "hydra", "json", "omegaconf", "pathlib", "re", "typing", "yaml"}
+print(*heavy & sys.modules.keys())
+"""
+
+
+def test_next_to_nothing_is_imported_for_it(stash: StashUnderTest) -> None:
+    stash.add_experiment("fig/one", "t", "params:\n  seed: 7  # of all\n  model:\n    depth: 3\n  names: [a, b]\n")
+    stash.write("conf/tool/t.yaml", "")
+    lines = ["", "run f", "run fig/one params.", "run fig/one params.seed=", "+exp=", "runs --st", "run fig/one debug="]
+    lines += ["run fig/one hydra/launcher=", "explain tool", "list --tool "]
+    argv = [sys.executable, "-S", "-c", IMPORTED, str(stash.root), *(f"experimentstash {line}" for line in lines)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(experimentstash.__file__).parent.parent)}
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("\n", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("params:\n  a: 1\n  b:\n    c: 0.5\n    d: [1, 2]\n  e: x/y.txt\n", ["1", "0.5", "", "x/y.txt"]),
+        ("params:\n- a\n", []),
+        ("params:\n  a:\n  - 1\n  - b: 2\n  c: no\n", ["", "false"]),
+        ("params: {a: 1, b: {c: null}}\n", ["1", "null"]),
+        ("params:\n  a: &x 5\n  b: *x\n", ["5", "5"]),
+        ("params:\n  a: |\n    b: 1\n  c: 010\n  d: 1_000\n", ["'b: 1\n'", "8", "1000"]),
+        ("params:\n  a: 'null'\n  b: \"x # y\"\n  c: '???'\n  d: ${vars.x}\n", ["'null'", "'x # y'", "", ""]),
+        ("params:\n  a: 1e-3\n  b: .5\n  c: -2\n  d: 2026-01-02\n", ["0.001", "0.5", "-2", None]),
+        ("params:\n  a: ~\n  b: Null\n  c:\n  d: True\n  e: 'it''s'\n", ["null", "null", "null", "true", None]),
+        ("params:\n  a.b: 1\n  'c': 2\n  ? d\n  : 3\n", ["1", "2", "3"]),
+        ("params: 3\n", []),
+        ("params: [\n", []),
+    ],
+)
+def test_values_are_those_that_hydra_reads(stash: StashUnderTest, text: str, expected: list[str | None]) -> None:
+    stash.add_experiment("it", "t", text)
+    found = [*present_parameters.of(str(stash.root), "it").values()]
+    assert len(found) == len(expected), found
+    assert [value for value, told in zip(found, expected, strict=True) if told is not None] == [
+        told for told in expected if told is not None
+    ]
+
+
+def test_parameters_of_what_an_organizer_builds_on(stash: StashUnderTest) -> None:
+    stash.write("conf/exp/fig/base.yaml", "# @package _global_\nparams:\n  rate: 0.5\n  seed: 1\n")
+    text = "# @package _global_\ndefaults:\n  - /exp/fig/base\n  - override /tool: t\n  - _self_\nparams:\n  seed: 7\n"
+    stash.write("conf/exp/fig/it.yaml", text)
+    assert present_parameters.of(str(stash.root), "fig/it") == {"seed": "7", "rate": "0.5"}
+
+
+def test_runs_wherever_they_are_called_otherwise(filled: Stash) -> None:
+    place = filled.root / "outputs" / "of my own" / "12-00-00-aaaaaa4"
+    place.mkdir(parents=True)
+    (place / "run.json").write_text("{}")
+    assert {"aaaaaa2", "aaaaaa3", "aaaaaa4"} < {*(candidates("experimentstash show ", str(filled.root)) or ())}
+
+
+def test_a_file_of_a_configuration_in_a_circle_of_links(stash: StashUnderTest) -> None:
+    stash.add_experiment("fig/one", "t", "")
+    (stash.root / "conf" / "exp" / "fig" / "round").symlink_to("..")
+    (stash.root / "conf" / "exp" / "beside").symlink_to("fig")
+    assert candidates("experimentstash run ", str(stash.root)) == {"beside/one": "", "fig/one": ""}
