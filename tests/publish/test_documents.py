@@ -151,6 +151,9 @@ def test_a_file_of_requirements_is_no_lock_file(tmp_path: Path) -> None:
         assert replace(python, lock_name=name, lock=None).locked_by is None
     run = replace(kept_run(tmp_path, "k3f9a2b", {}, {}), python=python)
     assert "environment of 0 runs of 1;" in checklist.text(frozen([run]), Facts("fig", "3.11"))
+    # What a tool has for an experiment of its own is no default.
+    said = checklist.text(frozen([replace(run, experiment="pca_3d")]), Facts("fig", "3.11"))
+    assert "None was given.\n\nAll others are what the code of the tools has for `pca_3d`, unless" in said
     assert "no lock file" in artifact.text(frozen([run]), Facts("fig", "3.11"))
     assert "pinned by" not in artifact.text(frozen([run]), Facts("fig", "3.11"))
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from experimentstash.base.output import PLAIN
 from experimentstash.base.text import counted
 from experimentstash.publish.comparators.comparator import How
-from experimentstash.publish.render import lines, pictures, to_html, to_markdown, words
+from experimentstash.publish.render import lines, pictures, to_html, to_markdown, to_terminal, words
 from experimentstash.publish.verdicts import Verdict, not_run
 from tests.publish.kept_runs import frozen, judged, kept_run
 
@@ -157,3 +158,11 @@ def test_how_an_output_was_compared_in_words() -> None:
     ):
         assert words.compared(how) == said
     assert {each for each in Verdict if each in to_html._ORDER} == {*Verdict} - {Verdict.NOT_RUN}
+
+
+def test_a_reason_why_nothing_ran_is_told_once_in_a_terminal(tmp_path: Path) -> None:
+    kept = kept_run(tmp_path, "k3f9a2b", {"a.csv": b"x\n1\n", "b.csv": b"x\n1\n"}, {})
+    said = to_terminal.report(
+        frozen([kept]), [[not_run(kept, "no index answers\n  dns error")]], [], PLAIN
+    ).splitlines()
+    assert said[1:4] == ["  a.csv: not run: no index answers", "    dns error", "  b.csv: not run, for the same reason"]

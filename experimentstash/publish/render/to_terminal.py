@@ -31,9 +31,12 @@ def _of_run(judged: JudgedRun, paper: Paper) -> list[str]:
     kept = judged.kept
     again = "" if judged.run is None else f" → {judged.run.id}"
     lines = [f"{kept.id}{again}  {kept.organizer or kept.tool}"]
+    before = None
     for each in judged.outputs:
         word = each.verdict.value
-        rest = each.words.removeprefix(word)
+        is_told = each.verdict is Verdict.NOT_RUN and each.words == before
+        rest = ", for the same reason" if is_told else each.words.removeprefix(word)
+        before = each.words
         lines.append(f"  {tame(each.path)}: {paper.paint(word, _STYLES.get(each.verdict, Style.BAD))}{tame(rest)}")
     return lines + [f"  note: {tame(note)}" for note in words.notes(judged)]
 

@@ -15,7 +15,8 @@ from experimentstash.publish.export.documents import effort
 from experimentstash.publish.export.documents.markdown import cell, code, plain, table
 from experimentstash.publish.export.documents.tolerances import experiment_of
 from experimentstash.publish.export.facts import Facts, Tried
-from experimentstash.publish.frozen import Frozen, FrozenRun
+from experimentstash.publish.frozen import FILE_NAME, Frozen, FrozenRun
+from experimentstash.stash import paths
 
 _VALUES, _NAMED = 12, 20
 
@@ -77,7 +78,7 @@ def _parameters(frozen: Frozen, facts: Facts) -> Iterator[str]:
         for name, value in leaves(run.params):
             found.setdefault(name, {})[_shown(value)] = None
     if not found:
-        yield from ("None was given: the tools' own defaults hold, which are in their code.", "")
+        yield from ("None was given.", "", _of_tools(frozen), "")
         return
     other = {} if facts.tried is None else facts.tried.values
     rows = [
@@ -85,7 +86,17 @@ def _parameters(frozen: Frozen, facts: Facts) -> Iterator[str]:
         for name, values in found.items()
     ]
     yield from table(("parameter", "values in these runs", "in others of the stash that aren't reported"), rows)
-    yield from ("All others have the tools' own defaults.", "")
+    yield from (_of_tools(frozen), "")
+
+
+def _of_tools(frozen: Frozen) -> str:
+    """Return where all other parameters come from."""
+    names = listed([*map(code, dict.fromkeys(run.experiment for run in frozen.runs if run.experiment))], _NAMED)
+    meant, where = f" for {names}" if names else "", f"{paths.FROZEN}/{frozen.name}/{FILE_NAME}"
+    return (
+        f"All others are what the code of the tools has{meant}, unless the exact commands say more, which are in"
+        f" `{where}`."
+    )
 
 
 def _shown(value: Any) -> str:

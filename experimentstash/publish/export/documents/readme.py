@@ -188,7 +188,10 @@ def _people(frozen: Frozen, facts: Facts) -> Iterator[str]:
     )
     if facts.naming:
         yield ""
-        yield "These files name the machine that they were made on, or its user, and were taken as they are:"
+        yield (
+            "These files name the machine that they were made on, or its user, and were taken as they are; what is said"
+            " of them here and beside may repeat it:"
+        )
         yield ""
         yield from (f"- {plain(each)}" for each in facts.naming)
     yield ""
