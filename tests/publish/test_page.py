@@ -165,4 +165,4 @@ def test_a_reason_why_nothing_ran_is_told_once_in_a_terminal(tmp_path: Path) -> 
     said = to_terminal.report(
         frozen([kept]), [[not_run(kept, "no index answers\n  dns error")]], [], PLAIN
     ).splitlines()
-    assert said[1:4] == ["  a.csv: not run: no index answers", "    dns error", "  b.csv: not run, for the same reason"]
+    assert said[1:4] == ["  a.csv: not run: no index answers", "  dns error", "  b.csv: not run, for the same reason"]
