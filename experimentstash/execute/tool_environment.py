@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from experimentstash.adapters import environment_modules
 from experimentstash.base.errors import StashError
 from experimentstash.base.process import clean_environment
 from experimentstash.record.run import Run
@@ -14,6 +15,8 @@ def tool_environment(run: Run, secrets: Mapping[str, str]) -> dict[str, str]:
     """Return the complete environment of the tool: ours, cleaned, with the run's own changes."""
     command = run.spec.command
     environment = clean_environment()
+    if command.modules:
+        environment = environment_modules.load(command.modules, environment)
     for name in (*command.unset, *run.attempt.terms.hidden):
         environment.pop(name, None)
     environment.update(command.environment)

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from experimentstash.adapters import environment_modules
 from experimentstash.adapters.numbers import declarations
 from experimentstash.adapters.python import installed
 from experimentstash.adapters.wandb import variables as wandb_variables
@@ -238,6 +239,7 @@ def plan(request: Request, tool_plans: ToolPlanCache | None = None) -> Plan:
         path=None if (own := environments.programs(recipe)) is None else str(own),
         umask=permissions.present(),
         secrets=sorted(secrets),
+        modules=list(tool.modules),
     )
     kept = parameters.as_json(params)
     texts = [*command.argv, *command.environment.values(), *built.files.values(), *texts_in(kept)]
@@ -359,6 +361,7 @@ def explain(planned: Plan) -> list[str]:
 
 def _tool_plan(request: Request) -> ToolPlan:
     config = request.config.tool
+    environment_modules.refuse_other_names(config.modules, _where(request))
     tool = config if request.frozen is None else request.frozen.adapted(config)
     directory = _code_directory(request)
     pin = None if request.frozen is not None else pins.read(request.stash, request.tool, tool, directory)

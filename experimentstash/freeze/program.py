@@ -10,6 +10,7 @@ import re
 import shlex
 from pathlib import Path
 
+from experimentstash.adapters import environment_modules
 from experimentstash.adapters.git.command import GitError
 from experimentstash.adapters.git.root import toplevel
 from experimentstash.adapters.git.status import ignored
@@ -36,7 +37,13 @@ def missing_program(planned: Plan) -> StashError | None:
     is_built = planned.build is None or planned.build.is_ready()
     if len(argv) > 2 and argv[1] == "-m":
         return _missing_module(planned, is_ready=is_ready and is_built)
-    places = os.pathsep.join(filter(None, (planned.command.path, clean_environment().get("PATH", os.defpath))))
+    environment = clean_environment()
+    if planned.command.modules:
+        try:
+            environment = environment_modules.load(planned.command.modules, environment)
+        except StashError as error:  # a node may have others
+            return None if planned.request.for_job else error
+    places = os.pathsep.join(filter(None, (planned.command.path, environment.get("PATH", os.defpath))))
     if planned.notebook is not None and (lack := _lack_of_notebook(planned, planned.notebook, places)) is not None:
         return lack
     if "/" not in argv[0]:

@@ -181,6 +181,8 @@ class Signer:
 
     def _environment(self, planned: Plan, places: _Places, code: Provenance, variables: Mapping[str, str]) -> Any:
         recipe = planned.recipe
+        if planned.command.modules:
+            raise Unknowable("it uses modules as they are here: whether what they bring has changed can't be known")
         if planned.notebook is not None and planned.notebook.language != "python":
             raise Unknowable(f"it uses a kernel for {planned.notebook.language} as it is here")
         first = planned.command.argv[0]

@@ -81,6 +81,7 @@ class Command:
     path: PathText | None = None  # a directory put in front of PATH
     umask: str | None = None  # octal; None: that of who executes it
     secrets: list[str] = field(default_factory=list)  # names that must be in the environment; values are not kept
+    modules: list[str] = field(default_factory=list)  # what `module load` gets before it; which these were, a note says
 
 
 @dataclass(frozen=True)

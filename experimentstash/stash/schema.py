@@ -294,6 +294,8 @@ class ToolConfig:
     build: List[Any] = field(default_factory=list)
     # Where it is built: here, by whoever needs it first, or in a SLURM job that the runs wait for (with frozen code).
     build_in: BuildIn = BuildIn.here
+    # Modules of a cluster that are loaded before it is built and before it is started: [gcc/12.2, cuda].
+    modules: List[str] = field(default_factory=list)
     # The time after which the build is given up, written like estimated_runtime (null: none).
     build_timeout: Optional[str] = None
     description: str = ""  # what it is, in lists

@@ -11,10 +11,11 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from experimentstash.adapters import environment_modules
 from experimentstash.adapters.git.command import GitError
 from experimentstash.adapters.git.root import toplevel
 from experimentstash.base import files, limits
@@ -60,13 +61,14 @@ class Build:
     is_apart: bool  # it has a directory of its own
     shared: tuple[str, ...]  # what of the tool's directory is no code
     timeout: float | None
+    modules: tuple[str, ...] = ()  # that are loaded before
     in_job: bool = False  # in one of its own, before those of the runs: by which compilers, that tells
 
     @property
     def environment(self) -> dict[str, str]:
         """The environment of the commands: ours, with the programs of the tool's own first."""
         own = {build_commands.VARIABLE: str(self.products)} if self.is_apart else {}
-        return {**_environment(self.path, self.own), **own}
+        return {**_environment(self.path, self.own, self.modules), **own}
 
     @property
     def products(self) -> Path:
@@ -149,8 +151,8 @@ def plan(
         code = code_of_checkout(stash, name, tool, directory, () if known is None else known.products)
     path = environments.programs(recipe)
     own = environments.variables(recipe)
-    made_by = None if in_job else by_whom(written, directory, _environment(path, own))
-    facts = [_FORMAT, written, str(directory), code, made_by, recipe.key]
+    made_by = None if in_job else by_whom(written, directory, _environment(path, own, tool.modules))
+    facts = [_FORMAT, written, str(directory), code, made_by, recipe.key, *([tool.modules] if tool.modules else [])]
     key = hashlib.sha256(json.dumps(facts).encode("utf-8", "surrogateescape")).hexdigest()[:16]
     if is_apart:
         home = (stash.builds / name if frozen is None else frozen.place / _IN_FROZEN_CODE) / key
@@ -171,6 +173,7 @@ def plan(
         variables=counting,
         path=None if path is None else str(path),
         own=own,
+        modules=tuple(tool.modules),
         place=None if frozen is None else frozen.place,
         is_apart=is_apart,
         shared=tuple(tool.shared),
@@ -207,8 +210,8 @@ def mark(name: str, tool: ToolConfig, directory: Path, *, in_job: bool = False) 
     written = build_commands.read(tool, paths.registration(name))
     if not written or build_commands.names_place([word for each in written for word in each]):
         return ""
-    made_by = None if in_job else by_whom(written, directory, clean_environment())
-    wanted = [tool.python_version, tool.dependencies, *map(str, vars(tool.environment).values())]
+    made_by = None if in_job else by_whom(written, directory, _environment(None, {}, tool.modules))
+    wanted = [tool.python_version, tool.dependencies, *map(str, vars(tool.environment).values()), *tool.modules]
     return json.dumps([_FORMAT, written, made_by, wanted])
 
 
@@ -282,8 +285,10 @@ def _stamp(path: Path) -> Any:
     return [found.st_size, found.st_mtime_ns]
 
 
-def _environment(path: Path | str | None, own: Mapping[str, str]) -> dict[str, str]:
+def _environment(path: Path | str | None, own: Mapping[str, str], wanted: Sequence[str]) -> dict[str, str]:
     environment = clean_environment()
+    if wanted:
+        environment = environment_modules.load(wanted, environment)
     if path is not None:
         environment["PATH"] = os.pathsep.join([str(path), environment.get("PATH", os.defpath)])
         environment |= own or {"VIRTUAL_ENV": os.path.dirname(path)}

@@ -63,7 +63,8 @@ def _read(order: Path) -> tuple[Stash, Build, list[Path]]:
     given: dict[str, Any] = dict(data["build"])
     given |= {name: Path(typed.path(given[name], name)) for name in _PATHS if given[name] is not None}
     given |= {name: tuple(tuple(map(str, each)) for each in given[name]) for name in _COMMANDS}
-    build = Build(**{**given, "shared": tuple(map(str, given["shared"]))})
+    given |= {name: tuple(map(str, given[name])) for name in ("shared", "modules")}
+    build = Build(**given)
     runs = [Path(typed.path(each, "runs")) for each in data["runs"]]
     return Stash(Path(typed.path(data["stash"], "stash"))), build, runs
 
