@@ -87,6 +87,28 @@ def test_a_build_in_a_job_of_its_own(stash: StashUnderTest, monkeypatch: pytest.
     assert again.ended()[0]["spec"]["build"] == runs[0]["spec"]["build"]
 
 
+# A cluster's modules, which only its nodes have.
+MODULES = """() {
+    [ -n "$SLURM_JOB_ID" ] || return 1
+    export LOADEDMODULES=gcc/12.2 GCC_HOME=/opt/gcc
+}"""
+
+
+def test_modules_that_only_nodes_have(stash: StashUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is built with them in a job of its own, and started with them in another."""
+    monkeypatch.setenv("BASH_FUNC_module%%", MODULES)
+    build = 'build: [{shell: \'echo "$GCC_HOME" > "{build}/made"\'}]\n'
+    script = """entrypoint: sh -c 'cat "$0" > "$1"; echo "$GCC_HOME" >> "$1"' {build}/made\n"""
+    call = "call: {style: arguments}\nmodules: [gcc]\nbuild_in: job\n"
+    stash.add_tool("sim", "sim_make", f"{script}{build}{call}{NO_PYTHON}")
+    stash.add_experiment("one", "sim", "arguments: ['${output_dir}/where']\n")
+    stash.commit()
+    (run,) = submit(stash, "+exp=one").ended()
+    assert run["attempt"]["state"] == "completed", run["attempt"]
+    assert (Path(run["directory"]) / "where").read_text() == "/opt/gcc\n" * 2
+    assert "modules: gcc/12.2" in run["attempt"]["notes"]
+
+
 def test_a_build_that_fails_in_its_job_fails_its_runs(
     stash: StashUnderTest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
