@@ -218,7 +218,7 @@ def draft(planned: Plan) -> Run:
     style = config.tool.call.style
     notes = [f"{', '.join(planned.unused)}: {calls.not_handed_over(style)}"] if planned.unused else []
     notes += calls.untyped(planned.calling.call, config.params)
-    warnings = calls.doubtful(planned.calling, config.params)
+    warnings = [*calls.doubtful(planned.calling, config.params), *planned.overwritten]
     if not planned.is_heard:
         # An organizer may give a name; who asks for an experiment means that it is run.
         (warnings if calls.is_asked_for(request.overrides) else notes).append(UNHEARD.format(config.experiment))

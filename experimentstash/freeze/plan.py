@@ -118,6 +118,13 @@ class Plan:
     build: Build | None = None  # what makes the tool ready
     pin: Pin | None = None  # the commit that was asked for and is checked out; of frozen code its record tells
 
+    @property
+    def overwritten(self) -> list[str]:
+        """What is to be said of parameters that a notebook's own cells assign anew."""
+        if self.notebook is None or self.calling.call.style is not CallStyle.notebook:
+            return []
+        return self.notebook.overwritten(self.params)
+
 
 @dataclass(frozen=True)
 class ToolPlan:

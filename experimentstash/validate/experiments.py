@@ -117,4 +117,4 @@ def check_parameters(planned: Plan) -> list[Problem]:
             else f"fix its name, or if the tool takes it: `call: {{ways: {{{name}: word}}}}` in the registration",
         )
         for name in names
-    ]
+    ] + [warning("parameters", said, where, "assign it in the tagged cell alone") for said in planned.overwritten]

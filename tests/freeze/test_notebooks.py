@@ -76,6 +76,29 @@ def test_a_notebook_is_run(notebook: StashUnderTest) -> None:
 
 
 @pytest.mark.slow
+def test_two_at_once_have_each_their_own_parameters(notebook: StashUnderTest) -> None:
+    """They wait for each other in their kernels, so that they are at work at the same time."""
+    notebook.add_tool("pair", None, "entrypoint: pair.py\ncall: {style: notebook}\n")
+    notebook.write(
+        "tools/pair/pair.py",
+        '# %% tags=["parameters"]\nplace, me, other = "", "", ""\n# %%\nimport json, os, pathlib, time\n'
+        "(pathlib.Path(place) / me).touch()\nwhile not (pathlib.Path(place) / other).exists():\n    time.sleep(0.05)\n"
+        'with open(os.environ["EXPERIMENTSTASH_RUN_DIR"] + "/metrics.json", "w") as stream:\n'
+        '    json.dump({"me": int(me)}, stream)\n',
+    )
+    notebook.write("meet/.keep", "")
+    place = json.dumps(str(notebook.root / "meet"))
+    notebook.add_experiment("pair", "pair", f"params: {{place: {place}, me: '1', other: '2'}}\n")
+    done = notebook.cli(
+        "-m", "+exp=pair", "hydra/launcher=local", "hydra.launcher.n_jobs=2", "hydra/sweeper=zip",
+        "params.me='1','2'", "params.other='2','1'",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    metrics = [notebook.record(each)["attempt"]["metrics"]["me"] for each in notebook.run_directories()]
+    assert sorted(metrics) == [1, 2]
+
+
+@pytest.mark.slow
 def test_one_that_is_told_to_stop_saves_what_it_has(stash: StashUnderTest) -> None:
     cells = [
         "# %% tags=['parameters']\nready = None\n",
@@ -166,6 +189,47 @@ def test_without_a_tagged_cell_no_parameter_would_count(tmp_path: Path) -> None:
         said(plain, {"n": 1})
     assert "`parameters`" in str(caught.value.hint)
     assert said(plain, {}).files == {}
+
+
+def two_tagged(kind: str, tmp_path: Path) -> Path:
+    """Return a notebook of which two cells are tagged, the first of this kind."""
+    found = json.loads(AREA.read_text())
+    at = next(at for at, cell in enumerate(found["cells"]) if cell["metadata"])
+    other = {"cell_type": kind, "metadata": {"tags": ["parameters"]}, "source": "n = 7", "id": "other"}
+    found["cells"].insert(at, other | ({"outputs": [], "execution_count": None} if kind == "code" else {}))
+    place = tmp_path / "two.ipynb"
+    place.write_text(json.dumps(found))
+    return place
+
+
+@pytest.mark.parametrize("kind", ["code", "markdown"])
+def test_two_tagged_cells_are_refused(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is handed over stands after the first, and the second one would assign its own values. Who reads texts
+    more closely than we says so, too."""
+    place = two_tagged(kind, tmp_path)
+    with pytest.raises(StashError, match="2 cells are tagged for parameters"):
+        said(place, {"n": 1})
+    assert said(place, {}).files == {}
+    given = tmp_path / "parameters.json"
+    given.write_text('{"n": 1}')
+    for name in ("JUPYTER_PATH", "JUPYTER_RUNTIME_DIR", "JUPYTER_NO_CONFIG", "IPYTHONDIR"):
+        monkeypatch.setenv(name, "")  # put back afterwards
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        assert run_notebook.main(place, tmp_path / "run", given) == 2
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    assert "2 cells are tagged" in capsys.readouterr().err
+
+
+def test_a_parameter_that_a_later_cell_assigns_anew_is_named(tmp_path: Path) -> None:
+    text = '# %% tags=["parameters"]\nn = 1\nrate = 2\nids = []\n# %%\nn = n * 2\nids += [1]\n# %%\nrate: float = 0.5\n'
+    (tmp_path / "a.py").write_text(text)
+    (line,) = source.read(tmp_path / "a.py").overwritten({"n": 1, "rate": 3, "ids": [2]})
+    assert line.startswith("params.rate: a cell after the tagged one assigns rate anew")
 
 
 TEXTS = {

@@ -34,6 +34,12 @@ def _write(given: Given) -> Arguments:
             "give the cell that assigns their usual values the tag `parameters` (in JupyterLab: the gear at the right;"
             ' in a percent script: `# %% tags=["parameters"]`), or leave `params:` out',
         )
+    if notebook.tagged > 1:
+        raise StashError(
+            f"{given.notebook}: {notebook.tagged} cells are tagged for parameters: what a later one assigns would count"
+            " instead.",
+            "give only the first of them the tag `parameters`, and have it assign all of them",
+        )
     for name in found:
         is_name = isinstance(name, str) and name.isidentifier() and not keyword.iskeyword(name)
         if notebook.language == "python" and not is_name:

@@ -80,6 +80,10 @@ def _run(source: Path, executed: Path, parameters: Path | None) -> int:
     language = _language(notebook)
     kernel = "python3" if language == "python" else None
     given = json.loads(parameters.read_text(encoding="utf-8")) if parameters is not None else {}
+    tagged = [cell.cell_type for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    if given and tagged != ["code"]:
+        print(f"{len(tagged)} cells are tagged for parameters, and one of code must be.", file=sys.stderr)
+        return 2
     try:
         papermill.execute_notebook(
             notebook,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,13 @@ class Notebook:
 
     path: Path
     language: str
-    is_tagged: bool  # it has a cell for parameters
+    tagged: int  # how many cells for parameters it has
     names: tuple[str, ...]  # what that cell assigns, if it is Python's
+    anew: frozenset[str] = frozenset()  # what a later cell assigns once more, whatever it was
+
+    @property
+    def is_tagged(self) -> bool:
+        return self.tagged > 0
 
     @property
     def is_text(self) -> bool:
@@ -45,6 +51,15 @@ class Notebook:
     @property
     def is_quartos(self) -> bool:
         return self.path.suffix.lower() == ".qmd"
+
+    def overwritten(self, params: Iterable[Any]) -> list[str]:
+        """Say of each parameter that a later cell assigns anew, whatever it was handed, that it may have no effect."""
+        keys = {str(key): str(key).partition(".")[0] for key in params}
+        return [
+            f"params.{key}: a cell after the tagged one assigns {name} anew, so it may have had no effect"
+            for key, name in keys.items()
+            if name in self.anew
+        ]
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -73,34 +88,46 @@ def read(path: Path) -> Notebook:
 def _of_jupyter(path: Path, data: Any) -> Notebook:
     about = data.get("metadata", {})
     said = about.get("kernelspec", {}).get("language") or about.get("language_info", {}).get("name") or "python"
-    tagged = [
-        each
-        for each in data["cells"]
-        if each.get("cell_type") == "code" and "parameters" in each.get("metadata", {}).get("tags", [])
-    ]
-    source = "".join(tagged[0]["source"]) if tagged else ""
-    return _notebook(path, str(said).lower(), bool(tagged), source)
+    cells = data["cells"]
+    tagged = [each for each in cells if "parameters" in each.get("metadata", {}).get("tags", [])]
+    code = [each for each in tagged if each.get("cell_type") == "code"]
+    source = "".join(code[0]["source"]) if code else ""
+    later = cells[cells.index(code[0]) + 1 :] if code else []
+    # What an earlier execution was handed is replaced.
+    kept = [each for each in later if "injected-parameters" not in each.get("metadata", {}).get("tags", [])]
+    sources = ["".join(each["source"]) for each in kept if each.get("cell_type") == "code"]
+    return _notebook(path, str(said).lower(), len(tagged) if code else 0, source, sources)
 
 
 def _of_text(path: Path, text: str) -> Notebook:
     said = _KERNEL.search(text) or _FENCE.search(text)
     language = said[1].lower() if said else "python"
-    found = _TAGGED.search(text)
-    if found is None:
-        return _notebook(path, language, False, "")
+    heads = [*_TAGGED.finditer(text)]
+    if not heads:
+        return _notebook(path, language, 0, "", ())
+    found = heads[0]
     rest = text[text.index("\n", found.end()) + 1 :] if "\n" in text[found.end() :] else ""
     end = _END.search(rest)
-    return _notebook(path, language, True, rest[: end.start()] if end else rest)
+    source, later = (rest[: end.start()], [rest[end.start() :]]) if end else (rest, [])
+    return _notebook(path, language, len(heads), source, later)
 
 
-def _notebook(path: Path, language: str, is_tagged: bool, source: str) -> Notebook:
-    names: list[str] = []
-    if language == "python":
-        try:
-            body = ast.parse(source).body
-        except SyntaxError:  # it has magics, say
-            body = []
-        for node in body:
-            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-            names += [each.id for each in targets if isinstance(each, ast.Name)]
-    return Notebook(path, language, is_tagged, tuple(dict.fromkeys(names)))
+def _notebook(path: Path, language: str, tagged: int, source: str, later: Iterable[str]) -> Notebook:
+    is_python = language == "python"
+    names = [name for name, _ in _assigned(source)] if is_python else []
+    anew = [name for each in later if is_python for name, is_constant in _assigned(each) if is_constant]
+    return Notebook(path, language, tagged, tuple(dict.fromkeys(names)), frozenset(anew))
+
+
+def _assigned(source: str) -> Iterator[tuple[str, bool]]:
+    """Yield the names that a cell assigns, and whether what it assigns is the same whatever was before."""
+    try:
+        body = ast.parse(source).body
+    except (SyntaxError, ValueError):  # it has magics, say
+        return
+    for node in body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        is_plain = isinstance(node, (ast.Assign, ast.AnnAssign))
+        value = getattr(node, "value", None)
+        is_constant = is_plain and value is not None and not any(isinstance(each, ast.Name) for each in ast.walk(value))
+        yield from ((each.id, is_constant) for each in targets if isinstance(each, ast.Name))
