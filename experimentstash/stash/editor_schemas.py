@@ -1,6 +1,7 @@
 """JSON schemas of the configuration files, from which editors check and complete them while they are written.
 
-An interpolation may stand for any value, and a text may be written as a number: as Hydra takes them.
+An interpolation may stand for any value, a text may be written as a number, and a number or a truth value as a text:
+as Hydra takes them.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from experimentstash.stash.settings import Kind, Setting
 
 DRAFT = "http://json-schema.org/draft-07/schema#"  # the newest that the YAML language server knows in full
 _INTERPOLATION = {"type": "string", "pattern": r"\$\{"}
+_TRUTH = r"^([Tt]rue|TRUE|[Ff]alse|FALSE|[Yy]es|YES|[Nn]o|NO|[Oo]n|ON|[Oo]ff|OFF)$"
 _PLAIN: dict[Any, dict[str, Any]] = {
     str: {"type": ["string", "number", "boolean"]},
-    int: {"type": "integer"},
-    float: {"type": "number"},
-    bool: {"type": "boolean"},
+    int: {"type": ["integer", "string"], "pattern": r"^[-+]?[0-9]+$"},
+    float: {"type": ["number", "string"], "pattern": r"^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$"},
+    bool: {"anyOf": [{"type": "boolean"}, {"enum": [0, 1]}, {"type": "string", "pattern": _TRUTH}]},
     Any: {},
 }
 _DEFAULTS = {

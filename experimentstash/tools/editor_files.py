@@ -70,8 +70,7 @@ def schema_of_tool(stash: Stash, tool: str) -> str:
         properties["experiment"]["anyOf"].insert(0, {"enum": list(known.experiments)})
     if known.parameters:
         # Whatever else the tool takes may stand there, too: not all that a program reads can be known.
-        properties["params"] = {
-            "description": properties["params"]["description"],
+        properties["params"]["anyOf"][0] = {
             "type": "object",
             "properties": {each.name: _parameter(each) for each in known.parameters},
         }

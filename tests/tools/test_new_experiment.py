@@ -154,7 +154,7 @@ def test_an_organizer_is_checked_with_its_tools_parameters(filled: StashUnderTes
     path.write_text(text.replace("tags:", "tgas:"))
     assert errors(path) != []
     schema = json.loads((filled.root / "conf/.schemas/exp.net.json").read_text())
-    assert schema["properties"]["params"]["properties"]["rate"] == {
+    assert schema["properties"]["params"]["anyOf"][0]["properties"]["rate"] == {
         "description": "float\n\nof learning per step",
         "default": 0.1,
     }
@@ -165,7 +165,7 @@ def test_an_experiment_of_a_hydra_app(hydra: StashUnderTest) -> None:
     editor_files.write(Stash(hydra.root))
     schema = json.loads((hydra.root / "conf/.schemas/exp.app.json").read_text())
     assert schema["properties"]["experiment"]["anyOf"][0] == {"enum": ["one"]}
-    assert schema["properties"]["params"]["properties"]["model"]["anyOf"][0] == {"enum": ["knn", "rf"]}
+    assert schema["properties"]["params"]["anyOf"][0]["properties"]["model"]["anyOf"][0] == {"enum": ["knn", "rf"]}
 
 
 def test_the_settings_of_an_editor_stay_as_they_are(filled: StashUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
