@@ -262,3 +262,17 @@ def test_a_program_that_it_lacks_is_the_systems(stash: StashUnderTest, programs:
     assert planned.recipe.directory is not None
     (planned.recipe.directory / "env/bin/julia").write_text("#!/bin/sh\n")
     assert identify(planned, print, Checkouts(), Signer()).run.spec.signature is not None
+
+
+def test_dependencies_of_the_registration_come_besides(programs: StandIns, tmp_path: Path) -> None:
+    programs.add("micromamba")
+    wanted = replace(ToolConfig(), dependencies=["six==1.16.0"], environment=EnvironmentConfig(file="environment.yml"))
+    made = recipe(tmp_path, {"environment.yml": PLAIN}, wanted)
+    store.make(made)
+    held = store.contents(made)
+    assert held is not None and [*held.packages] == sorted([*HELD, "six==1.16.0"])
+    other = replace(wanted, environment=EnvironmentConfig(kind=EnvironmentKind.conda))
+    without = recipe(tmp_path, {"environment.yml": WITHOUT_PYTHON}, other)
+    with pytest.raises(store.NotMade, match="pip install"):
+        store.make(without)
+    assert without.directory is not None and not without.directory.exists()
