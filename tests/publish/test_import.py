@@ -63,6 +63,8 @@ def test_what_was_exported_is_the_same_in_another_stash(
     done = in_process(there, "import", str(first))
     assert done.returncode == 2 and "frozen/fig is there already" in done.stderr and "--as" in done.stderr
     assert in_process(there, "import", str(first), "--as", "theirs").returncode == 0
+    rows = in_process(there, "frozen").stdout.splitlines()[1:]
+    assert [row.split()[0] for row in rows] == ["fig", "theirs"]
     assert in_process(there, "reproduce", "theirs", "--check").returncode == 0
     assert verdicts(there, code=0) == SAME
     assert (there.root / "data/numbers.txt").read_text() == "1\n2\n3.25\n"

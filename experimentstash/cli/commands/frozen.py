@@ -26,15 +26,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def main(given: argparse.Namespace) -> int:
     """List what is frozen; 1 if some of it can't be read."""
     stash = find_stash()
-    found, unread = [], 0
+    found, unread = {}, 0
     for name in frozen.names(stash):
         try:
-            found.append(frozen.read(stash, name))
+            found[name] = frozen.read(stash, name)
         except StashError as error:
             complain(str(error))
             unread += 1
     if given.json:
-        print(json.dumps([_as_data(each) for each in found], indent=2))
+        print(json.dumps([_as_data(name, each) for name, each in found.items()], indent=2))
     elif found:
         print(_table(found))
     elif not unread:
@@ -42,12 +42,12 @@ def main(given: argparse.Namespace) -> int:
     return 1 if unread else 0
 
 
-def _as_data(each: Frozen) -> dict[str, object]:
+def _as_data(name: str, each: Frozen) -> dict[str, object]:
     runs = {run.id: run.organizer for run in each.runs}
-    return {"name": each.name, "created": each.created, "message": each.message, "digest": each.digest, "runs": runs}
+    return {"name": name, "created": each.created, "message": each.message, "digest": each.digest, "runs": runs}
 
 
-def _table(found: list[Frozen]) -> str:
+def _table(found: dict[str, Frozen]) -> str:
     columns = [
         Column("name"),
         Column("frozen", rank=2),
@@ -58,13 +58,13 @@ def _table(found: list[Frozen]) -> str:
     ]
     rows = [
         (
-            each.name,
+            name,
             each.created[: len("2026-01-31")],
             str(len(each.runs)),
             size(sum(output.content.size for run in each.runs for output in run.outputs)),
             listed(sorted({run.tool for run in each.runs}), _NAMED),
             each.message.partition("\n")[0],
         )
-        for each in found
+        for name, each in found.items()  # an import may have taken another name
     ]
     return tables.draw(columns, rows, paper_of(sys.stdout))
