@@ -87,6 +87,14 @@ def as_made(build: record_of.Build) -> record_of.Build:
     return replace(build, **by)
 
 
+def is_as_recorded(build: record_of.Build) -> bool:
+    """Tell whether the build that a record names is the one that is there now, in a checkout with the files it had."""
+    if build.log is None:
+        return True
+    found = read(Path(build.log).parent)
+    return found is not None and found.key == build.key and not (build.is_in_checkout and found.changed())
+
+
 def _texts(data: Mapping[str, object]) -> dict[str, str]:
     return {typed.text(name, ""): typed.text(value, name) for name, value in data.items()}
 

@@ -178,3 +178,21 @@ def test_runs_that_are_submitted_when_their_build_is_over(
         assert all("cc" in one["spec"]["build"]["compilers"] for one in runs)
     else:
         assert all("No rule to make target" in one["attempt"]["reason"] for one in runs), runs
+
+
+def test_what_is_built_anew_while_a_run_waits_is_said(
+    stash: StashUnderTest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """In a checkout that is used live: the code is the same, and the compiler's options aren't."""
+    builder("make", monkeypatch, tmp_path)
+    stash.add_tool("sim", "sim_make", f"entrypoint: sim\nbuild: [[make]]\n{NO_PYTHON}")
+    stash.add_experiment("one", "sim", "params: {steps: 1}\n")
+    stash.commit()
+    sweep = submit(stash, "+exp=one", "code=live", HOLD)
+    other = submit(stash, "+exp=one", "code=frozen", HOLD)
+    assert stash.cli("tool", "sync", "sim", CFLAGS="-O3").returncode == 0
+    for each in (sweep, other):
+        slurm("scontrol", "release", each.jobs[0])
+    ((one,), (two,)) = sweep.ended(), other.ended()
+    assert any("built anew" in each for each in one["attempt"]["warnings"]), one["attempt"]
+    assert not any("built anew" in each for each in two["attempt"]["warnings"])

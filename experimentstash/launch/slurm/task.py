@@ -59,6 +59,7 @@ def main(argv: Sequence[str]) -> int:
 _ASKING = 2.0
 # And at least, and the share of what is left to us that this may take.
 _SHORTEST, _SHARE = 0.1, 0.25
+_BUILT_ANEW = "what was built for it was changed, or built anew, before it began: it may be another build than recorded"
 
 
 class _Pack:
@@ -179,6 +180,8 @@ class _Pack:
             from experimentstash.code import built
 
             run.spec = replace(run.spec, build=built.as_made(run.spec.build))
+            if not built.is_as_recorded(run.spec.build) and _BUILT_ANEW not in run.attempt.warnings:
+                run.attempt.warnings.append(_BUILT_ANEW)
         has_begun = self._pool.begin(run, {})
         if not has_begun and self._turned_away != run.path:
             self._turned_away = run.path
