@@ -464,7 +464,8 @@ def _program(
         return list(entry.words)  # found on PATH, where the tool's environment comes first
     if entry.runs_python:
         return [str(interpreter), str(own), *others]
-    entrypoints.refuse_unstartable(directory, first, _where(request))
+    if is_whole:  # else it may be half of what is built yet
+        entrypoints.refuse_unstartable(directory, first, _where(request))
     return [str(own), *others]
 
 

@@ -303,6 +303,23 @@ def test_a_build_that_hangs_is_ended_with_all_that_it_has_started(
     assert not of_checkout(as_stash(stash))[1].is_ready()
 
 
+@pytest.mark.parametrize("code", ["live", "frozen"])
+def test_half_of_a_program_that_a_killed_build_has_left_is_not_judged(
+    stash: StashUnderTest, tmp_path: Path, code: str
+) -> None:
+    """It is no program yet; the next try makes it."""
+    hold = tmp_path / "hold"
+    hold.touch()
+    text = 'mkdir -p out; echo half > out/sim; chmod +x out/sim; if [ -e "$0" ]; then exit 1; fi; ' + NOTED
+    with_tool(stash, ["sh", "-e", "-c", text, str(hold), str(tmp_path / "noted")])
+    stash.add_experiment("one", "sim")
+    stash.commit()
+    assert "could not be built" in stash.cli("+exp=one", f"code={code}").stderr
+    hold.unlink()
+    done = stash.cli("+exp=one", f"code={code}")
+    assert done.returncode == 0 and done.stdout == "one\n", done.stderr
+
+
 def test_code_that_is_edited_while_it_is_built_is_not_taken_for_built(stash: StashUnderTest) -> None:
     directory = with_tool(stash, {"shell": 'echo edited > value; cp value "{build}"/sim'})
     with pytest.raises(NotBuilt, match="was changed while it was built"):

@@ -179,8 +179,9 @@ class _Pack:
         if run.spec.build is not None:  # in a job before this one, perhaps: by which compilers, is known now
             from experimentstash.code import built
 
-            run.spec = replace(run.spec, build=built.as_made(run.spec.build))
-            if not built.is_as_recorded(run.spec.build) and _BUILT_ANEW not in run.attempt.warnings:
+            build = built.as_made(run.spec.build)
+            run.spec = replace(run.spec, build=build)
+            if not built.is_as_recorded(build) and _BUILT_ANEW not in run.attempt.warnings:
                 run.attempt.warnings.append(_BUILT_ANEW)
         has_begun = self._pool.begin(run, {})
         if not has_begun and self._turned_away != run.path:
