@@ -12,6 +12,7 @@ from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
 from experimentstash.base.yaml_files import YamlError
 from experimentstash.freeze.declared.option import Option
+from experimentstash.freeze.notebooks import source as notebook
 from experimentstash.stash.schema import CallStyle, ToolConfig
 from experimentstash.tools.detect import detection
 from experimentstash.tools.detect.candidate import Candidate
@@ -44,6 +45,8 @@ class Known:
 def of(directory: Path, tool: ToolConfig) -> Known:
     """Return what is known of a tool whose code is in ``directory``."""
     try:
+        if tool.call.style is CallStyle.notebook:
+            return Known(tuple(map(_of_option, notebook.read(directory / tool.entrypoint).program.declared.options)))
         found = detection.detect(directory, tool.entrypoint).best
     except StashError:  # an entrypoint that a run will refuse
         return Known()

@@ -129,6 +129,14 @@ def test_of_an_unknown_program_nothing_is_made_up(stash: StashUnderTest) -> None
     assert not result.is_known and "params" not in result.path.read_text()
 
 
+def test_of_a_notebook_the_tagged_cell_tells(stash: StashUnderTest) -> None:
+    text = "# %% tags=['parameters']\nrate = 0.5\nname: str = 'a b'\nrate = .25\nlength = len(name)\n# %%\nrate\n"
+    stash.write("tools/nb/analysis.py", text)
+    stash.write("conf/tool/nb.yaml", "path: tools/nb\nentrypoint: analysis.py\ncall: {style: notebook}\n")
+    written = made(stash, "one", "nb")
+    assert '#   rate: 0.25\n#   name: "a b"\n#   length:' in written
+
+
 # --- editors ---------------------------------------------------------------------------------------------------------
 
 

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from experimentstash.base.dataclass_light import dataclass
+from experimentstash.base.dataclass_light import dataclass, field
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import read_regular
 from experimentstash.base.patterns import regex
-from experimentstash.freeze.declared.option import Declared, Option
+from experimentstash.freeze.declared.option import Declared, Option, default_of
 from experimentstash.freeze.declared.program import Program
 from experimentstash.stash.schema import CallStyle
 
@@ -39,6 +39,7 @@ class Notebook:
     tagged: int  # how many cells for parameters it has
     names: tuple[str, ...]  # what that cell assigns, if it is Python's
     anew: frozenset[str] = frozenset()  # what a later cell assigns once more, whatever it was
+    defaults: Mapping[str, str] = field(default_factory=dict)  # the constants that the cell assigns, as YAML
 
     @property
     def is_tagged(self) -> bool:
@@ -70,7 +71,7 @@ class Notebook:
     @property
     def program(self) -> Program:
         """What it declares, as the command line of a program."""
-        options = tuple(Option(name, False, False, None) for name in self.names)
+        options = tuple(Option(name, False, False, None, default=self.defaults.get(name)) for name in self.names)
         return Program(CallStyle.notebook, Declared(options, takes_unknown=bool(options)))
 
 
@@ -114,13 +115,15 @@ def _of_text(path: Path, text: str) -> Notebook:
 
 def _notebook(path: Path, language: str, tagged: int, source: str, later: Iterable[str]) -> Notebook:
     is_python = language == "python"
-    names = [name for name, _ in _assigned(source)] if is_python else []
-    anew = [name for each in later if is_python for name, is_constant in _assigned(each) if is_constant]
-    return Notebook(path, language, tagged, tuple(dict.fromkeys(names)), frozenset(anew))
+    values = {name: value for name, value, _ in _assigned(source)} if is_python else {}
+    anew = [name for each in later if is_python for name, _, is_constant in _assigned(each) if is_constant]
+    told = {name: None if value is None else default_of({"default": value}) for name, value in values.items()}
+    defaults = {name: default for name, default in told.items() if default is not None}
+    return Notebook(path, language, tagged, tuple(values), frozenset(anew), defaults)
 
 
-def _assigned(source: str) -> Iterator[tuple[str, bool]]:
-    """Yield the names that a cell assigns, and whether what it assigns is the same whatever was before."""
+def _assigned(source: str) -> Iterator[tuple[str, ast.expr | None, bool]]:
+    """Yield the names that a cell assigns, what, and whether that is the same whatever was before."""
     try:
         body = ast.parse(source).body
     except (SyntaxError, ValueError):  # it has magics, say
@@ -130,4 +133,5 @@ def _assigned(source: str) -> Iterator[tuple[str, bool]]:
         is_plain = isinstance(node, (ast.Assign, ast.AnnAssign))
         value = getattr(node, "value", None)
         is_constant = is_plain and value is not None and not any(isinstance(each, ast.Name) for each in ast.walk(value))
-        yield from ((each.id, is_constant) for each in targets if isinstance(each, ast.Name))
+        given = value if is_plain else None
+        yield from ((each.id, given, is_constant) for each in targets if isinstance(each, ast.Name))
