@@ -226,23 +226,12 @@ def find_stash(start: Path | None = None) -> Stash:
     except FileNotFoundError as error:
         raise StashError("The current directory no longer exists.", "cd into a stash") from error
     for candidate in (directory, *directory.parents):
-        if _is_stash(candidate):
+        if names.is_stash(str(candidate)):
             return Stash(candidate)
     raise StashError(
         f"{directory} is not inside a stash (no {paths.ROOT_CONFIG} of one here or above).",
         "cd into a stash, or make one: experimentstash init",
     )
-
-
-def _is_stash(directory: Path) -> bool:
-    """Tell a stash's root from another Hydra application's; git keeps no empty conf/tool/."""
-    try:
-        root_config = read_text(directory / paths.ROOT_CONFIG, errors="replace")
-    except FileNotFoundError:
-        return False
-    except (OSError, ValueError):
-        root_config = ""
-    return "experimentstash" in root_config or (directory / paths.REGISTRATIONS).is_dir()
 
 
 def new_token() -> str:

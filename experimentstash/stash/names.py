@@ -31,11 +31,8 @@ def root_of(directory: str) -> str | None:
 def is_stash(directory: str) -> bool:
     """Tell a stash's root from another Hydra application's; git keeps no empty conf/tool/."""
     path = os.path.join(directory, paths.ROOT_CONFIG)
-    return os.path.lexists(path) and ("experimentstash" in text(path) or has_registrations(directory))
-
-
-def has_registrations(directory: str) -> bool:
-    return os.path.isdir(os.path.join(directory, paths.REGISTRATIONS))
+    has_registrations = os.path.isdir(os.path.join(directory, paths.REGISTRATIONS))
+    return os.path.exists(path) and (has_registrations or "experimentstash" in text(path))
 
 
 def text(path: str, most: int = 1 << 20) -> str:
