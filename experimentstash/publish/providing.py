@@ -135,7 +135,9 @@ def _secure(stash: Stash, code: Code, where: Path, place: Path, announce: Callab
     new = _new_repository if is_unpacked else _new_checkout
     with contextlib.nullcontext(root) if root is not None else new(where) as repository:
         _fetch(stash, repository, code, place, announce)
-        if not is_unpacked and objects.object_at(repository, "HEAD^{commit}") is None:
+        # Where the stash is nothing is checked out: somebody may have made a repository of what was unpacked.
+        is_own = is_unpacked or repository == _own_repository(stash)
+        if not is_own and objects.object_at(repository, "HEAD^{commit}") is None:
             _check_out(repository, commit)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from experimentstash.publish.export.documents.every import EVERY
 from tests.testing.drawing import SAME, frozen, identity, verdicts
-from tests.testing.stash import InProcess, StashUnderTest
+from tests.testing.stash import InProcess, StashUnderTest, git
 
 
 @pytest.mark.slow
@@ -24,6 +24,7 @@ def test_what_was_exported_is_reproduced_where_it_is_unpacked(drawing: StashUnde
     there = StashUnderTest(tmp_path / "new place")
     with zipfile.ZipFile(packed) as archive:
         archive.extractall(there.root)
+    git("init", "-q", cwd=there.root)  # who is handed it may want to note what they change
     assert there.cli("reproduce", "fig", "--check").returncode == 0
     assert verdicts(there, code=0) == SAME
     assert (there.root / "data/numbers.txt").read_text() == "1\n2\n3.25\n"
