@@ -199,7 +199,10 @@ def test_all_are_told_at_once_and_nothing_further_starts(scripts: Scripts, numbe
     assert stdout.count("✗ cancelled") == 4 and stdout.count("✗ cancelled, not started") == 2
     assert "the sweep was interrupted: 18 of 20 runs were not started" in stderr
     counts = "\n20 runs: 2 cancelled, 18 not started\n"
-    assert stdout.endswith(counts) and scripts.cli("show", runs[0]["sweep"]).stdout.endswith(counts)
+    assert stdout.endswith(counts)
+    # Later nobody can tell what was never begun from what was removed.
+    counts = "\n20 runs: 2 cancelled, 2 not started, 16 without a run (not begun, or removed since)\n"
+    assert scripts.cli("show", runs[0]["sweep"]).stdout.endswith(counts)
 
 
 def test_asked_to_stop_together_with_a_tools_own_end(scripts: Scripts) -> None:
