@@ -25,7 +25,7 @@ else:
     import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parent.parent
-SESSIONS = {"tests", "slurm", "hydra-next", "lint", "docs"}
+SESSIONS = {"tests", "slurm", "hydra-next", "lint", "docs", "examples"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 CLAIMED = [each.rpartition(" ")[2] for each in PROJECT["classifiers"] if re.search(r":: 3\.\d+$", each)]
 

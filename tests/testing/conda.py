@@ -7,6 +7,7 @@ real one leaves: a prefix with `conda-meta`, a Python with its packages, and a p
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import pytest
 # conda.github.io/conda-lock (conda-lock install), pixi.prefix.dev (pixi init, pixi install).
 _STAND_IN = r"""
 import argparse, json, os, pathlib, shutil, subprocess, sys
-name = pathlib.Path(sys.argv[0]).name
+name = pathlib.Path(sys.argv[0]).stem
 here = pathlib.Path(__file__).parent
 words = sys.argv[1:]
 told = ("CONDA_OFFLINE", "MAMBA_OFFLINE", "CONDA_ALWAYS_YES")
@@ -99,7 +100,10 @@ class StandIns:
         self._place.mkdir(exist_ok=True)
         for name in names:
             program = self._place / name
-            program.write_text(f"#!{sys.executable} -I\n{_STAND_IN}")
+            # A shell starts it: the path of this Python may have a space, which `#!` can't.
+            start = f'exec {shlex.quote(sys.executable)} -I {shlex.quote(f"{program}.py")} "$@"'
+            program.with_name(f"{name}.py").write_text(_STAND_IN)
+            program.write_text(f"#!/bin/sh\n{start}\n")
             program.chmod(0o755)
 
     def calls(self) -> list[list[str]]:
