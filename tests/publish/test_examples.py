@@ -30,6 +30,8 @@ def test_the_examples_are_reproduced_from_a_clean_clone_and_from_an_archive(
     assert done.returncode == 0, done.stdout + done.stderr
     done = first.cli("freeze", "figures", "--exp", "figure*", "--tag")
     assert done.returncode == 0, done.stderr
+    done = first.cli("reproduce", "figures", "--check")  # and uv's cache has what the indexes say
+    assert done.returncode == 0, done.stdout + done.stderr
     git("clone", "-q", str(first.root), str(second.root), cwd=tmp_path)
     done = first.cli("export", "figures", "-o", str(tmp_path / "figures.zip"))
     assert done.returncode == 0, done.stderr
