@@ -10,6 +10,7 @@ import os
 import sys
 
 from experimentstash.base.errors import StashError
+from experimentstash.base.quoting import quoted
 from experimentstash.cli import verbs
 from experimentstash.stash import names, paths
 
@@ -122,19 +123,8 @@ def _family(first: str) -> list[str]:
 
 
 def _named(before: str, options: Iterable[str]) -> Words:
-    return {before + _quoted(name): "" for name in options}
+    return {before + quoted(name): "" for name in options}
 
-
-def _quoted(text: str) -> str:
-    if text.isascii() and text[:1].isalpha() and text.translate(_PLAIN).isalnum() and text.lower() not in _NO_TEXTS:
-        return text
-    from experimentstash.base.quoting import quoted
-
-    return quoted(text)
-
-
-_PLAIN = {ord(mark): "a" for mark in "_./-"}
-_NO_TEXTS = {"null", "true", "false", "inf", "nan"}
 
 # --- overrides -------------------------------------------------------------------------------------------------------
 

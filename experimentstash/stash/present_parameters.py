@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from experimentstash.base.quoting import quoted
 from experimentstash.stash import names, paths
 
 TYPE_CHECKING = False  # from here, because what it guards takes long to import
@@ -152,22 +153,7 @@ def _value(text: str) -> str:
 
 def _in_override(text: str) -> str:
     """Return a text as an override has it; "" for one that must be given, and for what refers to something else."""
-    if text == "???" or "${" in text:
-        return ""
-    if (
-        text[:1].isalpha()
-        and _is_plain(text.replace("/", "a"))
-        and text.lower()
-        not in {"null", "true", "false"}
-        | {
-            "inf",
-            "nan",
-        }
-    ):
-        return text
-    from experimentstash.base.quoting import quoted
-
-    return quoted(text)
+    return "" if text == "???" or "${" in text else quoted(text)
 
 
 def _by_yaml(path: str, text: str) -> tuple[dict[str, str], list[str]]:
