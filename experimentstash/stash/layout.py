@@ -225,13 +225,13 @@ def find_stash(start: Path | None = None) -> Stash:
         directory = (start or Path.cwd()).absolute()
     except FileNotFoundError as error:
         raise StashError("The current directory no longer exists.", "cd into a stash") from error
-    for candidate in (directory, *directory.parents):
-        if names.is_stash(str(candidate)):
-            return Stash(candidate)
-    raise StashError(
-        f"{directory} is not inside a stash (no {paths.ROOT_CONFIG} of one here or above).",
-        "cd into a stash, or make one: experimentstash init",
-    )
+    root = names.root_of(str(directory))
+    if root is None:
+        raise StashError(
+            f"{directory} is not inside a stash (no {paths.ROOT_CONFIG} of one here or above).",
+            "cd into a stash, or make one: experimentstash init",
+        )
+    return Stash(Path(root))
 
 
 def new_token() -> str:
