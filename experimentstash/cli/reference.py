@@ -80,7 +80,12 @@ def _option(action: argparse.Action) -> str:
     if action.choices and not action.metavar:
         value = "{" + ",".join(map(str, action.choices)) + "}"
     names = [f"{name} {value}".strip() if name.startswith("--") else name for name in action.option_strings]
-    return f"- `{', '.join(names) or value}`: {_escaped(action.help or '')}"
+    return f"- `{', '.join(names) or value}`: {_escaped(_help(action))}"
+
+
+def _help(action: argparse.Action) -> str:
+    """Return an option's help as a parser prints it, which takes two percent signs for one."""
+    return (action.help or "") % vars(action)
 
 
 def _escaped(text: str) -> str:
@@ -123,7 +128,7 @@ def _known_options(verb: str) -> Iterator[tuple[str, tuple[str | None, tuple[str
             continue
         kind = None if action.nargs == 0 else str(action.metavar or action.dest.upper())
         for name in action.option_strings:
-            yield name, (kind, tuple(map(str, action.choices or ())), _first_words(action.help or ""))
+            yield name, (kind, tuple(map(str, action.choices or ())), _first_words(_help(action)))
 
 
 def _known(setting: settings.Setting) -> tuple[str, tuple[str, ...], str]:
