@@ -10,12 +10,11 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from runs import make_stash
+from runs import make_stash, measured
 
 POSITIONS = {
     "a verb": "experimentstash r",
@@ -55,13 +54,10 @@ def add_experiments(root: Path, count: int) -> None:
     (frozen / "frozen.json").write_text("{}")
 
 
-def measured(argv: list[str], cwd: Path, environment: dict[str, str]) -> float:
+def milliseconds(argv: list[str], cwd: Path, **variables: str) -> float:
     """Return the CPU milliseconds that a command takes."""
-    process = subprocess.Popen(argv, cwd=cwd, env=environment, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"{argv} failed")
-    return (usage.ru_utime + usage.ru_stime) * 1000
+    seconds, _ = measured(argv, cwd, {**os.environ, **variables})
+    return seconds * 1000
 
 
 def main() -> None:
@@ -81,10 +77,10 @@ def main() -> None:
         bare: list[float] = []
         rounds: dict[str, list[float]] = {}
         for _ in range(given.rounds):
-            bare.append(measured([sys.executable, "-c", "pass"], root, dict(os.environ)))
+            bare.append(milliseconds([sys.executable, "-c", "pass"], root))
             for position, line in POSITIONS.items():
-                asking = {**os.environ, "COMP_LINE": line}
-                rounds.setdefault(position, []).append(measured([program, "-sc", "query=bash"], root, asking))
+                took = milliseconds([program, "-sc", "query=bash"], root, COMP_LINE=line)
+                rounds.setdefault(position, []).append(took)
         usual = statistics.median(bare)
         print(f"python -c pass: {usual:.0f} ms ({min(bare):.0f}-{max(bare):.0f})")
         for position, found in rounds.items():
