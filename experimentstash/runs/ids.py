@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
+# As records, archives and states are called by modules that take longer to import.
 RECORD, ARCHIVE = "run.json", ".runs.zip"
+FINAL = ("completed", "failed", "timed_out", "cancelled", "preempted", "killed", "out_of_memory", "lost")
 # So many of the newest are named where nothing of an id is there yet, and are told of.
 _NEWEST = 30
-_FINAL = ("completed", "failed", "timed_out", "cancelled", "preempted", "killed", "out_of_memory", "lost")
 _WIDEST = 60
 
 
@@ -126,7 +127,7 @@ def _of_run(directory: str, *, is_first: bool = False) -> str:
     text = " ".join([str(name), *overrides])
     text = text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
     state = attempt.get("state")
-    return f"{text} · {state}" if state in _FINAL else text
+    return f"{text} · {state}" if state in FINAL else text
 
 
 def _record(directory: str) -> dict[str, Any]:

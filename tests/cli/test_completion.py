@@ -12,6 +12,9 @@ import pytest
 import experimentstash
 from experimentstash.cli.completion import candidates
 from experimentstash.cli.verbs import VERBS
+from experimentstash.record import archives, records
+from experimentstash.record.run import State
+from experimentstash.runs import ids
 from experimentstash.stash import present_parameters
 from experimentstash.stash.layout import Stash
 from tests.testing.stash import StashUnderTest
@@ -137,6 +140,11 @@ def test_candidates(filled: Stash, line: str, expected: list[str] | None) -> Non
     found = candidates(line, str(filled.root))
     listed = None if found is None else [*found]
     assert (sorted(listed) if listed and line.endswith("-") else listed) == expected
+
+
+def test_what_runs_are_told_by_is_called_as_elsewhere() -> None:
+    assert (ids.RECORD, ids.ARCHIVE) == (records.FILE_NAME, archives.SUFFIX)
+    assert set(ids.FINAL) == {state.value for state in State if state.is_final}
 
 
 IMPORTED = """
