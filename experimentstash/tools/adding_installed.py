@@ -13,27 +13,20 @@ from experimentstash.base.names import check_tool_name
 from experimentstash.stash import entrypoints
 from experimentstash.stash.layout import Stash
 from experimentstash.stash.schema import CallStyle
-from experimentstash.tools import adding, adding_request, entrypoint_choice, first_configs, registrations
+from experimentstash.tools import adding_request, entrypoint_choice, first_configs, registering, registrations
 from experimentstash.tools.detect import candidates
 from experimentstash.tools.detect import sources as source_files
 from experimentstash.tools.detect.candidate import Candidate, Rank
-from experimentstash.tools.recovery import exclusive
-from experimentstash.tools.transaction import Report, begin
+from experimentstash.tools.registering import Registered
+from experimentstash.tools.transaction import Report
 
 
 @dataclass(frozen=True)
 class AddedPackage:
     """What `tool add` has done without a repository."""
 
-    name: str
+    tool: Registered
     package: Installed
-    entrypoint: str
-    registration: Path
-    organizer: Path
-    experiment: str  # the organizer's name
-    command: str | None  # what the example will execute; None: it needs values first
-    needs: tuple[str, ...]
-    to_commit: tuple[str, ...]
 
 
 def add(
@@ -56,27 +49,7 @@ def add(
     chosen = entrypoint_choice.with_subcommand(
         _read(package, entrypoint), directory, subcommand, choose_subcommand, f"{shlex.join(again)} --subcommand"
     )
-    with exclusive(stash, report) as project:
-        adding.refuse_existing(stash, name)
-        with begin(stash, project, "add", name, report) as transaction:
-            registration = stash.registration(name)
-            transaction.replace(registration, _registration(package, chosen).encode())
-            experiment, needs, examples = first_configs.write_example(transaction, stash, name, chosen)
-            entries = adding.entries_of(project, [registration, *examples])
-            transaction.index(entries)
-            shown = first_configs.composed(transaction, stash, f"tool={name}" if needs else f"+exp={experiment}")
-            transaction.commit()
-    return AddedPackage(
-        name=name,
-        package=package,
-        entrypoint=entrypoint,
-        registration=registration,
-        organizer=examples[0],
-        experiment=experiment,
-        command=None if needs else shown,
-        needs=needs,
-        to_commit=tuple(each.path for each in entries),
-    )
+    return AddedPackage(registering.register(stash, name, _registration(package, chosen), chosen, report), package)
 
 
 def _refuse_lacking(python: Path, entry: entrypoints.Entrypoint, package: Installed) -> None:

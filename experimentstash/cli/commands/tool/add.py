@@ -17,6 +17,7 @@ from experimentstash.stash.layout import Stash, find_stash
 from experimentstash.tools import adding, adding_installed, entrypoint_choice
 from experimentstash.tools.detect.candidate import describe
 from experimentstash.tools.detect.detection import Detection
+from experimentstash.tools.registering import Registered
 
 # Entrypoints that are named besides the one that was taken.
 _MOST_OTHERS = 20
@@ -136,19 +137,20 @@ def _add_installed(stash: Stash, given: argparse.Namespace, interpreter: Path | 
         choose_subcommand=_ask_subcommand if can_ask() and not given.yes else None,
         report=say,
     )
-    print(f"{added.name}: {added.package.shown}")
-    print(f"  started by    {added.entrypoint}, in the run directory")
-    print(f"  Python        {added.package.python_version}, used as it is")
-    print(f"  registration  {stash.relative(added.registration)}")
-    print(f"  example       {stash.relative(added.organizer)}")
-    print(f"  would execute {added.command}" if added.command else f"  needs         {', '.join(added.needs)}")
-    if added.package.editable is None and added.package.unknown is not None:
-        say(f"note: {added.package.unknown}; each run records which packages there are")
-    _print_what_is_next(added)
+    tool, package = added.tool, added.package
+    print(f"{tool.name}: {package.shown}")
+    print(f"  started by    {tool.entrypoint}, in the run directory")
+    print(f"  Python        {package.python_version}, used as it is")
+    print(f"  registration  {stash.relative(tool.registration)}")
+    print(f"  example       {stash.relative(tool.organizer)}")
+    print(f"  would execute {tool.command}" if tool.command else f"  needs         {', '.join(tool.needs)}")
+    if package.editable is None and package.unknown is not None:
+        say(f"note: {package.unknown}; each run records which packages there are")
+    _print_what_is_next(tool)
     return 0
 
 
-def _print_what_is_next(added: adding.Added | adding_installed.AddedPackage) -> None:
+def _print_what_is_next(added: adding.Added | Registered) -> None:
     values = "".join(f" {each}=…" for each in added.needs)
     print(f"Run it:    python -m experimentstash +exp={added.experiment}{values}")
     print(f"Commit it: {commit_command(f'Add the tool {added.name}', added.to_commit)}")
