@@ -10,10 +10,9 @@ from experimentstash.freeze.calling.command_line import Dialect
 from experimentstash.freeze.calling.style import Arguments, Given, Style, of_words
 from experimentstash.stash.schema import CallStyle
 
-POSSIBLE = frozenset({"word", "value", "comma", "json", "yaml", "python", "dotted", "omit"})
 DIALECT = Dialect(
     style=CallStyle.assignments,
-    possible=POSSIBLE,
+    possible=frozenset({"word", "value", "comma", "json", "yaml", "python", "dotted", "omit"}),
     usual={"mapping": "dotted"},
     is_joined=True,
     is_bare=True,

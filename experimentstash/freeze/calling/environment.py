@@ -11,20 +11,13 @@ import re
 from experimentstash.base.dataclass_light import replace
 from experimentstash.base.errors import StashError
 from experimentstash.base.patterns import regex
-from experimentstash.freeze.calling import words
-from experimentstash.freeze.calling.assignments import POSSIBLE
-from experimentstash.freeze.calling.command_line import Dialect, subcommand
+from experimentstash.freeze.calling import assignments, words
+from experimentstash.freeze.calling.command_line import subcommand
 from experimentstash.freeze.calling.style import Arguments, Given, Style
 from experimentstash.stash import parameters
 from experimentstash.stash.schema import CallStyle
 
-DIALECT = Dialect(
-    style=CallStyle.environment,
-    possible=POSSIBLE,
-    usual={"mapping": "dotted"},
-    is_joined=True,
-    is_bare=True,
-)
+DIALECT = replace(assignments.DIALECT, style=CallStyle.environment)
 _NAME = regex(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 # What programs, shells and loaders take from there themselves.
 _NEVER = regex(r"PATH|LD_.*|DYLD_.*|PYTHON.*|SLURM_.*|WANDB_.*|EXPERIMENTSTASH_.*")
