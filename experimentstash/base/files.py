@@ -356,6 +356,24 @@ def locked_at_once(path: Path, busy: StashError) -> Iterator[None]:
         os.close(descriptor)
 
 
+def lock_beside(directory: Path) -> Path:
+    """Return where the lock is of what is made in a directory."""
+    return directory.with_name(f"{directory.name}.lock")
+
+
+def remove_if_free(directory: Path, mark: str) -> bool:
+    """Remove what was made in a directory, first the mark that it is complete; False if it is made just now."""
+    held = lock_if_free(lock_beside(directory))
+    if held is None:
+        return False
+    try:
+        remove(directory / mark)
+        remove(directory)
+    finally:
+        os.close(held)
+    return True
+
+
 def is_locked(path: Path) -> bool:
     """Tell whether somebody holds the lock of ``locked``."""
     descriptor = lock_if_free(path)

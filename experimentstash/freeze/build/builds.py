@@ -87,7 +87,7 @@ class Build:
     def lock(self) -> Path:
         if self.place is not None and not self.is_apart:
             return self.home / "build.lock"  # it goes with the frozen code
-        return lock_of(self.home)
+        return files.lock_beside(self.home)
 
     def is_ready(self) -> bool:
         """Tell whether it has been made, and what it has made is as it was then."""
@@ -234,19 +234,7 @@ def made(stash: Stash) -> list[tuple[str, Path]]:
 
 def remove(home: Path) -> bool:
     """Remove what was built; False if it is built just now."""
-    held = files.lock_if_free(lock_of(home))
-    if held is None:
-        return False
-    try:
-        files.remove(home / built.MARK)
-        files.remove(home)
-    finally:
-        os.close(held)
-    return True
-
-
-def lock_of(home: Path) -> Path:
-    return home.with_name(f"{home.name}.lock")
+    return files.remove_if_free(home, built.MARK)
 
 
 def code_of_checkout(stash: Stash, name: str, tool: ToolConfig, directory: Path, products: Iterable[str]) -> str:

@@ -208,7 +208,7 @@ def make(
     try:
         _make_home(recipe.directory.parent)
         with files.locked(
-            _lock(recipe.directory),
+            files.lock_beside(recipe.directory),
             on_wait=lambda: announce(f"Waiting for another process that makes {title} …"),
         ) as lock:
             if is_ready(recipe):
@@ -234,19 +234,7 @@ def made(home: Path) -> list[tuple[str, Path]]:
 
 def remove(directory: Path) -> bool:
     """Remove an environment, which isn't ready from then on; False if somebody makes it just now."""
-    held = files.lock_if_free(_lock(directory))
-    if held is None:
-        return False
-    try:
-        files.remove(directory / READY_MARK)
-        files.remove(directory)
-    finally:
-        os.close(held)
-    return True
-
-
-def _lock(directory: Path) -> Path:
-    return directory.with_name(f"{directory.name}.lock")
+    return files.remove_if_free(directory, READY_MARK)
 
 
 def _make_home(home: Path) -> None:
