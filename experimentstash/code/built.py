@@ -76,12 +76,18 @@ def read(home: Path) -> Built | None:
         return None
 
 
+def read_with(home: Path, key: str) -> Built | None:
+    """Return the build that is complete in ``home`` if it is the one of this key."""
+    found = read(home)
+    return found if found is not None and found.key == key else None
+
+
 def as_made(build: record_of.Build) -> record_of.Build:
     """Return what a record says of a build, with by what it was made, as far as that is known by now."""
     if build.compilers or build.log is None:
         return build
-    found = read(Path(build.log).parent)
-    if found is None or found.key != build.key:
+    found = read_with(Path(build.log).parent, build.key)
+    if found is None:
         return build
     by = {"compilers": dict(found.compilers), "platform": found.platform, "variables": dict(found.variables)}
     return replace(build, **by)
@@ -91,8 +97,8 @@ def is_as_recorded(build: record_of.Build) -> bool:
     """Tell whether the build that a record names is the one that is there now, in a checkout with the files it had."""
     if build.log is None:
         return True
-    found = read(Path(build.log).parent)
-    return found is not None and found.key == build.key and not (build.is_in_checkout and found.changed())
+    found = read_with(Path(build.log).parent, build.key)
+    return found is not None and not (build.is_in_checkout and found.changed())
 
 
 def _texts(data: Mapping[str, object]) -> dict[str, str]:

@@ -91,8 +91,8 @@ class Build:
 
     def is_ready(self) -> bool:
         """Tell whether it has been made, and what it has made is as it was then."""
-        found = built.read(self.home)
-        return found is not None and found.key == self.key and not found.changed()
+        found = built.read_with(self.home, self.key)
+        return found is not None and not found.changed()
 
     def as_recorded(self) -> record_of.Build:
         """Return what a run's record says of it."""
@@ -194,12 +194,8 @@ def by_whom(
 
 def told_by_mark(home: Path, key: str) -> tuple[dict[str, str], str, dict[str, str]]:
     """Return the same of a build that a job has made; nothing as long as that isn't done."""
-    found = built.read(home)
-    return (
-        ({}, "", {})
-        if found is None or found.key != key
-        else (dict(found.compilers), found.platform, dict(found.variables))
-    )
+    found = built.read_with(home, key)
+    return ({}, "", {}) if found is None else (dict(found.compilers), found.platform, dict(found.variables))
 
 
 def mark(name: str, tool: ToolConfig, directory: Path, *, in_job: bool = False) -> str:
