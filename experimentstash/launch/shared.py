@@ -137,7 +137,10 @@ class SharedByRuns:
 
         argv, recipe = planned.command.argv, planned.recipe
         started = [str(here(planned, "")), str(here(planned, argv[0])) if "/" in argv[0] else argv[0]]
-        key = (recipe.key, *started, *argv[1 : 3 if argv[1:2] == ["-m"] else 2])
+        what = argv[1 : 3 if argv[1:2] == ["-m"] else 2]
+        if planned.notebook is not None:  # what runs it is in each run's own directory
+            what = [str(planned.notebook.path)]
+        key = (recipe.key, *started, *what)
         if key not in self._programs:
             mistake = missing_program(planned)
             if mistake is not None:

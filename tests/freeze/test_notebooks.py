@@ -307,8 +307,9 @@ def test_what_is_made_beforehand_is_what_runs_use(notebook: StashUnderTest, in_p
 def test_an_interpreter_that_lacks_what_runs_it_is_named(
     notebook: StashUnderTest, in_process: InProcess, tmp_path: Path
 ) -> None:
-    python = tmp_path / "python"
-    python.write_text(f'#!/bin/sh\nexec {sys.base_prefix}/bin/python3 -S "$@"\n')
+    """And asked for it once, whatever the number of runs."""
+    python, asked = tmp_path / "python", tmp_path / "asked"
+    python.write_text(f'#!/bin/sh\necho "$@" >> "{asked}"\nexec {sys.base_prefix}/bin/python3 -S "$@"\n')
     python.chmod(0o755)
     notebook.write(
         "conf/tool/area.yaml",
@@ -316,6 +317,9 @@ def test_an_interpreter_that_lacks_what_runs_it_is_named(
     )
     done = in_process(notebook, "+exp=e", "validate_only=true")
     assert "lacks papermill, nbconvert, ipykernel" in done.stderr and f"{python} -m pip install" in done.stderr
+    asked.unlink()
+    done = in_process(notebook, "-m", "+exp=e", "params.n=1,2,3", "dry_run=true")
+    assert done.returncode != 0 and asked.read_text().count(" papermill nbconvert ipykernel") == 1
 
 
 @pytest.mark.slow
