@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from experimentstash.adapters import environment_modules, procfs, schedulers
+from experimentstash.adapters import procfs, schedulers
 from experimentstash.base.dataclass_light import TYPE_CHECKING, dataclass
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import lock_if_free
@@ -175,6 +175,8 @@ class RunPool:
                     return False
             environment = tool_environment(run, secrets)
             if run.spec.command.modules:
+                from experimentstash.adapters import environment_modules
+
                 run.attempt.notes.append(f"modules: {', '.join(environment_modules.loaded(environment))}")
             if member.slot is not None:
                 environment["CUDA_VISIBLE_DEVICES"] = member.slot

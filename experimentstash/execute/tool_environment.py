@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from experimentstash.adapters import environment_modules
 from experimentstash.base.errors import StashError
 from experimentstash.base.process import clean_environment
 from experimentstash.record.run import Run
@@ -16,6 +15,8 @@ def tool_environment(run: Run, secrets: Mapping[str, str]) -> dict[str, str]:
     command = run.spec.command
     environment = clean_environment()
     if command.modules:
+        from experimentstash.adapters import environment_modules  # here, because most tools want none
+
         environment = environment_modules.load(command.modules, environment)
     for name in (*command.unset, *run.attempt.terms.hidden):
         environment.pop(name, None)
