@@ -13,7 +13,7 @@ from experimentstash.stash import names, paths
 
 TYPE_CHECKING = False  # from here, because what it guards takes long to import
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
 # Words that YAML takes for something else than texts, in any case; two of them are Hydra's, too.
@@ -54,7 +54,7 @@ def _read(path: str) -> tuple[dict[str, str], list[str]]:
     try:
         if "\t" in text or "\r" in text:
             raise _OtherwiseError
-        return dict(_scalars(_below(lines, "params"))), [*_bases(_below(lines, "defaults"))]
+        return dict(_scalars(_below(lines, "params"))), _organizers(_texts(_below(lines, "defaults")))
     except _OtherwiseError:
         return _by_yaml(path, text)
 
@@ -77,15 +77,21 @@ def _below(lines: list[str], key: str) -> list[str]:
     return found
 
 
-def _bases(lines: list[str]) -> Iterator[str]:
+def _texts(lines: list[str]) -> Iterator[str]:
+    """Yield the entries of a defaults list that are texts."""
     for line in lines:
         entry = line.partition(" #")[0].strip()
         if not entry.startswith("- "):
             raise _OtherwiseError
         entry = entry[2:].strip().strip("'\"")
-        if ":" in entry or entry == "_self_" or (entry.startswith("/") and not entry.startswith("/exp/")):
-            continue
-        yield entry.partition("@")[0]
+        if ":" not in entry:
+            yield entry
+
+
+def _organizers(entries: Iterable[str]) -> list[str]:
+    """Return those of a defaults list's texts that are organizers, without what says where they go."""
+    found = [each for each in entries if not each.startswith("/") or each.startswith("/exp/")]
+    return [each.partition("@")[0] for each in found if each != "_self_"]
 
 
 def _scalars(lines: list[str]) -> Iterator[tuple[str, str]]:
@@ -165,12 +171,8 @@ def _by_yaml(path: str, text: str) -> tuple[dict[str, str], list[str]]:
         return {}, []
     content = content if isinstance(content, dict) else {}
     params, entries = content.get("params"), content.get("defaults")
-    bases = [each for each in entries if isinstance(each, str)] if isinstance(entries, list) else []
-    bases = [each for each in bases if each != "_self_" and (each[0] != "/" or each.startswith("/exp/"))]
-    return (
-        dict(_flat(params if isinstance(params, dict) else {}, "")),
-        [each.partition("@")[0] for each in bases],
-    )
+    texts = [each for each in entries if isinstance(each, str)] if isinstance(entries, list) else []
+    return dict(_flat(params if isinstance(params, dict) else {}, "")), _organizers(texts)
 
 
 def _flat(params: dict[Any, Any], prefix: str) -> Iterator[tuple[str, str]]:

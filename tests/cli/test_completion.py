@@ -199,6 +199,8 @@ def test_parameters_of_what_an_organizer_builds_on(stash: StashUnderTest) -> Non
     text = "# @package _global_\ndefaults:\n  - /exp/fig/base\n  - override /tool: t\n  - _self_\nparams:\n  seed: 7\n"
     stash.write("conf/exp/fig/it.yaml", text)
     assert present_parameters.of(str(stash.root), "fig/it") == {"seed": "7", "rate": "0.5"}
+    stash.write("conf/exp/fig/it.yaml", "defaults: ['', _self_, base@_global_, /tool/t]\nparams: {seed: 7}\n")
+    assert present_parameters.of(str(stash.root), "fig/it") == {"seed": "7", "rate": "0.5"}
 
 
 def test_runs_wherever_they_are_called_otherwise(filled: Stash) -> None:
