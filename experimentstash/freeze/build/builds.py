@@ -140,7 +140,7 @@ def plan(
     written = build_commands.read(tool, where)
     if not written:
         return None
-    is_apart = build_commands.names_place([word for each in written for word in each])
+    is_apart = build_commands.names_place(written)
     if not is_apart:
         _refuse_place_of_nothing(tool, where)
     in_checkout = stash.builds / name / _IN_CHECKOUT
@@ -204,7 +204,7 @@ def mark(name: str, tool: ToolConfig, directory: Path, *, in_job: bool = False) 
     Frozen code is of one such build alone.
     """
     written = build_commands.read(tool, paths.registration(name))
-    if not written or build_commands.names_place([word for each in written for word in each]):
+    if not written or build_commands.names_place(written):
         return ""
     made_by = None if in_job else by_whom(written, directory, _environment(None, {}, tool.modules))
     wanted = [tool.python_version, tool.dependencies, *map(str, vars(tool.environment).values()), *tool.modules]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from experimentstash.base.errors import StashError
@@ -63,6 +63,6 @@ def is_for_shell(command: Command) -> bool:
     return len(command) == len(_SH) + 1 and command[:-1] == _SH
 
 
-def names_place(texts: Sequence[str]) -> bool:
-    """Tell whether one of these texts speaks of the directory that the build has for itself."""
-    return any(PLACEHOLDER in each for each in texts)
+def names_place(commands: Iterable[Command]) -> bool:
+    """Tell whether one of these commands speaks of the directory that the build has for itself."""
+    return any(PLACEHOLDER in word for command in commands for word in command)

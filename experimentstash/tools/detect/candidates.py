@@ -7,14 +7,14 @@ import configparser
 import os
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from experimentstash.base.dataclass_light import replace
 from experimentstash.base.errors import StashError
 from experimentstash.base.patterns import regex
-from experimentstash.freeze.build.commands import PLACEHOLDER, Command, names_place
+from experimentstash.freeze.build.commands import PLACEHOLDER, names_place
 from experimentstash.freeze.declared import program as programs
 from experimentstash.freeze.declared.option import Declared
 from experimentstash.freeze.environment import declarations
@@ -242,12 +242,8 @@ def with_build(candidate: Candidate, directory: Path) -> Candidate:
         return candidate
     found = built.proposals(directory)
     is_apart = PLACEHOLDER in candidate.entrypoint
-    fitting = [each for each in found if _is_apart(each.commands) == is_apart]
+    fitting = [each for each in found if names_place(each.commands) == is_apart]
     return replace(candidate, build=fitting[0].commands, rank=Rank.BUILT) if len(fitting) == 1 else candidate
-
-
-def _is_apart(commands: Sequence[Command]) -> bool:
-    return names_place([word for each in commands for word in each])
 
 
 def _either(source: Source, inner: Source | None) -> Source:
