@@ -73,8 +73,7 @@ class Survey:
         found[:1] = [candidates.with_declared(each, self.directory) for each in found[:1]]
         best = found[0] if found else None
         choice = self._environment(best)
-        says_python = choice.kind in (EnvironmentKind.conda, EnvironmentKind.pixi)
-        python, is_read = (None, True) if says_python else _python(self.directory, self.project, best)
+        python, is_read = _python(self.directory, self.project, best, choice.kind)
         lacking = _imports(best, self.sources) if choice.kind is EnvironmentKind.empty and best is not None else []
         return Detection(
             kind=choice.kind,
@@ -125,8 +124,7 @@ def detect(directory: Path, entrypoint: str | None = None) -> Detection:
 def detect_environment(directory: Path) -> Detection:
     """Return what an environment can be made from in ``directory`` alone, whatever is started there."""
     choice = declarations.choose(directory, None, is_script=False, runs_python=True)
-    says_python = choice.kind in (EnvironmentKind.conda, EnvironmentKind.pixi)
-    python, is_read = (None, True) if says_python else _python(directory, _toml(directory / "pyproject.toml"), None)
+    python, is_read = _python(directory, _toml(directory / "pyproject.toml"), None, choice.kind)
     requirements = tuple(each.relative_to(directory).as_posix() for each in choice.requirements)
     return Detection(choice.kind, _relative(directory, choice.file), requirements, choice.left, python, is_read, "", ())
 
@@ -176,7 +174,11 @@ def _imports(best: Candidate, sources: Mapping[str, Source]) -> list[str]:
 # --- the environment -------------------------------------------------------------------------------------------------
 
 
-def _python(directory: Path, project: Mapping[str, Any], best: Candidate | None) -> tuple[str | None, bool]:
+def _python(
+    directory: Path, project: Mapping[str, Any], best: Candidate | None, kind: EnvironmentKind
+) -> tuple[str | None, bool]:
+    if kind in (EnvironmentKind.conda, EnvironmentKind.pixi):
+        return None, True  # what the environment is made from says it
     if best is not None and best.file and best.file.endswith(".py"):
         block = SCRIPT_BLOCK.search(text(directory / best.file))
         asked = re.search(r'(?m)^#\s*requires-python\s*=\s*["\']([^"\']+)', block[1]) if block else None
