@@ -6,7 +6,7 @@ Its order, a file beside those of the arrays, says what is to be built and which
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,20 +70,13 @@ def _read(order: Path) -> tuple[Stash, Build, list[Path]]:
 
 
 def _has_failed(waiting: Sequence[Path], why: str) -> int:
-    def close(run: Run) -> None:
-        transitions.end(run, State.FAILED, f"its tool could not be built: {why}", 1)
-
-    _for_each(waiting, close)
-    return 1
-
-
-def _for_each(waiting: Sequence[Path], act: Callable[[Run], None]) -> None:
-    """Change the records of those runs that wait; none of them begins before we have ended."""
+    """End the records of those runs that wait, of which none begins before we have ended; return the exit code."""
     for directory in waiting:
         try:
             run = records.read(directory)
             if run.attempt.state in (State.FROZEN, State.QUEUED):
-                act(run)
+                transitions.end(run, State.FAILED, f"its tool could not be built: {why}", 1)
                 records.write(run)
         except (StashError, OSError) as error:
             complain(f"{directory}: {error}")
+    return 1
