@@ -39,9 +39,6 @@ class Pixi(conda.Conda):
     def lock(self, file: Path | None) -> Path | None:
         return None if file is None else file.with_name("pixi.lock")
 
-    def pin(self, file: Path | None) -> Path | None:
-        return file
-
     def has_local_code(self, project: Path, file: Path | None) -> bool:
         return False
 
