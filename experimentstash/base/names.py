@@ -24,6 +24,7 @@ _REMOTE_SCHEMES = ("https", "http", "ssh")
 _SCP_LIKE = regex(r"(?:(?P<user>[A-Za-z0-9._-]+)@)?(?P<host>[A-Za-z0-9][A-Za-z0-9.-]*):(?P<path>(?!:).+)", re.DOTALL)
 _CREDENTIALS = "it holds credentials, which would be written into .gitmodules for everybody to read"
 _LOCAL = "it is a path on this machine"
+_SEPARATORS = regex(r"[-_.]+")
 _REFERENCE = regex(r"[A-Za-z0-9_][A-Za-z0-9_./@+#-]*")
 
 
@@ -215,6 +216,11 @@ def inner_path_problem(path: str) -> str | None:
         if is_git_directory(part):
             return "it reaches into a .git directory"
     return None
+
+
+def plain_package(name: str) -> str:
+    """Return what a Python package is called by everybody, however its name is written (PEP 503)."""
+    return _SEPARATORS.sub("-", name).lower()
 
 
 def is_git_directory(part: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 from experimentstash.base import files
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
-from experimentstash.base.names import remote_problem
+from experimentstash.base.names import plain_package, remote_problem
 from experimentstash.base.patterns import regex
 from experimentstash.base.process import CommandError
 from experimentstash.base.text import listed
@@ -154,7 +153,7 @@ def from_index(kept: FrozenRun, place: Path) -> FromIndex:
     pinned, elsewhere = [], []
     indexes: dict[str, None] = {}
     for each in python.packages:
-        source = sources.get(_normal(each.name), {"registry": _USUAL})
+        source = sources.get(plain_package(each.name), {"registry": _USUAL})
         if each.sha256 is not None and "registry" in source:
             pinned.append(each)
             indexes[str(source["registry"])] = None
@@ -168,7 +167,7 @@ def _sources(lock: Path) -> dict[str, Any]:
     """Return where each package of a lock file of uv's comes from; nothing of another one."""
     try:
         found = declarations.toml_in(files.read_regular(lock).decode()).get("package", [])
-        return {_normal(each["name"]): each["source"] for each in found}
+        return {plain_package(each["name"]): each["source"] for each in found}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
 
@@ -176,10 +175,6 @@ def _sources(lock: Path) -> dict[str, Any]:
 def _is_uvs(python: Python) -> bool:
     way = recipes.kind_named(python.kind)
     return way is None or way.is_uvs
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _why_others(python: Python, theirs: Path) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
+from experimentstash.base.names import plain_package
 from experimentstash.base.patterns import regex
 from experimentstash.freeze.environment import poetry
 from experimentstash.stash.schema import EnvironmentKind
@@ -168,7 +169,7 @@ def _names(lines: Iterable[Any]) -> Iterator[str]:
         bare = str(line).strip()
         if bare and not bare.startswith("#"):
             name = _NAME.match(bare)
-            yield re.sub(r"[-_.]+", "-", name[1]).lower() if name else bare
+            yield plain_package(name[1]) if name else bare
 
 
 def is_package(project: Path) -> bool:

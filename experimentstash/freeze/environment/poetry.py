@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from experimentstash.base.names import plain_package
 from experimentstash.base.patterns import regex
 
 _VERSION = regex(r"\d+(?:\.\d+)*")
@@ -33,12 +34,12 @@ def is_installable(project: Path, data: Mapping[str, Any]) -> bool:
 def requirements(data: Mapping[str, Any], extras: Sequence[str] = ()) -> list[str]:
     """Return the packages that a project needs, with those of the chosen extras."""
     table = _table(data)
-    wanted = {_plain(name) for extra in extras for name in table.get("extras", {}).get(extra, ())}
+    wanted = {plain_package(name) for extra in extras for name in table.get("extras", {}).get(extra, ())}
     found = []
     for name, said in table.get("dependencies", {}).items():
         for each in said if isinstance(said, list) else [said]:
             settings = each if isinstance(each, dict) else {"version": str(each)}
-            if name != "python" and (not settings.get("optional") or _plain(name) in wanted):
+            if name != "python" and (not settings.get("optional") or plain_package(name) in wanted):
                 found.append(_requirement(name, settings))
     return found
 
@@ -87,7 +88,3 @@ def _requirement(name: str, settings: Mapping[str, Any]) -> str:
 def _table(data: Mapping[str, Any]) -> Mapping[str, Any]:
     table = data.get("tool", {}).get("poetry", {})
     return table if isinstance(table, dict) else {}
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()

@@ -18,6 +18,7 @@ from pathlib import Path
 from experimentstash import __version__
 from experimentstash.base.errors import StashError
 from experimentstash.base.files import read_regular
+from experimentstash.base.names import plain_package
 from experimentstash.base.patterns import regex
 from experimentstash.publish.contents import below
 
@@ -25,7 +26,6 @@ NAME = "experimentstash"
 # The earliest time that a zip knows: the same files are the same wheel.
 _MOMENT = (1980, 1, 1, 0, 0, 0)
 _WHEEL = f"Wheel-Version: 1.0\nGenerator: {NAME} {__version__}\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-_SEPARATORS = regex(r"[-_.]+")
 _VERSION = regex(r"(?m)^Version: .*$")
 
 
@@ -74,12 +74,8 @@ def constraints(extras: Sequence[str] = ()) -> str:
         for line in about.requires or ():
             wanted = Requirement(line)
             if wanted.marker is None or wanted.marker.evaluate({"extra": extra}):
-                todo += [(_normal(wanted.name), each) for each in ("", *wanted.extras)]
+                todo += [(plain_package(wanted.name), each) for each in ("", *wanted.extras)]
     return "".join(f"{name}=={version}\n" for name, version in sorted(found.items()))
-
-
-def _normal(name: str) -> str:
-    return _SEPARATORS.sub("-", name).lower()
 
 
 def _installed() -> metadata.Distribution:

@@ -13,6 +13,7 @@ from typing import Any
 
 from experimentstash.base.dataclass_light import replace
 from experimentstash.base.errors import StashError
+from experimentstash.base.names import plain_package
 from experimentstash.base.patterns import regex
 from experimentstash.freeze.build.commands import PLACEHOLDER, names_place
 from experimentstash.freeze.declared import program as programs
@@ -59,7 +60,7 @@ def find(directory: Path, project: Mapping[str, Any], sources: Mapping[str, Sour
 
     for name, target in _scripts(project) if installed else ():
         inner = target.partition(":")[0].strip()
-        is_named_so = _plain(name) == _plain(str(project.get("project", {}).get("name", "")))
+        is_named_so = plain_package(name) == plain_package(str(project.get("project", {}).get("name", "")))
         add(
             name,
             Rank.SCRIPT_OF_PROJECT,
@@ -136,10 +137,6 @@ def _is_major(name: str) -> bool:
 
 def _has(words: re.Pattern[str], path: str) -> bool:
     return any(words.fullmatch(word.lower()) for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", path))
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _scripts(project: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
