@@ -61,7 +61,7 @@ def main(given: argparse.Namespace) -> int:
         inputs=given.inputs,
         names=given.with_names,
     )
-    _tell(kept, exporting.export(stash, kept, place, given.output, wish, say), given.output)
+    _tell(kept, exporting.export(stash, kept, place, runs, given.output, wish, say), given.output)
     return 0
 
 

@@ -14,13 +14,13 @@ from typing import Any
 from urllib.parse import quote
 
 from experimentstash import __version__
-from experimentstash.base import files, typed
 from experimentstash.base.dotted import leaves
 from experimentstash.base.names import remote_problem
 from experimentstash.publish import frozen, kept_inputs
 from experimentstash.publish.export.facts import Author, Facts
 from experimentstash.publish.frozen import Content, Frozen, FrozenRun, Input, Output
 from experimentstash.record import times
+from experimentstash.record.run import Attempt, Run
 from experimentstash.stash import paths
 
 _CRATE, _PROFILE = "https://w3id.org/ro/crate/1.1", "https://w3id.org/ro/wfrun/process/0.5"
@@ -41,20 +41,20 @@ _TYPES = {
 }
 
 
-def text(kept: Frozen, facts: Facts, contents: Mapping[str, Content], place: Path) -> str:
-    """Return the document about all files that are in an archive; ``place`` is where frozen.json lies."""
-    graph = _Crate(kept, facts, contents, place).graph()
+def text(kept: Frozen, facts: Facts, contents: Mapping[str, Content], runs: Sequence[Run]) -> str:
+    """Return the document about all files that are in an archive; ``runs`` are the kept ones, in their order."""
+    graph = _Crate(kept, facts, contents, runs).graph()
     return json.dumps({"@context": _CONTEXT, "@graph": graph}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 class _Crate:
     """The entities of an archive, each once, by its id."""
 
-    def __init__(self, kept: Frozen, facts: Facts, contents: Mapping[str, Content], place: Path) -> None:
+    def __init__(self, kept: Frozen, facts: Facts, contents: Mapping[str, Content], runs: Sequence[Run]) -> None:
         self._kept = kept
         self._facts = facts
         self._contents = contents
-        self._place = place
+        self._runs = runs
         self._found: dict[str, dict[str, Any]] = {}
         # By the folders of runs: what was handed to them, and their records.
         self._handed: dict[str, list[str]] = {run.folder: [] for run in kept.runs}
@@ -71,7 +71,7 @@ class _Crate:
         self._add(_PROFILE, "CreativeWork", name="Process Run Crate", version="0.5")
         authors = [self._author(each) for each in facts.authors]
         parts = [self._file(name, content) for name, content in sorted(self._contents.items())]
-        actions = [self._run(run, authors) for run in kept.runs]
+        actions = [self._run(run, made.attempt, authors) for run, made in zip(kept.runs, self._runs, strict=True)]
         root |= {
             "conformsTo": _link(_PROFILE),
             "datePublished": kept.created,
@@ -130,8 +130,7 @@ class _Crate:
 
     # --- runs --------------------------------------------------------------------------------------------------------
 
-    def _run(self, run: FrozenRun, authors: Sequence[dict[str, str]]) -> dict[str, str]:
-        began, ended = _times(self._place / run.folder / frozen.RECORD)
+    def _run(self, run: FrozenRun, attempt: Attempt, authors: Sequence[dict[str, str]]) -> dict[str, str]:
         record = self._frozen(f"{run.folder}/{frozen.RECORD}")
         handed = [_link(quote(name)) for name in self._handed[run.folder] if name != record]
         objects = [*(self._input(each) for each in run.inputs), *self._params(run), *handed]
@@ -140,8 +139,8 @@ class _Crate:
         said: dict[str, Any] = {
             "name": f"{run.organizer or run.tool} ({run.id})",
             "description": f"{shlex.join(run.argv)}\nin {run.cwd}{where}",
-            **({} if began is None else {"startTime": began}),
-            **({} if ended is None else {"endTime": ended}),
+            **_moment("startTime", attempt.started),
+            **_moment("endTime", attempt.ended),
             "actionStatus": _COMPLETED,
             "instrument": self._tool(run),
             **_several("agent", authors),
@@ -234,11 +233,6 @@ def _several(name: str, links: Sequence[dict[str, str]] | Iterator[dict[str, str
     return {name: found if len(found) > 1 else found[0]} if found else {}
 
 
-def _times(record: Path) -> tuple[str | None, str | None]:
-    """Return when a run began and ended, in UTC."""
-    try:
-        attempt = typed.loads(files.read_regular(record))["attempt"]
-        began, ended = (attempt[name] and times.as_text(times.moment(attempt[name])) for name in ("started", "ended"))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None, None
-    return began, ended
+def _moment(name: str, moment: str | None) -> dict[str, str]:
+    """Return a property that is a time of a record, in UTC, if it is known."""
+    return {} if moment is None else {name: times.as_text(times.moment(moment))}

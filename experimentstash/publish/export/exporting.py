@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from experimentstash.adapters.git import objects
@@ -56,9 +56,18 @@ class Exported:
 
 
 def export(
-    stash: Stash, kept: Frozen, place: Path, target: Path, wish: Wish, announce: Callable[[str], None]
+    stash: Stash,
+    kept: Frozen,
+    place: Path,
+    runs: Sequence[Run],
+    target: Path,
+    wish: Wish,
+    announce: Callable[[str], None],
 ) -> Exported:
-    """Write an archive of what is kept in ``place``; StashError if it isn't as it was frozen, and nothing is there."""
+    """Write an archive of what is kept in ``place``; StashError if it isn't as it was frozen, and nothing is there.
+
+    ``runs`` are the kept ones, in their order, as their records have them.
+    """
     if (why := frozen.why_changed(stash, kept, place)) is not None:
         raise StashError(f"{why}.", "bring it back, or freeze the runs anew")
     _refuse_inner(stash, kept)
@@ -67,15 +76,14 @@ def export(
         code = bundles.make(stash, kept, place, Path(scratch))
         beside = Beside(stash, kept, place, Path(scratch))
         others = {**(dict(beside.outputs()) if wish.outputs else {}), **dict(beside.inputs(must=wish.inputs))}
-        known = gathering.look(
-            stash,
-            kept,
+        known = replace(
+            gathering.look(stash, kept),
             results=wish.results,
             tried=wish.tried,
+            builds=_builds(stash, runs),
             missing=beside.missing,
             has_outputs=wish.outputs,
         )
-        known = replace(known, builds=_builds(stash, gathering.runs(stash, kept, place)))
         traces = Traces(stash, _public(kept, known), _elsewhere(kept))
         with archive.writing(target) as packed:
             _add_frozen(packed, kept, place, code, others, traces, with_outputs=wish.outputs)
@@ -91,7 +99,7 @@ def export(
             for each in known.licences:  # as their authors have written them
                 packed.text(each.path, each.text)
             packed.binary(software.WHEEL, wheel.content())
-            add(paths.CRATE, crate.text(kept, known, packed.contents, place))
+            add(paths.CRATE, crate.text(kept, known, packed.contents, runs))
             if traces.found and not wish.names:
                 raise traces.error()
     return Exported(packed.contents, known)
@@ -140,7 +148,7 @@ def _add_frozen(
         add(name, path, content)
 
 
-def _builds(stash: Stash, runs: Iterable[Run]) -> list[str]:
+def _builds(stash: Stash, runs: Sequence[Run]) -> list[str]:
     """Return by what the tools of runs were built."""
     said = ((run.spec.tool, told.built(run.spec.build)) for run in runs)
     here = marks(stash, "/")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from experimentstash.adapters.git import objects
@@ -13,7 +13,7 @@ from experimentstash.base import files, typed, yaml_files
 from experimentstash.base.dataclass_light import replace
 from experimentstash.base.errors import StashError
 from experimentstash.publish.export import citations, licences
-from experimentstash.publish.export.facts import Author, Facts, Licence, Missing, Tried
+from experimentstash.publish.export.facts import Author, Facts, Licence
 from experimentstash.publish.frozen import RECORD, Code, Frozen
 from experimentstash.publish.places import unmarked_tree
 from experimentstash.record import decoding
@@ -25,16 +25,8 @@ LICENCES = "licences"
 _BOT = "[bot]"
 
 
-def look(
-    stash: Stash,
-    kept: Frozen,
-    *,
-    results: str | None = None,
-    tried: Tried | None = None,
-    missing: Sequence[Missing] = (),
-    has_outputs: bool = True,
-) -> Facts:
-    """Return what is known; the rest is as in Facts."""
+def look(stash: Stash, kept: Frozen) -> Facts:
+    """Return what is known from here; whoever exports has more."""
     warnings: list[str] = []
     citation = _citation(stash, warnings)
     authors = [] if citation is None else citation.authors
@@ -48,10 +40,6 @@ def look(
         paper=None if citation is None else citation.paper,
         licences=found,
         unlicensed=unlicensed,
-        results=results,
-        tried=tried,
-        missing=list(missing),
-        has_outputs=has_outputs,
         warnings=warnings,
     )
 
