@@ -64,11 +64,8 @@ class Codes:
         return [self._submodule(where, name, inner, wanted) for name, inner, wanted in found]
 
     def _submodule(self, where: Path, name: str, inner: Path, commit: str) -> Code:
-        bundle = None
-        if not self._once(("reachable", inner, commit), lambda: origins.is_on_remote(inner, commit, self._once)):
-            bundle = self._once(("bundle", inner, commit), lambda: self._bundle(inner, commit))
-        path = as_kept(self._stash.root, where / name)
-        return Code(path, False, origins.url_of(inner), commit, None, False, None, bundle)
+        path, bundle = as_kept(self._stash.root, where / name), self._bundle(inner, commit, is_own=False)
+        return Code(path, False, self._url(inner), commit, None, False, None, bundle)
 
     def live(self, run: Run) -> Path:
         """Return where the tool's checkout is."""
@@ -99,13 +96,19 @@ class Codes:
         if code.patch is not None:
             patch = code.patch
             self._keeper.text(f"{folder}/{patch}", text_of(run.path / patch))
-        commit, bundle = str(code.commit), None
-        if not self._once(("reachable", root, commit), lambda: self._is_reachable(root, commit, is_own)):
-            bundle = self._once(("bundle", root, commit), lambda: self._bundle(root, commit))
-        url = self._once(("url", root), lambda: origins.url_of(root))
-        return Code(path, is_own, url, code.commit, code.branch, bool(code.dirty), patch, bundle)
+        bundle = self._bundle(root, str(code.commit), is_own=is_own)
+        return Code(path, is_own, self._url(root), code.commit, code.branch, bool(code.dirty), patch, bundle)
 
-    def _bundle(self, root: Path, commit: str) -> str:
+    def _url(self, root: Path) -> str | None:
+        return self._once(("url", root), lambda: origins.url_of(root))
+
+    def _bundle(self, root: Path, commit: str, *, is_own: bool) -> str | None:
+        """Return the bundle that is written of a commit; None if it can be had without one."""
+        if self._once(("reachable", root, commit), lambda: self._is_reachable(root, commit, is_own)):
+            return None
+        return self._once(("bundle", root, commit), lambda: self._written(root, commit))
+
+    def _written(self, root: Path, commit: str) -> str:
         name = frozen_names.bundle_name(commit)
         frozen_names.make_bundle(root, commit, self._keeper.place(name))
         self._keeper.note(name)
