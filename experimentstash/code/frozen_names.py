@@ -177,7 +177,7 @@ def _is_in(path: Path, folder: Path) -> bool:
 def where(stash: Stash, need: Need) -> Where:
     """Return where a commit is; nobody is asked over a network."""
     root = need.repository(stash)
-    is_here = root is not None and objects.object_at(root, f"{need.commit}^{{commit}}") is not None
+    is_here = root is not None and objects.has_commit(root, need.commit)
     if need.is_bundled:
         return Where.BUNDLED
     if root is None or not is_here:
@@ -205,7 +205,7 @@ def pin(stash: Stash, needs: Iterable[Need]) -> None:
     by_root: dict[Path, dict[str, None]] = {}
     for need in needs:
         root = None if need.is_bundled else need.repository(stash)
-        if root is not None and objects.object_at(root, f"{need.commit}^{{commit}}") is not None:
+        if root is not None and objects.has_commit(root, need.commit):
             by_root.setdefault(root, {})[need.commit] = None
     for root, commits in by_root.items():
         lines = "".join(f"update {PINS}/{each} {each}\n" for each in commits)

@@ -27,11 +27,7 @@ def is_on_remote(root: Path, commit: str, once: Once) -> bool:
 
     It is asked once, because that takes as long as the network does, and many runs have the same.
     """
-    tips = [
-        each
-        for each in once(("tips", root), lambda: _tips(root))
-        if objects.object_at(root, f"{each}^{{commit}}") is not None
-    ]
+    tips = [each for each in once(("tips", root), lambda: _tips(root)) if objects.has_commit(root, each)]
     return any(is_before(root, commit, each) for each in tips)
 
 

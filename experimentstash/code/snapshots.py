@@ -101,14 +101,14 @@ def of_record(root: Path, code: Code, patch: str, path: str = "") -> Snapshot:
     StashError if it can't be had again as it was.
     """
     base = str(code.commit)
-    if objects.object_at(root, f"{base}^{{commit}}") is None:
+    if not objects.has_commit(root, base):
         raise StashError(
             f"Commit {base[:12]} is no longer in the repository of {root}.",
             f"git -C {shlex.quote(str(root))} fetch origin {base}",
         )
     if not code.dirty:
         return of_commit(root, base, path)
-    if code.snapshot is not None and objects.object_at(root, f"{code.snapshot}^{{commit}}") is not None:
+    if code.snapshot is not None and objects.has_commit(root, code.snapshot):
         made = of_commit(root, code.snapshot, path)
     elif left_out := [*code.withheld, *(() if code.snapshot else code.omitted)]:
         raise StashError(f"What made its code differ from commit {base[:12]} isn't all kept: {', '.join(left_out)}.")
@@ -142,7 +142,7 @@ def of_commit(root: Path, commit: str, path: str = "") -> Snapshot:
     for name, wanted in objects.links_in(root, commit, path).items():
         inner = root / name
         if (inner / ".git").exists():
-            if objects.object_at(inner, f"{wanted}^{{commit}}") is None:
+            if not objects.has_commit(inner, wanted):
                 raise StashError(
                     f"Commit {commit[:12]} has its submodule {name} at {wanted[:12]}, which {inner} doesn't have.",
                     f"git -C {shlex.quote(str(inner))} fetch origin {wanted}",

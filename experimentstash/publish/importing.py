@@ -173,7 +173,7 @@ def _refuse_lacking_code(archive: Path, kept: Frozen, draft: Path) -> None:
                 raise _refusal(archive, f"{each.name} in it is no bundle that git can read") from error
         wanted = {str(code.commit): run.id for run in kept.runs for code in run.codes if code.url is None}
         for commit, run in wanted.items():
-            if objects.object_at(own, f"{commit}^{{commit}}") is None:
+            if not objects.has_commit(own, commit):
                 raise _refusal(archive, f"it lacks commit {commit[:12]}, which {run} ran")
 
 

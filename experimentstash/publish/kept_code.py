@@ -80,8 +80,7 @@ class Codes:
     def _code(
         self, run: Run, folder: str, code: record.Code, root: Path | None, *, path: str | None, is_own: bool
     ) -> Code:
-        name = f"{code.commit}^{{commit}}"
-        if root is None or self._once(("commit", root, name), lambda: objects.object_at(root, name)) is None:
+        if root is None or not self._once(("commit", root, code.commit), lambda: objects.has_commit(root, code.commit)):
             raise StashError(
                 f"The commit {str(code.commit)[:12]} that {run.id} ran is no longer in {root or code.path}.",
                 "experimentstash rerun does it with the code of now",
@@ -140,7 +139,7 @@ def _inside(root: Path, commit: str, path: str = "") -> tuple[list[tuple[str, Pa
         if not (inner / ".git").exists():
             lacking.append(name)
             continue
-        if objects.object_at(inner, f"{wanted}^{{commit}}") is None:
+        if not objects.has_commit(inner, wanted):
             raise StashError(
                 f"Commit {commit[:12]} has its submodule {name} at {wanted[:12]}, which {inner} doesn't have.",
                 f"git -C {shlex.quote(str(inner))} fetch origin {wanted}",

@@ -52,7 +52,7 @@ def why_no_code(stash: Stash, kept: FrozenRun, place: Path) -> list[str]:
         found += _why_not_had(code, what, place)
     for code in kept.submodules:
         root = _submodule(stash.root / str(code.path))
-        if root is None or objects.object_at(root, f"{code.commit}^{{commit}}") is None:
+        if root is None or not objects.has_commit(root, code.commit):
             found += _why_not_had(code, f"submodule {code.path}", place)
     return found
 
@@ -70,7 +70,7 @@ def _why_not_had(code: Code, what: str, place: Path) -> list[str]:
 def _place_of(stash: Stash, kept: FrozenRun, code: Code) -> Path:
     """Return where the checkout is, or would be, that code belongs to: a tool may be a directory of a submodule."""
     where, top = stash.root if code.path is None else stash.root / code.path, toplevel(stash.root)
-    if code.is_own or top is None or objects.object_at(top, f"{kept.stash.commit}^{{commit}}") is None:
+    if code.is_own or top is None or not objects.has_commit(top, kept.stash.commit):
         return where
     links = (top / each for each in objects.links_in(top, str(kept.stash.commit)))
     return next((each for each in links if where.is_relative_to(each)), where)
@@ -98,7 +98,7 @@ def _why_not_given(url: str, commit: str) -> str | None:
 def is_here(stash: Stash, code: Code, where: Path) -> bool:
     """Tell whether the repository at a place has a commit."""
     root = _repository(stash, code, where)
-    return root is not None and objects.object_at(root, f"{code.commit}^{{commit}}") is not None
+    return root is not None and objects.has_commit(root, code.commit)
 
 
 def _repository(stash: Stash, code: Code, where: Path) -> Path | None:
@@ -155,7 +155,7 @@ def _fetch(stash: Stash, repository: Path, code: Code, place: Path, announce: Ca
         git(repository, "fetch", *words, settings=settings)
     except CommandError as error:
         raise StashError(f"Commit {commit[:12]} can't be fetched from {source}: {error}") from error
-    if objects.object_at(repository, f"{commit}^{{commit}}") is None:
+    if not objects.has_commit(repository, commit):
         raise StashError(f"{source} doesn't hold commit {commit[:12]}.")
 
 
@@ -177,7 +177,7 @@ def _secure_submodule(stash: Stash, code: Code, where: Path, place: Path, announ
     One that isn't checked out is, at the commit that its checkout has it at: no checkout becomes another one.
     """
     root, commit = _submodule(where), str(code.commit)
-    if root is not None and objects.object_at(root, f"{commit}^{{commit}}") is not None:
+    if root is not None and objects.has_commit(root, commit):
         return
     if not where.resolve().is_relative_to(stash.root.resolve()):
         raise StashError(
@@ -197,7 +197,7 @@ def _secure_submodule(stash: Stash, code: Code, where: Path, place: Path, announ
         )
     with _new_checkout(where) as repository:
         _fetch(stash, repository, code, place, announce)
-        if objects.object_at(repository, f"{link}^{{commit}}") is None:
+        if not objects.has_commit(repository, link):
             raise StashError(
                 f"The submodule {path} of {outer} isn't checked out.", f"git submodule update --init --recursive {path}"
             )

@@ -23,6 +23,11 @@ def object_at(root: Path, name: str) -> str | None:
     return _named(["rev-parse", "--verify", "--quiet", name], root)
 
 
+def has_commit(root: Path, commit: str | None) -> bool:
+    """Tell whether a repository has a commit."""
+    return commit is not None and object_at(root, f"{commit}^{{commit}}") is not None
+
+
 def object_type(root: Path, name: str) -> str | None:
     """Return what kind of object ``name`` stands for; None if there is none."""
     return _named(["cat-file", "-t", name], root)
@@ -54,7 +59,7 @@ def commit_named(root: Path, name: str) -> str | None:
     if commit and re.fullmatch("[0-9a-f]{4,39}", name.lower()) and not commit.startswith(name.lower()):
         # A reference that is called like the beginning of a hash.
         listed = ask(["rev-parse", f"--disambiguate={name}"], root).out
-        others = any(object_at(root, f"{each}^{{commit}}") for each in listed.split())
+        others = any(has_commit(root, each) for each in listed.split())
     if others:
         raise StashError(
             f"{name!r} stands for several commits in {root}.",

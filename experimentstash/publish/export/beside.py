@@ -114,7 +114,7 @@ def _directories(stash: Stash) -> dict[str, list[Path]]:
 
 def _files_of(root: Path, commit: str) -> frozenset[str]:
     """Return which files a commit has; none if it isn't here."""
-    is_here = objects.object_at(root, f"{commit}^{{commit}}") is not None
+    is_here = objects.has_commit(root, commit)
     return frozenset(objects.files_of(root, commit) if is_here else ())
 
 

@@ -109,7 +109,7 @@ def _refuse_inner(stash: Stash, kept: Frozen) -> None:
     """Raise StashError if commits have the stash further down than an archive would have it when it is unpacked."""
     top = toplevel(stash.root)
     own = [str(run.stash.commit) for run in kept.runs]
-    is_of_here = top is not None and all(objects.object_at(top, f"{each}^{{commit}}") for each in own)
+    is_of_here = top is not None and all(objects.has_commit(top, each) for each in own)
     if top is not None and top != stash.root and is_of_here:
         raise StashError(
             f"The stash is a directory of a larger repository, {top}: unpacked alone it can't be had again.",

@@ -90,7 +90,7 @@ def _committers(stash: Stash, kept: Frozen) -> list[Author]:
 
 def _here(root: Path | None, codes: Iterator[Code]) -> list[str]:
     commits = sorted({str(code.commit) for code in codes if code.commit is not None})
-    return [each for each in commits if root is not None and objects.object_at(root, f"{each}^{{commit}}")]
+    return [each for each in commits if root is not None and objects.has_commit(root, each)]
 
 
 def _licences(stash: Stash, kept: Frozen, warnings: list[str]) -> tuple[list[Licence], list[str]]:
@@ -103,7 +103,7 @@ def _licences(stash: Stash, kept: Frozen, warnings: list[str]) -> tuple[list[Lic
         what = f"The tool {tool}" if tool else "The stash"
         where = (stash.root / path).resolve()
         root = toplevel(where) if where.is_dir() else None
-        if root is None or not objects.object_at(root, f"{commit}^{{commit}}"):
+        if root is None or not objects.has_commit(root, commit):
             warnings.append(f"{what}: commit {commit[:12]} isn't here, so that its licence isn't known")
             lacking.append(tool)
             continue
