@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from experimentstash.base.durations import describe
 from experimentstash.base.text import size
 from experimentstash.publish.frozen import Frozen, FrozenRun
+from experimentstash.publish.markdown import cell, plain, table
 from experimentstash.publish.render import words
 from experimentstash.publish.repeating import Variation
 from experimentstash.publish.verdicts import JudgedRun
@@ -14,9 +15,9 @@ from experimentstash.publish.verdicts import JudgedRun
 
 def report(kept: Frozen, tries: Sequence[Sequence[JudgedRun]], varying: Sequence[Variation]) -> str:
     """Return all that is said."""
-    lines = [f"# Reproduction of {_plain(kept.name)}", "", f"**{_plain(words.summary(kept, tries))}**", ""]
+    lines = [f"# Reproduction of {plain(kept.name)}", "", f"**{plain(words.summary(kept, tries))}**", ""]
     if kept.message:
-        lines += [_plain(kept.message), ""]
+        lines += [plain(kept.message), ""]
     lines += [f"Frozen {kept.created}, digest of `frozen.json` `{kept.digest}`.", ""]
     for number, every in enumerate(tries, 1):
         if len(tries) > 1:
@@ -24,35 +25,34 @@ def report(kept: Frozen, tries: Sequence[Sequence[JudgedRun]], varying: Sequence
         for judged in every:
             lines += [*_of_run(judged), ""]
     if varying:
-        lines += [
-            "## What varies by itself",
-            "",
-            "| Run | Output | Largest deviation | Proposed |",
-            "|---|---|---|---|",
+        rows = [
+            (
+                each.run,
+                cell(each.path),
+                cell("" if each.largest is None else str(each.largest)),
+                cell(each.proposal or each.why),
+            )
+            for each in varying
         ]
-        for each in varying:
-            proposed = each.proposal or each.why
-            largest = "" if each.largest is None else str(each.largest)
-            lines.append(f"| {each.run} | {_cell(each.path)} | {_cell(largest)} | {_cell(proposed)} |")
-        lines.append("")
+        lines += ["## What varies by itself", "", *table(("Run", "Output", "Largest deviation", "Proposed"), rows)]
     lines += [line for each in words.steady(tries, varying) for line in (f"{each}.", "")]
     return "\n".join(lines)
 
 
 def _of_run(judged: JudgedRun) -> Iterator[str]:
     kept = judged.kept
-    yield f"### {_plain(kept.organizer or kept.tool)} ({kept.id})"
+    yield f"### {plain(kept.organizer or kept.tool)} ({kept.id})"
     yield ""
     yield from (f"- {each}" for each in _facts(kept))
     if judged.run is not None:
         yield f"- run again as {judged.run.id}, {judged.run.attempt.state.value}"
-    yield from (f"- {_plain(note)}" for note in words.notes(judged))
+    yield from (f"- {plain(note)}" for note in words.notes(judged))
     yield ""
     yield "| Output | Compared by | Verdict | |"
     yield "|---|---|---|---|"
     for each, output in zip(judged.outputs, kept.outputs, strict=True):
         why = each.words.removeprefix(each.verdict.value).strip(": ")
-        yield f"| {_cell(each.path)} | {_cell(words.compared(output.how))} | {each.verdict.value} | {_cell(why)} |"
+        yield f"| {cell(each.path)} | {cell(words.compared(output.how))} | {each.verdict.value} | {cell(why)} |"
 
 
 def _facts(kept: FrozenRun) -> Iterator[str]:
@@ -68,11 +68,3 @@ def _facts(kept: FrozenRun) -> Iterator[str]:
     took += [size(kept.took.peak_memory)] if kept.took.peak_memory else []
     if took:
         yield f"took: {', '.join(took)}"
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.replace("<", "&lt;").split())
-
-
-def _cell(text: str) -> str:
-    return _plain(text).replace("|", "\\|")

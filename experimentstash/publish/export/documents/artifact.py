@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from experimentstash import __version__
 from experimentstash.base.text import counted, listed, size
 from experimentstash.publish.export.documents import effort, readme
-from experimentstash.publish.export.documents.markdown import cell, code, plain, table
 from experimentstash.publish.export.documents.tolerances import alike, experiment_of
 from experimentstash.publish.export.facts import Facts
 from experimentstash.publish.frozen import Frozen, FrozenRun
+from experimentstash.publish.markdown import cell, code, plain, table
 
 _ROWS, _NAMED = 1000, 20
 

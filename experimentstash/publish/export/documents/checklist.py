@@ -12,10 +12,10 @@ from experimentstash.base.dotted import leaves
 from experimentstash.base.durations import describe
 from experimentstash.base.text import counted, listed
 from experimentstash.publish.export.documents import effort
-from experimentstash.publish.export.documents.markdown import cell, code, plain, table
 from experimentstash.publish.export.documents.tolerances import experiment_of
 from experimentstash.publish.export.facts import Facts, Tried
 from experimentstash.publish.frozen import FILE_NAME, Frozen, FrozenRun
+from experimentstash.publish.markdown import cell, code, plain, table
 from experimentstash.stash import paths
 
 _VALUES, _NAMED = 12, 20

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from experimentstash.base.durations import describe
 from experimentstash.base.text import counted, size
-from experimentstash.publish.export.documents.markdown import plain
 from experimentstash.publish.frozen import Frozen, FrozenRun, Machine
+from experimentstash.publish.markdown import plain
 
 UNKNOWN = "unknown"
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from experimentstash import __version__
 from experimentstash.base.text import counted, listed, size
 from experimentstash.publish.export.documents import effort, software
-from experimentstash.publish.export.documents.markdown import cell, code, plain, table
 from experimentstash.publish.export.documents.tolerances import alike, experiment_of, notes
 from experimentstash.publish.export.facts import Facts
 from experimentstash.publish.frozen import Frozen
+from experimentstash.publish.markdown import cell, code, plain, table
 
 # Rows of a table here: frozen.json has all of a thousand runs.
 _ROWS, _NAMED = 40, 5

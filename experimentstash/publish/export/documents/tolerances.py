@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.text import counted, listed
 from experimentstash.publish.comparators.comparator import How
-from experimentstash.publish.export.documents.markdown import code, plain
 from experimentstash.publish.frozen import Frozen, FrozenRun, Output
+from experimentstash.publish.markdown import code, plain
 
 _NAMED = 10
 # The endings of what is compared by a library that isn't always there, and by what.
