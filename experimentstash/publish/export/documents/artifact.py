@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from experimentstash import __version__
 from experimentstash.base.text import counted, listed, size
 from experimentstash.publish.export.documents import effort, readme
-from experimentstash.publish.export.documents.tolerances import alike, experiment_of
+from experimentstash.publish.export.documents.tolerances import alike, by_experiment
 from experimentstash.publish.export.facts import Facts
 from experimentstash.publish.frozen import Frozen, FrozenRun
 from experimentstash.publish.markdown import cell, code, plain, table
@@ -60,22 +60,10 @@ def _inputs(frozen: Frozen) -> str:
 
 def _expected(frozen: Frozen) -> Iterator[str]:
     yield from ("## What it takes", "")
-    by: dict[str, list[FrozenRun]] = {}
-    for run in frozen.runs:
-        by.setdefault(experiment_of(run), []).append(run)
     rows = [
         (cell(name), str(len(runs)), effort.duration(runs), effort.processor_time(runs), effort.memory(runs))
-        for name, runs in by.items()
+        for name, runs in [*by_experiment(frozen).items(), ("all", frozen.runs)]
     ]
-    rows.append(
-        (
-            "all",
-            str(len(frozen.runs)),
-            effort.duration(frozen.runs),
-            effort.processor_time(frozen.runs),
-            effort.memory(frozen.runs),
-        )
-    )
     yield from table(("experiment", "runs", "time, one after another", "CPU time", "memory of one at most"), rows)
     yield from ("Making the environments comes on top, once.", "")
 

@@ -12,7 +12,7 @@ from experimentstash.base.dotted import leaves
 from experimentstash.base.durations import describe
 from experimentstash.base.text import counted, listed
 from experimentstash.publish.export.documents import effort
-from experimentstash.publish.export.documents.tolerances import experiment_of
+from experimentstash.publish.export.documents.tolerances import by_experiment
 from experimentstash.publish.export.facts import Facts, Tried
 from experimentstash.publish.frozen import FILE_NAME, Frozen, FrozenRun
 from experimentstash.publish.markdown import cell, code, plain, table
@@ -38,14 +38,11 @@ def text(frozen: Frozen, facts: Facts) -> str:
 
 def _runs(frozen: Frozen, facts: Facts) -> Iterator[str]:
     yield from ("## Runs", "")
-    by: dict[str, list[FrozenRun]] = {}
-    for run in frozen.runs:
-        by.setdefault(experiment_of(run), []).append(run)
     yield from table(
         ("experiment", "runs", "tool"),
         [
             (cell(name), str(len(runs)), cell(listed([*dict.fromkeys(run.tool for run in runs)], _NAMED)))
-            for name, runs in by.items()
+            for name, runs in by_experiment(frozen).items()
         ],
     )
     yield from (

@@ -36,6 +36,14 @@ def experiment_of(run: FrozenRun) -> str:
     return run.organizer or (f"{run.tool}: {run.experiment}" if run.experiment else run.tool)
 
 
+def by_experiment(frozen: Frozen) -> dict[str, list[FrozenRun]]:
+    """Return all runs, those of an experiment together."""
+    found: dict[str, list[FrozenRun]] = {}
+    for run in frozen.runs:
+        found.setdefault(experiment_of(run), []).append(run)
+    return found
+
+
 def alike(frozen: Frozen) -> list[Alike]:
     """Return all outputs, those of many runs together."""
     found: dict[tuple[str, str, str], Alike] = {}
