@@ -25,6 +25,15 @@ class Needs:
     to_bundle: tuple[tuple[Path, str, Path], ...]  # commits that nobody else has, and where a bundle of each belongs
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What frozen names need of a checkout that is to go to another commit."""
+
+    needs: list[Need]
+    inputs: list[tuple[str, str]]  # by the names, what their runs have read there
+    unread: list[str]  # names of which it isn't known
+
+
 def of_removed(stash: Stash, checkout: Path) -> Needs:
     """Return what frozen names need of a checkout that is to go; its remote is asked what it has."""
     lines, to_bundle = [], []
@@ -51,18 +60,18 @@ def of_removed(stash: Stash, checkout: Path) -> Needs:
     return Needs(tuple(lines), tuple(to_bundle))
 
 
-def kept_of_updated(stash: Stash, checkout: Path) -> list[Need]:
-    """Return the commits of a checkout that frozen names need, with a reference for each that no bundle has."""
-    needs = list(frozen_names.lying_in(stash, frozen_names.look(stash, []), checkout))
-    frozen_names.pin(stash, needs)
-    return needs
-
-
-def of_updated(stash: Stash, checkout: Path, needs: list[Need], after: str) -> Iterator[str]:
-    """Yield what is to be said of frozen names before a checkout goes to a commit; its remote was asked just now."""
+def kept_of_updated(stash: Stash, checkout: Path) -> Kept:
+    """Return what frozen names need of a checkout; each commit that no bundle has gets a reference."""
     unread: list[str] = []
     found = frozen_names.look(stash, unread)
-    for need in needs:
+    needs = list(frozen_names.lying_in(stash, found, checkout))
+    frozen_names.pin(stash, needs)
+    return Kept(needs, list(frozen_names.read_in(stash, found, checkout)), unread)
+
+
+def of_updated(stash: Stash, checkout: Path, kept: Kept, after: str) -> Iterator[str]:
+    """Yield what is to be said of frozen names before a checkout goes to a commit; its remote was asked just now."""
+    for need in kept.needs:
         state = frozen_names.where(stash, need)
         what = _frozen_with(need)
         if state is Where.NOT_HERE:
@@ -70,16 +79,16 @@ def of_updated(stash: Stash, checkout: Path, needs: list[Need], after: str) -> I
         elif state is not Where.BUNDLED and state is not Where.SHARED:
             reference = f"{frozen_names.PINS}/{need.commit[:12]}…"
             yield f"{what}, which the remote doesn't have: it stays, but only on this machine ({reference})"
-    for name, path in frozen_names.read_in(stash, found, checkout):
+    for name, path in kept.inputs:
         inside = (stash.root / path).relative_to(checkout).as_posix()
         if objects.object_at(checkout, f"{after}:{inside}") is not None:
             yield f"{name} reads {path}, and the commit {after[:12]} has something else there"
     others = dict.fromkeys(
-        f"{need.name} ({need.commit[:12]})" for need in needs if need.commit != after and not need.is_inner
+        f"{need.name} ({need.commit[:12]})" for need in kept.needs if need.commit != after and not need.is_inner
     )
     if others:
         yield f"frozen with other commits than {after[:12]}, and they stay so: {listed([*others], _NAMED)}"
-    yield from map(_unread, unread)
+    yield from map(_unread, kept.unread)
 
 
 def _frozen_with(need: Need) -> str:
