@@ -9,20 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experimentstash.base import files, typed
-from experimentstash.base.dataclass_light import dataclass, replace
+from experimentstash.base.dataclass_light import dataclass
 from experimentstash.base.errors import StashError
 from experimentstash.base.interrupts import EXIT_INTERRUPTED
 from experimentstash.base.process import which
 from experimentstash.base.text import listed
 from experimentstash.launch import again, sweep_asked
 from experimentstash.launch.slurm import waiting
-from experimentstash.publish import environments, frozen, kept_inputs, outputs, providing, verdicts
+from experimentstash.publish import environments, frozen, kept_inputs, kept_records, outputs, providing, verdicts
 from experimentstash.publish.declared import Declared
 from experimentstash.publish.frozen import Frozen, FrozenRun
 from experimentstash.publish.inputs import Inputs
-from experimentstash.publish.places import unmarked, unmarked_tree
+from experimentstash.publish.places import unmarked
 from experimentstash.publish.verdicts import JudgedRun
-from experimentstash.record import attempts, decoding
+from experimentstash.record import attempts
 from experimentstash.record.run import Run, State
 from experimentstash.runs import reconcile
 from experimentstash.stash.layout import Stash
@@ -182,11 +182,7 @@ class Reproduction:
     def _restored(self, kept: FrozenRun, scratch: Path) -> Run:
         """Return a kept run as if it were here, in a directory of its own."""
         _restore(self._stash, kept, self._frozen.files, self._place, scratch)
-        data = typed.loads(files.read_regular(self._place / kept.folder / frozen.RECORD))
-        try:
-            return replace(decoding.build(unmarked_tree(data, self._stash, scratch)), directory=str(scratch))
-        except ValueError as error:
-            raise StashError(f"The record of {kept.id} makes no sense: {error}.") from error
+        return kept_records.run_of(self._stash, kept, self._place, scratch)
 
     def judge(self, begun: Begun) -> JudgedRun:
         """Return what is said of the outputs of a run that has ended."""

@@ -15,8 +15,8 @@ from experimentstash.base.patterns import regex
 from experimentstash.base.text import counted, size
 from experimentstash.cli.asking import agrees
 from experimentstash.code.frozen_names import BUNDLES
-from experimentstash.publish import frozen
-from experimentstash.publish.export import exporting, gathering
+from experimentstash.publish import frozen, kept_records
+from experimentstash.publish.export import exporting
 from experimentstash.publish.export.exporting import Exported, Wish
 from experimentstash.publish.export.facts import Tried
 from experimentstash.publish.frozen import Frozen
@@ -53,7 +53,7 @@ def main(given: argparse.Namespace) -> int:
     if not _is_wanted(given.output, is_sure=given.yes):
         say("nothing was exported")
         return 1
-    runs = gathering.runs(stash, kept, place)
+    runs = [kept_records.run_of(stash, each, place, place / each.folder) for each in kept.runs]
     wish = Wish(
         _results(stash, runs),
         _tried(stash, runs),

@@ -9,15 +9,11 @@ from pathlib import Path
 from experimentstash.adapters.git import objects
 from experimentstash.adapters.git.command import git
 from experimentstash.adapters.git.root import toplevel
-from experimentstash.base import files, typed, yaml_files
-from experimentstash.base.dataclass_light import replace
+from experimentstash.base import files, yaml_files
 from experimentstash.base.errors import StashError
 from experimentstash.publish.export import citations, licences
 from experimentstash.publish.export.facts import Author, Facts, Licence
-from experimentstash.publish.frozen import RECORD, Code, Frozen
-from experimentstash.publish.places import unmarked_tree
-from experimentstash.record import decoding
-from experimentstash.record.run import Run
+from experimentstash.publish.frozen import Code, Frozen
 from experimentstash.stash.layout import Stash
 
 CITATION, ZENODO = "CITATION.cff", ".zenodo.json"
@@ -42,19 +38,6 @@ def look(stash: Stash, kept: Frozen) -> Facts:
         unlicensed=unlicensed,
         warnings=warnings,
     )
-
-
-def runs(stash: Stash, kept: Frozen, place: Path) -> list[Run]:
-    """Return runs as their records were kept in ``place``; StashError if one makes no sense."""
-    found = []
-    for each in kept.runs:
-        folder = place / each.folder
-        try:
-            data = typed.loads(files.read_regular(folder / RECORD))
-            found.append(replace(decoding.build(unmarked_tree(data, stash, folder)), directory=str(folder)))
-        except (OSError, ValueError) as error:
-            raise StashError(f"The record of {each.id} makes no sense: {error}.") from error
-    return found
 
 
 def _citation(stash: Stash, warnings: list[str]) -> citations.Citation | None:
