@@ -100,24 +100,19 @@ def thumbnail(content: bytes, kind: str, width: int) -> Thumbnail | None:
     if kind == "svg":
         found = vector(content)
         return None if found.link is None else Thumbnail(found.link, found.width, found.height)
-    drawn = _drawn_page(content) if kind == "pdf" else _drawn(content)
-    is_cut = drawn.height > drawn.width * _LONGEST
-    return Thumbnail(
-        _encoded(drawn, _OF_PAGES[width] if kind == "pdf" else width),
-        drawn.width,
-        drawn.height,
-        drawn.is_bright,
-        is_cut,
-    )
+    return _made(_drawn_page(content), _OF_PAGES[width]) if kind == "pdf" else _made(_drawn(content), width)
 
 
 def of_image(image: Image.Image, width: int) -> Thumbnail:
     """Return the thumbnail of a picture that somebody else has read; Unshown if it is too large."""
     _refuse_large(*image.size)
     flat, is_bright = _flat(image)
-    is_cut = image.height > image.width * _LONGEST
-    link = _encoded(_Drawn(flat, image.width, image.height, is_bright), width)
-    return Thumbnail(link, image.width, image.height, is_bright, is_cut)
+    return _made(_Drawn(flat, image.width, image.height, is_bright), width)
+
+
+def _made(drawn: _Drawn, width: int) -> Thumbnail:
+    is_cut = drawn.height > drawn.width * _LONGEST
+    return Thumbnail(_encoded(drawn, width), drawn.width, drawn.height, drawn.is_bright, is_cut)
 
 
 def _drawn(content: bytes) -> _Drawn:
