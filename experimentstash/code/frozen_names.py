@@ -176,12 +176,13 @@ def _is_in(path: Path, folder: Path) -> bool:
 
 def where(stash: Stash, need: Need) -> Where:
     """Return where a commit is; nobody is asked over a network."""
-    root = need.repository(stash)
-    is_here = root is not None and objects.has_commit(root, need.commit)
     if need.is_bundled:
         return Where.BUNDLED
-    if root is None or not is_here:
-        return Where.UNKNOWN if root is None else Where.NOT_HERE
+    root = need.repository(stash)
+    if root is None:
+        return Where.UNKNOWN
+    if not objects.has_commit(root, need.commit):
+        return Where.NOT_HERE
     is_checked_out = origins.is_before(root, need.commit, "HEAD")
     # Tags of a tool are the remote's; the stash's own are made here.
     shared = ["refs/remotes"] if need.is_own else ["refs/remotes", "refs/tags"]
