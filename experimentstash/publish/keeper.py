@@ -15,7 +15,7 @@ from experimentstash.publish.frozen import Content
 # Bytes of an output up to which a copy is kept.
 LARGEST = 64 << 20
 # … and up to which it is looked, too, whether something in it looks like a secret; that takes long.
-_LARGEST_SEARCHED = 1 << 20
+LARGEST_SEARCHED = 1 << 20
 
 
 class Keeper:
@@ -36,7 +36,7 @@ class Keeper:
         target = self.place(name)
         content = self.files[name] = content_of(source, target)
         text = files.read_regular(target, LARGEST).decode("utf-8", "replace")
-        refuse_secrets(text, what, by_shape=content.size <= _LARGEST_SEARCHED)
+        refuse_secrets(text, what, by_shape=content.size <= LARGEST_SEARCHED)
         return content
 
     def place(self, name: str) -> Path:

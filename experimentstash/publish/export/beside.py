@@ -17,14 +17,11 @@ from experimentstash.publish.contents import content_of
 from experimentstash.publish.export.facts import Missing
 from experimentstash.publish.frozen import Content, Frozen, FrozenRun, Input, Output
 from experimentstash.publish.inputs import Inputs
-from experimentstash.publish.keeper import refuse_secrets
+from experimentstash.publish.keeper import LARGEST_SEARCHED, refuse_secrets
 from experimentstash.publish.places import unmarked
 from experimentstash.record import records
 from experimentstash.runs import listing
 from experimentstash.stash.layout import Stash, known_id
-
-# Bytes of a file up to which it is looked whether something only looks like a secret; that takes long.
-_LARGEST_SEARCHED = 1 << 20
 
 
 class Beside:
@@ -128,5 +125,5 @@ def _is(root: Path, path: Path, content: Content) -> bool:
 
 def _refuse_secrets_in(path: Path, what: str) -> None:
     """Raise StashError if something in a file looks like a secret; those of now are looked for in all files."""
-    if os.stat(path).st_size <= _LARGEST_SEARCHED:
+    if os.stat(path).st_size <= LARGEST_SEARCHED:
         refuse_secrets(files.read_regular(path).decode("utf-8", "replace"), what, by_shape=True)

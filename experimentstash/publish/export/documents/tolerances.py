@@ -11,7 +11,7 @@ from experimentstash.publish.frozen import Frozen, FrozenRun, Output
 from experimentstash.publish.markdown import code, plain
 
 _NAMED = 10
-# The endings of what is compared by a library that isn't always there, and by what.
+# The endings of what is compared by a library that isn't always there.
 _LIBRARIES = (".npz", ".npy", ".parquet", ".pdf")
 
 
