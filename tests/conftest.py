@@ -20,7 +20,7 @@ from hypothesis import HealthCheck
 from tests.testing import made_once
 from tests.testing.leftovers import Leftovers
 from tests.testing.prepared import Begun, checking_from
-from tests.testing.slurm import clusters, without_slurm
+from tests.testing.slurm import COMMANDS, clusters, without
 from tests.testing.stash import ODD_NAME, InProcess, StashUnderTest, bare_stash, prepared
 
 if TYPE_CHECKING:
@@ -251,7 +251,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
 
 @pytest.fixture(scope="session")
 def path_without_slurm(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return without_slurm(os.environ["PATH"], tmp_path_factory.mktemp("programs"))
+    return without(COMMANDS, os.environ["PATH"], tmp_path_factory.mktemp("programs"))
 
 
 @pytest.fixture(autouse=True)

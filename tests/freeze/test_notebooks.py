@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Iterable
@@ -18,6 +19,7 @@ from experimentstash.freeze.calling.arguments import build
 from experimentstash.freeze.notebooks import run_notebook, source
 from experimentstash.stash.schema import BooleanStyle, CallConfig, CallStyle
 from experimentstash.tools import registrations
+from tests.testing.slurm import without
 from tests.testing.stash import TOOLS, InProcess, StashUnderTest, wait_until
 from tests.testing.tool_support import as_stash
 
@@ -309,7 +311,8 @@ def test_an_interpreter_that_lacks_what_runs_it_is_named(
 ) -> None:
     """And asked for it once, whatever the number of runs."""
     python, asked = tmp_path / "python", tmp_path / "asked"
-    python.write_text(f'#!/bin/sh\necho "$@" >> "{asked}"\nexec {sys.base_prefix}/bin/python3 -S "$@"\n')
+    real = shlex.quote(f"{sys.base_prefix}/bin/python3")
+    python.write_text(f'#!/bin/sh\necho "$@" >> "{asked}"\nexec {real} -S "$@"\n')
     python.chmod(0o755)
     notebook.write(
         "conf/tool/area.yaml",
@@ -342,9 +345,9 @@ def test_what_quarto_reads_is_read_by_it(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_without_quarto_nothing_of_its_is_started(
-    stash: StashUnderTest, in_process: InProcess, monkeypatch: pytest.MonkeyPatch
+    stash: StashUnderTest, in_process: InProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PATH", os.defpath)
+    monkeypatch.setenv("PATH", without(["quarto"], os.defpath, tmp_path))
     stash.add_tool("q", None, "entrypoint: a.qmd\ncall: {}\n")
     stash.write("tools/q/a.qmd", TEXTS["a.qmd"])
     stash.add_experiment("e", "q", "params: {n: 2}\n")

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.testing.slurm import without
+
 # Of documentation, as of 2026: mamba.readthedocs.io (micromamba create), docs.conda.io (conda env create),
 # conda.github.io/conda-lock (conda-lock install), pixi.prefix.dev (pixi init, pixi install).
 _STAND_IN = r"""
@@ -125,5 +127,6 @@ def stand_ins(place: Path, monkeypatch: pytest.MonkeyPatch, *names: str) -> Stan
         monkeypatch.delenv(name, raising=False)
     found = StandIns(place)
     found.add(*names)
-    monkeypatch.setenv("PATH", f"{place}:/usr/bin:/bin")
+    others = without(("conda", "mamba", "micromamba", "conda-lock", "pixi"), "/usr/bin:/bin", place.parent)
+    monkeypatch.setenv("PATH", f"{place}:{others}")
     return found

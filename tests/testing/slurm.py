@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +22,16 @@ def clusters() -> list[str | None]:
     return [None, *sorted(map(str, state.glob("*/slurm.conf")))]
 
 
-def without_slurm(path: str, folder: Path) -> str:
-    """Return a PATH with all programs but SLURM's: a directory that has these becomes one of links to the others."""
+def without(programs: Collection[str], path: str, folder: Path) -> str:
+    """Return a PATH with all programs but these: a directory that has some becomes one of links to the others."""
     places = []
     for place in path.split(os.pathsep):
-        if any(os.path.lexists(os.path.join(place, name)) for name in COMMANDS):
+        if any(os.path.lexists(os.path.join(place, name)) for name in programs):
             links = folder / os.path.realpath(place).replace(os.sep, "_")
             if not links.exists():
                 links.mkdir()
                 for program in os.scandir(place):
-                    if program.name not in COMMANDS:
+                    if program.name not in programs:
                         (links / program.name).symlink_to(os.path.join(place, program.name))
             place = str(links)
         places.append(place)
