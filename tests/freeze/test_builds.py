@@ -136,8 +136,11 @@ def test_other_commands_another_compiler_and_other_variables_build_anew(
     assert len({*keys}) == 5
 
 
-def test_a_variable_that_its_files_name_builds_anew(stash: StashUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_that_its_files_name_builds_anew(
+    stash: StashUnderTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What a session has, and what none of them names, doesn't."""
+    builder("make", monkeypatch, tmp_path)
     directory = with_tool(stash, ["make"])
     (directory / "Makefile").write_text(
         'sim:\n\t: $(DISPLAY)\n\tmkdir -p out; printf "#!/bin/sh\\necho $(FLAVOUR)\\n" > out/sim; chmod +x out/sim\n'
@@ -378,7 +381,7 @@ def test_what_a_build_leaves_in_a_checkout_is_no_change_of_the_code(
     assert record["spec"]["code"]["dirty"] is False and record["attempt"]["wrote"] in (None, [])
     assert record["spec"]["command"]["argv"] == [str(directory / "out" / "sim")]
     told = record["spec"]["build"]
-    assert told["commands"] == [noting(noted)] and told["is_in_checkout"] and "x86_64" in told["platform"]
+    assert told["commands"] == [noting(noted)] and told["is_in_checkout"] and os.uname().machine in told["platform"]
     assert Path(told["log"]).is_file()
     shown = in_process(stash, "show", record["id"]).stdout
     assert re.search(r"built +sh -e -c .*, in the checkout itself", shown), shown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -54,11 +55,12 @@ def test_it_does_what_it_says(tmp_path: Path) -> None:
     folder.mkdir()
     place = tmp_path / "where"
     place.write_text(str(folder))
+    noted = shlex.quote(str(place))
     said = ""
     done = list(steps())
     assert len(done) > 10
     for step in done:
-        script = f'cd "$(cat {place})"\n{step.commands}\npwd > {place}\n'
+        script = f'cd "$(cat {noted})"\n{step.commands}\npwd > {noted}\n'
         ran = subprocess.run(
             ["bash", "-e", "-c", script], env=environment, capture_output=True, text=True, cwd=tmp_path
         )
