@@ -205,10 +205,10 @@ def plan(request: Request, tool_plans: ToolPlanCache | None = None) -> Plan:
         run_directory=request.directory,
         tool_directory=directory,
         stash_root=stash.root,
-        notebook=tool_plan.entry.notebook,
+        notebook=tool_plan.notebook,
     )
-    if tool_plan.entry.notebook is not None:
-        built = notebooks.started(built, tool_plan.entry.notebook, request.directory, _where(request))
+    if tool_plan.notebook is not None:
+        built = notebooks.started(built, tool_plan.notebook.path, request.directory, _where(request))
     argv = [*tool_plan.program, *built.argv]
     unused = [each for each in request.unused if built.read is None or each not in built.read]
     calls.refuse_unused(unused, request.overrides, tool_plan.calling.call.style)

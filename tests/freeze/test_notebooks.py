@@ -153,7 +153,7 @@ def test_what_runs_it_is_brought_in_and_a_cell_that_fails_is_the_reason(
 def said(notebook: Path, params: Any, **call: Any) -> Any:
     config = CallConfig(style=CallStyle.notebook, **call)
     places = {"run_directory": RUN, "tool_directory": notebook.parent, "stash_root": notebook.parent}
-    return build(config, "e", params, [], notebook=notebook, **places)
+    return build(config, "e", params, [], notebook=source.read(notebook), **places)
 
 
 def test_parameters_are_handed_over_as_they_are() -> None:

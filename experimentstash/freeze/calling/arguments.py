@@ -6,12 +6,15 @@ import functools
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from experimentstash.freeze.calling import words
 from experimentstash.freeze.calling.style import Arguments as Arguments
 from experimentstash.freeze.calling.style import Given, Style
 from experimentstash.stash.schema import CallConfig, CallStyle
+
+if TYPE_CHECKING:
+    from experimentstash.freeze.notebooks.source import Notebook
 
 # Styles whose files aren't called as they are.
 _FILES = {CallStyle.arguments: "bare"}
@@ -33,7 +36,7 @@ def build(
     run_directory: Path,
     tool_directory: Path,
     stash_root: Path,
-    notebook: Path | None = None,
+    notebook: Notebook | None = None,
 ) -> Arguments:
     """Return the arguments that hand ``experiment`` and ``params`` to a tool.
 

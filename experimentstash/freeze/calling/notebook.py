@@ -11,7 +11,6 @@ from experimentstash.base.errors import StashError
 from experimentstash.freeze.calling import literals
 from experimentstash.freeze.calling.file import content
 from experimentstash.freeze.calling.style import Arguments, Given, Style
-from experimentstash.freeze.notebooks import source
 from experimentstash.stash import parameters
 from experimentstash.stash.schema import CallStyle
 
@@ -22,21 +21,21 @@ def _write(given: Given) -> Arguments:
     call = given.call
     literals.refuse_settings(call)
     literals.refuse_ways(call)
-    if given.notebook is None:
+    notebook = given.notebook
+    if notebook is None:
         raise StashError("call.style: notebook: the entrypoint is no notebook.", "leave `style:` out")
     found = content(call, given.experiment, parameters.apart(given.params), given.run_directory)
     if not found:
         return Arguments(tuple(given.extra))
-    notebook = source.read(given.notebook)
     if not notebook.is_tagged:
         raise StashError(
-            f"{given.notebook}: no cell is tagged for parameters, so what the notebook assigns would count instead.",
+            f"{notebook.path}: no cell is tagged for parameters, so what the notebook assigns would count instead.",
             "give the cell that assigns their usual values the tag `parameters` (in JupyterLab: the gear at the right;"
             ' in a percent script: `# %% tags=["parameters"]`), or leave `params:` out',
         )
     if notebook.tagged > 1:
         raise StashError(
-            f"{given.notebook}: {notebook.tagged} cells are tagged for parameters: what a later one assigns would count"
+            f"{notebook.path}: {notebook.tagged} cells are tagged for parameters: what a later one assigns would count"
             " instead.",
             "give only the first of them the tag `parameters`, and have it assign all of them",
         )

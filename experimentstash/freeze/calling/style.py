@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from experimentstash.base.dataclass_light import dataclass, field
 from experimentstash.freeze.declared.kinds import Reading
 from experimentstash.stash import parameters
 from experimentstash.stash.schema import CallConfig, CallStyle
+
+if TYPE_CHECKING:
+    from experimentstash.freeze.notebooks.source import Notebook
 
 OF_OPTIONS = ("subcommand", "experiment", "output", "ways", "lists", "booleans", "mappings", "nulls", "joined")
 
@@ -28,7 +31,7 @@ class Given:
     run_directory: Path
     tool_directory: Path
     stash_root: Path
-    notebook: Path | None = None  # that is its entrypoint
+    notebook: Notebook | None = None  # that is its entrypoint
 
 
 @dataclass(frozen=True)
