@@ -1,1 +1,1 @@
-#define RATE 0.5
+../sim_make/rate.h
