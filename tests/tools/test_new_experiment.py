@@ -15,7 +15,8 @@ from experimentstash.cli.commands.init import init
 from experimentstash.cli.main import main
 from experimentstash.stash.layout import Stash
 from experimentstash.tools import editor_files, new_experiment
-from tests.testing.stash import ALONE, StashUnderTest, git
+from tests.testing.stash import StashUnderTest, git
+from tests.testing.tool_support import repository
 
 ARGPARSE = """
 import argparse
@@ -192,12 +193,7 @@ def test_without_its_code_a_tool_has_a_schema_all_the_same(filled: StashUnderTes
 def test_a_new_stash_has_schemas_and_a_tool_that_is_added_its_own(tmp_path: Path) -> None:
     root = init(tmp_path / "new").root
     assert (root / "conf/.schemas/organizer.json").is_file() and (root / ".vscode/settings.json").is_file()
-    source = tmp_path / "net"
-    source.mkdir()
-    (source / "main.py").write_text(ARGPARSE.replace("cores()", "2"))
-    git("init", "-q", cwd=source)
-    git("add", "-A", cwd=source)
-    git(*ALONE, "commit", "-qm", "net", cwd=source)
+    source = repository(tmp_path / "net", {"main.py": ARGPARSE.replace("cores()", "2")})
     done = StashUnderTest(root).cli("tool", "add", "net", str(source), "--no-sync")
     assert done.returncode == 0, done.stderr
     organizer = root / "conf/exp/net/example.yaml"
