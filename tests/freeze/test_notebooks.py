@@ -20,7 +20,7 @@ from experimentstash.freeze.notebooks import run_notebook, source
 from experimentstash.stash.schema import BooleanStyle, CallConfig, CallStyle
 from experimentstash.tools import registrations
 from tests.testing.slurm import without
-from tests.testing.stash import TOOLS, InProcess, StashUnderTest, wait_until
+from tests.testing.stash import PATIENCE, TOOLS, InProcess, StashUnderTest, wait_until
 from tests.testing.tool_support import as_stash
 
 AREA = TOOLS / "notebook" / "area.ipynb"
@@ -115,7 +115,7 @@ def test_one_that_is_told_to_stop_saves_what_it_has(stash: StashUnderTest) -> No
     process = stash.start("+exp=e")
     wait_until(lambda: ready.exists() or process.poll() is not None)
     process.send_signal(signal.SIGTERM)
-    process.communicate()
+    process.communicate(timeout=PATIENCE)
     (directory,) = stash.run_directories()
     assert (directory / "saved").read_text() == "all of it"
     assert stash.record(directory)["attempt"]["state"] == "cancelled"
